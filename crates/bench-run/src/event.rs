@@ -1,0 +1,135 @@
+//! Everything that happens, in the form in which the journal hears it first.
+
+use crate::{BenchTime, Diagnosis, Measurement, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// What a run was made of; hashed into every record so that it can be told later what exactly ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub bench_version: String,
+    pub bench_commit: String,
+    pub plan: String,
+    pub plan_sha256: String,
+    pub dut_file_sha256: String,
+    pub fixture: String,
+    pub fixture_sha256: String,
+    pub firmware_sha256: String,
+}
+
+/// Real instruments, or the virtual bench with what was ordered of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum BenchKind {
+    Real { station: String },
+    Virtual { seed: u64, faults: Vec<String> },
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    RunStarted {
+        run_id: String,
+        serial: String,
+        model: String,
+        /// RFC 3339; absent on the virtual bench, whose days have no date.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        started_at: Option<String>,
+        bench: BenchKind,
+        provenance: Provenance,
+        /// Step ids in the plan's order with the number of measurements each promises.
+        steps: Vec<PlannedStep>,
+    },
+    StepStarted {
+        step: String,
+        attempt: u8,
+    },
+    Measured {
+        step: String,
+        attempt: u8,
+        measurement: Measurement,
+    },
+    Diagnosed {
+        step: String,
+        attempt: u8,
+        diagnosis: Diagnosis,
+    },
+    /// Something worth knowing that is not a measurement.
+    Note {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        step: Option<String>,
+        text: String,
+    },
+    StepEnded {
+        step: String,
+        attempt: u8,
+        verdict: Verdict,
+        /// Why, when the verdict is not `pass`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+        /// Whether the plan gives the step another attempt.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        retried: bool,
+    },
+    /// A rail was switched. `volts` is what was measured afterwards.
+    RailSwitched {
+        rail: String,
+        on: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        volts: Option<f64>,
+    },
+    /// The run is being ended from outside, or by a step whose failure stops it.
+    Stopping {
+        reason: String,
+    },
+    /// Rails off and nails released. `confirmed` is false when the bench could not measure that it is so.
+    SafeState {
+        confirmed: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
+    RunEnded {
+        verdict: Verdict,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+        tally: Tally,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    pub id: String,
+    pub kind: String,
+    pub title: String,
+    pub measurements: usize,
+}
+
+/// Counts over the last attempts of all steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub steps: usize,
+    pub passed: usize,
+    pub failed: usize,
+    pub errors: usize,
+    pub skipped: usize,
+    pub aborted: usize,
+    pub measurements: usize,
+    /// Different contacts that at least one judged measurement speaks of.
+    pub contacts: usize,
+}
+
+/// An event with its place in the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Version of the journal's format.
+    pub v: u16,
+    /// Counts from 0 without gaps.
+    pub seq: u64,
+    /// Microseconds since the run began.
+    pub at_us: BenchTime,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Version of the format that [`Entry`] is written in.
+pub const JOURNAL_FORMAT: u16 = 1;

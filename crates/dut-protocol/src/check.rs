@@ -1,0 +1,134 @@
+//! Which requests the firmware refuses before it touches anything.
+
+use crate::{
+    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, Job, Port, PortSet, PortVector, Refusal, Request,
+    SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
+};
+
+/// Longest settling time of a vector.
+pub const MAX_SETTLE_US: u16 = 10_000;
+/// Longest job.
+pub const MAX_JOB_MS: u16 = 10_000;
+/// Acquisition times that SAADC.CH.CONFIG.TACQ has.
+pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
+
+/// P0.06 (TX) and P0.08 (RX) carry the link on every model.
+pub const LINK_PORTS: PortSet = set(&[(0, 6), (0, 8)]);
+/// P0.00 and P0.01 belong to the 32.768 kHz crystal, P0.18 is the reset pad.
+pub const RESERVED_PORTS: PortSet = set(&[(0, 0), (0, 1), (0, 18)]);
+/// P0.09 and P0.10 belong to NFC unless UICR.NFCPINS says otherwise.
+pub const NFC_PORTS: PortSet = set(&[(0, 9), (0, 10)]);
+
+const fn set(ports: &[(u8, u8)]) -> PortSet {
+    let mut set = PortSet::EMPTY;
+    let mut n = 0;
+    while n < ports.len() {
+        if let Some(port) = Port::from_bank(ports[n].0, ports[n].1) {
+            set = set.with(port);
+        }
+        n += 1;
+    }
+    set
+}
+
+/// Which ports a request may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRules {
+    reserved: PortSet,
+}
+
+impl PortRules {
+    /// `nfc_pads_are_gpio`: what UICR.NFCPINS says of P0.09 and P0.10.
+    pub const fn new(nfc_pads_are_gpio: bool) -> Self {
+        Self { reserved: if nfc_pads_are_gpio { RESERVED_PORTS } else { RESERVED_PORTS.union(NFC_PORTS) } }
+    }
+
+    /// Every port that a request may name. It is also what "release all ports" means.
+    pub const fn usable(self) -> PortSet {
+        PortSet::ALL.minus(LINK_PORTS).minus(self.reserved)
+    }
+
+    /// Whether a request may name this port.
+    ///
+    /// # Errors
+    /// [`Refusal::LinkPort`] or [`Refusal::ReservedPort`].
+    pub fn check_port(self, port: Port) -> Result<(), Refusal> {
+        if LINK_PORTS.contains(port) {
+            Err(Refusal::LinkPort(port))
+        } else if self.reserved.contains(port) {
+            Err(Refusal::ReservedPort(port))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the firmware may execute `request`. It changes nothing and does not know whether a job slot is free.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub fn check(self, request: &Request) -> Result<(), Refusal> {
+        match request {
+            Request::ApplyVector(vector) => self.check_vector(vector),
+            Request::SampleAdc(adc) => check_adc(adc),
+            Request::SpiTransfer(spi) => self.check_spi(spi),
+            Request::StartJob(Job::CountEdges { port, window_ms }) => {
+                self.check_port(*port)?;
+                within((1..=MAX_JOB_MS).contains(window_ms))
+            }
+            Request::StartJob(Job::Wait { ms }) => within(*ms <= MAX_JOB_MS),
+            Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
+            Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
+            Request::Hello { .. }
+            | Request::Identify
+            | Request::ReadPorts
+            | Request::ReleasePorts
+            | Request::PollJob { .. }
+            | Request::Restart => Ok(()),
+        }
+    }
+
+    fn check_vector(self, vector: &PortVector) -> Result<(), Refusal> {
+        let PortVector { high, low, pull_up, pull_down, float, strength, settle_us } = *vector;
+        let (DriveStrength::Standard | DriveStrength::High) = strength; // nothing to check, and not forgotten
+        within(settle_us <= MAX_SETTLE_US)?;
+        let mut named = PortSet::EMPTY;
+        for set in [high, low, pull_up, pull_down, float] {
+            if let Some(bit) = set.beyond_last_port() {
+                return Err(Refusal::NoSuchPort(bit));
+            }
+            if let Some(port) = named.intersection(set).first() {
+                return Err(Refusal::Overlap(port));
+            }
+            named = named.union(set);
+        }
+        named.iter().try_for_each(|port| self.check_port(port))
+    }
+
+    fn check_spi(self, spi: &SpiRequest) -> Result<(), Refusal> {
+        let mut named = PortSet::EMPTY;
+        for port in [spi.sck, spi.mosi, spi.miso, spi.chip_select] {
+            self.check_port(port)?;
+            if named.contains(port) {
+                return Err(Refusal::Overlap(port));
+            }
+            named = named.with(port);
+        }
+        within(usize::from(spi.read) <= SPI_MAX_BYTES)
+    }
+}
+
+fn check_adc(adc: &AdcRequest) -> Result<(), Refusal> {
+    let input_exists = match adc.input {
+        AdcInput::Ain(number) => number <= 7,
+        AdcInput::Vdd => true,
+    };
+    within(
+        input_exists
+            && ACQUISITION_TIMES_US.contains(&adc.acquisition_us)
+            && (1..=ADC_MAX_SAMPLES).contains(&usize::from(adc.count)),
+    )
+}
+
+fn within(range: bool) -> Result<(), Refusal> {
+    if range { Ok(()) } else { Err(Refusal::OutOfRange) }
+}

@@ -1,0 +1,218 @@
+//! The table of requests and replies. Units stand in the names.
+
+use crate::{Port, PortSet};
+use heapless::{String, Vec};
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+/// Most bytes that one SPI exchange carries.
+pub const SPI_MAX_BYTES: usize = 64;
+/// Most samples that one [`Request::SampleAdc`] returns.
+pub const ADC_MAX_SAMPLES: usize = 32;
+
+/// Asked by the bench.
+///
+/// `Hello` must stay the first variant with these two fields, here and in [`Reply`]: it is how a bench and a firmware of
+/// different versions tell each other so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+pub enum Request {
+    /// Must come first: the firmware refuses everything else until version and schema were found equal. It always
+    /// answers with [`Reply::Hello`] and its own two numbers, equal or not.
+    Hello { version: u16, schema: u64 },
+    /// Who are you? Answered by [`Reply::Identity`].
+    Identify,
+    /// Talk at another rate from now on. The reply still comes at the old rate. When no valid frame arrives at the new
+    /// rate within [`BAUD_TRIAL_MS`], the firmware goes back to [`crate::INITIAL_BAUD`].
+    SetBaud { baud: u32 },
+    /// Put ports into the named states, all at once, wait `settle_us`, then read every port. One test vector is one
+    /// such frame. Ports that stand in no set keep their state.
+    ApplyVector(PortVector),
+    /// Levels of all ports, without changing anything.
+    ReadPorts,
+    /// Every port but the link's back to high impedance, input disconnected.
+    ReleasePorts,
+    /// One-shot SAADC conversions of one input, answered by [`Reply::Samples`].
+    SampleAdc(AdcRequest),
+    /// One full-duplex exchange in SPI mode 0 on any four ports, clocked by software at about 500 kHz or less:
+    /// chip select low, `write` out, then `read` bytes in, chip select high. Answered by [`Reply::Bytes`].
+    SpiTransfer(SpiRequest),
+    /// Start something long; accepted at once ([`Reply::JobAccepted`]), finished later ([`Reply::JobDone`]).
+    StartJob(Job),
+    /// State of a job, for a bench that may have missed [`Reply::JobDone`].
+    PollJob { job: u8 },
+    /// How long the link may be silent before every port is released. 100..=60000.
+    SetLinkTimeout { timeout_ms: u16 },
+    /// Restart the chip (SYSRESETREQ); the reply goes out first.
+    Restart,
+}
+
+impl Request {
+    /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such
+    /// requests after it lost a reply, unless the firmware can prove by the sequence number that it is a duplicate.
+    pub const fn is_repeatable(&self) -> bool {
+        !matches!(self, Request::StartJob(_) | Request::Restart | Request::SpiTransfer(_))
+    }
+}
+
+/// After [`Request::SetBaud`]: how long the firmware waits for a valid frame at the new rate.
+pub const BAUD_TRIAL_MS: u32 = 250;
+/// Silence on the link after which a freshly started firmware releases all ports.
+pub const DEFAULT_LINK_TIMEOUT_MS: u16 = 1_000;
+
+/// New states for any number of ports. The sets must not overlap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PortVector {
+    /// Push-pull outputs, high.
+    pub high: PortSet,
+    /// Push-pull outputs, low.
+    pub low: PortSet,
+    /// Inputs with the internal pull-up.
+    pub pull_up: PortSet,
+    /// Inputs with the internal pull-down.
+    pub pull_down: PortSet,
+    /// Inputs without pull.
+    pub float: PortSet,
+    /// Drive strength of the outputs of this vector.
+    pub strength: DriveStrength,
+    /// Time between setting and reading, 0..=10000.
+    pub settle_us: u16,
+}
+
+/// Output stage of a port (nRF52840 PIN_CNF.DRIVE: S0S1 or H0H1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum DriveStrength {
+    #[default]
+    Standard,
+    High,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct AdcRequest {
+    pub input: AdcInput,
+    pub range: AdcRange,
+    /// 3, 5, 10, 15, 20 or 40.
+    pub acquisition_us: u8,
+    /// 1..=[`ADC_MAX_SAMPLES`].
+    pub count: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum AdcInput {
+    /// AIN0..=AIN7.
+    Ain(u8),
+    /// The chip's own supply.
+    Vdd,
+}
+
+/// 12-bit conversions: code 4095 is the named full scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum AdcRange {
+    /// Reference VDD/4 with gain 1/4: full scale is VDD.
+    Ratiometric,
+    /// Internal 0.6 V with gain 1/6: full scale is 3.6 V.
+    Internal3V6,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct SpiRequest {
+    pub sck: Port,
+    pub mosi: Port,
+    pub miso: Port,
+    pub chip_select: Port,
+    pub write: Vec<u8, SPI_MAX_BYTES>,
+    pub read: u8,
+}
+
+/// Something that takes longer than a request may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Job {
+    /// Count rising edges on an input for `window_ms`. 1..=10000.
+    CountEdges { port: Port, window_ms: u16 },
+    /// Do nothing for a while, 0..=10000; proves that others are served meanwhile.
+    Wait { ms: u16 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum JobResult {
+    Edges { rising: u32, window_us: u32 },
+    Waited { ms: u16 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum JobState {
+    Unknown,
+    Running,
+    Done(JobResult),
+}
+
+/// Answered by the firmware.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+pub enum Reply {
+    Hello {
+        version: u16,
+        schema: u64,
+    },
+    Identity(Identity),
+    /// Done, nothing to report ([`Request::SetBaud`], `ReleasePorts`, `SetLinkTimeout`, `Restart`).
+    Done,
+    /// Levels of all ports; a port whose input is disconnected reads 0.
+    Levels(PortSet),
+    Samples(Vec<i16, ADC_MAX_SAMPLES>),
+    Bytes(Vec<u8, SPI_MAX_BYTES>),
+    JobAccepted {
+        job: u8,
+    },
+    JobState {
+        job: u8,
+        state: JobState,
+    },
+    /// Unasked: a job ended. Sent with sequence number [`crate::UNASKED`].
+    JobDone {
+        job: u8,
+        result: JobResult,
+    },
+    /// The DUT heard the request and says no.
+    Refused(Refusal),
+}
+
+/// What the chip and the firmware say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Identity {
+    pub firmware_version: String<16>,
+    /// Abbreviated commit the firmware was built from, `-dirty` when the tree had changes.
+    pub git_hash: String<24>,
+    /// FICR.DEVICEID[1] << 32 | DEVICEID[0].
+    pub device_id: u64,
+    /// FICR.INFO.PART, 0x52840.
+    pub part: u32,
+    /// FICR.INFO.VARIANT, four ASCII characters ("AAD0").
+    pub variant: u32,
+    pub ram_kib: u32,
+    pub flash_kib: u32,
+    /// POWER.RESETREAS as found at start (cleared after reading).
+    pub reset_reason: u32,
+    pub uptime_ms: u32,
+}
+
+/// Why the firmware said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Refusal {
+    /// The first exchange must be [`Request::Hello`].
+    HelloFirst,
+    /// The last [`Request::Hello`] named another version or schema than the firmware's, which are given here.
+    OtherProtocol { version: u16, schema: u64 },
+    /// The request names the link's own ports.
+    LinkPort(Port),
+    /// The port belongs to the crystal, the reset pad or another function that the bench must not touch.
+    ReservedPort(Port),
+    /// A bit or index beyond the 48 ports.
+    NoSuchPort(u8),
+    /// One port stands in two sets of a vector.
+    Overlap(Port),
+    /// A number is outside the documented range.
+    OutOfRange,
+    /// All job slots are taken.
+    Busy,
+    /// A frame that was whole but held no known request.
+    NotUnderstood,
+}
