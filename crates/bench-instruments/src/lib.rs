@@ -1,1 +1,14 @@
-//! TODO
+//! What a step may ask of the bench, and the drivers that do it.
+//!
+//! The traits speak of contacts and rails; the drivers know chips and channels from the fixture file. Nothing in here
+//! knows whether the bus and the link underneath are real.
+
+mod clock;
+mod contacts;
+mod dut;
+mod traits;
+
+pub use clock::*;
+pub use contacts::*;
+pub use dut::*;
+pub use traits::*;

@@ -1,0 +1,31 @@
+//! Time, handed in.
+
+use bench_run::BenchTime;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+/// The run's time base: tokio's clock on the real bench, virtual time on the virtual one.
+pub trait Clock {
+    fn now(&self) -> BenchTime;
+    /// Ends at `at`, or at once when that is past.
+    fn sleep_until(&self, at: BenchTime) -> LocalBoxFuture<'static, ()>;
+
+    fn sleep(&self, span: Duration) -> LocalBoxFuture<'static, ()> {
+        self.sleep_until(self.now() + span)
+    }
+}
+
+/// The deadline came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("timed out")]
+pub struct TimedOut;
+
+/// Runs `future` until it ends or `at` has come, whichever is first.
+pub async fn with_deadline<T>(clock: &dyn Clock, at: BenchTime, future: impl Future<Output = T>) -> Result<T, TimedOut> {
+    match select(pin!(future), clock.sleep_until(at)).await {
+        Either::Left((value, _)) => Ok(value),
+        Either::Right(((), _)) => Err(TimedOut),
+    }
+}
