@@ -80,8 +80,7 @@ pub fn encode_reply<'b>(seq: u16, reply: &Reply, buffer: &'b mut [u8]) -> Result
 
 fn encode<'b>(seq: u16, message: &impl Serialize, buffer: &'b mut [u8]) -> Result<&'b [u8], FrameError> {
     let mut payload = [0; MAX_PAYLOAD];
-    let (content, crc) = payload.split_at_mut(MAX_PAYLOAD - CRC_BYTES);
-    let _ = crc; // kept free for the CRC
+    let content = &mut payload[..MAX_PAYLOAD - CRC_BYTES];
     let length = postcard::to_slice(&(Header { seq }, message), content).map_err(|_| FrameError::TooLong)?.len();
     let crc = CRC.checksum(&payload[..length]).to_le_bytes();
     payload[length..length + CRC_BYTES].copy_from_slice(&crc);

@@ -1,8 +1,6 @@
 //! Frames on a line that loses, flips, doubles and invents bytes.
 
-mod common;
-
-use common::{any_reply, any_request};
+use crate::any::{any_reply, any_request};
 use dut_protocol::frame::{Decoder, FrameError, encode_reply, encode_request};
 use dut_protocol::*;
 use proptest::collection::vec;

@@ -1,8 +1,6 @@
 //! What the firmware decides without hardware: refusals, repeated frames, ports.
 
-mod common;
-
-use common::{any_port, any_vector};
+use crate::any::{any_port, any_vector};
 use dut_protocol::check::{LINK_PORTS, NFC_PORTS, PortRules};
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::Frame;
