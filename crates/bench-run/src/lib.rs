@@ -6,7 +6,7 @@
 mod event;
 mod judge;
 mod measure;
-// mod schedule;
+mod schedule;
 mod step;
 mod time;
 mod verdict;
@@ -14,7 +14,7 @@ mod verdict;
 pub use event::*;
 pub use judge::*;
 pub use measure::*;
-// pub use schedule::*;
+pub use schedule::*;
 pub use step::*;
 pub use time::*;
 pub use verdict::*;

@@ -1,0 +1,257 @@
+//! What may start now, and what the whole adds up to.
+
+use crate::{OnFail, Step, Verdict};
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Waiting { attempt: u8 },
+    Running { attempt: u8 },
+    Ended(Verdict),
+}
+
+/// A step to start, as the caller learns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Index of the step in the plan.
+    pub step: usize,
+    /// 1 for the first.
+    pub attempt: u8,
+}
+
+/// Facts in, orders out; never waits, never reads a clock.
+///
+/// The order of the plan decides between steps that could start: the same plan gives the same run.
+#[derive(Debug)]
+pub struct Schedule<'a> {
+    steps: &'a [Step],
+    standing: Vec<Standing>,
+    /// No further step is started once this is set.
+    stopping: Option<Stopping>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// A step with `on_fail = "stop"` did not pass.
+    Step,
+    /// Somebody or something outside asked.
+    Aborted,
+}
+
+impl<'a> Schedule<'a> {
+    pub fn new(steps: &'a [Step]) -> Self {
+        Self { steps, standing: vec![Standing::Waiting { attempt: 1 }; steps.len()], stopping: None }
+    }
+
+    /// The steps to start now; they count as running from here on.
+    pub fn start(&mut self) -> Vec<Start> {
+        let mut starts = Vec::new();
+        if self.stopping.is_some() {
+            return starts;
+        }
+        for index in 0..self.steps.len() {
+            if let Standing::Waiting { attempt } = self.standing[index]
+                && self.needs_passed(index)
+                && self.resources_free(index)
+            {
+                self.standing[index] = Standing::Running { attempt };
+                starts.push(Start { step: index, attempt });
+            }
+        }
+        starts
+    }
+
+    /// A running step ended. Answers whether the plan gives it another attempt.
+    pub fn ended(&mut self, index: usize, verdict: Verdict) -> bool {
+        let Standing::Running { attempt } = self.standing[index] else {
+            debug_assert!(false, "step {index} ended without running");
+            return false;
+        };
+        let failed = matches!(verdict, Verdict::Fail | Verdict::Error);
+        if failed && self.stopping.is_none() && attempt <= self.steps[index].retry {
+            self.standing[index] = Standing::Waiting { attempt: attempt + 1 };
+            return true;
+        }
+        self.standing[index] = Standing::Ended(verdict);
+        if verdict != Verdict::Pass && self.steps[index].on_fail == OnFail::Stop && self.stopping.is_none() {
+            self.stopping = Some(Stopping::Step);
+        }
+        false
+    }
+
+    /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
+    pub fn abort(&mut self) {
+        self.stopping = Some(Stopping::Aborted);
+        for standing in &mut self.standing {
+            if matches!(standing, Standing::Running { .. }) {
+                *standing = Standing::Ended(Verdict::Aborted);
+            }
+        }
+    }
+
+    /// Steps that can never start any more, now counted as skipped; in the plan's order.
+    pub fn skip_unreachable(&mut self) -> Vec<usize> {
+        let mut skipped = Vec::new();
+        loop {
+            let next = (0..self.steps.len()).find(|&index| {
+                matches!(self.standing[index], Standing::Waiting { .. })
+                    && (self.stopping.is_some() || self.needs_failed(index))
+            });
+            let Some(index) = next else { break };
+            self.standing[index] = Standing::Ended(Verdict::Skipped);
+            skipped.push(index);
+        }
+        skipped.sort_unstable();
+        skipped
+    }
+
+    /// Nothing runs and nothing will.
+    pub fn is_over(&self) -> bool {
+        self.standing.iter().all(|standing| matches!(standing, Standing::Ended(_)))
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.standing.iter().any(|standing| matches!(standing, Standing::Running { .. }))
+    }
+
+    /// Verdict of the step's last attempt; `None` before it ended.
+    pub fn verdict_of(&self, index: usize) -> Option<Verdict> {
+        match self.standing[index] {
+            Standing::Ended(verdict) => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// The unit's verdict: pass only when every step of the plan passed.
+    pub fn verdict(&self) -> Verdict {
+        let of_steps = self.standing.iter().fold(Verdict::Skipped, |sum, standing| match standing {
+            Standing::Ended(verdict) => sum.and(*verdict),
+            // Not run to its end: the bench cannot tell.
+            _ => sum.and(Verdict::Error),
+        });
+        match (of_steps, self.stopping) {
+            (_, Some(Stopping::Aborted)) => Verdict::Aborted,
+            (Verdict::Pass, _) if !self.all_passed() => Verdict::Error,
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn all_passed(&self) -> bool {
+        self.standing.iter().all(|standing| *standing == Standing::Ended(Verdict::Pass))
+    }
+
+    fn needs_passed(&self, index: usize) -> bool {
+        self.steps[index].needs.iter().all(|&need| self.standing[need] == Standing::Ended(Verdict::Pass))
+    }
+
+    fn needs_failed(&self, index: usize) -> bool {
+        self.steps[index]
+            .needs
+            .iter()
+            .any(|&need| matches!(self.standing[need], Standing::Ended(verdict) if verdict != Verdict::Pass))
+    }
+
+    fn resources_free(&self, index: usize) -> bool {
+        let wanted = &self.steps[index].uses;
+        self.steps.iter().zip(&self.standing).all(|(step, standing)| {
+            !matches!(standing, Standing::Running { .. }) || !step.uses.iter().any(|used| wanted.contains(used))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn step(id: &str, needs: &[usize], uses: &[&str]) -> Step {
+        Step {
+            id: id.into(),
+            kind: "test".into(),
+            title: id.into(),
+            needs: needs.to_vec(),
+            uses: uses.iter().map(|&name| name.into()).collect(),
+            timeout: Duration::from_secs(1),
+            retry: 0,
+            on_fail: OnFail::Continue,
+            measurements: Vec::new(),
+        }
+    }
+
+    fn started(schedule: &mut Schedule) -> Vec<usize> {
+        schedule.start().into_iter().map(|start| start.step).collect()
+    }
+
+    #[test]
+    fn steps_overlap_unless_they_share_or_need() {
+        let steps = [step("a", &[], &["bus"]), step("b", &[], &["bus"]), step("c", &[], &[]), step("d", &[0], &[])];
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0, 2]);
+        assert_eq!(started(&mut schedule), [] as [usize; 0]);
+        schedule.ended(0, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [1, 3]);
+        for index in [1, 2, 3] {
+            schedule.ended(index, Verdict::Pass);
+        }
+        assert!(schedule.is_over());
+        assert_eq!(schedule.verdict(), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_failed_need_skips_its_followers_only() {
+        let steps = [step("a", &[], &[]), step("b", &[0], &[]), step("c", &[1], &[]), step("d", &[], &[])];
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0, 3]);
+        schedule.ended(0, Verdict::Fail);
+        assert_eq!(schedule.skip_unreachable(), [1, 2]);
+        schedule.ended(3, Verdict::Pass);
+        assert!(schedule.is_over());
+        assert_eq!(schedule.verdict(), Verdict::Fail);
+    }
+
+    #[test]
+    fn on_fail_stop_starts_nothing_more() {
+        let mut steps = [step("a", &[], &["x"]), step("b", &[], &["x"])];
+        steps[0].on_fail = OnFail::Stop;
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0]);
+        schedule.ended(0, Verdict::Fail);
+        assert_eq!(started(&mut schedule), [] as [usize; 0]);
+        assert_eq!(schedule.skip_unreachable(), [1]);
+        assert_eq!(schedule.verdict(), Verdict::Fail);
+    }
+
+    #[test]
+    fn retries_are_counted_and_the_last_attempt_decides() {
+        let mut steps = [step("a", &[], &[])];
+        steps[0].retry = 1;
+        for (second, unit) in [(Verdict::Pass, Verdict::Pass), (Verdict::Fail, Verdict::Fail)] {
+            let mut schedule = Schedule::new(&steps);
+            assert_eq!(schedule.start(), [Start { step: 0, attempt: 1 }]);
+            assert!(schedule.ended(0, Verdict::Fail));
+            assert_eq!(schedule.start(), [Start { step: 0, attempt: 2 }]);
+            assert!(!schedule.ended(0, second));
+            assert_eq!(schedule.verdict(), unit);
+        }
+    }
+
+    #[test]
+    fn abort_is_the_verdict_whatever_passed() {
+        let steps = [step("a", &[], &[]), step("b", &[], &[]), step("c", &[1], &[])];
+        let mut schedule = Schedule::new(&steps);
+        schedule.start();
+        schedule.ended(0, Verdict::Pass);
+        schedule.abort();
+        assert_eq!(schedule.skip_unreachable(), [2]);
+        assert!(schedule.is_over());
+        assert_eq!(schedule.verdict(), Verdict::Aborted);
+    }
+
+    #[test]
+    fn an_empty_or_unfinished_plan_is_no_pass() {
+        assert_eq!(Schedule::new(&[]).verdict(), Verdict::Skipped);
+        assert_eq!(Verdict::Skipped.exit_code(), 2);
+        let steps = [step("a", &[], &[])];
+        assert_eq!(Schedule::new(&steps).verdict(), Verdict::Error);
+    }
+}
