@@ -5,12 +5,19 @@
 
 mod dut;
 mod fixture;
+mod pins;
 mod plan;
+mod plan_check;
 mod quantity;
+mod reading;
 mod source;
 
 pub use dut::*;
 pub use fixture::*;
+pub use pins::{PinRef, RawPinSelector};
 pub use plan::*;
+pub use plan_check::{PlanHead, check_plan, take_param};
 pub use quantity::*;
+pub use reading::parse_params;
 pub use source::*;
+pub use toml::Spanned;

@@ -1,18 +1,29 @@
 //! What to test, in which order, against which limits. From `plans/*.toml`.
 
-use crate::{DutFamily, Fixture, Problem};
+use crate::{DutFamily, Fixture, Problem, Source};
 use bench_run::{Contact, MeasurementSpec, Step};
+use std::ops::Range;
 use std::time::Duration;
+
+/// The only version of the plan format so far.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// Keys that every step has; whatever else stands in a step's table belongs to its kind.
+pub const STEP_KEYS: &[&str] = &["id", "kind", "title", "needs", "uses", "timeout", "retry", "on_fail"];
 
 /// A checked plan. `P` is what a step kind makes of its parameters: the procedure that will run.
 #[derive(Debug)]
 pub struct Plan<P> {
     pub name: String,
+    /// For people; the name when the plan gives none.
     pub title: String,
     pub model: String,
+    /// The model's family.
+    pub family: String,
     pub fixture: String,
     /// The firmware image that must be on the module while testing, as named by the plan.
     pub firmware: String,
+    /// In the order of the plan's text.
     pub steps: Vec<PlanStep<P>>,
 }
 
@@ -41,6 +52,7 @@ pub struct Surroundings<'a> {
 /// What a step kind makes of its parameters.
 #[derive(Debug)]
 pub struct Resolved<P> {
+    /// Each with a name that is unique in the step and with limits.
     pub measurements: Vec<MeasurementSpec>,
     pub coverage: Vec<Coverage>,
     /// Resources the procedure occupies.
@@ -57,7 +69,35 @@ pub struct ParamProblem {
     pub help: Option<String>,
     pub label: String,
     /// Where in the plan's text; the whole step when `None`.
-    pub span: Option<std::ops::Range<usize>>,
+    pub span: Option<Range<usize>>,
+}
+
+impl ParamProblem {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, label: "here".into(), span: None }
+    }
+    #[must_use]
+    pub fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.span = Some(span);
+        self.label = label.into();
+        self
+    }
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+    /// As a problem of a file; `otherwise` is its place when it has none of its own.
+    pub fn in_file(self, source: &Source, otherwise: Range<usize>) -> Box<Problem> {
+        let mut problem = Problem::new(source, self.message).at(self.span.unwrap_or(otherwise), self.label);
+        problem.help = self.help;
+        Box::new(problem)
+    }
 }
 
 /// The table of step kinds, which lives above this crate.
@@ -65,14 +105,20 @@ pub trait StepKinds {
     type Procedure;
     /// Every kind's name, for messages and the schema.
     fn names(&self) -> Vec<&'static str>;
-    /// `params` holds what the step's table says beyond the keys that every step has, with its places in the text.
+    /// `params` holds what the step's table says beyond [`STEP_KEYS`], with its places in the text. `kind` is one of
+    /// [`StepKinds::names`]. [`crate::parse_params`] turns the table into a typed value.
     fn resolve(
         &self,
         kind: &str,
         params: toml::de::DeTable<'_>,
         around: &Surroundings<'_>,
     ) -> Result<Resolved<Self::Procedure>, ParamProblem>;
-    /// JSON Schema of the parameters of each kind.
+    /// Whether a step of this kind may promise no measurement (a wait, a power-down). Any other must measure.
+    fn may_measure_nothing(&self, _kind: &str) -> bool {
+        false
+    }
+    /// JSON Schema of the parameters of each kind: an object schema, written out and not a reference
+    /// (`Params::json_schema(generator)`).
     fn schemas(&self, generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)>;
 }
 
