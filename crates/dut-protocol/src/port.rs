@@ -130,7 +130,12 @@ impl PortSet {
     }
     /// The ports of the set in ascending order; bits beyond the last port are not ports and do not appear.
     pub fn iter(self) -> impl Iterator<Item = Port> {
-        (0..Port::COUNT).filter(move |n| self.0 >> n & 1 == 1).map(Port)
+        let mut rest = self.intersection(Self::ALL).0;
+        core::iter::from_fn(move || {
+            let port = Port::new(rest.trailing_zeros() as u8)?;
+            rest &= rest - 1; // the lowest bit is done
+            Some(port)
+        })
     }
 }
 

@@ -1,0 +1,42 @@
+//! Puts the memory map where the linker finds it, and the commit where the firmware can name it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// What the image is made of, seen from this folder.
+const SOURCES: [&str; 6] = ["src", "build.rs", "Cargo.toml", "Cargo.lock", "memory.x", "../crates/dut-protocol"];
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::copy("memory.x", out.join("memory.x")).expect("memory.x stands beside build.rs");
+    println!("cargo::rustc-link-search={}", out.display());
+
+    println!("cargo::rerun-if-env-changed=GIT_HASH");
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    let hash = env::var("GIT_HASH").ok().filter(|hash| !hash.is_empty()).or_else(hash_from_git);
+    let hash: String = hash.unwrap_or_else(|| "unknown".to_owned()).chars().take(24).collect();
+    println!("cargo::rustc-env=GIT_HASH={hash}");
+}
+
+/// The commit in twelve digits, `-dirty` behind it when one of [`SOURCES`] differs from it.
+fn hash_from_git() -> Option<String> {
+    let head_log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    if Path::new(&head_log).exists() {
+        println!("cargo::rerun-if-changed={head_log}"); // grows with every commit and checkout
+    }
+    // A fixed length: `--short` gives more digits in a repository with more objects.
+    let hash: String = git(&["rev-parse", "HEAD"])?.chars().take(12).collect();
+    let mut status = vec!["status", "--porcelain", "--"];
+    status.extend(SOURCES);
+    let dirty = !git(&status)?.is_empty();
+    Some(if dirty { format!("{hash}-dirty") } else { hash })
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

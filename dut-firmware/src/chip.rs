@@ -1,0 +1,46 @@
+//! Who and how the chip is.
+
+use cortex_m::asm;
+use dut_protocol::Identity;
+use embassy_nrf::pac;
+use embassy_time::Instant;
+use heapless::String;
+
+/// Whether UICR.NFCPINS gives P0.09 and P0.10 to GPIO. A blank UICR gives them to NFC.
+pub fn nfc_pads_are_gpio() -> bool {
+    pac::UICR.nfcpins().read().protect() == pac::uicr::vals::Protect::Disabled
+}
+
+/// POWER.RESETREAS, cleared so that the next start tells its own reason. To be called once.
+pub fn take_reset_reason() -> u32 {
+    let reason = pac::POWER.resetreas().read();
+    pac::POWER.resetreas().write_value(reason); // a one clears
+    reason.0
+}
+
+/// The chip's and the image's own data.
+pub fn identity(reset_reason: u32) -> Identity {
+    let (ficr, info) = (pac::FICR, pac::FICR.info());
+    Identity {
+        firmware_version: text(env!("CARGO_PKG_VERSION")),
+        git_hash: text(env!("GIT_HASH")),
+        device_id: u64::from(ficr.deviceid(1).read()) << 32 | u64::from(ficr.deviceid(0).read()),
+        part: info.part().read().0,
+        variant: info.variant().read(),
+        ram_kib: info.ram().read().0,
+        flash_kib: info.flash().read().0,
+        reset_reason,
+        uptime_ms: Instant::now().as_millis() as u32,
+    }
+}
+
+/// As much of `text` as fits.
+fn text<const N: usize>(text: &str) -> String<N> {
+    text.chars().take(N).filter(char::is_ascii).collect()
+}
+
+/// Starts the chip anew. Ports are high impedance from here until the firmware is told otherwise.
+pub fn restart() -> ! {
+    asm::dsb();
+    cortex_m::peripheral::SCB::sys_reset()
+}

@@ -1,0 +1,88 @@
+//! Work that takes longer than a request may. Each slot has a task of its own, so the link is served meanwhile.
+
+use crate::{clock, ports};
+use dut_protocol::{Job, JobResult, Port};
+use embassy_executor::Spawner;
+use embassy_nrf::pac::gpiote::vals::{Mode, Polarity};
+use embassy_nrf::peripherals::{PPI_CH2, PPI_CH3, TIMER1, TIMER2};
+use embassy_nrf::ppi::{AnyConfigurableChannel, Channel as _};
+use embassy_nrf::timer::Timer as Counter;
+use embassy_nrf::{Peri, pac};
+use embassy_sync::blocking_mutex::raw::ThreadModeRawMutex;
+use embassy_sync::channel::Channel;
+use embassy_time::{Duration, Timer};
+
+/// Jobs at a time.
+pub const SLOTS: usize = 2;
+
+static ORDERS: [Channel<ThreadModeRawMutex, Job, 1>; SLOTS] = [const { Channel::new() }; SLOTS];
+static RESULTS: Channel<ThreadModeRawMutex, (usize, JobResult), SLOTS> = Channel::new();
+
+/// Gives the slots their counters. Every edge on the port goes through GPIOTE and PPI into a timer: none is missed,
+/// however busy the processor is.
+pub fn start(
+    spawner: Spawner,
+    counter_0: Peri<'static, TIMER1>,
+    channel_0: Peri<'static, PPI_CH2>,
+    counter_1: Peri<'static, TIMER2>,
+    channel_1: Peri<'static, PPI_CH3>,
+) {
+    let workers = [
+        worker(0, Counter::new_counter(counter_0), channel_0.into()),
+        worker(1, Counter::new_counter(counter_1), channel_1.into()),
+    ];
+    for worker in workers.into_iter().flatten() {
+        spawner.spawn(worker);
+    }
+}
+
+/// Gives a job to a slot that the job table has just found idle.
+pub async fn order(slot: usize, job: Job) {
+    if let Some(orders) = ORDERS.get(slot) {
+        orders.send(job).await;
+    }
+}
+
+/// Waits for the next job to end: its slot and its result.
+pub async fn next_result() -> (usize, JobResult) {
+    RESULTS.receive().await
+}
+
+#[embassy_executor::task(pool_size = SLOTS)]
+async fn worker(slot: usize, mut counter: Counter<'static>, channel: Peri<'static, AnyConfigurableChannel>) {
+    // By register: the HAL's `Ppi` takes events of its own drivers only, and its GPIOTE driver owns a fixed port.
+    let route = pac::PPI.ch(channel.number());
+    route.eep().write_value(pac::GPIOTE.events_in(slot).as_ptr() as u32);
+    route.tep().write_value(counter.regs().tasks_count().as_ptr() as u32);
+    pac::PPI.chenset().write(|enabled| enabled.set_ch(channel.number(), true));
+    counter.start();
+    loop {
+        let result = match ORDERS[slot].receive().await {
+            Job::Wait { ms } => {
+                Timer::after(Duration::from_millis(ms.into())).await;
+                JobResult::Waited { ms }
+            }
+            Job::CountEdges { port, window_ms } => count_edges(slot, &counter, port, window_ms).await,
+        };
+        RESULTS.send((slot, result)).await;
+    }
+}
+
+async fn count_edges(slot: usize, counter: &Counter<'static>, port: Port, window_ms: u16) -> JobResult {
+    ports::connect_input(port);
+    let gpiote = pac::GPIOTE.config(slot);
+    gpiote.write(|edge| {
+        edge.set_mode(Mode::Event);
+        edge.set_psel(port.pin());
+        edge.set_port(port.bank() == 1);
+        edge.set_polarity(Polarity::LoToHi);
+    });
+    counter.clear();
+    let begin_us = clock::now_us();
+    clock::wait_us(u32::from(window_ms) * 1_000).await;
+    let rising = counter.cc(0).capture();
+    // The window is what the two readings of the clock say, not what was asked for.
+    let window_us = clock::now_us().wrapping_sub(begin_us);
+    gpiote.write(|edge| edge.set_mode(Mode::Disabled));
+    JobResult::Edges { rising, window_us }
+}

@@ -1,0 +1,73 @@
+//! Runs on the module under test and executes what the bench asks for.
+//!
+//! One image for every model: it knows ports (P0.03), not pins, contacts or models. What it understands, refuses and
+//! answers is described in `dut-protocol`; here is only what needs the chip.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`session`] | one request in, one reply out; when to release the ports |
+//! | [`link`] | bytes over UARTE0 |
+//! | [`ports`], [`spi`], [`adc`], [`jobs`] | the requests that touch something |
+//! | [`clock`] | microseconds |
+//! | [`chip`] | who and how the chip is |
+//! | [`fault`] | what happens when this program is wrong |
+//!
+//! Whatever happens, ports do not stay driven: silence on the link releases them, a panic or fault releases them and
+//! restarts, and a program that hangs is restarted by the watchdog, which releases them too.
+#![no_std]
+#![no_main]
+
+mod adc;
+mod chip;
+mod clock;
+mod fault;
+mod jobs;
+mod link;
+mod ports;
+mod session;
+mod spi;
+
+use dut_protocol::check::PortRules;
+use embassy_executor::Spawner;
+use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
+use embassy_nrf::wdt::{self, HaltConfig, SleepConfig, Watchdog};
+use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, saadc};
+
+bind_interrupts!(struct Irqs {
+    UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
+    SAADC => saadc::InterruptHandler;
+});
+
+/// A program that does not come back to its main loop for this long is restarted.
+const WATCHDOG_S: u32 = 2;
+
+#[embassy_executor::main]
+async fn main(spawner: Spawner) {
+    let mut config = Config::default();
+    // The link must work on a module whose crystals do not: a dead crystal is a defect to be found, over this link.
+    // So the 32.768 kHz comes from the RC oscillator (good to 2 %, it only times waits), and start-up waits for neither.
+    config.lfclk_source = LfclkSource::InternalRC;
+    config.hfclk_source = HfclkSource::Internal;
+    let p = embassy_nrf::init(config);
+    // Once the 32 MHz crystal runs the chip switches over to it by itself. UART at 1 Mbaud and counting edges over a
+    // known time need it: the internal oscillator may be off by several per cent.
+    pac::CLOCK.tasks_hfclkstart().write_value(1);
+
+    let rules = PortRules::new(chip::nfc_pads_are_gpio());
+    ports::release(rules.usable());
+
+    clock::start(p.TIMER3);
+    let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
+    let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
+    jobs::start(spawner, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
+
+    let mut watchdog = wdt::Config::default();
+    watchdog.timeout_ticks = 32_768 * WATCHDOG_S;
+    watchdog.action_during_sleep = SleepConfig::Run;
+    watchdog.action_during_debug_halt = HaltConfig::Pause;
+    // A watchdog that already runs keeps its settings through a soft reset; they are ours, so this fails only under
+    // another program's watchdog, which nothing here could feed.
+    let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
+
+    session::Session::new(link, adc, rules, handle).run().await
+}

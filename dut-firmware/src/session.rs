@@ -1,0 +1,228 @@
+//! One request in, one reply out; and what happens when none comes.
+
+use crate::adc::Adc;
+use crate::link::{Link, Overrun};
+use crate::{chip, clock, jobs, ports, spi};
+use dut_protocol::check::PortRules;
+use dut_protocol::dedupe::LastExchange;
+use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
+use dut_protocol::jobs::JobTable;
+use dut_protocol::{
+    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, MAX_FRAME, PROTOCOL_VERSION, Refusal, Reply,
+    Request, UNASKED, schema_hash,
+};
+use embassy_futures::select::{Either3, select3};
+use embassy_nrf::wdt::WatchdogHandle;
+use embassy_time::{Duration, Instant, Timer};
+
+/// The main loop comes by at least this often, to feed the watchdog.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What the first exchange found.
+enum Greeting {
+    None,
+    Equal,
+    OtherProtocol,
+}
+
+/// What a request leaves to do once its reply is out.
+enum Afterwards {
+    Nothing,
+    SetBaud(u32),
+    Restart,
+}
+
+/// Everything the firmware remembers between two requests.
+pub struct Session {
+    link: Link,
+    adc: Adc,
+    rules: PortRules,
+    watchdog: Option<WatchdogHandle>,
+    reset_reason: u32,
+    greeting: Greeting,
+    last: LastExchange,
+    jobs: JobTable<{ jobs::SLOTS }>,
+    link_timeout: Duration,
+    /// When the link counts as silent; `None` once it does, and before the first frame.
+    silent_at: Option<Instant>,
+    /// When the new baud rate is given up, unless a frame arrives before.
+    baud_trial_ends: Option<Instant>,
+}
+
+impl Session {
+    pub fn new(link: Link, adc: Adc, rules: PortRules, watchdog: Option<WatchdogHandle>) -> Self {
+        Self {
+            link,
+            adc,
+            rules,
+            watchdog,
+            reset_reason: chip::take_reset_reason(),
+            greeting: Greeting::None,
+            last: LastExchange::new(),
+            jobs: JobTable::new(),
+            link_timeout: Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS.into()),
+            silent_at: None,
+            baud_trial_ends: None,
+        }
+    }
+
+    /// Serves the bench for ever.
+    pub async fn run(mut self) -> ! {
+        let mut decoder: Decoder = Decoder::new();
+        let mut buffer = [0; 64];
+        loop {
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.pet();
+            }
+            let heartbeat = Some(Instant::now() + HEARTBEAT);
+            let wake_at = [heartbeat, self.silent_at, self.baud_trial_ends].into_iter().flatten().min();
+            let wake = Timer::at(wake_at.unwrap_or(Instant::MIN));
+            match select3(self.link.receive(&mut buffer), jobs::next_result(), wake).await {
+                Either3::First(Ok(bytes)) => {
+                    for byte in bytes {
+                        match decoder.push(*byte) {
+                            Some(Ok(frame)) => self.answer(frame).await,
+                            Some(Err(_)) if self.bench_talks_at_another_rate() => {
+                                self.back_to_initial_baud();
+                                decoder.reset();
+                                break; // the rest was read at the wrong rate as well
+                            }
+                            // Nobody knows whom a broken frame was for; the bench repeats what got no reply.
+                            Some(Err(_)) | None => {}
+                        }
+                    }
+                }
+                Either3::First(Err(Overrun)) => decoder.reset(),
+                Either3::Second((slot, result)) => {
+                    if let Some(job) = self.jobs.finish(slot, result) {
+                        self.push(&Reply::JobDone { job, result }).await;
+                    }
+                }
+                Either3::Third(()) => {}
+            }
+            if has_passed(self.baud_trial_ends) {
+                self.back_to_initial_baud();
+                decoder.reset();
+            }
+            if has_passed(self.silent_at) {
+                self.silent_at = None;
+                ports::release(self.rules.usable());
+                self.last.forget(); // its effect is gone
+            }
+        }
+    }
+
+    /// A broken frame after a silence, at a raised rate: most likely a bench that was restarted.
+    fn bench_talks_at_another_rate(&self) -> bool {
+        self.silent_at.is_none() && self.link.baud() != INITIAL_BAUD
+    }
+
+    fn back_to_initial_baud(&mut self) {
+        self.baud_trial_ends = None;
+        self.link.set_baud(INITIAL_BAUD);
+        self.last.forget(); // a repeated SetBaud must be executed again
+    }
+
+    async fn answer(&mut self, frame: Frame<'_>) {
+        self.baud_trial_ends = None;
+        self.silent_at = Some(Instant::now() + self.link_timeout);
+        if let Some(reply) = self.last.repeated(&frame) {
+            self.link.send(reply).await;
+            return;
+        }
+        let (reply, afterwards) = match frame.request() {
+            Ok(request) => self.execute(&request).await,
+            Err(FrameError::NotUnderstood { .. } | FrameError::TooLong | FrameError::BadCobs | FrameError::BadCrc) => {
+                (Reply::Refused(Refusal::NotUnderstood), Afterwards::Nothing)
+            }
+        };
+        // From the end of the request, so that a long one does not shorten the time the bench has for its next.
+        self.silent_at = Some(Instant::now() + self.link_timeout);
+
+        let mut buffer = [0; MAX_FRAME];
+        if let Ok(bytes) = encode_reply(frame.seq, &reply, &mut buffer) {
+            self.last.remember(&frame, bytes);
+            self.link.send(bytes).await;
+        }
+        match afterwards {
+            Afterwards::Nothing => {}
+            Afterwards::SetBaud(baud) => {
+                self.link.drain().await;
+                self.link.set_baud(baud);
+                self.baud_trial_ends = Some(Instant::now() + Duration::from_millis(BAUD_TRIAL_MS.into()));
+            }
+            Afterwards::Restart => {
+                self.link.drain().await;
+                ports::release(self.rules.usable());
+                chip::restart();
+            }
+        }
+    }
+
+    /// Sends what nobody asked for.
+    async fn push(&mut self, reply: &Reply) {
+        let mut buffer = [0; MAX_FRAME];
+        if let Ok(bytes) = encode_reply(UNASKED, reply, &mut buffer) {
+            self.link.send(bytes).await;
+        }
+    }
+
+    async fn execute(&mut self, request: &Request) -> (Reply, Afterwards) {
+        match self.reply_to(request).await {
+            Ok(done) => done,
+            Err(refusal) => (Reply::Refused(refusal), Afterwards::Nothing),
+        }
+    }
+
+    async fn reply_to(&mut self, request: &Request) -> Result<(Reply, Afterwards), Refusal> {
+        match (&self.greeting, request) {
+            (_, Request::Hello { .. }) | (Greeting::Equal, _) => {}
+            (Greeting::None, _) => return Err(Refusal::HelloFirst),
+            (Greeting::OtherProtocol, _) => {
+                return Err(Refusal::OtherProtocol { version: PROTOCOL_VERSION, schema: schema_hash() });
+            }
+        }
+        self.rules.check(request)?;
+        let reply = match request {
+            Request::Hello { version, schema } => {
+                let equal = (*version, *schema) == (PROTOCOL_VERSION, schema_hash());
+                self.greeting = if equal { Greeting::Equal } else { Greeting::OtherProtocol };
+                Reply::Hello { version: PROTOCOL_VERSION, schema: schema_hash() }
+            }
+            Request::Identify => Reply::Identity(self.identity()),
+            Request::SetBaud { baud } => return Ok((Reply::Done, Afterwards::SetBaud(*baud))),
+            Request::ApplyVector(vector) => {
+                ports::apply(vector);
+                clock::wait_us(vector.settle_us.into()).await;
+                Reply::Levels(ports::levels())
+            }
+            Request::ReadPorts => Reply::Levels(ports::levels()),
+            Request::ReleasePorts => {
+                ports::release(self.rules.usable());
+                Reply::Done
+            }
+            Request::SampleAdc(adc) => Reply::Samples(self.adc.sample(adc).await?),
+            Request::SpiTransfer(spi) => Reply::Bytes(spi::transfer(spi)),
+            Request::StartJob(job) => {
+                let (slot, number) = self.jobs.start()?;
+                jobs::order(slot, *job).await;
+                Reply::JobAccepted { job: number }
+            }
+            Request::PollJob { job } => Reply::JobState { job: *job, state: self.jobs.state(*job) },
+            Request::SetLinkTimeout { timeout_ms } => {
+                self.link_timeout = Duration::from_millis((*timeout_ms).into());
+                Reply::Done
+            }
+            Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
+        };
+        Ok((reply, Afterwards::Nothing))
+    }
+
+    fn identity(&self) -> Identity {
+        chip::identity(self.reset_reason)
+    }
+}
+
+fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
