@@ -1,5 +1,6 @@
 //! Puts the memory map where the linker finds it, and the commit where the firmware can name it.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -7,9 +8,9 @@ use std::{env, fs};
 /// What the image is made of, seen from this folder.
 const SOURCES: [&str; 6] = ["src", "build.rs", "Cargo.toml", "Cargo.lock", "memory.x", "../crates/dut-protocol"];
 
-fn main() {
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::copy("memory.x", out.join("memory.x")).expect("memory.x stands beside build.rs");
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    fs::copy("memory.x", out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());
 
     println!("cargo::rerun-if-env-changed=GIT_HASH");
@@ -19,6 +20,7 @@ fn main() {
     let hash = env::var("GIT_HASH").ok().filter(|hash| !hash.is_empty()).or_else(hash_from_git);
     let hash: String = hash.unwrap_or_else(|| "unknown".to_owned()).chars().take(24).collect();
     println!("cargo::rustc-env=GIT_HASH={hash}");
+    Ok(())
 }
 
 /// The commit in twelve digits, `-dirty` behind it when one of [`SOURCES`] differs from it.

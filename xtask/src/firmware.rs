@@ -1,0 +1,214 @@
+//! Builds the firmware for the chip, whatever the toolchain at hand lacks.
+
+use crate::steps::run;
+use crate::{Failed, cargo, root};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// Where the bench and the tests look for the image, from the root of the repository.
+const IMAGE: &str = "target/firmware/dut-firmware.elf";
+
+/// Set to build `core` from source although the ready-made one is there.
+const FORCE_BUILD_STD: &str = "XTASK_FORCE_BUILD_STD";
+
+/// Where `core` for the chip comes from.
+enum Core {
+    /// The toolchain has it.
+    Installed,
+    /// Built along from the toolchain's own source. It is an unstable feature of cargo, hence RUSTC_BOOTSTRAP.
+    FromSource,
+}
+
+/// Builds the image and puts it to [`IMAGE`]. Quick when nothing changed.
+pub fn build() -> Result<PathBuf, Failed> {
+    let core = find_core()?;
+    compile(&core, &["build", "--release", "--locked"], &[])?;
+
+    let image = root().join(IMAGE);
+    let built = root().join("dut-firmware/target").join(TARGET).join("release/dut-firmware");
+    let bytes = fs::read(&built).map_err(|error| cannot("read", &built, &error))?;
+    replace(&image, &bytes)?;
+    println!("{IMAGE}: {} bytes on flash, sha256 {}", flash_bytes(&bytes)?, hex(&Sha256::digest(&bytes)));
+    Ok(image)
+}
+
+/// Clippy over the firmware.
+pub fn lint() -> Result<(), Failed> {
+    compile(&find_core()?, &["clippy", "--release", "--locked"], &["--", "-D", "warnings"])
+}
+
+fn compile(core: &Core, arguments: &[&str], last: &[&str]) -> Result<(), Failed> {
+    let mut command = Command::new(cargo());
+    command.current_dir(root().join("dut-firmware")).args(arguments);
+    command.env("CARGO_TARGET_DIR", root().join("dut-firmware/target"));
+    // Flags from outside would replace those of dut-firmware/.cargo/config.toml, and the image would not link.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+    if let Core::FromSource = core {
+        command.arg("-Zbuild-std=core,alloc").env("RUSTC_BOOTSTRAP", "1");
+    }
+    command.args(last);
+    run(&format!("(in dut-firmware) cargo {} {}", arguments.join(" "), last.join(" ")), &mut command)
+}
+
+/// Looks for a `core` for the chip and fetches one if need be.
+fn find_core() -> Result<Core, Failed> {
+    let forced = env::var_os(FORCE_BUILD_STD).is_some_and(|value| !value.is_empty() && value != "0");
+    if !forced {
+        if core_is_installed()? {
+            return Ok(Core::Installed);
+        }
+        println!("this toolchain has no core library for {TARGET}; asking rustup for it");
+        if rustup(&["target", "add", TARGET]) && core_is_installed()? {
+            return Ok(Core::Installed);
+        }
+    }
+    if core_source_is_installed()? || (rustup(&["component", "add", "rust-src"]) && core_source_is_installed()?) {
+        println!("building the core library for {TARGET} from the toolchain's source");
+        return Ok(Core::FromSource);
+    }
+    Err(Failed::new(format!(
+        "no core library for {TARGET}, and none to be had.\n  \
+         With rustup and a network:  rustup target add {TARGET}\n  \
+         With a distribution's Rust: install its package with the source (often `rust-src`), this builds the rest.\n  \
+         The toolchain asked is the one that `rustc --print sysroot` names."
+    )))
+}
+
+fn core_is_installed() -> Result<bool, Failed> {
+    let folder = rustc(&["--print", "target-libdir", "--target", TARGET])?;
+    let Ok(files) = fs::read_dir(folder) else { return Ok(false) };
+    Ok(files.flatten().any(|file| {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libcore-") && name.ends_with(".rlib")
+    }))
+}
+
+fn core_source_is_installed() -> Result<bool, Failed> {
+    let sysroot = rustc(&["--print", "sysroot"])?;
+    Ok(Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists())
+}
+
+/// Asks the compiler that cargo will use in the firmware's folder.
+fn rustc(arguments: &[&str]) -> Result<String, Failed> {
+    let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&compiler)
+        .args(arguments)
+        .current_dir(root().join("dut-firmware"))
+        .output()
+        .map_err(|error| Failed::new(format!("cannot start {}: {error}", compiler.display())))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failed::new(format!("{} {} failed: {said}", compiler.display(), arguments.join(" "))));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether rustup could do it; without rustup or without a network it cannot, and the caller has another way.
+fn rustup(arguments: &[&str]) -> bool {
+    match run(&format!("rustup {}", arguments.join(" ")), Command::new("rustup").args(arguments)) {
+        Ok(()) => true,
+        Err(failed) => {
+            println!("{}", failed.what);
+            false
+        }
+    }
+}
+
+/// Writes beside and renames, so that nobody reads half an image. Leaves an equal file alone, and so its date.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| cannot("create", folder, &error))?;
+    }
+    let beside = path.with_extension(format!("elf.{}", std::process::id()));
+    fs::write(&beside, bytes).map_err(|error| cannot("write", &beside, &error))?;
+    fs::rename(&beside, path).map_err(|error| cannot("write", path, &error))
+}
+
+fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
+    Failed::new(format!("cannot {do_what} {}: {error}", path.display()))
+}
+
+/// Sum of what a programmer writes to flash: the file sizes of all PT_LOAD segments of a 32-bit little-endian ELF.
+fn flash_bytes(elf: &[u8]) -> Result<u32, Failed> {
+    const PT_LOAD: u32 = 1;
+    let sum = || -> Option<u32> {
+        let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at.checked_add(4)?)?.try_into().ok()?));
+        let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at.checked_add(2)?)?.try_into().ok()?));
+        if elf.get(..6)? != b"\x7fELF\x01\x01" {
+            return None;
+        }
+        let (table, entry_size, entries) = (word(28)? as usize, usize::from(half(42)?), usize::from(half(44)?));
+        (0..entries).try_fold(0_u32, |sum, n| {
+            let entry = table.checked_add(n * entry_size)?;
+            let size = if word(entry)? == PT_LOAD { word(entry + 16)? } else { 0 };
+            sum.checked_add(size)
+        })
+    };
+    sum().ok_or_else(|| Failed::new("the linker's output is no 32-bit little-endian ELF"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF header with its program headers right behind it, each (type, size in file).
+    fn elf(segments: &[(u32, u32)]) -> Vec<u8> {
+        let mut elf = vec![0; 52];
+        elf[..6].copy_from_slice(b"\x7fELF\x01\x01");
+        elf[28] = 52;
+        elf[42] = 32;
+        elf[44] = segments.len() as u8;
+        for (kind, size) in segments {
+            let mut header = [0; 32];
+            header[..4].copy_from_slice(&kind.to_le_bytes());
+            header[16..20].copy_from_slice(&size.to_le_bytes());
+            elf.extend(header);
+        }
+        elf
+    }
+
+    #[test]
+    fn flash_bytes_are_the_loaded_ones() {
+        let rows: &[(&str, Vec<u8>, Option<u32>)] = &[
+            ("two loaded, one note", elf(&[(1, 256), (4, 999), (1, 30)]), Some(286)),
+            ("nothing loaded", elf(&[]), Some(0)),
+            ("cut off", elf(&[(1, 256)])[..60].to_vec(), None),
+            ("another file", b"#!/bin/sh\n".repeat(9), None),
+            ("empty", vec![], None),
+            ("sizes that overflow", elf(&[(1, u32::MAX), (1, 1)]), None),
+        ];
+        for (what, bytes, expected) in rows {
+            assert_eq!(flash_bytes(bytes).ok(), *expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_equal_image_is_left_alone_and_another_replaced() {
+        let folder = env::temp_dir().join(format!("xtask-{}", std::process::id()));
+        let image = folder.join("firmware/image.elf");
+        let written = |bytes: &[u8]| {
+            assert!(replace(&image, bytes).is_ok());
+            assert_eq!(fs::read(&image).unwrap(), bytes);
+            fs::metadata(&image).unwrap().modified().unwrap()
+        };
+        let first = written(b"one");
+        assert_eq!(written(b"one"), first);
+        written(b"another");
+        let left: Vec<_> =
+            fs::read_dir(folder.join("firmware")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["image.elf"], "nothing half-written stays behind");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,88 @@
+//! Chores of this repository, called from its root as `cargo xtask NAME`.
+
+mod firmware;
+mod steps;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{env, fmt};
+use steps::Steps;
+
+const USAGE: &str = "\
+usage: cargo xtask NAME
+
+  firmware  build dut-firmware and put it where the bench finds it
+  demo      build everything and test one emulated module
+  test      everything that CI checks
+";
+
+/// What `demo` runs, after the release build, from the root of the repository.
+const DEMO: &str = "target/release/bench";
+const DEMO_ARGUMENTS: [&str; 7] =
+    ["run", "plans/b404x.toml", "--virtual", "--serial", "P042AN0000DEMO1", "--reports", "reports"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let chore: fn(&mut Steps) -> Result<(), Failed> = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        ["firmware"] => |_| firmware::build().map(|_| ()),
+        ["demo"] => demo,
+        ["test"] => test,
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut steps = Steps::new(root());
+    let result = chore(&mut steps);
+    steps.print_times();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed { what, code }) => {
+            eprintln!("xtask: {what}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn demo(steps: &mut Steps) -> Result<(), Failed> {
+    steps.time("firmware", firmware::build)?;
+    steps.cargo("", &["build", "--release", "--locked", "--package", "bench"])?;
+    steps.run("", &root().join(DEMO), &DEMO_ARGUMENTS)
+}
+
+fn test(steps: &mut Steps) -> Result<(), Failed> {
+    steps.time("firmware", firmware::build)?;
+    steps.cargo("", &["fmt", "--all", "--check"])?;
+    steps.cargo("dut-firmware", &["fmt", "--check"])?;
+    steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    steps.time("firmware clippy", firmware::lint)?;
+    steps.cargo("", &["test", "--workspace", "--locked"])
+}
+
+/// Why a chore ended, and the exit code to end with.
+pub struct Failed {
+    what: String,
+    code: u8,
+}
+
+impl Failed {
+    pub fn new(what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), code: 1 }
+    }
+}
+
+/// The root of the repository: the folder above this crate.
+pub fn root() -> PathBuf {
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().map(PathBuf::from).unwrap_or(crate_folder)
+}
+
+/// The cargo that runs this program.
+pub fn cargo() -> PathBuf {
+    env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}

@@ -1,0 +1,65 @@
+//! Commands one after the other: named as they start, timed, stopped at the first that fails.
+
+use crate::{Failed, cargo};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The steps so far and how long each took.
+pub struct Steps {
+    root: PathBuf,
+    done: Vec<(String, Duration)>,
+}
+
+impl Steps {
+    /// No step yet; commands run in `root` or a folder below.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, done: Vec::new() }
+    }
+
+    /// Runs cargo in `folder`, seen from the root.
+    pub fn cargo(&mut self, folder: &str, arguments: &[&str]) -> Result<(), Failed> {
+        self.run(folder, &cargo(), arguments)
+    }
+
+    /// Runs a program in `folder`. Its exit code becomes ours, so that a module that fails the demo is told from a
+    /// bench that does.
+    pub fn run(&mut self, folder: &str, program: &Path, arguments: &[&str]) -> Result<(), Failed> {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.root.join(folder));
+        let place = if folder.is_empty() { String::new() } else { format!("(in {folder}) ") };
+        let name = program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy();
+        let name = format!("{place}{name} {}", arguments.join(" "));
+        let begin = Instant::now();
+        let result = run(&name, &mut command);
+        self.done.push((name, begin.elapsed()));
+        result
+    }
+
+    /// Times a chore that is no single command.
+    pub fn time<T>(&mut self, name: &str, chore: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+        let begin = Instant::now();
+        let result = chore();
+        self.done.push((name.to_owned(), begin.elapsed()));
+        result
+    }
+
+    /// One line per step, if there was any.
+    pub fn print_times(&self) {
+        for (name, took) in &self.done {
+            println!("{:8.1} s  {name}", took.as_secs_f64());
+        }
+    }
+}
+
+/// Runs `command` with our output as its output.
+pub fn run(name: &str, command: &mut Command) -> Result<(), Failed> {
+    println!("==> {name}");
+    let status = command.status().map_err(|error| Failed::new(format!("cannot start {name}: {error}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    // A signal leaves no code.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Err(Failed { code, ..Failed::new(format!("failed ({status}): {name}")) })
+}
