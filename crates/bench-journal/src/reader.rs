@@ -1,0 +1,77 @@
+//! Reading: exactly the whole lines, or a clear refusal.
+
+use bench_run::{Entry, Event, JOURNAL_FORMAT};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The whole entries of one journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub entries: Vec<Entry>,
+    /// Whether the run's end is on record. False: the bench died or is still at it; the unit counts as not tested.
+    pub finished: bool,
+    /// Bytes behind the last whole line: a line that was being written when the power went.
+    pub torn_bytes: usize,
+}
+
+/// Why a journal is refused. `line` counts from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("{path}: {source}", path = path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "line {line}: written in format {found}, this program reads format {JOURNAL_FORMAT}; use the version of bench \
+         that wrote it or a newer one"
+    )]
+    UnknownFormat { line: usize, found: u64 },
+    #[error("line {line}: expected entry {expected} and found entry {found}; lines are missing or were moved")]
+    Gap { line: usize, expected: u64, found: u64 },
+    #[error("line {line}: not a journal entry: {problem}")]
+    Garbage { line: usize, problem: String },
+}
+
+/// Reads the journal at `path`, which may be the file or the run's folder.
+///
+/// # Errors
+/// When the file cannot be read or [`parse`] refuses it.
+pub fn read(path: &Path) -> Result<Run, JournalError> {
+    let file = if path.is_dir() { path.join(crate::JOURNAL_FILE) } else { path.to_owned() };
+    let bytes = fs::read(&file).map_err(|source| JournalError::Io { path: file, source })?;
+    parse(&bytes)
+}
+
+/// Reads the text of a journal. What follows the last line end is a torn line and is left out.
+///
+/// # Errors
+/// A whole line that is no entry, an entry of another format version, or a number missing in `seq`.
+pub fn parse(bytes: &[u8]) -> Result<Run, JournalError> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut entries: Vec<Entry> = Vec::new();
+    for (index, text) in bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let line = index + 1;
+        let entry: Entry = serde_json::from_slice(text).map_err(|error| refusal(line, text, &error))?;
+        if entry.v != JOURNAL_FORMAT {
+            return Err(JournalError::UnknownFormat { line, found: entry.v.into() });
+        }
+        let expected = entries.len() as u64;
+        if entry.seq != expected {
+            return Err(JournalError::Gap { line, expected, found: entry.seq });
+        }
+        entries.push(entry);
+    }
+    let finished = entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
+    Ok(Run { entries, finished, torn_bytes: bytes.len() - whole })
+}
+
+/// An entry of a later format may look different: its version says more than what serde stumbled over.
+fn refusal(line: usize, text: &[u8], error: &serde_json::Error) -> JournalError {
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        v: u64,
+    }
+    match serde_json::from_slice::<VersionOnly>(text) {
+        Ok(VersionOnly { v }) if v != u64::from(JOURNAL_FORMAT) => JournalError::UnknownFormat { line, found: v },
+        _ => JournalError::Garbage { line, problem: error.to_string() },
+    }
+}

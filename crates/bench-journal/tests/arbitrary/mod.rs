@@ -1,0 +1,163 @@
+//! Events of every kind with anything in them.
+
+use bench_run::{
+    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, PlannedStep, Provenance, Tally, Unit, Verdict,
+};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+pub fn events() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 0..12)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    // Control characters, line ends and quotes included: none may break a line.
+    prop_oneof![any::<String>(), Just("\n".to_owned()), Just("\"}\r\n{\u{0}\u{2028}".to_owned()), "[a-z0-9]{1,8}"]
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    select(vec![Verdict::Pass, Verdict::Fail, Verdict::Error, Verdict::Skipped, Verdict::Aborted])
+}
+
+fn contacts() -> impl Strategy<Value = Vec<Contact>> {
+    prop::collection::vec(any::<u8>().prop_map(Contact), 0..3)
+}
+
+fn unit() -> impl Strategy<Value = Unit> {
+    select(vec![Unit::Volts, Unit::Amps, Unit::Ohms, Unit::Hertz, Unit::Seconds, Unit::Percent, Unit::One])
+}
+
+fn measurement() -> impl Strategy<Value = Measurement> {
+    let limits = (of(number()), of(number())).prop_map(|(min, max)| Limits { min, max });
+    (text(), of(number()), of(text()), unit(), limits, verdict(), contacts()).prop_map(
+        |(name, value, raw, unit, limits, verdict, contacts)| Measurement {
+            name,
+            value,
+            raw,
+            unit,
+            limits,
+            verdict,
+            contacts,
+        },
+    )
+}
+
+fn diagnosis() -> impl Strategy<Value = Diagnosis> {
+    use Defect::{
+        Bench, Leak, MissingPull, NoAnswer, Open, Other, Overload, Short, ShortToGround, ShortToRail, StuckHigh,
+        StuckLow, WrongModel, WrongVoltage,
+    };
+    let defect = select(vec![
+        Open,
+        Short,
+        ShortToGround,
+        ShortToRail,
+        StuckHigh,
+        StuckLow,
+        MissingPull,
+        Leak,
+        Overload,
+        WrongVoltage,
+        WrongModel,
+        NoAnswer,
+        Bench,
+        Other,
+    ]);
+    (defect, contacts(), text()).prop_map(|(defect, contacts, text)| Diagnosis { defect, contacts, text })
+}
+
+fn bench_kind() -> impl Strategy<Value = BenchKind> {
+    prop_oneof![
+        text().prop_map(|station| BenchKind::Real { station }),
+        (any::<u64>(), prop::collection::vec(text(), 0..3))
+            .prop_map(|(seed, faults)| BenchKind::Virtual { seed, faults }),
+    ]
+}
+
+fn planned() -> impl Strategy<Value = Vec<PlannedStep>> {
+    let step = (text(), text(), text(), any::<usize>()).prop_map(|(id, kind, title, measurements)| PlannedStep {
+        id,
+        kind,
+        title,
+        measurements,
+    });
+    prop::collection::vec(step, 0..3)
+}
+
+fn started() -> impl Strategy<Value = Event> {
+    (text(), text(), text(), of(text()), bench_kind(), prop::array::uniform8(text()), planned()).prop_map(
+        |(run_id, serial, model, started_at, bench, words, steps)| {
+            let [
+                bench_version,
+                bench_commit,
+                plan,
+                plan_sha256,
+                dut_file_sha256,
+                fixture,
+                fixture_sha256,
+                firmware_sha256,
+            ] = words;
+            let provenance = Provenance {
+                bench_version,
+                bench_commit,
+                plan,
+                plan_sha256,
+                dut_file_sha256,
+                fixture,
+                fixture_sha256,
+                firmware_sha256,
+            };
+            Event::RunStarted { run_id, serial, model, started_at, bench, provenance, steps }
+        },
+    )
+}
+
+fn tally() -> impl Strategy<Value = Tally> {
+    prop::array::uniform8(any::<usize>()).prop_map(
+        |[steps, passed, failed, errors, skipped, aborted, measurements, contacts]| Tally {
+            steps,
+            passed,
+            failed,
+            errors,
+            skipped,
+            aborted,
+            measurements,
+            contacts,
+        },
+    )
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        started(),
+        (text(), any::<u8>()).prop_map(|(step, attempt)| Event::StepStarted { step, attempt }),
+        (text(), any::<u8>(), measurement()).prop_map(|(step, attempt, measurement)| Event::Measured {
+            step,
+            attempt,
+            measurement
+        }),
+        (text(), any::<u8>(), diagnosis()).prop_map(|(step, attempt, diagnosis)| Event::Diagnosed {
+            step,
+            attempt,
+            diagnosis
+        }),
+        (of(text()), text()).prop_map(|(step, text)| Event::Note { step, text }),
+        (text(), any::<u8>(), verdict(), of(text()), any::<bool>()).prop_map(
+            |(step, attempt, verdict, reason, retried)| Event::StepEnded { step, attempt, verdict, reason, retried }
+        ),
+        (text(), any::<bool>(), of(number())).prop_map(|(rail, on, volts)| Event::RailSwitched { rail, on, volts }),
+        text().prop_map(|reason| Event::Stopping { reason }),
+        (any::<bool>(), of(text())).prop_map(|(confirmed, reason)| Event::SafeState { confirmed, reason }),
+        (verdict(), of(text()), tally()).prop_map(|(verdict, reason, tally)| Event::RunEnded {
+            verdict,
+            reason,
+            tally
+        }),
+    ]
+}

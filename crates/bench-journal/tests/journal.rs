@@ -1,0 +1,246 @@
+//! The promises of the journal, on real files.
+
+#![allow(clippy::unwrap_used)] // the helpers below are test code too
+
+mod arbitrary;
+
+use arbitrary::{event, events};
+use bench_journal::{Durability, Journal, JournalError, find_runs, latest, parse, read};
+use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, Provenance, Tally, Unit, Verdict};
+use proptest::prelude::*;
+use std::fs;
+
+fn write(events: &[Event]) -> Vec<u8> {
+    let root = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(root.path(), "P042", "r1").unwrap();
+    for (index, event) in events.iter().enumerate() {
+        journal.append(BenchTime(index as u64 * 7), event.clone()).unwrap();
+    }
+    fs::read(journal.path()).unwrap()
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::RunEnded { .. })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_what_is_read(events in events()) {
+        let bytes = write(&events);
+        let run = parse(&bytes).unwrap();
+        let back: Vec<Event> = run.entries.iter().map(|entry| entry.event.clone()).collect();
+        prop_assert_eq!(&back, &events);
+        prop_assert_eq!(run.finished, events.iter().any(is_end));
+        prop_assert_eq!(run.torn_bytes, 0);
+        for (index, entry) in run.entries.iter().enumerate() {
+            prop_assert_eq!((entry.v, entry.seq, entry.at_us), (1, index as u64, BenchTime(index as u64 * 7)));
+        }
+    }
+
+    #[test]
+    fn a_cut_anywhere_leaves_the_whole_entries_before_it(events in prop::collection::vec(event(), 1..4)) {
+        let bytes = write(&events);
+        let whole = parse(&bytes).unwrap().entries;
+        let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
+        for cut in 0..=bytes.len() {
+            let run = parse(&bytes[..cut]).unwrap();
+            let expected = ends.iter().filter(|end| **end <= cut).count();
+            prop_assert_eq!(&run.entries[..], &whole[..expected], "cut at {}", cut);
+            prop_assert_eq!(run.finished, events[..expected].iter().any(is_end));
+            prop_assert_eq!(run.torn_bytes, cut - ends[..expected].last().copied().unwrap_or(0));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic_and_no_damage_passes_for_another_run(
+        events in prop::collection::vec(event(), 2..4), at in any::<prop::sample::Index>(), with in any::<u8>(),
+    ) {
+        let mut bytes = write(&events);
+        let index = at.index(bytes.len());
+        bytes[index] = with;
+        // Damage inside a text can go unseen; entries must never vanish from the middle.
+        if let Ok(run) = parse(&bytes) {
+            for (index, entry) in run.entries.iter().enumerate() {
+                prop_assert_eq!(entry.seq, index as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
+        let _ = parse(&bytes);
+    }
+}
+
+#[test]
+fn refusals_name_the_line() {
+    let events = [note("a"), note("b"), note("c")];
+    let text = String::from_utf8(write(&events)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let later = r#"{"v":2,"seq":1,"when":"now"}"#;
+    let later_same_shape = lines[1].replace("\"v\":1", "\"v\":9");
+    let rows: [(&str, Vec<&str>, &str); 7] = [
+        ("a line is gone", vec![lines[0], lines[2]], "line 2: expected entry 1 and found entry 2"),
+        ("a line is double", vec![lines[0], lines[0]], "line 2: expected entry 1 and found entry 0"),
+        ("the first line is gone", vec![lines[1]], "line 1: expected entry 0 and found entry 1"),
+        ("garbage in the middle", vec![lines[0], "{\"v\":1,\"seq\"", lines[2]], "line 2: not a journal entry"),
+        ("an empty line", vec![lines[0], "", lines[1]], "line 2: not a journal entry"),
+        ("a later format", vec![lines[0], later], "line 2: written in format 2"),
+        ("a later format that looks alike", vec![lines[0], &later_same_shape], "line 2: written in format 9"),
+    ];
+    for (what, lines, expected) in rows {
+        let refusal = parse(format!("{}\n", lines.join("\n")).as_bytes()).unwrap_err().to_string();
+        assert!(refusal.starts_with(expected), "{what}: {refusal}");
+    }
+    assert!(matches!(read(std::path::Path::new("/nowhere/journal.jsonl")), Err(JournalError::Io { .. })));
+}
+
+#[test]
+fn zeros_behind_the_last_line_are_a_torn_line() {
+    // What some file systems leave when the power goes: the length grew, the data did not arrive.
+    let mut bytes = write(&[note("a")]);
+    bytes.extend([0; 4096]);
+    let run = parse(&bytes).unwrap();
+    assert_eq!((run.entries.len(), run.torn_bytes, run.finished), (1, 4096, false));
+}
+
+#[test]
+fn a_run_is_never_written_over_and_the_last_one_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let reports = root.path().join("reports");
+    assert_eq!(find_runs(&reports).unwrap(), []);
+    assert_eq!(latest(&reports, None).unwrap(), None);
+    let mut names = Vec::new();
+    for _ in 0..11 {
+        let mut journal = Journal::create(&reports, "../P042", "r1").unwrap();
+        journal.append(BenchTime(0), note(journal.run_id().to_owned().as_str())).unwrap();
+        assert!(journal.folder().starts_with(&reports));
+        names.push(journal.run_id().to_owned());
+    }
+    assert_eq!((names[0].as_str(), names[1].as_str(), names[10].as_str()), ("r1", "r1.2", "r1.11"));
+    let other = Journal::create(&reports, "P043", "r1").unwrap();
+    fs::write(reports.join("README.md"), "not a run").unwrap();
+    fs::create_dir(reports.join("P043").join("empty")).unwrap();
+
+    let mut found = find_runs(&reports).unwrap();
+    found.rotate_left(1); // "P043" sorts before the name that "../P042" became
+    let of_first: Vec<&str> = found[..11].iter().map(|run| run.run_id.as_str()).collect();
+    assert_eq!(of_first, names);
+    assert_eq!(found.len(), 12);
+    assert_eq!(read(&found[3].folder).unwrap(), read(&found[3].journal).unwrap());
+
+    let written = |run: &bench_journal::RunFolder, seconds: u64| {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options().append(true).open(&run.journal).unwrap().set_modified(at).unwrap();
+    };
+    found.iter().for_each(|run| written(run, 1000));
+    written(&found[4], 2000);
+    assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&found[4]));
+    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&found[4]));
+    assert_eq!(latest(&reports, Some("P043")).unwrap().unwrap().journal, other.path());
+    assert_eq!(latest(&reports, Some("P044")).unwrap(), None);
+}
+
+#[test]
+fn one_forced_write_per_step_and_two_per_run() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = [(Durability::AtBoundaries, 2 + 1), (Durability::EveryEntry, 9)];
+    for (durability, expected) in rows {
+        let mut journal = Journal::create(root.path(), "P042", "r1").unwrap().with_durability(durability);
+        let run = [
+            started(),
+            Event::StepStarted { step: "a".into(), attempt: 1 },
+            measured(3.3),
+            ended("a", Verdict::Fail, true),
+            Event::StepStarted { step: "a".into(), attempt: 2 },
+            measured(3.3),
+            ended("a", Verdict::Pass, false),
+            ended("b", Verdict::Skipped, false),
+            Event::RunEnded { verdict: Verdict::Pass, reason: None, tally: Tally::default() },
+        ];
+        for event in run {
+            journal.append(BenchTime(0), event).unwrap();
+        }
+        let stats = journal.stats();
+        assert_eq!((stats.writes, stats.syncs), (9, expected), "{durability:?}");
+        assert_eq!(stats.bytes, fs::metadata(journal.path()).unwrap().len());
+        journal.sync().unwrap();
+        assert_eq!(journal.stats().syncs, expected, "the end of the run was forced already");
+        assert_eq!(journal.entries(), read(journal.path()).unwrap().entries);
+    }
+}
+
+#[test]
+fn numbers_without_a_json_word_end_the_journal() {
+    let root = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(root.path(), "P042", "r1").unwrap();
+    journal.append(BenchTime(0), note("a")).unwrap();
+    assert!(journal.append(BenchTime(1), measured(f64::NAN)).is_err());
+    assert!(journal.append(BenchTime(2), note("b")).is_err(), "a failed journal stays failed");
+    assert!(journal.sync().is_err());
+    assert_eq!(read(journal.path()).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn a_place_that_cannot_hold_a_run_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("P044"), "a file where the unit's folder should be").unwrap();
+    assert!(Journal::create(root.path(), "P044", "r1").is_err());
+    assert!(Journal::create(&root.path().join("P044"), "P045", "r1").is_err());
+}
+
+fn note(text: &str) -> Event {
+    Event::Note { step: None, text: text.into() }
+}
+
+fn started() -> Event {
+    let text = || "x".to_owned();
+    Event::RunStarted {
+        run_id: text(),
+        serial: text(),
+        model: text(),
+        started_at: None,
+        bench: BenchKind::Virtual { seed: u64::MAX, faults: vec![] },
+        provenance: Provenance {
+            bench_version: text(),
+            bench_commit: text(),
+            plan: text(),
+            plan_sha256: text(),
+            dut_file_sha256: text(),
+            fixture: text(),
+            fixture_sha256: text(),
+            firmware_sha256: text(),
+        },
+        steps: vec![],
+    }
+}
+
+fn measured(value: f64) -> Event {
+    let limits = Limits::between(3.2, 3.4);
+    let measurement = Measurement {
+        name: "3V3.volts".into(),
+        value: Some(value),
+        raw: None,
+        unit: Unit::Volts,
+        limits,
+        verdict: Verdict::Pass,
+        contacts: vec![],
+    };
+    Event::Measured { step: "a".into(), attempt: 1, measurement }
+}
+
+fn ended(step: &str, verdict: Verdict, retried: bool) -> Event {
+    Event::StepEnded { step: step.into(), attempt: 1, verdict, reason: None, retried }
+}
+
+/// The line as documented in docs/journal-format.md: a change here is a change of the format.
+#[test]
+fn the_format_is_the_documented_one() {
+    let entry = Entry { v: 1, seq: 2, at_us: BenchTime(1500), event: measured(3.25) };
+    assert_eq!(
+        serde_json::to_string(&entry).unwrap(),
+        r#"{"v":1,"seq":2,"at_us":1500,"event":"measured","step":"a","attempt":1,"measurement":{"name":"3V3.volts","value":3.25,"unit":"V","limits":{"min":3.2,"max":3.4},"verdict":"pass"}}"#
+    );
+}
