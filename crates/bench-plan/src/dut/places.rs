@@ -1,0 +1,84 @@
+//! Where in the text a value stands, by its path.
+
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A step of the path to a value: a key, or a position in an array.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At<'k> {
+    Key(&'k str),
+    Item(usize),
+}
+
+impl<'k> From<&'k str> for At<'k> {
+    fn from(key: &'k str) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for At<'_> {
+    fn from(item: usize) -> Self {
+        Self::Item(item)
+    }
+}
+
+pub(super) struct Places<'t>(pub DeTable<'t>);
+
+impl Places<'_> {
+    /// The place of the value; where it is missing, that of the nearest table or array around it.
+    pub fn of(&self, path: &[At<'_>]) -> Range<usize> {
+        let [At::Key(first), rest @ ..] = path else { return 0..0 };
+        let Some(mut value) = self.0.get(*first) else { return 0..0 };
+        let mut place = value.span();
+        for step in rest {
+            let inner: Option<&Spanned<DeValue<'_>>> = match (step, value.get_ref()) {
+                (At::Key(key), DeValue::Table(table)) => table.get(*key),
+                (At::Item(item), DeValue::Array(array)) => array.get(*item),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            value = inner;
+            place = inner.span();
+        }
+        place
+    }
+
+    /// Every string below a key `name`, however deep, with its place.
+    pub fn strings_below(&self, name: &str) -> Vec<(String, Range<usize>)> {
+        let mut found = Vec::new();
+        collect(&self.0, name, &mut found);
+        found
+    }
+}
+
+fn collect(table: &DeTable<'_>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+    for (key, value) in table {
+        if key.get_ref() == name {
+            strings(value, found);
+        } else {
+            inner_tables(value, name, found);
+        }
+    }
+}
+
+fn inner_tables(value: &Spanned<DeValue<'_>>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+    match value.get_ref() {
+        DeValue::Table(table) => collect(table, name, found),
+        DeValue::Array(array) => array.iter().for_each(|item| inner_tables(item, name, found)),
+        _ => {}
+    }
+}
+
+fn strings(value: &Spanned<DeValue<'_>>, found: &mut Vec<(String, Range<usize>)>) {
+    match value.get_ref() {
+        DeValue::String(text) => found.push((text.to_string(), value.span())),
+        DeValue::Array(array) => array.iter().for_each(|item| strings(item, found)),
+        _ => {}
+    }
+}
+
+/// Line of a place in the text, counted from 1.
+pub(super) fn line_of(text: &str, place: usize) -> usize {
+    text.bytes().take(place).filter(|&byte| byte == b'\n').count() + 1
+}
