@@ -31,7 +31,8 @@ fn hash_from_git() -> Option<String> {
     }
     // A fixed length: `--short` gives more digits in a repository with more objects.
     let hash: String = git(&["rev-parse", "HEAD"])?.chars().take(12).collect();
-    let mut status = vec!["status", "--porcelain", "--"];
+    // Without the lock it would take to note down what it found: somebody may be committing.
+    let mut status = vec!["--no-optional-locks", "status", "--porcelain", "--"];
     status.extend(SOURCES);
     let dirty = !git(&status)?.is_empty();
     Some(if dirty { format!("{hash}-dirty") } else { hash })

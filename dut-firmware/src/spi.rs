@@ -15,7 +15,8 @@ const HALF_PERIOD_CYCLES: u32 = 64;
 /// Chip select low, write, read, chip select high. `request` has been checked.
 pub fn transfer<const N: usize>(request: &SpiRequest) -> Vec<u8, N> {
     let SpiRequest { sck, mosi, miso, chip_select, ref write, read } = *request;
-    let saved = [chip_select, sck, mosi, miso].map(Saved::of);
+    // In the order of putting back: nothing may move on the clock once chip select is let go.
+    let saved = [sck, mosi, miso, chip_select].map(Saved::of);
 
     ports::set(chip_select, true);
     ports::set(sck, false);
