@@ -44,6 +44,8 @@ pub struct Coverage {
 
 /// What a step kind has to look at when its parameters are resolved.
 pub struct Surroundings<'a> {
+    /// Every family the bench knows: a wrong module on the nest is named from here.
+    pub families: &'a [&'a DutFamily],
     pub dut: &'a DutFamily,
     pub model: &'a crate::Model,
     pub fixture: &'a Fixture,

@@ -134,7 +134,7 @@ pub fn check_plan<K: StepKinds>(
     check_fixture(source, &head, dut, fixture)?;
     let drafts = read_steps(source, steps)?;
     let needs = resolve_needs(source, &drafts)?;
-    let around = Surroundings { dut, model, fixture };
+    let around = Surroundings { families, dut, model, fixture };
     let mut checked = Vec::with_capacity(drafts.len());
     for (draft, needs) in drafts.into_iter().zip(needs) {
         checked.push(check_step(source, draft, needs, &around, kinds)?);

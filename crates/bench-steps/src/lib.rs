@@ -1,1 +1,22 @@
-//! TODO
+//! One file per kind of test, over instrument traits only.
+//!
+//! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
+//! new kind is one new file and one line in [`kinds`]. Names no concrete instrument, touches no file.
+
+mod diagnose;
+mod kinds;
+mod nest;
+mod step;
+
+mod continuity;
+mod identify;
+mod interconnect;
+mod isolation;
+mod link_loopback;
+mod pulls;
+mod rail_on;
+mod rail_resistance;
+
+pub use kinds::{Kinds, Registry};
+pub use nest::Nest;
+pub use step::{Kind, Procedure, Record, StepError};

@@ -1,0 +1,131 @@
+//! `continuity`: each supply and ground contact by itself, through the module, before power.
+//!
+//! A contact that shares its net with others is looked at alone: its own feed is opened, and the ohm-meter must still
+//! find the net through the module. A contact that is alone on its net cannot be seen this way and is refused.
+
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{Coverage, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Supply and ground contacts.
+    pins: RawPinSelector,
+    /// Resistance from the contact to its net, through the module.
+    ohms: LimitsOf<Ohms>,
+}
+
+pub struct Continuity {
+    contacts: Vec<ContactUnderTest>,
+}
+
+struct ContactUnderTest {
+    contact: Contact,
+    /// The rail, or ground when `None`.
+    rail: Option<String>,
+    /// The other contacts of the net.
+    others: Vec<Contact>,
+    spec: MeasurementSpec,
+}
+
+impl Kind for Continuity {
+    const NAME: &'static str = "continuity";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let span = params.pins.span();
+        let chosen = params.pins.resolve(around.dut)?;
+        let net = |contact: Contact| match around.fixture.nail(contact).map(|nail| &nail.wiring) {
+            Some(NailWiring::Rail { rail, .. }) => Some(Some(*rail)),
+            Some(NailWiring::Ground { .. }) => Some(None),
+            _ => None,
+        };
+        let mut contacts = Vec::new();
+        for contact in chosen {
+            let label = around.dut.label(contact);
+            let Some(own) = net(contact) else {
+                return Err(ParamProblem::new(format!("contact {label} is neither a supply nor a ground nail"))
+                    .at(span, "selects it")
+                    .help("continuity is for functions \"power\" and \"ground\"; use `isolation` or `interconnect`"));
+            };
+            let others: Vec<Contact> = around
+                .fixture
+                .nails
+                .keys()
+                .copied()
+                .filter(|&other| other != contact && net(other) == Some(own))
+                .collect();
+            if others.is_empty() {
+                return Err(ParamProblem::new(format!("contact {label} is alone on its net"))
+                    .at(span, "selects it")
+                    .help("nothing can be measured through the module; exclude it"));
+            }
+            let name = around.dut.contact(contact).map_or_else(String::new, |info| info.pin.clone());
+            contacts.push(ContactUnderTest {
+                contact,
+                rail: own.and_then(|rail| around.fixture.rails.get(rail)).map(|rail| rail.name.clone()),
+                others,
+                spec: MeasurementSpec {
+                    name: format!("{name}.{contact}"),
+                    unit: Unit::Ohms,
+                    limits: params.ohms.limits(),
+                    contacts: vec![contact],
+                },
+            });
+        }
+        Ok(Resolved {
+            measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
+            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["open"] }).collect(),
+            uses: vec!["measure-bus".into(), "rails".into()],
+            default_timeout: Duration::from_secs(5),
+            procedure: Box::new(Continuity { contacts }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for Continuity {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let mut open = Vec::new();
+        for one in &self.contacts {
+            nest.rails.feed(one.contact, false).await?;
+            let ohms = self.through_module(nest, one).await;
+            nest.rails.feed(one.contact, true).await?;
+            let ohms = ohms?;
+            record.measured(&one.spec.name, Some(ohms));
+            if judge(&one.spec.limits, Some(ohms)) == Verdict::Fail {
+                open.push(one.contact);
+            }
+        }
+        if open.len() == self.contacts.len() && open.len() > 2 {
+            let text =
+                "no contact of the supplies and grounds reaches a module: is one in the nest, and is the lid closed?";
+            record.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
+            return Err(StepError::Bench(text.into()));
+        }
+        for contact in open {
+            record.diagnosed(Diagnosis {
+                defect: Defect::Open,
+                contacts: vec![contact],
+                text: format!("contact {}: open", nest.label(contact)),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Continuity {
+    /// From the contact through the module to its net, less the resistor that holds the net at 0 V.
+    async fn through_module(&self, nest: &Nest, one: &ContactUnderTest) -> Result<f64, StepError> {
+        let held_by = match &one.rail {
+            // A rail that is off is held at 0 V by its discharge resistor, through the feeds of the other contacts.
+            Some(rail) => nest.rails.discharge_ohms(rail)?,
+            None => 0.0,
+        };
+        debug_assert!(!one.others.is_empty());
+        Ok((nest.bus.ohms(one.contact).await? - held_by).max(0.0))
+    }
+}

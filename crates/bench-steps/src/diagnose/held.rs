@@ -1,0 +1,67 @@
+//! A contact that something holds high or low while no port and no nail drives it: what, and through how much?
+//!
+//! The module is kept in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
+
+use super::short::{SHORT_OHMS, paths};
+use crate::{Nest, StepError};
+use bench_instruments::ContactSet;
+use bench_run::{Contact, Defect, Diagnosis, Unit};
+use std::time::Duration;
+
+/// Below this it is solder; above, it may as well be the port's own driver.
+const SOLDER_OHMS: f64 = 25.0;
+/// A contact above this is held up by something, with the module in reset.
+const HELD_VOLTS: f64 = 1.0;
+
+/// Keeps the module in reset by its nail while `work` looks at contacts. The firmware must be greeted again afterwards.
+pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<T, StepError>) -> Result<T, StepError> {
+    let Some(reset) = nest.reset_contact() else {
+        return Err(StepError::Bench("the module family has no reset contact".into()));
+    };
+    nest.relay.set_loopback(true).await?;
+    nest.release_nails().await?;
+    nest.drive_nail(reset, false).await?;
+    nest.settle(Duration::from_millis(2)).await;
+    let result = work().await;
+    nest.release_nails().await?;
+    nest.relay.set_loopback(false).await?;
+    // The firmware starts again.
+    nest.dut.disconnect().await;
+    nest.settle(Duration::from_millis(20)).await;
+    result
+}
+
+/// Names what holds a contact. Only inside [`in_reset`]. `supply` is the name and voltage of the ports' rail.
+pub(crate) async fn name(
+    nest: &Nest,
+    contact: Contact,
+    likely: ContactSet,
+    supply: (&str, f64),
+) -> Result<Vec<Diagnosis>, StepError> {
+    let (rail, rail_volts) = supply;
+    let label = nest.label(contact);
+    let loaded = nest.bus.loaded_volts(contact, 0.0).await?;
+    if loaded > HELD_VOLTS {
+        let ohms = (nest.bus.source_ohms() * (rail_volts - loaded) / loaded).max(0.0);
+        let shown = Unit::Ohms.show(ohms);
+        let (defect, text) = if ohms < SOLDER_OHMS {
+            (Defect::ShortToRail, format!("contact {label}: shorted to {rail}, {shown}"))
+        } else {
+            (Defect::StuckHigh, format!("contact {label}: stuck high, held at {rail} through {shown}"))
+        };
+        return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
+    }
+    let to_zero = nest.bus.ohms(contact).await?;
+    if to_zero < SHORT_OHMS {
+        let shown = Unit::Ohms.show(to_zero);
+        let (defect, text) = if to_zero < SOLDER_OHMS {
+            (Defect::ShortToGround, format!("contact {label}: shorted to ground, {shown}"))
+        } else {
+            (Defect::StuckLow, format!("contact {label}: stuck low, held at ground through {shown}"))
+        };
+        return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
+    }
+    // Nothing holds it any more: it was another contact, whose driver is off now.
+    let paths = paths(nest, contact, likely, SHORT_OHMS).await?;
+    Ok(paths.iter().map(|path| path.diagnosis(nest, contact)).collect())
+}

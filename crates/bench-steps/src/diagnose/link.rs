@@ -1,0 +1,99 @@
+//! The module does not answer: what can the nails tell about its link contacts, without asking it?
+//!
+//! The firmware drives TX high while idle and keeps a pull-up on RX, so both can be seen from outside.
+
+use super::held;
+use crate::{Nest, StepError};
+use bench_instruments::ContactSet;
+use bench_plan::Function;
+use bench_run::{Contact, Defect, Diagnosis, Unit};
+use std::time::Duration;
+
+/// The module's UART as the fixture wires it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkContacts {
+    pub tx: Contact,
+    pub rx: Contact,
+}
+
+/// Looks at a silent module. The bench's own half of the link is known to work when this is called.
+pub(crate) async fn silent_module(
+    nest: &Nest,
+    link: LinkContacts,
+    supply: (&str, f64),
+) -> Result<Vec<Diagnosis>, StepError> {
+    nest.relay.set_loopback(true).await?;
+    nest.release_nails().await?;
+    nest.settle(Duration::from_millis(5)).await;
+    let tx = nest.bus.loaded_volts(link.tx, 0.0).await?;
+    let rx = nest.bus.loaded_volts(link.rx, 0.0).await?;
+    let tx_low = nest.bus.loaded_volts(link.tx, supply.1).await?;
+    let rx_low = nest.bus.loaded_volts(link.rx, supply.1).await?;
+    nest.bus.release().await?;
+
+    let (driven, pulled) = (supply.1 * 0.5, supply.1 * 0.03);
+    let (tx_label, rx_label) = (nest.label(link.tx), nest.label(link.rx));
+    let seen = format!("loaded to 0 V: {tx_label} {}, {rx_label} {}", Unit::Volts.show(tx), Unit::Volts.show(rx));
+    let one = |defect, contacts: Vec<Contact>, text: String| Diagnosis { defect, contacts, text };
+
+    let rx_held = rx > driven || rx_low < supply.1 * 0.5;
+    let tx_held_low = tx_low < supply.1 * 0.5;
+    if rx_held || tx_held_low {
+        // Something other than the module's own TX driver and RX pull-up is on the line.
+        let likely: ContactSet = [link.tx, link.rx].into_iter().collect();
+        let suspects = [(link.rx, rx_held), (link.tx, tx_held_low)];
+        let found = held::in_reset(nest, async || {
+            let mut found: Vec<Diagnosis> = Vec::new();
+            for (contact, suspect) in suspects {
+                if suspect {
+                    for diagnosis in held::name(nest, contact, likely, supply).await? {
+                        if !found.iter().any(|known| known.contacts == diagnosis.contacts) {
+                            found.push(diagnosis);
+                        }
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    nest.relay.set_loopback(false).await?;
+    let diagnosis = match (tx > driven, rx > pulled) {
+        (true, false) => {
+            one(Defect::Open, vec![link.rx], format!("contact {rx_label}: open ({seen}: no pull-up seen)"))
+        }
+        (false, true) => one(Defect::Open, vec![link.tx], format!("contact {tx_label}: open ({seen}: not driven)")),
+        (true, true) => one(
+            Defect::NoAnswer,
+            vec![link.tx, link.rx],
+            format!(
+                "the module does not answer although contacts {tx_label} and {rx_label} look good ({seen}): \
+                 write the test firmware again"
+            ),
+        ),
+        (false, false) => {
+            let power = Function::Power;
+            let mut contacts: Vec<Contact> = nest
+                .family
+                .contacts
+                .iter()
+                .filter(|info| info.functions.contains(&power) && info.pin == supply.0)
+                .map(|info| info.contact)
+                .collect();
+            contacts.extend([link.tx, link.rx]);
+            one(
+                Defect::NoAnswer,
+                contacts,
+                format!(
+                    "the module does not start: contact {tx_label} is not driven and contact {rx_label} not pulled up \
+                     ({seen}); no firmware, no clock, held in reset, or no {} inside",
+                    supply.0
+                ),
+            )
+        }
+    };
+    Ok(vec![diagnosis])
+}

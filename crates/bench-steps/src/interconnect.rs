@@ -1,0 +1,355 @@
+//! `interconnect`: opens and shorts of every port contact, with the firmware driving and the nails reading, and the
+//! other way round.
+
+use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
+use crate::diagnose::short::{SHORT_OHMS, ohms_between};
+use crate::diagnose::{held, short};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::{ContactSet, NailVector};
+use bench_plan::{Coverage, NailWiring, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use dut_protocol::{Port, PortSet, PortVector};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Contacts that lead to a port, without those of the link.
+    pins: RawPinSelector,
+    /// The rail that supplies the ports.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// Time between applying a vector and reading it.
+    #[serde(default)]
+    settle: Option<Seconds>,
+    /// Rate of the link, to greet the firmware again after a reset.
+    #[serde(default)]
+    baud: Option<u32>,
+}
+
+pub struct Interconnect {
+    pins: Vec<(Contact, Port)>,
+    specs: Vec<(MeasurementSpec, MeasurementSpec)>,
+    link: ContactSet,
+    supply: String,
+    settle_us: u16,
+    baud: u32,
+}
+
+/// The ports behind selected contacts; the link's own contacts and contacts without a port or a driving nail are refused.
+pub(crate) fn ports_of(
+    selector: &RawPinSelector,
+    around: &Surroundings<'_>,
+) -> Result<Vec<(Contact, Port)>, ParamProblem> {
+    let link = &around.fixture.link;
+    let mut pins = Vec::new();
+    for contact in selector.resolve(around.dut)? {
+        let label = around.dut.label(contact);
+        let problem = |what: String, help: &str| {
+            Err(ParamProblem::new(what).at(selector.span(), "selects it").help(help.to_owned()))
+        };
+        if contact == link.dut_tx || contact == link.dut_rx {
+            return problem(
+                format!("contact {label} carries the link to the module"),
+                "exclude it: { functions = [\"gpio\"], exclude = [\"TX\", \"RX\"] }",
+            );
+        }
+        let Some(port) = around.dut.contact(contact).and_then(|info| info.port) else {
+            return problem(format!("contact {label} leads to no port of the MCU"), "exclude it");
+        };
+        if !matches!(around.fixture.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. })) {
+            return problem(format!("contact {label} has no nail that can drive"), "exclude it");
+        }
+        pins.push((contact, port));
+    }
+    Ok(pins)
+}
+
+impl Kind for Interconnect {
+    const NAME: &'static str = "interconnect";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        if around.fixture.rail(params.supply.get_ref()).is_none() {
+            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+            return Err(crate::rail_on::no_such_rail(&params.supply, &known));
+        }
+        let pins = ports_of(&params.pins, around)?;
+        let spec = |contact: Contact, which: &str| MeasurementSpec {
+            name: format!("{}.{which}", around.dut.contact(contact).map_or("", |info| info.pin.as_str())),
+            unit: Unit::One,
+            limits: Limits::exactly(0.0),
+            contacts: vec![contact],
+        };
+        let specs: Vec<_> =
+            pins.iter().map(|&(contact, _)| (spec(contact, "wrong-at-nail"), spec(contact, "wrong-at-port"))).collect();
+        let settle = params.settle.map_or(Duration::from_micros(50), Seconds::duration);
+        let settle_us = u16::try_from(settle.as_micros())
+            .ok()
+            .filter(|us| *us <= 10_000)
+            .ok_or_else(|| ParamProblem::new("a vector settles for at most 10 ms").help("shorten `settle`"))?;
+        let link = &around.fixture.link;
+        Ok(Resolved {
+            measurements: specs.iter().flat_map(|(nail, port)| [nail.clone(), port.clone()]).collect(),
+            coverage: pins
+                .iter()
+                .map(|&(contact, _)| Coverage {
+                    contact,
+                    aspects: vec!["open", "short to contact", "stuck high", "stuck low"],
+                })
+                .collect(),
+            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into(), "rails".into()],
+            default_timeout: Duration::from_secs(10),
+            procedure: Box::new(Interconnect {
+                pins,
+                specs,
+                link: [link.dut_tx, link.dut_rx].into_iter().collect(),
+                supply: params.supply.into_inner(),
+                settle_us,
+                baud: params.baud.unwrap_or(1_000_000),
+            }),
+        })
+    }
+}
+
+/// Answers of one contact in both directions, and the levels it had while nothing drove it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    at_nail: Answers,
+    at_port: Answers,
+    held_high: bool,
+    held_low: bool,
+}
+
+#[async_trait(?Send)]
+impl Procedure for Interconnect {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let mut seen = vec![Seen::default(); self.pins.len()];
+        self.look_quietly(nest, &mut seen).await?;
+        // A contact that something else holds may carry the link's own line: driving it could cut the conversation.
+        let free: Vec<usize> = (0..self.pins.len()).filter(|&i| !seen[i].held_high && !seen[i].held_low).collect();
+        for vector in vectors(free.len()) {
+            for driven in [Driven::Ones, Driven::Zeros] {
+                self.drive_from_dut(nest, &free, &vector, driven, &mut seen).await?;
+            }
+        }
+        for vector in vectors(free.len()) {
+            for driven in [Driven::Ones, Driven::Zeros] {
+                self.drive_from_nails(nest, &free, &vector, driven, &mut seen).await?;
+            }
+        }
+        nest.release_nails().await?;
+        nest.release_ports().await?;
+
+        for (seen, (at_nail, at_port)) in seen.iter().zip(&self.specs) {
+            let held = u32::from(seen.held_high) + u32::from(seen.held_low);
+            record.measured(&at_nail.name, Some(f64::from(seen.at_nail.wrong() + held)));
+            record.measured(&at_port.name, Some(f64::from(seen.at_port.wrong() + held)));
+        }
+        self.diagnose(nest, record, &seen).await
+    }
+}
+
+impl Interconnect {
+    fn ports(&self, which: impl Iterator<Item = usize>) -> PortSet {
+        which.map(|i| self.pins[i].1).collect()
+    }
+    fn contacts(&self, which: impl Iterator<Item = usize>) -> ContactSet {
+        which.map(|i| self.pins[i].0).collect()
+    }
+    fn all(&self) -> std::ops::Range<usize> {
+        0..self.pins.len()
+    }
+
+    /// Nothing is driven: does every contact follow the ports' pulls?
+    async fn look_quietly(&self, nest: &Nest, seen: &mut [Seen]) -> Result<(), StepError> {
+        let (ports, contacts) = (self.ports(self.all()), self.contacts(self.all()));
+        nest.nails.set(short::float(contacts)).await?;
+        nest.vector(PortVector { pull_down: ports, settle_us: self.settle_us, ..Default::default() }).await?;
+        let high = nest.nails.read().await?;
+        nest.nails.set(NailVector { pull_up: contacts, ..Default::default() }).await?;
+        nest.vector(PortVector { pull_up: ports, settle_us: self.settle_us, ..Default::default() }).await?;
+        let low = contacts.minus(nest.nails.read().await?);
+        nest.vector(PortVector { pull_down: ports, settle_us: self.settle_us, ..Default::default() }).await?;
+        nest.nails.set(short::float(contacts)).await?;
+        let supply = nest.rails.measure(&self.supply).await?.volts;
+        for (i, &(contact, _)) in self.pins.iter().enumerate() {
+            seen[i].held_low = low.contains(contact);
+            // A nail that touches nothing floats and may read anything: only what carries a load counts as held.
+            seen[i].held_high = high.contains(contact) && nest.bus.loaded_volts(contact, 0.0).await? > 0.3 * supply;
+        }
+        nest.bus.release().await?;
+        Ok(())
+    }
+
+    /// The DUT drives one half and pulls the other, the nails read with their own weak pull-up.
+    async fn drive_from_dut(
+        &self,
+        nest: &Nest,
+        free: &[usize],
+        vector: &Vector,
+        driven: Driven,
+        seen: &mut [Seen],
+    ) -> Result<(), StepError> {
+        nest.nails.set(NailVector { pull_up: self.contacts(self.all()), ..Default::default() }).await?;
+        let ones = self.ports(free.iter().zip(vector).filter(|(_, level)| **level).map(|(&i, _)| i));
+        let zeros = self.ports(free.iter().copied()).minus(ones);
+        let mut request = PortVector { settle_us: self.settle_us, ..Default::default() };
+        match driven {
+            Driven::Ones => (request.high, request.pull_down) = (ones, zeros),
+            Driven::Zeros => (request.low, request.pull_up) = (zeros, ones),
+        }
+        nest.vector(request).await?;
+        let read = nest.nails.read().await?;
+        for (&i, &wanted) in free.iter().zip(vector) {
+            seen[i].at_nail.add(driven, wanted, read.contains(self.pins[i].0));
+        }
+        Ok(())
+    }
+
+    /// The nails drive one half through their resistors, the DUT holds all by pulls of the other sign and reads.
+    async fn drive_from_nails(
+        &self,
+        nest: &Nest,
+        free: &[usize],
+        vector: &Vector,
+        driven: Driven,
+        seen: &mut [Seen],
+    ) -> Result<(), StepError> {
+        let ports = self.ports(free.iter().copied());
+        let ones = self.contacts(free.iter().zip(vector).filter(|(_, level)| **level).map(|(&i, _)| i));
+        let all = self.contacts(free.iter().copied());
+        let zeros = all.minus(ones);
+        let mut request = PortVector { settle_us: self.settle_us, ..Default::default() };
+        let nails = match driven {
+            Driven::Ones => {
+                request.pull_down = ports;
+                NailVector { high: ones, float: zeros, ..Default::default() }
+            }
+            Driven::Zeros => {
+                request.pull_up = ports;
+                NailVector { low: zeros, float: ones, ..Default::default() }
+            }
+        };
+        // All nails go quiet first: the DUT's drivers of the last vector may still be on.
+        nest.nails.set(short::float(all)).await?;
+        nest.vector(PortVector { settle_us: 0, ..request }).await?;
+        nest.nails.set(nails).await?;
+        let levels = nest.vector(request).await?;
+        for (&i, &wanted) in free.iter().zip(vector) {
+            seen[i].at_port.add(driven, wanted, levels.contains(self.pins[i].1));
+        }
+        Ok(())
+    }
+
+    async fn diagnose(&self, nest: &Nest, record: &dyn Record, seen: &[Seen]) -> Result<(), StepError> {
+        let mut told: Vec<Diagnosis> = Vec::new();
+        let mut tell = |diagnosis: Diagnosis| {
+            if !told.iter().any(|one| one.contacts == diagnosis.contacts) {
+                record.diagnosed(diagnosis.clone());
+                told.push(diagnosis);
+            }
+        };
+        let mut disturbed = Vec::new();
+        let mut held = Vec::new();
+        for (i, seen) in seen.iter().enumerate() {
+            let (contact, port) = self.pins[i];
+            let label = nest.label(contact);
+            let one = |defect, text| Diagnosis { defect, contacts: vec![contact], text };
+            if seen.held_high || seen.held_low {
+                held.push(i);
+                continue;
+            }
+            match look(&seen.at_nail, &seen.at_port) {
+                Look::Good => {}
+                Look::Open => tell(one(Defect::Open, format!("contact {label}: open"))),
+                Look::PullLost => {
+                    tell(one(Defect::MissingPull, format!("contact {label}: a pull of port {port} is missing")));
+                }
+                Look::StuckHigh | Look::StuckLow => held.push(i),
+                Look::Disturbed => disturbed.push(i),
+            }
+        }
+        if !disturbed.is_empty() {
+            for diagnosis in self.walk(nest, &disturbed).await? {
+                tell(diagnosis);
+            }
+        }
+        if !held.is_empty() {
+            let supply = nest.rails.measure(&self.supply).await?.volts;
+            let likely = self.link.union(self.contacts(held.iter().copied()));
+            let found = held::in_reset(nest, async || {
+                let mut found = Vec::new();
+                for &i in &held {
+                    let contact = self.pins[i].0;
+                    let named = held::name(nest, contact, likely, (&self.supply, supply)).await?;
+                    if named.is_empty() {
+                        let text = format!("contact {}: held by something that lets go in reset", nest.label(contact));
+                        found.push(Diagnosis { defect: Defect::Other, contacts: vec![contact], text });
+                    }
+                    found.extend(named);
+                }
+                Ok(found)
+            })
+            .await?;
+            found.into_iter().for_each(&mut tell);
+            if let Err(error) = nest.dut.connect(self.baud).await {
+                return Err(nest.silent(error).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// One contact alone is driven, first high, then low, and the nails tell which others follow.
+    async fn walk(&self, nest: &Nest, suspects: &[usize]) -> Result<Vec<Diagnosis>, StepError> {
+        let all = self.ports(self.all());
+        let contacts = self.contacts(self.all());
+        nest.nails.set(short::float(contacts)).await?;
+        let mut pairs: Vec<(Contact, Contact)> = Vec::new();
+        let mut lonely = Vec::new();
+        // What reads high or low with nothing driven cannot be said to follow.
+        nest.vector(PortVector { pull_down: all, settle_us: self.settle_us, ..Default::default() }).await?;
+        let idle_high = nest.nails.read().await?;
+        nest.vector(PortVector { pull_up: all, settle_us: self.settle_us, ..Default::default() }).await?;
+        let idle_low = contacts.minus(nest.nails.read().await?);
+        for &i in suspects {
+            let (contact, port) = self.pins[i];
+            let own: ContactSet = [contact].into_iter().collect();
+            let others = all.without(port);
+            let one = PortSet::EMPTY.with(port);
+            let settle_us = self.settle_us;
+            nest.vector(PortVector { high: one, pull_down: others, settle_us, ..Default::default() }).await?;
+            let up = nest.nails.read().await?.intersection(contacts).minus(idle_high);
+            nest.vector(PortVector { low: one, pull_up: others, settle_us, ..Default::default() }).await?;
+            let down = contacts.minus(nest.nails.read().await?).minus(idle_low);
+            let followers = up.union(down).minus(own);
+            if followers.is_empty() {
+                lonely.push(contact);
+            }
+            for other in followers.iter() {
+                let pair = (contact.min(other), contact.max(other));
+                if !pairs.contains(&pair) {
+                    pairs.push(pair);
+                }
+            }
+        }
+        nest.vector(PortVector { float: all, settle_us: self.settle_us, ..Default::default() }).await?;
+        let mut found = Vec::new();
+        for (a, b) in pairs {
+            let ohms = ohms_between(nest, contacts, a, b).await?;
+            let text = format!("contacts {} and {}: shorted, {}", nest.label(a), nest.label(b), Unit::Ohms.show(ohms));
+            let defect = if ohms < SHORT_OHMS { Defect::Short } else { Defect::Leak };
+            found.push(Diagnosis { defect, contacts: vec![a, b], text });
+        }
+        for contact in lonely {
+            if !found.iter().any(|one| one.contacts.contains(&contact)) {
+                let text = format!("contact {}: wrong levels that no other contact explains", nest.label(contact));
+                found.push(Diagnosis { defect: Defect::Other, contacts: vec![contact], text });
+            }
+        }
+        nest.release_nails().await?;
+        nest.release_ports().await?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,79 @@
+//! The table of kinds.
+
+use crate::{Kind, Procedure};
+use bench_plan::{ParamProblem, Resolved, StepKinds, Surroundings, parse_params};
+
+type Resolve = fn(toml::de::DeTable<'_>, &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem>;
+
+/// One row of the table.
+struct Row {
+    name: &'static str,
+    resolve: Resolve,
+    schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
+
+/// A table of kinds that a plan may name.
+pub struct Registry {
+    rows: Vec<Row>,
+}
+
+/// The kinds that come with the bench.
+pub type Kinds = Registry;
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { rows: Vec::new() }
+            .with::<crate::link_loopback::LinkLoopback>()
+            .with::<crate::rail_resistance::RailResistance>()
+            .with::<crate::continuity::Continuity>()
+            .with::<crate::isolation::Isolation>()
+            .with::<crate::rail_on::RailOn>()
+            .with::<crate::identify::Identify>()
+            .with::<crate::interconnect::Interconnect>()
+            .with::<crate::pulls::Pulls>()
+    }
+}
+
+impl Registry {
+    /// Adds a kind. A later one hides an earlier one of the same name.
+    #[must_use]
+    pub fn with<K: Kind>(mut self) -> Self {
+        self.rows.insert(
+            0,
+            Row {
+                name: K::NAME,
+                resolve: |params, around| K::resolve(parse_params(params)?, around),
+                schema: |generator| <K::Params as schemars::JsonSchema>::json_schema(generator),
+            },
+        );
+        self
+    }
+}
+
+impl StepKinds for Registry {
+    type Procedure = Box<dyn Procedure>;
+
+    fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.rows.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn resolve(
+        &self,
+        kind: &str,
+        params: toml::de::DeTable<'_>,
+        around: &Surroundings<'_>,
+    ) -> Result<Resolved<Self::Procedure>, ParamProblem> {
+        match self.rows.iter().find(|row| row.name == kind) {
+            Some(row) => (row.resolve)(params, around),
+            None => Err(ParamProblem::new(format!("there is no step kind `{kind}`"))),
+        }
+    }
+
+    fn schemas(&self, generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+        let mut schemas: Vec<_> = self.rows.iter().map(|row| (row.name, (row.schema)(generator))).collect();
+        schemas.sort_by_key(|(name, _)| *name);
+        schemas
+    }
+}

@@ -1,0 +1,157 @@
+//! `pulls`: strength of each port's internal pull-up and pull-down, measured at the contact.
+//!
+//! The source of the measure bus pulls the other way through its series resistor; the divider tells the pull's
+//! resistance. An open contact shows none, a stuck one shows a driver.
+
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::OPEN_OHMS;
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{Port, PortSet, PortVector};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Contacts that lead to a port, without those of the link.
+    pins: RawPinSelector,
+    /// Internal pull-up and pull-down.
+    ohms: LimitsOf<Ohms>,
+    /// The rail that supplies the ports.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+}
+
+pub struct Pulls {
+    pins: Vec<(Contact, Port, MeasurementSpec, MeasurementSpec)>,
+    supply: String,
+}
+
+impl Kind for Pulls {
+    const NAME: &'static str = "pulls";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        if around.fixture.rail(params.supply.get_ref()).is_none() {
+            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+            return Err(crate::rail_on::no_such_rail(&params.supply, &known));
+        }
+        let pins = crate::interconnect::ports_of(&params.pins, around)?;
+        let spec = |contact: Contact, which: &str| MeasurementSpec {
+            name: format!("{}.{which}", around.dut.contact(contact).map_or("", |info| info.pin.as_str())),
+            unit: Unit::Ohms,
+            limits: params.ohms.limits(),
+            contacts: vec![contact],
+        };
+        let pins: Vec<_> = pins
+            .into_iter()
+            .map(|(contact, port)| (contact, port, spec(contact, "pull-up"), spec(contact, "pull-down")))
+            .collect();
+        Ok(Resolved {
+            measurements: pins.iter().flat_map(|(_, _, up, down)| [up.clone(), down.clone()]).collect(),
+            coverage: pins
+                .iter()
+                .map(|(contact, ..)| Coverage { contact: *contact, aspects: vec!["pull-up", "pull-down", "open"] })
+                .collect(),
+            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            default_timeout: Duration::from_secs(5),
+            procedure: Box::new(Pulls { pins, supply: params.supply.into_inner() }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for Pulls {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.release_nails().await?;
+        let supply = nest.rails.measure(&self.supply).await?.volts;
+        let all: PortSet = self.pins.iter().map(|(_, port, ..)| *port).collect();
+        let source = nest.bus.source_ohms();
+        let mut readings = Vec::new();
+
+        nest.vector(PortVector { pull_up: all, settle_us: 100, ..Default::default() }).await?;
+        for (contact, _, up, _) in &self.pins {
+            let volts = nest.bus.loaded_volts(*contact, 0.0).await?;
+            let ohms = divider(source, supply - volts, volts);
+            record.measured(&up.name, Some(ohms));
+            readings.push((ohms, 0.0));
+        }
+        nest.vector(PortVector { pull_down: all, settle_us: 100, ..Default::default() }).await?;
+        for ((contact, _, _, down), reading) in self.pins.iter().zip(&mut readings) {
+            let volts = nest.bus.loaded_volts(*contact, supply).await?;
+            let ohms = divider(source, volts, supply - volts);
+            record.measured(&down.name, Some(ohms));
+            reading.1 = ohms;
+        }
+        nest.vector(PortVector { float: all, ..Default::default() }).await?;
+        nest.bus.release().await?;
+
+        for ((contact, port, up, _), (up_ohms, down_ohms)) in self.pins.iter().zip(readings) {
+            if let Some(diagnosis) = name(nest, *contact, *port, &up.limits, up_ohms, down_ohms) {
+                record.diagnosed(diagnosis);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unknown resistor of a divider whose known one is `known_ohms`, from the voltages over both.
+fn divider(known_ohms: f64, over_unknown: f64, over_known: f64) -> f64 {
+    // Less than this over a kiloohm is the ADC's own error, not a current.
+    const NOISE_VOLTS: f64 = 0.002;
+    if over_known <= NOISE_VOLTS {
+        return OPEN_OHMS;
+    }
+    (known_ohms * over_unknown / over_known).clamp(0.0, OPEN_OHMS)
+}
+
+/// What a pair of pull readings says about a contact.
+fn name(nest: &Nest, contact: Contact, port: Port, limits: &Limits, up: f64, down: f64) -> Option<Diagnosis> {
+    let bad = |ohms| judge(limits, Some(ohms)) != Verdict::Pass;
+    let weak = |ohms: f64| limits.max.is_some_and(|max| ohms > max);
+    if !bad(up) && !bad(down) {
+        return None;
+    }
+    let label = nest.label(contact);
+    let show = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { Unit::Ohms.show(ohms) };
+    let (defect, text) = match (weak(up), weak(down)) {
+        (true, true) => (
+            Defect::MissingPull,
+            format!(
+                "contact {label}: no pull of port {port} reaches it (up {}, down {}): open, or both pulls lost",
+                show(up),
+                show(down)
+            ),
+        ),
+        (true, false) if !bad(down) => {
+            (Defect::MissingPull, format!("contact {label}: pull-up of port {port} missing, {}", show(up)))
+        }
+        (false, true) if !bad(up) => {
+            (Defect::MissingPull, format!("contact {label}: pull-down of port {port} missing, {}", show(down)))
+        }
+        // Something pulls harder than the port's own resistor: up shows as a strong pull-up and a missing pull-down.
+        (false, true) => (Defect::StuckHigh, format!("contact {label}: held high through {}", show(up))),
+        (true, false) => (Defect::StuckLow, format!("contact {label}: held low through {}", show(down))),
+        (false, false) => (
+            Defect::Leak,
+            format!("contact {label}: pulls of port {port} out of tolerance, up {}, down {}", show(up), show(down)),
+        ),
+    };
+    Some(Diagnosis { defect, contacts: vec![contact], text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dividers() {
+        for (over_unknown, over_known, expected) in
+            [(3.0, 0.3, 10_000.0), (3.3, 0.0, OPEN_OHMS), (0.0, 3.3, 0.0), (3.3, 0.001, OPEN_OHMS), (-0.001, 3.3, 0.0)]
+        {
+            let ohms = divider(1_000.0, over_unknown, over_known);
+            assert!((ohms - expected).abs() <= expected * 1e-9, "{over_unknown} {over_known}: {ohms}");
+        }
+    }
+}

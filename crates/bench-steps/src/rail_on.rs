@@ -1,0 +1,100 @@
+//! `rail-on`: switches a rail on and measures its voltage and current.
+
+use crate::rail_resistance::rail_contacts;
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings, Volts};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Name of the rail.
+    #[schemars(with = "String")]
+    rail: Spanned<String>,
+    volts: LimitsOf<Volts>,
+    amps: LimitsOf<Amps>,
+    /// Time between switching on and measuring.
+    settle: Seconds,
+}
+
+pub struct RailOn {
+    rail: String,
+    contacts: Vec<Contact>,
+    volts: MeasurementSpec,
+    amps: MeasurementSpec,
+    settle: Duration,
+}
+
+pub(crate) fn no_such_rail(name: &Spanned<String>, known: &[&str]) -> ParamProblem {
+    ParamProblem::new(format!("the fixture has no rail `{}`", name.get_ref()))
+        .at(name.span(), "no such rail")
+        .help(format!("its rails are {}", known.join(", ")))
+}
+
+impl Kind for RailOn {
+    const NAME: &'static str = "rail-on";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let Some(rail) = around.fixture.rail(params.rail.get_ref()) else {
+            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+            return Err(no_such_rail(&params.rail, &known));
+        };
+        let contacts = rail_contacts(around.fixture, &rail.name);
+        let spec = |what: &str, unit, limits| MeasurementSpec {
+            name: format!("{}.{what}", rail.name),
+            unit,
+            limits,
+            contacts: contacts.clone(),
+        };
+        let volts = spec("volts", Unit::Volts, params.volts.limits());
+        let amps = spec("amps", Unit::Amps, params.amps.limits());
+        Ok(Resolved {
+            measurements: vec![volts.clone(), amps.clone()],
+            coverage: contacts
+                .iter()
+                .map(|&contact| Coverage { contact, aspects: vec!["voltage", "current"] })
+                .collect(),
+            uses: vec!["rails".into()],
+            default_timeout: Duration::from_secs(1) + params.settle.duration(),
+            procedure: Box::new(RailOn {
+                rail: rail.name.clone(),
+                contacts,
+                volts,
+                amps,
+                settle: params.settle.duration(),
+            }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for RailOn {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.rails.on(&self.rail).await?;
+        nest.settle(self.settle).await;
+        let reading = nest.rails.measure(&self.rail).await?;
+        record.measured(&self.volts.name, Some(reading.volts));
+        record.measured(&self.amps.name, Some(reading.amps));
+
+        let low = self.volts.limits.min.is_some_and(|min| reading.volts < min);
+        let greedy = self.amps.limits.max.is_some_and(|max| reading.amps > max);
+        let volts = Unit::Volts.show(reading.volts);
+        let amps = Unit::Amps.show(reading.amps);
+        let (defect, text) = match (low, greedy) {
+            (_, true) => (Defect::Overload, format!("rail {}: overloaded, {amps} at {volts}", self.rail)),
+            (true, false) => (Defect::WrongVoltage, format!("rail {}: only {volts} at {amps}", self.rail)),
+            _ if judge(&self.volts.limits, Some(reading.volts)) == Verdict::Fail => {
+                (Defect::WrongVoltage, format!("rail {}: {volts}", self.rail))
+            }
+            _ if judge(&self.amps.limits, Some(reading.amps)) == Verdict::Fail => {
+                (Defect::Other, format!("rail {}: the module draws only {amps}", self.rail))
+            }
+            _ => return Ok(()),
+        };
+        record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
+        Ok(())
+    }
+}

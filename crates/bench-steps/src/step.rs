@@ -1,0 +1,62 @@
+//! What a kind of test is.
+
+use crate::Nest;
+use async_trait::async_trait;
+use bench_instruments::{DutError, InstrumentError};
+use bench_plan::{ParamProblem, Resolved, Surroundings};
+use bench_run::Diagnosis;
+use thiserror::Error;
+
+/// Where a running step reports to. Every call reaches the journal before it returns.
+pub trait Record {
+    /// One of the step's promised measurements, by name. `None` and NaN are judged as errors, never as passes.
+    fn measured(&self, name: &str, reading: Option<f64>);
+    fn diagnosed(&self, diagnosis: Diagnosis);
+    /// Something worth knowing that is not a measurement.
+    fn note(&self, text: String);
+}
+
+/// A step came to an early end.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The DUT is bad, and going on makes no sense.
+    #[error("{0}")]
+    Dut(String),
+    /// The bench is bad, or could not tell.
+    #[error("{0}")]
+    Bench(String),
+}
+
+impl From<InstrumentError> for StepError {
+    fn from(error: InstrumentError) -> Self {
+        StepError::Bench(error.to_string())
+    }
+}
+
+impl From<DutError> for StepError {
+    /// Only for errors whose cause is known; a silent DUT goes through [`Nest::silent`], which looks at the link first.
+    fn from(error: DutError) -> Self {
+        match error {
+            DutError::Link(link) => link.into(),
+            // The firmware works but was asked nonsense, or is of another build: the bench's fault.
+            other => StepError::Bench(other.to_string()),
+        }
+    }
+}
+
+/// What a step does when its turn comes.
+#[async_trait(?Send)]
+pub trait Procedure {
+    /// Measures what the step promised. `Ok` says that the procedure went to its end, not that the DUT is good: that is
+    /// judged from the measurements.
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError>;
+}
+
+/// A kind of test: its name, its parameters, and what it makes of them.
+pub trait Kind {
+    const NAME: &'static str;
+    /// The keys of the step's table beyond those that every step has.
+    type Params: serde::de::DeserializeOwned + schemars::JsonSchema;
+
+    fn resolve(params: Self::Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem>;
+}
