@@ -47,11 +47,27 @@ fn compile(core: &Core, arguments: &[&str], last: &[&str]) -> Result<(), Failed>
     command.env("CARGO_TARGET_DIR", root().join("dut-firmware/target"));
     // Flags from outside would replace those of dut-firmware/.cargo/config.toml, and the image would not link.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+    command.args(["--config", &remapped_paths()?]);
     if let Core::FromSource = core {
         command.arg("-Zbuild-std=core,alloc").env("RUSTC_BOOTSTRAP", "1");
     }
     command.args(last);
     run(&format!("(in dut-firmware) cargo {} {}", arguments.join(" "), last.join(" ")), &mut command)
+}
+
+/// Compiler flags, as cargo configuration, that replace where this machine keeps its sources in the debug information.
+/// What goes to flash holds no path anyway; with this the whole ELF is the same bytes wherever a commit is built.
+fn remapped_paths() -> Result<String, Failed> {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+    let flags: Vec<String> = [(Some(root()), "."), (cargo_home, "cargo"), (Some(sysroot), "rust")]
+        .into_iter()
+        .filter_map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from?.to_str()?)))
+        .map(|flag| format!("\"{}\"", flag.replace('\\', r"\\").replace('"', "\\\"")))
+        .collect();
+    // Joined to the flags in dut-firmware/.cargo/config.toml.
+    Ok(format!("target.{TARGET}.rustflags=[{}]", flags.join(",")))
 }
 
 /// Looks for a `core` for the chip and fetches one if need be.
