@@ -1,0 +1,79 @@
+//! The world around the chip.
+
+use crate::ports::Ports;
+
+/// What is connected to the chip. The chip calls it while it runs; times are nanoseconds since
+/// the world began.
+pub trait Board {
+    /// The digital level at each port (bit n is port n), asked when firmware reads IN and when a
+    /// sense or GPIOTE input has to be compared. Must include what the chip itself drives.
+    fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64;
+
+    /// Called after any change of what the ports drive or pull, once per instruction.
+    fn ports_changed(&mut self, ports: &Ports, at_ns: u64);
+
+    /// The voltage at analogue input `ain` (0 to 7: P0.02, .03, .04, .05, .28, .29, .30, .31).
+    fn analog_volts(&mut self, ain: u8, ports: &Ports, at_ns: u64) -> f64;
+
+    /// The supply at VDD.
+    fn vdd_volts(&mut self) -> f64;
+
+    /// The supply at VDDH; the same as VDD unless the high-voltage regulator is used.
+    fn vddh_volts(&mut self) -> f64 {
+        self.vdd_volts()
+    }
+
+    /// The temperature of the die in degrees Celsius.
+    fn die_celsius(&mut self) -> f64 {
+        25.0
+    }
+
+    /// A byte's stop bit has just left TXD. `baud` is the real rate, as divided from 16 MHz.
+    fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, at_ns: u64);
+
+    /// Asked after the callbacks above; `true` makes `run_until` return at this instant.
+    fn wants_stop(&mut self) -> bool {
+        false
+    }
+}
+
+scoped_tls_hkt::scoped_thread_local!(static mut CURRENT: for<'a> &'a mut (dyn Board + 'a));
+
+/// Makes `board` the one the peripherals talk to while `run` runs. A register access reaches
+/// the peripherals through the CPU core, whose bus interface has no room for a borrowed board;
+/// hence this detour instead of a parameter.
+pub(crate) fn with_board_set<R>(board: &mut dyn Board, run: impl FnOnce() -> R) -> R {
+    CURRENT.set(board, run)
+}
+
+/// Whether a run is under way.
+pub(crate) fn is_set() -> bool {
+    CURRENT.is_set()
+}
+
+/// Asks the current board; `None` outside of a run.
+pub(crate) fn ask_board<R>(ask: impl FnOnce(&mut dyn Board) -> R) -> Option<R> {
+    if CURRENT.is_set() { Some(CURRENT.with(|board| ask(board))) } else { None }
+}
+
+/// A board with nothing on it: ports see their own levels, analogue inputs 0 V, VDD 3.3 V.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct BareBoard;
+
+impl Board for BareBoard {
+    fn levels(&mut self, ports: &Ports, _at_ns: u64) -> u64 {
+        ports.levels_unconnected()
+    }
+
+    fn ports_changed(&mut self, _ports: &Ports, _at_ns: u64) {}
+
+    fn analog_volts(&mut self, _ain: u8, _ports: &Ports, _at_ns: u64) -> f64 {
+        0.0
+    }
+
+    fn vdd_volts(&mut self) -> f64 {
+        3.3
+    }
+
+    fn uart_tx_byte(&mut self, _uart: u8, _byte: u8, _baud: u32, _at_ns: u64) {}
+}

@@ -1,0 +1,138 @@
+//! The CPU behind a small trait of ours, so that the core can be replaced. This file and
+//! [`crate::bus`] are the only ones that know `rsemu`'s core and bus.
+
+use std::sync::Arc;
+
+use rsemu::core::device::{Device, ResetKind};
+use rsemu::core::space::{AddressSpace, MemAttrs};
+use rsemu::core::state::{MachineShape, Migrations, StateReader, StateWriter};
+use rsemu::core::value::Width;
+use rsemu::cpu::arm::v7m::{ArmV7m, CLASS, Config};
+
+/// What the run loop needs from an ARMv7E-M core.
+pub trait Cpu {
+    /// Executes a reset sequence, an exception entry or an instruction; returns its cycles.
+    fn step(&mut self) -> u64;
+    /// In WFI or WFE.
+    fn is_asleep(&self) -> bool;
+    /// In lockup: only a reset helps.
+    fn is_locked_up(&self) -> bool;
+    /// AIRCR.SYSRESETREQ was written.
+    fn reset_requested(&self) -> bool;
+    /// Power-on state; the next step is the reset sequence.
+    fn reset(&mut self);
+    /// Drives an interrupt line.
+    fn set_irq(&mut self, number: u8, asserted: bool);
+    /// Address of the next instruction.
+    fn pc(&self) -> u32;
+    /// Number of the active exception, 0 in thread mode.
+    fn exception(&self) -> u16;
+    /// CFSR, HFSR and BFAR (or MMFAR, if only that is valid).
+    fn fault_status(&self) -> (u32, u32, u32);
+    /// The return address in the exception frame on the current stack.
+    fn stacked_pc(&self) -> u32;
+    /// Registers r0 to r15 and xPSR.
+    fn registers(&self) -> [u32; 17];
+    /// The whole state as bytes.
+    fn save(&self) -> Vec<u8>;
+    /// Back to a saved state. `false` if the bytes are not from [`Cpu::save`].
+    fn load(&mut self, state: &[u8]) -> bool;
+}
+
+const NAME: &str = "cpu";
+
+/// The core of `rsemu`, as a Cortex-M4F with three priority bits and without bit-banding, which
+/// the nRF52840 does not have.
+pub struct RsemuCpu {
+    core: ArmV7m,
+    space: Arc<AddressSpace>,
+}
+
+impl RsemuCpu {
+    pub fn new(space: Arc<AddressSpace>) -> RsemuCpu {
+        let core = ArmV7m::new(Config::CORTEX_M4F.with_bit_band(false).with_priority_bits(3));
+        core.attach_space(Arc::clone(&space));
+        RsemuCpu { core, space }
+    }
+
+    fn peek(&self, address: u32) -> u32 {
+        self.space.read(u64::from(address), Width::U32, MemAttrs::DEBUG).map_or(0, |word| word as u32)
+    }
+}
+
+impl Cpu for RsemuCpu {
+    fn step(&mut self) -> u64 {
+        self.core.step()
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.core.is_asleep()
+    }
+
+    fn is_locked_up(&self) -> bool {
+        self.core.is_locked_up()
+    }
+
+    fn reset_requested(&self) -> bool {
+        self.core.reset_requested()
+    }
+
+    fn reset(&mut self) {
+        Device::reset(&self.core, ResetKind::Cold);
+    }
+
+    fn set_irq(&mut self, number: u8, asserted: bool) {
+        self.core.set_irq(u16::from(number), asserted);
+    }
+
+    fn pc(&self) -> u32 {
+        self.core.pc()
+    }
+
+    fn exception(&self) -> u16 {
+        self.core.current_exception().0
+    }
+
+    fn fault_status(&self) -> (u32, u32, u32) {
+        const BFAR_VALID: u32 = 1 << 15;
+        self.core.with_sys(|sys| {
+            let address = if sys.cfsr & BFAR_VALID != 0 { sys.bfar } else { sys.mmfar };
+            (sys.cfsr, sys.hfsr, address)
+        })
+    }
+
+    fn stacked_pc(&self) -> u32 {
+        let lr = self.core.reg(14);
+        let on_process_stack = lr >= 0xFFFF_FFE0 && lr & 4 != 0;
+        let frame = if on_process_stack { self.core.psp() } else { self.core.msp() };
+        self.peek(frame.wrapping_add(24))
+    }
+
+    fn registers(&self) -> [u32; 17] {
+        let regs = self.core.regs();
+        let mut all = [0; 17];
+        all[..16].copy_from_slice(&regs.r);
+        all[16] = regs.xpsr;
+        all
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let mut shape = MachineShape::new();
+        let saved = shape.add_device(NAME, CLASS.name).and_then(|_| {
+            let mut writer = StateWriter::new(shape);
+            Device::save(&self.core, &mut writer.chunk(NAME, CLASS.name, CLASS.version)?)?;
+            writer.to_vec()
+        });
+        // Saving to memory has no way to fail; an empty state would be refused by `load`.
+        saved.unwrap_or_default()
+    }
+
+    fn load(&mut self, state: &[u8]) -> bool {
+        let Ok(reader) = StateReader::new(state) else { return false };
+        let migrations = Migrations::new();
+        reader
+            .load(NAME, CLASS.name, CLASS.version, &migrations)
+            .and_then(|chunk| Device::load(&self.core, &mut chunk.reader()))
+            .is_ok()
+    }
+}

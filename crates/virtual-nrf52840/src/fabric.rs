@@ -1,0 +1,131 @@
+//! What all peripherals share: the time, RAM for EasyDMA, the list of events that just fired.
+
+use std::sync::Arc;
+
+use rsemu::core::space::RamStore;
+
+use crate::board::{Board, ask_board};
+use crate::diagnostic::{Access, Diagnostics, Problem};
+use crate::lfclk::LfClock;
+use crate::ports::Ports;
+use crate::time::{NANOSECOND, Time};
+
+/// Start of RAM.
+pub const RAM_BASE: u32 = 0x2000_0000;
+/// RAM of the nRF52840.
+pub const RAM_SIZE: u32 = 256 * 1024;
+/// Flash of the nRF52840.
+pub const FLASH_SIZE: u32 = 1024 * 1024;
+/// Smallest unit of erasing.
+pub const FLASH_PAGE: u32 = 4096;
+
+/// What a peripheral can reach while it handles a register access, a task or a deadline.
+#[derive(Debug, Clone)]
+pub(crate) struct Fabric {
+    pub now: Time,
+    pub ram: Arc<RamStore>,
+    /// Events (peripheral id, event number) generated and not yet handed to the PPI.
+    pub fired: Vec<(u8, u8)>,
+    /// Peripherals (by id) whose deadline or interrupt line may have changed.
+    pub touched: u64,
+    /// What a port drives may have changed.
+    pub ports_dirty: bool,
+    /// Sense conditions or GPIOTE inputs have to be compared again.
+    pub sense_dirty: bool,
+    pub ports: Ports,
+    pub lfclk: LfClock,
+    /// Events that an enabled PPI channel listens to.
+    pub listened: Vec<(u8, u8)>,
+    pub diagnostics: Diagnostics,
+    /// The board wants `run_until` to return.
+    pub stop: bool,
+    /// Somebody asked for a reset of the chip.
+    pub reset: Option<ResetCause>,
+    /// SYSTEMOFF was written.
+    pub system_off: bool,
+    /// The CPU is halted until then, because the flash it runs from is busy.
+    pub stall_until: Time,
+}
+
+/// Why the chip starts over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetCause {
+    PowerOn,
+    ResetPin,
+    Watchdog,
+    /// AIRCR.SYSRESETREQ.
+    Software,
+    Lockup,
+    /// A port with SENSE woke the chip from System OFF.
+    WakeFromOff,
+}
+
+impl Fabric {
+    pub fn touch(&mut self, id: u8) {
+        self.touched |= 1 << id;
+    }
+
+    pub fn report(&mut self, problem: Problem) {
+        self.diagnostics.report(self.now, problem);
+    }
+
+    pub fn not_supported(&mut self, peripheral: &'static str, what: &'static str) {
+        self.report(Problem::NotSupported { peripheral, what });
+    }
+
+    pub fn not_modelled(&mut self, peripheral: &'static str, address: u32, access: Access, value: u32) {
+        self.report(Problem::NotModelled { peripheral, address, access, value });
+    }
+
+    /// Talks to the board, and notes if it wants to stop afterwards.
+    pub fn board<R>(&mut self, ask: impl FnOnce(&mut dyn Board, &Ports, u64) -> R) -> Option<R> {
+        let (ports, at_ns) = (&self.ports, self.now / NANOSECOND);
+        let (answer, stop) = ask_board(|board| {
+            let answer = ask(board, ports, at_ns);
+            (answer, board.wants_stop())
+        })?;
+        self.stop |= stop;
+        Some(answer)
+    }
+
+    /// Whether an enabled PPI channel is connected to this event.
+    pub fn is_listened(&self, id: u8, event: u8) -> bool {
+        self.listened.contains(&(id, event))
+    }
+
+    /// The level at every port, as the board says; without a board, as the ports themselves say.
+    pub fn levels(&mut self) -> u64 {
+        match self.board(|board, ports, at_ns| board.levels(ports, at_ns)) {
+            Some(levels) => levels,
+            None => self.ports.levels_unconnected(),
+        }
+    }
+
+    /// The 32.768 kHz clock changed; who counts it must find new deadlines.
+    pub fn lfclk_changed(&mut self) {
+        self.touched |= 1 << 0x0B | 1 << 0x10 | 1 << 0x11 | 1 << 0x24;
+    }
+
+    fn dma_offset(&mut self, peripheral: &'static str, address: u32, length: u32) -> Option<u64> {
+        let offset = address.wrapping_sub(RAM_BASE);
+        if offset < RAM_SIZE && length <= RAM_SIZE - offset {
+            return Some(u64::from(offset));
+        }
+        self.report(Problem::DmaOutsideRam { peripheral, address, length });
+        None
+    }
+
+    /// EasyDMA read of one byte; `None` (and a diagnostic) outside RAM.
+    pub fn dma_read(&mut self, peripheral: &'static str, address: u32) -> Option<u8> {
+        let offset = self.dma_offset(peripheral, address, 1)?;
+        self.ram.read_u8(offset).ok()
+    }
+
+    /// EasyDMA write; nothing is written (and a diagnostic given) outside RAM.
+    pub fn dma_write(&mut self, peripheral: &'static str, address: u32, bytes: &[u8]) {
+        if let Some(offset) = self.dma_offset(peripheral, address, bytes.len() as u32) {
+            // The range was just checked.
+            let _ = self.ram.write_at(offset, bytes);
+        }
+    }
+}

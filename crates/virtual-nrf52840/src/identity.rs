@@ -1,0 +1,78 @@
+//! Which piece of silicon this is: FICR contents and production tolerances.
+
+/// Identity and tolerances of one chip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChipIdentity {
+    /// FICR.DEVICEID.
+    pub device_id: u64,
+    /// FICR.DEVICEADDR: the 48-bit Bluetooth address (lower bits used).
+    pub device_address: u64,
+    /// FICR.INFO.VARIANT as text, such as `AAD0`.
+    pub variant: [u8; 4],
+    /// Seeds the garbage in RAM after power-on and the random number generator.
+    pub seed: u64,
+    /// How this piece differs from the ideal one.
+    pub tolerances: Tolerances,
+}
+
+impl ChipIdentity {
+    /// An ideal chip whose id and address derive from `seed`.
+    pub fn from_seed(seed: u64) -> ChipIdentity {
+        ChipIdentity {
+            device_id: crate::random::mix(seed ^ 0xD1CE),
+            device_address: crate::random::mix(seed ^ 0xADD2) & 0xFFFF_FFFF_FFFF,
+            variant: *b"AAD0",
+            seed,
+            tolerances: Tolerances::default(),
+        }
+    }
+}
+
+/// Deviations of one chip and its crystals. Times are the typical values of the product
+/// specification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tolerances {
+    /// Error of the 32.768 kHz crystal.
+    pub lfxo_ppm: f64,
+    /// Error of the internal 32.768 kHz oscillator (up to 2 % uncalibrated, 500 ppm calibrated).
+    pub lfrc_ppm: f64,
+    /// Start-up time of the 32.768 kHz crystal.
+    pub lfxo_startup_us: u32,
+    /// A 32.768 kHz crystal that never starts.
+    pub lfxo_dead: bool,
+    /// Start-up time of the 32 MHz crystal.
+    pub hfxo_startup_us: u32,
+    /// A 32 MHz crystal that never starts.
+    pub hfxo_dead: bool,
+    /// Gain error of the SAADC: +0.01 reads 1 % too much.
+    pub saadc_gain_error: f64,
+    /// Offset of the SAADC before CALIBRATEOFFSET, in volts at the converter (0.6 V is full scale).
+    pub saadc_offset_volts: f64,
+    /// What CALIBRATEOFFSET leaves of it.
+    pub saadc_residual_offset_volts: f64,
+    /// Time to write a word of flash.
+    pub flash_write_us: u32,
+    /// Time to erase a page of flash.
+    pub flash_erase_page_us: u32,
+    /// Time to erase the whole flash.
+    pub flash_erase_all_us: u32,
+}
+
+impl Default for Tolerances {
+    fn default() -> Self {
+        Tolerances {
+            lfxo_ppm: 0.0,
+            lfrc_ppm: 0.0,
+            lfxo_startup_us: 250_000,
+            lfxo_dead: false,
+            hfxo_startup_us: 360,
+            hfxo_dead: false,
+            saadc_gain_error: 0.0,
+            saadc_offset_volts: 0.0,
+            saadc_residual_offset_volts: 0.0,
+            flash_write_us: 41,
+            flash_erase_page_us: 85_000,
+            flash_erase_all_us: 169_000,
+        }
+    }
+}

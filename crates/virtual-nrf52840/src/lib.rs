@@ -1,0 +1,47 @@
+//! An nRF52840 that executes the real firmware image, instruction by instruction, in virtual time.
+//!
+//! The CPU is a Cortex-M4F interpreter; the peripherals follow the register descriptions of the
+//! nRF52840 product specification, not the habits of one firmware. What the model does not cover
+//! is answered and reported, never silently ignored: see [`Chip::diagnostics`].
+//!
+//! A [`Chip`] owns all of its state and no part of the world. What is connected to it is a
+//! [`Board`], borrowed for the length of a run. The same inputs give the same run, to the bit; a
+//! [`Snapshot`] holds everything, and a run from a restored one equals the run without.
+//!
+//! ```no_run
+//! use virtual_nrf52840::{BareBoard, Chip, ChipIdentity};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut chip = Chip::new(ChipIdentity::from_seed(1));
+//! chip.load_elf(&std::fs::read("firmware.elf")?)?;
+//! chip.set_power(true);
+//! chip.run_until(1_000_000_000, &mut BareBoard); // one virtual second
+//! for diagnostic in chip.diagnostics() {
+//!     println!("{diagnostic}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod board;
+mod bus;
+mod chip;
+mod cpu;
+mod diagnostic;
+mod fabric;
+mod identity;
+mod image;
+mod lfclk;
+mod peripherals;
+mod ports;
+mod random;
+mod soc;
+mod time;
+
+pub use board::{BareBoard, Board};
+pub use chip::{Chip, RestoreError, Snapshot, Stats, Stop};
+pub use diagnostic::{Access, Diagnostic, Problem};
+pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
+pub use identity::{ChipIdentity, Tolerances};
+pub use image::ImageError;
+pub use ports::{Driven, PORT_COUNT, PortState, Ports, Pull, Strength};

@@ -1,0 +1,134 @@
+//! GPIOTE: events from ports, and tasks that change ports.
+
+use super::{Common, Peripheral, index};
+use crate::fabric::Fabric;
+
+const CHANNELS: usize = 8;
+const PORT_EVENT: u8 = 31;
+const MODE_EVENT: u32 = 1;
+const MODE_TASK: u32 = 3;
+const CONFIG_MASK: u32 = 0x0013_3F03;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Gpiote {
+    common: Common,
+    config: [u32; CHANNELS],
+    /// Level a channel in task mode drives.
+    out: [bool; CHANNELS],
+    /// Level a channel in event mode saw last.
+    seen: [Option<bool>; CHANNELS],
+}
+
+impl Gpiote {
+    pub fn new() -> Gpiote {
+        Gpiote {
+            common: Common::new(6, "GPIOTE", 0xFF | 1 << PORT_EVENT, 0),
+            config: [0; CHANNELS],
+            out: [false; CHANNELS],
+            seen: [None; CHANNELS],
+        }
+    }
+
+    fn mode(&self, n: usize) -> u32 {
+        self.config[n] & 3
+    }
+
+    fn port(&self, n: usize) -> usize {
+        (self.config[n] >> 8 & 0x3F) as usize
+    }
+
+    fn polarity(&self, n: usize) -> u32 {
+        self.config[n] >> 16 & 3
+    }
+
+    pub fn watches_inputs(&self) -> bool {
+        (0..CHANNELS).any(|n| self.mode(n) == MODE_EVENT)
+    }
+
+    /// Calls `take` with the port and level of each channel in task mode.
+    pub fn for_each_output(&self, take: &mut impl FnMut(usize, bool)) {
+        // If channels share a port the lowest wins, so it comes last.
+        for n in (0..CHANNELS).rev().filter(|n| self.mode(*n) == MODE_TASK) {
+            take(self.port(n), self.out[n]);
+        }
+    }
+
+    /// Compares the inputs of channels in event mode with what they were.
+    pub fn sense(&mut self, fabric: &mut Fabric, levels: u64) {
+        for n in 0..CHANNELS {
+            if self.mode(n) != MODE_EVENT {
+                continue;
+            }
+            let level = levels & 1 << self.port(n) != 0;
+            let Some(before) = self.seen[n].replace(level) else { continue };
+            let wanted = match self.polarity(n) {
+                1 => level,
+                2 => !level,
+                3 => true,
+                _ => false,
+            };
+            if level != before && wanted {
+                self.common.raise(fabric, n as u8);
+            }
+        }
+    }
+
+    /// A DETECT signal rose.
+    pub fn detect(&mut self, fabric: &mut Fabric) {
+        self.common.raise(fabric, PORT_EVENT);
+    }
+
+    fn drive(&mut self, fabric: &mut Fabric, n: usize, level: bool) {
+        if self.mode(n) == MODE_TASK {
+            self.out[n] = level;
+            fabric.ports_dirty = true;
+        }
+    }
+}
+
+impl Peripheral for Gpiote {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn read(&mut self, _fabric: &mut Fabric, offset: u32) -> Option<u32> {
+        match index(offset, 0x510, 4, CHANNELS as u32) {
+            Some(n) => Some(self.config[n]),
+            None => self.common.read(offset),
+        }
+    }
+
+    fn write(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
+        if let Some(n) = index(offset, 0x510, 4, CHANNELS as u32) {
+            self.config[n] = value & CONFIG_MASK;
+            self.out[n] = value >> 20 & 1 != 0;
+            self.seen[n] = None;
+            (fabric.ports_dirty, fabric.sense_dirty) = (true, true);
+            return true;
+        }
+        let start = value & 1 != 0;
+        let channels = CHANNELS as u32;
+        if let Some(n) = index(offset, 0x000, 4, channels) {
+            let level = match self.polarity(n) {
+                1 => true,
+                2 => false,
+                3 => !self.out[n],
+                _ => self.out[n],
+            };
+            if start {
+                self.drive(fabric, n, level);
+            }
+        } else if let Some(n) = index(offset, 0x030, 4, channels) {
+            if start {
+                self.drive(fabric, n, true);
+            }
+        } else if let Some(n) = index(offset, 0x060, 4, channels) {
+            if start {
+                self.drive(fabric, n, false);
+            }
+        } else {
+            return self.common.write(offset, value);
+        }
+        true
+    }
+}

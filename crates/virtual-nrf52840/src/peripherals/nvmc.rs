@@ -1,0 +1,157 @@
+//! NVMC, flash and UICR.
+
+use std::sync::Arc;
+
+use rsemu::core::space::RamStore;
+
+use super::index;
+use crate::fabric::{FLASH_PAGE, FLASH_SIZE, Fabric};
+use crate::identity::Tolerances;
+use crate::time::{MICROSECOND, Time};
+
+const WRITE_ENABLE: u32 = 1;
+const ERASE_ENABLE: u32 = 2;
+/// Words from 0x1000_1000.
+const UICR_WORDS: usize = 1024;
+const ERASED: u32 = 0xFFFF_FFFF;
+
+/// Where firmware is put and what survives power-off.
+#[derive(Debug, Clone)]
+pub(crate) struct Nvmc {
+    pub flash: Arc<RamStore>,
+    pub uicr: Vec<u32>,
+    config: u32,
+    partial_config: u32,
+    icache_config: u32,
+    busy_until: Time,
+    write_us: u32,
+    erase_page_us: u32,
+    erase_all_us: u32,
+}
+
+impl Nvmc {
+    pub fn new(flash: Arc<RamStore>, tolerances: &Tolerances) -> Nvmc {
+        let mut nvmc = Nvmc {
+            flash,
+            uicr: vec![ERASED; UICR_WORDS],
+            config: 0,
+            partial_config: 10,
+            icache_config: 0,
+            busy_until: 0,
+            write_us: tolerances.flash_write_us,
+            erase_page_us: tolerances.flash_erase_page_us,
+            erase_all_us: tolerances.flash_erase_all_us,
+        };
+        nvmc.fill_flash(0, FLASH_SIZE);
+        nvmc
+    }
+
+    pub fn reset(&mut self) {
+        (self.config, self.icache_config, self.busy_until) = (0, 0, 0);
+    }
+
+    /// Whether the CPU's writes to flash addresses go to the flash.
+    pub fn writes_enabled(&self) -> bool {
+        self.config == WRITE_ENABLE
+    }
+
+    fn fill_flash(&mut self, offset: u32, length: u32) {
+        // Both are inside the flash: callers align and limit them.
+        let _ = self.flash.fill(u64::from(offset), u64::from(length), 0xFF);
+    }
+
+    /// The CPU cannot fetch from flash that is being written or erased.
+    fn busy(&mut self, fabric: &mut Fabric, us: u32) {
+        self.busy_until = fabric.now.max(self.busy_until) + Time::from(us) * MICROSECOND;
+        fabric.stall_until = self.busy_until;
+    }
+
+    /// A word written by the CPU; bits can only go from 1 to 0. `false`: writing is not enabled.
+    pub fn write_flash(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
+        if !self.writes_enabled() || !offset.is_multiple_of(4) || offset >= FLASH_SIZE {
+            return false;
+        }
+        let mut old = [0; 4];
+        // The offset was just checked.
+        let _ = self.flash.read_at(u64::from(offset), &mut old);
+        let new = u32::from_le_bytes(old) & value;
+        let _ = self.flash.write_at(u64::from(offset), &new.to_le_bytes());
+        self.busy(fabric, self.write_us);
+        true
+    }
+
+    pub fn read_uicr(&self, offset: u32) -> u32 {
+        self.uicr.get(offset as usize / 4).copied().unwrap_or(ERASED)
+    }
+
+    /// A word written by the CPU. `false`: writing is not enabled.
+    pub fn write_uicr(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
+        if !self.writes_enabled() || !offset.is_multiple_of(4) {
+            return false;
+        }
+        if let Some(word) = self.uicr.get_mut(offset as usize / 4) {
+            *word &= value;
+        }
+        self.busy(fabric, self.write_us);
+        true
+    }
+
+    fn erase_page(&mut self, fabric: &mut Fabric, address: u32) {
+        if self.config == ERASE_ENABLE && address < FLASH_SIZE {
+            self.fill_flash(address & !(FLASH_PAGE - 1), FLASH_PAGE);
+            self.busy(fabric, self.erase_page_us);
+        }
+    }
+
+    fn erase_all(&mut self, fabric: &mut Fabric, also_flash: bool) {
+        if self.config == ERASE_ENABLE {
+            if also_flash {
+                self.fill_flash(0, FLASH_SIZE);
+            }
+            self.uicr.fill(ERASED);
+            self.busy(fabric, if also_flash { self.erase_all_us } else { self.erase_page_us });
+        }
+    }
+
+    pub fn read(&self, fabric: &Fabric, offset: u32) -> Option<u32> {
+        match offset {
+            0x400 | 0x408 => Some(u32::from(fabric.now >= self.busy_until)),
+            0x504 => Some(self.config),
+            0x508 | 0x50C | 0x510 | 0x514 | 0x518 | 0x544 => Some(0),
+            0x51C => Some(self.partial_config),
+            0x540 => Some(self.icache_config),
+            0x548 | 0x54C => Some(0),
+            _ => None,
+        }
+    }
+
+    pub fn write(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
+        match offset {
+            0x504 => self.config = value & 3,
+            // ERASEPAGE and its two deprecated names.
+            0x508 | 0x510 | 0x544 => self.erase_page(fabric, value),
+            0x50C if value & 1 != 0 => self.erase_all(fabric, true),
+            0x514 if value & 1 != 0 => self.erase_all(fabric, false),
+            0x50C | 0x514 => {}
+            0x518 => {
+                fabric.not_supported("NVMC", "partial erase (ERASEPAGEPARTIAL)");
+            }
+            0x51C => self.partial_config = value & 0x7F,
+            0x540 => self.icache_config = value & 0x101,
+            0x548 | 0x54C => {}
+            _ => return index(offset, 0x400, 8, 2).is_some(),
+        }
+        true
+    }
+
+    /// UICR.PSELRESET: the port of the reset pin, if both registers agree and select one.
+    pub fn reset_port(&self) -> Option<usize> {
+        let (first, second) = (self.read_uicr(0x200), self.read_uicr(0x204));
+        (first == second && first & 1 << 31 == 0).then_some((first & 0x3F) as usize)
+    }
+
+    /// UICR.NFCPINS: P0.09 and P0.10 belong to the antenna.
+    pub fn nfc_pins(&self) -> bool {
+        self.read_uicr(0x20C) & 1 != 0
+    }
+}

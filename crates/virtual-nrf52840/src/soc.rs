@@ -1,0 +1,454 @@
+//! Everything of the chip but the CPU and the memories it reads directly.
+
+use std::sync::Arc;
+
+use rsemu::core::space::RamStore;
+
+use crate::board;
+use crate::diagnostic::{Access, Problem};
+use crate::fabric::{Fabric, ResetCause};
+use crate::identity::ChipIdentity;
+use crate::peripherals::clock_power::ClockPower;
+use crate::peripherals::egu::Egu;
+use crate::peripherals::gpio::Gpio;
+use crate::peripherals::gpiote::Gpiote;
+use crate::peripherals::nvmc::Nvmc;
+use crate::peripherals::ppi::Ppi;
+use crate::peripherals::rng_temp::{Rng, Temp};
+use crate::peripherals::rtc::Rtc;
+use crate::peripherals::saadc::Saadc;
+use crate::peripherals::storage::{Storage, block_name, is_plain};
+use crate::peripherals::timer::Timer;
+use crate::peripherals::uarte::Uarte;
+use crate::peripherals::wdt::Wdt;
+use crate::peripherals::{Peripheral, TRIGGER, info};
+use crate::ports::{PORT_COUNT, PortState, Ports};
+use crate::time::{NEVER, Time};
+
+/// Peripheral ids are 0 to 63.
+const SLOTS: usize = 64;
+/// Tasks triggered in one instant before it is called a storm.
+const STORM: usize = 2_000;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Soc {
+    pub fabric: Fabric,
+    pub identity: ChipIdentity,
+    pub powered: bool,
+    pub in_system_off: bool,
+    /// Whether the address map lets the CPU write to flash at the moment.
+    pub flash_mapped_writable: bool,
+    /// The board has not yet been told about the newest state of the ports.
+    untold: bool,
+    pub clock: ClockPower,
+    pub uarte: [Uarte; 2],
+    pub gpiote: Gpiote,
+    saadc: Saadc,
+    timers: [Timer; 5],
+    rtcs: [Rtc; 3],
+    temp: Temp,
+    pub rng: Rng,
+    wdt: Wdt,
+    egus: [Egu; 6],
+    ppi: Ppi,
+    pub gpio: Gpio,
+    pub nvmc: Nvmc,
+    storage: Storage,
+    deadlines: [Time; SLOTS],
+    /// The earliest deadline.
+    pub next: Time,
+    /// Interrupt lines, bit n for interrupt n.
+    pub irq: u64,
+}
+
+impl Soc {
+    pub fn new(identity: ChipIdentity, ram: Arc<RamStore>, flash: Arc<RamStore>) -> Soc {
+        let tolerances = identity.tolerances.clone();
+        let fabric = Fabric {
+            now: 0,
+            ram,
+            fired: Vec::new(),
+            touched: 0,
+            ports_dirty: false,
+            sense_dirty: false,
+            ports: Ports::default(),
+            lfclk: Default::default(),
+            listened: Vec::new(),
+            diagnostics: Default::default(),
+            stop: false,
+            reset: None,
+            system_off: false,
+            stall_until: 0,
+        };
+        Soc {
+            fabric,
+            powered: false,
+            in_system_off: false,
+            flash_mapped_writable: false,
+            untold: false,
+            clock: ClockPower::new(&tolerances),
+            uarte: new_uartes(),
+            gpiote: Gpiote::new(),
+            saadc: Saadc::new(&tolerances),
+            timers: new_timers(),
+            rtcs: new_rtcs(),
+            temp: Temp::new(),
+            rng: Rng::new(identity.seed ^ 0x0A11),
+            wdt: Wdt::new(),
+            egus: new_egus(),
+            ppi: Ppi::new(),
+            gpio: Gpio::new(),
+            nvmc: Nvmc::new(flash, &tolerances),
+            storage: Storage::default(),
+            deadlines: [NEVER; SLOTS],
+            next: NEVER,
+            irq: 0,
+            identity,
+        }
+    }
+
+    /// Puts the peripherals into their reset state, as `cause` does according to the reset table
+    /// of the product specification.
+    pub fn reset(&mut self, cause: ResetCause) {
+        let keeps_watchdog = matches!(cause, ResetCause::Software | ResetCause::Lockup);
+        self.reset_peripherals();
+        if cause != ResetCause::WakeFromOff {
+            self.gpio = Gpio::new();
+        }
+        self.clock.reset(&mut self.fabric, cause);
+        if !keeps_watchdog {
+            self.wdt = Wdt::new();
+        } else if self.wdt.is_running() {
+            self.clock.force_lfclk(&mut self.fabric);
+        }
+        self.in_system_off = false;
+        self.settle();
+    }
+
+    fn reset_peripherals(&mut self) {
+        let tolerances = &self.identity.tolerances;
+        self.uarte = new_uartes();
+        self.gpiote = Gpiote::new();
+        self.saadc = Saadc::new(tolerances);
+        self.timers = new_timers();
+        self.rtcs = new_rtcs();
+        self.temp = Temp::new();
+        self.rng.reset();
+        self.egus = new_egus();
+        self.ppi = Ppi::new();
+        self.nvmc.reset();
+        self.storage.reset();
+        let fabric = &mut self.fabric;
+        fabric.fired.clear();
+        fabric.listened.clear();
+        (fabric.reset, fabric.system_off, fabric.stall_until) = (None, false, 0);
+        fabric.touched = u64::MAX;
+        (fabric.ports_dirty, fabric.sense_dirty) = (true, true);
+    }
+
+    /// Power is gone: ports let go, nothing happens any more.
+    pub fn power_off(&mut self) {
+        self.powered = false;
+        self.reset(ResetCause::PowerOn);
+    }
+
+    /// SYSTEMOFF: only a port with SENSE or the reset pin gets out of it.
+    pub fn enter_system_off(&mut self) {
+        self.reset_peripherals();
+        self.fabric.lfclk.set_source(self.fabric.now, None);
+        self.wdt = Wdt::new();
+        self.in_system_off = true;
+        self.settle();
+        if self.gpio.detects() {
+            self.fabric.reset = Some(ResetCause::WakeFromOff);
+        }
+    }
+
+    fn slot(&mut self, id: u8) -> Option<(&mut dyn Peripheral, &mut Fabric)> {
+        let peripheral: &mut dyn Peripheral = match id {
+            0x00 => &mut self.clock,
+            0x02 => &mut self.uarte[0],
+            0x06 => &mut self.gpiote,
+            0x07 => &mut self.saadc,
+            0x08 => &mut self.timers[0],
+            0x09 => &mut self.timers[1],
+            0x0A => &mut self.timers[2],
+            0x0B => &mut self.rtcs[0],
+            0x0C => &mut self.temp,
+            0x0D => &mut self.rng,
+            0x10 => &mut self.wdt,
+            0x11 => &mut self.rtcs[1],
+            0x14..=0x19 => &mut self.egus[usize::from(id) - 0x14],
+            0x1A => &mut self.timers[3],
+            0x1B => &mut self.timers[4],
+            0x24 => &mut self.rtcs[2],
+            0x28 => &mut self.uarte[1],
+            _ => return None,
+        };
+        Some((peripheral, &mut self.fabric))
+    }
+
+    /// Lets everything happen whose time has come.
+    pub fn catch_up(&mut self, now: Time) {
+        while self.next <= now {
+            let at = self.next;
+            self.fabric.now = at;
+            for id in 0..SLOTS {
+                if self.deadlines[id] == at
+                    && let Some((peripheral, fabric)) = self.slot(id as u8)
+                {
+                    peripheral.act(fabric);
+                    fabric.touch(id as u8);
+                }
+            }
+            self.settle();
+        }
+        self.fabric.now = self.fabric.now.max(now);
+    }
+
+    /// Reads a register in the peripheral area. Sub-word reads get their part of the word.
+    pub fn read(&mut self, address: u32) -> u32 {
+        let word = address & !3;
+        let (id, offset) = ((word >> 12 & 0x3F) as u8, word & 0xFFF);
+        let known = match word >> 28 {
+            5 if word >> 12 == 0x5_0000 => self.gpio.read(&mut self.fabric, offset),
+            4 if id == 0x1F => self.ppi.read(offset),
+            4 if id == 0x1E => self.nvmc.read(&self.fabric, offset),
+            4 if word & 0x0FFC_0000 == 0 => {
+                self.slot(id).and_then(|(peripheral, fabric)| peripheral.read(fabric, offset))
+            }
+            _ => None,
+        };
+        let value = known.unwrap_or_else(|| {
+            let value = self.storage.read(word);
+            if !is_plain(word) {
+                self.not_modelled(word, Access::Read, value);
+            }
+            value
+        });
+        // IN asks the board, which may want to stop.
+        value
+    }
+
+    /// Writes a register in the peripheral area, with all that follows from it in this instant.
+    pub fn write(&mut self, address: u32, value: u32) {
+        self.write_only(address, value);
+        self.settle();
+    }
+
+    fn write_only(&mut self, address: u32, value: u32) {
+        let (id, offset) = ((address >> 12 & 0x3F) as u8, address & 0xFFF);
+        let known = match address >> 28 {
+            5 if address >> 12 == 0x5_0000 => self.gpio.write(&mut self.fabric, offset, value),
+            4 if id == 0x1F => {
+                let known = self.ppi.write(offset, value);
+                self.fabric.listened = self.ppi.listened();
+                self.fabric.touched = u64::MAX;
+                known
+            }
+            4 if id == 0x1E => self.nvmc.write(&mut self.fabric, offset, value),
+            4 if address & 0x0FFC_0000 == 0 => self.slot(id).is_some_and(|(peripheral, fabric)| {
+                fabric.touch(id);
+                peripheral.write(fabric, offset, value)
+            }),
+            _ => false,
+        };
+        if !known {
+            self.storage.write(address, value);
+            if !is_plain(address) {
+                self.not_modelled(address, Access::Write, value);
+            }
+        }
+        if std::mem::take(&mut self.wdt.wants_lfclk) {
+            self.clock.force_lfclk(&mut self.fabric);
+        }
+    }
+
+    fn not_modelled(&mut self, address: u32, access: Access, value: u32) {
+        let id = (address >> 12 & 0x3F) as u8;
+        let modelled =
+            if address >> 28 == 4 { self.slot(id).map(|(peripheral, _)| peripheral.common().name) } else { None };
+        self.fabric.not_modelled(modelled.unwrap_or(block_name(address)), address, access, value);
+    }
+
+    /// Reads FICR or UICR (address in 0x1000_0000 to 0x1000_1FFF).
+    pub fn read_info(&mut self, address: u32) -> u32 {
+        let word = address & !3;
+        if word >= 0x1000_1000 {
+            return self.nvmc.read_uicr(word & 0xFFF);
+        }
+        info::read_ficr(&self.identity, word & 0xFFF).unwrap_or_else(|| {
+            self.fabric.not_modelled("FICR", word, Access::Read, u32::MAX);
+            u32::MAX
+        })
+    }
+
+    /// Writes UICR; `false`: not writable (now).
+    pub fn write_info(&mut self, address: u32, value: u32) -> bool {
+        let done = address >= 0x1000_1000 && self.nvmc.write_uicr(&mut self.fabric, address & 0xFFF, value);
+        self.settle();
+        done
+    }
+
+    pub fn read_flash(&self, address: u32) -> u32 {
+        let mut word = [0xFF; 4];
+        // Only called for addresses in flash.
+        let _ = self.nvmc.flash.read_at(u64::from(address), &mut word);
+        u32::from_le_bytes(word)
+    }
+
+    /// Writes flash; `false`: not writable now.
+    pub fn write_flash(&mut self, address: u32, value: u32) -> bool {
+        self.nvmc.write_flash(&mut self.fabric, address, value)
+    }
+
+    /// Whether something came up that the run loop must see to before the next instruction.
+    pub fn wants_attention(&self) -> bool {
+        let fabric = &self.fabric;
+        fabric.stop
+            || fabric.reset.is_some()
+            || fabric.system_off
+            || fabric.stall_until > fabric.now
+            || fabric.diagnostics.wants_pc()
+            || self.nvmc.writes_enabled() != self.flash_mapped_writable
+    }
+
+    /// Hands events to the PPI, ports to the board and inputs to who watches them, until nothing
+    /// more follows; then finds the new deadlines and interrupt lines.
+    pub fn settle(&mut self) {
+        let mut tasks = Vec::new();
+        let mut triggered = 0;
+        loop {
+            let mut fired = std::mem::take(&mut self.fabric.fired);
+            for (id, event) in fired.drain(..) {
+                self.ppi.tasks_of(id, event, &mut tasks);
+                for task in tasks.drain(..) {
+                    triggered += 1;
+                    self.write_only(task, TRIGGER);
+                }
+                if triggered > STORM {
+                    let peripheral = self.slot(id).map_or("unknown peripheral", |(p, _)| p.common().name);
+                    self.fabric.report(Problem::EventStorm { peripheral });
+                    self.fabric.fired.clear();
+                    break;
+                }
+            }
+            if self.fabric.fired.is_empty() {
+                // Keep the allocation.
+                self.fabric.fired = fired;
+            }
+            self.settle_ports();
+            if self.fabric.fired.is_empty() && !self.fabric.ports_dirty {
+                break;
+            }
+        }
+        self.update_deadlines();
+    }
+
+    fn settle_ports(&mut self) {
+        if std::mem::take(&mut self.fabric.ports_dirty) {
+            let ports = self.compute_ports();
+            if ports != self.fabric.ports {
+                self.fabric.ports = ports;
+                self.untold = true;
+                self.fabric.sense_dirty = true;
+            }
+        }
+        if !board::is_set() {
+            return;
+        }
+        if std::mem::take(&mut self.untold) {
+            self.fabric.board(|board, ports, at_ns| board.ports_changed(ports, at_ns));
+        }
+        if std::mem::take(&mut self.fabric.sense_dirty) {
+            self.sense();
+        }
+    }
+
+    fn sense(&mut self) {
+        let watched =
+            self.gpio.is_sensing() || self.gpiote.watches_inputs() || self.uarte.iter().any(Uarte::watches_inputs);
+        if !self.powered || !watched {
+            return;
+        }
+        let levels = self.fabric.levels();
+        self.gpiote.sense(&mut self.fabric, levels);
+        for uarte in &mut self.uarte {
+            uarte.sense(&mut self.fabric, levels);
+        }
+        if self.gpio.sense(levels) {
+            self.gpiote.detect(&mut self.fabric);
+            if self.in_system_off {
+                self.fabric.reset = Some(ResetCause::WakeFromOff);
+            }
+        }
+    }
+
+    fn compute_ports(&self) -> Ports {
+        if !self.powered {
+            return Ports::default();
+        }
+        let mut states = [PortState::default(); PORT_COUNT];
+        for (n, state) in states.iter_mut().enumerate() {
+            *state = self.gpio.state(n);
+        }
+        let mut take = |port: usize, level: bool| {
+            if port < PORT_COUNT {
+                states[port] = self.gpio.state_driving(port, Some(level));
+                states[port].taken_by_peripheral = true;
+            }
+        };
+        self.gpiote.for_each_output(&mut take);
+        for uarte in &self.uarte {
+            uarte.for_each_output(&mut take);
+        }
+        if self.nvmc.nfc_pins() {
+            (states[9], states[10]) = (PortState::default(), PortState::default());
+        }
+        Ports { states, powered: true }
+    }
+
+    fn update_deadlines(&mut self) {
+        let mut touched = std::mem::take(&mut self.fabric.touched);
+        while touched != 0 {
+            let id = touched.trailing_zeros() as u8;
+            touched &= touched - 1;
+            let powered = self.powered;
+            let Some((peripheral, fabric)) = self.slot(id) else { continue };
+            let deadline = if powered { peripheral.deadline(fabric) } else { NEVER };
+            let irq = powered && peripheral.common().irq();
+            self.deadlines[usize::from(id)] = deadline;
+            self.irq = self.irq & !(1 << id) | u64::from(irq) << id;
+        }
+        self.next = self.deadlines.iter().copied().min().unwrap_or(NEVER);
+    }
+}
+
+fn new_uartes() -> [Uarte; 2] {
+    [Uarte::new(0x02, "UARTE0", 0), Uarte::new(0x28, "UARTE1", 1)]
+}
+
+fn new_timers() -> [Timer; 5] {
+    [
+        Timer::new(0x08, "TIMER0", 4),
+        Timer::new(0x09, "TIMER1", 4),
+        Timer::new(0x0A, "TIMER2", 4),
+        Timer::new(0x1A, "TIMER3", 6),
+        Timer::new(0x1B, "TIMER4", 6),
+    ]
+}
+
+fn new_rtcs() -> [Rtc; 3] {
+    [Rtc::new(0x0B, "RTC0", 3), Rtc::new(0x11, "RTC1", 4), Rtc::new(0x24, "RTC2", 4)]
+}
+
+fn new_egus() -> [Egu; 6] {
+    [
+        Egu::new(0x14, "EGU0"),
+        Egu::new(0x15, "EGU1"),
+        Egu::new(0x16, "EGU2"),
+        Egu::new(0x17, "EGU3"),
+        Egu::new(0x18, "EGU4"),
+        Egu::new(0x19, "EGU5"),
+    ]
+}
