@@ -6,9 +6,17 @@
 mod clock;
 mod contacts;
 mod dut;
+mod dut_client;
+mod fixture_driver;
+mod scripted;
+mod tokio_clock;
 mod traits;
 
 pub use clock::*;
 pub use contacts::*;
 pub use dut::*;
+pub use dut_client::*;
+pub use fixture_driver::FixtureDriver;
+pub use scripted::*;
+pub use tokio_clock::*;
 pub use traits::*;

@@ -1,0 +1,86 @@
+//! Which reply answers which request, and results that came unasked.
+
+use dut_protocol::{JobResult, Reply, Request};
+use std::collections::VecDeque;
+
+/// Whether `reply` is of the kind that `request` asks for. A refusal is not.
+pub fn answers(reply: &Reply, request: &Request) -> bool {
+    match request {
+        Request::Hello { .. } => matches!(reply, Reply::Hello { .. }),
+        Request::Identify => matches!(reply, Reply::Identity(_)),
+        Request::SetBaud { .. } | Request::ReleasePorts | Request::SetLinkTimeout { .. } | Request::Restart => {
+            *reply == Reply::Done
+        }
+        Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
+        Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
+        Request::SpiTransfer(_) => matches!(reply, Reply::Bytes(_)),
+        Request::StartJob(_) => matches!(reply, Reply::JobAccepted { .. }),
+        Request::PollJob { job } => matches!(reply, Reply::JobState { job: of, .. } if of == job),
+    }
+}
+
+/// The firmware has far fewer jobs; more entries would be noise that nobody asks for.
+const KEPT: usize = 16;
+
+/// Results of jobs that nobody has asked for yet.
+#[derive(Debug, Default)]
+pub struct JobResults {
+    /// Number of requests sent so far.
+    request: u64,
+    /// Each with the request during or after which it came.
+    results: VecDeque<(u64, u8, JobResult)>,
+}
+
+impl JobResults {
+    pub fn new_request(&mut self) {
+        self.request += 1;
+    }
+
+    pub fn put(&mut self, job: u8, result: JobResult) {
+        if self.results.len() == KEPT {
+            self.results.pop_front();
+        }
+        self.results.push_back((self.request, job, result));
+    }
+
+    /// A new job got this number: what is known from before is of an older job. The new one may already be done.
+    pub fn accepted(&mut self, job: u8) {
+        let current = self.request;
+        self.results.retain(|(request, number, _)| *number != job || *request == current);
+    }
+
+    pub fn take(&mut self, job: u8) -> Option<JobResult> {
+        let index = self.results.iter().position(|(_, number, _)| *number == job)?;
+        self.results.remove(index).map(|(_, _, result)| result)
+    }
+
+    pub fn clear(&mut self) {
+        self.results.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_used_again_does_not_get_the_old_result() {
+        let mut results = JobResults::default();
+        results.put(1, JobResult::Waited { ms: 1 });
+        results.put(2, JobResult::Waited { ms: 2 });
+        results.new_request();
+        results.put(2, JobResult::Waited { ms: 3 });
+        results.accepted(1);
+        results.accepted(2);
+        assert_eq!(results.take(1), None);
+        assert_eq!(results.take(2), Some(JobResult::Waited { ms: 3 }));
+        assert_eq!(results.take(2), None);
+    }
+
+    #[test]
+    fn only_so_many_are_kept() {
+        let mut results = JobResults::default();
+        (0..20).for_each(|job| results.put(job, JobResult::Waited { ms: 0 }));
+        assert_eq!((results.take(3), results.results.len()), (None, KEPT));
+    }
+}

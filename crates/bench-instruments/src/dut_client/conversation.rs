@@ -1,0 +1,215 @@
+//! Frames, time-outs and repetitions on one link.
+
+use super::answers::answers;
+use super::{Known, refused};
+use crate::{Clock, DutError, InstrumentError, Link, with_deadline};
+use bench_run::BenchTime;
+use dut_protocol::frame::{Decoder, encode_request};
+use dut_protocol::{INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
+use std::time::Duration;
+
+/// For the firmware to get at the request, and for the operating systems and USB converters in between.
+const TURNAROUND: Duration = Duration::from_millis(60);
+/// A bit-banged SPI byte at the firmware's slowest, and one ADC sample, both generous.
+const SPI_BYTE: Duration = Duration::from_micros(50);
+const ADC_SAMPLE: Duration = Duration::from_micros(200);
+/// Until a frame given to the operating system is wholly on the wire.
+const SEND_LATENCY: Duration = Duration::from_millis(30);
+/// Start bit, eight data bits, stop bit.
+const BITS_PER_BYTE: u32 = 10;
+
+pub struct Conversation<L> {
+    link: L,
+    decoder: Decoder,
+    last_seq: u16,
+    baud: u32,
+    /// Received, and how much of it went through the decoder.
+    inbox: Vec<u8>,
+    decoded: usize,
+}
+
+impl<L: Link> Conversation<L> {
+    pub fn new(link: L) -> Self {
+        Self {
+            link,
+            decoder: Decoder::new(),
+            last_seq: UNASKED,
+            baud: INITIAL_BAUD,
+            inbox: Vec::new(),
+            decoded: 0,
+        }
+    }
+
+    pub async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {
+        self.baud = baud;
+        self.decoder.reset();
+        self.link.set_baud(baud).await
+    }
+
+    pub fn discard_input(&mut self) {
+        self.link.discard_input();
+        self.decoder.reset();
+        self.inbox.clear();
+        self.decoded = 0;
+    }
+
+    /// Sends a request until it is answered, at most `attempts` times.
+    pub async fn exchange(
+        &mut self,
+        clock: &dyn Clock,
+        known: &Known,
+        request: &Request,
+        attempts: u32,
+    ) -> Result<Reply, DutError> {
+        let seq = self.next_seq();
+        known.jobs.borrow_mut().new_request();
+        let mut buffer = [0; MAX_FRAME];
+        let frame = encode_request(seq, request, &mut buffer)
+            .map_err(|error| InstrumentError::Link(format!("a request cannot be sent: {error}")))?;
+        let patience = self.wire_time(frame.len() + 2 * MAX_FRAME) + TURNAROUND + work(request);
+        let garbled_before = known.statistics.get().garbled;
+        let began = clock.now();
+        for attempt in 0..attempts {
+            if attempt > 0 {
+                let arrives = clock.now() + self.wire_time(frame.len()) + SEND_LATENCY;
+                if !request.is_repeatable() && arrives >= began + known.link_timeout.get() {
+                    // After so much silence the firmware no longer knows the first copy and would execute this one.
+                    return Err(DutError::Unknown);
+                }
+                known.count(|statistics| statistics.repeated += 1);
+            }
+            known.count(|statistics| statistics.sent += 1);
+            self.link.send(frame).await?;
+            let Some(reply) = self.answer(clock, known, seq, clock.now() + patience).await? else { continue };
+            return match reply {
+                Reply::Refused(Refusal::HelloFirst) if attempt > 0 && !request.is_repeatable() => {
+                    // It restarted between the copies; whether it executed the first one died with it.
+                    Err(DutError::Unknown)
+                }
+                Reply::Refused(refusal) => Err(refused(refusal)),
+                reply if !answers(&reply, request) => Err(DutError::OutOfTurn(reply)),
+                reply => {
+                    if let Reply::JobAccepted { job } = reply {
+                        known.jobs.borrow_mut().accepted(job);
+                    }
+                    Ok(reply)
+                }
+            };
+        }
+        let garbled = known.statistics.get().garbled - garbled_before;
+        Err(DutError::Silent { attempts, garbled: u32::try_from(garbled).unwrap_or(u32::MAX) })
+    }
+
+    /// The reply with this number, or `None` when the deadline comes first.
+    async fn answer(
+        &mut self,
+        clock: &dyn Clock,
+        known: &Known,
+        seq: u16,
+        deadline: BenchTime,
+    ) -> Result<Option<Reply>, InstrumentError> {
+        loop {
+            match self.message(clock, known, deadline).await? {
+                Some((number, reply)) if number == seq => return Ok(Some(reply)),
+                Some(other) => sort(known, other),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Takes in one message that answers nothing, or what comes until `until`.
+    pub async fn listen(&mut self, clock: &dyn Clock, known: &Known, until: BenchTime) -> Result<(), InstrumentError> {
+        if let Some(message) = self.message(clock, known, until).await? {
+            sort(known, message);
+        }
+        Ok(())
+    }
+
+    /// The next whole message, or `None` at the deadline. Dropping the future loses nothing that was received.
+    async fn message(
+        &mut self,
+        clock: &dyn Clock,
+        known: &Known,
+        deadline: BenchTime,
+    ) -> Result<Option<(u16, Reply)>, InstrumentError> {
+        loop {
+            while let Some(byte) = self.inbox.get(self.decoded) {
+                self.decoded += 1;
+                match self.decoder.push(*byte).map(|frame| frame.and_then(|frame| Ok((frame.seq, frame.reply()?)))) {
+                    None => {}
+                    Some(Ok(message)) => {
+                        known.count(|statistics| statistics.received += 1);
+                        return Ok(Some(message));
+                    }
+                    Some(Err(_)) => known.count(|statistics| statistics.garbled += 1),
+                }
+            }
+            self.inbox.clear();
+            self.decoded = 0;
+            // Looked at here too: a module that babbles without a pause would keep the link ever ready.
+            if clock.now() >= deadline {
+                return Ok(None);
+            }
+            match with_deadline(clock, deadline, self.link.receive(&mut self.inbox)).await {
+                Ok(Ok(())) if self.inbox.is_empty() => {
+                    return Err(InstrumentError::Link("it has ended".to_owned()));
+                }
+                Ok(outcome) => outcome?,
+                Err(_) if self.inbox.is_empty() => return Ok(None),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends bytes and returns what comes back in their own time plus `margin`.
+    pub async fn echo(
+        &mut self,
+        clock: &dyn Clock,
+        bytes: &[u8],
+        margin: Duration,
+    ) -> Result<Vec<u8>, InstrumentError> {
+        self.discard_input();
+        self.link.send(bytes).await?;
+        let deadline = clock.now() + self.wire_time(2 * bytes.len()) + margin;
+        let mut back = Vec::new();
+        while back.len() < bytes.len() && clock.now() < deadline {
+            match with_deadline(clock, deadline, self.link.receive(&mut back)).await {
+                Ok(outcome) => outcome?,
+                Err(_) => break,
+            }
+        }
+        self.discard_input();
+        Ok(back)
+    }
+
+    /// Never [`UNASKED`].
+    fn next_seq(&mut self) -> u16 {
+        self.last_seq = self.last_seq.checked_add(1).unwrap_or(UNASKED + 1);
+        self.last_seq
+    }
+
+    fn wire_time(&self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * bytes.saturating_mul(BITS_PER_BYTE) / self.baud.max(1)
+    }
+}
+
+/// A message that answers no request in flight.
+fn sort(known: &Known, message: (u16, Reply)) {
+    match message {
+        (UNASKED, Reply::JobDone { job, result }) => known.jobs.borrow_mut().put(job, result),
+        _ => known.count(|statistics| statistics.late += 1),
+    }
+}
+
+/// What the request itself makes the firmware do, beyond answering.
+fn work(request: &Request) -> Duration {
+    match request {
+        Request::ApplyVector(vector) => Duration::from_micros(vector.settle_us.into()),
+        Request::SampleAdc(adc) => ADC_SAMPLE * u32::from(adc.count),
+        Request::SpiTransfer(spi) => {
+            SPI_BYTE * (u32::from(spi.read) + u32::try_from(spi.write.len()).unwrap_or(u32::MAX))
+        }
+        _ => Duration::ZERO,
+    }
+}

@@ -1,0 +1,257 @@
+//! The bench's side of the conversation with the firmware.
+//!
+//! One request at a time is on the wire. It is sent again, same bytes and same sequence number, when no answer comes:
+//! the firmware answers a repeated frame from memory and executes it once. A serial line keeps the order of frames, so an
+//! old copy never comes after a new request. Answers that carry another number than the request in flight are dropped,
+//! so a request whose future was dropped in the middle leaves nothing behind that could be mistaken for an answer.
+//!
+//! | file | |
+//! |---|---|
+//! | `conversation` | frames, time-outs, repetitions |
+//! | `answers` | which reply answers which request; results of jobs that came unasked |
+
+mod answers;
+mod conversation;
+#[cfg(test)]
+mod fake_firmware;
+#[cfg(test)]
+mod tests;
+
+use crate::{Clock, Dut, DutError, InstrumentError, Link, LinkStatistics, with_deadline};
+use answers::JobResults;
+use async_trait::async_trait;
+use bench_run::BenchTime;
+use conversation::Conversation;
+use dut_protocol::{
+    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, JobResult, JobState, PROTOCOL_VERSION, Refusal, Reply,
+    Request, schema_hash,
+};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+/// How often a request is sent before the module counts as silent.
+const ATTEMPTS: u32 = 4;
+/// The first request meets a module that may still be starting: more than a second in all.
+const HELLO_ATTEMPTS: u32 = 12;
+/// Both must fit into [`BAUD_TRIAL_MS`].
+const TRIAL_ATTEMPTS: u32 = 2;
+/// How often a higher rate is tried.
+const RAISES: u32 = 2;
+/// After the firmware's trial of a new rate has ended, by its clock, which is not ours.
+const TRIAL_MARGIN: Duration = Duration::from_millis(50);
+/// Longest time between two looks at a job; the job's own message normally comes first.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// For the operating system to hand over what came back.
+const ECHO_MARGIN: Duration = Duration::from_millis(50);
+
+/// [`Dut`] over a byte link.
+///
+/// A future of [`Dut::connect`] that was dropped in the middle leaves the rate open: connect again.
+pub struct DutClient<L> {
+    conversation: Mutex<Conversation<L>>,
+    clock: Rc<dyn Clock>,
+    known: Known,
+    /// Requests that wait for the conversation; who only listens for the end of a job then gives it up.
+    waiting: Cell<u32>,
+    wanted: Notify,
+}
+
+/// What can be asked without waiting for the conversation.
+struct Known {
+    statistics: Cell<LinkStatistics>,
+    jobs: RefCell<JobResults>,
+    /// Silence after which the firmware releases all ports and forgets the last request.
+    link_timeout: Cell<Duration>,
+}
+
+impl Known {
+    fn count(&self, change: impl FnOnce(&mut LinkStatistics)) {
+        let mut statistics = self.statistics.get();
+        change(&mut statistics);
+        self.statistics.set(statistics);
+    }
+}
+
+/// Counts itself as waiting for as long as it lives.
+struct Waiting<'a>(&'a Cell<u32>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+const DEFAULT_LINK_TIMEOUT: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64);
+
+impl<L: Link> DutClient<L> {
+    /// Sends nothing yet. The link is expected to be at, or is brought to, [`INITIAL_BAUD`] by [`Dut::connect`].
+    pub fn new(link: L, clock: Rc<dyn Clock>) -> Self {
+        Self {
+            conversation: Mutex::new(Conversation::new(link)),
+            clock,
+            known: Known {
+                statistics: Cell::default(),
+                jobs: RefCell::default(),
+                link_timeout: Cell::new(DEFAULT_LINK_TIMEOUT),
+            },
+            waiting: Cell::new(0),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// The conversation, as soon as the request on the wire is through; those who only listen step back.
+    async fn turn(&self) -> MutexGuard<'_, Conversation<L>> {
+        let _waiting = Waiting::new(&self.waiting);
+        self.wanted.notify_waiters();
+        self.conversation.lock().await
+    }
+
+    async fn exchange(
+        &self,
+        conversation: &mut Conversation<L>,
+        request: &Request,
+        attempts: u32,
+    ) -> Result<Reply, DutError> {
+        conversation.exchange(&*self.clock, &self.known, request, attempts).await
+    }
+
+    /// Tries a higher rate; whatever happens, ends at a rate at which the firmware answers, or with an error.
+    async fn raise(&self, conversation: &mut Conversation<L>, baud: u32) -> Result<u32, DutError> {
+        for _ in 0..RAISES {
+            match self.exchange(conversation, &Request::SetBaud { baud }, 1).await {
+                // Without an answer it may be at the new rate all the same: the trial tells.
+                Ok(_) | Err(DutError::Silent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let trial_began = self.clock.now();
+            conversation.set_baud(baud).await?;
+            match self.exchange(conversation, &Request::ReadPorts, TRIAL_ATTEMPTS).await {
+                Ok(_) => return Ok(baud),
+                Err(DutError::Silent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            // The firmware goes back when it has heard no valid frame for the time of a trial. It may have heard the
+            // last of ours, so the time counts from now on.
+            let trial_ends = self.clock.now().max(trial_began) + Duration::from_millis(BAUD_TRIAL_MS.into());
+            conversation.set_baud(INITIAL_BAUD).await?;
+            self.clock.sleep_until(trial_ends + TRIAL_MARGIN).await;
+            conversation.discard_input();
+            self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
+        }
+        Ok(INITIAL_BAUD)
+    }
+
+    /// Takes what comes in until `until`, until a message came or until a request wants the conversation.
+    async fn listen(&self, until: BenchTime) -> Result<(), DutError> {
+        let Ok(mut conversation) = with_deadline(&*self.clock, until, self.conversation.lock()).await else {
+            return Ok(());
+        };
+        let wanted = self.wanted.notified();
+        if self.waiting.get() > 0 {
+            return Ok(());
+        }
+        let listening = conversation.listen(&*self.clock, &self.known, until);
+        match futures_util::future::select(std::pin::pin!(listening), std::pin::pin!(wanted)).await {
+            futures_util::future::Either::Left((outcome, _)) => Ok(outcome?),
+            futures_util::future::Either::Right(_) => Ok(()),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl<L: Link> Dut for DutClient<L> {
+    async fn connect(&self, baud: u32) -> Result<u32, DutError> {
+        let mut conversation = self.turn().await;
+        let conversation = &mut *conversation;
+        conversation.set_baud(INITIAL_BAUD).await?;
+        conversation.discard_input();
+        self.known.link_timeout.set(self.known.link_timeout.get().min(DEFAULT_LINK_TIMEOUT));
+        let hello = Request::Hello { version: PROTOCOL_VERSION, schema: schema_hash() };
+        match self.exchange(conversation, &hello, HELLO_ATTEMPTS).await? {
+            Reply::Hello { version, schema } if (version, schema) == (PROTOCOL_VERSION, schema_hash()) => {}
+            Reply::Hello { version, schema } => return Err(DutError::OtherProtocol { version, schema }),
+            other => return Err(DutError::OutOfTurn(other)),
+        }
+        let rate = if baud == INITIAL_BAUD { baud } else { self.raise(conversation, baud).await? };
+        // A loop-back relay that hangs answers Hello with the bench's own; this request it cannot answer.
+        self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
+        Ok(rate)
+    }
+
+    async fn request(&self, request: Request) -> Result<Reply, DutError> {
+        let mut conversation = self.turn().await;
+        if let Request::SetLinkTimeout { timeout_ms } = request {
+            // From the moment it is sent the shorter of the two may hold.
+            let shorter = self.known.link_timeout.get().min(Duration::from_millis(timeout_ms.into()));
+            self.known.link_timeout.set(shorter);
+        }
+        let reply = self.exchange(&mut conversation, &request, ATTEMPTS).await?;
+        match request {
+            Request::SetLinkTimeout { timeout_ms } => {
+                self.known.link_timeout.set(Duration::from_millis(timeout_ms.into()));
+            }
+            Request::SetBaud { baud } => conversation.set_baud(baud).await?,
+            _ => {}
+        }
+        Ok(reply)
+    }
+
+    async fn job_done(&self, job: u8, deadline: BenchTime) -> Result<JobResult, DutError> {
+        let finished = || self.known.jobs.borrow_mut().take(job);
+        loop {
+            // Often enough to keep the firmware from releasing its ports in the silence.
+            let poll_at = self.clock.now() + POLL_INTERVAL.min(self.known.link_timeout.get() / 3);
+            while self.clock.now() < poll_at.min(deadline) {
+                if let Some(result) = finished() {
+                    return Ok(result);
+                }
+                self.listen(poll_at.min(deadline)).await?;
+            }
+            let state = self.request(Request::PollJob { job }).await?;
+            if let Some(result) = finished() {
+                return Ok(result);
+            }
+            match state {
+                Reply::JobState { state: JobState::Done(result), .. } => return Ok(result),
+                Reply::JobState { state: JobState::Unknown, .. } => return Err(DutError::JobLost(job)),
+                _ if self.clock.now() >= deadline => return Err(DutError::JobLate(job)),
+                _ => {}
+            }
+        }
+    }
+
+    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+        let mut conversation = self.turn().await;
+        conversation.echo(&*self.clock, bytes, ECHO_MARGIN).await
+    }
+
+    async fn disconnect(&self) {
+        let mut conversation = self.turn().await;
+        // A link that fails here fails again, and is told, at the next connection.
+        let _ = conversation.set_baud(INITIAL_BAUD).await;
+        conversation.discard_input();
+        self.known.jobs.borrow_mut().clear();
+        self.known.link_timeout.set(DEFAULT_LINK_TIMEOUT);
+    }
+
+    fn statistics(&self) -> LinkStatistics {
+        self.known.statistics.get()
+    }
+}
+
+/// What a refusal means to the caller.
+fn refused(refusal: Refusal) -> DutError {
+    match refusal {
+        Refusal::OtherProtocol { version, schema } => DutError::OtherProtocol { version, schema },
+        other => DutError::Refused(other),
+    }
+}

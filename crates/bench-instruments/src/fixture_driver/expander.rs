@@ -1,0 +1,132 @@
+//! The 16-bit port expander MCP23017.
+//!
+//! Own code, because the crates for this chip (`mcp230xx` 1.0, `mcp23017` 1.1) are built on embedded-hal 0.2, and
+//! `mcp230xx` changes one pin at a time by reading and writing back: a vector over 60 nails would need 360 transactions,
+//! and the nails would move one after the other. Here a register pair is one burst of two bytes.
+
+use super::bus_error;
+use crate::InstrumentError;
+use embedded_hal::i2c::I2c;
+
+/// Register pairs with IOCON.BANK = 0 (MCP23017 data sheet DS20001952, table 3-3); the B register follows at +1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Register {
+    /// 1 = input.
+    Direction = 0x00,
+    /// 1 = pull-up of 100 kohm on an input.
+    PullUp = 0x0C,
+    /// What the pins read.
+    Levels = 0x12,
+    /// What outputs drive; kept while the pin is an input.
+    Latch = 0x14,
+}
+
+const IPOL: u8 = 0x02;
+const IOCON: u8 = 0x0A;
+const IOCON_IF_BANK_WAS_1: u8 = 0x05;
+
+/// What a register shall hold, and what it is known to hold.
+#[derive(Debug, Clone, Copy)]
+struct Shadow {
+    wanted: u16,
+    /// `None`: never written, or a write failed.
+    written: Option<u16>,
+}
+
+impl Shadow {
+    const fn wanting(wanted: u16) -> Self {
+        Self { wanted, written: None }
+    }
+}
+
+/// One chip with a copy of its registers, so that only what changes is written.
+#[derive(Debug)]
+pub struct Expander<B> {
+    bus: B,
+    id: String,
+    address: u8,
+    latch: Shadow,
+    direction: Shadow,
+    pull_up: Shadow,
+}
+
+impl<B: I2c> Expander<B> {
+    /// Touches nothing yet. The shadows want what the chip has after its own reset: all inputs, no pull-ups.
+    pub fn new(bus: B, id: &str, address: u8) -> Self {
+        Self {
+            bus,
+            id: id.to_owned(),
+            address,
+            latch: Shadow::wanting(0),
+            direction: Shadow::wanting(0xFFFF),
+            pull_up: Shadow::wanting(0),
+        }
+    }
+
+    /// Brings the register addressing and the polarity to what this driver expects, whatever a program before it left
+    /// behind. In the other addressing mode the first byte pair is IOCON, in ours it is an interrupt register.
+    pub fn reset_addressing(&mut self) -> Result<(), InstrumentError> {
+        self.burst(&[IOCON_IF_BANK_WAS_1, 0])?;
+        self.burst(&[IOCON, 0])?;
+        self.burst(&[IPOL, 0, 0])
+    }
+
+    /// Bits in `mask` of a register shall become those of `bits`.
+    pub fn want(&mut self, register: Register, mask: u16, bits: u16) {
+        if let Some(shadow) = self.shadow(register) {
+            shadow.wanted = shadow.wanted & !mask | bits & mask;
+        }
+    }
+
+    /// Writes a register if it differs from what is wanted.
+    pub fn flush(&mut self, register: Register) -> Result<(), InstrumentError> {
+        let Some(shadow) = self.shadow(register) else { return Ok(()) };
+        if shadow.written == Some(shadow.wanted) {
+            return Ok(());
+        }
+        let wanted = shadow.wanted;
+        shadow.written = None;
+        let [a, b] = wanted.to_le_bytes();
+        self.burst(&[register as u8, a, b])?;
+        if let Some(shadow) = self.shadow(register) {
+            shadow.written = Some(wanted);
+        }
+        Ok(())
+    }
+
+    /// Writes all registers, changed or not: latches, then pull-ups, then directions, so that no pin becomes an output
+    /// with a stale level. Stops at the first failure for the same reason.
+    pub fn rewrite(&mut self) -> Result<(), InstrumentError> {
+        for register in [Register::Latch, Register::PullUp, Register::Direction] {
+            if let Some(shadow) = self.shadow(register) {
+                shadow.written = None;
+            }
+            self.flush(register)?;
+        }
+        Ok(())
+    }
+
+    /// The levels of all 16 pins.
+    pub fn levels(&mut self) -> Result<u16, InstrumentError> {
+        let mut pair = [0; 2];
+        self.bus
+            .write_read(self.address, &[Register::Levels as u8], &mut pair)
+            .map_err(|error| bus_error(&self.id, self.address, &error))?;
+        Ok(u16::from_le_bytes(pair))
+    }
+
+    /// `None` for [`Register::Levels`], which is only read.
+    fn shadow(&mut self, register: Register) -> Option<&mut Shadow> {
+        match register {
+            Register::Latch => Some(&mut self.latch),
+            Register::Direction => Some(&mut self.direction),
+            Register::PullUp => Some(&mut self.pull_up),
+            Register::Levels => None,
+        }
+    }
+
+    fn burst(&mut self, bytes: &[u8]) -> Result<(), InstrumentError> {
+        self.bus.write(self.address, bytes).map_err(|error| bus_error(&self.id, self.address, &error))
+    }
+}

@@ -1,0 +1,196 @@
+//! Volt-meter and ohm-meter on the one line that reaches every contact.
+
+use super::adc::Range;
+use super::{FixtureDriver, implausible};
+use crate::{InstrumentError, MeasureBus, OPEN_OHMS};
+use async_trait::async_trait;
+use bench_plan::IoBit;
+use bench_run::Contact;
+use embedded_hal::i2c::I2c;
+use std::time::Duration;
+
+/// For the multiplexer, and for the ADC's input behind it to take over the contact's voltage.
+const SETTLE: Duration = Duration::from_micros(300);
+
+/// Below the 0.25 V at which the first junctions begin to conduct.
+const OHMS_TEST_VOLTS: f64 = 0.2;
+const SOURCE_PLAUSIBLE_VOLTS: std::ops::RangeInclusive<f64> = 0.15..=0.25;
+/// A contact with more than this is not quiet enough for the ohm-meter.
+const QUIET_VOLTS: f64 = 0.02;
+/// How long a contact may need to become quiet: charge of the line itself, left from another contact.
+const BECOME_QUIET: Duration = Duration::from_millis(20);
+
+/// The reading may change by so much from one conversion to the next and counts as settled.
+const OHMS_SETTLED_VOLTS: f64 = 150e-6;
+/// Longest wait for the capacitors behind a contact to charge through the source's resistor.
+const OHMS_SETTLE_LIMIT: Duration = Duration::from_millis(300);
+const LOADED_SETTLED_VOLTS: f64 = 2e-3;
+const LOADED_SETTLE_LIMIT: Duration = Duration::from_millis(50);
+
+/// A contact is joined to the bus. Opens everything when it goes, also when its future was dropped in the middle.
+struct Joined<'a, I: I2c> {
+    driver: &'a FixtureDriver<I>,
+    open: bool,
+}
+
+impl<I: I2c> Joined<'_, I> {
+    fn open(mut self) -> Result<(), InstrumentError> {
+        self.open = true;
+        self.driver.open_bus()
+    }
+}
+
+impl<I: I2c> Drop for Joined<'_, I> {
+    fn drop(&mut self) {
+        if !self.open {
+            let _ = self.driver.open_bus(); // whoever dropped the measurement goes on to the safe state
+        }
+    }
+}
+
+impl<I: I2c> FixtureDriver<I> {
+    /// Break before make: all banks off, then the address, then the one bank.
+    fn join(&self, contact: Contact) -> Result<Joined<'_, I>, InstrumentError> {
+        let wiring = &self.fixture.measure_bus;
+        let not_wired = || InstrumentError::NotWired(contact);
+        let (bank, channel) = self.fixture.nail(contact).and_then(|nail| nail.mux).ok_or_else(not_wired)?;
+        let bank = *wiring.banks.get(usize::from(bank)).ok_or_else(not_wired)?;
+        let address: Vec<(IoBit, bool)> =
+            wiring.address.iter().enumerate().map(|(n, bit)| (*bit, channel >> n & 1 == 1)).collect();
+        let joined = Joined { driver: self, open: false };
+        self.open_banks()?;
+        let mut ports = self.ports.borrow_mut();
+        ports.set_outputs(&address)?;
+        ports.set_outputs(&[(bank, true)])?;
+        drop(ports); // before `joined` could need them
+        Ok(joined)
+    }
+
+    fn open_banks(&self) -> Result<(), InstrumentError> {
+        let banks: Vec<(IoBit, bool)> = self.fixture.measure_bus.banks.iter().map(|bank| (*bank, false)).collect();
+        self.ports.borrow_mut().set_outputs(&banks)
+    }
+
+    /// Source off the bus, all channels open, source at 0 V; each is tried whatever becomes of the others.
+    fn open_bus(&self) -> Result<(), InstrumentError> {
+        let disabled = self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, false)]);
+        let opened = self.open_banks();
+        disabled.and(opened).and(self.source.set(0.0))
+    }
+
+    /// The source's voltage is set before it reaches the bus.
+    fn push(&self, volts: f64) -> Result<(), InstrumentError> {
+        self.source.set(volts)?;
+        self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, true)])
+    }
+
+    async fn sense(&self, range: Range) -> Result<f64, InstrumentError> {
+        let channel = self.fixture.measure_bus.sense;
+        self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
+    }
+
+    async fn source_sense(&self, range: Range) -> Result<f64, InstrumentError> {
+        let channel = self.fixture.measure_bus.source_sense;
+        self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
+    }
+
+    /// Converts until two readings in a row agree, or the limit is reached.
+    async fn settled(&self, range: Range, within: f64, limit: Duration) -> Result<f64, InstrumentError> {
+        let deadline = self.clock.now() + limit;
+        let mut last = self.sense(range).await?;
+        loop {
+            let next = self.sense(range).await?;
+            if (next - last).abs() <= within || self.clock.now() >= deadline {
+                return Ok(next);
+            }
+            last = next;
+        }
+    }
+
+    /// What the contact has by itself, nearly 0 V.
+    async fn quiet_volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        let deadline = self.clock.now() + BECOME_QUIET;
+        loop {
+            let volts = self.sense(Range::Ohms).await?;
+            if volts.abs() <= QUIET_VOLTS {
+                return Ok(volts);
+            }
+            if self.clock.now() >= deadline {
+                // The narrow range is clipped; the message names the real voltage.
+                return Err(InstrumentError::Energized { contact, volts: self.sense(Range::Volts).await? });
+            }
+        }
+    }
+
+    /// With the contact joined: E0 its own voltage, Vs before and V after the series resistor Rs. The same current
+    /// flows through Rs and through multiplexer and contact: (Vs - V) / Rs = (V - E0) / (R + Rmux).
+    async fn ohms_of_joined(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.clock.sleep(SETTLE).await;
+        let own = self.quiet_volts(contact).await?;
+        self.push(OHMS_TEST_VOLTS)?;
+        self.clock.sleep(SETTLE).await;
+        let volts = self.settled(Range::Ohms, OHMS_SETTLED_VOLTS, OHMS_SETTLE_LIMIT).await?;
+        let source = self.source_sense(Range::Ohms).await?;
+        if !SOURCE_PLAUSIBLE_VOLTS.contains(&source) {
+            let detail = format!("its output is {source:.3} V instead of {OHMS_TEST_VOLTS} V");
+            return Err(implausible(self.source.id(), detail));
+        }
+        let wiring = &self.fixture.measure_bus;
+        Ok(resistance(wiring.source_series_ohms, source, volts, own) - wiring.mux_ohms).map(clip)
+    }
+}
+
+/// Of everything behind the series resistor; infinite when no current flows.
+fn resistance(series_ohms: f64, source_volts: f64, volts: f64, own_volts: f64) -> f64 {
+    let drop = source_volts - volts;
+    if drop <= 0.0 { f64::INFINITY } else { series_ohms * (volts - own_volts) / drop }
+}
+
+fn clip(ohms: f64) -> f64 {
+    ohms.clamp(0.0, OPEN_OHMS)
+}
+
+/// A failed measurement is the more interesting error than a failed opening after it.
+fn both<T>(outcome: Result<T, InstrumentError>, opened: Result<(), InstrumentError>) -> Result<T, InstrumentError> {
+    outcome.and_then(|value| opened.map(|()| value))
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> MeasureBus for FixtureDriver<I> {
+    async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let joined = self.join(contact)?;
+        self.clock.sleep(SETTLE).await;
+        let outcome = self.sense(Range::Volts).await;
+        both(outcome, joined.open())
+    }
+
+    async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let joined = self.join(contact)?;
+        let outcome = match self.push(source_volts) {
+            Ok(()) => {
+                self.clock.sleep(SETTLE).await;
+                self.settled(Range::Volts, LOADED_SETTLED_VOLTS, LOADED_SETTLE_LIMIT).await
+            }
+            Err(error) => Err(error),
+        };
+        both(outcome, joined.open())
+    }
+
+    async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let joined = self.join(contact)?;
+        let outcome = self.ohms_of_joined(contact).await;
+        both(outcome, joined.open())
+    }
+
+    fn source_ohms(&self) -> f64 {
+        self.fixture.measure_bus.source_series_ohms
+    }
+
+    async fn release(&self) -> Result<(), InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        self.open_bus()
+    }
+}

@@ -1,0 +1,159 @@
+//! The fixture as its file describes it, driven over one I2C bus.
+//!
+//! I2C transfers are blocking calls of well below a millisecond, and none of them happens while another task waits for
+//! it: nothing is borrowed across an `await`. What must not be shared over time (the measure bus, a monitor's
+//! conversion) is behind an asynchronous lock.
+//!
+//! | file | chips and roles |
+//! |---|---|
+//! | `expander` | MCP23017, one register pair per transfer |
+//! | `port_bank` | all expanders: nails, outputs, safe state |
+//! | `nails` | [`Nails`](crate::Nails) |
+//! | `adc` | ADS1115 |
+//! | `source` | MCP4728 |
+//! | `measure_bus` | [`MeasureBus`](crate::MeasureBus) |
+//! | `monitor` | INA226 |
+//! | `rails` | [`Rails`](crate::Rails) |
+
+mod adc;
+mod expander;
+mod measure_bus;
+mod monitor;
+mod nails;
+mod port_bank;
+mod rails;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use crate::{Clock, InstrumentError, LinkRelay, RailObserver};
+use adc::Adc;
+use async_trait::async_trait;
+use bench_plan::{AnalogChannel, Chip, ChipKind, Fixture};
+use embedded_hal::i2c::I2c;
+use embedded_hal_bus::i2c::RcDevice;
+use expander::Expander;
+use monitor::Monitor;
+use port_bank::PortBank;
+use source::Source;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::rc::Rc;
+
+/// The I2C bus of a controller, shared by the chips on it.
+type Bus<I> = Rc<RefCell<I>>;
+
+/// Implements [`Nails`](crate::Nails), [`MeasureBus`](crate::MeasureBus), [`Rails`](crate::Rails) and [`LinkRelay`].
+///
+/// Dropping it puts the fixture into the safe state, also while a panic unwinds.
+pub struct FixtureDriver<I: I2c> {
+    fixture: Fixture,
+    clock: Rc<dyn Clock>,
+    ports: RefCell<PortBank<RcDevice<I>>>,
+    adcs: BTreeMap<usize, Adc<I>>,
+    source: Source<I>,
+    /// Held for as long as a contact is joined to the measure bus.
+    measuring: tokio::sync::Mutex<()>,
+    monitors: BTreeMap<usize, Monitor<I>>,
+    power: RefCell<rails::PowerState>,
+    observer: RailObserver,
+}
+
+impl<I: I2c> FixtureDriver<I> {
+    /// Puts the fixture into the safe state and makes sure that every chip of it answers.
+    ///
+    /// `observer` is told each switching of a rail.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Chip`] names the first chip that does not answer, [`InstrumentError::Implausible`] one that
+    /// is not the chip of the fixture file. The chips that do answer are in the safe state even then.
+    pub fn start(
+        fixture: &Fixture,
+        bus: Rc<RefCell<I>>,
+        clock: Rc<dyn Clock>,
+        observer: RailObserver,
+    ) -> Result<Self, InstrumentError> {
+        let device = || RcDevice::new(Rc::clone(&bus));
+        let mut expanders = BTreeMap::new();
+        for (index, chip) in fixture.chips.iter().enumerate() {
+            if chip.kind == ChipKind::Mcp23017 {
+                expanders.insert(index, Expander::new(device(), &chip.id, chip.address));
+            }
+        }
+        let mut ports = PortBank::new(fixture, expanders);
+        ports.safe_state(true)?;
+
+        let mut adcs = BTreeMap::new();
+        let mut monitors = BTreeMap::new();
+        for (index, chip) in fixture.chips.iter().enumerate() {
+            match chip.kind {
+                ChipKind::Mcp23017 => {} // has answered
+                ChipKind::Mcp4728 { .. } => source::probe(device(), chip)?,
+                ChipKind::Ads1115 => {
+                    let adc = Adc::new(Rc::clone(&bus), &chip.id, chip.address)?;
+                    adc.probe()?;
+                    adcs.insert(index, adc);
+                }
+                ChipKind::Ina226 { shunt_ohms } => {
+                    monitors.insert(index, Monitor::start(device(), chip, shunt_ohms)?);
+                }
+            }
+        }
+        let source = Source::new(Rc::clone(&bus), fixture)?;
+        source.set(0.0)?;
+        Ok(Self {
+            fixture: fixture.clone(),
+            clock,
+            ports: RefCell::new(ports),
+            adcs,
+            source,
+            measuring: tokio::sync::Mutex::new(()),
+            monitors,
+            power: RefCell::new(rails::PowerState { on: vec![false; fixture.rails.len()], cleared: BTreeSet::new() }),
+            observer,
+        })
+    }
+
+    /// The fixture as checked.
+    pub fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
+    fn adc(&self, channel: AnalogChannel) -> Result<&Adc<I>, InstrumentError> {
+        self.adcs.get(&channel.chip).ok_or_else(|| wrong_kind(&self.fixture, channel.chip, "an ADC"))
+    }
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> LinkRelay for FixtureDriver<I> {
+    async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError> {
+        self.ports.borrow_mut().set_outputs(&[(self.fixture.link.loopback, on)])
+    }
+}
+
+impl<I: I2c> Drop for FixtureDriver<I> {
+    fn drop(&mut self) {
+        // Nobody is left to be told; the fixture's own pull-downs remain if even this fails.
+        let _ = self.source.set(0.0);
+        let _ = self.ports.get_mut().safe_state(false);
+    }
+}
+
+fn bus_error(id: &str, address: u8, error: &impl Debug) -> InstrumentError {
+    InstrumentError::Chip { chip: id.to_owned(), detail: format!("address {address:#04x}: {error:?}") }
+}
+
+fn chip_error(chip: &Chip, error: &impl Debug) -> InstrumentError {
+    bus_error(&chip.id, chip.address, error)
+}
+
+fn implausible(id: &str, detail: String) -> InstrumentError {
+    InstrumentError::Implausible { chip: id.to_owned(), detail }
+}
+
+/// Only for a fixture that did not come out of the checks of `bench-plan`.
+fn wrong_kind(fixture: &Fixture, index: usize, expected: &str) -> InstrumentError {
+    let id = fixture.chips.get(index).map_or("a chip", |chip| chip.id.as_str());
+    implausible(id, format!("the fixture file uses it as {expected}"))
+}

@@ -1,0 +1,60 @@
+//! The power monitor INA226 of a rail.
+
+use super::{chip_error, implausible};
+use crate::{Clock, InstrumentError, RailReading};
+use bench_plan::Chip;
+use embedded_hal::i2c::I2c;
+use embedded_hal_bus::i2c::RcDevice;
+use ina226::{AVG, Config, INA226, MODE, MaskEnableFlags, VBUSCT, VSHCT};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// "TI" (INA226 data sheet SBOS547, section 7.6.11).
+const MANUFACTURER_TI: u16 = 0x5449;
+
+/// Four samples of both voltages, 588 us each, and the 10 % that the conversion times may be longer (section 6.5).
+const CONVERSION: Duration = Duration::from_micros(4 * (588 + 588) * 11 / 10);
+const LOOK_AGAIN: Duration = Duration::from_micros(300);
+const LOOKS: u32 = 20;
+
+pub struct Monitor<I> {
+    /// Held over a conversion: a second one would restart the first.
+    chip: Mutex<INA226<RcDevice<I>>>,
+    wiring: Chip,
+    shunt_ohms: f64,
+}
+
+impl<I: I2c> Monitor<I> {
+    /// Makes sure that it is there and is an INA226.
+    pub fn start(bus: RcDevice<I>, wiring: &Chip, shunt_ohms: f64) -> Result<Self, InstrumentError> {
+        let mut chip = INA226::new(bus, wiring.address);
+        match chip.manufacturer_id().map_err(|error| chip_error(wiring, &error))? {
+            MANUFACTURER_TI => Ok(Self { chip: Mutex::new(chip), wiring: wiring.clone(), shunt_ohms }),
+            other => Err(implausible(&wiring.id, format!("its manufacturer id is {other:#06x}, not that of an INA226"))),
+        }
+    }
+
+    /// One averaged conversion. The current is computed from the shunt voltage, whose step is the same as that of the
+    /// chip's own current register (2.5 uV / shunt) and needs no calibration register that a brown-out could clear.
+    pub async fn measure(&self, clock: &dyn Clock) -> Result<RailReading, InstrumentError> {
+        let fault = |error| chip_error(&self.wiring, &error);
+        let mut chip = self.chip.lock().await;
+        chip.set_configuration(&Config {
+            avg: AVG::_4,
+            vbusct: VBUSCT::_588us,
+            vshct: VSHCT::_588us,
+            mode: MODE::ShuntBusVoltageTriggered,
+        })
+        .map_err(fault)?;
+        clock.sleep(CONVERSION).await;
+        for _ in 0..LOOKS {
+            if chip.mask_enable().map_err(fault)?.contains(MaskEnableFlags::CVRF) {
+                let volts = chip.bus_voltage_millivolts().map_err(fault)? / 1e3;
+                let amps = chip.shunt_voltage_microvolts().map_err(fault)? / 1e6 / self.shunt_ohms;
+                return Ok(RailReading { volts, amps });
+            }
+            clock.sleep(LOOK_AGAIN).await;
+        }
+        Err(implausible(&self.wiring.id, "a conversion does not end".to_owned()))
+    }
+}

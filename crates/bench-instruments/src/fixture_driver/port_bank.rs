@@ -1,0 +1,161 @@
+//! All port expanders of the fixture together: outputs by role, nails by contact, one safe state.
+
+use super::expander::{Expander, Register};
+use crate::{ContactSet, InstrumentError, NailVector};
+use bench_plan::{Fixture, IoBit, NailWiring};
+use bench_run::Contact;
+use embedded_hal::i2c::I2c;
+use std::collections::BTreeMap;
+
+/// How often a chip is written to when the safe state must be reached.
+const SAFE_STATE_ATTEMPTS: u32 = 3;
+
+/// No method awaits, so that a `RefCell` around it is never held across a suspension.
+pub struct PortBank<B> {
+    /// By position in the fixture's list of chips; other kinds of chip are absent.
+    chips: BTreeMap<usize, Expander<B>>,
+    nails: BTreeMap<Contact, IoBit>,
+    /// Bits of nails in each chip that has any.
+    nail_bits: BTreeMap<usize, u16>,
+    /// Low in the safe state, written before the ones that are high: rails, source, multiplexer, relay.
+    switched_off: Vec<IoBit>,
+    /// High in the safe state: discharges and feeds.
+    switched_on: Vec<IoBit>,
+}
+
+fn mask(bit: IoBit) -> u16 {
+    1u16.checked_shl(bit.bit.into()).unwrap_or(0)
+}
+
+impl<B: I2c> PortBank<B> {
+    pub fn new(fixture: &Fixture, chips: BTreeMap<usize, Expander<B>>) -> Self {
+        let bus = &fixture.measure_bus;
+        let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
+        switched_off.extend([bus.source_enable, fixture.link.loopback]);
+        switched_off.extend(bus.banks.iter().chain(&bus.address));
+        let mut switched_on: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.discharge).collect();
+        let mut nails = BTreeMap::new();
+        let mut nail_bits = BTreeMap::new();
+        for (contact, nail) in &fixture.nails {
+            match nail.wiring {
+                NailWiring::Io { io, .. } => {
+                    nails.insert(*contact, io);
+                    *nail_bits.entry(io.chip).or_default() |= mask(io);
+                }
+                NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => switched_on.push(feed),
+            }
+        }
+        Self { chips, nails, nail_bits, switched_off, switched_on }
+    }
+
+    pub fn nails(&self) -> ContactSet {
+        self.nails.keys().copied().collect()
+    }
+
+    /// Sets outputs, chip by chip in one write each. For an order among them, call it several times.
+    pub fn set_outputs(&mut self, outputs: &[(IoBit, bool)]) -> Result<(), InstrumentError> {
+        for (bit, high) in outputs {
+            self.want(*bit, Register::Latch, *high);
+        }
+        self.chips
+            .iter_mut()
+            .filter(|(index, _)| outputs.iter().any(|(bit, _)| bit.chip == **index))
+            .try_for_each(|(_, chip)| chip.flush(Register::Latch))
+    }
+
+    /// Moves nails: released ones first, then levels, then directions, each over all chips, so that no nail is driven
+    /// with a stale level and no two nails fight over a net while the vector changes. All contacts must be wired.
+    pub fn set_nails(&mut self, vector: NailVector) -> Result<(), InstrumentError> {
+        for (set, pull) in [(vector.pull_up, true), (vector.float, false)] {
+            for bit in self.bits(set) {
+                self.want(bit, Register::PullUp, pull);
+                self.want(bit, Register::Direction, true);
+            }
+        }
+        self.flush_nails(Register::PullUp)?;
+        self.flush_nails(Register::Direction)?;
+        for (set, high) in [(vector.high, true), (vector.low, false)] {
+            for bit in self.bits(set) {
+                self.want(bit, Register::Latch, high);
+            }
+        }
+        self.flush_nails(Register::Latch)?;
+        for bit in self.bits(vector.high.union(vector.low)) {
+            self.want(bit, Register::Direction, false);
+        }
+        self.flush_nails(Register::Direction)
+    }
+
+    /// The nails that read high.
+    pub fn read_nails(&mut self) -> Result<ContactSet, InstrumentError> {
+        let mut levels = BTreeMap::new();
+        for index in self.nail_bits.keys() {
+            if let Some(chip) = self.chips.get_mut(index) {
+                levels.insert(*index, chip.levels()?);
+            }
+        }
+        let is_high = |bit: &IoBit| levels.get(&bit.chip).is_some_and(|level| level & mask(*bit) != 0);
+        Ok(self.nails.iter().filter(|(_, bit)| is_high(bit)).map(|(contact, _)| *contact).collect())
+    }
+
+    /// Everything off and released, then discharges and feeds on. Trusts no shadow, tries each chip several times, goes
+    /// on whatever fails, and returns the first error that stayed.
+    pub fn safe_state(&mut self, reset_addressing: bool) -> Result<(), InstrumentError> {
+        let mut result = Ok(());
+        let mut each_chip = |chips: &mut BTreeMap<usize, Expander<B>>, reset: bool| {
+            for chip in chips.values_mut() {
+                let mut outcome = Ok(());
+                for _ in 0..SAFE_STATE_ATTEMPTS {
+                    outcome = if reset { chip.reset_addressing() } else { Ok(()) }.and_then(|()| chip.rewrite());
+                    if outcome.is_ok() {
+                        break;
+                    }
+                }
+                if result.is_ok() {
+                    result = outcome;
+                }
+            }
+        };
+        for (index, chip) in &mut self.chips {
+            let nails = self.nail_bits.get(index).copied().unwrap_or(0);
+            chip.want(Register::Direction, nails, 0xFFFF);
+            chip.want(Register::PullUp, 0xFFFF, 0);
+            chip.want(Register::Latch, nails, 0);
+        }
+        for bit in self.switched_off.iter().chain(&self.switched_on) {
+            if let Some(chip) = self.chips.get_mut(&bit.chip) {
+                chip.want(Register::Direction, mask(*bit), 0);
+            }
+        }
+        for bit in &self.switched_off {
+            if let Some(chip) = self.chips.get_mut(&bit.chip) {
+                chip.want(Register::Latch, mask(*bit), 0);
+            }
+        }
+        each_chip(&mut self.chips, reset_addressing);
+        for bit in &self.switched_on {
+            if let Some(chip) = self.chips.get_mut(&bit.chip) {
+                chip.want(Register::Latch, mask(*bit), 0xFFFF);
+            }
+        }
+        each_chip(&mut self.chips, false);
+        result
+    }
+
+    fn bits(&self, contacts: ContactSet) -> Vec<IoBit> {
+        contacts.iter().filter_map(|contact| self.nails.get(&contact).copied()).collect()
+    }
+
+    fn want(&mut self, bit: IoBit, register: Register, one: bool) {
+        if let Some(chip) = self.chips.get_mut(&bit.chip) {
+            chip.want(register, mask(bit), if one { 0xFFFF } else { 0 });
+        }
+    }
+
+    fn flush_nails(&mut self, register: Register) -> Result<(), InstrumentError> {
+        self.chips
+            .iter_mut()
+            .filter(|(index, _)| self.nail_bits.contains_key(index))
+            .try_for_each(|(_, chip)| chip.flush(register))
+    }
+}

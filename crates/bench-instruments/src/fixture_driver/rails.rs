@@ -1,0 +1,135 @@
+//! Supplies: discharge, feeds and enable in an order that never fights, and never power into a short.
+
+use super::{FixtureDriver, wrong_kind};
+use crate::{InstrumentError, RailEvent, RailReading, Rails};
+use async_trait::async_trait;
+use bench_plan::{IoBit, NailWiring, Rail};
+use bench_run::Contact;
+use embedded_hal::i2c::I2c;
+use std::collections::BTreeSet;
+
+/// What the driver knows of each rail, by position in the fixture.
+pub struct PowerState {
+    pub on: Vec<bool>,
+    /// Rails whose resistance to ground was measured.
+    pub cleared: BTreeSet<usize>,
+}
+
+impl<I: I2c> FixtureDriver<I> {
+    fn rail(&self, name: &str) -> Result<(usize, &Rail), InstrumentError> {
+        let found = self.fixture.rails.iter().enumerate().find(|(_, rail)| rail.name == name);
+        found.ok_or_else(|| InstrumentError::NoSuchRail(name.to_owned()))
+    }
+
+    fn is_on(&self, index: usize) -> bool {
+        self.power.borrow().on.get(index).copied().unwrap_or(false)
+    }
+
+    fn feeds_of(&self, index: usize) -> Vec<(IoBit, bool)> {
+        let feed_of = |wiring: &NailWiring| match wiring {
+            NailWiring::Rail { rail, feed, .. } if *rail == index => Some((*feed, true)),
+            _ => None,
+        };
+        self.fixture.nails.values().filter_map(|nail| feed_of(&nail.wiring)).collect()
+    }
+
+    /// Notes what was switched and tells the observer, if it is a change.
+    fn switched(&self, index: usize, on: bool) {
+        let before = self.power.borrow_mut().on.get_mut(index).map(|state| std::mem::replace(state, on));
+        if let (Some(before), Some(rail)) = (before, self.fixture.rails.get(index))
+            && before != on
+        {
+            (self.observer)(RailEvent { rail: rail.name.clone(), on });
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> Rails for FixtureDriver<I> {
+    fn names(&self) -> Vec<String> {
+        self.fixture.rails.iter().map(|rail| rail.name.clone()).collect()
+    }
+
+    fn clear_for_power(&self, rail: &str, ohms: f64) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        let least = rail.volts / rail.current_limit_amps;
+        if ohms >= least {
+            self.power.borrow_mut().cleared.insert(index);
+            Ok(())
+        } else {
+            self.power.borrow_mut().cleared.remove(&index);
+            let name = &rail.name;
+            Err(InstrumentError::Unsafe(format!(
+                "rail {name} has {ohms:.2} ohm to ground; its supply folds back below {least:.2} ohm"
+            )))
+        }
+    }
+
+    async fn on(&self, rail: &str) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        if !self.power.borrow().cleared.contains(&index) {
+            let text = format!("rail {} was not measured for shorts before power", rail.name);
+            return Err(InstrumentError::Unsafe(text));
+        }
+        let feeds = self.feeds_of(index);
+        let mut ports = self.ports.borrow_mut();
+        ports.set_outputs(&feeds)?;
+        ports.set_outputs(&[(rail.discharge, false)])?;
+        let enabled = ports.set_outputs(&[(rail.enable, true)]);
+        if enabled.is_err() {
+            // The write may have come through. Off again; if that fails too, the safe state is tried next anyway.
+            let _ = ports.set_outputs(&[(rail.enable, false)]);
+        }
+        drop(ports);
+        enabled?;
+        self.switched(index, true);
+        self.clock.sleep(rail.rise_time).await;
+        Ok(())
+    }
+
+    async fn off(&self, rail: &str) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        self.ports.borrow_mut().set_outputs(&[(rail.enable, false)])?;
+        self.switched(index, false);
+        self.ports.borrow_mut().set_outputs(&[(rail.discharge, true)])
+    }
+
+    async fn discharge(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        if on && self.is_on(index) {
+            return Err(InstrumentError::Unsafe(format!("rail {} is on and must not be discharged", rail.name)));
+        }
+        self.ports.borrow_mut().set_outputs(&[(rail.discharge, on)])
+    }
+
+    fn discharge_ohms(&self, rail: &str) -> Result<f64, InstrumentError> {
+        Ok(self.rail(rail)?.1.discharge_ohms)
+    }
+
+    async fn measure(&self, rail: &str) -> Result<RailReading, InstrumentError> {
+        let chip = self.rail(rail)?.1.monitor;
+        let monitor = self.monitors.get(&chip).ok_or_else(|| wrong_kind(&self.fixture, chip, "a power monitor"))?;
+        monitor.measure(&*self.clock).await
+    }
+
+    async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError> {
+        match self.fixture.nail(contact).map(|nail| &nail.wiring) {
+            Some(NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. }) => {
+                self.ports.borrow_mut().set_outputs(&[(*feed, closed)])
+            }
+            _ => Err(InstrumentError::NotWired(contact)),
+        }
+    }
+
+    async fn all_off(&self) -> Result<(), InstrumentError> {
+        // No lock of the measure bus: a measurement that hangs must not keep the rails on.
+        self.power.borrow_mut().cleared.clear();
+        let ports = self.ports.borrow_mut().safe_state(false);
+        let source = self.source.set(0.0);
+        if ports.is_ok() {
+            // Which rails stayed on after a failure is not known, so then none is called off.
+            (0..self.fixture.rails.len()).for_each(|index| self.switched(index, false));
+        }
+        ports.and(source)
+    }
+}
