@@ -1,0 +1,235 @@
+//! Short runs written by hand, for tests and examples.
+//!
+//! ```
+//! use bench_report::{Record, builders::RunBuilder};
+//! use bench_run::Verdict;
+//!
+//! let entries = RunBuilder::new("b404x", "P042")
+//!     .plan(&[("supply", "supply", 1)])
+//!     .step("supply")
+//!     .volts("3V3.volts", 3.301, 3.2, 3.4)
+//!     .end(Verdict::Pass)
+//!     .safe()
+//!     .run_end(Verdict::Pass);
+//! assert_eq!(Record::from_entries(&entries).verdict, Verdict::Pass);
+//! ```
+
+use bench_run::{
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, JOURNAL_FORMAT, Limits, Measurement,
+    MeasurementSpec, PlannedStep, Provenance, Tally, Unit, Verdict, measured,
+};
+
+/// Strings events together, numbers them, and lets time pass.
+#[derive(Debug, Clone)]
+pub struct RunBuilder {
+    entries: Vec<Entry>,
+    model: String,
+    serial: String,
+    now: BenchTime,
+    step: String,
+    attempt: u8,
+    tally: Tally,
+}
+
+impl RunBuilder {
+    /// A run on the virtual bench with seed 7. [`plan`](Self::plan) comes next.
+    pub fn new(model: &str, serial: &str) -> Self {
+        Self {
+            entries: Vec::new(),
+            model: model.to_owned(),
+            serial: serial.to_owned(),
+            now: BenchTime::ZERO,
+            step: String::new(),
+            attempt: 1,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Begins the run with these steps: id, kind, number of promised measurements. The title is the id with a capital.
+    #[must_use]
+    pub fn plan(self, steps: &[(&str, &str, usize)]) -> Self {
+        let planned = |(id, kind, measurements): &(&str, &str, usize)| PlannedStep {
+            id: (*id).to_owned(),
+            kind: (*kind).to_owned(),
+            title: capital(id),
+            measurements: *measurements,
+        };
+        let event = started(&self.model, &self.serial, steps.iter().map(planned).collect());
+        self.event(event)
+    }
+
+    /// Any event, now.
+    #[must_use]
+    pub fn event(mut self, event: Event) -> Self {
+        let seq = self.entries.len() as u64;
+        self.entries.push(Entry { v: JOURNAL_FORMAT, seq, at_us: self.now, event });
+        self
+    }
+
+    /// Lets time pass.
+    #[must_use]
+    pub fn wait_us(mut self, us: u64) -> Self {
+        self.now.0 += us;
+        self
+    }
+
+    /// Starts the first attempt at a step, 1 ms after what came before.
+    #[must_use]
+    pub fn step(self, id: &str) -> Self {
+        self.attempt(id, 1)
+    }
+
+    /// Starts an attempt at a step, 1 ms after what came before.
+    #[must_use]
+    pub fn attempt(mut self, id: &str, attempt: u8) -> Self {
+        (self.step, self.attempt) = (id.to_owned(), attempt);
+        let event = Event::StepStarted { step: id.to_owned(), attempt };
+        self.wait_us(1_000).event(event)
+    }
+
+    /// A judged voltage, 10 ms after what came before.
+    #[must_use]
+    pub fn volts(self, name: &str, value: f64, min: f64, max: f64) -> Self {
+        self.value(name, Some(value), Unit::Volts, Limits::between(min, max), &[])
+    }
+
+    /// A judged reading, 10 ms after what came before. `None` was never taken.
+    #[must_use]
+    pub fn value(self, name: &str, value: Option<f64>, unit: Unit, limits: Limits, contacts: &[u8]) -> Self {
+        let contacts = contacts.iter().copied().map(Contact).collect();
+        let spec = MeasurementSpec { name: name.to_owned(), unit, limits, contacts };
+        self.measurement(measured(&spec, value))
+    }
+
+    /// A measurement as it is, 10 ms after what came before.
+    #[must_use]
+    pub fn measurement(mut self, measurement: Measurement) -> Self {
+        self.tally.measurements += 1;
+        let event = Event::Measured { step: self.step.clone(), attempt: self.attempt, measurement };
+        self.wait_us(10_000).event(event)
+    }
+
+    /// A diagnosis of the running step.
+    #[must_use]
+    pub fn diagnosis(self, defect: Defect, contacts: &[u8], text: &str) -> Self {
+        let contacts = contacts.iter().copied().map(Contact).collect();
+        let diagnosis = Diagnosis { defect, contacts, text: text.to_owned() };
+        let event = Event::Diagnosed { step: self.step.clone(), attempt: self.attempt, diagnosis };
+        self.event(event)
+    }
+
+    #[must_use]
+    pub fn rail(self, rail: &str, on: bool, volts: f64) -> Self {
+        self.event(Event::RailSwitched { rail: rail.to_owned(), on, volts: Some(volts) })
+    }
+
+    #[must_use]
+    pub fn note(self, text: &str) -> Self {
+        self.event(Event::Note { step: None, text: text.to_owned() })
+    }
+
+    /// Ends the running step without a reason.
+    #[must_use]
+    pub fn end(self, verdict: Verdict) -> Self {
+        self.ended(verdict, None, false)
+    }
+
+    /// Ends the running step with a reason.
+    #[must_use]
+    pub fn end_because(self, verdict: Verdict, reason: &str) -> Self {
+        self.ended(verdict, Some(reason), false)
+    }
+
+    /// Ends the running attempt, which is to be repeated.
+    #[must_use]
+    pub fn end_retried(self, verdict: Verdict, reason: &str) -> Self {
+        self.ended(verdict, Some(reason), true)
+    }
+
+    /// A step that was never started.
+    #[must_use]
+    pub fn skip(mut self, id: &str, reason: &str) -> Self {
+        (self.step, self.attempt) = (id.to_owned(), 1);
+        self.end_because(Verdict::Skipped, reason)
+    }
+
+    fn ended(mut self, verdict: Verdict, reason: Option<&str>, retried: bool) -> Self {
+        if !retried {
+            self.tally.steps += 1;
+            *match verdict {
+                Verdict::Pass => &mut self.tally.passed,
+                Verdict::Fail => &mut self.tally.failed,
+                Verdict::Error => &mut self.tally.errors,
+                Verdict::Skipped => &mut self.tally.skipped,
+                Verdict::Aborted => &mut self.tally.aborted,
+            } += 1;
+        }
+        let reason = reason.map(str::to_owned);
+        let event = Event::StepEnded { step: self.step.clone(), attempt: self.attempt, verdict, reason, retried };
+        self.wait_us(1_000).event(event)
+    }
+
+    #[must_use]
+    pub fn stopping(self, reason: &str) -> Self {
+        self.event(Event::Stopping { reason: reason.to_owned() })
+    }
+
+    /// Rails off and nails released, measured.
+    #[must_use]
+    pub fn safe(self) -> Self {
+        self.event(Event::SafeState { confirmed: true, reason: None })
+    }
+
+    /// The bench could not tell whether the rails are off.
+    #[must_use]
+    pub fn unsafe_because(self, reason: &str) -> Self {
+        self.event(Event::SafeState { confirmed: false, reason: Some(reason.to_owned()) })
+    }
+
+    /// Ends the run and gives its entries.
+    pub fn run_end(self, verdict: Verdict) -> Vec<Entry> {
+        self.run_end_with(verdict, None)
+    }
+
+    /// Ends the run with a reason and gives its entries.
+    pub fn run_end_because(self, verdict: Verdict, reason: &str) -> Vec<Entry> {
+        self.run_end_with(verdict, Some(reason.to_owned()))
+    }
+
+    fn run_end_with(self, verdict: Verdict, reason: Option<String>) -> Vec<Entry> {
+        let tally = self.tally;
+        self.event(Event::RunEnded { verdict, reason, tally }).entries
+    }
+
+    /// The entries so far: a run that died here.
+    pub fn torn(self) -> Vec<Entry> {
+        self.entries
+    }
+}
+
+/// The start of a run on the virtual bench, with check sums that are easy to tell apart.
+pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
+    Event::RunStarted {
+        run_id: "r1".to_owned(),
+        serial: serial.to_owned(),
+        model: model.to_owned(),
+        started_at: None,
+        bench: BenchKind::Virtual { seed: 7, faults: Vec::new() },
+        provenance: Provenance {
+            bench_version: "0.1.0".to_owned(),
+            bench_commit: "0123456".to_owned(),
+            plan: "end-of-line".to_owned(),
+            plan_sha256: "aa".repeat(32),
+            dut_file_sha256: "bb".repeat(32),
+            fixture: "bsom-nest".to_owned(),
+            fixture_sha256: "cc".repeat(32),
+            firmware_sha256: "dd".repeat(32),
+        },
+        steps,
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

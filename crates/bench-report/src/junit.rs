@@ -1,0 +1,270 @@
+//! The report for a CI server.
+//!
+//! Dialect: what Jenkins' `junit-10.xsd`, GitLab and GitHub's readers have in common. GitLab reads only the text of a
+//! `failure` or `error`, not its attributes, so the text says everything. Jenkins keeps the first 1,000 characters of a
+//! passed case's output, so the properties come before the measurements. A case has no `<properties>` in these
+//! dialects: they stand as `[[PROPERTY|key=value]]` lines in `system-out`.
+
+use crate::record::{Attempt, Record, StepRecord, merged};
+use crate::text::{contact_list, counted, one_line, xml_text};
+use crate::{MeasurementRecord, ReportError};
+use bench_run::{BenchKind, Verdict};
+use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
+use std::collections::HashSet;
+use time::format_description::well_known::Rfc3339;
+
+/// A `<testsuite>` per unit, a `<testcase>` per step.
+///
+/// A run that is not a pass is never all green: where no step carries its verdict (the bench died, the safe state was
+/// not confirmed), a further case named `run` does.
+///
+/// # Errors
+/// When the XML cannot be written; writing to memory gives no cause for that.
+pub fn junit(records: &[Record]) -> Result<String, ReportError> {
+    let mut report = Report::new();
+    report.add_testsuites(records.iter().map(suite));
+    let mut xml = Vec::new();
+    report.write_xml(&mut xml)?;
+    Ok(String::from_utf8_lossy(&xml).into_owned())
+}
+
+fn suite(record: &Record) -> TestSuite {
+    let plan = record.provenance.as_ref().map_or("", |provenance| provenance.plan.as_str());
+    // Readers take what stands before the last dot for a package.
+    let classname = format!("{}.{}", record.model, plan.replace('.', "_"));
+    let mut taken = HashSet::new();
+    let mut testcases: Vec<TestCase> = Vec::new();
+    for step in &record.steps {
+        // GitLab counts only the first case of a name. Step ids are unique in a checked plan; a damaged journal is none.
+        let mut name = xml_attribute(&step.id);
+        while !taken.insert(name.clone()) {
+            name.push('\'');
+        }
+        testcases.push(case(record, step, name, &classname));
+    }
+    if !shown_by_steps(record, &testcases) {
+        testcases.push(run_case(record, &classname));
+    }
+    // A literal and not TestSuite::new, which would ask the clock.
+    TestSuite {
+        name: xml_attribute(&format!("{} {}", record.model.to_uppercase(), record.serial)),
+        package: xml_attribute(plan),
+        timestamp: timestamp(record),
+        hostname: match &record.bench {
+            Some(BenchKind::Real { station }) => xml_attribute(station),
+            Some(BenchKind::Virtual { .. }) => "virtual".to_owned(),
+            None => "unknown".to_owned(),
+        },
+        testcases,
+        system_out: Some(cdata(&suite_output(record))),
+        system_err: None,
+    }
+}
+
+/// The virtual bench has no date: the same run must give the same bytes on every day. Its runs begin at the start of
+/// the year 2000, UTC, which nobody takes for a day on which a module was tested.
+fn timestamp(record: &Record) -> OffsetDateTime {
+    const VIRTUAL_EPOCH: OffsetDateTime = junit_report::datetime!(2000-01-01 00:00 UTC);
+    record.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).unwrap_or(VIRTUAL_EPOCH)
+}
+
+/// Whether a reader that adds up the cases comes to at least the verdict of the run.
+fn shown_by_steps(record: &Record, testcases: &[TestCase]) -> bool {
+    let errors = testcases.iter().any(TestCase::is_error);
+    match record.verdict {
+        Verdict::Pass => testcases.iter().any(TestCase::is_success),
+        Verdict::Fail => errors || testcases.iter().any(TestCase::is_failure),
+        Verdict::Error | Verdict::Aborted | Verdict::Skipped => errors && record.finished,
+    }
+}
+
+fn case(record: &Record, step: &StepRecord, name: String, classname: &str) -> TestCase {
+    let text = |verdict: Verdict| {
+        (verdict.as_str().to_owned(), xml_attribute(&headline(step)), Some(cdata(&failure_text(step))))
+    };
+    let result = match step.verdict {
+        Some(Verdict::Pass) => TestResult::Success,
+        Some(verdict @ Verdict::Fail) => {
+            let (type_, message, cause) = text(verdict);
+            TestResult::Failure { type_, message, cause }
+        }
+        Some(verdict @ (Verdict::Error | Verdict::Aborted)) => {
+            let (type_, message, cause) = text(verdict);
+            TestResult::Error { type_, message, cause }
+        }
+        Some(verdict @ Verdict::Skipped) => {
+            let (type_, message, _) = text(verdict);
+            TestResult::SkippedWithCause { type_, message, cause: None }
+        }
+        None if step.was_started() || record.finished => {
+            let message = "the step never finished: no verdict is on record".to_owned();
+            let cause = Some(cdata(&format!("{message}\n{}", failure_text(step))));
+            TestResult::Error { type_: "not-finished".to_owned(), message, cause }
+        }
+        None => TestResult::SkippedWithCause {
+            type_: "not-started".to_owned(),
+            message: "the run ended before this step".to_owned(),
+            cause: None,
+        },
+    };
+    TestCase {
+        name,
+        time: junit_time(step.duration()),
+        result,
+        classname: Some(xml_attribute(classname)),
+        filepath: None, // Jenkins' schema does not know the attribute
+        system_out: Some(cdata(&case_output(step))),
+        system_err: None,
+    }
+}
+
+/// The case for a verdict that no step carries.
+fn run_case(record: &Record, classname: &str) -> TestCase {
+    let mut lines: Vec<String> = Vec::new();
+    if !record.finished {
+        lines
+            .push("not finished: the journal ends before the end of the run; the unit counts as not tested".to_owned());
+    }
+    lines.extend(record.reason.clone());
+    lines.extend(record.stopping.clone());
+    lines.extend(record.doubts.iter().cloned());
+    if lines.is_empty() {
+        lines.push(format!("the run ended with the verdict {}", record.verdict));
+    }
+    let message = xml_attribute(&lines[0]);
+    let cause = Some(cdata(&lines.join("\n")));
+    let type_ = if record.finished { record.verdict.as_str() } else { "not-finished" }.to_owned();
+    TestCase {
+        name: "run".to_owned(),
+        time: Duration::ZERO,
+        result: match record.verdict {
+            Verdict::Fail => TestResult::Failure { type_, message, cause },
+            _ => TestResult::Error { type_, message, cause },
+        },
+        classname: Some(xml_attribute(classname)),
+        filepath: None,
+        system_out: None,
+        system_err: None,
+    }
+}
+
+/// One line on what is wrong with a step: what was diagnosed, or else the reason, or else the first bad measurement.
+fn headline(step: &StepRecord) -> String {
+    let Some(last) = step.last() else { return "no attempt is on record".to_owned() };
+    let found: Vec<String> = merged([last].into_iter()).into_iter().map(|found| found.text).collect();
+    if !found.is_empty() {
+        return found.join("; ");
+    }
+    let verdict = || step.verdict.map_or("no verdict", Verdict::as_str).to_owned();
+    last.reason.clone().or_else(|| bad(last).next().map(measurement_line)).unwrap_or_else(verdict)
+}
+
+/// Everything that a reader of the failure's text alone must know: reason, diagnoses, measurements outside limits.
+fn failure_text(step: &StepRecord) -> String {
+    let mut lines = Vec::new();
+    if let Some(last) = step.last() {
+        lines.extend(last.reason.clone());
+        lines.extend(merged([last].into_iter()).into_iter().map(|found| found.text));
+        lines.extend(bad(last).map(measurement_line));
+    }
+    if step.tries() > 1 {
+        lines.push(format!("after {}", counted(step.tries(), "attempt")));
+    }
+    lines.join("\n")
+}
+
+fn bad(attempt: &Attempt) -> impl Iterator<Item = &MeasurementRecord> {
+    attempt.measurements.iter().filter(|taken| taken.measurement.verdict != Verdict::Pass)
+}
+
+/// "3V3.volts 3.301 V [3.2..3.4] pass": name, value, unit, limits, verdict. Full precision in the base unit.
+fn measurement_line(taken: &MeasurementRecord) -> String {
+    let measurement = &taken.measurement;
+    let value = match (measurement.value, &measurement.raw) {
+        (Some(value), _) => value.to_string(),
+        (None, Some(raw)) => raw.clone(),
+        (None, None) => "none".to_owned(),
+    };
+    let limit = |limit: Option<f64>| limit.map_or_else(String::new, |limit| limit.to_string());
+    let (min, max) = (limit(measurement.limits.min), limit(measurement.limits.max));
+    let unit = match measurement.unit.symbol() {
+        "" => "1",
+        symbol => symbol,
+    };
+    format!("{} {value} {unit} [{min}..{max}] {}", one_line(&measurement.name), measurement.verdict)
+}
+
+fn case_output(step: &StepRecord) -> String {
+    let mut lines = vec![property("title", &step.title), property("kind", &step.kind)];
+    lines.push(property("attempts", &step.tries().to_string()));
+    if let Some(last) = step.last() {
+        let mut contacts: Vec<_> = last.diagnoses.iter().flat_map(|found| found.contacts.iter().copied()).collect();
+        contacts.sort_unstable();
+        contacts.dedup();
+        if !contacts.is_empty() {
+            lines.push(property("contacts", &contact_list(&contacts, ",")));
+        }
+    }
+    for attempt in &step.attempts {
+        if step.attempts.len() > 1 {
+            let verdict = attempt.verdict.map_or("not finished", Verdict::as_str);
+            let reason = attempt.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            lines.push(one_line(&format!("attempt {}: {verdict}{reason}", attempt.number)));
+        }
+        lines.extend(attempt.measurements.iter().map(measurement_line));
+    }
+    lines.join("\n")
+}
+
+fn suite_output(record: &Record) -> String {
+    let mut lines = vec![
+        property("verdict", record.verdict.as_str()),
+        property("finished", if record.finished { "yes" } else { "no" }),
+        property("serial", &record.serial),
+        property("model", &record.model),
+        property("run_id", &record.run_id),
+    ];
+    match &record.bench {
+        Some(BenchKind::Real { station }) => lines.push(property("station", station)),
+        Some(BenchKind::Virtual { seed, faults }) => {
+            lines.push(property("virtual_seed", &seed.to_string()));
+            lines.extend(faults.iter().map(|fault| property("virtual_fault", fault)));
+        }
+        None => {}
+    }
+    if let Some(made_of) = &record.provenance {
+        lines.extend([
+            property("bench_version", &made_of.bench_version),
+            property("bench_commit", &made_of.bench_commit),
+            property("plan", &made_of.plan),
+            property("plan_sha256", &made_of.plan_sha256),
+            property("dut_file_sha256", &made_of.dut_file_sha256),
+            property("fixture", &made_of.fixture),
+            property("fixture_sha256", &made_of.fixture_sha256),
+            property("firmware_sha256", &made_of.firmware_sha256),
+        ]);
+    }
+    if !record.contacts_at_fault.is_empty() {
+        lines.push(property("contacts_at_fault", &contact_list(&record.contacts_at_fault, ",")));
+    }
+    lines.extend(record.diagnoses.iter().map(|found| one_line(&found.text)));
+    lines.join("\n")
+}
+
+fn property(key: &str, value: &str) -> String {
+    format!("[[PROPERTY|{key}={}]]", one_line(value))
+}
+
+/// Line ends in attributes become spaces anyway when they are read.
+fn xml_attribute(text: &str) -> String {
+    xml_text(&one_line(text))
+}
+
+/// The crate writes CDATA as it is, so the one thing that would end it is split over two.
+fn cdata(text: &str) -> String {
+    xml_text(text).replace("]]>", "]]]]><![CDATA[>")
+}
+
+fn junit_time(span: std::time::Duration) -> Duration {
+    Duration::microseconds(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
+}

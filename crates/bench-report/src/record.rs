@@ -1,0 +1,361 @@
+//! A run put in order: what every report is made from.
+
+use bench_run::{
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, Measurement, Provenance, Tally, Verdict,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Everything a report needs to know of one run on one unit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    pub run_id: String,
+    pub serial: String,
+    pub model: String,
+    /// RFC 3339; absent on the virtual bench.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// Folder of the run as the caller wants it shown; see [`Record::with_run_folder`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_folder: Option<String>,
+    /// Whether the journal holds the end of the run.
+    pub finished: bool,
+    /// What has to be acted on: the verdict of the run, made worse where the journal contradicts it (`doubts`), and
+    /// `error` when the run is not finished. Never better than what the journal says.
+    pub verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where the journal contradicts itself or a promise of the bench was not kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+    /// Contacts that diagnoses of failed steps name, ascending.
+    pub contacts_at_fault: Vec<Contact>,
+    /// Diagnoses of all steps that did not pass in their last attempt, each once, by contact.
+    pub diagnoses: Vec<Diagnosis>,
+    /// In the plan's order.
+    pub steps: Vec<StepRecord>,
+    /// In the order in which they were first switched.
+    pub rails: Vec<RailRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safe_state: Option<SafeStateRecord>,
+    /// Why the run was ended early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<NoteRecord>,
+    /// The bench's own count; absent when the run is not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+    /// Time of the last entry, microseconds since the run began.
+    pub duration_us: BenchTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bench: Option<BenchKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+}
+
+/// One step of the plan with all its attempts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepRecord {
+    pub id: String,
+    pub kind: String,
+    pub title: String,
+    /// How many measurements the plan promised for each attempt.
+    pub promised: usize,
+    /// Of the last attempt; absent when the step has none, because it was never started or never finished.
+    pub verdict: Option<Verdict>,
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt at a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    pub number: u8,
+    /// Absent when the step was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_us: Option<BenchTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_us: Option<BenchTime>,
+    pub verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the plan gave the step another attempt after this one.
+    pub retried: bool,
+    pub measurements: Vec<MeasurementRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<Diagnosis>,
+}
+
+/// A measurement and when it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeasurementRecord {
+    pub at_us: BenchTime,
+    #[serde(flatten)]
+    pub measurement: Measurement,
+}
+
+/// What is last known of a rail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RailRecord {
+    pub rail: String,
+    pub on: bool,
+    /// What was measured after it was switched last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volts: Option<f64>,
+    pub switched_us: BenchTime,
+}
+
+/// How the bench was left.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SafeStateRecord {
+    pub confirmed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub at_us: BenchTime,
+}
+
+/// Something worth knowing that is not a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoteRecord {
+    pub at_us: BenchTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    pub text: String,
+}
+
+impl Attempt {
+    /// From start to end; `None` when either is not on record.
+    pub fn duration(&self) -> Option<Duration> {
+        Some(self.ended_us? - self.started_us?)
+    }
+}
+
+impl StepRecord {
+    /// The attempt that counts.
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// Whether it began, in any attempt.
+    pub fn was_started(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.started_us.is_some())
+    }
+
+    /// How many attempts began.
+    pub fn tries(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.started_us.is_some()).count()
+    }
+
+    /// Over all attempts.
+    pub fn duration(&self) -> Duration {
+        self.attempts.iter().filter_map(Attempt::duration).sum()
+    }
+
+    fn attempt(&mut self, number: u8) -> &mut Attempt {
+        let index = match self.attempts.iter().position(|attempt| attempt.number == number) {
+            Some(index) => index,
+            None => {
+                self.attempts.push(Attempt {
+                    number,
+                    started_us: None,
+                    ended_us: None,
+                    verdict: None,
+                    reason: None,
+                    retried: false,
+                    measurements: Vec::new(),
+                    diagnoses: Vec::new(),
+                });
+                self.attempts.len() - 1
+            }
+        };
+        &mut self.attempts[index]
+    }
+}
+
+impl Record {
+    /// Reads the entries of one run. Takes anything: a run that died in the middle, or no entry at all, gives a record
+    /// that is not finished.
+    pub fn from_entries(entries: &[Entry]) -> Self {
+        let mut record = Self {
+            run_id: String::new(),
+            serial: String::new(),
+            model: String::new(),
+            started_at: None,
+            run_folder: None,
+            finished: false,
+            verdict: Verdict::Error,
+            reason: None,
+            doubts: Vec::new(),
+            contacts_at_fault: Vec::new(),
+            diagnoses: Vec::new(),
+            steps: Vec::new(),
+            rails: Vec::new(),
+            safe_state: None,
+            stopping: None,
+            notes: Vec::new(),
+            tally: None,
+            duration_us: entries.last().map_or(BenchTime::ZERO, |entry| entry.at_us),
+            bench: None,
+            provenance: None,
+        };
+        let mut ended = None;
+        for entry in entries {
+            ended = record.take(entry.at_us, &entry.event).or(ended);
+        }
+        for step in &mut record.steps {
+            step.verdict = step.attempts.last().filter(|attempt| !attempt.retried).and_then(|attempt| attempt.verdict);
+        }
+        record.finished = ended.is_some();
+        record.doubt(ended);
+        record.diagnoses = merged(record.steps.iter().filter(|step| counts(step.verdict)).filter_map(StepRecord::last));
+        let failed =
+            merged(record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail)).filter_map(StepRecord::last));
+        record.contacts_at_fault =
+            failed.into_iter().filter(|found| found.defect != Defect::Bench).flat_map(|found| found.contacts).collect();
+        record.contacts_at_fault.sort_unstable();
+        record.contacts_at_fault.dedup();
+        record
+    }
+
+    /// With the folder that reports should point at.
+    #[must_use]
+    pub fn with_run_folder(mut self, folder: impl Into<String>) -> Self {
+        self.run_folder = Some(folder.into());
+        self
+    }
+
+    /// Takes one event in; gives the verdict when it is the end of the run.
+    fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
+        match event.clone() {
+            Event::RunStarted { run_id, serial, model, started_at, bench, provenance, steps } => {
+                (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
+                self.bench = Some(bench);
+                self.provenance = Some(provenance);
+                for planned in steps {
+                    let step = self.step(&planned.id);
+                    (step.kind, step.title, step.promised) = (planned.kind, planned.title, planned.measurements);
+                }
+            }
+            Event::StepStarted { step, attempt } => {
+                self.step(&step).attempt(attempt).started_us = Some(at);
+            }
+            Event::Measured { step, attempt, measurement } => {
+                self.step(&step).attempt(attempt).measurements.push(MeasurementRecord { at_us: at, measurement });
+            }
+            Event::Diagnosed { step, attempt, diagnosis } => {
+                self.step(&step).attempt(attempt).diagnoses.push(diagnosis);
+            }
+            Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
+            Event::StepEnded { step, attempt, verdict, reason, retried } => {
+                let attempt = self.step(&step).attempt(attempt);
+                attempt.ended_us = Some(at);
+                attempt.verdict = Some(verdict);
+                attempt.reason = reason;
+                attempt.retried = retried;
+            }
+            Event::RailSwitched { rail, on, volts } => {
+                let known = RailRecord { rail, on, volts, switched_us: at };
+                match self.rails.iter_mut().find(|other| other.rail == known.rail) {
+                    Some(other) => *other = known,
+                    None => self.rails.push(known),
+                }
+            }
+            Event::Stopping { reason } => self.stopping = self.stopping.take().or(Some(reason)),
+            Event::SafeState { confirmed, reason } => {
+                self.safe_state = Some(SafeStateRecord { confirmed, reason, at_us: at });
+            }
+            Event::RunEnded { verdict, reason, tally } => {
+                self.reason = reason;
+                self.tally = Some(tally);
+                return Some(verdict);
+            }
+        }
+        None
+    }
+
+    fn step(&mut self, id: &str) -> &mut StepRecord {
+        let index = match self.steps.iter().position(|step| step.id == id) {
+            Some(index) => index,
+            None => {
+                self.steps.push(StepRecord {
+                    id: id.to_owned(),
+                    kind: String::new(),
+                    title: id.to_owned(),
+                    promised: 0,
+                    verdict: None,
+                    attempts: Vec::new(),
+                });
+                self.steps.len() - 1
+            }
+        };
+        &mut self.steps[index]
+    }
+
+    /// Believes a pass only when everything on record agrees with it. `ended` is what the journal says at its end.
+    fn doubt(&mut self, ended: Option<Verdict>) {
+        let Some(claimed) = ended else {
+            self.verdict = Verdict::Error;
+            return;
+        };
+        self.verdict = claimed;
+        if claimed != Verdict::Pass {
+            return;
+        }
+        let mut doubts = Vec::new();
+        for step in &self.steps {
+            let id = &step.id;
+            match (step.verdict, step.last()) {
+                (Some(Verdict::Pass), Some(last)) => {
+                    let taken = last.measurements.len();
+                    if taken < step.promised {
+                        doubts.push(format!("step {id} passed with {taken} of {} measurements", step.promised));
+                    }
+                    let bad = |taken: &&MeasurementRecord| taken.measurement.verdict != Verdict::Pass;
+                    if let Some(MeasurementRecord { measurement, .. }) = last.measurements.iter().find(bad) {
+                        let (name, verdict) = (&measurement.name, measurement.verdict);
+                        doubts.push(format!("step {id} passed although {name} is {verdict}"));
+                    }
+                }
+                (Some(Verdict::Skipped), _) => {}
+                (Some(verdict), _) => doubts.push(format!("the run passed although step {id} is {verdict}")),
+                (None, _) => doubts.push(format!("the run passed although step {id} has no verdict")),
+            }
+        }
+        if !self.steps.iter().any(|step| step.verdict == Some(Verdict::Pass)) {
+            doubts.push("the run passed although no step did".to_owned());
+        }
+        match &self.safe_state {
+            Some(state) if state.confirmed => {}
+            Some(_) => doubts.push("the run passed although the safe state was not confirmed".to_owned()),
+            None => doubts.push("the run passed although the safe state is not on record".to_owned()),
+        }
+        if !doubts.is_empty() {
+            self.verdict = Verdict::Error;
+        }
+        self.doubts = doubts;
+    }
+}
+
+/// Whether diagnoses of a step with this verdict are worth telling. Those of a step that passed in the end, or was
+/// repeated with success, are history and stay with the attempt.
+fn counts(verdict: Option<Verdict>) -> bool {
+    !matches!(verdict, Some(Verdict::Pass | Verdict::Skipped))
+}
+
+/// Each diagnosis once, its contacts ascending; by first contact, those that name none after them, the bench's own last.
+pub(crate) fn merged<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<Diagnosis> {
+    let mut merged: Vec<Diagnosis> = Vec::new();
+    for found in attempts.flat_map(|attempt| &attempt.diagnoses) {
+        let mut found = found.clone();
+        found.contacts.sort_unstable();
+        found.contacts.dedup();
+        if !merged.contains(&found) {
+            merged.push(found);
+        }
+    }
+    merged.sort_by_key(|found| {
+        let first = found.contacts.first().map_or(u16::MAX, |contact| contact.0.into());
+        (found.defect == Defect::Bench, first, found.contacts.clone(), found.defect)
+    });
+    merged
+}

@@ -1,0 +1,335 @@
+//! What the operator reads: the contacts at fault first, then what to do, then the rest.
+
+use crate::record::{Attempt, MeasurementRecord, Record, StepRecord};
+use crate::text::{counted, one_line};
+use bench_run::{Defect, Diagnosis, Verdict};
+use std::time::Duration;
+
+/// Measurements outside their limits that are listed for a step without a diagnosis; the rest is counted.
+const MOST_READINGS: usize = 5;
+
+/// How the summary looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether the terminal understands colours (ANSI escapes).
+    pub colour: bool,
+    /// Columns of the terminal, 40 at least. Texts are wrapped to it, never cut; a table that is too wide for it loses
+    /// its last columns.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { colour: false, width: 100 }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Paint {
+    Green,
+    Red,
+    Magenta,
+    Yellow,
+    Grey,
+}
+
+/// The run in words. Ends with a line end.
+pub fn summary(record: &Record, style: Style) -> String {
+    let mut page = Page { text: String::new(), style: Style { width: style.width.max(40), ..style }, said: Vec::new() };
+    page.headline(record);
+    page.findings(record);
+    page.what_to_do(record);
+    if record.verdict == Verdict::Pass {
+        page.pass_line(record);
+    }
+    if !is_clean_pass(record) {
+        page.steps(record);
+        page.notes(record);
+    }
+    page.rails(record);
+    if let Some(folder) = &record.run_folder {
+        page.plain(&format!("Record: {}", one_line(folder)));
+    }
+    page.text
+}
+
+/// Passed, each step at its first attempt: nothing to tell but that.
+fn is_clean_pass(record: &Record) -> bool {
+    record.verdict == Verdict::Pass && record.steps.iter().all(|step| step.attempts.len() == 1)
+}
+
+struct Page {
+    text: String,
+    style: Style,
+    /// What stands at the top of the page and need not be said again below a step.
+    said: Vec<String>,
+}
+
+impl Page {
+    fn painted(&self, text: &str, paint: Paint) -> String {
+        if !self.style.colour {
+            return text.to_owned();
+        }
+        let code = match paint {
+            Paint::Green => "1;32",
+            Paint::Red => "1;31",
+            Paint::Magenta => "1;35",
+            Paint::Yellow => "33",
+            Paint::Grey => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    /// Wrapped, without indentation.
+    fn plain(&mut self, text: &str) {
+        self.wrapped("", text);
+    }
+
+    /// Wrapped to the width; further lines stand below the first.
+    fn wrapped(&mut self, indent: &str, text: &str) {
+        let options = textwrap::Options::new(self.style.width).initial_indent(indent).subsequent_indent(indent);
+        for line in textwrap::wrap(&one_line(text), options) {
+            self.line(&line);
+        }
+    }
+
+    /// Wrapped first and painted then: escapes must not count as columns.
+    fn alarm(&mut self, text: &str) {
+        for line in textwrap::wrap(&one_line(text), self.style.width) {
+            let line = self.painted(&line, Paint::Red);
+            self.line(&line);
+        }
+    }
+
+    fn headline(&mut self, record: &Record) {
+        let (word, paint) = match record.verdict {
+            _ if !record.finished => ("NOT FINISHED", Paint::Magenta),
+            Verdict::Pass => ("PASS", Paint::Green),
+            Verdict::Fail => ("FAIL", Paint::Red),
+            // Nothing was tested: that is no pass.
+            Verdict::Error | Verdict::Skipped => ("ERROR", Paint::Magenta),
+            Verdict::Aborted => ("ABORTED", Paint::Yellow),
+        };
+        let serial = if record.serial.is_empty() { "unknown unit" } else { &record.serial };
+        let mut unit = one_line(format!("{} {serial}", record.model.to_uppercase()).trim_start());
+        let contacts = record.contacts_at_fault.len();
+        if record.verdict == Verdict::Fail && contacts > 0 {
+            unit.push_str(&format!("  {} at fault", counted(contacts, "contact")));
+        }
+        let columns = word.len() + 2 + unit.chars().count();
+        let word = self.painted(word, paint);
+        if columns <= self.style.width {
+            self.line(&format!("{word}  {unit}"));
+        } else {
+            self.line(&word);
+            self.wrapped("  ", &unit);
+        }
+    }
+
+    /// Contacts at fault, or why the bench could not tell.
+    fn findings(&mut self, record: &Record) {
+        let (ours, found): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
+            record.diagnoses.iter().partition(|found| found.defect == Defect::Bench);
+        let mut found: Vec<String> = found.into_iter().map(|found| found.text.clone()).collect();
+        let failed = record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail));
+        found.extend(failed.flat_map(undiagnosed));
+        let mut reasons: Vec<&str> = Vec::new();
+        if !record.finished {
+            reasons.push("The record of this run ends before the run did.");
+        }
+        if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || found.is_empty()) {
+            reasons.extend(record.reason.as_deref());
+        }
+        if matches!(record.verdict, Verdict::Error | Verdict::Aborted) && record.reason != record.stopping {
+            reasons.extend(record.stopping.as_deref());
+        }
+        reasons.extend(record.doubts.iter().map(String::as_str));
+        reasons.extend(ours.iter().map(|found| found.text.as_str()));
+        if record.verdict == Verdict::Fail {
+            self.top(found.iter().map(String::as_str));
+            self.top(reasons);
+        } else {
+            self.top(reasons);
+            if !found.is_empty() {
+                self.wrapped("  ", "Found before that:");
+                self.top(found.iter().map(String::as_str));
+            }
+        }
+    }
+
+    fn top<'a>(&mut self, lines: impl IntoIterator<Item = &'a str>) {
+        for line in lines {
+            self.wrapped("  ", line);
+            self.said.push(line.to_owned());
+        }
+    }
+
+    fn what_to_do(&mut self, record: &Record) {
+        let order = match record.verdict {
+            _ if !record.finished => {
+                "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
+                 twice, call the technician."
+            }
+            Verdict::Pass => return,
+            Verdict::Fail => "Send the module to repair.",
+            Verdict::Error | Verdict::Skipped => {
+                "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
+            }
+            Verdict::Aborted => "The module counts as not tested. Test it again.",
+        };
+        self.plain(order);
+        if record.finished && record.verdict != Verdict::Error && rails_in_doubt(record) {
+            self.plain("Call the technician: the bench is not known to be in its safe state.");
+        }
+    }
+
+    fn pass_line(&mut self, record: &Record) {
+        let measurements = record.steps.iter().filter_map(StepRecord::last).map(|last| last.measurements.len()).sum();
+        let (skipped, passed): (Vec<&StepRecord>, Vec<&StepRecord>) =
+            record.steps.iter().partition(|step| step.verdict == Some(Verdict::Skipped));
+        let mut parts = vec![counted(passed.len(), "step"), counted(measurements, "measurement")];
+        if let Some(tally) = record.tally.filter(|tally| tally.contacts > 0) {
+            parts.push(counted(tally.contacts, "contact"));
+        }
+        if !skipped.is_empty() {
+            parts.push(format!("{} skipped", skipped.len()));
+        }
+        parts.push(show_time(Duration::from_micros(record.duration_us.as_micros())));
+        self.plain(&parts.join(", "));
+    }
+
+    /// The table of steps; what is wrong with a step stands below it.
+    fn steps(&mut self, record: &Record) {
+        if record.steps.is_empty() {
+            return;
+        }
+        self.line("");
+        let id_width = record.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 28);
+        let wide = self.style.width >= id_width + 44;
+        let row = |verdict: &str, step: &str, time: &str, tries: &str, measured: &str| {
+            let narrow = format!("{verdict:<8}  {step:<id_width$}  {time:>9}");
+            if wide { format!("{narrow}  {tries:>5}  {measured}") } else { narrow }
+        };
+        self.line(&row("verdict", "step", "time", "tries", "measured"));
+        for step in &record.steps {
+            let (word, paint) = match step.verdict {
+                Some(Verdict::Pass) => ("pass", Paint::Green),
+                Some(Verdict::Fail) => ("fail", Paint::Red),
+                Some(Verdict::Error) => ("error", Paint::Magenta),
+                Some(Verdict::Aborted) => ("aborted", Paint::Yellow),
+                Some(Verdict::Skipped) => ("skipped", Paint::Grey),
+                None if step.was_started() => ("no end", Paint::Magenta),
+                None => ("-", Paint::Grey),
+            };
+            let began = step.was_started();
+            let ended = step.attempts.iter().any(|attempt| attempt.duration().is_some());
+            let time = if ended { show_time(step.duration()) } else { String::new() };
+            let tries = if began { step.tries().to_string() } else { String::new() };
+            let measured = step.last().filter(|_| began).map_or_else(String::new, |last| measured(last, step.promised));
+            let line = row(word, &one_line(&step.id), &time, &tries, &measured);
+            // Only the word is painted, after padding: escapes must not count as columns.
+            let line = match line.strip_prefix(word) {
+                Some(rest) => format!("{}{rest}", self.painted(word, paint)),
+                None => line,
+            };
+            self.line(&line);
+            self.below_step(step);
+        }
+        let total = show_time(Duration::from_micros(record.duration_us.as_micros()));
+        self.line(&row("", "run", &total, "", ""));
+        self.line("");
+    }
+
+    fn below_step(&mut self, step: &StepRecord) {
+        let indent = " ".repeat(10);
+        for earlier in step.attempts.iter().rev().skip(1).rev() {
+            let reason = earlier.reason.clone().or_else(|| bad(earlier).next().map(reading)).unwrap_or_default();
+            let verdict = earlier.verdict.map_or("no end", Verdict::as_str);
+            self.wrapped(&indent, &format!("attempt {}: {verdict}, {reason}", earlier.number));
+        }
+        let Some(last) = step.last().filter(|_| step.verdict != Some(Verdict::Pass)) else { return };
+        let lines = last.reason.clone().into_iter().chain(undiagnosed(step));
+        for line in lines {
+            if !self.said.contains(&line) {
+                self.wrapped(&indent, &line);
+            }
+        }
+    }
+
+    fn notes(&mut self, record: &Record) {
+        for note in &record.notes {
+            let step = note.step.as_deref().map_or_else(String::new, |step| format!("{step}: "));
+            self.plain(&format!("Note: {step}{}", note.text));
+        }
+    }
+
+    fn rails(&mut self, record: &Record) {
+        let on: Vec<&str> = record.rails.iter().filter(|rail| rail.on).map(|rail| rail.rail.as_str()).collect();
+        match &record.safe_state {
+            Some(state) if state.confirmed => self.plain("Rails off and nails released, measured."),
+            Some(state) => {
+                let reason = state.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+                self.alarm(&format!("RAILS MAY BE ON{reason}. Do not touch the module; call the technician."));
+            }
+            None if !on.is_empty() => {
+                self.alarm(&format!("RAILS MAY BE ON: {} was on when the record ended.", on.join(", ")));
+            }
+            None if !record.rails.is_empty() => self.plain("Every rail was off when the record ended."),
+            None => self.plain("No rail was switched on."),
+        }
+    }
+}
+
+fn rails_in_doubt(record: &Record) -> bool {
+    record.safe_state.as_ref().is_some_and(|state| !state.confirmed)
+        || (record.safe_state.is_none() && record.rails.iter().any(|rail| rail.on))
+}
+
+/// "24", or "22 of 24 good", or "3 of 24 taken".
+fn measured(attempt: &Attempt, promised: usize) -> String {
+    let taken = attempt.measurements.len();
+    let bad = bad(attempt).count();
+    match (taken < promised, bad) {
+        (false, 0) => taken.to_string(),
+        (false, _) => format!("{} of {taken} good", taken - bad),
+        (true, 0) => format!("{taken} of {promised} taken"),
+        (true, _) => format!("{taken} of {promised} taken, {} good", taken - bad),
+    }
+}
+
+/// Measurements outside their limits of a step for which no diagnosis speaks.
+fn undiagnosed(step: &StepRecord) -> Vec<String> {
+    let Some(last) = step.last().filter(|last| last.diagnoses.is_empty()) else { return Vec::new() };
+    let mut lines: Vec<String> = bad(last).take(MOST_READINGS).map(reading).collect();
+    let more = bad(last).count() - lines.len();
+    if more > 0 {
+        lines.push(format!("and {} outside limits", counted(more, "more measurement")));
+    }
+    lines
+}
+
+fn bad(attempt: &Attempt) -> impl Iterator<Item = &MeasurementRecord> {
+    attempt.measurements.iter().filter(|taken| taken.measurement.verdict != Verdict::Pass)
+}
+
+/// "3V3.volts: 2.900 V, limits 3.200 V to 3.400 V".
+fn reading(taken: &MeasurementRecord) -> String {
+    let measurement = &taken.measurement;
+    let value = match (measurement.value, &measurement.raw) {
+        (Some(value), _) => measurement.unit.show(value),
+        (None, Some(raw)) => format!("unusable reading ({raw})"),
+        (None, None) => "no reading".to_owned(),
+    };
+    format!("{}: {value}, limits {}", measurement.name, measurement.limits.show(measurement.unit))
+}
+
+/// "41.30 s", "12.3 ms".
+fn show_time(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    if seconds >= 1.0 { format!("{seconds:.2} s") } else { format!("{:.1} ms", seconds * 1e3) }
+}

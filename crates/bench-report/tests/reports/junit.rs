@@ -1,0 +1,159 @@
+//! Read back with a reader that shares nothing with the writer.
+
+use crate::runs;
+use bench_report::{Record, builders::RunBuilder, junit};
+use bench_run::{Defect, Entry, Event, Verdict};
+use proptest::prelude::*;
+use roxmltree::{Document, Node};
+
+fn xml(entries: &[Entry]) -> String {
+    junit(&[Record::from_entries(entries)]).unwrap()
+}
+
+fn children<'a>(node: Node<'a, 'a>, name: &'static str) -> Vec<Node<'a, 'a>> {
+    node.children().filter(|child| child.has_tag_name(name)).collect()
+}
+
+/// tests, failures, errors, skipped as they stand in the file.
+fn counts(suite: Node<'_, '_>) -> [usize; 4] {
+    let cases = children_of(suite, "testcase");
+    let with = |name: &'static str| cases.iter().filter(|case| !children_of(**case, name).is_empty()).count();
+    [cases.len(), with("failure"), with("error"), with("skipped")]
+}
+
+fn children_of<'a, 'input>(node: Node<'a, 'input>, name: &'static str) -> Vec<Node<'a, 'input>> {
+    node.children().filter(|child| child.has_tag_name(name)).collect()
+}
+
+/// The rules of Jenkins' `junit-10.xsd` and of the readers that CI servers use, as far as they touch what is written.
+fn check(text: &str) {
+    let document = Document::parse(text).unwrap();
+    let root = document.root_element();
+    assert_eq!(root.tag_name().name(), "testsuites");
+    for suite in root.children() {
+        assert_eq!(suite.tag_name().name(), "testsuite");
+        let known = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
+        assert!(suite.attributes().all(|attribute| known.contains(&attribute.name())), "{suite:?}");
+        let [tests, failures, errors, _] = counts(suite);
+        let number = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
+        assert_eq!((number("tests"), number("failures"), number("errors")), (tests, failures, errors));
+        // SUREFIRE_TIME: digits and one dot; no exponent, no sign.
+        let time = suite.attribute("time").unwrap();
+        assert!(time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'), "{time}");
+        let mut names = Vec::new();
+        for child in suite.children() {
+            match child.tag_name().name() {
+                "testcase" => {
+                    let known = ["name", "time", "classname"];
+                    assert!(child.attributes().all(|attribute| known.contains(&attribute.name())), "{child:?}");
+                    let name = child.attribute("name").unwrap().to_owned();
+                    assert!(!names.contains(&name), "{name} twice");
+                    names.push(name);
+                    let outcomes: Vec<_> = child
+                        .children()
+                        .filter(|part| !part.has_tag_name("system-out"))
+                        .map(|part| part.tag_name().name().to_owned())
+                        .collect();
+                    assert!(outcomes.len() <= 1, "{outcomes:?}");
+                    assert!(outcomes.iter().all(|name| ["failure", "error", "skipped"].contains(&name.as_str())));
+                }
+                name => assert_eq!(name, "system-out"),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_run_is_counted_as_it_ended() {
+    // tests, failures, errors, skipped
+    let rows = [
+        ("pass", runs::pass(), [3, 0, 0, 0]),
+        ("pass at second attempt", runs::pass_at_second_attempt(), [3, 0, 0, 0]),
+        ("fail", runs::fail(), [3, 1, 0, 1]),
+        ("fail without diagnosis", runs::fail_without_diagnosis(), [3, 1, 0, 2]),
+        ("error", runs::error(), [3, 0, 1, 1]),
+        ("aborted", runs::aborted(), [3, 0, 1, 1]),
+        // The step that never finished and, besides, the run that did not.
+        ("not finished", runs::not_finished(), [4, 0, 2, 1]),
+        ("rails unknown", runs::rails_unknown(), [4, 0, 1, 0]),
+        ("empty", vec![], [1, 0, 1, 0]),
+    ];
+    for (what, entries, expected) in rows {
+        let text = xml(&entries);
+        check(&text);
+        let document = Document::parse(&text).unwrap();
+        assert_eq!(counts(document.root_element().first_element_child().unwrap()), expected, "{what}");
+    }
+}
+
+#[test]
+fn small_reports() {
+    let lines = |entries: &[Entry]| xml(entries).replace("><", ">\n<");
+    insta::assert_snapshot!("junit_fail", lines(&runs::fail()));
+    insta::assert_snapshot!("junit_pass_at_second_attempt", lines(&runs::pass_at_second_attempt()));
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes_and_a_real_run_its_date() {
+    assert_eq!(xml(&runs::fail()), xml(&runs::fail()));
+    assert!(xml(&runs::fail()).contains("timestamp=\"2000-01-01T00:00:00Z\""));
+    let rows = [("2026-11-22T12:00:00+01:00", "2026-11-22T12:00:00+01:00"), ("yesterday", "2000-01-01T00:00:00Z")];
+    for (begun, expected) in rows {
+        let mut entries = runs::pass();
+        if let Event::RunStarted { started_at, .. } = &mut entries[0].event {
+            *started_at = Some(begun.to_owned());
+        }
+        assert!(xml(&entries).contains(&format!("timestamp=\"{expected}\"")), "{begun}");
+    }
+}
+
+/// GitLab shows nothing but the text.
+#[test]
+fn the_text_of_a_failure_says_everything() {
+    let text = xml(&runs::fail());
+    let document = Document::parse(&text).unwrap();
+    let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    assert_eq!(failure.attribute("type"), Some("fail"));
+    let text = failure.text().unwrap();
+    for part in ["3 contacts at fault", "contact 23 (A0): open", "A0.high 0.4 V [2.64..] fail"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn several_units_are_several_suites() {
+    let records: Vec<Record> = runs::all().iter().map(|(_, entries)| Record::from_entries(entries)).collect();
+    let text = junit(&records).unwrap();
+    check(&text);
+    let document = Document::parse(&text).unwrap();
+    assert_eq!(children(document.root_element(), "testsuite").len(), records.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_gives_well_formed_xml(
+        texts in prop::array::uniform6(prop_oneof![any::<String>(), "(]]>|<!\\[CDATA\\[|&|\u{0}|\u{1b}|\u{fffe}|\"|x){0,6}"]),
+        verdict in prop::sample::select(vec![Verdict::Pass, Verdict::Fail, Verdict::Error, Verdict::Skipped, Verdict::Aborted]),
+    ) {
+        let [model, serial, step, name, reason, found] = &texts;
+        let entries = RunBuilder::new(model, serial)
+            .plan(&[(step, name, 1), ("other", reason, 0), (found, "x", 0)])
+            .step(step)
+            .volts(name, 0.1, 0.0, 1.0)
+            .diagnosis(Defect::Other, &[1], found)
+            .end_because(verdict, reason)
+            .run_end_because(verdict, reason);
+        let text = xml(&entries);
+        check(&text);
+        // What XML can hold comes back as it was.
+        let document = Document::parse(&text).unwrap();
+        let legal = |text: &str| text.chars().all(|c| c == '\n' || (c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}'));
+        if verdict == Verdict::Fail && legal(reason) && legal(found) {
+            let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+            let whole: String = failure.children().filter_map(|part| part.text()).collect();
+            prop_assert_eq!(whole, format!("{}\n{}", reason, found));
+        }
+    }
+}
