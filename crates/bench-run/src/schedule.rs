@@ -114,6 +114,10 @@ impl<'a> Schedule<'a> {
         self.standing.iter().any(|standing| matches!(standing, Standing::Running { .. }))
     }
 
+    pub fn is_running_step(&self, index: usize) -> bool {
+        matches!(self.standing[index], Standing::Running { .. })
+    }
+
     /// Verdict of the step's last attempt; `None` before it ended.
     pub fn verdict_of(&self, index: usize) -> Option<Verdict> {
         match self.standing[index] {

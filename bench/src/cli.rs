@@ -1,0 +1,210 @@
+//! Arguments, and what they lead to.
+
+use crate::commands;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Plan, arguments or files are wrong; nothing was powered.
+pub const EXIT_USAGE: u8 = 3;
+/// The bench is bad or could not tell.
+pub const EXIT_ERROR: u8 = 2;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  pass: everything that the plan requires was measured and lies inside its limits
+  1  fail: the module is bad
+  2  error: the bench is bad, or could not tell
+  3  the plan, another file or the arguments are wrong; nothing was powered
+  4  aborted from outside";
+
+const EXAMPLES: &str = "\
+Examples:
+  bench run plans/b404x.toml --virtual
+  bench run plans/b404x.toml --virtual --fault open:23
+  bench check plans/*.toml
+  bench pins b404x --compare boron
+  bench faults plans/b404x.toml
+  bench report reports/P042AN0000DEMO1";
+
+/// End-of-line test bench for Particle B Series SoMs and Borons.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+struct Cli {
+    /// Folder that holds `fixtures/` and `plans/` [default: the nearest one above the plan].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tests one module.
+    #[command(after_long_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Checks plans without running them, and shows what covers each contact.
+    Check(CheckArgs),
+    /// Shows the contacts of a model, alone or beside another's.
+    Pins(PinsArgs),
+    /// Lists every fault that `run --fault` takes for a plan's module and fixture.
+    Faults(FaultsArgs),
+    /// Prints the JSON Schema of a kind of file.
+    Schema(SchemaArgs),
+    /// Makes reports from a journal.
+    Report(ReportArgs),
+    /// Prints a completion script for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench run plans/b404x.toml --virtual --seed 7 --fault short:36-38@100")]
+pub(crate) struct RunArgs {
+    /// The plan.
+    pub plan: PathBuf,
+    /// Run on the virtual bench: the real firmware on an emulated module in a simulated fixture.
+    #[arg(long = "virtual")]
+    pub virtual_bench: bool,
+    /// Serial number of the unit, as scanned [default on the virtual bench: made from the seed].
+    #[arg(long, value_name = "TEXT")]
+    pub serial: Option<String>,
+    /// Seed of the virtual module's and fixture's tolerances and noise.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// A fault of the virtual module or fixture, for example open:23 or short:36-38@100; may be repeated. `bench faults`
+    /// lists them.
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub faults: Vec<String>,
+    /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
+    #[arg(long, value_name = "FACTOR")]
+    pub pace: Option<f64>,
+    /// Where runs leave their files.
+    #[arg(long, default_value = "reports", value_name = "FOLDER")]
+    pub reports: PathBuf,
+    /// A second copy of the JUnit report, for a CI server.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+    /// Only the exit code and errors.
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// What the run and the emulation cost.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Plans.
+    #[arg(required = true)]
+    pub plans: Vec<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinsArgs {
+    /// b402, b404, b404x, b523, b524 or boron.
+    pub model: String,
+    /// Another model: shows what differs, fact by fact.
+    #[arg(long, value_name = "MODEL")]
+    pub compare: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FaultsArgs {
+    /// The plan.
+    pub plan: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    #[arg(value_enum, default_value_t = SchemaOf::Plan)]
+    pub of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SchemaOf {
+    Plan,
+    Fixture,
+    /// A module family, `fixtures/duts/*.toml`.
+    Dut,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A journal, its folder, or a unit's folder (then its latest run).
+    pub run: PathBuf,
+    /// Writes the JUnit report.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Prints all measurements as comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Prints the whole record as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command failed before or beside a run.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The user's files or arguments; already in the words that he needs.
+    Usage(miette::Report),
+    /// The bench itself.
+    Bench(miette::Report),
+}
+
+impl From<crate::FileError> for Failed {
+    fn from(error: crate::FileError) -> Self {
+        Failed::Usage(error.into())
+    }
+}
+
+/// Parses the arguments, does what they say, and answers with the documented exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistakes, and a closed pipe is nobody's.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let root = cli.root.as_deref();
+    let done = match &cli.command {
+        Command::Run(args) => commands::run::run(root, args),
+        Command::Check(args) => commands::check::check(root, args),
+        Command::Pins(args) => commands::pins::pins(root, args),
+        Command::Faults(args) => commands::faults::faults(root, args),
+        Command::Schema(args) => commands::schema::schema(args),
+        Command::Report(args) => commands::report::report(args),
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "bench", &mut script);
+            commands::print(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(Failed::Usage(report)) => {
+            eprintln!("{report:?}");
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failed::Bench(report)) => {
+            eprintln!("{report:?}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod faults;
+pub(crate) mod pins;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod schema;
+
+use crate::cli::Failed;
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+
+/// Prints to standard output; a reader that went away (`| head`) is no error.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    print(&text);
+    print("\n");
+    Ok(())
+}
+
+/// Columns of the terminal; a file gets room.
+pub(crate) fn width() -> u16 {
+    match console::Term::stdout().size_checked() {
+        Some((_, columns)) if columns >= 40 && std::io::stdout().is_terminal() => columns,
+        _ => 140,
+    }
+}

@@ -1,0 +1,34 @@
+//! `bench pins`.
+
+use super::{print, print_json, width};
+use crate::Project;
+use crate::cli::{Failed, PinsArgs};
+use bench_plan::{DutFamily, compare_pins, pin_table};
+use std::path::Path;
+
+pub(crate) fn pins(root: Option<&Path>, args: &PinsArgs) -> Result<u8, Failed> {
+    let families = Project::find(root, None).families()?;
+    let find = |model: &str| -> Result<&DutFamily, Failed> {
+        let found = families.iter().map(|(_, family)| family).find(|family| family.model(model).is_some());
+        found.ok_or_else(|| {
+            let known: Vec<&str> =
+                families.iter().flat_map(|(_, family)| &family.models).map(|known| known.name.as_str()).collect();
+            Failed::Usage(miette::miette!(
+                help = format!("known models: {}", known.join(", ")),
+                "unknown model `{model}`"
+            ))
+        })
+    };
+    let family = find(&args.model)?;
+    match &args.compare {
+        None => {
+            let table = pin_table(family, &args.model);
+            if args.json { print_json(&table)? } else { print(&table.render(width())) }
+        }
+        Some(other) => {
+            let comparison = compare_pins((find(other)?, other), (family, &args.model));
+            if args.json { print_json(&comparison)? } else { print(&comparison.render(width())) }
+        }
+    }
+    Ok(0)
+}

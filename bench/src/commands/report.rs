@@ -1,0 +1,58 @@
+//! `bench report`: a journal tells it all again.
+
+use super::{print, width};
+use crate::cli::{Failed, ReportArgs};
+use bench_report::{Record, Style, csv, json, junit, summary};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+fn bench(error: impl std::fmt::Display) -> Failed {
+    Failed::Bench(miette::miette!("{error}"))
+}
+
+pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
+    let journal = find(&args.run)?;
+    let run = bench_journal::read(&journal).map_err(|error| {
+        Failed::Usage(miette::miette!(
+            help = "name a journal.jsonl, the folder of a run, or the folder of a unit",
+            "{}: {error}",
+            journal.display()
+        ))
+    })?;
+    let folder = journal.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let record = Record::from_entries(&run.entries).with_run_folder(folder);
+    if let Some(file) = &args.junit {
+        let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
+        std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", file.display())))?;
+    }
+    if args.csv {
+        print(&csv(std::slice::from_ref(&record)).map_err(bench)?);
+    } else if args.json {
+        print(&json(&record).map_err(bench)?);
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print(&summary(&record, Style { colour, width: usize::from(width()).min(120) }));
+    }
+    Ok(record.verdict.exit_code())
+}
+
+/// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder.
+fn find(run: &Path) -> Result<PathBuf, Failed> {
+    if run.is_file() {
+        return Ok(run.to_owned());
+    }
+    let own = run.join(bench_journal::JOURNAL_FILE);
+    if own.is_file() {
+        return Ok(own);
+    }
+    let serial = run.file_name().and_then(|name| name.to_str());
+    let root = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match bench_journal::latest(root, serial).map_err(bench)? {
+        Some(found) => Ok(found.journal),
+        None => Err(Failed::Usage(miette::miette!(
+            help = "name a journal.jsonl, the folder of a run, or the folder of a unit such as reports/P042AN0000DEMO1",
+            "{} holds no run",
+            run.display()
+        ))),
+    }
+}

@@ -1,0 +1,150 @@
+//! `bench run`.
+
+use super::{print, width};
+use crate::cli::{EXIT_ERROR, Failed, RunArgs};
+use crate::engine::{self, Recorder};
+use crate::virtual_run::{self, Order};
+use crate::{Loaded, Project, Stop, files, progress};
+use bench_journal::Journal;
+use bench_plan::DutFamily;
+use bench_report::{Record, Style, junit, summary};
+use bench_run::{BenchKind, Event, PlannedStep};
+use bench_steps::Kinds;
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Instant;
+
+fn bench(error: impl std::fmt::Display) -> Failed {
+    Failed::Bench(miette::miette!("{error}"))
+}
+
+pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
+    if !args.virtual_bench {
+        return Err(Failed::Usage(miette::miette!(
+            help = "add --virtual to test an emulated module in a simulated fixture",
+            "this version of bench drives no real fixture yet"
+        )));
+    }
+    if args.pace.is_some_and(|pace| !pace.is_finite() || pace <= 0.0) {
+        return Err(Failed::Usage(miette::miette!("--pace is a positive number such as 1 or 0.5")));
+    }
+    let began = Instant::now();
+    let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
+    let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
+    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let faults = virtual_run::parse_faults(&args.faults, family, &loaded.fixture)?;
+    let serial = args.serial.clone().unwrap_or_else(|| virtual_serial(family, &loaded.plan.model, args.seed));
+    if serial.trim().is_empty() || serial.chars().any(char::is_control) {
+        return Err(Failed::Usage(miette::miette!("--serial is empty or holds control characters")));
+    }
+
+    let order = Order {
+        fixture: &loaded.fixture,
+        families: &loaded.families,
+        model: &loaded.plan.model,
+        firmware: &firmware,
+        seed: args.seed,
+        faults: &faults,
+        serial: &serial,
+        pace: args.pace,
+    };
+    let world = virtual_run::build(&order)?;
+
+    let started = started(&loaded, &serial, &firmware, args);
+    let Event::RunStarted { run_id, .. } = &started else { return Err(bench("no start of the run")) };
+    let journal = Journal::create(&args.reports, &serial, run_id).map_err(|error| {
+        bench(format!("the record of the run cannot be made in {}: {error}", args.reports.display()))
+    })?;
+    let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
+    let recorder = Recorder::new(journal, world.clock(), observers);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
+    let outcome = runtime.block_on(async {
+        // Signals first: from here on nothing ends the program but the run itself.
+        let stop = Stop::on_signals().map_err(bench)?;
+        let nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder)?;
+        world
+            .run(engine::run(&loaded.plan, &nest, &recorder, started, stop))
+            .await
+            .map_err(|error| bench(format!("the virtual bench stopped: {error}")))
+    })?;
+    let wall = began.elapsed();
+
+    let folder = recorder.folder();
+    let record = Record::from_entries(&recorder.entries()).with_run_folder(folder.display().to_string());
+    let xml = junit(std::slice::from_ref(&record)).map_err(bench)?;
+    let own = folder.join("junit.xml");
+    for path in [Some(&own), args.junit.as_ref()].into_iter().flatten() {
+        std::fs::write(path, &xml).map_err(|error| bench(format!("{}: {error}", path.display())))?;
+    }
+    let diagnostics = world.diagnostics();
+    if !args.quiet {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print(&summary(&record, Style { colour, width: usize::from(width()).min(120) }));
+    }
+    if args.verbose {
+        print(&costs(&world.stats(), &recorder, wall));
+    }
+    if !diagnostics.is_empty() {
+        let mut text = String::from("The emulated chip was asked for something that is not modelled:\n");
+        diagnostics.iter().for_each(|diagnostic| drop(writeln!(text, "  {diagnostic}")));
+        eprint!("{text}");
+        if outcome.verdict == bench_run::Verdict::Pass {
+            // A pass that leans on something unknown is none.
+            return Ok(EXIT_ERROR);
+        }
+    }
+    Ok(outcome.verdict.exit_code())
+}
+
+/// The serial number that a virtual module of this model carries when none was given.
+fn virtual_serial(family: &DutFamily, model: &str, seed: u64) -> String {
+    let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
+    format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
+}
+
+fn started(loaded: &Loaded, serial: &str, firmware: &[u8], args: &RunArgs) -> Event {
+    let provenance = loaded.provenance(firmware);
+    let faults = args.faults.clone();
+    // The same order gives the same name, as it gives the same journal.
+    let identity = format!("{provenance:?} {serial} {} {faults:?}", args.seed);
+    let hash = files::sha256(identity.as_bytes());
+    Event::RunStarted {
+        run_id: format!("virtual-{}-{}", args.seed, &hash[..12]),
+        serial: serial.to_owned(),
+        model: loaded.plan.model.clone(),
+        started_at: None,
+        bench: BenchKind::Virtual { seed: args.seed, faults },
+        provenance,
+        steps: loaded
+            .plan
+            .steps
+            .iter()
+            .map(|planned| PlannedStep {
+                id: planned.step.id.clone(),
+                kind: planned.step.kind.clone(),
+                title: planned.step.title.clone(),
+                measurements: planned.step.measurements.len(),
+            })
+            .collect(),
+    }
+}
+
+fn costs(stats: &virtual_bench::Stats, recorder: &Recorder, wall: std::time::Duration) -> String {
+    let seconds = wall.as_secs_f64();
+    let journal = recorder.stats();
+    format!(
+        "Virtual time {:.3} s in {seconds:.3} s of real time. Emulated {} instructions, {:.2} million per second; \
+         slept {:.1} % of virtual time.\nJournal: {} lines, {} bytes, written in {:.1} ms; forced to disk {} times in {:.1} ms.\n",
+        stats.virtual_seconds,
+        stats.instructions,
+        stats.instructions as f64 / 1e6 / seconds,
+        100.0 * stats.slept_seconds / stats.virtual_seconds.max(1e-9),
+        journal.writes,
+        journal.bytes,
+        journal.write_time.as_secs_f64() * 1e3,
+        journal.syncs,
+        journal.sync_time.as_secs_f64() * 1e3,
+    )
+}

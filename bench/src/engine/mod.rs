@@ -1,0 +1,213 @@
+//! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
+
+mod recorder;
+mod safe_state;
+mod tally;
+
+pub use recorder::{Observer, Recorder};
+
+use crate::Stop;
+use bench_instruments::{TimedOut, with_deadline};
+use bench_plan::{Plan, PlanStep};
+use bench_run::{Event, Schedule, Start, Step, Verdict, step_verdict};
+use bench_steps::{Nest, Procedure, StepError};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+}
+
+/// How one attempt at a step ended.
+struct Ended {
+    step: usize,
+    attempt: u8,
+    procedure: Verdict,
+    reason: Option<String>,
+}
+
+/// Runs the plan on the module in the nest. `started` is the first entry of the journal.
+///
+/// Whatever happens in here (a step that fails, panics or hangs, a stop from outside, a disk that is full) the rails are
+/// off and the nails released before the verdict is written, and the verdict is on the disk before this returns.
+pub async fn run(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    recorder: &Recorder,
+    started: Event,
+    stop: Stop,
+) -> Outcome {
+    recorder.emit(started);
+    let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
+    let mut schedule = Schedule::new(&steps);
+    let work = AssertUnwindSafe(work(plan, &steps, nest, recorder, &mut schedule, stop)).catch_unwind();
+    let mut reason = match work.await {
+        Ok(reason) => reason,
+        Err(panic) => {
+            schedule.abort();
+            Some(format!("the bench failed: {}", panic_text(&*panic)))
+        }
+    };
+    let mut verdict = schedule.verdict();
+
+    let safe = safe_state::reach(nest, recorder).await;
+    if let Err(text) = &safe {
+        verdict = verdict.and(Verdict::Error);
+        reason = Some(text.clone());
+    }
+    recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
+    if let Some(failure) = recorder.failure() {
+        // No record, no pass.
+        verdict = verdict.and(Verdict::Error);
+        reason = Some(format!("the journal could not be written: {failure}"));
+    }
+    let reason = reason.filter(|_| verdict != Verdict::Pass);
+    let tally = tally::count(&schedule, plan, recorder);
+    recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
+    if let Err(failure) = recorder.sync() {
+        return Outcome {
+            verdict: Verdict::Error,
+            reason: Some(format!("the journal could not be written: {failure}")),
+        };
+    }
+    Outcome { verdict, reason }
+}
+
+async fn work(
+    plan: &Plan<Box<dyn Procedure>>,
+    steps: &[Step],
+    nest: &Nest,
+    recorder: &Recorder,
+    schedule: &mut Schedule<'_>,
+    stop: Stop,
+) -> Option<String> {
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
+    let mut stop = std::pin::pin!(stop.requested().fuse());
+    let mut reason = None;
+    loop {
+        for start in schedule.start() {
+            recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: start.attempt });
+            running.push(attempt(&plan.steps[start.step], start, nest, recorder).boxed_local());
+        }
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(&steps[index]));
+        }
+        if running.is_empty() {
+            return reason;
+        }
+        let ended = futures_util::select_biased! {
+            why = stop => Err(why),
+            ended = running.next() => Ok(ended),
+        };
+        let why = match ended {
+            Ok(Some(ended)) => {
+                let verdict = close(&steps[ended.step], &ended, recorder, schedule);
+                if matches!(verdict, Verdict::Fail | Verdict::Error) && reason.is_none() {
+                    reason = Some(format!("{}: {}", steps[ended.step].id, ended.reason.unwrap_or(verdict.to_string())));
+                }
+                let Some(failure) = recorder.failure() else { continue };
+                format!("the journal cannot be written: {failure}")
+            }
+            Ok(None) => continue,
+            Err(why) => why,
+        };
+        // Dropping the futures ends what runs, in the middle of whatever it waits for.
+        running.clear();
+        recorder.emit(Event::Stopping { reason: why.clone() });
+        let was_running: Vec<usize> = (0..steps.len()).filter(|&index| schedule.is_running_step(index)).collect();
+        schedule.abort();
+        for index in was_running {
+            let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));
+            let reason = Some(why.clone());
+            recorder.emit(Event::StepEnded { step, attempt, verdict: Verdict::Aborted, reason, retried: false });
+        }
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(&steps[index]));
+        }
+        return Some(why);
+    }
+}
+
+fn skipped(step: &Step) -> Event {
+    let reason = Some("not started".to_owned());
+    Event::StepEnded { step: step.id.clone(), attempt: 0, verdict: Verdict::Skipped, reason, retried: false }
+}
+
+/// Runs one attempt to its end, its time limit or its panic.
+async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Nest, recorder: &Recorder) -> Ended {
+    let step = &planned.step;
+    let record = recorder.for_step(step, start.attempt);
+    let deadline = nest.clock.now() + step.timeout;
+    let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
+    let result = with_deadline(&*nest.clock, deadline, procedure).await;
+    let (procedure, reason) = match result {
+        Ok(Ok(Ok(()))) => (Verdict::Pass, None),
+        Ok(Ok(Err(StepError::Dut(why)))) => (Verdict::Fail, Some(why)),
+        Ok(Ok(Err(StepError::Bench(why)))) => (Verdict::Error, Some(why)),
+        Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
+        Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
+    };
+    if procedure != Verdict::Pass {
+        // Whatever it left driven must not reach the next step. An instrument that refuses this will refuse the safe
+        // state too, and there it counts.
+        let _ = nest.release_nails().await;
+        let _ = nest.relay.set_loopback(false).await;
+    }
+    Ended { step: start.step, attempt: start.attempt, procedure, reason }
+}
+
+/// Judges an attempt, records its end, and answers its verdict.
+fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Verdict {
+    let delivered = recorder.delivered(&step.id, ended.attempt);
+    let verdict = step_verdict(&step.measurements, &delivered, ended.procedure);
+    let reason = ended.reason.clone().or_else(|| why_not(step, &delivered, verdict));
+    let retried = schedule.ended(ended.step, verdict);
+    recorder.emit(Event::StepEnded {
+        step: step.id.clone(),
+        attempt: ended.attempt,
+        verdict,
+        reason: reason.filter(|_| verdict != Verdict::Pass),
+        retried,
+    });
+    verdict
+}
+
+/// The measurements that spoil a verdict, in words.
+fn why_not(step: &Step, delivered: &[bench_run::Measurement], verdict: Verdict) -> Option<String> {
+    if verdict == Verdict::Pass {
+        return None;
+    }
+    let mut bad = delivered.iter().filter(|measurement| measurement.verdict != Verdict::Pass);
+    if let Some(first) = bad.next() {
+        let value = match (first.value, &first.raw) {
+            (Some(value), _) => first.unit.show(value),
+            (None, Some(raw)) => raw.clone(),
+            (None, None) => "not measured".to_owned(),
+        };
+        let more = match bad.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        return Some(format!("{} is {value}, expected {}{more}", first.name, first.limits.show(first.unit)));
+    }
+    let missing = step.measurements.iter().find(|spec| delivered.iter().all(|one| one.name != spec.name))?;
+    Some(format!("{} was never measured", missing.name))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// What the rails' driver calls on each switching.
+pub fn rail_observer(recorder: &Rc<Recorder>) -> bench_instruments::RailObserver {
+    let recorder = Rc::clone(recorder);
+    Rc::new(move |event| recorder.emit(Event::RailSwitched { rail: event.rail, on: event.on, volts: None }))
+}

@@ -1,0 +1,155 @@
+//! Finds and reads the files that belong to a plan.
+
+use bench_plan::{DutFamily, Fixture, Plan, PlanHead, Problem, Source, check_plan};
+use bench_run::Provenance;
+use bench_steps::{Kinds, Procedure};
+use miette::Diagnostic;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A file is missing, unreadable or wrong.
+#[derive(Debug, Error, Diagnostic)]
+pub enum FileError {
+    #[error("{path}: {error}", path = path.display())]
+    #[diagnostic(help("{help}"))]
+    Unreadable { path: PathBuf, error: std::io::Error, help: String },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wrong(Box<Problem>),
+}
+
+impl From<Box<Problem>> for FileError {
+    fn from(problem: Box<Problem>) -> Self {
+        FileError::Wrong(problem)
+    }
+}
+
+/// The folder that holds `fixtures/` and `plans/`.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+}
+
+/// A plan with everything it names, checked.
+pub struct Loaded {
+    pub plan: Plan<Box<dyn Procedure>>,
+    pub fixture: Fixture,
+    /// Every family the project knows.
+    pub families: Vec<DutFamily>,
+    pub firmware_path: PathBuf,
+    plan_text: Source,
+    fixture_text: Source,
+    dut_text: Source,
+}
+
+impl Loaded {
+    /// The family that the plan is for.
+    pub fn family(&self) -> Option<&DutFamily> {
+        self.families.iter().find(|family| family.name == self.plan.family)
+    }
+
+    /// Hashes of all that decides what the run does.
+    pub fn provenance(&self, firmware: &[u8]) -> Provenance {
+        Provenance {
+            bench_version: env!("CARGO_PKG_VERSION").to_owned(),
+            bench_commit: option_env!("BENCH_COMMIT").unwrap_or("unknown").to_owned(),
+            plan: self.plan.name.clone(),
+            plan_sha256: sha256(self.plan_text.text.as_bytes()),
+            dut_file_sha256: sha256(self.dut_text.text.as_bytes()),
+            fixture: self.plan.fixture.clone(),
+            fixture_sha256: sha256(self.fixture_text.text.as_bytes()),
+            firmware_sha256: sha256(firmware),
+        }
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
+        Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
+    }
+}
+
+impl Project {
+    /// `root` as given, else the nearest folder above `file` (or the working folder) with a `fixtures` folder in it.
+    pub fn find(root: Option<&Path>, file: Option<&Path>) -> Self {
+        if let Some(root) = root {
+            return Self { root: root.to_owned() };
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let from_file = file.map(|file| here.join(file));
+        let above =
+            |path: &Path| path.ancestors().find(|folder| folder.join("fixtures/duts").is_dir()).map(Path::to_owned);
+        let root = from_file.as_deref().and_then(above).or_else(|| above(&here)).unwrap_or_else(|| here.clone());
+        // As seen from where the user stands: shorter, and the same on every machine.
+        let root = root.strip_prefix(&here).map(Path::to_owned).unwrap_or(root);
+        Self { root: if root.as_os_str().is_empty() { PathBuf::from(".") } else { root } }
+    }
+
+    fn below(&self, relative: &str) -> PathBuf {
+        if self.root == Path::new(".") { PathBuf::from(relative) } else { self.root.join(relative) }
+    }
+
+    /// Every module family, by file name.
+    pub fn families(&self) -> Result<Vec<(Source, DutFamily)>, FileError> {
+        let folder = self.below("fixtures/duts");
+        let help = "run bench inside the project, or name its folder with --root";
+        let unreadable = |error| FileError::Unreadable { path: folder.clone(), error, help: help.into() };
+        let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+            .map_err(unreadable)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .collect();
+        paths.sort();
+        let parse = |path: &PathBuf| {
+            let source = read(path, help)?;
+            let family = DutFamily::parse(&source)?;
+            Ok((source, family))
+        };
+        paths.iter().map(parse).collect()
+    }
+
+    pub fn fixture(&self, name: &str, families: &[&DutFamily]) -> Result<(Source, Fixture), FileError> {
+        let source = read(&self.below(&format!("fixtures/{name}.toml")), "the plan's `fixture` names this file")?;
+        let fixture = Fixture::parse(&source, families)?;
+        Ok((source, fixture))
+    }
+
+    /// Reads and checks a plan and all that belongs to it.
+    pub fn load(&self, plan: &Path, kinds: &Kinds) -> Result<Loaded, FileError> {
+        let plan_text = read(plan, "name a plan, for example plans/b404x.toml")?;
+        let head = PlanHead::parse(&plan_text)?;
+        let texts = self.families()?;
+        let known: Vec<&DutFamily> = texts.iter().map(|(_, family)| family).collect();
+        let fixture_path = self.below(&format!("fixtures/{}.toml", head.fixture.get_ref()));
+        if !fixture_path.is_file() {
+            let problem = Problem::new(&plan_text, format!("there is no fixture `{}`", head.fixture.get_ref()))
+                .at(head.fixture.span(), "no such file")
+                .help(format!("expected {}", fixture_path.display()));
+            return Err(Box::new(problem).into());
+        }
+        let (fixture_text, fixture) = self.fixture(head.fixture.get_ref(), &known)?;
+        let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
+        let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());
+        let firmware_path = self.below(&format!("target/firmware/{}.elf", checked.firmware));
+        let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
+        let families = texts.into_iter().map(|(_, family)| family).collect();
+        Ok(Loaded { plan: checked, fixture, families, firmware_path, plan_text, fixture_text, dut_text })
+    }
+}
+
+/// The firmware image, as bytes.
+pub(crate) fn read_firmware(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(|error| FileError::Unreadable {
+        path: path.to_owned(),
+        error,
+        help: "build the test firmware with `cargo xtask firmware`, or name an image with --firmware".into(),
+    })
+}

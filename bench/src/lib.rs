@@ -1,0 +1,14 @@
+//! The program: arguments, stations, the run loop, what people see, exit codes.
+//!
+//! The parts that tests and benchmarks drive are a library; `main.rs` only calls [`cli::main`].
+
+pub mod cli;
+mod commands;
+pub mod engine;
+mod files;
+mod progress;
+mod stop;
+mod virtual_run;
+
+pub use files::{FileError, Loaded, Project};
+pub use stop::Stop;

@@ -1,0 +1,53 @@
+//! What a person sees while a plan runs: a bar on a terminal, plain lines elsewhere.
+
+use crate::engine::Observer;
+use bench_run::{Event, Verdict};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Watches the entries of one run. Everything goes to standard error: standard output is for results.
+pub(crate) fn observer() -> Observer {
+    if std::io::stderr().is_terminal() { bar() } else { lines() }
+}
+
+fn bar() -> Observer {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {elapsed}  {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut running: Vec<String> = Vec::new();
+    Box::new(move |entry| {
+        match &entry.event {
+            Event::RunStarted { steps, .. } => bar.set_length(steps.len() as u64),
+            Event::StepStarted { step, .. } => running.push(step.clone()),
+            Event::StepEnded { step, retried, verdict, reason, .. } => {
+                running.retain(|one| one != step);
+                if !retried {
+                    bar.inc(1);
+                }
+                if !matches!(verdict, Verdict::Pass | Verdict::Skipped) {
+                    bar.println(format!("{verdict:>7}  {step}  {}", reason.as_deref().unwrap_or_default()));
+                }
+            }
+            Event::Diagnosed { diagnosis, .. } => bar.println(format!("         {}", diagnosis.text)),
+            Event::Stopping { reason } => bar.println(format!("stopping: {reason}")),
+            Event::RunEnded { .. } => bar.finish_and_clear(),
+            _ => {}
+        }
+        bar.set_message(running.join(", "));
+    })
+}
+
+fn lines() -> Observer {
+    Box::new(move |entry| match &entry.event {
+        Event::StepEnded { step, verdict, reason, .. } => {
+            let reason = reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+            eprintln!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string());
+        }
+        Event::Diagnosed { diagnosis, .. } => eprintln!("{:>12}           {}", "", diagnosis.text),
+        Event::Stopping { reason } => eprintln!("stopping: {reason}"),
+        _ => {}
+    })
+}
