@@ -2,9 +2,9 @@
 
 mod dut_common;
 
-use bench_plan::{AdcReference, Function, SupplyDirection};
+use bench_plan::{AdcReference, DutFamily, Function, SupplyDirection};
 use bench_run::Contact;
-use dut_common::{FAMILIES, family};
+use dut_common::{FAMILIES, family, family_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
@@ -87,22 +87,25 @@ const BORON_PORTS: [(u8, &str, &str); 22] = [
     (24, "D8", "P1.03"),
 ];
 
+type PortRow = (u8, String, String);
+
+fn port_row((contact, pin, port): (u8, &str, &str)) -> PortRow {
+    (contact, pin.to_owned(), port.to_owned())
+}
+
 #[test]
 fn ports_are_those_of_the_pin_tables() {
-    let b4xx = SOM_GPIO.iter().chain(&SOM_OTHER_PORTS).map(|row| (row.0, row.1, row.2)).collect();
-    let b5xx = SOM_GPIO.iter().chain(&SOM_OTHER_PORTS).map(|row| (row.0, row.1, row.3)).collect();
-    let tables: [(&str, BTreeSet<(u8, &str, &str)>); 3] =
-        [("b4xx", b4xx), ("b5xx", b5xx), ("boron", BORON_PORTS.into_iter().collect())];
-    for (name, expected) in tables {
+    let som = || SOM_GPIO.into_iter().chain(SOM_OTHER_PORTS);
+    let b4xx: BTreeSet<PortRow> = som().map(|row| port_row((row.0, row.1, row.2))).collect();
+    let b5xx: BTreeSet<PortRow> = som().map(|row| port_row((row.0, row.1, row.3))).collect();
+    let boron: BTreeSet<PortRow> = BORON_PORTS.into_iter().map(port_row).collect();
+    for (name, expected) in [("b4xx", b4xx), ("b5xx", b5xx), ("boron", boron)] {
         let family = family(name);
-        let given: BTreeSet<(u8, String, String)> = family
-            .contacts
-            .iter()
-            .filter_map(|info| Some((info.contact.0, info.pin.clone(), info.port?.to_string())))
-            .collect();
-        let expected: BTreeSet<(u8, String, String)> =
-            expected.into_iter().map(|(contact, pin, port)| (contact, pin.to_owned(), port.to_owned())).collect();
-        assert_eq!(given, expected, "{name}");
+        let given = family.contacts.iter().filter_map(|info| {
+            let port = info.port?.to_string();
+            Some(port_row((info.contact.0, &info.pin, &port)))
+        });
+        assert_eq!(given.collect::<BTreeSet<PortRow>>(), expected, "{name}");
     }
     for name in ["b4xx", "b5xx"] {
         let gpio: Vec<u8> = family(name).with_function(Function::Gpio).map(|info| info.contact.0).collect();
@@ -170,12 +173,15 @@ fn internal_ports_are_named() {
     }
 }
 
+/// Family, model, platform, modem ids, external flash in bytes and by JEDEC ids, ADC reference.
+type ModelRow = (&'static str, &'static str, u32, &'static [u8], u32, &'static [[u8; 3]], AdcReference);
+
 #[test]
 fn models_are_told_apart_by_modem_flash_and_adc() {
     let mib = 1024 * 1024;
-    let mx25l: &[[u8; 3]] = &[[0xC2, 0x20, 0x16]];
-    let b5: &[[u8; 3]] = &[[0xC2, 0x28, 0x17], [0xC8, 0x65, 0x17]];
-    let rows: [(&str, &str, u32, &[u8], u32, &[[u8; 3]], AdcReference); 6] = [
+    let mx25l: &'static [[u8; 3]] = &[[0xC2, 0x20, 0x16]];
+    let b5: &'static [[u8; 3]] = &[[0xC2, 0x28, 0x17], [0xC8, 0x65, 0x17]];
+    let rows: [ModelRow; 6] = [
         ("b4xx", "b402", 23, &[0x44], 4 * mib, mx25l, AdcReference::QuarterSupply),
         ("b4xx", "b404", 23, &[0x44], 4 * mib, mx25l, AdcReference::QuarterSupply),
         ("b4xx", "b404x", 23, &[0x47], 4 * mib, mx25l, AdcReference::Internal),
@@ -194,11 +200,8 @@ fn models_are_told_apart_by_modem_flash_and_adc() {
         // The third JEDEC byte is the logarithm of the size.
         assert!(ids.iter().all(|id| 1_u32 << id[2] == flash), "{name}");
     }
-    let prefixes: Vec<String> = FAMILIES
-        .iter()
-        .flat_map(|name| family(name).models)
-        .flat_map(|model| model.serial_prefixes)
-        .collect();
+    let prefixes: Vec<String> =
+        FAMILIES.iter().flat_map(|name| family(name).models).flat_map(|model| model.serial_prefixes).collect();
     let different: BTreeSet<&String> = prefixes.iter().collect();
     assert_eq!(prefixes.len(), 8);
     assert_eq!(different.len(), prefixes.len(), "a serial number tells the model");
@@ -319,7 +322,31 @@ fn every_contact_and_model_cites_its_sources_in_full() {
         let sources = family.contacts.iter().map(|info| &info.source);
         let sources = sources.chain(family.models.iter().map(|model| &model.source));
         for source in sources.chain(family.internal_ports.iter().map(|internal| &internal.source)) {
-            assert!(source.contains("Particle") || source.contains("particle-iot") || source.contains("Nordic"), "{source}");
+            assert!(
+                source.contains("Particle") || source.contains("particle-iot") || source.contains("Nordic"),
+                "{source}"
+            );
         }
     }
+}
+
+/// The schema that editors use knows every key of the files, and no other.
+#[test]
+fn the_schema_knows_the_keys_of_the_files() {
+    let schema = serde_json::to_value(DutFamily::file_schema()).expect("a schema is JSON");
+    let known = |properties: &serde_json::Value| -> BTreeSet<String> {
+        properties.as_object().expect("an object has properties").keys().cloned().collect()
+    };
+    let mut in_files = BTreeSet::new();
+    let mut in_contacts = BTreeSet::new();
+    for name in FAMILIES {
+        let text = family_text(name);
+        let table: toml::Table = text.parse().expect("the files parse");
+        let contacts = table["contact"].as_array().expect("an array of tables");
+        in_contacts.extend(contacts.iter().filter_map(|contact| contact.as_table()).flat_map(|t| t.keys().cloned()));
+        in_files.extend(table.into_iter().map(|(key, _)| key));
+    }
+    assert_eq!(known(&schema["properties"]), in_files);
+    assert_eq!(known(&schema["$defs"]["ContactFile"]["properties"]), in_contacts);
+    assert_eq!(schema["$defs"]["ContactFile"]["additionalProperties"], false);
 }

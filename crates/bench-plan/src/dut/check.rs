@@ -1,8 +1,8 @@
 //! A family file as typed -> a checked family, or the first mistake at its place.
 
 use super::file::{ContactFile, FamilyFile, InternalPortFile, ModelFile};
-use super::spec::contradiction;
 use super::places::{At, Places, line_of};
+use super::spec::contradiction;
 use super::{ContactInfo, DutFamily, Function, InternalPort, Model, PwmChannel, Spread};
 use crate::reading::{nearest_help, parse_file, parse_table};
 use crate::{Problem, Source};
@@ -166,7 +166,12 @@ impl Checker<'_> {
         };
         if !drives {
             let help = "add \"pwm\" or \"rgb\" to its functions or take `pwm` away".to_owned();
-            return self.wrong(&at("group")[..3], format!("{name} has a PWM channel but no function for it"), "unused", help);
+            return self.wrong(
+                &at("group")[..3],
+                format!("{name} has a PWM channel but no function for it"),
+                "unused",
+                help,
+            );
         }
         if pwm.instance > 3 || pwm.channel > 3 {
             let help = "the nRF52840 has PWM instances 0 to 3 with channels 0 to 3".to_owned();
@@ -200,7 +205,12 @@ impl Checker<'_> {
         if let Some(function) = contact.functions.iter().find(needs) {
             let path = [At::Key("contact"), index.into(), "functions".into()];
             let help = format!("give `roles = {{ {function} = \"...\" }}`");
-            return self.wrong(&path, format!("{name} does not say which line of \"{function}\" it is"), "which?", help);
+            return self.wrong(
+                &path,
+                format!("{name} does not say which line of \"{function}\" it is"),
+                "which?",
+                help,
+            );
         }
         for function in contact.roles.keys() {
             let path = [At::Key("contact"), index.into(), "roles".into(), function.name().into()];
@@ -210,7 +220,12 @@ impl Checker<'_> {
             }
             if !contact.functions.contains(function) && *function != Function::Ethernet {
                 let help = format!("add \"{function}\" to its functions or take the role away");
-                return self.wrong(&path, format!("{name} has a role in \"{function}\" but not the function"), "unused", help);
+                return self.wrong(
+                    &path,
+                    format!("{name} has a role in \"{function}\" but not the function"),
+                    "unused",
+                    help,
+                );
             }
         }
         Ok(())

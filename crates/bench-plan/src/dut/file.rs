@@ -1,8 +1,9 @@
 //! A family file as typed. Keys and meaning: `docs/dut-format.md`.
 
 use super::{
-    AbsentContacts, AdcLimits, AdcReference, Bus, Direction, Environment, Function, GpioLimits, InterruptLimits, Memory,
-    OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SpecFact, SpecValue, Supply, SupplyCurrent,
+    AbsentContacts, AdcLimits, AdcReference, Bus, Direction, Environment, Function, GpioLimits, InterruptLimits,
+    Memory, OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SpecFact, SpecValue, Supply,
+    SupplyCurrent,
 };
 use dut_protocol::Port;
 use schemars::JsonSchema;

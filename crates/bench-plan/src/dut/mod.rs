@@ -181,10 +181,7 @@ impl Function {
     }
     /// Functions whose lines have names of their own (SCK, TX), so that a contact must say which one it is.
     pub const fn has_roles(self) -> bool {
-        matches!(
-            self,
-            Self::Spi | Self::Spi1 | Self::Uart | Self::I2c | Self::I2c1 | Self::Ethernet | Self::Sim
-        )
+        matches!(self, Self::Spi | Self::Spi1 | Self::Uart | Self::I2c | Self::I2c1 | Self::Ethernet | Self::Sim)
     }
 }
 

@@ -138,8 +138,8 @@ impl<'de> Deserialize<'de> for SpecValue {
                 Ok(SpecValue::YesNo(yes))
             }
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<SpecValue, E> {
-                let number = u8::try_from(number)
-                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(number), &self))?;
+                let number =
+                    u8::try_from(number).map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(number), &self))?;
                 Ok(SpecValue::Number(number))
             }
             fn visit_str<E>(self, text: &str) -> Result<SpecValue, E> {
@@ -164,7 +164,9 @@ pub(super) fn contradiction(fact: SpecFact, stated: &SpecValue, contact: &Contac
     let has = |function| contact.functions.contains(&function);
     let text = stated.to_string();
     let (agrees, own) = match fact {
-        SpecFact::Number => (*stated == SpecValue::Number(contact.number), format!("the contact is {}", contact.number)),
+        SpecFact::Number => {
+            (*stated == SpecValue::Number(contact.number), format!("the contact is {}", contact.number))
+        }
         SpecFact::Name => (text == contact.pin, format!("the pin is \"{}\"", contact.pin)),
         SpecFact::AlternateName => {
             (contact.alternate_names.contains(&text), format!("the alternate names are {:?}", contact.alternate_names))

@@ -20,9 +20,7 @@ pub fn family(name: &str) -> DutFamily {
 /// A diagnostic as a person sees it, without colour.
 pub fn report(problem: &bench_plan::Problem) -> String {
     let mut text = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none())
-        .with_width(120)
-        .render_report(&mut text, problem)
-        .expect("writing to a string");
+    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none()).with_width(120);
+    assert!(handler.render_report(&mut text, problem).is_ok(), "writing to a string cannot fail");
     text
 }
