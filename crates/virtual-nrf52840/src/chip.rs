@@ -44,8 +44,10 @@ pub struct RestoreError;
 /// How often the loop looks whether the CPU fell asleep, in instructions, less one. A power of
 /// two, and counted from power-on, so that it does not depend on how a run is divided.
 const SLEEP_CHECK: u64 = 7;
-/// The same for lockup, reset requests and faults.
+/// The same for lockup and reset requests.
 const TROUBLE_CHECK: u64 = 63;
+/// A step that takes at least so many cycles may have entered an exception.
+const EXCEPTION_ENTRY: u64 = 12;
 
 /// An nRF52840.
 pub struct Chip {
@@ -370,7 +372,7 @@ impl Chip {
         let mut soc = self.soc.lock();
         soc.catch_up(self.state.now);
         if soc.fabric.diagnostics.wants_pc() {
-            let pc = self.cpu.pc();
+            let pc = self.cpu.previous_pc();
             soc.fabric.diagnostics.fill_pc(Some(pc));
         }
         if soc.nvmc.writes_enabled() != soc.flash_mapped_writable {
@@ -434,11 +436,13 @@ impl Chip {
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
     }
 
-    fn step(&mut self) {
+    /// One step of the CPU; returns its cycles.
+    fn step(&mut self) -> u64 {
         let cycles = self.cpu.step();
         self.state.now += cycles * CPU_CYCLE;
         self.state.stats.instructions += 1;
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
+        cycles
     }
 
     /// In WFE or WFI: only an interrupt line can wake the CPU, so it is stepped once after one
@@ -455,7 +459,11 @@ impl Chip {
 
     fn execute(&mut self, limit: Time) {
         while self.state.now < limit {
-            self.step();
+            let cycles = self.step();
+            if cycles >= EXCEPTION_ENTRY {
+                // A fault's frame is on top of the stack only before its handler runs.
+                self.look_for_fault();
+            }
             if self.soc.signals.attention.load(Ordering::Relaxed) {
                 self.soc.signals.attention.store(false, Ordering::Relaxed);
                 return;
@@ -472,12 +480,23 @@ impl Chip {
         }
     }
 
-    /// Looks for reset requests, lockup and faults; `true` if one needs attention.
+    /// Looks for reset requests and lockup; `true` if one needs attention.
     fn trouble(&mut self) -> bool {
         if self.cpu.reset_requested() {
             self.soc.lock().fabric.reset = Some(ResetCause::Software);
             return true;
         }
+        if self.cpu.is_locked_up() {
+            self.look_for_fault();
+            let fabric = &mut self.soc.lock().fabric;
+            fabric.report(Problem::Lockup);
+            fabric.reset = Some(ResetCause::Lockup);
+            return true;
+        }
+        false
+    }
+
+    fn look_for_fault(&mut self) {
         let (cfsr, hfsr, address) = self.cpu.fault_status();
         if (cfsr, hfsr) != self.state.fault_seen {
             self.state.fault_seen = (cfsr, hfsr);
@@ -491,12 +510,5 @@ impl Chip {
             let stacked_pc = self.cpu.stacked_pc();
             self.soc.lock().fabric.report(Problem::Fault { name, cfsr, hfsr, address, stacked_pc });
         }
-        if self.cpu.is_locked_up() {
-            let fabric = &mut self.soc.lock().fabric;
-            fabric.report(Problem::Lockup);
-            fabric.reset = Some(ResetCause::Lockup);
-            return true;
-        }
-        false
     }
 }

@@ -25,6 +25,9 @@ pub trait Cpu {
     fn set_irq(&mut self, number: u8, asserted: bool);
     /// Address of the next instruction.
     fn pc(&self) -> u32;
+    /// Address of the load or store that was just executed (a guess from the instructions before
+    /// the next one; wrong only if that load was a jump).
+    fn previous_pc(&self) -> u32;
     /// Number of the active exception, 0 in thread mode.
     fn exception(&self) -> u16;
     /// CFSR, HFSR and BFAR (or MMFAR, if only that is valid).
@@ -87,6 +90,14 @@ impl Cpu for RsemuCpu {
 
     fn pc(&self) -> u32 {
         self.core.pc()
+    }
+
+    fn previous_pc(&self) -> u32 {
+        let pc = self.core.pc();
+        let first_half = self.peek(pc.wrapping_sub(4)) & 0xFFFF;
+        // First halfwords of the 32-bit loads and stores: single, multiple, dual, exclusive.
+        let is_wide = matches!(first_half >> 8, 0xF8 | 0xF9 | 0xE8 | 0xE9);
+        pc.wrapping_sub(if is_wide { 4 } else { 2 })
     }
 
     fn exception(&self) -> u16 {

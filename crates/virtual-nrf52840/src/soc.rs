@@ -219,15 +219,13 @@ impl Soc {
             }
             _ => None,
         };
-        let value = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let value = self.storage.read(word);
             if !is_plain(word) {
                 self.not_modelled(word, Access::Read, value);
             }
             value
-        });
-        // IN asks the board, which may want to stop.
-        value
+        })
     }
 
     /// Writes a register in the peripheral area, with all that follows from it in this instant.
