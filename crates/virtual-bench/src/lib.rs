@@ -1,1 +1,5 @@
-//! TODO
+mod chips;
+mod circuit;
+mod fault;
+mod netlist;
+mod random;

@@ -1,0 +1,320 @@
+//! The network of one fixture with one module and its faults.
+
+use super::parts::{
+    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_SHARE, FixtureTolerances, ModuleParts, OPEN_OHMS,
+    OVERLOAD_KNEE_VOLTS, SIM_SUPPLY_OFF_OHMS,
+};
+use super::{
+    Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, Overload, PortPlace, RailCommand,
+    RailParts, Supply, Wiring,
+};
+use crate::chips::BitState;
+use crate::fault::{Fault, SOLDER_BRIDGE_OHMS, Terminal, rail_contact, rail_index};
+use crate::netlist::{Edge, NetlistBuilder, Node, Voltages, Workspace};
+use crate::random::{Purpose, Random};
+use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
+use bench_run::Contact;
+use std::collections::BTreeMap;
+use virtual_nrf52840::{PORT_COUNT, PortState};
+
+/// P0.18, the reset pad.
+pub(crate) const RESET_PORT: usize = 18;
+/// Leakage of the board that carries a node, so that nothing floats for ever, ohms.
+const NODE_LEAKAGE_OHMS: f64 = 1e12;
+/// The same for the module's planes.
+const PLANE_LEAKAGE_OHMS: f64 = 100e6;
+/// How much more than the supply can deliver an overload draws when its order names no current.
+const OVERLOAD_FACTOR: f64 = 3.0;
+
+/// Resistors by their place, before the shape of the network is final.
+#[derive(Default)]
+struct Sketch {
+    builder: NetlistBuilder,
+    resistors: Vec<(Edge, f64)>,
+    leaks: Vec<(Node, f64)>,
+}
+
+impl Sketch {
+    fn node(&mut self) -> Node {
+        let node = self.builder.node();
+        self.leaks.push((node, NODE_LEAKAGE_OHMS));
+        node
+    }
+    fn resistor(&mut self, a: Node, b: Node, ohms: f64) {
+        let edge = self.builder.edge(a, b);
+        self.resistors.push((edge, ohms));
+    }
+}
+
+impl Circuit {
+    /// Builds the network. `faults` must have been checked against `dut` and `fixture`.
+    pub fn new(fixture: &Fixture, dut: &DutFamily, seed: u64, faults: &[Fault]) -> Self {
+        let mut sketch = Sketch::default();
+        let mut tolerances = FixtureTolerances::new(seed);
+        let parts = ModuleParts::new(seed);
+        let mut contacts = Random::new(seed, Purpose::Contacts);
+        let bus = sketch.node();
+        sketch.leaks.push((bus, ADC_INPUT_OHMS));
+        let ground = sketch.node();
+        sketch.leaks.push((ground, PLANE_LEAKAGE_OHMS));
+        let rails = rails(fixture, &mut sketch, &mut tolerances);
+        let nail_nodes: BTreeMap<Contact, Node> = fixture.nails.keys().map(|c| (*c, sketch.node())).collect();
+
+        // The module: one net per supply pin name, one node per contact.
+        let mut nets: Vec<(String, Net)> = Vec::new();
+        let mut module: BTreeMap<Contact, Node> = BTreeMap::new();
+        let mut net_of = |name: &str, sketch: &mut Sketch| -> Node {
+            if let Some((_, net)) = nets.iter().find(|(known, _)| known == name) {
+                return net.node;
+            }
+            let node = sketch.node();
+            let (load_ohms, farads) = match name {
+                LOGIC_PIN => (parts.logic_load_ohms, parts.logic_farads),
+                MODEM_PIN => (parts.modem_load_ohms, parts.modem_farads),
+                _ => (parts.five_volt_load_ohms, parts.five_volt_farads),
+            };
+            sketch.resistor(node, ground, load_ohms);
+            nets.push((name.to_owned(), Net { node, to_ground: sketch.builder.edge(node, ground), farads }));
+            node
+        };
+        let logic = net_of(LOGIC_PIN, &mut sketch);
+        for info in &dut.contacts {
+            let node = sketch.node();
+            module.insert(info.contact, node);
+            match role(info) {
+                Role::Ground => sketch.resistor(node, ground, BOND_OHMS),
+                Role::Supply => {
+                    let net = net_of(&info.pin, &mut sketch);
+                    sketch.resistor(node, net, BOND_OHMS);
+                }
+                Role::Port(port) => sketch.resistor(node, ground, parts.ports[port].leakage_ohms),
+                Role::SimSupply => sketch.resistor(node, ground, SIM_SUPPLY_OFF_OHMS),
+                Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms),
+                Role::Nothing => {}
+            }
+        }
+        if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, "SIM_VCC")) {
+            sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms);
+        }
+
+        // Nail meets contact.
+        let empty = faults.contains(&Fault::EmptyNest);
+        for (contact, &nail) in &nail_nodes {
+            let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
+            if let Some(&pad) = module.get(contact) {
+                let open = empty || faults.contains(&Fault::Open(*contact));
+                sketch.resistor(nail, pad, if open { OPEN_OHMS } else { touching });
+            }
+        }
+
+        let ports = port_places(dut, faults, &module, logic, ground, &mut sketch);
+        let place_of = |terminal: &Terminal| match terminal {
+            Terminal::Contact(contact) => module.get(contact).copied(),
+            Terminal::Ground => Some(ground),
+            Terminal::Rail(name) => {
+                let contact = rail_contact(fixture, dut, rail_index(fixture, name)?)?;
+                let pin = &dut.contact(contact)?.pin;
+                nets.iter().find(|(net, _)| net == pin).map(|(_, net)| net.node)
+            }
+        };
+        let mut overloads = Vec::new();
+        for fault in faults {
+            match fault {
+                Fault::Short { a, b, ohms } => {
+                    if let (Some(a), Some(b)) = (place_of(a), place_of(b))
+                        && a != b
+                    {
+                        sketch.resistor(a, b, ohms.max(SOLDER_BRIDGE_OHMS));
+                    }
+                }
+                Fault::Overload { rail, amps } => {
+                    if let (Some(node), Some(index)) = (place_of(&Terminal::Rail(rail.clone())), rail_index(fixture, rail))
+                    {
+                        let amps = amps.unwrap_or(OVERLOAD_FACTOR * fixture.rails[index].current_limit_amps);
+                        let ohms = (fixture.rails[index].volts - OVERLOAD_KNEE_VOLTS) / amps;
+                        overloads.push(Overload { node, edge: sketch.builder.edge(node, ground), ohms });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let nails = nail_parts(fixture, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
+        let link = |contact: Contact, tolerances: &mut FixtureTolerances| LinkNail {
+            node: nail_nodes.get(&contact).copied(),
+            series_ohms: tolerances.resistor(fixture.link.series_ohms).max(1.0),
+        };
+        let mut analog = [None; 8];
+        for info in &dut.contacts {
+            if let Some(place) = info.adc_input.and_then(|ain| analog.get_mut(usize::from(ain))) {
+                *place = module.get(&info.contact).copied();
+            }
+        }
+        let logic_amps = parts.logic_amps * if faults.contains(&Fault::DeadMcu) { DEAD_MCU_SHARE } else { 1.0 };
+        let (controller_tx, controller_rx) =
+            (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
+        let netlist = sketch.builder.build();
+        let mut fixed = netlist.values();
+        sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
+        sketch.leaks.into_iter().for_each(|(node, ohms)| fixed.driver(node, 0.0, ohms));
+        let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
+        let wiring = Wiring {
+            netlist,
+            fixed,
+            nails,
+            rails,
+            logic: 0,
+            nets,
+            ground,
+            bus,
+            ports,
+            analog,
+            controller_tx,
+            controller_rx,
+            link_cut: faults.contains(&Fault::DeadLink),
+            overloads,
+            parts,
+            logic_amps,
+            nail_volts: tolerances.supply(fixture.nail_volts),
+            source_series_ohms: tolerances.resistor(fixture.measure_bus.source_series_ohms),
+        };
+        Self::at_rest(wiring)
+    }
+
+    fn at_rest(wiring: Wiring) -> Self {
+        let released = |nail: &NailParts| match nail.wiring {
+            NailPlace::Io { .. } => NailCommand::Io(BitState::Float),
+            _ => NailCommand::Feed(false),
+        };
+        let commands = Commands {
+            nails: wiring.nails.iter().map(released).collect(),
+            rails: vec![RailCommand { on_since_ns: None, discharge: false }; wiring.rails.len()],
+            mux_channel: 0,
+            mux_banks: 0,
+            source: None,
+            loopback: false,
+        };
+        let conducting = Conducting {
+            clamps: vec![(false, false); PORT_COUNT],
+            supplies: vec![Supply::Regulates; wiring.rails.len()],
+            overloads: vec![false; wiring.overloads.len()],
+            logic: false,
+        };
+        let mut circuit = Self {
+            charge: vec![0.0; wiring.nets.len()],
+            wiring,
+            commands,
+            ports: [PortState::default(); PORT_COUNT],
+            chip_runs: false,
+            transient: None,
+            conducting,
+            now_ns: 0,
+            dirty: true,
+            revision: 0,
+            volts: Voltages::default(),
+            levels: 0,
+            workspace: Workspace::default(),
+            scratch: Default::default(),
+            solutions: 0,
+        };
+        // The bench stood there long before the run began: nothing is moving.
+        circuit.solve_now();
+        let ground = circuit.volts.at(circuit.wiring.ground);
+        circuit.charge = circuit.wiring.nets.iter().map(|net| circuit.volts.at(net.node) - ground).collect();
+        circuit
+    }
+}
+
+const LOGIC_PIN: &str = "3V3";
+const MODEM_PIN: &str = "VCC";
+
+enum Role {
+    Ground,
+    Supply,
+    Port(usize),
+    SimSupply,
+    /// A high-impedance input of the modem or of the USB block.
+    Input,
+    Nothing,
+}
+
+fn role(info: &ContactInfo) -> Role {
+    let has = |function: Function| info.functions.contains(&function);
+    match info.port {
+        Some(port) => Role::Port(usize::from(port.index())),
+        None if has(Function::Ground) => Role::Ground,
+        None if has(Function::Power) => Role::Supply,
+        None if info.pin == "SIM_VCC" => Role::SimSupply,
+        None if has(Function::Nc) => Role::Nothing,
+        None => Role::Input,
+    }
+}
+
+fn by_pin(dut: &DutFamily, pin: &str) -> Option<Contact> {
+    dut.pin(pin).map(|info| info.contact)
+}
+
+fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureTolerances) -> Vec<RailParts> {
+    let rail = |rail: &bench_plan::Rail| RailParts {
+        node: sketch.node(),
+        volts: tolerances.supply(rail.volts),
+        series_ohms: tolerances.switch(rail.series_ohms).max(0.001),
+        limit_amps: rail.current_limit_amps,
+        rise_ns: u64::try_from(rail.rise_time.as_nanos()).unwrap_or(u64::MAX),
+        discharge_ohms: tolerances.resistor(rail.discharge_ohms),
+    };
+    fixture.rails.iter().map(rail).collect()
+}
+
+fn port_places(
+    dut: &DutFamily,
+    faults: &[Fault],
+    module: &BTreeMap<Contact, Node>,
+    logic: Node,
+    ground: Node,
+    sketch: &mut Sketch,
+) -> Vec<Option<PortPlace>> {
+    let mut places: Vec<Option<PortPlace>> = (0..PORT_COUNT).map(|_| None).collect();
+    for info in &dut.contacts {
+        let (Role::Port(port), Some(&node)) = (role(info), module.get(&info.contact)) else { continue };
+        let stuck = if faults.contains(&Fault::StuckHigh(info.contact)) {
+            Some(true)
+        } else if faults.contains(&Fault::StuckLow(info.contact)) {
+            Some(false)
+        } else {
+            None
+        };
+        places[port] = Some(PortPlace {
+            node,
+            to_logic: sketch.builder.edge(node, logic),
+            to_ground: sketch.builder.edge(node, ground),
+            stuck,
+            lost_pulls: faults.contains(&Fault::LostPull(info.contact)),
+        });
+    }
+    places
+}
+
+fn nail_parts(
+    fixture: &Fixture,
+    nodes: &BTreeMap<Contact, Node>,
+    rails: &[RailParts],
+    bus: Node,
+    sketch: &mut Sketch,
+    tolerances: &mut FixtureTolerances,
+) -> Vec<NailParts> {
+    let mut part = |nail: &bench_plan::Nail| {
+        let node = nodes[&nail.contact];
+        let wiring = match nail.wiring {
+            NailWiring::Io { series_ohms, .. } => NailPlace::Io { series_ohms: tolerances.resistor(series_ohms) },
+            NailWiring::Rail { rail, feed_ohms, .. } => {
+                NailPlace::Rail { feed: sketch.builder.edge(node, rails[rail].node), ohms: tolerances.switch(feed_ohms) }
+            }
+            NailWiring::Ground { feed_ohms, .. } => NailPlace::Ground { ohms: tolerances.switch(feed_ohms) },
+        };
+        let mux = nail.mux.map(|(bank, channel)| {
+            (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(fixture.measure_bus.mux_ohms))
+        });
+        NailParts { contact: nail.contact, node, wiring, mux }
+    };
+    fixture.nails.values().map(&mut part).collect()
+}

@@ -1,0 +1,129 @@
+//! The capacitors of the supplies: stepped while they charge or discharge, out of the way when they are settled.
+
+use super::Circuit;
+use super::solve::Capacitors;
+use crate::netlist::Voltages;
+
+/// A capacitor further than this from where it will end is stepped, volts.
+const DISTURBED_VOLTS: f64 = 0.005;
+/// Nearer than this it has arrived, volts.
+const SETTLED_VOLTS: f64 = 0.0003;
+const FIRST_STEP_NS: u64 = 20_000;
+const LONGEST_STEP_NS: u64 = 20_000_000;
+/// Steps grow with the time since the disturbance: an exponential needs no fine steps late.
+const STEPS_PER_AGE: u64 = 16;
+/// Steps during the rise of a supply.
+const STEPS_PER_RISE: u64 = 32;
+
+/// A disturbance under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transient {
+    began_ns: u64,
+    last_ns: u64,
+    next_ns: u64,
+}
+
+impl Circuit {
+    /// When [`Circuit::step`] wants to be called next.
+    pub fn next_step_ns(&self) -> Option<u64> {
+        self.transient.map(|transient| transient.next_ns)
+    }
+
+    /// Looks whether the last change disturbed a capacitor, and starts stepping if so.
+    pub fn settle(&mut self, at_ns: u64) {
+        if self.transient.is_some() {
+            if self.dirty {
+                self.advance_capacitors(at_ns);
+                self.begin(at_ns);
+            }
+            return;
+        }
+        self.now_ns = at_ns;
+        if !self.dirty {
+            return;
+        }
+        let rising = self.is_rising();
+        if rising || self.distance_to_rest() > DISTURBED_VOLTS {
+            self.begin(at_ns);
+            self.touch();
+        } else {
+            self.solve_now();
+            self.charge = self.charges_in_solution();
+        }
+    }
+
+    /// Lets the ports' changes of a running chip reach the capacitors without shortening the steps: they are many and
+    /// disturb little.
+    pub fn settle_ports(&mut self, at_ns: u64) {
+        if self.transient.is_none() {
+            self.settle(at_ns);
+        }
+    }
+
+    /// Steps to `at_ns` if a step is due.
+    pub fn step(&mut self, at_ns: u64) {
+        let Some(transient) = self.transient else { return };
+        if at_ns < transient.next_ns {
+            return;
+        }
+        self.advance_capacitors(at_ns);
+        if !self.is_rising() && self.distance_to_rest() < SETTLED_VOLTS {
+            self.transient = None;
+            self.touch();
+            self.solve_now();
+            self.charge = self.charges_in_solution();
+        } else if let Some(mut transient) = self.transient {
+            transient.next_ns = at_ns + self.step_ns(at_ns - transient.began_ns);
+            self.transient = Some(transient);
+        }
+    }
+
+    fn begin(&mut self, at_ns: u64) {
+        self.transient = Some(Transient { began_ns: at_ns, last_ns: at_ns, next_ns: at_ns + self.step_ns(0) });
+    }
+
+    fn step_ns(&self, age_ns: u64) -> u64 {
+        let step = (age_ns / STEPS_PER_AGE).clamp(FIRST_STEP_NS, LONGEST_STEP_NS);
+        let rise = |rail: &super::RailParts| (rail.rise_ns / STEPS_PER_RISE).max(FIRST_STEP_NS);
+        match self.is_rising() {
+            true => self.wiring.rails.iter().map(rise).fold(step, u64::min),
+            false => step,
+        }
+    }
+
+    /// One step of implicit Euler from the last one to now.
+    fn advance_capacitors(&mut self, at_ns: u64) {
+        let Some(mut transient) = self.transient else { return };
+        let span = at_ns.saturating_sub(transient.last_ns);
+        self.now_ns = at_ns;
+        if span == 0 {
+            return;
+        }
+        let mut volts = Voltages::default();
+        let mut conducting = self.conducting.clone();
+        self.solve(Capacitors::Step(span as f64 * 1e-9), Default::default(), &mut conducting, &mut volts);
+        let ground = volts.at(self.wiring.ground);
+        for (charge, net) in self.charge.iter_mut().zip(&self.wiring.nets) {
+            *charge = volts.at(net.node) - ground;
+        }
+        self.conducting = conducting;
+        transient.last_ns = at_ns;
+        self.transient = Some(transient);
+        self.touch();
+    }
+
+    /// How far the capacitor that has the longest way is from where it will end, volts.
+    fn distance_to_rest(&mut self) -> f64 {
+        let mut volts = Voltages::default();
+        let mut conducting = self.conducting.clone();
+        self.solve(Capacitors::Open, Default::default(), &mut conducting, &mut volts);
+        let ground = volts.at(self.wiring.ground);
+        let way = |(charge, net): (&f64, &super::Net)| (volts.at(net.node) - ground - charge).abs();
+        self.charge.iter().zip(&self.wiring.nets).map(way).fold(0.0, f64::max)
+    }
+
+    fn charges_in_solution(&self) -> Vec<f64> {
+        let ground = self.volts.at(self.wiring.ground);
+        self.wiring.nets.iter().map(|net| self.volts.at(net.node) - ground).collect()
+    }
+}

@@ -1,0 +1,347 @@
+//! Fixture and module as one resistive network with a handful of capacitors.
+//!
+//! ```text
+//! rail --feed--+                                    +--bond-- net of the module (3V3, VCC, ...)
+//! ground-feed--+-- nail --contact resistance-- module side of the contact --drivers, pulls, clamps-- 3V3 and ground
+//! expander-----+     |
+//!                measure bus
+//! ```
+//! Everything is solved together: what a port draws lowers its supply, a lifted ground nail shifts the ground.
+//! Switches and drivers change values, never the shape of the network. The capacitors of the supplies are the only
+//! memory: they are stepped by implicit Euler while a supply moves, and leave the network once it is settled.
+
+mod build;
+mod capacitors;
+mod parts;
+mod solve;
+
+pub use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, FixtureTolerances};
+
+use crate::chips::{BitState, DacOutput};
+use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
+use bench_run::Contact;
+use parts::ModuleParts;
+use virtual_nrf52840::{PORT_COUNT, PortState, Ports};
+
+/// What is connected to what, and how much of it.
+struct Wiring {
+    netlist: Netlist,
+    /// What never changes: bonds, contact resistances, loads, leakage, faults.
+    fixed: Values,
+    nails: Vec<NailParts>,
+    rails: Vec<RailParts>,
+    nets: Vec<Net>,
+    /// Ground inside the module.
+    ground: Node,
+    /// The net that supplies the chip.
+    logic: usize,
+    bus: Node,
+    /// By port: where it leads.
+    ports: Vec<Option<PortPlace>>,
+    /// By AIN: the module side of its contact.
+    analog: [Option<Node>; 8],
+    controller_tx: LinkNail,
+    controller_rx: LinkNail,
+    link_cut: bool,
+    overloads: Vec<Overload>,
+    parts: ModuleParts,
+    /// Current of the running module at 3.3 V.
+    logic_amps: f64,
+    /// Supply of the nails' expanders.
+    nail_volts: f64,
+    source_series_ohms: f64,
+}
+
+struct NailParts {
+    contact: Contact,
+    node: Node,
+    wiring: NailPlace,
+    /// Bank, channel, place of the switch, resistance.
+    mux: Option<(u8, u8, Edge, f64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum NailPlace {
+    Io { series_ohms: f64 },
+    Rail { feed: Edge, ohms: f64 },
+    Ground { ohms: f64 },
+}
+
+struct RailParts {
+    node: Node,
+    volts: f64,
+    series_ohms: f64,
+    limit_amps: f64,
+    rise_ns: u64,
+    discharge_ohms: f64,
+}
+
+/// A supply net of the module.
+struct Net {
+    node: Node,
+    to_ground: Edge,
+    farads: f64,
+}
+
+struct PortPlace {
+    node: Node,
+    to_logic: Edge,
+    to_ground: Edge,
+    stuck: Option<bool>,
+    lost_pulls: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LinkNail {
+    node: Option<Node>,
+    series_ohms: f64,
+}
+
+struct Overload {
+    node: Node,
+    edge: Edge,
+    ohms: f64,
+}
+
+/// What the fixture's chips command. Order and meaning of the lists follow the fixture file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commands {
+    /// By nail: what its expander bit does; for supply and ground nails whether the feed is closed.
+    pub nails: Vec<NailCommand>,
+    pub rails: Vec<RailCommand>,
+    /// Channel that the address lines select.
+    pub mux_channel: u8,
+    /// Enabled banks, one bit each.
+    pub mux_banks: u32,
+    /// The source when it reaches the bus.
+    pub source: Option<DacOutput>,
+    pub loopback: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NailCommand {
+    Io(BitState),
+    Feed(bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RailCommand {
+    /// Since when it is on.
+    pub on_since_ns: Option<u64>,
+    pub discharge: bool,
+}
+
+/// Which of the one-way parts conduct, from one solution to the next.
+#[derive(Debug, Clone, PartialEq)]
+struct Conducting {
+    /// By port: the clamp to the supply, the clamp to ground.
+    clamps: Vec<(bool, bool)>,
+    supplies: Vec<Supply>,
+    overloads: Vec<bool>,
+    /// The module's own current flows.
+    logic: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    Regulates,
+    Limits,
+    /// The rail is above the supply: nothing flows back.
+    Blocks,
+}
+
+/// A level of the link to try instead of the present one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trial {
+    pub controller_tx_low: bool,
+    /// Port whose driver is turned to this level.
+    pub port: Option<(usize, bool)>,
+}
+
+/// The network with its present state.
+pub struct Circuit {
+    wiring: Wiring,
+    commands: Commands,
+    ports: [PortState; PORT_COUNT],
+    chip_runs: bool,
+    /// Voltages of the capacitors, by net.
+    charge: Vec<f64>,
+    transient: Option<capacitors::Transient>,
+    conducting: Conducting,
+    now_ns: u64,
+    dirty: bool,
+    /// Counts changes of anything that decides about voltages.
+    revision: u64,
+    volts: Voltages,
+    levels: u64,
+    workspace: Workspace,
+    scratch: (Values, Values),
+    solutions: u64,
+}
+
+impl Circuit {
+    pub fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    /// Takes new commands from the fixture's chips.
+    pub fn command(&mut self, commands: Commands, at_ns: u64) {
+        if commands != self.commands {
+            self.commands = commands;
+            self.touch();
+            self.settle(at_ns);
+        }
+    }
+
+    /// Takes what the chip's ports do now; cheap when no port that reaches a contact changed.
+    pub fn set_ports(&mut self, ports: &Ports) {
+        let runs = ports.powered;
+        let mut changed = runs != self.chip_runs;
+        self.chip_runs = runs;
+        for (n, (mine, new)) in self.ports.iter_mut().zip(&ports.states).enumerate() {
+            if *mine != *new {
+                let electrically = (mine.driven, mine.pull) != (new.driven, new.pull);
+                changed |= electrically && self.wiring.ports[n].is_some();
+                *mine = *new;
+            }
+        }
+        if changed {
+            self.touch();
+        }
+    }
+
+    /// Changes whenever a voltage may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+    /// How often the network was solved.
+    pub fn solutions(&self) -> u64 {
+        self.solutions
+    }
+
+    fn touch(&mut self) {
+        self.dirty = true;
+        self.revision += 1;
+    }
+
+    fn solved(&mut self) -> &Voltages {
+        if self.dirty {
+            self.solve_now();
+        }
+        &self.volts
+    }
+
+    fn at(&mut self, node: Node) -> f64 {
+        self.solved().at(node)
+    }
+
+    /// VDD of the chip.
+    pub fn logic_volts(&mut self) -> f64 {
+        let (logic, ground) = (self.wiring.nets[self.wiring.logic].node, self.wiring.ground);
+        let volts = self.solved();
+        volts.at(logic) - volts.at(ground)
+    }
+
+    /// Voltage at an analogue input of the chip against its own ground.
+    pub fn analog_volts(&mut self, ain: u8) -> f64 {
+        let (node, ground) = (self.wiring.analog.get(usize::from(ain)).copied().flatten(), self.wiring.ground);
+        let volts = self.solved();
+        node.map_or(0.0, |node| volts.at(node) - volts.at(ground))
+    }
+
+    /// Levels of the ports that reach a contact, one bit each.
+    pub fn port_levels(&mut self) -> u64 {
+        self.solved();
+        self.levels
+    }
+
+    /// Ports that reach a contact.
+    pub fn wired_ports(&self) -> u64 {
+        self.wiring.ports.iter().enumerate().fold(0, |set, (n, place)| set | u64::from(place.is_some()) << n)
+    }
+
+    /// Voltage on the measure bus.
+    pub fn bus_volts(&mut self) -> f64 {
+        self.at(self.wiring.bus)
+    }
+
+    /// Voltage at the source before its series resistor; `source` is the DAC's output whether or not it reaches the bus.
+    pub fn source_volts(&mut self, source: DacOutput) -> f64 {
+        if self.commands.source.is_none() {
+            return source.volts;
+        }
+        let bus = self.at(self.wiring.bus);
+        let amps = (source.volts - bus) / (source.ohms + self.wiring.source_series_ohms);
+        source.volts - amps * source.ohms
+    }
+
+    /// Voltage at an expander's pin behind the series resistor of the nail at `index`, if it is such a nail.
+    pub fn nail_pin_volts(&mut self, index: usize) -> Option<f64> {
+        let nail = &self.wiring.nails[index];
+        let NailPlace::Io { series_ohms } = nail.wiring else { return None };
+        let node = nail.node;
+        let Some(NailCommand::Io(state)) = self.commands.nails.get(index).copied() else { return None };
+        let (high, at_nail) = (self.wiring.nail_volts, self.at(node));
+        let behind = |volts: f64, ohms: f64| at_nail + (volts - at_nail) * series_ohms / (series_ohms + ohms);
+        Some(match state {
+            BitState::High => behind(high, EXPANDER_OUTPUT_OHMS),
+            BitState::Low => behind(0.0, EXPANDER_OUTPUT_OHMS),
+            BitState::PullUp => behind(high, EXPANDER_PULL_UP_OHMS),
+            BitState::Float => at_nail,
+        })
+    }
+
+    /// Voltage of a rail at its monitor, and the current from supply to rail.
+    pub fn rail_reading(&mut self, rail: usize) -> (f64, f64) {
+        self.solved();
+        let Some(parts) = self.wiring.rails.get(rail) else { return (0.0, 0.0) };
+        let volts = self.volts.at(parts.node);
+        let amps = match (self.supply_volts(rail), self.conducting.supplies[rail]) {
+            (None, _) | (_, Supply::Blocks) => 0.0,
+            (Some(_), Supply::Limits) => parts.limit_amps,
+            (Some(supply), Supply::Regulates) => (supply - volts) / parts.series_ohms,
+        };
+        (volts, amps)
+    }
+
+    /// Voltage at the nail of a contact, for tests and displays.
+    pub fn nail_volts(&mut self, contact: Contact) -> Option<f64> {
+        let node = self.wiring.nails.iter().find(|nail| nail.contact == contact)?.node;
+        Some(self.at(node))
+    }
+
+    /// Level that the controller's receiver sees with these levels on the link; `None` when it hears nothing.
+    pub fn controller_rx(&mut self, trial: Trial) -> Option<bool> {
+        if self.wiring.link_cut {
+            return None;
+        }
+        if self.commands.loopback {
+            return Some(!trial.controller_tx_low);
+        }
+        let node = self.wiring.controller_rx.node?;
+        let volts = self.solve_trial(trial);
+        Some(volts.at(node) > 0.5 * self.wiring.nail_volts)
+    }
+
+    /// Level of a port with these levels on the link.
+    pub fn port_level(&mut self, port: usize, trial: Trial) -> Option<bool> {
+        self.wiring.ports.get(port)?.as_ref()?;
+        let volts = self.solve_trial(trial);
+        Some(self.wiring.levels_in(&volts) >> port & 1 == 1)
+    }
+
+    /// Supply voltage of a rail that is on, as far as it has risen.
+    fn supply_volts(&self, rail: usize) -> Option<f64> {
+        let parts = &self.wiring.rails[rail];
+        let since = self.commands.rails.get(rail)?.on_since_ns?;
+        let elapsed = self.now_ns.saturating_sub(since);
+        let risen = if elapsed >= parts.rise_ns { 1.0 } else { elapsed as f64 / parts.rise_ns as f64 };
+        Some(parts.volts * risen)
+    }
+
+    fn is_rising(&self) -> bool {
+        self.wiring.rails.iter().zip(&self.commands.rails).any(|(parts, command)| {
+            command.on_since_ns.is_some_and(|since| self.now_ns < since.saturating_add(parts.rise_ns))
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! From commands and ports to voltages.
+
+use super::parts::{
+    CLAMP_OHMS, CLAMP_VOLTS, EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS,
+    STUCK_OHMS,
+};
+use super::{Circuit, Conducting, NailCommand, NailPlace, Supply, Trial, Wiring};
+use crate::chips::BitState;
+use crate::netlist::{Values, Voltages};
+use virtual_nrf52840::{Pull, Strength};
+
+/// Resistance of a capacitor that stands for a voltage source in the network, ohms.
+const CAPACITOR_OHMS: f64 = 0.01;
+/// Rounds until the one-way parts agree; far more than any fault has needed.
+const MAX_ROUNDS: usize = 64;
+/// From this round on only one part changes its mind at a time, so that two cannot swap for ever.
+const CAREFUL_ROUNDS: usize = 8;
+
+/// What the capacitors do in a solution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Capacitors {
+    /// Everything has settled; no current flows into them.
+    Open,
+    /// They hold their charge: this instant.
+    Hold,
+    /// They take part in a step of that many seconds.
+    Step(f64),
+}
+
+impl Circuit {
+    /// Solves for the present instant.
+    pub(super) fn solve_now(&mut self) {
+        let capacitors = if self.transient.is_some() { Capacitors::Hold } else { Capacitors::Open };
+        let mut volts = std::mem::take(&mut self.volts);
+        let mut conducting = self.conducting.clone();
+        self.solve(capacitors, Trial::default(), &mut conducting, &mut volts);
+        self.levels = self.wiring.levels_in(&volts);
+        (self.volts, self.conducting, self.dirty) = (volts, conducting, false);
+    }
+
+    /// Solves for levels on the link that are not there now; changes nothing.
+    pub(super) fn solve_trial(&mut self, trial: Trial) -> Voltages {
+        let capacitors = if self.transient.is_some() { Capacitors::Hold } else { Capacitors::Open };
+        let mut volts = Voltages::default();
+        let mut conducting = self.conducting.clone();
+        self.solve(capacitors, trial, &mut conducting, &mut volts);
+        volts
+    }
+
+    pub(super) fn solve(
+        &mut self,
+        capacitors: Capacitors,
+        trial: Trial,
+        conducting: &mut Conducting,
+        volts: &mut Voltages,
+    ) {
+        let (mut base, mut values) = std::mem::take(&mut self.scratch);
+        base.copy_from(&self.wiring.fixed);
+        self.add_commands(&mut base, trial);
+        self.add_ports(&mut base, trial);
+        self.add_capacitors(&mut base, capacitors);
+        for round in 0..MAX_ROUNDS {
+            values.copy_from(&base);
+            self.add_one_way_parts(&mut values, conducting);
+            self.wiring.netlist.solve(&values, &mut self.workspace, volts);
+            self.solutions += 1;
+            if !self.reconsider(volts, conducting, round >= CAREFUL_ROUNDS) {
+                break;
+            }
+        }
+        self.scratch = (base, values);
+    }
+
+    fn add_commands(&self, values: &mut Values, trial: Trial) {
+        let wiring = &self.wiring;
+        for (nail, command) in wiring.nails.iter().zip(&self.commands.nails) {
+            match (nail.wiring, *command) {
+                (NailPlace::Io { series_ohms }, NailCommand::Io(state)) => match state {
+                    BitState::High => {
+                        values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_OUTPUT_OHMS)
+                    }
+                    BitState::Low => values.driver(nail.node, 0.0, series_ohms + EXPANDER_OUTPUT_OHMS),
+                    BitState::PullUp => {
+                        values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_PULL_UP_OHMS)
+                    }
+                    BitState::Float => {}
+                },
+                (NailPlace::Rail { feed, ohms }, NailCommand::Feed(true)) => values.resistor(feed, ohms),
+                (NailPlace::Ground { ohms }, NailCommand::Feed(true)) => values.driver(nail.node, 0.0, ohms),
+                _ => {}
+            }
+            if let Some((bank, channel, edge, ohms)) = nail.mux
+                && channel == self.commands.mux_channel
+                && self.commands.mux_banks >> bank & 1 == 1
+            {
+                values.resistor(edge, ohms);
+            }
+        }
+        for (rail, command) in wiring.rails.iter().zip(&self.commands.rails) {
+            if command.discharge {
+                values.driver(rail.node, 0.0, rail.discharge_ohms);
+            }
+        }
+        if let Some(source) = self.commands.source {
+            values.driver(wiring.bus, source.volts, source.ohms + wiring.source_series_ohms);
+        }
+        if let Some(node) = wiring.controller_tx.node
+            && !self.commands.loopback
+            && !wiring.link_cut
+        {
+            // The controller's TX idles high.
+            let level = if trial.controller_tx_low { 0.0 } else { wiring.nail_volts };
+            values.driver(node, level, wiring.controller_tx.series_ohms);
+        }
+    }
+
+    fn add_ports(&self, values: &mut Values, trial: Trial) {
+        if !self.chip_runs {
+            return;
+        }
+        for (n, (place, state)) in self.wiring.ports.iter().zip(&self.ports).enumerate() {
+            let Some(place) = place else { continue };
+            let parts = &self.wiring.parts.ports[n];
+            let mut driven = state.driven;
+            if let (Some((port, level)), Some(driver)) = (trial.port, &mut driven)
+                && port == n
+            {
+                driver.level = level;
+            }
+            if let Some(driver) = driven {
+                let ohms = match driver.strength {
+                    Strength::Standard => parts.standard_ohms,
+                    Strength::High => parts.high_drive_ohms,
+                };
+                values.resistor(if driver.level { place.to_logic } else { place.to_ground }, ohms);
+            }
+            if !place.lost_pulls {
+                match state.pull {
+                    Pull::Up => values.resistor(place.to_logic, parts.pull_up_ohms),
+                    Pull::Down => values.resistor(place.to_ground, parts.pull_down_ohms),
+                    Pull::None => {}
+                }
+                // The reset pad has its pull-up in hardware.
+                if n == super::build::RESET_PORT && state.pull == Pull::None {
+                    values.resistor(place.to_logic, parts.pull_up_ohms);
+                }
+            }
+            match place.stuck {
+                Some(true) => values.resistor(place.to_logic, STUCK_OHMS),
+                Some(false) => values.resistor(place.to_ground, STUCK_OHMS),
+                None => {}
+            }
+        }
+    }
+
+    fn add_capacitors(&self, values: &mut Values, capacitors: Capacitors) {
+        for (net, &charge) in self.wiring.nets.iter().zip(&self.charge) {
+            match capacitors {
+                Capacitors::Open => {}
+                Capacitors::Hold => {
+                    values.battery(net.to_ground, net.node, self.wiring.ground, charge, CAPACITOR_OHMS);
+                }
+                Capacitors::Step(seconds) => {
+                    let ohms = seconds / net.farads;
+                    values.battery(net.to_ground, net.node, self.wiring.ground, charge, ohms);
+                }
+            }
+        }
+    }
+
+    fn add_one_way_parts(&self, values: &mut Values, conducting: &Conducting) {
+        let wiring = &self.wiring;
+        let logic = &wiring.nets[wiring.logic];
+        for (place, &(to_supply, to_ground)) in wiring.ports.iter().zip(&conducting.clamps) {
+            let Some(place) = place else { continue };
+            if to_supply {
+                values.battery(place.to_logic, place.node, logic.node, CLAMP_VOLTS, CLAMP_OHMS);
+            }
+            if to_ground {
+                values.battery(place.to_ground, wiring.ground, place.node, CLAMP_VOLTS, CLAMP_OHMS);
+            }
+        }
+        for (n, (rail, supply)) in wiring.rails.iter().zip(&conducting.supplies).enumerate() {
+            match (self.supply_volts(n), supply) {
+                (Some(volts), Supply::Regulates) => values.driver(rail.node, volts, rail.series_ohms),
+                (Some(_), Supply::Limits) => values.current(rail.node, rail.limit_amps),
+                _ => {}
+            }
+        }
+        for (overload, &on) in wiring.overloads.iter().zip(&conducting.overloads) {
+            if on {
+                values.battery(overload.edge, overload.node, wiring.ground, OVERLOAD_KNEE_VOLTS, overload.ohms);
+            }
+        }
+        if conducting.logic {
+            // The current of the running module: nothing at the voltage where it starts, all of it at 3.3 V.
+            let ohms = (3.3 - POWER_ON_VOLTS) / wiring.logic_amps;
+            values.battery(logic.to_ground, logic.node, wiring.ground, POWER_ON_VOLTS, ohms);
+        }
+    }
+
+    /// Turns over the one-way parts whose voltages contradict their state. Returns whether there were any.
+    fn reconsider(&self, volts: &Voltages, conducting: &mut Conducting, one_at_a_time: bool) -> bool {
+        // Where a part is just at its knee, either answer is right.
+        const SLACK_VOLTS: f64 = 1e-9;
+        let wiring = &self.wiring;
+        let ground = volts.at(wiring.ground);
+        let logic = volts.at(wiring.nets[wiring.logic].node);
+        let mut turned = false;
+        let mut turn = |state: &mut bool, drop: f64| {
+            let wanted = if *state { drop > -SLACK_VOLTS } else { drop > SLACK_VOLTS };
+            if wanted != *state && !(one_at_a_time && turned) {
+                (*state, turned) = (wanted, true);
+            }
+        };
+        for (place, (to_supply, to_ground)) in wiring.ports.iter().zip(&mut conducting.clamps) {
+            let Some(place) = place else { continue };
+            let pad = volts.at(place.node);
+            turn(to_supply, pad - logic - CLAMP_VOLTS);
+            turn(to_ground, ground - pad - CLAMP_VOLTS);
+        }
+        for (overload, on) in wiring.overloads.iter().zip(&mut conducting.overloads) {
+            turn(on, volts.at(overload.node) - ground - OVERLOAD_KNEE_VOLTS);
+        }
+        turn(&mut conducting.logic, logic - ground - POWER_ON_VOLTS);
+        for (n, (rail, supply)) in wiring.rails.iter().zip(&mut conducting.supplies).enumerate() {
+            let Some(set) = self.supply_volts(n) else { continue };
+            let at_rail = volts.at(rail.node);
+            let amps = (set - at_rail) / rail.series_ohms;
+            let wanted = match *supply {
+                Supply::Regulates if amps > rail.limit_amps * (1.0 + 1e-9) => Supply::Limits,
+                Supply::Regulates if amps < -1e-9 => Supply::Blocks,
+                Supply::Limits if amps < rail.limit_amps * (1.0 - 1e-9) => Supply::Regulates,
+                Supply::Blocks if amps > 1e-9 => Supply::Regulates,
+                same => same,
+            };
+            if wanted != *supply && !(one_at_a_time && turned) {
+                (*supply, turned) = (wanted, true);
+            }
+        }
+        turned
+    }
+}
+
+impl Wiring {
+    /// Which ports that reach a contact are high.
+    pub(super) fn levels_in(&self, volts: &Voltages) -> u64 {
+        let ground = volts.at(self.ground);
+        let supply = volts.at(self.nets[self.logic].node) - ground;
+        self.ports.iter().enumerate().fold(0, |levels, (n, place)| {
+            let high = place.as_ref().is_some_and(|place| {
+                volts.at(place.node) - ground > supply * self.parts.ports[n].threshold
+            });
+            levels | u64::from(high) << n
+        })
+    }
+}
