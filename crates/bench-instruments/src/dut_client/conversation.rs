@@ -13,8 +13,8 @@ const TURNAROUND: Duration = Duration::from_millis(60);
 /// A bit-banged SPI byte at the firmware's slowest, and one ADC sample, both generous.
 const SPI_BYTE: Duration = Duration::from_micros(50);
 const ADC_SAMPLE: Duration = Duration::from_micros(200);
-/// Until a frame given to the operating system is wholly on the wire.
-const SEND_LATENCY: Duration = Duration::from_millis(30);
+/// Longest that the operating system may hold a frame back before it is on the wire.
+const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
 const BITS_PER_BYTE: u32 = 10;
 

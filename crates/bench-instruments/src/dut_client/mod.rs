@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 /// How often a request is sent before the module counts as silent.
 const ATTEMPTS: u32 = 4;
 /// The first request meets a module that may still be starting: more than a second in all.
-const HELLO_ATTEMPTS: u32 = 12;
+const HELLO_ATTEMPTS: u32 = 15;
 /// Both must fit into [`BAUD_TRIAL_MS`].
 const TRIAL_ATTEMPTS: u32 = 2;
 /// How often a higher rate is tried.
@@ -132,22 +132,35 @@ impl<L: Link> DutClient<L> {
                 Ok(_) | Err(DutError::Silent { .. }) => {}
                 Err(error) => return Err(error),
             }
-            let trial_began = self.clock.now();
-            conversation.set_baud(baud).await?;
-            match self.exchange(conversation, &Request::ReadPorts, TRIAL_ATTEMPTS).await {
-                Ok(_) => return Ok(baud),
-                Err(DutError::Silent { .. }) => {}
-                Err(error) => return Err(error),
+            if self.answers_at(conversation, baud, TRIAL_ATTEMPTS).await? {
+                return Ok(baud);
             }
-            // The firmware goes back when it has heard no valid frame for the time of a trial. It may have heard the
-            // last of ours, so the time counts from now on.
-            let trial_ends = self.clock.now().max(trial_began) + Duration::from_millis(BAUD_TRIAL_MS.into());
             conversation.set_baud(INITIAL_BAUD).await?;
-            self.clock.sleep_until(trial_ends + TRIAL_MARGIN).await;
+            self.clock.sleep(Duration::from_millis(BAUD_TRIAL_MS.into()) + TRIAL_MARGIN).await;
             conversation.discard_input();
-            self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
+            if !self.answers_at(conversation, INITIAL_BAUD, ATTEMPTS).await? {
+                // It may have heard the trial, and only its answers were lost.
+                conversation.set_baud(baud).await?;
+                self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
+                return Ok(baud);
+            }
         }
         Ok(INITIAL_BAUD)
+    }
+
+    /// Changes the bench's own rate and asks for something harmless.
+    async fn answers_at(
+        &self,
+        conversation: &mut Conversation<L>,
+        baud: u32,
+        attempts: u32,
+    ) -> Result<bool, DutError> {
+        conversation.set_baud(baud).await?;
+        match self.exchange(conversation, &Request::ReadPorts, attempts).await {
+            Ok(_) => Ok(true),
+            Err(DutError::Silent { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes what comes in until `until`, until a message came or until a request wants the conversation.
