@@ -1,6 +1,7 @@
 //! Work that takes longer than a request may. Each slot has a task of its own, so the link is served meanwhile.
 
-use crate::{clock, ports};
+use crate::clock::{self, Alarm};
+use crate::ports;
 use dut_protocol::{Job, JobResult, Port};
 use embassy_executor::Spawner;
 use embassy_nrf::pac::gpiote::vals::{Mode, Polarity};
@@ -10,7 +11,6 @@ use embassy_nrf::timer::Timer as Counter;
 use embassy_nrf::{Peri, pac};
 use embassy_sync::blocking_mutex::raw::ThreadModeRawMutex;
 use embassy_sync::channel::Channel;
-use embassy_time::{Duration, Timer};
 
 /// Jobs at a time.
 pub const SLOTS: usize = 2;
@@ -22,14 +22,15 @@ static RESULTS: Channel<ThreadModeRawMutex, (usize, JobResult), SLOTS> = Channel
 /// however busy the processor is.
 pub fn start(
     spawner: Spawner,
+    [alarm_0, alarm_1]: [Alarm; SLOTS],
     counter_0: Peri<'static, TIMER1>,
     channel_0: Peri<'static, PPI_CH2>,
     counter_1: Peri<'static, TIMER2>,
     channel_1: Peri<'static, PPI_CH3>,
 ) {
     let workers = [
-        worker(0, Counter::new_counter(counter_0), channel_0.into()),
-        worker(1, Counter::new_counter(counter_1), channel_1.into()),
+        worker(0, alarm_0, Counter::new_counter(counter_0), channel_0.into()),
+        worker(1, alarm_1, Counter::new_counter(counter_1), channel_1.into()),
     ];
     for worker in workers.into_iter().flatten() {
         spawner.spawn(worker);
@@ -49,7 +50,12 @@ pub async fn next_result() -> (usize, JobResult) {
 }
 
 #[embassy_executor::task(pool_size = SLOTS)]
-async fn worker(slot: usize, mut counter: Counter<'static>, channel: Peri<'static, AnyConfigurableChannel>) {
+async fn worker(
+    slot: usize,
+    mut alarm: Alarm,
+    mut counter: Counter<'static>,
+    channel: Peri<'static, AnyConfigurableChannel>,
+) {
     // By register: the HAL's `Ppi` takes events of its own drivers only, and its GPIOTE driver owns a fixed port.
     let route = pac::PPI.ch(channel.number());
     route.eep().write_value(pac::GPIOTE.events_in(slot).as_ptr() as u32);
@@ -59,16 +65,22 @@ async fn worker(slot: usize, mut counter: Counter<'static>, channel: Peri<'stati
     loop {
         let result = match ORDERS[slot].receive().await {
             Job::Wait { ms } => {
-                Timer::after(Duration::from_millis(ms.into())).await;
+                alarm.wait_us(u32::from(ms) * 1_000).await;
                 JobResult::Waited { ms }
             }
-            Job::CountEdges { port, window_ms } => count_edges(slot, &counter, port, window_ms).await,
+            Job::CountEdges { port, window_ms } => count_edges(slot, &mut alarm, &counter, port, window_ms).await,
         };
         RESULTS.send((slot, result)).await;
     }
 }
 
-async fn count_edges(slot: usize, counter: &Counter<'static>, port: Port, window_ms: u16) -> JobResult {
+async fn count_edges(
+    slot: usize,
+    alarm: &mut Alarm,
+    counter: &Counter<'static>,
+    port: Port,
+    window_ms: u16,
+) -> JobResult {
     ports::connect_input(port);
     let gpiote = pac::GPIOTE.config(slot);
     gpiote.write(|edge| {
@@ -79,7 +91,7 @@ async fn count_edges(slot: usize, counter: &Counter<'static>, port: Port, window
     });
     counter.clear();
     let begin_us = clock::now_us();
-    clock::wait_us(u32::from(window_ms) * 1_000).await;
+    alarm.wait_us(u32::from(window_ms) * 1_000).await;
     let rising = counter.cc(0).capture();
     // The window is what the two readings of the clock say, not what was asked for.
     let window_us = clock::now_us().wrapping_sub(begin_us);

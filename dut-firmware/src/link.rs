@@ -1,6 +1,7 @@
 //! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, no flow control.
 
-use crate::{Irqs, clock};
+use crate::Irqs;
+use crate::clock::Alarm;
 use embassy_nrf::buffered_uarte::{Baudrate, BufferedUarte};
 use embassy_nrf::pac::{self, gpio::vals::Pull};
 use embassy_nrf::peripherals::{P0_06, P0_08, PPI_CH0, PPI_CH1, PPI_GROUP0, TIMER0, UARTE0};
@@ -78,10 +79,10 @@ impl Link {
     }
 
     /// Waits until the last bit is on the wire.
-    pub async fn drain(&mut self) {
+    pub async fn drain(&mut self, alarm: &mut Alarm) {
         let _ = self.uarte.flush().await;
         // The transfer has ended; its last byte may still be in the shift register.
-        clock::wait_us(2 * 10 * 1_000_000 / self.baud).await;
+        alarm.wait_us(2 * 10 * 1_000_000 / self.baud).await;
     }
 
     /// Talks at `baud` from now on, one of [`dut_protocol::SUPPORTED_BAUDS`]. Nothing may be under way.

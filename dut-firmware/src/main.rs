@@ -36,6 +36,7 @@ use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, saadc};
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
     SAADC => saadc::InterruptHandler;
+    TIMER3 => clock::InterruptHandler;
 });
 
 /// A program that does not come back to its main loop for this long is restarted.
@@ -56,10 +57,10 @@ async fn main(spawner: Spawner) {
     let rules = PortRules::new(chip::nfc_pads_are_gpio());
     ports::release(rules.usable());
 
-    clock::start(p.TIMER3);
+    let [alarm, job_alarms @ ..] = clock::start(p.TIMER3);
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
-    jobs::start(spawner, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
+    jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let mut watchdog = wdt::Config::default();
     watchdog.timeout_ticks = 32_768 * WATCHDOG_S;
@@ -69,5 +70,5 @@ async fn main(spawner: Spawner) {
     // another program's watchdog, which nothing here could feed.
     let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
 
-    session::Session::new(link, adc, rules, handle).run().await
+    session::Session::new(link, adc, alarm, rules, handle).run().await
 }

@@ -1,8 +1,9 @@
 //! One request in, one reply out; and what happens when none comes.
 
 use crate::adc::Adc;
+use crate::clock::Alarm;
 use crate::link::{Link, Overrun};
-use crate::{chip, clock, jobs, ports, spi};
+use crate::{chip, jobs, ports, spi};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
@@ -17,6 +18,8 @@ use embassy_time::{Duration, Instant, Timer};
 
 /// The main loop comes by at least this often, to feed the watchdog.
 const HEARTBEAT: Duration = Duration::from_millis(500);
+
+const BAUD_TRIAL: Duration = Duration::from_millis(BAUD_TRIAL_MS as u64);
 
 /// What the first exchange found.
 enum Greeting {
@@ -36,6 +39,7 @@ enum Afterwards {
 pub struct Session {
     link: Link,
     adc: Adc,
+    alarm: Alarm,
     rules: PortRules,
     watchdog: Option<WatchdogHandle>,
     reset_reason: u32,
@@ -45,15 +49,16 @@ pub struct Session {
     link_timeout: Duration,
     /// When the link counts as silent; `None` once it does, and before the first frame.
     silent_at: Option<Instant>,
-    /// When the new baud rate is given up, unless a frame arrives before.
+    /// When the baud rate is given up, unless a frame arrives before.
     baud_trial_ends: Option<Instant>,
 }
 
 impl Session {
-    pub fn new(link: Link, adc: Adc, rules: PortRules, watchdog: Option<WatchdogHandle>) -> Self {
+    pub fn new(link: Link, adc: Adc, alarm: Alarm, rules: PortRules, watchdog: Option<WatchdogHandle>) -> Self {
         Self {
             link,
             adc,
+            alarm,
             rules,
             watchdog,
             reset_reason: chip::take_reset_reason(),
@@ -79,16 +84,11 @@ impl Session {
             let wake = Timer::at(wake_at.unwrap_or(Instant::MIN));
             match select3(self.link.receive(&mut buffer), jobs::next_result(), wake).await {
                 Either3::First(Ok(bytes)) => {
+                    self.doubt_the_rate();
                     for byte in bytes {
-                        match decoder.push(*byte) {
-                            Some(Ok(frame)) => self.answer(frame).await,
-                            Some(Err(_)) if self.bench_talks_at_another_rate() => {
-                                self.back_to_initial_baud();
-                                decoder.reset();
-                                break; // the rest was read at the wrong rate as well
-                            }
-                            // Nobody knows whom a broken frame was for; the bench repeats what got no reply.
-                            Some(Err(_)) | None => {}
+                        // Nobody knows whom a broken frame was for; the bench repeats what got no reply.
+                        if let Some(Ok(frame)) = decoder.push(*byte) {
+                            self.answer(frame).await;
                         }
                     }
                 }
@@ -112,9 +112,12 @@ impl Session {
         }
     }
 
-    /// A broken frame after a silence, at a raised rate: most likely a bench that was restarted.
-    fn bench_talks_at_another_rate(&self) -> bool {
-        self.silent_at.is_none() && self.link.baud() != INITIAL_BAUD
+    /// Bytes after a silence, at a raised rate: perhaps a bench that was restarted and talks at the initial rate. Unless
+    /// a frame proves the rate right, it is given up as a new one would be.
+    fn doubt_the_rate(&mut self) {
+        if self.silent_at.is_none() && self.baud_trial_ends.is_none() && self.link.baud() != INITIAL_BAUD {
+            self.baud_trial_ends = Some(Instant::now() + BAUD_TRIAL);
+        }
     }
 
     fn back_to_initial_baud(&mut self) {
@@ -147,12 +150,12 @@ impl Session {
         match afterwards {
             Afterwards::Nothing => {}
             Afterwards::SetBaud(baud) => {
-                self.link.drain().await;
+                self.link.drain(&mut self.alarm).await;
                 self.link.set_baud(baud);
-                self.baud_trial_ends = Some(Instant::now() + Duration::from_millis(BAUD_TRIAL_MS.into()));
+                self.baud_trial_ends = Some(Instant::now() + BAUD_TRIAL);
             }
             Afterwards::Restart => {
-                self.link.drain().await;
+                self.link.drain(&mut self.alarm).await;
                 ports::release(self.rules.usable());
                 chip::restart();
             }
@@ -193,7 +196,7 @@ impl Session {
             Request::SetBaud { baud } => return Ok((Reply::Done, Afterwards::SetBaud(*baud))),
             Request::ApplyVector(vector) => {
                 ports::apply(vector);
-                clock::wait_us(vector.settle_us.into()).await;
+                self.alarm.wait_us(vector.settle_us.into()).await;
                 Reply::Levels(ports::levels())
             }
             Request::ReadPorts => Reply::Levels(ports::levels()),

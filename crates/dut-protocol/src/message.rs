@@ -22,7 +22,8 @@ pub enum Request {
     /// Who are you? Answered by [`Reply::Identity`].
     Identify,
     /// Talk at another rate from now on. The reply still comes at the old rate. When no valid frame arrives at the new
-    /// rate within [`BAUD_TRIAL_MS`], the firmware goes back to [`crate::INITIAL_BAUD`].
+    /// rate within [`BAUD_TRIAL_MS`], the firmware goes back to [`crate::INITIAL_BAUD`]. It also does so when bytes
+    /// but no frame come for that long after the link was silent: the bench may have been restarted.
     SetBaud { baud: u32 },
     /// Put ports into the named states, all at once, wait `settle_us`, then read every port. One test vector is one
     /// such frame. Ports that stand in no set keep their state.
@@ -40,7 +41,7 @@ pub enum Request {
     StartJob(Job),
     /// State of a job, for a bench that may have missed [`Reply::JobDone`].
     PollJob { job: u8 },
-    /// How long the link may be silent before every port is released. 100..=60000.
+    /// How long the link may be without a valid frame before every port is released. 100..=60000.
     SetLinkTimeout { timeout_ms: u16 },
     /// Restart the chip (SYSRESETREQ); the reply goes out first.
     Restart,
