@@ -9,11 +9,16 @@ pub type ChipIndex = usize;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixture {
+    /// As plans name it, and the file.
     pub name: String,
+    /// For people; the name when the file gives none.
+    pub title: String,
     pub revision: String,
     /// Families whose modules fit into the nest.
     pub families: Vec<String>,
     pub i2c_hz: u32,
+    pub controller: Controller,
+    pub safety: Safety,
     pub chips: Vec<Chip>,
     pub link: LinkWiring,
     pub measure_bus: MeasureBus,
@@ -22,6 +27,72 @@ pub struct Fixture {
     /// In the order in which they are switched on.
     pub rails: Vec<Rail>,
     pub nails: BTreeMap<Contact, Nail>,
+    /// Contacts that no nail touches, with the reason.
+    pub unwired: BTreeMap<Contact, String>,
+}
+
+/// The computer that drives the fixture, and what is wired to its own pins. GPIO numbers are those of the controller's
+/// documentation (BCM numbers on a Raspberry Pi).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Controller {
+    /// For people: "Raspberry Pi 4 Model B".
+    pub board: String,
+    /// `/dev/i2c-<bus>`.
+    pub i2c_bus: u8,
+    pub i2c_sda: u8,
+    pub i2c_scl: u8,
+    pub link_tx: u8,
+    pub link_rx: u8,
+    /// Active when the lid is closed.
+    pub lid: Option<Line>,
+    /// Active while the button is pressed.
+    pub start: Option<Line>,
+    /// "pass", "fail", "busy", "error" and whatever else the fixture has; active when lit.
+    pub lamps: BTreeMap<String, Line>,
+    pub probe: Option<Probe>,
+}
+
+/// One GPIO of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    pub gpio: u8,
+    pub active_low: bool,
+}
+
+/// The debug probe on the module's SWD pads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What to buy: "Raspberry Pi Debug Probe".
+    pub adapter: String,
+    /// USB vendor and product, when only this one may be used: "2e8a:000c".
+    pub usb: Option<String>,
+    /// Pads of the module that its nails touch.
+    pub pads: Vec<String>,
+    /// Contact that the probe can pull low to reset the module.
+    pub reset: Option<Contact>,
+}
+
+/// How the rails go off when the controller dies: hardware, not software.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Safety {
+    /// Holds each switch input low while nobody drives it, ohms.
+    pub pull_down_ohms: f64,
+    pub watchdog: Watchdog,
+    /// Longest time from the controller's death to all rails off.
+    pub off_within: Duration,
+    /// An open lid takes the rails off in hardware, whatever the controller wants.
+    pub lid_cuts_rails: bool,
+    /// The chain in words.
+    pub notes: String,
+}
+
+/// A timer in hardware that cuts the rails unless the controller keeps kicking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watchdog {
+    /// GPIO of the controller; every edge is a kick.
+    pub kick: u8,
+    /// Without an edge for this long, the rails are cut.
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +101,13 @@ pub struct Chip {
     pub kind: ChipKind,
     /// Seven-bit I2C address.
     pub address: u8,
+}
+
+impl Chip {
+    /// One bit of a port expander as the file writes it: "io0.GPA3".
+    pub fn bit_label(&self, bit: u8) -> String {
+        format!("{}.GP{}{}", self.id, if bit < 8 { 'A' } else { 'B' }, bit % 8)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,6 +160,9 @@ pub struct MeasureBus {
     pub source_sense: AnalogChannel,
     pub source: AnalogChannel,
     pub source_series_ohms: f64,
+    /// The source stays below this while the module is unpowered, volts: less than the drop of a protection diode, so
+    /// that measuring does not power the module through its pins.
+    pub unpowered_volts: f64,
     /// High: the source reaches the bus.
     pub source_enable: IoBit,
     /// On-resistance of a closed multiplexer channel, ohms.
@@ -107,6 +188,8 @@ pub struct Rail {
     pub rise_time: Duration,
     /// Output resistance of supply, switch and wiring, ohms.
     pub series_ohms: f64,
+    /// Name of the module's pins that it feeds.
+    pub pin: String,
     /// A rail that the bench only powers where a plan says so (VUSB, modem VBUS).
     pub optional: bool,
 }

@@ -5,19 +5,25 @@
 
 mod dut;
 mod fixture;
+mod fixture_check;
+mod fixture_file;
+mod pin_table;
 mod pins;
 mod plan;
 mod plan_check;
 mod quantity;
 mod reading;
+mod schema;
 mod source;
 
 pub use dut::*;
 pub use fixture::*;
+pub use pin_table::*;
 pub use pins::{PinRef, RawPinSelector};
 pub use plan::*;
 pub use plan_check::{PlanHead, check_plan, take_param};
 pub use quantity::*;
 pub use reading::parse_params;
+pub use schema::{fixture_schema, plan_schema};
 pub use source::*;
 pub use toml::Spanned;

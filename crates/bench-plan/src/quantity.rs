@@ -428,8 +428,7 @@ impl<'de, Q: Quantity + Deserialize<'de>> Deserialize<'de> for LimitsOf<Q> {
                         Q::EXPECTED
                     ))),
                     (Some(min), Some(max)) if min > max => Err(de::Error::custom(format_args!(
-                        "limits are crossed: no value is at least {min} and at most {max}\n\
-                         expected min to be at most max"
+                        "limits are crossed: min is {min}, max only {max}\nexpected min to be at most max"
                     ))),
                     (min, max) => Ok(LimitsOf { min, max }),
                 }

@@ -99,7 +99,11 @@ pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
     let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
     known
         .map(|candidate| (distance(candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .filter(|(distance, candidate)| {
+            // Few wrong letters, or the same beginning ("retries" for "retry").
+            *distance <= candidate.chars().count().max(3) / 3
+                || strsim::jaro_winkler(&lower, &candidate.to_lowercase()) > 0.87
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

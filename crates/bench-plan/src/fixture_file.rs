@@ -1,0 +1,302 @@
+//! A fixture as typed. The doc comments become the descriptions in its JSON Schema.
+
+use crate::{Amps, Hertz, Ohms, Seconds, Volts};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// A bed of nails as built.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFixture {
+    /// Version of the fixture format: 1.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
+    pub format: Spanned<u32>,
+    /// As plans name it, and the file.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Changes whenever the wiring does.
+    pub revision: String,
+    /// Module families whose modules fit into the nest.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub families: Spanned<Vec<Spanned<String>>>,
+    /// Every chip on the I2C bus.
+    pub chips: Vec<RawChip>,
+    pub controller: RawController,
+    pub safety: RawSafety,
+    pub link: RawLink,
+    pub measure_bus: RawMeasureBus,
+    /// In the order in which they are switched on.
+    #[schemars(length(min = 1))]
+    pub rail: Vec<RawRail>,
+    pub bed: RawBed,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawChip {
+    /// How the rest of the file calls it.
+    #[schemars(with = "String")]
+    pub id: Spanned<String>,
+    #[serde(rename = "type")]
+    #[schemars(with = "RawChipType")]
+    pub chip_type: Spanned<RawChipType>,
+    /// Seven-bit I2C address.
+    #[schemars(with = "u8", range(max = 127))]
+    pub address: Spanned<u8>,
+    /// MCP4728 only: its supply, which is its reference.
+    #[serde(default)]
+    #[schemars(with = "Option<Volts>")]
+    pub reference: Option<Spanned<Volts>>,
+    /// INA226 only: the resistor that the current flows through.
+    #[serde(default)]
+    #[schemars(with = "Option<Ohms>")]
+    pub shunt: Option<Spanned<Ohms>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawChipType {
+    /// 16-bit port expander, 0x20 to 0x27.
+    Mcp23017,
+    /// 16-bit ADC with four inputs, 0x48 to 0x4B.
+    Ads1115,
+    /// 12-bit DAC with four outputs, 0x60 to 0x67.
+    Mcp4728,
+    /// Power monitor, 0x40 to 0x4F.
+    Ina226,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawController {
+    pub board: String,
+    pub i2c_bus: u8,
+    #[schemars(with = "u8")]
+    pub i2c_sda: Spanned<u8>,
+    #[schemars(with = "u8")]
+    pub i2c_scl: Spanned<u8>,
+    #[schemars(with = "Hertz")]
+    pub i2c_speed: Spanned<Hertz>,
+    #[schemars(with = "u8")]
+    pub link_tx: Spanned<u8>,
+    #[schemars(with = "u8")]
+    pub link_rx: Spanned<u8>,
+    /// Active when the lid is closed.
+    #[serde(default)]
+    pub lid: Option<RawLine>,
+    /// Active while the start button is pressed.
+    #[serde(default)]
+    pub start: Option<RawLine>,
+    /// By name: pass, fail, busy, error.
+    #[serde(default)]
+    pub lamps: BTreeMap<String, RawLine>,
+    #[serde(default)]
+    pub probe: Option<RawProbe>,
+}
+
+/// One GPIO of the controller.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawLine {
+    #[schemars(with = "u8")]
+    pub gpio: Spanned<u8>,
+    pub active: RawLevel,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawLevel {
+    High,
+    Low,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawProbe {
+    pub adapter: String,
+    /// USB vendor and product, when only this one may be used: "2e8a:000c".
+    #[serde(default)]
+    pub usb: Option<String>,
+    /// Pads of the module that the probe's nails touch.
+    pub pads: Vec<String>,
+    /// Contact that the probe can pull low to reset the module.
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub reset: Option<Spanned<u8>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSafety {
+    /// Holds each switch input low while nobody drives it.
+    #[schemars(with = "Ohms")]
+    pub pull_down: Spanned<Ohms>,
+    pub watchdog: RawWatchdog,
+    /// Longest time from the controller's death to all rails off.
+    #[schemars(with = "Seconds")]
+    pub off_within: Spanned<Seconds>,
+    /// An open lid takes the rails off in hardware.
+    #[schemars(with = "bool")]
+    pub lid_cuts_rails: Spanned<bool>,
+    /// The chain in words.
+    pub notes: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawWatchdog {
+    /// GPIO of the controller; every edge is a kick.
+    #[schemars(with = "u8")]
+    pub kick: Spanned<u8>,
+    #[schemars(with = "Seconds")]
+    pub timeout: Spanned<Seconds>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawLink {
+    /// The controller's UART: "/dev/ttyAMA0".
+    pub device: String,
+    /// Contact of the module's RX, which the controller's TX reaches.
+    #[schemars(with = "u8")]
+    pub dut_rx: Spanned<u8>,
+    /// Contact of the module's TX, which reaches the controller's RX.
+    #[schemars(with = "u8")]
+    pub dut_tx: Spanned<u8>,
+    /// In series with each line.
+    pub series: Ohms,
+    /// Expander bit of the loop-back relay.
+    #[schemars(with = "String")]
+    pub loopback: Spanned<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawMeasureBus {
+    /// ADC input on the bus: "adc.AIN0".
+    #[schemars(with = "String")]
+    pub sense: Spanned<String>,
+    /// ADC input on the source, before its series resistor.
+    #[schemars(with = "String")]
+    pub source_sense: Spanned<String>,
+    /// DAC output: "dac.VOUTA".
+    #[schemars(with = "String")]
+    pub source: Spanned<String>,
+    #[schemars(with = "Ohms")]
+    pub source_series: Spanned<Ohms>,
+    /// The source stays below this while the module is unpowered.
+    #[schemars(with = "Volts")]
+    pub unpowered_limit: Spanned<Volts>,
+    #[schemars(with = "String")]
+    pub source_enable: Spanned<String>,
+    /// On-resistance of a closed channel.
+    pub mux_resistance: Ohms,
+    /// Channel address, least significant bit first.
+    #[schemars(with = "[String; 4]")]
+    pub address: Spanned<Vec<Spanned<String>>>,
+    /// Enable of each bank of 16 channels; the first is bank 0.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub banks: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRail {
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// Name of the module's pins that it feeds; the rail's name when not given.
+    #[serde(default)]
+    pub pin: Option<String>,
+    #[schemars(with = "Volts")]
+    pub voltage: Spanned<Volts>,
+    #[schemars(with = "String")]
+    pub enable: Spanned<String>,
+    #[schemars(with = "String")]
+    pub discharge: Spanned<String>,
+    #[schemars(with = "Ohms")]
+    pub discharge_resistance: Spanned<Ohms>,
+    /// The INA226 in this rail.
+    #[schemars(with = "String")]
+    pub monitor: Spanned<String>,
+    /// The supply folds back at this current.
+    #[schemars(with = "Amps")]
+    pub current_limit: Spanned<Amps>,
+    pub rise_time: Seconds,
+    /// Output resistance of supply, switch and wiring.
+    pub series: Ohms,
+    /// Only powered where a plan says so.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBed {
+    /// Supply of the nail expanders: the high level of a driven nail.
+    #[schemars(with = "Volts")]
+    pub nail_supply: Spanned<Volts>,
+    /// Between an expander bit and its nail, where the nail says nothing else.
+    #[schemars(with = "Ohms")]
+    pub io_series: Spanned<Ohms>,
+    /// Closed feed switch with wiring and nail, where the nail says nothing else.
+    #[schemars(with = "Ohms")]
+    pub feed_resistance: Spanned<Ohms>,
+    #[schemars(with = "Vec<RawNail>")]
+    pub nails: Vec<Spanned<RawNail>>,
+    /// Contacts that no nail touches.
+    #[serde(default)]
+    pub unwired: Vec<RawUnwired>,
+}
+
+/// Exactly one of `io`, `rail` (with `feed`) and `ground`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNail {
+    #[schemars(with = "u8")]
+    pub contact: Spanned<u8>,
+    /// The pin's name, checked against the families.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub pin: Option<Spanned<String>>,
+    /// Expander bit behind a resistor: "io0.GPA3".
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub io: Option<Spanned<String>>,
+    /// Only with `io`.
+    #[serde(default)]
+    #[schemars(with = "Option<Ohms>")]
+    pub series: Option<Spanned<Ohms>>,
+    /// Name of the rail that it carries.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub rail: Option<Spanned<String>>,
+    /// With `rail`: expander bit of its own switch.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub feed: Option<Spanned<String>>,
+    /// Expander bit of its own switch to ground.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub ground: Option<Spanned<String>>,
+    /// With `rail` or `ground`.
+    #[serde(default)]
+    #[schemars(with = "Option<Ohms>")]
+    pub resistance: Option<Spanned<Ohms>>,
+    /// Bank and channel that join it to the measure bus.
+    #[serde(default)]
+    #[schemars(with = "Option<[u8; 2]>")]
+    pub mux: Option<Spanned<Vec<u8>>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawUnwired {
+    #[schemars(with = "u8")]
+    pub contact: Spanned<u8>,
+    #[schemars(with = "String")]
+    pub reason: Spanned<String>,
+}

@@ -1,0 +1,79 @@
+//! JSON Schemas of the files that people write: editors complete and check with them, CI can too.
+
+use crate::StepKinds;
+use crate::fixture_file::RawFixture;
+use crate::plan_check::{RawHead, RawStep};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+/// JSON Schema (2020-12) of `plans/*.toml`: a step is one of the kinds, each with its own parameters.
+pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut head = RawHead::json_schema(&mut generator);
+    let base = RawStep::json_schema(&mut generator);
+    let steps: Vec<Value> = kinds
+        .schemas(&mut generator)
+        .into_iter()
+        .map(|(kind, params)| step_schema(kind, &params, &base, kinds.may_measure_nothing(kind)))
+        .collect();
+    let steps = json!({ "type": "array", "minItems": 1, "items": { "oneOf": steps } });
+    add_properties(&mut head, [("step".to_owned(), steps)]);
+    require(&mut head, [json!("step")]);
+    finish(head, &mut generator, "Test plan")
+}
+
+/// JSON Schema (2020-12) of `fixtures/*.toml`.
+pub fn fixture_schema() -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let schema = RawFixture::json_schema(&mut generator);
+    finish(schema, &mut generator, "Bed of nails")
+}
+
+/// What every step has and what this kind has, in one closed object.
+fn step_schema(kind: &str, params: &Schema, base: &Schema, may_measure_nothing: bool) -> Value {
+    let mut step = base.clone();
+    let own = params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    add_properties(&mut step, own);
+    add_properties(&mut step, [("kind".to_owned(), json!({ "const": kind }))]);
+    require(&mut step, params.get("required").and_then(Value::as_array).cloned().unwrap_or_default());
+    step.insert("title".into(), json!(kind));
+    step.remove("description");
+    if let Some(description) = params.get("description") {
+        step.insert("description".into(), description.clone());
+    }
+    if may_measure_nothing {
+        step.insert("$comment".into(), json!("may measure nothing"));
+    }
+    step.insert("additionalProperties".into(), json!(false));
+    step.to_value()
+}
+
+fn add_properties(schema: &mut Schema, new: impl IntoIterator<Item = (String, Value)>) {
+    match schema.ensure_object().entry("properties").or_insert_with(|| json!({})) {
+        Value::Object(known) => known.extend(new),
+        other => *other = Value::Object(new.into_iter().collect()),
+    }
+}
+
+fn require(schema: &mut Schema, keys: impl IntoIterator<Item = Value>) {
+    let object = schema.ensure_object();
+    let required = object.entry("required").or_insert_with(|| json!([]));
+    if let Value::Array(required) = required {
+        for key in keys {
+            if !required.contains(&key) {
+                required.push(key);
+            }
+        }
+    }
+}
+
+fn finish(mut schema: Schema, generator: &mut SchemaGenerator, title: &str) -> Schema {
+    let definitions = generator.take_definitions(true);
+    schema.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+    schema.insert("title".into(), json!(title));
+    if !definitions.is_empty() {
+        schema.insert("$defs".into(), Value::Object(definitions));
+    }
+    schema
+}

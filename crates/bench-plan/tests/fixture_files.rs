@@ -1,0 +1,191 @@
+//! The bed of nails of the repository, and what its checks refuse.
+
+mod plan_support;
+
+use bench_plan::*;
+use bench_run::Contact;
+use plan_support::{changed, check_fixture, families, family, fixture_text, render};
+use std::collections::BTreeSet;
+
+fn b_series() -> Fixture {
+    check_fixture(&fixture_text()).unwrap_or_else(|problem| panic!("{}", render(&problem)))
+}
+
+#[test]
+fn every_contact_of_both_families_has_a_nail_on_the_measure_bus() {
+    let fixture = b_series();
+    assert_eq!(fixture.families, ["b4xx", "b5xx"]);
+    for name in ["b4xx", "b5xx"] {
+        let family = family(name);
+        assert_eq!(family.contacts.len(), 67);
+        for info in &family.contacts {
+            let nail =
+                fixture.nail(info.contact).unwrap_or_else(|| panic!("{} has no nail", family.label(info.contact)));
+            assert!(nail.mux.is_some(), "{} cannot be measured", family.label(info.contact));
+            let wired_right = match nail.wiring {
+                NailWiring::Io { series_ohms, .. } => {
+                    series_ohms == 1000.0
+                        && !info.functions.contains(&Function::Power)
+                        && !info.functions.contains(&Function::Ground)
+                }
+                NailWiring::Rail { .. } => info.functions.contains(&Function::Power),
+                NailWiring::Ground { .. } => info.functions.contains(&Function::Ground),
+            };
+            assert!(wired_right, "{}: {:?}", family.label(info.contact), nail.wiring);
+        }
+    }
+    let io = fixture.nails.values().filter(|nail| matches!(nail.wiring, NailWiring::Io { .. }));
+    assert_eq!(io.count(), 49);
+}
+
+#[test]
+fn rails_as_the_modules_need_them() {
+    let fixture = b_series();
+    let rows = [
+        ("VCC", 3.8, 2.5, false, vec![2, 4, 6, 8]),
+        ("3V3", 3.3, 0.6, false, vec![10, 12]),
+        ("VUSB", 5.0, 0.5, true, vec![16]),
+        ("VBUS_MODEM", 5.0, 0.5, true, vec![74]),
+    ];
+    assert_eq!(fixture.rails.len(), rows.len());
+    for (name, volts, amps, optional, contacts) in rows {
+        let index = fixture.rails.iter().position(|rail| rail.name == name).unwrap();
+        let rail = &fixture.rails[index];
+        assert_eq!((rail.volts, rail.current_limit_amps, rail.optional), (volts, amps, optional), "{name}");
+        let fed: Vec<u8> = fixture
+            .nails
+            .values()
+            .filter(|nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index))
+            .map(|nail| nail.contact.0)
+            .collect();
+        assert_eq!(fed, contacts, "{name}");
+        assert!(matches!(fixture.chips[rail.monitor].kind, ChipKind::Ina226 { .. }));
+    }
+    let grounds = fixture.nails.values().filter(|nail| matches!(nail.wiring, NailWiring::Ground { .. }));
+    assert_eq!(grounds.map(|nail| nail.contact.0).collect::<Vec<_>>(), [1, 3, 5, 7, 9, 15, 21, 39, 49, 56]);
+}
+
+/// Neighbours on one face never share a bank: a channel that sticks closed cannot look like a short between them.
+#[test]
+fn neighbours_on_a_face_are_on_different_banks() {
+    let fixture = b_series();
+    for (contact, nail) in &fixture.nails {
+        let Some(neighbour) = fixture.nail(Contact(contact.0 + 2)) else { continue };
+        assert_ne!(nail.mux.unwrap().0, neighbour.mux.unwrap().0, "{contact} and {}", neighbour.contact);
+    }
+}
+
+#[test]
+fn no_expander_bit_has_two_users() {
+    let fixture = b_series();
+    let bus = &fixture.measure_bus;
+    let mut bits = vec![bus.source_enable, fixture.link.loopback];
+    bits.extend(bus.address.iter().chain(&bus.banks));
+    bits.extend(fixture.rails.iter().flat_map(|rail| [rail.enable, rail.discharge]));
+    bits.extend(fixture.nails.values().map(|nail| match nail.wiring {
+        NailWiring::Io { io, .. } => io,
+        NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => feed,
+    }));
+    assert_eq!(bits.len(), 86);
+    assert_eq!(bits.iter().collect::<BTreeSet<_>>().len(), bits.len());
+    assert_eq!(fixture.chips[bits[0].chip].bit_label(bits[0].bit), "io6.GPA4");
+}
+
+#[test]
+fn safety_and_controller_are_kept() {
+    let fixture = b_series();
+    assert_eq!(fixture.safety.watchdog.kick, 17);
+    assert!(fixture.safety.off_within >= fixture.safety.watchdog.timeout);
+    assert_eq!((fixture.controller.link_tx, fixture.controller.link_rx), (14, 15));
+    assert_eq!((fixture.link.dut_rx, fixture.link.dut_tx), (Contact(38), Contact(36)));
+    assert_eq!(fixture.controller.probe.unwrap().reset, Some(Contact(34)));
+}
+
+#[test]
+fn mistakes() {
+    // What stands there, what it becomes, what the message says, what the text at the spot is.
+    let rows: &[(&str, &str, &str, &str)] = &[
+        ("\"b5xx\"]", "\"b6xx\"]", "unknown module family `b6xx`", "\"b6xx\""),
+        ("format = 1", "format = 2", "fixture format 2 is unknown", "2"),
+        ("revision = ", "revison = ", "unknown key `revison`", "revison"),
+        ("address = 0x21", "address = 0x20", "I2C address 0x20 is used twice", "0x20"),
+        ("address = 0x48", "address = 0x4C", "an ADS1115 cannot have the address 0x4c", "0x4C"),
+        ("id = \"io1\"", "id = \"io0\"", "duplicate chip id `io0`", "\"io0\""),
+        ("type = \"ads1115\"", "type = \"ads1015\"", "unknown value `ads1015`", "\"ads1015\""),
+        (", reference = \"5 V\"", "", "chip `dac` has no `reference`", "\"dac\""),
+        (", reference = \"5 V\"", ", reference = \"5 V\", shunt = \"1 ohm\"", "an MCP4728 has no `shunt`", "\"1 ohm\""),
+        ("shunt = \"20 mohm\"", "shunt = \"-20 mohm\"", "\"-20 mohm\" is negative", "\"-20 mohm\""),
+        ("shunt = \"20 mohm\"", "shunt = \"0 ohm\"", "0 ohm is not above zero", "\"0 ohm\""),
+        ("current_limit = \"2.5 A\"", "current_limit = \"5 A\"", "monitor `power-vcc` cannot see", "\"5 A\""),
+        ("current_limit = \"2.5 A\"", "current_limit = 2.5", "2.5 has no unit", "2.5"),
+        ("io = \"io0.GPA1\"", "io = \"io0.GPA0\"", "io0.GPA0 is used twice: by the nail of contact 11", "\"io0.GPA0\""),
+        ("io = \"io0.GPA1\"", "io = \"io0.GPA7\"", "io0.GPA7 can only be an output", "\"io0.GPA7\""),
+        ("io = \"io0.GPA1\"", "io = \"io9.GPA1\"", "unknown chip `io9`", "\"io9.GPA1\""),
+        ("io = \"io0.GPA1\"", "io = \"adc.GPA1\"", "chip `adc` is no port expander", "\"adc.GPA1\""),
+        ("io = \"io0.GPA1\"", "io = \"io0.GPC1\"", "\"io0.GPC1\" is no expander bit", "\"io0.GPC1\""),
+        (
+            "loopback = \"io6.GPA5\"",
+            "loopback = \"io6.GPA4\"",
+            "used twice: by the loop-back relay and by the source's",
+            "\"io6.GPA4\"",
+        ),
+        ("mux = [1, 2]", "mux = [0, 2]", "bank 0, channel 2 is used twice", "[0, 2]"),
+        ("mux = [1, 2]", "mux = [5, 2]", "no such channel", "[5, 2]"),
+        ("mux = [1, 2]", "mux = [1, 16]", "no such channel", "[1, 16]"),
+        ("mux = [1, 2]", "mux = [1]", "no such channel", "[1]"),
+        ("contact = 23, pin = \"A0\"", "contact = 24", "b4xx has no contact 24", "24"),
+        ("contact = 23, pin = \"A0\"", "contact = 23, pin = \"A1\"", "contact 23 of b4xx is not `A1`", "\"A1\""),
+        ("io = \"io0.GPA4\"", "rail = \"3V3\", feed = \"io0.GPA4\"", "contact 23 (A0) of b4xx is no supply", "\"3V3\""),
+        ("io = \"io0.GPA4\"", "ground = \"io0.GPA4\"", "contact 23 (A0) of b4xx is no ground", "\"io0.GPA4\""),
+        ("rail = \"VUSB\"", "rail = \"VUSBB\"", "unknown rail `VUSBB`", "\"VUSBB\""),
+        ("rail = \"VUSB\"", "rail = \"VCC\"", "rail VCC feeds VCC, contact 16 (VUSB) is another supply", "\"VCC\""),
+        ("rail = \"VUSB\", feed = \"io5.GPA6\"", "io = \"io3.GPB0\"", "contact 16 (VUSB) is no signal", "\"io3.GPB0\""),
+        ("ground = \"io4.GPA0\"", "io = \"io3.GPB0\"", "contact 1 (GND) is no signal", "\"io3.GPB0\""),
+        ("voltage = \"3.8 V\"", "voltage = \"5 V\"", "rail VCC has 5.000 V, too much for contact 2 (VCC)", "\"VCC\""),
+        ("sense = \"adc.AIN0\" ", "sense = \"dac.AIN0\" ", "chip `dac` is not an ADS1115", "\"dac.AIN0\""),
+        ("source = \"dac.VOUTA\"", "source = \"dac.VOUTE\"", "\"dac.VOUTE\" is no analog channel", "\"dac.VOUTE\""),
+        ("kick = 17", "kick = 15", "GPIO 15 of the controller is used twice", "15"),
+        ("kick = 17", "kick = 45", "GPIO 45 is not on the header", "45"),
+        ("off_within = \"600 ms\"", "off_within = \"400 ms\"", "cannot be off before the watchdog acts", "\"400 ms\""),
+        ("i2c_speed = \"400 kHz\"", "i2c_speed = \"1 MHz\"", "I2C cannot run at 1.000 MHz", "\"1 MHz\""),
+        ("dut_rx = 38", "dut_rx = 23", "contact 23 (A0) of b4xx is no UART pin", "23"),
+        ("dut_rx = 38", "dut_rx = 36", "the module's RX and TX are the same contact", "36"),
+    ];
+    let text = fixture_text();
+    for (from, to, message, spot) in rows {
+        let broken = changed(&text, from, to);
+        let problem = check_fixture(&broken).expect_err(message);
+        assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
+        let span = problem.span.unwrap();
+        assert_eq!(&broken[span.offset()..span.offset() + span.len()], *spot, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn a_contact_without_nail_needs_a_reason() {
+    let line = fixture_text().lines().find(|line| line.contains("contact = 23,")).unwrap().to_owned();
+    let without = changed(&fixture_text(), &line, "");
+    let problem = check_fixture(&without).unwrap_err();
+    assert_eq!(problem.message, "contact 23 (A0) of b4xx has no nail");
+    let listed =
+        changed(&without, "\nnails = [", "\nunwired = [{ contact = 23, reason = \"probe broken\" }]\nnails = [");
+    let fixture = check_fixture(&listed).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    assert_eq!(fixture.unwired[&Contact(23)], "probe broken");
+    let mute = listed.replace("probe broken", " ");
+    assert!(check_fixture(&mute).unwrap_err().message.contains("for no reason"));
+    let both = changed(&fixture_text(), "\nnails = [", "\nunwired = [{ contact = 23, reason = \"x\" }]\nnails = [");
+    assert!(check_fixture(&both).unwrap_err().message.contains("listed before"));
+}
+
+/// Cut anywhere, the file is answered with one message and never with a panic.
+#[test]
+fn truncated_files_are_answered() {
+    let families = families();
+    let families: Vec<&DutFamily> = families.iter().collect();
+    let text = fixture_text();
+    for end in (0..text.len()).step_by(97).filter(|end| text.is_char_boundary(*end)) {
+        let source = Source::new("cut.toml", &text[..end]);
+        let problem = Fixture::parse(&source, &families).expect_err("a cut file lacks something");
+        assert!(!render(&problem).is_empty());
+    }
+}

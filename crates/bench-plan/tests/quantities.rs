@@ -1,0 +1,158 @@
+//! Numbers with units: what is read, what is refused, and that no text brings the reader down.
+
+use bench_plan::*;
+use bench_run::Unit;
+use proptest::prelude::*;
+
+#[test]
+fn accepted() {
+    let rows: &[(&str, f64, Unit)] = &[
+        ("3.3 V", 3.3, Unit::Volts),
+        ("-40 mV", -0.04, Unit::Volts),
+        ("500 Hz", 500.0, Unit::Hertz),
+        ("32 MHz", 32e6, Unit::Hertz),
+        ("10 ms", 0.01, Unit::Seconds),
+        ("2 min", 120.0, Unit::Seconds),
+        ("5 \u{b5}s", 5e-6, Unit::Seconds),
+        ("5\u{3bc}s", 5e-6, Unit::Seconds),
+        ("1 kohm", 1000.0, Unit::Ohms),
+        ("470 \u{3a9}", 470.0, Unit::Ohms),
+        ("4.7 k\u{2126}", 4700.0, Unit::Ohms),
+        ("20 mohm", 0.02, Unit::Ohms),
+        ("1e3 ohm", 1000.0, Unit::Ohms),
+        ("1E-3 MOhm", 1000.0, Unit::Ohms),
+        ("150 mA", 0.15, Unit::Amps),
+        ("+2 uA", 2e-6, Unit::Amps),
+        ("2 %", 2.0, Unit::Percent),
+        ("50 ppm", 0.005, Unit::Percent),
+        ("  .5V ", 0.5, Unit::Volts),
+        ("5.V", 5.0, Unit::Volts),
+    ];
+    for (text, value, unit) in rows {
+        assert_eq!(parse_quantity(text), Ok((*value, *unit)), "{text}");
+    }
+}
+
+#[test]
+fn refused() {
+    let rows: &[(&str, &str)] = &[
+        ("3.3", "has no unit"),
+        ("1e3", "has no unit"),
+        ("", "does not start with a number"),
+        ("V", "does not start with a number"),
+        ("-V", "does not start with a number"),
+        (".V", "does not start with a number"),
+        ("NaN V", "does not start with a number"),
+        ("inf V", "does not start with a number"),
+        ("3,3 V", "has an unknown unit"),
+        ("3.3 volts", "has an unknown unit"),
+        ("3.3 v", "has an unknown unit"),
+        ("1 k", "has an unknown unit"),
+        ("3 k%", "has an unknown unit"),
+        ("1 kmin", "has an unknown unit"),
+        ("1e V", "has an unknown unit"),
+        ("0x10 V", "has an unknown unit"),
+        ("1_000 V", "has an unknown unit"),
+        ("1e999 V", "is out of range"),
+        ("1e99999999999999999999 V", "is out of range"),
+        ("1e2147483647 kV", "is out of range"),
+        ("10 ms", "is a time"),
+    ];
+    for (text, wrong) in rows {
+        let error = text.parse::<Volts>().expect_err(text);
+        assert!(error.wrong.contains(wrong), "{text}: {}", error.wrong);
+        assert_eq!(error.expected, "a voltage such as \"3.3 V\"", "{text}");
+    }
+    assert!("-1 ohm".parse::<Ohms>().is_err());
+    assert!("-1 ms".parse::<Seconds>().is_err());
+    assert!("-1 Hz".parse::<Hertz>().is_err());
+    assert!("4e9 s".parse::<Seconds>().is_err());
+    assert!("-1 %".parse::<Percent>().is_ok());
+    let long = format!("1 {}", "x".repeat(10_000)).parse::<Volts>().unwrap_err();
+    assert!(long.to_string().len() < 300, "a message stays readable");
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Holder {
+    limits: LimitsOf<Volts>,
+}
+
+#[test]
+fn limits_in_a_file() {
+    let read = |text: &str| toml::from_str::<Holder>(&format!("limits = {text}"));
+    let limits = read(r#"{ min = "3.2 V", max = "3.4 V" }"#).unwrap().limits;
+    assert_eq!(limits.limits(), bench_run::Limits::between(3.2, 3.4));
+    assert_eq!(limits.unit(), Unit::Volts);
+    assert_eq!(read(r#"{ max = "50 mV" }"#).unwrap().limits.limits(), bench_run::Limits::at_most(0.05));
+    assert!(read(r#"{ min = "3 V", max = "3000 mV" }"#).is_ok(), "a single point is an interval");
+    let rows = [
+        (r#"{ min = "3.4 V", max = "3.2 V" }"#, "crossed"),
+        ("{}", "without a limit"),
+        (r#"{ min = 3.2 }"#, "3.2 has no unit"),
+        (r#"{ min = 3 }"#, "3 has no unit"),
+        (r#"{ min = "3.2 A" }"#, "is a current"),
+        (r#"{ low = "3.2 V" }"#, "`low`"),
+        (r#"["3.2 V", "3.4 V"]"#, "a list is no limits"),
+        (r#""3.2 V""#, "limits such as"),
+    ];
+    for (text, wrong) in rows {
+        let error = read(text).expect_err(text);
+        assert!(error.message().contains(wrong), "{text}: {}", error.message());
+        assert!(error.span().is_some(), "{text}: without a place");
+    }
+}
+
+#[test]
+fn plain_numbers() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Holder {
+        codes: LimitsOf<Number>,
+    }
+    let read = |text: &str| toml::from_str::<Holder>(&format!("codes = {text}"));
+    assert_eq!(read("{ min = 0, max = 4095.5 }").unwrap().codes.limits(), bench_run::Limits::between(0.0, 4095.5));
+    for text in ["{ min = nan }", "{ max = inf }", r#"{ min = "1" }"#] {
+        assert!(read(text).is_err(), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn shown_with_all_digits_and_read_back(value in -1e12_f64..1e12) {
+        prop_assert_eq!(Volts::new(value).to_string().parse::<Volts>(), Ok(Volts::new(value)));
+        prop_assert_eq!(Percent::new(value).to_string().parse::<Percent>(), Ok(Percent::new(value)));
+        prop_assert_eq!(Ohms::new(value.abs()).to_string().parse::<Ohms>(), Ok(Ohms::new(value.abs())));
+    }
+
+    /// What a report shows can be copied into a plan: it is the same to the digits shown.
+    #[test]
+    fn shown_for_people_and_read_back(mantissa in 1.0_f64..10.0, power in -9_i32..9, negative: bool) {
+        let value = mantissa * 10_f64.powi(power) * if negative { -1.0 } else { 1.0 };
+        let (read, unit) = parse_quantity(&Unit::Volts.show(value)).unwrap();
+        prop_assert_eq!(unit, Unit::Volts);
+        prop_assert!((read - value).abs() <= value.abs() * 1e-3, "{} became {}", value, read);
+    }
+
+    #[test]
+    fn every_prefix_is_its_power_of_ten(number in 0.001_f64..1000.0, prefix in 0_usize..9) {
+        let (prefix, scale) = [("n", -9), ("u", -6), ("\u{b5}", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9),
+            ("\u{3bc}", -6)][prefix];
+        let (value, unit) = parse_quantity(&format!("{number} {prefix}A")).unwrap();
+        prop_assert_eq!(unit, Unit::Amps);
+        prop_assert!((value / number / 10_f64.powi(scale) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn hostile_text_is_answered(text in "\\PC*") {
+        if let Ok((value, _)) = parse_quantity(&text) {
+            prop_assert!(value.is_finite());
+        }
+    }
+
+    #[test]
+    fn almost_a_quantity_is_answered(text in "[+-]?[0-9.eE]{0,12}[ \u{a0}\t]?[nu\u{b5}mkMG]?(V|A|ohm|\u{3a9}|s|min|%|e|E)?") {
+        if let Ok((value, _)) = parse_quantity(&text) {
+            prop_assert!(value.is_finite());
+        }
+        let _ = text.parse::<Seconds>().map(Seconds::duration);
+    }
+}
