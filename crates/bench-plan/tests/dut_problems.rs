@@ -370,6 +370,21 @@ fn secret_overlapped() {
 }
 
 #[test]
+fn not_a_number() {
+    insta::assert_snapshot!(after("min_hz = 4.0", "min_hz = nan"), @r#"
+     x a limit must be a number
+        ,-[toy.toml:129:10]
+    128 | [pwm]
+    129 | min_hz = nan
+        :          ^|^
+        :           `-- no finite number
+    130 | default_hz = 500.0
+        `----
+     help: leave the key out when no source gives a value
+    "#);
+}
+
+#[test]
 fn unknown_pin_shared() {
     insta::assert_snapshot!(after("pins = [\"TX\"]", "pins = [\"TXD\"]"), @r#"
      x unknown pin "TXD"

@@ -25,6 +25,7 @@ impl DutFamily {
     pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
         let file: FamilyFile = parse_file(source)?;
         let checker = Checker { source, places: Places(parse_table(source)?) };
+        checker.finite()?;
         checker.sources(&file)?;
         checker.numbers(&file)?;
         checker.ports(&file)?;
@@ -49,6 +50,12 @@ impl Checker<'_> {
 
     fn line(&self, path: &[At<'_>]) -> usize {
         line_of(&self.source.text, self.places.of(path).start)
+    }
+
+    fn finite(&self) -> Checked {
+        let Some(place) = self.places.first_not_finite() else { return Ok(()) };
+        let problem = Problem::new(self.source, "a limit must be a number").at(place, "no finite number");
+        Err(Box::new(problem.help("leave the key out when no source gives a value")))
     }
 
     /// Every `source` names keys of `[sources]`.

@@ -50,6 +50,23 @@ impl Places<'_> {
         collect(&self.0, name, &mut found);
         found
     }
+
+    /// The place of the first number that is infinite or none at all: TOML knows `inf` and `nan`.
+    pub fn first_not_finite(&self) -> Option<Range<usize>> {
+        self.0.iter().find_map(|(_, value)| not_finite(value))
+    }
+}
+
+fn not_finite(value: &Spanned<DeValue<'_>>) -> Option<Range<usize>> {
+    match value.get_ref() {
+        DeValue::Float(float) => {
+            let letters = float.as_str().trim_start_matches(['+', '-']);
+            matches!(letters, "inf" | "nan").then(|| value.span())
+        }
+        DeValue::Table(table) => table.iter().find_map(|(_, value)| not_finite(value)),
+        DeValue::Array(array) => array.iter().find_map(not_finite),
+        _ => None,
+    }
 }
 
 fn collect(table: &DeTable<'_>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
