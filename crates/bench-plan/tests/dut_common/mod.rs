@@ -1,4 +1,4 @@
-#![allow(dead_code)] // not every test file uses every helper
+#![allow(dead_code)] // not every test file uses all of this
 
 use bench_plan::{DutFamily, Source};
 use std::path::Path;
