@@ -1,7 +1,7 @@
 //! Journal entries in, text out.
 //!
-//! [`Record`] puts a run's events in order; [`summary`] tells the operator, [`junit`] the CI server, [`csv`] and
-//! [`json`] whoever counts. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
+//! [`Record`] puts a run's events in order; [`summary()`] tells the operator, [`junit()`] the CI server, [`csv()`] and
+//! [`json()`] whoever counts. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
 
 pub mod builders;
 mod junit;

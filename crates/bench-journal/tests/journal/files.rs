@@ -1,10 +1,6 @@
-//! The promises of the journal, on real files.
+//! On real files.
 
-#![allow(clippy::unwrap_used)] // the helpers below are test code too
-
-mod arbitrary;
-
-use arbitrary::{event, events};
+use crate::arbitrary::{event, events};
 use bench_journal::{Durability, Journal, JournalError, find_runs, latest, parse, read};
 use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, Provenance, Tally, Unit, Verdict};
 use proptest::prelude::*;

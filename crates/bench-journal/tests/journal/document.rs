@@ -1,0 +1,57 @@
+//! docs/journal-format.md says what the code does.
+
+use crate::arbitrary;
+use bench_journal::parse;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashSet};
+
+const DOCUMENT: &str = include_str!("../../../../docs/journal-format.md");
+
+/// Names of all fields and events below a value.
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                found.insert(name.clone());
+                if ["event", "kind", "defect", "verdict", "unit"].contains(&name.as_str())
+                    && let Some(word) = value.as_str().filter(|word| word.is_ascii() && name != "kind")
+                {
+                    found.insert(word.to_owned());
+                }
+                names(value, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_example_reads_and_is_written_the_same() {
+    let example = DOCUMENT.split_once("```jsonl\n").unwrap().1.split_once("```").unwrap().0;
+    let run = parse(example.as_bytes()).unwrap();
+    assert!(run.finished);
+    for (entry, line) in run.entries.iter().zip(example.lines()) {
+        assert_eq!(serde_json::to_string(entry).unwrap(), line);
+    }
+    let kinds: HashSet<_> = run.entries.iter().map(|entry| std::mem::discriminant(&entry.event)).collect();
+    assert_eq!(kinds.len(), 10, "the example shows every event");
+}
+
+#[test]
+fn every_field_and_every_word_is_described() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = BTreeSet::new();
+    for _ in 0..2000 {
+        let event = arbitrary::event().new_tree(&mut runner).unwrap().current();
+        names(&serde_json::to_value(event).unwrap(), &mut found);
+    }
+    assert!(found.contains("firmware_sha256") && found.contains("wrong-model"), "too few events to say anything");
+    // `kind`, `seed`, `station` and `faults` stand in the notation of the objects they belong to.
+    let described =
+        |name: &String| DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"{name}\":"));
+    let missing: Vec<&String> = found.iter().filter(|name| !described(name)).collect();
+    assert!(missing.is_empty(), "not described: {missing:?}");
+}
