@@ -1,5 +1,5 @@
 //! The promises of the journal.
-#![allow(clippy::unwrap_used)] // helpers in here are test code too
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 mod arbitrary;
 mod document;

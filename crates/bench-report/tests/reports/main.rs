@@ -1,5 +1,5 @@
 //! What the reports say about runs of every kind.
-#![allow(clippy::unwrap_used)] // helpers in here are test code too
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 mod junit;
 mod record;
