@@ -121,7 +121,7 @@ async fn work(
         // Dropping the futures ends what runs, in the middle of whatever it waits for.
         running.clear();
         recorder.emit(Event::Stopping { reason: why.clone() });
-        let was_running: Vec<usize> = (0..steps.len()).filter(|&index| schedule.is_running_step(index)).collect();
+        let was_running = schedule.running();
         schedule.abort();
         for index in was_running {
             let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));

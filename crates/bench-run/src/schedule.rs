@@ -26,6 +26,8 @@ pub struct Start {
 pub struct Schedule<'a> {
     steps: &'a [Step],
     standing: Vec<Standing>,
+    /// The steps that stand at `Running`: few, while a plan may be long.
+    running: Vec<usize>,
     /// No further step is started once this is set.
     stopping: Option<Stopping>,
 }
@@ -40,7 +42,12 @@ enum Stopping {
 
 impl<'a> Schedule<'a> {
     pub fn new(steps: &'a [Step]) -> Self {
-        Self { steps, standing: vec![Standing::Waiting { attempt: 1 }; steps.len()], stopping: None }
+        Self {
+            steps,
+            standing: vec![Standing::Waiting { attempt: 1 }; steps.len()],
+            running: Vec::new(),
+            stopping: None,
+        }
     }
 
     /// The steps to start now; they count as running from here on.
@@ -55,6 +62,7 @@ impl<'a> Schedule<'a> {
                 && self.resources_free(index)
             {
                 self.standing[index] = Standing::Running { attempt };
+                self.running.push(index);
                 starts.push(Start { step: index, attempt });
             }
         }
@@ -67,6 +75,7 @@ impl<'a> Schedule<'a> {
             debug_assert!(false, "step {index} ended without running");
             return false;
         };
+        self.running.retain(|&running| running != index);
         let failed = matches!(verdict, Verdict::Fail | Verdict::Error);
         if failed && self.stopping.is_none() && attempt <= self.steps[index].retry {
             self.standing[index] = Standing::Waiting { attempt: attempt + 1 };
@@ -82,27 +91,30 @@ impl<'a> Schedule<'a> {
     /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
     pub fn abort(&mut self) {
         self.stopping = Some(Stopping::Aborted);
-        for standing in &mut self.standing {
-            if matches!(standing, Standing::Running { .. }) {
-                *standing = Standing::Ended(Verdict::Aborted);
-            }
+        for index in self.running.drain(..) {
+            self.standing[index] = Standing::Ended(Verdict::Aborted);
         }
     }
 
     /// Steps that can never start any more, now counted as skipped; in the plan's order.
     pub fn skip_unreachable(&mut self) -> Vec<usize> {
         let mut skipped = Vec::new();
+        // A need may stand behind its follower in the plan: look until nothing changes.
         loop {
-            let next = (0..self.steps.len()).find(|&index| {
-                matches!(self.standing[index], Standing::Waiting { .. })
+            let before = skipped.len();
+            for index in 0..self.steps.len() {
+                if matches!(self.standing[index], Standing::Waiting { .. })
                     && (self.stopping.is_some() || self.needs_failed(index))
-            });
-            let Some(index) = next else { break };
-            self.standing[index] = Standing::Ended(Verdict::Skipped);
-            skipped.push(index);
+                {
+                    self.standing[index] = Standing::Ended(Verdict::Skipped);
+                    skipped.push(index);
+                }
+            }
+            if skipped.len() == before {
+                skipped.sort_unstable();
+                return skipped;
+            }
         }
-        skipped.sort_unstable();
-        skipped
     }
 
     /// Nothing runs and nothing will.
@@ -110,12 +122,11 @@ impl<'a> Schedule<'a> {
         self.standing.iter().all(|standing| matches!(standing, Standing::Ended(_)))
     }
 
-    pub fn is_running(&self) -> bool {
-        self.standing.iter().any(|standing| matches!(standing, Standing::Running { .. }))
-    }
-
-    pub fn is_running_step(&self, index: usize) -> bool {
-        matches!(self.standing[index], Standing::Running { .. })
+    /// The steps that run, in the plan's order.
+    pub fn running(&self) -> Vec<usize> {
+        let mut running = self.running.clone();
+        running.sort_unstable();
+        running
     }
 
     /// Verdict of the step's last attempt; `None` before it ended.
@@ -157,9 +168,7 @@ impl<'a> Schedule<'a> {
 
     fn resources_free(&self, index: usize) -> bool {
         let wanted = &self.steps[index].uses;
-        self.steps.iter().zip(&self.standing).all(|(step, standing)| {
-            !matches!(standing, Standing::Running { .. }) || !step.uses.iter().any(|used| wanted.contains(used))
-        })
+        self.running.iter().all(|&other| !self.steps[other].uses.iter().any(|used| wanted.contains(used)))
     }
 }
 

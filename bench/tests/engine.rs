@@ -1,0 +1,206 @@
+//! The run loop with instruments that do nothing: order, time-outs, panics, stops.
+
+mod support;
+
+use async_trait::async_trait;
+use bench::{Stop, engine};
+use bench_instruments::{Clock, ManualClock};
+use bench_plan::PlanStep;
+use bench_run::{Entry, Event, OnFail, Verdict};
+use bench_steps::{Nest, Procedure, Record, StepError};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+use support::{Idle, nest, plan, recorder, started, step, story};
+
+/// What a test step does, in order.
+#[derive(Clone, Default)]
+struct Script {
+    rail: Option<&'static str>,
+    sleep: Option<Duration>,
+    reading: Option<f64>,
+    panics: bool,
+    error: Option<fn() -> StepError>,
+    /// Passes from this attempt on.
+    good_from: u8,
+    attempts: Rc<Cell<u8>>,
+}
+
+#[async_trait(?Send)]
+impl Procedure for Script {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        self.attempts.set(self.attempts.get() + 1);
+        if let Some(rail) = self.rail {
+            nest.rails.on(rail).await?;
+        }
+        if let Some(span) = self.sleep {
+            nest.clock.sleep(span).await;
+        }
+        assert!(!self.panics, "a bug in a step");
+        if let Some(error) = self.error {
+            return Err(error());
+        }
+        let late = self.attempts.get() < self.good_from;
+        if self.reading.is_some() {
+            record.measured("x", self.reading.map(|value| if late { 99.0 } else { value }));
+        }
+        Ok(())
+    }
+}
+
+fn good() -> Script {
+    Script { reading: Some(0.5), ..Script::default() }
+}
+
+fn run(steps: Vec<PlanStep<Box<dyn Procedure>>>, stop: impl FnOnce(Rc<ManualClock>) -> Stop) -> (Verdict, Vec<Entry>) {
+    let (verdict, entries, idle) = run_with(Idle::default(), steps, stop);
+    assert!(idle.rails.borrow().values().all(|on| !on), "a rail was left on");
+    (verdict, entries)
+}
+
+fn run_with(
+    idle: Idle,
+    steps: Vec<PlanStep<Box<dyn Procedure>>>,
+    stop: impl FnOnce(Rc<ManualClock>) -> Stop,
+) -> (Verdict, Vec<Entry>, Rc<Idle>) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Rc::new(ManualClock::new());
+    let idle = Rc::new(idle);
+    let nest = nest(clock.clone(), idle.clone());
+    let recorder = recorder(folder.path(), clock.clone());
+    let plan = plan(steps);
+    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(), stop(clock.clone())));
+    let written = bench_journal::read(&folder.path().join("P042TEST/test")).unwrap();
+    assert!(written.finished);
+    assert_eq!(written.entries, recorder.entries());
+    (outcome.verdict, written.entries, idle)
+}
+
+fn never(_: Rc<ManualClock>) -> Stop {
+    Stop::never()
+}
+
+fn at(entries: &[Entry], wanted: impl Fn(&Event) -> bool) -> u64 {
+    entries.iter().find(|entry| wanted(&entry.event)).unwrap().at_us.as_micros()
+}
+
+#[test]
+fn a_good_plan_passes() {
+    let (verdict, entries) = run(vec![step("a", good()), step("b", good())], never);
+    assert_eq!(verdict, Verdict::Pass);
+    let expected = ["start a 1", "start b 1", "end a 1 pass", "end b 1 pass", "safe true", "unit pass"];
+    assert_eq!(story(&entries), expected);
+}
+
+#[test]
+fn what_ends_a_step_decides_its_verdict() {
+    let dut = || StepError::Dut("dead".into());
+    let bench = || StepError::Bench("cable".into());
+    let rows: [(&str, Script, Verdict); 8] = [
+        ("inside", good(), Verdict::Pass),
+        ("outside", Script { reading: Some(2.0), ..good() }, Verdict::Fail),
+        ("not a number", Script { reading: Some(f64::NAN), ..good() }, Verdict::Error),
+        ("never measured", Script { reading: None, ..good() }, Verdict::Error),
+        ("the module is bad", Script { error: Some(dut), ..good() }, Verdict::Fail),
+        ("the bench is bad", Script { error: Some(bench), ..good() }, Verdict::Error),
+        ("a bug", Script { panics: true, ..good() }, Verdict::Error),
+        ("too slow", Script { sleep: Some(Duration::from_secs(5)), ..good() }, Verdict::Error),
+    ];
+    for (what, script, expected) in rows {
+        let (verdict, entries) = run(vec![step("a", script)], never);
+        assert_eq!(verdict, expected, "{what}");
+        assert_eq!(story(&entries)[1], format!("end a 1 {expected}"), "{what}");
+    }
+}
+
+#[test]
+fn rails_are_off_before_the_verdict_whatever_happens() {
+    let on = Script { rail: Some("3V3"), ..good() };
+    let rows = [
+        ("pass", on.clone()),
+        ("fail", Script { reading: Some(2.0), ..on.clone() }),
+        ("panic", Script { panics: true, ..on.clone() }),
+        ("time-out", Script { sleep: Some(Duration::from_secs(5)), ..on }),
+    ];
+    for (what, script) in rows {
+        let (_, entries) = run(vec![step("a", script)], never);
+        let story = story(&entries);
+        assert_eq!(story[story.len() - 3..story.len() - 1], ["3V3 off", "safe true"], "{what}");
+        assert!(story[story.len() - 1].starts_with("unit "), "{what}");
+    }
+}
+
+#[test]
+fn a_time_out_acts_within_a_millisecond() {
+    let mut slow = step("a", Script { sleep: Some(Duration::from_secs(60)), ..good() });
+    slow.step.timeout = Duration::from_millis(250);
+    let (_, entries) = run(vec![slow], never);
+    let began = at(&entries, |event| matches!(event, Event::StepStarted { .. }));
+    let ended = at(&entries, |event| matches!(event, Event::StepEnded { .. }));
+    assert!((250_000..=251_000).contains(&(ended - began)), "{} us", ended - began);
+}
+
+#[test]
+fn a_stop_drops_what_runs_and_ends_aborted() {
+    let stop = |clock: Rc<ManualClock>| {
+        Stop::when(async move {
+            clock.sleep(Duration::from_millis(100)).await;
+            "stopped by the test".into()
+        })
+    };
+    let mut second = step("b", good());
+    second.step.needs = vec![0];
+    let slow = Script { rail: Some("VCC"), sleep: Some(Duration::from_millis(900)), ..good() };
+    let (verdict, entries) = run(vec![step("a", slow), second], stop);
+    assert_eq!(verdict, Verdict::Aborted);
+    let expected =
+        ["start a 1", "stopping", "end a 1 aborted", "end b 0 skipped", "VCC off", "safe true", "unit aborted"];
+    assert_eq!(story(&entries), expected);
+}
+
+#[test]
+fn rails_that_do_not_switch_off_are_an_error_and_said_so() {
+    let idle = Idle { broken: true, ..Idle::default() };
+    let (verdict, entries, _) = run_with(idle, vec![step("a", good())], never);
+    assert_eq!(verdict, Verdict::Error);
+    assert!(story(&entries).contains(&"safe false".to_owned()));
+}
+
+#[test]
+fn a_retry_is_recorded_and_the_last_attempt_counts() {
+    for (good_from, verdict) in [(2, Verdict::Pass), (3, Verdict::Fail)] {
+        let mut flaky = step("a", Script { good_from, ..good() });
+        flaky.step.retry = 1;
+        let (unit, entries) = run(vec![flaky], never);
+        assert_eq!(unit, verdict);
+        let second = format!("end a 2 {verdict}");
+        assert_eq!(story(&entries)[..4], ["start a 1", "end a 1 fail", "start a 2", second.as_str()]);
+    }
+}
+
+#[test]
+fn steps_overlap_unless_they_share_a_resource() {
+    let slow = || Script { sleep: Some(Duration::from_millis(400)), ..good() };
+    for (resource, expected_us) in [(None, 400_000), (Some("bus"), 800_000)] {
+        let mut steps = vec![step("a", slow()), step("b", slow())];
+        for one in &mut steps {
+            one.step.uses = resource.map(str::to_owned).into_iter().collect();
+        }
+        let (verdict, entries) = run(steps, never);
+        assert_eq!(verdict, Verdict::Pass);
+        let ended = at(&entries, |event| matches!(event, Event::RunEnded { .. }));
+        assert_eq!(ended, expected_us);
+    }
+}
+
+#[test]
+fn on_fail_stop_skips_the_rest() {
+    let mut first = step("a", Script { reading: Some(2.0), ..good() });
+    first.step.on_fail = OnFail::Stop;
+    let mut second = step("b", good());
+    second.step.uses = vec!["x".into()];
+    first.step.uses = vec!["x".into()];
+    let (verdict, entries) = run(vec![first, second], never);
+    assert_eq!(verdict, Verdict::Fail);
+    assert_eq!(story(&entries), ["start a 1", "end a 1 fail", "end b 0 skipped", "safe true", "unit fail"]);
+}
