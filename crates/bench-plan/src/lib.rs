@@ -5,6 +5,7 @@
 
 mod dut;
 mod fixture;
+mod fixture_bed;
 mod fixture_check;
 mod fixture_file;
 mod pin_table;

@@ -1,5 +1,7 @@
 //! Ten ways to get a file wrong, each with one message that names file, line, spot and what was expected.
 
+#![allow(clippy::expect_used)] // the helpers below are tests too
+
 mod plan_support;
 
 use plan_support::{PLAN, changed, check, check_fixture, fixture_text, render};

@@ -45,7 +45,7 @@ pub fn render(problem: &Problem) -> String {
     miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none())
         .with_width(120)
         .render_report(&mut out, problem)
-        .unwrap();
+        .unwrap_or_else(|error| panic!("cannot write: {error}"));
     // Empty lines of the frame end in spaces, which editors like to remove.
     out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_start_matches('\n').to_owned()
 }
