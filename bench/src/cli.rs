@@ -29,7 +29,7 @@ Examples:
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "bench", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BENCH_COMMIT"), ")"), after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Folder that holds `fixtures/` and `plans/` [default: the nearest one above the plan].
     #[arg(long, global = true, value_name = "FOLDER")]

@@ -54,7 +54,7 @@ impl Loaded {
     pub fn provenance(&self, firmware: &[u8]) -> Provenance {
         Provenance {
             bench_version: env!("CARGO_PKG_VERSION").to_owned(),
-            bench_commit: option_env!("BENCH_COMMIT").unwrap_or("unknown").to_owned(),
+            bench_commit: env!("BENCH_COMMIT").to_owned(),
             plan: self.plan.name.clone(),
             plan_sha256: sha256(self.plan_text.text.as_bytes()),
             dut_file_sha256: sha256(self.dut_text.text.as_bytes()),
