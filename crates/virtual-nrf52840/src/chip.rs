@@ -41,6 +41,8 @@ pub struct Stats {
 #[error("the saved state is not one of this chip model")]
 pub struct RestoreError;
 
+/// P0.18, the only port that UICR.PSELRESET may select.
+const RESET_PORT: usize = 18;
 /// How often the loop looks whether the CPU fell asleep, in instructions, less one. A power of
 /// two, and counted from power-on, so that it does not depend on how a run is divided.
 const SLEEP_CHECK: u64 = 7;
@@ -68,7 +70,8 @@ struct RunState {
     asleep: bool,
     /// While asleep: the CPU was stepped with the present interrupt lines and slept on.
     probed: bool,
-    reset_pin: bool,
+    reset_pin_low: bool,
+    held_in_reset: bool,
     irq: u64,
     fault_seen: (u32, u32),
     power_cycles: u64,
@@ -101,7 +104,8 @@ impl Chip {
             now: 0,
             asleep: false,
             probed: false,
-            reset_pin: false,
+            reset_pin_low: false,
+            held_in_reset: false,
             irq: 0,
             fault_seen: (0, 0),
             power_cycles: 0,
@@ -140,15 +144,22 @@ impl Chip {
 
     /// Pulls the reset pin low or lets it go. Without effect unless UICR.PSELRESET selects P0.18.
     pub fn set_reset_pin(&mut self, asserted: bool) {
-        const RESET_PORT: usize = 18;
-        let selected = self.soc.lock().nvmc.reset_port() == Some(RESET_PORT);
-        if asserted && !self.state.reset_pin && selected {
-            self.state.reset_pin = true;
+        self.state.reset_pin_low = asserted;
+        self.hold_in_reset();
+        self.refresh();
+    }
+
+    /// Whether the reset pin holds the chip; if it begins to, the chip is reset.
+    fn hold_in_reset(&mut self) -> bool {
+        let soc = self.soc.lock();
+        let held = self.state.reset_pin_low && soc.powered && soc.reset_port == Some(RESET_PORT);
+        drop(soc);
+        let begins = held && !self.state.held_in_reset;
+        self.state.held_in_reset = held;
+        if begins {
             self.restart(ResetCause::ResetPin);
-            self.refresh();
-        } else if !asserted {
-            self.state.reset_pin = false;
         }
+        held
     }
 
     /// Connects or removes USB power.
@@ -369,6 +380,9 @@ impl Chip {
     /// Sees to everything that is not executing instructions. Returns until when the CPU need not
     /// be interrupted, and whether it executes at all.
     fn attend(&mut self, target: Time) -> (Time, bool) {
+        if self.state.reset_pin_low {
+            self.hold_in_reset();
+        }
         let mut soc = self.soc.lock();
         soc.catch_up(self.state.now);
         if soc.fabric.diagnostics.wants_pc() {
@@ -397,7 +411,7 @@ impl Chip {
             self.state.probed = false;
         }
         let limit = soc.next.min(target);
-        if !soc.powered || soc.in_system_off || self.state.reset_pin {
+        if !soc.powered || soc.in_system_off || self.state.held_in_reset {
             return (limit, false);
         }
         if soc.fabric.stall_until > self.state.now {

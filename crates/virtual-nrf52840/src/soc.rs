@@ -23,10 +23,13 @@ use crate::peripherals::uarte::Uarte;
 use crate::peripherals::wdt::Wdt;
 use crate::peripherals::{Peripheral, TRIGGER, info};
 use crate::ports::{PORT_COUNT, PortState, Ports};
-use crate::time::{NEVER, Time};
+use crate::time::{MICROSECOND, NEVER, Time};
 
 /// Peripheral ids are 0 to 63.
 const SLOTS: usize = 64;
+/// An empty or broken chip locks up right after each reset, for ever. The pause, which silicon
+/// does not take, keeps that cheap.
+const LOCKUP_PAUSE: Time = 1000 * MICROSECOND;
 /// Tasks triggered in one instant before it is called a storm.
 const STORM: usize = 2_000;
 
@@ -36,6 +39,10 @@ pub(crate) struct Soc {
     pub identity: ChipIdentity,
     pub powered: bool,
     pub in_system_off: bool,
+    /// The reset pin, as UICR.PSELRESET selected it at the last reset.
+    pub reset_port: Option<usize>,
+    /// Whether P0.09 and P0.10 belong to the antenna, as UICR.NFCPINS said at the last reset.
+    nfc_pins: bool,
     /// Whether the address map lets the CPU write to flash at the moment.
     pub flash_mapped_writable: bool,
     /// The board has not yet been told about the newest state of the ports.
@@ -84,6 +91,8 @@ impl Soc {
             fabric,
             powered: false,
             in_system_off: false,
+            reset_port: None,
+            nfc_pins: false,
             flash_mapped_writable: false,
             untold: false,
             clock: ClockPower::new(&tolerances),
@@ -122,6 +131,11 @@ impl Soc {
             self.clock.force_lfclk(&mut self.fabric);
         }
         self.in_system_off = false;
+        self.reset_port = self.nvmc.reset_port();
+        self.nfc_pins = self.nvmc.nfc_pins();
+        if cause == ResetCause::Lockup {
+            self.fabric.stall_until = self.fabric.now + LOCKUP_PAUSE;
+        }
         self.settle();
     }
 
@@ -400,7 +414,7 @@ impl Soc {
         for uarte in &self.uarte {
             uarte.for_each_output(&mut take);
         }
-        if self.nvmc.nfc_pins() {
+        if self.nfc_pins {
             (states[9], states[10]) = (PortState::default(), PortState::default());
         }
         Ports { states, powered: true }

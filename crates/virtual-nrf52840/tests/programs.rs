@@ -1,0 +1,255 @@
+//! Small programs on the CPU: resets, faults, interrupts, snapshots, images.
+
+mod common;
+
+use common::thumb::{self, HANG, INCREMENT_R1, LOAD_R1, RETURN, STORE_R1, WFI};
+use common::{Bench, CODE, Lab, MICROSECOND, MILLISECOND, program};
+use proptest::prelude::*;
+use virtual_nrf52840::{Chip, ChipIdentity, ImageError};
+
+const RESETREAS: u32 = 0x4000_0400;
+const AIRCR: u32 = 0xE000_ED0C;
+const PSELRESET: u32 = 0x1000_1200;
+const COUNTER: u32 = 0x2000_1000;
+
+/// Selects the reset pin in UICR and resets the chip, unless that was done before; then sleeps.
+fn select_reset_pin() -> Vec<u16> {
+    let program = [
+        thumb::store(0x4001_E504, 1),
+        thumb::store(PSELRESET, 18),
+        thumb::store(PSELRESET + 4, 18),
+        thumb::store(0x4001_E504, 0),
+        thumb::store(AIRCR, 0x05FA_0004),
+        vec![HANG],
+    ]
+    .concat();
+    let skip = program.len() as u16;
+    // ldr r1, [r0]; cmp r1, #18; beq to the sleep behind `program`.
+    let begin = [thumb::load(0, PSELRESET), vec![LOAD_R1, 0x2912, 0xD000 | (skip - 1)]].concat();
+    [begin, program, vec![WFI, 0xE7FD]].concat()
+}
+
+#[test]
+fn an_erased_uicr_is_written_once_and_stays() {
+    let mut lab = Lab::running(ChipIdentity::from_seed(1), &select_reset_pin());
+    let mut before = [0; 64];
+    lab.chip.read_ram(0x2003_0000, &mut before).unwrap();
+    lab.run(MILLISECOND);
+    assert_eq!(lab.chip.stats().resets, 1);
+    assert_eq!(lab.read(RESETREAS), 1 << 2, "software reset");
+    assert_eq!(lab.chip.read_uicr(0x200), 18);
+    let mut after = [0; 64];
+    lab.chip.read_ram(0x2003_0000, &mut after).unwrap();
+    assert_eq!(before, after, "RAM survives a software reset");
+
+    lab.chip.set_power(false);
+    lab.chip.set_power(true);
+    lab.run(MILLISECOND);
+    assert_eq!(lab.chip.stats().resets, 1, "UICR is not written again");
+    lab.chip.read_ram(0x2003_0000, &mut after).unwrap();
+    assert_ne!(before, after, "RAM does not survive power-off");
+
+    lab.write(0x4000_051C, 9);
+    lab.chip.set_reset_pin(true);
+    let instructions = lab.chip.stats().instructions;
+    lab.run(MILLISECOND);
+    assert_eq!(lab.chip.stats().instructions, instructions, "held in reset");
+    lab.chip.set_reset_pin(false);
+    lab.run(MILLISECOND);
+    assert!(lab.chip.stats().instructions > instructions);
+    assert_eq!([lab.read(RESETREAS), lab.read(0x4000_051C)], [1, 0]);
+    lab.assert_quiet();
+}
+
+#[test]
+fn the_reset_pin_needs_uicr() {
+    let mut lab = Lab::new();
+    lab.chip.set_reset_pin(true);
+    lab.run(MILLISECOND);
+    assert_eq!(lab.chip.stats().resets, 0);
+}
+
+#[test]
+fn gpregret_survives_a_software_reset() {
+    let code = [thumb::store(0x4000_051C, 0x57), thumb::store(AIRCR, 0x05FA_0004), vec![HANG]].concat();
+    let mut lab = Lab::running(ChipIdentity::from_seed(1), &code);
+    lab.run(10 * MICROSECOND);
+    assert!(lab.chip.stats().resets > 0);
+    assert_eq!(lab.read(0x4000_051C), 0x57);
+}
+
+#[test]
+fn faults_are_reported_with_their_instruction() {
+    let udf = vec![0xDE00];
+    let far = [thumb::load(0, 0x6000_0000), vec![LOAD_R1]].concat();
+    let flash = thumb::store(0x100, 0);
+    let byte_write = [thumb::load(0, 0x4000_8504), vec![0x7001]].concat(); // strb r1, [r0]
+    let rows = [
+        (udf, "HardFault (CFSR 0x00010000, HFSR 0x40000000, fault address 0x00000000) at PC 0x00000200"),
+        (far, "HardFault (CFSR 0x00008200, HFSR 0x40000000, fault address 0x60000000) at PC 0x00000208"),
+        (flash, "HardFault (CFSR 0x00008200, HFSR 0x40000000, fault address 0x00000100) at PC 0x00000210"),
+        (byte_write, "HardFault (CFSR 0x00008200, HFSR 0x40000000, fault address 0x40008504) at PC 0x00000208"),
+    ];
+    for (code, expected) in rows {
+        let lab = Lab::running(ChipIdentity::from_seed(1), &code);
+        let texts: Vec<String> = lab.chip.diagnostics().iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 1, "{texts:#?}");
+        assert!(texts[0].starts_with(expected), "{texts:#?}");
+    }
+}
+
+#[test]
+fn an_unmodelled_register_is_reported_with_its_instruction() {
+    let code = [thumb::store(0x4001_C504, 5), vec![HANG]].concat();
+    let lab = Lab::running(ChipIdentity::from_seed(1), &code);
+    let text = lab.chip.diagnostics()[0].to_string();
+    assert!(text.starts_with("PWM0: write of 0x5 to 0x4001c504 is not modelled, PC 0x00000210, at "), "{text}");
+}
+
+#[test]
+fn an_empty_chip_locks_up_and_says_so() {
+    let mut chip = Chip::new(ChipIdentity::from_seed(1));
+    chip.set_power(true);
+    let mut bench = Bench::default();
+    chip.run_until(100 * MILLISECOND, &mut bench);
+    assert!(chip.diagnostics().iter().any(|entry| entry.to_string().starts_with("CPU lockup, the chip resets")));
+    assert_eq!(chip.bus_read(RESETREAS, &mut bench), Some(1 << 3));
+}
+
+/// Counts RTC1 ticks in RAM and on P0.13 from an interrupt, sleeping in between.
+fn ticking() -> Vec<u8> {
+    let main = [
+        thumb::store(0x4000_0008, 1),       // LFCLKSTART
+        thumb::store(0x5000_0734, 1),       // P0.13 output
+        thumb::store(0x4001_1508, 7),       // 4096 Hz
+        thumb::store(0x4001_1304, 1),       // interrupt on TICK
+        thumb::store(0xE000_E100, 1 << 17), // NVIC
+        thumb::store(COUNTER, 0),
+        thumb::store(0x4000_D000, 1), // random numbers, to have something that must repeat
+        thumb::store(0x4001_1000, 1),
+        vec![WFI, 0xE7FD],
+    ]
+    .concat();
+    let handler = [
+        thumb::store(0x4001_1100, 0),
+        thumb::load(0, COUNTER),
+        vec![LOAD_R1, INCREMENT_R1, STORE_R1],
+        vec![0x0349], // lsls r1, r1, #13
+        thumb::load(0, 0x5000_0504),
+        vec![STORE_R1],
+        thumb::load(0, 0x4000_D508),
+        vec![LOAD_R1],
+        thumb::load(0, COUNTER + 4),
+        vec![STORE_R1, RETURN],
+    ]
+    .concat();
+    let mut image = program(&main);
+    let handler_address = image.len() as u32;
+    image.extend(handler.iter().flat_map(|half| half.to_le_bytes()));
+    let vector = (16 + 17) * 4;
+    image[vector..vector + 4].copy_from_slice(&(handler_address | 1).to_le_bytes());
+    image
+}
+
+fn ticking_chip() -> Chip {
+    let mut chip = Chip::new(ChipIdentity::from_seed(3));
+    chip.write_flash(0, &ticking()).unwrap();
+    chip.set_power(true);
+    chip
+}
+
+#[test]
+fn an_interrupt_wakes_the_cpu_each_tick() {
+    let mut chip = ticking_chip();
+    let mut bench = Bench::default();
+    chip.run_until(1_001 * MILLISECOND, &mut bench);
+    let mut count = [0; 4];
+    chip.read_ram(COUNTER, &mut count).unwrap();
+    let count = u32::from_le_bytes(count);
+    assert!((4096 - 1..=4096 + 5).contains(&count), "{count}");
+    // Power, the output, and then one change each tick.
+    assert_eq!(bench.port_changes.len() as u32, count + 2);
+    let stats = chip.stats();
+    assert!(stats.instructions < 300_000 && stats.slept_ns > 900_000_000, "{stats:?}");
+}
+
+/// What a run leaves behind, as far as anyone can tell.
+fn outcome(chip: &Chip) -> (u64, [u32; 17], Vec<u8>, virtual_nrf52840::Stats) {
+    let mut ram = vec![0; 0x2000];
+    chip.read_ram(0x2000_0000, &mut ram).unwrap();
+    (chip.now_ns(), chip.cpu_registers(), ram, chip.stats())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_divided_run_and_a_restored_one_equal_the_whole(
+        mut cuts in proptest::collection::vec(0u64..20_000_000, 1..5),
+        snapshot_at in 0u64..20_000_000,
+    ) {
+        const END: u64 = 20_000_000;
+        let mut whole = ticking_chip();
+        let mut whole_bench = Bench::default();
+        whole.run_until(END, &mut whole_bench);
+
+        cuts.sort_unstable();
+        let mut divided = ticking_chip();
+        let mut divided_bench = Bench::default();
+        for cut in cuts {
+            divided.run_until(cut, &mut divided_bench);
+        }
+        divided.run_until(END, &mut divided_bench);
+        prop_assert_eq!(outcome(&divided), outcome(&whole));
+        prop_assert_eq!(&divided_bench.port_changes, &whole_bench.port_changes);
+
+        let mut first = ticking_chip();
+        let mut bench = Bench::default();
+        first.run_until(snapshot_at, &mut bench);
+        let snapshot = first.snapshot();
+        let seen = bench.port_changes.len();
+        // The chip it came from goes on elsewhere before it returns; another chip starts from it.
+        first.run_until(END + MILLISECOND, &mut bench);
+        let mut other = Chip::new(ChipIdentity::from_seed(99));
+        for chip in [&mut first, &mut other] {
+            chip.restore(&snapshot).unwrap();
+            bench.port_changes.truncate(seen);
+            chip.run_until(END, &mut bench);
+            prop_assert_eq!(outcome(chip), outcome(&whole));
+            prop_assert_eq!(&bench.port_changes, &whole_bench.port_changes);
+        }
+    }
+}
+
+/// An ELF file with one loadable segment.
+fn elf(machine: u16, address: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x7F, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let halves = |file: &mut Vec<u8>, values: &[u16]| values.iter().for_each(|v| file.extend(v.to_le_bytes()));
+    let words = |file: &mut Vec<u8>, values: &[u32]| values.iter().for_each(|v| file.extend(v.to_le_bytes()));
+    halves(&mut file, &[2, machine]);
+    words(&mut file, &[1, 0x201, 52, 0, 0]);
+    halves(&mut file, &[52, 32, 1, 40, 0, 0]);
+    words(&mut file, &[1, 84, address, address, bytes.len() as u32, bytes.len() as u32, 5, 4]);
+    file.extend(bytes);
+    file
+}
+
+#[test]
+fn images() {
+    let mut chip = Chip::new(ChipIdentity::from_seed(1));
+    let image = program(&[HANG]);
+    chip.load_elf(&elf(40, 0, &image)).unwrap();
+    let mut bytes = vec![0; image.len()];
+    chip.read_flash(0, &mut bytes).unwrap();
+    assert_eq!(bytes, image);
+    assert_eq!(bytes[CODE as usize..][..2], HANG.to_le_bytes());
+
+    assert!(matches!(chip.load_elf(b"not an ELF"), Err(ImageError::Elf(_))));
+    assert!(matches!(chip.load_elf(&elf(243, 0, &image)), Err(ImageError::Machine(243))));
+    assert!(matches!(
+        chip.load_elf(&elf(40, 0xF_FF00, &image)),
+        Err(ImageError::Outside { address: 0xF_FF00, length: _ })
+    ));
+    assert!(matches!(chip.load_elf(&elf(40, 0x1000_1200, &[18, 0, 0, 0])), Err(ImageError::Empty)));
+    assert_eq!(chip.read_uicr(0x200), u32::MAX, "nothing is written if the file does not fit");
+}
