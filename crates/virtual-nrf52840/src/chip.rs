@@ -193,6 +193,7 @@ impl Chip {
             soc.fabric.sense_dirty = true;
             soc.settle();
         });
+        self.refresh();
     }
 
     /// A byte has just arrived completely on RXD of UARTE `uart` (0 or 1). It is lost if that
@@ -205,6 +206,8 @@ impl Chip {
             uarte.receive(fabric, byte, framing_error);
             soc.settle();
         }
+        drop(soc);
+        self.refresh();
     }
 
     /// The rate at which UARTE `uart` receives; `None` if it does not listen.

@@ -1,5 +1,7 @@
 //! NVMC, flash and UICR at register level.
 
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
 mod common;
 
 use common::{Lab, MICROSECOND, MILLISECOND};

@@ -1,5 +1,7 @@
 //! GPIO and GPIOTE.
 
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
 mod common;
 
 use common::{Lab, MILLISECOND, SLEEP_FOREVER};

@@ -1,5 +1,7 @@
 //! Small programs on the CPU: resets, faults, interrupts, snapshots, images.
 
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
 mod common;
 
 use common::thumb::{self, HANG, INCREMENT_R1, LOAD_R1, RETURN, STORE_R1, WFI};

@@ -1,5 +1,7 @@
 //! Registers of every modelled block: reset values, and what stays of a written value.
 
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
 mod common;
 
 use common::Lab;

@@ -1,5 +1,6 @@
 //! A chip on a scripted board, poked at register level.
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 use virtual_nrf52840::{Board, Chip, ChipIdentity, Ports};
 
