@@ -44,6 +44,9 @@ pub trait Cpu {
 
 const NAME: &str = "cpu";
 
+/// The bits of xPSR that hold ITSTATE.
+const IT_STATE: u32 = 0x0600_FC00;
+
 /// The core of `rsemu`, as a Cortex-M4F with three priority bits and without bit-banding, which
 /// the nRF52840 does not have.
 pub struct RsemuCpu {
@@ -58,6 +61,25 @@ impl RsemuCpu {
         RsemuCpu { core, space }
     }
 
+    /// rsemu 0.0.7 leaves ITSTATE out of the xPSR it stacks on exception entry (ARM DDI 0403, B1.5.6 has it in), so
+    /// an interrupt in an IT block would make the rest of the block unconditional after its return. This puts it back,
+    /// if the step just taken was an entry.
+    fn keep_if_then(&self, if_then: u32) {
+        const STACKED_XPSR: u32 = 28;
+        const ON_PROCESS_STACK: u32 = 4;
+        let handler = self.core.current_exception().0;
+        let vector = self.core.with_sys(|sys| sys.vtor).wrapping_add(4 * u32::from(handler));
+        let entered = handler != 0 && self.core.xpsr() & IT_STATE == 0 && self.core.pc() == self.peek(vector) & !1;
+        if !entered {
+            return;
+        }
+        let frame = if self.core.reg(14) & ON_PROCESS_STACK != 0 { self.core.psp() } else { self.core.msp() };
+        let at = frame.wrapping_add(STACKED_XPSR);
+        let stacked = self.peek(at) | if_then;
+        // The core has just written the same word; if that failed, it has taken a fault of its own.
+        let _ = self.space.write(u64::from(at), Width::U32, u64::from(stacked), MemAttrs::DEBUG);
+    }
+
     fn peek(&self, address: u32) -> u32 {
         self.space.read(u64::from(address), Width::U32, MemAttrs::DEBUG).map_or(0, |word| word as u32)
     }
@@ -65,7 +87,12 @@ impl RsemuCpu {
 
 impl Cpu for RsemuCpu {
     fn step(&mut self) -> u64 {
-        self.core.step()
+        let if_then = self.core.xpsr() & IT_STATE;
+        let cycles = self.core.step();
+        if if_then != 0 {
+            self.keep_if_then(if_then);
+        }
+        cycles
     }
 
     fn is_asleep(&self) -> bool {
