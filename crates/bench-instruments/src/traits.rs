@@ -69,6 +69,10 @@ pub trait MeasureBus {
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError>;
     /// Voltage at a contact while the source pushes `source_volts` into it through its series resistor: tells a driven
     /// contact from a pulled and from an open one.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Unsafe`] for a voltage that the source does not have, or one that would feed a module without
+    /// power through its pins.
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError>;
     /// Resistance between a contact and whatever holds it at 0 V, ohms; infinite is reported as [`OPEN_OHMS`]. The
     /// test voltage stays below 0.25 V, so that no diode of an unpowered module conducts.

@@ -4,7 +4,7 @@
 //! `mcp230xx` changes one pin at a time by reading and writing back: a vector over 60 nails would need 360 transactions,
 //! and the nails would move one after the other. Here a register pair is one burst of two bytes.
 
-use super::bus_error;
+use super::{bus_error, implausible};
 use crate::InstrumentError;
 use embedded_hal::i2c::I2c;
 
@@ -107,13 +107,22 @@ impl<B: I2c> Expander<B> {
         Ok(())
     }
 
-    /// The levels of all 16 pins.
+    /// The levels of all 16 pins. The latches come along in the same burst, because they follow the levels, and tell
+    /// whether the chip still has what was written: the watchdog of the fixture resets the expanders.
     pub fn levels(&mut self) -> Result<u16, InstrumentError> {
-        let mut pair = [0; 2];
+        let mut bytes = [0; 4];
         self.bus
-            .write_read(self.address, &[Register::Levels as u8], &mut pair)
+            .write_read(self.address, &[Register::Levels as u8], &mut bytes)
             .map_err(|error| bus_error(&self.id, self.address, &error))?;
-        Ok(u16::from_le_bytes(pair))
+        let [a, b, latch_a, latch_b] = bytes;
+        let latch = u16::from_le_bytes([latch_a, latch_b]);
+        match self.latch.written {
+            Some(written) if written != latch => {
+                let detail = format!("its outputs are {latch:#06x} instead of {written:#06x}: it was reset");
+                Err(implausible(&self.id, detail))
+            }
+            _ => Ok(u16::from_le_bytes([a, b])),
+        }
     }
 
     /// `None` for [`Register::Levels`], which is only read.

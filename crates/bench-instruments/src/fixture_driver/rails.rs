@@ -25,6 +25,10 @@ impl<I: I2c> FixtureDriver<I> {
         self.power.borrow().on.get(index).copied().unwrap_or(false)
     }
 
+    pub(super) fn any_rail_on(&self) -> bool {
+        self.power.borrow().on.contains(&true)
+    }
+
     fn feeds_of(&self, index: usize) -> Vec<(IoBit, bool)> {
         let feed_of = |wiring: &NailWiring| match wiring {
             NailWiring::Rail { rail, feed, .. } if *rail == index => Some((*feed, true)),
