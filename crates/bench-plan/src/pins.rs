@@ -96,20 +96,15 @@ fn all_contacts(family: &DutFamily) -> Vec<Contact> {
     family.contacts.iter().map(|info| info.contact).collect()
 }
 
-/// What a function is called in a plan.
-pub(crate) fn function_named(name: &str) -> Option<Function> {
-    Function::deserialize(de::value::StrDeserializer::<de::value::Error>::new(name)).ok()
-}
-
 fn by_function(name: &str, span: &Range<usize>, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
     if name == "all" {
         return Ok(all_contacts(family));
     }
-    let names = family.contacts.iter().flat_map(|info| &info.functions).filter_map(|function| function_name(*function));
-    let names: BTreeSet<String> = names.chain(["all".to_owned()]).collect();
-    let Some(function) = function_named(name).filter(|_| names.contains(name)) else {
+    let functions = family.contacts.iter().flat_map(|info| info.functions.iter().copied()).collect::<BTreeSet<_>>();
+    let Some(function) = functions.iter().copied().find(|function| function.name() == name) else {
+        let names = functions.iter().map(|function| function.name()).chain(["all"]);
         let help = if contacts_named(name, family).is_empty() {
-            nearest_help(name, names.iter().map(String::as_str), "functions")
+            nearest_help(name, names, "functions")
         } else {
             format!("to name pins write a list: [\"{name}\"]")
         };
@@ -119,13 +114,6 @@ fn by_function(name: &str, span: &Range<usize>, family: &DutFamily) -> Result<Ve
     };
     let having = family.contacts.iter().filter(|info| info.functions.contains(&function));
     Ok(having.map(|info| info.contact).collect())
-}
-
-fn function_name(function: Function) -> Option<String> {
-    match toml::Value::try_from(function) {
-        Ok(toml::Value::String(name)) => Some(name),
-        _ => None,
-    }
 }
 
 /// All contacts with this pin name; else all with this alternate name.

@@ -55,6 +55,18 @@ fn needs_may_point_forward() {
     assert_eq!(plan.steps[0].step.id, "shorts", "the order stays that of the text");
 }
 
+/// A step that only leads into the circle is not named.
+#[test]
+fn a_circle_is_named_without_the_way_into_it() {
+    let step = |id: &str, need: &str| {
+        format!("[[step]]\nid = \"{id}\"\nkind = \"wait\"\ntime = \"1 s\"\nneeds = [\"{need}\"]\n")
+    };
+    let head = &PLAN[..PLAN.find("[[step]]").unwrap()];
+    let text = format!("{head}{}{}{}", step("first", "third"), step("second", "third"), step("third", "second"));
+    let problem = check(&text).unwrap_err();
+    assert_eq!(problem.message, "steps need each other in a circle: second -> third -> second");
+}
+
 #[test]
 fn mistakes() {
     // What stands there, what it becomes, what the message says, what the text at the spot is.
