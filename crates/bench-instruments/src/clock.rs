@@ -23,7 +23,11 @@ pub trait Clock {
 pub struct TimedOut;
 
 /// Runs `future` until it ends or `at` has come, whichever is first.
-pub async fn with_deadline<T>(clock: &dyn Clock, at: BenchTime, future: impl Future<Output = T>) -> Result<T, TimedOut> {
+pub async fn with_deadline<T>(
+    clock: &dyn Clock,
+    at: BenchTime,
+    future: impl Future<Output = T>,
+) -> Result<T, TimedOut> {
     match select(pin!(future), clock.sleep_until(at)).await {
         Either::Left((value, _)) => Ok(value),
         Either::Right(((), _)) => Err(TimedOut),

@@ -30,14 +30,7 @@ pub struct Conversation<L> {
 
 impl<L: Link> Conversation<L> {
     pub fn new(link: L) -> Self {
-        Self {
-            link,
-            decoder: Decoder::new(),
-            last_seq: UNASKED,
-            baud: INITIAL_BAUD,
-            inbox: Vec::new(),
-            decoded: 0,
-        }
+        Self { link, decoder: Decoder::new(), last_seq: UNASKED, baud: INITIAL_BAUD, inbox: Vec::new(), decoded: 0 }
     }
 
     pub async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {

@@ -149,12 +149,7 @@ impl<L: Link> DutClient<L> {
     }
 
     /// Changes the bench's own rate and asks for something harmless.
-    async fn answers_at(
-        &self,
-        conversation: &mut Conversation<L>,
-        baud: u32,
-        attempts: u32,
-    ) -> Result<bool, DutError> {
+    async fn answers_at(&self, conversation: &mut Conversation<L>, baud: u32, attempts: u32) -> Result<bool, DutError> {
         conversation.set_baud(baud).await?;
         match self.exchange(conversation, &Request::ReadPorts, attempts).await {
             Ok(_) => Ok(true),

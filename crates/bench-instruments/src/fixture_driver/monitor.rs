@@ -30,7 +30,9 @@ impl<I: I2c> Monitor<I> {
         let mut chip = INA226::new(bus, wiring.address);
         match chip.manufacturer_id().map_err(|error| chip_error(wiring, &error))? {
             MANUFACTURER_TI => Ok(Self { chip: Mutex::new(chip), wiring: wiring.clone(), shunt_ohms }),
-            other => Err(implausible(&wiring.id, format!("its manufacturer id is {other:#06x}, not that of an INA226"))),
+            other => {
+                Err(implausible(&wiring.id, format!("its manufacturer id is {other:#06x}, not that of an INA226")))
+            }
         }
     }
 

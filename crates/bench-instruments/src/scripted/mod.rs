@@ -1,8 +1,25 @@
 //! Doubles of the instruments, for tests of steps and for dry runs.
 //!
 //! They answer every call, and where a step does what the script did not plan they panic with words that say what was
-//! planned and what came.
+//! planned and what came. A script that was not used up is told when the double is dropped.
 
 mod clock;
+mod dut;
+mod measure_bus;
+mod nails;
+mod rails;
+#[cfg(test)]
+mod tests;
 
 pub use clock::ManualClock;
+pub use dut::ScriptedDut;
+pub use measure_bus::{Probing, ScriptedMeasureBus};
+pub use nails::ScriptedNails;
+pub use rails::ScriptedRails;
+
+/// Objects to a script with something left over, unless a panic is already under way.
+fn object_to(left_over: &[String], what: &str) {
+    if !left_over.is_empty() && !std::thread::panicking() {
+        panic!("the script of the {what} was not used up: {}", left_over.join(", "));
+    }
+}

@@ -239,7 +239,10 @@ impl FakeBus {
                 }
             }
             DAC => {
-                assert_eq!(bytes[0], 0b0100_0100, "a multi-write to output C that takes effect at once, not the EEPROM");
+                assert_eq!(
+                    bytes[0], 0b0100_0100,
+                    "a multi-write to output C that takes effect at once, not the EEPROM"
+                );
                 assert_eq!(bytes[1] & 0xF0, 0, "reference is the supply, powered, gain 1");
                 let code = u16::from_be_bytes([bytes[1] & 0xF, bytes[2]]);
                 self.dac_volts = f64::from(code) / 4096.0 * REFERENCE_VOLTS;
@@ -295,7 +298,13 @@ impl FakeBus {
             (MONITOR_3V3 | MONITOR_VCC, 1) => (self.shunt_volts / 2.5e-6).round() as i16 as u16,
             (MONITOR_3V3, 2) => 2640, // 3.3 V
             (MONITOR_3V3 | MONITOR_VCC, 6) => u16::from(now >= self.monitor_ready) << 3,
-            (MONITOR_3V3 | MONITOR_VCC, 0xFE) => if self.wrong_id { 0x1234 } else { 0x5449 },
+            (MONITOR_3V3 | MONITOR_VCC, 0xFE) => {
+                if self.wrong_id {
+                    0x1234
+                } else {
+                    0x5449
+                }
+            }
             other => panic!("no such register {other:?}"),
         };
         into.copy_from_slice(&word.to_be_bytes());

@@ -275,10 +275,8 @@ fn a_pulled_contact_gives_way_to_the_source_and_a_driven_one_does_not() {
 #[test]
 fn overlapping_measurements_wait_for_each_other() {
     let bench = start();
-    bench.bus.borrow_mut().nodes = BTreeMap::from([
-        (21, Node { volts: 1.0, ohms: 10.0 }),
-        (33, Node { volts: 2.0, ohms: 10.0 }),
-    ]);
+    bench.bus.borrow_mut().nodes =
+        BTreeMap::from([(21, Node { volts: 1.0, ohms: 10.0 }), (33, Node { volts: 2.0, ohms: 10.0 })]);
     let both = join(bench.driver.volts(Contact(21)), bench.driver.volts(Contact(33)));
     let (one, two) = bench.clock.run(both);
     assert!((one.unwrap() - 1.0).abs() < 0.001);

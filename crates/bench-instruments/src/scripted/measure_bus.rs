@@ -1,0 +1,108 @@
+//! A measure bus with planned readings.
+
+use super::object_to;
+use crate::{InstrumentError, MeasureBus};
+use async_trait::async_trait;
+use bench_run::Contact;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+/// One kind of measurement at one contact.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Probing {
+    Volts(Contact),
+    /// With the source at so many volts.
+    LoadedVolts(Contact, f64),
+    Ohms(Contact),
+}
+
+type Outcome = Result<f64, InstrumentError>;
+
+/// Planned readings are used up, each once, in any order of contacts; standing ones are given again and again.
+pub struct ScriptedMeasureBus {
+    source_ohms: f64,
+    planned: RefCell<VecDeque<(Probing, Outcome)>>,
+    standing: RefCell<Vec<(Probing, Outcome)>>,
+    taken: RefCell<Vec<Probing>>,
+    releases: Cell<u32>,
+}
+
+impl ScriptedMeasureBus {
+    pub fn new(source_ohms: f64) -> Self {
+        Self {
+            source_ohms,
+            planned: RefCell::default(),
+            standing: RefCell::default(),
+            taken: RefCell::default(),
+            releases: Cell::new(0),
+        }
+    }
+
+    /// One reading. Several for the same probing are given in this order.
+    #[must_use]
+    pub fn once(self, probing: Probing, outcome: Outcome) -> Self {
+        self.planned.borrow_mut().push_back((probing, outcome));
+        self
+    }
+
+    /// A reading for whenever no planned one is left, any number of times or never.
+    #[must_use]
+    pub fn always(self, probing: Probing, outcome: Outcome) -> Self {
+        self.standing.borrow_mut().push((probing, outcome));
+        self
+    }
+
+    /// What was measured, in order.
+    pub fn taken(&self) -> Vec<Probing> {
+        self.taken.borrow().clone()
+    }
+
+    pub fn releases(&self) -> u32 {
+        self.releases.get()
+    }
+
+    fn read(&self, probing: Probing) -> Outcome {
+        self.taken.borrow_mut().push(probing);
+        let mut planned = self.planned.borrow_mut();
+        if let Some(index) = planned.iter().position(|(other, _)| *other == probing)
+            && let Some((_, outcome)) = planned.remove(index)
+        {
+            return outcome;
+        }
+        match self.standing.borrow().iter().find(|(other, _)| *other == probing) {
+            Some((_, outcome)) => outcome.clone(),
+            None => panic!("the step measures {probing:?}, for which the script has no reading (left)"),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl MeasureBus for ScriptedMeasureBus {
+    async fn volts(&self, contact: Contact) -> Outcome {
+        self.read(Probing::Volts(contact))
+    }
+
+    async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Outcome {
+        self.read(Probing::LoadedVolts(contact, source_volts))
+    }
+
+    async fn ohms(&self, contact: Contact) -> Outcome {
+        self.read(Probing::Ohms(contact))
+    }
+
+    fn source_ohms(&self) -> f64 {
+        self.source_ohms
+    }
+
+    async fn release(&self) -> Result<(), InstrumentError> {
+        self.releases.set(self.releases.get() + 1);
+        Ok(())
+    }
+}
+
+impl Drop for ScriptedMeasureBus {
+    fn drop(&mut self) {
+        let left: Vec<String> = self.planned.get_mut().iter().map(|(probing, _)| format!("{probing:?}")).collect();
+        object_to(&left, "measure bus");
+    }
+}
