@@ -1,5 +1,32 @@
+//! The virtual bench: the real firmware on an emulated nRF52840, in a simulated bed of nails built from the fixture
+//! file, in virtual time.
+//!
+//! The bench that drives it sees what it would see of the real one: registers on I2C, bytes on a UART, time. Nothing in
+//! here tells it what is wrong with the module; [`Fault`]s change the circuit, and the bench has to find out.
+//!
+//! ```text
+//! controller --I2C--> fixture chips (registers) --> circuit (nodes, resistances, supplies) <-- ports of the chip
+//!     \--UART--> relay --> nails ---------------------^                                        (virtual-nrf52840)
+//! ```
+//! The same seed gives the same run to the bit: tolerances and noise come from seeded streams, and nothing looks at the
+//! wall clock except where a pace was asked for.
+
+mod bench;
 mod chips;
 mod circuit;
+mod ends;
 mod fault;
+mod flash;
 mod netlist;
 mod random;
+mod rig;
+mod run;
+#[cfg(test)]
+mod testing;
+mod uart;
+mod world;
+
+pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
+pub use ends::{VirtualClock, VirtualI2c, VirtualLink};
+pub use fault::{Fault, FaultError, Terminal, all_faults, neighbours};
+pub use run::RunError;

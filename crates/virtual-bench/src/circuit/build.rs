@@ -156,6 +156,7 @@ impl Circuit {
         let mut fixed = netlist.values();
         sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
         sketch.leaks.into_iter().for_each(|(node, ohms)| fixed.driver(node, 0.0, ohms));
+        let usb = nets.iter().position(|(name, _)| name == USB_PIN);
         let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
         let wiring = Wiring {
             netlist,
@@ -163,6 +164,7 @@ impl Circuit {
             nails,
             rails,
             logic: 0,
+            usb,
             nets,
             ground,
             bus,
@@ -226,6 +228,7 @@ impl Circuit {
 
 const LOGIC_PIN: &str = "3V3";
 const MODEM_PIN: &str = "VCC";
+const USB_PIN: &str = "VUSB";
 
 enum Role {
     Ground,

@@ -15,7 +15,10 @@ mod capacitors;
 mod parts;
 mod solve;
 
-pub use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, FixtureTolerances};
+pub(crate) use build::RESET_PORT;
+pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
+pub use parts::FixtureTolerances;
+use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 
 use crate::chips::{BitState, DacOutput};
 use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
@@ -35,6 +38,8 @@ struct Wiring {
     ground: Node,
     /// The net that supplies the chip.
     logic: usize,
+    /// The net at the chip's USB supply pin.
+    usb: Option<usize>,
     bus: Node,
     /// By port: where it leads.
     ports: Vec<Option<PortPlace>>,
@@ -158,6 +163,13 @@ pub struct Trial {
     pub port: Option<(usize, bool)>,
 }
 
+/// What the two receivers of the link see; `None` sees nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkLevels {
+    pub controller: Option<bool>,
+    pub dut: Option<bool>,
+}
+
 /// The network with its present state.
 pub struct Circuit {
     wiring: Wiring,
@@ -242,6 +254,14 @@ impl Circuit {
         volts.at(logic) - volts.at(ground)
     }
 
+    /// Voltage at the chip's USB supply pin.
+    pub fn usb_volts(&mut self) -> f64 {
+        match self.wiring.usb {
+            Some(net) => self.at(self.wiring.nets[net].node),
+            None => 0.0,
+        }
+    }
+
     /// Voltage at an analogue input of the chip against its own ground.
     pub fn analog_volts(&mut self, ain: u8) -> f64 {
         let (node, ground) = (self.wiring.analog.get(usize::from(ain)).copied().flatten(), self.wiring.ground);
@@ -310,24 +330,16 @@ impl Circuit {
         Some(self.at(node))
     }
 
-    /// Level that the controller's receiver sees with these levels on the link; `None` when it hears nothing.
-    pub fn controller_rx(&mut self, trial: Trial) -> Option<bool> {
-        if self.wiring.link_cut {
-            return None;
-        }
-        if self.commands.loopback {
-            return Some(!trial.controller_tx_low);
-        }
-        let node = self.wiring.controller_rx.node?;
+    /// The levels that both ends of the link would see.
+    pub fn link_levels(&mut self, trial: Trial, dut_rx_port: Option<usize>) -> LinkLevels {
         let volts = self.solve_trial(trial);
-        Some(volts.at(node) > 0.5 * self.wiring.nail_volts)
-    }
-
-    /// Level of a port with these levels on the link.
-    pub fn port_level(&mut self, port: usize, trial: Trial) -> Option<bool> {
-        self.wiring.ports.get(port)?.as_ref()?;
-        let volts = self.solve_trial(trial);
-        Some(self.wiring.levels_in(&volts) >> port & 1 == 1)
+        let controller = match self.wiring.controller_rx.node {
+            _ if self.wiring.link_cut => None,
+            _ if self.commands.loopback => Some(!trial.controller_tx_low),
+            node => node.map(|node| volts.at(node) > 0.5 * self.wiring.nail_volts),
+        };
+        let dut = dut_rx_port.map(|port| self.wiring.levels_in(&volts) >> port & 1 == 1);
+        LinkLevels { controller, dut }
     }
 
     /// Supply voltage of a rail that is on, as far as it has risen.

@@ -1,0 +1,171 @@
+//! The virtual bench as a whole.
+
+use crate::ends::{SharedWorld, VirtualClock, VirtualI2c, VirtualLink};
+use crate::fault::{Fault, FaultError};
+use crate::flash::{self, ExternalFlash};
+use crate::random::{Purpose, Random};
+use crate::rig::Rig;
+use crate::run::{Run, RunError};
+use crate::world::World;
+use bench_instruments::{Clock, Link};
+use bench_plan::{DutFamily, Fixture};
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use thiserror::Error;
+use virtual_nrf52840::{Chip, ChipIdentity, ImageError, Tolerances};
+
+/// What stands on the virtual bench.
+pub struct VirtualConfig<'a> {
+    pub fixture: &'a Fixture,
+    /// Family of the module that really lies on the nest.
+    pub dut: &'a DutFamily,
+    /// Its model.
+    pub model: &'a str,
+    /// ELF image that is in its flash.
+    pub firmware: &'a [u8],
+    /// Decides about every tolerance and all noise.
+    pub seed: u64,
+    pub faults: &'a [Fault],
+    /// Serial number of the module; `None` makes one up from model and seed.
+    pub serial: Option<String>,
+    /// Virtual seconds per second of wall time; `None`: as fast as it goes.
+    pub pace: Option<f64>,
+}
+
+/// The virtual bench could not be set up.
+#[derive(Debug, Error)]
+pub enum VirtualError {
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    #[error("the family {family} has no model {model}")]
+    NoSuchModel { family: String, model: String },
+    #[error("the fault `wrong-model:{ordered}` is ordered, but a {on_nest} was put on the nest")]
+    OtherModelOnNest { ordered: String, on_nest: String },
+    #[error("the firmware image cannot be loaded: {0}")]
+    Firmware(#[from] ImageError),
+    #[error("a serial number has 15 printable ASCII characters, `{0}` has not")]
+    Serial(String),
+    #[error("virtual time cannot run at {0} times wall time: the pace must be a positive number")]
+    Pace(f64),
+}
+
+/// What a run cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct VirtualStats {
+    pub virtual_seconds: f64,
+    /// Instructions that the emulated chip executed.
+    pub instructions: u64,
+    /// Resets of the chip after its first start.
+    pub resets: u64,
+    pub i2c_transactions: u64,
+    /// How often the circuit was solved.
+    pub solutions: u64,
+}
+
+/// The real firmware on an emulated chip on a simulated fixture.
+pub struct VirtualBench {
+    world: SharedWorld,
+    pace: Option<f64>,
+    serial: String,
+}
+
+impl VirtualBench {
+    /// Sets everything up; virtual time stands at 0, everything is off.
+    ///
+    /// # Errors
+    /// Unknown models, faults that this module or fixture cannot have, a firmware image that is none.
+    pub fn new(config: VirtualConfig<'_>) -> Result<Self, VirtualError> {
+        let VirtualConfig { fixture, dut, model, firmware, seed, faults, serial, pace } = config;
+        let known = dut
+            .model(model)
+            .ok_or_else(|| VirtualError::NoSuchModel { family: dut.name.clone(), model: model.to_owned() })?;
+        for fault in faults {
+            fault.check(dut, fixture)?;
+            if let Fault::WrongModel(ordered) = fault
+                && ordered != model
+            {
+                let (ordered, on_nest) = (ordered.clone(), model.to_owned());
+                return Err(VirtualError::OtherModelOnNest { ordered, on_nest });
+            }
+        }
+        if let Some(ratio) = pace
+            && !(ratio.is_finite() && ratio > 0.0)
+        {
+            return Err(VirtualError::Pace(ratio));
+        }
+        let serial = match serial {
+            Some(text) if text.len() == 15 && text.bytes().all(|byte| byte.is_ascii_graphic()) => text,
+            Some(text) => return Err(VirtualError::Serial(text)),
+            None => flash::serial_of(known, seed),
+        };
+        let mut chip = Chip::new(identity(seed));
+        chip.load_elf(firmware)?;
+        let rig = Rig::new(fixture, dut, ExternalFlash::new(known, &serial, seed), seed, faults);
+        let is_dead = faults.contains(&Fault::DeadMcu);
+        let world = World::new(chip, rig, fixture.i2c_hz, is_dead);
+        Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial })
+    }
+
+    pub fn clock(&self) -> Rc<dyn Clock> {
+        Rc::new(VirtualClock(Rc::clone(&self.world)))
+    }
+    /// The fixture's I2C bus; each call gives one more handle to the same bus.
+    pub fn i2c(&self) -> VirtualI2c {
+        VirtualI2c(Rc::clone(&self.world))
+    }
+    /// The controller's UART; there is only one, so call it once.
+    pub fn link(&self) -> Box<dyn Link> {
+        Box::new(VirtualLink(Rc::clone(&self.world)))
+    }
+    /// Serial number in the module's one-time-programmable memory.
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// Runs a future in this bench's time. Must be awaited in a tokio runtime with its time driver on if there is a
+    /// pace.
+    ///
+    /// # Errors
+    /// [`RunError::Stuck`] instead of a hang.
+    pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
+        Run::new(Rc::clone(&self.world), future, self.pace)
+    }
+
+    pub fn stats(&self) -> VirtualStats {
+        let world = self.world.borrow();
+        let chip = world.chip.stats();
+        VirtualStats {
+            virtual_seconds: world.now_ns() as f64 * 1e-9,
+            instructions: chip.instructions,
+            resets: chip.resets,
+            i2c_transactions: world.rig.i2c_transactions,
+            solutions: world.rig.circuit.solutions(),
+        }
+    }
+
+    /// What the emulated chip could not do as the silicon would, in words; empty for a run to be trusted.
+    pub fn diagnostics(&self) -> Vec<String> {
+        let world = self.world.borrow();
+        let mut lines: Vec<String> = world.chip.diagnostics().iter().map(ToString::to_string).collect();
+        match world.chip.diagnostics_dropped() {
+            0 => {}
+            more => lines.push(format!("and {more} more")),
+        }
+        lines
+    }
+}
+
+/// A chip of its own for every seed, within the limits of the product specification.
+fn identity(seed: u64) -> ChipIdentity {
+    let mut random = Random::new(seed, Purpose::Chip);
+    let tolerances = Tolerances {
+        lfxo_ppm: random.between(-20.0, 20.0),
+        lfrc_ppm: random.between(-250.0, 250.0),
+        saadc_gain_error: random.between(-0.01, 0.01),
+        saadc_offset_volts: random.between(-2e-3, 2e-3),
+        saadc_residual_offset_volts: random.between(-0.3e-3, 0.3e-3),
+        ..Tolerances::default()
+    };
+    ChipIdentity { tolerances, ..ChipIdentity::from_seed(random.bits()) }
+}

@@ -1,0 +1,502 @@
+//! Everything around the emulated chip: the fixture's chips, the circuit, the flash, the link. The chip sees it as its
+//! [`Board`], the controller as registers on I2C and bytes on a UART.
+
+use crate::chips::{Ads1115, BitState, DacOutput, I2cDevice, Ina226, Mcp4728, Mcp23017};
+use crate::circuit::{Circuit, Commands, FixtureTolerances, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
+use crate::fault::{Fault, Terminal};
+use crate::flash::{self, ExternalFlash};
+use crate::random::{Purpose, Random};
+use crate::uart;
+use bench_plan::{ChipKind, DutFamily, Fixture, IoBit, NailWiring};
+use bench_run::Contact;
+use std::collections::VecDeque;
+use std::task::Waker;
+use virtual_nrf52840::{Board, Ports, Pull};
+
+/// The UARTE that talks to the bench.
+pub const LINK_UART: u8 = 0;
+
+/// Levels between these shares of its supply leave an expander's input as it was (DS20001952, table 2-1).
+const INPUT_LOW_SHARE: f64 = 0.2;
+const INPUT_HIGH_SHARE: f64 = 0.8;
+/// Noise of one ADC conversion, in steps.
+const ADC_NOISE_STEPS: f64 = 0.6;
+const SHUNT_NOISE_VOLTS: f64 = 3e-6;
+const BUS_NOISE_VOLTS: f64 = 0.6e-3;
+
+/// A chip of the fixture with its deviations from the ideal one.
+struct FixtureChip {
+    address: u8,
+    model: ChipModel,
+}
+
+enum ChipModel {
+    Expander(Mcp23017),
+    Adc { chip: Ads1115, gain: f64, offset_volts: f64 },
+    Dac { chip: Mcp4728, gain: f64, offset_volts: f64 },
+    Monitor { chip: Ina226, rail: Option<usize>, shunt_ohms: f64, offset_volts: f64, bus_gain: f64 },
+}
+
+impl ChipModel {
+    fn device(&mut self) -> &mut dyn I2cDevice {
+        match self {
+            ChipModel::Expander(chip) => chip,
+            ChipModel::Adc { chip, .. } => chip,
+            ChipModel::Dac { chip, .. } => chip,
+            ChipModel::Monitor { chip, .. } => chip,
+        }
+    }
+}
+
+/// A byte whose stop bit has not come yet.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    at_ns: u64,
+    byte: u8,
+    baud: u32,
+}
+
+/// Which end of the link hears which.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hearing {
+    controller_hears_itself: bool,
+    controller_hears_dut: bool,
+    dut_hears_controller: bool,
+    dut_hears_itself: bool,
+}
+
+/// The controller's UART.
+pub struct ControllerUart {
+    pub baud: u32,
+    sending: VecDeque<InFlight>,
+    /// When the last byte handed in will be out.
+    free_at_ns: u64,
+    pub received: Vec<u8>,
+    pub receiver: Option<Waker>,
+}
+
+/// A byte that has arrived at the chip.
+pub struct ForChip {
+    pub byte: u8,
+    pub baud: u32,
+}
+
+pub struct Rig {
+    fixture: Fixture,
+    chips: Vec<FixtureChip>,
+    pub circuit: Circuit,
+    pub flash: ExternalFlash,
+    pub uart: ControllerUart,
+    noise: Random,
+    dut_tx_port: Option<usize>,
+    dut_rx_port: Option<usize>,
+    hearing: Hearing,
+    hearing_revision: Option<u64>,
+    for_chip: VecDeque<ForChip>,
+    /// Set when the chip has to stop because somebody waits for what just happened.
+    stop: bool,
+    woken: bool,
+    /// A fault ties something to the reset contact: look at it after every change of a port.
+    watch_reset: bool,
+    pub i2c_transactions: u64,
+}
+
+impl Rig {
+    pub fn new(fixture: &Fixture, dut: &DutFamily, flash: ExternalFlash, seed: u64, faults: &[Fault]) -> Self {
+        let mut tolerances = FixtureTolerances::new(seed ^ 0xC41F5);
+        let chips = fixture.chips.iter().enumerate();
+        let chips = chips
+            .map(|(index, chip)| FixtureChip {
+                address: chip.address,
+                model: match chip.kind {
+                    ChipKind::Mcp23017 => ChipModel::Expander(Mcp23017::default()),
+                    ChipKind::Ads1115 => ChipModel::Adc {
+                        chip: Ads1115::new(tolerances.rate()),
+                        gain: tolerances.gain(0.0005),
+                        offset_volts: tolerances.offset(100e-6),
+                    },
+                    ChipKind::Mcp4728 { reference_volts } => ChipModel::Dac {
+                        chip: Mcp4728::new(reference_volts),
+                        gain: tolerances.gain(0.002),
+                        offset_volts: tolerances.offset(2e-3),
+                    },
+                    ChipKind::Ina226 { shunt_ohms } => ChipModel::Monitor {
+                        chip: Ina226::default(),
+                        rail: fixture.rails.iter().position(|rail| rail.monitor == index),
+                        shunt_ohms: tolerances.resistor(shunt_ohms),
+                        offset_volts: tolerances.offset(2.5e-6),
+                        bus_gain: tolerances.gain(0.0005),
+                    },
+                },
+            })
+            .collect();
+        let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
+        let reset = dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
+        let ties_reset = |fault: &Fault| match (fault, reset) {
+            (Fault::Short { a, b, .. }, Some(info)) => {
+                [a, b].into_iter().any(|end| *end == Terminal::Contact(info.contact))
+            }
+            _ => false,
+        };
+        let mut rig = Self {
+            chips,
+            circuit: Circuit::new(fixture, dut, seed, faults),
+            flash,
+            uart: ControllerUart {
+                baud: dut_protocol::INITIAL_BAUD,
+                sending: VecDeque::new(),
+                free_at_ns: 0,
+                received: Vec::new(),
+                receiver: None,
+            },
+            noise: Random::new(seed, Purpose::Noise),
+            dut_tx_port: port_of(fixture.link.dut_tx),
+            dut_rx_port: port_of(fixture.link.dut_rx),
+            hearing: Hearing::default(),
+            hearing_revision: None,
+            for_chip: VecDeque::new(),
+            stop: false,
+            woken: false,
+            watch_reset: faults.iter().any(ties_reset),
+            i2c_transactions: 0,
+            fixture: fixture.clone(),
+        };
+        rig.apply_commands(0);
+        rig
+    }
+
+    // ---- time ----
+
+    /// When something happens that the chip does not cause.
+    pub fn next_event_ns(&self) -> Option<u64> {
+        let byte = self.uart.sending.front().map(|byte| byte.at_ns);
+        let conversions = self.chips.iter().filter_map(|chip| match &chip.model {
+            ChipModel::Adc { chip, .. } => chip.running().map(|running| running.done_at_ns),
+            _ => None,
+        });
+        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).min()
+    }
+
+    /// Does everything that is due.
+    pub fn handle_due(&mut self, now_ns: u64) {
+        if self.circuit.next_step_ns().is_some_and(|at| at <= now_ns) {
+            self.deliver_monitors(now_ns);
+            self.circuit.step(now_ns);
+        }
+        for index in 0..self.chips.len() {
+            self.finish_conversion(index, now_ns);
+        }
+        while let Some(&byte) = self.uart.sending.front()
+            && byte.at_ns <= now_ns
+        {
+            self.uart.sending.pop_front();
+            let hearing = self.hearing();
+            if hearing.controller_hears_itself {
+                self.controller_receives(byte.byte, byte.baud);
+            }
+            if hearing.dut_hears_controller {
+                self.for_chip.push_back(ForChip { byte: byte.byte, baud: byte.baud });
+            }
+        }
+    }
+
+    /// The next byte that arrived at the chip's RXD.
+    pub fn take_byte_for_chip(&mut self) -> Option<ForChip> {
+        self.for_chip.pop_front()
+    }
+
+    pub fn clear_stop(&mut self) {
+        self.stop = false;
+    }
+
+    /// Whether a waiting receiver was woken since the last call.
+    pub fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
+    }
+
+    // ---- the fixture's chips ----
+
+    fn bit(&self, bit: IoBit) -> BitState {
+        match self.chips.get(bit.chip).map(|chip| &chip.model) {
+            Some(ChipModel::Expander(chip)) => chip.bit(bit.bit),
+            _ => BitState::Float,
+        }
+    }
+
+    /// Switches have a pull-down, so anything but a driven high is off.
+    fn is_high(&self, bit: IoBit) -> bool {
+        self.bit(bit) == BitState::High
+    }
+
+    /// The DAC's output at the source, deviations included.
+    fn source(&self) -> DacOutput {
+        let channel = self.fixture.measure_bus.source;
+        match self.chips.get(channel.chip).map(|chip| &chip.model) {
+            Some(ChipModel::Dac { chip, gain, offset_volts }) => {
+                let output = chip.output(channel.channel);
+                // A switched-off output is a resistor to ground and has no offset.
+                let volts = if output.ohms > 100.0 { 0.0 } else { (output.volts * gain + offset_volts).max(0.0) };
+                DacOutput { volts, ohms: output.ohms }
+            }
+            _ => DacOutput { volts: 0.0, ohms: 1e9 },
+        }
+    }
+
+    /// Hands what the chips command now to the circuit.
+    fn apply_commands(&mut self, at_ns: u64) {
+        let wiring = &self.fixture.measure_bus;
+        let nail = |nail: &bench_plan::Nail| match nail.wiring {
+            NailWiring::Io { io, .. } => NailCommand::Io(self.bit(io)),
+            NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => NailCommand::Feed(self.is_high(feed)),
+        };
+        let before = &self.circuit.commands().rails;
+        let rail = |(rail, before): (&bench_plan::Rail, &RailCommand)| RailCommand {
+            on_since_ns: self.is_high(rail.enable).then(|| before.on_since_ns.unwrap_or(at_ns)),
+            discharge: self.is_high(rail.discharge),
+        };
+        let flag = |set: u32, (n, bit): (usize, &IoBit)| set | u32::from(self.is_high(*bit)) << n;
+        let commands = Commands {
+            nails: self.fixture.nails.values().map(nail).collect(),
+            rails: self.fixture.rails.iter().zip(before).map(rail).collect(),
+            mux_channel: wiring.address.iter().enumerate().fold(0, flag) as u8,
+            mux_banks: wiring.banks.iter().enumerate().fold(0, flag),
+            source: self.is_high(wiring.source_enable).then(|| self.source()),
+            loopback: self.is_high(self.fixture.link.loopback),
+        };
+        if commands != *self.circuit.commands() {
+            self.deliver_monitors(at_ns);
+            self.circuit.command(commands, at_ns);
+        }
+    }
+
+    /// Gives the power monitors the results of conversions that ended before the voltages change.
+    fn deliver_monitors(&mut self, at_ns: u64) {
+        for index in 0..self.chips.len() {
+            self.deliver_monitor(index, at_ns);
+        }
+    }
+
+    fn deliver_monitor(&mut self, index: usize, at_ns: u64) {
+        let ChipModel::Monitor { chip, rail, shunt_ohms, offset_volts, bus_gain } = &mut self.chips[index].model else {
+            return;
+        };
+        if chip.is_due(at_ns) {
+            let (volts, amps) = rail.map_or((0.0, 0.0), |rail| self.circuit.rail_reading(rail));
+            let quieter = f64::from(chip.averages()).sqrt();
+            let shunt = amps * *shunt_ohms + *offset_volts + self.noise.gauss(SHUNT_NOISE_VOLTS / quieter);
+            let bus = volts * *bus_gain + self.noise.gauss(BUS_NOISE_VOLTS / quieter);
+            chip.deliver(shunt, bus, at_ns);
+        }
+    }
+
+    fn finish_conversion(&mut self, index: usize, now_ns: u64) {
+        let ChipModel::Adc { chip, gain, offset_volts } = &self.chips[index].model else { return };
+        let Some(running) = chip.running().filter(|running| running.done_at_ns <= now_ns) else { return };
+        let (gain, offset) = (*gain, *offset_volts);
+        let positive = self.adc_input_volts(index, running.positive);
+        let negative = running.negative.map_or(0.0, |channel| self.adc_input_volts(index, channel));
+        let noise = self.noise.gauss(ADC_NOISE_STEPS * running.full_scale_volts / 32768.0);
+        if let ChipModel::Adc { chip, .. } = &mut self.chips[index].model {
+            chip.finish((positive - negative) * gain + offset + noise);
+        }
+    }
+
+    fn adc_input_volts(&mut self, chip: usize, channel: u8) -> f64 {
+        let wiring = &self.fixture.measure_bus;
+        let is = |input: bench_plan::AnalogChannel| input.chip == chip && input.channel == channel;
+        let volts = if is(wiring.sense) {
+            self.circuit.bus_volts()
+        } else if is(wiring.source_sense) {
+            let source = self.source();
+            self.circuit.source_volts(source)
+        } else {
+            0.0
+        };
+        // Protection diodes to ground and to a supply of 5 V.
+        volts.clamp(-0.3, 5.3)
+    }
+
+    /// Lets an expander see the levels at its pins.
+    fn refresh_inputs(&mut self, index: usize) {
+        let ChipModel::Expander(chip) = &self.chips[index].model else { return };
+        let held = chip.inputs();
+        // Pins without a nail lead to switches with pull-downs.
+        let mut levels = (0..16).fold(0, |levels, bit| levels | u16::from(chip.bit(bit) == BitState::High) << bit);
+        let supply = self.fixture.nail_volts;
+        for (place, nail) in self.fixture.nails.values().enumerate() {
+            let NailWiring::Io { io, .. } = nail.wiring else { continue };
+            if io.chip != index {
+                continue;
+            }
+            let Some(volts) = self.circuit.nail_pin_volts(place) else { continue };
+            let mask = 1 << io.bit;
+            let high = volts > INPUT_HIGH_SHARE * supply || volts > INPUT_LOW_SHARE * supply && held & mask != 0;
+            levels = if high { levels | mask } else { levels & !mask };
+        }
+        if let ChipModel::Expander(chip) = &mut self.chips[index].model {
+            chip.set_inputs(levels);
+        }
+    }
+
+    // ---- I2C, one condition or byte at a time ----
+
+    /// A start condition with an address. Returns who answers: one chip, or for address 0 all that know the general
+    /// call; `None` if nobody does.
+    pub fn i2c_start(&mut self, address: u8, at_ns: u64) -> Option<Addressed> {
+        if address == 0 {
+            let mut anybody = false;
+            for chip in &mut self.chips {
+                if let ChipModel::Dac { chip, .. } = &mut chip.model {
+                    chip.start(at_ns);
+                    chip.start_general_call();
+                    anybody = true;
+                }
+            }
+            return anybody.then_some(Addressed::GeneralCall);
+        }
+        let index = self.chips.iter().position(|chip| chip.address == address)?;
+        self.chips[index].model.device().start(at_ns);
+        Some(Addressed::Chip(index))
+    }
+
+    pub fn i2c_write(&mut self, to: Addressed, byte: u8, at_ns: u64) -> bool {
+        let acknowledged = match to {
+            Addressed::Chip(index) => self.chips[index].model.device().write(byte, at_ns),
+            Addressed::GeneralCall => self.chips.iter_mut().fold(false, |any, chip| match &mut chip.model {
+                ChipModel::Dac { chip, .. } => chip.write(byte, at_ns) || any,
+                _ => any,
+            }),
+        };
+        let changes_wires = |chip: &FixtureChip| matches!(chip.model, ChipModel::Expander(_) | ChipModel::Dac { .. });
+        match to {
+            Addressed::Chip(index) if !changes_wires(&self.chips[index]) => {}
+            _ => self.apply_commands(at_ns),
+        }
+        acknowledged
+    }
+
+    pub fn i2c_read(&mut self, from: Addressed, at_ns: u64) -> u8 {
+        match from {
+            Addressed::Chip(index) => {
+                self.refresh_inputs(index);
+                self.deliver_monitor(index, at_ns);
+                self.chips[index].model.device().read(at_ns)
+            }
+            Addressed::GeneralCall => 0xFF,
+        }
+    }
+
+    // ---- the link ----
+
+    /// Hands bytes to the controller's UART.
+    pub fn send(&mut self, bytes: &[u8], now_ns: u64) {
+        let span = uart::byte_ns(self.uart.baud);
+        for &byte in bytes {
+            self.uart.free_at_ns = self.uart.free_at_ns.max(now_ns) + span;
+            self.uart.sending.push_back(InFlight { at_ns: self.uart.free_at_ns, byte, baud: self.uart.baud });
+        }
+    }
+
+    /// When everything handed in is out.
+    pub fn sent_at_ns(&self) -> u64 {
+        self.uart.free_at_ns
+    }
+
+    fn controller_receives(&mut self, byte: u8, sender_baud: u32) {
+        // What a serial port of the controller delivers for a byte with a framing error is the byte it made out.
+        self.uart.received.push(uart::receive(byte, sender_baud, self.uart.baud).byte);
+        if let Some(receiver) = self.uart.receiver.take() {
+            receiver.wake();
+            (self.stop, self.woken) = (true, true);
+        }
+    }
+
+    /// A byte passes if its receiver would see both levels; looked up anew only after something changed.
+    fn hearing(&mut self) -> Hearing {
+        if self.hearing_revision != Some(self.circuit.revision()) {
+            let mut levels = |controller_tx_low: bool, dut_tx: bool| {
+                let trial = Trial { controller_tx_low, port: self.dut_tx_port.map(|port| (port, dut_tx)) };
+                self.circuit.link_levels(trial, self.dut_rx_port)
+            };
+            let (idle, controller_low, dut_low) = (levels(false, true), levels(true, true), levels(false, false));
+            let follows = |end: fn(LinkLevels) -> Option<bool>, low: LinkLevels| {
+                end(idle) == Some(true) && end(low) == Some(false)
+            };
+            self.hearing = Hearing {
+                controller_hears_itself: follows(|levels| levels.controller, controller_low),
+                controller_hears_dut: follows(|levels| levels.controller, dut_low),
+                dut_hears_controller: follows(|levels| levels.dut, controller_low),
+                dut_hears_itself: follows(|levels| levels.dut, dut_low),
+            };
+            self.hearing_revision = Some(self.circuit.revision());
+        }
+        self.hearing
+    }
+}
+
+/// Who takes part in an I2C transfer.
+#[derive(Debug, Clone, Copy)]
+pub enum Addressed {
+    Chip(usize),
+    GeneralCall,
+}
+
+impl Board for Rig {
+    fn levels(&mut self, ports: &Ports, _at_ns: u64) -> u64 {
+        self.circuit.set_ports(ports);
+        let wired = self.circuit.wired_ports();
+        let mut levels = ports.levels_unconnected() & !wired | self.circuit.port_levels() & wired;
+        if let Some(high) = self.flash.output()
+            && ports.states[flash::DATA_OUT].driven.is_none()
+        {
+            levels = levels & !(1 << flash::DATA_OUT) | u64::from(high) << flash::DATA_OUT;
+        }
+        levels
+    }
+
+    fn ports_changed(&mut self, ports: &Ports, _at_ns: u64) {
+        let before = self.circuit.revision();
+        self.circuit.set_ports(ports);
+        if self.watch_reset && self.circuit.revision() != before {
+            self.stop = true;
+        }
+        // The module pulls the select line up.
+        let line = |port: usize, idle: bool| match (ports.states[port].driven, ports.states[port].pull) {
+            (Some(driven), _) => driven.level,
+            (None, Pull::None) => idle,
+            (None, pull) => pull == Pull::Up,
+        };
+        self.flash.lines(
+            !ports.powered || line(flash::CHIP_SELECT, true),
+            line(flash::CLOCK, false),
+            line(flash::DATA_IN, false),
+        );
+    }
+
+    fn analog_volts(&mut self, ain: u8, ports: &Ports, _at_ns: u64) -> f64 {
+        self.circuit.set_ports(ports);
+        self.circuit.analog_volts(ain)
+    }
+
+    fn vdd_volts(&mut self) -> f64 {
+        self.circuit.logic_volts()
+    }
+
+    fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, _at_ns: u64) {
+        if uart != LINK_UART {
+            return;
+        }
+        let hearing = self.hearing();
+        if hearing.controller_hears_dut {
+            self.controller_receives(byte, baud);
+        }
+        if hearing.dut_hears_itself {
+            self.for_chip.push_back(ForChip { byte, baud });
+            self.stop = true;
+        }
+    }
+
+    fn wants_stop(&mut self) -> bool {
+        self.stop
+    }
+}

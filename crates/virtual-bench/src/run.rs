@@ -1,0 +1,155 @@
+//! Drives a future in virtual time inside a tokio runtime.
+//!
+//! While the future waits, the world moves to the next thing that could wake it: a deadline, a byte. No wall-clock time
+//! passes for waiting, so forty virtual seconds take about as long as the emulated chip needs to live through them.
+
+use crate::ends::SharedWorld;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Longest virtual time that passes at once while nobody waits for a moment.
+const STRIDE_NS: u64 = 20_000_000;
+/// With a pace, the same in wall time.
+const PACED_STRIDE_NS: f64 = 5e6;
+/// After this long without anything happening, nothing ever will.
+const STUCK_NS: u64 = 60_000_000_000;
+/// How often the runtime gets a chance to deliver signals.
+const YIELD_AFTER_MOVES: u32 = 4096;
+const YIELD_AFTER: Duration = Duration::from_millis(20);
+
+/// The run cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// Everybody waits for something that only somebody else could cause.
+    #[error(
+        "the run is stuck since {since_ms} ms of virtual time: nobody waits for a moment, and for 60 s no byte came \
+         over the link"
+    )]
+    Stuck { since_ms: u64 },
+}
+
+/// Remembers that the future wants to be polled, and passes it on to whoever polls us.
+struct Signal {
+    woken: AtomicBool,
+    outer: Mutex<Option<Waker>>,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        if let Some(outer) = self.outer.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            outer.wake_by_ref();
+        }
+    }
+}
+
+/// Slows virtual time down to a multiple of wall time.
+struct Pace {
+    ratio: f64,
+    began: Instant,
+    began_ns: u64,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Pace {
+    /// How far virtual time may be now.
+    fn allowed_ns(&self) -> u64 {
+        self.began_ns + (self.began.elapsed().as_nanos() as f64 * self.ratio) as u64
+    }
+}
+
+/// The wrapper that [`crate::VirtualBench::run`] returns.
+pub struct Run<F> {
+    world: SharedWorld,
+    inner: Pin<Box<F>>,
+    signal: Arc<Signal>,
+    waker: Waker,
+    pace: Option<Pace>,
+    last_poll_ns: u64,
+}
+
+impl<F> Run<F> {
+    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>) -> Self {
+        let now = world.borrow().now_ns();
+        let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
+        let waker = Waker::from(Arc::clone(&signal));
+        let pace = pace.map(|ratio| Pace { ratio, began: Instant::now(), began_ns: now, pause: None });
+        Self { world, inner: Box::pin(inner), signal, waker, pace, last_poll_ns: now }
+    }
+}
+
+impl<F: Future> Future for Run<F> {
+    type Output = Result<F::Output, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        *this.signal.outer.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        let began = Instant::now();
+        let mut moves = 0;
+        loop {
+            if this.signal.woken.swap(false, Ordering::AcqRel) {
+                this.last_poll_ns = this.world.borrow().now_ns();
+                if let Poll::Ready(value) = this.inner.as_mut().poll(&mut Context::from_waker(&this.waker)) {
+                    return Poll::Ready(Ok(value));
+                }
+                continue;
+            }
+            if let Some(pace) = &mut this.pace
+                && pace.hold_back(this.world.borrow().now_ns(), context)
+            {
+                return Poll::Pending;
+            }
+            if let Err(stuck) = this.move_on() {
+                return Poll::Ready(Err(stuck));
+            }
+            moves += 1;
+            if moves >= YIELD_AFTER_MOVES || began.elapsed() > YIELD_AFTER {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<F> Run<F> {
+    /// Lets virtual time pass up to the next thing that may wake the future.
+    fn move_on(&self) -> Result<(), RunError> {
+        let mut world = self.world.borrow_mut();
+        let now = world.now_ns();
+        let stride = self.pace.as_ref().map_or(STRIDE_NS, |pace| ((PACED_STRIDE_NS * pace.ratio) as u64).max(1000));
+        let deadline = world.next_timer_ns();
+        if deadline.is_none() && now.saturating_sub(self.last_poll_ns) >= STUCK_NS {
+            return Err(RunError::Stuck { since_ms: self.last_poll_ns / 1_000_000 });
+        }
+        world.advance(deadline.unwrap_or(u64::MAX).min(now + stride), true);
+        Ok(())
+    }
+}
+
+impl Pace {
+    /// Whether the run has to wait for the wall clock; then it will be woken.
+    fn hold_back(&mut self, now_ns: u64, context: &mut Context<'_>) -> bool {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                if pause.as_mut().poll(context).is_pending() {
+                    return true;
+                }
+                self.pause = None;
+            }
+            let ahead_ns = now_ns.saturating_sub(self.allowed_ns());
+            if ahead_ns == 0 {
+                return false;
+            }
+            let wall = Duration::from_secs_f64(ahead_ns as f64 * 1e-9 / self.ratio);
+            self.pause = Some(Box::pin(tokio::time::sleep(wall)));
+        }
+    }
+}
