@@ -1,7 +1,8 @@
 //! Plan text -> checked plan, or the one mistake that was found first.
 
+use crate::named_limits::NamedLimits;
 use crate::plan::{PLAN_FORMAT, STEP_KEYS};
-use crate::reading::{nearest, nearest_help, parse_table, read_table, read_value};
+use crate::reading::{nearest, nearest_help, parse_table, read_table};
 use crate::{
     DutFamily, Fixture, Model, ParamProblem, Plan, PlanResult, PlanStep, Problem, Resolved, Seconds, Source, StepKinds,
     Surroundings,
@@ -87,7 +88,7 @@ pub(crate) struct RawStep {
 impl PlanHead {
     /// Reads the head only: mistakes in steps stay unseen until [`check_plan`].
     pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
-        read_head(source).map(|(head, _)| head)
+        read_head(source).map(|(head, ..)| head)
     }
 }
 
@@ -95,10 +96,15 @@ fn problem(source: &Source, message: String, at: Range<usize>, label: &str, help
     Box::new(Problem::new(source, message).at(at, label).help(help))
 }
 
-fn read_head(source: &Source) -> Result<(PlanHead, Option<Spanned<DeValue<'_>>>), Box<Problem>> {
+/// A value of the plan whose meaning is not known yet.
+type Unread<'i> = Option<Spanned<DeValue<'i>>>;
+
+/// The head, the value of `limits` and the value of `step`.
+fn read_head(source: &Source) -> Result<(PlanHead, Unread<'_>, Unread<'_>), Box<Problem>> {
     let mut table = parse_table(source)?;
-    let steps = table.remove("step");
-    let head: RawHead = read_table(table, None, &["step"]).map_err(|problem| problem.in_file(source, 0..0))?;
+    let (limits, steps) = (table.remove("limits"), table.remove("step"));
+    let head: RawHead =
+        read_table(table, None, &["limits", "step"]).map_err(|problem| problem.in_file(source, 0..0))?;
     if *head.format.get_ref() != PLAN_FORMAT {
         let message = format!("plan format {} is unknown", head.format.get_ref());
         let help = format!("this bench reads format = {PLAN_FORMAT}");
@@ -106,7 +112,7 @@ fn read_head(source: &Source) -> Result<(PlanHead, Option<Spanned<DeValue<'_>>>)
     }
     check_name(source, &head.name, "plan name")?;
     let RawHead { name, title, model, fixture, firmware, .. } = head;
-    Ok((PlanHead { name: name.into_inner(), title, model, fixture, firmware }, steps))
+    Ok((PlanHead { name: name.into_inner(), title, model, fixture, firmware }, limits, steps))
 }
 
 /// Names go into file names, reports and CI: no spaces, nothing that a shell or XML would notice.
@@ -129,16 +135,22 @@ pub fn check_plan<K: StepKinds>(
     fixture: &Fixture,
     kinds: &K,
 ) -> PlanResult<K::Procedure> {
-    let (head, steps) = read_head(source)?;
+    let (head, limits, steps) = read_head(source)?;
     let (dut, model) = find_model(source, &head, families)?;
     check_fixture(source, &head, dut, fixture)?;
-    let drafts = read_steps(source, steps)?;
+    let mut limits = NamedLimits::new(limits).map_err(|problem| problem.in_file(source, 0..0))?;
+    let mut drafts = read_steps(source, steps)?;
+    for draft in &mut drafts {
+        let at = draft.span.clone();
+        limits.insert_into(&mut draft.params).map_err(|problem| problem.in_file(source, at))?;
+    }
     let needs = resolve_needs(source, &drafts)?;
     let around = Surroundings { families, dut, model, fixture };
     let mut checked = Vec::with_capacity(drafts.len());
     for (draft, needs) in drafts.into_iter().zip(needs) {
         checked.push(check_step(source, draft, needs, &around, kinds)?);
     }
+    limits.all_used(source)?;
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
         name: head.name,
@@ -390,12 +402,4 @@ fn check_measurements(measurements: &[MeasurementSpec]) -> Result<(), ParamProbl
         }
     }
     Ok(())
-}
-
-/// The value under a key of a step's parameters, typed, with the table left for the rest.
-pub fn take_param<T: serde::de::DeserializeOwned>(
-    params: &mut DeTable<'_>,
-    key: &str,
-) -> Result<Option<T>, ParamProblem> {
-    params.remove(key).map(read_value).transpose()
 }

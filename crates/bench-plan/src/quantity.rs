@@ -470,11 +470,16 @@ impl<Q: JsonSchema> JsonSchema for LimitsOf<Q> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let side = generator.subschema_for::<Q>();
         json_schema!({
-            "type": "object",
-            "description": "Closed interval; at least one side, min at most max",
-            "properties": { "min": side, "max": side },
-            "additionalProperties": false,
-            "minProperties": 1,
+            "description": "Closed interval; at least one side, min at most max. Or the name of limits in [limits]",
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": { "min": side, "max": side },
+                    "additionalProperties": false,
+                    "minProperties": 1,
+                },
+                { "type": "string", "pattern": r"^limits\." },
+            ],
         })
     }
 }

@@ -42,10 +42,6 @@ pub(crate) fn read_table<T: DeserializeOwned>(
     T::deserialize(ValueDeserializer::from(whole)).map_err(|error| explain(&error, also_known))
 }
 
-pub(crate) fn read_value<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<T, ParamProblem> {
-    T::deserialize(ValueDeserializer::from(value)).map_err(|error| explain(&error, &[]))
-}
-
 /// Serde's message in the words of a person who writes TOML.
 fn explain(error: &toml::de::Error, also_known: &[&str]) -> ParamProblem {
     let (what, expected) = split_expected(error.message());

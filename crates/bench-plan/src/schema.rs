@@ -19,6 +19,12 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
         .collect();
     let steps = json!({ "type": "array", "minItems": 1, "items": { "oneOf": steps } });
     add_properties(&mut head, [("step".to_owned(), steps)]);
+    let limits = json!({
+        "type": "object",
+        "description": "Limits that steps share, by name: a step writes \"limits.<name>\" in place of its limits",
+        "additionalProperties": { "type": "object" },
+    });
+    add_properties(&mut head, [("limits".to_owned(), limits)]);
     require(&mut head, [json!("step")]);
     finish(head, &mut generator, "Test plan")
 }

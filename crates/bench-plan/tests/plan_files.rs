@@ -170,6 +170,31 @@ impl StepKinds for Promising {
     }
 }
 
+#[test]
+fn limits_that_steps_share() {
+    let shared = |limits: &str, used: &str| {
+        let plan = changed(PLAN, "volts = { min = \"3.2 V\", max = \"3.4 V\" }", &format!("volts = {used}"));
+        plan.replacen("[[step]]", &format!("[limits]\n{limits}\n\n[[step]]"), 1)
+    };
+    let good = "logic = { min = \"3.2 V\", max = \"3.4 V\" }";
+    let plan = checked(&shared(good, "\"limits.logic\""));
+    assert_eq!(plan.steps[1].step.measurements[0].limits, Limits::between(3.2, 3.4));
+    let crossed = "logic = { min = \"3.4 V\", max = \"3.2 V\" }";
+    let rows = [
+        (shared(good, "\"limits.logik\""), "unknown limits `logik`", "\"limits.logik\""),
+        (shared(good, "{ min = \"3 V\" }"), "no step uses the limits `logic`", "logic"),
+        (shared(crossed, "\"limits.logic\""), "limits are crossed", "{ min = \"3.4 V\", max = \"3.2 V\" }"),
+        (shared("logic = { min = \"3.4 A\" }", "\"limits.logic\""), "is a current", "\"3.4 A\""),
+        (changed(PLAN, "format = 1", "format = 1\nlimits = 3"), "`limits` is not a table", "3"),
+    ];
+    for (text, message, spot) in rows {
+        let problem = check(&text).unwrap_err();
+        assert!(problem.message.contains(message), "{}", problem.message);
+        let span = problem.span.unwrap();
+        assert_eq!(&text[span.offset()..span.offset() + span.len()], spot, "{message}");
+    }
+}
+
 /// No kind can smuggle in a measurement that always passes.
 #[test]
 fn promises_are_checked() {
