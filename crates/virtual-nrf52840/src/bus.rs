@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsemu::core::error::BusError;
 use rsemu::core::space::{
-    AddressSpace, MappingId, MemAttrs, MemOps, MemResult, Perms, RamStore, Region, UnassignedPolicy,
+    AddressSpace, DispatchPolicy, MappingId, MemAttrs, MemOps, MemResult, Perms, RamStore, Region, UnassignedPolicy,
 };
 
 use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE};
@@ -128,7 +128,10 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub fn new(ram: &Arc<RamStore>, flash: &Arc<RamStore>, soc: &SharedSoc) -> Result<Bus, rsemu::core::error::Error> {
-        let space = AddressSpace::new("nrf52840", 32).with_unassigned(UnassignedPolicy::FAULT);
+        // One entry per 256 KiB finds RAM and flash without a search, and is quick to build again.
+        let space = AddressSpace::new("nrf52840", 32)
+            .with_unassigned(UnassignedPolicy::FAULT)
+            .with_dispatch(DispatchPolicy::Dense { page_bits: 18, cover: 0x5004_0000 });
         {
             let mut map = space.topology();
             map.map_with_perms(Region::ram("flash", Arc::clone(flash)), 0, Perms::RX)?;

@@ -213,7 +213,10 @@ impl Chip {
     /// The rate at which UARTE `uart` receives; `None` if it does not listen.
     pub fn uart_rx_baud(&self, uart: u8) -> Option<u32> {
         let soc = self.soc.lock();
-        soc.uarte.get(usize::from(uart)).filter(|uarte| soc.powered && uarte.can_receive()).map(|uarte| uarte.baud())
+        soc.uarte
+            .get(usize::from(uart))
+            .filter(|uarte| soc.powered && uarte.can_receive())
+            .map(|uarte| uarte.baud(&soc.fabric))
     }
 
     /// Whether UARTE `uart` is sending.

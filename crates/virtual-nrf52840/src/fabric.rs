@@ -6,8 +6,8 @@ use rsemu::core::space::RamStore;
 
 use crate::board::{Board, ask_board};
 use crate::diagnostic::{Access, Diagnostics, Problem};
-use crate::lfclk::LfClock;
 use crate::ports::Ports;
+use crate::tick_clock::TickClock;
 use crate::time::{NANOSECOND, Time};
 
 /// Start of RAM.
@@ -33,7 +33,9 @@ pub(crate) struct Fabric {
     /// Sense conditions or GPIOTE inputs have to be compared again.
     pub sense_dirty: bool,
     pub ports: Ports,
-    pub lfclk: LfClock,
+    pub lfclk: TickClock,
+    /// The 16 MHz clock of the peripherals; always runs.
+    pub hfclk: TickClock,
     /// Events that an enabled PPI channel listens to.
     pub listened: Vec<(u8, u8)>,
     pub diagnostics: Diagnostics,
@@ -104,6 +106,11 @@ impl Fabric {
     /// The 32.768 kHz clock changed; who counts it must find new deadlines.
     pub fn lfclk_changed(&mut self) {
         self.touched |= 1 << 0x0B | 1 << 0x10 | 1 << 0x11 | 1 << 0x24;
+    }
+
+    /// The 16 MHz clock changed: timers must find new deadlines.
+    pub fn hfclk_changed(&mut self) {
+        self.touched |= 0x7 << 0x08 | 0x3 << 0x1A;
     }
 
     fn dma_offset(&mut self, peripheral: &'static str, address: u32, length: u32) -> Option<u64> {

@@ -42,6 +42,11 @@ pub struct Tolerances {
     pub lfxo_dead: bool,
     /// Start-up time of the 32 MHz crystal.
     pub hfxo_startup_us: u32,
+    /// Error of the 32 MHz crystal; shows in timers, UART rates and the synthesised 32.768 kHz.
+    pub hfxo_ppm: f64,
+    /// Error of the internal oscillator, used until the crystal was asked for and runs (15000 is
+    /// typical, of either sign).
+    pub hfint_ppm: f64,
     /// A 32 MHz crystal that never starts.
     pub hfxo_dead: bool,
     /// Gain error of the SAADC: +0.01 reads 1 % too much.
@@ -66,6 +71,8 @@ impl Default for Tolerances {
             lfxo_startup_us: 250_000,
             lfxo_dead: false,
             hfxo_startup_us: 360,
+            hfxo_ppm: 0.0,
+            hfint_ppm: 0.0,
             hfxo_dead: false,
             saadc_gain_error: 0.0,
             saadc_offset_volts: 0.0,

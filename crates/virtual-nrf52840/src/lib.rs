@@ -31,11 +31,12 @@ mod diagnostic;
 mod fabric;
 mod identity;
 mod image;
-mod lfclk;
+
 mod peripherals;
 mod ports;
 mod random;
 mod soc;
+mod tick_clock;
 mod time;
 
 pub use board::{BareBoard, Board};

@@ -80,6 +80,7 @@ impl Soc {
             sense_dirty: false,
             ports: Ports::default(),
             lfclk: Default::default(),
+            hfclk: Default::default(),
             listened: Vec::new(),
             diagnostics: Default::default(),
             stop: false,

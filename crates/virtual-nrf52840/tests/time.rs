@@ -104,6 +104,29 @@ fn a_slow_crystal_shows_in_the_rtc() {
 }
 
 #[test]
+fn the_crystal_takes_over_from_the_internal_oscillator() {
+    let mut identity = ChipIdentity::from_seed(1);
+    identity.tolerances.hfint_ppm = 15_000.0;
+    identity.tolerances.hfxo_ppm = -40.0;
+    let mut lab = Lab::with_identity(identity);
+    for (offset, value) in [(0x508, 3), (0x510, 0), (0x000, 1)] {
+        lab.write(TIMER1 + offset, value);
+    }
+    let count_of_100_ms = |lab: &mut Lab| {
+        lab.write(TIMER1 + 0x00C, 1);
+        lab.run(100 * MILLISECOND);
+        lab.write(TIMER1 + 0x040, 1);
+        lab.read(TIMER1 + 0x540)
+    };
+    assert_eq!(count_of_100_ms(&mut lab), 1_624_000);
+    lab.write(0x4000_0000, 1);
+    lab.run(MILLISECOND);
+    assert_eq!(count_of_100_ms(&mut lab), 1_599_936);
+    lab.write(0x4000_0004, 1);
+    assert_eq!(count_of_100_ms(&mut lab), 1_624_000);
+}
+
+#[test]
 fn timer_modes_widths_and_shortcuts() {
     // prescaler, bit mode, compare, shorts, count after 1 ms
     let rows = [

@@ -3,7 +3,7 @@
 use super::{Common, Peripheral, index};
 use crate::fabric::{Fabric, ResetCause};
 use crate::identity::Tolerances;
-use crate::lfclk::{NOMINAL_MILLIHERTZ, off_by};
+use crate::tick_clock::{HF_MILLIHERTZ, LF_MILLIHERTZ, off_by};
 use crate::time::{MICROSECOND, NEVER, SECOND, Time};
 
 mod event {
@@ -110,6 +110,7 @@ impl ClockPower {
         if matches!(cause, ResetCause::Software | ResetCause::Lockup | ResetCause::WakeFromOff) {
             self.gpregret = old.gpregret;
         }
+        self.run_hfclk(fabric);
         fabric.lfclk.set_source(fabric.now, None);
         fabric.lfclk_changed();
         fabric.touch(0);
@@ -131,13 +132,20 @@ impl ClockPower {
         }
     }
 
+    /// The 16 MHz clock comes from the crystal if that runs, else from the internal oscillator.
+    fn run_hfclk(&mut self, fabric: &mut Fabric) {
+        let ppm = if self.hfxo_running { self.tolerances.hfxo_ppm } else { self.tolerances.hfint_ppm };
+        fabric.hfclk.set_source(fabric.now, Some(off_by(HF_MILLIHERTZ, ppm)));
+        fabric.hfclk_changed();
+    }
+
     fn run_lfclk(&mut self, fabric: &mut Fabric, source: Option<u32>) {
         self.lf_running = source;
         let millihertz = source.map(|source| match source {
-            SOURCE_RC => off_by(NOMINAL_MILLIHERTZ, self.tolerances.lfrc_ppm),
-            SOURCE_CRYSTAL => off_by(NOMINAL_MILLIHERTZ, self.tolerances.lfxo_ppm),
-            // Synthesised from the 32 MHz crystal, whose few ppm are not modelled.
-            _ => NOMINAL_MILLIHERTZ,
+            SOURCE_RC => off_by(LF_MILLIHERTZ, self.tolerances.lfrc_ppm),
+            SOURCE_CRYSTAL => off_by(LF_MILLIHERTZ, self.tolerances.lfxo_ppm),
+            // Synthesised from the 32 MHz crystal.
+            _ => off_by(LF_MILLIHERTZ, self.tolerances.hfxo_ppm),
         });
         fabric.lfclk.set_source(fabric.now, millihertz);
         fabric.lfclk_changed();
@@ -171,7 +179,10 @@ impl ClockPower {
                     (false, true) => NEVER,
                 };
             }
-            0x004 => (self.hfxo_requested, self.hfxo_running, self.hfxo_ready_at) = (false, false, NEVER),
+            0x004 => {
+                (self.hfxo_requested, self.hfxo_running, self.hfxo_ready_at) = (false, false, NEVER);
+                self.run_hfclk(fabric);
+            }
             0x008 => self.start_lfclk(fabric),
             0x00C => {
                 (self.lf_requested, self.lf_ready_at) = (false, NEVER);
@@ -271,6 +282,7 @@ impl Peripheral for ClockPower {
         let now = fabric.now;
         if self.hfxo_ready_at == now {
             (self.hfxo_ready_at, self.hfxo_running) = (NEVER, true);
+            self.run_hfclk(fabric);
             self.common.raise(fabric, event::HFCLKSTARTED);
         }
         if self.lf_ready_at == now {

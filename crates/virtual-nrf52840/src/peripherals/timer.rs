@@ -2,7 +2,7 @@
 
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
-use crate::time::{NEVER, PCLK16M, Time};
+use crate::time::{NEVER, Time};
 
 const COMPARE: u8 = 16;
 
@@ -15,8 +15,9 @@ pub(crate) struct Timer {
     prescaler: u32,
     cc: [u32; 6],
     running: bool,
+    /// Counter value at `base_tick` of the 16 MHz clock.
     base_count: u32,
-    base_time: Time,
+    base_tick: u64,
 }
 
 impl Timer {
@@ -32,7 +33,7 @@ impl Timer {
             cc: [0; 6],
             running: false,
             base_count: 0,
-            base_time: 0,
+            base_tick: 0,
         }
     }
 
@@ -45,28 +46,38 @@ impl Timer {
         }
     }
 
-    fn tick(&self) -> Time {
-        PCLK16M << self.prescaler.min(9)
+    /// Ticks of the 16 MHz clock per count.
+    fn divider(&self) -> u64 {
+        1 << self.prescaler.min(9)
+    }
+
+    fn restart_from(&mut self, fabric: &Fabric, count: u32) {
+        self.base_count = count;
+        self.base_tick = fabric.hfclk.ticks(fabric.now);
+    }
+
+    /// Counts since `base_tick`.
+    fn counted(&self, fabric: &Fabric) -> u64 {
+        (fabric.hfclk.ticks(fabric.now) - self.base_tick) / self.divider()
     }
 
     fn counts_time(&self) -> bool {
         self.running && self.mode == 0
     }
 
-    fn count(&self, now: Time) -> u32 {
+    fn count(&self, fabric: &Fabric) -> u32 {
         if !self.counts_time() {
             return self.base_count & self.mask();
         }
-        let ticks = (now - self.base_time) / self.tick();
-        self.base_count.wrapping_add(ticks as u32) & self.mask()
+        self.base_count.wrapping_add(self.counted(fabric) as u32) & self.mask()
     }
 
     /// Settles the count so far, before something changes that it depends on.
-    fn settle(&mut self, now: Time) {
+    fn settle(&mut self, fabric: &Fabric) {
         if self.counts_time() {
-            let ticks = (now - self.base_time) / self.tick();
-            self.base_count = self.base_count.wrapping_add(ticks as u32) & self.mask();
-            self.base_time += ticks * self.tick();
+            let counted = self.counted(fabric);
+            self.base_count = self.base_count.wrapping_add(counted as u32) & self.mask();
+            self.base_tick += counted * self.divider();
         }
     }
 
@@ -82,11 +93,10 @@ impl Timer {
     fn compare(&mut self, fabric: &mut Fabric, n: usize) {
         self.common.raise(fabric, COMPARE + n as u8);
         if self.common.has_short(n as u8) {
-            self.base_count = 0;
-            self.base_time = fabric.now;
+            self.restart_from(fabric, 0);
         }
         if self.common.has_short(n as u8 + 8) {
-            self.settle(fabric.now);
+            self.settle(fabric);
             self.running = false;
         }
     }
@@ -95,12 +105,12 @@ impl Timer {
         match offset {
             0x000 => {
                 if !self.running {
-                    self.base_time = fabric.now;
+                    self.restart_from(fabric, self.base_count);
                     self.running = true;
                 }
             }
             0x004 => {
-                self.settle(fabric.now);
+                self.settle(fabric);
                 self.running = false;
             }
             0x008 => {
@@ -113,17 +123,14 @@ impl Timer {
                     }
                 }
             }
-            0x00C => {
-                self.base_count = 0;
-                self.base_time = fabric.now;
-            }
+            0x00C => self.restart_from(fabric, 0),
             // SHUTDOWN, deprecated: stop and clear.
             0x010 => {
                 self.running = false;
                 self.base_count = 0;
             }
             _ => match index(offset, 0x040, 4, self.compare_count as u32) {
-                Some(n) => self.cc[n] = self.count(fabric.now),
+                Some(n) => self.cc[n] = self.count(fabric),
                 None => return false,
             },
         }
@@ -156,11 +163,11 @@ impl Peripheral for Timer {
         if offset < 0x100 {
             return value & 1 == 0 || self.task(fabric, offset);
         }
-        self.settle(fabric.now);
+        self.settle(fabric);
         match offset {
             0x504 => {
                 self.mode = value & 3;
-                self.base_time = fabric.now;
+                self.restart_from(fabric, self.base_count);
             }
             0x508 => self.bitmode = value & 3,
             0x510 => self.prescaler = value & 0xF,
@@ -174,17 +181,17 @@ impl Peripheral for Timer {
             return NEVER;
         }
         let mask = self.mask();
-        let done = (fabric.now - self.base_time) / self.tick();
-        let count = self.count(fabric.now);
+        let done = self.counted(fabric);
+        let count = self.count(fabric);
         let next = (0..self.compare_count)
             .filter(|&n| self.noticed(fabric, n))
             .map(|n| 1 + u64::from(self.cc[n].wrapping_sub(count).wrapping_sub(1) & mask))
             .min();
-        next.map_or(NEVER, |ahead| self.base_time + (done + ahead) * self.tick())
+        next.and_then(|ahead| fabric.hfclk.time_of(self.base_tick + (done + ahead) * self.divider())).unwrap_or(NEVER)
     }
 
     fn act(&mut self, fabric: &mut Fabric) {
-        let count = self.count(fabric.now);
+        let count = self.count(fabric);
         for n in 0..self.compare_count {
             if self.cc[n] & self.mask() == count && self.noticed(fabric, n) {
                 self.compare(fabric, n);

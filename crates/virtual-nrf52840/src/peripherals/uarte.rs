@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Common, Peripheral};
 use crate::fabric::Fabric;
 use crate::ports::PORT_COUNT;
-use crate::time::{NEVER, PCLK16M, Time};
+use crate::time::{NEVER, Time};
 
 mod event {
     pub const CTS: u8 = 0;
@@ -120,19 +120,19 @@ impl Uarte {
         self.port(3)
     }
 
-    /// The real rate: 16 MHz divided by a whole number.
-    pub fn baud(&self) -> u32 {
-        (16_000_000 / self.divider()) as u32
+    /// The real rate: the 16 MHz clock divided by a whole number.
+    pub fn baud(&self, fabric: &Fabric) -> u32 {
+        (fabric.hfclk.hertz() / self.divider() as f64) as u32
     }
 
     fn divider(&self) -> u64 {
         ((1 << 32) / u64::from(self.baudrate.max(0x1_0000))).max(1)
     }
 
-    fn byte_time(&self) -> Time {
+    fn byte_time(&self, fabric: &Fabric) -> Time {
         let parity = u64::from(self.config >> 1 & 7 == 7);
         let extra_stop = u64::from(self.config >> 4 & 1);
-        self.divider() * PCLK16M * (10 + parity + extra_stop)
+        fabric.hfclk.span(self.divider() * (10 + parity + extra_stop))
     }
 
     fn flow_control(&self) -> bool {
@@ -247,7 +247,7 @@ impl Uarte {
 
     fn stop_rx(&mut self, fabric: &mut Fabric) {
         if self.receiving && self.rx_stops_at == NEVER {
-            self.rx_stops_at = fabric.now + STOP_BYTES * self.byte_time();
+            self.rx_stops_at = fabric.now + STOP_BYTES * self.byte_time(fabric);
             fabric.ports_dirty |= self.flow_control();
         }
     }
@@ -293,7 +293,7 @@ impl Uarte {
         }
         let address = tx.pointer + tx.done;
         self.tx_byte = fabric.dma_read(self.common.name, address).unwrap_or(0);
-        self.byte_ends_at = fabric.now + self.byte_time();
+        self.byte_ends_at = fabric.now + self.byte_time(fabric);
         fabric.touch(self.common.id);
     }
 
@@ -378,7 +378,7 @@ impl Peripheral for Uarte {
 
     fn act(&mut self, fabric: &mut Fabric) {
         if self.byte_ends_at == fabric.now {
-            let (number, byte, baud) = (self.number, self.tx_byte, self.baud());
+            let (number, byte, baud) = (self.number, self.tx_byte, self.baud(fabric));
             if self.txd_port().is_some() {
                 fabric.board(|board, _, at_ns| board.uart_tx_byte(number, byte, baud, at_ns));
             }
