@@ -32,7 +32,9 @@ pub fn build() -> Result<PathBuf, Failed> {
     let built = root().join("dut-firmware/target").join(TARGET).join("release/dut-firmware");
     let bytes = fs::read(&built).map_err(|error| cannot("read", &built, &error))?;
     replace(&image, &bytes)?;
-    println!("{IMAGE}: {} bytes on flash, sha256 {}", flash_bytes(&bytes)?, hex(&Sha256::digest(&bytes)));
+    // Of what goes to flash, not of the ELF: that also names the folders it was built in, for the debugger.
+    let flash = flash_contents(&bytes)?;
+    println!("{IMAGE}: {} bytes on flash, their sha256 {}", flash.len(), hex(&Sha256::digest(&flash)));
     Ok(image)
 }
 
@@ -47,27 +49,11 @@ fn compile(core: &Core, arguments: &[&str], last: &[&str]) -> Result<(), Failed>
     command.env("CARGO_TARGET_DIR", root().join("dut-firmware/target"));
     // Flags from outside would replace those of dut-firmware/.cargo/config.toml, and the image would not link.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
-    command.args(["--config", &remapped_paths()?]);
     if let Core::FromSource = core {
         command.arg("-Zbuild-std=core,alloc").env("RUSTC_BOOTSTRAP", "1");
     }
     command.args(last);
     run(&format!("(in dut-firmware) cargo {} {}", arguments.join(" "), last.join(" ")), &mut command)
-}
-
-/// Compiler flags, as cargo configuration, that replace where this machine keeps its sources in the debug information.
-/// What goes to flash holds no path anyway; with this the whole ELF is the same bytes wherever a commit is built.
-fn remapped_paths() -> Result<String, Failed> {
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
-    let flags: Vec<String> = [(Some(root()), "."), (cargo_home, "cargo"), (Some(sysroot), "rust")]
-        .into_iter()
-        .filter_map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from?.to_str()?)))
-        .map(|flag| format!("\"{}\"", flag.replace('\\', r"\\").replace('"', "\\\"")))
-        .collect();
-    // Joined to the flags in dut-firmware/.cargo/config.toml.
-    Ok(format!("target.{TARGET}.rustflags=[{}]", flags.join(",")))
 }
 
 /// Looks for a `core` for the chip and fetches one if need be.
@@ -152,23 +138,27 @@ fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
     Failed::new(format!("cannot {do_what} {}: {error}", path.display()))
 }
 
-/// Sum of what a programmer writes to flash: the file sizes of all PT_LOAD segments of a 32-bit little-endian ELF.
-fn flash_bytes(elf: &[u8]) -> Result<u32, Failed> {
+/// What a programmer writes to flash: the contents of all PT_LOAD segments of a 32-bit little-endian ELF.
+fn flash_contents(elf: &[u8]) -> Result<Vec<u8>, Failed> {
     const PT_LOAD: u32 = 1;
-    let sum = || -> Option<u32> {
+    let contents = || -> Option<Vec<u8>> {
         let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at.checked_add(4)?)?.try_into().ok()?));
         let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at.checked_add(2)?)?.try_into().ok()?));
         if elf.get(..6)? != b"\x7fELF\x01\x01" {
             return None;
         }
         let (table, entry_size, entries) = (word(28)? as usize, usize::from(half(42)?), usize::from(half(44)?));
-        (0..entries).try_fold(0_u32, |sum, n| {
+        let mut contents = Vec::new();
+        for n in 0..entries {
             let entry = table.checked_add(n * entry_size)?;
-            let size = if word(entry)? == PT_LOAD { word(entry + 16)? } else { 0 };
-            sum.checked_add(size)
-        })
+            if word(entry)? == PT_LOAD {
+                let (begin, size) = (word(entry + 4)? as usize, word(entry + 16)? as usize);
+                contents.extend(elf.get(begin..begin.checked_add(size)?)?);
+            }
+        }
+        Some(contents)
     };
-    sum().ok_or_else(|| Failed::new("the linker's output is no 32-bit little-endian ELF"))
+    contents().ok_or_else(|| Failed::new("the linker's output is no whole 32-bit little-endian ELF"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -179,34 +169,39 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// An ELF header with its program headers right behind it, each (type, size in file).
-    fn elf(segments: &[(u32, u32)]) -> Vec<u8> {
+    /// An ELF header, right behind it its program headers, each (type, contents), and behind those the contents.
+    fn elf(segments: &[(u32, &[u8])]) -> Vec<u8> {
         let mut elf = vec![0; 52];
         elf[..6].copy_from_slice(b"\x7fELF\x01\x01");
         elf[28] = 52;
         elf[42] = 32;
         elf[44] = segments.len() as u8;
-        for (kind, size) in segments {
+        let mut begin = 52 + 32 * segments.len();
+        for (kind, contents) in segments {
             let mut header = [0; 32];
             header[..4].copy_from_slice(&kind.to_le_bytes());
-            header[16..20].copy_from_slice(&size.to_le_bytes());
+            header[4..8].copy_from_slice(&(begin as u32).to_le_bytes());
+            header[16..20].copy_from_slice(&(contents.len() as u32).to_le_bytes());
             elf.extend(header);
+            begin += contents.len();
         }
+        elf.extend(segments.iter().flat_map(|(_, contents)| *contents));
         elf
     }
 
     #[test]
-    fn flash_bytes_are_the_loaded_ones() {
-        let rows: &[(&str, Vec<u8>, Option<u32>)] = &[
-            ("two loaded, one note", elf(&[(1, 256), (4, 999), (1, 30)]), Some(286)),
-            ("nothing loaded", elf(&[]), Some(0)),
-            ("cut off", elf(&[(1, 256)])[..60].to_vec(), None),
-            ("another file", b"#!/bin/sh\n".repeat(9), None),
-            ("empty", vec![], None),
-            ("sizes that overflow", elf(&[(1, u32::MAX), (1, 1)]), None),
+    fn flash_contents_are_the_loaded_ones() {
+        let whole = elf(&[(1, b"vectors"), (4, b"note"), (1, b"code")]);
+        let rows: &[(&str, &[u8], Option<&[u8]>)] = &[
+            ("two loaded, one note", &whole, Some(b"vectorscode")),
+            ("nothing loaded", &elf(&[]), Some(b"")),
+            ("cut off in the contents", &whole[..whole.len() - 1], None),
+            ("cut off in the headers", &whole[..60], None),
+            ("another file", &b"#!/bin/sh\n".repeat(9), None),
+            ("empty", b"", None),
         ];
         for (what, bytes, expected) in rows {
-            assert_eq!(flash_bytes(bytes).ok(), *expected, "{what}");
+            assert_eq!(flash_contents(bytes).ok().as_deref(), *expected, "{what}");
         }
     }
 
