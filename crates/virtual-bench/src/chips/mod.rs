@@ -8,7 +8,7 @@ mod ina226;
 mod mcp23017;
 mod mcp4728;
 
-pub use ads1115::{Ads1115, Conversion};
+pub use ads1115::Ads1115;
 pub use ina226::Ina226;
 pub use mcp4728::{DacOutput, Mcp4728};
 pub use mcp23017::{BitState, Mcp23017};

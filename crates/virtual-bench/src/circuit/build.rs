@@ -317,7 +317,13 @@ fn nail_parts(
         let mux = nail.mux.map(|(bank, channel)| {
             (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(fixture.measure_bus.mux_ohms))
         });
-        NailParts { contact: nail.contact, node, wiring, mux }
+        NailParts {
+            #[cfg(test)]
+            contact: nail.contact,
+            node,
+            wiring,
+            mux,
+        }
     };
     fixture.nails.values().map(&mut part).collect()
 }

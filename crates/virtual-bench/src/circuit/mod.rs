@@ -22,6 +22,7 @@ use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 
 use crate::chips::{BitState, DacOutput};
 use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
+#[cfg(test)]
 use bench_run::Contact;
 use parts::ModuleParts;
 use virtual_nrf52840::{PORT_COUNT, PortState, Ports};
@@ -58,6 +59,7 @@ struct Wiring {
 }
 
 struct NailParts {
+    #[cfg(test)]
     contact: Contact,
     node: Node,
     wiring: NailPlace,
@@ -324,7 +326,8 @@ impl Circuit {
         (volts, amps)
     }
 
-    /// Voltage at the nail of a contact, for tests and displays.
+    /// Voltage at the nail of a contact.
+    #[cfg(test)]
     pub fn nail_volts(&mut self, contact: Contact) -> Option<f64> {
         let node = self.wiring.nails.iter().find(|nail| nail.contact == contact)?.node;
         Some(self.at(node))

@@ -1,0 +1,4 @@
+//! The whole virtual bench with the real firmware, driven by hand.
+
+mod firmware;
+mod hands;
