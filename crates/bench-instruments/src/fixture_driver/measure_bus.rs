@@ -139,7 +139,7 @@ impl<I: I2c> FixtureDriver<I> {
             return Err(implausible(self.source.id(), detail));
         }
         let wiring = &self.fixture.measure_bus;
-        Ok(resistance(wiring.source_series_ohms, source, volts, own) - wiring.mux_ohms).map(clip)
+        Ok(clip(resistance(wiring.source_series_ohms, source, volts, own) - wiring.mux_ohms))
     }
 }
 

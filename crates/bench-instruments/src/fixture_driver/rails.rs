@@ -25,6 +25,19 @@ impl<I: I2c> FixtureDriver<I> {
         self.power.borrow().on.get(index).copied().unwrap_or(false)
     }
 
+    /// Feeds closed, then discharge off, then power.
+    fn enable(&self, index: usize, rail: &Rail) -> Result<(), InstrumentError> {
+        let mut ports = self.ports.borrow_mut();
+        ports.set_outputs(&self.feeds_of(index))?;
+        ports.set_outputs(&[(rail.discharge, false)])?;
+        let enabled = ports.set_outputs(&[(rail.enable, true)]);
+        if enabled.is_err() {
+            // The write may have come through. Off again; if that fails too, the safe state is tried next anyway.
+            let _ = ports.set_outputs(&[(rail.enable, false)]);
+        }
+        enabled
+    }
+
     pub(super) fn any_rail_on(&self) -> bool {
         self.power.borrow().on.contains(&true)
     }
@@ -75,17 +88,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
             let text = format!("rail {} was not measured for shorts before power", rail.name);
             return Err(InstrumentError::Unsafe(text));
         }
-        let feeds = self.feeds_of(index);
-        let mut ports = self.ports.borrow_mut();
-        ports.set_outputs(&feeds)?;
-        ports.set_outputs(&[(rail.discharge, false)])?;
-        let enabled = ports.set_outputs(&[(rail.enable, true)]);
-        if enabled.is_err() {
-            // The write may have come through. Off again; if that fails too, the safe state is tried next anyway.
-            let _ = ports.set_outputs(&[(rail.enable, false)]);
-        }
-        drop(ports);
-        enabled?;
+        self.enable(index, rail)?;
         self.switched(index, true);
         self.clock.sleep(rail.rise_time).await;
         Ok(())

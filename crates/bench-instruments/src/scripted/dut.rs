@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+/// When a job ends, and how.
+type PlannedJob = (BenchTime, Result<JobResult, DutError>);
+
 /// Answers the planned requests in the planned order.
 pub struct ScriptedDut {
     clock: Rc<dyn Clock>,
     script: RefCell<VecDeque<(Request, Result<Reply, DutError>)>>,
-    jobs: RefCell<BTreeMap<u8, (BenchTime, Result<JobResult, DutError>)>>,
+    jobs: RefCell<BTreeMap<u8, PlannedJob>>,
     /// What each connection leads to; at the asked rate when the script says nothing.
     connections: RefCell<VecDeque<Result<u32, DutError>>>,
     echoes: RefCell<VecDeque<Vec<u8>>>,
