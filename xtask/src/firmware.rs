@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn flash_contents_are_the_loaded_ones() {
         let whole = elf(&[(1, b"vectors"), (4, b"note"), (1, b"code")]);
-        let rows: &[(&str, &[u8], Option<&[u8]>)] = &[
+        type Row<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+        let rows: &[Row] = &[
             ("two loaded, one note", &whole, Some(b"vectorscode")),
             ("nothing loaded", &elf(&[]), Some(b"")),
             ("cut off in the contents", &whole[..whole.len() - 1], None),
