@@ -21,6 +21,8 @@ use virtual_nrf52840::{PORT_COUNT, PortState};
 pub(crate) const RESET_PORT: usize = 18;
 /// Leakage of the board that carries a node, so that nothing floats for ever, ohms.
 const NODE_LEAKAGE_OHMS: f64 = 1e12;
+/// Input of an expander and some board: a nail in the air is at 0 V.
+const NAIL_LEAKAGE_OHMS: f64 = 1e9;
 /// The same for the module's planes.
 const PLANE_LEAKAGE_OHMS: f64 = 100e6;
 /// How much more than the supply can deliver an overload draws when its order names no current.
@@ -59,6 +61,7 @@ impl Circuit {
         sketch.leaks.push((ground, PLANE_LEAKAGE_OHMS));
         let rails = rails(fixture, &mut sketch, &mut tolerances);
         let nail_nodes: BTreeMap<Contact, Node> = fixture.nails.keys().map(|c| (*c, sketch.node())).collect();
+        sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS)));
 
         // The module: one net per supply pin name, one node per contact.
         let mut nets: Vec<(String, Net)> = Vec::new();

@@ -11,7 +11,7 @@ const SETTLED_VOLTS: f64 = 0.0003;
 const FIRST_STEP_NS: u64 = 20_000;
 const LONGEST_STEP_NS: u64 = 20_000_000;
 /// Steps grow with the time since the disturbance: an exponential needs no fine steps late.
-const STEPS_PER_AGE: u64 = 16;
+const STEPS_PER_AGE: u64 = 32;
 /// Steps during the rise of a supply.
 const STEPS_PER_RISE: u64 = 32;
 

@@ -360,3 +360,6 @@ impl Circuit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

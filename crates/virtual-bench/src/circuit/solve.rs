@@ -200,7 +200,7 @@ impl Circuit {
     }
 
     /// Turns over the one-way parts whose voltages contradict their state. Returns whether there were any.
-    fn reconsider(&self, volts: &Voltages, conducting: &mut Conducting, one_at_a_time: bool) -> bool {
+    pub(super) fn reconsider(&self, volts: &Voltages, conducting: &mut Conducting, one_at_a_time: bool) -> bool {
         // Where a part is just at its knee, either answer is right.
         const SLACK_VOLTS: f64 = 1e-9;
         let wiring = &self.wiring;
