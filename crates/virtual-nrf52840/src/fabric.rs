@@ -28,8 +28,8 @@ pub(crate) struct Fabric {
     pub fired: Vec<(u8, u8)>,
     /// Peripherals (by id) whose deadline or interrupt line may have changed.
     pub touched: u64,
-    /// What a port drives may have changed.
-    pub ports_dirty: bool,
+    /// Ports (bit n is port n) that may do something else now.
+    pub dirty_ports: u64,
     /// Sense conditions or GPIOTE inputs have to be compared again.
     pub sense_dirty: bool,
     pub ports: Ports,

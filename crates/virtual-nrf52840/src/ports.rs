@@ -3,6 +3,9 @@
 /// Number of GPIO ports: P0.00 to P0.31 are 0 to 31, P1.00 to P1.15 are 32 to 47.
 pub const PORT_COUNT: usize = 48;
 
+/// Every port, as a mask.
+pub(crate) const ALL_PORTS: u64 = (1 << PORT_COUNT) - 1;
+
 /// How strongly an output drives (PIN_CNF.DRIVE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strength {

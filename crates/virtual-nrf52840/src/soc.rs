@@ -22,7 +22,7 @@ use crate::peripherals::timer::Timer;
 use crate::peripherals::uarte::Uarte;
 use crate::peripherals::wdt::Wdt;
 use crate::peripherals::{Peripheral, TRIGGER, info};
-use crate::ports::{PORT_COUNT, PortState, Ports};
+use crate::ports::{ALL_PORTS, PORT_COUNT, PortState, Ports};
 use crate::time::{MICROSECOND, NEVER, Time};
 
 /// Peripheral ids are 0 to 63.
@@ -76,7 +76,7 @@ impl Soc {
             ram,
             fired: Vec::new(),
             touched: 0,
-            ports_dirty: false,
+            dirty_ports: 0,
             sense_dirty: false,
             ports: Ports::default(),
             lfclk: Default::default(),
@@ -158,7 +158,7 @@ impl Soc {
         fabric.listened.clear();
         (fabric.reset, fabric.system_off, fabric.stall_until) = (None, false, 0);
         fabric.touched = u64::MAX;
-        (fabric.ports_dirty, fabric.sense_dirty) = (true, true);
+        (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
     }
 
     /// Power is gone: ports let go, nothing happens any more.
@@ -351,7 +351,7 @@ impl Soc {
                 self.fabric.fired = fired;
             }
             self.settle_ports();
-            if self.fabric.fired.is_empty() && !self.fabric.ports_dirty {
+            if self.fabric.fired.is_empty() && self.fabric.dirty_ports == 0 {
                 break;
             }
         }
@@ -359,13 +359,10 @@ impl Soc {
     }
 
     fn settle_ports(&mut self) {
-        if std::mem::take(&mut self.fabric.ports_dirty) {
-            let ports = self.compute_ports();
-            if ports != self.fabric.ports {
-                self.fabric.ports = ports;
-                self.untold = true;
-                self.fabric.sense_dirty = true;
-            }
+        let dirty = std::mem::take(&mut self.fabric.dirty_ports);
+        if dirty != 0 && self.update_ports(dirty) {
+            self.untold = true;
+            self.fabric.sense_dirty = true;
         }
         if !board::is_set() {
             return;
@@ -397,28 +394,36 @@ impl Soc {
         }
     }
 
-    fn compute_ports(&self) -> Ports {
-        if !self.powered {
-            return Ports::default();
+    /// Finds out again what these ports do; whether anything changed.
+    fn update_ports(&mut self, mut dirty: u64) -> bool {
+        let mut changed = self.powered != self.fabric.ports.powered;
+        if changed {
+            self.fabric.ports = Ports { powered: self.powered, ..Ports::default() };
+            dirty = ALL_PORTS;
         }
-        let mut states = [PortState::default(); PORT_COUNT];
-        for (n, state) in states.iter_mut().enumerate() {
-            *state = self.gpio.state(n);
-        }
-        let mut take = |port: usize, level: bool| {
-            if port < PORT_COUNT {
-                states[port] = self.gpio.state_driving(port, Some(level));
-                states[port].taken_by_peripheral = true;
+        while self.powered && dirty != 0 {
+            let port = dirty.trailing_zeros() as usize;
+            dirty &= dirty - 1;
+            let state = self.port_state(port);
+            if let Some(old) = self.fabric.ports.states.get_mut(port)
+                && *old != state
+            {
+                *old = state;
+                changed = true;
             }
-        };
-        self.gpiote.for_each_output(&mut take);
-        for uarte in &self.uarte {
-            uarte.for_each_output(&mut take);
         }
-        if self.nfc_pins {
-            (states[9], states[10]) = (PortState::default(), PortState::default());
+        changed
+    }
+
+    fn port_state(&self, port: usize) -> PortState {
+        if port >= PORT_COUNT || self.nfc_pins && matches!(port, 9 | 10) {
+            return PortState::default();
         }
-        Ports { states, powered: true }
+        let taken = self.uarte.iter().find_map(|uarte| uarte.drives(port)).or(self.gpiote.drives(port));
+        match taken {
+            Some(level) => PortState { taken_by_peripheral: true, ..self.gpio.state_driving(port, Some(level)) },
+            None => self.gpio.state(port),
+        }
     }
 
     fn update_deadlines(&mut self) {

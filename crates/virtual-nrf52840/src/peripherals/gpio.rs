@@ -124,36 +124,49 @@ impl Gpio {
         let Some((bank, offset)) = split(offset) else { return false };
         let shift = bank * 32;
         let wide = (u64::from(value) << shift) & BANKS[bank];
-        let dir = (self.dir() >> shift) as u32;
         if let Some(n) = index(offset, 0x700, 4, bank_width(bank) as u32) {
             self.cnf[shift + n] = value & PIN_CNF_MASK;
             self.sensing = self.cnf.iter().any(|cnf| cnf & 0x3_0000 != 0);
             fabric.sense_dirty = true;
-        } else {
-            match offset {
-                0x504 => self.out = self.out & !BANKS[bank] | wide,
-                0x508 => self.out |= wide,
-                0x50C => self.out &= !wide,
-                0x514 => self.set_dir(bank, value),
-                0x518 => self.set_dir(bank, dir | value),
-                0x51C => self.set_dir(bank, dir & !value),
-                0x520 => {
-                    self.latch &= !wide;
-                    // A bit that stays or becomes set again makes a new edge.
-                    if self.detect_latched[bank] {
-                        self.detect[bank] = false;
-                    }
-                    fabric.sense_dirty = true;
-                }
-                0x524 => {
-                    self.detect_latched[bank] = value & 1 != 0;
-                    fabric.sense_dirty = true;
-                }
-                _ => return false,
-            }
+            fabric.dirty_ports |= 1 << (shift + n);
+            return true;
         }
-        fabric.ports_dirty = true;
+        match offset {
+            0x504 => self.set_out(fabric, self.out & !BANKS[bank] | wide),
+            0x508 => self.set_out(fabric, self.out | wide),
+            0x50C => self.set_out(fabric, self.out & !wide),
+            0x514 | 0x518 | 0x51C => {
+                let dir = (self.dir() >> shift) as u32;
+                self.set_dir(
+                    bank,
+                    match offset {
+                        0x514 => value,
+                        0x518 => dir | value,
+                        _ => dir & !value,
+                    },
+                );
+                fabric.dirty_ports |= BANKS[bank];
+            }
+            0x520 => {
+                self.latch &= !wide;
+                // A bit that stays or becomes set again makes a new edge.
+                if self.detect_latched[bank] {
+                    self.detect[bank] = false;
+                }
+                fabric.sense_dirty = true;
+            }
+            0x524 => {
+                self.detect_latched[bank] = value & 1 != 0;
+                fabric.sense_dirty = true;
+            }
+            _ => return false,
+        }
         true
+    }
+
+    fn set_out(&mut self, fabric: &mut Fabric, out: u64) {
+        fabric.dirty_ports |= self.out ^ out;
+        self.out = out;
     }
 }
 

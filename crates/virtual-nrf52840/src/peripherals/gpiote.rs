@@ -2,6 +2,7 @@
 
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
+use crate::ports::ALL_PORTS;
 
 const CHANNELS: usize = 8;
 const PORT_EVENT: u8 = 31;
@@ -45,12 +46,9 @@ impl Gpiote {
         (0..CHANNELS).any(|n| self.mode(n) == MODE_EVENT)
     }
 
-    /// Calls `take` with the port and level of each channel in task mode.
-    pub fn for_each_output(&self, take: &mut impl FnMut(usize, bool)) {
-        // If channels share a port the lowest wins, so it comes last.
-        for n in (0..CHANNELS).rev().filter(|n| self.mode(*n) == MODE_TASK) {
-            take(self.port(n), self.out[n]);
-        }
+    /// The level a channel in task mode drives on this port.
+    pub fn drives(&self, port: usize) -> Option<bool> {
+        (0..CHANNELS).find(|&n| self.mode(n) == MODE_TASK && self.port(n) == port).map(|n| self.out[n])
     }
 
     /// Compares the inputs of channels in event mode with what they were.
@@ -81,7 +79,7 @@ impl Gpiote {
     fn drive(&mut self, fabric: &mut Fabric, n: usize, level: bool) {
         if self.mode(n) == MODE_TASK {
             self.out[n] = level;
-            fabric.ports_dirty = true;
+            fabric.dirty_ports |= 1 << self.port(n);
         }
     }
 }
@@ -103,7 +101,7 @@ impl Peripheral for Gpiote {
             self.config[n] = value & CONFIG_MASK;
             self.out[n] = value >> 20 & 1 != 0;
             self.seen[n] = None;
-            (fabric.ports_dirty, fabric.sense_dirty) = (true, true);
+            (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
             return true;
         }
         let start = value & 1 != 0;

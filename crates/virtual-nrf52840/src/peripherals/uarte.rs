@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Common, Peripheral};
 use crate::fabric::Fabric;
-use crate::ports::PORT_COUNT;
+use crate::ports::{ALL_PORTS, PORT_COUNT};
 use crate::time::{NEVER, Time};
 
 mod event {
@@ -147,15 +147,22 @@ impl Uarte {
         self.receiving && self.rxd_port().is_some()
     }
 
-    /// Calls `take` with the port and level of each output. TXD idles high (its bytes are handed
-    /// over whole, not as edges), RTS is low while there is room to receive.
-    pub fn for_each_output(&self, take: &mut impl FnMut(usize, bool)) {
-        if let Some(port) = self.txd_port() {
-            take(port, true);
+    /// The level this UARTE drives on the port. TXD idles high (its bytes are handed over whole,
+    /// not as edges), RTS is low while there is room to receive.
+    pub fn drives(&self, port: usize) -> Option<bool> {
+        if self.txd_port() == Some(port) {
+            return Some(true);
         }
-        if let Some(port) = self.port(0).filter(|_| self.flow_control()) {
-            let ready = self.receiving && self.rx_stops_at == NEVER && self.fifo.is_empty();
-            take(port, !ready);
+        if self.flow_control() && self.port(0) == Some(port) {
+            return Some(!(self.receiving && self.rx_stops_at == NEVER && self.fifo.is_empty()));
+        }
+        None
+    }
+
+    /// RTS may have changed.
+    fn rts_dirty(&self, fabric: &mut Fabric) {
+        if self.flow_control() {
+            fabric.dirty_ports = ALL_PORTS;
         }
     }
 
@@ -195,7 +202,7 @@ impl Uarte {
         self.fifo.push_back(byte);
         self.common.raise(fabric, event::RXDRDY);
         self.drain_fifo(fabric);
-        fabric.ports_dirty |= self.flow_control();
+        self.rts_dirty(fabric);
     }
 
     fn error(&mut self, fabric: &mut Fabric, source: u32) {
@@ -242,13 +249,13 @@ impl Uarte {
             self.common.raise(fabric, event::ENDRX);
         }
         self.drain_fifo(fabric);
-        fabric.ports_dirty |= self.flow_control();
+        self.rts_dirty(fabric);
     }
 
     fn stop_rx(&mut self, fabric: &mut Fabric) {
         if self.receiving && self.rx_stops_at == NEVER {
             self.rx_stops_at = fabric.now + STOP_BYTES * self.byte_time(fabric);
-            fabric.ports_dirty |= self.flow_control();
+            self.rts_dirty(fabric);
         }
     }
 
@@ -367,7 +374,7 @@ impl Peripheral for Uarte {
             _ => return self.common.write(offset, value),
         }
         if matches!(offset, 0x500..=0x514 | 0x56C) {
-            (fabric.ports_dirty, fabric.sense_dirty) = (true, true);
+            (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
         }
         true
     }
