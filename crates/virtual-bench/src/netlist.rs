@@ -149,11 +149,7 @@ pub struct Workspace {
 impl Netlist {
     /// Everything open, nothing driven.
     pub fn values(&self) -> Values {
-        Values {
-            between: vec![0.0; self.edges],
-            to_reference: vec![0.0; self.nodes],
-            current: vec![0.0; self.nodes],
-        }
+        Values { between: vec![0.0; self.edges], to_reference: vec![0.0; self.nodes], current: vec![0.0; self.nodes] }
     }
 
     /// Writes the voltage of every node to `volts`. A node that is joined to nothing is at 0 V.

@@ -131,7 +131,8 @@ impl Rig {
             })
             .collect();
         let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
-        let reset = dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
+        let reset =
+            dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
         let ties_reset = |fault: &Fault| match (fault, reset) {
             (Fault::Short { a, b, .. }, Some(info)) => {
                 [a, b].into_iter().any(|end| *end == Terminal::Contact(info.contact))

@@ -17,16 +17,8 @@ const RATES: [u32; 8] = [8, 16, 32, 64, 128, 250, 475, 860];
 /// Full scale in volts, by the PGA field.
 const FULL_SCALE_VOLTS: [f64; 8] = [6.144, 4.096, 2.048, 1.024, 0.512, 0.256, 0.256, 0.256];
 /// Which inputs are compared, by the MUX field; `None` is ground.
-const INPUTS: [(u8, Option<u8>); 8] = [
-    (0, Some(1)),
-    (0, Some(3)),
-    (1, Some(3)),
-    (2, Some(3)),
-    (0, None),
-    (1, None),
-    (2, None),
-    (3, None),
-];
+const INPUTS: [(u8, Option<u8>); 8] =
+    [(0, Some(1)), (0, Some(3)), (1, Some(3)), (2, Some(3)), (0, None), (1, None), (2, None), (3, None)];
 
 /// A conversion under way.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -73,7 +73,8 @@ impl Ina226 {
     /// Time from one result to the next.
     fn cycle_ns(&self) -> u64 {
         let (shunt, bus) = self.converts();
-        let time = |on: bool, shift: u16| u64::from(CONVERSION_US[usize::from(self.config >> shift & 7)]) * u64::from(on);
+        let time =
+            |on: bool, shift: u16| u64::from(CONVERSION_US[usize::from(self.config >> shift & 7)]) * u64::from(on);
         (time(bus, 6) + time(shunt, 3)) * 1000 * u64::from(self.averages())
     }
 
@@ -206,9 +207,13 @@ mod tests {
     #[test]
     fn conversion_times() {
         // (config, cycle in microseconds)
-        for (config, cycle_us) in
-            [(0x4127u16, 2200u64), (0x4527, 16 * 2200), (0x4003 | 0x0007, 280), (0x4125, 1100), (0x4FFF, 1024 * 2 * 8244)]
-        {
+        for (config, cycle_us) in [
+            (0x4127u16, 2200u64),
+            (0x4527, 16 * 2200),
+            (0x4003 | 0x0007, 280),
+            (0x4125, 1100),
+            (0x4FFF, 1024 * 2 * 8244),
+        ] {
             let mut bus = OneChip::new(0x40, Ina226::default());
             bus.now_ns.set(5_000);
             let [high, low] = config.to_be_bytes();

@@ -240,7 +240,9 @@ mod tests {
     use super::super::testing::OneChip;
     use super::*;
     use embedded_hal::i2c::I2c;
-    use mcp4728::{Channel as Which, ChannelState, GainMode, MCP4728, OutputEnableMode, PowerDownMode, VoltageReferenceMode};
+    use mcp4728::{
+        Channel as Which, ChannelState, GainMode, MCP4728, OutputEnableMode, PowerDownMode, VoltageReferenceMode,
+    };
 
     #[test]
     fn commands_of_the_data_sheet() {

@@ -131,7 +131,8 @@ impl Circuit {
                     }
                 }
                 Fault::Overload { rail, amps } => {
-                    if let (Some(node), Some(index)) = (place_of(&Terminal::Rail(rail.clone())), rail_index(fixture, rail))
+                    if let (Some(node), Some(index)) =
+                        (place_of(&Terminal::Rail(rail.clone())), rail_index(fixture, rail))
                     {
                         let amps = amps.unwrap_or(OVERLOAD_FACTOR * fixture.rails[index].current_limit_amps);
                         let ohms = (fixture.rails[index].volts - OVERLOAD_KNEE_VOLTS) / amps;
@@ -312,9 +313,10 @@ fn nail_parts(
         let node = nodes[&nail.contact];
         let wiring = match nail.wiring {
             NailWiring::Io { series_ohms, .. } => NailPlace::Io { series_ohms: tolerances.resistor(series_ohms) },
-            NailWiring::Rail { rail, feed_ohms, .. } => {
-                NailPlace::Rail { feed: sketch.builder.edge(node, rails[rail].node), ohms: tolerances.switch(feed_ohms) }
-            }
+            NailWiring::Rail { rail, feed_ohms, .. } => NailPlace::Rail {
+                feed: sketch.builder.edge(node, rails[rail].node),
+                ohms: tolerances.switch(feed_ohms),
+            },
             NailWiring::Ground { feed_ohms, .. } => NailPlace::Ground { ohms: tolerances.switch(feed_ohms) },
         };
         let mux = nail.mux.map(|(bank, channel)| {

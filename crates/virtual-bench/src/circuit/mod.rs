@@ -16,9 +16,9 @@ mod parts;
 mod solve;
 
 pub(crate) use build::RESET_PORT;
-pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
 pub use parts::FixtureTolerances;
 use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
+pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
 
 use crate::chips::{BitState, DacOutput};
 use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};

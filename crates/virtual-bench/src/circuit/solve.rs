@@ -76,9 +76,7 @@ impl Circuit {
         for (nail, command) in wiring.nails.iter().zip(&self.commands.nails) {
             match (nail.wiring, *command) {
                 (NailPlace::Io { series_ohms }, NailCommand::Io(state)) => match state {
-                    BitState::High => {
-                        values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_OUTPUT_OHMS)
-                    }
+                    BitState::High => values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_OUTPUT_OHMS),
                     BitState::Low => values.driver(nail.node, 0.0, series_ohms + EXPANDER_OUTPUT_OHMS),
                     BitState::PullUp => {
                         values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_PULL_UP_OHMS)
@@ -248,9 +246,9 @@ impl Wiring {
         let ground = volts.at(self.ground);
         let supply = volts.at(self.nets[self.logic].node) - ground;
         self.ports.iter().enumerate().fold(0, |levels, (n, place)| {
-            let high = place.as_ref().is_some_and(|place| {
-                volts.at(place.node) - ground > supply * self.parts.ports[n].threshold
-            });
+            let high = place
+                .as_ref()
+                .is_some_and(|place| volts.at(place.node) - ground > supply * self.parts.ports[n].threshold);
             levels | u64::from(high) << n
         })
     }

@@ -55,7 +55,9 @@ pub enum FaultError {
     NoSuchContact { fault: String, contact: Contact, family: String },
     #[error("the fault `{fault}` names rail `{rail}`; this fixture has {known}")]
     NoSuchRail { fault: String, rail: String, known: String },
-    #[error("the fault `{fault}` needs a contact that leads to a port of the microcontroller; contact {label} does not")]
+    #[error(
+        "the fault `{fault}` needs a contact that leads to a port of the microcontroller; contact {label} does not"
+    )]
     NoPort { fault: String, label: String },
     #[error("the fault `{fault}` names a model that family {family} does not have; it has {known}")]
     NoSuchModel { fault: String, family: String, known: String },
@@ -76,9 +78,7 @@ impl Fault {
     pub fn check(&self, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
         let known_contact = |contact: Contact| match dut.contact(contact) {
             Some(info) => Ok(info),
-            None => {
-                Err(FaultError::NoSuchContact { fault: self.to_string(), contact, family: dut.name.clone() })
-            }
+            None => Err(FaultError::NoSuchContact { fault: self.to_string(), contact, family: dut.name.clone() }),
         };
         let known_rail = |rail: &str| {
             let index = rail_index(fixture, rail).ok_or_else(|| FaultError::NoSuchRail {

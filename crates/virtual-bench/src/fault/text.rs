@@ -184,7 +184,11 @@ mod tests {
         "[a-z][a-z0-9_]{0,8}".prop_filter("ground is no rail", |name| name != GROUND)
     }
     fn any_terminal() -> impl Strategy<Value = Terminal> {
-        prop_oneof![any_contact().prop_map(Terminal::Contact), any_rail().prop_map(Terminal::Rail), Just(Terminal::Ground)]
+        prop_oneof![
+            any_contact().prop_map(Terminal::Contact),
+            any_rail().prop_map(Terminal::Rail),
+            Just(Terminal::Ground)
+        ]
     }
     fn any_fault() -> impl Strategy<Value = Fault> {
         prop_oneof![

@@ -3,3 +3,5 @@
 mod cost;
 mod firmware;
 mod hands;
+mod link;
+mod time;
