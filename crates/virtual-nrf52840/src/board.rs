@@ -6,7 +6,9 @@ use crate::ports::Ports;
 /// the world began.
 pub trait Board {
     /// The digital level at each port (bit n is port n), asked when firmware reads IN and when a
-    /// sense or GPIOTE input has to be compared. Must include what the chip itself drives.
+    /// sense or GPIOTE input has to be compared. Must include what the chip itself drives. A level
+    /// that changes by itself reaches sense and GPIOTE only through
+    /// [`Chip::inputs_changed`](crate::Chip::inputs_changed).
     fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64;
 
     /// Called after any change of what the ports drive or pull, once per instruction.

@@ -255,3 +255,33 @@ fn images() {
     assert!(matches!(chip.load_elf(&elf(40, 0x1000_1200, &[18, 0, 0, 0])), Err(ImageError::Empty)));
     assert_eq!(chip.read_uicr(0x200), u32::MAX, "nothing is written if the file does not fit");
 }
+
+#[test]
+fn the_watchdog_runs_on_through_a_software_reset() {
+    // Starts a watchdog of 100 ms and resets, if this is the first boot; else only sleeps.
+    let first_boot =
+        [thumb::store(0x4001_0504, 3_276), thumb::store(0x4001_0000, 1), thumb::store(AIRCR, 0x05FA_0004), vec![HANG]]
+            .concat();
+    let skip = first_boot.len() as u16;
+    // ldr r1, [r0]; cmp r1, #0; bne to the sleep behind `first_boot`.
+    let begin = [thumb::load(0, RESETREAS), vec![LOAD_R1, 0x2900, 0xD100 | (skip - 1)]].concat();
+    let mut lab = Lab::running(ChipIdentity::from_seed(1), &[begin, first_boot, vec![WFI, 0xE7FD]].concat());
+    lab.run(90 * MILLISECOND);
+    assert_eq!(lab.chip.stats().resets, 1);
+    assert_eq!([lab.read(RESETREAS), lab.read(0x4001_0400)], [1 << 2, 1], "software reset, watchdog runs");
+    lab.run(20 * MILLISECOND);
+    assert_eq!(lab.chip.stats().resets, 2);
+    assert_eq!([lab.read(RESETREAS), lab.read(0x4001_0400)], [1 << 2 | 1 << 1, 0], "reasons accumulate");
+}
+
+#[test]
+fn an_interrupt_that_the_nvic_does_not_let_through_costs_nothing() {
+    let mut lab = Lab::new();
+    lab.write(0x4001_4304, 1);
+    lab.write(0x4001_4000, 1); // EGU0: line high, NVIC shut
+    let before = lab.chip.stats().instructions;
+    for _ in 0..1_000 {
+        lab.run(10 * MICROSECOND);
+    }
+    assert!(lab.chip.stats().instructions <= before + 1, "{:?}", lab.chip.stats());
+}
