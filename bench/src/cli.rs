@@ -166,7 +166,7 @@ pub(crate) enum Failed {
 
 impl From<crate::FileError> for Failed {
     fn from(error: crate::FileError) -> Self {
-        Failed::Usage(error.into())
+        Failed::Usage(error.report())
     }
 }
 

@@ -3,21 +3,28 @@
 use bench_plan::{DutFamily, Fixture, Plan, PlanHead, Problem, Source, check_plan};
 use bench_run::Provenance;
 use bench_steps::{Kinds, Procedure};
-use miette::Diagnostic;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// A file is missing, unreadable or wrong.
-#[derive(Debug, Error, Diagnostic)]
+#[derive(Debug, Error)]
 pub enum FileError {
     #[error("{path}: {error}", path = path.display())]
-    #[diagnostic(help("{help}"))]
     Unreadable { path: PathBuf, error: std::io::Error, help: String },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
+    #[error("{0}")]
     Wrong(Box<Problem>),
+}
+
+impl FileError {
+    /// For people, with the place in the file.
+    pub fn report(self) -> miette::Report {
+        match self {
+            FileError::Unreadable { path, error, help } => miette::miette!(help = help, "{}: {error}", path.display()),
+            FileError::Wrong(problem) => miette::Report::new(*problem),
+        }
+    }
 }
 
 impl From<Box<Problem>> for FileError {

@@ -43,7 +43,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
             }
             // One wrong plan says nothing about the others.
             Err(error) => {
-                eprintln!("{:?}", miette::Report::from(error));
+                eprintln!("{:?}", error.report());
                 bad += 1;
             }
         }
@@ -57,7 +57,9 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
 fn coverage(loaded: &Loaded) -> Checked {
     let mut by_contact: BTreeMap<Contact, BTreeMap<&'static str, Vec<String>>> = BTreeMap::new();
     let contacts = loaded.family().map(|family| &family.contacts).into_iter().flatten();
-    contacts.for_each(|info| drop(by_contact.entry(info.contact).or_default()));
+    for info in contacts {
+        by_contact.entry(info.contact).or_default();
+    }
     for planned in &loaded.plan.steps {
         for one in &planned.coverage {
             let by = by_contact.entry(one.contact).or_default();

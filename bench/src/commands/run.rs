@@ -35,8 +35,11 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let faults = virtual_run::parse_faults(&args.faults, family, &loaded.fixture)?;
     let serial = args.serial.clone().unwrap_or_else(|| virtual_serial(family, &loaded.plan.model, args.seed));
-    if serial.trim().is_empty() || serial.chars().any(char::is_control) {
-        return Err(Failed::Usage(miette::miette!("--serial is empty or holds control characters")));
+    if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Failed::Usage(miette::miette!(
+            help = "the label's code holds the serial number, a space and the mobile secret: give the first part only",
+            "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
+        )));
     }
 
     let order = Order {
@@ -88,7 +91,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     if !diagnostics.is_empty() {
         let mut text = String::from("The emulated chip was asked for something that is not modelled:\n");
-        diagnostics.iter().for_each(|diagnostic| drop(writeln!(text, "  {diagnostic}")));
+        for diagnostic in &diagnostics {
+            let _ = writeln!(text, "  {diagnostic}");
+        }
         eprint!("{text}");
         if record.verdict == Verdict::Pass {
             // A pass that leans on something unknown is none.
@@ -132,16 +137,17 @@ fn started(loaded: &Loaded, serial: &str, firmware: &[u8], args: &RunArgs) -> Ev
     }
 }
 
-fn costs(stats: &virtual_bench::Stats, recorder: &Recorder, wall: std::time::Duration) -> String {
+fn costs(stats: &virtual_bench::VirtualStats, recorder: &Recorder, wall: std::time::Duration) -> String {
     let seconds = wall.as_secs_f64();
     let journal = recorder.stats();
     format!(
         "Virtual time {:.3} s in {seconds:.3} s of real time. Emulated {} instructions, {:.2} million per second; \
-         slept {:.1} % of virtual time.\nJournal: {} lines, {} bytes, written in {:.1} ms; forced to disk {} times in {:.1} ms.\n",
+         {} I2C transfers, {} solutions of the circuit.\nJournal: {} lines, {} bytes, written in {:.1} ms; forced to disk {} times in {:.1} ms.\n",
         stats.virtual_seconds,
         stats.instructions,
         stats.instructions as f64 / 1e6 / seconds,
-        100.0 * stats.slept_seconds / stats.virtual_seconds.max(1e-9),
+        stats.i2c_transactions,
+        stats.solutions,
         journal.writes,
         journal.bytes,
         journal.write_time.as_secs_f64() * 1e3,

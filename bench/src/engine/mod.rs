@@ -158,7 +158,6 @@ async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Ne
         // Whatever it left driven must not reach the next step. An instrument that refuses this will refuse the safe
         // state too, and there it counts.
         let _ = nest.release_nails().await;
-        let _ = nest.relay.set_loopback(false).await;
     }
     Ended { step: start.step, attempt: start.attempt, procedure, reason }
 }

@@ -16,7 +16,7 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String
     let off = nest.rails.all_off().await;
     let nails = nest.nails.release_all().await;
     let bus = nest.bus.release().await;
-    let relay = nest.relay.set_loopback(false).await;
+    let relay = nest.relay.set_loopback(true).await;
     nest.dut.disconnect().await;
     for (what, result) in [("rails", off), ("nails", nails), ("measure bus", bus), ("link relay", relay)] {
         result.map_err(|error| format!("the {what} may not be safe: {error}; switch the fixture off by hand"))?;

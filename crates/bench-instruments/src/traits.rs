@@ -159,6 +159,22 @@ pub trait Link {
     fn discard_input(&mut self);
 }
 
+#[async_trait(?Send)]
+impl<L: Link + ?Sized> Link for Box<L> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), InstrumentError> {
+        (**self).send(bytes).await
+    }
+    async fn receive(&mut self, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        (**self).receive(into).await
+    }
+    async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {
+        (**self).set_baud(baud).await
+    }
+    fn discard_input(&mut self) {
+        (**self).discard_input();
+    }
+}
+
 /// The firmware on the module.
 ///
 /// Every future of it may be dropped at any time (a step that timed out); the next request starts clean.

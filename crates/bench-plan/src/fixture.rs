@@ -147,8 +147,9 @@ pub struct LinkWiring {
     pub dut_tx: Contact,
     /// In series with the controller's TX and RX, ohms each.
     pub series_ohms: f64,
-    /// High: the relay takes the controller's TX and RX off the nails and joins them to each other.
-    pub loopback: IoBit,
+    /// High: the relay joins the controller's TX and RX to the nails. Low, as at power-up: it takes them off and joins
+    /// them to each other, so that an idle TX does not power a module through its RX.
+    pub connect: IoBit,
 }
 
 /// One line that can be switched to any nail: a source behind a resistor pushes into it, the ADC looks at it.

@@ -59,7 +59,7 @@ impl<'a> Checker<'a> {
             dut_rx: self.uart_contact(&raw.link.dut_rx)?,
             dut_tx: self.uart_contact(&raw.link.dut_tx)?,
             series_ohms: raw.link.series.get(),
-            loopback: self.io(&raw.link.loopback, "the loop-back relay")?,
+            connect: self.io(&raw.link.connect, "the link relay")?,
         };
         if link.dut_rx == link.dut_tx {
             return Err(ParamProblem::new("the module's RX and TX are the same contact")

@@ -169,9 +169,9 @@ pub(crate) struct RawLink {
     pub dut_tx: Spanned<u8>,
     /// In series with each line.
     pub series: Ohms,
-    /// Expander bit of the loop-back relay.
+    /// Expander bit of the relay that joins the link to the nails; released, it loops the link back.
     #[schemars(with = "String")]
-    pub loopback: Spanned<String>,
+    pub connect: Spanned<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -79,7 +79,7 @@ fn neighbours_on_a_face_are_on_different_banks() {
 fn no_expander_bit_has_two_users() {
     let fixture = b_series();
     let bus = &fixture.measure_bus;
-    let mut bits = vec![bus.source_enable, fixture.link.loopback];
+    let mut bits = vec![bus.source_enable, fixture.link.connect];
     bits.extend(bus.address.iter().chain(&bus.banks));
     bits.extend(fixture.rails.iter().flat_map(|rail| [rail.enable, rail.discharge]));
     bits.extend(fixture.nails.values().map(|nail| match nail.wiring {
@@ -124,8 +124,8 @@ fn mistakes() {
         ("io = \"io0.GPA1\"", "io = \"adc.GPA1\"", "chip `adc` is no port expander", "\"adc.GPA1\""),
         ("io = \"io0.GPA1\"", "io = \"io0.GPC1\"", "\"io0.GPC1\" is no expander bit", "\"io0.GPC1\""),
         (
-            "loopback = \"io6.GPA5\"",
-            "loopback = \"io6.GPA4\"",
+            "connect = \"io6.GPA5\"",
+            "connect = \"io6.GPA4\"",
             "used twice: by the loop-back relay and by the source's",
             "\"io6.GPA4\"",
         ),

@@ -178,6 +178,7 @@ fn all_models(families: &[&DutFamily]) -> Vec<KnownModel> {
 #[async_trait(?Send)]
 impl Procedure for Identify {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
         let baud = match nest.dut.connect(self.baud).await {
             Ok(baud) => baud,
             Err(DutError::Silent { .. }) => return self.explain_silence(nest, record).await,

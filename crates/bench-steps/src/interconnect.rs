@@ -125,6 +125,7 @@ struct Seen {
 #[async_trait(?Send)]
 impl Procedure for Interconnect {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
         let mut seen = vec![Seen::default(); self.pins.len()];
         self.look_quietly(nest, &mut seen).await?;
         // A contact that something else holds may carry the link's own line: driving it could cut the conversation.

@@ -26,8 +26,8 @@ pub struct Nest {
 /// Sent around the fixture's loop-back: every bit pattern that a broken line tends to swallow.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
-/// Length of a reset pulse and the time a module gets to come up again; the chip itself needs far less.
-const RESET_SETTLE: Duration = Duration::from_millis(2);
+/// Longest bounce of the link's relay.
+const RELAY_SETTLE: Duration = Duration::from_millis(2);
 
 impl Nest {
     /// "23 (A0)".
@@ -73,14 +73,19 @@ impl Nest {
         }
     }
 
-    /// Whether the controller hears itself with the link taken off the nails.
+    /// Whether the controller hears itself. Leaves the link off the nails: while the module has no power, an idle TX
+    /// would feed it through the protection diode of its RX.
     pub async fn loopback_works(&self) -> Result<bool, StepError> {
         self.relay.set_loopback(true).await?;
-        self.settle(RESET_SETTLE).await;
-        let echo = self.dut.echo(LOOPBACK_PATTERN).await;
+        self.settle(RELAY_SETTLE).await;
+        Ok(self.dut.echo(LOOPBACK_PATTERN).await? == LOOPBACK_PATTERN)
+    }
+
+    /// Joins the link to the module, which must have power.
+    pub async fn join_link(&self) -> Result<(), StepError> {
         self.relay.set_loopback(false).await?;
-        self.settle(RESET_SETTLE).await;
-        Ok(echo? == LOOPBACK_PATTERN)
+        self.settle(RELAY_SETTLE).await;
+        Ok(())
     }
 
     /// Releases every nail and lets the measure bus go.

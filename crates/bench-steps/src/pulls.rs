@@ -64,6 +64,7 @@ impl Kind for Pulls {
 #[async_trait(?Send)]
 impl Procedure for Pulls {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
         nest.release_nails().await?;
         let supply = nest.rails.measure(&self.supply).await?.volts;
         let all: PortSet = self.pins.iter().map(|(_, port, ..)| *port).collect();

@@ -262,7 +262,7 @@ impl Rig {
             mux_channel: wiring.address.iter().enumerate().fold(0, flag) as u8,
             mux_banks: wiring.banks.iter().enumerate().fold(0, flag),
             source: self.is_high(wiring.source_enable).then(|| self.source()),
-            loopback: self.is_high(self.fixture.link.loopback),
+            loopback: !self.is_high(self.fixture.link.connect),
         };
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);

@@ -128,7 +128,7 @@ impl<I: I2c> FixtureDriver<I> {
 #[async_trait(?Send)]
 impl<I: I2c> LinkRelay for FixtureDriver<I> {
     async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError> {
-        self.ports.borrow_mut().set_outputs(&[(self.fixture.link.loopback, on)])
+        self.ports.borrow_mut().set_outputs(&[(self.fixture.link.connect, !on)])
     }
 }
 

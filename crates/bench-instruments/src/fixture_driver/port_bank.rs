@@ -31,7 +31,7 @@ impl<B: I2c> PortBank<B> {
     pub fn new(fixture: &Fixture, chips: BTreeMap<usize, Expander<B>>) -> Self {
         let bus = &fixture.measure_bus;
         let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
-        switched_off.extend([bus.source_enable, fixture.link.loopback]);
+        switched_off.extend([bus.source_enable, fixture.link.connect]);
         switched_off.extend(bus.banks.iter().chain(&bus.address));
         let mut switched_on: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.discharge).collect();
         let mut nails = BTreeMap::new();

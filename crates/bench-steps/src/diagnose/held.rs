@@ -24,7 +24,7 @@ pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<
     nest.settle(Duration::from_millis(2)).await;
     let result = work().await;
     nest.release_nails().await?;
-    nest.relay.set_loopback(false).await?;
+    nest.join_link().await?;
     // The firmware starts again.
     nest.dut.disconnect().await;
     nest.settle(Duration::from_millis(20)).await;

@@ -132,7 +132,7 @@ impl Hands {
     }
 
     pub fn loopback(&mut self, on: bool) {
-        self.switch(self.fixture.link.loopback, on);
+        self.switch(self.fixture.link.connect, !on);
     }
 
     pub fn feeds(&mut self, closed: bool) {

@@ -91,7 +91,7 @@ pub fn fixture() -> Fixture {
             dut_rx: Contact(38),
             dut_tx: Contact(36),
             series_ohms: 100.0,
-            loopback: io(0, 15),
+            connect: io(0, 15),
         },
         measure_bus: MeasureBus {
             sense: AnalogChannel { chip: 2, channel: 0 },

@@ -54,7 +54,7 @@ fn is_safe(state: &State) -> bool {
     let low = low.chain(fixture.measure_bus.banks.clone()).chain([fixture.measure_bus.source_enable]);
     let mut high = fixture.rails.iter().map(|rail| rail.discharge).chain([10, 2, 1].map(io_of));
     let released = (20..28).chain(30..38).all(|contact| !state.driven(io_of(contact)));
-    low.chain([fixture.link.loopback]).all(|bit| state.driven(bit) && !state.high(bit))
+    low.chain([fixture.link.connect]).all(|bit| state.driven(bit) && !state.high(bit))
         && high.all(|bit| state.high(bit))
         && released
 }
@@ -386,8 +386,8 @@ fn a_driver_that_is_dropped_leaves_the_safe_state() {
     let bench = start();
     bench.driver.clear_for_power("3V3", 1e3).unwrap();
     bench.clock.run(bench.driver.on("3V3")).unwrap();
-    bench.clock.run(bench.driver.set_loopback(true)).unwrap();
-    assert!(bench.bus.borrow().state().high(fixture().link.loopback));
+    bench.clock.run(bench.driver.set_loopback(false)).unwrap();
+    assert!(bench.bus.borrow().state().high(fixture().link.connect));
     drop(bench.driver);
     assert!(is_safe(&bench.bus.borrow().state()));
 }
