@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsemu::core::error::BusError;
 use rsemu::core::space::{
-    AddressSpace, DispatchPolicy, MappingId, MemAttrs, MemOps, MemResult, Perms, RamStore, Region, UnassignedPolicy,
+    AddressSpace, DispatchPolicy, MappingId, MemAttrs, MemOps, MemResult, Perms, Region, UnassignedPolicy,
 };
+use rsemu::core::value::Width;
 
 use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE};
 use crate::soc::Soc;
+
+/// RAM or flash, shared between the CPU's bus and the peripherals.
+pub(crate) use rsemu::core::space::RamStore as Memory;
 
 /// RAM again, for code (instruction bus).
 const CODE_RAM_BASE: u64 = 0x0080_0000;
@@ -127,7 +131,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    pub fn new(ram: &Arc<RamStore>, flash: &Arc<RamStore>, soc: &SharedSoc) -> Result<Bus, rsemu::core::error::Error> {
+    pub fn new(ram: &Arc<Memory>, flash: &Arc<Memory>, soc: &SharedSoc) -> Result<Bus, rsemu::core::error::Error> {
         // One entry per 256 KiB finds RAM and flash without a search, and is quick to build again.
         let space = AddressSpace::new("nrf52840", 32)
             .with_unassigned(UnassignedPolicy::FAULT)
@@ -148,6 +152,16 @@ impl Bus {
             }
         }
         Ok(Bus { space: Arc::new(space), soc: soc.clone(), flash_window: None })
+    }
+
+    /// Reads a word as the CPU would; `None`: bus fault.
+    pub fn read(&self, address: u32) -> Option<u32> {
+        self.space.read(u64::from(address), Width::U32, MemAttrs::DEFAULT).ok().map(|word| word as u32)
+    }
+
+    /// Writes a word as the CPU would; `None`: bus fault.
+    pub fn write(&self, address: u32, value: u32) -> Option<()> {
+        self.space.write(u64::from(address), Width::U32, u64::from(value), MemAttrs::DEFAULT).ok()
     }
 
     /// Whether writes to flash addresses reach the NVMC; otherwise they fault. Flash is mapped as
@@ -173,6 +187,6 @@ fn window(name: &str, base: u32, length: u64, soc: &SharedSoc) -> Region {
 }
 
 /// RAM and flash of one chip.
-pub(crate) fn memories() -> (Arc<RamStore>, Arc<RamStore>) {
-    (Arc::new(RamStore::new(u64::from(RAM_SIZE))), Arc::new(RamStore::new(u64::from(FLASH_SIZE))))
+pub(crate) fn memories() -> (Arc<Memory>, Arc<Memory>) {
+    (Arc::new(Memory::new(u64::from(RAM_SIZE))), Arc::new(Memory::new(u64::from(FLASH_SIZE))))
 }

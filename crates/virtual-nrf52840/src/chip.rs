@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rsemu::core::space::RamStore;
-
 use crate::board::{Board, with_board_set};
-use crate::bus::{Bus, SharedSoc, memories};
+use crate::bus::{Bus, Memory, SharedSoc, memories};
 use crate::cpu::{Cpu, RsemuCpu};
 use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
@@ -41,6 +39,8 @@ pub struct Stats {
 #[error("the saved state is not one of this chip model")]
 pub struct RestoreError;
 
+/// Well before [`NEVER`](crate::time::NEVER), so that the last instruction does not overrun it.
+const END_OF_TIME: Time = Time::MAX / 2;
 /// P0.18, the only port that UICR.PSELRESET may select.
 const RESET_PORT: usize = 18;
 /// How often the loop looks whether the CPU fell asleep, in instructions, less one. A power of
@@ -56,7 +56,7 @@ pub struct Chip {
     pub(crate) soc: SharedSoc,
     bus: Bus,
     cpu: RsemuCpu,
-    ram: Arc<RamStore>,
+    ram: Arc<Memory>,
     state: RunState,
     /// Copies for callers, taken when a run ends.
     ports: Ports,
@@ -179,7 +179,7 @@ impl Chip {
     /// Runs until the time is reached or the board asks to stop. The last instruction may end up
     /// to a few cycles after `ns`. Without power only time passes.
     pub fn run_until(&mut self, ns: u64, board: &mut dyn Board) -> Stop {
-        let target = ns.saturating_mul(NANOSECOND);
+        let target = ns.saturating_mul(NANOSECOND).min(END_OF_TIME);
         let stop = with_board_set(board, || self.run(target));
         self.refresh();
         stop
@@ -297,27 +297,23 @@ impl Chip {
 
     /// Reads a register or memory word the way the CPU would, at this instant. For tests.
     pub fn bus_read(&mut self, address: u32, board: &mut dyn Board) -> Option<u32> {
-        use rsemu::core::{space::MemAttrs, value::Width};
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        let space = Arc::clone(&self.bus.space);
-        let word = with_board_set(board, || space.read(u64::from(address), Width::U32, MemAttrs::DEFAULT));
+        let word = with_board_set(board, || self.bus.read(address));
         self.refresh();
-        word.ok().map(|word| word as u32)
+        word
     }
 
     /// Writes a register or memory word the way the CPU would, at this instant. For tests.
     /// `None`: the CPU would have taken a bus fault.
     pub fn bus_write(&mut self, address: u32, value: u32, board: &mut dyn Board) -> Option<()> {
-        use rsemu::core::{space::MemAttrs, value::Width};
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        let space = Arc::clone(&self.bus.space);
         let written = with_board_set(board, || {
-            let written = space.write(u64::from(address), Width::U32, u64::from(value), MemAttrs::DEFAULT);
+            let written = self.bus.write(address, value);
             self.map_flash();
             written
         });
         self.refresh();
-        written.ok()
+        written
     }
 
     /// The whole state.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use rsemu::core::space::RamStore;
-
 use crate::board::{Board, ask_board};
+use crate::bus::Memory;
 use crate::diagnostic::{Access, Diagnostics, Problem};
 use crate::ports::Ports;
 use crate::tick_clock::TickClock;
@@ -23,7 +22,7 @@ pub const FLASH_PAGE: u32 = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Fabric {
     pub now: Time,
-    pub ram: Arc<RamStore>,
+    pub ram: Arc<Memory>,
     /// Events (peripheral id, event number) generated and not yet handed to the PPI.
     pub fired: Vec<(u8, u8)>,
     /// Peripherals (by id) whose deadline or interrupt line may have changed.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use rsemu::core::space::RamStore;
-
 use crate::board;
+use crate::bus::Memory;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, ResetCause};
 use crate::identity::ChipIdentity;
@@ -69,7 +68,7 @@ pub(crate) struct Soc {
 }
 
 impl Soc {
-    pub fn new(identity: ChipIdentity, ram: Arc<RamStore>, flash: Arc<RamStore>) -> Soc {
+    pub fn new(identity: ChipIdentity, ram: Arc<Memory>, flash: Arc<Memory>) -> Soc {
         let tolerances = identity.tolerances.clone();
         let fabric = Fabric {
             now: 0,

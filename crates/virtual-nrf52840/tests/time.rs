@@ -263,3 +263,10 @@ fn without_power_only_time_passes() {
     lab.write(TIMER1 + 0x40, 1);
     assert_eq!(lab.read(TIMER1 + 0x540), 0);
 }
+
+#[test]
+fn time_ends_without_trouble() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.chip.run_until(u64::MAX, &mut lab.bench), Stop::Reached);
+    assert_eq!(lab.chip.run_until(u64::MAX, &mut lab.bench), Stop::Reached);
+}

@@ -244,3 +244,13 @@ fn the_board_can_stop_the_run_at_a_byte() {
     assert_eq!(lab.chip.run_until(until, &mut lab.bench), Stop::Reached);
     assert_eq!(lab.chip.now_ns(), until);
 }
+
+#[test]
+fn a_wild_pointer_moves_nothing() {
+    let mut lab = uart(0xFFFF);
+    lab.write(UARTE0 + 0x534, 0xFFFF_FFFF);
+    lab.write(UARTE0, 1);
+    arrive(&mut lab, b"abc");
+    assert_eq!(lab.read(UARTE0 + 0x108), 1);
+    assert!(lab.chip.diagnostics()[0].to_string().contains("outside RAM"));
+}

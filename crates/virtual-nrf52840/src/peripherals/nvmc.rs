@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use rsemu::core::space::RamStore;
-
 use super::index;
+use crate::bus::Memory;
 use crate::fabric::{FLASH_PAGE, FLASH_SIZE, Fabric};
 use crate::identity::Tolerances;
 use crate::time::{MICROSECOND, Time};
@@ -18,7 +17,7 @@ const ERASED: u32 = 0xFFFF_FFFF;
 /// Where firmware is put and what survives power-off.
 #[derive(Debug, Clone)]
 pub(crate) struct Nvmc {
-    pub flash: Arc<RamStore>,
+    pub flash: Arc<Memory>,
     pub uicr: Vec<u32>,
     config: u32,
     partial_config: u32,
@@ -30,7 +29,7 @@ pub(crate) struct Nvmc {
 }
 
 impl Nvmc {
-    pub fn new(flash: Arc<RamStore>, tolerances: &Tolerances) -> Nvmc {
+    pub fn new(flash: Arc<Memory>, tolerances: &Tolerances) -> Nvmc {
         let mut nvmc = Nvmc {
             flash,
             uicr: vec![ERASED; UICR_WORDS],

@@ -43,7 +43,7 @@ impl Rtc {
         if !self.running {
             return self.base_count;
         }
-        self.base_count + (fabric.lfclk.ticks(fabric.now) - self.base_tick) / u64::from(self.prescaler + 1)
+        self.base_count + fabric.lfclk.ticks(fabric.now).saturating_sub(self.base_tick) / u64::from(self.prescaler + 1)
     }
 
     fn set_count(&mut self, fabric: &Fabric, count: u64) {
@@ -133,8 +133,9 @@ impl Peripheral for Rtc {
 
     fn act(&mut self, fabric: &mut Fabric) {
         let count = self.count(fabric);
+        let Some(before) = count.checked_sub(1) else { return };
         for event in self.kinds() {
-            if self.enabled(event) && self.next_count(count - 1, event) == count {
+            if self.enabled(event) && self.next_count(before, event) == count {
                 self.common.raise(fabric, event);
             }
         }

@@ -164,7 +164,7 @@ impl Saadc {
             self.common.raise(fabric, event::LIMITH + 2 * number + 1);
         }
         let Some((pointer, size, done)) = &mut self.buffer else { return };
-        fabric.dma_write("SAADC", *pointer + 2 * *done, &code.to_le_bytes());
+        fabric.dma_write("SAADC", pointer.wrapping_add(2 * *done), &code.to_le_bytes());
         *done += 1;
         self.amount = *done;
         if done == size {

@@ -58,7 +58,7 @@ impl Timer {
 
     /// Counts since `base_tick`.
     fn counted(&self, fabric: &Fabric) -> u64 {
-        (fabric.hfclk.ticks(fabric.now) - self.base_tick) / self.divider()
+        fabric.hfclk.ticks(fabric.now).saturating_sub(self.base_tick) / self.divider()
     }
 
     fn counts_time(&self) -> bool {

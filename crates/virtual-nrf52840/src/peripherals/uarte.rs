@@ -213,7 +213,7 @@ impl Uarte {
     fn drain_fifo(&mut self, fabric: &mut Fabric) {
         while let Some(rx) = self.rx.as_mut().filter(|rx| rx.done < rx.size) {
             let Some(byte) = self.fifo.pop_front() else { return };
-            fabric.dma_write(self.common.name, rx.pointer + rx.done, &[byte]);
+            fabric.dma_write(self.common.name, rx.pointer.wrapping_add(rx.done), &[byte]);
             rx.done += 1;
             if rx.done == rx.size {
                 self.end_rx(fabric);
@@ -264,7 +264,7 @@ impl Uarte {
         let mut amount = 0;
         while amount < self.rx_size {
             let Some(byte) = self.fifo.pop_front() else { break };
-            fabric.dma_write(self.common.name, self.rx_pointer + amount, &[byte]);
+            fabric.dma_write(self.common.name, self.rx_pointer.wrapping_add(amount), &[byte]);
             amount += 1;
         }
         self.rx_amount = amount;
@@ -298,7 +298,7 @@ impl Uarte {
             self.byte_ends_at = NEVER;
             return;
         }
-        let address = tx.pointer + tx.done;
+        let address = tx.pointer.wrapping_add(tx.done);
         self.tx_byte = fabric.dma_read(self.common.name, address).unwrap_or(0);
         self.byte_ends_at = fabric.now + self.byte_time(fabric);
         fabric.touch(self.common.id);
