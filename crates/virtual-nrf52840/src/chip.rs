@@ -34,7 +34,7 @@ pub struct Stats {
     pub resets: u64,
 }
 
-/// The board and the chip could not be put together.
+/// The bytes of the CPU state in a [`Snapshot`] were refused.
 #[derive(Debug, thiserror::Error)]
 #[error("the saved state is not one of this chip model")]
 pub struct RestoreError;
