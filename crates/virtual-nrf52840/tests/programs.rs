@@ -285,3 +285,26 @@ fn an_interrupt_that_the_nvic_does_not_let_through_costs_nothing() {
     }
     assert!(lab.chip.stats().instructions <= before + 1, "{:?}", lab.chip.stats());
 }
+
+#[test]
+fn an_exception_inside_an_if_then_block_returns_into_it() {
+    const ICSR: u32 = 0xE000_ED04;
+    const PENDSV: u32 = 1 << 28;
+    let code = [
+        thumb::load(0, ICSR),
+        thumb::load(1, PENDSV),
+        // movs r2, #0; cmp r2, #0; itte eq; streq r1, [r0]; moveq r3, #1; movne r3, #9; wfi; again
+        vec![0x2200, 0x2A00, 0xBF06, STORE_R1, 0x2301, 0x2309, WFI, 0xE7FD],
+    ]
+    .concat();
+    let mut image = program(&code);
+    let handler = image.len() as u32;
+    image.extend(RETURN.to_le_bytes());
+    image[14 * 4..14 * 4 + 4].copy_from_slice(&(handler | 1).to_le_bytes());
+    let mut chip = Chip::new(ChipIdentity::from_seed(1));
+    chip.write_flash(0, &image).unwrap();
+    chip.set_power(true);
+    chip.run_until(MILLISECOND, &mut Bench::default());
+    assert_eq!(chip.cpu_registers()[3], 1);
+    assert!(chip.diagnostics().is_empty());
+}
