@@ -282,6 +282,7 @@ impl Rig {
             return;
         };
         if chip.is_due(at_ns) {
+            self.circuit.catch_up(at_ns);
             let (volts, amps) = rail.map_or((0.0, 0.0), |rail| self.circuit.rail_reading(rail));
             let quieter = f64::from(chip.averages()).sqrt();
             let shunt = amps * *shunt_ohms + *offset_volts + self.noise.gauss(SHUNT_NOISE_VOLTS / quieter);
@@ -294,6 +295,7 @@ impl Rig {
         let ChipModel::Adc { chip, gain, offset_volts } = &self.chips[index].model else { return };
         let Some(running) = chip.running().filter(|running| running.done_at_ns <= now_ns) else { return };
         let (gain, offset) = (*gain, *offset_volts);
+        self.circuit.catch_up(now_ns);
         let positive = self.adc_input_volts(index, running.positive);
         let negative = running.negative.map_or(0.0, |channel| self.adc_input_volts(index, channel));
         let noise = self.noise.gauss(ADC_NOISE_STEPS * running.full_scale_volts / 32768.0);
@@ -379,6 +381,7 @@ impl Rig {
     pub fn i2c_read(&mut self, from: Addressed, at_ns: u64) -> u8 {
         match from {
             Addressed::Chip(index) => {
+                self.circuit.catch_up(at_ns);
                 self.refresh_inputs(index);
                 self.deliver_monitor(index, at_ns);
                 self.chips[index].model.device().read(at_ns)
@@ -474,8 +477,9 @@ impl Board for Rig {
         );
     }
 
-    fn analog_volts(&mut self, ain: u8, ports: &Ports, _at_ns: u64) -> f64 {
+    fn analog_volts(&mut self, ain: u8, ports: &Ports, at_ns: u64) -> f64 {
         self.circuit.set_ports(ports);
+        self.circuit.catch_up(at_ns);
         self.circuit.analog_volts(ain)
     }
 

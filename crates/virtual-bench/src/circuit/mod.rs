@@ -201,6 +201,8 @@ impl Circuit {
     /// Takes new commands from the fixture's chips.
     pub fn command(&mut self, commands: Commands, at_ns: u64) {
         if commands != self.commands {
+            // What has passed has passed under the old commands.
+            self.catch_up(at_ns);
             self.commands = commands;
             self.touch();
             self.settle(at_ns);

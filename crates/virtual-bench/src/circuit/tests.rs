@@ -324,7 +324,7 @@ fn one_way_parts_always_agree() {
         let mut bench = bench(&[&text]);
         bench.commands.loopback = false;
         for rail in 0..4 {
-            bench.rail(rail, random.bits() % 2 == 0);
+            bench.rail(rail, random.bits().is_multiple_of(2));
         }
         for nail in &mut bench.commands.nails {
             if let NailCommand::Io(state) = nail {
@@ -336,8 +336,8 @@ fn one_way_parts_always_agree() {
         bench.pass(5 * MS);
         bench.ports.powered = bench.circuit.logic_volts() > 1.7;
         for state in &mut bench.ports.states {
-            let level = random.bits() % 2 == 0;
-            state.driven = (random.bits() % 2 == 0).then_some(Driven { level, strength: Strength::High });
+            let level = random.bits().is_multiple_of(2);
+            state.driven = (random.bits().is_multiple_of(2)).then_some(Driven { level, strength: Strength::High });
         }
         bench.circuit.set_ports(&bench.ports);
         bench.circuit.settle_ports(bench.now_ns);

@@ -3,6 +3,8 @@
 //! A fault changes the circuit or the module and nothing else; the bench finds out by measuring, or not at all.
 
 mod list;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use list::{all_faults, neighbours};

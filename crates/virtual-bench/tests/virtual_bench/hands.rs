@@ -282,3 +282,30 @@ impl Hands {
         self.dut.contact(Contact(contact)).unwrap().port.unwrap()
     }
 }
+
+#[test]
+fn nonsense_is_refused_before_anything_runs() {
+    let (fixture, dut, firmware) = (fixture(), dut("b4xx"), std::fs::read(FIRMWARE).unwrap());
+    let config = |model, firmware, serial: Option<&str>, pace| VirtualConfig {
+        fixture: &fixture,
+        dut: &dut,
+        model,
+        firmware,
+        seed: 1,
+        faults: &[],
+        serial: serial.map(str::to_owned),
+        pace,
+    };
+    for (config, part) in [
+        (config("b524", &firmware[..], None, None), "has no model b524"),
+        (config("b404x", b"no ELF", None, None), "firmware image"),
+        (config("b404x", &firmware, Some("short"), None), "15 printable"),
+        (config("b404x", &firmware, None, Some(0.0)), "pace"),
+    ] {
+        let message = VirtualBench::new(config).err().unwrap().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let wrong = [Fault::WrongModel("b402".into())];
+    let config = VirtualConfig { faults: &wrong, ..config("b404x", &firmware, None, None) };
+    assert!(VirtualBench::new(config).is_err(), "the module on the nest is not the one that the fault orders");
+}
