@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::task::coop::{Unconstrained, unconstrained};
 
 /// Longest virtual time that passes at once while nobody waits for a moment.
 const STRIDE_NS: u64 = 20_000_000;
@@ -69,7 +70,9 @@ impl Pace {
 /// The wrapper that [`crate::VirtualBench::run`] returns.
 pub struct Run<F> {
     world: SharedWorld,
-    inner: Pin<Box<F>>,
+    /// Without tokio's budget: a lock that it refuses is only granted after we yield to the runtime, and until then
+    /// virtual time would run on, by an amount that the wall clock decides.
+    inner: Pin<Box<Unconstrained<F>>>,
     signal: Arc<Signal>,
     waker: Waker,
     pace: Option<Pace>,
@@ -82,7 +85,7 @@ impl<F> Run<F> {
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
         let pace = pace.map(|ratio| Pace { ratio, began: Instant::now(), began_ns: now, pause: None });
-        Self { world, inner: Box::pin(inner), signal, waker, pace, last_poll_ns: now }
+        Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, last_poll_ns: now }
     }
 }
 

@@ -145,3 +145,18 @@ fn a_pace_slows_down() {
     runtime.block_on(bench.run(clock.sleep(Duration::from_millis(500)))).unwrap();
     assert!(began.elapsed() >= Duration::from_millis(45), "{:?}", began.elapsed());
 }
+
+/// Tokio's budget must not send the run to the runtime in the middle of an instant: virtual time would run on by as
+/// much as the wall clock allows.
+#[test]
+fn locks_cost_no_virtual_time() {
+    let setup = setup("b404x", &[], 1);
+    let clock = setup.bench.clock();
+    run(&setup, async {
+        let lock = tokio::sync::Mutex::new(0);
+        for _ in 0..1000 {
+            *lock.lock().await += 1;
+        }
+        assert_eq!(clock.now(), BenchTime::ZERO);
+    });
+}
