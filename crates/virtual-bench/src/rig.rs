@@ -1,13 +1,13 @@
 //! Everything around the emulated chip: the fixture's chips, the circuit, the flash, the link. The chip sees it as its
 //! [`Board`], the controller as registers on I2C and bytes on a UART.
 
-use crate::chips::{Ads1115, BitState, DacOutput, I2cDevice, Ina226, Mcp4728, Mcp23017};
-use crate::circuit::{Circuit, Commands, FixtureTolerances, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
+use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
+use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::random::{Purpose, Random};
 use crate::uart;
-use bench_plan::{ChipKind, DutFamily, Fixture, IoBit, NailWiring};
+use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -23,30 +23,6 @@ const INPUT_HIGH_SHARE: f64 = 0.8;
 const ADC_NOISE_STEPS: f64 = 0.6;
 const SHUNT_NOISE_VOLTS: f64 = 3e-6;
 const BUS_NOISE_VOLTS: f64 = 0.6e-3;
-
-/// A chip of the fixture with its deviations from the ideal one.
-struct FixtureChip {
-    address: u8,
-    model: ChipModel,
-}
-
-enum ChipModel {
-    Expander(Mcp23017),
-    Adc { chip: Ads1115, gain: f64, offset_volts: f64 },
-    Dac { chip: Mcp4728, gain: f64, offset_volts: f64 },
-    Monitor { chip: Ina226, rail: Option<usize>, shunt_ohms: f64, offset_volts: f64, bus_gain: f64 },
-}
-
-impl ChipModel {
-    fn device(&mut self) -> &mut dyn I2cDevice {
-        match self {
-            ChipModel::Expander(chip) => chip,
-            ChipModel::Adc { chip, .. } => chip,
-            ChipModel::Dac { chip, .. } => chip,
-            ChipModel::Monitor { chip, .. } => chip,
-        }
-    }
-}
 
 /// A byte whose stop bit has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +59,7 @@ pub struct ForChip {
 
 pub struct Rig {
     fixture: Fixture,
-    chips: Vec<FixtureChip>,
+    chips: Vec<FittedChip>,
     pub circuit: Circuit,
     pub flash: ExternalFlash,
     pub uart: ControllerUart,
@@ -103,33 +79,7 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(fixture: &Fixture, dut: &DutFamily, flash: ExternalFlash, seed: u64, faults: &[Fault]) -> Self {
-        let mut tolerances = FixtureTolerances::new(seed ^ 0xC41F5);
-        let chips = fixture.chips.iter().enumerate();
-        let chips = chips
-            .map(|(index, chip)| FixtureChip {
-                address: chip.address,
-                model: match chip.kind {
-                    ChipKind::Mcp23017 => ChipModel::Expander(Mcp23017::default()),
-                    ChipKind::Ads1115 => ChipModel::Adc {
-                        chip: Ads1115::new(tolerances.rate()),
-                        gain: tolerances.gain(0.0005),
-                        offset_volts: tolerances.offset(100e-6),
-                    },
-                    ChipKind::Mcp4728 { reference_volts } => ChipModel::Dac {
-                        chip: Mcp4728::new(reference_volts),
-                        gain: tolerances.gain(0.002),
-                        offset_volts: tolerances.offset(2e-3),
-                    },
-                    ChipKind::Ina226 { shunt_ohms } => ChipModel::Monitor {
-                        chip: Ina226::default(),
-                        rail: fixture.rails.iter().position(|rail| rail.monitor == index),
-                        shunt_ohms: tolerances.resistor(shunt_ohms),
-                        offset_volts: tolerances.offset(2.5e-6),
-                        bus_gain: tolerances.gain(0.0005),
-                    },
-                },
-            })
-            .collect();
+        let chips = FittedChip::all(fixture, seed);
         let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
         let reset =
             dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
@@ -370,7 +320,7 @@ impl Rig {
                 _ => any,
             }),
         };
-        let changes_wires = |chip: &FixtureChip| matches!(chip.model, ChipModel::Expander(_) | ChipModel::Dac { .. });
+        let changes_wires = |chip: &FittedChip| matches!(chip.model, ChipModel::Expander(_) | ChipModel::Dac { .. });
         match to {
             Addressed::Chip(index) if !changes_wires(&self.chips[index]) => {}
             _ => self.apply_commands(at_ns),

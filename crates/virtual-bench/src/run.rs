@@ -55,16 +55,9 @@ impl Wake for Signal {
 /// Slows virtual time down to a multiple of wall time.
 struct Pace {
     ratio: f64,
-    began: Instant,
-    began_ns: u64,
+    /// Wall and virtual time of the first poll; the runtime's clock, which a test can stop.
+    began: Option<(tokio::time::Instant, u64)>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Pace {
-    /// How far virtual time may be now.
-    fn allowed_ns(&self) -> u64 {
-        self.began_ns + (self.began.elapsed().as_nanos() as f64 * self.ratio) as u64
-    }
 }
 
 /// The wrapper that [`crate::VirtualBench::run`] returns.
@@ -84,7 +77,7 @@ impl<F> Run<F> {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
-        let pace = pace.map(|ratio| Pace { ratio, began: Instant::now(), began_ns: now, pause: None });
+        let pace = pace.map(|ratio| Pace { ratio, began: None, pause: None });
         Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, last_poll_ns: now }
     }
 }
@@ -147,7 +140,9 @@ impl Pace {
                 }
                 self.pause = None;
             }
-            let ahead_ns = now_ns.saturating_sub(self.allowed_ns());
+            let (wall, virtual_ns) = *self.began.get_or_insert_with(|| (tokio::time::Instant::now(), now_ns));
+            let allowed_ns = virtual_ns + (wall.elapsed().as_nanos() as f64 * self.ratio) as u64;
+            let ahead_ns = now_ns.saturating_sub(allowed_ns);
             if ahead_ns == 0 {
                 return false;
             }

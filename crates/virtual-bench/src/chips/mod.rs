@@ -4,11 +4,13 @@
 //! through a driver crate that others wrote.
 
 mod ads1115;
+mod fitted;
 mod ina226;
 mod mcp23017;
 mod mcp4728;
 
 pub use ads1115::Ads1115;
+pub use fitted::{ChipModel, FittedChip};
 pub use ina226::Ina226;
 pub use mcp4728::{DacOutput, Mcp4728};
 pub use mcp23017::{BitState, Mcp23017};
