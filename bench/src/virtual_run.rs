@@ -7,7 +7,7 @@ use bench_plan::{DutFamily, Fixture};
 use bench_steps::Nest;
 use std::cell::RefCell;
 use std::rc::Rc;
-use virtual_bench::{Fault, VirtualBench, VirtualConfig};
+use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
 
 /// What is on the virtual nest, and how it behaves.
 pub(crate) struct Order<'a> {
@@ -22,16 +22,12 @@ pub(crate) struct Order<'a> {
     pub pace: Option<f64>,
 }
 
-/// Reads the faults as typed and refuses what this module and fixture cannot have.
-pub(crate) fn parse_faults(specs: &[String], dut: &DutFamily, fixture: &Fixture) -> Result<Vec<Fault>, Failed> {
-    let help = "`bench faults PLAN` lists every fault that can be ordered";
+const FAULT_HELP: &str = "`bench faults PLAN` lists every fault that can be ordered";
+
+/// Reads the faults as typed. Whether module and fixture can have them is checked by [`build`].
+pub(crate) fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
     let parse = |spec: &String| {
-        let fault: Fault =
-            spec.parse().map_err(|error| Failed::Usage(miette::miette!(help = help, "--fault {spec}: {error}")))?;
-        fault
-            .check(dut, fixture)
-            .map_err(|error| Failed::Usage(miette::miette!(help = help, "--fault {spec}: {error}")))?;
-        Ok(fault)
+        spec.parse().map_err(|error| Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault {spec}: {error}")))
     };
     specs.iter().map(parse).collect()
 }
@@ -48,7 +44,10 @@ pub(crate) fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
         })
         .unwrap_or(order.model);
     let Some(dut) = family_of(on_nest) else {
-        return Err(Failed::Usage(miette::miette!("no module family knows the model {on_nest}")));
+        let known: Vec<&str> =
+            order.families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str()).collect();
+        let help = format!("known models: {}", known.join(", "));
+        return Err(Failed::Usage(miette::miette!(help = help, "no module family has a model {on_nest}")));
     };
     // A module of another model carries its own serial number, not the one that was scanned.
     let serial = (on_nest == order.model).then(|| order.serial.to_owned());
@@ -62,7 +61,10 @@ pub(crate) fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
         serial,
         pace: order.pace,
     })
-    .map_err(|error| Failed::Bench(miette::miette!("the virtual bench cannot be built: {error}")))
+    .map_err(|error| match error {
+        VirtualError::Fault(error) => Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault: {error}")),
+        error => Failed::Bench(miette::miette!("the virtual bench cannot be built: {error}")),
+    })
 }
 
 /// The same drivers as on a real bench, over the simulated bus and link.

@@ -33,7 +33,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let faults = virtual_run::parse_faults(&args.faults, family, &loaded.fixture)?;
+    let faults = virtual_run::parse_faults(&args.faults)?;
     let serial = args.serial.clone().unwrap_or_else(|| virtual_serial(family, &loaded.plan.model, args.seed));
     if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Failed::Usage(miette::miette!(

@@ -5,6 +5,7 @@
 
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
+use bench_instruments::OPEN_OHMS;
 use bench_plan::{Coverage, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
@@ -89,7 +90,7 @@ impl Kind for Continuity {
 #[async_trait(?Send)]
 impl Procedure for Continuity {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        let mut open = Vec::new();
+        let mut open: Vec<(&ContactUnderTest, f64)> = Vec::new();
         for one in &self.contacts {
             nest.rails.feed(one.contact, false).await?;
             let ohms = self.through_module(nest, one).await;
@@ -97,7 +98,7 @@ impl Procedure for Continuity {
             let ohms = ohms?;
             record.measured(&one.spec.name, Some(ohms));
             if judge(&one.spec.limits, Some(ohms)) == Verdict::Fail {
-                open.push(one.contact);
+                open.push((one, ohms));
             }
         }
         if open.len() == self.contacts.len() && open.len() > 2 {
@@ -106,7 +107,7 @@ impl Procedure for Continuity {
             record.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
             return Err(StepError::Bench(text.into()));
         }
-        for contact in open {
+        for contact in at_fault(&open) {
             record.diagnosed(Diagnosis {
                 defect: Defect::Open,
                 contacts: vec![contact],
@@ -115,6 +116,19 @@ impl Procedure for Continuity {
         }
         Ok(())
     }
+}
+
+/// Where one of two contacts of a supply is open, the other has nothing left to be joined to. It still sees the
+/// module's own load, which the open one does not.
+fn at_fault(open: &[(&ContactUnderTest, f64)]) -> Vec<Contact> {
+    let lonely = |(one, ohms): &(&ContactUnderTest, f64)| {
+        let whole_net_failed = one.others.iter().all(|other| open.iter().any(|(two, _)| two.contact == *other));
+        let another_is_worse = open
+            .iter()
+            .any(|(two, worse)| one.others.contains(&two.contact) && *worse >= OPEN_OHMS && *ohms < 0.5 * OPEN_OHMS);
+        whole_net_failed && another_is_worse
+    };
+    open.iter().filter(|one| !lonely(one)).map(|(one, _)| one.contact).collect()
 }
 
 impl Continuity {
@@ -126,6 +140,7 @@ impl Continuity {
             None => 0.0,
         };
         debug_assert!(!one.others.is_empty());
-        Ok((nest.bus.ohms(one.contact).await? - held_by).max(0.0))
+        let ohms = nest.bus.ohms(one.contact).await?;
+        Ok(if ohms >= OPEN_OHMS { OPEN_OHMS } else { (ohms - held_by).max(0.0) })
     }
 }

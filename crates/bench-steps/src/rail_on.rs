@@ -1,8 +1,10 @@
 //! `rail-on`: switches a rail on and measures its voltage and current.
 
+use crate::diagnose::held;
 use crate::rail_resistance::rail_contacts;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
+use bench_instruments::{ContactSet, RailReading};
 use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub struct RailOn {
     volts: MeasurementSpec,
     amps: MeasurementSpec,
     settle: Duration,
+    /// The only contact that the firmware drives by itself.
+    dut_tx: Contact,
 }
 
 pub(crate) fn no_such_rail(name: &Spanned<String>, known: &[&str]) -> ParamProblem {
@@ -65,6 +69,7 @@ impl Kind for RailOn {
                 volts,
                 amps,
                 settle: params.settle.duration(),
+                dut_tx: around.fixture.link.dut_tx,
             }),
         })
     }
@@ -95,6 +100,27 @@ impl Procedure for RailOn {
             _ => return Ok(()),
         };
         record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
+        if greedy && !low {
+            self.look_for_fighting_tx(nest, record, reading).await?;
+        }
+        Ok(())
+    }
+}
+
+impl RailOn {
+    /// A moderate overload that is gone in reset comes from a driver that fights; before the first request the firmware
+    /// drives nothing but its TX.
+    async fn look_for_fighting_tx(&self, nest: &Nest, record: &dyn Record, busy: RailReading) -> Result<(), StepError> {
+        let found = held::in_reset(nest, async || {
+            let idle = nest.rails.measure(&self.rail).await?;
+            if idle.amps > 0.7 * busy.amps {
+                return Ok(Vec::new());
+            }
+            held::name(nest, self.dut_tx, ContactSet::EMPTY, (&self.rail, busy.volts)).await
+        })
+        .await?;
+        nest.relay.set_loopback(true).await?;
+        found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
         Ok(())
     }
 }

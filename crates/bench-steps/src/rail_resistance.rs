@@ -20,6 +20,9 @@ pub struct Params {
     settle: Option<Seconds>,
 }
 
+/// Longest time that the discharge resistors need after a measurement.
+const DISCHARGED: Duration = Duration::from_millis(200);
+
 pub struct RailResistance {
     rails: Vec<RailUnderTest>,
     settle: Duration,
@@ -97,12 +100,17 @@ impl Procedure for RailResistance {
             if judge(&rail.spec.limits, Some(ohms)) == Verdict::Pass {
                 nest.rails.clear_for_power(&rail.name, ohms)?;
             } else if rail.spec.limits.min.is_some_and(|min| ohms < min) {
+                let to = self.other_rail(nest, rail, ohms).await?;
+                let (defect, to) = match to {
+                    Some(other) => (Defect::ShortToRail, format!("rail {other}")),
+                    None => (Defect::ShortToGround, "ground".to_owned()),
+                };
                 let contacts = rail.contacts.iter().map(|&contact| nest.label(contact)).collect::<Vec<_>>().join(", ");
                 record.diagnosed(Diagnosis {
-                    defect: Defect::ShortToGround,
+                    defect,
                     contacts: rail.contacts.clone(),
                     text: format!(
-                        "rail {} (contacts {contacts}): shorted to ground, {}; it was not switched on",
+                        "rail {} (contacts {contacts}): shorted to {to}, {}; it was not switched on",
                         rail.name,
                         Unit::Ohms.show(ohms)
                     ),
@@ -114,6 +122,30 @@ impl Procedure for RailResistance {
 }
 
 impl RailResistance {
+    /// The rail to which this one is shorted, if not to ground: with that one's discharge opened too, nothing holds
+    /// them at 0 V any more.
+    async fn other_rail(&self, nest: &Nest, rail: &RailUnderTest, ohms: f64) -> Result<Option<String>, StepError> {
+        for other in nest.rails.names().into_iter().filter(|name| *name != rail.name) {
+            nest.settle(DISCHARGED).await;
+            nest.rails.discharge(&rail.name, false).await?;
+            nest.rails.discharge(&other, false).await?;
+            let held_by = nest.rails.discharge_ohms(&other)?;
+            let deadline = nest.clock.now() + self.settle;
+            let mut floating = nest.bus.ohms(rail.probe).await;
+            while floating.as_ref().is_ok_and(|now| *now < ohms + held_by) && nest.clock.now() < deadline {
+                floating = nest.bus.ohms(rail.probe).await;
+            }
+            nest.rails.discharge(&other, true).await?;
+            nest.rails.discharge(&rail.name, true).await?;
+            if floating? >= ohms + held_by {
+                nest.settle(DISCHARGED).await;
+                return Ok(Some(other));
+            }
+        }
+        nest.settle(DISCHARGED).await;
+        Ok(None)
+    }
+
     /// Looks again until the capacitors on the rail have charged far enough to tell it from a short.
     async fn charged(&self, nest: &Nest, rail: &RailUnderTest) -> Result<f64, StepError> {
         let deadline = nest.clock.now() + self.settle;

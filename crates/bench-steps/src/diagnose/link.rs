@@ -38,10 +38,12 @@ pub(crate) async fn silent_module(
 
     let rx_held = rx > driven || rx_low < supply.1 * 0.5;
     let tx_held_low = tx_low < supply.1 * 0.5;
-    if rx_held || tx_held_low {
-        // Something other than the module's own TX driver and RX pull-up is on the line.
+    // A TX that is driven may be so by the firmware or by something else: reset tells.
+    let tx_high = tx > driven;
+    if rx_held || tx_held_low || tx_high {
+        // Something other than the module's own TX driver and RX pull-up may be on the line.
         let likely: ContactSet = [link.tx, link.rx].into_iter().collect();
-        let suspects = [(link.rx, rx_held), (link.tx, tx_held_low)];
+        let suspects = [(link.rx, rx_held), (link.tx, tx_held_low || tx_high)];
         let found = held::in_reset(nest, async || {
             let mut found: Vec<Diagnosis> = Vec::new();
             for (contact, suspect) in suspects {
@@ -60,7 +62,22 @@ pub(crate) async fn silent_module(
             return Ok(found);
         }
     }
-    nest.relay.set_loopback(false).await?;
+    if let Some(reset) = nest.reset_contact()
+        && tx <= driven
+        && rx <= pulled
+    {
+        // Released, the reset pad follows the chip's own pull-up.
+        let volts = nest.bus.volts(reset).await?;
+        if volts < supply.1 * 0.3 {
+            let text = format!(
+                "contact {}: the module is held in reset, {} instead of {}",
+                nest.label(reset),
+                Unit::Volts.show(volts),
+                Unit::Volts.show(supply.1)
+            );
+            return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
+        }
+    }
     let diagnosis = match (tx > driven, rx > pulled) {
         (true, false) => {
             one(Defect::Open, vec![link.rx], format!("contact {rx_label}: open ({seen}: no pull-up seen)"))
