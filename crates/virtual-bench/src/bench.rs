@@ -123,8 +123,11 @@ impl VirtualBench {
         &self.serial
     }
 
-    /// Runs a future in this bench's time. Must be awaited in a tokio runtime with its time driver on if there is a
-    /// pace.
+    /// Runs a future in this bench's time, in a tokio runtime (with its time driver on if there is a pace).
+    ///
+    /// Virtual time stands still while the future has something to do, and moves as soon as it has not: a future that
+    /// waits for the wall clock or another thread (a key, a signal) lets virtual time run on meanwhile. The same holds
+    /// for `tokio::task::yield_now`, which only wakes after the runtime had its turn.
     ///
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
