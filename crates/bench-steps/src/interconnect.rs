@@ -2,14 +2,14 @@
 //! other way round.
 
 use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
-use crate::diagnose::short::{SHORT_OHMS, ohms_between};
+use crate::diagnose::short::{Meter, SHORT_OHMS, ohms_between};
 use crate::diagnose::{held, short};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, NailVector};
 use bench_plan::{Coverage, NailWiring, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
-use dut_protocol::{Port, PortSet, PortVector};
+use dut_protocol::{DEFAULT_LINK_TIMEOUT_MS, Port, PortSet, PortVector, Request};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -100,7 +100,7 @@ impl Kind for Interconnect {
                 })
                 .collect(),
             uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into(), "rails".into()],
-            default_timeout: Duration::from_secs(10),
+            default_timeout: Duration::from_secs(60),
             procedure: Box::new(Interconnect {
                 pins,
                 specs,
@@ -112,6 +112,9 @@ impl Kind for Interconnect {
         })
     }
 }
+
+/// After this long without a word from the bench the firmware has released its ports.
+const SELF_RELEASE: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64 + 100);
 
 /// Answers of one contact in both directions, and the levels it had while nothing drove it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,15 +133,11 @@ impl Procedure for Interconnect {
         self.look_quietly(nest, &mut seen).await?;
         // A contact that something else holds may carry the link's own line: driving it could cut the conversation.
         let free: Vec<usize> = (0..self.pins.len()).filter(|&i| !seen[i].held_high && !seen[i].held_low).collect();
-        for vector in vectors(free.len()) {
-            for driven in [Driven::Ones, Driven::Zeros] {
-                self.drive_from_dut(nest, &free, &vector, driven, &mut seen).await?;
+        if let Err(error) = self.apply_all(nest, &free, &mut seen).await {
+            if matches!(error, StepError::Dut(_)) {
+                self.name_silencers(nest, record, &free).await?;
             }
-        }
-        for vector in vectors(free.len()) {
-            for driven in [Driven::Ones, Driven::Zeros] {
-                self.drive_from_nails(nest, &free, &vector, driven, &mut seen).await?;
-            }
+            return Err(error);
         }
         nest.release_nails().await?;
         nest.release_ports().await?;
@@ -161,6 +160,78 @@ impl Interconnect {
     }
     fn all(&self) -> std::ops::Range<usize> {
         0..self.pins.len()
+    }
+
+    async fn apply_all(&self, nest: &Nest, free: &[usize], seen: &mut [Seen]) -> Result<(), StepError> {
+        for vector in vectors(free.len()) {
+            for driven in [Driven::Ones, Driven::Zeros] {
+                self.drive_from_dut(nest, free, &vector, driven, seen).await?;
+            }
+        }
+        for vector in vectors(free.len()) {
+            for driven in [Driven::Ones, Driven::Zeros] {
+                self.drive_from_nails(nest, free, &vector, driven, seen).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The module fell silent in the middle of a vector: which single contact, driven alone, silences it? Such a contact
+    /// touches the link or the reset.
+    async fn name_silencers(&self, nest: &Nest, record: &dyn Record, free: &[usize]) -> Result<(), StepError> {
+        let mut silencers = Vec::new();
+        nest.release_nails().await?;
+        for &i in free {
+            let one = PortSet::EMPTY.with(self.pins[i].1);
+            for vector in
+                [PortVector { low: one, ..Default::default() }, PortVector { high: one, ..Default::default() }]
+            {
+                if !self.is_listening(nest).await? {
+                    // Not even released: nothing can be told from single contacts.
+                    return Ok(());
+                }
+                if nest.dut.request(Request::ApplyVector(vector)).await.is_err() {
+                    silencers.push(i);
+                    break;
+                }
+            }
+            if self.is_listening(nest).await? {
+                // Silence is an answer here, and is_listening asks again.
+                let _ = nest.dut.request(Request::ReleasePorts).await;
+            }
+        }
+        if silencers.is_empty() {
+            return Ok(());
+        }
+        let volts = nest.rails.measure(&self.supply).await?.volts;
+        let likely = self.link.union(nest.reset_contact().into_iter().collect());
+        let found = held::in_reset(nest, async || {
+            let mut found = Vec::new();
+            for &i in &silencers {
+                let contact = self.pins[i].0;
+                let mut named = held::name(nest, contact, likely, (&self.supply, volts)).await?;
+                if named.is_empty() || named.iter().all(|one| one.contacts == [contact]) {
+                    let text = format!("contact {}: the module falls silent when it is driven", nest.label(contact));
+                    named = vec![Diagnosis { defect: Defect::Short, contacts: vec![contact], text }];
+                }
+                found.extend(named);
+            }
+            Ok(found)
+        })
+        .await?;
+        found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        Ok(())
+    }
+
+    /// Whether the module answers, greeted again if need be: a silent one lets go of all ports by itself.
+    async fn is_listening(&self, nest: &Nest) -> Result<bool, StepError> {
+        if nest.dut.request(Request::ReadPorts).await.is_ok() {
+            return Ok(true);
+        }
+        nest.dut.disconnect().await;
+        nest.join_link().await?;
+        nest.settle(SELF_RELEASE).await;
+        Ok(nest.dut.connect(self.baud).await.is_ok())
     }
 
     /// Nothing is driven: does every contact follow the ports' pulls?
@@ -337,8 +408,9 @@ impl Interconnect {
         }
         nest.vector(PortVector { float: all, settle_us: self.settle_us, ..Default::default() }).await?;
         let mut found = Vec::new();
+        let meter = Meter::Powered(nest.rails.measure(&self.supply).await?.volts);
         for (a, b) in pairs {
-            let ohms = ohms_between(nest, contacts, a, b).await?;
+            let ohms = ohms_between(nest, meter, contacts, a, b).await?;
             let text = format!("contacts {} and {}: shorted, {}", nest.label(a), nest.label(b), Unit::Ohms.show(ohms));
             let defect = if ohms < SHORT_OHMS { Defect::Short } else { Defect::Leak };
             found.push(Diagnosis { defect, contacts: vec![a, b], text });

@@ -3,7 +3,7 @@
 //! All other nails are held low, and the ohm-meter looks at one contact after the other with less than a diode's
 //! voltage. A path that should not be there is then followed to the contact at its other end.
 
-use crate::diagnose::short::{ground_all_but, paths};
+use crate::diagnose::short::{Meter, ground_all_but, paths};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::ContactSet;
@@ -81,7 +81,7 @@ impl Procedure for Isolation {
         nest.nails.release_all().await?;
         let mut told: Vec<Diagnosis> = Vec::new();
         for contact in suspects.iter() {
-            for path in paths(nest, contact, suspects, limit).await? {
+            for path in paths(nest, Meter::Unpowered, contact, suspects, limit).await? {
                 let diagnosis = path.diagnosis(nest, contact);
                 // A pair is found from both its ends.
                 if !told.iter().any(|one| one.contacts == diagnosis.contacts && one.defect == diagnosis.defect) {

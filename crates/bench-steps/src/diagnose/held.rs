@@ -2,7 +2,7 @@
 //!
 //! The module is kept in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
 
-use super::short::{SHORT_OHMS, paths};
+use super::short::{Meter, SHORT_OHMS, paths};
 use crate::{Nest, StepError};
 use bench_instruments::ContactSet;
 use bench_run::{Contact, Defect, Diagnosis, Unit};
@@ -41,6 +41,10 @@ pub(crate) async fn name(
     let (rail, rail_volts) = supply;
     let label = nest.label(contact);
     let loaded = nest.bus.loaded_volts(contact, 0.0).await?;
+    if loaded > rail_volts + 0.1 {
+        let text = format!("contact {label}: held at {}, above {rail}", Unit::Volts.show(loaded));
+        return Ok(vec![Diagnosis { defect: Defect::ShortToRail, contacts: vec![contact], text }]);
+    }
     if loaded > HELD_VOLTS {
         let ohms = (nest.bus.source_ohms() * (rail_volts - loaded) / loaded).max(0.0);
         let shown = Unit::Ohms.show(ohms);
@@ -51,7 +55,8 @@ pub(crate) async fn name(
         };
         return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
     }
-    let to_zero = nest.bus.ohms(contact).await?;
+    let meter = Meter::Powered(rail_volts);
+    let to_zero = meter.ohms(nest, contact).await?;
     if to_zero < SHORT_OHMS {
         let shown = Unit::Ohms.show(to_zero);
         let (defect, text) = if to_zero < SOLDER_OHMS {
@@ -62,6 +67,6 @@ pub(crate) async fn name(
         return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
     }
     // Nothing holds it any more: it was another contact, whose driver is off now.
-    let paths = paths(nest, contact, likely, SHORT_OHMS).await?;
+    let paths = paths(nest, meter, contact, likely, SHORT_OHMS).await?;
     Ok(paths.iter().map(|path| path.diagnosis(nest, contact)).collect())
 }

@@ -3,6 +3,7 @@
 //! The firmware drives TX high while idle and keeps a pull-up on RX, so both can be seen from outside.
 
 use super::held;
+use super::short::{Meter, SHORT_OHMS};
 use crate::{Nest, StepError};
 use bench_instruments::ContactSet;
 use bench_plan::Function;
@@ -62,21 +63,21 @@ pub(crate) async fn silent_module(
             return Ok(found);
         }
     }
+    let mut reset_floats = String::new();
     if let Some(reset) = nest.reset_contact()
         && tx <= driven
         && rx <= pulled
-    {
         // Released, the reset pad follows the chip's own pull-up.
-        let volts = nest.bus.volts(reset).await?;
-        if volts < supply.1 * 0.3 {
-            let text = format!(
-                "contact {}: the module is held in reset, {} instead of {}",
-                nest.label(reset),
-                Unit::Volts.show(volts),
-                Unit::Volts.show(supply.1)
-            );
+        && nest.bus.volts(reset).await? < supply.1 * 0.3
+    {
+        let label = nest.label(reset);
+        let ohms = Meter::Powered(supply.1).ohms(nest, reset).await?;
+        if ohms < SHORT_OHMS {
+            let shown = Unit::Ohms.show(ohms);
+            let text = format!("contact {label}: the module is held in reset, joined to ground through {shown}");
             return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
         }
+        reset_floats = format!("; contact {label} is not pulled up either");
     }
     let diagnosis = match (tx > driven, rx > pulled) {
         (true, false) => {
@@ -106,7 +107,7 @@ pub(crate) async fn silent_module(
                 contacts,
                 format!(
                     "the module does not start: contact {tx_label} is not driven and contact {rx_label} not pulled up \
-                     ({seen}); no firmware, no clock, held in reset, or no {} inside",
+                     ({seen}){reset_floats}; no firmware, no clock, held in reset, or no {} inside",
                     supply.0
                 ),
             )

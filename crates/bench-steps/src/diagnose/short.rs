@@ -1,5 +1,5 @@
-//! Where a contact that should be free is joined to: another contact, ground, or a rail. Measured with the ohm-meter,
-//! so it needs no firmware; it only needs the DUT's drivers to be off and the contact to sit at 0 V.
+//! Where a contact that should be free is joined to: another contact, ground, or a rail. Needs no firmware; it only
+//! needs the DUT's drivers to be off.
 
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, NailVector, OPEN_OHMS};
@@ -52,6 +52,28 @@ impl Path {
     }
 }
 
+/// How to measure a resistance to 0 V.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Meter {
+    /// The ohm-meter, below a diode's voltage. Everything must be off.
+    Unpowered,
+    /// From two loads, at 0 V and at this voltage: works on a floating contact that some leak has charged.
+    Powered(f64),
+}
+
+impl Meter {
+    pub(crate) async fn ohms(self, nest: &Nest, contact: Contact) -> Result<f64, StepError> {
+        let Meter::Powered(volts) = self else {
+            return Ok(nest.bus.ohms(contact).await?);
+        };
+        let low = nest.bus.loaded_volts(contact, 0.0).await?;
+        let high = nest.bus.loaded_volts(contact, volts).await?;
+        let share = (high - low) / volts;
+        // Less than a thousandth off the full swing is a path of more than a thousand times the source's resistor.
+        Ok(if share >= 0.999 { OPEN_OHMS } else { (nest.bus.source_ohms() * share / (1.0 - share)).max(0.0) })
+    }
+}
+
 /// All nails in `among` low but one, which is released.
 pub(crate) fn ground_all_but(among: ContactSet, contact: Contact) -> NailVector {
     let one: ContactSet = [contact].into_iter().collect();
@@ -65,11 +87,17 @@ pub(crate) fn float(among: ContactSet) -> NailVector {
 
 /// Resistance between two contacts. The second is held at 0 V by its nail, and what that nail itself adds is measured
 /// at the second contact and taken off.
-pub(crate) async fn ohms_between(nest: &Nest, among: ContactSet, a: Contact, b: Contact) -> Result<f64, StepError> {
+pub(crate) async fn ohms_between(
+    nest: &Nest,
+    meter: Meter,
+    among: ContactSet,
+    a: Contact,
+    b: Contact,
+) -> Result<f64, StepError> {
     nest.nails.set(float(among)).await?;
     nest.drive_nail(b, false).await?;
-    let through_nail = nest.bus.ohms(b).await?;
-    let through_both = nest.bus.ohms(a).await?;
+    let through_nail = meter.ohms(nest, b).await?;
+    let through_both = meter.ohms(nest, a).await?;
     nest.release_nail(b).await?;
     if through_both >= OPEN_OHMS {
         return Ok(OPEN_OHMS);
@@ -81,23 +109,36 @@ pub(crate) async fn ohms_between(nest: &Nest, among: ContactSet, a: Contact, b: 
 /// what was seen; then every other wired contact.
 pub(crate) async fn paths(
     nest: &Nest,
+    meter: Meter,
     contact: Contact,
     likely: ContactSet,
     limit: f64,
 ) -> Result<Vec<Path>, StepError> {
-    let wired = nest.nails.wired();
+    // With power on, the module is held in reset by its nail, which must stay as it is.
+    let reset: ContactSet = match meter {
+        Meter::Unpowered => ContactSet::EMPTY,
+        Meter::Powered(_) => nest.reset_contact().into_iter().collect(),
+    };
+    let wired = nest.nails.wired().minus(reset);
     let mut found = Vec::new();
     // With every nail released only ground and the rails, held at 0 V by their discharge, can still be reached.
     nest.nails.set(float(wired)).await?;
-    let alone = nest.bus.ohms(contact).await?;
+    let alone = meter.ohms(nest, contact).await?;
     if alone < limit {
-        found.push(rail_or_ground(nest, contact, alone).await?);
+        found.push(match meter {
+            Meter::Unpowered => rail_or_ground(nest, contact, alone).await?,
+            Meter::Powered(_) => Path::Ground(alone),
+        });
+        if alone < SHORT_OHMS {
+            // It would read so against every other contact too.
+            return Ok(found);
+        }
     }
     let one: ContactSet = [contact].into_iter().collect();
     let likely = likely.intersection(wired).minus(one);
     for candidates in [likely, wired.minus(likely).minus(one)] {
         for other in candidates.iter() {
-            let ohms = ohms_between(nest, wired, contact, other).await?;
+            let ohms = ohms_between(nest, meter, wired, contact, other).await?;
             // A contact that sits on ground or a rail reads so against every other contact; that is no path to it.
             if ohms < limit && ohms < 0.5 * alone {
                 found.push(Path::Contact(other, ohms));

@@ -1,0 +1,74 @@
+//! `bench check` with the real kinds of steps: one mistake, one diagnostic, at its place.
+
+use crate::support::{PLAN, output, root, text};
+use std::fs;
+use std::path::Path;
+
+/// The project's data in a folder of its own, with one text replaced in one file. What `check` prints of it.
+fn check_with(file: &str, old: &str, new: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str| {
+        let to = folder.path().join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(root().join(name), to).unwrap();
+    };
+    for name in [
+        PLAN,
+        "fixtures/b-series.toml",
+        "fixtures/duts/b4xx.toml",
+        "fixtures/duts/b5xx.toml",
+        "fixtures/duts/boron.toml",
+    ] {
+        copy(name);
+    }
+    let path = folder.path().join(file);
+    let before = fs::read_to_string(&path).unwrap();
+    assert!(before.contains(old), "{file} does not hold {old:?}");
+    fs::write(&path, before.replacen(old, new, 1)).unwrap();
+    let output =
+        output(&["--root", folder.path().to_str().unwrap(), "check", folder.path().join(PLAN).to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    tidy(&text(&output.stderr), folder.path())
+}
+
+fn tidy(text: &str, folder: &Path) -> String {
+    text.replace(&format!("{}/", folder.display()), "")
+}
+
+#[test]
+fn ten_broken_files() {
+    let rows = [
+        ("misspelt key", PLAN, "title = \"No rail is shorted\"", "tilte = \"No rail is shorted\""),
+        ("misspelt parameter", PLAN, "settle = \"20 ms\"", "setle = \"20 ms\""),
+        ("unknown pin", PLAN, "pins = [\"VCC\", \"3V3\"]", "pins = [\"VCC\", \"3V4\"]"),
+        ("crossed limits", PLAN, "{ min = \"3.2 V\", max = \"3.4 V\" }", "{ min = \"3.4 V\", max = \"3.2 V\" }"),
+        (
+            "nail wired twice",
+            "fixtures/b-series.toml",
+            "{ contact = 33, pin = \"A1\", io = \"io0.GPA5\"",
+            "{ contact = 33, pin = \"A1\", io = \"io0.GPA4\"",
+        ),
+        ("missing unit", PLAN, "max = \"5 ohm\"", "max = 5"),
+        ("cyclic needs", PLAN, "kind = \"rail-resistance\"", "kind = \"rail-resistance\"\nneeds = [\"supplies\"]"),
+        ("wrong model", PLAN, "model = \"b404x\"", "model = \"boron\""),
+        ("unknown step kind", PLAN, "kind = \"interconnect\"", "kind = \"interconect\""),
+        ("duplicate id", PLAN, "id = \"supplies\"", "id = \"grounds\""),
+        ("invalid TOML", PLAN, "[[step]]", "[[step]"),
+        ("a link contact in the vectors", PLAN, "exclude = [\"TX\", \"RX\"]", "exclude = [\"TX\"]"),
+    ];
+    let mut all = String::new();
+    for (what, file, old, new) in rows {
+        let said = check_with(file, old, new);
+        assert_eq!(said.matches("  × ").count(), 1, "{what}: one mistake, one diagnostic\n{said}");
+        all += &format!("---- {what}\n{}\n", said.trim_end());
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn what_covers_each_contact() {
+    let output = output(&["check", PLAN]);
+    assert!(output.status.success());
+    insta::assert_snapshot!(text(&output.stdout));
+}

@@ -1,0 +1,110 @@
+//! A good module: passes, always, and leaves what was promised.
+
+use crate::support::{for_all, output, run, text};
+use bench_run::{Event, Verdict};
+use std::collections::BTreeMap;
+
+#[test]
+fn a_good_module_passes_with_100_seeds() {
+    let seeds: Vec<u64> = (1..=100).collect();
+    for_all(&seeds, |seed| {
+        let done = run(&["--quiet", "--seed", &seed.to_string()]);
+        if done.code == 0 { Ok(()) } else { Err(format!("seed {seed}: {} {} {}", done.code, done.told(), done.stderr)) }
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_other_values() {
+    let [first, again, other] =
+        ["7", "7", "8"].map(|seed| run(&["--quiet", "--seed", seed, "--serial", "P042AV000000007"]));
+    assert_eq!(first.journal, again.journal);
+    assert_eq!(first.junit, again.junit);
+    let values = |done: &crate::support::Done| -> BTreeMap<String, f64> {
+        let of = |event: &Event| match event {
+            Event::Measured { step, measurement, .. } => {
+                Some((format!("{step}/{}", measurement.name), measurement.value.unwrap()))
+            }
+            _ => None,
+        };
+        done.run.entries.iter().filter_map(|entry| of(&entry.event)).collect()
+    };
+    let (one, two) = (values(&first), values(&other));
+    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    let differ = one.iter().filter(|(name, value)| two[*name] != **value).count();
+    assert!(differ > 50, "only {differ} of {} values differ", one.len());
+    assert_eq!((first.code, other.code), (0, 0));
+}
+
+#[test]
+fn journal_summary_and_junit_tell_the_same() {
+    let done = run(&[]);
+    let Some(Event::RunEnded { verdict, tally, .. }) = done.run.entries.last().map(|entry| &entry.event) else {
+        panic!("no end");
+    };
+    assert_eq!(*verdict, Verdict::Pass);
+    assert!(tally.contacts > 40, "{tally:?}");
+    let said = format!("{} steps, {} measurements, {} contacts", tally.steps, tally.measurements, tally.contacts);
+    assert!(done.stdout.contains(&said), "{}", done.stdout);
+    assert!(done.stdout.starts_with("PASS"));
+
+    let xml = roxmltree::Document::parse(&done.junit).unwrap();
+    let suite = xml.descendants().find(|node| node.has_tag_name("testsuite")).unwrap();
+    assert_eq!(suite.attribute("tests"), Some(tally.steps.to_string().as_str()));
+    assert_eq!((suite.attribute("failures"), suite.attribute("errors")), (Some("0"), Some("0")));
+    let cases = suite.children().filter(|node| node.has_tag_name("testcase"));
+    let lines: usize = cases
+        .flat_map(|case| case.children().filter(|node| node.has_tag_name("system-out")).collect::<Vec<_>>())
+        .map(|out| out.text().unwrap_or_default().lines().filter(|line| line.contains(" pass")).count())
+        .sum();
+    assert!(lines >= tally.measurements, "{lines} lines for {} measurements", tally.measurements);
+}
+
+#[test]
+fn a_report_is_made_again_from_the_journal_alone() {
+    let reports = tempfile::tempdir().unwrap();
+    let folder = reports.path().to_str().unwrap();
+    let run = output(&["run", "plans/b404x.toml", "--virtual", "--reports", folder, "--fault", "open:23"]);
+    let serial = std::fs::read_dir(reports.path()).unwrap().next().unwrap().unwrap().path();
+    let again = output(&["report", serial.to_str().unwrap()]);
+    assert_eq!(text(&run.stdout), text(&again.stdout));
+    assert_eq!((run.status.code(), again.status.code()), (Some(1), Some(1)));
+}
+
+#[test]
+fn arguments_and_files_that_are_wrong_exit_with_3() {
+    for (arguments, said) in [
+        (&["run", "plans/b404x.toml"][..], "--virtual"),
+        (&["run", "plans/none.toml", "--virtual"], "plans/none.toml"),
+        (&["run", "plans/b404x.toml", "--virtual", "--fault", "opne:23"], "opne"),
+        (&["run", "plans/b404x.toml", "--virtual", "--fault", "open:99"], "99"),
+        (&["run", "plans/b404x.toml", "--virtual", "--fault", "wrong-model:b999"], "b999"),
+        (&["run", "plans/b404x.toml", "--virtual", "--serial", "x"], "--serial"),
+        (&["run", "plans/b404x.toml", "--virtual", "--pace", "0"], "--pace"),
+        (&["run", "plans/b404x.toml", "--virtual", "--firmware", "none.elf"], "cargo xtask firmware"),
+        (&["pins", "b999"], "b404x"),
+        (&["report", "reports/none"], "holds no run"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        assert!(text(&output.stderr).contains(said), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn tables_come_as_json_too() {
+    for arguments in [
+        &["pins", "b404x", "--json"][..],
+        &["pins", "b404x", "--compare", "boron", "--json"],
+        &["faults", "plans/b404x.toml", "--json"],
+        &["check", "plans/b404x.toml", "--json"],
+        &["schema", "plan"],
+        &["schema", "fixture"],
+        &["schema", "dut"],
+    ] {
+        let output = output(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(value.is_object() || value.is_array());
+    }
+}

@@ -1,0 +1,67 @@
+//! Ended from outside: what the journal's last lines say.
+
+use crate::support::{PLAN, bench, output, text};
+use bench_journal::Run;
+use bench_run::{Event, Verdict};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A run that takes its time, stopped at the moment when the line about a step appears. Returns its exit code and
+/// journal.
+fn stop_after(step: &str, signal: &str, reports: &Path) -> (Option<i32>, Run) {
+    let mut child: Child = bench(&["run", PLAN, "--virtual", "--pace", "0.2", "--reports", reports.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(&format!("pass     {step}"))));
+    assert!(line.is_some(), "the run ended before {step}");
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    lines.for_each(drop);
+    let code = child.wait().unwrap().code();
+    let runs = bench_journal::find_runs(reports).unwrap();
+    (code, bench_journal::read(&runs[0].journal).unwrap())
+}
+
+#[test]
+fn signals_switch_the_rails_off_before_the_verdict() {
+    for (signal, name) in [("-TERM", "SIGTERM"), ("-HUP", "SIGHUP"), ("-INT", "Ctrl-C")] {
+        let reports = tempfile::tempdir().unwrap();
+        // With 3V3 and VCC on.
+        let (code, run) = stop_after("rail-vcc", signal, reports.path());
+        assert_eq!(code, Some(4), "{name}");
+        let events: Vec<&Event> = run.entries.iter().map(|entry| &entry.event).collect();
+        let stopping = events
+            .iter()
+            .position(|event| matches!(event, Event::Stopping { reason } if reason.contains(name)))
+            .unwrap_or_else(|| panic!("{name}: nobody stopped it"));
+        let [.., safe, end] = &events[..] else { panic!("{name}") };
+        assert!(matches!(safe, Event::SafeState { confirmed: true, .. }), "{name}: {safe:?}");
+        assert!(matches!(end, Event::RunEnded { verdict: Verdict::Aborted, .. }), "{name}: {end:?}");
+        for rail in ["3V3", "VCC", "VUSB", "VBUS_MODEM"] {
+            let of_rail = |event: &&&Event| matches!(event, Event::RailSwitched { rail: name, .. } if name == rail);
+            let last = events[stopping..].iter().filter(of_rail).next_back();
+            let Some(Event::RailSwitched { on: false, volts: Some(volts), .. }) = last else {
+                panic!("{name}: {rail} {last:?}");
+            };
+            assert!(*volts < 0.3, "{name}: {rail} {volts} V");
+        }
+    }
+}
+
+#[test]
+fn kill_9_leaves_every_finished_measurement_and_no_verdict() {
+    let reports = tempfile::tempdir().unwrap();
+    let (code, run) = stop_after("grounds", "-KILL", reports.path());
+    assert_eq!(code, None);
+    assert!(!run.finished);
+    let of_grounds =
+        run.entries.iter().filter(|entry| matches!(&entry.event, Event::Measured { step, .. } if step == "grounds"));
+    assert_eq!(of_grounds.count(), 10);
+    let unit = std::fs::read_dir(reports.path()).unwrap().next().unwrap().unwrap().path();
+    let report = output(&["report", unit.to_str().unwrap()]);
+    assert!(text(&report.stdout).to_lowercase().contains("not finished"), "{}", text(&report.stdout));
+    assert_eq!(report.status.code(), Some(2));
+}
