@@ -3,6 +3,8 @@
 //! `with fsync` forces every step's verdict to the disk, as on the line; `journal without fsync` writes the same lines
 //! to memory (a tmpfs where there is one), so that the difference is the disk's.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a benchmark that cannot be set up may panic
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

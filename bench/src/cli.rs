@@ -199,11 +199,11 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(Failed::Usage(report)) => {
-            eprintln!("{report:?}");
+            commands::show(&report);
             ExitCode::from(EXIT_USAGE)
         }
         Err(Failed::Bench(report)) => {
-            eprintln!("{report:?}");
+            commands::show(&report);
             ExitCode::from(EXIT_ERROR)
         }
     }

@@ -1,5 +1,7 @@
 //! The run loop with instruments that do nothing: order, time-outs, panics, stops.
 
+#![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
+
 mod support;
 
 use async_trait::async_trait;

@@ -1,6 +1,6 @@
 //! `bench check`: everything resolved, nothing powered.
 
-use super::{print, print_json};
+use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE, Failed};
 use crate::{Loaded, Project};
 use bench_plan::DutFamily;
@@ -43,7 +43,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
             }
             // One wrong plan says nothing about the others.
             Err(error) => {
-                eprintln!("{:?}", error.report());
+                show(&error.report());
                 bad += 1;
             }
         }

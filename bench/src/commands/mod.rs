@@ -24,6 +24,21 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A mistake with its place, on standard error. The look is chosen here, not by what another crate's features make of
+/// miette's defaults.
+pub(crate) fn show(report: &miette::Report) {
+    let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+    let theme = if colour { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
+    let columns = console::Term::stderr().size_checked().filter(|_| terminal).map_or(100, |(_, columns)| columns);
+    let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(usize::from(columns.max(60)));
+    let mut text = String::new();
+    if handler.render_report(&mut text, report.as_ref()).is_err() {
+        text = report.to_string();
+    }
+    eprintln!("{}", text.trim_end());
+}
+
 /// Columns of the terminal; a file gets room.
 pub(crate) fn width() -> u16 {
     match console::Term::stdout().size_checked() {

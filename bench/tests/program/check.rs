@@ -1,6 +1,6 @@
 //! `bench check` with the real kinds of steps: one mistake, one diagnostic, at its place.
 
-use crate::support::{PLAN, output, root, text};
+use crate::support::{PLAN, output, root, run_plan, text};
 use std::fs;
 use std::path::Path;
 
@@ -71,4 +71,15 @@ fn what_covers_each_contact() {
     let output = output(&["check", PLAN]);
     assert!(output.status.success());
     insta::assert_snapshot!(text(&output.stdout));
+}
+
+#[test]
+fn the_example_of_the_format_description_runs() {
+    let text = fs::read_to_string(root().join("docs/plan-format.md")).unwrap();
+    let example = text.split("## An example").nth(1).unwrap().split("```").nth(1).unwrap();
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let plan = folder.path().join("example.toml");
+    fs::write(&plan, example.strip_prefix("toml").unwrap()).unwrap();
+    let done = run_plan(plan.to_str().unwrap(), &["--quiet"]);
+    assert_eq!(done.code, 0, "{}{}", done.told(), done.stderr);
 }

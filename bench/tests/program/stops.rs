@@ -42,7 +42,7 @@ fn signals_switch_the_rails_off_before_the_verdict() {
         assert!(matches!(end, Event::RunEnded { verdict: Verdict::Aborted, .. }), "{name}: {end:?}");
         for rail in ["3V3", "VCC", "VUSB", "VBUS_MODEM"] {
             let of_rail = |event: &&&Event| matches!(event, Event::RailSwitched { rail: name, .. } if name == rail);
-            let last = events[stopping..].iter().filter(of_rail).next_back();
+            let last = events[stopping..].iter().rfind(of_rail);
             let Some(Event::RailSwitched { on: false, volts: Some(volts), .. }) = last else {
                 panic!("{name}: {rail} {last:?}");
             };

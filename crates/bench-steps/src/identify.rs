@@ -357,7 +357,8 @@ mod tests {
 
     #[test]
     fn which_model_is_it() {
-        let rows: [([u8; 3], Option<&str>, Option<u8>, &[&str]); 8] = [
+        type Row = ([u8; 3], Option<&'static str>, Option<u8>, &'static [&'static str]);
+        let rows: [Row; 8] = [
             ([0xc2, 0x20, 0x16], Some("P042AB123456789"), Some(0x47), &["b404x"]),
             ([0xc2, 0x20, 0x16], None, Some(0x47), &["b404x"]),
             ([0xc2, 0x20, 0x16], None, None, &["b402", "b404", "b404x"]),
