@@ -176,6 +176,9 @@ impl Page {
                  twice, call the technician."
             }
             Verdict::Pass => return,
+            Verdict::Fail if record.diagnoses.iter().any(|found| found.defect == Defect::WrongModel) => {
+                "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
+            }
             Verdict::Fail => "Send the module to repair.",
             Verdict::Error | Verdict::Skipped => {
                 "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
@@ -216,7 +219,8 @@ impl Page {
             if wide { format!("{narrow}  {tries:>5}  {measured}") } else { narrow }
         };
         self.line(&row("verdict", "step", "time", "tries", "measured"));
-        for step in &record.steps {
+        let not_started = |step: &&StepRecord| step.verdict == Some(Verdict::Skipped) && !step.was_started();
+        for step in record.steps.iter().filter(|step| !not_started(step)) {
             let (word, paint) = match step.verdict {
                 Some(Verdict::Pass) => ("pass", Paint::Green),
                 Some(Verdict::Fail) => ("fail", Paint::Red),
@@ -239,6 +243,21 @@ impl Page {
             };
             self.line(&line);
             self.below_step(step);
+        }
+        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| one_line(&step.id)).collect();
+        if !skipped.is_empty() {
+            // They come in swarms and say nothing about the module.
+            let options = textwrap::Options::new(self.style.width)
+                .initial_indent("skipped   ")
+                .subsequent_indent("          ")
+                .word_splitter(textwrap::WordSplitter::NoHyphenation);
+            for line in textwrap::wrap(&skipped.join(", "), options) {
+                let line = match line.strip_prefix("skipped") {
+                    Some(rest) => format!("{}{rest}", self.painted("skipped", Paint::Grey)),
+                    None => line.into_owned(),
+                };
+                self.line(&line);
+            }
         }
         let total = show_time(Duration::from_micros(record.duration_us.as_micros()));
         self.line(&row("", "run", &total, "", ""));
