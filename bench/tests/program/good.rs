@@ -1,6 +1,6 @@
 //! A good module: passes, always, and leaves what was promised.
 
-use crate::support::{for_all, output, run, text};
+use crate::support::{PLAN, for_all, output, root, run, run_plan, text};
 use bench_run::{Event, Verdict};
 use std::collections::BTreeMap;
 
@@ -107,4 +107,21 @@ fn tables_come_as_json_too() {
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(value.is_object() || value.is_array());
     }
+}
+
+#[test]
+fn one_firmware_image_serves_every_model_of_the_nest() {
+    let plan = std::fs::read_to_string(root().join(PLAN)).unwrap();
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let models = ["b402", "b404", "b523", "b524"];
+    for_all(&models, |model| {
+        let path = folder.path().join(format!("{model}.toml"));
+        std::fs::write(&path, plan.replace("model = \"b404x\"", &format!("model = \"{model}\""))).unwrap();
+        let done = run_plan(path.to_str().unwrap(), &["--quiet"]);
+        if done.code == 0 {
+            Ok(())
+        } else {
+            Err(format!("{model}: exit {}, {}{}", done.code, done.told(), done.stderr))
+        }
+    });
 }
