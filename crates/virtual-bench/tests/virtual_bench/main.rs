@@ -3,7 +3,6 @@
 // A failed unwrap fails the test that called it; one task holds the link at a time.
 #![allow(clippy::unwrap_used, clippy::await_holding_refcell_ref)]
 
-mod cost;
 mod drivers;
 mod firmware;
 mod hands;
