@@ -1,5 +1,6 @@
 //! What a person sees while a plan runs: a bar on a terminal, plain lines elsewhere.
 
+use crate::commands::say;
 use crate::engine::Observer;
 use bench_run::{Event, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -44,10 +45,10 @@ fn lines() -> Observer {
     Box::new(move |entry| match &entry.event {
         Event::StepEnded { step, verdict, reason, .. } => {
             let reason = reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
-            eprintln!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string());
+            say(&format!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string()));
         }
-        Event::Diagnosed { diagnosis, .. } => eprintln!("{:>12}           {}", "", diagnosis.text),
-        Event::Stopping { reason } => eprintln!("stopping: {reason}"),
+        Event::Diagnosed { diagnosis, .. } => say(&format!("{:>12}           {}", "", diagnosis.text)),
+        Event::Stopping { reason } => say(&format!("stopping: {reason}")),
         _ => {}
     })
 }

@@ -36,7 +36,13 @@ pub(crate) fn show(report: &miette::Report) {
     if handler.render_report(&mut text, report.as_ref()).is_err() {
         text = report.to_string();
     }
-    eprintln!("{}", text.trim_end());
+    say(text.trim_end());
+}
+
+/// One line on standard error. Unlike `eprintln!` it does not panic when nobody listens any more: a closed terminal must
+/// not stop a run on its way to the safe state.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Columns of the terminal; a file gets room.

@@ -1,6 +1,6 @@
 //! `bench run`.
 
-use super::{print, width};
+use super::{print, say, width};
 use crate::cli::{EXIT_ERROR, Failed, RunArgs};
 use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
@@ -94,7 +94,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         for diagnostic in &diagnostics {
             let _ = writeln!(text, "  {diagnostic}");
         }
-        eprint!("{text}");
+        say(text.trim_end());
         if record.verdict == Verdict::Pass {
             // A pass that leans on something unknown is none.
             return Ok(EXIT_ERROR);
