@@ -61,7 +61,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("dut-firmware", &["fmt", "--check"])?;
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
-    steps.cargo("", &["test", "--workspace", "--locked"])
+    steps.cargo("", &["test", "--workspace", "--locked", "--no-fail-fast"])
 }
 
 /// Why a chore ended, and the exit code to end with.
