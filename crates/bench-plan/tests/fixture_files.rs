@@ -126,7 +126,7 @@ fn mistakes() {
         (
             "connect = \"io6.GPA5\"",
             "connect = \"io6.GPA4\"",
-            "used twice: by the loop-back relay and by the source's",
+            "used twice: by the link relay and by the source's",
             "\"io6.GPA4\"",
         ),
         ("mux = [1, 2]", "mux = [0, 2]", "bank 0, channel 2 is used twice", "[0, 2]"),
