@@ -50,6 +50,9 @@ impl MeasureBus for Idle {
     async fn loaded_volts(&self, _: Contact, _: f64) -> Result<f64, InstrumentError> {
         Ok(0.0)
     }
+    async fn hold(&self, _: Contact, _: f64) -> Result<f64, InstrumentError> {
+        Ok(0.0)
+    }
     async fn ohms(&self, _: Contact) -> Result<f64, InstrumentError> {
         Ok(bench_instruments::OPEN_OHMS)
     }

@@ -80,6 +80,9 @@ pub trait MeasureBus {
     /// # Errors
     /// [`InstrumentError::Energized`] if the contact is not near 0 V before the source is joined to it.
     async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError>;
+    /// Like [`MeasureBus::loaded_volts`], but leaves source and contact joined until [`MeasureBus::release`] or the next
+    /// measurement: the contact is held at about this voltage while somebody else looks at it.
+    async fn hold(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError>;
     /// Series resistance of the source in ohms, to judge [`MeasureBus::loaded_volts`].
     fn source_ohms(&self) -> f64;
     /// Source off, all channels open.

@@ -99,7 +99,7 @@ impl VirtualBench {
             Some(text) => return Err(VirtualError::Serial(text)),
             None => flash::serial_of(known, seed),
         };
-        let mut chip = Chip::new(identity(seed));
+        let mut chip = Chip::new(identity(seed, faults));
         chip.load_elf(firmware)?;
         let rig = Rig::new(fixture, dut, ExternalFlash::new(known, &serial, seed), seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
@@ -160,9 +160,12 @@ impl VirtualBench {
 }
 
 /// A chip of its own for every seed, within the limits of the product specification.
-fn identity(seed: u64) -> ChipIdentity {
+/// Gain of the 3.6 V range, in which an ordered offset is meant.
+const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
+
+fn identity(seed: u64, faults: &[Fault]) -> ChipIdentity {
     let mut random = Random::new(seed, Purpose::Chip);
-    let tolerances = Tolerances {
+    let mut tolerances = Tolerances {
         lfxo_ppm: random.between(-20.0, 20.0),
         lfrc_ppm: random.between(-250.0, 250.0),
         saadc_gain_error: random.between(-0.01, 0.01),
@@ -170,5 +173,15 @@ fn identity(seed: u64) -> ChipIdentity {
         saadc_residual_offset_volts: random.between(-0.3e-3, 0.3e-3),
         ..Tolerances::default()
     };
+    for fault in faults {
+        match fault {
+            Fault::AdcGain(percent) => tolerances.saadc_gain_error += percent / 100.0,
+            // What the calibration takes away would be no defect. The residue is at the converter, behind the gain.
+            Fault::AdcOffset(millivolts) => {
+                tolerances.saadc_residual_offset_volts += millivolts / 1000.0 * WIDEST_ADC_GAIN;
+            }
+            _ => {}
+        }
+    }
     ChipIdentity { tolerances, ..ChipIdentity::from_seed(random.bits()) }
 }

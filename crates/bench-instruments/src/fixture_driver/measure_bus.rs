@@ -40,6 +40,11 @@ impl<I: I2c> Joined<'_, I> {
         self.open = true;
         self.driver.open_bus()
     }
+
+    /// Leaves everything joined; the next measurement, [`MeasureBus::release`] or the safe state opens it.
+    fn keep(mut self) {
+        self.open = true;
+    }
 }
 
 impl<I: I2c> Drop for Joined<'_, I> {
@@ -62,6 +67,8 @@ impl<I: I2c> FixtureDriver<I> {
         let joined = Joined { driver: self, open: false };
         self.open_banks()?;
         let mut ports = self.ports.borrow_mut();
+        // Still on after a `hold`; nothing is written when it is off.
+        ports.set_outputs(&[(wiring.source_enable, false)])?;
         ports.set_outputs(&address)?;
         ports.set_outputs(&[(bank, true)])?;
         drop(ports); // before `joined` could need them
@@ -89,6 +96,30 @@ impl<I: I2c> FixtureDriver<I> {
     async fn sense(&self, range: Range) -> Result<f64, InstrumentError> {
         let channel = self.fixture.measure_bus.sense;
         self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
+    }
+
+    /// Joins a contact with the source at `source_volts`, and reads it once it has settled.
+    async fn pushed(
+        &self,
+        contact: Contact,
+        source_volts: f64,
+    ) -> Result<(Joined<'_, I>, Result<f64, InstrumentError>), InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let allowed = self.fixture.measure_bus.unpowered_volts;
+        if source_volts > allowed && !self.any_rail_on() {
+            return Err(InstrumentError::Unsafe(format!(
+                "{source_volts} V into a contact of a module without power; at most {allowed} V are allowed then"
+            )));
+        }
+        let joined = self.join(contact)?;
+        let outcome = match self.push(source_volts) {
+            Ok(()) => {
+                self.clock.sleep(SETTLE).await;
+                self.settled(Range::Volts, LOADED_SETTLED_VOLTS, LOADED_SETTLE_LIMIT).await
+            }
+            Err(error) => Err(error),
+        };
+        Ok((joined, outcome))
     }
 
     async fn source_sense(&self, range: Range) -> Result<f64, InstrumentError> {
@@ -169,22 +200,16 @@ impl<I: I2c> MeasureBus for FixtureDriver<I> {
     }
 
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
-        let _bus = self.measuring.lock().await;
-        let allowed = self.fixture.measure_bus.unpowered_volts;
-        if source_volts > allowed && !self.any_rail_on() {
-            return Err(InstrumentError::Unsafe(format!(
-                "{source_volts} V into a contact of a module without power; at most {allowed} V are allowed then"
-            )));
-        }
-        let joined = self.join(contact)?;
-        let outcome = match self.push(source_volts) {
-            Ok(()) => {
-                self.clock.sleep(SETTLE).await;
-                self.settled(Range::Volts, LOADED_SETTLED_VOLTS, LOADED_SETTLE_LIMIT).await
-            }
-            Err(error) => Err(error),
-        };
+        let (joined, outcome) = self.pushed(contact, source_volts).await?;
         both(outcome, joined.open())
+    }
+
+    async fn hold(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
+        let (joined, outcome) = self.pushed(contact, source_volts).await?;
+        if outcome.is_ok() {
+            joined.keep();
+        }
+        outcome
     }
 
     async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError> {

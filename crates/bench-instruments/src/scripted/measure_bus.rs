@@ -13,6 +13,8 @@ pub enum Probing {
     Volts(Contact),
     /// With the source at so many volts.
     LoadedVolts(Contact, f64),
+    /// With the source at so many volts, left joined.
+    Hold(Contact, f64),
     Ohms(Contact),
 }
 
@@ -84,6 +86,10 @@ impl MeasureBus for ScriptedMeasureBus {
 
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Outcome {
         self.read(Probing::LoadedVolts(contact, source_volts))
+    }
+
+    async fn hold(&self, contact: Contact, source_volts: f64) -> Outcome {
+        self.read(Probing::Hold(contact, source_volts))
     }
 
     async fn ohms(&self, contact: Contact) -> Outcome {

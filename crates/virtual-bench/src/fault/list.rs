@@ -59,6 +59,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
             faults.push(Fault::Overload { rail: name, amps: None });
         }
     }
+    faults.extend([Fault::AdcGain(5.0), Fault::AdcGain(-5.0), Fault::AdcOffset(50.0), Fault::AdcOffset(-50.0)]);
     faults.extend([Fault::DeadLink, Fault::DeadMcu, Fault::EmptyNest]);
     faults.extend(other_models.iter().cloned().map(Fault::WrongModel));
     faults

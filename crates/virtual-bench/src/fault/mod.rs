@@ -44,6 +44,10 @@ pub enum Fault {
     DeadMcu,
     /// No module on the nest.
     EmptyNest,
+    /// The ADC reads all inputs too high (positive) or too low, by so many percent.
+    AdcGain(f64),
+    /// The ADC adds so many millivolts to all inputs, as seen at a contact in the 3.6 V range.
+    AdcOffset(f64),
     /// Another model than the plan expects lies on the nest.
     WrongModel(String),
 }
@@ -123,7 +127,7 @@ impl Fault {
                     known: dut.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
                 }),
             },
-            Fault::DeadLink | Fault::DeadMcu | Fault::EmptyNest => Ok(()),
+            Fault::DeadLink | Fault::DeadMcu | Fault::EmptyNest | Fault::AdcGain(_) | Fault::AdcOffset(_) => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ const GROUND: &str = "gnd";
 /// What is understood, for error messages and `--help`.
 const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, rails or gnd, stuck-high:CONTACT, \
     stuck-low:CONTACT, lost-pull:CONTACT, overload:RAIL or overload:RAIL@AMPS, dead-link, dead-mcu, empty-nest, \
-    wrong-model:MODEL";
+    adc-gain:PERCENT, adc-offset:MILLIVOLTS, wrong-model:MODEL";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,6 +36,8 @@ impl fmt::Display for Fault {
             Fault::DeadLink => f.write_str("dead-link"),
             Fault::DeadMcu => f.write_str("dead-mcu"),
             Fault::EmptyNest => f.write_str("empty-nest"),
+            Fault::AdcGain(percent) => write!(f, "adc-gain:{percent}"),
+            Fault::AdcOffset(millivolts) => write!(f, "adc-offset:{millivolts}"),
             Fault::WrongModel(model) => write!(f, "wrong-model:{model}"),
         }
     }
@@ -75,6 +77,8 @@ fn parse(text: &str) -> Result<Fault, String> {
         "dead-link" => alone(Fault::DeadLink),
         "dead-mcu" => alone(Fault::DeadMcu),
         "empty-nest" => alone(Fault::EmptyNest),
+        "adc-gain" => Ok(Fault::AdcGain(signed(what("5")?, "percent", 50.0)?)),
+        "adc-offset" => Ok(Fault::AdcOffset(signed(what("50")?, "millivolts", 1000.0)?)),
         "wrong-model" => match what("b524")? {
             "" => Err("the model is missing, for example `wrong-model:b524`".to_owned()),
             model => Ok(Fault::WrongModel(model.to_owned())),
@@ -87,6 +91,14 @@ fn short(text: &str) -> Result<Fault, String> {
     let (ends, ohms) = number_after(text, "ohms")?;
     let (a, b) = ends.split_once('-').ok_or("a short has two ends, for example `short:36-38` or `short:23-gnd`")?;
     Ok(Fault::Short { a: terminal(a)?, b: terminal(b)?, ohms: ohms.unwrap_or(0.0) })
+}
+
+/// "-5", within plus and minus `most`.
+fn signed(text: &str, unit: &str, most: f64) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value != 0.0 && value.abs() <= most && !text.starts_with('+') => Ok(value),
+        _ => Err(format!("expected a number of {unit} other than 0 and at most {most}, found `{text}`")),
+    }
 }
 
 /// "36-38@100" -> ("36-38", 100).
