@@ -57,7 +57,12 @@ pub async fn run(
     };
     let mut verdict = schedule.verdict();
 
-    let safe = safe_state::reach(nest, recorder).await;
+    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder)).catch_unwind().await {
+        Ok(safe) => safe,
+        Err(panic) => {
+            Err(format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic)))
+        }
+    };
     if let Err(text) = &safe {
         verdict = verdict.and(Verdict::Error);
         reason = Some(text.clone());
@@ -90,7 +95,8 @@ async fn work(
 ) -> Option<String> {
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
     let mut stop = std::pin::pin!(stop.requested().fuse());
-    let mut reason = None;
+    // Of what did not pass, the first of the weightiest: it is what must be acted on.
+    let mut worst: Option<(Verdict, String)> = None;
     loop {
         for start in schedule.start() {
             recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: start.attempt });
@@ -100,7 +106,7 @@ async fn work(
             recorder.emit(skipped(&steps[index]));
         }
         if running.is_empty() {
-            return reason;
+            return worst.map(|(_, reason)| reason);
         }
         let ended = futures_util::select_biased! {
             why = stop => Err(why),
@@ -108,9 +114,11 @@ async fn work(
         };
         let why = match ended {
             Ok(Some(ended)) => {
-                let verdict = close(&steps[ended.step], &ended, recorder, schedule);
-                if matches!(verdict, Verdict::Fail | Verdict::Error) && reason.is_none() {
-                    reason = Some(format!("{}: {}", steps[ended.step].id, ended.reason.unwrap_or(verdict.to_string())));
+                let closed = close(&steps[ended.step], &ended, recorder, schedule);
+                let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
+                if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
+                    let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
+                    worst = Some((closed.verdict, format!("{}: {reason}", steps[ended.step].id)));
                 }
                 let Some(failure) = recorder.failure() else { continue };
                 format!("the journal cannot be written: {failure}")
@@ -155,15 +163,21 @@ async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Ne
         Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
     };
     if procedure != Verdict::Pass {
-        // Whatever it left driven must not reach the next step. An instrument that refuses this will refuse the safe
-        // state too, and there it counts.
-        let _ = nest.release_nails().await;
+        safe_state::tidy_up(nest, &step.uses).await;
     }
     Ended { step: start.step, attempt: start.attempt, procedure, reason }
 }
 
-/// Judges an attempt, records its end, and answers its verdict.
-fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Verdict {
+/// How an attempt was judged.
+struct Closed {
+    verdict: Verdict,
+    reason: Option<String>,
+    /// Another attempt follows, and only that one counts.
+    retried: bool,
+}
+
+/// Judges an attempt and records its end.
+fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Closed {
     let delivered = recorder.delivered(&step.id, ended.attempt);
     let verdict = step_verdict(&step.measurements, &delivered, ended.procedure);
     let reason = ended.reason.clone().or_else(|| why_not(step, &delivered, verdict));
@@ -172,10 +186,10 @@ fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedul
         step: step.id.clone(),
         attempt: ended.attempt,
         verdict,
-        reason: reason.filter(|_| verdict != Verdict::Pass),
+        reason: reason.clone().filter(|_| verdict != Verdict::Pass),
         retried,
     });
-    verdict
+    Closed { verdict, reason, retried }
 }
 
 /// The measurements that spoil a verdict, in words.

@@ -1,6 +1,7 @@
 //! Rails off and nails released, and measured to be so.
 
 use super::Recorder;
+use bench_plan::Function;
 use bench_run::Event;
 use bench_steps::Nest;
 use std::time::Duration;
@@ -41,4 +42,31 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String
         }
     }
     Ok(())
+}
+
+/// Takes back what a step that ended early, or was dropped in the middle of a wait, may have left: of the resources that
+/// it used only, because another step may be at work with the others.
+///
+/// An instrument that refuses this will refuse the safe state too, and there it counts.
+pub(super) async fn tidy_up(nest: &Nest, uses: &[String]) {
+    let used = |resource: &str| uses.iter().any(|used| used == resource);
+    if used("nails") {
+        let _ = nest.nails.release_all().await;
+    }
+    if used("measure-bus") {
+        let _ = nest.bus.release().await;
+    }
+    if used("dut-link") {
+        let _ = nest.relay.set_loopback(true).await;
+    }
+    if used("rails") {
+        for rail in nest.rails.names() {
+            // Refused for a rail that is on, which is as it should be.
+            let _ = nest.rails.discharge(&rail, true).await;
+        }
+        let supplies = [Function::Power, Function::Ground];
+        for info in nest.family.contacts.iter().filter(|info| supplies.iter().any(|one| info.functions.contains(one))) {
+            let _ = nest.rails.feed(info.contact, true).await;
+        }
+    }
 }

@@ -89,6 +89,8 @@ fn without_the_check_before_power_the_vectors_name_the_same() {
     rows.extend(shorts_to_supplies());
     // TX on ground also overloads the rail that feeds its driver, which is told first.
     rows.retain(|(fault, _)| fault.to_string() != "short:36-gnd");
+    // A contact that resets the module whenever it is low, by its pull-down alone too.
+    rows.push((short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0), vec![32, 34]));
     for_all(&rows, |row| check(&run_plan(&plan, &["--quiet", "--fault", &row.0.to_string()]), row));
 }
 
@@ -105,9 +107,14 @@ fn single_faults_and_what_is_said_of_them() {
         ("overload:3v3", 1, "rail 3V3: overloaded"),
         ("overload:vusb", 1, "rail VUSB: overloaded"),
         ("short:36-38@12", 1, "contacts 36 (TX) and 38 (RX): shorted, 1"),
-        ("short:8-10", 1, "shorted to rail 3V3"),
+        ("short:8-10", 1, "(contacts 10 (3V3), 12 (3V3)): shorted to rail VCC; it was not switched on"),
+        ("short:8-10", 1, "shorted to rail 3V3; it was not switched on"),
+        ("short:65-67", 1, "(or to contact 67 (SIM_VCC), at ground by itself)"),
+        ("lost-pull:38", 1, "contact 38 (RX): no pull-up"),
         ("wrong-model:b524", 1, "wrong model: a B524 is on the nest, the plan is for a B404X"),
         ("wrong-model:b404", 1, "wrong model: a B404 is on the nest"),
+        ("adc-gain:5", 1, "the MCU's ADC or its reference: all inputs are off by 5"),
+        ("adc-offset:-50", 1, "the MCU's ADC: all inputs have an offset of -"),
         ("dead-mcu", 1, "the module does not start: contact 36 (TX) is not driven and contact 38 (RX) not pulled up"),
         ("dead-link", 2, ""),
         ("empty-nest", 2, "is one in the nest"),

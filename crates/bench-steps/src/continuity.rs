@@ -3,6 +3,7 @@
 //! A contact that shares its net with others is looked at alone: its own feed is opened, and the ohm-meter must still
 //! find the net through the module. A contact that is alone on its net cannot be seen this way and is refused.
 
+use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
@@ -64,13 +65,12 @@ impl Kind for Continuity {
                     .at(span, "selects it")
                     .help("nothing can be measured through the module; exclude it"));
             }
-            let name = around.dut.contact(contact).map_or_else(String::new, |info| info.pin.clone());
             contacts.push(ContactUnderTest {
                 contact,
                 rail: own.and_then(|rail| around.fixture.rails.get(rail)).map(|rail| rail.name.clone()),
                 others,
                 spec: MeasurementSpec {
-                    name: format!("{name}.{contact}"),
+                    name: format!("{}.{contact}", pin_name(around.dut, contact)),
                     unit: Unit::Ohms,
                     limits: params.ohms.limits(),
                     contacts: vec![contact],

@@ -4,12 +4,14 @@
 //! size, and its one-time-programmable page with serial number and modem id. The device secret on the same page is
 //! never read.
 
+use crate::diagnose::divider;
 use crate::diagnose::link::{LinkContacts, silent_module};
+use crate::resolve::{self, pin_name};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_instruments::DutError;
-use bench_plan::{Coverage, DutFamily, Model, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_instruments::{DutError, OPEN_OHMS};
+use bench_plan::{Coverage, DutFamily, LimitsOf, Model, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
 use dut_protocol::{Identity, Port, Reply, Request, SpiRequest};
 use std::time::Duration;
 
@@ -21,6 +23,9 @@ pub struct Params {
     /// The rail that supplies the module's ports, for the diagnosis of a silent module.
     #[schemars(with = "String")]
     supply: Spanned<String>,
+    /// The pull-up that the firmware keeps on the link's RX; not measured when left out.
+    #[serde(default)]
+    rx_pull: Option<LimitsOf<Ohms>>,
 }
 
 pub struct Identify {
@@ -90,12 +95,13 @@ struct Specs {
     flash_id: MeasurementSpec,
     model: MeasurementSpec,
     serial: MeasurementSpec,
+    rx_pull: Option<MeasurementSpec>,
 }
 
 impl Specs {
     fn all(&self) -> Vec<MeasurementSpec> {
-        let Specs { baud, part, ram, flash, flash_id, model, serial } = self;
-        [baud, part, ram, flash, flash_id, model, serial].into_iter().cloned().collect()
+        let Specs { baud, part, ram, flash, flash_id, model, serial, rx_pull } = self;
+        [baud, part, ram, flash, flash_id, model, serial].into_iter().chain(rx_pull).cloned().collect()
     }
 }
 
@@ -115,10 +121,7 @@ impl Kind for Identify {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        if around.fixture.rail(params.supply.get_ref()).is_none() {
-            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
-            return Err(crate::rail_on::no_such_rail(&params.supply, &known));
-        }
+        let supply = resolve::supply(around.fixture, params.supply)?;
         let port = |name: &str| {
             around.dut.internal(name).ok_or_else(|| {
                 ParamProblem::new(format!("the family {} names no internal port {name}", around.dut.name))
@@ -147,18 +150,28 @@ impl Kind for Identify {
             flash_id: spec("flash.id-known", Unit::One, yes, &[]),
             model: spec("model.matches", Unit::One, yes, &[]),
             serial: spec("serial.matches", Unit::One, yes, &[]),
+            rx_pull: params.rx_pull.map(|ohms| {
+                let name = format!("{}.pull-up", pin_name(around.dut, link.rx));
+                spec(&name, Unit::Ohms, ohms.limits(), &[link.rx])
+            }),
         };
         Ok(Resolved {
             measurements: specs.all(),
             coverage: both
                 .iter()
-                .map(|&contact| Coverage { contact, aspects: vec!["open", "stuck high", "stuck low", "link"] })
+                .map(|&contact| {
+                    let mut aspects = vec!["open", "stuck high", "stuck low", "link"];
+                    if contact == link.rx && specs.rx_pull.is_some() {
+                        aspects.push("pull-up");
+                    }
+                    Coverage { contact, aspects }
+                })
                 .collect(),
             uses: vec!["dut-link".into(), "measure-bus".into(), "nails".into()],
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(Identify {
                 baud: params.baud,
-                supply: params.supply.into_inner(),
+                supply,
                 link,
                 flash,
                 otp_serial: otp_field(around.dut, SERIAL_FIELD)?,
@@ -185,6 +198,9 @@ impl Procedure for Identify {
             Err(error) => return Err(nest.silent(error).await),
         };
         record.measured(&self.specs.baud.name, Some(f64::from(baud)));
+        if let Some(spec) = &self.specs.rx_pull {
+            self.measure_rx_pull(nest, record, spec).await?;
+        }
 
         let identity = match nest.ask(Request::Identify).await? {
             Reply::Identity(identity) => identity,
@@ -205,17 +221,39 @@ impl Procedure for Identify {
 #[derive(Debug, Clone, PartialEq)]
 struct FlashSays {
     jedec: [u8; 3],
-    /// Blank when the page was never written.
+    /// `None` when the page was never written.
     serial: Option<String>,
     modem_id: Option<u8>,
 }
 
 impl Identify {
+    /// Now that the firmware runs for sure; while the relay keeps the controller's TX off the contact.
+    async fn measure_rx_pull(&self, nest: &Nest, record: &dyn Record, spec: &MeasurementSpec) -> Result<(), StepError> {
+        let supply = nest.supply_volts(&self.supply).await?;
+        nest.leave_link().await?;
+        let volts = nest.bus.loaded_volts(self.link.rx, 0.0).await;
+        nest.join_link().await?;
+        let volts = volts?;
+        let ohms = divider(nest.bus.source_ohms(), supply - volts, volts);
+        record.measured(&spec.name, Some(ohms));
+        if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
+            let label = nest.label(self.link.rx);
+            let text = if ohms >= OPEN_OHMS {
+                format!("contact {label}: no pull-up")
+            } else {
+                format!("contact {label}: pull-up out of tolerance, {}", Unit::Ohms.show(ohms))
+            };
+            record.diagnosed(Diagnosis { defect: Defect::MissingPull, contacts: vec![self.link.rx], text });
+        }
+        Ok(())
+    }
+
     async fn spi(&self, nest: &Nest, write: &[u8], read: u8) -> Result<Vec<u8>, StepError> {
         let FlashPorts { sck, mosi, miso, chip_select } = self.flash;
         let write = write.iter().copied().collect();
         match nest.ask(Request::SpiTransfer(SpiRequest { sck, mosi, miso, chip_select, write, read })).await? {
-            Reply::Bytes(bytes) => Ok(bytes.to_vec()),
+            // A reply of another length would be read as another module's memory.
+            Reply::Bytes(bytes) if bytes.len() == usize::from(read) => Ok(bytes.to_vec()),
             other => Err(DutError::OutOfTurn(other).into()),
         }
     }
@@ -235,7 +273,7 @@ impl Identify {
         let (serial, modem) = (serial?, modem?);
         Ok(FlashSays {
             jedec,
-            serial: String::from_utf8(serial).ok().filter(|text| text.chars().all(|c| c.is_ascii_alphanumeric())),
+            serial: written(&serial),
             modem_id: modem.first().copied().filter(|id| *id != 0xff && *id != 0x00),
         })
     }
@@ -296,12 +334,18 @@ impl Identify {
         if !nest.loopback_works().await? {
             return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
         }
-        let volts = nest.rails.measure(&self.supply).await?.volts;
+        let volts = nest.supply_volts(&self.supply).await?;
         let found = silent_module(nest, self.link, (&self.supply, volts)).await?;
         let reason = found.first().map_or_else(|| "the module does not answer".to_owned(), |one| one.text.clone());
         found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
         Err(StepError::Dut(reason))
     }
+}
+
+/// What a field of text says, `None` when it was never written. What is neither blank nor text must not pass for blank.
+fn written(field: &[u8]) -> Option<String> {
+    let blank = field.iter().all(|&byte| byte == 0xff) || field.iter().all(|&byte| byte == 0x00);
+    (!blank).then(|| field.escape_ascii().to_string())
 }
 
 /// The models that contradict nothing of what the flash says.
@@ -371,6 +415,18 @@ mod tests {
         for (jedec, serial, modem_id, expected) in rows {
             let said = FlashSays { jedec, serial: serial.map(str::to_owned), modem_id };
             assert_eq!(candidates(&known(), &said), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_blank_field_says_nothing() {
+        for (field, expected) in [
+            (&[0xff; 15][..], None),
+            (&[0x00; 15], None),
+            (b"P042AB123456789", Some("P042AB123456789")),
+            (b"P042\xff\x00", Some("P042\\xff\\x00")),
+        ] {
+            assert_eq!(written(field).as_deref(), expected, "{field:02x?}");
         }
     }
 }

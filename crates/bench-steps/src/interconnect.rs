@@ -2,12 +2,13 @@
 //! other way round.
 
 use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
-use crate::diagnose::short::{Meter, SHORT_OHMS, ohms_between};
+use crate::diagnose::short::{Meter, Path, ohms_between};
 use crate::diagnose::{held, short};
+use crate::resolve::{self, pin_name, ports_of};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_instruments::{ContactSet, NailVector};
-use bench_plan::{Coverage, NailWiring, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
+use bench_instruments::{ContactSet, DutError, NailVector};
+use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
 use dut_protocol::{DEFAULT_LINK_TIMEOUT_MS, Port, PortSet, PortVector, Request};
 use std::time::Duration;
@@ -37,47 +38,15 @@ pub struct Interconnect {
     baud: u32,
 }
 
-/// The ports behind selected contacts; the link's own contacts and contacts without a port or a driving nail are refused.
-pub(crate) fn ports_of(
-    selector: &RawPinSelector,
-    around: &Surroundings<'_>,
-) -> Result<Vec<(Contact, Port)>, ParamProblem> {
-    let link = &around.fixture.link;
-    let mut pins = Vec::new();
-    for contact in selector.resolve(around.dut)? {
-        let label = around.dut.label(contact);
-        let problem = |what: String, help: &str| {
-            Err(ParamProblem::new(what).at(selector.span(), "selects it").help(help.to_owned()))
-        };
-        if contact == link.dut_tx || contact == link.dut_rx {
-            return problem(
-                format!("contact {label} carries the link to the module"),
-                "exclude it: { functions = [\"gpio\"], exclude = [\"TX\", \"RX\"] }",
-            );
-        }
-        let Some(port) = around.dut.contact(contact).and_then(|info| info.port) else {
-            return problem(format!("contact {label} leads to no port of the MCU"), "exclude it");
-        };
-        if !matches!(around.fixture.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. })) {
-            return problem(format!("contact {label} has no nail that can drive"), "exclude it");
-        }
-        pins.push((contact, port));
-    }
-    Ok(pins)
-}
-
 impl Kind for Interconnect {
     const NAME: &'static str = "interconnect";
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        if around.fixture.rail(params.supply.get_ref()).is_none() {
-            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
-            return Err(crate::rail_on::no_such_rail(&params.supply, &known));
-        }
+        let supply = resolve::supply(around.fixture, params.supply)?;
         let pins = ports_of(&params.pins, around)?;
         let spec = |contact: Contact, which: &str| MeasurementSpec {
-            name: format!("{}.{which}", around.dut.contact(contact).map_or("", |info| info.pin.as_str())),
+            name: format!("{}.{which}", pin_name(around.dut, contact)),
             unit: Unit::One,
             limits: Limits::exactly(0.0),
             contacts: vec![contact],
@@ -105,7 +74,7 @@ impl Kind for Interconnect {
                 pins,
                 specs,
                 link: [link.dut_tx, link.dut_rx].into_iter().collect(),
-                supply: params.supply.into_inner(),
+                supply,
                 settle_us,
                 baud: params.baud.unwrap_or(1_000_000),
             }),
@@ -128,12 +97,22 @@ struct Seen {
 #[async_trait(?Send)]
 impl Procedure for Interconnect {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Interconnect {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.join_link().await?;
         let mut seen = vec![Seen::default(); self.pins.len()];
-        self.look_quietly(nest, &mut seen).await?;
-        // A contact that something else holds may carry the link's own line: driving it could cut the conversation.
-        let free: Vec<usize> = (0..self.pins.len()).filter(|&i| !seen[i].held_high && !seen[i].held_low).collect();
-        if let Err(error) = self.apply_all(nest, &free, &mut seen).await {
+        let mut free: Vec<usize> = self.all().collect();
+        let mut applied = self.look_quietly(nest, &mut seen).await;
+        if applied.is_ok() {
+            // A contact that something else holds may carry the link's own line: driving it could cut the conversation.
+            free.retain(|&i| !seen[i].held_high && !seen[i].held_low);
+            applied = self.apply_all(nest, &free, &mut seen).await;
+        }
+        if let Err(error) = applied {
             if matches!(error, StepError::Dut(_)) {
                 self.name_silencers(nest, record, &free).await?;
             }
@@ -149,9 +128,7 @@ impl Procedure for Interconnect {
         }
         self.diagnose(nest, record, &seen).await
     }
-}
 
-impl Interconnect {
     fn ports(&self, which: impl Iterator<Item = usize>) -> PortSet {
         which.map(|i| self.pins[i].1).collect()
     }
@@ -190,20 +167,20 @@ impl Interconnect {
                     // Not even released: nothing can be told from single contacts.
                     return Ok(());
                 }
-                if nest.dut.request(Request::ApplyVector(vector)).await.is_err() {
+                if is_silent(nest.dut.request(Request::ApplyVector(vector)).await)? {
                     silencers.push(i);
                     break;
                 }
             }
             if self.is_listening(nest).await? {
                 // Silence is an answer here, and is_listening asks again.
-                let _ = nest.dut.request(Request::ReleasePorts).await;
+                is_silent(nest.dut.request(Request::ReleasePorts).await)?;
             }
         }
         if silencers.is_empty() {
             return Ok(());
         }
-        let volts = nest.rails.measure(&self.supply).await?.volts;
+        let volts = nest.supply_volts(&self.supply).await?;
         let likely = self.link.union(nest.reset_contact().into_iter().collect());
         let found = held::in_reset(nest, async || {
             let mut found = Vec::new();
@@ -225,13 +202,13 @@ impl Interconnect {
 
     /// Whether the module answers, greeted again if need be: a silent one lets go of all ports by itself.
     async fn is_listening(&self, nest: &Nest) -> Result<bool, StepError> {
-        if nest.dut.request(Request::ReadPorts).await.is_ok() {
+        if !is_silent(nest.dut.request(Request::ReadPorts).await)? {
             return Ok(true);
         }
         nest.dut.disconnect().await;
         nest.join_link().await?;
         nest.settle(SELF_RELEASE).await;
-        Ok(nest.dut.connect(self.baud).await.is_ok())
+        Ok(!is_silent(nest.dut.connect(self.baud).await)?)
     }
 
     /// Nothing is driven: does every contact follow the ports' pulls?
@@ -245,7 +222,7 @@ impl Interconnect {
         let low = contacts.minus(nest.nails.read().await?);
         nest.vector(PortVector { pull_down: ports, settle_us: self.settle_us, ..Default::default() }).await?;
         nest.nails.set(short::float(contacts)).await?;
-        let supply = nest.rails.measure(&self.supply).await?.volts;
+        let supply = nest.supply_volts(&self.supply).await?;
         for (i, &(contact, _)) in self.pins.iter().enumerate() {
             seen[i].held_low = low.contains(contact);
             // A nail that touches nothing floats and may read anything: only what carries a load counts as held.
@@ -349,7 +326,7 @@ impl Interconnect {
             }
         }
         if !held.is_empty() {
-            let supply = nest.rails.measure(&self.supply).await?.volts;
+            let supply = nest.supply_volts(&self.supply).await?;
             let likely = self.link.union(self.contacts(held.iter().copied()));
             let found = held::in_reset(nest, async || {
                 let mut found = Vec::new();
@@ -408,12 +385,10 @@ impl Interconnect {
         }
         nest.vector(PortVector { float: all, settle_us: self.settle_us, ..Default::default() }).await?;
         let mut found = Vec::new();
-        let meter = Meter::Powered(nest.rails.measure(&self.supply).await?.volts);
+        let meter = Meter::Powered(nest.supply_volts(&self.supply).await?);
         for (a, b) in pairs {
             let ohms = ohms_between(nest, meter, contacts, a, b).await?;
-            let text = format!("contacts {} and {}: shorted, {}", nest.label(a), nest.label(b), Unit::Ohms.show(ohms));
-            let defect = if ohms < SHORT_OHMS { Defect::Short } else { Defect::Leak };
-            found.push(Diagnosis { defect, contacts: vec![a, b], text });
+            found.push(Path::Contact(b, ohms).diagnosis(nest, a));
         }
         for contact in lonely {
             if !found.iter().any(|one| one.contacts.contains(&contact)) {
@@ -424,5 +399,14 @@ impl Interconnect {
         nest.release_nails().await?;
         nest.release_ports().await?;
         Ok(found)
+    }
+}
+
+/// Whether the module is silent. Any other trouble is none that a driven contact explains.
+fn is_silent<T>(answer: Result<T, DutError>) -> Result<bool, StepError> {
+    match answer {
+        Ok(_) => Ok(false),
+        Err(DutError::Silent { .. } | DutError::Unknown) => Ok(true),
+        Err(other) => Err(other.into()),
     }
 }

@@ -4,10 +4,11 @@
 //! voltage. A path that should not be there is then followed to the contact at its other end.
 
 use crate::diagnose::short::{Meter, ground_all_but, paths};
+use crate::resolve::{can_drive, pin_name};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::ContactSet;
-use bench_plan::{Coverage, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
 use bench_run::{Contact, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -32,15 +33,14 @@ impl Kind for Isolation {
         let span = params.pins.span();
         let mut contacts = Vec::new();
         for contact in params.pins.resolve(around.dut)? {
-            if !matches!(around.fixture.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. })) {
+            if !can_drive(around.fixture, contact) {
                 let label = around.dut.label(contact);
                 return Err(ParamProblem::new(format!("contact {label} has no nail that can drive"))
                     .at(span, "selects it")
                     .help("isolation is for signal contacts; `continuity` and `rail-resistance` look at supplies"));
             }
-            let name = around.dut.contact(contact).map_or_else(String::new, |info| info.pin.clone());
             let spec = MeasurementSpec {
-                name: format!("{name}.{contact}"),
+                name: format!("{}.{contact}", pin_name(around.dut, contact)),
                 unit: Unit::Ohms,
                 limits: params.ohms.limits(),
                 contacts: vec![contact],
@@ -66,6 +66,12 @@ impl Kind for Isolation {
 #[async_trait(?Send)]
 impl Procedure for Isolation {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Isolation {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let wired = nest.nails.wired();
         let mut suspects = ContactSet::EMPTY;
         let mut limit = 0.0;
@@ -90,6 +96,6 @@ impl Procedure for Isolation {
                 }
             }
         }
-        nest.release_nails().await
+        Ok(())
     }
 }

@@ -31,6 +31,7 @@ impl Default for Registry {
             .with::<crate::identify::Identify>()
             .with::<crate::interconnect::Interconnect>()
             .with::<crate::pulls::Pulls>()
+            .with::<crate::adc::Adc>()
     }
 }
 

@@ -6,8 +6,10 @@
 mod diagnose;
 mod kinds;
 mod nest;
+mod resolve;
 mod step;
 
+mod adc;
 mod continuity;
 mod identify;
 mod interconnect;

@@ -5,6 +5,7 @@ use bench_instruments::{Clock, Dut, DutError, LinkRelay, MeasureBus, NailVector,
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,6 +26,14 @@ pub struct Nest {
 
 /// Sent around the fixture's loop-back: every bit pattern that a broken line tends to swallow.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
+
+/// A contact below this carries no charge that disturbs the ohm-meter.
+const DRAINED_VOLTS: f64 = 0.005;
+/// Longest time that a discharge resistor needs for what the ohm-meter left.
+const DRAINED_WITHIN: Duration = Duration::from_millis(200);
+const DRAINED_LOOK: Duration = Duration::from_millis(2);
+/// Below this no port of the module works.
+const POWERED_VOLTS: f64 = 1.0;
 
 /// Longest bounce of the link's relay.
 const RELAY_SETTLE: Duration = Duration::from_millis(2);
@@ -76,9 +85,15 @@ impl Nest {
     /// Whether the controller hears itself. Leaves the link off the nails: while the module has no power, an idle TX
     /// would feed it through the protection diode of its RX.
     pub async fn loopback_works(&self) -> Result<bool, StepError> {
+        self.leave_link().await?;
+        Ok(self.dut.echo(LOOPBACK_PATTERN).await? == LOOPBACK_PATTERN)
+    }
+
+    /// Takes the link off the nails.
+    pub async fn leave_link(&self) -> Result<(), StepError> {
         self.relay.set_loopback(true).await?;
         self.settle(RELAY_SETTLE).await;
-        Ok(self.dut.echo(LOOPBACK_PATTERN).await? == LOOPBACK_PATTERN)
+        Ok(())
     }
 
     /// Joins the link to the module, which must have power.
@@ -88,11 +103,61 @@ impl Nest {
         Ok(())
     }
 
-    /// Releases every nail and lets the measure bus go.
+    /// Releases every nail and lets the measure bus go; tries the second whatever becomes of the first.
     pub async fn release_nails(&self) -> Result<(), StepError> {
-        self.nails.release_all().await?;
-        self.bus.release().await?;
+        let nails = self.nails.release_all().await;
+        let bus = self.bus.release().await;
+        Ok(nails.and(bus)?)
+    }
+
+    /// Does `work`, then releases every nail, however the work ended.
+    pub async fn released_after<T>(&self, work: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
+        let outcome = work.await;
+        let released = self.release_nails().await;
+        // What went wrong first says more.
+        outcome.and_then(|value| released.map(|()| value))
+    }
+
+    /// Does `work` while these rails, which are off, float; then they are discharged again, however the work ended.
+    pub async fn undischarged<T>(
+        &self,
+        rails: &[&str],
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
+        let mut outcome = Ok(());
+        for rail in rails {
+            outcome = outcome.and(self.rails.discharge(rail, false).await);
+        }
+        let outcome = match outcome {
+            Ok(()) => work.await,
+            Err(error) => Err(error.into()),
+        };
+        let mut discharged = Ok(());
+        for rail in rails {
+            discharged = discharged.and(self.rails.discharge(rail, true).await);
+        }
+        outcome.and_then(|value| Ok(discharged.map(|()| value)?))
+    }
+
+    /// Waits until the ohm-meter's charge on a rail has gone through the discharge resistor, seen at one of its
+    /// contacts. A charge that stays is told by the next use of the ohm-meter.
+    pub async fn drained(&self, contact: Contact) -> Result<(), StepError> {
+        let deadline = self.clock.now() + DRAINED_WITHIN;
+        while self.bus.volts(contact).await? > DRAINED_VOLTS && self.clock.now() < deadline {
+            self.settle(DRAINED_LOOK).await;
+        }
         Ok(())
+    }
+
+    /// Voltage of the rail that supplies the ports, which must be on.
+    pub async fn supply_volts(&self, rail: &str) -> Result<f64, StepError> {
+        let volts = self.rails.measure(rail).await?.volts;
+        if volts >= POWERED_VOLTS {
+            return Ok(volts);
+        }
+        Err(StepError::Bench(format!(
+            "rail {rail} carries only {volts:.3} V: switch it on in an earlier step, or see what has pulled it down"
+        )))
     }
 
     /// Drives one nail and leaves the others alone.

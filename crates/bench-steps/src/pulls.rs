@@ -3,6 +3,8 @@
 //! The source of the measure bus pulls the other way through its series resistor; the divider tells the pull's
 //! resistance. An open contact shows none, a stuck one shows a driver.
 
+use crate::diagnose::divider;
+use crate::resolve::{self, pin_name, ports_of};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
@@ -33,13 +35,10 @@ impl Kind for Pulls {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        if around.fixture.rail(params.supply.get_ref()).is_none() {
-            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
-            return Err(crate::rail_on::no_such_rail(&params.supply, &known));
-        }
-        let pins = crate::interconnect::ports_of(&params.pins, around)?;
+        let supply = resolve::supply(around.fixture, params.supply)?;
+        let pins = ports_of(&params.pins, around)?;
         let spec = |contact: Contact, which: &str| MeasurementSpec {
-            name: format!("{}.{which}", around.dut.contact(contact).map_or("", |info| info.pin.as_str())),
+            name: format!("{}.{which}", pin_name(around.dut, contact)),
             unit: Unit::Ohms,
             limits: params.ohms.limits(),
             contacts: vec![contact],
@@ -56,7 +55,7 @@ impl Kind for Pulls {
                 .collect(),
             uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
             default_timeout: Duration::from_secs(5),
-            procedure: Box::new(Pulls { pins, supply: params.supply.into_inner() }),
+            procedure: Box::new(Pulls { pins, supply }),
         })
     }
 }
@@ -64,9 +63,15 @@ impl Kind for Pulls {
 #[async_trait(?Send)]
 impl Procedure for Pulls {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Pulls {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
-        let supply = nest.rails.measure(&self.supply).await?.volts;
+        let supply = nest.supply_volts(&self.supply).await?;
         let all: PortSet = self.pins.iter().map(|(_, port, ..)| *port).collect();
         let source = nest.bus.source_ohms();
         let mut readings = Vec::new();
@@ -86,8 +91,6 @@ impl Procedure for Pulls {
             reading.1 = ohms;
         }
         nest.vector(PortVector { float: all, ..Default::default() }).await?;
-        nest.bus.release().await?;
-
         for ((contact, port, up, _), (up_ohms, down_ohms)) in self.pins.iter().zip(readings) {
             if let Some(diagnosis) = name(nest, *contact, *port, &up.limits, up_ohms, down_ohms) {
                 record.diagnosed(diagnosis);
@@ -95,16 +98,6 @@ impl Procedure for Pulls {
         }
         Ok(())
     }
-}
-
-/// The unknown resistor of a divider whose known one is `known_ohms`, from the voltages over both.
-fn divider(known_ohms: f64, over_unknown: f64, over_known: f64) -> f64 {
-    // Less than this over a kiloohm is the ADC's own error, not a current.
-    const NOISE_VOLTS: f64 = 0.002;
-    if over_known <= NOISE_VOLTS {
-        return OPEN_OHMS;
-    }
-    (known_ohms * over_unknown / over_known).clamp(0.0, OPEN_OHMS)
 }
 
 /// What a pair of pull readings says about a contact.
@@ -140,19 +133,4 @@ fn name(nest: &Nest, contact: Contact, port: Port, limits: &Limits, up: f64, dow
         ),
     };
     Some(Diagnosis { defect, contacts: vec![contact], text })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dividers() {
-        for (over_unknown, over_known, expected) in
-            [(3.0, 0.3, 10_000.0), (3.3, 0.0, OPEN_OHMS), (0.0, 3.3, 0.0), (3.3, 0.001, OPEN_OHMS), (-0.001, 3.3, 0.0)]
-        {
-            let ohms = divider(1_000.0, over_unknown, over_known);
-            assert!((ohms - expected).abs() <= expected * 1e-9, "{over_unknown} {over_known}: {ohms}");
-        }
-    }
 }

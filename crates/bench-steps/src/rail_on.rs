@@ -1,7 +1,7 @@
 //! `rail-on`: switches a rail on and measures its voltage and current.
 
 use crate::diagnose::held;
-use crate::rail_resistance::rail_contacts;
+use crate::resolve::{self, rail_contacts};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, RailReading};
@@ -27,14 +27,10 @@ pub struct RailOn {
     volts: MeasurementSpec,
     amps: MeasurementSpec,
     settle: Duration,
+    /// A rail that does not feed the ports has nothing to do with their drivers, nor may its voltage reach them.
+    feeds_ports: bool,
     /// The only contact that the firmware drives by itself.
     dut_tx: Contact,
-}
-
-pub(crate) fn no_such_rail(name: &Spanned<String>, known: &[&str]) -> ParamProblem {
-    ParamProblem::new(format!("the fixture has no rail `{}`", name.get_ref()))
-        .at(name.span(), "no such rail")
-        .help(format!("its rails are {}", known.join(", ")))
 }
 
 impl Kind for RailOn {
@@ -42,10 +38,7 @@ impl Kind for RailOn {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let Some(rail) = around.fixture.rail(params.rail.get_ref()) else {
-            let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
-            return Err(no_such_rail(&params.rail, &known));
-        };
+        let rail = resolve::rail(around.fixture, &params.rail)?;
         let contacts = rail_contacts(around.fixture, &rail.name);
         let spec = |what: &str, unit, limits| MeasurementSpec {
             name: format!("{}.{what}", rail.name),
@@ -61,7 +54,8 @@ impl Kind for RailOn {
                 .iter()
                 .map(|&contact| Coverage { contact, aspects: vec!["voltage", "current"] })
                 .collect(),
-            uses: vec!["rails".into()],
+            // All of it for the look at a TX that fights.
+            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
             default_timeout: Duration::from_secs(1) + params.settle.duration(),
             procedure: Box::new(RailOn {
                 rail: rail.name.clone(),
@@ -69,6 +63,7 @@ impl Kind for RailOn {
                 volts,
                 amps,
                 settle: params.settle.duration(),
+                feeds_ports: resolve::feeds_ports(around.fixture, rail),
                 dut_tx: around.fixture.link.dut_tx,
             }),
         })
@@ -78,12 +73,27 @@ impl Kind for RailOn {
 #[async_trait(?Send)]
 impl Procedure for RailOn {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let outcome = self.switch_on(nest, record).await;
+        if !matches!(outcome, Ok(Good(true))) {
+            // Whatever draws too much must not go on drawing it while other steps run.
+            nest.rails.off(&self.rail).await?;
+        }
+        outcome.map(drop)
+    }
+}
+
+/// Both readings are inside their limits.
+struct Good(bool);
+
+impl RailOn {
+    async fn switch_on(&self, nest: &Nest, record: &dyn Record) -> Result<Good, StepError> {
         nest.rails.on(&self.rail).await?;
         nest.settle(self.settle).await;
         let reading = nest.rails.measure(&self.rail).await?;
         record.measured(&self.volts.name, Some(reading.volts));
         record.measured(&self.amps.name, Some(reading.amps));
 
+        let verdict = judge(&self.volts.limits, Some(reading.volts)).and(judge(&self.amps.limits, Some(reading.amps)));
         let low = self.volts.limits.min.is_some_and(|min| reading.volts < min);
         let greedy = self.amps.limits.max.is_some_and(|max| reading.amps > max);
         let volts = Unit::Volts.show(reading.volts);
@@ -97,17 +107,15 @@ impl Procedure for RailOn {
             _ if judge(&self.amps.limits, Some(reading.amps)) == Verdict::Fail => {
                 (Defect::Other, format!("rail {}: the module draws only {amps}", self.rail))
             }
-            _ => return Ok(()),
+            _ => return Ok(Good(verdict == Verdict::Pass)),
         };
         record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
-        if greedy && !low {
+        if greedy && !low && self.feeds_ports {
             self.look_for_fighting_tx(nest, record, reading).await?;
         }
-        Ok(())
+        Ok(Good(false))
     }
-}
 
-impl RailOn {
     /// A moderate overload that is gone in reset comes from a driver that fights; before the first request the firmware
     /// drives nothing but its TX.
     async fn look_for_fighting_tx(&self, nest: &Nest, record: &dyn Record, busy: RailReading) -> Result<(), StepError> {
@@ -118,9 +126,9 @@ impl RailOn {
             }
             held::name(nest, self.dut_tx, ContactSet::EMPTY, (&self.rail, busy.volts)).await
         })
-        .await?;
-        nest.relay.set_loopback(true).await?;
-        found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        .await;
+        nest.leave_link().await?;
+        found?.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
         Ok(())
     }
 }

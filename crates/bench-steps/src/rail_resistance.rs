@@ -1,8 +1,10 @@
 //! `rail-resistance`: resistance of every rail to ground before anything is powered.
 
+use crate::diagnose::short::charged_ohms;
+use crate::resolve::{self, rail_contacts};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, NailWiring, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -20,8 +22,8 @@ pub struct Params {
     settle: Option<Seconds>,
 }
 
-/// Longest time that the discharge resistors need after a measurement.
-const DISCHARGED: Duration = Duration::from_millis(200);
+/// Tolerance of discharge resistors and of the ohm-meter together.
+const DISCHARGE_TOLERANCE: f64 = 1.2;
 
 pub struct RailResistance {
     rails: Vec<RailUnderTest>,
@@ -41,18 +43,22 @@ impl Kind for RailResistance {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let known: Vec<&str> = around.fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+        let known = &around.fixture.rails;
         let names: Vec<String> = match &params.rails {
-            None => known.iter().map(|&name| name.to_owned()).collect(),
-            Some(names) => {
-                for name in names {
-                    if around.fixture.rail(name.get_ref()).is_none() {
-                        return Err(crate::rail_on::no_such_rail(name, &known));
-                    }
-                }
-                names.iter().map(|name| name.get_ref().clone()).collect()
-            }
+            None => known.iter().map(|rail| rail.name.clone()).collect(),
+            Some(names) => names
+                .iter()
+                .map(|name| Ok(resolve::rail(around.fixture, name)?.name.clone()))
+                .collect::<Result<_, ParamProblem>>()?,
         };
+        // A rail that is shorted to another one reads the discharge resistor of that other one.
+        let discharge_ohms = known.iter().map(|rail| rail.discharge_ohms).fold(0.0, f64::max);
+        if params.ohms.limits().min.is_none_or(|min| min < DISCHARGE_TOLERANCE * discharge_ohms) {
+            let text = format!(
+                "the least resistance must be more than that of a discharge resistor, {discharge_ohms} ohm and a fifth"
+            );
+            return Err(ParamProblem::new(text).help("otherwise a rail that is shorted to another one would pass"));
+        }
         let mut rails = Vec::new();
         for name in names {
             let contacts = rail_contacts(around.fixture, &name);
@@ -81,40 +87,19 @@ impl Kind for RailResistance {
     }
 }
 
-/// The contacts whose nails the fixture feeds from this rail, ascending.
-pub(crate) fn rail_contacts(fixture: &bench_plan::Fixture, name: &str) -> Vec<Contact> {
-    let index = fixture.rails.iter().position(|rail| rail.name == name);
-    let fed = |nail: &&bench_plan::Nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if Some(rail) == index);
-    fixture.nails.values().filter(fed).map(|nail| nail.contact).collect()
-}
-
 #[async_trait(?Send)]
 impl Procedure for RailResistance {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         for rail in &self.rails {
-            nest.rails.discharge(&rail.name, false).await?;
-            let ohms = self.charged(nest, rail).await;
-            nest.rails.discharge(&rail.name, true).await?;
-            let ohms = ohms?;
+            let enough = rail.spec.limits.min.unwrap_or(f64::INFINITY);
+            let work = charged_ohms(nest, rail.probe, enough, self.settle);
+            let ohms = nest.undischarged(&[&rail.name], work).await?;
+            nest.drained(rail.probe).await?;
             record.measured(&rail.spec.name, Some(ohms));
             if judge(&rail.spec.limits, Some(ohms)) == Verdict::Pass {
                 nest.rails.clear_for_power(&rail.name, ohms)?;
-            } else if rail.spec.limits.min.is_some_and(|min| ohms < min) {
-                let to = self.other_rail(nest, rail, ohms).await?;
-                let (defect, to) = match to {
-                    Some(other) => (Defect::ShortToRail, format!("rail {other}")),
-                    None => (Defect::ShortToGround, "ground".to_owned()),
-                };
-                let contacts = rail.contacts.iter().map(|&contact| nest.label(contact)).collect::<Vec<_>>().join(", ");
-                record.diagnosed(Diagnosis {
-                    defect,
-                    contacts: rail.contacts.clone(),
-                    text: format!(
-                        "rail {} (contacts {contacts}): shorted to {to}, {}; it was not switched on",
-                        rail.name,
-                        Unit::Ohms.show(ohms)
-                    ),
-                });
+            } else if ohms < enough {
+                record.diagnosed(self.name(nest, rail, ohms).await?);
             }
         }
         Ok(())
@@ -122,38 +107,35 @@ impl Procedure for RailResistance {
 }
 
 impl RailResistance {
+    /// What a rail with too little resistance is shorted to.
+    async fn name(&self, nest: &Nest, rail: &RailUnderTest, ohms: f64) -> Result<Diagnosis, StepError> {
+        let (defect, to) = match self.other_rail(nest, rail, ohms).await? {
+            // What was read is that rail's discharge resistor, next to which the short itself does not show.
+            Some(other) => (Defect::ShortToRail, format!("rail {other}")),
+            None => (Defect::ShortToGround, format!("ground, {}", Unit::Ohms.show(ohms))),
+        };
+        let contacts = rail.contacts.iter().map(|&contact| nest.label(contact)).collect::<Vec<_>>().join(", ");
+        Ok(Diagnosis {
+            defect,
+            contacts: rail.contacts.clone(),
+            text: format!("rail {} (contacts {contacts}): shorted to {to}; it was not switched on", rail.name),
+        })
+    }
+
     /// The rail to which this one is shorted, if not to ground: with that one's discharge opened too, nothing holds
     /// them at 0 V any more.
     async fn other_rail(&self, nest: &Nest, rail: &RailUnderTest, ohms: f64) -> Result<Option<String>, StepError> {
         for other in nest.rails.names().into_iter().filter(|name| *name != rail.name) {
-            nest.settle(DISCHARGED).await;
-            nest.rails.discharge(&rail.name, false).await?;
-            nest.rails.discharge(&other, false).await?;
             let held_by = nest.rails.discharge_ohms(&other)?;
-            let deadline = nest.clock.now() + self.settle;
-            let mut floating = nest.bus.ohms(rail.probe).await;
-            while floating.as_ref().is_ok_and(|now| *now < ohms + held_by) && nest.clock.now() < deadline {
-                floating = nest.bus.ohms(rail.probe).await;
-            }
-            nest.rails.discharge(&other, true).await?;
-            nest.rails.discharge(&rail.name, true).await?;
-            if floating? >= ohms + held_by {
-                nest.settle(DISCHARGED).await;
+            // A short to ground would still read the same, less than that rail's discharge resistor or not.
+            let enough = ohms + held_by;
+            let work = charged_ohms(nest, rail.probe, enough, self.settle);
+            let floating = nest.undischarged(&[&rail.name, &other], work).await?;
+            nest.drained(rail.probe).await?;
+            if floating >= enough {
                 return Ok(Some(other));
             }
         }
-        nest.settle(DISCHARGED).await;
         Ok(None)
-    }
-
-    /// Looks again until the capacitors on the rail have charged far enough to tell it from a short.
-    async fn charged(&self, nest: &Nest, rail: &RailUnderTest) -> Result<f64, StepError> {
-        let deadline = nest.clock.now() + self.settle;
-        loop {
-            let ohms = nest.bus.ohms(rail.probe).await?;
-            if judge(&rail.spec.limits, Some(ohms)) == Verdict::Pass || nest.clock.now() >= deadline {
-                return Ok(ohms);
-            }
-        }
     }
 }

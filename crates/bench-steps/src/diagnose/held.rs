@@ -2,9 +2,9 @@
 //!
 //! The module is kept in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
 
-use super::short::{Meter, SHORT_OHMS, paths};
+use super::short::{Meter, Path, SHORT_OHMS, paths};
 use crate::{Nest, StepError};
-use bench_instruments::ContactSet;
+use bench_instruments::{ContactSet, OPEN_OHMS};
 use bench_run::{Contact, Defect, Diagnosis, Unit};
 use std::time::Duration;
 
@@ -13,22 +13,29 @@ const SOLDER_OHMS: f64 = 25.0;
 /// A contact above this is held up by something, with the module in reset.
 const HELD_VOLTS: f64 = 1.0;
 
+/// Share of the supply that may be pushed into a contact while the module is in reset. A contact that is joined to the
+/// reset contact then gets half of it, which is still a low level there (0.3 VDD): the reset is not let go.
+const KEEPS_RESET: f64 = 0.3;
+
 /// Keeps the module in reset by its nail while `work` looks at contacts. The firmware must be greeted again afterwards.
 pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<T, StepError>) -> Result<T, StepError> {
     let Some(reset) = nest.reset_contact() else {
         return Err(StepError::Bench("the module family has no reset contact".into()));
     };
-    nest.relay.set_loopback(true).await?;
-    nest.release_nails().await?;
-    nest.drive_nail(reset, false).await?;
-    nest.settle(Duration::from_millis(2)).await;
-    let result = work().await;
-    nest.release_nails().await?;
-    nest.join_link().await?;
+    nest.leave_link().await?;
+    let outcome = nest
+        .released_after(async {
+            nest.release_nails().await?;
+            nest.drive_nail(reset, false).await?;
+            nest.settle(Duration::from_millis(2)).await;
+            work().await
+        })
+        .await;
+    let joined = nest.join_link().await;
     // The firmware starts again.
     nest.dut.disconnect().await;
     nest.settle(Duration::from_millis(20)).await;
-    result
+    outcome.and_then(|value| joined.map(|()| value))
 }
 
 /// Names what holds a contact. Only inside [`in_reset`]. `supply` is the name and voltage of the ports' rail.
@@ -55,8 +62,11 @@ pub(crate) async fn name(
         };
         return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
     }
-    let meter = Meter::Powered(rail_volts);
+    let meter = Meter::Powered(KEEPS_RESET * rail_volts);
     let to_zero = meter.ohms(nest, contact).await?;
+    if let Some(path) = to_reset(nest, meter, contact, to_zero).await? {
+        return Ok(vec![path.diagnosis(nest, contact)]);
+    }
     if to_zero < SHORT_OHMS {
         let shown = Unit::Ohms.show(to_zero);
         let (defect, text) = if to_zero < SOLDER_OHMS {
@@ -69,4 +79,22 @@ pub(crate) async fn name(
     // Nothing holds it any more: it was another contact, whose driver is off now.
     let paths = paths(nest, meter, contact, likely, SHORT_OHMS).await?;
     Ok(paths.iter().map(|path| path.diagnosis(nest, contact)).collect())
+}
+
+/// The path to the reset contact, whose nail is low just now: a second nail, at this contact, is then seen there too.
+async fn to_reset(nest: &Nest, meter: Meter, contact: Contact, to_zero: f64) -> Result<Option<Path>, StepError> {
+    let Some(reset) = nest.reset_contact().filter(|&reset| reset != contact) else { return Ok(None) };
+    if to_zero >= OPEN_OHMS || !nest.nails.wired().contains(contact) {
+        return Ok(None);
+    }
+    let one_nail = meter.ohms(nest, reset).await?;
+    if to_zero < 0.8 * one_nail || to_zero > one_nail + SHORT_OHMS {
+        return Ok(None);
+    }
+    nest.drive_nail(contact, false).await?;
+    let two_nails = meter.ohms(nest, reset).await?;
+    nest.release_nail(contact).await?;
+    // Half when joined directly, two thirds through as much as a nail's own resistor.
+    let joined = two_nails < 0.8 * one_nail;
+    Ok(joined.then(|| Path::Contact(reset, (to_zero - one_nail).max(0.0))))
 }

@@ -23,7 +23,7 @@ pub(crate) async fn silent_module(
     link: LinkContacts,
     supply: (&str, f64),
 ) -> Result<Vec<Diagnosis>, StepError> {
-    nest.relay.set_loopback(true).await?;
+    nest.leave_link().await?;
     nest.release_nails().await?;
     nest.settle(Duration::from_millis(5)).await;
     let tx = nest.bus.loaded_volts(link.tx, 0.0).await?;

@@ -2,7 +2,7 @@
 //! needs the DUT's drivers to be off.
 
 use crate::{Nest, StepError};
-use bench_instruments::{ContactSet, NailVector, OPEN_OHMS};
+use bench_instruments::{ContactSet, InstrumentError, NailVector, OPEN_OHMS};
 use bench_run::{Contact, Defect, Diagnosis, Unit};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ pub(crate) const SHORT_OHMS: f64 = 1_000.0;
 pub(crate) enum Path {
     /// To another contact, with the resistance between the two.
     Contact(Contact, f64),
-    Ground(f64),
+    /// To ground, or to one of these contacts, which are at ground by themselves.
+    Ground(f64, Vec<Contact>),
     Rail(String, f64),
 }
 
@@ -38,11 +39,15 @@ impl Path {
                     ),
                 }
             }
-            Path::Ground(ohms) => Diagnosis {
-                defect: if *ohms < SHORT_OHMS { Defect::ShortToGround } else { Defect::Leak },
-                contacts: vec![contact],
-                text: format!("contact {label}: {} to ground, {}", word(*ohms), Unit::Ohms.show(*ohms)),
-            },
+            Path::Ground(ohms, grounded) => {
+                let mut text = format!("contact {label}: {} to ground, {}", word(*ohms), Unit::Ohms.show(*ohms));
+                if !grounded.is_empty() {
+                    let labels: Vec<String> = grounded.iter().map(|&other| nest.label(other)).collect();
+                    text += &format!(" (or to contact {}, at ground by itself)", labels.join(" or "));
+                }
+                let defect = if *ohms < SHORT_OHMS { Defect::ShortToGround } else { Defect::Leak };
+                Diagnosis { defect, contacts: vec![contact], text }
+            }
             Path::Rail(rail, ohms) => Diagnosis {
                 defect: if *ohms < SHORT_OHMS { Defect::ShortToRail } else { Defect::Leak },
                 contacts: vec![contact],
@@ -126,8 +131,11 @@ pub(crate) async fn paths(
     let alone = meter.ohms(nest, contact).await?;
     if alone < limit {
         found.push(match meter {
-            Meter::Unpowered => rail_or_ground(nest, contact, alone).await?,
-            Meter::Powered(_) => Path::Ground(alone),
+            Meter::Unpowered => {
+                let one: ContactSet = [contact].into_iter().collect();
+                rail_or_ground(nest, contact, wired.minus(likely).minus(one), alone).await?
+            }
+            Meter::Powered(_) => Path::Ground(alone, Vec::new()),
         });
         if alone < SHORT_OHMS {
             // It would read so against every other contact too.
@@ -153,22 +161,50 @@ pub(crate) async fn paths(
 }
 
 /// Ground stays at 0 V when a rail's discharge is opened, a rail does not.
-async fn rail_or_ground(nest: &Nest, contact: Contact, ohms: f64) -> Result<Path, StepError> {
+async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms: f64) -> Result<Path, StepError> {
     for rail in nest.rails.names() {
         let held_by = nest.rails.discharge_ohms(&rail)?;
-        nest.rails.discharge(&rail, false).await?;
-        // The rail's capacitors charge through the ohm-meter; give them time to show that they do.
-        let deadline = nest.clock.now() + Duration::from_millis(300);
-        let mut floating = nest.bus.ohms(contact).await?;
-        while floating < ohms + held_by && nest.clock.now() < deadline {
-            floating = nest.bus.ohms(contact).await?;
-        }
-        nest.rails.discharge(&rail, true).await?;
-        if floating >= ohms + held_by {
-            // What was charged must be gone before the next measurement.
-            nest.settle(Duration::from_millis(50)).await;
+        let enough = ohms + held_by;
+        let floating = nest.undischarged(&[&rail], charged_ohms(nest, contact, enough, RAIL_CHARGES)).await?;
+        nest.drained(contact).await?;
+        if floating >= enough {
             return Ok(Path::Rail(rail, (ohms - held_by).max(0.0)));
         }
     }
-    Ok(Path::Ground(ohms))
+    let mut grounded = Vec::new();
+    for other in others.iter() {
+        // A path that leads over the other contact has that one's own path in it.
+        let own = Meter::Unpowered.ohms(nest, other).await?;
+        if own >= SOLDERED_OHMS && own < ohms + SOLDERED_OHMS {
+            grounded.push(other);
+        }
+    }
+    Ok(Path::Ground(ohms, grounded))
+}
+
+/// How long a rail's capacitors may need to show that nothing but its discharge held it.
+const RAIL_CHARGES: Duration = Duration::from_millis(300);
+/// More than this is no direct joint to ground.
+const SOLDERED_OHMS: f64 = 2.0;
+
+/// Looks at an unpowered contact until it reads `enough` or `within` has passed, while capacitors behind it charge
+/// through the ohm-meter. Each look takes the charge left by the last one for the contact's own voltage and reads too
+/// little, so the highest reading counts.
+pub(crate) async fn charged_ohms(
+    nest: &Nest,
+    contact: Contact,
+    enough: f64,
+    within: Duration,
+) -> Result<f64, StepError> {
+    let deadline = nest.clock.now() + within;
+    let mut highest = nest.bus.ohms(contact).await?;
+    while highest < enough && nest.clock.now() < deadline {
+        match nest.bus.ohms(contact).await {
+            Ok(ohms) => highest = highest.max(ohms),
+            // It kept so much charge that no further look can be had.
+            Err(InstrumentError::Energized { .. }) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(highest)
 }

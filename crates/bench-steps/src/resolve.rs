@@ -1,0 +1,79 @@
+//! What several kinds look up in family and fixture when their parameters are resolved.
+
+use bench_plan::{DutFamily, Fixture, Nail, NailWiring, ParamProblem, Rail, RawPinSelector, Spanned, Surroundings};
+use bench_run::Contact;
+use dut_protocol::Port;
+
+/// The rail of this name.
+pub(crate) fn rail<'a>(fixture: &'a Fixture, name: &Spanned<String>) -> Result<&'a Rail, ParamProblem> {
+    fixture.rail(name.get_ref()).ok_or_else(|| {
+        let known: Vec<&str> = fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+        ParamProblem::new(format!("the fixture has no rail `{}`", name.get_ref()))
+            .at(name.span(), "no such rail")
+            .help(format!("its rails are {}", known.join(", ")))
+    })
+}
+
+/// Ports may be loaded with their own supply's voltage. A rail with another voltage would harm them.
+pub(crate) fn feeds_ports(fixture: &Fixture, rail: &Rail) -> bool {
+    (rail.volts - fixture.nail_volts).abs() <= 0.1 * fixture.nail_volts
+}
+
+/// The name of the rail that supplies the ports.
+pub(crate) fn supply(fixture: &Fixture, name: Spanned<String>) -> Result<String, ParamProblem> {
+    let found = rail(fixture, &name)?;
+    if !feeds_ports(fixture, found) {
+        let text =
+            format!("the rail {} carries {} V, the nails work at {} V", found.name, found.volts, fixture.nail_volts);
+        return Err(ParamProblem::new(text)
+            .at(name.span(), "cannot supply the ports")
+            .help("name the rail that feeds the MCU: contacts are loaded with its voltage"));
+    }
+    Ok(name.into_inner())
+}
+
+/// The contacts whose nails the fixture feeds from this rail, ascending.
+pub(crate) fn rail_contacts(fixture: &Fixture, name: &str) -> Vec<Contact> {
+    let index = fixture.rails.iter().position(|rail| rail.name == name);
+    let fed = |nail: &&Nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if Some(rail) == index);
+    fixture.nails.values().filter(fed).map(|nail| nail.contact).collect()
+}
+
+/// Whether the contact's nail can drive and read.
+pub(crate) fn can_drive(fixture: &Fixture, contact: Contact) -> bool {
+    matches!(fixture.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. }))
+}
+
+/// "A0"; several contacts may carry the same name.
+pub(crate) fn pin_name(dut: &DutFamily, contact: Contact) -> &str {
+    dut.contact(contact).map_or("", |info| info.pin.as_str())
+}
+
+/// The ports behind selected contacts; the link's own contacts and contacts without a port or a driving nail are refused.
+pub(crate) fn ports_of(
+    selector: &RawPinSelector,
+    around: &Surroundings<'_>,
+) -> Result<Vec<(Contact, Port)>, ParamProblem> {
+    let link = &around.fixture.link;
+    let mut pins = Vec::new();
+    for contact in selector.resolve(around.dut)? {
+        let label = around.dut.label(contact);
+        let problem = |what: String, help: &str| {
+            Err(ParamProblem::new(what).at(selector.span(), "selects it").help(help.to_owned()))
+        };
+        if contact == link.dut_tx || contact == link.dut_rx {
+            return problem(
+                format!("contact {label} carries the link to the module"),
+                "exclude it: { functions = [\"gpio\"], exclude = [\"TX\", \"RX\"] }",
+            );
+        }
+        let Some(port) = around.dut.contact(contact).and_then(|info| info.port) else {
+            return problem(format!("contact {label} leads to no port of the MCU"), "exclude it");
+        };
+        if !can_drive(around.fixture, contact) {
+            return problem(format!("contact {label} has no nail that can drive"), "exclude it");
+        }
+        pins.push((contact, port));
+    }
+    Ok(pins)
+}
