@@ -1,0 +1,401 @@
+//! A nest made of doubles, around a handful of resistors, and one call of an instrument that fails to order.
+
+use async_trait::async_trait;
+use bench_instruments::{
+    Clock, ContactSet, Dut, DutError, InstrumentError, LinkRelay, LinkStatistics, ManualClock, MeasureBus, NailVector,
+    Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedRails,
+};
+use bench_plan::{DutFamily, Fixture, NailWiring};
+use bench_run::{BenchTime, Contact, Diagnosis};
+use bench_steps::{Nest, Procedure, Record, StepError};
+use dut_protocol::{JobResult, Reply, Request};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Nails, source and discharge resistors of the shipped fixture.
+const NAIL_OHMS: f64 = 1_000.0;
+const SOURCE_OHMS: f64 = 1_000.0;
+const DISCHARGE_OHMS: f64 = 100.0;
+
+/// Where a defect joins a contact to.
+#[derive(Debug, Clone, Copy)]
+pub enum To {
+    Ground,
+    Rail(&'static str),
+    Contact(u8),
+}
+
+/// What is in the nest, electrically, without power.
+#[derive(Debug, Clone, Default)]
+pub struct Wiring {
+    pub opens: Vec<u8>,
+    pub joints: Vec<(u8, To, f64)>,
+    /// From one rail to ground or to another rail.
+    pub rail_joint: Option<(&'static str, To, f64)>,
+    /// What a contact with power has when it is loaded to 0 V; 0 V for the others.
+    pub loaded_volts: Vec<(u8, f64)>,
+}
+
+/// How the firmware answers.
+pub type Answers = fn(&Request) -> Result<Reply, DutError>;
+
+/// Everything that a test may want to change.
+pub struct Setup {
+    pub wiring: Wiring,
+    pub answers: Answers,
+    pub connects: bool,
+    pub loopback_works: bool,
+    /// Rails that are on already, with what is read of each.
+    pub powered: bool,
+    /// Rails may be switched on.
+    pub cleared: bool,
+    pub reading: RailReading,
+    /// The call that fails, counted from 0 over all instruments.
+    pub failing_call: Option<u32>,
+}
+
+pub fn silent() -> DutError {
+    DutError::Silent { attempts: 4, garbled: 0 }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            wiring: Wiring::default(),
+            answers: |_| Err(silent()),
+            connects: true,
+            loopback_works: true,
+            powered: false,
+            cleared: false,
+            reading: RailReading { volts: 3.3, amps: 0.01 },
+            failing_call: None,
+        }
+    }
+}
+
+/// The doubles behind a nest.
+pub struct Bed {
+    setup: Setup,
+    clock: ManualClock,
+    calls: Cell<u32>,
+    fixture: Fixture,
+    nails: ScriptedNails,
+    rails: ScriptedRails,
+    loopback: Cell<bool>,
+    joined_unpowered: Cell<bool>,
+}
+
+impl Bed {
+    pub fn new(setup: Setup, fixture: &Fixture, family: &DutFamily, clock: &ManualClock) -> (Rc<Self>, Nest) {
+        let io = |(contact, nail): (&Contact, &bench_plan::Nail)| {
+            matches!(nail.wiring, NailWiring::Io { .. }).then_some(*contact)
+        };
+        let wired: ContactSet = fixture.nails.iter().filter_map(io).collect();
+        let fed = fixture.nails.keys().copied().filter(|&contact| !wired.contains(contact));
+        let rails = ScriptedRails::new(fixture.rails.iter().map(|rail| (rail.name.as_str(), setup.reading)));
+        let bed = Rc::new(Self {
+            clock: clock.clone(),
+            calls: Cell::new(0),
+            fixture: fixture.clone(),
+            nails: ScriptedNails::open(wired),
+            rails: rails.with_feeds(fed),
+            loopback: Cell::new(true),
+            joined_unpowered: Cell::new(false),
+            setup,
+        });
+        if bed.setup.cleared {
+            bed.rails.names().iter().for_each(|rail| bed.rails.clear_for_power(rail, 1e3).unwrap());
+        }
+        if bed.setup.powered {
+            clock.run(async {
+                for rail in bed.rails.names() {
+                    bed.rails.clear_for_power(&rail, 1e3).unwrap();
+                    bed.rails.on(&rail).await.unwrap();
+                }
+            });
+        }
+        let nest = Nest {
+            clock: Rc::new(clock.clone()),
+            nails: bed.clone(),
+            bus: bed.clone(),
+            rails: bed.clone(),
+            relay: bed.clone(),
+            dut: bed.clone(),
+            family: Rc::new(family.clone()),
+            serial: "P042AB123456789".into(),
+        };
+        (bed, nest)
+    }
+
+    /// One call of an instrument. What takes a state back never fails: the safe state sees to that case.
+    fn call(&self) -> Result<(), InstrumentError> {
+        let call = self.calls.replace(self.calls.get() + 1);
+        if self.setup.failing_call == Some(call) {
+            return Err(InstrumentError::Chip { chip: "io0".into(), detail: "no acknowledge".into() });
+        }
+        Ok(())
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.calls.get()
+    }
+
+    pub fn is_on(&self, rail: &str) -> bool {
+        self.rails.is_on(rail)
+    }
+
+    /// The newest word on a rail or feed.
+    fn last(&self, start: &str) -> Option<String> {
+        self.rails.log().into_iter().rev().find_map(|line| line.strip_prefix(start).map(str::to_owned))
+    }
+
+    fn is_discharged(&self, rail: &str) -> bool {
+        self.last(&format!("{rail} ")).is_none_or(|last| last == "off" || last == "discharge on")
+    }
+
+    fn is_fed(&self, contact: Contact) -> bool {
+        self.last(&format!("feed {contact} ")).is_none_or(|last| last == "closed")
+    }
+
+    /// What a step must not leave behind.
+    pub fn left_behind(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        if self.nails.state().float != self.nails.wired() {
+            left.push(format!("nails {:?}", self.nails.state()));
+        }
+        for rail in &self.fixture.rails {
+            if !self.rails.is_on(&rail.name) && !self.is_discharged(&rail.name) {
+                left.push(format!("{} is not discharged", rail.name));
+            }
+        }
+        let open = self.fixture.nails.keys().filter(|&&contact| !self.is_fed(contact));
+        left.extend(open.map(|contact| format!("feed {contact} is open")));
+        if self.joined_unpowered.get() {
+            left.push("the link was joined to a module without power".into());
+        }
+        left
+    }
+
+    fn ohms_of_rail(&self, rail: &str) -> f64 {
+        let own = |rail: &str| {
+            let discharge = if self.is_discharged(rail) { 1.0 / DISCHARGE_OHMS } else { 0.0 };
+            1.0 / 3_000.0 + discharge
+        };
+        let mut siemens = own(rail);
+        if let Some((a, to, ohms)) = self.setup.wiring.rail_joint {
+            match to {
+                To::Ground if a == rail => siemens += 1.0 / ohms,
+                To::Rail(b) if a == rail => siemens += 1.0 / (ohms + 1.0 / own(b)),
+                To::Rail(b) if b == rail => siemens += 1.0 / (ohms + 1.0 / own(a)),
+                _ => {}
+            }
+        }
+        1.0 / siemens
+    }
+
+    fn ohms_of(&self, contact: Contact) -> f64 {
+        let open = self.setup.wiring.opens.contains(&contact.0);
+        match self.fixture.nail(contact).map(|nail| &nail.wiring) {
+            Some(NailWiring::Rail { rail, .. }) if self.is_fed(contact) || !open => {
+                self.ohms_of_rail(&self.fixture.rails[*rail].name)
+            }
+            Some(NailWiring::Ground { .. }) if self.is_fed(contact) || !open => 0.2,
+            Some(NailWiring::Io { .. }) => self.ohms_of_signal(contact),
+            _ => OPEN_OHMS,
+        }
+    }
+
+    /// By its own nail, by its joints, and over a joint by the other contact's nail.
+    fn ohms_of_signal(&self, contact: Contact) -> f64 {
+        let low = |contact| self.nails.state().low.contains(contact);
+        let mut siemens = if low(contact) { 1.0 / NAIL_OHMS } else { 0.0 };
+        for &(a, to, ohms) in &self.setup.wiring.joints {
+            match to {
+                To::Ground if a == contact.0 => siemens += 1.0 / ohms,
+                To::Rail(rail) if a == contact.0 => siemens += 1.0 / (ohms + self.ohms_of_rail(rail)),
+                To::Contact(b) if a == contact.0 || b == contact.0 => {
+                    let other = Contact(if a == contact.0 { b } else { a });
+                    siemens += if low(other) { 1.0 / (ohms + NAIL_OHMS) } else { 0.0 };
+                }
+                _ => {}
+            }
+        }
+        if siemens == 0.0 { OPEN_OHMS } else { 1.0 / siemens }
+    }
+
+    async fn read(&self, probing: Probing) -> Result<f64, InstrumentError> {
+        self.clock.sleep(Duration::from_millis(3)).await;
+        self.call()?;
+        let held = |contact: Contact| self.setup.wiring.loaded_volts.iter().find(|(other, _)| *other == contact.0);
+        Ok(match probing {
+            Probing::Ohms(contact) => self.ohms_of(contact),
+            Probing::Volts(contact) => held(contact).map_or(0.0, |(_, volts)| *volts),
+            Probing::LoadedVolts(contact, source) | Probing::Hold(contact, source) => match held(contact) {
+                Some((_, volts)) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
+                None => {
+                    let ohms = self.ohms_of(contact);
+                    source * ohms / (ohms + SOURCE_OHMS)
+                }
+            },
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Nails for Bed {
+    fn wired(&self) -> ContactSet {
+        self.nails.wired()
+    }
+    async fn set(&self, vector: NailVector) -> Result<(), InstrumentError> {
+        if !vector.high.union(vector.low).union(vector.pull_up).is_empty() {
+            self.call()?;
+        }
+        self.nails.set(vector).await
+    }
+    async fn read(&self) -> Result<ContactSet, InstrumentError> {
+        self.call()?;
+        self.nails.read().await
+    }
+    async fn release_all(&self) -> Result<(), InstrumentError> {
+        self.nails.release_all().await
+    }
+}
+
+#[async_trait(?Send)]
+impl MeasureBus for Bed {
+    async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.read(Probing::Volts(contact)).await
+    }
+    async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
+        assert!(source_volts < 3.7, "{source_volts} V into contact {contact}");
+        self.read(Probing::LoadedVolts(contact, source_volts)).await
+    }
+    async fn hold(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
+        self.read(Probing::Hold(contact, source_volts)).await
+    }
+    async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.read(Probing::Ohms(contact)).await
+    }
+    fn source_ohms(&self) -> f64 {
+        SOURCE_OHMS
+    }
+    async fn release(&self) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Rails for Bed {
+    fn names(&self) -> Vec<String> {
+        self.rails.names()
+    }
+    fn clear_for_power(&self, rail: &str, ohms: f64) -> Result<(), InstrumentError> {
+        self.rails.clear_for_power(rail, ohms)
+    }
+    async fn on(&self, rail: &str) -> Result<(), InstrumentError> {
+        self.call()?;
+        self.rails.on(rail).await
+    }
+    async fn off(&self, rail: &str) -> Result<(), InstrumentError> {
+        self.rails.off(rail).await
+    }
+    async fn discharge(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        if !on {
+            self.call()?;
+        }
+        self.rails.discharge(rail, on).await
+    }
+    fn discharge_ohms(&self, rail: &str) -> Result<f64, InstrumentError> {
+        self.rails.discharge_ohms(rail)
+    }
+    async fn measure(&self, rail: &str) -> Result<RailReading, InstrumentError> {
+        self.call()?;
+        self.rails.measure(rail).await
+    }
+    async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError> {
+        if !closed {
+            self.call()?;
+        }
+        self.rails.feed(contact, closed).await
+    }
+    async fn all_off(&self) -> Result<(), InstrumentError> {
+        self.rails.all_off().await
+    }
+}
+
+#[async_trait(?Send)]
+impl LinkRelay for Bed {
+    async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError> {
+        if !on && !self.rails.names().iter().any(|rail| self.rails.is_on(rail)) {
+            self.joined_unpowered.set(true);
+        }
+        self.call()?;
+        self.loopback.set(on);
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Dut for Bed {
+    async fn connect(&self, baud: u32) -> Result<u32, DutError> {
+        self.call()?;
+        if self.setup.connects && !self.loopback.get() { Ok(baud) } else { Err(silent()) }
+    }
+    async fn request(&self, request: Request) -> Result<Reply, DutError> {
+        self.call()?;
+        if self.loopback.get() { Err(silent()) } else { (self.setup.answers)(&request) }
+    }
+    async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
+        Err(DutError::JobLost(job))
+    }
+    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+        self.call()?;
+        let heard = self.loopback.get() && self.setup.loopback_works;
+        Ok(if heard { bytes.to_vec() } else { Vec::new() })
+    }
+    async fn disconnect(&self) {}
+    fn statistics(&self) -> LinkStatistics {
+        LinkStatistics::default()
+    }
+}
+
+/// What a step reported.
+#[derive(Default)]
+pub struct Told {
+    pub measured: RefCell<BTreeMap<String, Option<f64>>>,
+    pub diagnosed: RefCell<Vec<Diagnosis>>,
+}
+
+impl Record for Told {
+    fn measured(&self, name: &str, reading: Option<f64>) {
+        let before = self.measured.borrow_mut().insert(name.to_owned(), reading);
+        assert_eq!(before, None, "{name} was measured twice");
+    }
+    fn diagnosed(&self, diagnosis: Diagnosis) {
+        self.diagnosed.borrow_mut().push(diagnosis);
+    }
+    fn note(&self, _: String) {}
+}
+
+impl Told {
+    pub fn texts(&self) -> Vec<String> {
+        self.diagnosed.borrow().iter().map(|one| one.text.clone()).collect()
+    }
+}
+
+/// What became of one run of a step.
+pub struct Ran {
+    pub outcome: Result<(), StepError>,
+    pub told: Told,
+    pub bed: Rc<Bed>,
+}
+
+pub fn run(procedure: &dyn Procedure, setup: Setup, fixture: &Fixture, family: &DutFamily) -> Ran {
+    let clock = ManualClock::new();
+    let (bed, nest) = Bed::new(setup, fixture, family, &clock);
+    let told = Told::default();
+    let outcome = clock.run(procedure.run(&nest, &told));
+    Ran { outcome, told, bed }
+}

@@ -1,0 +1,6 @@
+//! Every kind of step against doubles: what it measures and names, whose fault it says it is, and what it leaves behind.
+#![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
+
+mod bed;
+mod plans;
+mod steps;
