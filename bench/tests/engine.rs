@@ -115,6 +115,28 @@ fn what_ends_a_step_decides_its_verdict() {
     }
 }
 
+/// The reason of a run is that of its verdict: not of an attempt that was repeated, and an error before a fail.
+#[test]
+fn the_reason_of_a_run_is_what_must_be_acted_on() {
+    let bad = || Script { error: Some(|| StepError::Dut("dead".into())), ..good() };
+    let mut repeated = step("repeated", Script { good_from: 2, ..good() });
+    repeated.step.retry = 1;
+    let broken = step("broken", Script { error: Some(|| StepError::Bench("cable".into())), ..good() });
+    for (steps, expected) in [
+        (vec![repeated, step("a", bad())], Some("a: dead")),
+        (vec![step("a", bad()), broken], Some("broken: cable")),
+        (
+            vec![step("a", Script { reading: Some(2.0), ..good() })],
+            Some("a: x is 2.000 V, expected 0.000 V to 1.000 V"),
+        ),
+        (vec![step("a", good())], None),
+    ] {
+        let (_, entries) = run(steps, never);
+        let Some(Event::RunEnded { reason, .. }) = entries.last().map(|entry| &entry.event) else { panic!("no end") };
+        assert_eq!(reason.as_deref(), expected);
+    }
+}
+
 #[test]
 fn rails_are_off_before_the_verdict_whatever_happens() {
     let on = Script { rail: Some("3V3"), ..good() };

@@ -233,7 +233,8 @@ fn a_rail_that_does_not_pass_is_switched_off_again() {
 #[test]
 fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
     let world = World::new();
-    let rows: Vec<(&str, fn() -> Setup)> = vec![
+    type Row = (&'static str, fn() -> Setup);
+    let rows: Vec<Row> = vec![
         (LOOPBACK, Setup::default),
         (RAILS, || rail_joint("3V3", To::Rail("VCC"), 0.0)),
         (GROUNDS, || opens(&[1])),
