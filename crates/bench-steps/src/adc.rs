@@ -132,6 +132,12 @@ impl Kind for Adc {
 #[async_trait(?Send)]
 impl Procedure for Adc {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Adc {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         let full_scale = match self.range {
@@ -172,9 +178,7 @@ impl Procedure for Adc {
         }
         Ok(())
     }
-}
 
-impl Adc {
     /// What is wrong with every input alike comes from the converter they share, not from eight contacts.
     fn common(&self, lines: &[Line]) -> Option<Diagnosis> {
         let all =

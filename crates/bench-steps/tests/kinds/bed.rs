@@ -84,6 +84,7 @@ pub struct Bed {
     nails: ScriptedNails,
     rails: ScriptedRails,
     loopback: Cell<bool>,
+    source_holds: Cell<bool>,
     joined_unpowered: Cell<bool>,
 }
 
@@ -102,6 +103,7 @@ impl Bed {
             nails: ScriptedNails::open(wired),
             rails: rails.with_feeds(fed),
             loopback: Cell::new(true),
+            source_holds: Cell::new(false),
             joined_unpowered: Cell::new(false),
             setup,
         });
@@ -172,6 +174,9 @@ impl Bed {
         }
         let open = self.fixture.nails.keys().filter(|&&contact| !self.is_fed(contact));
         left.extend(open.map(|contact| format!("feed {contact} is open")));
+        if self.source_holds.get() {
+            left.push("the source holds a contact".into());
+        }
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
         }
@@ -273,7 +278,9 @@ impl MeasureBus for Bed {
         self.read(Probing::LoadedVolts(contact, source_volts)).await
     }
     async fn hold(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
-        self.read(Probing::Hold(contact, source_volts)).await
+        let volts = self.read(Probing::Hold(contact, source_volts)).await;
+        self.source_holds.set(volts.is_ok());
+        volts
     }
     async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError> {
         self.read(Probing::Ohms(contact)).await
@@ -282,6 +289,7 @@ impl MeasureBus for Bed {
         SOURCE_OHMS
     }
     async fn release(&self) -> Result<(), InstrumentError> {
+        self.source_holds.set(false);
         Ok(())
     }
 }

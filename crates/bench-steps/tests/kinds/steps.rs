@@ -17,6 +17,9 @@ const RAIL_ON: &str = "kind = 'rail-on'\nrail = '3V3'\nvolts = { min = '3.2 V', 
 const IDENTIFY: &str = "kind = 'identify'\nbaud = 1000000\nsupply = '3V3'\n\
                         rx_pull = { min = '10.4 kohm', max = '16.8 kohm' }";
 const INTERCONNECT: &str = "kind = 'interconnect'\npins = ['A0', 'A1', 'MODE']\nsupply = '3V3'";
+const ADC: &str = "kind = 'adc'\npins = ['A0', 'A1']\nlevels = ['0.1 V', '0.6 V', '1.2 V', '2 V', '3 V']\n\
+                   offset = { min = '-15 mV', max = '15 mV' }\ngain_error = { min = '-3 %', max = '3 %' }\n\
+                   linearity = { max = '6 mV' }\ncrosstalk = { max = '8 mV' }\nsupply = '3V3'";
 const PULLS: &str =
     "kind = 'pulls'\npins = ['A0', 'A1']\nohms = { min = '10.4 kohm', max = '16.8 kohm' }\nsupply = '3V3'";
 
@@ -81,6 +84,7 @@ fn good(request: &Request) -> Result<Reply, DutError> {
             (_, 0) => bytes(&[]),
             other => panic!("unexpected exchange {other:02x?}"),
         },
+        Request::SampleAdc(_) => Ok(Reply::Samples([100; 4].into_iter().collect())),
         Request::ApplyVector(_) | Request::ReadPorts => Ok(Reply::Levels(PortSet::EMPTY)),
         _ => Ok(Reply::Done),
     }
@@ -247,6 +251,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (INTERCONNECT, || powered(good, &[(23, 3.2)])),
         (INTERCONNECT, || powered(|_| Err(silent()), &[])),
         (PULLS, || powered(good, &[])),
+        (ADC, || powered(good, &[])),
     ];
     let mut wrong = Vec::new();
     for (text, setup) in rows {
