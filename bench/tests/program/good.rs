@@ -125,3 +125,17 @@ fn one_firmware_image_serves_every_model_of_the_nest() {
         }
     });
 }
+
+/// Journals of earlier versions stay readable, and say the same as on the day they were written.
+#[test]
+fn golden_journals_give_the_reports_they_gave() {
+    for (name, code) in [("pass", 0), ("fail", 1)] {
+        let folder = format!("reports/golden/{name}");
+        let kept = |file: &str| std::fs::read_to_string(root().join(&folder).join(file)).unwrap();
+        let made = tempfile::NamedTempFile::new().unwrap();
+        let report = output(&["report", &folder, "--junit", made.path().to_str().unwrap()]);
+        assert_eq!(report.status.code(), Some(code), "{name}");
+        assert_eq!(text(&report.stdout), kept("summary.txt"), "{name}");
+        assert_eq!(std::fs::read_to_string(made.path()).unwrap(), kept("junit.xml"), "{name}");
+    }
+}
