@@ -228,3 +228,24 @@ fn on_fail_stop_skips_the_rest() {
     assert_eq!(verdict, Verdict::Fail);
     assert_eq!(story(&entries), ["start a 1", "end a 1 fail", "end b 0 skipped", "safe true", "unit fail"]);
 }
+
+#[test]
+fn a_panic_of_the_run_loop_itself_is_an_error_with_the_rails_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Rc::new(ManualClock::new());
+    let idle = Rc::new(Idle::default());
+    let nest = nest(clock.clone(), idle.clone());
+    let journal = bench_journal::Journal::create(folder.path(), "P042TEST", "test").unwrap();
+    let watcher: engine::Observer = Box::new(|entry| {
+        assert!(!matches!(&entry.event, Event::StepEnded { step, .. } if step == "a"), "a bug in what watches the run");
+    });
+    let recorder = engine::Recorder::new(journal, clock.clone(), vec![watcher]);
+    let on = Script { rail: Some("3V3"), ..good() };
+    let plan = plan(vec![step("a", on)]);
+    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(), Stop::never()));
+    assert_eq!(outcome.verdict, Verdict::Error);
+    assert!(outcome.reason.unwrap().contains("a bug in what watches the run"));
+    assert!(idle.rails.borrow().values().all(|on| !on));
+    let story = story(&recorder.entries());
+    assert_eq!(story[story.len() - 3..], ["3V3 off", "safe true", "unit error"]);
+}

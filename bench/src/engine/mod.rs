@@ -48,14 +48,14 @@ pub async fn run(
     let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
     let mut schedule = Schedule::new(&steps);
     let work = AssertUnwindSafe(work(plan, &steps, nest, recorder, &mut schedule, stop)).catch_unwind();
-    let mut reason = match work.await {
-        Ok(reason) => reason,
+    let (mut verdict, mut reason) = match work.await {
+        Ok(reason) => (schedule.verdict(), reason),
         Err(panic) => {
             schedule.abort();
-            Some(format!("the bench failed: {}", panic_text(&*panic)))
+            // Nobody asked for it: not aborted, but the bench's own fault.
+            (Verdict::Error, Some(format!("the bench failed: {}", panic_text(&*panic))))
         }
     };
-    let mut verdict = schedule.verdict();
 
     let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder)).catch_unwind().await {
         Ok(safe) => safe,
