@@ -115,6 +115,10 @@ async fn work(
         let why = match ended {
             Ok(Some(ended)) => {
                 let closed = close(&steps[ended.step], &ended, recorder, schedule);
+                if ended.procedure != Verdict::Pass {
+                    // After its end is on record, before anything that waits for its resources starts.
+                    safe_state::tidy_up(nest, &steps[ended.step].uses).await;
+                }
                 let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
                 if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
                     let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
@@ -162,9 +166,6 @@ async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Ne
         Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
         Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
     };
-    if procedure != Verdict::Pass {
-        safe_state::tidy_up(nest, &step.uses).await;
-    }
     Ended { step: start.step, attempt: start.attempt, procedure, reason }
 }
 

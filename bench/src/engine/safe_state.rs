@@ -1,6 +1,7 @@
 //! Rails off and nails released, and measured to be so.
 
 use super::Recorder;
+use bench_instruments::with_deadline;
 use bench_plan::Function;
 use bench_run::Event;
 use bench_steps::Nest;
@@ -10,6 +11,9 @@ use std::time::Duration;
 const OFF_VOLTS: f64 = 0.3;
 /// Longest time that the discharge of a rail may take.
 const OFF_WITHIN: Duration = Duration::from_millis(500);
+
+/// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
+const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
 /// Switches everything off, then looks whether it is. The error says what is not known to be safe.
 pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String> {
@@ -48,7 +52,13 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String
 /// it used only, because another step may be at work with the others.
 ///
 /// An instrument that refuses this will refuse the safe state too, and there it counts.
+/// It may not take long either: whatever else runs waits meanwhile.
 pub(super) async fn tidy_up(nest: &Nest, uses: &[String]) {
+    let deadline = nest.clock.now() + TIDY_WITHIN;
+    let _ = with_deadline(&*nest.clock, deadline, put_back(nest, uses)).await;
+}
+
+async fn put_back(nest: &Nest, uses: &[String]) {
     let used = |resource: &str| uses.iter().any(|used| used == resource);
     if used("nails") {
         let _ = nest.nails.release_all().await;

@@ -1,6 +1,6 @@
 //! Ended from outside: what the journal's last lines say.
 
-use crate::support::{PLAN, bench, output, text};
+use crate::support::{PLAN, bench, output, root, run_plan, text};
 use bench_journal::Run;
 use bench_run::{Event, Verdict};
 use std::io::{BufRead, BufReader};
@@ -68,4 +68,28 @@ fn kill_9_leaves_every_finished_measurement_and_no_verdict() {
     let report = output(&["report", unit.to_str().unwrap()]);
     assert!(text(&report.stdout).to_lowercase().contains("not finished"), "{}", text(&report.stdout));
     assert_eq!(report.status.code(), Some(2));
+}
+
+/// On the virtual bench an I2C transfer that has begun is finished first, as on a real one: still within a millisecond.
+#[test]
+fn a_time_out_acts_within_a_millisecond_of_its_limit() {
+    let plan = std::fs::read_to_string(root().join(PLAN)).unwrap();
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    for (step, limit_ms) in
+        [("isolation-gpio", 123), ("isolation-gpio", 50), ("interconnect", 50), ("adc", 77), ("identify", 7)]
+    {
+        let id = format!("id = \"{step}\"");
+        assert!(plan.contains(&id));
+        let path = folder.path().join("slow.toml");
+        std::fs::write(&path, plan.replace(&id, &format!("{id}\ntimeout = \"{limit_ms} ms\""))).unwrap();
+        let done = run_plan(path.to_str().unwrap(), &["--quiet"]);
+        assert_eq!(done.code, 2, "{step}: {}", done.stderr);
+        let at = |wanted: &dyn Fn(&Event) -> bool| {
+            done.run.entries.iter().find(|entry| wanted(&entry.event)).unwrap().at_us.as_micros()
+        };
+        let began = at(&|event| matches!(event, Event::StepStarted { step: id, .. } if id == step));
+        let ended = at(&|event| matches!(event, Event::StepEnded { step: id, .. } if id == step));
+        let late_us = (ended - began).checked_sub(limit_ms * 1000).unwrap();
+        assert!(late_us <= 1000, "{step}: {late_us} us after {limit_ms} ms");
+    }
 }
