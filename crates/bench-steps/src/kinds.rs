@@ -12,15 +12,12 @@ struct Row {
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
-/// A table of kinds that a plan may name.
-pub struct Registry {
+/// The kinds that a plan may name; by default those that come with the bench.
+pub struct Kinds {
     rows: Vec<Row>,
 }
 
-/// The kinds that come with the bench.
-pub type Kinds = Registry;
-
-impl Default for Registry {
+impl Default for Kinds {
     fn default() -> Self {
         Self { rows: Vec::new() }
             .with::<crate::link_loopback::LinkLoopback>()
@@ -35,7 +32,7 @@ impl Default for Registry {
     }
 }
 
-impl Registry {
+impl Kinds {
     /// Adds a kind. A later one hides an earlier one of the same name.
     #[must_use]
     pub fn with<K: Kind>(mut self) -> Self {
@@ -51,7 +48,7 @@ impl Registry {
     }
 }
 
-impl StepKinds for Registry {
+impl StepKinds for Kinds {
     type Procedure = Box<dyn Procedure>;
 
     fn names(&self) -> Vec<&'static str> {

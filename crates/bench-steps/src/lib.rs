@@ -19,6 +19,6 @@ mod pulls;
 mod rail_on;
 mod rail_resistance;
 
-pub use kinds::{Kinds, Registry};
+pub use kinds::Kinds;
 pub use nest::Nest;
 pub use step::{Kind, Procedure, Record, StepError};

@@ -12,7 +12,7 @@
 //! | [`jobs`] | which job has which number and result |
 //!
 //! All of it is free of hardware and time, so that it is tested on the host although it runs on the DUT.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![no_std]
 
 #[cfg(test)]
 extern crate std;
