@@ -2,7 +2,7 @@
 
 use crate::support::{Done, PLAN, for_all, output, root, run, run_plan, text};
 use bench_plan::{DutFamily, Function, Source};
-use bench_run::{Contact, Event, Verdict};
+use bench_run::{Contact, Defect, Event, Verdict};
 use virtual_bench::{Fault, Terminal, neighbours};
 
 fn family() -> DutFamily {
@@ -20,11 +20,11 @@ fn short(a: Terminal, b: Terminal, ohms: f64) -> Fault {
     Fault::Short { a, b, ohms }
 }
 
-/// A fault with the contacts that must be named, no more and no fewer.
-type Row = (Fault, Vec<u8>);
+/// A fault with what must be named: this defect of these contacts, nothing else.
+type Row = (Fault, Defect, Vec<u8>);
 
 fn opens() -> Vec<Row> {
-    gpio().into_iter().map(|contact| (Fault::Open(contact), vec![contact.0])).collect()
+    gpio().into_iter().map(|contact| (Fault::Open(contact), Defect::Open, vec![contact.0])).collect()
 }
 
 fn shorts_of_neighbours() -> Vec<Row> {
@@ -33,22 +33,43 @@ fn shorts_of_neighbours() -> Vec<Row> {
     let pairs: Vec<(Contact, Contact)> = neighbours(&family()).into_iter().filter(both).collect();
     assert_eq!(pairs.len(), 17, "{pairs:?}");
     let row = |(a, b): (Contact, Contact), ohms| {
-        (short(Terminal::Contact(a), Terminal::Contact(b), ohms), vec![a.0.min(b.0), a.0.max(b.0)])
+        (short(Terminal::Contact(a), Terminal::Contact(b), ohms), Defect::Short, vec![a.0.min(b.0), a.0.max(b.0)])
     };
     pairs.into_iter().flat_map(|pair| [row(pair, 0.0), row(pair, 100.0)]).collect()
 }
 
 fn shorts_to_supplies() -> Vec<Row> {
-    let row = |contact: Contact, to: Terminal| (short(Terminal::Contact(contact), to, 0.0), vec![contact.0]);
-    let both = |contact| [row(contact, Terminal::Ground), row(contact, Terminal::Rail("3V3".into()))];
+    let row =
+        |contact: Contact, to: Terminal, defect| (short(Terminal::Contact(contact), to, 0.0), defect, vec![contact.0]);
+    let both = |contact| {
+        let rail = Terminal::Rail("3V3".into());
+        [row(contact, Terminal::Ground, Defect::ShortToGround), row(contact, rail, Defect::ShortToRail)]
+    };
     gpio().into_iter().flat_map(both).collect()
 }
 
-fn check(done: &Done, (fault, contacts): &Row) -> Result<(), String> {
-    if done.code == 1 && done.named() == *contacts {
+fn check(done: &Done, (fault, defect, contacts): &Row) -> Result<(), String> {
+    let right_kind = done.diagnoses().iter().all(|one| one.defect == *defect);
+    // A resistance that is told for a short is that of the short.
+    let ordered = if let Fault::Short { ohms, .. } = fault { Some(*ohms) } else { None };
+    let told = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
+    let right_ohms = ordered.is_none_or(|ordered| told.is_some_and(|told| (told - ordered).abs() < 5.0));
+    if done.code == 1 && done.named() == *contacts && right_kind && right_ohms {
         return Ok(());
     }
     Err(format!("{fault}: exit {}, named {:?} ({})", done.code, done.named(), done.told()))
+}
+
+/// "contacts 36 (TX) and 38 (RX): shorted, 216.1 mohm" -> 0.2161.
+fn ohms_in(text: &str) -> Option<f64> {
+    let (number, unit) = text.rsplit_once(", ")?.1.split_once(' ')?;
+    let scale = match unit {
+        "ohm" => 1.0,
+        "mohm" => 1e-3,
+        "kohm" => 1e3,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * scale)
 }
 
 fn check_all(rows: &[Row]) {
@@ -88,9 +109,10 @@ fn without_the_check_before_power_the_vectors_name_the_same() {
     let mut rows = shorts_of_neighbours();
     rows.extend(shorts_to_supplies());
     // TX on ground also overloads the rail that feeds its driver, which is told first.
-    rows.retain(|(fault, _)| fault.to_string() != "short:36-gnd");
+    rows.retain(|(fault, ..)| fault.to_string() != "short:36-gnd");
     // A contact that resets the module whenever it is low, by its pull-down alone too.
-    rows.push((short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0), vec![32, 34]));
+    let mode_on_reset = short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0);
+    rows.push((mode_on_reset, Defect::Short, vec![32, 34]));
     for_all(&rows, |row| check(&run_plan(&plan, &["--quiet", "--fault", &row.0.to_string()]), row));
 }
 

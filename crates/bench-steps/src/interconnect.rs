@@ -300,28 +300,26 @@ impl Interconnect {
                 told.push(diagnosis);
             }
         };
-        let mut disturbed = Vec::new();
+        let mut suspects = Vec::new();
         let mut held = Vec::new();
         for (i, seen) in seen.iter().enumerate() {
-            let (contact, port) = self.pins[i];
-            let label = nest.label(contact);
-            let one = |defect, text| Diagnosis { defect, contacts: vec![contact], text };
+            let contact = self.pins[i].0;
             if seen.held_high || seen.held_low {
                 held.push(i);
                 continue;
             }
             match look(&seen.at_nail, &seen.at_port) {
                 Look::Good => {}
-                Look::Open => tell(one(Defect::Open, format!("contact {label}: open"))),
-                Look::PullLost => {
-                    tell(one(Defect::MissingPull, format!("contact {label}: a pull of port {port} is missing")));
+                Look::Open => {
+                    let text = format!("contact {}: open", nest.label(contact));
+                    tell(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
                 }
                 Look::StuckHigh | Look::StuckLow => held.push(i),
-                Look::Disturbed => disturbed.push(i),
+                seen @ (Look::PullLost | Look::Disturbed) => suspects.push((i, seen)),
             }
         }
-        if !disturbed.is_empty() {
-            for diagnosis in self.walk(nest, &disturbed).await? {
+        if !suspects.is_empty() {
+            for diagnosis in self.walk(nest, &suspects).await? {
                 tell(diagnosis);
             }
         }
@@ -350,8 +348,9 @@ impl Interconnect {
         Ok(())
     }
 
-    /// One contact alone is driven, first high, then low, and the nails tell which others follow.
-    async fn walk(&self, nest: &Nest, suspects: &[usize]) -> Result<Vec<Diagnosis>, StepError> {
+    /// One contact alone is driven, first high, then low, and the nails tell which others follow. Two joined contacts
+    /// whose codes are complements look as if both had lost a pull; only a contact that nobody follows has.
+    async fn walk(&self, nest: &Nest, suspects: &[(usize, Look)]) -> Result<Vec<Diagnosis>, StepError> {
         let all = self.ports(self.all());
         let contacts = self.contacts(self.all());
         nest.nails.set(short::float(contacts)).await?;
@@ -362,7 +361,7 @@ impl Interconnect {
         let idle_high = nest.nails.read().await?;
         nest.vector(PortVector { pull_up: all, settle_us: self.settle_us, ..Default::default() }).await?;
         let idle_low = contacts.minus(nest.nails.read().await?);
-        for &i in suspects {
+        for &(i, seen) in suspects {
             let (contact, port) = self.pins[i];
             let own: ContactSet = [contact].into_iter().collect();
             let others = all.without(port);
@@ -374,7 +373,7 @@ impl Interconnect {
             let down = contacts.minus(nest.nails.read().await?).minus(idle_low);
             let followers = up.union(down).minus(own);
             if followers.is_empty() {
-                lonely.push(contact);
+                lonely.push((contact, port, seen));
             }
             for other in followers.iter() {
                 let pair = (contact.min(other), contact.max(other));
@@ -390,11 +389,16 @@ impl Interconnect {
             let ohms = ohms_between(nest, meter, contacts, a, b).await?;
             found.push(Path::Contact(b, ohms).diagnosis(nest, a));
         }
-        for contact in lonely {
-            if !found.iter().any(|one| one.contacts.contains(&contact)) {
-                let text = format!("contact {}: wrong levels that no other contact explains", nest.label(contact));
-                found.push(Diagnosis { defect: Defect::Other, contacts: vec![contact], text });
+        for (contact, port, seen) in lonely {
+            if found.iter().any(|one: &Diagnosis| one.contacts.contains(&contact)) {
+                continue;
             }
+            let label = nest.label(contact);
+            let (defect, text) = match seen {
+                Look::PullLost => (Defect::MissingPull, format!("contact {label}: a pull of port {port} is missing")),
+                _ => (Defect::Other, format!("contact {label}: wrong levels that no other contact explains")),
+            };
+            found.push(Diagnosis { defect, contacts: vec![contact], text });
         }
         nest.release_nails().await?;
         nest.release_ports().await?;
