@@ -33,10 +33,41 @@ pub trait Board {
     /// A byte's stop bit has just left TXD. `baud` is the real rate, as divided from 16 MHz.
     fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, at_ns: u64);
 
+    /// A whole command of the QSPI peripheral has just been clocked out; `read` is filled with what came back. With
+    /// nothing there, the lines are as the chip left them.
+    fn flash_command(&mut self, _command: &FlashCommand<'_>, read: &mut [u8], _at_ns: u64) {
+        read.fill(0xFF);
+    }
+
     /// Asked after the callbacks above; `true` makes `run_until` return at this instant.
     fn wants_stop(&mut self) -> bool {
         false
     }
+}
+
+/// One command of the QSPI peripheral: chip select low, opcode on IO0, address, data, chip select high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlashCommand<'a> {
+    pub ports: FlashPorts,
+    pub opcode: u8,
+    /// `None`: the command has no address.
+    pub address: Option<u32>,
+    /// Lines that carry the address (and mode bits) and the data: 1 (out on IO0, in on IO1), 2 or 4.
+    pub address_lines: u8,
+    pub data_lines: u8,
+    /// What is sent after opcode and address. On one line it is exchanged for what is read, byte for byte.
+    pub write: &'a [u8],
+    /// Levels of IO2 and IO3 while they carry no data.
+    pub idle_levels: [bool; 2],
+}
+
+/// The ports that the QSPI peripheral was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlashPorts {
+    pub clock: Option<usize>,
+    pub select: Option<usize>,
+    /// IO0 to IO3.
+    pub data: [Option<usize>; 4],
 }
 
 scoped_tls_hkt::scoped_thread_local!(static mut CURRENT: for<'a> &'a mut (dyn Board + 'a));

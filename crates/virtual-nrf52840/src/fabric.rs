@@ -107,9 +107,9 @@ impl Fabric {
         self.touched |= 1 << 0x0B | 1 << 0x10 | 1 << 0x11 | 1 << 0x24;
     }
 
-    /// The 16 MHz clock changed: timers must find new deadlines.
+    /// The 16 MHz clock changed: timers and PWMs must find new deadlines.
     pub fn hfclk_changed(&mut self) {
-        self.touched |= 0x7 << 0x08 | 0x3 << 0x1A;
+        self.touched |= 0x7 << 0x08 | 0x3 << 0x1A | 1 << 0x1C | 0x3 << 0x21 | 1 << 0x2D;
     }
 
     fn dma_offset(&mut self, peripheral: &'static str, address: u32, length: u32) -> Option<u64> {

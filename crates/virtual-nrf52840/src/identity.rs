@@ -55,6 +55,8 @@ pub struct Tolerances {
     pub saadc_offset_volts: f64,
     /// What CALIBRATEOFFSET leaves of it.
     pub saadc_residual_offset_volts: f64,
+    /// PWM0 to PWM3 whose outputs never reach a port.
+    pub pwm_dead: [bool; 4],
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -77,6 +79,7 @@ impl Default for Tolerances {
             saadc_gain_error: 0.0,
             saadc_offset_volts: 0.0,
             saadc_residual_offset_volts: 0.0,
+            pwm_dead: [false; 4],
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

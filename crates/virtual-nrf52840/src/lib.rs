@@ -5,9 +5,9 @@
 //! is answered and reported, never silently ignored: see [`Chip::diagnostics`].
 //!
 //! Modelled: CLOCK, POWER (reset reasons, GPREGRET, System OFF, VBUS detection), RTC0-2, TIMER0-4,
-//! PPI, GPIO, GPIOTE, UARTE0-1, SAADC, NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and
+//! PPI, GPIO, GPIOTE, UARTE0-1, SAADC, QSPI (no execution in place), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and
 //! the resets by pin, watchdog, software and lockup. MWU and ACL only keep what is written. RADIO,
-//! NFCT, USBD, QSPI, SPIM, TWIM, PWM, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not
+//! NFCT, USBD, SPIM, TWIM, PWM, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not
 //! modelled. Time is right to the nanosecond for peripherals and an approximation for the CPU (about
 //! the cycles of the Cortex-M4, no flash wait states). SysTick stands while the CPU sleeps. An
 //! exception return does not set the event register, so firmware that relies on that instead of SEV
@@ -48,7 +48,7 @@ mod soc;
 mod tick_clock;
 mod time;
 
-pub use board::{BareBoard, Board};
+pub use board::{BareBoard, Board, FlashCommand, FlashPorts};
 pub use chip::{Chip, RestoreError, Snapshot, Stats, Stop};
 pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};

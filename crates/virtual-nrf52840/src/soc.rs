@@ -6,13 +6,15 @@ use crate::board;
 use crate::bus::Memory;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, ResetCause};
-use crate::identity::ChipIdentity;
+use crate::identity::{ChipIdentity, Tolerances};
 use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
 use crate::peripherals::gpio::Gpio;
 use crate::peripherals::gpiote::Gpiote;
 use crate::peripherals::nvmc::Nvmc;
 use crate::peripherals::ppi::Ppi;
+use crate::peripherals::pwm::Pwm;
+use crate::peripherals::qspi::Qspi;
 use crate::peripherals::rng_temp::{Rng, Temp};
 use crate::peripherals::rtc::Rtc;
 use crate::peripherals::saadc::Saadc;
@@ -52,11 +54,13 @@ pub(crate) struct Soc {
     saadc: Saadc,
     timers: [Timer; 5],
     rtcs: [Rtc; 3],
+    pwms: [Pwm; 4],
     temp: Temp,
     pub rng: Rng,
     wdt: Wdt,
     egus: [Egu; 6],
     ppi: Ppi,
+    qspi: Qspi,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
     storage: Storage,
@@ -101,11 +105,13 @@ impl Soc {
             saadc: Saadc::new(&tolerances),
             timers: new_timers(),
             rtcs: new_rtcs(),
+            pwms: new_pwms(&tolerances),
             temp: Temp::new(),
             rng: Rng::new(identity.seed ^ 0x0A11),
             wdt: Wdt::new(),
             egus: new_egus(),
             ppi: Ppi::new(),
+            qspi: Qspi::new(),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(flash, &tolerances),
             storage: Storage::default(),
@@ -146,10 +152,12 @@ impl Soc {
         self.saadc = Saadc::new(tolerances);
         self.timers = new_timers();
         self.rtcs = new_rtcs();
+        self.pwms = new_pwms(tolerances);
         self.temp = Temp::new();
         self.rng.reset();
         self.egus = new_egus();
         self.ppi = Ppi::new();
+        self.qspi = Qspi::new();
         self.nvmc.reset();
         self.storage.reset();
         let fabric = &mut self.fabric;
@@ -195,8 +203,13 @@ impl Soc {
             0x14..=0x19 => &mut self.egus[usize::from(id) - 0x14],
             0x1A => &mut self.timers[3],
             0x1B => &mut self.timers[4],
+            0x1C => &mut self.pwms[0],
+            0x21 => &mut self.pwms[1],
+            0x22 => &mut self.pwms[2],
             0x24 => &mut self.rtcs[2],
             0x28 => &mut self.uarte[1],
+            0x29 => &mut self.qspi,
+            0x2D => &mut self.pwms[3],
             _ => return None,
         };
         Some((peripheral, &mut self.fabric))
@@ -418,7 +431,10 @@ impl Soc {
         if port >= PORT_COUNT || self.nfc_pins && matches!(port, 9 | 10) {
             return PortState::default();
         }
-        let taken = self.uarte.iter().find_map(|uarte| uarte.drives(port)).or(self.gpiote.drives(port));
+        let taken = (self.uarte.iter().find_map(|uarte| uarte.drives(port)))
+            .or_else(|| self.pwms.iter().find_map(|pwm| pwm.drives(port)))
+            .or_else(|| self.qspi.drives(port))
+            .or_else(|| self.gpiote.drives(port));
         match taken {
             Some(level) => PortState { taken_by_peripheral: true, ..self.gpio.state_driving(port, Some(level)) },
             None => self.gpio.state(port),
@@ -457,6 +473,16 @@ fn new_timers() -> [Timer; 5] {
 
 fn new_rtcs() -> [Rtc; 3] {
     [Rtc::new(0x0B, "RTC0", 3), Rtc::new(0x11, "RTC1", 4), Rtc::new(0x24, "RTC2", 4)]
+}
+
+fn new_pwms(tolerances: &Tolerances) -> [Pwm; 4] {
+    let [dead0, dead1, dead2, dead3] = tolerances.pwm_dead;
+    [
+        Pwm::new(0x1C, "PWM0", dead0),
+        Pwm::new(0x21, "PWM1", dead1),
+        Pwm::new(0x22, "PWM2", dead2),
+        Pwm::new(0x2D, "PWM3", dead3),
+    ]
 }
 
 fn new_egus() -> [Egu; 6] {

@@ -102,10 +102,10 @@ fn faults_are_reported_with_their_instruction() {
 
 #[test]
 fn an_unmodelled_register_is_reported_with_its_instruction() {
-    let code = [thumb::store(0x4001_C504, 5), vec![HANG]].concat();
+    let code = [thumb::store(0x4002_5504, 5), vec![HANG]].concat();
     let lab = Lab::running(ChipIdentity::from_seed(1), &code);
     let text = lab.chip.diagnostics()[0].to_string();
-    assert!(text.starts_with("PWM0: write of 0x5 to 0x4001c504 is not modelled, PC 0x00000210, at "), "{text}");
+    assert!(text.starts_with("I2S: write of 0x5 to 0x40025504 is not modelled, PC 0x00000210, at "), "{text}");
 }
 
 #[test]

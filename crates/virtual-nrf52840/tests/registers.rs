@@ -25,10 +25,15 @@ fn reset_values() {
         (0x4000_8510, 4), (0x4001_B510, 4),
         // WDT: reload value all ones, one reload register, runs in sleep
         (0x4001_0504, 0xFFFF_FFFF), (0x4001_0508, 1), (0x4001_050C, 1), (0x4001_0400, 0),
+        // QSPI: pins disconnected, idle
+        (0x4002_9524, 0xFFFF_FFFF), (0x4002_9530, 0xFFFF_FFFF), (0x4002_9600, 0x4_0480), (0x4002_9604, 8),
+        (0x4002_9624, 0xB7), (0x4002_9634, 0x2000), (0x4002_9640, 0x200),
         // NVMC ready, read only
         (0x4001_E400, 1), (0x4001_E504, 0),
         // PPI: fixed channels are not readable as programmable ones; all off
         (0x4001_F500, 0), (0x4001_F510, 0),
+        // PWM: top 1023, refreshed every second period, ports disconnected
+        (0x4001_C508, 0x3FF), (0x4002_1528, 1), (0x4002_D56C, 0xFFFF_FFFF),
         // GPIO
         (0x5000_0700, 2), (0x5000_0A3C, 2), (0x5000_0514, 0), (0x5000_0504, 0),
     ];
@@ -57,6 +62,9 @@ fn written_values() {
         (0x5000_0518, 0x3, 0x3), (0x5000_051C, 0x1, 0x2),                  // DIRSET, DIRCLR
         (0x5000_0704, 0xFFFF_FFFF, 0x3_070F),
         (0x4000_6510, 0x13_2B03, 0x13_2B03),
+        (0x4002_2524, 0x1_FFFF, 0x7FFF), (0x4002_2200, 0xFF, 0x1F),        // PWM: SEQ[0].CNT, SHORTS
+        (0x4002_950C, 0xFFFF_FFFF, 0x3_FFFF), (0x4002_9544, 0x24, 0x24),   // QSPI READ.CNT, IFCONFIG0
+        (0x4002_963C, 0x1234_5678, 0x1234_5678),
         (0x4002_0510, 7, 7),                                               // MWU
     ];
     let mut lab = Lab::new();
@@ -88,15 +96,15 @@ fn event_registers_latch_and_clear() {
 #[test]
 fn a_register_without_model_is_reported_and_keeps_its_value() {
     let mut lab = Lab::new();
-    lab.write(0x4001_C500, 1);
-    assert_eq!(lab.read(0x4001_C500), 1);
+    lab.write(0x4002_5500, 1);
+    assert_eq!(lab.read(0x4002_5500), 1);
     lab.read(0x4000_2FF0);
     lab.read(0x4000_2FF0);
     lab.read(0x1000_0800);
     let texts: Vec<String> = lab.chip.diagnostics().iter().map(ToString::to_string).collect();
     let expected = [
-        "PWM0: write of 0x1 to 0x4001c500 is not modelled",
-        "PWM0: read of 0x4001c500 is not modelled, answered 0x1",
+        "I2S: write of 0x1 to 0x40025500 is not modelled",
+        "I2S: read of 0x40025500 is not modelled, answered 0x1",
         "UARTE0: read of 0x40002ff0 is not modelled, answered 0x0",
         "FICR: read of 0x10000800 is not modelled, answered 0xffffffff",
     ];

@@ -7,6 +7,8 @@ pub(crate) mod gpiote;
 pub(crate) mod info;
 pub(crate) mod nvmc;
 pub(crate) mod ppi;
+pub(crate) mod pwm;
+pub(crate) mod qspi;
 pub(crate) mod rng_temp;
 pub(crate) mod rtc;
 pub(crate) mod saadc;

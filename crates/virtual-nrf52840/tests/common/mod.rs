@@ -2,7 +2,8 @@
 #![allow(dead_code)] // each test file uses its part
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
-use virtual_nrf52840::{Board, Chip, ChipIdentity, Ports};
+use std::collections::VecDeque;
+use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, Ports};
 
 pub const MICROSECOND: u64 = 1_000;
 pub const MILLISECOND: u64 = 1_000_000;
@@ -16,6 +17,10 @@ pub struct Bench {
     pub vdd: f64,
     pub sent: Vec<(u8, u8, u32, u64)>,
     pub port_changes: Vec<(u64, u64)>,
+    /// Commands to the external flash: opcode, address, lines for address and data, what was written.
+    pub flash_commands: Vec<(u8, Option<u32>, u8, u8, Vec<u8>)>,
+    /// The flash's answers to the next reads of its status; 0 after that.
+    pub flash_status: VecDeque<u8>,
     /// Stop at the next byte sent.
     pub stop_at_byte: bool,
     pub stop: bool,
@@ -30,6 +35,8 @@ impl Default for Bench {
             vdd: 3.3,
             sent: Vec::new(),
             port_changes: Vec::new(),
+            flash_commands: Vec::new(),
+            flash_status: VecDeque::new(),
             stop_at_byte: false,
             stop: false,
         }
@@ -56,6 +63,15 @@ impl Board for Bench {
     fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, at_ns: u64) {
         self.sent.push((uart, byte, baud, at_ns));
         self.stop = self.stop_at_byte;
+    }
+
+    fn flash_command(&mut self, command: &FlashCommand<'_>, read: &mut [u8], _at_ns: u64) {
+        let FlashCommand { opcode, address, address_lines, data_lines, write, .. } = *command;
+        self.flash_commands.push((opcode, address, address_lines, data_lines, write.to_vec()));
+        match opcode {
+            0x05 => read.fill(self.flash_status.pop_front().unwrap_or(0)),
+            _ => read.iter_mut().enumerate().for_each(|(n, byte)| *byte = 0xA0 + n as u8),
+        }
     }
 
     fn wants_stop(&mut self) -> bool {
