@@ -18,6 +18,7 @@ use crate::peripherals::qspi::Qspi;
 use crate::peripherals::rng_temp::{Rng, Temp};
 use crate::peripherals::rtc::Rtc;
 use crate::peripherals::saadc::Saadc;
+use crate::peripherals::serial::{Output, Serial};
 use crate::peripherals::storage::{Storage, block_name, is_plain};
 use crate::peripherals::timer::Timer;
 use crate::peripherals::uarte::Uarte;
@@ -55,6 +56,7 @@ pub(crate) struct Soc {
     timers: [Timer; 5],
     rtcs: [Rtc; 3],
     pwms: [Pwm; 4],
+    serials: [Serial; 4],
     temp: Temp,
     pub rng: Rng,
     wdt: Wdt,
@@ -106,6 +108,7 @@ impl Soc {
             timers: new_timers(),
             rtcs: new_rtcs(),
             pwms: new_pwms(&tolerances),
+            serials: Serial::all(),
             temp: Temp::new(),
             rng: Rng::new(identity.seed ^ 0x0A11),
             wdt: Wdt::new(),
@@ -153,6 +156,7 @@ impl Soc {
         self.timers = new_timers();
         self.rtcs = new_rtcs();
         self.pwms = new_pwms(tolerances);
+        self.serials = Serial::all();
         self.temp = Temp::new();
         self.rng.reset();
         self.egus = new_egus();
@@ -190,6 +194,8 @@ impl Soc {
         let peripheral: &mut dyn Peripheral = match id {
             0x00 => &mut self.clock,
             0x02 => &mut self.uarte[0],
+            0x03 => &mut self.serials[0],
+            0x04 => &mut self.serials[1],
             0x06 => &mut self.gpiote,
             0x07 => &mut self.saadc,
             0x08 => &mut self.timers[0],
@@ -206,10 +212,12 @@ impl Soc {
             0x1C => &mut self.pwms[0],
             0x21 => &mut self.pwms[1],
             0x22 => &mut self.pwms[2],
+            0x23 => &mut self.serials[2],
             0x24 => &mut self.rtcs[2],
             0x28 => &mut self.uarte[1],
             0x29 => &mut self.qspi,
             0x2D => &mut self.pwms[3],
+            0x2F => &mut self.serials[3],
             _ => return None,
         };
         Some((peripheral, &mut self.fabric))
@@ -388,8 +396,10 @@ impl Soc {
     }
 
     fn sense(&mut self) {
-        let watched =
-            self.gpio.is_sensing() || self.gpiote.watches_inputs() || self.uarte.iter().any(Uarte::watches_inputs);
+        let watched = self.gpio.is_sensing()
+            || self.gpiote.watches_inputs()
+            || self.uarte.iter().any(Uarte::watches_inputs)
+            || self.serials.iter().any(Serial::watches_inputs);
         if !self.powered || !watched {
             return;
         }
@@ -397,6 +407,9 @@ impl Soc {
         self.gpiote.sense(&mut self.fabric, levels);
         for uarte in &mut self.uarte {
             uarte.sense(&mut self.fabric, levels);
+        }
+        for serial in &mut self.serials {
+            serial.sense(&mut self.fabric, levels);
         }
         if self.gpio.sense(levels) {
             self.gpiote.detect(&mut self.fabric);
@@ -430,6 +443,13 @@ impl Soc {
     fn port_state(&self, port: usize) -> PortState {
         if port >= PORT_COUNT || self.nfc_pins && matches!(port, 9 | 10) {
             return PortState::default();
+        }
+        if let Some(output) = self.serials.iter().find_map(|serial| serial.drives(port)) {
+            let level = match output {
+                Output::Level(level) => Some(level),
+                Output::Released => None,
+            };
+            return PortState { taken_by_peripheral: true, ..self.gpio.state_driving(port, level) };
         }
         let taken = (self.uarte.iter().find_map(|uarte| uarte.drives(port)))
             .or_else(|| self.pwms.iter().find_map(|pwm| pwm.drives(port)))

@@ -12,8 +12,11 @@ pub(crate) mod qspi;
 pub(crate) mod rng_temp;
 pub(crate) mod rtc;
 pub(crate) mod saadc;
+pub(crate) mod serial;
+pub(crate) mod spim;
 pub(crate) mod storage;
 pub(crate) mod timer;
+pub(crate) mod twim;
 pub(crate) mod uarte;
 pub(crate) mod wdt;
 

@@ -8,6 +8,12 @@ use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, Ports};
 pub const MICROSECOND: u64 = 1_000;
 pub const MILLISECOND: u64 = 1_000_000;
 
+/// A part next to the chip that takes part bit by bit.
+pub trait Device {
+    /// What the lines are, given what they would be without this part. Also called on each change.
+    fn levels(&mut self, levels: u64, at_ns: u64) -> u64;
+}
+
 /// Notes what the chip does, and answers from plain fields.
 pub struct Bench {
     /// Ports something outside pulls low or high, whatever the chip does.
@@ -24,6 +30,7 @@ pub struct Bench {
     /// Stop at the next byte sent.
     pub stop_at_byte: bool,
     pub stop: bool,
+    pub device: Option<Box<dyn Device>>,
 }
 
 impl Default for Bench {
@@ -39,17 +46,20 @@ impl Default for Bench {
             flash_status: VecDeque::new(),
             stop_at_byte: false,
             stop: false,
+            device: None,
         }
     }
 }
 
 impl Board for Bench {
-    fn levels(&mut self, ports: &Ports, _at_ns: u64) -> u64 {
-        ports.levels_unconnected() & !self.forced_low | self.forced_high
+    fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64 {
+        let levels = ports.levels_unconnected() & !self.forced_low | self.forced_high;
+        self.device.as_mut().map_or(levels, |device| device.levels(levels, at_ns))
     }
 
     fn ports_changed(&mut self, ports: &Ports, at_ns: u64) {
         self.port_changes.push((at_ns, ports.levels_unconnected()));
+        self.levels(ports, at_ns);
     }
 
     fn analog_volts(&mut self, ain: u8, _ports: &Ports, _at_ns: u64) -> f64 {
@@ -122,6 +132,21 @@ impl Lab {
         let mut lab = Lab { chip, bench: Bench::default() };
         lab.run(10 * MICROSECOND);
         lab
+    }
+
+    /// Puts bytes into RAM, in whole words.
+    pub fn fill(&mut self, address: u32, bytes: &[u8]) {
+        for (n, word) in bytes.chunks(4).enumerate() {
+            let mut full = [0; 4];
+            full[..word.len()].copy_from_slice(word);
+            self.write(address + 4 * n as u32, u32::from_le_bytes(full));
+        }
+    }
+
+    pub fn ram(&self, address: u32, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.chip.read_ram(address, &mut bytes).unwrap();
+        bytes
     }
 
     /// Runs for so many nanoseconds.

@@ -1,0 +1,399 @@
+//! TWIM: the I2C master's side of [`Serial`], one act for each quarter of a clock period.
+//!
+//! The lines are driven low or released; what they are is what the board says. A line that stays
+//! low where it should be high is waited for, without end: firmware has to give up.
+
+use super::serial::{Output, Serial};
+use crate::fabric::Fabric;
+use crate::time::{NEVER, Time};
+
+mod event {
+    pub const STOPPED: u8 = 1;
+    pub const ERROR: u8 = 9;
+    pub const SUSPENDED: u8 = 18;
+    pub const RXSTARTED: u8 = 19;
+    pub const TXSTARTED: u8 = 20;
+    pub const LASTRX: u8 = 23;
+    pub const LASTTX: u8 = 24;
+}
+
+const SHORT_LASTTX_STARTRX: u8 = 7;
+const SHORT_LASTTX_SUSPEND: u8 = 8;
+const SHORT_LASTTX_STOP: u8 = 9;
+const SHORT_LASTRX_STARTTX: u8 = 10;
+const SHORT_LASTRX_SUSPEND: u8 = 11;
+const SHORT_LASTRX_STOP: u8 = 12;
+const ERROR_ANACK: u32 = 2;
+const ERROR_DNACK: u32 = 4;
+const SCL: usize = 0;
+const SDA: usize = 1;
+/// The acknowledge bit comes after the eight of the byte.
+const ACKNOWLEDGE: u8 = 8;
+/// The longest pause between two looks at a line that is held low, in quarter periods. (A board
+/// that calls `inputs_changed` is heard at once.)
+const LONGEST_PAUSE: u64 = 64;
+
+/// What is done when the next act comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Idle,
+    /// Pulls SDA low for a START, once both lines are high.
+    Start,
+    /// Pulls SCL low after a START.
+    StartHold,
+    /// Sets SDA while SCL is low.
+    Set,
+    /// Releases SCL.
+    Rise,
+    /// Reads SDA, once SCL is high.
+    Sample,
+    /// Pulls SCL low.
+    Fall,
+    RestartSda,
+    RestartScl,
+    StopSda,
+    StopScl,
+    /// Releases SDA for a STOP, once SCL is high.
+    Stop,
+    /// SCL is kept low until a task says how to go on.
+    Held,
+    Suspended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Stop,
+    Write,
+    Read,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    step: Step,
+    pub next_at: Time,
+    /// Pause before the next look at a line that is held low, in quarter periods; 0: not waiting.
+    pause: u64,
+    /// Whether SCL and SDA are released.
+    released: [bool; 2],
+    reading: bool,
+    /// The byte on the line is the address.
+    addressing: bool,
+    bit: u8,
+    byte: u8,
+    acknowledged: bool,
+    pointer: u32,
+    size: u32,
+    done: u32,
+    /// What to do after this byte.
+    next: Option<Command>,
+    suspend: bool,
+}
+
+/// A quarter of a clock period in ticks of 16 MHz.
+pub(super) fn quarter_period(frequency: u32) -> Option<u64> {
+    Some(match frequency {
+        0x0198_0000 => 40,
+        0x0400_0000 => 16,
+        // The second value is that of an older product specification.
+        0x0640_0000 | 0x0668_0000 => 10,
+        _ => return None,
+    })
+}
+
+impl Engine {
+    pub fn new() -> Engine {
+        Engine {
+            step: Step::Idle,
+            next_at: NEVER,
+            pause: 0,
+            released: [true; 2],
+            reading: false,
+            addressing: false,
+            bit: 0,
+            byte: 0,
+            acknowledged: false,
+            pointer: 0,
+            size: 0,
+            done: 0,
+            next: None,
+            suspend: false,
+        }
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.pause != 0
+    }
+}
+
+impl Serial {
+    pub(super) fn twim_drives(&self, port: usize) -> Option<Output> {
+        let signal = [SCL, SDA].into_iter().find(|signal| self.port(*signal) == Some(port))?;
+        Some(if self.twim.released[signal] { Output::Released } else { Output::Level(false) })
+    }
+
+    fn quarters(&self, fabric: &Fabric, count: u64) -> Time {
+        fabric.hfclk.span(count * quarter_period(self.frequency).unwrap_or(16))
+    }
+
+    fn twim_then(&mut self, fabric: &mut Fabric, step: Step, quarters: u64) {
+        self.twim.step = step;
+        self.twim.next_at = fabric.now + self.quarters(fabric, quarters);
+        fabric.touch(self.common.id);
+    }
+
+    fn twim_rest(&mut self, step: Step) {
+        (self.twim.step, self.twim.next_at) = (step, NEVER);
+    }
+
+    fn release(&mut self, fabric: &mut Fabric, signal: usize, released: bool) {
+        if std::mem::replace(&mut self.twim.released[signal], released) != released {
+            self.dirty(fabric, signal);
+        }
+    }
+
+    /// Whether the lines this step needs high are high.
+    fn is_free(&self, fabric: &Fabric, levels: u64) -> bool {
+        let sda = self.twim.step != Step::Start || self.sees(fabric, SDA, levels);
+        sda && self.sees(fabric, SCL, levels)
+    }
+
+    /// Something changed outside while a line was waited for.
+    pub(super) fn twim_sense(&mut self, fabric: &mut Fabric, levels: u64) {
+        if self.is_free(fabric, levels) {
+            self.twim.pause = 0;
+            let step = self.twim.step;
+            self.twim_then(fabric, step, 1);
+        }
+    }
+
+    pub(super) fn twim_task(&mut self, fabric: &mut Fabric, offset: u32) -> bool {
+        match offset {
+            0x000 => self.twim_command(fabric, Command::Read),
+            0x008 => self.twim_command(fabric, Command::Write),
+            0x014 => self.twim_command(fabric, Command::Stop),
+            0x01C => match self.twim.step {
+                Step::Idle | Step::Suspended => {}
+                Step::Held => self.twim_suspend(fabric),
+                _ => self.twim.suspend = true,
+            },
+            0x020 => {
+                self.twim.suspend = false;
+                if self.twim.step == Step::Suspended {
+                    self.twim_go_on(fabric);
+                }
+            }
+            // START of the SPI master.
+            0x010 => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn twim_command(&mut self, fabric: &mut Fabric, command: Command) {
+        match (self.twim.step, command) {
+            (Step::Idle, Command::Stop) => self.common.raise(fabric, event::STOPPED),
+            (Step::Idle, _) => self.twim_begin(fabric, command),
+            (Step::Held, _) => {
+                self.twim.next = Some(command);
+                self.twim_go_on(fabric);
+            }
+            (Step::StopSda | Step::StopScl | Step::Stop, Command::Stop) => {}
+            _ => self.twim.next = Some(command),
+        }
+    }
+
+    /// START, or a repeated one if the bus is ours already.
+    fn twim_begin(&mut self, fabric: &mut Fabric, command: Command) {
+        let reading = command == Command::Read;
+        let buffer = if reading { &mut self.rx } else { &mut self.tx };
+        buffer.amount = 0;
+        let (pointer, size) = (buffer.pointer, buffer.size);
+        let twim = &mut self.twim;
+        (twim.pointer, twim.size, twim.done, twim.reading) = (pointer, size, 0, reading);
+        self.common.raise(fabric, if reading { event::RXSTARTED } else { event::TXSTARTED });
+        let first = if self.twim.step == Step::Idle { Step::Start } else { Step::RestartSda };
+        self.twim_then(fabric, first, 1);
+    }
+
+    fn twim_suspend(&mut self, fabric: &mut Fabric) {
+        self.twim.suspend = false;
+        self.twim_rest(Step::Suspended);
+        self.common.raise(fabric, event::SUSPENDED);
+    }
+
+    /// At a byte boundary, SCL low: what comes next.
+    fn twim_go_on(&mut self, fabric: &mut Fabric) {
+        if self.twim.suspend {
+            self.twim_suspend(fabric);
+            return;
+        }
+        match self.twim.next.take() {
+            Some(Command::Stop) => self.twim_then(fabric, Step::StopSda, 1),
+            Some(command) => self.twim_begin(fabric, command),
+            None if self.twim.done < self.twim.size => self.twim_next_byte(fabric),
+            None => self.twim_rest(Step::Held),
+        }
+    }
+
+    fn twim_next_byte(&mut self, fabric: &mut Fabric) {
+        (self.twim.bit, self.twim.byte) = (0, 0);
+        let is_last = self.twim.done + 1 == self.twim.size;
+        if !self.twim.reading {
+            let address = self.twim.pointer.wrapping_add(self.twim.done);
+            self.twim.byte = fabric.dma_read(self.common.name, address).unwrap_or(self.over_read);
+        }
+        if is_last {
+            self.twim_last(fabric);
+        }
+        self.twim_then(fabric, Step::Set, 1);
+    }
+
+    /// The last byte of the buffer begins.
+    fn twim_last(&mut self, fabric: &mut Fabric) {
+        let (event, other, suspend, stop) = if self.twim.reading {
+            (event::LASTRX, SHORT_LASTRX_STARTTX, SHORT_LASTRX_SUSPEND, SHORT_LASTRX_STOP)
+        } else {
+            (event::LASTTX, SHORT_LASTTX_STARTRX, SHORT_LASTTX_SUSPEND, SHORT_LASTTX_STOP)
+        };
+        self.common.raise(fabric, event);
+        if self.common.has_short(other) {
+            self.twim.next = Some(if self.twim.reading { Command::Write } else { Command::Read });
+        }
+        self.twim.suspend |= self.common.has_short(suspend);
+        if self.common.has_short(stop) {
+            self.twim.next = Some(Command::Stop);
+        }
+    }
+
+    /// Whether SDA is released for this bit: always where the other side speaks.
+    fn twim_bit(&self) -> bool {
+        let twim = &self.twim;
+        let receives = twim.reading && !twim.addressing;
+        match (twim.bit, receives) {
+            (ACKNOWLEDGE, false) => true,
+            // What was the last byte is not acknowledged.
+            (ACKNOWLEDGE, true) => twim.next.is_some() || twim.done + 1 >= twim.size,
+            (_, true) => true,
+            (bit, false) => twim.byte & 0x80 >> bit != 0,
+        }
+    }
+
+    fn twim_sampled(&mut self, level: bool) {
+        let twim = &mut self.twim;
+        if twim.bit == ACKNOWLEDGE {
+            twim.acknowledged = !level;
+        } else if twim.reading && !twim.addressing {
+            twim.byte = twim.byte << 1 | u8::from(level);
+        }
+    }
+
+    fn twim_byte_done(&mut self, fabric: &mut Fabric) {
+        let acknowledged = self.twim.acknowledged;
+        let error = if std::mem::take(&mut self.twim.addressing) {
+            (!acknowledged).then_some(ERROR_ANACK)
+        } else if self.twim.reading {
+            let address = self.twim.pointer.wrapping_add(self.twim.done);
+            fabric.dma_write(self.common.name, address, &[self.twim.byte]);
+            self.twim.done += 1;
+            self.rx.amount = self.twim.done;
+            None
+        } else {
+            self.twim.done += 1;
+            self.tx.amount = self.twim.done;
+            (!acknowledged).then_some(ERROR_DNACK)
+        };
+        if let Some(error) = error {
+            self.error_source |= error;
+            self.common.raise(fabric, event::ERROR);
+            // Nothing more is sent; only a STOP that was asked for already still comes.
+            self.twim.size = self.twim.done;
+            self.twim.next = self.twim.next.filter(|next| *next == Command::Stop);
+        }
+        self.twim_go_on(fabric);
+    }
+
+    pub(super) fn twim_act(&mut self, fabric: &mut Fabric) {
+        if matches!(self.twim.step, Step::Start | Step::Sample | Step::Stop) {
+            let levels = fabric.levels();
+            if !self.is_free(fabric, levels) {
+                self.twim.pause = (self.twim.pause * 2).clamp(1, LONGEST_PAUSE);
+                self.twim.next_at = fabric.now + self.quarters(fabric, self.twim.pause);
+                return;
+            }
+            self.twim.pause = 0;
+            let level = self.sees(fabric, SDA, levels);
+            self.twim_high_step(fabric, level);
+            return;
+        }
+        match self.twim.step {
+            Step::StartHold => {
+                self.release(fabric, SCL, false);
+                (self.twim.addressing, self.twim.bit) = (true, 0);
+                self.twim.byte = self.address << 1 | u8::from(self.twim.reading);
+                self.twim_then(fabric, Step::Set, 1);
+            }
+            Step::Set => {
+                let released = self.twim_bit();
+                self.release(fabric, SDA, released);
+                self.twim_then(fabric, Step::Rise, 1);
+            }
+            Step::Rise => {
+                self.release(fabric, SCL, true);
+                self.twim_then(fabric, Step::Sample, 1);
+            }
+            Step::Fall => {
+                self.release(fabric, SCL, false);
+                self.twim.bit += 1;
+                if self.twim.bit > ACKNOWLEDGE {
+                    self.twim_byte_done(fabric);
+                } else {
+                    self.twim_then(fabric, Step::Set, 1);
+                }
+            }
+            Step::RestartSda => {
+                self.release(fabric, SDA, true);
+                self.twim_then(fabric, Step::RestartScl, 1);
+            }
+            Step::RestartScl => {
+                self.release(fabric, SCL, true);
+                self.twim_then(fabric, Step::Start, 2);
+            }
+            Step::StopSda => {
+                self.release(fabric, SDA, false);
+                self.twim_then(fabric, Step::StopScl, 1);
+            }
+            Step::StopScl => {
+                self.release(fabric, SCL, true);
+                self.twim_then(fabric, Step::Stop, 2);
+            }
+            _ => self.twim.next_at = NEVER,
+        }
+    }
+
+    /// The steps that need the clock high, and have it.
+    fn twim_high_step(&mut self, fabric: &mut Fabric, level: bool) {
+        match self.twim.step {
+            Step::Start => {
+                self.release(fabric, SDA, false);
+                self.twim_then(fabric, Step::StartHold, 2);
+            }
+            Step::Sample => {
+                self.twim_sampled(level);
+                self.twim_then(fabric, Step::Fall, 1);
+            }
+            _ => {
+                self.release(fabric, SDA, true);
+                self.twim_rest(Step::Idle);
+                self.common.raise(fabric, event::STOPPED);
+                match self.twim.next.take() {
+                    None | Some(Command::Stop) => {}
+                    Some(command) => {
+                        self.twim_begin(fabric, command);
+                        // The time the bus has to be free before the next START.
+                        self.twim_then(fabric, Step::Start, 2);
+                    }
+                }
+            }
+        }
+    }
+}
