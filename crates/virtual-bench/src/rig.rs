@@ -11,7 +11,7 @@ use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use std::collections::VecDeque;
 use std::task::Waker;
-use virtual_nrf52840::{Board, Ports, Pull};
+use virtual_nrf52840::{Board, FlashCommand, Ports, Pull};
 
 /// The UARTE that talks to the bench.
 pub const LINK_UART: u8 = 0;
@@ -408,7 +408,7 @@ impl Board for Rig {
         levels
     }
 
-    fn ports_changed(&mut self, ports: &Ports, _at_ns: u64) {
+    fn ports_changed(&mut self, ports: &Ports, at_ns: u64) {
         let before = self.circuit.revision();
         self.circuit.set_ports(ports);
         if self.watch_reset && self.circuit.revision() != before {
@@ -424,6 +424,7 @@ impl Board for Rig {
             !ports.powered || line(flash::CHIP_SELECT, true),
             line(flash::CLOCK, false),
             line(flash::DATA_IN, false),
+            at_ns,
         );
     }
 
@@ -449,6 +450,10 @@ impl Board for Rig {
             self.for_chip.push_back(ForChip { byte, baud });
             self.stop = true;
         }
+    }
+
+    fn flash_command(&mut self, command: &FlashCommand<'_>, read: &mut [u8], at_ns: u64) {
+        self.flash.command(command, read, at_ns);
     }
 
     fn wants_stop(&mut self) -> bool {
