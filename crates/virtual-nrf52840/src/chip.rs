@@ -34,6 +34,38 @@ pub struct Stats {
     pub resets: u64,
 }
 
+/// What the chip was and is busy with, for a model of its supply current. The times add up to
+/// [`Chip::now_ns`]; the difference of two of these is the activity in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// Virtual time the CPU executed, in nanoseconds.
+    pub run_ns: u64,
+    /// It slept (WFI, WFE).
+    pub sleep_ns: u64,
+    /// It was halted: the flash was busy, or the reset pin low.
+    pub halted_ns: u64,
+    /// The chip was in System OFF or had no power.
+    pub off_ns: u64,
+    /// It is in System OFF now.
+    pub system_off: bool,
+    /// The CPU sleeps now.
+    pub asleep: bool,
+    /// The 32 MHz crystal runs now.
+    pub hfxo_running: bool,
+    /// The 32.768 kHz crystal runs now.
+    pub lfxo_running: bool,
+    /// The 32.768 kHz clock runs now, from whatever source.
+    pub lfclk_running: bool,
+}
+
+/// What keeps the CPU from executing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    Asleep,
+    Halted,
+    Off,
+}
+
 /// The bytes of the CPU state in a [`Snapshot`] were refused.
 #[derive(Debug, thiserror::Error)]
 #[error("the saved state is not one of this chip model")]
@@ -76,7 +108,8 @@ struct RunState {
     fault_seen: (u32, u32),
     power_cycles: u64,
     stats: Stats,
-    slept: Time,
+    /// Time spent asleep, halted and off.
+    idle: [Time; 3],
 }
 
 /// Everything a chip is at one instant.
@@ -110,7 +143,7 @@ impl Chip {
             fault_seen: (0, 0),
             power_cycles: 0,
             stats: Stats::default(),
-            slept: 0,
+            idle: [0; 3],
         };
         Chip { soc, bus, cpu, ram, state, ports: Ports::default(), diagnostics: Vec::new() }
     }
@@ -247,7 +280,27 @@ impl Chip {
 
     /// Cost so far.
     pub fn stats(&self) -> Stats {
-        Stats { slept_ns: self.state.slept / NANOSECOND, ..self.state.stats }
+        Stats { slept_ns: self.state.idle.iter().sum::<Time>() / NANOSECOND, ..self.state.stats }
+    }
+
+    /// What the chip was and is busy with.
+    pub fn activity(&self) -> Activity {
+        let soc = self.soc.lock();
+        let [asleep, halted, off] = self.state.idle;
+        let runs = soc.powered && !soc.in_system_off;
+        let (hfxo, lfxo, lfclk) = soc.clock.running();
+        let (sleep_ns, halted_ns, off_ns) = (asleep / NANOSECOND, halted / NANOSECOND, off / NANOSECOND);
+        Activity {
+            run_ns: (self.state.now / NANOSECOND).saturating_sub(sleep_ns + halted_ns + off_ns),
+            sleep_ns,
+            halted_ns,
+            off_ns,
+            system_off: soc.powered && soc.in_system_off,
+            asleep: runs && self.state.asleep,
+            hfxo_running: runs && hfxo,
+            lfxo_running: runs && lfxo,
+            lfclk_running: runs && lfclk,
+        }
     }
 
     /// Registers r0 to r15 and xPSR, for messages.
@@ -343,6 +396,8 @@ impl Chip {
         soc.nvmc.flash = flash;
         drop(soc);
         self.state = snapshot.state.clone();
+        // The first instruction may be one that asks the peripherals for the time.
+        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
         self.map_flash();
         self.refresh();
         Ok(())
@@ -350,7 +405,12 @@ impl Chip {
 
     /// Starts peripherals and CPU over.
     fn restart(&mut self, cause: ResetCause) {
-        self.soc.lock().reset(cause);
+        let mut soc = self.soc.lock();
+        soc.reset(cause);
+        if cause != ResetCause::PowerOn {
+            soc.lose_retained_ram();
+        }
+        drop(soc);
         self.cpu.reset();
         self.state.asleep = false;
         self.state.irq = 0;
@@ -380,8 +440,8 @@ impl Chip {
     }
 
     /// Sees to everything that is not executing instructions. Returns until when the CPU need not
-    /// be interrupted, and whether it executes at all.
-    fn attend(&mut self, target: Time) -> (Time, bool) {
+    /// be interrupted, and what keeps it from executing, if anything does.
+    fn attend(&mut self, target: Time) -> (Time, Option<Idle>) {
         if self.state.reset_pin_low {
             self.hold_in_reset();
         }
@@ -413,31 +473,34 @@ impl Chip {
             self.state.probed = false;
         }
         let limit = soc.next.min(target);
-        if !soc.powered || soc.in_system_off || self.state.held_in_reset {
-            return (limit, false);
+        if !soc.powered || soc.in_system_off {
+            return (limit, Some(Idle::Off));
+        }
+        if self.state.held_in_reset {
+            return (limit, Some(Idle::Halted));
         }
         if soc.fabric.stall_until > self.state.now {
             // Code in RAM runs on while the flash is busy.
             if self.cpu.pc() < FLASH_SIZE {
-                return (limit.min(soc.fabric.stall_until), false);
+                return (limit.min(soc.fabric.stall_until), Some(Idle::Halted));
             }
             soc.fabric.stall_until = 0;
         }
-        (limit, true)
+        (limit, None)
     }
 
     fn run(&mut self, target: Time) -> Stop {
         self.soc.lock().settle();
         loop {
-            let (limit, executes) = self.attend(target);
+            let (limit, idle) = self.attend(target);
             if std::mem::take(&mut self.soc.lock().fabric.stop) {
                 return Stop::BoardAsked;
             }
             if self.state.now >= target {
                 return Stop::Reached;
             }
-            if !executes {
-                self.skip_to(limit);
+            if let Some(idle) = idle {
+                self.skip_to(limit, idle);
             } else if self.state.asleep {
                 self.sleep(limit);
             } else {
@@ -446,8 +509,8 @@ impl Chip {
         }
     }
 
-    fn skip_to(&mut self, time: Time) {
-        self.state.slept += time.saturating_sub(self.state.now);
+    fn skip_to(&mut self, time: Time, idle: Idle) {
+        self.state.idle[idle as usize] += time.saturating_sub(self.state.now);
         self.state.now = self.state.now.max(time);
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
     }
@@ -469,7 +532,7 @@ impl Chip {
             self.state.probed = true;
             self.state.asleep = self.cpu.is_asleep();
         } else {
-            self.skip_to(limit);
+            self.skip_to(limit, Idle::Asleep);
         }
     }
 

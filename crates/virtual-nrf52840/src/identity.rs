@@ -1,5 +1,7 @@
 //! Which piece of silicon this is: FICR contents and production tolerances.
 
+use std::ops::Range;
+
 /// Identity and tolerances of one chip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChipIdentity {
@@ -55,6 +57,10 @@ pub struct Tolerances {
     pub saadc_offset_volts: f64,
     /// What CALIBRATEOFFSET leaves of it.
     pub saadc_residual_offset_volts: f64,
+    /// Analogue inputs (bit n for AINn) that do not reach the SAADC: near 0 V whatever is outside.
+    pub saadc_dead_inputs: u8,
+    /// A range of RAM addresses that does not keep its contents over any reset or System OFF.
+    pub retained_ram_lost: Option<Range<u32>>,
     /// PWM0 to PWM3 whose outputs never reach a port.
     pub pwm_dead: [bool; 4],
     /// Time to write a word of flash.
@@ -79,6 +85,8 @@ impl Default for Tolerances {
             saadc_gain_error: 0.0,
             saadc_offset_volts: 0.0,
             saadc_residual_offset_volts: 0.0,
+            saadc_dead_inputs: 0,
+            retained_ram_lost: None,
             pwm_dead: [false; 4],
             flash_write_us: 41,
             flash_erase_page_us: 85_000,

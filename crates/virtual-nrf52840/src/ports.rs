@@ -39,7 +39,7 @@ pub struct PortState {
     pub pull: Pull,
     /// Whether the digital input buffer is connected (PIN_CNF.INPUT).
     pub input_connected: bool,
-    /// Whether a peripheral (UARTE, GPIOTE task) and not the GPIO OUT register decides the level.
+    /// Whether a peripheral (UARTE, SPIM, TWIM, PWM, GPIOTE task, ...) and not the GPIO OUT register decides the level.
     pub taken_by_peripheral: bool,
 }
 

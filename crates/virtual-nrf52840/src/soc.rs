@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::board;
 use crate::bus::Memory;
 use crate::diagnostic::{Access, Problem};
-use crate::fabric::{Fabric, ResetCause};
+use crate::fabric::{Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::{ChipIdentity, Tolerances};
 use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
@@ -25,6 +25,7 @@ use crate::peripherals::uarte::Uarte;
 use crate::peripherals::wdt::Wdt;
 use crate::peripherals::{Peripheral, TRIGGER, info};
 use crate::ports::{ALL_PORTS, PORT_COUNT, PortState, Ports};
+use crate::random::Random;
 use crate::time::{MICROSECOND, NEVER, Time};
 
 /// Peripheral ids are 0 to 63.
@@ -181,12 +182,33 @@ impl Soc {
     /// SYSTEMOFF: only a port with SENSE or the reset pin gets out of it.
     pub fn enter_system_off(&mut self) {
         self.reset_peripherals();
-        self.fabric.lfclk.set_source(self.fabric.now, None);
+        for (offset, length) in self.clock.unretained_ram() {
+            self.scramble_ram(offset, length);
+        }
+        // Oscillators and whatever they were starting for stop.
+        self.clock.stop(&mut self.fabric);
         self.wdt = Wdt::new();
         self.in_system_off = true;
         self.settle();
         if self.gpio.detects() {
             self.fabric.reset = Some(ResetCause::WakeFromOff);
+        }
+    }
+
+    /// Replaces the contents of RAM by what is there after a loss of supply.
+    fn scramble_ram(&self, offset: u32, length: u32) {
+        let mut garbage = vec![0; length as usize];
+        Random::new(self.identity.seed ^ self.fabric.now ^ u64::from(offset) << 32).fill(&mut garbage);
+        // Outside of RAM there is nothing to lose.
+        let _ = self.fabric.ram.write_at(u64::from(offset), &garbage);
+    }
+
+    /// A defect that shows at every reset but power-on, after which no RAM is known anyway.
+    pub fn lose_retained_ram(&self) {
+        if let Some(lost) = &self.identity.tolerances.retained_ram_lost {
+            let start = lost.start.clamp(RAM_BASE, RAM_BASE + RAM_SIZE);
+            let end = lost.end.clamp(start, RAM_BASE + RAM_SIZE);
+            self.scramble_ram(start - RAM_BASE, end - start);
         }
     }
 

@@ -102,6 +102,29 @@ fn gpiote_events_on_edges() {
 }
 
 #[test]
+fn gpiote_has_eight_inputs_with_interrupts() {
+    let code = [common::thumb::store(0xE000_E100, 1 << 6), SLEEP_FOREVER.to_vec()].concat();
+    let mut lab = Lab::running(ChipIdentity::from_seed(1), &code);
+    for n in 0..8 {
+        lab.write(pin_cnf(20 + n as usize), 0xC);
+        lab.write(GPIOTE + 0x510 + 4 * n, 1 | (20 + n) << 8 | 2 << 16);
+        lab.write(GPIOTE + 0x304, 1 << n);
+    }
+    let instructions = lab.chip.stats().instructions;
+    for n in 0..8 {
+        lab.force(1 << (20 + n), 0);
+        let events = (0..8).map(|n| lab.read(GPIOTE + 0x100 + 4 * n)).collect::<Vec<_>>();
+        assert_eq!(events, (0..8).map(|other| u32::from(other == n)).collect::<Vec<_>>());
+        lab.write(GPIOTE + 0x100 + 4 * n, 0);
+        lab.force(0, 0);
+    }
+    assert_eq!(lab.chip.stats().instructions, instructions);
+    lab.force(1 << 20, 0);
+    lab.run(MILLISECOND);
+    assert!(lab.chip.stats().instructions > instructions + 1_000, "the CPU is in its handler");
+}
+
+#[test]
 fn gpiote_tasks_drive() {
     let mut lab = Lab::new();
     // Channel 1, port 7, toggle, initially high; PIN_CNF stays an input.
@@ -158,6 +181,61 @@ fn nfc_pins_and_power_off() {
     chip.set_power(true);
     chip.bus_write(pin_cnf(9), 0x1, &mut BareBoard).unwrap();
     assert!(chip.ports().states[9].driven.is_some());
+}
+
+#[test]
+fn the_reset_pin_ends_system_off() {
+    let mut chip = Chip::new(ChipIdentity::from_seed(1));
+    chip.write_flash(0, &common::program(&SLEEP_FOREVER)).unwrap();
+    for offset in [0x200, 0x204] {
+        chip.write_uicr(offset, 18).unwrap();
+    }
+    chip.set_power(true);
+    let mut lab = Lab { chip, bench: common::Bench::default() };
+    lab.write(0x4000_0500, 1);
+    lab.run(MILLISECOND);
+    assert!(lab.chip.activity().system_off);
+    lab.chip.set_reset_pin(true);
+    lab.run(MILLISECOND);
+    lab.chip.set_reset_pin(false);
+    lab.run(MILLISECOND);
+    assert!(!lab.chip.activity().system_off);
+    assert_eq!(lab.read(0x4000_0400), 1 << 0);
+}
+
+#[test]
+fn system_off_keeps_what_ram_power_says() {
+    // register RAM[n].POWER, value, addresses that keep, addresses that lose their contents
+    type Row = (u32, u32, &'static [u32], &'static [u32]);
+    let rows: [Row; 4] = [
+        (0x900, 0xFFFF, &[], &[0x2000_0000, 0x2000_8000, 0x2003_FFFC]),
+        (0x910, 1 << 16 | 0xFFFF, &[0x2000_2000, 0x2000_2FFC], &[0x2000_0000, 0x2000_3000, 0x2000_4000]),
+        (0x970, 2 << 16 | 0xFFFF, &[0x2000_F000], &[0x2000_E000, 0x2001_0000]),
+        (
+            0x980,
+            0x21 << 16 | 0xFFFF,
+            &[0x2001_0000, 0x2003_8000, 0x2003_FFFC],
+            &[0x2000_F000, 0x2001_8000, 0x2003_0000],
+        ),
+    ];
+    for (register, value, kept, lost) in rows {
+        let mut lab = Lab::new();
+        lab.write(pin_cnf(4), 0x3_000C);
+        for address in kept.iter().chain(lost) {
+            lab.write(*address, 0x1234_5678);
+        }
+        lab.write(0x4000_0000 + register, value);
+        lab.write(0x4000_0500, 1);
+        lab.run(MILLISECOND);
+        lab.force(1 << 4, 0);
+        lab.run(MILLISECOND);
+        for address in kept {
+            assert_eq!(lab.read(*address), 0x1234_5678, "{address:#x}");
+        }
+        for address in lost {
+            assert_ne!(lab.read(*address), 0x1234_5678, "{address:#x}");
+        }
+    }
 }
 
 #[test]

@@ -72,6 +72,62 @@ fn the_reset_pin_needs_uicr() {
 }
 
 #[test]
+fn retained_ram_may_be_lost() {
+    for (lost, kept) in [(None, [true; 3]), (Some(0x2000_4000..0x2000_8000), [true, false, true])] {
+        let mut identity = ChipIdentity::from_seed(1);
+        identity.tolerances.retained_ram_lost = lost;
+        // Resets itself when COUNTER becomes 1.
+        let code = [
+            thumb::store(COUNTER, 0),
+            thumb::load(0, COUNTER),
+            vec![LOAD_R1, 0x2901, 0xD1FC], // ldr r1, [r0]; cmp r1, #1; bne back
+            thumb::store(AIRCR, 0x05FA_0004),
+            vec![HANG],
+        ]
+        .concat();
+        let mut lab = Lab::running(identity, &code);
+        let addresses = [0x2000_3FFC, 0x2000_4000, 0x2000_8000];
+        for address in addresses {
+            lab.write(address, 0x5AFE);
+        }
+        lab.write(COUNTER, 1);
+        lab.run(MILLISECOND);
+        assert_eq!(lab.read(RESETREAS), 1 << 2);
+        assert_eq!(addresses.map(|address| lab.read(address) == 0x5AFE), kept);
+    }
+}
+
+#[test]
+fn activity_adds_up() {
+    let mut chip = ticking_chip();
+    let mut bench = Bench::default();
+    chip.run_until(500 * MILLISECOND, &mut bench);
+    let before = chip.activity();
+    assert_eq!(before.run_ns + before.sleep_ns, 500 * MILLISECOND + chip.now_ns() % MILLISECOND);
+    assert!(before.asleep && before.lfclk_running && !before.hfxo_running && !before.lfxo_running);
+    chip.run_until(1_500 * MILLISECOND, &mut bench);
+    let after = chip.activity();
+    // 4096 interrupts of some 40 instructions each.
+    let share = (after.run_ns - before.run_ns) as f64 / 1e9;
+    assert!((0.002..0.01).contains(&share), "{share}");
+    // An erased page halts the CPU; System OFF ends its time.
+    for (address, value) in [(0x4001_E504, 2), (0x4001_E508, 0x8_0000)] {
+        chip.bus_write(address, value, &mut bench).unwrap();
+    }
+    chip.run_until(2_000 * MILLISECOND, &mut bench);
+    assert_eq!((chip.activity().halted_ns - after.halted_ns) / MILLISECOND, 85);
+    chip.bus_write(0x4000_0000, 1, &mut bench).unwrap();
+    chip.run_until(2_001 * MILLISECOND, &mut bench);
+    assert!(chip.activity().hfxo_running);
+    chip.bus_write(0x4000_0500, 1, &mut bench).unwrap();
+    chip.run_until(2_101 * MILLISECOND, &mut bench);
+    let off = chip.activity();
+    assert_eq!(off.off_ns / MILLISECOND, 100);
+    assert!(off.system_off && !off.asleep && !off.hfxo_running && !off.lfclk_running);
+    assert_eq!(off.run_ns + off.sleep_ns + off.halted_ns + off.off_ns, chip.now_ns());
+}
+
+#[test]
 fn gpregret_survives_a_software_reset() {
     let code = [thumb::store(0x4000_051C, 0x57), thumb::store(AIRCR, 0x05FA_0004), vec![HANG]].concat();
     let mut lab = Lab::running(ChipIdentity::from_seed(1), &code);

@@ -33,6 +33,29 @@ fn convert(lab: &mut Lab, config: u32, resolution: u32) -> i16 {
 }
 
 #[test]
+fn a_dead_input_reads_as_if_nothing_were_there() {
+    let mut identity = virtual_nrf52840::ChipIdentity::from_seed(1);
+    identity.tolerances.saadc_dead_inputs = 1 << 2;
+    let mut lab = Lab::with_identity(identity);
+    lab.bench.volts = [1.0; 8];
+    // Two channels, AIN2 and AIN3, gain 1/6, internal reference, 12 bit, eight scans.
+    let rows = [(0x510, 3), (0x518, 0x2_0000), (0x520, 4), (0x528, 0x2_0000), (0x5F0, 2), (0x62C, 0x2000_1000)];
+    for (offset, value) in rows.into_iter().chain([(0x630, 16), (0x500, 1), (0x000, 1)]) {
+        lab.write(0x4000_7000 + offset, value);
+    }
+    for _ in 0..8 {
+        lab.write(0x4000_7004, 1);
+        lab.run(100_000);
+    }
+    let codes: Vec<i16> =
+        lab.ram(0x2000_1000, 32).chunks(2).map(|code| i16::from_le_bytes([code[0], code[1]])).collect();
+    let (dead, alive): (Vec<i16>, Vec<i16>) = codes.chunks(2).map(|pair| (pair[0], pair[1])).unzip();
+    // 1 V of 3.6 V; 5 mV is less than six steps.
+    assert_eq!(alive, [1137; 8]);
+    assert!(dead.iter().all(|code| (0..6).contains(code)) && dead.iter().any(|code| *code != dead[0]), "{dead:?}");
+}
+
+#[test]
 fn codes() {
     const GAIN: u32 = 8;
     const REF_VDD4: u32 = 1 << 12;

@@ -186,6 +186,52 @@ fn ppi_connects_without_the_cpu() {
 }
 
 #[test]
+fn rtc_ticks_and_compares_toggle_a_port() {
+    const GPIOTE: u32 = 0x4000_6000;
+    const RTC2: u32 = 0x4002_4000;
+    // RTC, event, prescaler, crystal's error in ppm, edges in ten seconds
+    let rows = [
+        (RTC2, 0x100, 15, 0.0, 20_480),
+        (RTC1, 0x100, 31, 0.0, 10_240),
+        (RTC2, 0x100, 15, 1_000.0, 20_500),
+        (RTC2, 0x100, 15, -1_000.0, 20_459),
+        (RTC1, 0x140, 0, 0.0, 10_240),
+    ];
+    for (rtc, event, prescaler, ppm, expected) in rows {
+        let mut identity = ChipIdentity::from_seed(1);
+        identity.tolerances.lfxo_ppm = ppm;
+        let mut lab = Lab::with_identity(identity);
+        lab.write(0x4000_0518, 1);
+        lab.write(0x4000_0008, 1);
+        lab.run(300 * MILLISECOND);
+        let rows = [
+            (GPIOTE + 0x510, 3 | 13 << 8 | 3 << 16),
+            (PPI + 0x510, rtc + event),
+            (PPI + 0x514, GPIOTE),
+            // After a compare the counter starts over.
+            (PPI + 0x910, if event == 0x140 { rtc + 0x008 } else { 0 }),
+            (PPI + 0x504, 1),
+            (rtc + 0x508, prescaler),
+            (rtc + 0x540, 32),
+            (rtc + 0x344, 1 << ((event - 0x100) / 4)),
+            (rtc, 1),
+        ];
+        for (address, value) in rows {
+            lab.write(address, value);
+        }
+        lab.bench.port_changes.clear();
+        let instructions = lab.chip.stats().instructions;
+        lab.run(10_000 * MILLISECOND);
+        let edges = lab.bench.port_changes.len();
+        assert!(edges.abs_diff(expected) <= 1, "{edges} instead of {expected}");
+        assert_eq!(lab.chip.stats().instructions, instructions, "the CPU sleeps");
+        let gaps: Vec<u64> = lab.bench.port_changes.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(gaps.iter().all(|gap| gap.abs_diff(gaps[0]) <= 1));
+        lab.assert_quiet();
+    }
+}
+
+#[test]
 fn a_ring_of_events_is_reported() {
     let mut lab = Lab::new();
     lab.write(PPI + 0x510, EGU0 + 0x100);

@@ -221,6 +221,56 @@ fn flow_control() {
     assert_eq!(lab.bench.sent.len(), 1);
 }
 
+/// UARTE0 with RTS P0.05 and CTS P0.07.
+fn with_flow_control(size: u32) -> Lab {
+    let mut lab = uart(size);
+    for (offset, value) in [(0x508, 5), (0x510, 7), (0x56C, 1)] {
+        lab.write(UARTE0 + offset, value);
+    }
+    lab.write(0x5000_071C, 0x0);
+    lab
+}
+
+#[test]
+fn cts_is_looked_at_before_each_byte() {
+    let mut lab = with_flow_control(1);
+    send(&mut lab, b"abc");
+    lab.run(100 * MICROSECOND);
+    // The second byte is under way; nobody tells the chip of the change.
+    lab.bench.forced_high = 1 << 7;
+    lab.run(MILLISECOND);
+    assert_eq!(lab.bench.sent.len(), 2);
+    assert_eq!([lab.read(UARTE0 + 0x104), lab.read(ENDTX)], [1, 0]);
+    let released = lab.chip.now_ns();
+    lab.force(0, 0);
+    lab.run(MILLISECOND);
+    assert_eq!([lab.read(UARTE0 + 0x100), lab.read(ENDTX)], [1, 1]);
+    assert_eq!((lab.bench.sent[2].3 - released) / 1_000, 86, "one byte at 115107 baud");
+}
+
+#[test]
+fn rts_asks_for_a_pause_with_four_bytes_to_spare() {
+    let mut lab = with_flow_control(2);
+    lab.bench.port_changes.clear();
+    lab.write(UARTE0, 1);
+    let rts = |lab: &Lab| lab.bench.port_changes.iter().map(|(_, levels)| levels >> 5 & 1).collect::<Vec<_>>();
+    assert_eq!(rts(&lab), [0]);
+    arrive(&mut lab, b"abc");
+    lab.run(MICROSECOND);
+    assert_eq!(rts(&lab), [0, 1], "the buffer is full and one more is kept");
+    arrive(&mut lab, b"defg");
+    assert_eq!(lab.read(ERRORSRC), 0);
+    arrive(&mut lab, b"h");
+    assert_eq!(lab.read(ERRORSRC), 1, "overrun");
+    lab.write(UARTE0 + 0x538, 5);
+    lab.write(UARTE0 + 0x534, RAM + 2);
+    lab.write(UARTE0, 1);
+    assert_eq!(ram(&lab, 7), b"abcdefg");
+    assert_eq!(rts(&lab), [0, 1, 0]);
+    lab.write(UARTE0 + 0x004, 1);
+    assert_eq!(rts(&lab), [0, 1, 0, 1], "STOPRX");
+}
+
 #[test]
 fn dma_from_flash_is_reported() {
     let mut lab = uart(1);

@@ -116,6 +116,36 @@ impl ClockPower {
         fabric.touch(0);
     }
 
+    /// Whether the 32 MHz crystal, the 32.768 kHz crystal and the 32.768 kHz clock (from whatever source) run.
+    pub fn running(&self) -> (bool, bool, bool) {
+        (self.hfxo_running, self.lf_running == Some(SOURCE_CRYSTAL), self.lf_running.is_some())
+    }
+
+    /// The sections of RAM, as offset and length, that are not retained in System OFF: RAM[0] to
+    /// RAM[7] have two of 4 KiB each, RAM[8] has six of 32 KiB.
+    pub fn unretained_ram(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        const RETENTION: u32 = 16;
+        let power = self.ram_power;
+        let sections =
+            (0..8).flat_map(|block| (0..2).map(move |section| (block, section, (2 * block + section) * 4096, 4096)));
+        let large = (0..6).map(|section| (8, section, 0x1_0000 + section * 0x8000, 0x8000));
+        sections
+            .chain(large)
+            .filter(move |(block, section, ..)| power[*block as usize] >> (RETENTION + section) & 1 == 0)
+            .map(|(_, _, offset, length)| (offset, length))
+    }
+
+    /// System OFF: every oscillator stands. RESETREAS, GPREGRET and RAM[n].POWER stay.
+    pub fn stop(&mut self, fabric: &mut Fabric) {
+        (self.hfxo_requested, self.hfxo_running, self.lf_requested) = (false, false, false);
+        (self.hfxo_ready_at, self.lf_ready_at) = (NEVER, NEVER);
+        (self.calibrated_at, self.calibration_timer_at) = (NEVER, NEVER);
+        (self.common.events, self.common.inten) = (0, 0);
+        self.run_hfclk(fabric);
+        self.run_lfclk(fabric, None);
+        fabric.touch(0);
+    }
+
     /// The watchdog needs the 32.768 kHz clock and starts it, from the RC oscillator if nothing else runs.
     pub fn force_lfclk(&mut self, fabric: &mut Fabric) {
         if self.lf_running.is_none() {

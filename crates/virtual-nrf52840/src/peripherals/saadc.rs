@@ -3,6 +3,7 @@
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
 use crate::identity::Tolerances;
+use crate::random::mix;
 use crate::time::{MICROSECOND, NEVER, PCLK16M, Time};
 
 mod event {
@@ -23,6 +24,8 @@ const CONVERSION: Time = 2 * MICROSECOND;
 /// gives no figure.
 const CALIBRATION: Time = 420 * MICROSECOND;
 const LIMIT_RESET: u32 = 0x7FFF_8000;
+/// The noise on an input whose path from the port is broken is between 0 V and this.
+const DEAD_INPUT_VOLTS: f64 = 0.005;
 
 #[derive(Debug, Clone, Copy)]
 struct Channel {
@@ -56,6 +59,7 @@ pub(crate) struct Saadc {
     gain_error: f64,
     offset: f64,
     residual_offset: f64,
+    dead_inputs: u8,
 }
 
 impl Saadc {
@@ -80,6 +84,7 @@ impl Saadc {
             gain_error: tolerances.saadc_gain_error,
             offset: tolerances.saadc_offset_volts,
             residual_offset: tolerances.saadc_residual_offset_volts,
+            dead_inputs: tolerances.saadc_dead_inputs,
         }
     }
 
@@ -108,8 +113,12 @@ impl Saadc {
     }
 
     /// Voltage at an input; 0 V for one that is not connected.
-    fn volts(fabric: &mut Fabric, psel: u32) -> f64 {
+    fn volts(&self, fabric: &mut Fabric, psel: u32) -> f64 {
         let answer = match psel & 0x1F {
+            ain @ 1..=8 if self.dead_inputs & 1 << (ain - 1) != 0 => {
+                let noise = mix(fabric.now ^ u64::from(ain) << 60) as f64 / u64::MAX as f64;
+                Some(DEAD_INPUT_VOLTS * noise)
+            }
             ain @ 1..=8 => fabric.board(|board, ports, at_ns| board.analog_volts(ain as u8 - 1, ports, at_ns)),
             9 => fabric.board(|board, _, _| board.vdd_volts()),
             0xD => fabric.board(|board, _, _| board.vddh_volts() / 5.0),
@@ -126,8 +135,8 @@ impl Saadc {
         let reference = if config >> 12 & 1 != 0 { vdd / 4.0 } else { 0.6 };
         // RESP and RESN put a ladder to ground, VDD or half of it on the input; only the case
         // where it shorts the input to itself changes the reading of a stiff source.
-        let positive = Self::volts(fabric, channel.positive);
-        let negative = if config >> 20 & 1 != 0 { Self::volts(fabric, channel.negative) } else { 0.0 };
+        let positive = self.volts(fabric, channel.positive);
+        let negative = if config >> 20 & 1 != 0 { self.volts(fabric, channel.negative) } else { 0.0 };
         // An input cannot be below ground or above the supply.
         let clamp = |volts: f64| volts.clamp(0.0, vdd.max(0.0));
         let volts = (clamp(positive) - clamp(negative)) * gain * (1.0 + self.gain_error) + self.offset;
@@ -277,8 +286,9 @@ impl Peripheral for Saadc {
             0x630 => self.size = value & 0x7FFF,
             // Errata 237: this address power-cycles the converter, everything back to reset values.
             0xFFC => {
-                let (gain_error, offset, residual_offset) = (self.gain_error, self.offset, self.residual_offset);
-                *self = Saadc { gain_error, offset, residual_offset, ..Saadc::new(&Tolerances::default()) };
+                let Saadc { gain_error, offset, residual_offset, dead_inputs, .. } = *self;
+                *self =
+                    Saadc { gain_error, offset, residual_offset, dead_inputs, ..Saadc::new(&Tolerances::default()) };
             }
             _ => return self.common.write(offset, value),
         }

@@ -176,13 +176,17 @@ impl Uarte {
             self.cts_high = false;
             return;
         }
+        self.look_at_cts(fabric, levels);
+        if !self.cts_high && self.tx.is_some() && self.byte_ends_at == NEVER {
+            self.next_byte(fabric);
+        }
+    }
+
+    fn look_at_cts(&mut self, fabric: &mut Fabric, levels: u64) {
         let high = self.port(2).is_some_and(|port| levels & 1 << port != 0);
         if high != self.cts_high {
             self.cts_high = high;
             self.common.raise(fabric, if high { event::NCTS } else { event::CTS });
-        }
-        if !high && self.tx.is_some() && self.byte_ends_at == NEVER {
-            self.next_byte(fabric);
         }
     }
 
@@ -294,11 +298,17 @@ impl Uarte {
             }
             return;
         }
+        let address = tx.pointer.wrapping_add(tx.done);
+        // Each byte needs CTS low at its start, whether or not somebody told of a change.
+        if self.watches_inputs()
+            && let Some(levels) = fabric.board(|board, ports, at_ns| board.levels(ports, at_ns))
+        {
+            self.look_at_cts(fabric, levels);
+        }
         if self.cts_high {
             self.byte_ends_at = NEVER;
             return;
         }
-        let address = tx.pointer.wrapping_add(tx.done);
         self.tx_byte = fabric.dma_read(self.common.name, address).unwrap_or(0);
         self.byte_ends_at = fabric.now + self.byte_time(fabric);
         fabric.touch(self.common.id);
