@@ -2,7 +2,7 @@
 
 use crate::ends::{SharedWorld, VirtualClock, VirtualI2c, VirtualLink};
 use crate::fault::{Fault, FaultError};
-use crate::flash::{self, ExternalFlash};
+use crate::flash::{self, ExternalFlash, FlashFaults};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
@@ -99,9 +99,10 @@ impl VirtualBench {
             Some(text) => return Err(VirtualError::Serial(text)),
             None => flash::serial_of(known, seed),
         };
-        let mut chip = Chip::new(identity(seed, faults));
+        let mut chip = Chip::new(identity(seed, dut, faults));
         chip.load_elf(firmware)?;
-        let rig = Rig::new(fixture, dut, ExternalFlash::new(known, &serial, seed), seed, faults);
+        let memory = ExternalFlash::new(known, &serial, seed, flash_faults(faults));
+        let rig = Rig::new(fixture, dut, memory, seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
         let world = World::new(chip, rig, fixture.i2c_hz, is_dead);
         Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial })
@@ -159,11 +160,25 @@ impl VirtualBench {
     }
 }
 
-/// A chip of its own for every seed, within the limits of the product specification.
 /// Gain of the 3.6 V range, in which an ordered offset is meant.
 const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
+/// An address in the sector that `flash-bad-block` spoils: the last one, as addresses wrap around at the flash's size.
+const BAD_SECTOR: u32 = u32::MAX;
 
-fn identity(seed: u64, faults: &[Fault]) -> ChipIdentity {
+fn flash_faults(faults: &[Fault]) -> FlashFaults {
+    let lines = faults.iter().fold(0, |lines, fault| match fault {
+        Fault::FlashLineOpen(line) => lines | 1 << line,
+        _ => lines,
+    });
+    FlashFaults {
+        absent: faults.contains(&Fault::FlashAbsent),
+        bad_sector: faults.contains(&Fault::FlashBadBlock).then_some(BAD_SECTOR),
+        open_lines: lines,
+    }
+}
+
+/// A chip of its own for every seed, within the limits of the product specification.
+fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
     let mut random = Random::new(seed, Purpose::Chip);
     let mut tolerances = Tolerances {
         lfxo_ppm: random.between(-20.0, 20.0),
@@ -179,6 +194,21 @@ fn identity(seed: u64, faults: &[Fault]) -> ChipIdentity {
             // What the calibration takes away would be no defect. The residue is at the converter, behind the gain.
             Fault::AdcOffset(millivolts) => {
                 tolerances.saadc_residual_offset_volts += millivolts / 1000.0 * WIDEST_ADC_GAIN;
+            }
+            Fault::AdcDead(contact) => {
+                let input = dut.contact(*contact).and_then(|info| info.adc_input);
+                tolerances.saadc_dead_inputs |= input.map_or(0, |input| 1 << input);
+            }
+            Fault::RetainedLost => {
+                let (first, bytes) = (dut.memory.retained_base, dut.memory.retained_region_bytes);
+                tolerances.retained_ram_lost = Some(first..first + bytes);
+            }
+            Fault::Crystal(ppm) => tolerances.lfxo_ppm = *ppm,
+            Fault::CrystalDead => tolerances.lfxo_dead = true,
+            Fault::PwmDead(unit) => {
+                if let Some(dead) = tolerances.pwm_dead.get_mut(usize::from(*unit)) {
+                    *dead = true;
+                }
             }
             _ => {}
         }

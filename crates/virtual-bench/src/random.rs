@@ -13,6 +13,7 @@ pub enum Purpose {
     Noise = 4,
     Memory = 5,
     Chip = 6,
+    Diodes = 7,
 }
 
 pub struct Random(ChaCha8Rng);

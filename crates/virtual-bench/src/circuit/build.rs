@@ -1,15 +1,14 @@
 //! The network of one fixture with one module and its faults.
 
 use super::parts::{
-    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_SHARE, FixtureTolerances, ModuleParts, OPEN_OHMS,
-    OVERLOAD_KNEE_VOLTS, SIM_SUPPLY_OFF_OHMS,
+    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_SHARE, FixtureTolerances, ModuleParts, SIM_SUPPLY_OFF_OHMS,
 };
 use super::{
-    Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, Overload, PortPlace, RailCommand,
-    RailParts, Supply, Wiring,
+    Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
+    Supply, Wiring, defects, diodes,
 };
 use crate::chips::BitState;
-use crate::fault::{Fault, SOLDER_BRIDGE_OHMS, Terminal, rail_contact, rail_index};
+use crate::fault::{Fault, Terminal, rail_contact, rail_index};
 use crate::netlist::{Edge, NetlistBuilder, Node, Voltages, Workspace};
 use crate::random::{Purpose, Random};
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
@@ -25,12 +24,10 @@ const NODE_LEAKAGE_OHMS: f64 = 1e12;
 const NAIL_LEAKAGE_OHMS: f64 = 1e9;
 /// The same for the module's planes.
 const PLANE_LEAKAGE_OHMS: f64 = 100e6;
-/// How much more than the supply can deliver an overload draws when its order names no current.
-const OVERLOAD_FACTOR: f64 = 3.0;
 
 /// Resistors by their place, before the shape of the network is final.
 #[derive(Default)]
-struct Sketch {
+pub(super) struct Sketch {
     builder: NetlistBuilder,
     resistors: Vec<(Edge, f64)>,
     leaks: Vec<(Node, f64)>,
@@ -42,7 +39,10 @@ impl Sketch {
         self.leaks.push((node, NODE_LEAKAGE_OHMS));
         node
     }
-    fn resistor(&mut self, a: Node, b: Node, ohms: f64) {
+    pub(super) fn edge(&mut self, a: Node, b: Node) -> Edge {
+        self.builder.edge(a, b)
+    }
+    pub(super) fn resistor(&mut self, a: Node, b: Node, ohms: f64) {
         let edge = self.builder.edge(a, b);
         self.resistors.push((edge, ohms));
     }
@@ -96,52 +96,37 @@ impl Circuit {
                 Role::Nothing => {}
             }
         }
-        if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, "SIM_VCC")) {
+        if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, SIM_SUPPLY_PIN)) {
             sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms);
         }
 
         // Nail meets contact.
-        let empty = faults.contains(&Fault::EmptyNest);
         for (contact, &nail) in &nail_nodes {
             let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
-            if let Some(&pad) = module.get(contact) {
-                let open = empty || faults.contains(&Fault::Open(*contact));
-                sketch.resistor(nail, pad, if open { OPEN_OHMS } else { touching });
+            if let Some(&pad) = module.get(&defects::led_to(faults, *contact)) {
+                sketch.resistor(nail, pad, defects::joint_ohms(faults, *contact, touching));
             }
         }
 
         let ports = port_places(dut, faults, &module, logic, ground, &mut sketch);
+        let net_node = |pin: &str| nets.iter().find(|(net, _)| net == pin).map(|(_, net)| net.node);
+        let supplies = diodes::Supplies {
+            ground,
+            logic,
+            usb: net_node(USB_PIN),
+            modem: net_node(MODEM_PIN),
+            sim: by_pin(dut, SIM_SUPPLY_PIN).and_then(|contact| module.get(&contact).copied()),
+        };
+        let diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
         let place_of = |terminal: &Terminal| match terminal {
             Terminal::Contact(contact) => module.get(contact).copied(),
             Terminal::Ground => Some(ground),
             Terminal::Rail(name) => {
                 let contact = rail_contact(fixture, dut, rail_index(fixture, name)?)?;
-                let pin = &dut.contact(contact)?.pin;
-                nets.iter().find(|(net, _)| net == pin).map(|(_, net)| net.node)
+                net_node(&dut.contact(contact)?.pin)
             }
         };
-        let mut overloads = Vec::new();
-        for fault in faults {
-            match fault {
-                Fault::Short { a, b, ohms } => {
-                    if let (Some(a), Some(b)) = (place_of(a), place_of(b))
-                        && a != b
-                    {
-                        sketch.resistor(a, b, ohms.max(SOLDER_BRIDGE_OHMS));
-                    }
-                }
-                Fault::Overload { rail, amps } => {
-                    if let (Some(node), Some(index)) =
-                        (place_of(&Terminal::Rail(rail.clone())), rail_index(fixture, rail))
-                    {
-                        let amps = amps.unwrap_or(OVERLOAD_FACTOR * fixture.rails[index].current_limit_amps);
-                        let ohms = (fixture.rails[index].volts - OVERLOAD_KNEE_VOLTS) / amps;
-                        overloads.push(Overload { node, edge: sketch.builder.edge(node, ground), ohms });
-                    }
-                }
-                _ => {}
-            }
-        }
+        let overloads = defects::join(faults, fixture, ground, logic, place_of, &mut sketch);
         let nails = nail_parts(fixture, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
         let link = |contact: Contact, tolerances: &mut FixtureTolerances| LinkNail {
             node: nail_nodes.get(&contact).copied(),
@@ -160,7 +145,8 @@ impl Circuit {
         let mut fixed = netlist.values();
         sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
         sketch.leaks.into_iter().for_each(|(node, ohms)| fixed.driver(node, 0.0, ohms));
-        let usb = nets.iter().position(|(name, _)| name == USB_PIN);
+        let detects = !faults.contains(&Fault::VusbDetectLost);
+        let usb = nets.iter().position(|(name, _)| name == USB_PIN).filter(|_| detects);
         let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
         let wiring = Wiring {
             netlist,
@@ -177,6 +163,7 @@ impl Circuit {
             controller_tx,
             controller_rx,
             link_cut: faults.contains(&Fault::DeadLink),
+            diodes,
             overloads,
             parts,
             logic_amps,
@@ -200,7 +187,7 @@ impl Circuit {
             loopback: false,
         };
         let conducting = Conducting {
-            clamps: vec![(false, false); PORT_COUNT],
+            diodes: vec![false; wiring.diodes.len()],
             supplies: vec![Supply::Regulates; wiring.rails.len()],
             overloads: vec![false; wiring.overloads.len()],
             logic: false,
@@ -233,6 +220,7 @@ impl Circuit {
 const LOGIC_PIN: &str = "3V3";
 const MODEM_PIN: &str = "VCC";
 const USB_PIN: &str = "VUSB";
+pub(super) const SIM_SUPPLY_PIN: &str = "SIM_VCC";
 
 enum Role {
     Ground,
@@ -250,7 +238,7 @@ fn role(info: &ContactInfo) -> Role {
         Some(port) => Role::Port(usize::from(port.index())),
         None if has(Function::Ground) => Role::Ground,
         None if has(Function::Power) => Role::Supply,
-        None if info.pin == "SIM_VCC" => Role::SimSupply,
+        None if info.pin == SIM_SUPPLY_PIN => Role::SimSupply,
         None if has(Function::Nc) => Role::Nothing,
         None => Role::Input,
     }

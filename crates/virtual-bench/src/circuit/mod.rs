@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rail --feed--+                                    +--bond-- net of the module (3V3, VCC, ...)
-//! ground-feed--+-- nail --contact resistance-- module side of the contact --drivers, pulls, clamps-- 3V3 and ground
+//! ground-feed--+-- nail --contact resistance-- module side of the contact --drivers, pulls, diodes-- 3V3 and ground
 //! expander-----+     |
 //!                measure bus
 //! ```
@@ -12,10 +12,13 @@
 
 mod build;
 mod capacitors;
+mod defects;
+mod diodes;
 mod parts;
 mod solve;
 
 pub(crate) use build::RESET_PORT;
+pub(crate) use diodes::is_protected;
 pub use parts::FixtureTolerances;
 use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
@@ -49,6 +52,7 @@ struct Wiring {
     controller_tx: LinkNail,
     controller_rx: LinkNail,
     link_cut: bool,
+    diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     parts: ModuleParts,
     /// Current of the running module at 3.3 V.
@@ -141,8 +145,7 @@ pub struct RailCommand {
 /// Which of the one-way parts conduct, from one solution to the next.
 #[derive(Debug, Clone, PartialEq)]
 struct Conducting {
-    /// By port: the clamp to the supply, the clamp to ground.
-    clamps: Vec<(bool, bool)>,
+    diodes: Vec<bool>,
     supplies: Vec<Supply>,
     overloads: Vec<bool>,
     /// The module's own current flows.

@@ -103,9 +103,6 @@ pub const EXPANDER_OUTPUT_OHMS: f64 = 25.0;
 pub const EXPANDER_PULL_UP_OHMS: f64 = 100e3;
 /// What the ADC's inputs draw from the measure bus.
 pub const ADC_INPUT_OHMS: f64 = 100e6;
-/// A protection diode: forward voltage and slope.
-pub const CLAMP_VOLTS: f64 = 0.6;
-pub const CLAMP_OHMS: f64 = 50.0;
 /// A driver stage that a fault keeps conducting.
 pub const STUCK_OHMS: f64 = 40.0;
 /// The SIM supply of a modem that is off: held at 0 V.

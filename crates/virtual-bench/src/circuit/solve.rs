@@ -1,9 +1,6 @@
 //! From commands and ports to voltages.
 
-use super::parts::{
-    CLAMP_OHMS, CLAMP_VOLTS, EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS,
-    STUCK_OHMS,
-};
+use super::parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS, STUCK_OHMS};
 use super::{Circuit, Conducting, NailCommand, NailPlace, Supply, Trial, Wiring};
 use crate::chips::BitState;
 use crate::netlist::{Values, Voltages};
@@ -169,13 +166,9 @@ impl Circuit {
     fn add_one_way_parts(&self, values: &mut Values, conducting: &Conducting) {
         let wiring = &self.wiring;
         let logic = &wiring.nets[wiring.logic];
-        for (place, &(to_supply, to_ground)) in wiring.ports.iter().zip(&conducting.clamps) {
-            let Some(place) = place else { continue };
-            if to_supply {
-                values.battery(place.to_logic, place.node, logic.node, CLAMP_VOLTS, CLAMP_OHMS);
-            }
-            if to_ground {
-                values.battery(place.to_ground, wiring.ground, place.node, CLAMP_VOLTS, CLAMP_OHMS);
+        for (diode, &on) in wiring.diodes.iter().zip(&conducting.diodes) {
+            if on {
+                values.battery(diode.edge, diode.anode, diode.cathode, diode.volts, diode.ohms);
             }
         }
         for (n, (rail, supply)) in wiring.rails.iter().zip(&conducting.supplies).enumerate() {
@@ -211,11 +204,8 @@ impl Circuit {
                 (*state, turned) = (wanted, true);
             }
         };
-        for (place, (to_supply, to_ground)) in wiring.ports.iter().zip(&mut conducting.clamps) {
-            let Some(place) = place else { continue };
-            let pad = volts.at(place.node);
-            turn(to_supply, pad - logic - CLAMP_VOLTS);
-            turn(to_ground, ground - pad - CLAMP_VOLTS);
+        for (diode, on) in wiring.diodes.iter().zip(&mut conducting.diodes) {
+            turn(on, volts.at(diode.anode) - volts.at(diode.cathode) - diode.volts);
         }
         for (overload, on) in wiring.overloads.iter().zip(&mut conducting.overloads) {
             turn(on, volts.at(overload.node) - ground - OVERLOAD_KNEE_VOLTS);

@@ -85,6 +85,24 @@ impl Bench {
     fn volts(&mut self, contact: u8) -> f64 {
         self.circuit.nail_volts(Contact(contact)).unwrap()
     }
+    /// Bus volts and amperes with the source at so many volts joined to a contact.
+    fn push(&mut self, contact: u8, volts: f64) -> (f64, f64) {
+        let nail = &self.circuit.wiring.nails[self.place(contact)];
+        let (bank, channel, ..) = nail.mux.unwrap();
+        (self.commands.mux_banks, self.commands.mux_channel) = (1 << bank, channel);
+        self.commands.source = Some(DacOutput { volts, ohms: 1.0 });
+        self.apply();
+        self.pass(1000 * MS);
+        let bus = self.circuit.bus_volts();
+        let amps = (volts - bus) / (self.circuit.wiring.source_series_ohms + 1.0);
+        (self.commands.mux_banks, self.commands.source) = (0, None);
+        self.apply();
+        (bus, amps)
+    }
+    fn discharge(&mut self, on: bool) {
+        self.commands.rails.iter_mut().for_each(|rail| rail.discharge = on);
+        self.apply();
+    }
     /// What an ohm-meter with 0.2 V behind 1 kohm would find.
     fn ohms(&mut self, contact: u8) -> f64 {
         let nail = &self.circuit.wiring.nails[self.place(contact)];
@@ -216,6 +234,85 @@ fn faults_change_what_they_name() {
     assert!(empty.ohms(10) > 1e6);
 }
 
+/// Supply, ground and NC contacts, and SIM_VCC, which the modem holds at ground: no diode to be seen.
+const WITHOUT_DIODES: [u8; 27] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 18, 21, 39, 49, 51, 53, 55, 56, 57, 58, 59, 60, 67, 75];
+/// Diode from ground only; their nails cannot drive.
+const SUPPRESSED: [u8; 2] = [16, 74];
+
+#[test]
+fn every_pad_conducts_into_its_supply_and_from_ground() {
+    let mut bench = bench(&[]);
+    let signals: Vec<u8> = bench
+        .contacts
+        .iter()
+        .copied()
+        .filter(|contact| !WITHOUT_DIODES.contains(contact) && !SUPPRESSED.contains(contact))
+        .collect();
+    assert_eq!(signals.len(), 67 - 29);
+    bench.discharge(true);
+    for &contact in &signals {
+        let (volts, amps) = bench.push(contact, 2.3);
+        // Through the diode, its 50 ohm, and the discharge of its supply (SIM lines: through the modem's 10 ohm).
+        let held = if [69, 71, 73].contains(&contact) { 10.0 } else { 100.0 };
+        let over_diode = volts - amps * held;
+        assert!((0.55..0.80).contains(&over_diode), "contact {contact}: {over_diode} V at {amps} A");
+    }
+    // The ground lifted through one contact, everything floating but the one pad.
+    bench.discharge(false);
+    for contact in [1, 3, 5, 7, 9, 15, 21, 39, 49, 56] {
+        bench.feed(contact, false);
+    }
+    let (volts, amps) = bench.push(1, 2.7);
+    assert!(amps < 20e-6, "nothing to flow to: {volts} V, {amps} A");
+    for &contact in &signals {
+        bench.nail(contact, BitState::Low);
+        let (volts, amps) = bench.push(1, 2.7);
+        bench.nail(contact, BitState::Float);
+        let over_diode = volts - amps * 1025.0;
+        assert!((0.55..0.80).contains(&over_diode), "contact {contact}: {over_diode} V at {amps} A");
+    }
+    for (contact, rail) in SUPPRESSED.into_iter().zip([2, 3]) {
+        bench.commands.rails[rail].discharge = true;
+        let (volts, amps) = bench.push(1, 2.7);
+        bench.commands.rails[rail].discharge = false;
+        let over_diode = volts - amps * 100.0;
+        assert!((0.55..0.80).contains(&over_diode), "contact {contact}: {over_diode} V at {amps} A");
+    }
+}
+
+#[test]
+fn bad_joints_and_damaged_pads() {
+    // (fault, contact, lowest, highest volts at 2.3 V behind 1 kohm with the supplies held at 0 V)
+    for (fault, contact, low, high) in [
+        ("cold:11", 11, 0.95, 1.2),
+        ("cold:11@1000", 11, 1.4, 1.6),
+        ("open:69", 69, 2.29, 2.31),
+        ("swap:11-13", 11, 0.7, 0.95),
+        // The exchanged neighbour leads nowhere.
+        ("swap:51-53", 51, 2.2, 2.31),
+        ("swap:59-61", 61, 2.2, 2.31),
+        ("esd:46@100", 46, 0.15, 0.25),
+        ("leak:17-gnd@500", 17, 0.6, 0.77),
+    ] {
+        let mut bench = bench(&[fault]);
+        bench.discharge(true);
+        let (volts, _) = bench.push(contact, 2.3);
+        assert!((low..high).contains(&volts), "{fault}: {volts}");
+    }
+    let mut blind = bench(&["vusb-detect-lost"]).powered();
+    blind.rail(2, true);
+    blind.pass(50 * MS);
+    assert!(blind.circuit.usb_volts() == 0.0 && blind.circuit.rail_reading(2).0 > 4.9);
+    let mut hungry = bench(&["sleep-current:3"]);
+    let mut good = bench(&[]);
+    for bench in [&mut hungry, &mut good] {
+        bench.rail(0, true);
+        bench.pass(50 * MS);
+    }
+    near(hungry.circuit.rail_reading(0).1 - good.circuit.rail_reading(0).1, 3e-3, 0.1e-3);
+}
+
 #[test]
 fn shorted_and_overloaded_rails() {
     let mut short = bench(&["short:3v3-gnd"]);
@@ -276,7 +373,7 @@ fn ohm_meter_voltages_open_no_clamp() {
     let mut bench = bench(&[]);
     bench.ohms(23);
     let conducting = &bench.circuit.conducting;
-    assert!(conducting.clamps.iter().all(|clamp| *clamp == (false, false)), "{conducting:?}");
+    assert!(conducting.diodes.iter().all(|on| !on), "{conducting:?}");
 }
 
 #[test]

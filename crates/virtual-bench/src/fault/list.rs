@@ -1,8 +1,10 @@
 //! Every fault that can be ordered, to measure what a plan finds.
 
-use super::{Fault, Terminal, rail_contact};
+use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal, rail_contact};
+use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function};
 use bench_run::Contact;
+use std::collections::BTreeSet;
 
 /// Contact numbers that the notch of an M.2 key-E edge takes away.
 const NOTCH: std::ops::RangeInclusive<u8> = 24..=31;
@@ -62,6 +64,36 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
     faults.extend([Fault::AdcGain(5.0), Fault::AdcGain(-5.0), Fault::AdcOffset(50.0), Fault::AdcOffset(-50.0)]);
     faults.extend([Fault::DeadLink, Fault::DeadMcu, Fault::EmptyNest]);
     faults.extend(other_models.iter().cloned().map(Fault::WrongModel));
+    faults.extend(of_contacts(dut, logic_rail.map(|rail| rail.name.to_ascii_lowercase()).as_deref()));
+    faults.extend([Fault::SleepCurrent(SLEEP_MILLIAMPS), Fault::VusbDetectLost, Fault::RetainedLost]);
+    faults.extend([Fault::FlashAbsent, Fault::FlashBadBlock, Fault::FlashLineOpen(2), Fault::FlashLineOpen(3)]);
+    faults.extend([Fault::Crystal(CRYSTAL_PPM), Fault::Crystal(-CRYSTAL_PPM), Fault::CrystalDead]);
+    let units: BTreeSet<u8> = dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect();
+    faults.extend(units.into_iter().map(Fault::PwmDead));
+    faults
+}
+
+/// Cold joints, damaged pads, leaks, exchanged contacts, dead analog inputs.
+fn of_contacts(dut: &DutFamily, logic_rail: Option<&str>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let has = |info: &ContactInfo, function: Function| info.functions.contains(&function);
+    for info in dut.contacts.iter().filter(|info| !has(info, Function::Nc)) {
+        faults.push(Fault::Cold { contact: info.contact, ohms: COLD_OHMS });
+    }
+    let is_signal = |info: &&ContactInfo| circuit::is_protected(info) && !has(info, Function::Power);
+    for info in dut.contacts.iter().filter(is_signal) {
+        faults.push(Fault::Esd { contact: info.contact, ohms: ESD_OHMS });
+        faults.push(Fault::Leak { contact: info.contact, to: Terminal::Ground, ohms: LEAK_OHMS });
+        if let Some(rail) = logic_rail {
+            faults.push(Fault::Leak { contact: info.contact, to: Terminal::Rail(rail.to_owned()), ohms: LEAK_OHMS });
+        }
+    }
+    for (a, b) in neighbours(dut) {
+        if [a, b].iter().all(|contact| dut.contact(*contact).as_ref().is_some_and(is_signal)) {
+            faults.push(Fault::Swap(a, b));
+        }
+    }
+    faults.extend(dut.contacts.iter().filter(|info| info.adc_input.is_some()).map(|info| Fault::AdcDead(info.contact)));
     faults
 }
 

@@ -9,6 +9,7 @@ mod text;
 
 pub use list::{all_faults, neighbours};
 
+use crate::circuit;
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::Contact;
 use thiserror::Error;
@@ -50,6 +51,34 @@ pub enum Fault {
     AdcOffset(f64),
     /// Another model than the plan expects lies on the nest.
     WrongModel(String),
+    /// So much resistance in series between nail and contact: a cold solder joint, dirt.
+    Cold { contact: Contact, ohms: f64 },
+    /// The pad was damaged by a discharge: a path to ground on the chip's side.
+    Esd { contact: Contact, ohms: f64 },
+    /// A weak path to a supply or to ground: flux, moisture.
+    Leak { contact: Contact, to: Terminal, ohms: f64 },
+    /// Two neighbouring contacts lead to each other's place on the module.
+    Swap(Contact, Contact),
+    /// The module draws so many milliamperes more on 3V3 in every state.
+    SleepCurrent(f64),
+    /// The chip does not see the voltage at its USB supply pin.
+    VusbDetectLost,
+    /// The analog input behind the contact reads 0 V; the port works.
+    AdcDead(Contact),
+    /// The retained memory does not keep what is written to it over a reset.
+    RetainedLost,
+    /// The external flash is not there.
+    FlashAbsent,
+    /// A sector of the external flash cannot be erased.
+    FlashBadBlock,
+    /// IO2 or IO3 between chip and external flash is open.
+    FlashLineOpen(u8),
+    /// Error of the 32.768 kHz crystal in parts per million.
+    Crystal(f64),
+    /// The 32.768 kHz crystal does not start.
+    CrystalDead,
+    /// No output of this PWM unit reaches its port.
+    PwmDead(u8),
 }
 
 /// A fault that this fixture or module cannot have.
@@ -65,6 +94,8 @@ pub enum FaultError {
         "the fault `{fault}` needs a contact that leads to a port of the microcontroller; contact {label} does not"
     )]
     NoPort { fault: String, label: String },
+    #[error("the fault `{fault}` needs a contact with {needed}; contact {label} has none")]
+    NotThere { fault: String, needed: &'static str, label: String },
     #[error("the fault `{fault}` names a model that family {family} does not have; it has {known}")]
     NoSuchModel { fault: String, family: String, known: String },
     #[error("the fault `{fault}` joins something to itself")]
@@ -72,6 +103,13 @@ pub enum FaultError {
     #[error("the fault `{fault}` asks for rail `{rail}`, but no nail of this fixture carries it to the module")]
     RailNotOnModule { fault: String, rail: String },
 }
+
+/// What a fault has when its order gives no number.
+pub(crate) const COLD_OHMS: f64 = 200.0;
+pub(crate) const ESD_OHMS: f64 = 2e3;
+pub(crate) const LEAK_OHMS: f64 = 100e3;
+pub(crate) const SLEEP_MILLIAMPS: f64 = 1.0;
+pub(crate) const CRYSTAL_PPM: f64 = 100.0;
 
 /// Ohms of a short circuit that is ordered as 0 ohms: copper and solder are no superconductors.
 pub(crate) const SOLDER_BRIDGE_OHMS: f64 = 0.02;
@@ -97,20 +135,37 @@ impl Fault {
                 None => Err(FaultError::RailNotOnModule { fault: self.to_string(), rail: rail.to_owned() }),
             }
         };
+        let known_terminal = |terminal: &Terminal| match terminal {
+            Terminal::Contact(contact) => known_contact(*contact).map(drop),
+            Terminal::Rail(rail) => known_rail(rail),
+            Terminal::Ground => Ok(()),
+        };
+        let not_there = |contact: Contact, needed| FaultError::NotThere {
+            fault: self.to_string(),
+            needed,
+            label: dut.label(contact),
+        };
         match self {
-            Fault::Open(contact) => known_contact(*contact).map(drop),
+            Fault::Open(contact) | Fault::Cold { contact, .. } => known_contact(*contact).map(drop),
+            Fault::Esd { contact, .. } => match circuit::is_protected(known_contact(*contact)?) {
+                true => Ok(()),
+                false => Err(not_there(*contact, "silicon that a discharge can damage")),
+            },
+            Fault::AdcDead(contact) => match known_contact(*contact)?.adc_input {
+                Some(_) => Ok(()),
+                None => Err(not_there(*contact, "an analog input")),
+            },
+            Fault::Leak { contact, to, .. } => {
+                known_contact(*contact)?;
+                known_terminal(to)
+            }
+            Fault::Swap(a, b) if a == b => Err(FaultError::JoinedToItself { fault: self.to_string() }),
+            Fault::Swap(a, b) => known_contact(*a).and(known_contact(*b)).map(drop),
             Fault::Short { a, b, .. } => {
                 if a == b {
                     return Err(FaultError::JoinedToItself { fault: self.to_string() });
                 }
-                for terminal in [a, b] {
-                    match terminal {
-                        Terminal::Contact(contact) => known_contact(*contact).map(drop)?,
-                        Terminal::Rail(rail) => known_rail(rail)?,
-                        Terminal::Ground => {}
-                    }
-                }
-                Ok(())
+                known_terminal(a).and(known_terminal(b))
             }
             Fault::StuckHigh(contact) | Fault::StuckLow(contact) | Fault::LostPull(contact) => {
                 match known_contact(*contact)?.port {
@@ -128,6 +183,9 @@ impl Fault {
                 }),
             },
             Fault::DeadLink | Fault::DeadMcu | Fault::EmptyNest | Fault::AdcGain(_) | Fault::AdcOffset(_) => Ok(()),
+            Fault::SleepCurrent(_) | Fault::VusbDetectLost => Ok(()),
+            Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
+            Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),
         }
     }
 }

@@ -14,6 +14,12 @@ fn what_a_module_cannot_have_is_refused_with_the_reason() {
         ("lost-pull:73", "contact 73 (SIM_DATA) does not"),
         ("overload:gnd", "rail `gnd`"),
         ("wrong-model:b524", "it has b402, b404, b404x"),
+        ("cold:25", "contact 25"),
+        ("esd:14", "silicon that a discharge can damage; contact 14"),
+        ("esd:2", "silicon that a discharge can damage"),
+        ("leak:23-5v", "no rail"),
+        ("swap:23-23", "to itself"),
+        ("adc-dead:20", "an analog input; contact 20 (D1) has none"),
     ] {
         let fault: Fault = text.parse().expect(text);
         let message = fault.check(&b4xx, &fixture).expect_err(text).to_string().replace("names rail `5v`;", "no rail;");
@@ -61,10 +67,20 @@ fn everything_in_the_list_can_be_ordered() {
             "dead-link",
             "dead-mcu",
             "empty-nest",
+            "cold:1",
+            "cold:11",
+            "esd:69",
+            "leak:17-3v3",
+            "swap:20-22",
+            "adc-dead:23",
+            "crystal:-100",
+            "pwm-dead:0",
         ] {
             assert!(texts.iter().any(|known| known == text), "{name}: {text} is missing");
         }
         // Joined inside the module: no fault.
         assert!(!texts.iter().any(|text| text == "short:1-3" || text == "short:2-4"), "{name}");
+        // Leads nowhere, so nothing can be cold there, or exchanged.
+        assert!(!texts.iter().any(|text| text == "cold:14" || text == "esd:14" || text == "swap:18-20"), "{name}");
     }
 }

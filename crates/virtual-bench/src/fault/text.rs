@@ -1,6 +1,6 @@
 //! Faults as text: `open:23`, `short:36-38@100`.
 
-use super::{Fault, FaultError, Terminal};
+use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal};
 use bench_run::Contact;
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,10 @@ const GROUND: &str = "gnd";
 /// What is understood, for error messages and `--help`.
 const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, rails or gnd, stuck-high:CONTACT, \
     stuck-low:CONTACT, lost-pull:CONTACT, overload:RAIL or overload:RAIL@AMPS, dead-link, dead-mcu, empty-nest, \
-    adc-gain:PERCENT, adc-offset:MILLIVOLTS, wrong-model:MODEL";
+    adc-gain:PERCENT, adc-offset:MILLIVOLTS, wrong-model:MODEL, \
+    cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
+    rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
+    flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +42,33 @@ impl fmt::Display for Fault {
             Fault::AdcGain(percent) => write!(f, "adc-gain:{percent}"),
             Fault::AdcOffset(millivolts) => write!(f, "adc-offset:{millivolts}"),
             Fault::WrongModel(model) => write!(f, "wrong-model:{model}"),
+            Fault::Cold { contact, ohms } => write!(f, "cold:{contact}{}", Unusual('@', *ohms, COLD_OHMS)),
+            Fault::Esd { contact, ohms } => write!(f, "esd:{contact}{}", Unusual('@', *ohms, ESD_OHMS)),
+            Fault::Leak { contact, to, ohms } => write!(f, "leak:{contact}-{to}{}", Unusual('@', *ohms, LEAK_OHMS)),
+            Fault::Swap(a, b) => write!(f, "swap:{a}-{b}"),
+            Fault::SleepCurrent(milliamps) => {
+                write!(f, "sleep-current{}", Unusual(':', *milliamps, SLEEP_MILLIAMPS))
+            }
+            Fault::VusbDetectLost => f.write_str("vusb-detect-lost"),
+            Fault::AdcDead(contact) => write!(f, "adc-dead:{contact}"),
+            Fault::RetainedLost => f.write_str("retained-lost"),
+            Fault::FlashAbsent => f.write_str("flash-absent"),
+            Fault::FlashBadBlock => f.write_str("flash-bad-block"),
+            Fault::FlashLineOpen(line) => write!(f, "flash-line-open:{line}"),
+            Fault::Crystal(ppm) => write!(f, "crystal:{ppm}"),
+            Fault::CrystalDead => f.write_str("crystal-dead"),
+            Fault::PwmDead(unit) => write!(f, "pwm-dead:{unit}"),
         }
+    }
+}
+
+/// A number after a sign, where it is not the usual one.
+struct Unusual(char, f64, f64);
+
+impl fmt::Display for Unusual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unusual(sign, value, usual) = self;
+        if value == usual { Ok(()) } else { write!(f, "{sign}{value}") }
     }
 }
 
@@ -83,7 +112,56 @@ fn parse(text: &str) -> Result<Fault, String> {
             "" => Err("the model is missing, for example `wrong-model:b524`".to_owned()),
             model => Ok(Fault::WrongModel(model.to_owned())),
         },
+        "cold" => contact_and_ohms(what("23")?, COLD_OHMS).map(|(contact, ohms)| Fault::Cold { contact, ohms }),
+        "esd" => contact_and_ohms(what("23")?, ESD_OHMS).map(|(contact, ohms)| Fault::Esd { contact, ohms }),
+        "leak" => leak(what("23-gnd")?),
+        "swap" => match what("20-22")?.split_once('-') {
+            Some((a, b)) => Ok(Fault::Swap(contact(a)?, contact(b)?)),
+            None => Err("an exchange has two ends, for example `swap:20-22`".to_owned()),
+        },
+        "sleep-current" => match rest {
+            None => Ok(Fault::SleepCurrent(SLEEP_MILLIAMPS)),
+            Some(number) => positive(number, "milliamperes", 500.0).map(Fault::SleepCurrent),
+        },
+        "vusb-detect-lost" => alone(Fault::VusbDetectLost),
+        "adc-dead" => Ok(Fault::AdcDead(contact(what("23")?)?)),
+        "retained-lost" => alone(Fault::RetainedLost),
+        "flash-absent" => alone(Fault::FlashAbsent),
+        "flash-bad-block" => alone(Fault::FlashBadBlock),
+        "flash-line-open" => numbered(what("2")?, 2..=3).map(Fault::FlashLineOpen),
+        "crystal" => match rest {
+            None => Ok(Fault::Crystal(CRYSTAL_PPM)),
+            Some(ppm) => signed(ppm, "parts per million", 100_000.0).map(Fault::Crystal),
+        },
+        "crystal-dead" => alone(Fault::CrystalDead),
+        "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         _ => Err(format!("expected {FORMS}")),
+    }
+}
+
+fn contact_and_ohms(text: &str, usual: f64) -> Result<(Contact, f64), String> {
+    let (number, ohms) = number_after(text, "ohms")?;
+    Ok((contact(number)?, ohms.unwrap_or(usual)))
+}
+
+fn leak(text: &str) -> Result<Fault, String> {
+    let (ends, ohms) = number_after(text, "ohms")?;
+    let (from, to) = ends.split_once('-').ok_or("a leak has two ends, for example `leak:23-gnd` or `leak:23-3v3`")?;
+    Ok(Fault::Leak { contact: contact(from)?, to: terminal(to)?, ohms: ohms.unwrap_or(LEAK_OHMS) })
+}
+
+/// More than 0, at most `most`.
+fn positive(text: &str, unit: &str, most: f64) -> Result<f64, String> {
+    match signed(text, unit, most) {
+        Ok(value) if value > 0.0 => Ok(value),
+        _ => Err(format!("expected a number of {unit} above 0 and at most {most}, found `{text}`")),
+    }
+}
+
+fn numbered(text: &str, known: std::ops::RangeInclusive<u8>) -> Result<u8, String> {
+    match text.parse() {
+        Ok(number) if known.contains(&number) && text.len() == 1 => Ok(number),
+        _ => Err(format!("expected a number from {} to {}, found `{text}`", known.start(), known.end())),
     }
 }
 
@@ -161,6 +239,24 @@ mod tests {
             ("dead-mcu", Fault::DeadMcu),
             (" empty-nest ", Fault::EmptyNest),
             ("wrong-model:b524", Fault::WrongModel("b524".into())),
+            ("cold:23", Fault::Cold { contact: Contact(23), ohms: 200.0 }),
+            ("cold:23@50", Fault::Cold { contact: Contact(23), ohms: 50.0 }),
+            ("esd:11", Fault::Esd { contact: Contact(11), ohms: 2e3 }),
+            ("leak:17-gnd", Fault::Leak { contact: Contact(17), to: Terminal::Ground, ohms: 100e3 }),
+            ("leak:17-3V3@5000", Fault::Leak { contact: Contact(17), to: rail("3v3"), ohms: 5e3 }),
+            ("swap:20-22", Fault::Swap(Contact(20), Contact(22))),
+            ("sleep-current", Fault::SleepCurrent(1.0)),
+            ("sleep-current:0.2", Fault::SleepCurrent(0.2)),
+            ("vusb-detect-lost", Fault::VusbDetectLost),
+            ("adc-dead:23", Fault::AdcDead(Contact(23))),
+            ("retained-lost", Fault::RetainedLost),
+            ("flash-absent", Fault::FlashAbsent),
+            ("flash-bad-block", Fault::FlashBadBlock),
+            ("flash-line-open:3", Fault::FlashLineOpen(3)),
+            ("crystal", Fault::Crystal(100.0)),
+            ("crystal:-80", Fault::Crystal(-80.0)),
+            ("crystal-dead", Fault::CrystalDead),
+            ("pwm-dead:2", Fault::PwmDead(2)),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
@@ -183,6 +279,14 @@ mod tests {
             ("overload:3v3@0", "0 amperes"),
             ("dead-link:1", "takes nothing after it"),
             ("wrong-model:", "the model is missing"),
+            ("cold:23@", "a number of ohms after `@`, found ``"),
+            ("leak:23", "a leak has two ends"),
+            ("swap:20", "an exchange has two ends"),
+            ("sleep-current:0", "milliamperes above 0"),
+            ("sleep-current:-1", "milliamperes above 0"),
+            ("flash-line-open:1", "from 2 to 3, found `1`"),
+            ("flash-line-open:+2", "from 2 to 3"),
+            ("crystal:x", "parts per million"),
         ] {
             let message = text.parse::<Fault>().expect_err(text).to_string();
             assert!(message.contains(part), "{text}: {message}");
@@ -214,6 +318,18 @@ mod tests {
             Just(Fault::DeadMcu),
             Just(Fault::EmptyNest),
             "[a-z0-9]{1,6}".prop_map(Fault::WrongModel),
+            (any_contact(), 0.0..1e9f64).prop_map(|(contact, ohms)| Fault::Cold { contact, ohms }),
+            (any_contact(), 0.0..1e9f64).prop_map(|(contact, ohms)| Fault::Esd { contact, ohms }),
+            (any_contact(), any_terminal(), 0.0..1e9f64).prop_map(|(contact, to, ohms)| Fault::Leak {
+                contact,
+                to,
+                ohms
+            }),
+            (any_contact(), any_contact()).prop_map(|(a, b)| Fault::Swap(a, b)),
+            (1e-3..500.0f64).prop_map(Fault::SleepCurrent),
+            any_contact().prop_map(Fault::AdcDead),
+            (2..=3u8).prop_map(Fault::FlashLineOpen),
+            (1e-3..1e5f64).prop_map(Fault::Crystal),
         ]
     }
 
