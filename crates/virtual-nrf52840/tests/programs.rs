@@ -128,6 +128,43 @@ fn activity_adds_up() {
 }
 
 #[test]
+fn a_program_lets_an_rtc_toggle_a_port() {
+    const GPIOTE: u32 = 0x4000_6000;
+    const PPI: u32 = 0x4001_F000;
+    const RTC2: u32 = 0x4002_4000;
+    let code = [
+        thumb::store(0x4000_0518, 1),                        // the crystal
+        thumb::store(0x4000_0008, 1),                        // LFCLKSTART
+        thumb::store(GPIOTE + 0x510, 3 | 13 << 8 | 3 << 16), // toggles P0.13
+        thumb::store(PPI + 0x510, RTC2 + 0x140),
+        thumb::store(PPI + 0x514, GPIOTE),
+        thumb::store(PPI + 0x910, RTC2 + 0x008), // and the counter starts over
+        thumb::store(PPI + 0x504, 1),
+        thumb::store(RTC2 + 0x540, 16),
+        thumb::store(RTC2 + 0x344, 1 << 16),
+        thumb::store(RTC2, 1),
+        common::SLEEP_FOREVER.to_vec(),
+    ]
+    .concat();
+    // The crystal's error in ppm, edges in ten seconds.
+    for (ppm, expected) in [(0.0, 20_480u32), (500.0, 20_490), (-500.0, 20_470)] {
+        let mut identity = ChipIdentity::from_seed(1);
+        identity.tolerances.lfxo_ppm = ppm;
+        let mut lab = Lab::running(identity, &code);
+        lab.run(300 * MILLISECOND);
+        lab.bench.port_changes.clear();
+        let instructions = lab.chip.stats().instructions;
+        lab.run(10_000 * MILLISECOND);
+        let edges = lab.bench.port_changes.len() as u32;
+        assert!(edges.abs_diff(expected) <= 1, "{edges} instead of {expected}");
+        assert!(lab.bench.port_changes.windows(2).all(|pair| (pair[0].1 ^ pair[1].1) == 1 << 13));
+        assert_eq!(lab.chip.stats().instructions, instructions, "the CPU sleeps");
+        assert!(lab.chip.activity().lfxo_running);
+        lab.assert_quiet();
+    }
+}
+
+#[test]
 fn gpregret_survives_a_software_reset() {
     let code = [thumb::store(0x4000_051C, 0x57), thumb::store(AIRCR, 0x05FA_0004), vec![HANG]].concat();
     let mut lab = Lab::running(ChipIdentity::from_seed(1), &code);
