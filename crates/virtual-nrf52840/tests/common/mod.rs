@@ -14,6 +14,9 @@ pub trait Device {
     fn levels(&mut self, levels: u64, at_ns: u64) -> u64;
 }
 
+/// A command to the external flash: opcode, address, lines for address and data, what was written.
+pub type FlashEntry = (u8, Option<u32>, u8, u8, Vec<u8>);
+
 /// Notes what the chip does, and answers from plain fields.
 pub struct Bench {
     /// Ports something outside pulls low or high, whatever the chip does.
@@ -23,8 +26,8 @@ pub struct Bench {
     pub vdd: f64,
     pub sent: Vec<(u8, u8, u32, u64)>,
     pub port_changes: Vec<(u64, u64)>,
-    /// Commands to the external flash: opcode, address, lines for address and data, what was written.
-    pub flash_commands: Vec<(u8, Option<u32>, u8, u8, Vec<u8>)>,
+    /// Commands to the external flash.
+    pub flash_commands: Vec<FlashEntry>,
     /// The flash's answers to the next reads of its status; 0 after that.
     pub flash_status: VecDeque<u8>,
     /// Stop at the next byte sent.
