@@ -11,7 +11,8 @@ pub trait Board {
     /// [`Chip::inputs_changed`](crate::Chip::inputs_changed).
     fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64;
 
-    /// Called after any change of what the ports drive or pull, once per instruction.
+    /// Called after any change of what the ports drive or pull: once per instruction, and at each edge that
+    /// a peripheral makes (PWM, SPIM, TWIM, GPIOTE), with its exact time.
     fn ports_changed(&mut self, ports: &Ports, at_ns: u64);
 
     /// The voltage at analogue input `ain` (0 to 7: P0.02, .03, .04, .05, .28, .29, .30, .31).

@@ -101,12 +101,14 @@ fn a_register_without_model_is_reported_and_keeps_its_value() {
     lab.read(0x4000_2FF0);
     lab.read(0x4000_2FF0);
     lab.read(0x1000_0800);
+    lab.write(0x4000_0988, 1 << 5);
     let texts: Vec<String> = lab.chip.diagnostics().iter().map(ToString::to_string).collect();
     let expected = [
         "I2S: write of 0x1 to 0x40025500 is not modelled",
         "I2S: read of 0x40025500 is not modelled, answered 0x1",
         "UARTE0: read of 0x40002ff0 is not modelled, answered 0x0",
         "FICR: read of 0x10000800 is not modelled, answered 0xffffffff",
+        "POWER: RAM switched off while the CPU runs is not modelled",
     ];
     assert_eq!(texts.len(), expected.len(), "{texts:#?}");
     for (text, expected) in texts.iter().zip(expected) {

@@ -279,6 +279,10 @@ impl Peripheral for ClockPower {
             if let Some(n) = index(offset, first, 16, RAM_BLOCKS as u32) {
                 let power = &mut self.ram_power[n];
                 *power = [value, *power | value, *power & !value][action];
+                let sections = if n == 8 { 0x3F } else { 0x3 };
+                if *power & sections != sections {
+                    fabric.not_supported("POWER", "RAM switched off while the CPU runs");
+                }
                 return true;
             }
         }
