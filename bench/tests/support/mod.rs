@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use bench::engine::Recorder;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, InstrumentError, LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails,
-    RailReading, Rails,
+    Clock, ContactSet, Dut, DutError, Injected, InstrumentError, LinkRelay, LinkStatistics, MeasureBus, NailVector,
+    Nails, RailReading, Rails,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -55,6 +55,9 @@ impl MeasureBus for Idle {
     }
     async fn ohms(&self, _: Contact) -> Result<f64, InstrumentError> {
         Ok(bench_instruments::OPEN_OHMS)
+    }
+    async fn inject(&self, _: Contact, amps: f64) -> Result<Injected, InstrumentError> {
+        Ok(Injected { volts: 0.0, amps })
     }
     fn source_ohms(&self) -> f64 {
         1_000.0

@@ -83,10 +83,34 @@ pub trait MeasureBus {
     /// Like [`MeasureBus::loaded_volts`], but leaves source and contact joined until [`MeasureBus::release`] or the next
     /// measurement: the contact is held at about this voltage while somebody else looks at it.
     async fn hold(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError>;
+    /// Pushes a current into a contact of a module without power, through a protection diode of it, for as long as it
+    /// takes to measure. Comes as near to `amps` as the source can; what really flowed is in the answer, next to nothing
+    /// into an open contact.
+    ///
+    /// A diode's current goes into the supply behind it. That stays at 0 V as long as every rail is discharged, so the
+    /// module is not fed. A ground contact may also be lifted while rails float: nothing then flows but through what is
+    /// held at 0 V.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Unsafe`] for more than [`MOST_INJECTED_AMPS`], while a rail is on, or into a contact other than
+    /// ground while a rail is not discharged.
+    async fn inject(&self, contact: Contact, amps: f64) -> Result<Injected, InstrumentError>;
     /// Series resistance of the source in ohms, to judge [`MeasureBus::loaded_volts`].
     fn source_ohms(&self) -> f64;
     /// Source off, all channels open.
     async fn release(&self) -> Result<(), InstrumentError>;
+}
+
+/// Most that may ever be pushed into one contact, amperes: whatever the contact is joined to, and less than the 5 mA to
+/// 10 mA that inputs of CMOS chips are commonly tested with for latch-up.
+pub const MOST_INJECTED_AMPS: f64 = 3e-3;
+
+/// What [`MeasureBus::inject`] came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Injected {
+    /// At the contact, against the fixture's ground.
+    pub volts: f64,
+    pub amps: f64,
 }
 
 /// Above this the ohm-meter sees nothing: an open circuit.

@@ -2,7 +2,7 @@
 
 use super::adc::Range;
 use super::{FixtureDriver, implausible};
-use crate::{InstrumentError, MeasureBus, OPEN_OHMS};
+use crate::{Injected, InstrumentError, MeasureBus, OPEN_OHMS};
 use async_trait::async_trait;
 use bench_plan::IoBit;
 use bench_run::Contact;
@@ -10,7 +10,7 @@ use embedded_hal::i2c::I2c;
 use std::time::Duration;
 
 /// For the multiplexer, and for the ADC's input behind it to take over the contact's voltage.
-const SETTLE: Duration = Duration::from_micros(300);
+pub(super) const SETTLE: Duration = Duration::from_micros(300);
 
 /// Test voltage of the ohm-meter, or what the fixture allows if that is less. Below 0.25 V, where the first junctions
 /// begin to conduct, and within the narrow range of the ADC.
@@ -26,8 +26,8 @@ const BECOME_QUIET: Duration = Duration::from_millis(20);
 const OHMS_SETTLED_VOLTS: f64 = 150e-6;
 /// Longest wait for the capacitors behind a contact to charge through the source's resistor.
 const OHMS_SETTLE_LIMIT: Duration = Duration::from_millis(300);
-const LOADED_SETTLED_VOLTS: f64 = 2e-3;
-const LOADED_SETTLE_LIMIT: Duration = Duration::from_millis(50);
+pub(super) const LOADED_SETTLED_VOLTS: f64 = 2e-3;
+pub(super) const LOADED_SETTLE_LIMIT: Duration = Duration::from_millis(50);
 
 /// A contact is joined to the bus. Opens everything when it goes, also when its future was dropped in the middle.
 struct Joined<'a, I: I2c> {
@@ -88,7 +88,7 @@ impl<I: I2c> FixtureDriver<I> {
     }
 
     /// The source's voltage is set before it reaches the bus.
-    fn push(&self, volts: f64) -> Result<(), InstrumentError> {
+    pub(super) fn push(&self, volts: f64) -> Result<(), InstrumentError> {
         self.source.set(volts)?;
         self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, true)])
     }
@@ -122,13 +122,13 @@ impl<I: I2c> FixtureDriver<I> {
         Ok((joined, outcome))
     }
 
-    async fn source_sense(&self, range: Range) -> Result<f64, InstrumentError> {
+    pub(super) async fn source_sense(&self, range: Range) -> Result<f64, InstrumentError> {
         let channel = self.fixture.measure_bus.source_sense;
         self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
     }
 
     /// Converts until two readings in a row agree, or the limit is reached.
-    async fn settled(&self, range: Range, within: f64, limit: Duration) -> Result<f64, InstrumentError> {
+    pub(super) async fn settled(&self, range: Range, within: f64, limit: Duration) -> Result<f64, InstrumentError> {
         let deadline = self.clock.now() + limit;
         let mut last = self.sense(range).await?;
         loop {
@@ -216,6 +216,14 @@ impl<I: I2c> MeasureBus for FixtureDriver<I> {
         let _bus = self.measuring.lock().await;
         let joined = self.join(contact)?;
         let outcome = self.ohms_of_joined(contact).await;
+        both(outcome, joined.open())
+    }
+
+    async fn inject(&self, contact: Contact, amps: f64) -> Result<Injected, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        self.check_injection(contact, amps)?;
+        let joined = self.join(contact)?;
+        let outcome = self.inject_joined(amps).await;
         both(outcome, joined.open())
     }
 

@@ -12,11 +12,13 @@
 //! | `adc` | ADS1115 |
 //! | `source` | MCP4728 |
 //! | `measure_bus` | [`MeasureBus`](crate::MeasureBus) |
+//! | `inject` | its currents through protection diodes |
 //! | `monitor` | INA226 |
 //! | `rails` | [`Rails`](crate::Rails) |
 
 mod adc;
 mod expander;
+mod inject;
 mod measure_bus;
 mod monitor;
 mod nails;
@@ -110,7 +112,11 @@ impl<I: I2c> FixtureDriver<I> {
             source,
             measuring: tokio::sync::Mutex::new(()),
             monitors,
-            power: RefCell::new(rails::PowerState { on: vec![false; fixture.rails.len()], cleared: BTreeSet::new() }),
+            power: RefCell::new(rails::PowerState {
+                on: vec![false; fixture.rails.len()],
+                cleared: BTreeSet::new(),
+                floating: BTreeSet::new(),
+            }),
             observer,
         })
     }

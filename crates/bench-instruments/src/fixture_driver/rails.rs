@@ -13,6 +13,8 @@ pub struct PowerState {
     pub on: Vec<bool>,
     /// Rails whose resistance to ground was measured.
     pub cleared: BTreeSet<usize>,
+    /// Rails whose discharge was opened.
+    pub floating: BTreeSet<usize>,
 }
 
 impl<I: I2c> FixtureDriver<I> {
@@ -27,6 +29,7 @@ impl<I: I2c> FixtureDriver<I> {
 
     /// Feeds closed, then discharge off, then power.
     fn enable(&self, index: usize, rail: &Rail) -> Result<(), InstrumentError> {
+        self.power.borrow_mut().floating.insert(index);
         let mut ports = self.ports.borrow_mut();
         ports.set_outputs(&self.feeds_of(index))?;
         ports.set_outputs(&[(rail.discharge, false)])?;
@@ -40,6 +43,24 @@ impl<I: I2c> FixtureDriver<I> {
 
     pub(super) fn any_rail_on(&self) -> bool {
         self.power.borrow().on.contains(&true)
+    }
+
+    /// A rail counts as floating from before its discharge is opened until after it was closed.
+    fn set_discharge(&self, index: usize, rail: &Rail, on: bool) -> Result<(), InstrumentError> {
+        if !on {
+            self.power.borrow_mut().floating.insert(index);
+        }
+        self.ports.borrow_mut().set_outputs(&[(rail.discharge, on)])?;
+        if on {
+            self.power.borrow_mut().floating.remove(&index);
+        }
+        Ok(())
+    }
+
+    /// Names one that is not held at 0 V, if there is any.
+    pub(super) fn floating_rail(&self) -> Option<&str> {
+        let index = self.power.borrow().floating.first().copied()?;
+        self.fixture.rails.get(index).map(|rail| rail.name.as_str())
     }
 
     fn feeds_of(&self, index: usize) -> Vec<(IoBit, bool)> {
@@ -98,7 +119,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         let (index, rail) = self.rail(rail)?;
         self.ports.borrow_mut().set_outputs(&[(rail.enable, false)])?;
         self.switched(index, false);
-        self.ports.borrow_mut().set_outputs(&[(rail.discharge, true)])
+        self.set_discharge(index, rail, true)
     }
 
     async fn discharge(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
@@ -106,7 +127,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         if on && self.is_on(index) {
             return Err(InstrumentError::Unsafe(format!("rail {} is on and must not be discharged", rail.name)));
         }
-        self.ports.borrow_mut().set_outputs(&[(rail.discharge, on)])
+        self.set_discharge(index, rail, on)
     }
 
     fn discharge_ohms(&self, rail: &str) -> Result<f64, InstrumentError> {
@@ -134,6 +155,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         let ports = self.ports.borrow_mut().safe_state(false);
         let source = self.source.set(0.0);
         if ports.is_ok() {
+            self.power.borrow_mut().floating.clear();
             // Which rails stayed on after a failure is not known, so then none is called off.
             (0..self.fixture.rails.len()).for_each(|index| self.switched(index, false));
         }

@@ -45,6 +45,11 @@ impl<I: I2c> Source<I> {
             .map_err(|error| dac_error(&self.chip, error))
     }
 
+    /// The highest voltage that [`Source::set`] takes.
+    pub fn highest_volts(&self) -> f64 {
+        self.reference_volts
+    }
+
     pub fn id(&self) -> &str {
         &self.chip.id
     }

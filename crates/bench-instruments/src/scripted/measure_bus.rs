@@ -1,7 +1,7 @@
 //! A measure bus with planned readings.
 
 use super::object_to;
-use crate::{InstrumentError, MeasureBus};
+use crate::{Injected, InstrumentError, MeasureBus};
 use async_trait::async_trait;
 use bench_run::Contact;
 use std::cell::{Cell, RefCell};
@@ -16,6 +16,8 @@ pub enum Probing {
     /// With the source at so many volts, left joined.
     Hold(Contact, f64),
     Ohms(Contact),
+    /// So many amperes, without power; the reading is the voltage, and just that current flows.
+    Inject(Contact, f64),
 }
 
 type Outcome = Result<f64, InstrumentError>;
@@ -94,6 +96,10 @@ impl MeasureBus for ScriptedMeasureBus {
 
     async fn ohms(&self, contact: Contact) -> Outcome {
         self.read(Probing::Ohms(contact))
+    }
+
+    async fn inject(&self, contact: Contact, amps: f64) -> Result<Injected, InstrumentError> {
+        self.read(Probing::Inject(contact, amps)).map(|volts| Injected { volts, amps })
     }
 
     fn source_ohms(&self) -> f64 {

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, InstrumentError, LinkRelay, LinkStatistics, ManualClock, MeasureBus, NailVector,
-    Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedRails,
+    Clock, ContactSet, Dut, DutError, Injected, InstrumentError, LinkRelay, LinkStatistics, ManualClock, MeasureBus,
+    NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedRails,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -16,7 +16,11 @@ use std::time::Duration;
 
 /// Nails, source and discharge resistors of the shipped fixture.
 const NAIL_OHMS: f64 = 1_000.0;
+const NAIL_DRIVER_OHMS: f64 = 25.0;
 const SOURCE_OHMS: f64 = 1_000.0;
+/// A protection diode, and as high as the source goes for it.
+const DIODE_VOLTS: f64 = 0.65;
+const INJECTION_LIMIT_VOLTS: f64 = 3.0;
 const DISCHARGE_OHMS: f64 = 100.0;
 
 /// Where a defect joins a contact to.
@@ -34,6 +38,8 @@ pub struct Wiring {
     pub joints: Vec<(u8, To, f64)>,
     /// From one rail to ground or to another rail.
     pub rail_joint: Option<(&'static str, To, f64)>,
+    /// What is in series with the diodes of a contact.
+    pub cold: Vec<(u8, f64)>,
     /// What a contact with power has when it is loaded to 0 V; 0 V for the others.
     pub loaded_volts: Vec<(u8, f64)>,
 }
@@ -230,12 +236,38 @@ impl Bed {
         if siemens == 0.0 { OPEN_OHMS } else { 1.0 / siemens }
     }
 
+    /// Through the contact's upper diode and the discharge of its rail; or, from a ground contact, through the lower
+    /// diode of whatever is held low.
+    fn injected(&self, contact: Contact, amps: f64) -> f64 {
+        let in_series = |contact: Contact| {
+            let cold = self.setup.wiring.cold.iter().find(|(other, _)| *other == contact.0);
+            let open = self.setup.wiring.opens.contains(&contact.0);
+            if open { OPEN_OHMS } else { cold.map_or(0.0, |(_, ohms)| *ohms) }
+        };
+        let path = match self.fixture.nail(contact).map(|nail| &nail.wiring) {
+            Some(NailWiring::Ground { .. }) if self.is_fed(contact) => return 0.0,
+            Some(NailWiring::Ground { .. }) => {
+                let fed = |nail: &&bench_plan::Nail| match nail.wiring {
+                    NailWiring::Rail { rail, .. } => self.is_discharged(&self.fixture.rails[rail].name),
+                    _ => false,
+                };
+                let rail = self.fixture.nails.values().find(fed).map(|nail| in_series(nail.contact) + DISCHARGE_OHMS);
+                let nail =
+                    self.nails.state().low.iter().next().map(|low| in_series(low) + NAIL_OHMS + NAIL_DRIVER_OHMS);
+                nail.or(rail).unwrap_or(OPEN_OHMS)
+            }
+            _ => in_series(contact) + DISCHARGE_OHMS,
+        };
+        (DIODE_VOLTS + amps * path).min(INJECTION_LIMIT_VOLTS)
+    }
+
     async fn read(&self, probing: Probing) -> Result<f64, InstrumentError> {
         self.clock.sleep(Duration::from_millis(3)).await;
         self.call()?;
         let held = |contact: Contact| self.setup.wiring.loaded_volts.iter().find(|(other, _)| *other == contact.0);
         Ok(match probing {
             Probing::Ohms(contact) => self.ohms_of(contact),
+            Probing::Inject(contact, amps) => self.injected(contact, amps),
             Probing::Volts(contact) => held(contact).map_or(0.0, |(_, volts)| *volts),
             Probing::LoadedVolts(contact, source) | Probing::Hold(contact, source) => match held(contact) {
                 Some((_, volts)) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
@@ -284,6 +316,12 @@ impl MeasureBus for Bed {
     }
     async fn ohms(&self, contact: Contact) -> Result<f64, InstrumentError> {
         self.read(Probing::Ohms(contact)).await
+    }
+    async fn inject(&self, contact: Contact, amps: f64) -> Result<Injected, InstrumentError> {
+        self.read(Probing::Inject(contact, amps)).await.map(|volts| match volts < INJECTION_LIMIT_VOLTS {
+            true => Injected { volts, amps },
+            false => Injected { volts, amps: 0.0 },
+        })
     }
     fn source_ohms(&self) -> f64 {
         SOURCE_OHMS

@@ -273,6 +273,39 @@ fn a_pulled_contact_gives_way_to_the_source_and_a_driven_one_does_not() {
 }
 
 #[test]
+fn a_current_flows_only_where_it_feeds_nothing() {
+    let bench = start();
+    let inject = |contact: u8, amps: f64| bench.clock.run(bench.driver.inject(Contact(contact), amps));
+    // The source behind 10 kohm: 0.1 mA into a kiloohm, next to nothing into the air.
+    bench.bus.borrow_mut().nodes.insert(24, Node { volts: 0.6, ohms: 1_000.0 });
+    let flowing = inject(24, 1e-4).unwrap();
+    assert!((flowing.amps - 1e-4).abs() < 6e-6 && (flowing.volts - 0.7).abs() < 0.02, "{flowing:?}");
+    assert!(is_safe(&bench.bus.borrow().state()));
+    bench.bus.borrow_mut().nodes.insert(25, Node { volts: 0.0, ohms: 1e9 });
+    let open = inject(25, 1e-4).unwrap();
+    assert!(open.amps < 1e-6 && open.volts > 3.0, "{open:?}");
+
+    let refused = |contact: u8, amps: f64, words: &str| {
+        let error = inject(contact, amps).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(!bench.bus.borrow().state().high(fixture().measure_bus.source_enable), "{words}");
+    };
+    for amps in [0.0, -1e-3, 3.1e-3, f64::NAN] {
+        refused(24, amps, "at most 0.003 A");
+    }
+    bench.clock.run(bench.driver.discharge("VCC", false)).unwrap();
+    refused(24, 1e-4, "rail VCC is not discharged");
+    assert_eq!(inject(1, 1e-4), Err(InstrumentError::NotWired(Contact(1))), "ground would be allowed");
+    bench.clock.run(bench.driver.discharge("VCC", true)).unwrap();
+    assert!(inject(24, 1e-4).is_ok());
+    bench.driver.clear_for_power("3V3", 1e3).unwrap();
+    bench.clock.run(bench.driver.on("3V3")).unwrap();
+    refused(24, 1e-4, "while a rail is on");
+    bench.clock.run(bench.driver.all_off()).unwrap();
+    assert!(inject(24, 1e-4).is_ok(), "everything is discharged again");
+}
+
+#[test]
 fn overlapping_measurements_wait_for_each_other() {
     let bench = start();
     bench.bus.borrow_mut().nodes =
