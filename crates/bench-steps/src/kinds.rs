@@ -29,6 +29,7 @@ impl Default for Kinds {
             .with::<crate::interconnect::Interconnect>()
             .with::<crate::pulls::Pulls>()
             .with::<crate::adc::Adc>()
+            .with::<crate::external_flash::ExternalFlash>()
     }
 }
 

@@ -4,6 +4,7 @@
 //! new kind is one new file and one line in [`kinds`]. Names no concrete instrument, touches no file.
 
 mod diagnose;
+mod external_flash;
 mod kinds;
 mod nest;
 mod resolve;

@@ -5,6 +5,7 @@
 
 mod drivers;
 mod firmware;
+mod flash;
 mod hands;
 mod link;
 mod time;
