@@ -20,6 +20,8 @@ pub(crate) use rsemu::core::space::RamStore as Memory;
 const CODE_RAM_BASE: u64 = 0x0080_0000;
 const INFO_BASE: u32 = 0x1000_0000;
 const APB_BASE: u32 = 0x4000_0000;
+/// Undocumented registers that errata workarounds of the USB device write.
+const USB_TRIM_BASE: u32 = 0x4006_E000;
 const GPIO_BASE: u32 = 0x5000_0000;
 const CRYPTOCELL_BASE: u32 = 0x5002_A000;
 /// Vendor constants read by old errata checks.
@@ -84,7 +86,7 @@ impl MemOps for Window {
             return Err(BusError::BadAccess);
         }
         let word = match self.base {
-            APB_BASE | GPIO_BASE | CRYPTOCELL_BASE => self.soc.access(|soc| soc.read(address)),
+            APB_BASE | USB_TRIM_BASE | GPIO_BASE | CRYPTOCELL_BASE => self.soc.access(|soc| soc.read(address)),
             INFO_BASE => self.soc.access(|soc| soc.read_info(address)),
             PART_INFO_BASE => part_info(address),
             _ => self.soc.access(|soc| soc.read_flash(address & !3)),
@@ -102,7 +104,7 @@ impl MemOps for Window {
         }
         let value = u32::from_le_bytes(word);
         let done = match self.base {
-            APB_BASE | GPIO_BASE | CRYPTOCELL_BASE => {
+            APB_BASE | USB_TRIM_BASE | GPIO_BASE | CRYPTOCELL_BASE => {
                 self.soc.access(|soc| soc.write(address, value));
                 true
             }
@@ -144,6 +146,7 @@ impl Bus {
             for (name, base, length) in [
                 ("FICR and UICR", INFO_BASE, 0x2000),
                 ("APB", APB_BASE, 0x4_0000),
+                ("USB trim", USB_TRIM_BASE, 0x1000),
                 ("GPIO", GPIO_BASE, 0x1000),
                 ("CRYPTOCELL", CRYPTOCELL_BASE, 0x2000),
                 ("part info", PART_INFO_BASE, 0x1000),

@@ -7,8 +7,9 @@ use crate::board::{Board, with_board_set};
 use crate::bus::{Bus, Memory, SharedSoc, memories};
 use crate::cpu::{Cpu, RsemuCpu};
 use crate::diagnostic::{Diagnostic, Problem};
-use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
+use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
+use crate::peripherals::usbd::{UsbAnswer, Usbd};
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::soc::Soc;
@@ -202,6 +203,49 @@ impl Chip {
         let Soc { clock, fabric, .. } = &mut *soc;
         clock.set_vbus(fabric, present);
         soc.settle();
+    }
+
+    /// Whether the USB device pulls D+ up.
+    pub fn usb_pull_up(&self) -> bool {
+        let soc = self.soc.lock();
+        soc.usbd.is_attached(&soc.fabric)
+    }
+
+    /// The USB host resets the bus (both lines low for at least 10 ms, of which this is the end).
+    pub fn usb_reset(&mut self) {
+        self.usb(Usbd::bus_reset);
+    }
+
+    /// The USB host starts a frame; it does so every millisecond.
+    pub fn usb_start_of_frame(&mut self, number: u16) {
+        self.usb(|usbd, fabric| usbd.start_of_frame(fabric, number));
+    }
+
+    /// The USB host sends a SETUP packet to endpoint 0 of the device at `address`.
+    pub fn usb_setup(&mut self, address: u8, packet: [u8; 8]) -> UsbAnswer {
+        self.usb(|usbd, fabric| usbd.host_setup(fabric, address, packet))
+    }
+
+    /// The USB host asks an endpoint for data, and acknowledges what comes.
+    pub fn usb_in(&mut self, address: u8, endpoint: u8) -> UsbAnswer {
+        self.usb(|usbd, fabric| usbd.host_in(fabric, address, endpoint))
+    }
+
+    /// The USB host sends data to an endpoint.
+    pub fn usb_out(&mut self, address: u8, endpoint: u8, packet: &[u8]) -> UsbAnswer {
+        self.usb(|usbd, fabric| usbd.host_out(fabric, address, endpoint, packet))
+    }
+
+    /// Something happens on the USB lines, now.
+    fn usb<R>(&mut self, happens: impl FnOnce(&mut Usbd, &mut Fabric) -> R) -> R {
+        let mut soc = self.soc.lock();
+        soc.catch_up(self.state.now);
+        let Soc { usbd, fabric, .. } = &mut *soc;
+        let answer = happens(usbd, fabric);
+        soc.settle();
+        drop(soc);
+        self.refresh();
+        answer
     }
 
     /// Virtual time in nanoseconds since the world began.

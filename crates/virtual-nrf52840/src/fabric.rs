@@ -42,6 +42,8 @@ pub(crate) struct Fabric {
     pub stop: bool,
     /// Somebody asked for a reset of the chip.
     pub reset: Option<ResetCause>,
+    /// The USB regulator's output is there.
+    pub usb_power: bool,
     /// SYSTEMOFF was written.
     pub system_off: bool,
     /// The CPU is halted until then, because the flash it runs from is busy.

@@ -22,6 +22,7 @@ use crate::peripherals::serial::{Output, Serial};
 use crate::peripherals::storage::{Storage, block_name, is_plain};
 use crate::peripherals::timer::Timer;
 use crate::peripherals::uarte::Uarte;
+use crate::peripherals::usbd::Usbd;
 use crate::peripherals::wdt::Wdt;
 use crate::peripherals::{Peripheral, TRIGGER, info};
 use crate::ports::{ALL_PORTS, PORT_COUNT, PortState, Ports};
@@ -64,6 +65,7 @@ pub(crate) struct Soc {
     egus: [Egu; 6],
     ppi: Ppi,
     qspi: Qspi,
+    pub usbd: Usbd,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
     storage: Storage,
@@ -91,6 +93,7 @@ impl Soc {
             diagnostics: Default::default(),
             stop: false,
             reset: None,
+            usb_power: false,
             system_off: false,
             stall_until: 0,
         };
@@ -116,6 +119,7 @@ impl Soc {
             egus: new_egus(),
             ppi: Ppi::new(),
             qspi: Qspi::new(),
+            usbd: Usbd::new(),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(flash, &tolerances),
             storage: Storage::default(),
@@ -163,6 +167,7 @@ impl Soc {
         self.egus = new_egus();
         self.ppi = Ppi::new();
         self.qspi = Qspi::new();
+        self.usbd = Usbd::new();
         self.nvmc.reset();
         self.storage.reset();
         let fabric = &mut self.fabric;
@@ -236,6 +241,7 @@ impl Soc {
             0x22 => &mut self.pwms[2],
             0x23 => &mut self.serials[2],
             0x24 => &mut self.rtcs[2],
+            0x27 => &mut self.usbd,
             0x28 => &mut self.uarte[1],
             0x29 => &mut self.qspi,
             0x2D => &mut self.pwms[3],

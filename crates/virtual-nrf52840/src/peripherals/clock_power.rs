@@ -114,6 +114,13 @@ impl ClockPower {
         fabric.lfclk.set_source(fabric.now, None);
         fabric.lfclk_changed();
         fabric.touch(0);
+        self.tell_usb(fabric);
+    }
+
+    /// Lets the USB device know whether its supply is there.
+    fn tell_usb(&self, fabric: &mut Fabric) {
+        fabric.usb_power = self.usb_ready;
+        fabric.touch(0x27);
     }
 
     /// Whether the 32 MHz crystal, the 32.768 kHz crystal and the 32.768 kHz clock (from whatever source) run.
@@ -158,6 +165,7 @@ impl ClockPower {
             self.vbus = present;
             self.usb_ready = false;
             self.usb_ready_at = if present { fabric.now + USB_REGULATOR_STARTUP } else { NEVER };
+            self.tell_usb(fabric);
             self.common.raise(fabric, if present { event::USBDETECTED } else { event::USBREMOVED });
         }
     }
@@ -336,6 +344,7 @@ impl Peripheral for ClockPower {
         }
         if self.usb_ready_at == now {
             (self.usb_ready_at, self.usb_ready) = (NEVER, true);
+            self.tell_usb(fabric);
             self.common.raise(fabric, event::USBPWRRDY);
         }
     }

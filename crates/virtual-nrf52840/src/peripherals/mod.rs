@@ -18,6 +18,7 @@ pub(crate) mod storage;
 pub(crate) mod timer;
 pub(crate) mod twim;
 pub(crate) mod uarte;
+pub(crate) mod usbd;
 pub(crate) mod wdt;
 
 use crate::fabric::Fabric;

@@ -32,6 +32,8 @@ pub(crate) fn is_plain(address: u32) -> bool {
         0x4001_E800..=0x4001_E87C => true,
         // Undocumented registers that errata workarounds of the vendor's start-up code write.
         0x4000_0EE4 | 0x4000_053C | 0x4000_568C | 0x4000_173C | 0x4000_0EC0 => true,
+        // The same for the USB device (anomalies 171 and 187).
+        0x4006_EC00 | 0x4006_EC14 | 0x4006_ED14 => true,
         _ => false,
     }
 }
