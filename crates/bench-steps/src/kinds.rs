@@ -24,6 +24,7 @@ impl Default for Kinds {
             .with::<crate::rail_resistance::RailResistance>()
             .with::<crate::continuity::Continuity>()
             .with::<crate::isolation::Isolation>()
+            .with::<crate::clamp_diodes::ClampDiodes>()
             .with::<crate::rail_on::RailOn>()
             .with::<crate::identify::Identify>()
             .with::<crate::interconnect::Interconnect>()

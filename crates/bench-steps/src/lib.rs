@@ -11,6 +11,7 @@ mod resolve;
 mod step;
 
 mod adc;
+mod clamp_diodes;
 mod continuity;
 mod identify;
 mod interconnect;

@@ -35,7 +35,12 @@ pub(crate) fn supply(fixture: &Fixture, name: Spanned<String>) -> Result<String,
 /// The contacts whose nails the fixture feeds from this rail, ascending.
 pub(crate) fn rail_contacts(fixture: &Fixture, name: &str) -> Vec<Contact> {
     let index = fixture.rails.iter().position(|rail| rail.name == name);
-    let fed = |nail: &&Nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if Some(rail) == index);
+    index.map_or_else(Vec::new, |index| rail_contacts_of(fixture, index))
+}
+
+/// The same by the rail's position in the fixture.
+pub(crate) fn rail_contacts_of(fixture: &Fixture, index: usize) -> Vec<Contact> {
+    let fed = |nail: &&Nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index);
     fixture.nails.values().filter(fed).map(|nail| nail.contact).collect()
 }
 

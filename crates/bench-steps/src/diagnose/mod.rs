@@ -3,6 +3,7 @@
 pub(crate) mod held;
 pub(crate) mod link;
 pub(crate) mod pattern;
+pub(crate) mod series;
 pub(crate) mod short;
 
 use bench_instruments::OPEN_OHMS;

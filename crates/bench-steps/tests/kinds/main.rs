@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
 mod bed;
+mod contacts;
 mod plans;
 mod steps;

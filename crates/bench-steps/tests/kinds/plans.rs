@@ -64,6 +64,14 @@ fn plans_that_cannot_work_are_refused() {
         ("kind = 'pulls'\npins = ['GND']\nohms = { max = '5 kohm' }\nsupply = '3V3'", "(GND) leads to no port"),
         ("kind = 'pulls'\npins = ['A0']\nohms = { max = '5 kohm' }\nsupply = 'VBUS_MODEM'", "carries 5 V"),
         ("kind = 'link-loopback'\npins = ['A0']", "pins"),
+        ("kind = 'clamp-diodes'\npins = ['A0']", "neither diode has limits"),
+        (
+            "kind = 'clamp-diodes'\npins = ['A0']\ncurrent = '4 mA'\nto_supply = { max = '1 V' }",
+            "4.000 mA is no current",
+        ),
+        ("kind = 'clamp-diodes'\npins = ['VUSB']\nto_supply = { max = '1 V' }", "16 (VUSB) is a supply itself"),
+        ("kind = 'clamp-diodes'\npins = ['3V3']\nfrom_ground = { max = '1 V' }", "10 (3V3) shares its rail"),
+        ("kind = 'clamp-diodes'\npins = 'ground'\nfrom_ground = { max = '1 V' }", "no nail that can hold it at 0 V"),
     ];
     for (step, expected) in rows {
         let problem = world.check(step).err().unwrap_or_else(|| panic!("{step} was accepted"));

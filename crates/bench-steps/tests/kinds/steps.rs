@@ -23,13 +23,13 @@ const ADC: &str = "kind = 'adc'\npins = ['A0', 'A1']\nlevels = ['0.1 V', '0.6 V'
 const PULLS: &str =
     "kind = 'pulls'\npins = ['A0', 'A1']\nohms = { min = '10.4 kohm', max = '16.8 kohm' }\nsupply = '3V3'";
 
-fn step(world: &World, text: &str, setup: Setup) -> Ran {
+pub fn step(world: &World, text: &str, setup: Setup) -> Ran {
     let plan = world.check(text).unwrap_or_else(|problem| panic!("{problem}"));
     run(&*plan.steps[0].procedure, setup, &world.fixture, world.family())
 }
 
 /// "ok", "dut: why", "bench: why"; then what was diagnosed, a line each.
-fn story(ran: &Ran) -> String {
+pub fn story(ran: &Ran) -> String {
     let mut story = match &ran.outcome {
         Ok(()) => "ok".to_owned(),
         Err(StepError::Dut(why)) => format!("dut: {why}"),
@@ -252,6 +252,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (INTERCONNECT, || powered(|_| Err(silent()), &[])),
         (PULLS, || powered(good, &[])),
         (ADC, || powered(good, &[])),
+        (crate::contacts::CLAMP_DIODES, || opens(&[16])),
     ];
     let mut wrong = Vec::new();
     for (text, setup) in rows {

@@ -1,0 +1,229 @@
+//! `clamp-diodes`: every pad by its protection diodes, before power.
+//!
+//! ```text
+//! to its supply:  source -- 1 kohm -- contact -->|-- supply of the module -- discharge of the rail -- 0 V
+//! from ground:    source -- 1 kohm -- one ground contact --[ground of the module]-->|-- contact -- its nail -- 0 V
+//! ```
+//! For the second every ground feed is open and the rails float, so that the module's ground can be lifted and nothing
+//! but the contact under test is left at 0 V. The ground must have no other way to the fixture meanwhile: no debug
+//! probe, no shield of an antenna cable.
+//!
+//! A diode tells what an ohm-meter below its voltage cannot: that there is silicon at the other end of the contact, on
+//! contacts that no firmware reaches too; and what is in series with it.
+
+use crate::diagnose::series::{Joint, Look, judge_joints};
+use crate::resolve::{self, pin_name};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::MOST_INJECTED_AMPS;
+use bench_plan::{
+    Amps, Coverage, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings, Volts,
+};
+use bench_run::{Contact, MeasurementSpec, Unit};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Contacts that lead to silicon.
+    pins: RawPinSelector,
+    /// Current through the diodes, at most 3 mA; 1 mA by default.
+    #[schemars(with = "Option<Amps>")]
+    current: Option<Spanned<Amps>>,
+    /// Voltage over the diode from the contact to its supply. Without limits it is not looked at.
+    to_supply: Option<LimitsOf<Volts>>,
+    /// The rail of that supply, whose discharge resistor carries the current, too.
+    #[schemars(with = "Option<String>")]
+    supply: Option<Spanned<String>>,
+    /// Voltage over the diode from ground to the contact. Without limits it is not looked at.
+    from_ground: Option<LimitsOf<Volts>>,
+}
+
+pub struct ClampDiodes {
+    contacts: Vec<ContactUnderTest>,
+    amps: f64,
+    supply: Option<String>,
+    /// Every ground contact; the first is the one that is lifted.
+    grounds: Vec<Contact>,
+}
+
+struct ContactUnderTest {
+    contact: Contact,
+    held_by: HeldBy,
+    to_supply: Option<MeasurementSpec>,
+    from_ground: Option<MeasurementSpec>,
+}
+
+/// What holds a contact at 0 V while the ground is lifted.
+enum HeldBy {
+    /// Its nail, with so many ohms.
+    Nail(f64),
+    /// The discharge of its rail.
+    Rail(String),
+}
+
+const DEFAULT_AMPS: f64 = 1e-3;
+/// Output resistance of a nail's driver that pulls low (MCP23017: 0.6 V at 8 mA at most; typically a third of that).
+const NAIL_DRIVER_OHMS: f64 = 25.0;
+/// For the charge that the last contact left on rails and pads.
+const SETTLE: Duration = Duration::from_millis(2);
+
+impl Kind for ClampDiodes {
+    const NAME: &'static str = "clamp-diodes";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let span = params.pins.span();
+        if params.to_supply.is_none() && params.from_ground.is_none() {
+            return Err(ParamProblem::new("neither diode has limits")
+                .at(span, "nothing to measure here")
+                .help("give `to_supply`, `from_ground` or both"));
+        }
+        let amps = params.current.as_ref().map_or(DEFAULT_AMPS, |amps| amps.get_ref().get());
+        if let Some(current) = &params.current
+            && !(amps > 0.0 && amps <= MOST_INJECTED_AMPS)
+        {
+            let most = Unit::Amps.show(MOST_INJECTED_AMPS);
+            return Err(ParamProblem::new(format!("{} is no current for a protection diode", Unit::Amps.show(amps)))
+                .at(current.span(), "here")
+                .help(format!("above 0 and at most {most}; data sheets promise little beyond 1 mA")));
+        }
+        let supply = match params.supply {
+            Some(name) => Some(resolve::rail(around.fixture, &name)?.name.clone()),
+            None => None,
+        };
+        let limits =
+            (params.to_supply.as_ref().map(LimitsOf::limits), params.from_ground.as_ref().map(LimitsOf::limits));
+        let mut contacts = Vec::new();
+        for contact in params.pins.resolve(around.dut)? {
+            let spec = |which: &str, limits| MeasurementSpec {
+                name: format!("{}.{which}", pin_name(around.dut, contact)),
+                unit: Unit::Volts,
+                limits,
+                contacts: vec![contact],
+            };
+            let problem = |what: &str| {
+                let label = around.dut.label(contact);
+                Err(ParamProblem::new(format!("contact {label} {what}")).at(span.clone(), "selects it"))
+            };
+            let held_by = match around.fixture.nail(contact).map(|nail| &nail.wiring) {
+                Some(NailWiring::Io { series_ohms, .. }) => HeldBy::Nail(series_ohms + NAIL_DRIVER_OHMS),
+                Some(NailWiring::Rail { .. }) if limits.0.is_some() => {
+                    return problem("is a supply itself: there is no diode to a supply");
+                }
+                Some(NailWiring::Rail { rail, .. }) if resolve::rail_contacts_of(around.fixture, *rail).len() == 1 => {
+                    HeldBy::Rail(around.fixture.rails[*rail].name.clone())
+                }
+                Some(NailWiring::Rail { .. }) => {
+                    return problem("shares its rail: the others carry the current as well");
+                }
+                Some(NailWiring::Ground { .. }) | None => return problem("has no nail that can hold it at 0 V"),
+            };
+            contacts.push(ContactUnderTest {
+                contact,
+                held_by,
+                to_supply: limits.0.map(|limits| spec("to-supply", limits)),
+                from_ground: limits.1.map(|limits| spec("from-ground", limits)),
+            });
+        }
+        let specs = |one: &ContactUnderTest| [one.to_supply.clone(), one.from_ground.clone()].into_iter().flatten();
+        Ok(Resolved {
+            measurements: contacts.iter().flat_map(specs).collect(),
+            coverage: contacts
+                .iter()
+                .map(|one| Coverage { contact: one.contact, aspects: vec!["open", "cold joint", "protection diode"] })
+                .collect(),
+            uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
+            default_timeout: Duration::from_secs(15),
+            procedure: Box::new(ClampDiodes { contacts, amps, supply, grounds: grounds(around.fixture) }),
+        })
+    }
+}
+
+fn grounds(fixture: &Fixture) -> Vec<Contact> {
+    let ground = |nail: &&bench_plan::Nail| matches!(nail.wiring, NailWiring::Ground { .. });
+    fixture.nails.values().filter(ground).map(|nail| nail.contact).collect()
+}
+
+#[async_trait(?Send)]
+impl Procedure for ClampDiodes {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl ClampDiodes {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.leave_link().await?;
+        nest.release_nails().await?;
+        let mut joints: Vec<Joint<'_>> = self.contacts.iter().map(|one| Joint::new(one.contact)).collect();
+        let behind = match &self.supply {
+            Some(rail) => nest.rails.discharge_ohms(rail)?,
+            None => 0.0,
+        };
+        for (one, joint) in self.contacts.iter().zip(&mut joints) {
+            let Some(spec) = &one.to_supply else { continue };
+            let pushed = nest.bus.inject(one.contact, self.amps).await?;
+            let volts = pushed.volts - pushed.amps * behind;
+            record.measured(&spec.name, Some(volts));
+            joint.looks.push(Look { spec, volts, amps: pushed.amps, wanted_amps: self.amps });
+        }
+        if self.contacts.iter().any(|one| one.from_ground.is_some()) {
+            self.lifted(nest, self.look_from_ground(nest, record, &mut joints)).await?;
+        }
+        judge_joints(nest, record, &joints);
+        Ok(())
+    }
+
+    /// Does `work` while the module's ground and every rail float, and puts them back however it ended.
+    async fn lifted(&self, nest: &Nest, work: impl Future<Output = Result<(), StepError>>) -> Result<(), StepError> {
+        let rails = nest.rails.names();
+        let rails: Vec<&str> = rails.iter().map(String::as_str).collect();
+        let outcome = nest
+            .undischarged(&rails, async {
+                for ground in &self.grounds {
+                    nest.rails.feed(*ground, false).await?;
+                }
+                work.await
+            })
+            .await;
+        let mut closed = Ok(());
+        for ground in &self.grounds {
+            closed = closed.and(nest.rails.feed(*ground, true).await);
+        }
+        nest.settle(SETTLE).await;
+        outcome.and(Ok(closed?))
+    }
+
+    async fn look_from_ground<'s>(
+        &'s self,
+        nest: &Nest,
+        record: &dyn Record,
+        joints: &mut [Joint<'s>],
+    ) -> Result<(), StepError> {
+        let Some(&lifted) = self.grounds.first() else {
+            return Err(StepError::Bench("the fixture has no ground nail that could be lifted".into()));
+        };
+        for (one, joint) in self.contacts.iter().zip(joints) {
+            let Some(spec) = &one.from_ground else { continue };
+            let (pushed, held_ohms) = match &one.held_by {
+                HeldBy::Nail(ohms) => {
+                    nest.drive_nail(one.contact, false).await?;
+                    let pushed = nest.bus.inject(lifted, self.amps).await;
+                    nest.release_nail(one.contact).await?;
+                    (pushed?, *ohms)
+                }
+                HeldBy::Rail(rail) => {
+                    nest.rails.discharge(rail, true).await?;
+                    let pushed = nest.bus.inject(lifted, self.amps).await;
+                    nest.rails.discharge(rail, false).await?;
+                    (pushed?, nest.rails.discharge_ohms(rail)?)
+                }
+            };
+            let volts = pushed.volts - pushed.amps * held_ohms;
+            record.measured(&spec.name, Some(volts));
+            joint.looks.push(Look { spec, volts, amps: pushed.amps, wanted_amps: self.amps });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! What is in series with a contact's diodes: nothing, a bad joint, or air.
+
+use crate::{Nest, Record};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+
+/// One diode as it was seen.
+pub(crate) struct Look<'s> {
+    pub spec: &'s MeasurementSpec,
+    /// Over the diode and whatever is in series with it.
+    pub volts: f64,
+    pub amps: f64,
+    pub wanted_amps: f64,
+}
+
+/// The looks at one contact: towards its supply, from ground.
+pub(crate) struct Joint<'s> {
+    pub contact: Contact,
+    pub looks: Vec<Look<'s>>,
+}
+
+impl Joint<'_> {
+    pub fn new(contact: Contact) -> Self {
+        Self { contact, looks: Vec::new() }
+    }
+}
+
+/// Less than this share of the wanted current is none.
+const NO_CURRENT: f64 = 0.1;
+
+impl Look<'_> {
+    fn is_good(&self) -> bool {
+        judge(&self.spec.limits, Some(self.volts)) == Verdict::Pass
+    }
+    fn no_current(&self) -> bool {
+        self.amps < NO_CURRENT * self.wanted_amps
+    }
+    fn too_little(&self) -> bool {
+        self.spec.limits.min.is_some_and(|min| self.volts < min)
+    }
+}
+
+/// Names every contact with a diode outside its limits. Diodes of one chip are nearly alike, so the good ones tell how
+/// much resistance a bad one has in series.
+pub(crate) fn judge_joints(nest: &Nest, record: &dyn Record, joints: &[Joint<'_>]) {
+    let bad: Vec<&Joint<'_>> = joints.iter().filter(|joint| !joint.looks.iter().all(Look::is_good)).collect();
+    if bad.len() > 2 && bad.len() == joints.len() && bad.iter().all(|joint| joint.looks.iter().all(Look::no_current)) {
+        let text = "no current flows into any of the contacts: is a module in the nest, is its supply joined inside?";
+        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.into() });
+        return;
+    }
+    for joint in bad {
+        record.diagnosed(name(nest, joint, joints));
+    }
+}
+
+fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
+    let label = nest.label(joint.contact);
+    let looks = &joint.looks;
+    let (defect, text) = if looks.iter().all(Look::no_current) {
+        (Defect::Open, format!("contact {label}: open, no current flows into its protection diodes"))
+    } else if let Some(missing) = looks.iter().find(|look| look.no_current()) {
+        let way = if missing.spec.name.ends_with("from-ground") { "from ground" } else { "to its supply" };
+        (Defect::Other, format!("contact {label}: its protection diode {way} is missing: damaged pad"))
+    } else if let Some(look) = looks.iter().find(|look| look.too_little()) {
+        let volts = Unit::Volts.show(look.volts);
+        (Defect::Short, format!("contact {label}: joined to a supply or ground, only {volts} where a diode should be"))
+    } else {
+        let worst = looks.iter().enumerate().filter(|(_, look)| !look.is_good());
+        let ohms = worst.map(|(place, look)| (look.volts - typical(all, place, look)) / look.amps).fold(0.0, f64::max);
+        let shown = Unit::Ohms.show(ohms);
+        (Defect::Open, format!("contact {label}: cold joint, about {shown} in series with its protection diodes"))
+    };
+    Diagnosis { defect, contacts: vec![joint.contact], text }
+}
+
+/// Median of the good ones' voltages over the same diode; they carry about the same current.
+fn typical(all: &[Joint<'_>], place: usize, look: &Look<'_>) -> f64 {
+    let good = all.iter().filter_map(|joint| joint.looks.get(place)).filter(|other| other.is_good());
+    let mut volts: Vec<f64> = good.map(|other| other.volts).collect();
+    volts.sort_by(f64::total_cmp);
+    let limit = look.spec.limits.max.unwrap_or(look.volts);
+    volts.get(volts.len() / 2).copied().unwrap_or(limit)
+}
