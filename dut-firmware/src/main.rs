@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`ports`], [`spi`], [`adc`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`adc`], [`flash`], [`jobs`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -21,6 +21,7 @@ mod adc;
 mod chip;
 mod clock;
 mod fault;
+mod flash;
 mod jobs;
 mod link;
 mod ports;
@@ -31,10 +32,11 @@ use dut_protocol::check::PortRules;
 use embassy_executor::Spawner;
 use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
 use embassy_nrf::wdt::{self, HaltConfig, SleepConfig, Watchdog};
-use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, saadc};
+use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc};
 
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
+    QSPI => qspi::InterruptHandler<peripherals::QSPI>;
     SAADC => saadc::InterruptHandler;
     TIMER3 => clock::InterruptHandler;
 });
@@ -60,6 +62,7 @@ async fn main(spawner: Spawner) {
     let [alarm, job_alarms @ ..] = clock::start(p.TIMER3);
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
+    let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let mut watchdog = wdt::Config::default();
@@ -70,5 +73,5 @@ async fn main(spawner: Spawner) {
     // another program's watchdog, which nothing here could feed.
     let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
 
-    session::Session::new(link, adc, alarm, rules, handle).run().await
+    session::Session::new(link, adc, flash, alarm, rules, handle).run().await
 }

@@ -2,6 +2,7 @@
 
 use crate::adc::Adc;
 use crate::clock::Alarm;
+use crate::flash::Flash;
 use crate::link::{Link, Overrun};
 use crate::{chip, jobs, ports, spi};
 use dut_protocol::check::PortRules;
@@ -39,6 +40,7 @@ enum Afterwards {
 pub struct Session {
     link: Link,
     adc: Adc,
+    flash: Flash,
     alarm: Alarm,
     rules: PortRules,
     watchdog: Option<WatchdogHandle>,
@@ -54,10 +56,18 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(link: Link, adc: Adc, alarm: Alarm, rules: PortRules, watchdog: Option<WatchdogHandle>) -> Self {
+    pub fn new(
+        link: Link,
+        adc: Adc,
+        flash: Flash,
+        alarm: Alarm,
+        rules: PortRules,
+        watchdog: Option<WatchdogHandle>,
+    ) -> Self {
         Self {
             link,
             adc,
+            flash,
             alarm,
             rules,
             watchdog,
@@ -216,6 +226,7 @@ impl Session {
                 self.link_timeout = Duration::from_millis((*timeout_ms).into());
                 Reply::Done
             }
+            Request::Flash(flash) => self.flash.execute(flash, &mut self.alarm).await?,
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
         };
         Ok((reply, Afterwards::Nothing))

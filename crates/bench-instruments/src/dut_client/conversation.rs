@@ -13,6 +13,8 @@ const TURNAROUND: Duration = Duration::from_millis(60);
 /// A bit-banged SPI byte at the firmware's slowest, and one ADC sample, both generous.
 const SPI_BYTE: Duration = Duration::from_micros(50);
 const ADC_SAMPLE: Duration = Duration::from_micros(200);
+/// The firmware waits up to three times for a busy flash, half a second each.
+const FLASH_BUSY: Duration = Duration::from_millis(1_600);
 /// Longest that the operating system may hold a frame back before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
@@ -203,6 +205,7 @@ fn work(request: &Request) -> Duration {
         Request::SpiTransfer(spi) => {
             SPI_BYTE * (u32::from(spi.read) + u32::try_from(spi.write.len()).unwrap_or(u32::MAX))
         }
+        Request::Flash(_) => FLASH_BUSY,
         _ => Duration::ZERO,
     }
 }
