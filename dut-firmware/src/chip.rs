@@ -1,7 +1,7 @@
 //! Who and how the chip is.
 
 use cortex_m::asm;
-use dut_protocol::Identity;
+use dut_protocol::{Identity, Status};
 use embassy_nrf::pac;
 use embassy_time::Instant;
 use heapless::String;
@@ -32,6 +32,14 @@ pub fn identity(reset_reason: u32) -> Identity {
         reset_reason,
         uptime_ms: Instant::now().as_millis() as u32,
     }
+}
+
+/// What the chip sees of its surroundings.
+pub fn status() -> Status {
+    let usb = pac::POWER.usbregstatus().read();
+    let clock = pac::CLOCK.hfclkstat().read();
+    let on_crystal = clock.src() == pac::clock::vals::HfclkstatSrc::Xtal;
+    Status { usb_detected: usb.vbusdetect(), usb_ready: usb.outputrdy(), crystal_32m: clock.state() && on_crystal }
 }
 
 /// As much of `text` as fits.

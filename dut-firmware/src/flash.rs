@@ -9,9 +9,9 @@ use crate::clock::Alarm;
 use crate::ports::Saved;
 use crate::{Irqs, spi};
 use dut_protocol::{FLASH_MAX_BYTES, FlashRequest, Port, Refusal, Reply, SpiRequest};
+use embassy_nrf::Peri;
 use embassy_nrf::peripherals::{P0_17, P0_19, P0_20, P0_21, P0_22, P0_23, QSPI};
 use embassy_nrf::qspi::{Config, Frequency, Qspi, ReadOpcode, WriteOpcode};
-use embassy_nrf::Peri;
 use heapless::Vec;
 
 /// Ports of the flash on every family (Device OS, platform_config.h).

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`ports`], [`spi`], [`adc`], [`flash`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`jobs`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -20,11 +20,13 @@
 mod adc;
 mod chip;
 mod clock;
+mod edges;
 mod fault;
 mod flash;
 mod jobs;
 mod link;
 mod ports;
+mod retained;
 mod session;
 mod spi;
 
@@ -39,6 +41,7 @@ bind_interrupts!(struct Irqs {
     QSPI => qspi::InterruptHandler<peripherals::QSPI>;
     SAADC => saadc::InterruptHandler;
     TIMER3 => clock::InterruptHandler;
+    GPIOTE => edges::InterruptHandler;
 });
 
 /// A program that does not come back to its main loop for this long is restarted.
@@ -63,6 +66,7 @@ async fn main(spawner: Spawner) {
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
+    let channels = edges::Channels::new();
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let mut watchdog = wdt::Config::default();
@@ -73,5 +77,5 @@ async fn main(spawner: Spawner) {
     // another program's watchdog, which nothing here could feed.
     let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
 
-    session::Session::new(link, adc, flash, alarm, rules, handle).run().await
+    session::Session::new(link, adc, flash, channels, alarm, rules, handle).run().await
 }

@@ -2,15 +2,16 @@
 
 use crate::adc::Adc;
 use crate::clock::Alarm;
+use crate::edges::Channels;
 use crate::flash::Flash;
 use crate::link::{Link, Overrun};
-use crate::{chip, jobs, ports, spi};
+use crate::{chip, jobs, ports, retained, spi};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
 use dut_protocol::jobs::JobTable;
 use dut_protocol::{
-    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, MAX_FRAME, PROTOCOL_VERSION, Refusal, Reply,
+    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, Job, MAX_FRAME, PROTOCOL_VERSION, Refusal, Reply,
     Request, UNASKED, schema_hash,
 };
 use embassy_futures::select::{Either3, select3};
@@ -41,6 +42,7 @@ pub struct Session {
     link: Link,
     adc: Adc,
     flash: Flash,
+    channels: Channels,
     alarm: Alarm,
     rules: PortRules,
     watchdog: Option<WatchdogHandle>,
@@ -60,6 +62,7 @@ impl Session {
         link: Link,
         adc: Adc,
         flash: Flash,
+        channels: Channels,
         alarm: Alarm,
         rules: PortRules,
         watchdog: Option<WatchdogHandle>,
@@ -68,6 +71,7 @@ impl Session {
             link,
             adc,
             flash,
+            channels,
             alarm,
             rules,
             watchdog,
@@ -116,7 +120,7 @@ impl Session {
             }
             if has_passed(self.silent_at) {
                 self.silent_at = None;
-                ports::release(self.rules.usable());
+                self.release();
                 self.last.forget(); // its effect is gone
             }
         }
@@ -211,11 +215,12 @@ impl Session {
             }
             Request::ReadPorts => Reply::Levels(ports::levels()),
             Request::ReleasePorts => {
-                ports::release(self.rules.usable());
+                self.release();
                 Reply::Done
             }
             Request::SampleAdc(adc) => Reply::Samples(self.adc.sample(adc).await?),
             Request::SpiTransfer(spi) => Reply::Bytes(spi::transfer(spi)),
+            Request::StartJob(Job::CountEdges { .. }) if self.channels.is_open() => return Err(Refusal::Busy),
             Request::StartJob(job) => {
                 let (slot, number) = self.jobs.start()?;
                 jobs::order(slot, *job).await;
@@ -227,9 +232,31 @@ impl Session {
                 Reply::Done
             }
             Request::Flash(flash) => self.flash.execute(flash, &mut self.alarm).await?,
+            Request::ReadStatus => Reply::Status(chip::status()),
+            // The counting jobs use two of the channels.
+            Request::WatchEdges { .. } if self.jobs.any_running() => return Err(Refusal::Busy),
+            Request::WatchEdges { port, edges } => Reply::Channel { channel: self.channels.watch(*port, *edges)? },
+            Request::TakeEdgeCounts => Reply::EdgeCounts(self.channels.take()),
+            Request::UnwatchEdges => {
+                self.channels.close();
+                Reply::Done
+            }
+            Request::FillRetained { seed, inverse } => {
+                retained::fill(*seed, *inverse);
+                Reply::Done
+            }
+            Request::CheckRetained { seed, inverse } => {
+                Reply::Retained { wrong_bits: retained::wrong_bits(*seed, *inverse) }
+            }
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
         };
         Ok((reply, Afterwards::Nothing))
+    }
+
+    /// Every port but the link's back to high impedance, and nobody watches one any more.
+    fn release(&mut self) {
+        self.channels.close();
+        ports::release(self.rules.usable());
     }
 
     fn identity(&self) -> Identity {

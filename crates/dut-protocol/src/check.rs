@@ -1,8 +1,8 @@
 //! Which requests the firmware refuses before it touches anything.
 
 use crate::{
-    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, Job, Port, PortSet, PortVector, Refusal, Request,
-    SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
+    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, FLASH_MAX_BYTES, FlashRequest, Job, Port, PortSet,
+    PortVector, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -76,6 +76,8 @@ impl PortRules {
                 within((1..=MAX_JOB_MS).contains(window_ms))
             }
             Request::StartJob(Job::Wait { ms }) => within(*ms <= MAX_JOB_MS),
+            Request::WatchEdges { port, edges: _ } => self.check_port(*port),
+            Request::Flash(flash) => check_flash(flash),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -83,6 +85,11 @@ impl PortRules {
             | Request::ReadPorts
             | Request::ReleasePorts
             | Request::PollJob { .. }
+            | Request::ReadStatus
+            | Request::TakeEdgeCounts
+            | Request::UnwatchEdges
+            | Request::FillRetained { .. }
+            | Request::CheckRetained { .. }
             | Request::Restart => Ok(()),
         }
     }
@@ -105,16 +112,40 @@ impl PortRules {
     }
 
     fn check_spi(self, spi: &SpiRequest) -> Result<(), Refusal> {
-        let mut named = PortSet::EMPTY;
-        for port in [spi.sck, spi.mosi, spi.miso, spi.chip_select] {
-            self.check_port(port)?;
-            if named.contains(port) {
-                return Err(Refusal::Overlap(port));
-            }
-            named = named.with(port);
-        }
+        self.check_ports(&[spi.sck, spi.mosi, spi.miso, spi.chip_select])?;
         within(usize::from(spi.read) <= SPI_MAX_BYTES)
     }
+
+    /// Different ports, all of which a request may name.
+    fn check_ports(self, ports: &[Port]) -> Result<(), Refusal> {
+        ports.iter().try_fold(PortSet::EMPTY, |named, port| self.check_another(named, *port)).map(drop)
+    }
+
+    fn check_another(self, named: PortSet, port: Port) -> Result<PortSet, Refusal> {
+        self.check_port(port)?;
+        if named.contains(port) { Err(Refusal::Overlap(port)) } else { Ok(named.with(port)) }
+    }
+}
+
+/// Bytes of the external flash's sector and page.
+const FLASH_SECTOR: u32 = 4096;
+const FLASH_PAGE: u32 = 256;
+
+fn check_flash(flash: &FlashRequest) -> Result<(), Refusal> {
+    let words = |address: u32, length: usize| address.is_multiple_of(4) && length.is_multiple_of(4);
+    within(match flash {
+        FlashRequest::Identify => true,
+        FlashRequest::EraseSector { address } => address.is_multiple_of(FLASH_SECTOR),
+        FlashRequest::Write { address, bytes } => {
+            words(*address, bytes.len()) && !bytes.is_empty() && address % FLASH_PAGE + bytes.len() as u32 <= FLASH_PAGE
+        }
+        FlashRequest::Read { address, length } => {
+            words(*address, usize::from(*length)) && (1..=FLASH_MAX_BYTES).contains(&usize::from(*length))
+        }
+        FlashRequest::Checksum { address, length } => {
+            words(*address, *length as usize) && (4..=65_536).contains(length)
+        }
+    })
 }
 
 fn check_adc(adc: &AdcRequest) -> Result<(), Refusal> {

@@ -31,7 +31,7 @@ pub use port::*;
 pub use schema::schema_hash;
 
 /// Raised whenever the meaning of a message changes; the first exchange compares it.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Baud rate at which a freshly started firmware listens.
 pub const INITIAL_BAUD: u32 = 115_200;

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub const SPI_MAX_BYTES: usize = 64;
 /// Most samples that one [`Request::SampleAdc`] returns.
 pub const ADC_MAX_SAMPLES: usize = 32;
+/// Most bytes that one request writes to or reads from the external flash; a multiple of four.
+pub const FLASH_MAX_BYTES: usize = 64;
+/// Ports that can be watched for edges at a time (GPIOTE channels; the spec, section 'Interrupts').
+pub const EDGE_CHANNELS: usize = 8;
+/// Bytes of retained memory (the spec, section 'Retained memory').
+pub const RETAINED_BYTES: u16 = 3068;
 
 /// Asked by the bench.
 ///
@@ -45,13 +51,38 @@ pub enum Request {
     SetLinkTimeout { timeout_ms: u16 },
     /// Restart the chip (SYSRESETREQ); the reply goes out first.
     Restart,
+    /// Clocks and USB supply as the chip sees them, answered by [`Reply::Status`].
+    ReadStatus,
+    /// Watches a port for edges on an interrupt channel of its own, with the pull that the last vector gave it. Answered
+    /// by [`Reply::Channel`]. At most [`EDGE_CHANNELS`] ports are watched at a time; one more is refused with
+    /// [`Refusal::NoChannelLeft`].
+    WatchEdges { port: Port, edges: Edges },
+    /// What every channel counted since it was opened or last taken, answered by [`Reply::EdgeCounts`]; counts anew.
+    TakeEdgeCounts,
+    /// Closes every channel.
+    UnwatchEdges,
+    /// Fills the retained memory with the pseudo-random bytes of `seed`, or their complement.
+    FillRetained { seed: u32, inverse: bool },
+    /// Compares the retained memory with what [`Request::FillRetained`] would have written, answered by
+    /// [`Reply::Retained`].
+    CheckRetained { seed: u32, inverse: bool },
+    /// The flash chip on the module, through QSPI.
+    Flash(FlashRequest),
 }
 
 impl Request {
     /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such
     /// requests after it lost a reply, unless the firmware can prove by the sequence number that it is a duplicate.
     pub const fn is_repeatable(&self) -> bool {
-        !matches!(self, Request::StartJob(_) | Request::Restart | Request::SpiTransfer(_))
+        !matches!(
+            self,
+            Request::StartJob(_)
+                | Request::Restart
+                | Request::SpiTransfer(_)
+                | Request::WatchEdges { .. }
+                | Request::TakeEdgeCounts
+                | Request::Flash(_)
+        )
     }
 }
 
@@ -124,6 +155,28 @@ pub struct SpiRequest {
     pub read: u8,
 }
 
+/// Which edges a channel counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Edges {
+    Rising,
+    Falling,
+    Both,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum FlashRequest {
+    /// JEDEC manufacturer, type, capacity: [`Reply::Bytes`] of three.
+    Identify,
+    /// One sector of 4096 bytes; `address` is its first byte.
+    EraseSector { address: u32 },
+    /// Up to [`FLASH_MAX_BYTES`] within one page of 256 bytes; address and length are multiples of four.
+    Write { address: u32, bytes: Vec<u8, FLASH_MAX_BYTES> },
+    /// 1..=[`FLASH_MAX_BYTES`]; address and length are multiples of four. [`Reply::Bytes`].
+    Read { address: u32, length: u8 },
+    /// CRC-32 (as in Ethernet) of 4..=65536 bytes; address and length are multiples of four. [`Reply::Checksum`].
+    Checksum { address: u32, length: u32 },
+}
+
 /// Something that takes longer than a request may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Job {
@@ -172,8 +225,32 @@ pub enum Reply {
         job: u8,
         result: JobResult,
     },
+    Status(Status),
+    /// Number of the interrupt channel, 0..=7.
+    Channel {
+        channel: u8,
+    },
+    /// By channel; a closed channel has 0.
+    EdgeCounts([u32; EDGE_CHANNELS]),
+    /// Bits that differ, of `RETAINED_BYTES` x 8.
+    Retained {
+        wrong_bits: u32,
+    },
+    Checksum {
+        crc32: u32,
+    },
     /// The DUT heard the request and says no.
     Refused(Refusal),
+}
+
+/// What the chip sees of its surroundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Status {
+    /// POWER.USBREGSTATUS: a voltage is at VUSB, and its regulator is ready.
+    pub usb_detected: bool,
+    pub usb_ready: bool,
+    /// The 32 MHz crystal runs.
+    pub crystal_32m: bool,
 }
 
 /// What the chip and the firmware say of themselves.
@@ -216,4 +293,8 @@ pub enum Refusal {
     Busy,
     /// A frame that was whole but held no known request.
     NotUnderstood,
+    /// All interrupt channels are in use.
+    NoChannelLeft,
+    /// Something that the request needs does not run or answer: the external flash.
+    NotRunning,
 }

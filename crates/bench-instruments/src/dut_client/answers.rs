@@ -1,6 +1,6 @@
 //! Which reply answers which request, and results that came unasked.
 
-use dut_protocol::{JobResult, Reply, Request};
+use dut_protocol::{FlashRequest, JobResult, Reply, Request};
 use std::collections::VecDeque;
 
 /// Whether `reply` is of the kind that `request` asks for. A refusal is not.
@@ -8,9 +8,19 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
     match request {
         Request::Hello { .. } => matches!(reply, Reply::Hello { .. }),
         Request::Identify => matches!(reply, Reply::Identity(_)),
-        Request::SetBaud { .. } | Request::ReleasePorts | Request::SetLinkTimeout { .. } | Request::Restart => {
-            *reply == Reply::Done
-        }
+        Request::SetBaud { .. }
+        | Request::ReleasePorts
+        | Request::SetLinkTimeout { .. }
+        | Request::UnwatchEdges
+        | Request::FillRetained { .. }
+        | Request::Restart => *reply == Reply::Done,
+        Request::ReadStatus => matches!(reply, Reply::Status(_)),
+        Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
+        Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),
+        Request::CheckRetained { .. } => matches!(reply, Reply::Retained { .. }),
+        Request::Flash(FlashRequest::Identify | FlashRequest::Read { .. }) => matches!(reply, Reply::Bytes(_)),
+        Request::Flash(FlashRequest::EraseSector { .. } | FlashRequest::Write { .. }) => *reply == Reply::Done,
+        Request::Flash(FlashRequest::Checksum { .. }) => matches!(reply, Reply::Checksum { .. }),
         Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
         Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
         Request::SpiTransfer(_) => matches!(reply, Reply::Bytes(_)),
