@@ -10,6 +10,8 @@ use virtual_nrf52840::Chip;
 
 /// VBUS detection of the chip (nRF52840 product specification, USBREG).
 const USB_DETECT_VOLTS: f64 = 4.0;
+/// How often the chip's supply current is looked at.
+const CURRENT_LOOK_NS: u64 = 1_000_000;
 /// Start and stop condition with their hold times, in bits.
 const START_STOP_BITS: u64 = 2;
 /// Eight bits and the acknowledge.
@@ -26,6 +28,7 @@ pub struct World {
     seen_revision: Option<u64>,
     seen_levels: u64,
     reset_asserted: bool,
+    current_seen_ns: u64,
 }
 
 /// Names a timer until it fires.
@@ -43,6 +46,7 @@ impl World {
             seen_revision: None,
             seen_levels: 0,
             reset_asserted: false,
+            current_seen_ns: 0,
         }
     }
 
@@ -65,9 +69,18 @@ impl World {
             let next = self.rig.next_event_ns().unwrap_or(u64::MAX).clamp(now + 1, until_ns);
             self.rig.clear_stop();
             self.chip.run_until(next, &mut self.rig);
+            self.look_at_current();
             self.rig.circuit.settle_ports(self.chip.now_ns());
         }
         self.fire_timers();
+    }
+
+    fn look_at_current(&mut self) {
+        let now = self.now_ns();
+        if !self.chip_is_dead && now >= self.current_seen_ns + CURRENT_LOOK_NS {
+            self.current_seen_ns = now;
+            self.rig.circuit.set_activity(self.chip.activity());
+        }
     }
 
     fn deliver_bytes(&mut self) {

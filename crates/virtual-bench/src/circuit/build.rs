@@ -1,7 +1,7 @@
 //! The network of one fixture with one module and its faults.
 
 use super::parts::{
-    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_SHARE, FixtureTolerances, ModuleParts, SIM_SUPPLY_OFF_OHMS,
+    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts, SIM_SUPPLY_OFF_OHMS,
 };
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
@@ -14,7 +14,7 @@ use crate::random::{Purpose, Random};
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
 use bench_run::Contact;
 use std::collections::BTreeMap;
-use virtual_nrf52840::{PORT_COUNT, PortState};
+use virtual_nrf52840::{Activity, PORT_COUNT, PortState};
 
 /// P0.18, the reset pad.
 pub(crate) const RESET_PORT: usize = 18;
@@ -138,7 +138,7 @@ impl Circuit {
                 *place = module.get(&info.contact).copied();
             }
         }
-        let logic_amps = parts.logic_amps * if faults.contains(&Fault::DeadMcu) { DEAD_MCU_SHARE } else { 1.0 };
+        let logic_amps = if faults.contains(&Fault::DeadMcu) { DEAD_MCU_AMPS } else { parts.chip.busy };
         let (controller_tx, controller_rx) =
             (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
         let netlist = sketch.builder.build();
@@ -198,6 +198,7 @@ impl Circuit {
             commands,
             ports: [PortState::default(); PORT_COUNT],
             chip_runs: false,
+            activity: Activity::default(),
             transient: None,
             conducting,
             now_ns: 0,

@@ -12,6 +12,7 @@
 
 mod build;
 mod capacitors;
+mod current;
 mod defects;
 mod diodes;
 mod parts;
@@ -28,7 +29,7 @@ use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
 #[cfg(test)]
 use bench_run::Contact;
 use parts::ModuleParts;
-use virtual_nrf52840::{PORT_COUNT, PortState, Ports};
+use virtual_nrf52840::{Activity, PORT_COUNT, PortState, Ports};
 
 /// What is connected to what, and how much of it.
 struct Wiring {
@@ -55,7 +56,7 @@ struct Wiring {
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     parts: ModuleParts,
-    /// Current of the running module at 3.3 V.
+    /// Current of the chip at 3.3 V, over the last millisecond or so.
     logic_amps: f64,
     /// Supply of the nails' expanders.
     nail_volts: f64,
@@ -181,6 +182,7 @@ pub struct Circuit {
     commands: Commands,
     ports: [PortState; PORT_COUNT],
     chip_runs: bool,
+    activity: Activity,
     /// Voltages of the capacitors, by net.
     charge: Vec<f64>,
     transient: Option<capacitors::Transient>,

@@ -1,5 +1,6 @@
 //! What this module and this fixture are made of, tolerances included. Resistances in ohms.
 
+use super::current::ChipCurrents;
 use crate::random::{Purpose, Random};
 use virtual_nrf52840::PORT_COUNT;
 
@@ -20,8 +21,8 @@ pub struct PortParts {
 #[derive(Debug, Clone)]
 pub struct ModuleParts {
     pub ports: Vec<PortParts>,
-    /// Current of the running module on 3V3 at 3.3 V, amperes.
-    pub logic_amps: f64,
+    pub chip: ChipCurrents,
+    /// What else hangs on 3V3: standby of the flash, level shifters, leakage.
     pub logic_load_ohms: f64,
     pub modem_load_ohms: f64,
     pub five_volt_load_ohms: f64,
@@ -48,9 +49,11 @@ impl ModuleParts {
             .collect();
         Self {
             ports,
-            logic_amps: random.within(4.5e-3, 0.1),
-            logic_load_ohms: random.within(5e3, 0.1),
-            modem_load_ohms: random.within(12e3, 0.1),
+            chip: ChipCurrents::new(&mut random),
+            // 24 uA at 3.3 V.
+            logic_load_ohms: random.within(137e3, 0.08),
+            // A modem that is off: 6 uA (SARA-R4 data sheet).
+            modem_load_ohms: random.within(600e3, 0.2),
             five_volt_load_ohms: random.within(100e3, 0.1),
             logic_farads: random.within(22e-6, 0.2),
             modem_farads: random.within(220e-6, 0.2),
@@ -112,5 +115,5 @@ pub const POWER_ON_VOLTS: f64 = 1.70;
 pub const POWER_OFF_VOLTS: f64 = 1.65;
 /// An overload starts to draw at this voltage, so that it does not look like a short to the ohm-meter.
 pub const OVERLOAD_KNEE_VOLTS: f64 = 0.6;
-/// Current of a module whose microcontroller is dead, as a share of the normal one.
-pub const DEAD_MCU_SHARE: f64 = 0.15;
+/// Current of a chip that hangs somewhere before its first instruction, amperes.
+pub const DEAD_MCU_AMPS: f64 = 1.3e-3;
