@@ -129,6 +129,7 @@ impl Kind for ExternalFlash {
 #[async_trait(?Send)]
 impl Procedure for ExternalFlash {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
         let flash = Access { nest, spi: self.spi };
         self.identify(&flash, record).await?;
         let before = self.checksums_around(&flash).await?;

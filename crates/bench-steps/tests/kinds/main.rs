@@ -3,5 +3,6 @@
 
 mod bed;
 mod contacts;
+mod external_flash;
 mod plans;
 mod steps;
