@@ -25,6 +25,7 @@ Examples:
   bench check plans/*.toml
   bench pins b404x --compare boron
   bench faults plans/b404x.toml
+  bench coverage plans/b404x.toml
   bench report reports/P042AN0000DEMO1";
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
@@ -49,6 +50,8 @@ enum Command {
     Pins(PinsArgs),
     /// Lists every fault that `run --fault` takes for a plan's module and fixture.
     Faults(FaultsArgs),
+    /// Measures what a plan finds: runs it against every fault and against good modules.
+    Coverage(CoverageArgs),
     /// Prints the JSON Schema of a kind of file.
     Schema(SchemaArgs),
     /// Makes reports from a journal.
@@ -127,6 +130,28 @@ pub(crate) struct FaultsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: bench coverage plans/b404x.toml --faults 'open:*' --good 20 --json coverage.json")]
+pub(crate) struct CoverageArgs {
+    /// The plan.
+    pub plan: PathBuf,
+    /// Only the faults that fit: `*` stands for any text, `?` for one character.
+    #[arg(long, value_name = "GLOB")]
+    pub faults: Option<String>,
+    /// Good modules, each with tolerances of its own, to count false fails.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub good: u64,
+    /// Runs at a time [default: one per core].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Writes everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     #[arg(value_enum, default_value_t = SchemaOf::Plan)]
     pub of: SchemaOf,
@@ -186,6 +211,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => commands::check::check(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),
+        Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(args),
         Command::Report(args) => commands::report::report(args),
         Command::Completions { shell } => {

@@ -4,6 +4,7 @@
 
 pub mod cli;
 mod commands;
+mod coverage;
 pub mod engine;
 mod files;
 mod progress;

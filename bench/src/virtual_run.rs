@@ -2,8 +2,10 @@
 
 use crate::cli::Failed;
 use crate::engine::{self, Recorder};
+use crate::{Loaded, files};
 use bench_instruments::{Clock, DutClient, FixtureDriver};
 use bench_plan::{DutFamily, Fixture};
+use bench_run::{BenchKind, Event, PlannedStep};
 use bench_steps::Nest;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,4 +92,37 @@ pub(crate) fn nest(
         family: Rc::new(family.clone()),
         serial: serial.to_owned(),
     })
+}
+
+/// The serial number that a virtual module of this model carries when none was given.
+pub(crate) fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
+    let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
+    format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
+}
+
+/// The first entry of a virtual run's journal.
+pub(crate) fn started(loaded: &Loaded, serial: &str, firmware: &[u8], seed: u64, faults: &[String]) -> Event {
+    let provenance = loaded.provenance(firmware);
+    // The same order gives the same name, as it gives the same journal.
+    let identity = format!("{provenance:?} {serial} {} {faults:?}", seed);
+    let hash = files::sha256(identity.as_bytes());
+    Event::RunStarted {
+        run_id: format!("virtual-{}-{}", seed, &hash[..12]),
+        serial: serial.to_owned(),
+        model: loaded.plan.model.clone(),
+        started_at: None,
+        bench: BenchKind::Virtual { seed, faults: faults.to_vec() },
+        provenance,
+        steps: loaded
+            .plan
+            .steps
+            .iter()
+            .map(|planned| PlannedStep {
+                id: planned.step.id.clone(),
+                kind: planned.step.kind.clone(),
+                title: planned.step.title.clone(),
+                measurements: planned.step.measurements.len(),
+            })
+            .collect(),
+    }
 }

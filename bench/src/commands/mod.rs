@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod check;
+pub(crate) mod coverage;
 pub(crate) mod faults;
 pub(crate) mod pins;
 pub(crate) mod report;

@@ -4,11 +4,10 @@ use super::{print, say, width};
 use crate::cli::{EXIT_ERROR, Failed, RunArgs};
 use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
-use crate::{Loaded, Project, Stop, files, progress};
+use crate::{Project, Stop, files, progress};
 use bench_journal::Journal;
-use bench_plan::DutFamily;
 use bench_report::{Record, Style, junit, summary};
-use bench_run::{BenchKind, Event, PlannedStep, Verdict};
+use bench_run::{Event, Verdict};
 use bench_steps::Kinds;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -34,7 +33,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let faults = virtual_run::parse_faults(&args.faults)?;
-    let serial = args.serial.clone().unwrap_or_else(|| virtual_serial(family, &loaded.plan.model, args.seed));
+    let serial = args.serial.clone().unwrap_or_else(|| virtual_run::serial(family, &loaded.plan.model, args.seed));
     if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Failed::Usage(miette::miette!(
             help = "the label's code holds the serial number, a space and the mobile secret: give the first part only",
@@ -54,7 +53,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     };
     let world = virtual_run::build(&order)?;
 
-    let started = started(&loaded, &serial, &firmware, args);
+    let started = virtual_run::started(&loaded, &serial, &firmware, args.seed, &args.faults);
     let Event::RunStarted { run_id, .. } = &started else { return Err(bench("no start of the run")) };
     let journal = Journal::create(&args.reports, &serial, run_id).map_err(|error| {
         bench(format!("the record of the run cannot be made in {}: {error}", args.reports.display()))
@@ -102,39 +101,6 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     // The record may doubt what the run said of itself; what people and CI act on is the same.
     Ok(record.verdict.and(outcome.verdict).exit_code())
-}
-
-/// The serial number that a virtual module of this model carries when none was given.
-fn virtual_serial(family: &DutFamily, model: &str, seed: u64) -> String {
-    let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
-    format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
-}
-
-fn started(loaded: &Loaded, serial: &str, firmware: &[u8], args: &RunArgs) -> Event {
-    let provenance = loaded.provenance(firmware);
-    let faults = args.faults.clone();
-    // The same order gives the same name, as it gives the same journal.
-    let identity = format!("{provenance:?} {serial} {} {faults:?}", args.seed);
-    let hash = files::sha256(identity.as_bytes());
-    Event::RunStarted {
-        run_id: format!("virtual-{}-{}", args.seed, &hash[..12]),
-        serial: serial.to_owned(),
-        model: loaded.plan.model.clone(),
-        started_at: None,
-        bench: BenchKind::Virtual { seed: args.seed, faults },
-        provenance,
-        steps: loaded
-            .plan
-            .steps
-            .iter()
-            .map(|planned| PlannedStep {
-                id: planned.step.id.clone(),
-                kind: planned.step.kind.clone(),
-                title: planned.step.title.clone(),
-                measurements: planned.step.measurements.len(),
-            })
-            .collect(),
-    }
 }
 
 fn costs(stats: &virtual_bench::VirtualStats, recorder: &Recorder, wall: std::time::Duration) -> String {
