@@ -6,6 +6,7 @@
 mod drivers;
 mod firmware;
 mod flash;
+mod functions;
 mod hands;
 mod link;
 mod time;
