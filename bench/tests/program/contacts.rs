@@ -89,6 +89,58 @@ to_supply = { min = "0.45 V", max = "0.85 V" }
 from_ground = { min = "0.45 V", max = "0.85 V" }
 "#;
 
+const ISOLATION: &str = r#"
+[[step]]
+id = "isolation"
+kind = "isolation"
+needs = ["grounds", "supplies"]
+pins = { functions = ["gpio", "rgb", "mode", "nfc", "usb", "modem-usb", "sim"], exclude = ["VUSB", "Cellular Modem VBUS", "SIM_VCC", "SIM_DATA"] }
+ohms = { min = "200 kohm" }
+
+[[step]]
+id = "isolation-pulled"
+kind = "isolation"
+needs = ["grounds", "supplies"]
+pins = ["RST", "SIM_DATA"]
+ohms = { min = "3 kohm" }
+"#;
+
+const POWERED: &str = r#"
+[[step]]
+id = "rail-3v3"
+kind = "rail-on"
+needs = ["supplies"]
+rail = "3V3"
+volts = { min = "3.2 V", max = "3.4 V" }
+amps = { min = "1 mA", max = "30 mA" }
+settle = "20 ms"
+
+[[step]]
+id = "reset"
+kind = "reset"
+needs = ["rail-3v3"]
+supply = "3V3"
+volts = { min = "3 V", max = "3.4 V" }
+ohms = { min = "10.4 kohm", max = "16.8 kohm" }
+
+[[step]]
+id = "quiet"
+kind = "quiet"
+needs = ["reset"]
+on_fail = "continue"
+pins = { functions = ["nc", "sim", "modem-usb"], exclude = ["Cellular Modem VBUS"] }
+volts = { min = "-50 mV", max = "100 mV" }
+
+[[step]]
+id = "drive"
+kind = "drive"
+needs = ["reset"]
+on_fail = "continue"
+pins = { functions = ["gpio", "rgb", "mode"], exclude = ["TX", "RX"] }
+ohms = { max = "120 ohm" }
+supply = "3V3"
+"#;
+
 /// A plan on disk for as long as this lives.
 struct Plan {
     _folder: tempfile::TempDir,
@@ -142,4 +194,48 @@ fn every_open_and_every_cold_joint_is_named_before_power() {
     // Tells a dead module from an open TX: the silicon is there.
     let dead = run_plan(plan.path.to_str().unwrap(), &["--quiet", "--fault", "dead-mcu"]);
     assert_eq!((dead.code, dead.told().as_str()), (0, ""));
+}
+
+/// 100 kohm and 2 kohm, without power: every signal contact, whoever drives it later.
+#[test]
+fn leaks_and_damaged_pads_are_named_with_where_they_lead() {
+    let plan = Plan::new(&[BEFORE_POWER, ISOLATION]);
+    plan.passes(&[1, 2]);
+    // Hidden by what the module has there: 10 ohm at SIM_VCC while the modem is off, pull-ups at SIM_DATA and RST.
+    let strong = [16, 34, 67, 73, 74];
+    let rows: Vec<(String, u8, &str)> = silicon()
+        .into_iter()
+        .filter(|contact| !strong.contains(contact))
+        .step_by(2)
+        .flat_map(|contact| {
+            [
+                (format!("leak:{contact}-gnd"), contact, "to ground, "),
+                (format!("leak:{contact}-3v3"), contact, "to 3V3, "),
+            ]
+        })
+        .chain([11, 13, 17, 23, 34, 36, 44, 69, 73].map(|contact| (format!("esd:{contact}"), contact, "to ground")))
+        .collect();
+    assert_eq!(rows.len(), 36 + 9);
+    for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
+}
+
+#[test]
+fn drivers_and_reset() {
+    let plan = Plan::new(&[BEFORE_POWER, POWERED]);
+    plan.passes(&[1, 2, 3, 4]);
+    let rows = [
+        ("stuck-high:34", 34, "held high through"),
+        ("lost-pull:34", 34, "not pulled up"),
+        ("stuck-low:34", 34, "held low through"),
+        ("open:34", 34, "open, it rests at"),
+        ("cold:23", 23, "cold joint or damaged driver"),
+        ("cold:32", 32, "cold joint or damaged driver"),
+        ("cold:61", 61, "cold joint or damaged driver"),
+        ("weak-driver:65", 65, "damaged driver"),
+        ("open:66", 66, "open, no driver"),
+        ("stuck-high:20", 20, "drives low through"),
+        ("short:14-3v3", 14, "driven"),
+        ("leak:71-3v3", 71, "a leak"),
+    ];
+    for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
 }

@@ -26,9 +26,12 @@ impl Default for Kinds {
             .with::<crate::isolation::Isolation>()
             .with::<crate::clamp_diodes::ClampDiodes>()
             .with::<crate::rail_on::RailOn>()
+            .with::<crate::quiet::Quiet>()
+            .with::<crate::reset::Reset>()
             .with::<crate::identify::Identify>()
             .with::<crate::interconnect::Interconnect>()
             .with::<crate::pulls::Pulls>()
+            .with::<crate::drive::Drive>()
             .with::<crate::adc::Adc>()
             .with::<crate::external_flash::ExternalFlash>()
     }

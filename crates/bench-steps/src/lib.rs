@@ -13,13 +13,16 @@ mod step;
 mod adc;
 mod clamp_diodes;
 mod continuity;
+mod drive;
 mod identify;
 mod interconnect;
 mod isolation;
 mod link_loopback;
 mod pulls;
+mod quiet;
 mod rail_on;
 mod rail_resistance;
+mod reset;
 
 pub use kinds::Kinds;
 pub use nest::Nest;

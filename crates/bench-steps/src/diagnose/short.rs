@@ -163,6 +163,12 @@ pub(crate) async fn paths(
 /// Ground stays at 0 V when a rail's discharge is opened, a rail does not.
 async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms: f64) -> Result<Path, StepError> {
     for rail in nest.rails.names() {
+        if ohms >= SHORT_OHMS {
+            if leaks_to(nest, contact, &rail).await? {
+                return Ok(Path::Rail(rail, ohms));
+            }
+            continue;
+        }
         let held_by = nest.rails.discharge_ohms(&rail)?;
         let enough = ohms + held_by;
         let floating = nest.undischarged(&[&rail], charged_ohms(nest, contact, enough, RAIL_CHARGES)).await?;
@@ -181,6 +187,28 @@ async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms:
     }
     Ok(Path::Ground(ohms, grounded))
 }
+
+/// Through a leak the ohm-meter charges no rail in time. The other way round: the rail is charged at its own contact, by
+/// less than a diode's voltage, and what leaks shows at this contact. Rails whose contacts the family names otherwise are
+/// not looked at.
+async fn leaks_to(nest: &Nest, contact: Contact, rail: &str) -> Result<bool, StepError> {
+    let Some(source) = nest.family.pin(rail).map(|info| info.contact) else { return Ok(false) };
+    let seen = nest
+        .undischarged(&[rail], async {
+            nest.bus.loaded_volts(source, LEAK_TEST_VOLTS).await?;
+            let charged = nest.bus.volts(source).await?;
+            Ok((charged, nest.bus.volts(contact).await?))
+        })
+        .await;
+    nest.drained(source).await?;
+    let (charged, seen) = seen?;
+    Ok(charged > SEEN_VOLTS && seen > 0.5 * charged)
+}
+
+/// Below the drop of a diode, and what a source may push into a module without power.
+const LEAK_TEST_VOLTS: f64 = 0.2;
+/// Less is the ADC's own error.
+const SEEN_VOLTS: f64 = 0.01;
 
 /// How long a rail's capacitors may need to show that nothing but its discharge held it.
 const RAIL_CHARGES: Duration = Duration::from_millis(300);

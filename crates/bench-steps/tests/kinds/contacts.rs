@@ -2,13 +2,28 @@
 
 use crate::bed::{Setup, Wiring};
 use crate::plans::World;
-use crate::steps::{step, story};
+use crate::steps::{PULLED_UP, good, powered, refusing, step, story};
+use bench_instruments::DutError;
+use dut_protocol::{Reply, Request};
 
 pub const CLAMP_DIODES: &str = "kind = 'clamp-diodes'\npins = ['A0', 'A1', 'USBDATA+', 'VUSB']\ncurrent = '1.5 mA'\n\
                                 from_ground = { min = '0.45 V', max = '0.85 V' }";
 const BOTH_DIODES: &str = "kind = 'clamp-diodes'\npins = ['A0', 'A1', 'A2', 'RST']\nsupply = '3V3'\n\
                            to_supply = { min = '0.45 V', max = '0.8 V' }\n\
                            from_ground = { min = '0.45 V', max = '0.8 V' }";
+
+pub const DRIVE: &str = "kind = 'drive'\npins = ['A0', 'RGBR']\nohms = { max = '120 ohm' }\nsupply = '3V3'";
+pub const RESET: &str = "kind = 'reset'\nsupply = '3V3'\nvolts = { min = '0.1 V', max = '3.4 V' }\n\
+                         ohms = { min = '10.4 kohm', max = '16.8 kohm' }";
+pub const QUIET: &str = "kind = 'quiet'\npins = ['NC', 'SIM_CLK']\nvolts = { max = '100 mV' }";
+
+/// Came out of a reset by its pin just now.
+fn restarted(request: &Request) -> Result<Reply, DutError> {
+    match good(request)? {
+        Reply::Identity(identity) => Ok(Reply::Identity(dut_protocol::Identity { reset_reason: 1, ..identity })),
+        other => Ok(other),
+    }
+}
 
 fn wired(opens: &[u8], cold: &[(u8, f64)]) -> Setup {
     let wiring = Wiring { opens: opens.to_vec(), cold: cold.to_vec(), ..Wiring::default() };
@@ -44,5 +59,43 @@ fn diodes_and_what_is_said_of_them() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{wiring:?}");
         let measurements = &world.check(text).unwrap().steps[0].step.measurements;
         assert_eq!(ran.told.measured.borrow().len(), measurements.len(), "not all that was promised");
+    }
+}
+
+#[test]
+fn drivers_reset_and_quiet_contacts() {
+    let world = World::new();
+    let rows = [
+        (
+            DRIVE,
+            powered(good, &[]),
+            "ok\ncontact 23 (A0): open, no driver of port P0.03 reaches it\n\
+             contact 61 (RGBR): open, no driver of port P0.13 reaches it",
+        ),
+        (DRIVE, powered(refusing, &[]), "bench: the firmware refused"),
+        (RESET, powered(restarted, &[(34, PULLED_UP)]), "ok"),
+        (RESET, powered(good, &[(34, PULLED_UP)]), "ok\ncontact 34 (RST): a low level does not reset the module"),
+        (RESET, powered(restarted, &[(34, 3.2)]), "ok\ncontact 34 (RST): held high through 31.25 ohm"),
+        (
+            RESET,
+            powered(restarted, &[(36, 3.0)]),
+            "ok\ncontact 34 (RST): open, it rests at 0.000 V while the module runs",
+        ),
+        (RESET, powered(restarted, &[]), "ok\ncontact 34 (RST): not pulled up, it rests at 0.000 V"),
+        (
+            RESET,
+            Setup { connects: false, ..powered(good, &[(34, PULLED_UP), (36, 3.2)]) },
+            "dut: the module does not answer\ncontact 36 (TX): ",
+        ),
+        (QUIET, powered(good, &[]), "ok"),
+        (QUIET, powered(good, &[(71, 3.2)]), "ok\ncontact 71 (SIM_CLK): carries 3.200 V, 3.200 V under 1 kohm: driven"),
+    ];
+    for (text, setup, expected) in rows {
+        let held = setup.wiring.loaded_volts.clone();
+        let ran = step(&world, text, setup);
+        let story = story(&ran);
+        let fits = if expected == "ok" { story == expected } else { story.starts_with(expected) };
+        assert!(fits, "{text}\n{held:?}\n  expected {expected}\n  got {story}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text} {held:?}");
     }
 }

@@ -57,13 +57,13 @@ fn reading(volts: f64, amps: f64) -> Setup {
     Setup { reading: RailReading { volts, amps }, ..Setup::default() }
 }
 
-fn powered(answers: fn(&Request) -> Result<Reply, DutError>, loaded_volts: &[(u8, f64)]) -> Setup {
+pub fn powered(answers: fn(&Request) -> Result<Reply, DutError>, loaded_volts: &[(u8, f64)]) -> Setup {
     let wiring = Wiring { loaded_volts: loaded_volts.to_vec(), ..Wiring::default() };
     Setup { powered: true, answers, wiring, ..Setup::default() }
 }
 
 /// A B404X whose flash holds its own serial number.
-fn good(request: &Request) -> Result<Reply, DutError> {
+pub fn good(request: &Request) -> Result<Reply, DutError> {
     let bytes = |bytes: &[u8]| Ok(Reply::Bytes(bytes.iter().copied().collect()));
     match request {
         Request::Identify => Ok(Reply::Identity(Identity {
@@ -90,7 +90,7 @@ fn good(request: &Request) -> Result<Reply, DutError> {
     }
 }
 
-fn refusing(_: &Request) -> Result<Reply, DutError> {
+pub fn refusing(_: &Request) -> Result<Reply, DutError> {
     Err(DutError::Refused(Refusal::HelloFirst))
 }
 
@@ -128,7 +128,7 @@ const EVERY_CONTACT: [u8; 75] = {
 };
 
 /// 13 kohm to 3.3 V, loaded through 1 kohm.
-const PULLED_UP: f64 = 3.3 / 14.0;
+pub const PULLED_UP: f64 = 3.3 / 14.0;
 
 #[test]
 fn what_is_in_the_nest_and_what_is_said() {
@@ -253,6 +253,9 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (PULLS, || powered(good, &[])),
         (ADC, || powered(good, &[])),
         (crate::contacts::CLAMP_DIODES, || opens(&[16])),
+        (crate::contacts::DRIVE, || powered(good, &[])),
+        (crate::contacts::RESET, || powered(good, &[])),
+        (crate::contacts::QUIET, || powered(good, &[(14, 3.2)])),
     ];
     let mut wrong = Vec::new();
     for (text, setup) in rows {

@@ -53,7 +53,8 @@ impl Circuit {
     pub fn new(fixture: &Fixture, dut: &DutFamily, seed: u64, faults: &[Fault]) -> Self {
         let mut sketch = Sketch::default();
         let mut tolerances = FixtureTolerances::new(seed);
-        let parts = ModuleParts::new(seed);
+        let mut parts = ModuleParts::new(seed);
+        defects::weaken(faults, dut, &mut parts);
         let mut contacts = Random::new(seed, Purpose::Contacts);
         let bus = sketch.node();
         sketch.leaks.push((bus, ADC_INPUT_OHMS));

@@ -2,10 +2,10 @@
 
 use super::Overload;
 use super::build::Sketch;
-use super::parts::{OPEN_OHMS, OVERLOAD_KNEE_VOLTS};
+use super::parts::{ModuleParts, OPEN_OHMS, OVERLOAD_KNEE_VOLTS};
 use crate::fault::{Fault, SOLDER_BRIDGE_OHMS, Terminal, rail_index};
 use crate::netlist::Node;
-use bench_plan::Fixture;
+use bench_plan::{DutFamily, Fixture};
 use bench_run::Contact;
 
 /// How much more than the supply can deliver an overload draws when its order names no current.
@@ -28,6 +28,21 @@ pub(super) fn joint_ohms(faults: &[Fault], contact: Contact, touching: f64) -> f
         Fault::Cold { contact: cold, ohms: more } if *cold == contact => ohms + more,
         _ => ohms,
     })
+}
+
+/// How much more resistance a damaged output stage has.
+const WEAK_FACTOR: f64 = 5.0;
+
+/// Damages output stages.
+pub(super) fn weaken(faults: &[Fault], dut: &DutFamily, parts: &mut ModuleParts) {
+    for fault in faults {
+        let Fault::WeakDriver(contact) = fault else { continue };
+        let port = dut.contact(*contact).and_then(|info| info.port).map(|port| usize::from(port.index()));
+        if let Some(stage) = port.and_then(|port| parts.ports.get_mut(port)) {
+            stage.standard_ohms *= WEAK_FACTOR;
+            stage.high_drive_ohms *= WEAK_FACTOR;
+        }
+    }
 }
 
 /// Joins what the faults join. `place_of` finds a terminal on the module. Returns what draws current in one direction.

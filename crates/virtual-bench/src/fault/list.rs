@@ -93,6 +93,8 @@ fn of_contacts(dut: &DutFamily, logic_rail: Option<&str>) -> Vec<Fault> {
             faults.push(Fault::Swap(a, b));
         }
     }
+    let ports = dut.contacts.iter().filter(|info| info.port.is_some() && !has(info, Function::Reset));
+    faults.extend(ports.map(|info| Fault::WeakDriver(info.contact)));
     faults.extend(dut.contacts.iter().filter(|info| info.adc_input.is_some()).map(|info| Fault::AdcDead(info.contact)));
     faults
 }

@@ -51,6 +51,8 @@ pub enum Fault {
     AdcOffset(f64),
     /// Another model than the plan expects lies on the nest.
     WrongModel(String),
+    /// The port's drivers have five times their resistance: a damaged output stage.
+    WeakDriver(Contact),
     /// So much resistance in series between nail and contact: a cold solder joint, dirt.
     Cold { contact: Contact, ohms: f64 },
     /// The pad was damaged by a discharge: a path to ground on the chip's side.
@@ -167,12 +169,13 @@ impl Fault {
                 }
                 known_terminal(a).and(known_terminal(b))
             }
-            Fault::StuckHigh(contact) | Fault::StuckLow(contact) | Fault::LostPull(contact) => {
-                match known_contact(*contact)?.port {
-                    Some(_) => Ok(()),
-                    None => Err(FaultError::NoPort { fault: self.to_string(), label: dut.label(*contact) }),
-                }
-            }
+            Fault::StuckHigh(contact)
+            | Fault::StuckLow(contact)
+            | Fault::LostPull(contact)
+            | Fault::WeakDriver(contact) => match known_contact(*contact)?.port {
+                Some(_) => Ok(()),
+                None => Err(FaultError::NoPort { fault: self.to_string(), label: dut.label(*contact) }),
+            },
             Fault::Overload { rail, .. } => known_rail(rail),
             Fault::WrongModel(model) => match dut.model(model) {
                 Some(_) => Ok(()),

@@ -1,0 +1,194 @@
+//! `reset`: the reset contact rests high, by the chip's own pull-up, and a low level starts the firmware again.
+
+use crate::diagnose::divider;
+use crate::diagnose::link::{LinkContacts, silent_module};
+use crate::diagnose::short::{Meter, SHORT_OHMS};
+use crate::resolve::{self, can_drive, pin_name};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::DutError;
+use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{INITIAL_BAUD, Identity, Reply, Request};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rail that supplies the MCU.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// Voltage of the reset contact at rest.
+    volts: LimitsOf<Volts>,
+    /// Its pull-up.
+    ohms: LimitsOf<Ohms>,
+}
+
+pub struct Reset {
+    supply: String,
+    reset: Contact,
+    link: LinkContacts,
+    rest: MeasurementSpec,
+    pull_up: MeasurementSpec,
+    restarts: MeasurementSpec,
+}
+
+/// POWER.RESETREAS.RESETPIN.
+const RESET_PIN: u32 = 1;
+/// How long the contact is held low.
+const HELD: Duration = Duration::from_millis(2);
+/// Start of the firmware.
+const STARTS: Duration = Duration::from_millis(20);
+
+impl Kind for Reset {
+    const NAME: &'static str = "reset";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let place = params.supply.span();
+        let supply = resolve::supply(around.fixture, params.supply)?;
+        let is_reset = |info: &&bench_plan::ContactInfo| info.functions.contains(&Function::Reset);
+        let reset = around.dut.contacts.iter().find(is_reset).map(|info| info.contact);
+        let Some(reset) = reset.filter(|reset| can_drive(around.fixture, *reset)) else {
+            return Err(ParamProblem::new("no nail that can drive reaches the reset contact of this family")
+                .at(place, "in this step"));
+        };
+        let spec = |what: &str, unit, limits| MeasurementSpec {
+            name: format!("{}.{what}", pin_name(around.dut, reset)),
+            unit,
+            limits,
+            contacts: vec![reset],
+        };
+        let (rest, pull_up, restarts) = (
+            spec("rest", Unit::Volts, params.volts.limits()),
+            spec("pull-up", Unit::Ohms, params.ohms.limits()),
+            spec("restarts", Unit::One, Limits::exactly(1.0)),
+        );
+        Ok(Resolved {
+            measurements: vec![rest.clone(), pull_up.clone(), restarts.clone()],
+            coverage: vec![Coverage { contact: reset, aspects: vec!["open", "pull-up", "stuck high", "function"] }],
+            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            default_timeout: Duration::from_secs(5),
+            procedure: Box::new(Reset {
+                supply,
+                reset,
+                link: LinkContacts { tx: around.fixture.link.dut_tx, rx: around.fixture.link.dut_rx },
+                rest,
+                pull_up,
+                restarts,
+            }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for Reset {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Reset {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.leave_link().await?;
+        nest.release_nails().await?;
+        let supply = nest.supply_volts(&self.supply).await?;
+        let rest = nest.bus.volts(self.reset).await?;
+        record.measured(&self.rest.name, Some(rest));
+        // Resets the module as well; it starts again meanwhile.
+        let loaded = nest.bus.loaded_volts(self.reset, 0.0).await?;
+        let pull_up = divider(nest.bus.source_ohms(), supply - loaded, loaded);
+        record.measured(&self.pull_up.name, Some(pull_up));
+        nest.settle(STARTS).await;
+        let said = self.name(nest, supply, rest, pull_up).await?;
+        let blamed = said.is_some();
+        said.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+
+        nest.join_link().await?;
+        let Some(before) = self.greet(nest).await? else {
+            return self.explain_silence(nest, record, supply, blamed).await;
+        };
+        nest.drive_nail(self.reset, false).await?;
+        nest.settle(HELD).await;
+        nest.release_nail(self.reset).await?;
+        let released = nest.clock.now();
+        nest.settle(STARTS).await;
+        let Some(after) = self.greet(nest).await? else {
+            return self.explain_silence(nest, record, supply, blamed).await;
+        };
+        let since = nest.clock.now() - released;
+        // Both could be old news: the chip remembers the reason until it is read, and it may have been started before.
+        let young = Duration::from_millis(after.uptime_ms.into()) <= since;
+        let restarted = young && after.reset_reason & RESET_PIN != 0;
+        record.note(format!(
+            "before: reset reason {:#x}, up {} ms; after: reset reason {:#x}, up {} ms",
+            before.reset_reason, before.uptime_ms, after.reset_reason, after.uptime_ms
+        ));
+        record.measured(&self.restarts.name, Some(if restarted { 1.0 } else { 0.0 }));
+        if !restarted && !blamed {
+            let text = format!("contact {}: a low level does not reset the module", nest.label(self.reset));
+            record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.reset], text });
+        }
+        Ok(())
+    }
+
+    /// Who answers; `None` if nobody does.
+    async fn greet(&self, nest: &Nest) -> Result<Option<Identity>, StepError> {
+        nest.dut.disconnect().await;
+        match nest.dut.connect(INITIAL_BAUD).await {
+            Ok(_) => {}
+            Err(DutError::Silent { .. }) => return Ok(None),
+            Err(error) => return Err(nest.silent(error).await),
+        }
+        match nest.ask(Request::Identify).await? {
+            Reply::Identity(identity) => Ok(Some(identity)),
+            other => Err(DutError::OutOfTurn(other).into()),
+        }
+    }
+
+    async fn explain_silence(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        supply: f64,
+        blamed: bool,
+    ) -> Result<(), StepError> {
+        if !nest.loopback_works().await? {
+            return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
+        }
+        if !blamed {
+            let found = silent_module(nest, self.link, (&self.supply, supply)).await?;
+            found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        }
+        Err(StepError::Dut("the module does not answer".to_owned()))
+    }
+
+    async fn name(&self, nest: &Nest, supply: f64, rest: f64, pull_up: f64) -> Result<Option<Diagnosis>, StepError> {
+        let fits = |spec: &MeasurementSpec, value| judge(&spec.limits, Some(value)) == Verdict::Pass;
+        if fits(&self.rest, rest) && fits(&self.pull_up, pull_up) {
+            return Ok(None);
+        }
+        let (label, at_rest, shown) = (nest.label(self.reset), Unit::Volts.show(rest), Unit::Ohms.show(pull_up));
+        let (defect, text) = if self.pull_up.limits.min.is_some_and(|min| pull_up < min) {
+            (Defect::StuckHigh, format!("contact {label}: held high through {shown}"))
+        } else if fits(&self.rest, rest) {
+            (Defect::MissingPull, format!("contact {label}: pull-up out of tolerance, {shown}"))
+        } else {
+            let to_ground = Meter::Powered(supply).ohms(nest, self.reset).await?;
+            // The firmware drives its TX as soon as it runs.
+            let runs = nest.bus.loaded_volts(self.link.tx, 0.0).await? > 0.5 * supply;
+            let held = Unit::Ohms.show(to_ground);
+            match (to_ground < SHORT_OHMS, runs) {
+                (true, _) => (Defect::StuckLow, format!("contact {label}: held low through {held}")),
+                (false, true) => {
+                    (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
+                }
+                (false, false) => (
+                    Defect::MissingPull,
+                    format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset"),
+                ),
+            }
+        };
+        Ok(Some(Diagnosis { defect, contacts: vec![self.reset], text }))
+    }
+}
