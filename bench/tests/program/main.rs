@@ -4,6 +4,7 @@
 
 mod check;
 mod contacts;
+mod external_flash;
 mod faults;
 mod good;
 mod stops;

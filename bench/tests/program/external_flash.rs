@@ -1,0 +1,33 @@
+//! Defects of the external flash, through the plan that looks at it, with the real firmware on the emulated QSPI.
+
+use crate::support::{for_all, run_plan};
+use bench_run::{Event, Verdict};
+
+const PLAN: &str = "plans/b404x-full.toml";
+const STEP: &str = "external-flash";
+
+#[test]
+fn defects_of_the_external_flash_are_told() {
+    // (fault, what is told; `None`: the step passes)
+    let rows = [
+        (None, None),
+        (Some("flash-bad-block"), Some("external flash: bad sector at 0x3ff000, 3 of its bits stay 0 after an erase")),
+        (Some("flash-line-open:2"), Some("external flash: its quad line IO2 is open or stuck")),
+        (Some("flash-line-open:3"), Some("external flash: its quad line IO3 is open or stuck")),
+        // Told by the step that reads the model from it; without a model the plan does not go on.
+        (Some("flash-absent"), Some("the external flash on the module answers with the unknown id")),
+    ];
+    for_all(&rows, |(fault, expected)| {
+        let mut extra = vec!["--quiet"];
+        extra.extend(fault.iter().flat_map(|fault| ["--fault", *fault]));
+        let done = run_plan(PLAN, &extra);
+        let passed = done.run.entries.iter().any(|entry| {
+            matches!(&entry.event, Event::StepEnded { step, verdict: Verdict::Pass, .. } if step.as_str() == STEP)
+        });
+        let right = match expected {
+            None => passed && done.code == 0,
+            Some(text) => !passed && done.code == 1 && done.told().contains(text),
+        };
+        if right { Ok(()) } else { Err(format!("{fault:?}: exit {}, told {}", done.code, done.told())) }
+    });
+}
