@@ -6,13 +6,14 @@
 //!
 //! Modelled: CLOCK, POWER (reset reasons, GPREGRET, System OFF, VBUS detection), RTC0-2, TIMER0-4,
 //! PPI, GPIO, GPIOTE, UARTE0-1, SPIM0-3 and TWIM0-1 (bit by bit through the ports), PWM0-3, SAADC,
-//! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the
-//! resets by pin, watchdog, software and lockup. MWU and ACL only keep what is written. RADIO,
-//! NFCT, the SPI and TWI slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not
-//! modelled. Time is right to the nanosecond for peripherals and an approximation for the CPU
-//! (about the cycles of the Cortex-M4, no flash wait states). SysTick stands while the CPU sleeps.
-//! An exception return does not set the event register, so firmware that relies on that instead of
-//! SEV may sleep through an interrupt that came just before WFE.
+//! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), NVMC with flash
+//! and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin, watchdog, software and lockup.
+//! MWU and ACL only keep what is written. RADIO, NFCT, the SPI and TWI slaves, PDM, I2S, QDEC,
+//! COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
+//! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
+//! states). SysTick stands while the CPU sleeps. An exception return does not set the event
+//! register, so firmware that relies on that instead of SEV may sleep through an interrupt that
+//! came just before WFE.
 //!
 //! A [`Chip`] owns all of its state and no part of the world. What is connected to it is a
 //! [`Board`], borrowed for the length of a run. The same inputs give the same run, to the bit; a
