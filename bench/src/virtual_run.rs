@@ -5,7 +5,7 @@ use crate::engine::{self, Recorder};
 use crate::{Loaded, files};
 use bench_instruments::{Clock, DutClient, FixtureDriver};
 use bench_plan::{DutFamily, Fixture};
-use bench_run::{BenchKind, Event, PlannedStep};
+use bench_run::{BenchKind, Event, PlannedStep, Provenance};
 use bench_steps::Nest;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -101,8 +101,13 @@ pub(crate) fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
 }
 
 /// The first entry of a virtual run's journal.
-pub(crate) fn started(loaded: &Loaded, serial: &str, firmware: &[u8], seed: u64, faults: &[String]) -> Event {
-    let provenance = loaded.provenance(firmware);
+pub(crate) fn started(
+    loaded: &Loaded,
+    provenance: Provenance,
+    serial: &str,
+    seed: u64,
+    faults: &[String],
+) -> Event {
     // The same order gives the same name, as it gives the same journal.
     let identity = format!("{provenance:?} {serial} {} {faults:?}", seed);
     let hash = files::sha256(identity.as_bytes());

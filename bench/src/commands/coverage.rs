@@ -63,27 +63,26 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     }
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
 
-    let scratch = std::env::temp_dir().join(format!("bench-coverage-{}", std::process::id()));
-    let work = Work { root, plan: &args.plan, firmware: &firmware, scratch: &scratch };
+    let provenance = loaded.provenance(&firmware);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
     let bar = ProgressBar::new((faults.len() + args.good as usize) as u64);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {per_sec}  {eta} left") {
         bar.set_style(style);
     }
     let began = Instant::now();
     let modules: Vec<Module> =
-        faults.iter().map(|fault| Module { seed: FAULT_SEED, faults: vec![fault.clone()] }).collect();
-    let faulty = work.run(&modules, jobs, &|| bar.inc(1));
+        faults.iter().map(|fault| Module { seed: FAULT_SEED, faults: vec![fault.clone()], ..Default::default() }).collect();
+    let faulty = work.run(&modules, &|| bar.inc(1));
     let faults_took = began.elapsed();
     // Seed 1 is the faulty modules'.
     let seeds: Vec<u64> = (0..args.good).map(|n| FAULT_SEED + 1 + n).collect();
-    let modules: Vec<Module> = seeds.iter().map(|seed| Module { seed: *seed, faults: Vec::new() }).collect();
-    let good = if faulty.is_ok() { work.run(&modules, jobs, &|| bar.inc(1)) } else { Ok(Vec::new()) };
+    let modules: Vec<Module> = seeds.iter().map(|seed| Module { seed: *seed, ..Default::default() }).collect();
+    let good = if faulty.is_ok() { work.run(&modules, &|| bar.inc(1)) } else { Ok(None) };
     bar.finish_and_clear();
-    // Nobody reads these journals; what cannot be removed does no harm.
-    let _ = std::fs::remove_dir_all(&scratch);
     let results: Vec<FaultResult> =
-        faults.iter().zip(faulty?).map(|(fault, run)| judge(fault, run, family, &loaded.fixture)).collect();
-    let good: Vec<(u64, Run)> = seeds.into_iter().zip(good?).collect();
+        faults.iter().zip(faulty?.unwrap_or_default()).map(|(fault, run)| judge(fault, run, family, &loaded.fixture)).collect();
+    let good: Vec<(u64, Run)> = seeds.into_iter().zip(good?.unwrap_or_default()).collect();
 
     print(&summary(&results, &good, faults_took, began.elapsed()));
     if let Some(path) = &args.json {

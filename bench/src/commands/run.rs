@@ -53,7 +53,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     };
     let world = virtual_run::build(&order)?;
 
-    let started = virtual_run::started(&loaded, &serial, &firmware, args.seed, &args.faults);
+    let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, args.seed, &args.faults);
     let Event::RunStarted { run_id, .. } = &started else { return Err(bench("no start of the run")) };
     let journal = Journal::create(&args.reports, &serial, run_id).map_err(|error| {
         bench(format!("the record of the run cannot be made in {}: {error}", args.reports.display()))

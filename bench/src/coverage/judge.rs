@@ -1,11 +1,11 @@
 //! What was ordered against what the bench said.
 
-use super::Run;
-use bench_plan::{DutFamily, Fixture, Function, NailWiring};
+use super::run::Run;
+use bench_plan::{DutFamily, Fixture};
 use bench_run::{Contact, Verdict};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use virtual_bench::{Fault, Terminal};
+use virtual_bench::{Fault, Net, Place};
 
 /// How well a run told the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -13,7 +13,7 @@ use virtual_bench::{Fault, Terminal};
 pub(crate) enum Naming {
     /// Found, and the contacts named are those of the fault.
     Named,
-    /// Found, but other contacts were named, or too many, or none.
+    /// Found, but other contacts were named, or too many, or none; or the technician was sent for instead of the repair.
     Misnamed,
     /// The module passed.
     Missed,
@@ -23,95 +23,130 @@ pub(crate) enum Naming {
 pub(crate) struct FaultResult {
     pub fault: String,
     pub naming: Naming,
+    /// Why it counts as misnamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objection: Option<String>,
     /// Contacts of the fault.
     pub contacts: Vec<Contact>,
+    /// Whether the bench itself is at fault, and an `error` is what is due.
+    pub of_bench: bool,
     /// Why no bench of this kind can see it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub undetectable: Option<&'static str>,
+    pub undetectable: Option<String>,
+    /// Class of defects that it is counted with, and its share in that class's rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// How many of a million modules have this fault.
+    pub per_million: f64,
     #[serde(flatten)]
     pub run: Run,
 }
 
 pub(crate) fn judge(fault: &Fault, run: Run, dut: &DutFamily, fixture: &Fixture) -> FaultResult {
-    let contacts = contacts(fault, dut, fixture);
+    let (naming, objection) = name(fault, &run, dut, fixture);
+    FaultResult {
+        fault: fault.to_string(),
+        naming,
+        objection,
+        contacts: fault.contacts(dut, fixture),
+        of_bench: fault.is_of_bench(),
+        undetectable: virtual_bench::undetectable(fault, dut),
+        class: None,
+        per_million: 0.0,
+        run,
+    }
+}
+
+/// How well the run told the fault, and what speaks against it.
+pub(crate) fn name(fault: &Fault, run: &Run, dut: &DutFamily, fixture: &Fixture) -> (Naming, Option<String>) {
+    if !run.is_detected() {
+        return (Naming::Missed, None);
+    }
+    match objection(&fault.place(dut, fixture), fault.is_of_bench(), run) {
+        None => (Naming::Named, None),
+        Some(why) => (Naming::Misnamed, Some(why)),
+    }
+}
+
+/// The rule, in full in `docs/coverage.md`: the right verdict; every contact of the fault named and no other; of each
+/// supply or ground at fault a contact or the name; for a fault without either, its subject in words.
+fn objection(place: &Place, of_bench: bool, run: &Run) -> Option<String> {
+    let due = if of_bench { Verdict::Error } else { Verdict::Fail };
+    if run.verdict != due {
+        return Some(format!("the verdict is {} and not {due}", run.verdict));
+    }
     let told: BTreeSet<Contact> = run.diagnoses.iter().flat_map(|said| said.contacts.iter().copied()).collect();
-    let naming = if run.verdict == Verdict::Pass {
-        Naming::Missed
-    } else if is_named(fault, &contacts, &told, dut) {
-        Naming::Named
-    } else {
-        Naming::Misnamed
-    };
-    let undetectable = undetectable(fault, dut);
-    FaultResult { fault: fault.to_string(), naming, contacts: contacts.into_iter().collect(), undetectable, run }
-}
-
-/// The rule: the same contacts. A contact of a supply or ground may be told as the net it belongs to, so it need not be
-/// named as long as the other end is; of a rail any of its contacts will do. A fault without a contact is named when no
-/// contact is blamed for it.
-fn is_named(fault: &Fault, contacts: &BTreeSet<Contact>, told: &BTreeSet<Contact>, dut: &DutFamily) -> bool {
-    if matches!(fault, Fault::Overload { .. }) || is_rail_short(fault) {
-        return told.is_subset(contacts);
+    let of_nets = |contact: &Contact| place.nets.iter().any(|net| net.contacts.contains(contact));
+    let list = |contacts: &[Contact]| contacts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let blamed: Vec<Contact> =
+        told.iter().copied().filter(|contact| !place.contacts.contains(contact) && !of_nets(contact)).collect();
+    if !blamed.is_empty() {
+        return Some(format!("blames {} wrongly", list(&blamed)));
     }
-    let is_net = |contact: &&Contact| {
-        dut.contact(**contact)
-            .is_some_and(|info| info.functions.contains(&Function::Ground) || info.functions.contains(&Function::Power))
-    };
-    let must: BTreeSet<Contact> = contacts.iter().filter(|contact| !is_net(contact)).copied().collect();
-    told.is_subset(contacts) && must.is_subset(told) && (contacts.is_empty() || !told.is_empty())
+    let untold: Vec<Contact> = place.contacts.iter().copied().filter(|contact| !told.contains(contact)).collect();
+    if !untold.is_empty() {
+        return Some(format!("does not name {}", list(&untold)));
+    }
+    let text = run.said().to_lowercase();
+    let is_told = |net: &&Net| net.contacts.iter().any(|contact| told.contains(contact)) || text.contains(&net.name);
+    if let Some(net) = place.nets.iter().find(|net| !is_told(net)) {
+        return Some(format!("does not name {}", net.name));
+    }
+    let nowhere = place.contacts.is_empty() && place.nets.is_empty();
+    if nowhere && !place.words.iter().any(|word| text.contains(word)) {
+        return Some(format!("says nothing of \"{}\"", place.words.join("\" or \"")));
+    }
+    None
 }
 
-fn is_rail_short(fault: &Fault) -> bool {
-    let no_contact = |end: &Terminal| !matches!(end, Terminal::Contact(_));
-    matches!(fault, Fault::Short { a, b, .. } if no_contact(a) && no_contact(b))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::run::Said;
+    use bench_run::Defect;
 
-/// The contacts that a repair would look at.
-fn contacts(fault: &Fault, dut: &DutFamily, fixture: &Fixture) -> BTreeSet<Contact> {
-    let of_rail = |name: &str| -> Vec<Contact> {
-        let index = fixture.rails.iter().position(|rail| rail.name.eq_ignore_ascii_case(name));
-        let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
-        let nails = fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact);
-        nails.filter(|contact| dut.contact(*contact).is_some()).collect()
-    };
-    match fault {
-        Fault::Open(contact)
-        | Fault::StuckHigh(contact)
-        | Fault::StuckLow(contact)
-        | Fault::LostPull(contact)
-        | Fault::AdcDead(contact)
-        | Fault::Cold { contact, .. }
-        | Fault::Esd { contact, .. }
-        | Fault::Leak { contact, .. } => [*contact].into(),
-        Fault::Swap(a, b) => [*a, *b].into(),
-        Fault::Short { a, b, .. } => {
-            let own = [a, b].into_iter().filter_map(|end| match end {
-                Terminal::Contact(contact) => Some(*contact),
-                _ => None,
-            });
-            let own: BTreeSet<Contact> = own.collect();
-            if !own.is_empty() {
-                return own;
-            }
-            let rails = [a, b].into_iter().filter_map(|end| match end {
-                Terminal::Rail(name) => Some(of_rail(name)),
-                _ => None,
-            });
-            rails.flatten().collect()
+    fn run(verdict: Verdict, contacts: &[u8], text: &str) -> Run {
+        let contacts = contacts.iter().copied().map(Contact).collect();
+        let diagnoses = vec![Said { defect: Defect::Other, contacts, text: text.to_owned() }];
+        Run { verdict, diagnoses, ..Run::broken(String::new()) }
+    }
+
+    #[test]
+    fn the_rule() {
+        let net = |name: &str, contacts: &[u8]| Net {
+            name: name.to_owned(),
+            contacts: contacts.iter().copied().map(Contact).collect(),
+        };
+        let place = |contacts: &[u8], nets: Vec<Net>, words: &[&'static str]| Place {
+            contacts: contacts.iter().copied().map(Contact).collect(),
+            nets,
+            words: words.to_vec(),
+        };
+        let (fail, error) = (Verdict::Fail, Verdict::Error);
+        let pair = place(&[36, 38], Vec::new(), &[]);
+        let to_rail = place(&[23], vec![net("3v3", &[10, 12])], &[]);
+        let rails = place(&[], vec![net("vcc", &[2, 4]), net("3v3", &[10, 12])], &[]);
+        let words = place(&[], Vec::new(), &["adc"]);
+        let rows = [
+            (&pair, fail, &[36, 38][..], "", None),
+            (&pair, fail, &[36], "", Some("does not name 38")),
+            (&pair, fail, &[36, 38, 40], "", Some("blames 40 wrongly")),
+            (&pair, error, &[36, 38], "", Some("the verdict is error and not fail")),
+            (&to_rail, fail, &[23], "contact 23: shorted to 3V3", None),
+            (&to_rail, fail, &[12, 23], "shorted", None),
+            (&to_rail, fail, &[23], "contact 23: open", Some("does not name 3v3")),
+            (&to_rail, fail, &[10, 12], "rail 3V3", Some("does not name 23")),
+            (&rails, fail, &[10, 12], "rail 3V3: shorted to rail VCC", None),
+            (&rails, fail, &[10, 12], "rail 3V3: shorted", Some("does not name vcc")),
+            (&words, fail, &[], "the MCU's ADC is off", None),
+            (&words, fail, &[], "contact 23: open", Some("says nothing of \"adc\"")),
+            (&words, fail, &[23], "the ADC", Some("blames 23 wrongly")),
+        ];
+        for (place, verdict, contacts, text, expected) in rows {
+            let got = objection(place, false, &run(verdict, contacts, text));
+            assert_eq!(got.as_deref(), expected, "{contacts:?} {text}");
         }
-        Fault::Overload { rail, .. } => of_rail(rail).into_iter().collect(),
-        // A bench without a module, a silent one and a dead link: nothing of the module is to blame, or all of it.
-        _ => BTreeSet::new(),
-    }
-}
-
-/// Faults without any effect that a nail could measure.
-fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<&'static str> {
-    let leads_nowhere = |contact: &Contact| {
-        dut.contact(*contact).is_some_and(|info| info.port.is_none() && info.functions.contains(&Function::Nc))
-    };
-    match fault {
-        Fault::Open(contact) if leads_nowhere(contact) => Some("the contact leads nowhere: open or not is the same"),
-        _ => None,
+        assert_eq!(objection(&words, true, &run(error, &[], "adc")), None);
+        assert!(objection(&words, true, &run(fail, &[], "adc")).is_some());
     }
 }

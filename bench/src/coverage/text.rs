@@ -47,12 +47,10 @@ pub(crate) fn summary(
         }
         let _ = writeln!(out, "\n{title}");
         for result in these {
-            let said: Vec<&str> = result.run.diagnoses.iter().map(|said| said.text.as_str()).collect();
-            let why = match (naming, result.undetectable) {
-                (Naming::Missed, Some(why)) => why.to_owned(),
+            let why = match (naming, &result.undetectable) {
+                (Naming::Missed, Some(why)) => why.clone(),
                 (Naming::Missed, None) => String::new(),
-                _ if said.is_empty() => result.run.reason.clone().unwrap_or_default(),
-                _ => said.join("; "),
+                _ => format!("{}: {}", result.objection.as_deref().unwrap_or_default(), result.run.said()),
             };
             let _ = writeln!(out, "  {:24} {why}", result.fault);
         }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 const LONGEST_NAME: usize = 80;
 
 /// One run found on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunFolder {
     /// Name of the unit's folder: the serial number made safe by [`safe_name`].
     pub serial: String,

@@ -191,7 +191,7 @@ impl ExternalFlash {
     /// The bits of each byte that an open IO2 or IO3 cannot carry.
     fn stuck_bits(&self, data: [Option<usize>; 4]) -> u8 {
         let is_open = |line: usize, port: usize| self.faults.open_lines >> line & 1 == 1 || data[line] != Some(port);
-        u8::from(is_open(2, DATA_2)) * 0x44 | u8::from(is_open(3, DATA_3)) * 0x88
+        (u8::from(is_open(2, DATA_2)) * 0x44) | (u8::from(is_open(3, DATA_3)) * 0x88)
     }
 }
 

@@ -28,5 +28,5 @@ mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualI2c, VirtualLink};
-pub use fault::{Fault, FaultError, Terminal, all_faults, neighbours};
+pub use fault::{Fault, FaultError, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;

@@ -3,11 +3,13 @@
 //! A fault changes the circuit or the module and nothing else; the bench finds out by measuring, or not at all.
 
 mod list;
+mod place;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use list::{all_faults, neighbours};
+pub use place::{Net, Place, undetectable};
 
 use crate::circuit;
 use bench_plan::{DutFamily, Fixture, NailWiring};

@@ -139,7 +139,9 @@ impl Memory {
         let busy = at_ns < self.busy_until_ns;
         match opcode {
             READ_STATUS => {
-                self.status | u8::from(busy) * WRITE_IN_PROGRESS | u8::from(self.write_enabled) * WRITE_ENABLED
+                let progress = if busy { WRITE_IN_PROGRESS } else { 0 };
+                let enabled = if self.write_enabled { WRITE_ENABLED } else { 0 };
+                self.status | progress | enabled
             }
             READ_STATUS_2 if self.id[0] == GIGADEVICE => self.status_2,
             _ if busy => 0xFF,
@@ -217,7 +219,7 @@ impl Memory {
         if self.secured {
             return 0;
         }
-        let first = (address % self.bytes() & !(length - 1)) / SECTOR;
+        let first = ((address % self.bytes()) & !(length - 1)) / SECTOR;
         for sector in first..first + length / SECTOR {
             self.sectors.remove(&sector);
             if self.bad_sector == Some(sector) {

@@ -1,0 +1,204 @@
+//! Where a fault is: the truth that a diagnosis is compared with afterwards. No run ever sees it.
+
+use super::{Fault, Terminal, rail_index};
+use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
+use bench_run::Contact;
+
+const GROUND: &str = "ground";
+
+/// What somebody who repairs the module would have to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Contacts that only this fault concerns; every one of them must be named. Ascending.
+    pub contacts: Vec<Contact>,
+    /// Supplies and ground that the fault touches.
+    pub nets: Vec<Net>,
+    /// For a fault without contacts and nets: words, in lower case, of which what is said must have one.
+    pub words: Vec<&'static str>,
+}
+
+/// Contacts that the module joins: of a short to one of them nobody can tell to which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Net {
+    /// As people call it, in lower case: "3v3", "ground".
+    pub name: String,
+    /// Ascending.
+    pub contacts: Vec<Contact>,
+}
+
+impl Fault {
+    /// Where this fault is, on a module of this family in this fixture.
+    pub fn place(&self, dut: &DutFamily, fixture: &Fixture) -> Place {
+        let mut place = Place::default();
+        match self {
+            Fault::Open(contact)
+            | Fault::StuckHigh(contact)
+            | Fault::StuckLow(contact)
+            | Fault::LostPull(contact)
+            | Fault::AdcDead(contact)
+            | Fault::WeakDriver(contact)
+            | Fault::Cold { contact, .. }
+            | Fault::Esd { contact, .. } => place.contacts.push(*contact),
+            Fault::Swap(a, b) => place.contacts.extend([*a, *b]),
+            Fault::Short { a, b, .. } => {
+                place.add(a, dut, fixture);
+                place.add(b, dut, fixture);
+            }
+            Fault::Leak { contact, to, .. } => {
+                place.add(&Terminal::Contact(*contact), dut, fixture);
+                place.add(to, dut, fixture);
+            }
+            Fault::Overload { rail, .. } => place.add(&Terminal::Rail(rail.clone()), dut, fixture),
+            _ => place.words = self.words(),
+        }
+        place.contacts.sort_unstable();
+        place
+    }
+
+    /// The contacts that the fault is at: a short to a supply or to ground is the other end's, and only when both ends
+    /// are such nets it is that of all their contacts. Ascending.
+    pub fn contacts(&self, dut: &DutFamily, fixture: &Fixture) -> Vec<Contact> {
+        let Place { mut contacts, mut nets, .. } = self.place(dut, fixture);
+        if contacts.is_empty() {
+            if nets.iter().any(|net| net.name != GROUND) {
+                nets.retain(|net| net.name != GROUND);
+            }
+            contacts.extend(nets.into_iter().flat_map(|net| net.contacts));
+        }
+        contacts.sort_unstable();
+        contacts.dedup();
+        contacts
+    }
+
+    /// Whether it is the bench, and not the module, that is defective: an `error` and no `fail` is due.
+    pub fn is_of_bench(&self) -> bool {
+        matches!(self, Fault::DeadLink | Fault::EmptyNest)
+    }
+
+    /// What the fault is spelt as before the colon: `open`, `flash-line-open`.
+    pub fn kind(&self) -> String {
+        let text = self.to_string();
+        text.split_once(':').map_or(text.clone(), |(kind, _)| kind.to_owned())
+    }
+
+    /// The subject of a fault that is at no contact. A kind that is not listed is looked for by its own name's words.
+    fn words(&self) -> Vec<&'static str> {
+        match self {
+            Fault::AdcGain(_) | Fault::AdcOffset(_) => vec!["adc"],
+            Fault::WrongModel(_) => vec!["wrong model"],
+            Fault::DeadLink => vec!["cable"],
+            Fault::EmptyNest => vec!["in the nest"],
+            Fault::DeadMcu => vec!["does not start", "mcu"],
+            Fault::SleepCurrent(_) => vec!["sleep", "current", "draws"],
+            Fault::VusbDetectLost => vec!["usb"],
+            Fault::RetainedLost => vec!["retained"],
+            Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => vec!["flash"],
+            Fault::Crystal(_) | Fault::CrystalDead => vec!["crystal"],
+            Fault::PwmDead(_) => vec!["pwm"],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Place {
+    fn add(&mut self, terminal: &Terminal, dut: &DutFamily, fixture: &Fixture) {
+        let net = match terminal {
+            Terminal::Ground => ground(dut),
+            Terminal::Rail(name) => rail(name, dut, fixture),
+            Terminal::Contact(contact) => match dut.contact(*contact).map(|info| net_of(info, dut, fixture)) {
+                Some(Some(net)) => net,
+                _ => return self.contacts.push(*contact),
+            },
+        };
+        if !self.nets.contains(&net) {
+            self.nets.push(net);
+        }
+    }
+}
+
+fn ground(dut: &DutFamily) -> Net {
+    let contacts = dut.with_function(Function::Ground).map(|info| info.contact).collect();
+    Net { name: GROUND.to_owned(), contacts }
+}
+
+fn rail(name: &str, dut: &DutFamily, fixture: &Fixture) -> Net {
+    let index = rail_index(fixture, name);
+    let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
+    let nails = fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact);
+    let mut contacts: Vec<Contact> = nails.filter(|contact| dut.contact(*contact).is_some()).collect();
+    contacts.sort_unstable();
+    Net { name: name.to_ascii_lowercase(), contacts }
+}
+
+/// The supply or ground that a contact belongs to. A supply that no rail of the fixture feeds is a contact like others.
+fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net> {
+    if info.functions.contains(&Function::Ground) {
+        return Some(ground(dut));
+    }
+    match fixture.nail(info.contact)?.wiring {
+        NailWiring::Rail { rail: index, .. } => {
+            fixture.rails.get(index).map(|known| rail(&known.name, dut, fixture)).filter(|net| net.contacts.len() > 1)
+        }
+        _ => None,
+    }
+}
+
+/// Why physics keeps any bench of this kind from seeing the fault. `None`: it can be seen, and a plan that misses it has
+/// a gap.
+pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
+    let leads_nowhere = |contact: Contact| {
+        dut.contact(contact).is_some_and(|info| info.port.is_none() && info.functions.contains(&Function::Nc))
+    };
+    match fault {
+        Fault::Open(contact) | Fault::Cold { contact, .. } if leads_nowhere(*contact) => Some(format!(
+            "contact {} leads nowhere inside the module: joined or not, no current can flow",
+            dut.label(*contact)
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fault::undetectable;
+    use crate::testing;
+    use bench_run::Contact;
+
+    #[test]
+    fn where_faults_are() {
+        let (dut, fixture) = (testing::dut("b4xx"), testing::fixture());
+        let cases: [(&str, &[u8], &[&str]); 9] = [
+            ("open:12", &[12], &[]),
+            ("cold:56", &[56], &[]),
+            ("short:36-38@100", &[36, 38], &[]),
+            ("short:23-gnd", &[23], &["ground"]),
+            ("short:37-39", &[37], &["ground"]), // 39 is AGND
+            ("short:8-10", &[], &["vcc", "3v3"]),
+            ("leak:23-3v3", &[23], &["3v3"]),
+            ("overload:3v3", &[], &["3v3"]),
+            ("swap:22-20", &[20, 22], &[]),
+        ];
+        for (text, contacts, nets) in cases {
+            let place = text.parse::<crate::Fault>().unwrap().place(&dut, &fixture);
+            let numbers: Vec<u8> = place.contacts.iter().map(|contact| contact.0).collect();
+            let names: Vec<&str> = place.nets.iter().map(|net| net.name.as_str()).collect();
+            assert_eq!((numbers.as_slice(), names.as_slice()), (contacts, nets), "{text}");
+        }
+        let all = |text: &str| text.parse::<crate::Fault>().unwrap().contacts(&dut, &fixture);
+        assert_eq!(all("short:3v3-gnd"), [10, 12].map(Contact));
+        assert_eq!(all("overload:vcc"), [2, 4, 6, 8].map(Contact));
+    }
+
+    #[test]
+    fn every_listed_fault_is_somewhere_or_has_words() {
+        let (dut, fixture) = (testing::dut("b4xx"), testing::fixture());
+        for fault in crate::all_faults(&dut, &fixture, &["b402".to_owned()]) {
+            let place = fault.place(&dut, &fixture);
+            assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
+            let leads_nowhere = undetectable(&fault, &dut).is_some();
+            assert!(!leads_nowhere || fault.kind() == "open", "{fault}");
+        }
+        let nowhere = |text: &str| undetectable(&text.parse().unwrap(), &dut).is_some();
+        assert!(nowhere("open:51") && !nowhere("open:23") && !nowhere("short:51-53"));
+    }
+}
