@@ -9,6 +9,10 @@ use std::process::ExitCode;
 pub const EXIT_USAGE: u8 = 3;
 /// The bench is bad or could not tell.
 pub const EXIT_ERROR: u8 = 2;
+/// The user ended it.
+pub const EXIT_ABORTED: u8 = 4;
+/// `bench coverage`: the plan finds or names less than was asked for, or fails a good module.
+pub const EXIT_BELOW: u8 = 1;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -90,6 +94,10 @@ pub(crate) struct RunArgs {
     /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
+    /// What each fault looks like, as `bench coverage --dictionary` wrote it: of a module that fails, the faults that
+    /// look most like it are told.
+    #[arg(long, value_name = "FILE")]
+    pub dictionary: Option<PathBuf>,
     /// Only the exit code and errors.
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -134,18 +142,39 @@ pub(crate) struct FaultsArgs {
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
-    /// Only the faults that fit: `*` stands for any text, `?` for one character.
+    /// Only the faults that fit: `*` stands for any text, `?` for one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
-    pub faults: Option<String>,
+    pub faults: Vec<String>,
     /// Good modules, each with tolerances of its own, to count false fails.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub good: u64,
     /// Runs at a time [default: one per core].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// Leaves steps out of the plan, by id or by kind: what is it worth without them?
+    #[arg(long, value_name = "STEP")]
+    pub without: Vec<String>,
+    /// Does not try the plan without each of its steps, which takes about as long again as the faults.
+    #[arg(long)]
+    pub quick: bool,
+    /// Ends with exit code 1 when less of the faults is detected, or when a good module fails.
+    #[arg(long, value_name = "PERCENT")]
+    pub min_detected: Option<f64>,
+    /// Ends with exit code 1 when less of the faults is named rightly, or when a good module fails.
+    #[arg(long, value_name = "PERCENT")]
+    pub min_named: Option<f64>,
     /// Writes everything as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Writes a page for a browser, one file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Writes what each fault looks like, for `bench run --dictionary`.
+    #[arg(long, value_name = "FILE")]
+    pub dictionary: Option<PathBuf>,
+    /// How often which defect occurs [default: fixtures/defect-rates.toml].
+    #[arg(long, value_name = "FILE")]
+    pub rates: Option<PathBuf>,
     /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,

@@ -104,6 +104,11 @@ impl Project {
         if self.root == Path::new(".") { PathBuf::from(relative) } else { self.root.join(relative) }
     }
 
+    /// How often which defect occurs.
+    pub(crate) fn defect_rates(&self) -> PathBuf {
+        self.below("fixtures/defect-rates.toml")
+    }
+
     /// Every module family, by file name.
     pub fn families(&self) -> Result<Vec<(Source, DutFamily)>, FileError> {
         let folder = self.below("fixtures/duts");

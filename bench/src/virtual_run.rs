@@ -101,13 +101,7 @@ pub(crate) fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
 }
 
 /// The first entry of a virtual run's journal.
-pub(crate) fn started(
-    loaded: &Loaded,
-    provenance: Provenance,
-    serial: &str,
-    seed: u64,
-    faults: &[String],
-) -> Event {
+pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64, faults: &[String]) -> Event {
     // The same order gives the same name, as it gives the same journal.
     let identity = format!("{provenance:?} {serial} {} {faults:?}", seed);
     let hash = files::sha256(identity.as_bytes());

@@ -1,164 +1,261 @@
 //! `bench coverage`: what a plan finds of everything that can be wrong.
 
 use super::faults::listed;
-use super::print;
-use crate::cli::{CoverageArgs, Failed};
-use crate::coverage::{FaultResult, Module, Naming, Run, Work, judge, summary};
-use crate::{Project, files};
-use bench_run::{Contact, Verdict};
+use super::{print, say};
+use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW, Failed};
+use crate::coverage::{
+    FaultResult, Module, Rates, Results, Run, Study, Without, Work, dictionary::Dictionary, glob, judge, lost, name,
+    page, progress::Progress, summary, with_dependants,
+};
+use crate::{Loaded, Project, Stop, files};
+use bench_plan::Source;
+use bench_run::{Contact, Step};
 use bench_steps::Kinds;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use virtual_bench::Fault;
 
 /// Seed of every faulty module: the one that `bench run` takes when none is given.
 const FAULT_SEED: u64 = 1;
 
-#[derive(Serialize)]
-struct Report<'a> {
-    plan: &'a Path,
-    faults: usize,
-    detected: usize,
-    named: usize,
-    undetectable: usize,
-    good: usize,
-    false_fails: usize,
-    faults_per_minute: f64,
-    per_fault: &'a [FaultResult],
-    per_contact: Vec<PerContact>,
-    per_step: Vec<PerStep>,
-    good_modules_that_failed: Vec<&'a (u64, Run)>,
+/// Every run that the study needs, on the same terms.
+struct Runs<'a> {
+    work: Work<'a>,
+    loaded: &'a Loaded,
+    /// Taken out for the whole study.
+    gone: &'a [String],
+    progress: Progress,
 }
 
-#[derive(Serialize)]
-struct PerContact {
-    contact: Contact,
-    faults: usize,
-    detected: usize,
-    named: usize,
+/// The user wants an end.
+struct Stopped;
+
+enum Ended {
+    Stopped,
+    Failed(Failed),
 }
 
-#[derive(Serialize)]
-struct PerStep {
-    step: String,
-    /// Faults that this step was the first to find.
-    first: usize,
-    /// Faults that no other step found in the same run. Steps that a failure kept from running might have.
-    alone: usize,
+impl From<Failed> for Ended {
+    fn from(failed: Failed) -> Self {
+        Ended::Failed(failed)
+    }
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Ended::Stopped
+    }
 }
 
 pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, Failed> {
-    let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
-    let Some(family) = loaded.family() else { return Ok(0) };
+    let project = Project::find(root, Some(&args.plan));
+    let loaded = project.load(&args.plan, &Kinds::default())?;
+    let rates = rates(&project, args)?;
     let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let wanted = |fault: &virtual_bench::Fault| {
-        args.faults.as_deref().is_none_or(|pattern| matches(pattern, &fault.to_string()))
-    };
-    let faults: Vec<_> = listed(&loaded).into_iter().filter(wanted).collect();
-    if let Some(pattern) = args.faults.as_deref().filter(|_| faults.is_empty()) {
-        let help = "`bench faults PLAN` lists them; `*` stands for any text and `?` for one character";
-        return Err(Failed::Usage(miette::miette!(help = help, "no fault fits `{pattern}`")));
-    }
-    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-
+    let faults = wanted(&loaded, &args.faults)?;
+    let gone = left_out(&loaded, &args.without)?;
     let provenance = loaded.provenance(&firmware);
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = stop_on_signals();
+    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
-    let bar = ProgressBar::new((faults.len() + args.good as usize) as u64);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {per_sec}  {eta} left") {
-        bar.set_style(style);
-    }
+    let runs = Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), args.good, jobs) };
+
     let began = Instant::now();
-    let modules: Vec<Module> =
-        faults.iter().map(|fault| Module { seed: FAULT_SEED, faults: vec![fault.clone()], ..Default::default() }).collect();
-    let faulty = work.run(&modules, &|| bar.inc(1));
+    let study = match study(&runs, args, &faults, &rates) {
+        Ok(study) => study,
+        Err(Ended::Failed(failed)) => return Err(failed),
+        Err(Ended::Stopped) => {
+            runs.progress.finish();
+            say("stopped; nothing was written");
+            return Ok(EXIT_ABORTED);
+        }
+    };
+    runs.progress.finish();
+    print(&summary(&study, began.elapsed()));
+    write(args.json.as_deref(), || to_json(&study))?;
+    write(args.html.as_deref(), || Ok(page(&study)))?;
+    write(args.dictionary.as_deref(), || to_json(&Dictionary::of(&study)))?;
+    Ok(verdict(args, &study))
+}
+
+/// 0, or what CI acts on when the plan is below what is asked of it.
+fn verdict(args: &CoverageArgs, study: &Study) -> u8 {
+    let below = |least: Option<f64>, is: f64| least.is_some_and(|least| is < least);
+    let asked = args.min_detected.is_some() || args.min_named.is_some();
+    if below(args.min_detected, study.detected_percent)
+        || below(args.min_named, study.named_percent)
+        || asked && study.false_fails > 0
+    {
+        return EXIT_BELOW;
+    }
+    0
+}
+
+fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) -> Result<Study, Ended> {
+    let began = Instant::now();
+    let modules: Vec<Module> = faults.iter().map(|fault| runs.faulty(fault, &[])).collect();
+    let faulty = runs.all(&modules)?;
     let faults_took = began.elapsed();
     // Seed 1 is the faulty modules'.
     let seeds: Vec<u64> = (0..args.good).map(|n| FAULT_SEED + 1 + n).collect();
-    let modules: Vec<Module> = seeds.iter().map(|seed| Module { seed: *seed, ..Default::default() }).collect();
-    let good = if faulty.is_ok() { work.run(&modules, &|| bar.inc(1)) } else { Ok(None) };
-    bar.finish_and_clear();
-    let results: Vec<FaultResult> =
-        faults.iter().zip(faulty?.unwrap_or_default()).map(|(fault, run)| judge(fault, run, family, &loaded.fixture)).collect();
-    let good: Vec<(u64, Run)> = seeds.into_iter().zip(good?.unwrap_or_default()).collect();
+    let modules: Vec<Module> =
+        seeds.iter().map(|seed| Module { seed: *seed, gone: runs.gone.to_vec(), ..Default::default() }).collect();
+    let good = seeds.into_iter().zip(runs.all(&modules)?).collect();
 
-    print(&summary(&results, &good, faults_took, began.elapsed()));
-    if let Some(path) = &args.json {
-        let report = report(&args.plan, &results, &good, faults_took.as_secs_f64());
-        let text = serde_json::to_string_pretty(&report)
-            .map_err(|error| Failed::Bench(miette::miette!("the report cannot be written: {error}")))?;
-        std::fs::write(path, text + "\n")
-            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", path.display())))?;
-    }
-    Ok(0)
+    let Some(family) = runs.loaded.family() else {
+        return Err(Failed::Bench(miette::miette!("the plan's family got lost")).into());
+    };
+    let fixture = &runs.loaded.fixture;
+    let judged = faults.iter().zip(faulty).map(|(fault, run)| judge(fault, run, family, fixture, rates));
+    let results: Vec<FaultResult> = judged.collect();
+    let without = if args.quick { BTreeMap::new() } else { runs.without_each_step(faults, &results)? };
+    let plan = &runs.loaded.plan;
+    Ok(Study::of(Results {
+        plan: args.plan.display().to_string(),
+        model: plan.model.clone(),
+        provenance: runs.work.provenance.clone(),
+        steps: runs.steps().iter().map(|step| (step.id.clone(), step.kind.clone())).collect(),
+        contacts: family.contacts.iter().map(|info| (info.contact, info.pin.clone())).collect::<Vec<(Contact, _)>>(),
+        faults: results,
+        without,
+        good,
+        rates,
+        faults_took,
+    }))
 }
 
-fn report<'a>(plan: &'a Path, results: &'a [FaultResult], good: &'a [(u64, Run)], seconds: f64) -> Report<'a> {
-    let (mut contacts, mut steps) = (BTreeMap::new(), BTreeMap::new());
-    for result in results {
-        let found = result.naming != Naming::Missed;
-        for contact in &result.contacts {
-            let row =
-                contacts.entry(*contact).or_insert(PerContact { contact: *contact, faults: 0, detected: 0, named: 0 });
-            row.faults += 1;
-            row.detected += usize::from(found);
-            row.named += usize::from(result.naming == Naming::Named);
-        }
-        if let Some(first) = result.run.steps.first() {
-            let row = steps.entry(first.clone()).or_insert(PerStep { step: first.clone(), first: 0, alone: 0 });
-            row.first += 1;
-            row.alone += usize::from(result.run.steps.len() == 1);
-        }
+impl Runs<'_> {
+    fn faulty(&self, fault: &Fault, gone: &[String]) -> Module {
+        let gone = if gone.is_empty() { self.gone } else { gone };
+        Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec() }
     }
-    let failed: Vec<_> = good.iter().filter(|(_, run)| run.verdict != Verdict::Pass).collect();
-    Report {
-        plan,
-        faults: results.len(),
-        detected: results.iter().filter(|result| result.naming != Naming::Missed).count(),
-        named: results.iter().filter(|result| result.naming == Naming::Named).count(),
-        undetectable: results.iter().filter(|result| result.undetectable.is_some()).count(),
-        good: good.len(),
-        false_fails: failed.len(),
-        faults_per_minute: results.len() as f64 / seconds.max(1e-9) * 60.0,
-        per_fault: results,
-        per_contact: contacts.into_values().collect(),
-        per_step: steps.into_values().collect(),
-        good_modules_that_failed: failed,
+
+    fn all(&self, modules: &[Module]) -> Result<Vec<Run>, Ended> {
+        let progress = &self.progress;
+        Ok(self.work.run(modules, &|| progress.one_done())?.ok_or(Stopped)?)
+    }
+
+    /// The steps of the plan, without those that are left out.
+    fn steps(&self) -> Vec<Step> {
+        let steps = self.loaded.plan.steps.iter().map(|planned| &planned.step);
+        steps.filter(|step| !self.gone.contains(&step.id)).cloned().collect()
+    }
+
+    /// What the plan loses without each of its steps. A fault at which another step failed as well is found without the
+    /// step, too; only the others are run again.
+    fn without_each_step(&self, faults: &[Fault], results: &[FaultResult]) -> Result<BTreeMap<String, Without>, Ended> {
+        let all: Vec<Step> = self.loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect();
+        let steps: Vec<String> = self.steps().into_iter().map(|step| step.id).collect();
+        let with = |id: &String, more: Vec<String>| -> Vec<String> {
+            let is_gone = |step: &&Step| self.gone.contains(&step.id) || step.id == *id || more.contains(&step.id);
+            all.iter().filter(is_gone).map(|step| step.id.clone()).collect()
+        };
+        // First whether a good module still passes: some steps make others possible.
+        let alone: Vec<Vec<String>> = steps.iter().map(|id| with(id, Vec::new())).collect();
+        self.progress.more(alone.len());
+        let good: Vec<Module> =
+            alone.iter().map(|gone| Module { seed: FAULT_SEED, gone: gone.clone(), ..Default::default() }).collect();
+        let passes: Vec<bool> = self.all(&good)?.iter().map(|run| !run.is_detected()).collect();
+        let gone: Vec<Vec<String>> = steps
+            .iter()
+            .zip(alone.into_iter().zip(passes))
+            .map(
+                |(id, (alone, passes))| {
+                    if passes { alone } else { with(id, with_dependants(&all, std::slice::from_ref(id))) }
+                },
+            )
+            .collect();
+
+        let again = |gone: &[String]| -> Vec<usize> {
+            let only_there = |run: &Run| !run.steps.is_empty() && run.steps.iter().all(|step| gone.contains(step));
+            results.iter().enumerate().filter(|(_, result)| only_there(&result.run)).map(|(index, _)| index).collect()
+        };
+        let plans: Vec<(&String, &Vec<String>, Vec<usize>)> =
+            steps.iter().zip(&gone).map(|(id, gone)| (id, gone, again(gone))).collect();
+        let modules: Vec<Module> = plans
+            .iter()
+            .flat_map(|(_, gone, again)| again.iter().filter_map(|index| Some(self.faulty(faults.get(*index)?, gone))))
+            .collect();
+        self.progress.more(modules.len());
+        let mut now = self.all(&modules)?.into_iter();
+
+        let (family, fixture) = (self.loaded.family(), &self.loaded.fixture);
+        let mut without = BTreeMap::new();
+        for (id, gone, again) in plans {
+            let mut after = Vec::with_capacity(again.len());
+            for index in again {
+                if let (Some(run), Some(family), Some(fault)) = (now.next(), family, faults.get(index)) {
+                    after.push((index, name(fault, &run, family, fixture).0));
+                }
+            }
+            let also = gone.iter().filter(|step| *step != id && !self.gone.contains(step)).cloned().collect();
+            without.insert(id.clone(), lost(results, &after, also));
+        }
+        Ok(without)
     }
 }
 
-/// Whether `pattern`, with `*` for any text and `?` for one character, fits all of `text`.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut rest = pattern.chars();
-    match rest.next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let tails = text.char_indices().map(|(at, _)| &text[at..]).chain([""]);
-            tails.into_iter().any(|tail| matches(rest.as_str(), tail))
-        }
-        Some(wanted) => {
-            let mut left = text.chars();
-            left.next().is_some_and(|found| wanted == '?' || wanted == found) && matches(rest.as_str(), left.as_str())
-        }
-    }
+fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
+    let path = args.rates.clone().unwrap_or_else(|| project.defect_rates());
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let help = "rates of defects stand in fixtures/defect-rates.toml; --rates names another file";
+        Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display()))
+    })?;
+    let source = Source::new(path.display().to_string(), text);
+    Rates::parse(&source).map_err(|problem| Failed::Usage(miette::Report::new(*problem)))
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn globs() {
-        for (pattern, text, fits) in [
-            ("open:*", "open:23", true),
-            ("open:2?", "open:23", true),
-            ("open:2?", "open:2", false),
-            ("*", "", true),
-            ("*-38*", "short:36-38@100", true),
-            ("short:*@100", "short:36-38", false),
-            ("open", "open:1", false),
-        ] {
-            assert_eq!(super::matches(pattern, text), fits, "{pattern} {text}");
-        }
+fn wanted(loaded: &Loaded, patterns: &[String]) -> Result<Vec<Fault>, Failed> {
+    let all: Vec<(Fault, String)> =
+        listed(loaded).into_iter().map(|fault| (fault.clone(), fault.to_string())).collect();
+    let fits = |pattern: &String, text: &str| glob::fits(pattern, text);
+    if let Some(unknown) = patterns.iter().find(|pattern| !all.iter().any(|(_, text)| fits(pattern, text))) {
+        let help = "`bench faults PLAN` lists them; `*` stands for any text and `?` for one character";
+        return Err(Failed::Usage(miette::miette!(help = help, "no fault fits `{unknown}`")));
     }
+    let is_wanted = |text: &str| patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, text));
+    Ok(all.into_iter().filter(|(_, text)| is_wanted(text)).map(|(fault, _)| fault).collect())
+}
+
+/// Ids of the steps that are meant: named by id or by kind.
+fn left_out(loaded: &Loaded, without: &[String]) -> Result<Vec<String>, Failed> {
+    let steps = || loaded.plan.steps.iter().map(|planned| &planned.step);
+    let is_meant = |step: &Step, word: &String| step.id == *word || step.kind == *word;
+    if let Some(unknown) = without.iter().find(|word| !steps().any(|step| is_meant(step, word))) {
+        let ids: Vec<&str> = steps().map(|step| step.id.as_str()).collect();
+        let help = format!("steps of the plan: {}; a kind of step may be named as well", ids.join(", "));
+        return Err(Failed::Usage(miette::miette!(help = help, "--without {unknown}: the plan has no such step")));
+    }
+    let gone = steps().filter(|step| without.iter().any(|word| is_meant(step, word)));
+    Ok(gone.map(|step| step.id.clone()).collect())
+}
+
+/// Set by Ctrl-C and its like. Nothing real is powered here, so runs in progress are simply finished.
+fn stop_on_signals() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    // Without the handlers, a signal ends the program at once: as good.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            Stop::on_signals()?.requested().await;
+            seen.store(true, Ordering::Relaxed);
+            std::io::Result::Ok(())
+        })
+    });
+    stop
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Failed> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|error| Failed::Bench(miette::miette!("cannot be written as JSON: {error}")))
+}
+
+fn write(path: Option<&Path>, text: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, text()?).map_err(|error| Failed::Usage(miette::miette!("{}: {error}", path.display())))
 }

@@ -2,12 +2,14 @@
 
 use super::{print, say, width};
 use crate::cli::{EXIT_ERROR, Failed, RunArgs};
+use crate::coverage::{dictionary::Dictionary, failing};
 use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
 use crate::{Project, Stop, files, progress};
 use bench_journal::Journal;
+use bench_plan::DutFamily;
 use bench_report::{Record, Style, junit, summary};
-use bench_run::{Event, Verdict};
+use bench_run::{Event, Provenance, Verdict};
 use bench_steps::Kinds;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -40,6 +42,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
         )));
     }
+
+    let dictionary =
+        args.dictionary.as_deref().map(|path| dictionary(path, &loaded.provenance(&firmware))).transpose()?;
 
     let order = Order {
         fixture: &loaded.fixture,
@@ -85,6 +90,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         print(&summary(&record, Style { colour, width: usize::from(width()).min(120) }));
     }
+    if let Some(dictionary) = dictionary.filter(|_| record.verdict == Verdict::Fail) {
+        print(&candidates(&dictionary, &record, family));
+    }
     if args.verbose {
         print(&costs(&world.stats(), &recorder, wall));
     }
@@ -101,6 +109,47 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     // The record may doubt what the run said of itself; what people and CI act on is the same.
     Ok(record.verdict.and(outcome.verdict).exit_code())
+}
+
+/// Reads a dictionary of faults and sees that it was made with what runs now.
+fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
+    let help = "make it anew: bench coverage PLAN --dictionary FILE";
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display())))?;
+    let dictionary = Dictionary::parse(&text)
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display())))?;
+    // Another build of the bench reads the same; another plan, fixture or firmware measures something else.
+    let made_with = Provenance {
+        bench_version: now.bench_version.clone(),
+        bench_commit: now.bench_commit.clone(),
+        ..dictionary.provenance.clone()
+    };
+    if made_with != *now {
+        return Err(Failed::Usage(miette::miette!(
+            help = help,
+            "{} was made with another plan, fixture, module file or firmware",
+            path.display()
+        )));
+    }
+    Ok(dictionary)
+}
+
+/// Faults that the dictionary tells of a failing unit.
+const MOST_CANDIDATES: usize = 3;
+
+fn candidates(dictionary: &Dictionary, record: &Record, family: &DutFamily) -> String {
+    let found = dictionary.look_up(&failing(record), MOST_CANDIDATES);
+    if found.is_empty() {
+        return format!("None of the {} faults in the dictionary looks like this unit.\n", dictionary.len());
+    }
+    let mut text = format!("Of {} faults in the dictionary these look most like it:\n", dictionary.len());
+    for candidate in found {
+        let contacts: Vec<String> = candidate.contacts.iter().map(|contact| family.label(*contact)).collect();
+        let contacts =
+            if contacts.is_empty() { String::new() } else { format!("contact {}", contacts.join(", contact ")) };
+        let _ = writeln!(text, "  {:3.0} %  {:20}  {contacts}", 100.0 * candidate.alike, candidate.fault);
+    }
+    text
 }
 
 fn costs(stats: &virtual_bench::VirtualStats, recorder: &Recorder, wall: std::time::Duration) -> String {

@@ -1,5 +1,6 @@
 //! What was ordered against what the bench said.
 
+use super::rates::Rates;
 use super::run::Run;
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{Contact, Verdict};
@@ -33,7 +34,7 @@ pub(crate) struct FaultResult {
     /// Why no bench of this kind can see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undetectable: Option<String>,
-    /// Class of defects that it is counted with, and its share in that class's rate.
+    /// Class of defects whose rate it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// How many of a million modules have this fault.
@@ -42,17 +43,19 @@ pub(crate) struct FaultResult {
     pub run: Run,
 }
 
-pub(crate) fn judge(fault: &Fault, run: Run, dut: &DutFamily, fixture: &Fixture) -> FaultResult {
+pub(crate) fn judge(fault: &Fault, run: Run, dut: &DutFamily, fixture: &Fixture, rates: &Rates) -> FaultResult {
     let (naming, objection) = name(fault, &run, dut, fixture);
+    let text = fault.to_string();
+    let class = rates.of(&text);
     FaultResult {
-        fault: fault.to_string(),
+        class: class.map(|class| class.name.clone()),
+        per_million: class.map_or(0.0, |class| class.per_million),
+        fault: text,
         naming,
         objection,
         contacts: fault.contacts(dut, fixture),
         of_bench: fault.is_of_bench(),
         undetectable: virtual_bench::undetectable(fault, dut),
-        class: None,
-        per_million: 0.0,
         run,
     }
 }

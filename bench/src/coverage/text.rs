@@ -1,62 +1,113 @@
 //! The summary that a test engineer reads.
 
-use super::{FaultResult, Naming, Run};
-use bench_run::Verdict;
-use std::collections::BTreeMap;
+use super::study::{PerStep, Study, percent};
+use super::{FaultResult, Naming};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-fn percent(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
-}
+/// Faults of one step that are listed by name.
+const LISTED: usize = 4;
 
-pub(crate) fn summary(
-    faults: &[FaultResult],
-    good: &[(u64, Run)],
-    faults_took: Duration,
-    all_took: Duration,
-) -> String {
-    let count = |naming| faults.iter().filter(|result| result.naming == naming).count();
-    let (named, misnamed, missed) = (count(Naming::Named), count(Naming::Misnamed), count(Naming::Missed));
-    let detected = named + misnamed;
+pub(crate) fn summary(study: &Study, took: Duration) -> String {
     let mut out = String::new();
+    let misnamed = study.detected - study.named;
+    let _ = writeln!(out, "{}, plan {}", study.model.to_uppercase(), study.plan);
     let _ = writeln!(
         out,
-        "{} faults: {detected} detected ({:.1} %), of which {named} named rightly ({:.1} %) and {misnamed} misnamed; {missed} missed",
-        faults.len(),
-        percent(detected, faults.len()),
-        percent(named, detected),
+        "{:6} faults\n{:6} detected       {:5.1} %\n{:6} named rightly  {:5.1} %\n{misnamed:6} misnamed\n{:6} missed, {} of them because nothing can be measured",
+        study.faults,
+        study.detected,
+        study.detected_percent,
+        study.named,
+        study.named_percent,
+        study.faults - study.detected,
+        study.undetectable,
     );
-    let bad: Vec<_> = good.iter().filter(|(_, run)| run.verdict != Verdict::Pass).collect();
-    let _ = writeln!(out, "{} good modules: {} false fails", good.len(), bad.len());
-    let per_minute = faults.len() as f64 / faults_took.as_secs_f64().max(1e-9) * 60.0;
-    let _ = writeln!(out, "{per_minute:.0} faulty modules a minute; {:.1} s in all", all_took.as_secs_f64());
-
-    let mut steps: BTreeMap<&str, usize> = BTreeMap::new();
-    for step in faults.iter().filter_map(|result| result.run.steps.first()) {
-        *steps.entry(step).or_default() += 1;
+    if study.good > 0 {
+        let _ = writeln!(out, "{:6} good modules, {} false fails", study.good, study.false_fails);
     }
-    let _ = writeln!(out, "\nFound first by");
-    for (step, found) in steps {
-        let _ = writeln!(out, "  {found:5}  {step}");
+    let escapes = study.escapes;
+    let _ = writeln!(
+        out,
+        "\nOf a million modules {:.0} come with a defect and {:.1} are shipped with it, by the rates of defects{}.",
+        escapes.defective_per_million,
+        escapes.escaping_per_million,
+        match escapes.without_rate {
+            0 => String::new(),
+            some => format!(" ({some} faults have no rate and do not count)"),
+        }
+    );
+    let seconds =
+        study.good_run_seconds.map(|seconds| format!("; a good module takes {seconds:.2} s")).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "{:.0} faulty modules a minute, {:.1} s in all{seconds}",
+        study.faults_per_minute,
+        took.as_secs_f64()
+    );
+
+    let _ = writeln!(out, "\nSteps, faults first found, and what the plan loses without the step");
+    let width = study.per_step.iter().map(|row| row.step.len()).max().unwrap_or(0);
+    for row in &study.per_step {
+        let _ = writeln!(out, "{}", step(row, width));
     }
     for (title, naming) in [("Missed", Naming::Missed), ("Misnamed", Naming::Misnamed)] {
-        let these: Vec<_> = faults.iter().filter(|result| result.naming == naming).collect();
+        let these: Vec<&FaultResult> = study.of_naming(naming).collect();
         if these.is_empty() {
             continue;
         }
-        let _ = writeln!(out, "\n{title}");
+        let _ = writeln!(out, "\n{title}, {:.1} %", percent(these.len(), study.faults));
         for result in these {
-            let why = match (naming, &result.undetectable) {
-                (Naming::Missed, Some(why)) => why.clone(),
-                (Naming::Missed, None) => String::new(),
-                _ => format!("{}: {}", result.objection.as_deref().unwrap_or_default(), result.run.said()),
-            };
-            let _ = writeln!(out, "  {:24} {why}", result.fault);
+            let _ = writeln!(out, "  {:20} {}", result.fault, why(result));
         }
     }
-    for (seed, run) in bad {
-        let _ = writeln!(out, "\nFalse fail: seed {seed}: {}", run.reason.as_deref().unwrap_or("no reason given"));
+    for fail in &study.good_modules_that_failed {
+        let _ =
+            writeln!(out, "\nFalse fail: seed {}: {}", fail.seed, fail.run.reason.as_deref().unwrap_or("no reason"));
     }
     out
+}
+
+/// Why a fault was not told.
+pub(super) fn why(result: &FaultResult) -> String {
+    match (result.naming, &result.undetectable) {
+        (Naming::Missed, Some(why)) => why.clone(),
+        (Naming::Missed, None) => "no step looks for it".to_owned(),
+        (Naming::Misnamed, _) => {
+            format!("{}: {}", result.objection.as_deref().unwrap_or_default(), result.run.said())
+        }
+        (Naming::Named, _) => result.run.said(),
+    }
+}
+
+fn step(row: &PerStep, width: usize) -> String {
+    let time = row.milliseconds.map_or_else(|| "        ".to_owned(), |ms| format!("{ms:5.0} ms"));
+    let mut line = format!("  {:width$}  {time}  {:4}", row.step, row.first);
+    let Some(without) = &row.without else { return line };
+    let lost = without.missed.len() + without.misnamed.len();
+    let named = |faults: &[String]| {
+        let shown = faults.iter().take(LISTED).cloned().collect::<Vec<_>>().join(" ");
+        let more = if faults.len() > LISTED { " ..." } else { "" };
+        format!("{shown}{more}")
+    };
+    let mut parts = Vec::new();
+    if !without.missed.is_empty() {
+        let rate = without.escaping_per_million;
+        parts.push(format!(
+            "{} missed, {rate:.1} more shipped in a million ({})",
+            without.missed.len(),
+            named(&without.missed)
+        ));
+    }
+    if !without.misnamed.is_empty() {
+        parts.push(format!("{} misnamed ({})", without.misnamed.len(), named(&without.misnamed)));
+    }
+    if lost == 0 {
+        parts.push("nothing: other steps find and name the same".to_owned());
+    }
+    if !without.also_gone.is_empty() {
+        parts.push(format!("and cannot run {}", without.also_gone.join(", ")));
+    }
+    let _ = write!(line, "  {}", parts.join("; "));
+    line
 }

@@ -76,9 +76,12 @@ mod tests {
         }
     }
 
+    /// What is taken out; what is left, with its needs.
+    type Row = (&'static [&'static str], &'static [(&'static str, &'static [usize])]);
+
     #[test]
     fn needs_are_handed_on() {
-        let rows: [(&[&str], &[(&str, &[usize])]); 4] = [
+        let rows: [Row; 4] = [
             (&["b"], &[("a", &[]), ("c", &[0]), ("d", &[1]), ("e", &[0, 1])]),
             (&["b", "c"], &[("a", &[]), ("d", &[0]), ("e", &[0])]),
             (&["a"], &[("b", &[]), ("c", &[0]), ("d", &[1]), ("e", &[0, 1])]),

@@ -4,6 +4,7 @@
 
 mod check;
 mod contacts;
+mod coverage;
 mod external_flash;
 mod faults;
 mod good;

@@ -4,7 +4,7 @@ use crate::{BenchTime, Diagnosis, Measurement, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// What a run was made of; hashed into every record so that it can be told later what exactly ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Provenance {
     pub bench_version: String,
     pub bench_commit: String,
