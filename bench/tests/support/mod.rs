@@ -123,7 +123,7 @@ impl Dut for Idle {
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
         Err(DutError::JobLost(job))
     }
-    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+    async fn echo(&self, bytes: &[u8], _: Option<u32>) -> Result<Vec<u8>, InstrumentError> {
         Ok(bytes.to_vec())
     }
     async fn disconnect(&self) {}

@@ -220,8 +220,9 @@ pub trait Dut {
     /// # Errors
     /// [`DutError::JobLate`] at `deadline`, [`DutError::JobLost`] if the firmware does not know the job.
     async fn job_done(&self, job: u8, deadline: BenchTime) -> Result<JobResult, DutError>;
-    /// Sends bytes and returns what comes back within the time they need plus a margin: for the loop-back check.
-    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError>;
+    /// Sends bytes and returns what comes back within the time they need plus a margin: for the loop-back check, at the
+    /// rate in use or at another, which is put back.
+    async fn echo(&self, bytes: &[u8], baud: Option<u32>) -> Result<Vec<u8>, InstrumentError>;
     /// Back to the initial rate, nothing in flight. For a DUT that was restarted or powered again.
     async fn disconnect(&self);
     /// What the link did since the client was made.

@@ -5,13 +5,22 @@ use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::{Limits, MeasurementSpec, Unit};
+use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
 
-pub struct LinkLoopback;
+pub struct LinkLoopback {
+    /// Rates beyond the initial one.
+    baud: Option<u32>,
+}
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {}
+pub struct Params {
+    /// The rate that later steps raise the link to: a line that is too slow for it is the bench's, not the module's.
+    #[serde(default)]
+    #[schemars(range(min = 1200, max = 1_000_000))]
+    baud: Option<u32>,
+}
 
 const HEARD: &str = "loopback.heard";
 
@@ -19,7 +28,7 @@ impl Kind for LinkLoopback {
     const NAME: &'static str = "link-loopback";
     type Params = Params;
 
-    fn resolve(_: Params, _: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+    fn resolve(params: Params, _: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         Ok(Resolved {
             measurements: vec![MeasurementSpec {
                 name: HEARD.into(),
@@ -30,7 +39,7 @@ impl Kind for LinkLoopback {
             coverage: Vec::new(),
             uses: vec!["dut-link".into()],
             default_timeout: Duration::from_millis(500),
-            procedure: Box::new(LinkLoopback),
+            procedure: Box::new(LinkLoopback { baud: params.baud }),
         })
     }
 }
@@ -38,12 +47,19 @@ impl Kind for LinkLoopback {
 #[async_trait(?Send)]
 impl Procedure for LinkLoopback {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        if nest.loopback_works().await? {
-            record.measured(HEARD, Some(1.0));
-            Ok(())
-        } else {
-            // Not a measurement out of its limits, which would blame the module.
-            Err(StepError::Bench(LOOPBACK_BROKEN.to_owned()))
+        // A line that is silent is no measurement out of its limits, which would blame the module.
+        if !nest.loopback_works_at(Some(INITIAL_BAUD)).await? {
+            return Err(StepError::Bench(LOOPBACK_BROKEN.to_owned()));
         }
+        if let Some(baud) = self.baud
+            && !nest.loopback_works_at(Some(baud)).await?
+        {
+            return Err(StepError::Bench(format!(
+                "over the fixture's loop-back relay the bench hears itself at {INITIAL_BAUD} baud, but not at {baud}: \
+                 the cable between the controller's UART and the fixture is damaged or too long"
+            )));
+        }
+        record.measured(HEARD, Some(1.0));
+        Ok(())
     }
 }

@@ -85,8 +85,13 @@ impl Nest {
     /// Whether the controller hears itself. Leaves the link off the nails: while the module has no power, an idle TX
     /// would feed it through the protection diode of its RX.
     pub async fn loopback_works(&self) -> Result<bool, StepError> {
+        self.loopback_works_at(None).await
+    }
+
+    /// [`Nest::loopback_works`] at another rate than the one in use.
+    pub async fn loopback_works_at(&self, baud: Option<u32>) -> Result<bool, StepError> {
         self.leave_link().await?;
-        Ok(self.dut.echo(LOOPBACK_PATTERN).await? == LOOPBACK_PATTERN)
+        Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
     }
 
     /// Takes the link off the nails.

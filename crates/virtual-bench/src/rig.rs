@@ -19,6 +19,8 @@ pub const LINK_UART: u8 = 0;
 /// Levels between these shares of its supply leave an expander's input as it was (DS20001952, table 2-1).
 const INPUT_LOW_SHARE: f64 = 0.2;
 const INPUT_HIGH_SHARE: f64 = 0.8;
+/// Most that a damaged cable carries ([`Fault::SlowLink`]).
+const SLOW_LINK_BAUD: u32 = 115_200;
 /// Noise of one ADC conversion, in steps.
 const ADC_NOISE_STEPS: f64 = 0.6;
 const SHUNT_NOISE_VOLTS: f64 = 3e-6;
@@ -74,6 +76,7 @@ pub struct Rig {
     woken: bool,
     /// A fault ties something to the reset contact: look at it after every change of a port.
     watch_reset: bool,
+    slow_link: bool,
     pub i2c_transactions: u64,
 }
 
@@ -109,6 +112,7 @@ impl Rig {
             stop: false,
             woken: false,
             watch_reset: faults.iter().any(ties_reset),
+            slow_link: faults.contains(&Fault::SlowLink),
             i2c_transactions: 0,
             fixture: fixture.clone(),
         };
@@ -146,7 +150,8 @@ impl Rig {
                 self.controller_receives(byte.byte, byte.baud);
             }
             if hearing.dut_hears_controller {
-                self.for_chip.push_back(ForChip { byte: byte.byte, baud: byte.baud });
+                let heard = self.through_cable(byte.byte, byte.baud);
+                self.for_chip.push_back(ForChip { byte: heard, baud: byte.baud });
             }
         }
     }
@@ -356,7 +361,14 @@ impl Rig {
         self.uart.free_at_ns
     }
 
+    /// What the cable makes of a byte.
+    fn through_cable(&self, byte: u8, baud: u32) -> u8 {
+        // Each bit is smeared into the next one, which only reaches a high level after another high bit.
+        if self.slow_link && baud > SLOW_LINK_BAUD { byte & (byte << 1 | 1) } else { byte }
+    }
+
     fn controller_receives(&mut self, byte: u8, sender_baud: u32) {
+        let byte = self.through_cable(byte, sender_baud);
         // What a serial port of the controller delivers for a byte with a framing error is the byte it made out.
         self.uart.received.push(uart::receive(byte, sender_baud, self.uart.baud).byte);
         if let Some(receiver) = self.uart.receiver.take() {

@@ -35,6 +35,11 @@ impl<L: Link> Conversation<L> {
         Self { link, decoder: Decoder::new(), last_seq: UNASKED, baud: INITIAL_BAUD, inbox: Vec::new(), decoded: 0 }
     }
 
+    /// The rate in use.
+    pub fn baud(&self) -> u32 {
+        self.baud
+    }
+
     pub async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {
         self.baud = baud;
         self.decoder.reset();

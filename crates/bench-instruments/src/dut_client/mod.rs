@@ -237,9 +237,13 @@ impl<L: Link> Dut for DutClient<L> {
         }
     }
 
-    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+    async fn echo(&self, bytes: &[u8], baud: Option<u32>) -> Result<Vec<u8>, InstrumentError> {
         let mut conversation = self.turn().await;
-        conversation.echo(&*self.clock, bytes, ECHO_MARGIN).await
+        let before = conversation.baud();
+        conversation.set_baud(baud.unwrap_or(before)).await?;
+        let heard = conversation.echo(&*self.clock, bytes, ECHO_MARGIN).await;
+        conversation.set_baud(before).await?;
+        heard
     }
 
     async fn disconnect(&self) {

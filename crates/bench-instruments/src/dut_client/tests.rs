@@ -100,13 +100,13 @@ fn the_bench_does_not_connect_to_itself() {
     for baud in [INITIAL_BAUD, FAST] {
         assert!(matches!(bench.clock.run(bench.client.connect(baud)), Err(DutError::Silent { .. })));
     }
-    assert_eq!(bench.clock.run(bench.client.echo(b"\x00U\xFF")), Ok(b"\x00U\xFF".to_vec()));
+    assert_eq!(bench.clock.run(bench.client.echo(b"\x00U\xFF", None)), Ok(b"\x00U\xFF".to_vec()));
 }
 
 #[test]
 fn an_echo_without_loopback_is_empty() {
     let bench = Bench::connected();
-    assert_eq!(bench.clock.run(bench.client.echo(b"UUU")), Ok(Vec::new()));
+    assert_eq!(bench.clock.run(bench.client.echo(b"UUU", None)), Ok(Vec::new()));
     assert_eq!(bench.request(READ), Ok(Reply::Levels(PortSet::EMPTY)), "the rest of it disturbs nobody");
 }
 

@@ -96,7 +96,7 @@ impl Dut for ScriptedDut {
         }
     }
 
-    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+    async fn echo(&self, bytes: &[u8], _: Option<u32>) -> Result<Vec<u8>, InstrumentError> {
         Ok(self.echoes.borrow_mut().pop_front().unwrap_or_else(|| bytes.to_vec()))
     }
 

@@ -25,7 +25,7 @@ fn a_module_follows_its_script() {
     assert_eq!(clock.run(dut.job_done(1, BenchTime(10_000))), Err(DutError::JobLate(1)));
     assert_eq!(clock.run(dut.job_done(1, BenchTime(90_000))), Ok(JobResult::Waited { ms: 20 }));
     assert_eq!(clock.now(), BenchTime(20_000));
-    assert_eq!(clock.run(dut.echo(b"U")), Ok(b"U".to_vec()));
+    assert_eq!(clock.run(dut.echo(b"U", None)), Ok(b"U".to_vec()));
 }
 
 #[test]

@@ -396,7 +396,7 @@ impl Dut for Bed {
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
         Err(DutError::JobLost(job))
     }
-    async fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>, InstrumentError> {
+    async fn echo(&self, bytes: &[u8], _: Option<u32>) -> Result<Vec<u8>, InstrumentError> {
         self.call()?;
         let heard = self.loopback.get() && self.setup.loopback_works;
         Ok(if heard { bytes.to_vec() } else { Vec::new() })

@@ -62,7 +62,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
         }
     }
     faults.extend([Fault::AdcGain(5.0), Fault::AdcGain(-5.0), Fault::AdcOffset(50.0), Fault::AdcOffset(-50.0)]);
-    faults.extend([Fault::DeadLink, Fault::DeadMcu, Fault::EmptyNest]);
+    faults.extend([Fault::DeadLink, Fault::SlowLink, Fault::DeadMcu, Fault::EmptyNest]);
     faults.extend(other_models.iter().cloned().map(Fault::WrongModel));
     faults.extend(of_contacts(dut, logic_rail.map(|rail| rail.name.to_ascii_lowercase()).as_deref()));
     faults.extend([Fault::SleepCurrent(SLEEP_MILLIAMPS), Fault::VusbDetectLost, Fault::RetainedLost]);

@@ -43,6 +43,8 @@ pub enum Fault {
     Overload { rail: String, amps: Option<f64> },
     /// The bench's own cable: the controller's TX and RX are cut before the relay.
     DeadLink,
+    /// The bench's own cable carries 115200 baud and nothing faster.
+    SlowLink,
     /// The microcontroller never starts.
     DeadMcu,
     /// No module on the nest.
@@ -187,7 +189,12 @@ impl Fault {
                     known: dut.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
                 }),
             },
-            Fault::DeadLink | Fault::DeadMcu | Fault::EmptyNest | Fault::AdcGain(_) | Fault::AdcOffset(_) => Ok(()),
+            Fault::DeadLink
+            | Fault::SlowLink
+            | Fault::DeadMcu
+            | Fault::EmptyNest
+            | Fault::AdcGain(_)
+            | Fault::AdcOffset(_) => Ok(()),
             Fault::SleepCurrent(_) | Fault::VusbDetectLost => Ok(()),
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
             Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),

@@ -72,7 +72,7 @@ impl Fault {
 
     /// Whether it is the bench, and not the module, that is defective: an `error` and no `fail` is due.
     pub fn is_of_bench(&self) -> bool {
-        matches!(self, Fault::DeadLink | Fault::EmptyNest)
+        matches!(self, Fault::DeadLink | Fault::SlowLink | Fault::EmptyNest)
     }
 
     /// What the fault is spelt as before the colon: `open`, `flash-line-open`.
@@ -86,7 +86,7 @@ impl Fault {
         match self {
             Fault::AdcGain(_) | Fault::AdcOffset(_) => vec!["adc"],
             Fault::WrongModel(_) => vec!["wrong model"],
-            Fault::DeadLink => vec!["cable"],
+            Fault::DeadLink | Fault::SlowLink => vec!["cable"],
             Fault::EmptyNest => vec!["in the nest"],
             Fault::DeadMcu => vec!["does not start", "mcu"],
             Fault::SleepCurrent(_) => vec!["sleep", "current", "draws"],

@@ -37,6 +37,7 @@ impl fmt::Display for Fault {
             Fault::Overload { rail, amps: None } => write!(f, "overload:{rail}"),
             Fault::Overload { rail, amps: Some(amps) } => write!(f, "overload:{rail}@{amps}"),
             Fault::DeadLink => f.write_str("dead-link"),
+            Fault::SlowLink => f.write_str("slow-link"),
             Fault::DeadMcu => f.write_str("dead-mcu"),
             Fault::EmptyNest => f.write_str("empty-nest"),
             Fault::AdcGain(percent) => write!(f, "adc-gain:{percent}"),
@@ -105,6 +106,7 @@ fn parse(text: &str) -> Result<Fault, String> {
             Ok(Fault::Overload { rail: rail_name(rail)?, amps })
         }
         "dead-link" => alone(Fault::DeadLink),
+        "slow-link" => alone(Fault::SlowLink),
         "dead-mcu" => alone(Fault::DeadMcu),
         "empty-nest" => alone(Fault::EmptyNest),
         "adc-gain" => Ok(Fault::AdcGain(signed(what("5")?, "percent", 50.0)?)),
@@ -238,6 +240,7 @@ mod tests {
             ("overload:3v3", Fault::Overload { rail: "3v3".into(), amps: None }),
             ("overload:3V3@0.9", Fault::Overload { rail: "3v3".into(), amps: Some(0.9) }),
             ("dead-link", Fault::DeadLink),
+            ("slow-link", Fault::SlowLink),
             ("dead-mcu", Fault::DeadMcu),
             (" empty-nest ", Fault::EmptyNest),
             ("wrong-model:b524", Fault::WrongModel("b524".into())),
@@ -318,6 +321,7 @@ mod tests {
             any_contact().prop_map(Fault::LostPull),
             (any_rail(), prop::option::of(1e-6..1e3f64)).prop_map(|(rail, amps)| Fault::Overload { rail, amps }),
             Just(Fault::DeadLink),
+            Just(Fault::SlowLink),
             Just(Fault::DeadMcu),
             Just(Fault::EmptyNest),
             "[a-z0-9]{1,6}".prop_map(Fault::WrongModel),
