@@ -196,6 +196,7 @@ pub fn started() -> Event {
             bench_commit: String::new(),
             plan: "test".into(),
             plan_sha256: String::new(),
+            plan_parts: Vec::new(),
             dut_file_sha256: String::new(),
             fixture: "none".into(),
             fixture_sha256: String::new(),
