@@ -189,6 +189,8 @@ pub(crate) struct SchemaArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum SchemaOf {
     Plan,
+    /// What plans include, `plans/parts/*.toml`.
+    Part,
     Fixture,
     /// A module family, `fixtures/duts/*.toml`.
     Dut,

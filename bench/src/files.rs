@@ -1,7 +1,7 @@
 //! Finds and reads the files that belong to a plan.
 
-use bench_plan::{DutFamily, Fixture, Plan, PlanHead, Problem, Source, check_plan};
-use bench_run::Provenance;
+use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
+use bench_run::{PartHash, Provenance};
 use bench_steps::{Kinds, Procedure};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -46,7 +46,7 @@ pub struct Loaded {
     /// Every family the project knows.
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
-    plan_text: Source,
+    plan_text: PlanText,
     fixture_text: Source,
     dut_text: Source,
 }
@@ -59,11 +59,16 @@ impl Loaded {
 
     /// Hashes of all that decides what the run does.
     pub fn provenance(&self, firmware: &[u8]) -> Provenance {
+        let part = |part: &bench_plan::PlanPart| PartHash {
+            path: part.path.clone(),
+            sha256: sha256(part.source.text.as_bytes()),
+        };
         Provenance {
             bench_version: env!("CARGO_PKG_VERSION").to_owned(),
             bench_commit: env!("BENCH_COMMIT").to_owned(),
             plan: self.plan.name.clone(),
-            plan_sha256: sha256(self.plan_text.text.as_bytes()),
+            plan_sha256: sha256(self.plan_text.plan().text.as_bytes()),
+            plan_parts: self.plan_text.parts().iter().map(part).collect(),
             dut_file_sha256: sha256(self.dut_text.text.as_bytes()),
             fixture: self.plan.fixture.clone(),
             fixture_sha256: sha256(self.fixture_text.text.as_bytes()),
@@ -81,6 +86,16 @@ fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
         Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
+    }
+}
+
+/// A part of a plan, named in the plan.
+fn part(path: &Path) -> Result<Source, ParamProblem> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
+        Err(error) => Err(ParamProblem::new(format!("{} cannot be read: {error}", path.display()))
+            .label("no readable file")
+            .help("paths of parts are relative to the plan that names them")),
     }
 }
 
@@ -138,11 +153,13 @@ impl Project {
     pub fn load(&self, plan: &Path, kinds: &Kinds) -> Result<Loaded, FileError> {
         let plan_text = read(plan, "name a plan, for example plans/b404x.toml")?;
         let head = PlanHead::parse(&plan_text)?;
+        let folder = plan.parent().unwrap_or(Path::new(""));
+        let plan_text = PlanText::gather(plan_text, |path| part(&folder.join(path)))?;
         let texts = self.families()?;
         let known: Vec<&DutFamily> = texts.iter().map(|(_, family)| family).collect();
         let fixture_path = self.below(&format!("fixtures/{}.toml", head.fixture.get_ref()));
         if !fixture_path.is_file() {
-            let problem = Problem::new(&plan_text, format!("there is no fixture `{}`", head.fixture.get_ref()))
+            let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{}`", head.fixture.get_ref()))
                 .at(head.fixture.span(), "no such file")
                 .help(format!("expected {}", fixture_path.display()));
             return Err(Box::new(problem).into());

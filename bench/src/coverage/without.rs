@@ -73,6 +73,7 @@ mod tests {
             fixture: String::new(),
             firmware: String::new(),
             steps: vec![step("a", &[]), step("b", &[0]), step("c", &[1]), step("d", &[2]), step("e", &[1, 2])],
+            left_out: Vec::new(),
         }
     }
 

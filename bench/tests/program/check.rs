@@ -4,6 +4,10 @@ use crate::support::{PLAN, output, root, run_plan, text};
 use std::fs;
 use std::path::Path;
 
+const BEFORE_POWER: &str = "plans/parts/before-power.toml";
+const POWER: &str = "plans/parts/power.toml";
+const FUNCTIONS: &str = "plans/parts/functions.toml";
+
 /// The project's data in a folder of its own, with one text replaced in one file. What `check` prints of it.
 fn check_with(file: &str, old: &str, new: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -14,6 +18,9 @@ fn check_with(file: &str, old: &str, new: &str) -> String {
     };
     for name in [
         PLAN,
+        BEFORE_POWER,
+        POWER,
+        FUNCTIONS,
         "fixtures/b-series.toml",
         "fixtures/duts/b4xx.toml",
         "fixtures/duts/b5xx.toml",
@@ -39,23 +46,31 @@ fn tidy(text: &str, folder: &Path) -> String {
 #[test]
 fn ten_broken_files() {
     let rows = [
-        ("misspelt key", PLAN, "title = \"No rail is shorted\"", "tilte = \"No rail is shorted\""),
-        ("misspelt parameter", PLAN, "settle = \"20 ms\"", "setle = \"20 ms\""),
-        ("unknown pin", PLAN, "pins = [\"VCC\", \"3V3\"]", "pins = [\"VCC\", \"3V4\"]"),
-        ("crossed limits", PLAN, "{ min = \"3.2 V\", max = \"3.4 V\" }", "{ min = \"3.4 V\", max = \"3.2 V\" }"),
+        ("misspelt key", BEFORE_POWER, "title = \"No rail is shorted\"", "tilte = \"No rail is shorted\""),
+        ("misspelt parameter", POWER, "settle = \"20 ms\"", "setle = \"20 ms\""),
+        ("unknown pin", BEFORE_POWER, "pins = [\"VCC\", \"3V3\"]", "pins = [\"VCC\", \"3V4\"]"),
+        ("crossed limits", POWER, "{ min = \"3.2 V\", max = \"3.4 V\" }", "{ min = \"3.4 V\", max = \"3.2 V\" }"),
         (
             "nail wired twice",
             "fixtures/b-series.toml",
             "{ contact = 33, pin = \"A1\", io = \"io0.GPA5\"",
             "{ contact = 33, pin = \"A1\", io = \"io0.GPA4\"",
         ),
-        ("missing unit", PLAN, "max = \"5 ohm\"", "max = 5"),
-        ("cyclic needs", PLAN, "kind = \"rail-resistance\"", "kind = \"rail-resistance\"\nneeds = [\"supplies\"]"),
+        ("missing unit", BEFORE_POWER, "max = \"5 ohm\"", "max = 5"),
+        (
+            "cyclic needs",
+            BEFORE_POWER,
+            "kind = \"rail-resistance\"",
+            "kind = \"rail-resistance\"\nneeds = [\"supplies\"]",
+        ),
         ("wrong model", PLAN, "model = \"b404x\"", "model = \"boron\""),
-        ("unknown step kind", PLAN, "kind = \"interconnect\"", "kind = \"interconect\""),
-        ("duplicate id", PLAN, "id = \"supplies\"", "id = \"grounds\""),
-        ("invalid TOML", PLAN, "[[step]]", "[[step]"),
-        ("a link contact in the vectors", PLAN, "exclude = [\"TX\", \"RX\"]", "exclude = [\"TX\"]"),
+        ("unknown step kind", FUNCTIONS, "kind = \"interconnect\"", "kind = \"interconect\""),
+        ("duplicate id", BEFORE_POWER, "id = \"supplies\"", "id = \"grounds\""),
+        ("invalid TOML", POWER, "[[step]]", "[[step]"),
+        ("missing part", PLAN, "parts/power.toml", "parts/powers.toml"),
+        ("a part's step in the plan again", PLAN, "include", "step = [{ id = \"adc\", kind = \"reset\" }]\ninclude"),
+        ("override of no step", PLAN, "include = ", "override.ADC.supply = \"3V3\"\ninclude = "),
+        ("a link contact in the vectors", FUNCTIONS, "exclude = [\"TX\", \"RX\"]", "exclude = [\"TX\"]"),
     ];
     let mut all = String::new();
     for (what, file, old, new) in rows {

@@ -99,6 +99,7 @@ fn tables_come_as_json_too() {
         &["faults", "plans/b404x.toml", "--json"],
         &["check", "plans/b404x.toml", "--json"],
         &["schema", "plan"],
+        &["schema", "part"],
         &["schema", "fixture"],
         &["schema", "dut"],
     ] {
@@ -116,7 +117,8 @@ fn one_firmware_image_serves_every_model_of_the_nest() {
     let models = ["b402", "b404", "b523", "b524"];
     for_all(&models, |model| {
         let path = folder.path().join(format!("{model}.toml"));
-        std::fs::write(&path, plan.replace("model = \"b404x\"", &format!("model = \"{model}\""))).unwrap();
+        let own = plan.replace("model = \"b404x\"", &format!("model = \"{model}\""));
+        std::fs::write(&path, own.replace("\"parts/", "\"../../plans/parts/")).unwrap();
         let done = run_plan(path.to_str().unwrap(), &["--quiet"]);
         if done.code == 0 {
             Ok(())

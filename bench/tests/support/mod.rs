@@ -181,6 +181,7 @@ pub fn plan(steps: Vec<PlanStep<Box<dyn Procedure>>>) -> Plan<Box<dyn Procedure>
         fixture: "none".into(),
         firmware: "none".into(),
         steps,
+        left_out: Vec::new(),
     }
 }
 
@@ -196,6 +197,7 @@ pub fn started() -> Event {
             bench_commit: String::new(),
             plan: "test".into(),
             plan_sha256: String::new(),
+            plan_parts: Vec::new(),
             dut_file_sha256: String::new(),
             fixture: "none".into(),
             fixture_sha256: String::new(),

@@ -1,7 +1,7 @@
 //! Fixture text -> checked fixture, or the one mistake that was found first.
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
-use crate::plan_check::line_of;
+use crate::plan_text::line_of;
 use crate::reading::{nearest_help, parse_file};
 use crate::{
     AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, IoBit, Line,

@@ -1,9 +1,10 @@
 //! Limits that several steps share: `[limits]` in a plan, `"limits.<name>"` in a step.
 
+use crate::plan_head::Unread;
+use crate::plan_text::PlanText;
 use crate::reading::nearest_help;
-use crate::{ParamProblem, Problem, Source};
+use crate::{ParamProblem, Problem};
 use std::collections::BTreeSet;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// How a step refers to one of them.
@@ -16,15 +17,30 @@ pub(crate) struct NamedLimits<'i> {
 }
 
 impl<'i> NamedLimits<'i> {
-    /// From the value of the key `limits` of a plan. What the limits say is checked where they are used, because only
-    /// there it is known what they limit.
-    pub(crate) fn new(value: Option<Spanned<DeValue<'i>>>) -> Result<Self, ParamProblem> {
-        let Some(value) = value else { return Ok(Self::default()) };
+    /// Those of one file: the value of its key `limits`. What the limits say is checked where they are used, because
+    /// only there it is known what they limit.
+    pub(crate) fn add(&mut self, text: &PlanText, value: Unread<'i>) -> Result<(), Box<Problem>> {
+        let Some(value) = value else { return Ok(()) };
         let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(limits) => Ok(Self { limits, used: BTreeSet::new() }),
-            _ => Err(ParamProblem::new("`limits` is not a table").at(span, "here").help("expected [limits]")),
+        let DeValue::Table(limits) = value.into_inner() else {
+            return Err(text.problem("`limits` is not a table".into(), span, "here", "expected [limits]".into()));
+        };
+        for (name, value) in limits {
+            if let Some((first, _)) = self.limits.get_key_value(name.get_ref().as_ref()) {
+                let line = text.line(&first.span(), &name.span());
+                let help = format!("the first stand in {line}; give these another name");
+                let message = format!("two limits are called `{}`", name.get_ref());
+                return Err(text.problem(message, name.span(), "used before", help));
+            }
+            self.limits.insert(name, value);
         }
+        Ok(())
+    }
+
+    /// Marks what a step of the text refers to, also when the plan then replaces it or does without the step.
+    pub(crate) fn refer(&mut self, params: &DeTable<'_>) {
+        let names = params.values().filter_map(|value| value.get_ref().as_str()?.strip_prefix(PREFIX));
+        self.used.extend(names.map(str::to_owned));
     }
 
     /// Puts the limits themselves where a step's parameters refer to them.
@@ -45,16 +61,13 @@ impl<'i> NamedLimits<'i> {
     }
 
     /// Limits that no step uses are a mistake: somebody believes that they hold.
-    pub(crate) fn all_used(&self, source: &Source) -> Result<(), Box<Problem>> {
+    pub(crate) fn all_used(&self, text: &PlanText) -> Result<(), Box<Problem>> {
         match self.limits.keys().find(|key| !self.used.contains(key.get_ref().as_ref())) {
             None => Ok(()),
             Some(key) => {
                 let name = key.get_ref();
-                Err(Box::new(
-                    Problem::new(source, format!("no step uses the limits `{name}`"))
-                        .at(key.span(), "limits nothing")
-                        .help(format!("write \"{PREFIX}{name}\" where they belong, or take them out")),
-                ))
+                let help = format!("write \"{PREFIX}{name}\" where they belong, or take them out");
+                Err(text.problem(format!("no step uses the limits `{name}`"), key.span(), "limits nothing", help))
             }
         }
     }

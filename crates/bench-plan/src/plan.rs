@@ -9,7 +9,7 @@ use std::time::Duration;
 pub const PLAN_FORMAT: u32 = 1;
 
 /// Keys that every step has; whatever else stands in a step's table belongs to its kind.
-pub const STEP_KEYS: &[&str] = &["id", "kind", "title", "needs", "uses", "timeout", "retry", "on_fail"];
+pub const STEP_KEYS: &[&str] = &["id", "kind", "title", "models", "needs", "uses", "timeout", "retry", "on_fail"];
 
 /// A checked plan. `P` is what a step kind makes of its parameters: the procedure that will run.
 #[derive(Debug)]
@@ -23,8 +23,18 @@ pub struct Plan<P> {
     pub fixture: String,
     /// The firmware image that must be on the module while testing, as named by the plan.
     pub firmware: String,
-    /// In the order of the plan's text.
+    /// In the order of the text: those of the parts first, in the order in which the plan includes them.
     pub steps: Vec<PlanStep<P>>,
+    /// Included steps that this plan does without.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A step of a part that the plan leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LeftOut {
+    pub step: String,
+    /// In the words of the plan's author.
+    pub reason: String,
 }
 
 #[derive(Debug)]

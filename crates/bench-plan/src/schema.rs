@@ -2,7 +2,8 @@
 
 use crate::StepKinds;
 use crate::fixture_file::RawFixture;
-use crate::plan_check::{RawHead, RawStep};
+use crate::plan_head::RawHead;
+use crate::plan_steps::RawStep;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -11,22 +12,49 @@ use serde_json::{Value, json};
 pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut head = RawHead::json_schema(&mut generator);
-    let base = RawStep::json_schema(&mut generator);
+    let steps = steps_schema(kinds, &mut generator);
+    let overrides = json!({
+        "type": "object",
+        "description": "Keys of included steps that are replaced, by the step's id",
+        "additionalProperties": { "type": "object" },
+    });
+    let leave_out = json!({
+        "type": "object",
+        "description": "Included steps that this plan does without, by id, each with the reason",
+        "additionalProperties": { "type": "string", "minLength": 1 },
+    });
+    let more = [("step", steps), ("limits", limits_schema()), ("override", overrides), ("leave_out", leave_out)];
+    add_properties(&mut head, more.map(|(key, schema)| (key.to_owned(), schema)));
+    // The steps may all stand in the parts.
+    head.insert("anyOf".into(), json!([{ "required": ["step"] }, { "required": ["include"] }]));
+    finish(head, &mut generator, "Test plan")
+}
+
+/// JSON Schema (2020-12) of `plans/parts/*.toml`: what plans share.
+pub fn plan_part_schema<K: StepKinds>(kinds: &K) -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut part = schemars::json_schema!({ "type": "object", "additionalProperties": false });
+    let steps = steps_schema(kinds, &mut generator);
+    add_properties(&mut part, [("step".to_owned(), steps), ("limits".to_owned(), limits_schema())]);
+    finish(part, &mut generator, "Part of test plans")
+}
+
+fn steps_schema<K: StepKinds>(kinds: &K, generator: &mut SchemaGenerator) -> Value {
+    let base = RawStep::json_schema(generator);
     let steps: Vec<Value> = kinds
-        .schemas(&mut generator)
+        .schemas(generator)
         .into_iter()
         .map(|(kind, params)| step_schema(kind, &params, &base, kinds.may_measure_nothing(kind)))
         .collect();
-    let steps = json!({ "type": "array", "minItems": 1, "items": { "oneOf": steps } });
-    add_properties(&mut head, [("step".to_owned(), steps)]);
-    let limits = json!({
+    json!({ "type": "array", "minItems": 1, "items": { "oneOf": steps } })
+}
+
+fn limits_schema() -> Value {
+    json!({
         "type": "object",
         "description": "Limits that steps share, by name: a step writes \"limits.<name>\" in place of its limits",
         "additionalProperties": { "type": "object" },
-    });
-    add_properties(&mut head, [("limits".to_owned(), limits)]);
-    require(&mut head, [json!("step")]);
-    finish(head, &mut generator, "Test plan")
+    })
 }
 
 /// JSON Schema (2020-12) of `fixtures/*.toml`.

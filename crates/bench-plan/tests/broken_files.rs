@@ -25,7 +25,8 @@ fn misspelt_key() {
        :   `-- no such key
     21 | timeout = "2 s"
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, needs, uses, timeout, retry, on_fail
+     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, timeout, retry,
+           on_fail
     "#);
 }
 
@@ -40,7 +41,7 @@ fn misspelt_common_key() {
        :    `-- no such key
     31 | on_fail = "continue"
        `----
-     help: did you mean `retry`? known keys: pins, limits, id, kind, title, needs, uses, timeout, retry, on_fail
+     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, uses, timeout, retry, on_fail
     "#);
 }
 

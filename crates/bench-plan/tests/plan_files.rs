@@ -200,7 +200,8 @@ fn limits_that_steps_share() {
 fn promises_are_checked() {
     let family = family("b4xx");
     let fixture = plan_support::check_fixture(&fixture_text()).unwrap();
-    let check = |promises| check_plan(&Source::new("p", PLAN), &[&family], &fixture, &Promising(promises));
+    let text = plan_support::gather(PLAN, &[]).unwrap();
+    let check = |promises| check_plan(&text, &[&family], &fixture, &Promising(promises));
     let free = Limits { min: None, max: None };
     assert!(check(vec![("a", Limits::at_most(1.0)), ("b", Limits::exactly(0.0))]).is_ok());
     for (promises, message) in [
@@ -250,7 +251,7 @@ fn the_schema_knows_every_key_of_a_kind() {
     let required: Vec<&str> = rail["required"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
     assert_eq!(required, ["id", "kind", "rail", "volts", "settle"]);
     // Every reference leads somewhere.
-    for schema in [schema, fixture_schema().to_value()] {
+    for schema in [schema, plan_part_schema(&TestKinds).to_value(), fixture_schema().to_value()] {
         let text = schema.to_string();
         for name in text.split("\"#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(schema["$defs"].get(name).is_some(), "{name} is not defined");

@@ -220,6 +220,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
             bench_commit: "0123456".to_owned(),
             plan: "end-of-line".to_owned(),
             plan_sha256: "aa".repeat(32),
+            plan_parts: Vec::new(),
             dut_file_sha256: "bb".repeat(32),
             fixture: "bsom-nest".to_owned(),
             fixture_sha256: "cc".repeat(32),

@@ -238,6 +238,11 @@ fn suite_output(record: &Record) -> String {
             property("bench_commit", &made_of.bench_commit),
             property("plan", &made_of.plan),
             property("plan_sha256", &made_of.plan_sha256),
+        ]);
+        lines.extend(
+            made_of.plan_parts.iter().map(|part| property("plan_part", &format!("{} {}", part.path, part.sha256))),
+        );
+        lines.extend([
             property("dut_file_sha256", &made_of.dut_file_sha256),
             property("fixture", &made_of.fixture),
             property("fixture_sha256", &made_of.fixture_sha256),

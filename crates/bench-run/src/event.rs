@@ -9,11 +9,23 @@ pub struct Provenance {
     pub bench_version: String,
     pub bench_commit: String,
     pub plan: String,
+    /// Of the plan's own file.
     pub plan_sha256: String,
+    /// Files that the plan includes, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub plan_parts: Vec<PartHash>,
     pub dut_file_sha256: String,
     pub fixture: String,
     pub fixture_sha256: String,
     pub firmware_sha256: String,
+}
+
+/// A file that a plan includes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartHash {
+    /// As the plan names it, relative to itself.
+    pub path: String,
+    pub sha256: String,
 }
 
 /// Real instruments, or the virtual bench with what was ordered of it.

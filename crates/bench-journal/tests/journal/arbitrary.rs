@@ -1,7 +1,8 @@
 //! Events of every kind with anything in them.
 
 use bench_run::{
-    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, PlannedStep, Provenance, Tally, Unit, Verdict,
+    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, PartHash, PlannedStep, Provenance, Tally, Unit,
+    Verdict,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -90,9 +91,13 @@ fn planned() -> impl Strategy<Value = Vec<PlannedStep>> {
     prop::collection::vec(step, 0..3)
 }
 
+fn parts() -> impl Strategy<Value = Vec<PartHash>> {
+    prop::collection::vec((text(), text()).prop_map(|(path, sha256)| PartHash { path, sha256 }), 0..3)
+}
+
 fn started() -> impl Strategy<Value = Event> {
-    (text(), text(), text(), of(text()), bench_kind(), prop::array::uniform8(text()), planned()).prop_map(
-        |(run_id, serial, model, started_at, bench, words, steps)| {
+    (text(), text(), text(), of(text()), bench_kind(), prop::array::uniform8(text()), parts(), planned()).prop_map(
+        |(run_id, serial, model, started_at, bench, words, plan_parts, steps)| {
             let [
                 bench_version,
                 bench_commit,
@@ -108,6 +113,7 @@ fn started() -> impl Strategy<Value = Event> {
                 bench_commit,
                 plan,
                 plan_sha256,
+                plan_parts,
                 dut_file_sha256,
                 fixture,
                 fixture_sha256,

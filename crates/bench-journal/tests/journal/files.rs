@@ -204,6 +204,7 @@ fn started() -> Event {
             bench_commit: text(),
             plan: text(),
             plan_sha256: text(),
+            plan_parts: vec![],
             dut_file_sha256: text(),
             fixture: text(),
             fixture_sha256: text(),

@@ -33,10 +33,24 @@ pub fn check_fixture(text: &str) -> Result<Fixture, Box<Problem>> {
 }
 
 pub fn check(text: &str) -> PlanResult<&'static str> {
+    check_with(text, &[])
+}
+
+/// With these parts beside it: their paths as a plan names them, and their texts.
+pub fn check_with(text: &str, parts: &[(&str, &str)]) -> PlanResult<&'static str> {
     let families = families();
     let families: Vec<&DutFamily> = families.iter().collect();
     let fixture = check_fixture(&fixture_text()).unwrap_or_else(|problem| panic!("{}", render(&problem)));
-    check_plan(&Source::new("plans/test.toml", text), &families, &fixture, &TestKinds)
+    check_plan(&gather(text, parts)?, &families, &fixture, &TestKinds)
+}
+
+pub fn gather(text: &str, parts: &[(&str, &str)]) -> Result<PlanText, Box<Problem>> {
+    PlanText::gather(Source::new("plans/test.toml", text), |path| {
+        let part = parts.iter().find(|(name, _)| *name == path);
+        let text =
+            part.ok_or_else(|| ParamProblem::new(format!("plans/{path} cannot be read")).label("no such file"))?;
+        Ok(Source::new(format!("plans/{path}"), text.1))
+    })
 }
 
 /// As the program prints it, without colours.

@@ -1,6 +1,6 @@
 //! Steps from plan text, over the shipped fixture and families.
 
-use bench_plan::{DutFamily, Fixture, Plan, Problem, Source, check_plan};
+use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanText, Problem, Source, check_plan};
 use bench_steps::{Kinds, Procedure};
 use std::path::Path;
 
@@ -32,7 +32,8 @@ impl World {
             "format = 1\nname = \"one\"\nmodel = \"b404x\"\nfixture = \"b-series\"\nfirmware = \"dut-firmware\"\n";
         let text = format!("{head}[[step]]\nid = \"one\"\n{step}\n");
         let families: Vec<&DutFamily> = self.families.iter().collect();
-        check_plan(&Source::new("one.toml", text), &families, &self.fixture, &Kinds::default())
+        let text = PlanText::gather(Source::new("one.toml", text), |_| Err(ParamProblem::new("no parts here")))?;
+        check_plan(&text, &families, &self.fixture, &Kinds::default())
     }
 }
 

@@ -1,0 +1,100 @@
+//! The keys before a plan's first step.
+
+use crate::plan::PLAN_FORMAT;
+use crate::reading::{parse_table, read_table};
+use crate::{Problem, Source};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The head of a plan: enough to know which other files belong to it. Nothing but the text is checked yet.
+#[derive(Debug, Clone)]
+pub struct PlanHead {
+    pub name: String,
+    pub title: Option<String>,
+    /// "b404x".
+    pub model: Spanned<String>,
+    /// Name of the fixture: `fixtures/<name>.toml`.
+    pub fixture: Spanned<String>,
+    pub firmware: Spanned<String>,
+    /// Files whose steps and limits belong to the plan, relative to it.
+    pub include: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawHead {
+    /// Version of the plan format: 1.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
+    format: Spanned<u32>,
+    /// Name of the plan, as it appears in records: letters, digits, `-`, `_`, `.`.
+    #[schemars(with = "String")]
+    name: Spanned<String>,
+    /// What the plan is for, for people.
+    #[serde(default)]
+    title: Option<String>,
+    /// The product: "b404x".
+    #[schemars(with = "String")]
+    model: Spanned<String>,
+    /// The bed of nails: the name of a file in `fixtures/`.
+    #[schemars(with = "String")]
+    fixture: Spanned<String>,
+    /// The firmware image that must be on the module while testing.
+    #[schemars(with = "String")]
+    firmware: Spanned<String>,
+    /// Parts whose steps come before those of this file, in this order: paths relative to the plan.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    include: Vec<Spanned<String>>,
+}
+
+/// A value of the plan whose meaning is not known yet.
+pub(crate) type Unread<'i> = Option<Spanned<DeValue<'i>>>;
+
+/// What a plan's file holds beside its head.
+pub(crate) struct Body<'i> {
+    pub limits: Unread<'i>,
+    pub steps: Unread<'i>,
+    pub overrides: Unread<'i>,
+    pub leave_out: Unread<'i>,
+}
+
+/// Keys of a plan's file beside those of its head.
+const BODY_KEYS: &[&str] = &["limits", "step", "override", "leave_out"];
+
+impl PlanHead {
+    /// Reads the head only: mistakes in steps stay unseen until [`crate::check_plan`].
+    pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
+        read_head(source, parse_table(source)?).map(|(head, _)| head)
+    }
+}
+
+/// The head and what follows it, of the plan's own text.
+pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(PlanHead, Body<'i>), Box<Problem>> {
+    let body = Body {
+        limits: table.remove("limits"),
+        steps: table.remove("step"),
+        overrides: table.remove("override"),
+        leave_out: table.remove("leave_out"),
+    };
+    let head: RawHead = read_table(table, None, BODY_KEYS).map_err(|problem| problem.in_file(source, 0..0))?;
+    if *head.format.get_ref() != PLAN_FORMAT {
+        let message = format!("plan format {} is unknown", head.format.get_ref());
+        let help = format!("this bench reads format = {PLAN_FORMAT}");
+        return Err(Box::new(Problem::new(source, message).at(head.format.span(), "unknown format").help(help)));
+    }
+    if !is_name(head.name.get_ref()) {
+        let message = format!("{:?} cannot be a plan name", head.name.get_ref());
+        return Err(Box::new(Problem::new(source, message).at(head.name.span(), "not a name").help(NAME_HELP)));
+    }
+    let RawHead { name, title, model, fixture, firmware, include, .. } = head;
+    Ok((PlanHead { name: name.into_inner(), title, model, fixture, firmware, include }, body))
+}
+
+pub(crate) const NAME_HELP: &str = "expected letters, digits, `-`, `_` or `.`";
+
+/// Names go into file names, reports and CI: no spaces, nothing that a shell or XML would notice.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}

@@ -1,0 +1,95 @@
+//! Which steps wait for which.
+
+use crate::Problem;
+use crate::plan_steps::Draft;
+use crate::plan_text::PlanText;
+use crate::reading::nearest_help;
+use std::collections::BTreeSet;
+use toml::Spanned;
+
+/// The needs of each step that stays, as places among those that stay; no cycles. Whoever needs a step that is not in
+/// this plan needs what that step would have needed.
+pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec<Vec<usize>>, Box<Problem>> {
+    // A model's own variant of a step comes before those for other models.
+    let find = |id: &str| {
+        let named = |stays: bool| drafts.iter().position(|draft| draft.stays() == stays && draft.id() == id);
+        named(true).or_else(|| named(false))
+    };
+    let mut direct: Vec<Vec<usize>> = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let mut own = Vec::with_capacity(draft.common.needs.len());
+        for need in &draft.common.needs {
+            own.push(find(need.get_ref()).ok_or_else(|| {
+                let known = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
+                let message = format!("step `{}` needs `{}`, which is no step", draft.id(), need.get_ref());
+                let help = nearest_help(need.get_ref(), known, "steps");
+                text.problem(message, need.span(), "no such step", help)
+            })?);
+        }
+        direct.push(own);
+    }
+    let staying: Vec<usize> = (0..drafts.len()).filter(|&index| drafts.get(index).is_some_and(Draft::stays)).collect();
+    let needs: Vec<Vec<usize>> = staying.iter().map(|&index| needs_of(index, &direct, &staying)).collect();
+    if let Some(cycle) = find_cycle(&needs) {
+        let draft = |index: usize| staying.get(index).and_then(|&index| drafts.get(index));
+        let name = |index: usize| draft(index).map_or("", Draft::id);
+        let first = cycle.first().copied().unwrap_or_default();
+        let next = cycle.get(1).copied().unwrap_or(first);
+        let round: Vec<&str> = cycle.iter().chain([&first]).map(|&index| name(index)).collect();
+        // Not among the step's own when the circle leads through a step that was left out.
+        let at = draft(first).map(|draft| {
+            let own = draft.common.needs.iter().find(|need| need.get_ref() == name(next));
+            own.or(draft.common.needs.first()).map_or(draft.span.clone(), Spanned::span)
+        });
+        let message = format!("steps need each other in a circle: {}", round.join(" -> "));
+        let help = "none of them could ever start: take one of these needs out".to_owned();
+        return Err(text.problem(message, at.unwrap_or(0..0), "closes the circle", help));
+    }
+    Ok(needs)
+}
+
+/// What a step needs of those that stay, in the order of its text and each once.
+fn needs_of(step: usize, direct: &[Vec<usize>], staying: &[usize]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut looked_at = BTreeSet::new();
+    let mut ahead: Vec<usize> = direct.get(step).into_iter().flatten().rev().copied().collect();
+    while let Some(need) = ahead.pop() {
+        if !looked_at.insert(need) {
+            continue;
+        }
+        match staying.iter().position(|&index| index == need) {
+            Some(index) => found.push(index),
+            None => ahead.extend(direct.get(need).into_iter().flatten().rev()),
+        }
+    }
+    found
+}
+
+/// A cycle among needs, starting at its first step in plan order.
+fn find_cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
+    // Take out, round by round, what has nothing left to wait for; what stays waits for a cycle.
+    let mut stuck: BTreeSet<usize> = (0..needs.len()).collect();
+    let waits = |index: usize, stuck: &BTreeSet<usize>| {
+        needs.get(index).and_then(|own| own.iter().copied().find(|need| stuck.contains(need)))
+    };
+    loop {
+        let free: Vec<usize> = stuck.iter().copied().filter(|&index| waits(index, &stuck).is_none()).collect();
+        if free.is_empty() {
+            break;
+        }
+        free.iter().for_each(|index| {
+            stuck.remove(index);
+        });
+    }
+    let mut path = vec![*stuck.first()?];
+    loop {
+        let next = waits(*path.last()?, &stuck)?;
+        if let Some(start) = path.iter().position(|&index| index == next) {
+            let mut cycle = path.split_off(start);
+            let lowest = cycle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
+            cycle.rotate_left(lowest);
+            return Some(cycle);
+        }
+        path.push(next);
+    }
+}

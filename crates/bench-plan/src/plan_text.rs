@@ -1,0 +1,135 @@
+//! The texts that make up a plan: its own file and the parts that it includes.
+//!
+//! A place in any of them is one number: the files lie one behind the other, the plan first. So a step of a part, of
+//! which the plan replaced a key, still knows of each of its values in which file and line it stands.
+
+use crate::plan_head::read_head;
+use crate::reading::parse_table;
+use crate::{ParamProblem, Problem, Source};
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A plan's text with those of its parts.
+#[derive(Debug, Clone)]
+pub struct PlanText {
+    plan: Source,
+    parts: Vec<PlanPart>,
+}
+
+/// A text that a plan includes.
+#[derive(Debug, Clone)]
+pub struct PlanPart {
+    /// As the plan names it: "parts/power.toml".
+    pub path: String,
+    pub source: Source,
+}
+
+impl PlanText {
+    /// Reads the plan's head and asks `read` for each part, by the path that the plan gives. The place of what `read`
+    /// has to complain of is filled in.
+    ///
+    /// # Errors
+    /// A mistake in the head, a part that is named twice or by an absolute path, and what `read` says.
+    pub fn gather(
+        plan: Source,
+        mut read: impl FnMut(&str) -> Result<Source, ParamProblem>,
+    ) -> Result<Self, Box<Problem>> {
+        let (head, _) = read_head(&plan, parse_table(&plan)?)?;
+        let mut parts: Vec<PlanPart> = Vec::with_capacity(head.include.len());
+        for path in &head.include {
+            let wrong = |problem: ParamProblem| Err(problem.in_file(&plan, path.span()));
+            if Path::new(path.get_ref()).has_root() {
+                let problem = ParamProblem::new("a part is named by an absolute path").label("from the root");
+                return wrong(problem.help("expected a path relative to the plan, such as \"parts/power.toml\""));
+            }
+            if parts.iter().any(|part| part.path == *path.get_ref()) {
+                let problem = ParamProblem::new(format!("{} is included twice", path.get_ref())).label("again");
+                return wrong(problem.help("every step may stand in a plan once"));
+            }
+            match read(path.get_ref()) {
+                Ok(source) => parts.push(PlanPart { path: path.get_ref().clone(), source }),
+                Err(problem) => return wrong(problem),
+            }
+        }
+        Ok(Self { plan, parts })
+    }
+
+    pub fn plan(&self) -> &Source {
+        &self.plan
+    }
+    /// In the order in which the plan names them.
+    pub fn parts(&self) -> &[PlanPart] {
+        &self.parts
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.plan).chain(self.parts.iter().map(|part| &part.source))
+    }
+    /// Each file with the number at which its places begin.
+    fn laid_out(&self) -> impl Iterator<Item = (usize, &Source)> {
+        self.sources().scan(0, |next, source| {
+            let base = *next;
+            // One more, so that the end of a file is no place in the next one.
+            *next += source.text.len() + 1;
+            Some((base, source))
+        })
+    }
+    /// The file that a place lies in, and where in it.
+    pub(crate) fn place(&self, span: &Range<usize>) -> (&Source, Range<usize>) {
+        let (base, source) =
+            self.laid_out().take_while(|(base, _)| *base <= span.start).last().unwrap_or((0, &self.plan));
+        (source, span.start - base..span.end.max(span.start) - base)
+    }
+    /// "line 9", and of which file when that is not the one that `seen_from` lies in.
+    pub(crate) fn line(&self, span: &Range<usize>, seen_from: &Range<usize>) -> String {
+        let ((source, at), (here, _)) = (self.place(span), self.place(seen_from));
+        let line = line_of(source, at.start);
+        if source.name == here.name { format!("line {line}") } else { format!("line {line} of {}", source.name) }
+    }
+
+    pub(crate) fn problem(&self, message: String, at: Range<usize>, label: &str, help: String) -> Box<Problem> {
+        let (source, at) = self.place(&at);
+        Box::new(Problem::new(source, message).at(at, label).help(help))
+    }
+    /// A mistake in a step's parameters as a problem of the file that it stands in.
+    pub(crate) fn locate(&self, mut problem: ParamProblem, otherwise: &Range<usize>) -> Box<Problem> {
+        let (source, at) = self.place(problem.span.as_ref().unwrap_or(otherwise));
+        problem.span = Some(at.clone());
+        problem.in_file(source, at)
+    }
+
+    /// The table of each file, the plan's first, with places that are those of the whole.
+    pub(crate) fn tables(&self) -> Result<Vec<DeTable<'_>>, Box<Problem>> {
+        self.laid_out().map(|(base, source)| Ok(shifted_table(parse_table(source)?, base))).collect()
+    }
+    /// For a file of which nothing but the file is wrong.
+    pub(crate) fn start_of(&self, file: usize) -> Range<usize> {
+        let base = self.laid_out().nth(file).map_or(0, |(base, _)| base);
+        base..base
+    }
+}
+
+pub(crate) fn line_of(source: &Source, offset: usize) -> usize {
+    source.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn shifted_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    let moved = |key: Spanned<_>| Spanned::new(shifted_span(&key.span(), by), key.into_inner());
+    table.into_iter().map(|(key, value)| (moved(key), shifted(value, by))).collect()
+}
+
+fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = shifted_span(&value.span(), by);
+    let inner = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(shifted_table(table, by)),
+        DeValue::Array(list) => DeValue::Array(list.into_iter().map(|value| shifted(value, by)).collect()),
+        other => other,
+    };
+    Spanned::new(span, inner)
+}
+
+fn shifted_span(span: &Range<usize>, by: usize) -> Range<usize> {
+    span.start + by..span.end + by
+}
