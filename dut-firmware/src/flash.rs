@@ -8,11 +8,12 @@
 use crate::clock::Alarm;
 use crate::ports::Saved;
 use crate::{Irqs, spi};
-use dut_protocol::{FLASH_MAX_BYTES, FlashRequest, Port, Refusal, Reply, SpiRequest};
+use dut_protocol::{Checksum, FLASH_MAX_BYTES, FlashRequest, Port, Refusal, Reply, SpiRequest};
 use embassy_nrf::Peri;
 use embassy_nrf::peripherals::{P0_17, P0_19, P0_20, P0_21, P0_22, P0_23, QSPI};
 use embassy_nrf::qspi::{Config, Frequency, Qspi, ReadOpcode, WriteOpcode};
 use heapless::Vec;
+use static_cell::ConstStaticCell;
 
 /// Ports of the flash on every family (Device OS, platform_config.h).
 const SCK: u8 = 19;
@@ -40,6 +41,10 @@ const POLL_US: u32 = 200;
 /// Largest size with 24-bit addresses; the bench knows the real one.
 const CAPACITY: u32 = 1 << 24;
 const CHECKSUM_CHUNK: usize = 512;
+const SECTOR: usize = 4096;
+const PAGE: usize = 256;
+/// A page takes the parts 10 ms at most, and most of them a millisecond.
+const PAGE_POLL_US: u32 = 500;
 
 /// EasyDMA moves words.
 #[repr(align(4))]
@@ -52,7 +57,17 @@ enum Maker {
     Other,
 }
 
-pub struct Flash {
+/// How data goes over the lines.
+#[derive(Clone, Copy, PartialEq)]
+enum Lines {
+    One,
+    Four,
+}
+
+static KEPT: ConstStaticCell<Words<SECTOR>> = ConstStaticCell::new(Words([0; SECTOR]));
+
+/// The peripheral and its ports.
+struct Wires {
     qspi: Peri<'static, QSPI>,
     select: Peri<'static, P0_17>,
     clock: Peri<'static, P0_19>,
@@ -60,6 +75,13 @@ pub struct Flash {
     io1: Peri<'static, P0_21>,
     io2: Peri<'static, P0_22>,
     io3: Peri<'static, P0_23>,
+}
+
+pub struct Flash {
+    wires: Wires,
+    /// A sector's content, and its address if there is any.
+    kept: &'static mut Words<SECTOR>,
+    kept_of: Option<u32>,
 }
 
 impl Flash {
@@ -72,28 +94,90 @@ impl Flash {
         io2: Peri<'static, P0_22>,
         io3: Peri<'static, P0_23>,
     ) -> Self {
-        Self { qspi, select, clock, io0, io1, io2, io3 }
+        let wires = Wires { qspi, select, clock, io0, io1, io2, io3 };
+        Self { wires, kept: KEPT.take(), kept_of: None }
     }
 
     /// Executes a checked request. [`Refusal::NotRunning`]: no chip answers, or it stays busy, or it cannot be brought
     /// to use four lines.
     pub async fn execute(&mut self, request: &FlashRequest, alarm: &mut Alarm) -> Result<Reply, Refusal> {
         let maker = find()?;
-        wait_idle(alarm).await?;
+        wait_idle(alarm, POLL_US).await?;
         if !matches!(request, FlashRequest::Identify | FlashRequest::EraseSector { .. }) {
             enable_quad(maker, alarm).await?;
         }
-        let saved = PORTS.map(|port| Port::new(port).map(Saved::of));
-        let reply = self.transfer(request, maker).await;
-        saved.iter().flatten().for_each(Saved::restore);
-        if matches!(request, FlashRequest::EraseSector { .. } | FlashRequest::Write { .. }) {
-            wait_idle(alarm).await?;
+        match request {
+            FlashRequest::KeepSector { address } => self.keep(*address, maker).await,
+            FlashRequest::PutBackSector => self.put_back(maker, alarm).await,
+            request => {
+                let saved = SavedPorts::save();
+                let reply = self.wires.transfer(request, maker).await;
+                drop(saved);
+                if matches!(request, FlashRequest::EraseSector { .. } | FlashRequest::Write { .. }) {
+                    wait_idle(alarm, POLL_US).await?;
+                }
+                reply
+            }
         }
-        reply
+    }
+
+    async fn keep(&mut self, address: u32, maker: Maker) -> Result<Reply, Refusal> {
+        self.kept_of = None;
+        self.wires.read_sector(maker, address, &mut self.kept.0).await?;
+        self.kept_of = Some(address);
+        Ok(Reply::Checksum { sum: Checksum::of(&self.kept.0) })
+    }
+
+    /// What is kept stays kept, so that a failure can be followed by another attempt.
+    async fn put_back(&mut self, maker: Maker, alarm: &mut Alarm) -> Result<Reply, Refusal> {
+        let address = self.kept_of.ok_or(Refusal::OutOfRange)?;
+        {
+            let _saved = SavedPorts::save();
+            self.wires.driver(maker, Lines::One).erase(address).await.map_err(|_| Refusal::OutOfRange)?;
+        }
+        wait_idle(alarm, POLL_US).await?;
+        for (page, at) in self.kept.0.chunks(PAGE).zip((address..).step_by(PAGE)) {
+            {
+                let _saved = SavedPorts::save();
+                self.wires.driver(maker, Lines::One).write(at, page).await.map_err(|_| Refusal::OutOfRange)?;
+            }
+            wait_idle(alarm, PAGE_POLL_US).await?;
+        }
+        let mut sum = Checksum::new();
+        let mut words = Words([0; CHECKSUM_CHUNK]);
+        let _saved = SavedPorts::save();
+        let mut qspi = self.wires.driver(maker, Lines::One);
+        for at in (address..).step_by(CHECKSUM_CHUNK).take(SECTOR / CHECKSUM_CHUNK) {
+            qspi.read(at, &mut words.0).await.map_err(|_| Refusal::OutOfRange)?;
+            sum.update(&words.0);
+        }
+        Ok(Reply::Checksum { sum: sum.sum() })
+    }
+}
+
+/// The ports' states, put back when this goes.
+struct SavedPorts([Option<Saved>; PORTS.len()]);
+
+impl SavedPorts {
+    fn save() -> Self {
+        Self(PORTS.map(|port| Port::new(port).map(Saved::of)))
+    }
+}
+
+impl Drop for SavedPorts {
+    fn drop(&mut self) {
+        self.0.iter().flatten().for_each(Saved::restore);
+    }
+}
+
+impl Wires {
+    async fn read_sector(&mut self, maker: Maker, address: u32, into: &mut [u8]) -> Result<(), Refusal> {
+        let _saved = SavedPorts::save();
+        self.driver(maker, Lines::One).read(address, into).await.map_err(|_| Refusal::OutOfRange)
     }
 
     async fn transfer(&mut self, request: &FlashRequest, maker: Maker) -> Result<Reply, Refusal> {
-        let mut qspi = self.driver(maker);
+        let mut qspi = self.driver(maker, Lines::Four);
         match request {
             FlashRequest::Identify => {
                 let mut id = [0; 3];
@@ -118,27 +202,31 @@ impl Flash {
                 Ok(Reply::Bytes(target.iter().copied().collect()))
             }
             FlashRequest::Checksum { address, length } => {
-                const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
                 let mut words = Words([0; CHECKSUM_CHUNK]);
-                let mut digest = CRC.digest();
+                let mut sum = Checksum::new();
                 let (mut at, end) = (*address, address.saturating_add(*length));
                 while at < end {
                     let chunk = words.0.len().min((end - at) as usize);
                     let target = words.0.get_mut(..chunk).ok_or(Refusal::OutOfRange)?;
                     qspi.read(at, target).await.map_err(|_| Refusal::OutOfRange)?;
-                    digest.update(target);
+                    sum.update(target);
                     at += chunk as u32;
                 }
-                Ok(Reply::Checksum { crc32: digest.finalize() })
+                Ok(Reply::Checksum { sum: sum.sum() })
             }
+            // These take more than one transfer.
+            FlashRequest::KeepSector { .. } | FlashRequest::PutBackSector => Err(Refusal::OutOfRange),
         }
     }
 
     /// The address of a read goes over one line, so that a broken IO2 or IO3 spoils the data and not the place.
-    fn driver(&mut self, maker: Maker) -> Qspi<'_> {
+    fn driver(&mut self, maker: Maker, lines: Lines) -> Qspi<'_> {
         let mut config = Config::default();
-        config.read_opcode = ReadOpcode::Read4o;
-        config.write_opcode = if maker == Maker::GigaDevice { WriteOpcode::Pp4o } else { WriteOpcode::Pp4io };
+        (config.read_opcode, config.write_opcode) = match (lines, maker) {
+            (Lines::One, _) => (ReadOpcode::Fastread, WriteOpcode::Pp),
+            (Lines::Four, Maker::GigaDevice) => (ReadOpcode::Read4o, WriteOpcode::Pp4o),
+            (Lines::Four, Maker::Other) => (ReadOpcode::Read4o, WriteOpcode::Pp4io),
+        };
         config.frequency = Frequency::M8;
         config.sck_delay = 4; // chip select stays high for 250 ns; the parts ask for 100
         config.capacity = CAPACITY;
@@ -182,12 +270,12 @@ fn find() -> Result<Maker, Refusal> {
     }
 }
 
-async fn wait_idle(alarm: &mut Alarm) -> Result<(), Refusal> {
-    for _ in 0..BUSY_LIMIT_US / POLL_US {
+async fn wait_idle(alarm: &mut Alarm, poll_us: u32) -> Result<(), Refusal> {
+    for _ in 0..BUSY_LIMIT_US / poll_us {
         if read_byte(READ_STATUS)? & WRITE_IN_PROGRESS == 0 {
             return Ok(());
         }
-        alarm.wait_us(POLL_US).await;
+        alarm.wait_us(poll_us).await;
     }
     Err(Refusal::NotRunning)
 }
@@ -204,6 +292,6 @@ async fn enable_quad(maker: Maker, alarm: &mut Alarm) -> Result<(), Refusal> {
     }
     exchange(&[WRITE_ENABLE], 0)?;
     exchange(&[write, status | bit], 0)?;
-    wait_idle(alarm).await?;
+    wait_idle(alarm, POLL_US).await?;
     if read_byte(read)? & bit != 0 { Ok(()) } else { Err(Refusal::NotRunning) }
 }

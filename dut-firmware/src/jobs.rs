@@ -2,6 +2,7 @@
 
 use crate::clock::{self, Alarm};
 use crate::ports;
+use core::hint::black_box;
 use dut_protocol::{Job, JobResult, Port};
 use embassy_executor::Spawner;
 use embassy_nrf::pac::gpiote::vals::{Mode, Polarity};
@@ -68,10 +69,29 @@ async fn worker(
                 alarm.wait_us(u32::from(ms) * 1_000).await;
                 JobResult::Waited { ms }
             }
+            Job::Busy { ms } => {
+                keep_busy(ms);
+                JobResult::Waited { ms }
+            }
             Job::CountEdges { port, window_ms } => count_edges(slot, &mut alarm, &counter, port, window_ms).await,
         };
         RESULTS.send((slot, result)).await;
     }
+}
+
+/// Executes for so long, and nothing but what the processor draws most for.
+fn keep_busy(ms: u16) {
+    let begin_us = clock::now_us();
+    let divisor = black_box(1.5_f32);
+    let mut quotient = 1.25;
+    while clock::now_us().wrapping_sub(begin_us) < u32::from(ms) * 1_000 {
+        for _ in 0..16 {
+            // Each division waits for the one before, fourteen cycles.
+            quotient = divisor / (divisor / (divisor / (divisor / quotient)));
+            quotient = divisor / (divisor / (divisor / (divisor / quotient)));
+        }
+    }
+    black_box(quotient);
 }
 
 async fn count_edges(

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`jobs`] | the requests that touch something |
+//! | [`power`] | System OFF, and TX lent to the bench |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -26,15 +27,18 @@ mod flash;
 mod jobs;
 mod link;
 mod ports;
+mod power;
 mod retained;
 mod session;
 mod spi;
+mod usb;
 
 use dut_protocol::check::PortRules;
 use embassy_executor::Spawner;
 use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
+use embassy_nrf::usb::vbus_detect;
 use embassy_nrf::wdt::{self, HaltConfig, SleepConfig, Watchdog};
-use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc};
+use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc, usb as usbd};
 
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
@@ -42,6 +46,8 @@ bind_interrupts!(struct Irqs {
     SAADC => saadc::InterruptHandler;
     TIMER3 => clock::InterruptHandler;
     GPIOTE => edges::InterruptHandler;
+    USBD => usbd::InterruptHandler<peripherals::USBD>;
+    CLOCK_POWER => vbus_detect::InterruptHandler;
 });
 
 /// A program that does not come back to its main loop for this long is restarted.
@@ -61,12 +67,14 @@ async fn main(spawner: Spawner) {
 
     let rules = PortRules::new(chip::nfc_pads_are_gpio());
     ports::release(rules.usable());
+    power::tx_as_ordered().await;
 
     let [alarm, job_alarms @ ..] = clock::start(p.TIMER3);
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
     let channels = edges::Channels::new();
+    usb::start(spawner, p.USBD);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let mut watchdog = wdt::Config::default();

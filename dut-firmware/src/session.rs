@@ -5,14 +5,14 @@ use crate::clock::Alarm;
 use crate::edges::Channels;
 use crate::flash::Flash;
 use crate::link::{Link, Overrun};
-use crate::{chip, jobs, ports, retained, spi};
+use crate::{chip, jobs, ports, power, retained, spi, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
 use dut_protocol::jobs::JobTable;
 use dut_protocol::{
-    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, Job, MAX_FRAME, PROTOCOL_VERSION, Refusal, Reply,
-    Request, UNASKED, schema_hash,
+    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, Job, MAX_FRAME, PROTOCOL_VERSION, Port, Refusal,
+    Reply, Request, UNASKED, schema_hash,
 };
 use embassy_futures::select::{Either3, select3};
 use embassy_nrf::wdt::WatchdogHandle;
@@ -35,6 +35,7 @@ enum Afterwards {
     Nothing,
     SetBaud(u32),
     Restart,
+    SystemOff { wake: Port },
 }
 
 /// Everything the firmware remembers between two requests.
@@ -173,6 +174,10 @@ impl Session {
                 ports::release(self.rules.usable());
                 chip::restart();
             }
+            Afterwards::SystemOff { wake } => {
+                self.link.drain(&mut self.alarm).await;
+                power::system_off(wake);
+            }
         }
     }
 
@@ -249,6 +254,24 @@ impl Session {
                 Reply::Retained { wrong_bits: retained::wrong_bits(*seed, *inverse) }
             }
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
+            Request::LendTx { pull } => {
+                power::order_tx(*pull);
+                return Ok((Reply::Done, Afterwards::Restart));
+            }
+            Request::SystemOff { wake } => {
+                usb::order(None)?;
+                self.release();
+                power::prepare_wake(*wake)?;
+                return Ok((Reply::Done, Afterwards::SystemOff { wake: *wake }));
+            }
+            Request::StartUsb { vendor, product } => {
+                usb::order(Some(usb::Ids { vendor: *vendor, product: *product }))?;
+                Reply::Done
+            }
+            Request::StopUsb => {
+                usb::order(None)?;
+                Reply::Done
+            }
         };
         Ok((reply, Afterwards::Nothing))
     }

@@ -8,5 +8,6 @@ mod coverage;
 mod external_flash;
 mod faults;
 mod good;
+mod power;
 mod stops;
 mod support;

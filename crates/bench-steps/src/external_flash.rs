@@ -1,9 +1,9 @@
 //! `external-flash`: the flash chip on the module answers, is the right part, erases, and keeps what is written over
 //! all four data lines.
 //!
-//! One sector is used up for this, the scratch sector; what it held is read first and put back at the end. Before
-//! anything is written over four lines, a few bytes written over one line are read over four: an open line would send
-//! quad writes to other addresses. Requests over one line go through the firmware's software SPI.
+//! One sector is used for this, the scratch sector; the firmware keeps what it held and puts it back at the end, over
+//! one line. Before anything is written over four lines, a few bytes written over one line are read over four: an open
+//! line would send quad writes to other addresses.
 
 mod access;
 
@@ -12,7 +12,7 @@ use access::{Access, SECTOR};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Spanned, Surroundings};
 use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit};
-use dut_protocol::Port;
+use dut_protocol::{Checksum, Port};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -47,27 +47,27 @@ struct Specs {
     line_errors: MeasurementSpec,
     not_erased: MeasurementSpec,
     pattern_errors: MeasurementSpec,
-    lost: MeasurementSpec,
+    not_put_back: MeasurementSpec,
     others: MeasurementSpec,
 }
 
 impl Specs {
     fn all(&self) -> Vec<MeasurementSpec> {
-        let Specs { id, line_errors, not_erased, pattern_errors, lost, others } = self;
-        [id, line_errors, not_erased, pattern_errors, lost, others].into_iter().cloned().collect()
+        let Specs { id, line_errors, not_erased, pattern_errors, not_put_back, others } = self;
+        [id, line_errors, not_erased, pattern_errors, not_put_back, others].into_iter().cloned().collect()
     }
 }
 
 /// Where in the scratch sector things are written. The rest stays erased.
 const PATTERN_AT: u32 = 0x000;
-const INVERSE_AT: u32 = 0x400;
-const PATTERN_BYTES: usize = 1024;
+const INVERSE_AT: u32 = 0x200;
+const PATTERN_BYTES: usize = 512;
 const PROBE_AT: u32 = 0xE00;
 /// Every data line carries both levels, alone and against the others.
 const PROBE: [u8; 16] =
     [0x12, 0x48, 0x84, 0x21, 0xED, 0xB7, 0x7B, 0xDE, 0x00, 0xFF, 0x0F, 0xF0, 0x5A, 0xA5, 0x3C, 0xC3];
 /// The beginning of the flash, where Device OS keeps its files.
-const SAMPLE_BYTES: u32 = 16_384;
+const SAMPLE_BYTES: u32 = SECTOR;
 
 impl Kind for ExternalFlash {
     const NAME: &'static str = "external-flash";
@@ -107,7 +107,7 @@ impl Kind for ExternalFlash {
             line_errors: spec("flash.quad-line-errors", none),
             not_erased: spec("flash.bits-not-erased", none),
             pattern_errors: spec("flash.pattern-errors", none),
-            lost: spec("flash.bits-not-put-back", none),
+            not_put_back: spec("flash.sectors-not-put-back", none),
             others: spec("flash.other-areas-changed", none),
         };
         Ok(Resolved {
@@ -133,9 +133,9 @@ impl Procedure for ExternalFlash {
         let flash = Access { nest, spi: self.spi };
         self.identify(&flash, record).await?;
         let before = self.checksums_around(&flash).await?;
-        let held = flash.read_plain(self.scratch, SECTOR).await?;
+        let held = flash.keep(self.scratch).await?;
         let exercised = self.exercise(&flash, record).await;
-        let put_back = self.put_back(&flash, record, &held, exercised.is_ok()).await;
+        let put_back = self.put_back(&flash, record, held).await;
         let changed = match &exercised {
             Ok(()) => self.judge_others(&flash, record, &before).await,
             Err(_) => Ok(()),
@@ -220,7 +220,7 @@ impl ExternalFlash {
         let mut errors = 0;
         for (at, bytes) in [(PATTERN_AT, &pattern), (INVERSE_AT, &inverse)] {
             flash.write(self.scratch + at, bytes).await?;
-            errors += wrong_bits(&flash.read(self.scratch + at, PATTERN_BYTES as u32).await?, bytes);
+            errors += self.wrong_bits_at(flash, at, bytes).await?;
         }
         record.measured(&self.specs.pattern_errors.name, Some(f64::from(errors)));
         if errors > 0 && erased.bits == 0 {
@@ -238,39 +238,33 @@ impl ExternalFlash {
     async fn not_erased(&self, flash: &Access<'_>) -> Result<NotErased, StepError> {
         let mut expected = vec![0xFF; SECTOR as usize];
         expected[PROBE_AT as usize..][..PROBE.len()].copy_from_slice(&PROBE);
-        if flash.checksum(self.scratch, SECTOR).await? == access::crc32(&expected) {
+        if flash.checksum(self.scratch, SECTOR).await? == Checksum::of(&expected) {
             return Ok(NotErased::default());
         }
         let found = flash.read(self.scratch, SECTOR).await?;
+        if found == expected {
+            return Ok(NotErased { bits: 1, first: 0 });
+        }
         let first = found.iter().zip(&expected).position(|(is, should)| is != should).unwrap_or_default();
         Ok(NotErased { bits: wrong_bits(&found, &expected), first: first as u32 })
     }
 
-    /// Over one line if four do not work.
-    async fn put_back(
-        &self,
-        flash: &Access<'_>,
-        record: &dyn Record,
-        held: &[u8],
-        quad_works: bool,
-    ) -> Result<(), StepError> {
-        flash.erase(self.scratch).await?;
-        let mut address = self.scratch;
-        for page in held.chunks(access::PAGE) {
-            for piece in page.chunks(access::PLAIN_BYTES).filter(|_| !quad_works) {
-                flash.write_plain(address, piece).await?;
-                address += piece.len() as u32;
-            }
-            if quad_works {
-                flash.write(address, page).await?;
-                address += page.len() as u32;
-            }
+    /// Reads every bit only where the checksum says that some are wrong.
+    async fn wrong_bits_at(&self, flash: &Access<'_>, at: u32, bytes: &[u8]) -> Result<u32, StepError> {
+        let length = bytes.len() as u32;
+        if flash.checksum(self.scratch + at, length).await? == Checksum::of(bytes) {
+            return Ok(0);
         }
-        let lost = wrong_bits(&flash.read_plain(self.scratch, SECTOR).await?, held);
-        record.measured(&self.specs.lost.name, Some(f64::from(lost)));
-        if lost > 0 {
-            record
-                .note(format!("the scratch sector at {:#08x} could not be put back: {lost} bits differ", self.scratch));
+        // What differed once and does not again is not right either.
+        Ok(wrong_bits(&flash.read(self.scratch + at, length).await?, bytes).max(1))
+    }
+
+    /// `held`: checksum of what was there.
+    async fn put_back(&self, flash: &Access<'_>, record: &dyn Record, held: u32) -> Result<(), StepError> {
+        let lost = flash.put_back().await? != held;
+        record.measured(&self.specs.not_put_back.name, Some(f64::from(u8::from(lost))));
+        if lost {
+            record.note(format!("the scratch sector at {:#08x} could not be put back", self.scratch));
         }
         Ok(())
     }

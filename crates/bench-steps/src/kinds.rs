@@ -34,6 +34,9 @@ impl Default for Kinds {
             .with::<crate::drive::Drive>()
             .with::<crate::adc::Adc>()
             .with::<crate::external_flash::ExternalFlash>()
+            .with::<crate::retained::Retained>()
+            .with::<crate::supply_current::SupplyCurrent>()
+            .with::<crate::link_pulls::LinkPulls>()
     }
 }
 

@@ -8,6 +8,7 @@ mod external_flash;
 mod kinds;
 mod nest;
 mod resolve;
+mod restart;
 mod step;
 
 mod adc;
@@ -18,11 +19,14 @@ mod identify;
 mod interconnect;
 mod isolation;
 mod link_loopback;
+mod link_pulls;
 mod pulls;
 mod quiet;
 mod rail_on;
 mod rail_resistance;
 mod reset;
+mod retained;
+mod supply_current;
 
 pub use kinds::Kinds;
 pub use nest::Nest;

@@ -4,12 +4,12 @@ use crate::diagnose::divider;
 use crate::diagnose::link::{LinkContacts, silent_module};
 use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::resolve::{self, can_drive, pin_name};
+use crate::restart::{self, RESET_PIN, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_instruments::DutError;
 use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
-use dut_protocol::{INITIAL_BAUD, Identity, Reply, Request};
+use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -33,12 +33,8 @@ pub struct Reset {
     restarts: MeasurementSpec,
 }
 
-/// POWER.RESETREAS.RESETPIN.
-const RESET_PIN: u32 = 1;
 /// How long the contact is held low.
 const HELD: Duration = Duration::from_millis(2);
-/// Start of the firmware.
-const STARTS: Duration = Duration::from_millis(20);
 
 impl Kind for Reset {
     const NAME: &'static str = "reset";
@@ -105,7 +101,7 @@ impl Reset {
         said.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
 
         nest.join_link().await?;
-        let Some(before) = self.greet(nest).await? else {
+        let Some(before) = restart::greet(nest, INITIAL_BAUD).await? else {
             return self.explain_silence(nest, record, supply, blamed).await;
         };
         nest.drive_nail(self.reset, false).await?;
@@ -113,7 +109,7 @@ impl Reset {
         nest.release_nail(self.reset).await?;
         let released = nest.clock.now();
         nest.settle(STARTS).await;
-        let Some(after) = self.greet(nest).await? else {
+        let Some(after) = restart::greet(nest, INITIAL_BAUD).await? else {
             return self.explain_silence(nest, record, supply, blamed).await;
         };
         let since = nest.clock.now() - released;
@@ -130,20 +126,6 @@ impl Reset {
             record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.reset], text });
         }
         Ok(())
-    }
-
-    /// Who answers; `None` if nobody does.
-    async fn greet(&self, nest: &Nest) -> Result<Option<Identity>, StepError> {
-        nest.dut.disconnect().await;
-        match nest.dut.connect(INITIAL_BAUD).await {
-            Ok(_) => {}
-            Err(DutError::Silent { .. }) => return Ok(None),
-            Err(error) => return Err(nest.silent(error).await),
-        }
-        match nest.ask(Request::Identify).await? {
-            Reply::Identity(identity) => Ok(Some(identity)),
-            other => Err(DutError::OutOfTurn(other).into()),
-        }
     }
 
     async fn explain_silence(

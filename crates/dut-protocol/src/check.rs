@@ -9,6 +9,8 @@ use crate::{
 pub const MAX_SETTLE_US: u16 = 10_000;
 /// Longest job.
 pub const MAX_JOB_MS: u16 = 10_000;
+/// Longest time that the processor is kept busy: well below the firmware's watchdog and what the link's buffer holds.
+pub const MAX_BUSY_MS: u16 = 50;
 /// Acquisition times that SAADC.CH.CONFIG.TACQ has.
 pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
 
@@ -76,7 +78,8 @@ impl PortRules {
                 within((1..=MAX_JOB_MS).contains(window_ms))
             }
             Request::StartJob(Job::Wait { ms }) => within(*ms <= MAX_JOB_MS),
-            Request::WatchEdges { port, edges: _ } => self.check_port(*port),
+            Request::StartJob(Job::Busy { ms }) => within((1..=MAX_BUSY_MS).contains(ms)),
+            Request::WatchEdges { port, edges: _ } | Request::SystemOff { wake: port } => self.check_port(*port),
             Request::Flash(flash) => check_flash(flash),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
@@ -90,6 +93,9 @@ impl PortRules {
             | Request::UnwatchEdges
             | Request::FillRetained { .. }
             | Request::CheckRetained { .. }
+            | Request::LendTx { .. }
+            | Request::StartUsb { .. }
+            | Request::StopUsb
             | Request::Restart => Ok(()),
         }
     }
@@ -134,8 +140,10 @@ const FLASH_PAGE: u32 = 256;
 fn check_flash(flash: &FlashRequest) -> Result<(), Refusal> {
     let words = |address: u32, length: usize| address.is_multiple_of(4) && length.is_multiple_of(4);
     within(match flash {
-        FlashRequest::Identify => true,
-        FlashRequest::EraseSector { address } => address.is_multiple_of(FLASH_SECTOR),
+        FlashRequest::Identify | FlashRequest::PutBackSector => true,
+        FlashRequest::EraseSector { address } | FlashRequest::KeepSector { address } => {
+            address.is_multiple_of(FLASH_SECTOR)
+        }
         FlashRequest::Write { address, bytes } => {
             words(*address, bytes.len()) && !bytes.is_empty() && address % FLASH_PAGE + bytes.len() as u32 <= FLASH_PAGE
         }

@@ -9,6 +9,7 @@
 //! | [`frame`] | how a message becomes bytes on the wire, and which bytes are a message |
 //! | [`check`] | which requests the firmware refuses before it touches anything |
 //! | [`dedupe`] | that a repeated frame is answered again but not executed again |
+//! | [`Checksum`] | whether a piece of the external flash changed |
 //! | [`jobs`] | which job has which number and result |
 //!
 //! All of it is free of hardware and time, so that it is tested on the host although it runs on the DUT.
@@ -18,6 +19,7 @@
 extern crate std;
 
 pub mod check;
+mod checksum;
 pub mod dedupe;
 pub mod frame;
 pub mod jobs;
@@ -25,6 +27,7 @@ mod message;
 mod port;
 mod schema;
 
+pub use checksum::Checksum;
 pub use frame::{MAX_FRAME, MAX_PAYLOAD, UNASKED};
 pub use message::*;
 pub use port::*;

@@ -40,7 +40,7 @@ pub enum Request {
     ReleasePorts,
     /// One-shot SAADC conversions of one input, answered by [`Reply::Samples`].
     SampleAdc(AdcRequest),
-    /// One full-duplex exchange in SPI mode 0 on any four ports, clocked by software at about 500 kHz or less:
+    /// One full-duplex exchange in SPI mode 0 on any four ports, clocked by software at about 2 MHz or less:
     /// chip select low, `write` out, then `read` bytes in, chip select high. Answered by [`Reply::Bytes`].
     SpiTransfer(SpiRequest),
     /// Start something long; accepted at once ([`Reply::JobAccepted`]), finished later ([`Reply::JobDone`]).
@@ -68,7 +68,27 @@ pub enum Request {
     CheckRetained { seed: u32, inverse: bool },
     /// The flash chip on the module, through QSPI.
     Flash(FlashRequest),
+    /// Restart the chip as [`Request::Restart`] does, and keep TX (P0.06) as an input with this pull for
+    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first.
+    LendTx { pull: Pull },
+    /// Switch the chip off (System OFF) until the port becomes high, which has a pull-down, or until a reset: then it
+    /// starts anew. The reply goes out first. Refused with [`Refusal::OutOfRange`] while the port is high.
+    SystemOff { wake: Port },
+    /// Attach to USB as a serial port (CDC-ACM) with these ids that sends back what it gets. Started anew if it runs.
+    StartUsb { vendor: u16, product: u16 },
+    /// Detach from USB.
+    StopUsb,
 }
+
+/// Internal pull of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Pull {
+    Up,
+    Down,
+}
+
+/// How long [`Request::LendTx`] keeps the link's TX from being driven.
+pub const TX_LENT_MS: u16 = 60;
 
 impl Request {
     /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such
@@ -82,6 +102,8 @@ impl Request {
                 | Request::WatchEdges { .. }
                 | Request::TakeEdgeCounts
                 | Request::Flash(_)
+                | Request::LendTx { .. }
+                | Request::SystemOff { .. }
         )
     }
 }
@@ -173,8 +195,14 @@ pub enum FlashRequest {
     Write { address: u32, bytes: Vec<u8, FLASH_MAX_BYTES> },
     /// 1..=[`FLASH_MAX_BYTES`]; address and length are multiples of four. [`Reply::Bytes`].
     Read { address: u32, length: u8 },
-    /// CRC-32 (as in Ethernet) of 4..=65536 bytes; address and length are multiples of four. [`Reply::Checksum`].
+    /// [`crate::Checksum`] of 4..=65536 bytes; address and length are multiples of four. [`Reply::Checksum`].
     Checksum { address: u32, length: u32 },
+    /// Reads a sector over one line into the firmware's memory, where it stays until the next such request or restart.
+    /// `address` is its first byte. [`Reply::Checksum`] of it.
+    KeepSector { address: u32 },
+    /// Erases that sector and writes over one line what was kept of it. [`Reply::Checksum`] of what the sector holds
+    /// then; [`Refusal::OutOfRange`] when nothing is kept.
+    PutBackSector,
 }
 
 /// Something that takes longer than a request may.
@@ -184,6 +212,9 @@ pub enum Job {
     CountEdges { port: Port, window_ms: u16 },
     /// Do nothing for a while, 0..=10000; proves that others are served meanwhile.
     Wait { ms: u16 },
+    /// Keep the processor (with its FPU) executing without a pause, 1..=[`crate::check::MAX_BUSY_MS`]: nothing else is
+    /// served meanwhile.
+    Busy { ms: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
@@ -236,8 +267,9 @@ pub enum Reply {
     Retained {
         wrong_bits: u32,
     },
+    /// See [`crate::Checksum`].
     Checksum {
-        crc32: u32,
+        sum: u32,
     },
     /// The DUT heard the request and says no.
     Refused(Refusal),

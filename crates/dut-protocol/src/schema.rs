@@ -59,6 +59,6 @@ mod tests {
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0x323f_cf0a_a501_7f9b);
+        assert_eq!(schema_hash(), 0xcce9_bfca_d631_b575);
     }
 }

@@ -13,14 +13,20 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::SetLinkTimeout { .. }
         | Request::UnwatchEdges
         | Request::FillRetained { .. }
-        | Request::Restart => *reply == Reply::Done,
+        | Request::Restart
+        | Request::LendTx { .. }
+        | Request::SystemOff { .. }
+        | Request::StartUsb { .. }
+        | Request::StopUsb => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
         Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),
         Request::CheckRetained { .. } => matches!(reply, Reply::Retained { .. }),
         Request::Flash(FlashRequest::Identify | FlashRequest::Read { .. }) => matches!(reply, Reply::Bytes(_)),
         Request::Flash(FlashRequest::EraseSector { .. } | FlashRequest::Write { .. }) => *reply == Reply::Done,
-        Request::Flash(FlashRequest::Checksum { .. }) => matches!(reply, Reply::Checksum { .. }),
+        Request::Flash(
+            FlashRequest::Checksum { .. } | FlashRequest::KeepSector { .. } | FlashRequest::PutBackSector,
+        ) => matches!(reply, Reply::Checksum { .. }),
         Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
         Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
         Request::SpiTransfer(_) => matches!(reply, Reply::Bytes(_)),

@@ -3,17 +3,11 @@
 use super::SpiPorts;
 use crate::{Nest, StepError};
 use bench_instruments::DutError;
-use crc::{CRC_32_ISO_HDLC, Crc};
 use dut_protocol::{FLASH_MAX_BYTES, FlashRequest, Refusal, Reply, Request, SPI_MAX_BYTES, SpiRequest};
 use std::time::Duration;
 
 /// Smallest unit of erasing.
 pub const SECTOR: u32 = 4096;
-/// No write may cross the end of one.
-pub const PAGE: usize = 256;
-/// Most bytes of a write over one line: opcode and address come before them.
-pub const PLAIN_BYTES: usize = SPI_MAX_BYTES - 4;
-
 const WRITE_ENABLE: u8 = 0x06;
 const PROGRAM: u8 = 0x02;
 const READ: u8 = 0x03;
@@ -23,13 +17,7 @@ const WRITE_IN_PROGRESS: u8 = 1;
 const WRITE_LOOKS: u32 = 50;
 const LOOK: Duration = Duration::from_millis(1);
 
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
-
 pub const NO_ANSWER: &str = "the external flash stopped answering, stays busy, or refuses quad mode";
-
-pub fn crc32(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
-}
 
 /// Nothing to write.
 fn is_erased(bytes: &[u8]) -> bool {
@@ -74,9 +62,24 @@ impl Access<'_> {
         }
     }
 
+    /// [`dut_protocol::Checksum`] of what is read over four lines.
     pub async fn checksum(&self, address: u32, length: u32) -> Result<u32, StepError> {
-        match self.must(FlashRequest::Checksum { address, length }).await? {
-            Reply::Checksum { crc32 } => Ok(crc32),
+        self.sum(FlashRequest::Checksum { address, length }).await
+    }
+
+    /// Lets the firmware keep a sector; the checksum of it.
+    pub async fn keep(&self, address: u32) -> Result<u32, StepError> {
+        self.sum(FlashRequest::KeepSector { address }).await
+    }
+
+    /// Lets the firmware write back what it kept; the checksum of what the sector then holds.
+    pub async fn put_back(&self) -> Result<u32, StepError> {
+        self.sum(FlashRequest::PutBackSector).await
+    }
+
+    async fn sum(&self, request: FlashRequest) -> Result<u32, StepError> {
+        match self.must(request).await? {
+            Reply::Checksum { sum } => Ok(sum),
             other => Err(DutError::OutOfTurn(other).into()),
         }
     }

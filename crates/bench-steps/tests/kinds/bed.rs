@@ -8,7 +8,7 @@ use bench_instruments::{
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
 use bench_steps::{Nest, Procedure, Record, StepError};
-use dut_protocol::{JobResult, Reply, Request};
+use dut_protocol::{JobResult, JobState, Reply, Request};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -394,7 +394,10 @@ impl Dut for Bed {
         if self.loopback.get() { Err(silent()) } else { (self.setup.answers)(&request) }
     }
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
-        Err(DutError::JobLost(job))
+        match (self.setup.answers)(&Request::PollJob { job }) {
+            Ok(Reply::JobState { state: JobState::Done(result), .. }) => Ok(result),
+            _ => Err(DutError::JobLost(job)),
+        }
     }
     async fn echo(&self, bytes: &[u8], _: Option<u32>) -> Result<Vec<u8>, InstrumentError> {
         self.call()?;

@@ -5,4 +5,5 @@ mod bed;
 mod contacts;
 mod external_flash;
 mod plans;
+mod power;
 mod steps;

@@ -256,6 +256,12 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (crate::contacts::DRIVE, || powered(good, &[])),
         (crate::contacts::RESET, || powered(good, &[])),
         (crate::contacts::QUIET, || powered(good, &[(14, 3.2)])),
+        (crate::power::RETAINED, || {
+            crate::power::remember(&[0; 6]);
+            powered(crate::power::with_memory, &[])
+        }),
+        (crate::power::SUPPLY_CURRENT, || powered(crate::power::asleep_and_woken, &[])),
+        (crate::power::LINK_PULLS, || powered(good, &[(36, PULLED_UP)])),
     ];
     let mut wrong = Vec::new();
     for (text, setup) in rows {

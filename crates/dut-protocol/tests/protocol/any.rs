@@ -29,6 +29,7 @@ fn any_job() -> impl Strategy<Value = Job> {
     prop_oneof![
         (any_port(), any::<u16>()).prop_map(|(port, window_ms)| Job::CountEdges { port, window_ms }),
         any::<u16>().prop_map(|ms| Job::Wait { ms }),
+        any::<u16>().prop_map(|ms| Job::Busy { ms }),
     ]
 }
 
@@ -73,6 +74,12 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         any::<u8>().prop_map(|job| Request::PollJob { job }),
         any::<u16>().prop_map(|timeout_ms| Request::SetLinkTimeout { timeout_ms }),
         Just(Request::Restart),
+        prop_oneof![Just(Pull::Up), Just(Pull::Down)].prop_map(|pull| Request::LendTx { pull }),
+        any_port().prop_map(|wake| Request::SystemOff { wake }),
+        any::<(u16, u16)>().prop_map(|(vendor, product)| Request::StartUsb { vendor, product }),
+        Just(Request::StopUsb),
+        any::<u32>().prop_map(|address| Request::Flash(FlashRequest::KeepSector { address })),
+        Just(Request::Flash(FlashRequest::PutBackSector)),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The firmware's requests to the external flash, through the emulated QSPI peripheral.
 
 use crate::hands::{Hands, run, setup};
-use dut_protocol::{FlashRequest, Refusal, Reply, Request, SpiRequest};
+use dut_protocol::{Checksum, FlashRequest, Refusal, Reply, Request, SpiRequest};
 
 const LAST: u32 = 0x3F_F000;
 
@@ -19,13 +19,6 @@ async fn bytes(hands: &mut Hands, seq: &mut u16, address: u32) -> Vec<u8> {
 
 const TEXT: [u8; 64] = *b"what is written to the flash over four lines comes back from it!";
 
-/// IEEE 802.3, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
-    })
-}
-
 #[test]
 fn erased_written_read_and_summed() {
     for (model, id) in [("b404x", [0xC2, 0x20, 0x16]), ("b524", [0xC2, 0x28, 0x17])] {
@@ -41,6 +34,10 @@ fn erased_written_read_and_summed() {
             let used = bytes(&mut hands, seq, LAST).await;
             let neighbour = bytes(&mut hands, seq, LAST - 64).await;
 
+            let nothing_kept = ask(&mut hands, seq, FlashRequest::PutBackSector).await;
+            assert_eq!(nothing_kept, Reply::Refused(Refusal::OutOfRange), "{model}");
+            let held = ask(&mut hands, seq, FlashRequest::KeepSector { address: LAST }).await;
+
             let begin = hands.clock.now();
             assert_eq!(ask(&mut hands, seq, FlashRequest::EraseSector { address: LAST }).await, Reply::Done);
             let took_ms = (hands.clock.now().as_micros() - begin.as_micros()) / 1000;
@@ -55,8 +52,8 @@ fn erased_written_read_and_summed() {
             let sum = FlashRequest::Checksum { address: LAST, length: 0x400 };
             let mut expected = vec![0xFF; 0x400];
             expected[0xC0..0x100].copy_from_slice(&TEXT);
-            let crc32 = crc32(&expected);
-            assert_eq!(ask(&mut hands, seq, sum).await, Reply::Checksum { crc32 }, "{model}");
+            let written = Reply::Checksum { sum: Checksum::of(&expected) };
+            assert_eq!(ask(&mut hands, seq, sum).await, written, "{model}");
             assert_eq!(bytes(&mut hands, seq, LAST - 64).await, neighbour);
 
             // Software SPI still finds its chip, and the same bytes.
@@ -67,6 +64,9 @@ fn erased_written_read_and_summed() {
             *seq += 1;
             let reply = hands.ask(*seq, &plain).await;
             assert_eq!(reply, Some(Reply::Bytes(TEXT.into_iter().collect())));
+
+            assert_eq!(ask(&mut hands, seq, FlashRequest::PutBackSector).await, held, "{model}");
+            assert_eq!(bytes(&mut hands, seq, LAST).await, used, "{model}");
         });
         assert_eq!(setup.bench.diagnostics(), Vec::<String>::new());
     }

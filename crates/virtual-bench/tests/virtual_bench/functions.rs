@@ -1,7 +1,7 @@
 //! The firmware's requests for interrupt channels, retained memory and status, with good and bad arguments.
 
-use crate::hands::{Hands, run, setup};
-use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Refusal, Reply, Request};
+use crate::hands::{Hands, Io, run, setup};
+use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Pull, Refusal, Reply, Request, TX_LENT_MS};
 
 struct Asking {
     hands: Hands,
@@ -99,5 +99,53 @@ fn status_tells_usb_and_crystal() {
         let Reply::Status(status) = dut.ask(Request::ReadStatus).await else { panic!("no status") };
         assert!(status.crystal_32m, "{status:?}");
         assert!(!status.usb_detected, "{status:?}");
+    });
+}
+
+/// Leads to P0.11.
+const MODE: u8 = 32;
+
+/// POWER.RESETREAS.
+async fn reset_reason(dut: &mut Asking) -> u32 {
+    let Reply::Identity(identity) = dut.ask(Request::Identify).await else { panic!("no identity") };
+    identity.reset_reason
+}
+
+#[test]
+fn system_off_ends_by_the_port_that_was_named() {
+    let setup = setup("b404x", &[], 1);
+    let hands = setup.hands.clone();
+    run(&setup, async {
+        let mut dut = Asking::awake(hands).await;
+        assert_eq!(dut.ask(Request::SystemOff { wake: port(0, 11) }).await, Reply::Done);
+        dut.hands.sleep_ms(50).await;
+        assert!(dut.hands.hello().await.is_none(), "it sleeps");
+        dut.hands.nail(MODE, Io::High);
+        dut.hands.sleep_ms(1).await;
+        dut.hands.nail(MODE, Io::Float);
+        dut.hands.sleep_ms(30).await;
+        dut.hands.hello().await.unwrap();
+        assert_eq!(reset_reason(&mut dut).await, 1 << 16);
+        // What is high already would wake it at once.
+        dut.hands.nail(MODE, Io::High);
+        let refused = dut.ask(Request::SystemOff { wake: port(0, 11) }).await;
+        assert_eq!(refused, Reply::Refused(Refusal::OutOfRange));
+    });
+}
+
+#[test]
+fn tx_is_lent_with_either_pull_and_taken_back() {
+    let setup = setup("b404x", &[], 1);
+    let hands = setup.hands.clone();
+    run(&setup, async {
+        let mut dut = Asking::awake(hands).await;
+        for pull in [Pull::Up, Pull::Down] {
+            assert_eq!(dut.ask(Request::LendTx { pull }).await, Reply::Done);
+            dut.hands.sleep_ms(u64::from(TX_LENT_MS) - 20).await;
+            assert!(dut.hands.hello().await.is_none(), "nobody listens yet");
+            dut.hands.sleep_ms(60).await;
+            dut.hands.hello().await.unwrap();
+            assert_eq!(reset_reason(&mut dut).await, 1 << 2);
+        }
     });
 }

@@ -232,14 +232,14 @@ impl Hands {
         self.sleep_ms(20).await;
     }
 
-    /// Sends a request and waits up to 100 ms for the reply with its number.
+    /// Sends a request and waits up to 200 ms for the reply with its number.
     pub async fn ask(&mut self, seq: u16, request: &Request) -> Option<Reply> {
         let mut buffer = [0; MAX_FRAME];
         let bytes = encode_request(seq, request, &mut buffer).unwrap();
         let link = Rc::clone(&self.link);
         let mut link = link.borrow_mut();
         link.send(bytes).await.unwrap();
-        let deadline = self.clock.now() + Duration::from_millis(100);
+        let deadline = self.clock.now() + Duration::from_millis(200);
         let mut received = Vec::new();
         loop {
             received.clear();

@@ -1,0 +1,19 @@
+//! Defects that show when the module is restarted, loses its power or sleeps, with the real firmware.
+
+use crate::support::{for_all, run_plan};
+
+const PLAN: &str = "plans/b404x-full.toml";
+
+#[test]
+fn defects_of_memory_current_and_tx_are_told() {
+    let rows = [
+        ("retained-lost", "lost in a restart", &[][..]),
+        ("sleep-current", "supply current: the module draws 1.0", &[]),
+        ("lost-pull:36", "contact 36 (TX): internal pulls out of tolerance", &[36]),
+    ];
+    for_all(&rows, |(fault, expected, contacts)| {
+        let done = run_plan(PLAN, &["--quiet", "--fault", fault]);
+        let right = done.code == 1 && done.told().contains(expected) && done.named() == *contacts;
+        if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
+    });
+}

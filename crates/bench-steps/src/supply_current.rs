@@ -1,0 +1,213 @@
+//! `supply-current`: what the module draws idle, busy and in its deepest sleep, and that it wakes from that.
+
+use crate::resolve::{self, can_drive};
+use crate::restart::{self, STARTS, WOKEN};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::DutError;
+use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{Job, Port, Reply, Request};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rail that supplies the MCU.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// Its current while the firmware waits for the bench.
+    idle: LimitsOf<Amps>,
+    /// While the processor executes without a pause.
+    busy: LimitsOf<Amps>,
+    /// In System OFF.
+    sleep: LimitsOf<Amps>,
+    /// Currents of other rails meanwhile, by the rail's name.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, LimitsOf<Amps>>")]
+    others: BTreeMap<Spanned<String>, LimitsOf<Amps>>,
+    /// Name of the pin that wakes the module when it goes high.
+    #[schemars(with = "String")]
+    wake: Spanned<String>,
+    /// Rate of the link after the module woke; 1000000 when left out.
+    #[serde(default)]
+    baud: Option<u32>,
+}
+
+pub struct SupplyCurrent {
+    supply: String,
+    wake: (Contact, Port),
+    baud: u32,
+    idle: MeasurementSpec,
+    busy: MeasurementSpec,
+    sleep: MeasurementSpec,
+    wakes: MeasurementSpec,
+    others: Vec<(String, MeasurementSpec)>,
+}
+
+/// Longer than the monitor takes to measure once (5.2 ms), with the bus around it.
+const BUSY_MS: u16 = 12;
+/// From the request to where nothing moves any more.
+const SETTLE: Duration = Duration::from_millis(20);
+/// Into the busy time.
+const BUSY_SETTLE: Duration = Duration::from_millis(2);
+/// How long the wake contact is high.
+const HELD: Duration = Duration::from_millis(2);
+
+impl Kind for SupplyCurrent {
+    const NAME: &'static str = "supply-current";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let supply = resolve::supply(around.fixture, params.supply)?;
+        let contacts = resolve::rail_contacts(around.fixture, &supply);
+        let spec = |rail: &str, what: &str, limits: &LimitsOf<Amps>| MeasurementSpec {
+            name: format!("{rail}.{what}"),
+            unit: Unit::Amps,
+            limits: limits.limits(),
+            contacts: resolve::rail_contacts(around.fixture, rail),
+        };
+        let mut others = Vec::new();
+        for (name, limits) in &params.others {
+            let rail = resolve::rail(around.fixture, name)?;
+            others.push((rail.name.clone(), spec(&rail.name, "sleep", limits)));
+        }
+        let name = &params.wake;
+        let info = around.dut.pin(name.get_ref()).filter(|info| can_drive(around.fixture, info.contact));
+        let Some((contact, port)) = info.and_then(|info| Some((info.contact, info.port?))) else {
+            let text = format!("{} is no pin with a port and a nail that can drive", name.get_ref());
+            return Err(ParamProblem::new(text).at(name.span(), "cannot wake the module"));
+        };
+        let (idle, busy, sleep) = (
+            spec(&supply, "idle", &params.idle),
+            spec(&supply, "busy", &params.busy),
+            spec(&supply, "sleep", &params.sleep),
+        );
+        let wakes = MeasurementSpec {
+            name: "mcu.wakes".into(),
+            unit: Unit::One,
+            limits: Limits::exactly(1.0),
+            contacts: vec![contact],
+        };
+        let mut measurements = vec![idle.clone(), busy.clone(), sleep.clone(), wakes.clone()];
+        measurements.extend(others.iter().map(|(_, spec)| spec.clone()));
+        Ok(Resolved {
+            measurements,
+            coverage: contacts.iter().map(|&contact| Coverage { contact, aspects: vec!["current"] }).collect(),
+            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
+            default_timeout: Duration::from_secs(5),
+            procedure: Box::new(SupplyCurrent {
+                supply,
+                wake: (contact, port),
+                baud: params.baud.unwrap_or(1_000_000),
+                idle,
+                busy,
+                sleep,
+                wakes,
+                others,
+            }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for SupplyCurrent {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl SupplyCurrent {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
+        nest.release_nails().await?;
+        nest.release_ports().await?;
+        nest.settle(SETTLE).await;
+        let idle = self.amps(nest, record, &self.supply, &self.idle).await?;
+        let busy = self.while_busy(nest, record).await?;
+
+        match nest.ask(Request::SystemOff { wake: self.wake.1 }).await? {
+            Reply::Done => {}
+            other => return Err(DutError::OutOfTurn(other).into()),
+        }
+        nest.settle(SETTLE).await;
+        let asleep = self.amps(nest, record, &self.supply, &self.sleep).await?;
+        for (rail, spec) in &self.others {
+            let amps = self.amps(nest, record, rail, spec).await?;
+            if judge(&spec.limits, Some(amps)) == Verdict::Fail {
+                self.found(record, rail, format!("draws {} while it sleeps", Unit::Amps.show(amps)), &spec.contacts);
+            }
+        }
+        // More in every state is one defect, not three.
+        let of = [(&self.sleep, asleep, "in deep sleep"), (&self.idle, idle, "idle"), (&self.busy, busy, "busy")];
+        let wrong = of.into_iter().find(|(spec, amps, _)| judge(&spec.limits, Some(*amps)) == Verdict::Fail);
+        if let Some((_, amps, state)) = wrong {
+            // Where the current goes on the module no contact tells.
+            self.found(record, &self.supply, format!("draws {} {state}", Unit::Amps.show(amps)), &[]);
+        }
+        self.wake(nest, record).await
+    }
+
+    fn found(&self, record: &dyn Record, rail: &str, what: String, contacts: &[Contact]) {
+        let text = format!("supply current: the module {what} from rail {rail}");
+        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: contacts.to_vec(), text });
+    }
+
+    async fn amps(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        rail: &str,
+        spec: &MeasurementSpec,
+    ) -> Result<f64, StepError> {
+        let amps = nest.rails.measure(rail).await?.amps;
+        record.measured(&spec.name, Some(amps));
+        Ok(amps)
+    }
+
+    async fn while_busy(&self, nest: &Nest, record: &dyn Record) -> Result<f64, StepError> {
+        let job = match nest.ask(Request::StartJob(Job::Busy { ms: BUSY_MS })).await? {
+            Reply::JobAccepted { job } => job,
+            other => return Err(DutError::OutOfTurn(other).into()),
+        };
+        nest.settle(BUSY_SETTLE).await;
+        let amps = self.amps(nest, record, &self.supply, &self.busy).await?;
+        let deadline = nest.clock.now() + Duration::from_millis(500);
+        match nest.dut.job_done(job, deadline).await {
+            Ok(_) => Ok(amps),
+            Err(error) => Err(nest.silent(error).await),
+        }
+    }
+
+    async fn wake(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let (contact, _) = self.wake;
+        nest.drive_nail(contact, true).await?;
+        nest.settle(HELD).await;
+        nest.release_nail(contact).await?;
+        nest.settle(STARTS).await;
+        let woken = restart::greet(nest, self.baud).await?;
+        let wakes = woken.as_ref().is_some_and(|identity| identity.reset_reason & WOKEN != 0);
+        record.measured(&self.wakes.name, Some(f64::from(u8::from(wakes))));
+        if wakes {
+            return Ok(());
+        }
+        let label = nest.label(contact);
+        let text = match woken {
+            Some(identity) => format!(
+                "the module did not sleep until contact {label} became high: it gives the reset reason {:#x}",
+                identity.reset_reason
+            ),
+            None => format!("the module does not wake from deep sleep when contact {label} becomes high"),
+        };
+        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![contact], text: text.clone() });
+        // Whoever comes next needs a module that is awake.
+        if let Some(reset) = nest.reset_contact() {
+            restart::by_contact(nest, reset).await?;
+            if restart::greet(nest, self.baud).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(StepError::Dut(text))
+    }
+}
