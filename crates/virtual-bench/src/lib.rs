@@ -18,6 +18,7 @@ mod ends;
 mod fault;
 mod flash;
 mod netlist;
+mod peers;
 mod random;
 mod rig;
 mod run;
