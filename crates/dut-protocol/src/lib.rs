@@ -17,6 +17,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod buses;
 pub mod check;
 pub mod dedupe;
 pub mod frame;
@@ -25,6 +26,7 @@ mod message;
 mod port;
 mod schema;
 
+pub use buses::*;
 pub use frame::{MAX_FRAME, MAX_PAYLOAD, UNASKED};
 pub use message::*;
 pub use port::*;

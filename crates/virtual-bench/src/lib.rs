@@ -29,5 +29,5 @@ mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualI2c, VirtualLink};
-pub use fault::{Fault, FaultError, Net, Place, Terminal, all_faults, neighbours, undetectable};
+pub use fault::{Fault, FaultError, FlowLine, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;

@@ -13,6 +13,7 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::SetLinkTimeout { .. }
         | Request::UnwatchEdges
         | Request::FillRetained { .. }
+        | Request::FlowControl(_)
         | Request::Restart => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
@@ -23,7 +24,8 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         Request::Flash(FlashRequest::Checksum { .. }) => matches!(reply, Reply::Checksum { .. }),
         Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
         Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
-        Request::SpiTransfer(_) => matches!(reply, Reply::Bytes(_)),
+        Request::SpiTransfer(_) | Request::SpiMaster(_) | Request::Echo { .. } => matches!(reply, Reply::Bytes(_)),
+        Request::I2cMaster(_) => matches!(reply, Reply::I2c(_)),
         Request::StartJob(_) => matches!(reply, Reply::JobAccepted { .. }),
         Request::PollJob { job } => matches!(reply, Reply::JobState { job: of, .. } if of == job),
     }
