@@ -34,6 +34,8 @@ impl Default for Kinds {
             .with::<crate::drive::Drive>()
             .with::<crate::adc::Adc>()
             .with::<crate::external_flash::ExternalFlash>()
+            .with::<crate::spi_memory::SpiMemory>()
+            .with::<crate::i2c_memory::I2cMemory>()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
 //! new kind is one new file and one line in [`kinds`]. Names no concrete instrument, touches no file.
 
+mod bus_peer;
 mod diagnose;
 mod external_flash;
 mod kinds;
@@ -14,6 +15,7 @@ mod adc;
 mod clamp_diodes;
 mod continuity;
 mod drive;
+mod i2c_memory;
 mod identify;
 mod interconnect;
 mod isolation;
@@ -23,6 +25,7 @@ mod quiet;
 mod rail_on;
 mod rail_resistance;
 mod reset;
+mod spi_memory;
 
 pub use kinds::Kinds;
 pub use nest::Nest;
