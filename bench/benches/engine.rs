@@ -51,6 +51,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         bus: idle.clone(),
         rails: idle.clone(),
         relay: idle.clone(),
+        peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         dut: idle,
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),

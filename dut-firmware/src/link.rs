@@ -1,12 +1,16 @@
-//! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, no flow control.
+//! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, with flow control only for as long as a test asks
+//! for it.
 
 use crate::Irqs;
 use crate::clock::Alarm;
+use crate::ports::{self, Saved};
+use core::cell::UnsafeCell;
+use dut_protocol::{FLOW_BUFFER_BYTES, Port};
 use embassy_nrf::buffered_uarte::{Baudrate, BufferedUarte};
+use embassy_nrf::gpio::AnyPin;
 use embassy_nrf::pac::{self, gpio::vals::Pull};
 use embassy_nrf::peripherals::{P0_06, P0_08, PPI_CH0, PPI_CH1, PPI_GROUP0, TIMER0, UARTE0};
 use embassy_nrf::{Peri, uarte};
-use static_cell::StaticCell;
 
 /// Holds what arrives during the longest exchange that does not yield, 3 ms of software SPI: 300 bytes at 1 Mbaud.
 const RECEIVE_BUFFER: usize = 1024;
@@ -14,12 +18,41 @@ const SEND_BUFFER: usize = 256;
 
 /// The wire to the bench.
 pub struct Link {
-    uarte: BufferedUarte<'static>,
+    /// `None` only while it is made anew.
+    uarte: Option<BufferedUarte<'static>>,
+    parts: Parts,
     baud: u32,
+    /// Ports as they were before flow control took them.
+    taken: Option<[Saved; 2]>,
+}
+
+/// What the driver is made of, again and again: its ports can only be chosen when it is made.
+struct Parts {
+    uarte: Peri<'static, UARTE0>,
+    byte_counter: Peri<'static, TIMER0>,
+    count_channel: Peri<'static, PPI_CH0>,
+    restart_channel: Peri<'static, PPI_CH1>,
+    group: Peri<'static, PPI_GROUP0>,
+}
+
+/// Ports of the flow control.
+#[derive(Clone, Copy)]
+pub struct FlowPorts {
+    pub rts: Port,
+    pub cts: Port,
 }
 
 /// Bytes were lost: more arrived than the buffer holds.
 pub struct Overrun;
+
+/// Memory of the driver.
+struct Buffer<const N: usize>(UnsafeCell<[u8; N]>);
+
+// SAFETY: only `Link::make` touches it, and there is only one link.
+unsafe impl<const N: usize> Sync for Buffer<N> {}
+
+static RECEIVED: Buffer<RECEIVE_BUFFER> = Buffer(UnsafeCell::new([0; RECEIVE_BUFFER]));
+static TO_SEND: Buffer<SEND_BUFFER> = Buffer(UnsafeCell::new([0; SEND_BUFFER]));
 
 impl Link {
     /// Listens at [`dut_protocol::INITIAL_BAUD`].
@@ -29,77 +62,146 @@ impl Link {
         count_channel: Peri<'static, PPI_CH0>,
         restart_channel: Peri<'static, PPI_CH1>,
         group: Peri<'static, PPI_GROUP0>,
-        rx: Peri<'static, P0_08>,
-        tx: Peri<'static, P0_06>,
     ) -> Self {
-        static RECEIVED: StaticCell<[u8; RECEIVE_BUFFER]> = StaticCell::new();
-        static TO_SEND: StaticCell<[u8; SEND_BUFFER]> = StaticCell::new();
-        let mut config = uarte::Config::default();
-        config.baudrate = Baudrate::Baud115200;
-        let uarte = BufferedUarte::new(
-            uarte,
-            byte_counter,
-            count_channel,
-            restart_channel,
-            group,
-            rx,
-            tx,
-            Irqs,
-            config,
-            RECEIVED.init([0; RECEIVE_BUFFER]),
-            TO_SEND.init([0; SEND_BUFFER]),
-        );
-        // The driver has just configured the port without pull, and does not touch it again. The pull-up keeps an open
-        // RX from inventing bytes, and lets the nail on this contact feel that the chip is there.
-        pac::P0.pin_cnf(8).modify(|port| port.set_pull(Pull::Pullup));
-        Self { uarte, baud: dut_protocol::INITIAL_BAUD }
+        let parts = Parts { uarte, byte_counter, count_channel, restart_channel, group };
+        let mut link = Self { uarte: None, parts, baud: dut_protocol::INITIAL_BAUD, taken: None };
+        link.make(None);
+        link
     }
 
     /// Waits for bytes. Dropping the future loses none.
     pub async fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Overrun> {
+        let Some(uarte) = &mut self.uarte else { return Err(Overrun) };
         // The driver's own `read` may take bytes and lose them when it is dropped; this one has a single waiting point.
         let length = {
-            let arrived = self.uarte.fill_buf().await.map_err(|_| Overrun)?;
+            let arrived = uarte.fill_buf().await.map_err(|_| Overrun)?;
             let length = arrived.len().min(buffer.len());
             buffer[..length].copy_from_slice(&arrived[..length]);
             length
         };
-        self.uarte.consume(length);
+        uarte.consume(length);
         Ok(&buffer[..length])
     }
 
     /// Hands `bytes` to the transmitter.
     pub async fn send(&mut self, bytes: &[u8]) {
+        let flow_control = self.taken.is_some();
+        let Some(uarte) = &mut self.uarte else { return };
         let mut rest = bytes;
         while !rest.is_empty() {
+            let sent = match flow_control {
+                // Whoever holds CTS high does not get to stop the program: what finds no place is lost.
+                true => uarte.try_write(rest),
+                false => uarte.write(rest).await,
+            };
             // The driver's error is an overrun of the receiver and never comes from here.
-            let Ok(sent) = self.uarte.write(rest).await else { return };
+            let Ok(sent) = sent else { return };
             rest = &rest[sent..];
         }
     }
 
     /// Waits until the last bit is on the wire.
     pub async fn drain(&mut self, alarm: &mut Alarm) {
-        let _ = self.uarte.flush().await;
+        if let Some(uarte) = &mut self.uarte {
+            let _ = uarte.flush().await;
+        }
         // The transfer has ended; its last byte may still be in the shift register.
         alarm.wait_us(2 * 10 * 1_000_000 / self.baud).await;
     }
 
     /// Talks at `baud` from now on, one of [`dut_protocol::SUPPORTED_BAUDS`]. Nothing may be under way.
     pub fn set_baud(&mut self, baud: u32) {
-        self.uarte.set_baudrate(match baud {
-            230_400 => Baudrate::Baud230400,
-            250_000 => Baudrate::Baud250000,
-            460_800 => Baudrate::Baud460800,
-            921_600 => Baudrate::Baud921600,
-            1_000_000 => Baudrate::Baud1m,
-            _ => Baudrate::Baud115200,
-        });
+        if let Some(uarte) = &mut self.uarte {
+            uarte.set_baudrate(baud_rate(baud));
+        }
         self.baud = baud;
     }
 
     /// The rate it talks at.
     pub fn baud(&self) -> u32 {
         self.baud
+    }
+
+    /// With flow control on these ports, or without. What is in the buffers is lost.
+    pub fn flow_control(&mut self, flow: Option<FlowPorts>) {
+        self.uarte = None;
+        if let Some(taken) = self.taken.take() {
+            taken.iter().for_each(Saved::restore);
+        }
+        self.taken = flow.map(|FlowPorts { rts, cts }| [Saved::of(rts), Saved::of(cts)]);
+        self.make(flow);
+    }
+
+    /// Makes the driver; there must be none.
+    fn make(&mut self, flow: Option<FlowPorts>) {
+        let mut config = uarte::Config::default();
+        config.baudrate = baud_rate(self.baud);
+        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The
+        // ports of the link are nobody else's; those of the flow control were checked, and are put back afterwards.
+        let (uarte, byte_counter, count_channel, restart_channel, group, rx, tx, received, to_send) = unsafe {
+            (
+                self.parts.uarte.clone_unchecked(),
+                self.parts.byte_counter.clone_unchecked(),
+                self.parts.count_channel.clone_unchecked(),
+                self.parts.restart_channel.clone_unchecked(),
+                self.parts.group.clone_unchecked(),
+                P0_08::steal(),
+                P0_06::steal(),
+                &mut *RECEIVED.0.get(),
+                &mut *TO_SEND.0.get(),
+            )
+        };
+        self.uarte = Some(match flow {
+            None => BufferedUarte::new(
+                uarte,
+                byte_counter,
+                count_channel,
+                restart_channel,
+                group,
+                rx,
+                tx,
+                Irqs,
+                config,
+                received,
+                to_send,
+            ),
+            Some(FlowPorts { rts, cts }) => {
+                // SAFETY: as above.
+                let (cts, rts) = unsafe { (AnyPin::steal(cts.index()), AnyPin::steal(rts.index())) };
+                BufferedUarte::new_with_rtscts(
+                    uarte,
+                    byte_counter,
+                    count_channel,
+                    restart_channel,
+                    group,
+                    rx,
+                    tx,
+                    cts,
+                    rts,
+                    Irqs,
+                    config,
+                    &mut received[..FLOW_BUFFER_BYTES],
+                    to_send,
+                )
+            }
+        });
+        // The driver has just configured the port without pull, and does not touch it again. The pull-up keeps an open
+        // RX from inventing bytes, and lets the nail on this contact feel that the chip is there.
+        pac::P0.pin_cnf(8).modify(|port| port.set_pull(Pull::Pullup));
+        // Open, it must not hold the module back for ever; and the bench sees an open CTS as one that never stops.
+        if let Some(FlowPorts { cts, .. }) = flow {
+            ports::configuration(cts).modify(|port| port.set_pull(Pull::Pulldown));
+        }
+    }
+}
+
+fn baud_rate(baud: u32) -> Baudrate {
+    match baud {
+        230_400 => Baudrate::Baud230400,
+        250_000 => Baudrate::Baud250000,
+        460_800 => Baudrate::Baud460800,
+        921_600 => Baudrate::Baud921600,
+        1_000_000 => Baudrate::Baud1m,
+        _ => Baudrate::Baud115200,
     }
 }

@@ -7,8 +7,8 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`jobs`] | the requests that touch something |
 //! | [`power`] | System OFF, and TX lent to the bench |
+//! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`jobs`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -31,6 +31,8 @@ mod power;
 mod retained;
 mod session;
 mod spi;
+mod spim;
+mod twim;
 mod usb;
 
 use dut_protocol::check::PortRules;
@@ -70,7 +72,7 @@ async fn main(spawner: Spawner) {
     power::tx_as_ordered().await;
 
     let [alarm, job_alarms @ ..] = clock::start(p.TIMER3);
-    let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0, p.P0_08, p.P0_06);
+    let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
     let channels = edges::Channels::new();

@@ -4,15 +4,15 @@ use crate::adc::Adc;
 use crate::clock::Alarm;
 use crate::edges::Channels;
 use crate::flash::Flash;
-use crate::link::{Link, Overrun};
-use crate::{chip, jobs, ports, power, retained, spi, usb};
+use crate::link::{FlowPorts, Link, Overrun};
+use crate::{chip, jobs, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
 use dut_protocol::jobs::JobTable;
 use dut_protocol::{
-    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, INITIAL_BAUD, Identity, Job, MAX_FRAME, PROTOCOL_VERSION, Port, Refusal,
-    Reply, Request, UNASKED, schema_hash,
+    BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, FlowControlRequest, INITIAL_BAUD, Identity, Job, MAX_FRAME,
+    PROTOCOL_VERSION, Port, Refusal, Reply, Request, UNASKED, schema_hash,
 };
 use embassy_futures::select::{Either3, select3};
 use embassy_nrf::wdt::WatchdogHandle;
@@ -34,6 +34,7 @@ enum Greeting {
 enum Afterwards {
     Nothing,
     SetBaud(u32),
+    FlowControl(FlowControlRequest),
     Restart,
     SystemOff { wake: Port },
 }
@@ -56,6 +57,8 @@ pub struct Session {
     silent_at: Option<Instant>,
     /// When the baud rate is given up, unless a frame arrives before.
     baud_trial_ends: Option<Instant>,
+    /// When the link goes back to no flow control.
+    flow_ends: Option<Instant>,
 }
 
 impl Session {
@@ -83,6 +86,7 @@ impl Session {
             link_timeout: Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS.into()),
             silent_at: None,
             baud_trial_ends: None,
+            flow_ends: None,
         }
     }
 
@@ -95,7 +99,7 @@ impl Session {
                 watchdog.pet();
             }
             let heartbeat = Some(Instant::now() + HEARTBEAT);
-            let wake_at = [heartbeat, self.silent_at, self.baud_trial_ends].into_iter().flatten().min();
+            let wake_at = [heartbeat, self.silent_at, self.baud_trial_ends, self.flow_ends].into_iter().flatten().min();
             let wake = Timer::at(wake_at.unwrap_or(Instant::MIN));
             match select3(self.link.receive(&mut buffer), jobs::next_result(), wake).await {
                 Either3::First(Ok(bytes)) => {
@@ -114,6 +118,11 @@ impl Session {
                     }
                 }
                 Either3::Third(()) => {}
+            }
+            if has_passed(self.flow_ends) {
+                self.flow_ends = None;
+                self.link.flow_control(None);
+                decoder.reset();
             }
             if has_passed(self.baud_trial_ends) {
                 self.back_to_initial_baud();
@@ -168,6 +177,13 @@ impl Session {
                 self.link.drain(&mut self.alarm).await;
                 self.link.set_baud(baud);
                 self.baud_trial_ends = Some(Instant::now() + BAUD_TRIAL);
+            }
+            Afterwards::FlowControl(flow) => {
+                self.link.drain(&mut self.alarm).await;
+                let begin = Instant::now();
+                self.flow_ends = Some(begin + Duration::from_millis(flow.for_ms.into()));
+                self.link.flow_control(Some(FlowPorts { rts: flow.rts, cts: flow.cts }));
+                Timer::at(begin + Duration::from_millis(flow.pause_ms.into())).await;
             }
             Afterwards::Restart => {
                 self.link.drain(&mut self.alarm).await;
@@ -253,6 +269,10 @@ impl Session {
             Request::CheckRetained { seed, inverse } => {
                 Reply::Retained { wrong_bits: retained::wrong_bits(*seed, *inverse) }
             }
+            Request::Echo { bytes } => Reply::Bytes(bytes.clone()),
+            Request::SpiMaster(spi) => Reply::Bytes(spim::transfer(spi, &mut self.alarm).await?),
+            Request::I2cMaster(i2c) => Reply::I2c(twim::transfer(i2c, &mut self.alarm).await?),
+            Request::FlowControl(flow) => return Ok((Reply::Done, Afterwards::FlowControl(*flow))),
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
             Request::LendTx { pull } => {
                 power::order_tx(*pull);

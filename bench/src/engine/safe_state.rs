@@ -66,6 +66,9 @@ async fn put_back(nest: &Nest, uses: &[String]) {
     if used("measure-bus") {
         let _ = nest.bus.release().await;
     }
+    if used("peers") {
+        let _ = nest.peers.disconnect_all().await;
+    }
     if used("dut-link") {
         let _ = nest.relay.set_loopback(true).await;
     }

@@ -142,6 +142,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         bus: idle.clone(),
         rails: idle.clone(),
         relay: idle.clone(),
+        peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         dut: idle,
         family: Rc::new(family),
         serial: "P042TEST".into(),

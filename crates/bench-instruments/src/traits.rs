@@ -25,6 +25,8 @@ pub enum InstrumentError {
     Energized { contact: Contact, volts: f64 },
     #[error("the fixture has no rail {0}")]
     NoSuchRail(String),
+    #[error("the fixture has no part {0} for the module to talk to")]
+    NoSuchPeer(String),
     #[error("the link to the controller's UART failed: {0}")]
     Link(String),
     /// The driver refuses to do something dangerous.
@@ -171,6 +173,19 @@ pub trait Rails {
 pub trait LinkRelay {
     /// `true`: the controller's TX and RX are joined to each other and off the nails.
     async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError>;
+}
+
+/// Parts of the fixture that the module talks to over its own buses, each behind switches.
+#[async_trait(?Send)]
+pub trait Peers {
+    /// Takes all parts off the nails, then joins this one.
+    ///
+    /// # Errors
+    /// [`InstrumentError::NoSuchPeer`]; [`InstrumentError::Unsafe`] while no rail is on: the part would feed the module
+    /// through its pins.
+    async fn connect(&self, id: &str) -> Result<(), InstrumentError>;
+    /// As in the safe state.
+    async fn disconnect_all(&self) -> Result<(), InstrumentError>;
 }
 
 /// Bytes to and from the DUT.

@@ -29,6 +29,8 @@ pub struct Fixture {
     pub nails: BTreeMap<Contact, Nail>,
     /// Contacts that no nail touches, with the reason.
     pub unwired: BTreeMap<Contact, String>,
+    /// Parts that the module itself talks to.
+    pub peers: Vec<Peer>,
 }
 
 /// The computer that drives the fixture, and what is wired to its own pins. GPIO numbers are those of the controller's
@@ -213,7 +215,55 @@ pub enum NailWiring {
     Ground { feed: IoBit, feed_ohms: f64 },
 }
 
+/// A part of the fixture that the module talks to over one of its buses, behind analog switches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    pub id: String,
+    pub part: PeerPart,
+    /// High: the switches join its lines to the nails. Low, as at power-up: it is off the nails.
+    pub select: IoBit,
+    /// Of one closed switch, ohms.
+    pub switch_ohms: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PeerPart {
+    /// FM25V02A: SPI F-RAM of 32 KiB, modes 0 and 3, up to 40 MHz.
+    SpiFram { lines: SpiLines },
+    /// 24LC256: I2C EEPROM of 32 KiB, up to 400 kHz, with a pull-up at each line on its side of the switch.
+    I2cEeprom { address: u8, pull_up_ohms: f64, lines: I2cLines },
+}
+
+/// The contacts that an SPI part's lines reach, by the part's view: MOSI is its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpiLines {
+    pub sck: Contact,
+    pub mosi: Contact,
+    pub miso: Contact,
+    /// Chip select, active low.
+    pub ss: Contact,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct I2cLines {
+    pub sda: Contact,
+    pub scl: Contact,
+}
+
+impl Peer {
+    /// The contacts that its lines reach: SCK, MOSI, MISO, SS, or SDA, SCL.
+    pub fn contacts(&self) -> Vec<Contact> {
+        match self.part {
+            PeerPart::SpiFram { lines: SpiLines { sck, mosi, miso, ss } } => vec![sck, mosi, miso, ss],
+            PeerPart::I2cEeprom { lines: I2cLines { sda, scl }, .. } => vec![sda, scl],
+        }
+    }
+}
+
 impl Fixture {
+    pub fn peer(&self, id: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.id == id)
+    }
     pub fn rail(&self, name: &str) -> Option<&Rail> {
         self.rails.iter().find(|rail| rail.name == name)
     }

@@ -92,6 +92,7 @@ impl<'a> Checker<'a> {
         let nails = self.bed(&raw.bed, &rails, measure_bus.banks.len())?;
         let unwired = self.unwired(&raw.bed, &nails)?;
         self.every_contact_is_named(&nails, &unwired, &raw.families)?;
+        let peers = self.peers(&raw.peer, &nails)?;
         Ok(Fixture {
             title: raw.title.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
@@ -107,6 +108,7 @@ impl<'a> Checker<'a> {
             rails,
             nails,
             unwired,
+            peers,
         })
     }
 

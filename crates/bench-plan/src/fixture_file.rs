@@ -33,6 +33,9 @@ pub(crate) struct RawFixture {
     #[schemars(length(min = 1))]
     pub rail: Vec<RawRail>,
     pub bed: RawBed,
+    /// Parts that the module itself talks to.
+    #[serde(default)]
+    pub peer: Vec<RawPeer>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -299,4 +302,66 @@ pub(crate) struct RawUnwired {
     pub contact: Spanned<u8>,
     #[schemars(with = "String")]
     pub reason: Spanned<String>,
+}
+
+/// A memory of the fixture on one of the module's buses.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawPeer {
+    /// As steps name it.
+    #[schemars(with = "String")]
+    pub id: Spanned<String>,
+    #[serde(rename = "type")]
+    #[schemars(with = "RawPeerType")]
+    pub peer_type: Spanned<RawPeerType>,
+    /// Expander bit of the switches that join its lines to the nails.
+    #[schemars(with = "String")]
+    pub select: Spanned<String>,
+    /// Of one closed switch.
+    pub resistance: Ohms,
+    /// I2C only: its seven-bit address.
+    #[serde(default)]
+    #[schemars(with = "Option<u8>", range(max = 127))]
+    pub address: Option<Spanned<u8>>,
+    /// I2C only: from each of its lines to the nails' supply.
+    #[serde(default)]
+    #[schemars(with = "Option<Ohms>")]
+    pub pull_up: Option<Spanned<Ohms>>,
+    /// The contact of each line.
+    #[schemars(with = "RawPeerLines")]
+    pub lines: Spanned<RawPeerLines>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawPeerType {
+    /// SPI F-RAM of 32 KiB.
+    Fm25v02a,
+    /// I2C EEPROM of 32 KiB, 0x50 to 0x57.
+    #[serde(rename = "24lc256")]
+    Eeprom24lc256,
+}
+
+/// `sck`, `mosi`, `miso` and `ss`, or `sda` and `scl`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawPeerLines {
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub sck: Option<Spanned<u8>>,
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub mosi: Option<Spanned<u8>>,
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub miso: Option<Spanned<u8>>,
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub ss: Option<Spanned<u8>>,
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub sda: Option<Spanned<u8>>,
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    pub scl: Option<Spanned<u8>>,
 }

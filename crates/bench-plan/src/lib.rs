@@ -8,6 +8,7 @@ mod fixture;
 mod fixture_bed;
 mod fixture_check;
 mod fixture_file;
+mod fixture_peers;
 mod named_limits;
 mod pin_table;
 mod pins;

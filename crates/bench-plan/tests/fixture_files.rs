@@ -86,7 +86,8 @@ fn no_expander_bit_has_two_users() {
         NailWiring::Io { io, .. } => io,
         NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => feed,
     }));
-    assert_eq!(bits.len(), 86);
+    bits.extend(fixture.peers.iter().map(|peer| peer.select));
+    assert_eq!(bits.len(), 90);
     assert_eq!(bits.iter().collect::<BTreeSet<_>>().len(), bits.len());
     assert_eq!(fixture.chips[bits[0].chip].bit_label(bits[0].bit), "io6.GPA4");
 }
@@ -149,6 +150,43 @@ fn mistakes() {
         ("off_within = \"600 ms\"", "off_within = \"400 ms\"", "cannot be off before the watchdog acts", "\"400 ms\""),
         ("i2c_speed = \"400 kHz\"", "i2c_speed = \"1 MHz\"", "I2C cannot run at 1.000 MHz", "\"1 MHz\""),
         ("dut_rx = 38", "dut_rx = 23", "contact 23 (A0) of b4xx is no UART pin", "23"),
+        (
+            "type = \"fm25v02a\"\nselect = \"io3.GPB0\"",
+            "type = \"fm25w256\"\nselect = \"io3.GPB0\"",
+            "unknown value `fm25w256`",
+            "\"fm25w256\"",
+        ),
+        ("id = \"fram-spi1\"", "id = \"fram-spi\"", "\"fram-spi\" cannot be a peer's id", "\"fram-spi\""),
+        ("select = \"io3.GPB1\"", "select = \"io3.GPB0\"", "io3.GPB0 is used twice: by the switches", "\"io3.GPB0\""),
+        ("{ sck = 54,", "{ sck = 24,", "b4xx has no contact 24", "24"),
+        ("{ sck = 54,", "{ sck = 56,", "contact 56 has no nail for a signal", "56"),
+        ("{ sck = 54,", "{", "peer `fram-spi` has no `sck`", "{ mosi = 52, miso = 50, ss = 48 }"),
+        ("{ sck = 54,", "{ sda = 22, sck = 54,", "an FM25V02A has no `sda`", "22"),
+        (
+            "{ sck = 54,",
+            "{ sck = 52,",
+            "two lines of peer `fram-spi` are at the same contact",
+            "{ sck = 52, mosi = 52, miso = 50, ss = 48 }",
+        ),
+        ("4.7 kohm\"\nlines = { sda = 22", "0 ohm\"\nlines = { sda = 22", "0 ohm is not above zero", "\"0 ohm\""),
+        (
+            "address = 0x50\npull_up = \"4.7 kohm\"\nlines = { sda = 22",
+            "address = 0x58\npull_up = \"4.7 kohm\"\nlines = { sda = 22",
+            "a 24LC256 cannot have the address 0x58",
+            "0x58",
+        ),
+        (
+            "address = 0x50\npull_up = \"4.7 kohm\"\nlines = { sda = 22",
+            "pull_up = \"4.7 kohm\"\nlines = { sda = 22",
+            "peer `eeprom-i2c` has no `address`",
+            "\"eeprom-i2c\"",
+        ),
+        (
+            "pull_up = \"4.7 kohm\"\nlines = { sda = 22",
+            "lines = { sda = 22",
+            "peer `eeprom-i2c` has no `pull_up`",
+            "\"eeprom-i2c\"",
+        ),
         ("dut_rx = 38", "dut_rx = 36", "the module's RX and TX are the same contact", "36"),
     ];
     let text = fixture_text();

@@ -37,6 +37,8 @@ impl Default for Kinds {
             .with::<crate::retained::Retained>()
             .with::<crate::supply_current::SupplyCurrent>()
             .with::<crate::link_pulls::LinkPulls>()
+            .with::<crate::spi_memory::SpiMemory>()
+            .with::<crate::i2c_memory::I2cMemory>()
     }
 }
 

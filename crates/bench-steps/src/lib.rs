@@ -3,6 +3,7 @@
 //! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
 //! new kind is one new file and one line in [`kinds`]. Names no concrete instrument, touches no file.
 
+mod bus_peer;
 mod diagnose;
 mod external_flash;
 mod kinds;
@@ -15,6 +16,7 @@ mod adc;
 mod clamp_diodes;
 mod continuity;
 mod drive;
+mod i2c_memory;
 mod identify;
 mod interconnect;
 mod isolation;
@@ -26,6 +28,7 @@ mod rail_on;
 mod rail_resistance;
 mod reset;
 mod retained;
+mod spi_memory;
 mod supply_current;
 
 pub use kinds::Kinds;

@@ -1,8 +1,9 @@
 //! Which requests the firmware refuses before it touches anything.
 
 use crate::{
-    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, FLASH_MAX_BYTES, FlashRequest, Job, Port, PortSet,
-    PortVector, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
+    ADC_MAX_SAMPLES, AdcInput, AdcRequest, BUS_MAX_BYTES, DriveStrength, FLASH_MAX_BYTES, FlashRequest,
+    FlowControlRequest, I2cMasterRequest, Job, Port, PortSet, PortVector, Refusal, Request, SPI_MAX_BYTES,
+    SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -13,6 +14,14 @@ pub const MAX_JOB_MS: u16 = 10_000;
 pub const MAX_BUSY_MS: u16 = 50;
 /// Acquisition times that SAADC.CH.CONFIG.TACQ has.
 pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
+
+/// Clocks of every SPIM.
+pub const SPI_KILOHERTZ: [u16; 7] = [125, 250, 500, 1_000, 2_000, 4_000, 8_000];
+/// Addresses that the I2C specification reserves for nothing else.
+pub const I2C_ADDRESSES: core::ops::RangeInclusive<u8> = 0x08..=0x77;
+/// Longest time without taking received bytes, and longest time with flow control.
+pub const MAX_FLOW_PAUSE_MS: u16 = 500;
+pub const MAX_FLOW_MS: u16 = 1_000;
 
 /// P0.06 (TX) and P0.08 (RX) carry the link on every model.
 pub const LINK_PORTS: PortSet = set(&[(0, 6), (0, 8)]);
@@ -81,6 +90,9 @@ impl PortRules {
             Request::StartJob(Job::Busy { ms }) => within((1..=MAX_BUSY_MS).contains(ms)),
             Request::WatchEdges { port, edges: _ } | Request::SystemOff { wake: port } => self.check_port(*port),
             Request::Flash(flash) => check_flash(flash),
+            Request::SpiMaster(spi) => self.check_spi_master(spi),
+            Request::I2cMaster(i2c) => self.check_i2c_master(i2c),
+            Request::FlowControl(flow) => self.check_flow(flow),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -96,6 +108,7 @@ impl PortRules {
             | Request::LendTx { .. }
             | Request::StartUsb { .. }
             | Request::StopUsb
+            | Request::Echo { .. }
             | Request::Restart => Ok(()),
         }
     }
@@ -122,6 +135,33 @@ impl PortRules {
         within(usize::from(spi.read) <= SPI_MAX_BYTES)
     }
 
+    fn check_spi_master(self, spi: &SpiMasterRequest) -> Result<(), Refusal> {
+        self.check_ports(&[spi.sck, spi.mosi, spi.miso, spi.chip_select])?;
+        let fast = spi.unit == 3 && matches!(spi.kilohertz, 16_000 | 32_000);
+        within(
+            spi.unit <= 3
+                && spi.mode <= 3
+                && (fast || SPI_KILOHERTZ.contains(&spi.kilohertz))
+                && bus_bytes(spi.write.len(), spi.read),
+        )
+    }
+
+    fn check_i2c_master(self, i2c: &I2cMasterRequest) -> Result<(), Refusal> {
+        self.check_ports(&[i2c.sda, i2c.scl])?;
+        within(
+            i2c.unit <= 1
+                && matches!(i2c.kilohertz, 100 | 400)
+                && I2C_ADDRESSES.contains(&i2c.address)
+                && bus_bytes(i2c.write.len(), i2c.read),
+        )
+    }
+
+    fn check_flow(self, flow: &FlowControlRequest) -> Result<(), Refusal> {
+        self.check_ports(&[flow.rts, flow.cts])?;
+        let FlowControlRequest { pause_ms, for_ms, .. } = *flow;
+        within(pause_ms <= MAX_FLOW_PAUSE_MS && (1..=MAX_FLOW_MS).contains(&for_ms) && pause_ms < for_ms)
+    }
+
     /// Different ports, all of which a request may name.
     fn check_ports(self, ports: &[Port]) -> Result<(), Refusal> {
         ports.iter().try_fold(PortSet::EMPTY, |named, port| self.check_another(named, *port)).map(drop)
@@ -131,6 +171,11 @@ impl PortRules {
         self.check_port(port)?;
         if named.contains(port) { Err(Refusal::Overlap(port)) } else { Ok(named.with(port)) }
     }
+}
+
+fn bus_bytes(write: usize, read: u8) -> bool {
+    let read = usize::from(read);
+    read <= BUS_MAX_BYTES && write + read > 0
 }
 
 /// Bytes of the external flash's sector and page.

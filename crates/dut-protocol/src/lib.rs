@@ -18,6 +18,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod buses;
 pub mod check;
 mod checksum;
 pub mod dedupe;
@@ -27,6 +28,7 @@ mod message;
 mod port;
 mod schema;
 
+pub use buses::*;
 pub use checksum::Checksum;
 pub use frame::{MAX_FRAME, MAX_PAYLOAD, UNASKED};
 pub use message::*;

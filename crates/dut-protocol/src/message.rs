@@ -1,6 +1,6 @@
 //! The table of requests and replies. Units stand in the names.
 
-use crate::{Port, PortSet};
+use crate::{BUS_MAX_BYTES, FlowControlRequest, I2cMasterRequest, I2cOutcome, Port, PortSet, SpiMasterRequest};
 use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,14 @@ pub enum Request {
     StartUsb { vendor: u16, product: u16 },
     /// Detach from USB.
     StopUsb,
+    /// Sends the bytes back in [`Reply::Bytes`].
+    Echo { bytes: Vec<u8, BUS_MAX_BYTES> },
+    /// A transfer by one of the chip's SPI masters. [`Refusal::NotRunning`] if it does not come to its end.
+    SpiMaster(SpiMasterRequest),
+    /// A transfer by one of the chip's I2C masters.
+    I2cMaster(I2cMasterRequest),
+    /// Hardware flow control of the link for a while.
+    FlowControl(FlowControlRequest),
 }
 
 /// Internal pull of a port.
@@ -104,6 +112,9 @@ impl Request {
                 | Request::Flash(_)
                 | Request::LendTx { .. }
                 | Request::SystemOff { .. }
+                | Request::SpiMaster(_)
+                | Request::I2cMaster(_)
+                | Request::FlowControl(_)
         )
     }
 }
@@ -273,6 +284,8 @@ pub enum Reply {
     },
     /// The DUT heard the request and says no.
     Refused(Refusal),
+    /// How a transfer of [`Request::I2cMaster`] ended.
+    I2c(I2cOutcome),
 }
 
 /// What the chip sees of its surroundings.

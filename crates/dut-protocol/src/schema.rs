@@ -1,6 +1,6 @@
 //! A fingerprint of the message table.
 
-use crate::{ADC_MAX_SAMPLES, MAX_PAYLOAD, PROTOCOL_VERSION, Reply, Request, SPI_MAX_BYTES};
+use crate::{ADC_MAX_SAMPLES, BUS_MAX_BYTES, MAX_PAYLOAD, PROTOCOL_VERSION, Reply, Request, SPI_MAX_BYTES};
 use postcard_schema::key::hash::fnv1a64::hash_ty_path;
 
 /// Fingerprint of the requests, the replies and the sizes they may have, computed from the types by the compiler.
@@ -16,7 +16,13 @@ const SCHEMA_HASH: u64 = {
     let types = u64::from_le_bytes(hash_ty_path::<(Request, Reply)>("dut-protocol"));
     // The type hash knows that a list is a list, not how long it may get.
     let mut hash = types;
-    let sizes = [PROTOCOL_VERSION as u64, SPI_MAX_BYTES as u64, ADC_MAX_SAMPLES as u64, MAX_PAYLOAD as u64];
+    let sizes = [
+        PROTOCOL_VERSION as u64,
+        SPI_MAX_BYTES as u64,
+        ADC_MAX_SAMPLES as u64,
+        MAX_PAYLOAD as u64,
+        BUS_MAX_BYTES as u64,
+    ];
     let mut n = 0;
     while n < sizes.len() {
         hash = (hash ^ sizes[n]).wrapping_mul(0x0000_0100_0000_01b3); // one step of 64-bit FNV-1a, a word at a time

@@ -1,7 +1,7 @@
 //! The virtual bench as a whole.
 
 use crate::ends::{SharedWorld, VirtualClock, VirtualI2c, VirtualLink};
-use crate::fault::{Fault, FaultError};
+use crate::fault::{Fault, FaultError, FlowLine};
 use crate::flash::{self, ExternalFlash, FlashFaults};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
@@ -210,6 +210,22 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
                     *dead = true;
                 }
             }
+            Fault::SpimDead(unit) => {
+                if let Some(dead) = tolerances.buses.spim_dead.get_mut(usize::from(*unit)) {
+                    *dead = true;
+                }
+            }
+            Fault::TwimDead(unit) => {
+                if let Some(dead) = tolerances.buses.twim_dead.get_mut(usize::from(*unit)) {
+                    *dead = true;
+                }
+            }
+            Fault::BusLineDead(contact) => {
+                let port = dut.contact(*contact).and_then(|info| info.port);
+                tolerances.buses.unreached_ports |= port.map_or(0, |port| 1 << port.index());
+            }
+            Fault::FlowDead(FlowLine::Rts) => tolerances.buses.rts_dead = true,
+            Fault::FlowDead(FlowLine::Cts) => tolerances.buses.cts_ignored = true,
             _ => {}
         }
     }

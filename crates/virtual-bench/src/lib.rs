@@ -18,6 +18,7 @@ mod ends;
 mod fault;
 mod flash;
 mod netlist;
+mod peers;
 mod random;
 mod rig;
 mod run;
@@ -28,5 +29,5 @@ mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualI2c, VirtualLink};
-pub use fault::{Fault, FaultError, Net, Place, Terminal, all_faults, neighbours, undetectable};
+pub use fault::{Fault, FaultError, FlowLine, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;

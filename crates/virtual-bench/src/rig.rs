@@ -5,6 +5,7 @@ use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
+use crate::peers::{FittedPeer, PinOutputs};
 use crate::random::{Purpose, Random};
 use crate::uart;
 use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
@@ -23,6 +24,8 @@ const INPUT_HIGH_SHARE: f64 = 0.8;
 const SLOW_LINK_BAUD: u32 = 115_200;
 /// Noise of one ADC conversion, in steps.
 const ADC_NOISE_STEPS: f64 = 0.6;
+/// Looks at the lines of the memories after a change.
+const PEER_ROUNDS: usize = 4;
 const SHUNT_NOISE_VOLTS: f64 = 3e-6;
 const BUS_NOISE_VOLTS: f64 = 0.6e-3;
 
@@ -64,6 +67,8 @@ pub struct Rig {
     chips: Vec<FittedChip>,
     pub circuit: Circuit,
     pub flash: ExternalFlash,
+    /// In the order of the fixture.
+    peers: Vec<FittedPeer>,
     pub uart: ControllerUart,
     noise: Random,
     dut_tx_port: Option<usize>,
@@ -96,6 +101,7 @@ impl Rig {
             chips,
             circuit: Circuit::new(fixture, dut, seed, faults),
             flash,
+            peers: FittedPeer::all(fixture, seed),
             uart: ControllerUart {
                 baud: dut_protocol::INITIAL_BAUD,
                 sending: VecDeque::new(),
@@ -218,10 +224,40 @@ impl Rig {
             mux_banks: wiring.banks.iter().enumerate().fold(0, flag),
             source: self.is_high(wiring.source_enable).then(|| self.source()),
             loopback: !self.is_high(self.fixture.link.connect),
+            peers: self.fixture.peers.iter().map(|peer| self.is_high(peer.select)).collect(),
         };
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);
+            let before = self.circuit.commands().peers.clone();
+            let taken_off = |(n, was): (usize, &bool)| (*was && !commands.peers[n]).then_some(n);
+            let taken_off: Vec<usize> = before.iter().enumerate().filter_map(taken_off).collect();
             self.circuit.command(commands, at_ns);
+            for n in taken_off {
+                self.peers[n].taken_off(at_ns);
+                self.circuit.set_peer_outputs(n, PinOutputs::default());
+            }
+            self.settle_peers(at_ns);
+        }
+    }
+
+    /// Lets the joined memories see their lines, and the lines what the memories drive.
+    fn settle_peers(&mut self, at_ns: u64) {
+        if !self.circuit.any_peer_joined() {
+            return;
+        }
+        // A part moves its output only at an edge of the clock, which is not its to move: the second look changes nothing.
+        for _ in 0..PEER_ROUNDS {
+            let levels = self.circuit.levels();
+            let mut moved = false;
+            for (n, peer) in self.peers.iter_mut().enumerate() {
+                if self.circuit.commands().peers[n] {
+                    let outputs = peer.lines(levels.peers[n], at_ns);
+                    moved |= self.circuit.set_peer_outputs(n, outputs);
+                }
+            }
+            if !moved {
+                return;
+            }
         }
     }
 
@@ -426,6 +462,7 @@ impl Board for Rig {
         if self.watch_reset && self.circuit.revision() != before {
             self.stop = true;
         }
+        self.settle_peers(at_ns);
         // The module pulls the select line up.
         let line = |port: usize, idle: bool| match (ports.states[port].driven, ports.states[port].pull) {
             (Some(driven), _) => driven.level,

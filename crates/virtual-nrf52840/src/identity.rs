@@ -63,12 +63,30 @@ pub struct Tolerances {
     pub retained_ram_lost: Option<Range<u32>>,
     /// PWM0 to PWM3 whose outputs never reach a port.
     pub pwm_dead: [bool; 4],
+    /// What is wrong with the bus masters and the UARTs.
+    pub buses: BusDefects,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
     pub flash_erase_page_us: u32,
     /// Time to erase the whole flash.
     pub flash_erase_all_us: u32,
+}
+
+/// Defects of the serial peripherals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BusDefects {
+    /// SPIM0 to SPIM3 that never clock.
+    pub spim_dead: [bool; 4],
+    /// TWIM0 and TWIM1 that never clock.
+    pub twim_dead: [bool; 2],
+    /// Ports (bit n for port n) that no bus master reaches, although they work as ports: what a master drives does not
+    /// arrive, and it sees a high level.
+    pub unreached_ports: u64,
+    /// The UARTEs send whatever CTS says.
+    pub cts_ignored: bool,
+    /// The UARTEs leave RTS to the port.
+    pub rts_dead: bool,
 }
 
 impl Default for Tolerances {
@@ -88,6 +106,7 @@ impl Default for Tolerances {
             saadc_dead_inputs: 0,
             retained_ram_lost: None,
             pwm_dead: [false; 4],
+            buses: BusDefects::default(),
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

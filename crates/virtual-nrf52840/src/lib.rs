@@ -54,7 +54,7 @@ pub use board::{BareBoard, Board, FlashCommand, FlashPorts};
 pub use chip::{Activity, Chip, RestoreError, Snapshot, Stats, Stop};
 pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
-pub use identity::{ChipIdentity, Tolerances};
+pub use identity::{BusDefects, ChipIdentity, Tolerances};
 pub use image::ImageError;
 pub use peripherals::usbd::UsbAnswer;
 pub use ports::{Driven, PORT_COUNT, PortState, Ports, Pull, Strength};

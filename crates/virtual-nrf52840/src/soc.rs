@@ -6,7 +6,7 @@ use crate::board;
 use crate::bus::Memory;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, RAM_BASE, RAM_SIZE, ResetCause};
-use crate::identity::{ChipIdentity, Tolerances};
+use crate::identity::{BusDefects, ChipIdentity, Tolerances};
 use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
 use crate::peripherals::gpio::Gpio;
@@ -106,13 +106,13 @@ impl Soc {
             flash_mapped_writable: false,
             untold: false,
             clock: ClockPower::new(&tolerances),
-            uarte: new_uartes(),
+            uarte: new_uartes(&tolerances.buses),
             gpiote: Gpiote::new(),
             saadc: Saadc::new(&tolerances),
             timers: new_timers(),
             rtcs: new_rtcs(),
             pwms: new_pwms(&tolerances),
-            serials: Serial::all(),
+            serials: Serial::all(&tolerances.buses),
             temp: Temp::new(),
             rng: Rng::new(identity.seed ^ 0x0A11),
             wdt: Wdt::new(),
@@ -155,13 +155,13 @@ impl Soc {
 
     fn reset_peripherals(&mut self) {
         let tolerances = &self.identity.tolerances;
-        self.uarte = new_uartes();
+        self.uarte = new_uartes(&tolerances.buses);
         self.gpiote = Gpiote::new();
         self.saadc = Saadc::new(tolerances);
         self.timers = new_timers();
         self.rtcs = new_rtcs();
         self.pwms = new_pwms(tolerances);
-        self.serials = Serial::all();
+        self.serials = Serial::all(&tolerances.buses);
         self.temp = Temp::new();
         self.rng.reset();
         self.egus = new_egus();
@@ -505,8 +505,8 @@ impl Soc {
     }
 }
 
-fn new_uartes() -> [Uarte; 2] {
-    [Uarte::new(0x02, "UARTE0", 0), Uarte::new(0x28, "UARTE1", 1)]
+fn new_uartes(defects: &BusDefects) -> [Uarte; 2] {
+    [Uarte::new(0x02, "UARTE0", 0, defects), Uarte::new(0x28, "UARTE1", 1, defects)]
 }
 
 fn new_timers() -> [Timer; 5] {

@@ -17,7 +17,8 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::LendTx { .. }
         | Request::SystemOff { .. }
         | Request::StartUsb { .. }
-        | Request::StopUsb => *reply == Reply::Done,
+        | Request::StopUsb
+        | Request::FlowControl(_) => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
         Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),
@@ -29,7 +30,8 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         ) => matches!(reply, Reply::Checksum { .. }),
         Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
         Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
-        Request::SpiTransfer(_) => matches!(reply, Reply::Bytes(_)),
+        Request::SpiTransfer(_) | Request::SpiMaster(_) | Request::Echo { .. } => matches!(reply, Reply::Bytes(_)),
+        Request::I2cMaster(_) => matches!(reply, Reply::I2c(_)),
         Request::StartJob(_) => matches!(reply, Reply::JobAccepted { .. }),
         Request::PollJob { job } => matches!(reply, Reply::JobState { job: of, .. } if of == job),
     }

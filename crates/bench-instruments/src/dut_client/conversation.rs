@@ -17,6 +17,8 @@ const ADC_SAMPLE: Duration = Duration::from_micros(200);
 const FLASH_BUSY: Duration = Duration::from_millis(1_600);
 /// The same for an erase and sixteen pages one after the other, each of which takes 10 ms at most.
 const SECTOR_WRITE: Duration = Duration::from_millis(1_900);
+/// 64 bytes both ways at 100 kHz take 12 ms; the firmware gives up 3 ms later.
+const BUS_TRANSFER: Duration = Duration::from_millis(25);
 /// Longest that the operating system may hold a frame back before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
@@ -214,6 +216,7 @@ fn work(request: &Request) -> Duration {
         }
         Request::Flash(FlashRequest::PutBackSector) => SECTOR_WRITE,
         Request::Flash(_) => FLASH_BUSY,
+        Request::SpiMaster(_) | Request::I2cMaster(_) => BUS_TRANSFER,
         _ => Duration::ZERO,
     }
 }

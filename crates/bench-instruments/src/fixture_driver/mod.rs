@@ -14,6 +14,7 @@
 //! | `measure_bus` | [`MeasureBus`](crate::MeasureBus) |
 //! | `inject` | its currents through protection diodes |
 //! | `monitor` | INA226 |
+//! | `peers` | [`Peers`](crate::Peers) |
 //! | `rails` | [`Rails`](crate::Rails) |
 
 mod adc;
@@ -22,6 +23,7 @@ mod inject;
 mod measure_bus;
 mod monitor;
 mod nails;
+mod peers;
 mod port_bank;
 mod rails;
 mod source;
@@ -46,7 +48,8 @@ use std::rc::Rc;
 /// The I2C bus of a controller, shared by the chips on it.
 type Bus<I> = Rc<RefCell<I>>;
 
-/// Implements [`Nails`](crate::Nails), [`MeasureBus`](crate::MeasureBus), [`Rails`](crate::Rails) and [`LinkRelay`].
+/// Implements [`Nails`](crate::Nails), [`MeasureBus`](crate::MeasureBus), [`Rails`](crate::Rails),
+/// [`Peers`](crate::Peers) and [`LinkRelay`].
 ///
 /// Dropping it puts the fixture into the safe state, also while a panic unwinds.
 pub struct FixtureDriver<I: I2c> {

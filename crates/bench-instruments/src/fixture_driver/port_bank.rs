@@ -17,7 +17,7 @@ pub struct PortBank<B> {
     nails: BTreeMap<Contact, IoBit>,
     /// Bits of nails in each chip that has any.
     nail_bits: BTreeMap<usize, u16>,
-    /// Low in the safe state, written before the ones that are high: rails, source, multiplexer, relay.
+    /// Low in the safe state, written before the ones that are high: rails, source, multiplexer, relay, peers.
     switched_off: Vec<IoBit>,
     /// High in the safe state: discharges and feeds.
     switched_on: Vec<IoBit>,
@@ -33,6 +33,7 @@ impl<B: I2c> PortBank<B> {
         let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
         switched_off.extend([bus.source_enable, fixture.link.connect]);
         switched_off.extend(bus.banks.iter().chain(&bus.address));
+        switched_off.extend(fixture.peers.iter().map(|peer| peer.select));
         let mut switched_on: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.discharge).collect();
         let mut nails = BTreeMap::new();
         let mut nail_bits = BTreeMap::new();

@@ -7,6 +7,7 @@ mod clock;
 mod dut;
 mod measure_bus;
 mod nails;
+mod peers;
 mod rails;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use clock::ManualClock;
 pub use dut::ScriptedDut;
 pub use measure_bus::{Probing, ScriptedMeasureBus};
 pub use nails::ScriptedNails;
+pub use peers::ScriptedPeers;
 pub use rails::ScriptedRails;
 
 /// Objects to a script with something left over, unless a panic is already under way.

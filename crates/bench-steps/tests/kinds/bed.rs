@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bench_instruments::{
     Clock, ContactSet, Dut, DutError, Injected, InstrumentError, LinkRelay, LinkStatistics, ManualClock, MeasureBus,
-    NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedRails,
+    NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers, ScriptedRails,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -89,6 +89,7 @@ pub struct Bed {
     fixture: Fixture,
     nails: ScriptedNails,
     rails: ScriptedRails,
+    peers: Rc<ScriptedPeers>,
     loopback: Cell<bool>,
     source_holds: Cell<bool>,
     joined_unpowered: Cell<bool>,
@@ -108,6 +109,7 @@ impl Bed {
             fixture: fixture.clone(),
             nails: ScriptedNails::open(wired),
             rails: rails.with_feeds(fed),
+            peers: Rc::new(ScriptedPeers::new(fixture.peers.iter().map(|peer| peer.id.as_str()))),
             loopback: Cell::new(true),
             source_holds: Cell::new(false),
             joined_unpowered: Cell::new(false),
@@ -130,6 +132,7 @@ impl Bed {
             bus: bed.clone(),
             rails: bed.clone(),
             relay: bed.clone(),
+            peers: bed.peers.clone(),
             dut: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
@@ -183,6 +186,7 @@ impl Bed {
         if self.source_holds.get() {
             left.push("the source holds a contact".into());
         }
+        left.extend(self.peers.connected().map(|peer| format!("{peer} is joined")));
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
         }

@@ -51,6 +51,46 @@ fn any_adc() -> impl Strategy<Value = AdcRequest> {
     })
 }
 
+fn any_spi_master() -> impl Strategy<Value = SpiMasterRequest> {
+    let ports = [any_port(), any_port(), any_port(), any_port()];
+    (any::<u8>(), ports, any::<u8>(), any::<u16>(), any_spi_bytes(), any::<u8>()).prop_map(
+        |(unit, [sck, mosi, miso, chip_select], mode, kilohertz, write, read)| SpiMasterRequest {
+            unit,
+            sck,
+            mosi,
+            miso,
+            chip_select,
+            mode,
+            kilohertz,
+            write,
+            read,
+        },
+    )
+}
+
+fn any_i2c_master() -> impl Strategy<Value = I2cMasterRequest> {
+    (any::<u8>(), [any_port(), any_port()], any::<u16>(), any::<u8>(), any_spi_bytes(), any::<u8>()).prop_map(
+        |(unit, [sda, scl], kilohertz, address, write, read)| I2cMasterRequest {
+            unit,
+            sda,
+            scl,
+            kilohertz,
+            address,
+            write,
+            read,
+        },
+    )
+}
+
+fn any_i2c_outcome() -> impl Strategy<Value = I2cOutcome> {
+    prop_oneof![
+        any_spi_bytes().prop_map(I2cOutcome::Done),
+        Just(I2cOutcome::AddressNack),
+        Just(I2cOutcome::DataNack),
+        any::<[bool; 2]>().prop_map(|[sda_high, scl_high]| I2cOutcome::Stuck { sda_high, scl_high }),
+    ]
+}
+
 pub fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u16>(), any::<u64>()).prop_map(|(version, schema)| Request::Hello { version, schema }),
@@ -80,6 +120,12 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::StopUsb),
         any::<u32>().prop_map(|address| Request::Flash(FlashRequest::KeepSector { address })),
         Just(Request::Flash(FlashRequest::PutBackSector)),
+        any_spi_bytes().prop_map(|bytes| Request::Echo { bytes }),
+        any_spi_master().prop_map(Request::SpiMaster),
+        any_i2c_master().prop_map(Request::I2cMaster),
+        (any_port(), any_port(), any::<u16>(), any::<u16>()).prop_map(|(rts, cts, pause_ms, for_ms)| {
+            Request::FlowControl(FlowControlRequest { rts, cts, pause_ms, for_ms })
+        }),
     ]
 }
 
@@ -130,5 +176,6 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         (any::<u8>(), state).prop_map(|(job, state)| Reply::JobState { job, state }),
         (any::<u8>(), any_job_result()).prop_map(|(job, result)| Reply::JobDone { job, result }),
         any_refusal().prop_map(Reply::Refused),
+        any_i2c_outcome().prop_map(Reply::I2c),
     ]
 }

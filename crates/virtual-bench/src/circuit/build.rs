@@ -3,6 +3,7 @@
 use super::parts::{
     ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts, SIM_SUPPLY_OFF_OHMS,
 };
+use super::peers::{Memories, PeerWires};
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
     Supply, Wiring, defects, diodes,
@@ -11,7 +12,7 @@ use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
 use crate::netlist::{Edge, NetlistBuilder, Node, Voltages, Workspace};
 use crate::random::{Purpose, Random};
-use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
+use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring, PeerPart};
 use bench_run::Contact;
 use std::collections::BTreeMap;
 use virtual_nrf52840::{Activity, PORT_COUNT, PortState};
@@ -142,6 +143,10 @@ impl Circuit {
         let logic_amps = if faults.contains(&Fault::DeadMcu) { DEAD_MCU_AMPS } else { parts.chip.busy };
         let (controller_tx, controller_rx) =
             (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
+        let nail_volts = tolerances.supply(fixture.nail_volts);
+        let source_series_ohms = tolerances.resistor(fixture.measure_bus.source_series_ohms);
+        let peers: Vec<PeerWires> =
+            fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
@@ -164,12 +169,13 @@ impl Circuit {
             controller_tx,
             controller_rx,
             link_cut: faults.contains(&Fault::DeadLink),
+            peers,
             diodes,
             overloads,
             parts,
             logic_amps,
-            nail_volts: tolerances.supply(fixture.nail_volts),
-            source_series_ohms: tolerances.resistor(fixture.measure_bus.source_series_ohms),
+            nail_volts,
+            source_series_ohms,
         };
         Self::at_rest(wiring)
     }
@@ -186,6 +192,7 @@ impl Circuit {
             mux_banks: 0,
             source: None,
             loopback: false,
+            peers: vec![false; wiring.peers.len()],
         };
         let conducting = Conducting {
             diodes: vec![false; wiring.diodes.len()],
@@ -195,6 +202,7 @@ impl Circuit {
         };
         let mut circuit = Self {
             charge: vec![0.0; wiring.nets.len()],
+            memories: Memories::of(wiring.peers.len()),
             wiring,
             commands,
             ports: [PortState::default(); PORT_COUNT],
@@ -260,6 +268,21 @@ fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureToleran
         discharge_ohms: tolerances.resistor(rail.discharge_ohms),
     };
     fixture.rails.iter().map(rail).collect()
+}
+
+fn peer_wires(
+    peer: &bench_plan::Peer,
+    nails: &BTreeMap<Contact, Node>,
+    tolerances: &mut FixtureTolerances,
+) -> PeerWires {
+    PeerWires {
+        lines: peer.contacts().iter().filter_map(|contact| nails.get(contact).copied()).collect(),
+        switch_ohms: tolerances.switch(peer.switch_ohms).max(0.1),
+        pull_up_ohms: match peer.part {
+            PeerPart::SpiFram { .. } => None,
+            PeerPart::I2cEeprom { pull_up_ohms, .. } => Some(tolerances.resistor(pull_up_ohms)),
+        },
+    }
 }
 
 fn port_places(

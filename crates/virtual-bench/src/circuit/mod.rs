@@ -16,6 +16,7 @@ mod current;
 mod defects;
 mod diodes;
 mod parts;
+mod peers;
 mod solve;
 
 pub(crate) use build::RESET_PORT;
@@ -53,6 +54,7 @@ struct Wiring {
     controller_tx: LinkNail,
     controller_rx: LinkNail,
     link_cut: bool,
+    peers: Vec<peers::PeerWires>,
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     parts: ModuleParts,
@@ -128,6 +130,8 @@ pub struct Commands {
     /// The source when it reaches the bus.
     pub source: Option<DacOutput>,
     pub loopback: bool,
+    /// By memory of the fixture: whether its switches are closed.
+    pub peers: Vec<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +197,7 @@ pub struct Circuit {
     revision: u64,
     volts: Voltages,
     levels: u64,
+    memories: peers::Memories,
     workspace: Workspace,
     scratch: (Values, Values),
     solutions: u64,
@@ -217,7 +222,10 @@ impl Circuit {
     /// Takes what the chip's ports do now; cheap when no port that reaches a contact changed.
     pub fn set_ports(&mut self, ports: &Ports) {
         let runs = ports.powered;
-        let mut changed = runs != self.chip_runs;
+        if runs != self.chip_runs {
+            self.touch();
+        }
+        let mut changed = false;
         self.chip_runs = runs;
         for (n, (mine, new)) in self.ports.iter_mut().zip(&ports.states).enumerate() {
             if *mine != *new {
@@ -227,7 +235,7 @@ impl Circuit {
             }
         }
         if changed {
-            self.touch();
+            self.touch_levels();
         }
     }
 
@@ -241,6 +249,12 @@ impl Circuit {
     }
 
     fn touch(&mut self) {
+        self.memories.forget();
+        self.touch_levels();
+    }
+
+    /// Ports or outputs of the fixture's memories moved, nothing else.
+    fn touch_levels(&mut self) {
         self.dirty = true;
         self.revision += 1;
     }
@@ -280,6 +294,9 @@ impl Circuit {
 
     /// Levels of the ports that reach a contact, one bit each.
     pub fn port_levels(&mut self) -> u64 {
+        if self.any_peer_joined() {
+            return self.levels().ports;
+        }
         self.solved();
         self.levels
     }

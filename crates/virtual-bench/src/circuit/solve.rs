@@ -55,6 +55,7 @@ impl Circuit {
         base.copy_from(&self.wiring.fixed);
         self.add_commands(&mut base, trial);
         self.add_ports(&mut base, trial);
+        self.add_peers(&mut base);
         self.add_capacitors(&mut base, capacitors);
         for round in 0..MAX_ROUNDS {
             values.copy_from(&base);

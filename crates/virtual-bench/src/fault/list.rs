@@ -1,6 +1,6 @@
 //! Every fault that can be ordered, to measure what a plan finds.
 
-use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal, rail_contact};
+use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal, rail_contact};
 use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function};
 use bench_run::Contact;
@@ -70,6 +70,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
     faults.extend([Fault::Crystal(CRYSTAL_PPM), Fault::Crystal(-CRYSTAL_PPM), Fault::CrystalDead]);
     let units: BTreeSet<u8> = dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect();
     faults.extend(units.into_iter().map(Fault::PwmDead));
+    faults.extend(of_buses(dut));
     faults
 }
 
@@ -96,6 +97,32 @@ fn of_contacts(dut: &DutFamily, logic_rail: Option<&str>) -> Vec<Fault> {
     let ports = dut.contacts.iter().filter(|info| info.port.is_some() && !has(info, Function::Reset));
     faults.extend(ports.map(|info| Fault::WeakDriver(info.contact)));
     faults.extend(dut.contacts.iter().filter(|info| info.adc_input.is_some()).map(|info| Fault::AdcDead(info.contact)));
+    faults
+}
+
+const BUSES: [Function; 4] = [Function::Spi, Function::Spi1, Function::I2c, Function::I2c1];
+
+/// Whether an SPI or I2C master works with the contact's port. The chip select is driven as a plain port.
+pub(super) fn is_bus_line(info: &ContactInfo) -> bool {
+    info.port.is_some()
+        && BUSES.iter().any(|bus| info.functions.contains(bus) && info.roles.get(bus).is_some_and(|role| role != "SS"))
+}
+
+/// Bus masters that the module's contacts need, and the lines of buses and flow control.
+fn of_buses(dut: &DutFamily) -> Vec<Fault> {
+    let outside = |bus: &&bench_plan::Bus| bus.function.is_some_and(|function| BUSES.contains(&function));
+    let unit = |bus: &bench_plan::Bus, name: &str| {
+        let number = bus.peripheral.strip_prefix(name)?.chars().next()?.to_digit(10)?;
+        u8::try_from(number).ok()
+    };
+    let mut faults = Vec::new();
+    for bus in dut.buses.iter().filter(outside) {
+        faults.extend(unit(bus, "SPIM").map(Fault::SpimDead));
+        faults.extend(unit(bus, "TWIM").map(Fault::TwimDead));
+    }
+    faults.extend(dut.contacts.iter().filter(|info| is_bus_line(info)).map(|info| Fault::BusLineDead(info.contact)));
+    let flow = [FlowLine::Rts, FlowLine::Cts].into_iter();
+    faults.extend(flow.filter(|line| dut.by_role(Function::Uart, line.names().0).is_some()).map(Fault::FlowDead));
     faults
 }
 

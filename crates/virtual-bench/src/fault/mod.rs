@@ -85,6 +85,31 @@ pub enum Fault {
     CrystalDead,
     /// No output of this PWM unit reaches its port.
     PwmDead(u8),
+    /// This SPI master of the chip never clocks.
+    SpimDead(u8),
+    /// This I2C master of the chip never clocks.
+    TwimDead(u8),
+    /// No SPI or I2C master of the chip reaches the port behind the contact; as a port it works.
+    BusLineDead(Contact),
+    /// The link's UART does not heed CTS, or does not drive RTS.
+    FlowDead(FlowLine),
+}
+
+/// Lines of the UART's flow control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowLine {
+    Rts,
+    Cts,
+}
+
+impl FlowLine {
+    /// As in the data of families and in faults.
+    pub(crate) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            FlowLine::Rts => ("RTS", "rts"),
+            FlowLine::Cts => ("CTS", "cts"),
+        }
+    }
 }
 
 /// A fault that this fixture or module cannot have.
@@ -161,6 +186,10 @@ impl Fault {
                 Some(_) => Ok(()),
                 None => Err(not_there(*contact, "an analog input")),
             },
+            Fault::BusLineDead(contact) => match list::is_bus_line(known_contact(*contact)?) {
+                true => Ok(()),
+                false => Err(not_there(*contact, "a line of SPI or I2C")),
+            },
             Fault::Leak { contact, to, .. } => {
                 known_contact(*contact)?;
                 known_terminal(to)
@@ -198,6 +227,7 @@ impl Fault {
             Fault::SleepCurrent(_) | Fault::VusbDetectLost => Ok(()),
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
             Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),
+            Fault::SpimDead(_) | Fault::TwimDead(_) | Fault::FlowDead(_) => Ok(()),
         }
     }
 }

@@ -37,9 +37,13 @@ impl Fault {
             | Fault::LostPull(contact)
             | Fault::AdcDead(contact)
             | Fault::WeakDriver(contact)
+            | Fault::BusLineDead(contact)
             | Fault::Cold { contact, .. }
             | Fault::Esd { contact, .. } => place.contacts.push(*contact),
             Fault::Swap(a, b) => place.contacts.extend([*a, *b]),
+            Fault::FlowDead(line) => {
+                place.contacts.extend(dut.by_role(Function::Uart, line.names().0).map(|info| info.contact));
+            }
             Fault::Short { a, b, .. } => {
                 place.add(a, dut, fixture);
                 place.add(b, dut, fixture);
@@ -95,6 +99,8 @@ impl Fault {
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => vec!["flash"],
             Fault::Crystal(_) | Fault::CrystalDead => vec!["crystal"],
             Fault::PwmDead(_) => vec!["pwm"],
+            Fault::SpimDead(_) => vec!["spim"],
+            Fault::TwimDead(_) => vec!["twim"],
             _ => Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Faults as text: `open:23`, `short:36-38@100`.
 
-use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal};
+use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal};
 use bench_run::Contact;
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     adc-gain:PERCENT, adc-offset:MILLIVOLTS, wrong-model:MODEL, \
     weak-driver:CONTACT, cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
-    flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT";
+    flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
+    spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,6 +61,10 @@ impl fmt::Display for Fault {
             Fault::Crystal(ppm) => write!(f, "crystal:{ppm}"),
             Fault::CrystalDead => f.write_str("crystal-dead"),
             Fault::PwmDead(unit) => write!(f, "pwm-dead:{unit}"),
+            Fault::SpimDead(unit) => write!(f, "spim-dead:{unit}"),
+            Fault::TwimDead(unit) => write!(f, "twim-dead:{unit}"),
+            Fault::BusLineDead(contact) => write!(f, "bus-line-dead:{contact}"),
+            Fault::FlowDead(line) => write!(f, "flow-dead:{}", line.names().1),
         }
     }
 }
@@ -139,6 +144,14 @@ fn parse(text: &str) -> Result<Fault, String> {
         },
         "crystal-dead" => alone(Fault::CrystalDead),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
+        "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
+        "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
+        "bus-line-dead" => Ok(Fault::BusLineDead(contact(what("54")?)?)),
+        "flow-dead" => match what("cts")? {
+            "rts" => Ok(Fault::FlowDead(FlowLine::Rts)),
+            "cts" => Ok(Fault::FlowDead(FlowLine::Cts)),
+            other => Err(format!("flow control has rts and cts, not `{other}`")),
+        },
         _ => Err(format!("expected {FORMS}")),
     }
 }
@@ -337,6 +350,10 @@ mod tests {
             any_contact().prop_map(Fault::AdcDead),
             (2..=3u8).prop_map(Fault::FlashLineOpen),
             (1e-3..1e5f64).prop_map(Fault::Crystal),
+            (0..=3u8).prop_map(Fault::SpimDead),
+            (0..=1u8).prop_map(Fault::TwimDead),
+            any_contact().prop_map(Fault::BusLineDead),
+            prop_oneof![Just(FlowLine::Rts), Just(FlowLine::Cts)].prop_map(Fault::FlowDead),
         ]
     }
 

@@ -3,18 +3,18 @@
 use crate::hands::{Hands, Io, run, setup};
 use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Pull, Refusal, Reply, Request, TX_LENT_MS};
 
-struct Asking {
-    hands: Hands,
+pub struct Asking {
+    pub hands: Hands,
     seq: u16,
 }
 
 impl Asking {
-    async fn awake(mut hands: Hands) -> Self {
+    pub async fn awake(mut hands: Hands) -> Self {
         hands.power_up().await;
         hands.hello().await.unwrap();
         Self { hands, seq: 10 }
     }
-    async fn ask(&mut self, request: Request) -> Reply {
+    pub async fn ask(&mut self, request: Request) -> Reply {
         self.seq += 1;
         self.hands.ask(self.seq, &request).await.unwrap()
     }

@@ -3,6 +3,7 @@
 //! says which of the two it is; their register maps agree wherever they overlap.
 
 use super::{Common, Peripheral, spim, twim};
+use crate::BusDefects;
 use crate::fabric::Fabric;
 use crate::ports::{ALL_PORTS, PORT_COUNT};
 use crate::time::{NEVER, Time};
@@ -61,6 +62,9 @@ pub(crate) struct Serial {
     pub(super) error_source: u32,
     /// RXDELAY and CSNDUR.
     timing: [u32; 2],
+    spim_dead: bool,
+    twim_dead: bool,
+    unreached_ports: u64,
     pub(super) spim: spim::Engine,
     pub(super) twim: twim::Engine,
 }
@@ -83,19 +87,34 @@ impl Serial {
             address: 0,
             error_source: 0,
             timing: [IFTIMING_RESET; 2],
+            spim_dead: false,
+            twim_dead: false,
+            unreached_ports: 0,
             spim: spim::Engine::new(),
             twim: twim::Engine::new(),
         }
     }
 
     /// All four of the chip.
-    pub fn all() -> [Serial; 4] {
-        [
+    pub fn all(defects: &BusDefects) -> [Serial; 4] {
+        let mut all = [
             Serial::new(0x03, "SPIM0/TWIM0", true, false),
             Serial::new(0x04, "SPIM1/TWIM1", true, false),
             Serial::new(0x23, "SPIM2", false, false),
             Serial::new(0x2F, "SPIM3", false, true),
-        ]
+        ];
+        for (serial, dead) in all.iter_mut().zip(defects.spim_dead) {
+            serial.spim_dead = dead;
+            serial.unreached_ports = defects.unreached_ports;
+        }
+        for (serial, dead) in all.iter_mut().zip(defects.twim_dead) {
+            serial.twim_dead = dead;
+        }
+        all
+    }
+
+    fn reaches(&self, port: usize) -> bool {
+        self.unreached_ports >> port & 1 == 0
     }
 
     /// The port of a signal, in the order of the PSEL registers.
@@ -106,7 +125,10 @@ impl Serial {
 
     /// The level the block sees at a signal's port; low if there is none or its input buffer is off.
     pub(super) fn sees(&self, fabric: &Fabric, signal: usize, levels: u64) -> bool {
-        self.port(signal).is_some_and(|port| levels & 1 << port != 0 && fabric.ports.states[port].input_connected)
+        self.port(signal).is_some_and(|port| match self.reaches(port) {
+            true => levels & 1 << port != 0 && fabric.ports.states[port].input_connected,
+            false => true,
+        })
     }
 
     /// The port of a signal may do something else now.
@@ -118,6 +140,7 @@ impl Serial {
 
     pub fn drives(&self, port: usize) -> Option<Output> {
         match self.role {
+            _ if !self.reaches(port) => None,
             Role::Off => None,
             Role::Spim => self.spim_drives(port),
             Role::Twim => self.twim_drives(port),
@@ -216,6 +239,8 @@ impl Peripheral for Serial {
             0x000..=0x0FC => {
                 return value & 1 == 0
                     || match self.role {
+                        Role::Spim if self.spim_dead => true,
+                        Role::Twim if self.twim_dead => true,
                         Role::Spim => self.spim_task(fabric, offset),
                         Role::Twim => self.twim_task(fabric, offset),
                         // A block that is off ignores its tasks.

@@ -94,8 +94,9 @@ pub(super) fn quarter_period(frequency: u32) -> Option<u64> {
     Some(match frequency {
         0x0198_0000 => 40,
         0x0400_0000 => 16,
-        // The second value is that of an older product specification.
-        0x0640_0000 | 0x0668_0000 => 10,
+        // The second value is that of an older product specification. The last is 390 kHz, for erratum 219: 41 ticks,
+        // of which quarters are made here as of 40.
+        0x0640_0000 | 0x0668_0000 | 0x0620_0000 => 10,
         _ => return None,
     })
 }

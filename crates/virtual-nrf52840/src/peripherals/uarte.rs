@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Common, Peripheral};
+use crate::BusDefects;
 use crate::fabric::Fabric;
 use crate::ports::{ALL_PORTS, PORT_COUNT};
 use crate::time::{NEVER, Time};
@@ -71,10 +72,12 @@ pub(crate) struct Uarte {
     tx_byte: u8,
     stop_tx: bool,
     cts_high: bool,
+    cts_ignored: bool,
+    rts_dead: bool,
 }
 
 impl Uarte {
-    pub fn new(id: u8, name: &'static str, number: u8) -> Uarte {
+    pub fn new(id: u8, name: &'static str, number: u8, defects: &BusDefects) -> Uarte {
         let shorts = 1 << SHORT_ENDRX_STARTRX | 1 << SHORT_ENDRX_STOPRX;
         Uarte {
             common: Common::new(id, name, event::ALL, shorts),
@@ -99,6 +102,8 @@ impl Uarte {
             tx_byte: 0,
             stop_tx: false,
             cts_high: false,
+            cts_ignored: defects.cts_ignored,
+            rts_dead: defects.rts_dead,
         }
     }
 
@@ -153,7 +158,7 @@ impl Uarte {
         if self.txd_port() == Some(port) {
             return Some(true);
         }
-        if self.flow_control() && self.port(0) == Some(port) {
+        if self.flow_control() && self.port(0) == Some(port) && !self.rts_dead {
             return Some(!(self.receiving && self.rx_stops_at == NEVER && self.fifo.is_empty()));
         }
         None
@@ -167,7 +172,7 @@ impl Uarte {
     }
 
     pub fn watches_inputs(&self) -> bool {
-        self.flow_control() && self.port(2).is_some()
+        self.flow_control() && self.port(2).is_some() && !self.cts_ignored
     }
 
     /// The level at CTS: high holds transmission back.

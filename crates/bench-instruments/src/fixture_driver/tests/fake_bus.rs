@@ -107,6 +107,18 @@ pub fn fixture() -> Fixture {
         nail_volts: 3.3,
         rails: vec![rail("3V3", 3.3, 8, 4), rail("VCC", 3.8, 10, 5)],
         nails,
+        peers: vec![peer()],
+    }
+}
+
+/// On the one bit that is left.
+fn peer() -> Peer {
+    let lines = I2cLines { sda: Contact(20), scl: Contact(21) };
+    Peer {
+        id: "eeprom".to_owned(),
+        part: PeerPart::I2cEeprom { address: 0x50, pull_up_ohms: 4.7e3, lines },
+        select: IoBit { chip: 1, bit: 15 },
+        switch_ohms: 2.0,
     }
 }
 

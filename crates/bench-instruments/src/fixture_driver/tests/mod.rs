@@ -3,7 +3,7 @@
 mod fake_bus;
 
 use super::*;
-use crate::{ContactSet, MeasureBus, NailVector, Nails, OPEN_OHMS, RailEvent, Rails, with_deadline};
+use crate::{ContactSet, MeasureBus, NailVector, Nails, OPEN_OHMS, Peers, RailEvent, Rails, with_deadline};
 use crate::{ManualClock, RailReading};
 use bench_plan::{IoBit, NailWiring};
 use bench_run::Contact;
@@ -54,6 +54,7 @@ fn is_safe(state: &State) -> bool {
     let low = low.chain(fixture.measure_bus.banks.clone()).chain([fixture.measure_bus.source_enable]);
     let mut high = fixture.rails.iter().map(|rail| rail.discharge).chain([10, 2, 1].map(io_of));
     let released = (20..28).chain(30..38).all(|contact| !state.driven(io_of(contact)));
+    let low = low.chain(fixture.peers.iter().map(|peer| peer.select));
     low.chain([fixture.link.connect]).all(|bit| state.driven(bit) && !state.high(bit))
         && high.all(|bit| state.high(bit))
         && released
@@ -423,4 +424,27 @@ fn a_driver_that_is_dropped_leaves_the_safe_state() {
     assert!(bench.bus.borrow().state().high(fixture().link.connect));
     drop(bench.driver);
     assert!(is_safe(&bench.bus.borrow().state()));
+}
+
+#[test]
+fn a_peer_is_joined_only_to_a_module_with_power_and_the_safe_state_takes_it_off() {
+    let bench = start();
+    let select = fixture().peers[0].select;
+    let refused = bench.clock.run(bench.driver.connect("eeprom"));
+    assert!(matches!(refused, Err(InstrumentError::Unsafe(_))), "{refused:?}");
+    bench.clock.run(async {
+        bench.driver.clear_for_power("3V3", 1e3).unwrap();
+        bench.driver.on("3V3").await.unwrap();
+        let unknown = bench.driver.connect("flash").await;
+        assert_eq!(unknown, Err(InstrumentError::NoSuchPeer("flash".to_owned())));
+        for off in [false, true] {
+            bench.driver.connect("eeprom").await.unwrap();
+            assert!(bench.bus.borrow().state().high(select));
+            match off {
+                false => bench.driver.disconnect_all().await.unwrap(),
+                true => bench.driver.all_off().await.unwrap(),
+            }
+            assert!(!bench.bus.borrow().state().high(select));
+        }
+    });
 }

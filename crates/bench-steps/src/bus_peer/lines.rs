@@ -1,0 +1,108 @@
+//! Which line of a bus is at fault: as ports against the nails, then under the bus master by counting its edges.
+
+use super::{Line, Master};
+use crate::{Nest, StepError};
+use bench_instruments::{ContactSet, DutError, NailVector};
+use bench_run::{Contact, Defect, Diagnosis};
+use dut_protocol::{EDGE_CHANNELS, Edges, PortSet, PortVector, Reply, Request};
+
+const SETTLE_US: u16 = 50;
+
+/// Looks at each line as a plain port, both ways, with the fixture's memory off the nails. Empty: all lines are good.
+pub(crate) async fn line_defects(nest: &Nest, master: &Master) -> Result<Vec<Diagnosis>, StepError> {
+    nest.peers.disconnect_all().await?;
+    nest.release_nails().await?;
+    let all: PortSet = master.lines.iter().map(|line| line.port).collect();
+    let contacts: ContactSet = master.lines.iter().map(|line| line.contact).collect();
+    let mut seen = Vec::with_capacity(master.lines.len());
+    for line in &master.lines {
+        let high = [line.port].into_iter().collect();
+        nest.vector(PortVector { high, low: all.minus(high), settle_us: SETTLE_US, ..Default::default() }).await?;
+        seen.push(nest.nails.read().await?.intersection(contacts));
+    }
+    nest.vector(PortVector { float: all, ..Default::default() }).await?;
+    let mut deaf = Vec::with_capacity(master.lines.len());
+    for line in &master.lines {
+        let one: ContactSet = [line.contact].into_iter().collect();
+        let vector = NailVector { high: one, low: contacts.minus(one), ..Default::default() };
+        nest.nails.set(vector).await?;
+        let levels = match nest.ask(Request::ReadPorts).await? {
+            Reply::Levels(levels) => levels.intersection(all),
+            other => return Err(DutError::OutOfTurn(other).into()),
+        };
+        deaf.push(levels != [line.port].into_iter().collect());
+    }
+    nest.release_nails().await?;
+    Ok(tell(nest, master, &seen, &deaf))
+}
+
+/// `seen`: by line, the contacts that are high while only this line's port is. `deaf`: its port did not follow its nail.
+fn tell(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec<Diagnosis> {
+    let just = |contact: Contact| -> ContactSet { [contact].into_iter().collect() };
+    let mut told = Vec::new();
+    let mut exchanged = ContactSet::EMPTY;
+    for (a, line) in master.lines.iter().enumerate() {
+        for (b, other) in master.lines.iter().enumerate().skip(a + 1) {
+            if seen[a] == just(other.contact) && seen[b] == just(line.contact) {
+                let mut contacts = vec![line.contact, other.contact];
+                contacts.sort_unstable();
+                let labels: Vec<String> = contacts.iter().map(|contact| nest.label(*contact)).collect();
+                let text = format!("contacts {}: exchanged", labels.join(" and "));
+                told.push(Diagnosis { defect: Defect::Other, contacts, text });
+                exchanged = exchanged.union(just(line.contact)).union(just(other.contact));
+            }
+        }
+    }
+    for (n, line) in master.lines.iter().enumerate() {
+        if exchanged.contains(line.contact) || seen[n] == just(line.contact) && !deaf[n] {
+            continue;
+        }
+        let name = line.told(nest, &master.bus);
+        let others: Vec<String> = seen[n].minus(just(line.contact)).iter().map(|other| nest.label(other)).collect();
+        let text = if !others.is_empty() {
+            format!("{name}: joined to, or high together with, {}", others.join(", "))
+        } else if !seen[n].contains(line.contact) {
+            format!("{name}: open or held low, the level of port {} does not reach the nail", line.port)
+        } else {
+            format!("{name}: port {} does not follow the nail", line.port)
+        };
+        told.push(Diagnosis { defect: Defect::Open, contacts: vec![line.contact], text });
+    }
+    told
+}
+
+/// Edges that the chip itself saw at the ports of a bus during a transfer, by line.
+pub(crate) struct EdgesSeen(Vec<u32>);
+
+impl EdgesSeen {
+    /// Counts falling edges while `transfer` is executed.
+    pub async fn during(nest: &Nest, master: &Master, transfer: Request) -> Result<Self, StepError> {
+        let counted = Self::count(nest, master, transfer).await;
+        let closed = nest.ask(Request::UnwatchEdges).await;
+        let counts = counted?;
+        closed?;
+        Ok(Self(counts))
+    }
+
+    async fn count(nest: &Nest, master: &Master, transfer: Request) -> Result<Vec<u32>, StepError> {
+        nest.ask(Request::UnwatchEdges).await?;
+        let mut channels = Vec::with_capacity(master.lines.len());
+        for line in &master.lines {
+            match nest.ask(Request::WatchEdges { port: line.port, edges: Edges::Falling }).await? {
+                Reply::Channel { channel } => channels.push(usize::from(channel)),
+                other => return Err(DutError::OutOfTurn(other).into()),
+            }
+        }
+        nest.ask(transfer).await?;
+        match nest.ask(Request::TakeEdgeCounts).await? {
+            Reply::EdgeCounts(counts) => Ok(channels.iter().map(|channel| counts[channel % EDGE_CHANNELS]).collect()),
+            other => Err(DutError::OutOfTurn(other).into()),
+        }
+    }
+
+    /// Lines of these roles on which nothing moved.
+    pub fn silent<'a>(&self, master: &'a Master, roles: &[&str]) -> Vec<&'a Line> {
+        let lines = master.lines.iter().zip(&self.0);
+        lines.filter(|(line, count)| roles.contains(&line.role) && **count == 0).map(|(line, _)| line).collect()
+    }
+}

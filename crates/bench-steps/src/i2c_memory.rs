@@ -1,0 +1,274 @@
+//! `i2c-memory`: an I2C master of the module writes to an EEPROM of the fixture and reads back, at every clock of the plan.
+//!
+//! First the lines at rest: a bus that is held low is told by its line, and the pull-ups, which are the fixture's, are
+//! measured at the contacts. Each run writes two pages for good; the part takes a million writes of a page.
+
+use crate::bus_peer::{self, EdgesSeen, Line, Master, found, joined_to, line_defects, nonce, wrong_bits};
+use crate::diagnose::divider;
+use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use async_trait::async_trait;
+use bench_instruments::DutError;
+use bench_plan::{Coverage, Hertz, LimitsOf, Ohms, ParamProblem, PeerPart, Quantity, Resolved, Spanned, Surroundings};
+use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{I2cMasterRequest, I2cOutcome, PortSet, PortVector, Reply, Request};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Memory of the fixture; its lines say which bus is meant.
+    #[schemars(with = "String")]
+    peer: Spanned<String>,
+    /// 100 kHz, 400 kHz.
+    #[schemars(with = "Vec<Hertz>", length(min = 1))]
+    frequencies: Spanned<Vec<Spanned<Hertz>>>,
+    /// What pulls each line up, at the contact: the fixture's resistor and whatever the module adds.
+    pull_up: LimitsOf<Ohms>,
+    /// The rail that supplies the ports.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+}
+
+pub struct I2cMemory {
+    peer: String,
+    address: u8,
+    master: Master,
+    supply: String,
+    /// By line: SDA, SCL.
+    pull_ups: Vec<(Line, MeasurementSpec)>,
+    /// In kilohertz.
+    clocks: Vec<(u16, MeasurementSpec)>,
+}
+
+/// Pages that are written, one for each clock.
+const FIRST_PAGE: u16 = 0x0100;
+const PAGE: u16 = 64;
+const BYTES: usize = 32;
+/// 5 ms at most (24LC256); as long again before it counts as dead.
+const LOOK: Duration = Duration::from_millis(1);
+const LOOKS: u32 = 10;
+/// A line at rest has more than this share of the supply.
+const IDLE_SHARE: f64 = 0.8;
+
+impl Kind for I2cMemory {
+    const NAME: &'static str = "i2c-memory";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let supply = resolve::supply(around.fixture, params.supply)?;
+        let peer = bus_peer::peer(around.fixture, &params.peer)?;
+        let PeerPart::I2cEeprom { address, lines, .. } = peer.part else {
+            return Err(ParamProblem::new(format!("`{}` is no I2C memory", peer.id)).at(params.peer.span(), "SPI"));
+        };
+        let master = bus_peer::master(around, &params.peer, "TWIM", &[("SDA", lines.sda), ("SCL", lines.scl)], &[])?;
+        let pull_up = |line: &Line| {
+            let name = format!("{}.{}.pull-up", master.bus, line.role);
+            let spec = MeasurementSpec {
+                name,
+                unit: Unit::Ohms,
+                limits: params.pull_up.limits(),
+                contacts: vec![line.contact],
+            };
+            (*line, spec)
+        };
+        let pull_ups: Vec<_> = master.lines.iter().map(pull_up).collect();
+        let mut clocks: Vec<(u16, MeasurementSpec)> = Vec::new();
+        for hertz in params.frequencies.get_ref() {
+            let Some(kilohertz) = [100, 400].into_iter().find(|khz| f64::from(*khz) * 1e3 == hertz.get_ref().value())
+            else {
+                let text = format!("{} has no clock of {}", master.peripheral, hertz.get_ref());
+                return Err(ParamProblem::new(text)
+                    .at(hertz.span(), "no such clock")
+                    .help("it has 100 kHz and 400 kHz"));
+            };
+            if clocks.iter().all(|(known, _)| *known != kilohertz) {
+                let name = format!("{kilohertz}-khz.wrong-bits");
+                clocks.push((kilohertz, master.spec(&name, Unit::One, Limits::exactly(0.0))));
+            }
+        }
+        if clocks.is_empty() {
+            return Err(ParamProblem::new("no clock to write and read at").at(params.frequencies.span(), "empty"));
+        }
+        let specs = pull_ups.iter().map(|(_, spec)| spec).chain(clocks.iter().map(|(_, spec)| spec));
+        Ok(Resolved {
+            measurements: specs.cloned().collect(),
+            coverage: master
+                .lines
+                .iter()
+                .map(|line| Coverage { contact: line.contact, aspects: vec!["I2C", "held low"] })
+                .collect(),
+            uses: ["peers", "nails", "measure-bus", "dut-link"].map(str::to_owned).into(),
+            default_timeout: Duration::from_secs(10),
+            procedure: Box::new(I2cMemory { peer: peer.id.clone(), address, master, supply, pull_ups, clocks }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for I2cMemory {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
+        nest.release_nails().await?;
+        let supply = nest.supply_volts(&self.supply).await?;
+        joined_to(nest, &self.peer, self.exercise(nest, record, supply)).await
+    }
+}
+
+impl I2cMemory {
+    async fn exercise(&self, nest: &Nest, record: &dyn Record, supply: f64) -> Result<(), StepError> {
+        let float: PortSet = self.master.lines.iter().map(|line| line.port).collect();
+        nest.vector(PortVector { float, ..Default::default() }).await?;
+        self.look_at_rest(nest, record, supply).await?;
+        let mut bad = Vec::new();
+        for (n, (kilohertz, spec)) in self.clocks.iter().enumerate() {
+            let place = FIRST_PAGE + PAGE * n as u16;
+            let bytes = nonce::<BYTES>(nest, (*kilohertz).into());
+            self.write(nest, record, *kilohertz, place, &bytes).await?;
+            let read = self.read(nest, record, *kilohertz, place).await?;
+            let bits = wrong_bits(&read, &bytes);
+            record.measured(&spec.name, Some(f64::from(bits)));
+            if bits > 0 {
+                bad.push(format!("at {kilohertz} kHz"));
+            }
+        }
+        if !bad.is_empty() {
+            let Master { bus, peripheral, .. } = &self.master;
+            let contacts = self.master.lines.iter().map(|line| line.contact).collect();
+            let text =
+                format!("{bus} ({peripheral}): bits are wrong {}, although the memory acknowledges", bad.join(", "));
+            found(record, contacts, text);
+        }
+        Ok(())
+    }
+
+    /// Levels and pull-ups while nobody talks.
+    async fn look_at_rest(&self, nest: &Nest, record: &dyn Record, supply: f64) -> Result<(), StepError> {
+        let mut held = Vec::new();
+        for (line, spec) in &self.pull_ups {
+            let at_rest = nest.bus.volts(line.contact).await?;
+            let loaded = nest.bus.loaded_volts(line.contact, 0.0).await?;
+            let ohms = divider(nest.bus.source_ohms(), at_rest - loaded, loaded);
+            record.measured(&spec.name, Some(ohms));
+            if at_rest < IDLE_SHARE * supply {
+                held.push((line, at_rest));
+            } else if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
+                let text = format!(
+                    "{}: pulled up through {}, with the fixture's resistor: something on the module pulls too, or this \
+                     resistor is wrong",
+                    line.told(nest, &self.master.bus),
+                    Unit::Ohms.show(ohms)
+                );
+                record.diagnosed(Diagnosis { defect: Defect::Leak, contacts: vec![line.contact], text });
+            }
+        }
+        if held.is_empty() {
+            return Ok(());
+        }
+        // With the memory off and a kiloohm up: does the line come up now?
+        nest.peers.disconnect_all().await?;
+        let mut by_module = Vec::new();
+        for (line, volts) in &held {
+            let lifted = nest.bus.loaded_volts(line.contact, supply).await?;
+            if lifted < IDLE_SHARE * supply {
+                by_module
+                    .push(format!("{}: held low, {volts:.2} V: the bus is stuck", line.told(nest, &self.master.bus)));
+                record.diagnosed(Diagnosis {
+                    defect: Defect::StuckLow,
+                    contacts: vec![line.contact],
+                    text: by_module.last().cloned().unwrap_or_default(),
+                });
+            }
+        }
+        let names: Vec<&str> = held.iter().map(|(line, _)| line.role).collect();
+        Err(match by_module.is_empty() {
+            false => StepError::Dut(by_module.join("; ")),
+            true => StepError::Bench(format!(
+                "{} holds {} low, or its pull-up is missing: check this part of the fixture and its switches",
+                self.peer,
+                names.join(" and ")
+            )),
+        })
+    }
+
+    async fn write(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        kilohertz: u16,
+        place: u16,
+        bytes: &[u8],
+    ) -> Result<(), StepError> {
+        let request = self.request(kilohertz, &[&place.to_be_bytes(), bytes].concat(), 0);
+        match self.transfer(nest, request.clone()).await? {
+            I2cOutcome::Done(_) => Ok(()),
+            outcome => Err(self.find_line(nest, record, request, &outcome).await?),
+        }
+    }
+
+    /// The part does not acknowledge while it writes.
+    async fn read(&self, nest: &Nest, record: &dyn Record, kilohertz: u16, place: u16) -> Result<Vec<u8>, StepError> {
+        let request = self.request(kilohertz, &place.to_be_bytes(), BYTES as u8);
+        for _ in 0..LOOKS {
+            nest.settle(LOOK).await;
+            match self.transfer(nest, request.clone()).await? {
+                I2cOutcome::Done(bytes) => return Ok(bytes.to_vec()),
+                I2cOutcome::AddressNack => {}
+                outcome => return Err(self.find_line(nest, record, request, &outcome).await?),
+            }
+        }
+        Err(self.find_line(nest, record, request, &I2cOutcome::AddressNack).await?)
+    }
+
+    fn request(&self, kilohertz: u16, write: &[u8], read: u8) -> I2cMasterRequest {
+        let [sda, scl] = std::array::from_fn(|n| self.master.lines[n].port);
+        let write = write.iter().copied().collect();
+        I2cMasterRequest { unit: self.master.unit, sda, scl, kilohertz, address: self.address, write, read }
+    }
+
+    async fn transfer(&self, nest: &Nest, request: I2cMasterRequest) -> Result<I2cOutcome, StepError> {
+        match nest.ask(Request::I2cMaster(request)).await? {
+            Reply::I2c(outcome) => Ok(outcome),
+            other => Err(DutError::OutOfTurn(other).into()),
+        }
+    }
+
+    /// A transfer failed: whose fault?
+    async fn find_line(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        request: I2cMasterRequest,
+        outcome: &I2cOutcome,
+    ) -> Result<StepError, StepError> {
+        let Master { bus, peripheral, .. } = &self.master;
+        let dead = |how: &str| {
+            let text = format!("{peripheral} of the MCU, the master of {bus}, {how}: replace the module");
+            found(record, Vec::new(), text)
+        };
+        let defects = line_defects(nest, &self.master).await?;
+        if !defects.is_empty() {
+            let texts: Vec<String> = defects.iter().map(|defect| defect.text.clone()).collect();
+            defects.into_iter().for_each(|defect| record.diagnosed(defect));
+            return Ok(StepError::Dut(texts.join("; ")));
+        }
+        if let I2cOutcome::Stuck { sda_high: true, scl_high: true } = outcome {
+            return Ok(dead("does not clock"));
+        }
+        nest.peers.connect(&self.peer).await?;
+        let edges = EdgesSeen::during(nest, &self.master, Request::I2cMaster(request)).await?;
+        let silent = edges.silent(&self.master, &["SDA", "SCL"]);
+        Ok(match silent.as_slice() {
+            [] => StepError::Bench(format!(
+                "{} does not answer on {bus} ({outcome:?}), although both lines move: check this part of the fixture, its \
+                 address and its supply",
+                self.peer
+            )),
+            [line] => {
+                let name = line.told(nest, bus);
+                let text = format!("{name}: {peripheral} does not drive it, as a plain port it works");
+                found(record, vec![line.contact], text)
+            }
+            _ => dead("drives neither SDA nor SCL"),
+        })
+    }
+}
