@@ -51,6 +51,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         bus: idle.clone(),
         rails: idle.clone(),
         relay: idle.clone(),
+        edges: idle.clone(),
         dut: idle,
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),

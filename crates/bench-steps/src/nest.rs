@@ -1,7 +1,7 @@
 //! Everything a step may touch.
 
 use crate::StepError;
-use bench_instruments::{Clock, Dut, DutError, LinkRelay, MeasureBus, NailVector, Nails, Rails};
+use bench_instruments::{Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Rails};
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
@@ -17,6 +17,7 @@ pub struct Nest {
     pub bus: Rc<dyn MeasureBus>,
     pub rails: Rc<dyn Rails>,
     pub relay: Rc<dyn LinkRelay>,
+    pub edges: Rc<dyn EdgeCapture>,
     pub dut: Rc<dyn Dut>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,

@@ -3,6 +3,7 @@
 
 use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
+use crate::edges::EdgeRecorder;
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::random::{Purpose, Random};
@@ -65,6 +66,7 @@ pub struct Rig {
     pub circuit: Circuit,
     pub flash: ExternalFlash,
     pub uart: ControllerUart,
+    pub edges: EdgeRecorder,
     noise: Random,
     dut_tx_port: Option<usize>,
     dut_rx_port: Option<usize>,
@@ -103,6 +105,7 @@ impl Rig {
                 received: Vec::new(),
                 receiver: None,
             },
+            edges: EdgeRecorder::new(fixture.nail_volts, seed),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),
@@ -222,6 +225,7 @@ impl Rig {
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);
             self.circuit.command(commands, at_ns);
+            self.edges.forget();
         }
     }
 
@@ -345,6 +349,21 @@ impl Rig {
         }
     }
 
+    // ---- edges on the measure bus ----
+
+    pub fn begin_edges(&mut self) {
+        let volts = self.circuit.bus_volts();
+        self.edges.begin(volts);
+    }
+
+    /// Lets the edge line see the bus; cheap unless it records.
+    pub fn look_at_edges(&mut self, ports: &Ports, at_ns: u64) {
+        if self.edges.is_on() {
+            let circuit = &mut self.circuit;
+            self.edges.look(ports, at_ns, || circuit.bus_volts());
+        }
+    }
+
     // ---- the link ----
 
     /// Hands bytes to the controller's UART.
@@ -426,6 +445,7 @@ impl Board for Rig {
         if self.watch_reset && self.circuit.revision() != before {
             self.stop = true;
         }
+        self.look_at_edges(ports, at_ns);
         // The module pulls the select line up.
         let line = |port: usize, idle: bool| match (ports.states[port].driven, ports.states[port].pull) {
             (Some(driven), _) => driven.level,

@@ -85,6 +85,10 @@ pub enum Fault {
     CrystalDead,
     /// No output of this PWM unit reaches its port.
     PwmDead(u8),
+    /// Two contacts of one PWM unit carry each other's signal.
+    PwmWrong(Contact, Contact),
+    /// An interrupt channel (GPIOTE) of the chip never sees an edge.
+    InterruptDead(u8),
 }
 
 /// A fault that this fixture or module cannot have.
@@ -198,6 +202,13 @@ impl Fault {
             Fault::SleepCurrent(_) | Fault::VusbDetectLost => Ok(()),
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
             Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),
+            Fault::PwmWrong(a, b) if a == b => Err(FaultError::JoinedToItself { fault: self.to_string() }),
+            Fault::PwmWrong(a, b) => match (known_contact(*a)?.pwm_channel, known_contact(*b)?.pwm_channel) {
+                (None, _) => Err(not_there(*a, "PWM")),
+                (Some(first), Some(second)) if first.instance == second.instance => Ok(()),
+                _ => Err(not_there(*b, "PWM of the same unit")),
+            },
+            Fault::InterruptDead(_) => Ok(()),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Fault {
             | Fault::WeakDriver(contact)
             | Fault::Cold { contact, .. }
             | Fault::Esd { contact, .. } => place.contacts.push(*contact),
-            Fault::Swap(a, b) => place.contacts.extend([*a, *b]),
+            Fault::Swap(a, b) | Fault::PwmWrong(a, b) => place.contacts.extend([*a, *b]),
             Fault::Short { a, b, .. } => {
                 place.add(a, dut, fixture);
                 place.add(b, dut, fixture);
@@ -95,6 +95,7 @@ impl Fault {
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => vec!["flash"],
             Fault::Crystal(_) | Fault::CrystalDead => vec!["crystal"],
             Fault::PwmDead(_) => vec!["pwm"],
+            Fault::InterruptDead(_) => vec!["interrupt"],
             _ => Vec::new(),
         }
     }
