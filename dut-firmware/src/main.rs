@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`adc`], [`edges`], [`flash`], [`retained`], [`pwm`], [`crystal`], [`jobs`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -20,12 +20,14 @@
 mod adc;
 mod chip;
 mod clock;
+mod crystal;
 mod edges;
 mod fault;
 mod flash;
 mod jobs;
 mod link;
 mod ports;
+mod pwm;
 mod retained;
 mod session;
 mod spi;

@@ -1,14 +1,16 @@
 //! Which requests the firmware refuses before it touches anything.
 
 use crate::{
-    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, FLASH_MAX_BYTES, FlashRequest, Job, Port, PortSet,
-    PortVector, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
+    ADC_MAX_SAMPLES, AdcInput, AdcRequest, DriveStrength, FLASH_MAX_BYTES, FlashRequest, Job, PWM_UNITS, Port, PortSet,
+    PortVector, PwmRequest, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiRequest,
 };
 
 /// Longest settling time of a vector.
 pub const MAX_SETTLE_US: u16 = 10_000;
 /// Longest job.
 pub const MAX_JOB_MS: u16 = 10_000;
+/// Frequencies that a PWM unit can make with a hundred steps of duty or more, within its 15-bit counter.
+pub const PWM_HZ: core::ops::RangeInclusive<u32> = 100..=200_000;
 /// Acquisition times that SAADC.CH.CONFIG.TACQ has.
 pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
 
@@ -78,6 +80,8 @@ impl PortRules {
             Request::StartJob(Job::Wait { ms }) => within(*ms <= MAX_JOB_MS),
             Request::WatchEdges { port, edges: _ } => self.check_port(*port),
             Request::Flash(flash) => check_flash(flash),
+            Request::StartPwm(pwm) => self.check_pwm(pwm),
+            Request::LeadCrystal { port } => self.check_port(*port),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -90,6 +94,8 @@ impl PortRules {
             | Request::UnwatchEdges
             | Request::FillRetained { .. }
             | Request::CheckRetained { .. }
+            | Request::StopPwm
+            | Request::LeaveCrystal
             | Request::Restart => Ok(()),
         }
     }
@@ -114,6 +120,15 @@ impl PortRules {
     fn check_spi(self, spi: &SpiRequest) -> Result<(), Refusal> {
         self.check_ports(&[spi.sck, spi.mosi, spi.miso, spi.chip_select])?;
         within(usize::from(spi.read) <= SPI_MAX_BYTES)
+    }
+
+    fn check_pwm(self, pwm: &PwmRequest) -> Result<(), Refusal> {
+        let mut named = PortSet::EMPTY;
+        for output in pwm.outputs.iter().flatten() {
+            named = self.check_another(named, output.port)?;
+            within(output.duty_permille <= 1000)?;
+        }
+        within(usize::from(pwm.unit) < PWM_UNITS && PWM_HZ.contains(&pwm.frequency_hz) && named != PortSet::EMPTY)
     }
 
     /// Different ports, all of which a request may name.

@@ -13,6 +13,10 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::SetLinkTimeout { .. }
         | Request::UnwatchEdges
         | Request::FillRetained { .. }
+        | Request::StartPwm(_)
+        | Request::StopPwm
+        | Request::LeadCrystal { .. }
+        | Request::LeaveCrystal
         | Request::Restart => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),

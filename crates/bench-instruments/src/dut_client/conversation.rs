@@ -5,7 +5,7 @@ use super::{Known, refused};
 use crate::{Clock, DutError, InstrumentError, Link, with_deadline};
 use bench_run::BenchTime;
 use dut_protocol::frame::{Decoder, encode_request};
-use dut_protocol::{INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
+use dut_protocol::{CRYSTAL_START_MS, INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
 use std::time::Duration;
 
 /// For the firmware to get at the request, and for the operating systems and USB converters in between.
@@ -15,6 +15,8 @@ const SPI_BYTE: Duration = Duration::from_micros(50);
 const ADC_SAMPLE: Duration = Duration::from_micros(200);
 /// The firmware waits up to three times for a busy flash, half a second each.
 const FLASH_BUSY: Duration = Duration::from_millis(1_600);
+/// The whole wait for a dead crystal, and a little for what comes after.
+const CRYSTAL_START: Duration = Duration::from_millis(CRYSTAL_START_MS as u64 + 100);
 /// Longest that the operating system may hold a frame back before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
@@ -211,6 +213,7 @@ fn work(request: &Request) -> Duration {
             SPI_BYTE * (u32::from(spi.read) + u32::try_from(spi.write.len()).unwrap_or(u32::MAX))
         }
         Request::Flash(_) => FLASH_BUSY,
+        Request::LeadCrystal { .. } => CRYSTAL_START,
         _ => Duration::ZERO,
     }
 }

@@ -50,6 +50,16 @@ fn any_adc() -> impl Strategy<Value = AdcRequest> {
     })
 }
 
+fn any_pwm() -> impl Strategy<Value = PwmRequest> {
+    let output = || proptest::option::of((any_port(), any::<u16>()));
+    let outputs = [output(), output(), output(), output()];
+    (any::<u8>(), any::<u32>(), outputs).prop_map(|(unit, frequency_hz, outputs)| PwmRequest {
+        unit,
+        frequency_hz,
+        outputs: outputs.map(|output| output.map(|(port, duty_permille)| PwmOutput { port, duty_permille })),
+    })
+}
+
 pub fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u16>(), any::<u64>()).prop_map(|(version, schema)| Request::Hello { version, schema }),
@@ -73,6 +83,10 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         any::<u8>().prop_map(|job| Request::PollJob { job }),
         any::<u16>().prop_map(|timeout_ms| Request::SetLinkTimeout { timeout_ms }),
         Just(Request::Restart),
+        any_pwm().prop_map(Request::StartPwm),
+        Just(Request::StopPwm),
+        any_port().prop_map(|port| Request::LeadCrystal { port }),
+        Just(Request::LeaveCrystal),
     ]
 }
 

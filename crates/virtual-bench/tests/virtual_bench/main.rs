@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::await_holding_refcell_ref)]
 
 mod drivers;
+mod edges;
 mod firmware;
 mod flash;
 mod functions;
