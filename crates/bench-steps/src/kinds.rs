@@ -34,6 +34,9 @@ impl Default for Kinds {
             .with::<crate::drive::Drive>()
             .with::<crate::adc::Adc>()
             .with::<crate::external_flash::ExternalFlash>()
+            .with::<crate::pwm::Pwm>()
+            .with::<crate::crystal::Crystal>()
+            .with::<crate::interrupts::Interrupts>()
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod bed;
 mod contacts;
+mod edges;
 mod external_flash;
+mod interrupts;
 mod plans;
 mod steps;
