@@ -52,6 +52,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         rails: idle.clone(),
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
+        edges: idle.clone(),
         dut: idle,
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),

@@ -81,13 +81,15 @@ pub(crate) fn nest(
     let bus = Rc::new(RefCell::new(world.i2c()));
     let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), engine::rail_observer(recorder))
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
-    let driver = Rc::new(driver);
+    let timed = fixture.measure_bus.edges_gpio.is_some();
+    let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
     Ok(Nest {
         nails: driver.clone(),
         bus: driver.clone(),
         rails: driver.clone(),
         relay: driver.clone(),
-        peers: driver,
+        peers: driver.clone(),
+        edges: driver,
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
         family: Rc::new(family.clone()),

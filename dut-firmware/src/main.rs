@@ -8,7 +8,7 @@
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
 //! | [`power`] | System OFF, and TX lent to the bench |
-//! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -21,6 +21,7 @@
 mod adc;
 mod chip;
 mod clock;
+mod crystal;
 mod edges;
 mod fault;
 mod flash;
@@ -28,6 +29,7 @@ mod jobs;
 mod link;
 mod ports;
 mod power;
+mod pwm;
 mod retained;
 mod session;
 mod spi;

@@ -2,9 +2,11 @@
 
 use crate::adc::Adc;
 use crate::clock::Alarm;
+use crate::crystal::Crystal;
 use crate::edges::Channels;
 use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
+use crate::pwm::Pwm;
 use crate::{chip, jobs, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
@@ -45,6 +47,8 @@ pub struct Session {
     adc: Adc,
     flash: Flash,
     channels: Channels,
+    pwm: Pwm,
+    crystal: Crystal,
     alarm: Alarm,
     rules: PortRules,
     watchdog: Option<WatchdogHandle>,
@@ -76,6 +80,8 @@ impl Session {
             adc,
             flash,
             channels,
+            pwm: Pwm::new(),
+            crystal: Crystal::new(),
             alarm,
             rules,
             watchdog,
@@ -187,7 +193,7 @@ impl Session {
             }
             Afterwards::Restart => {
                 self.link.drain(&mut self.alarm).await;
-                ports::release(self.rules.usable());
+                self.release();
                 chip::restart();
             }
             Afterwards::SystemOff { wake } => {
@@ -241,6 +247,23 @@ impl Session {
             }
             Request::SampleAdc(adc) => Reply::Samples(self.adc.sample(adc).await?),
             Request::SpiTransfer(spi) => Reply::Bytes(spi::transfer(spi)),
+            Request::StartPwm(pwm) => {
+                self.pwm.start(pwm);
+                Reply::Done
+            }
+            Request::StopPwm => {
+                self.pwm.stop();
+                Reply::Done
+            }
+            Request::LeadCrystal { .. } if self.channels.is_open() => return Err(Refusal::Busy),
+            Request::LeadCrystal { port } => {
+                self.crystal.lead(*port, &mut self.alarm).await?;
+                Reply::Done
+            }
+            Request::LeaveCrystal => {
+                self.crystal.leave();
+                Reply::Done
+            }
             Request::StartJob(Job::CountEdges { .. }) if self.channels.is_open() => return Err(Refusal::Busy),
             Request::StartJob(job) => {
                 let (slot, number) = self.jobs.start()?;
@@ -254,8 +277,10 @@ impl Session {
             }
             Request::Flash(flash) => self.flash.execute(flash, &mut self.alarm).await?,
             Request::ReadStatus => Reply::Status(chip::status()),
-            // The counting jobs use two of the channels.
-            Request::WatchEdges { .. } if self.jobs.any_running() => return Err(Refusal::Busy),
+            // The counting jobs use two of the channels, the crystal's way to a port uses one.
+            Request::WatchEdges { .. } if self.jobs.any_running() || self.crystal.is_led() => {
+                return Err(Refusal::Busy);
+            }
             Request::WatchEdges { port, edges } => Reply::Channel { channel: self.channels.watch(*port, *edges)? },
             Request::TakeEdgeCounts => Reply::EdgeCounts(self.channels.take()),
             Request::UnwatchEdges => {
@@ -296,9 +321,11 @@ impl Session {
         Ok((reply, Afterwards::Nothing))
     }
 
-    /// Every port but the link's back to high impedance, and nobody watches one any more.
+    /// Every port but the link's back to high impedance, and nobody drives or watches one any more.
     fn release(&mut self) {
         self.channels.close();
+        self.pwm.stop();
+        self.crystal.leave();
         ports::release(self.rules.usable());
     }
 

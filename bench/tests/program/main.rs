@@ -5,6 +5,7 @@
 mod check;
 mod contacts;
 mod coverage;
+mod edges;
 mod external_flash;
 mod faults;
 mod good;

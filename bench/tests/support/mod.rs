@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use bench::engine::Recorder;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, Injected, InstrumentError, LinkRelay, LinkStatistics, MeasureBus, NailVector,
-    Nails, RailReading, Rails,
+    Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
+    MeasureBus, NailVector, Nails, RailReading, Rails,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -113,6 +113,13 @@ impl LinkRelay for Idle {
 }
 
 #[async_trait(?Send)]
+impl EdgeCapture for Idle {
+    async fn capture(&self, _: Contact, _: Duration) -> Result<EdgeTrace, InstrumentError> {
+        Ok(EdgeTrace::default())
+    }
+}
+
+#[async_trait(?Send)]
 impl Dut for Idle {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         Ok(baud)
@@ -143,6 +150,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         rails: idle.clone(),
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
+        edges: idle.clone(),
         dut: idle,
         family: Rc::new(family),
         serial: "P042TEST".into(),

@@ -32,6 +32,8 @@ pub enum InstrumentError {
     /// The driver refuses to do something dangerous.
     #[error("refused: {0}")]
     Unsafe(String),
+    #[error("this fixture cannot time edges: its file names no `edges` in [measure_bus]")]
+    NoEdgeLine,
 }
 
 /// New states of nails behind an expander bit. Nails that stand in no set keep their state.

@@ -174,6 +174,8 @@ pub struct MeasureBus {
     pub address: [IoBit; 4],
     /// Enable of each bank, high = one of its 16 channels is closed. At most one may be high.
     pub banks: Vec<IoBit>,
+    /// GPIO of the controller that sees the bus behind a Schmitt buffer; without it no edges can be timed.
+    pub edges_gpio: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

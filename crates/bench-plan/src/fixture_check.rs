@@ -80,6 +80,11 @@ impl<'a> Checker<'a> {
                 let banks = bus.banks.get_ref().iter().enumerate();
                 banks.map(|(bank, io)| self.io(io, format!("mux bank {bank}"))).collect::<Checked<_>>()?
             },
+            edges_gpio: bus
+                .edges
+                .as_ref()
+                .map(|edges| self.gpio(&edges.gpio, "the edges of the measure bus"))
+                .transpose()?,
         };
         if measure_bus.banks.is_empty() {
             return Err(ParamProblem::new("the measure bus has no banks").at(bus.banks.span(), "empty"));

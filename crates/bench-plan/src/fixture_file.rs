@@ -204,6 +204,17 @@ pub(crate) struct RawMeasureBus {
     /// Enable of each bank of 16 channels; the first is bank 0.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub banks: Spanned<Vec<Spanned<String>>>,
+    /// Input of the controller that times edges on the bus.
+    #[serde(default)]
+    pub edges: Option<RawEdges>,
+}
+
+/// A GPIO of the controller behind a Schmitt buffer on the measure bus.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawEdges {
+    #[schemars(with = "u8")]
+    pub gpio: Spanned<u8>,
 }
 
 #[derive(Deserialize, JsonSchema)]

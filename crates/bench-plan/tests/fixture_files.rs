@@ -146,6 +146,7 @@ fn mistakes() {
         ("sense = \"adc.AIN0\" ", "sense = \"dac.AIN0\" ", "chip `dac` is not an ADS1115", "\"dac.AIN0\""),
         ("source = \"dac.VOUTA\"", "source = \"dac.VOUTE\"", "\"dac.VOUTE\" is no analog channel", "\"dac.VOUTE\""),
         ("kick = 17", "kick = 15", "GPIO 15 of the controller is used twice", "15"),
+        ("edges = { gpio = 27 }", "edges = { gpio = 14 }", "GPIO 14 of the controller is used twice", "14"),
         ("kick = 17", "kick = 45", "GPIO 45 is not on the header", "45"),
         ("off_within = \"600 ms\"", "off_within = \"400 ms\"", "cannot be off before the watchdog acts", "\"400 ms\""),
         ("i2c_speed = \"400 kHz\"", "i2c_speed = \"1 MHz\"", "I2C cannot run at 1.000 MHz", "\"1 MHz\""),

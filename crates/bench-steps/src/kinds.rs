@@ -39,6 +39,9 @@ impl Default for Kinds {
             .with::<crate::link_pulls::LinkPulls>()
             .with::<crate::spi_memory::SpiMemory>()
             .with::<crate::i2c_memory::I2cMemory>()
+            .with::<crate::pwm::Pwm>()
+            .with::<crate::crystal::Crystal>()
+            .with::<crate::interrupts::Interrupts>()
     }
 }
 

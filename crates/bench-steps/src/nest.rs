@@ -1,7 +1,7 @@
 //! Everything a step may touch.
 
 use crate::StepError;
-use bench_instruments::{Clock, Dut, DutError, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails};
+use bench_instruments::{Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails};
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
@@ -18,6 +18,7 @@ pub struct Nest {
     pub rails: Rc<dyn Rails>,
     pub relay: Rc<dyn LinkRelay>,
     pub peers: Rc<dyn Peers>,
+    pub edges: Rc<dyn EdgeCapture>,
     pub dut: Rc<dyn Dut>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,

@@ -82,3 +82,23 @@ pub(crate) fn ports_of(
     }
     Ok(pins)
 }
+
+/// Refuses a contact whose edges this fixture cannot time.
+pub(crate) fn times_edges(
+    contact: Contact,
+    place: std::ops::Range<usize>,
+    around: &Surroundings<'_>,
+) -> Result<(), ParamProblem> {
+    let Surroundings { fixture, dut, .. } = around;
+    if fixture.measure_bus.edges_gpio.is_none() {
+        return Err(ParamProblem::new(format!("the fixture {} cannot time edges", fixture.name))
+            .at(place, "their edges are to be timed")
+            .help("it needs a Schmitt buffer on its measure bus and `edges = { gpio = ... }` in [measure_bus]"));
+    }
+    if fixture.nail(contact).is_none_or(|nail| nail.mux.is_none()) {
+        return Err(ParamProblem::new(format!("contact {} does not reach the measure bus", dut.label(contact)))
+            .at(place, "selects it")
+            .help("exclude it, or give its nail a `mux` channel"));
+    }
+    Ok(())
+}

@@ -2,8 +2,8 @@
 
 use crate::{
     ADC_MAX_SAMPLES, AdcInput, AdcRequest, BUS_MAX_BYTES, DriveStrength, FLASH_MAX_BYTES, FlashRequest,
-    FlowControlRequest, I2cMasterRequest, Job, Port, PortSet, PortVector, Refusal, Request, SPI_MAX_BYTES,
-    SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
+    FlowControlRequest, I2cMasterRequest, Job, PWM_UNITS, Port, PortSet, PortVector, PwmRequest, Refusal, Request,
+    SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -12,6 +12,8 @@ pub const MAX_SETTLE_US: u16 = 10_000;
 pub const MAX_JOB_MS: u16 = 10_000;
 /// Longest time that the processor is kept busy: well below the firmware's watchdog and what the link's buffer holds.
 pub const MAX_BUSY_MS: u16 = 50;
+/// Frequencies that a PWM unit can make with a hundred steps of duty or more, within its 15-bit counter.
+pub const PWM_HZ: core::ops::RangeInclusive<u32> = 100..=200_000;
 /// Acquisition times that SAADC.CH.CONFIG.TACQ has.
 pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
 
@@ -93,6 +95,8 @@ impl PortRules {
             Request::SpiMaster(spi) => self.check_spi_master(spi),
             Request::I2cMaster(i2c) => self.check_i2c_master(i2c),
             Request::FlowControl(flow) => self.check_flow(flow),
+            Request::StartPwm(pwm) => self.check_pwm(pwm),
+            Request::LeadCrystal { port } => self.check_port(*port),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -109,6 +113,8 @@ impl PortRules {
             | Request::StartUsb { .. }
             | Request::StopUsb
             | Request::Echo { .. }
+            | Request::StopPwm
+            | Request::LeaveCrystal
             | Request::Restart => Ok(()),
         }
     }
@@ -160,6 +166,15 @@ impl PortRules {
         self.check_ports(&[flow.rts, flow.cts])?;
         let FlowControlRequest { pause_ms, for_ms, .. } = *flow;
         within(pause_ms <= MAX_FLOW_PAUSE_MS && (1..=MAX_FLOW_MS).contains(&for_ms) && pause_ms < for_ms)
+    }
+
+    fn check_pwm(self, pwm: &PwmRequest) -> Result<(), Refusal> {
+        let mut named = PortSet::EMPTY;
+        for output in pwm.outputs.iter().flatten() {
+            named = self.check_another(named, output.port)?;
+            within(output.duty_permille <= 1000)?;
+        }
+        within(usize::from(pwm.unit) < PWM_UNITS && PWM_HZ.contains(&pwm.frequency_hz) && named != PortSet::EMPTY)
     }
 
     /// Different ports, all of which a request may name.

@@ -13,6 +13,13 @@ pub const ADC_MAX_SAMPLES: usize = 32;
 pub const FLASH_MAX_BYTES: usize = 64;
 /// Ports that can be watched for edges at a time (GPIOTE channels; the spec, section 'Interrupts').
 pub const EDGE_CHANNELS: usize = 8;
+/// PWM units of the chip, and the outputs of each.
+pub const PWM_UNITS: usize = 4;
+pub const PWM_OUTPUTS: usize = 4;
+/// Frequency of the square wave that [`Request::LeadCrystal`] makes: the crystal's 32768 Hz divided by 64.
+pub const CRYSTAL_LED_HZ: u32 = 512;
+/// Longest that the firmware waits for the 32.768 kHz crystal to start; good ones take a quarter of a second.
+pub const CRYSTAL_START_MS: u32 = 1_000;
 /// Bytes of retained memory (the spec, section 'Retained memory').
 pub const RETAINED_BYTES: u16 = 3068;
 
@@ -86,6 +93,16 @@ pub enum Request {
     I2cMaster(I2cMasterRequest),
     /// Hardware flow control of the link for a while.
     FlowControl(FlowControlRequest),
+    /// Lets a PWM unit run, or run with other values, until [`Request::StopPwm`] or until the ports are released.
+    StartPwm(PwmRequest),
+    /// Stops every PWM unit and releases the ports that it drove.
+    StopPwm,
+    /// Starts the 32.768 kHz crystal and leads it, divided to [`CRYSTAL_LED_HZ`], to a port, without the processor.
+    /// Answered once the crystal runs; refused with [`Refusal::NotRunning`] when it does not within
+    /// [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while interrupt channels are open: it needs one of them.
+    LeadCrystal { port: Port },
+    /// Back to the internal oscillator; the port is released.
+    LeaveCrystal,
 }
 
 /// Internal pull of a port.
@@ -214,6 +231,24 @@ pub enum FlashRequest {
     /// Erases that sector and writes over one line what was kept of it. [`Reply::Checksum`] of what the sector holds
     /// then; [`Refusal::OutOfRange`] when nothing is kept.
     PutBackSector,
+}
+
+/// What one PWM unit is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PwmRequest {
+    /// 0..=3.
+    pub unit: u8,
+    /// 100..=200000, the same for all outputs.
+    pub frequency_hz: u32,
+    /// By channel; at least one.
+    pub outputs: [Option<PwmOutput>; PWM_OUTPUTS],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PwmOutput {
+    pub port: Port,
+    /// Share of the period that the port is high, 0..=1000.
+    pub duty_permille: u16,
 }
 
 /// Something that takes longer than a request may.

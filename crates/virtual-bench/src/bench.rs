@@ -1,14 +1,15 @@
 //! The virtual bench as a whole.
 
-use crate::ends::{SharedWorld, VirtualClock, VirtualI2c, VirtualLink};
+use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 use crate::fault::{Fault, FaultError, FlowLine};
 use crate::flash::{self, ExternalFlash, FlashFaults};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
 use crate::world::World;
-use bench_instruments::{Clock, Link};
+use bench_instruments::{Clock, EdgeLine, Link};
 use bench_plan::{DutFamily, Fixture};
+use bench_run::Contact;
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
@@ -119,6 +120,10 @@ impl VirtualBench {
     pub fn link(&self) -> Box<dyn Link> {
         Box::new(VirtualLink(Rc::clone(&self.world)))
     }
+    /// The controller's input that sees the measure bus' edges, timed as its kernel would: a few microseconds late.
+    pub fn edge_line(&self) -> Box<dyn EdgeLine> {
+        Box::new(VirtualEdgeLine(Rc::clone(&self.world)))
+    }
     /// Serial number in the module's one-time-programmable memory.
     pub fn serial(&self) -> &str {
         &self.serial
@@ -226,6 +231,11 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
             }
             Fault::FlowDead(FlowLine::Rts) => tolerances.buses.rts_dead = true,
             Fault::FlowDead(FlowLine::Cts) => tolerances.buses.cts_ignored = true,
+            Fault::PwmWrong(a, b) => {
+                let port = |contact: &Contact| dut.contact(*contact)?.port.map(|port| port.index());
+                tolerances.pwm_swapped.extend(port(a).zip(port(b)));
+            }
+            Fault::InterruptDead(channel) => tolerances.gpiote_dead |= 1 << channel,
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
-//! What the controller holds in its hands: clock, I2C bus, link. All share one world.
+//! What the controller holds in its hands: clock, I2C bus, link, edge line. All share one world.
 
 use crate::world::{TimerId, World};
 use async_trait::async_trait;
-use bench_instruments::{Clock, InstrumentError, Link};
+use bench_instruments::{Clock, EdgeLine, EdgeTrace, InstrumentError, Link};
 use bench_run::BenchTime;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
 use futures_util::future::LocalBoxFuture;
@@ -117,5 +117,19 @@ impl Link for VirtualLink {
 
     fn discard_input(&mut self) {
         self.0.borrow_mut().rig.uart.received.clear();
+    }
+}
+
+/// The controller's input behind the Schmitt buffer.
+pub struct VirtualEdgeLine(pub(crate) SharedWorld);
+
+impl EdgeLine for VirtualEdgeLine {
+    fn begin(&self) -> Result<(), InstrumentError> {
+        self.0.borrow_mut().rig.begin_edges();
+        Ok(())
+    }
+
+    fn end(&self) -> Result<EdgeTrace, InstrumentError> {
+        Ok(self.0.borrow_mut().rig.edges.end())
     }
 }

@@ -14,6 +14,7 @@
 mod bench;
 mod chips;
 mod circuit;
+mod edges;
 mod ends;
 mod fault;
 mod flash;
@@ -28,6 +29,6 @@ mod uart;
 mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
-pub use ends::{VirtualClock, VirtualI2c, VirtualLink};
+pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;

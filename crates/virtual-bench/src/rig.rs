@@ -3,6 +3,7 @@
 
 use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
+use crate::edges::EdgeRecorder;
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::peers::{FittedPeer, PinOutputs};
@@ -70,6 +71,7 @@ pub struct Rig {
     /// In the order of the fixture.
     peers: Vec<FittedPeer>,
     pub uart: ControllerUart,
+    pub edges: EdgeRecorder,
     noise: Random,
     dut_tx_port: Option<usize>,
     dut_rx_port: Option<usize>,
@@ -109,6 +111,7 @@ impl Rig {
                 received: Vec::new(),
                 receiver: None,
             },
+            edges: EdgeRecorder::new(fixture.nail_volts, seed),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),
@@ -232,6 +235,7 @@ impl Rig {
             let taken_off = |(n, was): (usize, &bool)| (*was && !commands.peers[n]).then_some(n);
             let taken_off: Vec<usize> = before.iter().enumerate().filter_map(taken_off).collect();
             self.circuit.command(commands, at_ns);
+            self.edges.forget();
             for n in taken_off {
                 self.peers[n].taken_off(at_ns);
                 self.circuit.set_peer_outputs(n, PinOutputs::default());
@@ -381,6 +385,21 @@ impl Rig {
         }
     }
 
+    // ---- edges on the measure bus ----
+
+    pub fn begin_edges(&mut self) {
+        let volts = self.circuit.bus_volts();
+        self.edges.begin(volts);
+    }
+
+    /// Lets the edge line see the bus; cheap unless it records.
+    pub fn look_at_edges(&mut self, ports: &Ports, at_ns: u64) {
+        if self.edges.is_on() {
+            let circuit = &mut self.circuit;
+            self.edges.look(ports, at_ns, || circuit.bus_volts());
+        }
+    }
+
     // ---- the link ----
 
     /// Hands bytes to the controller's UART.
@@ -463,6 +482,7 @@ impl Board for Rig {
             self.stop = true;
         }
         self.settle_peers(at_ns);
+        self.look_at_edges(ports, at_ns);
         // The module pulls the select line up.
         let line = |port: usize, idle: bool| match (ports.states[port].driven, ports.states[port].pull) {
             (Some(driven), _) => driven.level,

@@ -62,6 +62,7 @@ impl World {
             self.rig.handle_due(now);
             self.deliver_bytes();
             self.supervise();
+            self.rig.look_at_edges(self.chip.ports(), now);
             let waited_for = watch && self.rig.take_woken();
             if now >= until_ns || waited_for {
                 break;

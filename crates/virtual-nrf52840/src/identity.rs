@@ -65,6 +65,10 @@ pub struct Tolerances {
     pub pwm_dead: [bool; 4],
     /// What is wrong with the bus masters and the UARTs.
     pub buses: BusDefects,
+    /// Pairs of ports whose PWM signals are exchanged: what is meant for one comes out of the other.
+    pub pwm_swapped: Vec<(u8, u8)>,
+    /// Channels of GPIOTE (bit n for channel n) that never see an edge.
+    pub gpiote_dead: u8,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -107,6 +111,8 @@ impl Default for Tolerances {
             retained_ram_lost: None,
             pwm_dead: [false; 4],
             buses: BusDefects::default(),
+            pwm_swapped: Vec::new(),
+            gpiote_dead: 0,
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

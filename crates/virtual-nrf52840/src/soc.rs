@@ -107,7 +107,7 @@ impl Soc {
             untold: false,
             clock: ClockPower::new(&tolerances),
             uarte: new_uartes(&tolerances.buses),
-            gpiote: Gpiote::new(),
+            gpiote: Gpiote::new(&tolerances),
             saadc: Saadc::new(&tolerances),
             timers: new_timers(),
             rtcs: new_rtcs(),
@@ -156,7 +156,7 @@ impl Soc {
     fn reset_peripherals(&mut self) {
         let tolerances = &self.identity.tolerances;
         self.uarte = new_uartes(&tolerances.buses);
-        self.gpiote = Gpiote::new();
+        self.gpiote = Gpiote::new(tolerances);
         self.saadc = Saadc::new(tolerances);
         self.timers = new_timers();
         self.rtcs = new_rtcs();
@@ -524,12 +524,11 @@ fn new_rtcs() -> [Rtc; 3] {
 }
 
 fn new_pwms(tolerances: &Tolerances) -> [Pwm; 4] {
-    let [dead0, dead1, dead2, dead3] = tolerances.pwm_dead;
     [
-        Pwm::new(0x1C, "PWM0", dead0),
-        Pwm::new(0x21, "PWM1", dead1),
-        Pwm::new(0x22, "PWM2", dead2),
-        Pwm::new(0x2D, "PWM3", dead3),
+        Pwm::new(0x1C, "PWM0", 0, tolerances),
+        Pwm::new(0x21, "PWM1", 1, tolerances),
+        Pwm::new(0x22, "PWM2", 2, tolerances),
+        Pwm::new(0x2D, "PWM3", 3, tolerances),
     ]
 }
 

@@ -220,6 +220,24 @@ fn what_goes_wrong() {
 }
 
 #[test]
+fn exchanged_ports_get_each_others_signal() {
+    let of_ports = |swapped: Vec<(u8, u8)>| {
+        let mut identity = ChipIdentity::from_seed(1);
+        identity.tolerances.pwm_swapped = swapped;
+        let mut lab = Lab::with_identity(identity);
+        values(&mut lab, RAM, &[20, 40, 60, 80]);
+        pwm(&mut lab, PWMS[0], &[(0x510, 2), (0x524, 4)]);
+        lab.write(PWMS[0] + 0x008, 1);
+        let start = lab.chip.now_ns();
+        lab.run(350 * MICROSECOND);
+        [13, 14, 15, 16].map(|port| edges(&lab, port, start))
+    };
+    let [a, b, c, d] = of_ports(Vec::new());
+    assert!(a.len() > 5 && a != b, "{a:?}");
+    assert_eq!(of_ports(vec![(13, 14)]), [b, a, c, d]);
+}
+
+#[test]
 fn a_program_plays_on_and_a_snapshot_too() {
     let code = [
         thumb::store(0x5000_0734, 1),

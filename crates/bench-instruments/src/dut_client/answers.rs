@@ -18,7 +18,11 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::SystemOff { .. }
         | Request::StartUsb { .. }
         | Request::StopUsb
-        | Request::FlowControl(_) => *reply == Reply::Done,
+        | Request::FlowControl(_)
+        | Request::StartPwm(_)
+        | Request::StopPwm
+        | Request::LeadCrystal { .. }
+        | Request::LeaveCrystal => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
         Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),

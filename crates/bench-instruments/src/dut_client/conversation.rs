@@ -5,7 +5,7 @@ use super::{Known, refused};
 use crate::{Clock, DutError, InstrumentError, Link, with_deadline};
 use bench_run::BenchTime;
 use dut_protocol::frame::{Decoder, encode_request};
-use dut_protocol::{FlashRequest, INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
+use dut_protocol::{CRYSTAL_START_MS, FlashRequest, INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
 use std::time::Duration;
 
 /// For the firmware to get at the request, and for the operating systems and USB converters in between.
@@ -19,6 +19,8 @@ const FLASH_BUSY: Duration = Duration::from_millis(1_600);
 const SECTOR_WRITE: Duration = Duration::from_millis(1_900);
 /// 64 bytes both ways at 100 kHz take 12 ms; the firmware gives up 3 ms later.
 const BUS_TRANSFER: Duration = Duration::from_millis(25);
+/// The whole wait for a dead crystal, and a little for what comes after.
+const CRYSTAL_START: Duration = Duration::from_millis(CRYSTAL_START_MS as u64 + 100);
 /// Longest that the operating system may hold a frame back before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
@@ -217,6 +219,7 @@ fn work(request: &Request) -> Duration {
         Request::Flash(FlashRequest::PutBackSector) => SECTOR_WRITE,
         Request::Flash(_) => FLASH_BUSY,
         Request::SpiMaster(_) | Request::I2cMaster(_) => BUS_TRANSFER,
+        Request::LeadCrystal { .. } => CRYSTAL_START,
         _ => Duration::ZERO,
     }
 }

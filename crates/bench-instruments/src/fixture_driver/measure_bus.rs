@@ -30,13 +30,13 @@ pub(super) const LOADED_SETTLED_VOLTS: f64 = 2e-3;
 pub(super) const LOADED_SETTLE_LIMIT: Duration = Duration::from_millis(50);
 
 /// A contact is joined to the bus. Opens everything when it goes, also when its future was dropped in the middle.
-struct Joined<'a, I: I2c> {
+pub(super) struct Joined<'a, I: I2c> {
     driver: &'a FixtureDriver<I>,
     open: bool,
 }
 
 impl<I: I2c> Joined<'_, I> {
-    fn open(mut self) -> Result<(), InstrumentError> {
+    pub(super) fn open(mut self) -> Result<(), InstrumentError> {
         self.open = true;
         self.driver.open_bus()
     }
@@ -57,7 +57,7 @@ impl<I: I2c> Drop for Joined<'_, I> {
 
 impl<I: I2c> FixtureDriver<I> {
     /// Break before make: all banks off, then the address, then the one bank.
-    fn join(&self, contact: Contact) -> Result<Joined<'_, I>, InstrumentError> {
+    pub(super) fn join(&self, contact: Contact) -> Result<Joined<'_, I>, InstrumentError> {
         let wiring = &self.fixture.measure_bus;
         let not_wired = || InstrumentError::NotWired(contact);
         let (bank, channel) = self.fixture.nail(contact).and_then(|nail| nail.mux).ok_or_else(not_wired)?;
@@ -185,7 +185,10 @@ fn clip(ohms: f64) -> f64 {
 }
 
 /// A failed measurement is the more interesting error than a failed opening after it.
-fn both<T>(outcome: Result<T, InstrumentError>, opened: Result<(), InstrumentError>) -> Result<T, InstrumentError> {
+pub(super) fn both<T>(
+    outcome: Result<T, InstrumentError>,
+    opened: Result<(), InstrumentError>,
+) -> Result<T, InstrumentError> {
     outcome.and_then(|value| opened.map(|()| value))
 }
 

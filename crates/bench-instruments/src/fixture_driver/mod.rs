@@ -13,11 +13,13 @@
 //! | `source` | MCP4728 |
 //! | `measure_bus` | [`MeasureBus`](crate::MeasureBus) |
 //! | `inject` | its currents through protection diodes |
+//! | `edges` | [`EdgeCapture`](crate::EdgeCapture): its level changes |
 //! | `monitor` | INA226 |
 //! | `peers` | [`Peers`](crate::Peers) |
 //! | `rails` | [`Rails`](crate::Rails) |
 
 mod adc;
+mod edges;
 mod expander;
 mod inject;
 mod measure_bus;
@@ -30,7 +32,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use crate::{Clock, InstrumentError, LinkRelay, RailObserver};
+use crate::{Clock, EdgeLine, InstrumentError, LinkRelay, RailObserver};
 use adc::Adc;
 use async_trait::async_trait;
 use bench_plan::{AnalogChannel, Chip, ChipKind, Fixture};
@@ -49,7 +51,8 @@ use std::rc::Rc;
 type Bus<I> = Rc<RefCell<I>>;
 
 /// Implements [`Nails`](crate::Nails), [`MeasureBus`](crate::MeasureBus), [`Rails`](crate::Rails),
-/// [`Peers`](crate::Peers) and [`LinkRelay`].
+/// [`Peers`](crate::Peers) and [`LinkRelay`], and
+/// [`EdgeCapture`](crate::EdgeCapture) once it has the controller's edge line.
 ///
 /// Dropping it puts the fixture into the safe state, also while a panic unwinds.
 pub struct FixtureDriver<I: I2c> {
@@ -60,6 +63,7 @@ pub struct FixtureDriver<I: I2c> {
     source: Source<I>,
     /// Held for as long as a contact is joined to the measure bus.
     measuring: tokio::sync::Mutex<()>,
+    edge_line: Option<Box<dyn EdgeLine>>,
     monitors: BTreeMap<usize, Monitor<I>>,
     power: RefCell<rails::PowerState>,
     observer: RailObserver,
@@ -114,6 +118,7 @@ impl<I: I2c> FixtureDriver<I> {
             adcs,
             source,
             measuring: tokio::sync::Mutex::new(()),
+            edge_line: None,
             monitors,
             power: RefCell::new(rails::PowerState {
                 on: vec![false; fixture.rails.len()],

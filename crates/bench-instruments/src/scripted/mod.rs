@@ -5,6 +5,7 @@
 
 mod clock;
 mod dut;
+mod edges;
 mod measure_bus;
 mod nails;
 mod peers;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use clock::ManualClock;
 pub use dut::ScriptedDut;
+pub use edges::ScriptedEdges;
 pub use measure_bus::{Probing, ScriptedMeasureBus};
 pub use nails::ScriptedNails;
 pub use peers::ScriptedPeers;

@@ -1,7 +1,10 @@
 //! The doubles object where they should.
 
 use super::*;
-use crate::{Clock, ContactSet, Dut, DutError, InstrumentError, MeasureBus, NailVector, Nails, RailReading, Rails};
+use crate::{
+    Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, InstrumentError, MeasureBus, NailVector, Nails,
+    RailReading, Rails,
+};
 use bench_run::{BenchTime, Contact};
 use dut_protocol::{JobResult, PortSet, Reply, Request};
 use std::rc::Rc;
@@ -123,4 +126,26 @@ fn rails_are_as_strict_as_the_real_ones() {
     assert!(!rails.is_on("3V3"));
     assert!(clock.run(rails.on("3V3")).is_err(), "the clearance went with the unit");
     assert_eq!(rails.log(), ["3V3 on", "all off"]);
+}
+
+#[test]
+fn traces_of_contacts() {
+    let window = Duration::from_millis(10);
+    // (frequency, duty, edges within the window, level before)
+    for (hz, duty, edges, high) in
+        [(1e3, 0.25, 18, false), (0.0, 0.5, 0, false), (1e3, 0.0, 0, false), (1e3, 1.0, 0, true), (50.0, 0.5, 0, false)]
+    {
+        let trace = EdgeTrace::square(hz, duty, window);
+        assert_eq!((trace.edges.len(), trace.high_before), (edges, high), "{hz} Hz, {duty}");
+        let high_ns = trace.edges.first().zip(trace.edges.get(1)).map(|(rise, fall)| fall.at_ns - rise.at_ns);
+        assert_eq!(high_ns, (edges > 0).then_some(250_000), "{hz} Hz, {duty}");
+    }
+    let edges = ScriptedEdges::default()
+        .with(Contact(23), Ok(EdgeTrace::square(1e3, 0.5, window)))
+        .with(Contact(33), Err(InstrumentError::NoEdgeLine));
+    let clock = ManualClock::new();
+    assert_eq!(clock.run(edges.capture(Contact(23), window)).map(|trace| trace.edges.len()), Ok(18));
+    assert_eq!(clock.run(edges.capture(Contact(33), window)), Err(InstrumentError::NoEdgeLine));
+    assert_eq!(clock.run(edges.capture(Contact(35), window)), Ok(EdgeTrace::default()));
+    assert_eq!(edges.captured(), [23, 33, 35].map(Contact));
 }

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, Injected, InstrumentError, LinkRelay, LinkStatistics, ManualClock, MeasureBus,
-    NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers, ScriptedRails,
+    Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
+    ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers,
+    ScriptedRails,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -47,10 +48,14 @@ pub struct Wiring {
 /// How the firmware answers.
 pub type Answers = fn(&Request) -> Result<Reply, DutError>;
 
+/// What is seen on a contact for so long.
+pub type Seen = fn(Contact, Duration) -> EdgeTrace;
+
 /// Everything that a test may want to change.
 pub struct Setup {
     pub wiring: Wiring,
     pub answers: Answers,
+    pub edges: Seen,
     pub connects: bool,
     pub loopback_works: bool,
     /// Rails that are on already, with what is read of each.
@@ -71,6 +76,7 @@ impl Default for Setup {
         Self {
             wiring: Wiring::default(),
             answers: |_| Err(silent()),
+            edges: |_, _| EdgeTrace::default(),
             connects: true,
             loopback_works: true,
             powered: false,
@@ -133,6 +139,7 @@ impl Bed {
             rails: bed.clone(),
             relay: bed.clone(),
             peers: bed.peers.clone(),
+            edges: bed.clone(),
             dut: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
@@ -384,6 +391,15 @@ impl LinkRelay for Bed {
         self.call()?;
         self.loopback.set(on);
         Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl EdgeCapture for Bed {
+    async fn capture(&self, contact: Contact, window: Duration) -> Result<EdgeTrace, InstrumentError> {
+        self.call()?;
+        self.clock.sleep(window).await;
+        Ok((self.setup.edges)(contact, window))
     }
 }
 

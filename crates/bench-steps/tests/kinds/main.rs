@@ -3,7 +3,9 @@
 
 mod bed;
 mod contacts;
+mod edges;
 mod external_flash;
+mod interrupts;
 mod plans;
 mod power;
 mod steps;

@@ -91,6 +91,16 @@ fn any_i2c_outcome() -> impl Strategy<Value = I2cOutcome> {
     ]
 }
 
+fn any_pwm() -> impl Strategy<Value = PwmRequest> {
+    let output = || proptest::option::of((any_port(), any::<u16>()));
+    let outputs = [output(), output(), output(), output()];
+    (any::<u8>(), any::<u32>(), outputs).prop_map(|(unit, frequency_hz, outputs)| PwmRequest {
+        unit,
+        frequency_hz,
+        outputs: outputs.map(|output| output.map(|(port, duty_permille)| PwmOutput { port, duty_permille })),
+    })
+}
+
 pub fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u16>(), any::<u64>()).prop_map(|(version, schema)| Request::Hello { version, schema }),
@@ -126,6 +136,10 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         (any_port(), any_port(), any::<u16>(), any::<u16>()).prop_map(|(rts, cts, pause_ms, for_ms)| {
             Request::FlowControl(FlowControlRequest { rts, cts, pause_ms, for_ms })
         }),
+        any_pwm().prop_map(Request::StartPwm),
+        Just(Request::StopPwm),
+        any_port().prop_map(|port| Request::LeadCrystal { port }),
+        Just(Request::LeaveCrystal),
     ]
 }
 

@@ -24,6 +24,12 @@ fn adc(input: AdcInput, acquisition_us: u8, count: u8) -> Request {
     Request::SampleAdc(AdcRequest { input, range: AdcRange::Ratiometric, acquisition_us, count })
 }
 
+fn pwm(unit: u8, frequency_hz: u32, outputs: &[(&str, u16)]) -> Request {
+    let output = |&(text, duty_permille): &(&str, u16)| PwmOutput { port: port(text), duty_permille };
+    let outputs = std::array::from_fn(|channel| outputs.get(channel).map(output));
+    Request::StartPwm(PwmRequest { unit, frequency_hz, outputs })
+}
+
 #[test]
 fn refusals() {
     let vector = PortVector::default();
@@ -65,6 +71,16 @@ fn refusals() {
         (Request::SetLinkTimeout { timeout_ms: 99 }, Err(Refusal::OutOfRange)),
         (Request::SetLinkTimeout { timeout_ms: 100 }, Ok(())),
         (Request::SetLinkTimeout { timeout_ms: 60_001 }, Err(Refusal::OutOfRange)),
+        (pwm(3, 200_000, &[("P0.03", 0), ("P1.08", 1000)]), Ok(())),
+        (pwm(4, 1_000, &[("P0.03", 500)]), Err(Refusal::OutOfRange)),
+        (pwm(0, 99, &[("P0.03", 500)]), Err(Refusal::OutOfRange)),
+        (pwm(0, 200_001, &[("P0.03", 500)]), Err(Refusal::OutOfRange)),
+        (pwm(0, 1_000, &[("P0.03", 1001)]), Err(Refusal::OutOfRange)),
+        (pwm(0, 1_000, &[]), Err(Refusal::OutOfRange)),
+        (pwm(0, 1_000, &[("P0.03", 500), ("P0.03", 100)]), Err(Refusal::Overlap(port("P0.03")))),
+        (pwm(0, 1_000, &[("P0.06", 500)]), Err(Refusal::LinkPort(port("P0.06")))),
+        (Request::LeadCrystal { port: port("P1.08") }, Ok(())),
+        (Request::LeadCrystal { port: port("P0.00") }, Err(Refusal::ReservedPort(port("P0.00")))),
         (Request::StartJob(Job::Wait { ms: 10_000 }), Ok(())),
         (Request::StartJob(Job::Wait { ms: 10_001 }), Err(Refusal::OutOfRange)),
         (Request::StartJob(Job::Busy { ms: 50 }), Ok(())),

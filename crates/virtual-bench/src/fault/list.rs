@@ -69,8 +69,18 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
     faults.extend([Fault::FlashAbsent, Fault::FlashBadBlock, Fault::FlashLineOpen(2), Fault::FlashLineOpen(3)]);
     faults.extend([Fault::Crystal(CRYSTAL_PPM), Fault::Crystal(-CRYSTAL_PPM), Fault::CrystalDead]);
     let units: BTreeSet<u8> = dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect();
-    faults.extend(units.into_iter().map(Fault::PwmDead));
     faults.extend(of_buses(dut));
+    faults.extend(units.iter().copied().map(Fault::PwmDead));
+    for unit in units {
+        let channel = |info: &ContactInfo| info.pwm_channel.filter(|pwm| pwm.instance == unit).map(|pwm| pwm.channel);
+        let mut outputs: Vec<(u8, Contact)> =
+            dut.contacts.iter().filter_map(|info| Some((channel(info)?, info.contact))).collect();
+        outputs.sort_unstable();
+        faults.extend(outputs.windows(2).map(|pair| Fault::PwmWrong(pair[0].1, pair[1].1)));
+    }
+    if dut.with_function(Function::Interrupt).next().is_some() {
+        faults.extend((0..dut_protocol::EDGE_CHANNELS as u8).map(Fault::InterruptDead));
+    }
     faults
 }
 

@@ -93,6 +93,10 @@ pub enum Fault {
     BusLineDead(Contact),
     /// The link's UART does not heed CTS, or does not drive RTS.
     FlowDead(FlowLine),
+    /// Two contacts of one PWM unit carry each other's signal.
+    PwmWrong(Contact, Contact),
+    /// An interrupt channel (GPIOTE) of the chip never sees an edge.
+    InterruptDead(u8),
 }
 
 /// Lines of the UART's flow control.
@@ -228,6 +232,13 @@ impl Fault {
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
             Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),
             Fault::SpimDead(_) | Fault::TwimDead(_) | Fault::FlowDead(_) => Ok(()),
+            Fault::PwmWrong(a, b) if a == b => Err(FaultError::JoinedToItself { fault: self.to_string() }),
+            Fault::PwmWrong(a, b) => match (known_contact(*a)?.pwm_channel, known_contact(*b)?.pwm_channel) {
+                (None, _) => Err(not_there(*a, "PWM")),
+                (Some(first), Some(second)) if first.instance == second.instance => Ok(()),
+                _ => Err(not_there(*b, "PWM of the same unit")),
+            },
+            Fault::InterruptDead(_) => Ok(()),
         }
     }
 }

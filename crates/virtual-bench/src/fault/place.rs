@@ -40,10 +40,10 @@ impl Fault {
             | Fault::BusLineDead(contact)
             | Fault::Cold { contact, .. }
             | Fault::Esd { contact, .. } => place.contacts.push(*contact),
-            Fault::Swap(a, b) => place.contacts.extend([*a, *b]),
             Fault::FlowDead(line) => {
                 place.contacts.extend(dut.by_role(Function::Uart, line.names().0).map(|info| info.contact));
             }
+            Fault::Swap(a, b) | Fault::PwmWrong(a, b) => place.contacts.extend([*a, *b]),
             Fault::Short { a, b, .. } => {
                 place.add(a, dut, fixture);
                 place.add(b, dut, fixture);
@@ -101,6 +101,7 @@ impl Fault {
             Fault::PwmDead(_) => vec!["pwm"],
             Fault::SpimDead(_) => vec!["spim"],
             Fault::TwimDead(_) => vec!["twim"],
+            Fault::InterruptDead(_) => vec!["interrupt"],
             _ => Vec::new(),
         }
     }

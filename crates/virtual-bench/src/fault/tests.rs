@@ -19,6 +19,9 @@ fn what_a_module_cannot_have_is_refused_with_the_reason() {
         ("esd:2", "silicon that a discharge can damage"),
         ("leak:23-5v", "no rail"),
         ("swap:23-23", "to itself"),
+        ("pwm-wrong:23-23", "to itself"),
+        ("pwm-wrong:20-23", "PWM; contact 20 (D1) has none"),
+        ("pwm-wrong:23-66", "PWM of the same unit; contact 66 (D4) has none"),
         ("adc-dead:20", "an analog input; contact 20 (D1) has none"),
     ] {
         let fault: Fault = text.parse().expect(text);
@@ -75,6 +78,7 @@ fn everything_in_the_list_can_be_ordered() {
             "adc-dead:23",
             "crystal:-100",
             "pwm-dead:0",
+            "interrupt-dead:7",
         ] {
             assert!(texts.iter().any(|known| known == text), "{name}: {text} is missing");
         }

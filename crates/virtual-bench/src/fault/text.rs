@@ -14,7 +14,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     weak-driver:CONTACT, cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
-    spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts";
+    spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
+    pwm-wrong:A-B, interrupt-dead:CHANNEL";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,6 +66,8 @@ impl fmt::Display for Fault {
             Fault::TwimDead(unit) => write!(f, "twim-dead:{unit}"),
             Fault::BusLineDead(contact) => write!(f, "bus-line-dead:{contact}"),
             Fault::FlowDead(line) => write!(f, "flow-dead:{}", line.names().1),
+            Fault::PwmWrong(a, b) => write!(f, "pwm-wrong:{a}-{b}"),
+            Fault::InterruptDead(channel) => write!(f, "interrupt-dead:{channel}"),
         }
     }
 }
@@ -152,6 +155,11 @@ fn parse(text: &str) -> Result<Fault, String> {
             "cts" => Ok(Fault::FlowDead(FlowLine::Cts)),
             other => Err(format!("flow control has rts and cts, not `{other}`")),
         },
+        "pwm-wrong" => match what("23-33")?.split_once('-') {
+            Some((a, b)) => Ok(Fault::PwmWrong(contact(a)?, contact(b)?)),
+            None => Err("an exchange has two ends, for example `pwm-wrong:23-33`".to_owned()),
+        },
+        "interrupt-dead" => numbered(what("0")?, 0..=7).map(Fault::InterruptDead),
         _ => Err(format!("expected {FORMS}")),
     }
 }
@@ -276,6 +284,8 @@ mod tests {
             ("crystal:-80", Fault::Crystal(-80.0)),
             ("crystal-dead", Fault::CrystalDead),
             ("pwm-dead:2", Fault::PwmDead(2)),
+            ("pwm-wrong:23-33", Fault::PwmWrong(Contact(23), Contact(33))),
+            ("interrupt-dead:7", Fault::InterruptDead(7)),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
@@ -306,6 +316,8 @@ mod tests {
             ("flash-line-open:1", "from 2 to 3, found `1`"),
             ("flash-line-open:+2", "from 2 to 3"),
             ("crystal:x", "parts per million"),
+            ("pwm-wrong:23", "an exchange has two ends"),
+            ("interrupt-dead:8", "from 0 to 7, found `8`"),
         ] {
             let message = text.parse::<Fault>().expect_err(text).to_string();
             assert!(message.contains(part), "{text}: {message}");

@@ -5,6 +5,7 @@
 
 mod buses;
 mod drivers;
+mod edges;
 mod firmware;
 mod flash;
 mod functions;

@@ -2,6 +2,7 @@
 
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
+use crate::identity::Tolerances;
 use crate::ports::ALL_PORTS;
 
 const CHANNELS: usize = 8;
@@ -18,15 +19,18 @@ pub(crate) struct Gpiote {
     out: [bool; CHANNELS],
     /// Level a channel in event mode saw last.
     seen: [Option<bool>; CHANNELS],
+    /// A defect: these channels see nothing.
+    dead: u8,
 }
 
 impl Gpiote {
-    pub fn new() -> Gpiote {
+    pub fn new(tolerances: &Tolerances) -> Gpiote {
         Gpiote {
             common: Common::new(6, "GPIOTE", 0xFF | 1 << PORT_EVENT, 0),
             config: [0; CHANNELS],
             out: [false; CHANNELS],
             seen: [None; CHANNELS],
+            dead: tolerances.gpiote_dead,
         }
     }
 
@@ -54,7 +58,7 @@ impl Gpiote {
     /// Compares the inputs of channels in event mode with what they were.
     pub fn sense(&mut self, fabric: &mut Fabric, levels: u64) {
         for n in 0..CHANNELS {
-            if self.mode(n) != MODE_EVENT {
+            if self.mode(n) != MODE_EVENT || self.dead >> n & 1 == 1 {
                 continue;
             }
             let level = levels & 1 << self.port(n) != 0;

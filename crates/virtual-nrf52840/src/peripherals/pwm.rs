@@ -5,6 +5,7 @@
 
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
+use crate::identity::Tolerances;
 use crate::ports::PORT_COUNT;
 use crate::time::{NEVER, Time};
 
@@ -88,6 +89,8 @@ pub(crate) struct Pwm {
     common: Common,
     /// A defect: the ports are never driven.
     dead: bool,
+    /// Another one: each of these ports gets the other's signal.
+    swapped: Vec<(u8, u8)>,
     enable: u32,
     mode: u32,
     top: u32,
@@ -114,11 +117,13 @@ pub(crate) struct Pwm {
 }
 
 impl Pwm {
-    pub fn new(id: u8, name: &'static str, dead: bool) -> Pwm {
+    /// Unit `number` of the chip, 0 to 3.
+    pub fn new(id: u8, name: &'static str, number: usize, tolerances: &Tolerances) -> Pwm {
         let sequence = Sequence { pointer: 0, count: 0, refresh: 1, end_delay: 0 };
         Pwm {
             common: Common::new(id, name, event::ALL, SHORTS),
-            dead,
+            dead: tolerances.pwm_dead.get(number).copied().unwrap_or(false),
+            swapped: tolerances.pwm_swapped.clone(),
             enable: 0,
             mode: 0,
             top: 0x3FF,
@@ -141,8 +146,17 @@ impl Pwm {
     }
 
     fn port(&self, channel: usize) -> Option<usize> {
-        let port = (self.psel[channel] & 0x3F) as usize;
+        let port = self.led_to((self.psel[channel] & 0x3F) as u8);
         (self.psel[channel] & DISCONNECTED == 0 && port < PORT_COUNT).then_some(port)
+    }
+
+    fn led_to(&self, port: u8) -> usize {
+        let exchanged = self.swapped.iter().find_map(|&(a, b)| match port {
+            _ if port == a => Some(b),
+            _ if port == b => Some(a),
+            _ => None,
+        });
+        usize::from(exchanged.unwrap_or(port))
     }
 
     /// The level driven on this port. A port belongs to the PWM only while it generates pulses;

@@ -94,6 +94,7 @@ pub fn fixture() -> Fixture {
             connect: io(0, 15),
         },
         measure_bus: MeasureBus {
+            edges_gpio: None,
             sense: AnalogChannel { chip: 2, channel: 0 },
             source_sense: AnalogChannel { chip: 2, channel: 1 },
             source: AnalogChannel { chip: 3, channel: 2 },

@@ -1,0 +1,124 @@
+//! `crystal`: the 32.768 kHz crystal on the module, against the bench's clock.
+//!
+//! The firmware, which otherwise lives from the internal oscillator, starts the crystal and leads it, divided, to a port
+//! without its own doing; the bench times some hundred edges. A late time stamp here and there moves the straight line
+//! through them by about a millionth.
+
+use crate::resolve::{self, ports_of};
+use crate::signal::Signal;
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::DutError;
+use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{CRYSTAL_LED_HZ, Port, Refusal, Request};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The one contact that the crystal is led to.
+    pin: RawPinSelector,
+    /// How far the crystal may be off.
+    error: LimitsOf<Percent>,
+    /// How long its edges are timed, 100 ms to 4 s; 400 ms when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<Seconds>")]
+    window: Option<Spanned<Seconds>>,
+}
+
+pub struct Crystal {
+    contact: Contact,
+    port: Port,
+    window: Duration,
+    starts: MeasurementSpec,
+    error: MeasurementSpec,
+}
+
+/// 200 periods: the time stamps' few microseconds come to about 1 ppm.
+const WINDOW: Duration = Duration::from_millis(400);
+const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(4);
+/// In one percent.
+const PPM: f64 = 1e4;
+/// So far off, nothing of the crystal arrives at the contact.
+const NOTHING_PERCENT: f64 = 50.0;
+
+impl Kind for Crystal {
+    const NAME: &'static str = "crystal";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let pins = ports_of(&params.pin, around)?;
+        let &[(contact, port)] = pins.as_slice() else {
+            return Err(ParamProblem::new(format!("{} contacts for one clock", pins.len()))
+                .at(params.pin.span(), "selects them")
+                .help("expected one contact, such as pin = [\"D4\"]"));
+        };
+        resolve::times_edges(contact, params.pin.span(), around)?;
+        let window = match &params.window {
+            None => WINDOW,
+            Some(window) if WINDOWS.contains(&window.get_ref().duration()) => window.get_ref().duration(),
+            Some(window) => {
+                return Err(ParamProblem::new(format!("{} is no time for this", window.get_ref()))
+                    .at(window.span(), "too short or too long")
+                    .help("expected 100 ms to 4 s"));
+            }
+        };
+        let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
+        let starts = spec("crystal.starts", Unit::One, Limits::exactly(1.0));
+        let error = spec("crystal.error", Unit::Percent, params.error.limits());
+        Ok(Resolved {
+            measurements: vec![starts.clone(), error.clone()],
+            coverage: vec![Coverage { contact, aspects: vec!["open"] }],
+            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            default_timeout: Duration::from_secs(10),
+            procedure: Box::new(Crystal { contact, port, window, starts, error }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for Crystal {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl Crystal {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.join_link().await?;
+        nest.release_nails().await?;
+        match nest.dut.request(Request::LeadCrystal { port: self.port }).await {
+            Ok(_) => record.measured(&self.starts.name, Some(1.0)),
+            Err(DutError::Refused(Refusal::NotRunning)) => {
+                record.measured(&self.starts.name, Some(0.0));
+                let text = "the 32.768 kHz crystal on the module does not start";
+                record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.to_owned() });
+                return Err(StepError::Dut(text.to_owned()));
+            }
+            Err(error) => return Err(nest.silent(error).await),
+        }
+        let trace = nest.edges.capture(self.contact, self.window).await;
+        let left = nest.ask(Request::LeaveCrystal).await;
+        let signal = Signal::of(&trace?);
+        left?;
+        let error = 100.0 * (signal.hz / f64::from(CRYSTAL_LED_HZ) - 1.0);
+        record.measured(&self.error.name, Some(error));
+        if judge(&self.error.limits, Some(error)) != Verdict::Pass {
+            record.diagnosed(self.name(nest, error));
+        }
+        Ok(())
+    }
+
+    fn name(&self, nest: &Nest, error: f64) -> Diagnosis {
+        let label = nest.label(self.contact);
+        if error.abs() > NOTHING_PERCENT {
+            let port = self.port;
+            let text =
+                format!("contact {label}: open or held, port {port} gives it the crystal's beat and nothing arrives");
+            return Diagnosis { defect: Defect::Open, contacts: vec![self.contact], text };
+        }
+        let text = format!("the 32.768 kHz crystal on the module is off by {:+.0} ppm", error * PPM);
+        Diagnosis { defect: Defect::Other, contacts: Vec::new(), text }
+    }
+}

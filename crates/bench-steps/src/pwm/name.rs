@@ -1,0 +1,76 @@
+//! What is wrong with the PWM of one unit, and at which contact.
+
+use super::{Heard, PwmPin, worst};
+use crate::Nest;
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+
+/// A signal with a duty this near to what another contact was told is that contact's.
+const SAME_DUTY: f64 = 0.04;
+
+/// Diagnoses of one unit, most telling first; none when everything is within its limits.
+pub(super) fn unit(nest: &Nest, unit: u8, pins: &[PwmPin], heard: &[Vec<Heard>]) -> Vec<Diagnosis> {
+    let still = |heard: &Vec<Heard>| heard.iter().all(|one| one.signal.is_still());
+    if pins.len() > 1 && heard.iter().all(still) {
+        let labels: Vec<String> = pins.iter().map(|pin| nest.label(pin.contact)).collect();
+        let text = format!("the MCU's PWM{unit} is dead: no edges at its contacts {}", labels.join(", "));
+        return vec![Diagnosis { defect: Defect::Other, contacts: Vec::new(), text }];
+    }
+    let mut named = Vec::new();
+    let mut exchanged: Vec<Contact> = Vec::new();
+    for (place, pin) in pins.iter().enumerate() {
+        if exchanged.contains(&pin.contact) {
+            continue;
+        }
+        if let Some(other) = carries(place, heard) {
+            let other_pin = &pins[other];
+            let (here, there) = (nest.label(pin.contact), nest.label(other_pin.contact));
+            let text = if carries(other, heard) == Some(place) {
+                exchanged.push(other_pin.contact);
+                format!("contacts {here} and {there}: each carries the other's PWM")
+            } else {
+                format!("contact {here}: PWM on the wrong contact, it carries the signal of contact {there}")
+            };
+            named.push(Diagnosis { defect: Defect::Other, contacts: vec![pin.contact, other_pin.contact], text });
+        } else {
+            named.extend(one(nest, unit, pin, &heard[place]));
+        }
+    }
+    named
+}
+
+/// The place whose duty a contact has in every round, if that is not its own.
+fn carries(place: usize, heard: &[Vec<Heard>]) -> Option<usize> {
+    let mine = heard.get(place)?;
+    let has = |other: &Vec<Heard>| {
+        mine.iter()
+            .zip(other)
+            .all(|(mine, told)| !mine.signal.is_still() && (mine.signal.duty - told.duty).abs() < SAME_DUTY)
+    };
+    if has(mine) {
+        return None;
+    }
+    heard.iter().position(has)
+}
+
+fn one(nest: &Nest, unit: u8, pin: &PwmPin, heard: &[Heard]) -> Option<Diagnosis> {
+    let label = nest.label(pin.contact);
+    let outside = |spec: &MeasurementSpec, error| judge(&spec.limits, error) != Verdict::Pass;
+    let frequency = worst(heard, Heard::frequency_error);
+    let duty = worst(heard, Heard::duty_error);
+    let still = heard.iter().filter(|one| one.signal.is_still()).count();
+    let (defect, text) = if still == heard.len() {
+        let port = pin.port;
+        (Defect::Open, format!("contact {label}: open or held, no edges while port {port} has PWM from PWM{unit}"))
+    } else if still > 0 {
+        (Defect::Other, format!("contact {label}: its PWM comes and goes, {still} times of {} no edges", heard.len()))
+    } else if outside(&pin.frequency_error, frequency) {
+        let off = Unit::Percent.show(frequency.unwrap_or_default());
+        (Defect::Other, format!("contact {label}: the frequency of its PWM is off by {off}"))
+    } else if outside(&pin.duty_error, duty) {
+        let off = Unit::Percent.show(duty.unwrap_or_default());
+        (Defect::Other, format!("contact {label}: the duty of its PWM is off by {off} of the period"))
+    } else {
+        return None;
+    };
+    Some(Diagnosis { defect, contacts: vec![pin.contact], text })
+}

@@ -1,0 +1,92 @@
+//! The 32.768 kHz crystal, led to a port where the bench can time it.
+//!
+//! The firmware's own waits run from the internal oscillator, so that a dead crystal can be told. For this one test the
+//! clock is switched over while it runs: the internal oscillator goes on until the crystal is there, and again after it
+//! was left, and the counters on it miss nothing but a fraction of a tick.
+
+use crate::clock::Alarm;
+use crate::ports;
+use dut_protocol::{CRYSTAL_START_MS, EDGE_CHANNELS, Port, Refusal};
+use embassy_nrf::pac;
+use embassy_nrf::pac::clock::vals::Lfclksrc;
+use embassy_nrf::pac::gpiote::vals::{Mode, Outinit, Polarity};
+
+/// GPIOTE's last channel: the counting jobs use the first two.
+const CHANNEL: usize = EDGE_CHANNELS - 1;
+/// PPI channel from the counter to the port.
+const ROUTE: usize = 4;
+/// RTC2 ticks with the 32nd of the crystal, and the port toggles with each tick.
+const PRESCALER: u16 = 31;
+const POLL_MS: u32 = 5;
+
+pub struct Crystal {
+    led_to: Option<Port>,
+}
+
+impl Crystal {
+    /// RTC2 and the PPI channel [`ROUTE`] must be free: nobody else in here may take them.
+    pub const fn new() -> Self {
+        Self { led_to: None }
+    }
+
+    pub fn is_led(&self) -> bool {
+        self.led_to.is_some()
+    }
+
+    /// Starts the crystal and leads it to a port.
+    pub async fn lead(&mut self, port: Port, alarm: &mut Alarm) -> Result<(), Refusal> {
+        self.leave();
+        run_from(Lfclksrc::Xtal);
+        for _ in 0..CRYSTAL_START_MS / POLL_MS {
+            if is_running() {
+                self.connect(port);
+                return Ok(());
+            }
+            alarm.wait_us(POLL_MS * 1000).await;
+        }
+        run_from(Lfclksrc::Rc);
+        Err(Refusal::NotRunning)
+    }
+
+    fn connect(&mut self, port: Port) {
+        pac::GPIOTE.config(CHANNEL).write(|config| {
+            config.set_mode(Mode::Task);
+            config.set_psel(port.pin());
+            config.set_port(port.bank() == 1);
+            config.set_polarity(Polarity::Toggle);
+            config.set_outinit(Outinit::Low);
+        });
+        let route = pac::PPI.ch(ROUTE);
+        route.eep().write_value(pac::RTC2.events_tick().as_ptr() as u32);
+        route.tep().write_value(pac::GPIOTE.tasks_out(CHANNEL).as_ptr() as u32);
+        pac::PPI.chenset().write(|enabled| enabled.set_ch(ROUTE, true));
+        pac::RTC2.prescaler().write(|value| value.set_prescaler(PRESCALER));
+        pac::RTC2.evtenset().write(|events| events.set_tick(true));
+        pac::RTC2.tasks_clear().write_value(1);
+        pac::RTC2.tasks_start().write_value(1);
+        self.led_to = Some(port);
+    }
+
+    /// Back to the internal oscillator; the port is released.
+    pub fn leave(&mut self) {
+        let Some(port) = self.led_to.take() else { return };
+        pac::RTC2.tasks_stop().write_value(1);
+        pac::RTC2.evtenclr().write(|events| events.set_tick(true));
+        pac::PPI.chenclr().write(|disabled| disabled.set_ch(ROUTE, true));
+        pac::GPIOTE.config(CHANNEL).write(|config| config.set_mode(Mode::Disabled));
+        ports::release(core::iter::once(port).collect());
+        run_from(Lfclksrc::Rc);
+    }
+}
+
+/// Another source for the 32.768 kHz clock, which runs on meanwhile.
+fn run_from(source: Lfclksrc) {
+    pac::CLOCK.lfclksrc().write(|value| value.set_src(source));
+    pac::CLOCK.events_lfclkstarted().write_value(0);
+    pac::CLOCK.tasks_lfclkstart().write_value(1);
+}
+
+fn is_running() -> bool {
+    let status = pac::CLOCK.lfclkstat().read();
+    pac::CLOCK.events_lfclkstarted().read() != 0 && status.state() && status.src() == Lfclksrc::Xtal
+}
