@@ -72,6 +72,9 @@ impl Rails for Idle {
     fn names(&self) -> Vec<String> {
         self.rails.borrow().keys().cloned().collect()
     }
+    fn contacts(&self, _: &str) -> Vec<Contact> {
+        Vec::new()
+    }
     fn clear_for_power(&self, _: &str, _: f64) -> Result<(), InstrumentError> {
         Ok(())
     }

@@ -140,6 +140,8 @@ pub type RailObserver = Rc<dyn Fn(RailEvent)>;
 pub trait Rails {
     /// In the order in which they are switched on.
     fn names(&self) -> Vec<String>;
+    /// Contacts that the rail's nails reach, ascending; none for a rail that the fixture does not have.
+    fn contacts(&self, rail: &str) -> Vec<Contact>;
     /// Tells that the resistance from this rail to ground was measured and judged, `ohms`. Needed before [`Rails::on`];
     /// [`Rails::all_off`] takes it back, because the next unit is another one.
     ///
