@@ -5,6 +5,7 @@
 mod check;
 mod contacts;
 mod coverage;
+mod diagnosis;
 mod external_flash;
 mod faults;
 mod good;

@@ -1,9 +1,10 @@
 //! `quiet`: contacts that nothing may drive, while the module has power.
 
+use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -14,11 +15,23 @@ pub struct Params {
     pins: RawPinSelector,
     /// Voltage at the contact, unloaded.
     volts: LimitsOf<Volts>,
+    /// Resistance to ground, below a diode's voltage. Without limits it is not looked at.
+    #[serde(default)]
+    ohms: Option<LimitsOf<Ohms>>,
 }
 
 pub struct Quiet {
-    contacts: Vec<(Contact, MeasurementSpec)>,
+    contacts: Vec<ContactUnderTest>,
 }
+
+struct ContactUnderTest {
+    contact: Contact,
+    volts: MeasurementSpec,
+    ohms: Option<MeasurementSpec>,
+}
+
+/// For the look at the resistance: no diode conducts.
+const PUSHED_VOLTS: f64 = 0.25;
 
 /// A contact that falls below this under a kiloohm was only charged, not driven.
 const DRIVEN_VOLTS: f64 = 0.5;
@@ -35,22 +48,28 @@ impl Kind for Quiet {
                 return Err(ParamProblem::new(format!("contact {label} has no nail that reaches the measure bus"))
                     .at(params.pins.span(), "selects it"));
             }
-            let spec = MeasurementSpec {
-                name: format!("{}.{contact}", pin_name(around.dut, contact)),
-                unit: Unit::Volts,
-                limits: params.volts.limits(),
+            let spec = |what: &str, unit, limits| MeasurementSpec {
+                name: format!("{}.{contact}{what}", pin_name(around.dut, contact)),
+                unit,
+                limits,
                 contacts: vec![contact],
             };
-            contacts.push((contact, spec));
+            contacts.push(ContactUnderTest {
+                contact,
+                volts: spec("", Unit::Volts, params.volts.limits()),
+                ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", Unit::Ohms, ohms.limits())),
+            });
         }
+        let specs = |one: &ContactUnderTest| std::iter::once(one.volts.clone()).chain(one.ohms.clone());
+        let aspects = |one: &ContactUnderTest| match one.ohms {
+            Some(_) => vec!["voltage", "stuck low"],
+            None => vec!["voltage"],
+        };
         Ok(Resolved {
-            measurements: contacts.iter().map(|(_, spec)| spec.clone()).collect(),
-            coverage: contacts
-                .iter()
-                .map(|(contact, _)| Coverage { contact: *contact, aspects: vec!["voltage"] })
-                .collect(),
+            measurements: contacts.iter().flat_map(specs).collect(),
+            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
             uses: vec!["measure-bus".into(), "nails".into()],
-            default_timeout: Duration::from_secs(2),
+            default_timeout: Duration::from_secs(3),
             procedure: Box::new(Quiet { contacts }),
         })
     }
@@ -60,20 +79,33 @@ impl Kind for Quiet {
 impl Procedure for Quiet {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.release_nails().await?;
-        for (contact, spec) in &self.contacts {
-            let volts = nest.bus.volts(*contact).await?;
-            record.measured(&spec.name, Some(volts));
-            if judge(&spec.limits, Some(volts)) == Verdict::Pass {
-                continue;
+        for one in &self.contacts {
+            let volts = nest.bus.volts(one.contact).await?;
+            record.measured(&one.volts.name, Some(volts));
+            let mut held = None;
+            if let Some(spec) = &one.ohms {
+                let ohms = Meter::Powered(PUSHED_VOLTS).ohms(nest, one.contact).await?;
+                record.measured(&spec.name, Some(ohms));
+                held = Some(ohms).filter(|_| judge(&spec.limits, Some(ohms)) == Verdict::Fail);
             }
-            let loaded = nest.bus.loaded_volts(*contact, 0.0).await?;
-            let (label, shown, under_load) = (nest.label(*contact), Unit::Volts.show(volts), Unit::Volts.show(loaded));
-            let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
-            record.diagnosed(Diagnosis {
-                defect: Defect::WrongVoltage,
-                contacts: vec![*contact],
-                text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}"),
-            });
+            let label = nest.label(one.contact);
+            if judge(&one.volts.limits, Some(volts)) != Verdict::Pass {
+                let loaded = nest.bus.loaded_volts(one.contact, 0.0).await?;
+                let (shown, under_load) = (Unit::Volts.show(volts), Unit::Volts.show(loaded));
+                let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
+                record.diagnosed(Diagnosis {
+                    defect: Defect::WrongVoltage,
+                    contacts: vec![one.contact],
+                    text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}"),
+                });
+            } else if let Some(ohms) = held {
+                let shown = Unit::Ohms.show(ohms);
+                record.diagnosed(Diagnosis {
+                    defect: Defect::StuckLow,
+                    contacts: vec![one.contact],
+                    text: format!("contact {label}: held at ground through {shown} while the module has power"),
+                });
+            }
         }
         Ok(())
     }
