@@ -11,7 +11,7 @@ needs = ["reset"]
 baud = 1_000_000
 supply = "3V3"
 rx_pull = { min = "10.4 kohm", max = "16.8 kohm" }
-tx_drive = { max = "450 ohm" }
+tx_drive = { max = "120 ohm" }
 
 [[step]]
 id = "interconnect"

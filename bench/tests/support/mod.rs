@@ -47,6 +47,9 @@ impl MeasureBus for Idle {
     async fn volts(&self, _: Contact) -> Result<f64, InstrumentError> {
         Ok(0.0)
     }
+    async fn fine_volts(&self, _: Contact) -> Result<f64, InstrumentError> {
+        Ok(0.0)
+    }
     async fn loaded_volts(&self, _: Contact, _: f64) -> Result<f64, InstrumentError> {
         Ok(0.0)
     }

@@ -69,6 +69,8 @@ pub trait Nails {
 pub trait MeasureBus {
     /// Voltage at a contact against ground, volts, without loading it.
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError>;
+    /// The same in the finest range, for less than 0.25 V: microvolts count. What is beyond is clipped.
+    async fn fine_volts(&self, contact: Contact) -> Result<f64, InstrumentError>;
     /// Voltage at a contact while the source pushes `source_volts` into it through its series resistor: tells a driven
     /// contact from a pulled and from an open one.
     ///

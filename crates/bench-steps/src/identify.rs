@@ -26,7 +26,7 @@ pub struct Params {
     /// The pull-up that the firmware keeps on the link's RX; not measured when left out.
     #[serde(default)]
     rx_pull: Option<LimitsOf<Ohms>>,
-    /// The driver that keeps the link's TX high while idle, in its standard mode; not measured when left out.
+    /// The driver that keeps the link's TX high while idle, in its strong mode; not measured when left out.
     #[serde(default)]
     tx_drive: Option<LimitsOf<Ohms>>,
 }

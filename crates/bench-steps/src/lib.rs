@@ -22,6 +22,7 @@ mod interconnect;
 mod isolation;
 mod link_loopback;
 mod link_pulls;
+mod pulled_to;
 mod pulls;
 mod quiet;
 mod rail_on;

@@ -4,7 +4,7 @@ use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
+use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -18,10 +18,15 @@ pub struct Params {
     /// Resistance to ground, below a diode's voltage. Without limits it is not looked at.
     #[serde(default)]
     ohms: Option<LimitsOf<Ohms>>,
+    /// Voltage against a ground contact, to microvolts: for contacts that the module holds at ground.
+    #[serde(default)]
+    fine: bool,
 }
 
 pub struct Quiet {
     contacts: Vec<ContactUnderTest>,
+    /// What fine voltages are read against.
+    ground: Option<Contact>,
 }
 
 struct ContactUnderTest {
@@ -30,6 +35,8 @@ struct ContactUnderTest {
     ohms: Option<MeasurementSpec>,
 }
 
+/// As far as the finest range reaches.
+const FINE_VOLTS: f64 = 0.2;
 /// For the look at the resistance: no diode conducts.
 const PUSHED_VOLTS: f64 = 0.25;
 
@@ -41,9 +48,17 @@ impl Kind for Quiet {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let on_bus = |contact: &Contact| around.fixture.nail(*contact).is_some_and(|nail| nail.mux.is_some());
+        let ground = around.dut.with_function(Function::Ground).map(|info| info.contact).find(on_bus);
+        let limits = params.volts.limits();
+        let is_small = |limit: Option<f64>| limit.is_none_or(|volts| volts.abs() <= FINE_VOLTS);
+        if params.fine && !(ground.is_some() && is_small(limits.min) && is_small(limits.max)) {
+            let text = format!("fine voltages are read against a ground contact, up to {FINE_VOLTS} V");
+            return Err(ParamProblem::new(text).at(params.pins.span(), "in this step").help("leave `fine` out"));
+        }
         let mut contacts = Vec::new();
         for contact in params.pins.resolve(around.dut)? {
-            if around.fixture.nail(contact).and_then(|nail| nail.mux).is_none() {
+            if !on_bus(&contact) {
                 let label = around.dut.label(contact);
                 return Err(ParamProblem::new(format!("contact {label} has no nail that reaches the measure bus"))
                     .at(params.pins.span(), "selects it"));
@@ -56,7 +71,7 @@ impl Kind for Quiet {
             };
             contacts.push(ContactUnderTest {
                 contact,
-                volts: spec("", Unit::Volts, params.volts.limits()),
+                volts: spec("", Unit::Volts, limits),
                 ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", Unit::Ohms, ohms.limits())),
             });
         }
@@ -70,7 +85,7 @@ impl Kind for Quiet {
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
             uses: vec!["measure-bus".into(), "nails".into()],
             default_timeout: Duration::from_secs(3),
-            procedure: Box::new(Quiet { contacts }),
+            procedure: Box::new(Quiet { contacts, ground: ground.filter(|_| params.fine) }),
         })
     }
 }
@@ -80,7 +95,11 @@ impl Procedure for Quiet {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.release_nails().await?;
         for one in &self.contacts {
-            let volts = nest.bus.volts(one.contact).await?;
+            let volts = match self.ground {
+                // What the ADC is off by is off at both.
+                Some(ground) => nest.bus.fine_volts(one.contact).await? - nest.bus.fine_volts(ground).await?,
+                None => nest.bus.volts(one.contact).await?,
+            };
             record.measured(&one.volts.name, Some(volts));
             let mut held = None;
             if let Some(spec) = &one.ohms {

@@ -22,6 +22,8 @@ const SOURCE_OHMS: f64 = 1_000.0;
 const DIODE_VOLTS: f64 = 0.65;
 const INJECTION_LIMIT_VOLTS: f64 = 3.0;
 const DISCHARGE_OHMS: f64 = 100.0;
+/// What the module itself draws, on each rail.
+const MODULE_OHMS: f64 = 3_000.0;
 
 /// Where a defect joins a contact to.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +202,7 @@ impl Bed {
     fn ohms_of_rail(&self, rail: &str) -> f64 {
         let own = |rail: &str| {
             let discharge = if self.is_discharged(rail) { 1.0 / DISCHARGE_OHMS } else { 0.0 };
-            1.0 / 3_000.0 + discharge
+            1.0 / MODULE_OHMS + discharge
         };
         let mut siemens = own(rail);
         if let Some((a, to, ohms)) = self.setup.wiring.rail_joint {
@@ -217,10 +219,13 @@ impl Bed {
     fn ohms_of(&self, contact: Contact) -> f64 {
         let open = self.setup.wiring.opens.contains(&contact.0);
         match self.fixture.nail(contact).map(|nail| &nail.wiring) {
-            Some(NailWiring::Rail { rail, .. }) if self.is_fed(contact) || !open => {
-                // Through the module, to the feeds of the others.
-                let joints = if self.is_fed(contact) { 0.0 } else { self.joint(contact) + self.feeds_of_logic(*rail) };
-                self.ohms_of_rail(&self.fixture.rails[*rail].name) + joints
+            Some(NailWiring::Rail { rail, .. }) if self.is_fed(contact) => {
+                self.ohms_of_rail(&self.fixture.rails[*rail].name)
+            }
+            // Into the module, and through its load or out of it by the feeds of the others.
+            Some(NailWiring::Rail { rail, .. }) => {
+                let by_feeds = self.feeds(*rail) + DISCHARGE_OHMS;
+                (self.joint(contact) + 1.0 / (1.0 / MODULE_OHMS + 1.0 / by_feeds)).min(OPEN_OHMS)
             }
             Some(NailWiring::Ground { .. }) if self.is_fed(contact) || !open => 0.2,
             Some(NailWiring::Io { .. }) => self.ohms_of_signal(contact),
@@ -235,7 +240,7 @@ impl Bed {
     }
 
     /// Joints of the contacts through which a rail is fed, side by side.
-    fn feeds_of_logic(&self, index: usize) -> f64 {
+    fn feeds(&self, index: usize) -> f64 {
         let fed = |nail: &&bench_plan::Nail| {
             matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index) && self.is_fed(nail.contact)
         };
@@ -278,7 +283,7 @@ impl Bed {
                     self.nails.state().low.iter().next().map(|low| in_series(low) + NAIL_OHMS + NAIL_DRIVER_OHMS);
                 nail.or(rail).unwrap_or(OPEN_OHMS)
             }
-            _ => in_series(contact) + DISCHARGE_OHMS + self.feeds_of_logic(0),
+            _ => in_series(contact) + DISCHARGE_OHMS + self.feeds(0),
         };
         (DIODE_VOLTS + amps * path).min(INJECTION_LIMIT_VOLTS)
     }
@@ -298,7 +303,7 @@ impl Bed {
         Ok(match probing {
             Probing::Ohms(contact) => self.ohms_of(contact),
             Probing::Inject(contact, amps) => self.injected(contact, amps),
-            Probing::Volts(contact) => held(contact).unwrap_or(0.0),
+            Probing::Volts(contact) | Probing::FineVolts(contact) => held(contact).unwrap_or(0.0),
             Probing::LoadedVolts(contact, source) | Probing::Hold(contact, source) => match held(contact) {
                 Some(volts) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
                 None => {
@@ -334,6 +339,9 @@ impl Nails for Bed {
 impl MeasureBus for Bed {
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
         self.read(Probing::Volts(contact)).await
+    }
+    async fn fine_volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.read(Probing::FineVolts(contact)).await
     }
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
         assert!(source_volts < 3.7, "{source_volts} V into contact {contact}");

@@ -18,6 +18,45 @@ pub const RESET: &str = "kind = 'reset'\nsupply = '3V3'\nvolts = { min = '0.1 V'
 pub const QUIET: &str = "kind = 'quiet'\npins = ['NC', 'SIM_CLK']\nvolts = { max = '100 mV' }\n\
                          ohms = { min = '20 kohm' }";
 
+const QUIET_FINE: &str = "kind = 'quiet'\npins = ['SIM_VCC']\nvolts = { min = '-150 uV', max = '150 uV' }\nfine = true";
+pub const PULLED_TO: &str = "kind = 'pulled-to'\npins = ['SIM_DATA']\nto = ['SIM_VCC']\nshare = { min = '98 %' }";
+
+/// What two contacts of the SIM have while the nail of its supply is high.
+pub fn sim(supply: f64, data: f64) -> Setup {
+    let wiring = Wiring {
+        joints: vec![(67, To::Ground, 10.0)],
+        loaded_volts: vec![(67, supply), (73, data)],
+        ..Wiring::default()
+    };
+    Setup { wiring, ..Setup::default() }
+}
+
+#[test]
+fn a_contact_that_is_pulled_to_another_one_follows_it() {
+    let world = World::new();
+    let held_by_nothing = Setup::default;
+    let rows = [
+        (sim(0.032, 0.0319), "ok"),
+        (
+            sim(0.032, 0.0305),
+            "ok\ncontact 73 (SIM_DATA): leak to ground, only 95.3 % of the voltage that 67 (SIM_VCC) has reach it",
+        ),
+        (sim(0.001, 0.001), "ok"),
+        (held_by_nothing(), "dut: contact 67 (SIM_VCC): held at ground through 1.000 Mohm, too much to be driven"),
+    ];
+    for (setup, expected) in rows {
+        let wiring = setup.wiring.clone();
+        let ran = step(&world, PULLED_TO, setup);
+        let story = story(&ran);
+        let fits = if expected == "ok" { story == expected } else { story.starts_with(expected) };
+        assert!(fits, "{wiring:?}\n  expected {expected}\n  got {story}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{wiring:?}");
+    }
+    // Without a voltage to compare with nothing was measured, which is no pass.
+    let ran = step(&world, PULLED_TO, sim(0.001, 0.001));
+    assert_eq!(ran.told.measured.borrow().get("SIM_DATA.share"), Some(&None));
+}
+
 /// Came out of a reset by its pin just now.
 fn restarted(request: &Request) -> Result<Reply, DutError> {
     match good(request)? {
@@ -113,6 +152,13 @@ fn drivers_reset_and_quiet_contacts() {
             RESET,
             Setup { connects: false, ..powered(good, &[(34, PULLED_UP), (36, 3.2)]) },
             "dut: the module does not answer\ncontact 36 (TX): ",
+        ),
+        (QUIET_FINE, powered(good, &[]), "ok"),
+        (QUIET_FINE, powered(good, &[(1, 4e-5), (67, 1.4e-4)]), "ok"),
+        (
+            QUIET_FINE,
+            powered(good, &[(1, 4e-5), (67, 3.7e-4)]),
+            "ok\ncontact 67 (SIM_VCC): carries 330.0 uV, 370.0 uV under 1 kohm: a leak",
         ),
         (QUIET, powered(good, &[]), "ok"),
         (QUIET, held_low(71), "ok\ncontact 71 (SIM_CLK): held at ground through 43.00 ohm while the module has power"),

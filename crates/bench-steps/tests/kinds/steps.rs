@@ -156,12 +156,12 @@ fn what_is_in_the_nest_and_what_is_said() {
         (GROUNDS, opens(&EVERY_CONTACT), "bench: no contact of"),
         (SUPPLIES, Setup::default(), "ok"),
         (SUPPLIES, opens(&[10]), "ok\ncontact 10 (3V3): open"),
-        (SUPPLIES, cold(10, 200.0), "ok\ncontact 10 (3V3): cold joint, 200.0 ohm in series"),
-        (SUPPLIES, cold(12, 60.0), "ok\ncontact 12 (3V3): cold joint, 60.00 ohm in series"),
+        (SUPPLIES, cold(10, 200.0), "ok\ncontact 10 (3V3): cold joint, 196.8 ohm in series"),
+        (SUPPLIES, cold(12, 60.0), "ok\ncontact 12 (3V3): cold joint, 56.78 ohm in series"),
         (
             SUPPLIES,
             Setup { wiring: Wiring { cold: vec![(10, 60.0), (12, 60.0)], ..Wiring::default() }, ..Setup::default() },
-            "ok\ncontact 10 (3V3): cold joint, 120.0 ohm in series\ncontact 12 (3V3): cold joint, 120.0 ohm in series",
+            "ok\ncontact 10 (3V3): cold joint, 111.9 ohm in series\ncontact 12 (3V3): cold joint, 111.9 ohm in series",
         ),
         (ISOLATION, Setup::default(), "ok"),
         (ISOLATION, joint(23, To::Contact(33), 12.0), "ok\ncontacts 23 (A0) and 33 (A1): shorted, 12.00 ohm"),
@@ -290,6 +290,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (crate::contacts::DRIVE, || powered(good, &[])),
         (crate::contacts::RESET, || powered(good, &[])),
         (crate::contacts::RESET, crate::contacts::reset_and_tx_exchanged),
+        (crate::contacts::PULLED_TO, || crate::contacts::sim(0.032, 0.03)),
         (crate::contacts::QUIET, || powered(good, &[(14, 3.2)])),
         (crate::power::RETAINED, || {
             crate::power::remember(&[0; 6]);
