@@ -8,6 +8,7 @@
 //! Nothing flows through the pull-up of a good module, so the contact under test is just as high as the other. A path to
 //! ground divides, however little the pull-up's own resistance is known.
 
+use crate::diagnose::short::leaking_share;
 use crate::resolve::{can_drive, pin_name};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -97,19 +98,46 @@ impl PulledTo {
         }
         nest.drive_nail(self.to, true).await?;
         nest.settle(SETTLE).await;
+        let mut leaking = Vec::new();
         for (contact, spec) in &self.contacts {
             let volts = nest.bus.fine_volts(self.to).await?;
             let share = 100.0 * nest.bus.fine_volts(*contact).await? / volts;
             let share = Some(share).filter(|_| volts > LEAST_VOLTS);
             record.measured(&spec.name, share);
             if judge(&spec.limits, share) == Verdict::Fail {
-                let (label, to) = (nest.label(*contact), nest.label(self.to));
-                let shown = share.map_or_else(String::new, |share| format!("{share:.1} %"));
-                let text =
-                    format!("contact {label}: leak to ground, only {shown} of the voltage that {to} has reach it");
-                record.diagnosed(Diagnosis { defect: Defect::Leak, contacts: vec![*contact], text });
+                leaking.push((*contact, share));
             }
+        }
+        nest.release_nails().await?;
+        for (contact, share) in leaking {
+            let (label, to) = (nest.label(contact), nest.label(self.to));
+            let mut contacts = vec![contact];
+            let where_to = match rail_of(nest, contact).await? {
+                Some(rail) => {
+                    let of_rail = nest.rails.contacts(&rail);
+                    contacts.extend(of_rail.first().filter(|_| of_rail.len() == 1));
+                    rail
+                }
+                None => "ground".to_owned(),
+            };
+            contacts.sort_unstable();
+            let shown = share.map_or_else(|| "none".to_owned(), |share| format!("{share:.1} %"));
+            let text = format!("contact {label}: leak to {where_to}, of the voltage at {to} only {shown} reach it");
+            record.diagnosed(Diagnosis { defect: Defect::Leak, contacts, text });
         }
         Ok(())
     }
 }
+
+/// The rail that it leaks to, if not to ground.
+async fn rail_of(nest: &Nest, contact: Contact) -> Result<Option<String>, StepError> {
+    for rail in nest.rails.names() {
+        if leaking_share(nest, contact, &rail).await?.is_some_and(|share| share > LEAST_SHARE) {
+            return Ok(Some(rail));
+        }
+    }
+    Ok(None)
+}
+
+/// Of a charged rail's voltage, over a leak of half a megohm and the pull-up; more than the ADC's offset makes of it.
+const LEAST_SHARE: f64 = 0.01;

@@ -95,11 +95,7 @@ impl Procedure for Quiet {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.release_nails().await?;
         for one in &self.contacts {
-            let volts = match self.ground {
-                // What the ADC is off by is off at both.
-                Some(ground) => nest.bus.fine_volts(one.contact).await? - nest.bus.fine_volts(ground).await?,
-                None => nest.bus.volts(one.contact).await?,
-            };
+            let volts = self.volts(nest, one.contact).await?;
             record.measured(&one.volts.name, Some(volts));
             let mut held = None;
             if let Some(spec) = &one.ohms {
@@ -112,10 +108,14 @@ impl Procedure for Quiet {
                 let loaded = nest.bus.loaded_volts(one.contact, 0.0).await?;
                 let (shown, under_load) = (Unit::Volts.show(volts), Unit::Volts.show(loaded));
                 let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
+                let from = match self.comes_from(nest, one.contact, volts).await? {
+                    Some(rail) => format!(", from {rail}"),
+                    None => String::new(),
+                };
                 record.diagnosed(Diagnosis {
                     defect: Defect::WrongVoltage,
                     contacts: vec![one.contact],
-                    text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}"),
+                    text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}{from}"),
                 });
             } else if let Some(ohms) = held {
                 let shown = Unit::Ohms.show(ohms);
@@ -129,3 +129,53 @@ impl Procedure for Quiet {
         Ok(())
     }
 }
+
+impl Quiet {
+    async fn volts(&self, nest: &Nest, contact: Contact) -> Result<f64, StepError> {
+        Ok(match self.ground {
+            // What the ADC is off by is off at both.
+            Some(ground) => nest.bus.fine_volts(contact).await? - nest.bus.fine_volts(ground).await?,
+            None => nest.bus.volts(contact).await?,
+        })
+    }
+
+    /// The rail without which the contact is quiet: the last one that came up goes off first, and all come up again.
+    async fn comes_from(&self, nest: &Nest, contact: Contact, volts: f64) -> Result<Option<String>, StepError> {
+        let mut off = Vec::new();
+        let found = self.without_rails(nest, contact, volts, &mut off).await;
+        let mut on = Ok(());
+        for rail in off.iter().rev() {
+            on = on.and(nest.rails.on(rail).await);
+        }
+        // The firmware may have started again.
+        nest.dut.disconnect().await;
+        nest.settle(STARTS).await;
+        found.and_then(|found| Ok(on.map(|()| found)?))
+    }
+
+    async fn without_rails(
+        &self,
+        nest: &Nest,
+        contact: Contact,
+        volts: f64,
+        off: &mut Vec<String>,
+    ) -> Result<Option<String>, StepError> {
+        for rail in nest.rails.names().into_iter().rev() {
+            if nest.rails.measure(&rail).await?.volts < ON_VOLTS {
+                continue;
+            }
+            off.push(rail.clone());
+            nest.rails.off(&rail).await?;
+            nest.settle(STARTS).await;
+            if self.volts(nest, contact).await?.abs() < 0.5 * volts.abs() {
+                return Ok(Some(rail));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A rail with more is on.
+const ON_VOLTS: f64 = 1.0;
+/// For a rail to discharge through its resistor, and for the firmware to start.
+const STARTS: Duration = Duration::from_millis(60);

@@ -181,7 +181,7 @@ pub(crate) async fn paths(
 async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms: f64) -> Result<Path, StepError> {
     for rail in nest.rails.names() {
         if ohms >= SHORT_OHMS {
-            if leaks_to(nest, contact, &rail).await? {
+            if leaking_share(nest, contact, &rail).await?.is_some_and(|share| share > 0.5) {
                 return Ok(Path::Rail(rail, ohms));
             }
             continue;
@@ -228,19 +228,19 @@ const STAYS_LOW_OHMS: f64 = 150.0;
 const ADC_ERROR_VOLTS: f64 = 1e-3;
 
 /// Through a leak the ohm-meter charges no rail in time. The other way round: the rail is charged at its own contact, by
-/// less than a diode's voltage, and what leaks shows at this contact.
-async fn leaks_to(nest: &Nest, contact: Contact, rail: &str) -> Result<bool, StepError> {
-    let Some(&source) = nest.rails.contacts(rail).first() else { return Ok(false) };
+/// less than a diode's voltage, and what leaks shows at this contact. `None` for a rail that does not charge.
+pub(crate) async fn leaking_share(nest: &Nest, contact: Contact, rail: &str) -> Result<Option<f64>, StepError> {
+    let Some(&source) = nest.rails.contacts(rail).first() else { return Ok(None) };
     let seen = nest
         .undischarged(&[rail], async {
             nest.bus.loaded_volts(source, LEAK_TEST_VOLTS).await?;
             let charged = nest.bus.volts(source).await?;
-            Ok((charged, nest.bus.volts(contact).await?))
+            Ok((charged, nest.bus.fine_volts(contact).await?))
         })
         .await;
     nest.drained(source).await?;
     let (charged, seen) = seen?;
-    Ok(charged > SEEN_VOLTS && seen > 0.5 * charged)
+    Ok((charged > SEEN_VOLTS).then_some(seen / charged))
 }
 
 /// Below the drop of a diode, and what a source may push into a module without power.

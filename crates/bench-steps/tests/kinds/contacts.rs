@@ -39,7 +39,7 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
         (sim(0.032, 0.0319), "ok"),
         (
             sim(0.032, 0.0305),
-            "ok\ncontact 73 (SIM_DATA): leak to ground, only 95.3 % of the voltage that 67 (SIM_VCC) has reach it",
+            "ok\ncontact 73 (SIM_DATA): leak to ground, of the voltage at 67 (SIM_VCC) only 95.3 % reach it",
         ),
         (sim(0.001, 0.001), "ok"),
         (held_by_nothing(), "dut: contact 67 (SIM_VCC): held at ground through 1.000 Mohm, too much to be driven"),
