@@ -6,6 +6,7 @@ mod check;
 mod contacts;
 mod coverage;
 mod edges;
+mod diagnosis;
 mod external_flash;
 mod faults;
 mod good;

@@ -2,7 +2,7 @@
 
 use crate::support::{for_all, run_plan};
 
-const PLAN: &str = "plans/b404x-full.toml";
+const PLAN: &str = "plans/b404x.toml";
 
 #[test]
 fn defects_of_memory_current_and_tx_are_told() {

@@ -47,6 +47,9 @@ impl MeasureBus for Idle {
     async fn volts(&self, _: Contact) -> Result<f64, InstrumentError> {
         Ok(0.0)
     }
+    async fn fine_volts(&self, _: Contact) -> Result<f64, InstrumentError> {
+        Ok(0.0)
+    }
     async fn loaded_volts(&self, _: Contact, _: f64) -> Result<f64, InstrumentError> {
         Ok(0.0)
     }
@@ -71,6 +74,9 @@ impl MeasureBus for Idle {
 impl Rails for Idle {
     fn names(&self) -> Vec<String> {
         self.rails.borrow().keys().cloned().collect()
+    }
+    fn contacts(&self, _: &str) -> Vec<Contact> {
+        Vec::new()
     }
     fn clear_for_power(&self, _: &str, _: f64) -> Result<(), InstrumentError> {
         Ok(())

@@ -71,6 +71,8 @@ pub trait Nails {
 pub trait MeasureBus {
     /// Voltage at a contact against ground, volts, without loading it.
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError>;
+    /// The same in the finest range, for less than 0.25 V: microvolts count. What is beyond is clipped.
+    async fn fine_volts(&self, contact: Contact) -> Result<f64, InstrumentError>;
     /// Voltage at a contact while the source pushes `source_volts` into it through its series resistor: tells a driven
     /// contact from a pulled and from an open one.
     ///
@@ -142,6 +144,8 @@ pub type RailObserver = Rc<dyn Fn(RailEvent)>;
 pub trait Rails {
     /// In the order in which they are switched on.
     fn names(&self) -> Vec<String>;
+    /// Contacts that the rail's nails reach, ascending; none for a rail that the fixture does not have.
+    fn contacts(&self, rail: &str) -> Vec<Contact>;
     /// Tells that the resistance from this rail to ground was measured and judged, `ohms`. Needed before [`Rails::on`];
     /// [`Rails::all_off`] takes it back, because the next unit is another one.
     ///

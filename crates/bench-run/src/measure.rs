@@ -159,6 +159,8 @@ pub enum Defect {
     /// Something of the bench, not of the DUT.
     Bench,
     Other,
+    /// Two contacts lead to each other's place.
+    Exchanged,
 }
 
 /// A conclusion drawn from measurements, in words for the repair bench.

@@ -3,11 +3,13 @@
 //! A contact that shares its net with others is looked at alone: its own feed is opened, and the ohm-meter must still
 //! find the net through the module. A contact that is alone on its net cannot be seen this way and is refused.
 
-use crate::resolve::pin_name;
+use crate::resolve::{can_drive, feeds_ports, pin_name};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_instruments::OPEN_OHMS;
-use bench_plan::{Coverage, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
+use bench_instruments::{Injected, OPEN_OHMS};
+use bench_plan::{
+    Coverage, Function, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings,
+};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub struct Params {
 
 pub struct Continuity {
     contacts: Vec<ContactUnderTest>,
+    /// Contacts whose protection diodes lead into the rail of the ports: a third way into it.
+    ways_in: Vec<Contact>,
 }
 
 struct ContactUnderTest {
@@ -30,6 +34,7 @@ struct ContactUnderTest {
     rail: Option<String>,
     /// The other contacts of the net.
     others: Vec<Contact>,
+    feeds_ports: bool,
     spec: MeasurementSpec,
 }
 
@@ -65,10 +70,12 @@ impl Kind for Continuity {
                     .at(span, "selects it")
                     .help("nothing can be measured through the module; exclude it"));
             }
+            let rail = own.and_then(|rail| around.fixture.rails.get(rail));
             contacts.push(ContactUnderTest {
                 contact,
-                rail: own.and_then(|rail| around.fixture.rails.get(rail)).map(|rail| rail.name.clone()),
+                rail: rail.map(|rail| rail.name.clone()),
                 others,
+                feeds_ports: rail.is_some_and(|rail| feeds_ports(around.fixture, rail)),
                 spec: MeasurementSpec {
                     name: format!("{}.{contact}", pin_name(around.dut, contact)),
                     unit: Unit::Ohms,
@@ -82,9 +89,17 @@ impl Kind for Continuity {
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["open"] }).collect(),
             uses: vec!["measure-bus".into(), "rails".into()],
             default_timeout: Duration::from_secs(5),
-            procedure: Box::new(Continuity { contacts }),
+            procedure: Box::new(Continuity { contacts, ways_in: ways_in(around) }),
         })
     }
+}
+
+/// Several, because one of them may be open itself.
+const WAYS_IN: usize = 3;
+
+fn ways_in(around: &Surroundings<'_>) -> Vec<Contact> {
+    let gpio = around.dut.with_function(Function::Gpio).filter(|info| info.port.is_some());
+    gpio.map(|info| info.contact).filter(|&contact| can_drive(around.fixture, contact)).take(WAYS_IN).collect()
 }
 
 #[async_trait(?Send)]
@@ -98,6 +113,8 @@ impl Procedure for Continuity {
             let ohms = ohms?;
             record.measured(&one.spec.name, Some(ohms));
             if judge(&one.spec.limits, Some(ohms)) == Verdict::Fail {
+                // More resistance lets the ohm-meter charge the rail more than the next look could bear.
+                nest.drained(one.contact).await?;
                 open.push((one, ohms));
             }
         }
@@ -107,20 +124,28 @@ impl Procedure for Continuity {
             record.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
             return Err(StepError::Bench(text.into()));
         }
-        for contact in at_fault(&open) {
-            record.diagnosed(Diagnosis {
-                defect: Defect::Open,
-                contacts: vec![contact],
-                text: format!("contact {}: open", nest.label(contact)),
-            });
+        let good = self.good_one_of_two(nest, &open).await?;
+        for (contact, ohms) in at_fault(&open).into_iter().filter(|(contact, _)| Some(*contact) != good) {
+            let label = nest.label(contact);
+            let text = if ohms >= OPEN_OHMS {
+                format!("contact {label}: open")
+            } else {
+                format!("contact {label}: cold joint, {} in series", Unit::Ohms.show(ohms))
+            };
+            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
         }
         Ok(())
     }
 }
 
+/// Current through a protection diode into the rail.
+const WAY_IN_AMPS: f64 = 1e-3;
+/// With no more in series the rail stays below a diode's voltage at that current, far from feeding the module.
+const STAYS_LOW_OHMS: f64 = 400.0;
+
 /// Where one of two contacts of a supply is open, the other has nothing left to be joined to. It still sees the
 /// module's own load, which the open one does not.
-fn at_fault(open: &[(&ContactUnderTest, f64)]) -> Vec<Contact> {
+fn at_fault(open: &[(&ContactUnderTest, f64)]) -> Vec<(Contact, f64)> {
     let lonely = |(one, ohms): &(&ContactUnderTest, f64)| {
         let whole_net_failed = one.others.iter().all(|other| open.iter().any(|(two, _)| two.contact == *other));
         let another_is_worse = open
@@ -128,10 +153,41 @@ fn at_fault(open: &[(&ContactUnderTest, f64)]) -> Vec<Contact> {
             .any(|(two, worse)| one.others.contains(&two.contact) && *worse >= OPEN_OHMS && *ohms < 0.5 * OPEN_OHMS);
         whole_net_failed && another_is_worse
     };
-    open.iter().filter(|one| !lonely(one)).map(|(one, _)| one.contact).collect()
+    open.iter().filter(|one| !lonely(one)).map(|(one, ohms)| (one.contact, *ohms)).collect()
 }
 
 impl Continuity {
+    /// Two contacts that carry a rail are measured through each other, so a bad joint shows at both. A current that
+    /// comes in through a port's protection diode leaves through one of them at a time, and tells which is good.
+    async fn good_one_of_two(
+        &self,
+        nest: &Nest,
+        open: &[(&ContactUnderTest, f64)],
+    ) -> Result<Option<Contact>, StepError> {
+        let of_ports = |(one, ohms): &&(&ContactUnderTest, f64)| one.feeds_ports && *ohms < STAYS_LOW_OHMS;
+        let mut pair = open.iter().filter(of_ports);
+        let (Some((a, ohms)), Some((b, _)), None) = (pair.next(), pair.next(), pair.next()) else { return Ok(None) };
+        if a.others != [b.contact] {
+            return Ok(None);
+        }
+        for &way_in in &self.ways_in {
+            let (by_a, by_b) =
+                (leaving_without(nest, way_in, b.contact).await?, leaving_without(nest, way_in, a.contact).await?);
+            let amps = by_a.amps.min(by_b.amps);
+            if amps < 0.5 * WAY_IN_AMPS {
+                continue; // that one is open
+            }
+            // The diode and what is in series with it are the same in both.
+            let more_in_a = (by_a.volts - by_b.volts) / amps;
+            return Ok(match more_in_a {
+                more if more > 0.5 * ohms => Some(b.contact),
+                more if more < -0.5 * ohms => Some(a.contact),
+                _ => None, // both are bad
+            });
+        }
+        Ok(None)
+    }
+
     /// From the contact through the module to its net, less the resistor that holds the net at 0 V.
     async fn through_module(&self, nest: &Nest, one: &ContactUnderTest) -> Result<f64, StepError> {
         let held_by = match &one.rail {
@@ -143,4 +199,12 @@ impl Continuity {
         let ohms = nest.bus.ohms(one.contact).await?;
         Ok(if ohms >= OPEN_OHMS { OPEN_OHMS } else { (ohms - held_by).max(0.0) })
     }
+}
+
+/// What it takes to push a current through the diode of `way_in`, with the feed of one contact of the rail open.
+async fn leaving_without(nest: &Nest, way_in: Contact, contact: Contact) -> Result<Injected, StepError> {
+    nest.rails.feed(contact, false).await?;
+    let pushed = nest.bus.inject(way_in, WAY_IN_AMPS).await;
+    nest.rails.feed(contact, true).await?;
+    Ok(pushed?)
 }

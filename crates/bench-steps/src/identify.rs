@@ -26,6 +26,9 @@ pub struct Params {
     /// The pull-up that the firmware keeps on the link's RX; not measured when left out.
     #[serde(default)]
     rx_pull: Option<LimitsOf<Ohms>>,
+    /// The driver that keeps the link's TX high while idle, in its strong mode; not measured when left out.
+    #[serde(default)]
+    tx_drive: Option<LimitsOf<Ohms>>,
 }
 
 pub struct Identify {
@@ -96,12 +99,13 @@ struct Specs {
     model: MeasurementSpec,
     serial: MeasurementSpec,
     rx_pull: Option<MeasurementSpec>,
+    tx_drive: Option<MeasurementSpec>,
 }
 
 impl Specs {
     fn all(&self) -> Vec<MeasurementSpec> {
-        let Specs { baud, part, ram, flash, flash_id, model, serial, rx_pull } = self;
-        [baud, part, ram, flash, flash_id, model, serial].into_iter().chain(rx_pull).cloned().collect()
+        let Specs { baud, part, ram, flash, flash_id, model, serial, rx_pull, tx_drive } = self;
+        [baud, part, ram, flash, flash_id, model, serial].into_iter().chain(rx_pull).chain(tx_drive).cloned().collect()
     }
 }
 
@@ -154,6 +158,10 @@ impl Kind for Identify {
                 let name = format!("{}.pull-up", pin_name(around.dut, link.rx));
                 spec(&name, Unit::Ohms, ohms.limits(), &[link.rx])
             }),
+            tx_drive: params.tx_drive.map(|ohms| {
+                let name = format!("{}.drive-high", pin_name(around.dut, link.tx));
+                spec(&name, Unit::Ohms, ohms.limits(), &[link.tx])
+            }),
         };
         Ok(Resolved {
             measurements: specs.all(),
@@ -163,6 +171,9 @@ impl Kind for Identify {
                     let mut aspects = vec!["open", "stuck high", "stuck low", "link"];
                     if contact == link.rx && specs.rx_pull.is_some() {
                         aspects.push("pull-up");
+                    }
+                    if contact == link.tx && specs.tx_drive.is_some() {
+                        aspects.push("driver");
                     }
                     Coverage { contact, aspects }
                 })
@@ -198,9 +209,7 @@ impl Procedure for Identify {
             Err(error) => return Err(nest.silent(error).await),
         };
         record.measured(&self.specs.baud.name, Some(f64::from(baud)));
-        if let Some(spec) = &self.specs.rx_pull {
-            self.measure_rx_pull(nest, record, spec).await?;
-        }
+        self.measure_link_contacts(nest, record).await?;
 
         let identity = match nest.ask(Request::Identify).await? {
             Reply::Identity(identity) => identity,
@@ -228,22 +237,35 @@ struct FlashSays {
 
 impl Identify {
     /// Now that the firmware runs for sure; while the relay keeps the controller's TX off the contact.
-    async fn measure_rx_pull(&self, nest: &Nest, record: &dyn Record, spec: &MeasurementSpec) -> Result<(), StepError> {
+    async fn measure_link_contacts(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let looks = [(self.link.rx, &self.specs.rx_pull), (self.link.tx, &self.specs.tx_drive)];
+        if looks.iter().all(|(_, spec)| spec.is_none()) {
+            return Ok(());
+        }
         let supply = nest.supply_volts(&self.supply).await?;
         nest.leave_link().await?;
-        let volts = nest.bus.loaded_volts(self.link.rx, 0.0).await;
+        let mut seen = Vec::new();
+        for (contact, spec) in looks {
+            if let Some(spec) = spec {
+                seen.push((contact, spec, nest.bus.loaded_volts(contact, 0.0).await));
+            }
+        }
         nest.join_link().await?;
-        let volts = volts?;
-        let ohms = divider(nest.bus.source_ohms(), supply - volts, volts);
-        record.measured(&spec.name, Some(ohms));
-        if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
-            let label = nest.label(self.link.rx);
-            let text = if ohms >= OPEN_OHMS {
-                format!("contact {label}: no pull-up")
-            } else {
-                format!("contact {label}: pull-up out of tolerance, {}", Unit::Ohms.show(ohms))
-            };
-            record.diagnosed(Diagnosis { defect: Defect::MissingPull, contacts: vec![self.link.rx], text });
+        for (contact, spec, volts) in seen {
+            let volts = volts?;
+            let ohms = divider(nest.bus.source_ohms(), supply - volts, volts);
+            record.measured(&spec.name, Some(ohms));
+            if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
+                let (label, shown) = (nest.label(contact), Unit::Ohms.show(ohms));
+                let (defect, text) = if contact == self.link.tx {
+                    (Defect::Other, format!("contact {label}: drives high through {shown}: weak driver or cold joint"))
+                } else if ohms >= OPEN_OHMS {
+                    (Defect::MissingPull, format!("contact {label}: no pull-up"))
+                } else {
+                    (Defect::MissingPull, format!("contact {label}: pull-up out of tolerance, {shown}"))
+                };
+                record.diagnosed(Diagnosis { defect, contacts: vec![contact], text });
+            }
         }
         Ok(())
     }

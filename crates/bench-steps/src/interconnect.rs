@@ -1,6 +1,7 @@
 //! `interconnect`: opens and shorts of every port contact, with the firmware driving and the nails reading, and the
 //! other way round.
 
+use crate::diagnose::exchange::{exchanged, only_follower};
 use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
 use crate::diagnose::short::{Meter, Path, ohms_between};
 use crate::diagnose::{held, short};
@@ -310,10 +311,13 @@ impl Interconnect {
             }
             match look(&seen.at_nail, &seen.at_port) {
                 Look::Good => {}
-                Look::Open => {
-                    let text = format!("contact {}: open", nest.label(contact));
-                    tell(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
-                }
+                Look::Open => match self.elsewhere(nest, i).await? {
+                    Some(other) => tell(exchanged(nest, contact, other)),
+                    None => {
+                        let text = format!("contact {}: open", nest.label(contact));
+                        tell(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
+                    }
+                },
                 Look::StuckHigh | Look::StuckLow => held.push(i),
                 seen @ (Look::PullLost | Look::Disturbed) => suspects.push((i, seen)),
             }
@@ -348,6 +352,20 @@ impl Interconnect {
         Ok(())
     }
 
+    /// A port that does not reach its contact: does it reach another one, to which no port leads?
+    async fn elsewhere(&self, nest: &Nest, i: usize) -> Result<Option<Contact>, StepError> {
+        let one = PortSet::EMPTY.with(self.pins[i].1);
+        let settle_us = self.settle_us;
+        nest.nails.set(short::float(nest.nails.wired())).await?;
+        nest.vector(PortVector { high: one, settle_us, ..Default::default() }).await?;
+        let when_high = nest.nails.read().await?;
+        nest.vector(PortVector { low: one, settle_us, ..Default::default() }).await?;
+        let when_low = nest.nails.read().await?;
+        nest.release_ports().await?;
+        let among = nest.nails.wired().minus(self.contacts(self.all())).minus(self.link);
+        Ok(only_follower(when_high, when_low, among))
+    }
+
     /// One contact alone is driven, first high, then low, and the nails tell which others follow. Two joined contacts
     /// whose codes are complements look as if both had lost a pull; only a contact that nobody follows has.
     async fn walk(&self, nest: &Nest, suspects: &[(usize, Look)]) -> Result<Vec<Diagnosis>, StepError> {
@@ -355,6 +373,8 @@ impl Interconnect {
         let contacts = self.contacts(self.all());
         nest.nails.set(short::float(contacts)).await?;
         let mut pairs: Vec<(Contact, Contact)> = Vec::new();
+        // From where a port should be seen to where alone it is.
+        let mut moved: Vec<(Contact, Contact)> = Vec::new();
         let mut lonely = Vec::new();
         // What reads high or low with nothing driven cannot be said to follow.
         nest.vector(PortVector { pull_down: all, settle_us: self.settle_us, ..Default::default() }).await?;
@@ -368,10 +388,18 @@ impl Interconnect {
             let one = PortSet::EMPTY.with(port);
             let settle_us = self.settle_us;
             nest.vector(PortVector { high: one, pull_down: others, settle_us, ..Default::default() }).await?;
-            let up = nest.nails.read().await?.intersection(contacts).minus(idle_high);
+            let high = nest.nails.read().await?;
+            let up = high.intersection(contacts).minus(idle_high);
             nest.vector(PortVector { low: one, pull_up: others, settle_us, ..Default::default() }).await?;
-            let down = contacts.minus(nest.nails.read().await?).minus(idle_low);
+            let low = contacts.minus(nest.nails.read().await?);
+            let down = low.minus(idle_low);
             let followers = up.union(down).minus(own);
+            if let Some(place) = only_follower(up, contacts.minus(down), contacts)
+                && !high.contains(contact)
+                && !low.contains(contact)
+            {
+                moved.push((contact, place));
+            }
             if followers.is_empty() {
                 lonely.push((contact, port, seen));
             }
@@ -386,6 +414,10 @@ impl Interconnect {
         let mut found = Vec::new();
         let meter = Meter::Powered(nest.supply_volts(&self.supply).await?);
         for (a, b) in pairs {
+            if moved.contains(&(a, b)) && moved.contains(&(b, a)) {
+                found.push(exchanged(nest, a, b));
+                continue;
+            }
             let ohms = ohms_between(nest, meter, contacts, a, b).await?;
             found.push(Path::Contact(b, ohms).diagnosis(nest, a));
         }

@@ -42,6 +42,7 @@ impl Default for Kinds {
             .with::<crate::pwm::Pwm>()
             .with::<crate::crystal::Crystal>()
             .with::<crate::interrupts::Interrupts>()
+            .with::<crate::pulled_to::PulledTo>()
     }
 }
 

@@ -25,6 +25,7 @@ mod interrupts;
 mod isolation;
 mod link_loopback;
 mod link_pulls;
+mod pulled_to;
 mod pulls;
 mod pwm;
 mod quiet;

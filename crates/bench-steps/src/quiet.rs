@@ -1,9 +1,10 @@
 //! `quiet`: contacts that nothing may drive, while the module has power.
 
+use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
+use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -14,11 +15,30 @@ pub struct Params {
     pins: RawPinSelector,
     /// Voltage at the contact, unloaded.
     volts: LimitsOf<Volts>,
+    /// Resistance to ground, below a diode's voltage. Without limits it is not looked at.
+    #[serde(default)]
+    ohms: Option<LimitsOf<Ohms>>,
+    /// Voltage against a ground contact, to microvolts: for contacts that the module holds at ground.
+    #[serde(default)]
+    fine: bool,
 }
 
 pub struct Quiet {
-    contacts: Vec<(Contact, MeasurementSpec)>,
+    contacts: Vec<ContactUnderTest>,
+    /// What fine voltages are read against.
+    ground: Option<Contact>,
 }
+
+struct ContactUnderTest {
+    contact: Contact,
+    volts: MeasurementSpec,
+    ohms: Option<MeasurementSpec>,
+}
+
+/// As far as the finest range reaches.
+const FINE_VOLTS: f64 = 0.2;
+/// For the look at the resistance: no diode conducts.
+const PUSHED_VOLTS: f64 = 0.25;
 
 /// A contact that falls below this under a kiloohm was only charged, not driven.
 const DRIVEN_VOLTS: f64 = 0.5;
@@ -28,30 +48,44 @@ impl Kind for Quiet {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let on_bus = |contact: &Contact| around.fixture.nail(*contact).is_some_and(|nail| nail.mux.is_some());
+        let ground = around.dut.with_function(Function::Ground).map(|info| info.contact).find(on_bus);
+        let limits = params.volts.limits();
+        let is_small = |limit: Option<f64>| limit.is_none_or(|volts| volts.abs() <= FINE_VOLTS);
+        if params.fine && !(ground.is_some() && is_small(limits.min) && is_small(limits.max)) {
+            let text = format!("fine voltages are read against a ground contact, up to {FINE_VOLTS} V");
+            return Err(ParamProblem::new(text).at(params.pins.span(), "in this step").help("leave `fine` out"));
+        }
         let mut contacts = Vec::new();
         for contact in params.pins.resolve(around.dut)? {
-            if around.fixture.nail(contact).and_then(|nail| nail.mux).is_none() {
+            if !on_bus(&contact) {
                 let label = around.dut.label(contact);
                 return Err(ParamProblem::new(format!("contact {label} has no nail that reaches the measure bus"))
                     .at(params.pins.span(), "selects it"));
             }
-            let spec = MeasurementSpec {
-                name: format!("{}.{contact}", pin_name(around.dut, contact)),
-                unit: Unit::Volts,
-                limits: params.volts.limits(),
+            let spec = |what: &str, unit, limits| MeasurementSpec {
+                name: format!("{}.{contact}{what}", pin_name(around.dut, contact)),
+                unit,
+                limits,
                 contacts: vec![contact],
             };
-            contacts.push((contact, spec));
+            contacts.push(ContactUnderTest {
+                contact,
+                volts: spec("", Unit::Volts, limits),
+                ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", Unit::Ohms, ohms.limits())),
+            });
         }
+        let specs = |one: &ContactUnderTest| std::iter::once(one.volts.clone()).chain(one.ohms.clone());
+        let aspects = |one: &ContactUnderTest| match one.ohms {
+            Some(_) => vec!["voltage", "stuck low"],
+            None => vec!["voltage"],
+        };
         Ok(Resolved {
-            measurements: contacts.iter().map(|(_, spec)| spec.clone()).collect(),
-            coverage: contacts
-                .iter()
-                .map(|(contact, _)| Coverage { contact: *contact, aspects: vec!["voltage"] })
-                .collect(),
+            measurements: contacts.iter().flat_map(specs).collect(),
+            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
             uses: vec!["measure-bus".into(), "nails".into()],
-            default_timeout: Duration::from_secs(2),
-            procedure: Box::new(Quiet { contacts }),
+            default_timeout: Duration::from_secs(3),
+            procedure: Box::new(Quiet { contacts, ground: ground.filter(|_| params.fine) }),
         })
     }
 }
@@ -60,21 +94,88 @@ impl Kind for Quiet {
 impl Procedure for Quiet {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.release_nails().await?;
-        for (contact, spec) in &self.contacts {
-            let volts = nest.bus.volts(*contact).await?;
-            record.measured(&spec.name, Some(volts));
-            if judge(&spec.limits, Some(volts)) == Verdict::Pass {
-                continue;
+        for one in &self.contacts {
+            let volts = self.volts(nest, one.contact).await?;
+            record.measured(&one.volts.name, Some(volts));
+            let mut held = None;
+            if let Some(spec) = &one.ohms {
+                let ohms = Meter::Powered(PUSHED_VOLTS).ohms(nest, one.contact).await?;
+                record.measured(&spec.name, Some(ohms));
+                held = Some(ohms).filter(|_| judge(&spec.limits, Some(ohms)) == Verdict::Fail);
             }
-            let loaded = nest.bus.loaded_volts(*contact, 0.0).await?;
-            let (label, shown, under_load) = (nest.label(*contact), Unit::Volts.show(volts), Unit::Volts.show(loaded));
-            let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
-            record.diagnosed(Diagnosis {
-                defect: Defect::WrongVoltage,
-                contacts: vec![*contact],
-                text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}"),
-            });
+            let label = nest.label(one.contact);
+            if judge(&one.volts.limits, Some(volts)) != Verdict::Pass {
+                let loaded = nest.bus.loaded_volts(one.contact, 0.0).await?;
+                let (shown, under_load) = (Unit::Volts.show(volts), Unit::Volts.show(loaded));
+                let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
+                let from = match self.comes_from(nest, one.contact, volts).await? {
+                    Some(rail) => format!(", from {rail}"),
+                    None => String::new(),
+                };
+                record.diagnosed(Diagnosis {
+                    defect: Defect::WrongVoltage,
+                    contacts: vec![one.contact],
+                    text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}{from}"),
+                });
+            } else if let Some(ohms) = held {
+                let shown = Unit::Ohms.show(ohms);
+                record.diagnosed(Diagnosis {
+                    defect: Defect::StuckLow,
+                    contacts: vec![one.contact],
+                    text: format!("contact {label}: held at ground through {shown} while the module has power"),
+                });
+            }
         }
         Ok(())
     }
 }
+
+impl Quiet {
+    async fn volts(&self, nest: &Nest, contact: Contact) -> Result<f64, StepError> {
+        Ok(match self.ground {
+            // What the ADC is off by is off at both.
+            Some(ground) => nest.bus.fine_volts(contact).await? - nest.bus.fine_volts(ground).await?,
+            None => nest.bus.volts(contact).await?,
+        })
+    }
+
+    /// The rail without which the contact is quiet: the last one that came up goes off first, and all come up again.
+    async fn comes_from(&self, nest: &Nest, contact: Contact, volts: f64) -> Result<Option<String>, StepError> {
+        let mut off = Vec::new();
+        let found = self.without_rails(nest, contact, volts, &mut off).await;
+        let mut on = Ok(());
+        for rail in off.iter().rev() {
+            on = on.and(nest.rails.on(rail).await);
+        }
+        // The firmware may have started again.
+        nest.dut.disconnect().await;
+        nest.settle(STARTS).await;
+        found.and_then(|found| Ok(on.map(|()| found)?))
+    }
+
+    async fn without_rails(
+        &self,
+        nest: &Nest,
+        contact: Contact,
+        volts: f64,
+        off: &mut Vec<String>,
+    ) -> Result<Option<String>, StepError> {
+        for rail in nest.rails.names().into_iter().rev() {
+            if nest.rails.measure(&rail).await?.volts < ON_VOLTS {
+                continue;
+            }
+            off.push(rail.clone());
+            nest.rails.off(&rail).await?;
+            nest.settle(STARTS).await;
+            if self.volts(nest, contact).await?.abs() < 0.5 * volts.abs() {
+                return Ok(Some(rail));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A rail with more is on.
+const ON_VOLTS: f64 = 1.0;
+/// For a rail to discharge through its resistor, and for the firmware to start.
+const STARTS: Duration = Duration::from_millis(60);

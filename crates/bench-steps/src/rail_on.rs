@@ -109,16 +109,25 @@ impl RailOn {
             }
             _ => return Ok(Good(verdict == Verdict::Pass)),
         };
-        record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
-        if greedy && !low && self.feeds_ports {
-            self.look_for_fighting_tx(nest, record, reading).await?;
+        let fights = if greedy && !low && self.feeds_ports {
+            self.look_for_fighting_tx(nest, reading).await?
+        } else {
+            Vec::new()
+        };
+        // The supply is good when it only feeds a fight.
+        for mut fight in fights.iter().cloned() {
+            fight.text += &format!("; its driver fights that, the rail delivers {amps}");
+            record.diagnosed(fight);
+        }
+        if fights.is_empty() {
+            record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
         }
         Ok(Good(false))
     }
 
     /// A moderate overload that is gone in reset comes from a driver that fights; before the first request the firmware
     /// drives nothing but its TX.
-    async fn look_for_fighting_tx(&self, nest: &Nest, record: &dyn Record, busy: RailReading) -> Result<(), StepError> {
+    async fn look_for_fighting_tx(&self, nest: &Nest, busy: RailReading) -> Result<Vec<Diagnosis>, StepError> {
         let found = held::in_reset(nest, async || {
             let idle = nest.rails.measure(&self.rail).await?;
             if idle.amps > 0.7 * busy.amps {
@@ -128,7 +137,6 @@ impl RailOn {
         })
         .await;
         nest.leave_link().await?;
-        found?.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
-        Ok(())
+        found
     }
 }

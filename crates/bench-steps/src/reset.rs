@@ -1,12 +1,14 @@
 //! `reset`: the reset contact rests high, by the chip's own pull-up, and a low level starts the firmware again.
 
 use crate::diagnose::divider;
-use crate::diagnose::link::{LinkContacts, silent_module};
+use crate::diagnose::exchange::{self, DRIVEN};
+use crate::diagnose::link::{LinkContacts, silent_module, starts_with_reset_high};
 use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::resolve::{self, can_drive, pin_name};
 use crate::restart::{self, RESET_PIN, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
+use bench_instruments::OPEN_OHMS;
 use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
@@ -97,7 +99,7 @@ impl Reset {
         record.measured(&self.pull_up.name, Some(pull_up));
         nest.settle(STARTS).await;
         let said = self.name(nest, supply, rest, pull_up).await?;
-        let blamed = said.is_some();
+        let blamed = !said.is_empty();
         said.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
 
         nest.join_link().await?;
@@ -145,10 +147,14 @@ impl Reset {
         Err(StepError::Dut("the module does not answer".to_owned()))
     }
 
-    async fn name(&self, nest: &Nest, supply: f64, rest: f64, pull_up: f64) -> Result<Option<Diagnosis>, StepError> {
+    async fn name(&self, nest: &Nest, supply: f64, rest: f64, pull_up: f64) -> Result<Vec<Diagnosis>, StepError> {
         let fits = |spec: &MeasurementSpec, value| judge(&spec.limits, Some(value)) == Verdict::Pass;
         if fits(&self.rest, rest) && fits(&self.pull_up, pull_up) {
-            return Ok(None);
+            return Ok(Vec::new());
+        }
+        let exchanged = exchange::of_link_and_reset(nest, self.link, supply).await?;
+        if !exchanged.is_empty() {
+            return Ok(exchanged);
         }
         let (label, at_rest, shown) = (nest.label(self.reset), Unit::Volts.show(rest), Unit::Ohms.show(pull_up));
         let (defect, text) = if self.pull_up.limits.min.is_some_and(|min| pull_up < min) {
@@ -158,19 +164,24 @@ impl Reset {
         } else {
             let to_ground = Meter::Powered(supply).ohms(nest, self.reset).await?;
             // The firmware drives its TX as soon as it runs.
-            let runs = nest.bus.loaded_volts(self.link.tx, 0.0).await? > 0.5 * supply;
+            let runs = nest.bus.loaded_volts(self.link.tx, 0.0).await? > DRIVEN * supply;
             let held = Unit::Ohms.show(to_ground);
-            match (to_ground < SHORT_OHMS, runs) {
-                (true, _) => (Defect::StuckLow, format!("contact {label}: held low through {held}")),
-                (false, true) => {
-                    (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
-                }
-                (false, false) => (
-                    Defect::MissingPull,
-                    format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset"),
-                ),
+            if to_ground < SHORT_OHMS {
+                (Defect::StuckLow, format!("contact {label}: held low through {held}"))
+            } else if runs && pull_up >= OPEN_OHMS {
+                (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
+            } else if runs {
+                let text = format!("contact {label}: rests at {at_rest}, pulled down through {held}");
+                (Defect::Leak, text)
+            } else if starts_with_reset_high(nest, self.reset, self.link.tx, supply).await? {
+                let text =
+                    format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset");
+                (Defect::MissingPull, text)
+            } else {
+                // Nothing shows that the MCU is alive: whoever greets it in vain tells.
+                return Ok(Vec::new());
             }
         };
-        Ok(Some(Diagnosis { defect, contacts: vec![self.reset], text }))
+        Ok(vec![Diagnosis { defect, contacts: vec![self.reset], text }])
     }
 }

@@ -98,6 +98,14 @@ impl<I: I2c> FixtureDriver<I> {
         self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
     }
 
+    async fn unloaded(&self, contact: Contact, range: Range) -> Result<f64, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let joined = self.join(contact)?;
+        self.clock.sleep(SETTLE).await;
+        let outcome = self.sense(range).await;
+        both(outcome, joined.open())
+    }
+
     /// Joins a contact with the source at `source_volts`, and reads it once it has settled.
     async fn pushed(
         &self,
@@ -195,11 +203,11 @@ pub(super) fn both<T>(
 #[async_trait(?Send)]
 impl<I: I2c> MeasureBus for FixtureDriver<I> {
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
-        let _bus = self.measuring.lock().await;
-        let joined = self.join(contact)?;
-        self.clock.sleep(SETTLE).await;
-        let outcome = self.sense(Range::Volts).await;
-        both(outcome, joined.open())
+        self.unloaded(contact, Range::Volts).await
+    }
+
+    async fn fine_volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.unloaded(contact, Range::Ohms).await
     }
 
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {

@@ -88,6 +88,12 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         self.fixture.rails.iter().map(|rail| rail.name.clone()).collect()
     }
 
+    fn contacts(&self, rail: &str) -> Vec<Contact> {
+        let index = self.fixture.rails.iter().position(|known| known.name == rail);
+        let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
+        self.fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact).collect()
+    }
+
     fn clear_for_power(&self, rail: &str, ohms: f64) -> Result<(), InstrumentError> {
         let (index, rail) = self.rail(rail)?;
         let least = rail.volts / rail.current_limit_amps;

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Probing {
     Volts(Contact),
+    /// In the finest range.
+    FineVolts(Contact),
     /// With the source at so many volts.
     LoadedVolts(Contact, f64),
     /// With the source at so many volts, left joined.
@@ -84,6 +86,10 @@ impl ScriptedMeasureBus {
 impl MeasureBus for ScriptedMeasureBus {
     async fn volts(&self, contact: Contact) -> Outcome {
         self.read(Probing::Volts(contact))
+    }
+
+    async fn fine_volts(&self, contact: Contact) -> Outcome {
+        self.read(Probing::FineVolts(contact))
     }
 
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Outcome {

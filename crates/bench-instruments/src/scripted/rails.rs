@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct ScriptedRails {
     rails: RefCell<Vec<ScriptedRail>>,
     feeds: RefCell<BTreeMap<Contact, bool>>,
+    /// By rail.
+    contacts: BTreeMap<String, Vec<Contact>>,
     /// In words, in order: "3V3 on", "VCC off", "3V3 discharge off", "feed 10 open", "all off".
     log: RefCell<Vec<String>>,
 }
@@ -39,13 +41,25 @@ impl ScriptedRails {
             discharged: true,
             on_error: None,
         });
-        Self { rails: RefCell::new(rails.collect()), feeds: RefCell::default(), log: RefCell::default() }
+        Self {
+            rails: RefCell::new(rails.collect()),
+            feeds: RefCell::default(),
+            contacts: BTreeMap::new(),
+            log: RefCell::default(),
+        }
     }
 
     /// Contacts that have a switch of their own; closed at first.
     #[must_use]
     pub fn with_feeds(self, contacts: impl IntoIterator<Item = Contact>) -> Self {
         self.feeds.borrow_mut().extend(contacts.into_iter().map(|contact| (contact, true)));
+        self
+    }
+
+    /// Contacts that the nails of a rail reach.
+    #[must_use]
+    pub fn with_contacts(mut self, rail: &str, contacts: impl IntoIterator<Item = Contact>) -> Self {
+        self.contacts.insert(rail.to_owned(), contacts.into_iter().collect());
         self
     }
 
@@ -103,6 +117,10 @@ impl ScriptedRails {
 impl Rails for ScriptedRails {
     fn names(&self) -> Vec<String> {
         self.rails.borrow().iter().map(|rail| rail.name.clone()).collect()
+    }
+
+    fn contacts(&self, rail: &str) -> Vec<Contact> {
+        self.contacts.get(rail).cloned().unwrap_or_default()
     }
 
     fn clear_for_power(&self, rail: &str, ohms: f64) -> Result<(), InstrumentError> {

@@ -2,11 +2,11 @@
 //!
 //! The firmware drives TX high while idle and keeps a pull-up on RX, so both can be seen from outside.
 
+use super::exchange::{DRIVEN, PULLED, of_link_and_reset};
 use super::held;
 use super::short::{Meter, SHORT_OHMS};
 use crate::{Nest, StepError};
 use bench_instruments::ContactSet;
-use bench_plan::Function;
 use bench_run::{Contact, Defect, Diagnosis, Unit};
 use std::time::Duration;
 
@@ -32,11 +32,17 @@ pub(crate) async fn silent_module(
     let rx_low = nest.bus.loaded_volts(link.rx, supply.1).await?;
     nest.bus.release().await?;
 
-    let (driven, pulled) = (supply.1 * 0.5, supply.1 * 0.03);
+    let (driven, pulled) = (supply.1 * DRIVEN, supply.1 * PULLED);
     let (tx_label, rx_label) = (nest.label(link.tx), nest.label(link.rx));
     let seen = format!("loaded to 0 V: {tx_label} {}, {rx_label} {}", Unit::Volts.show(tx), Unit::Volts.show(rx));
     let one = |defect, contacts: Vec<Contact>, text: String| Diagnosis { defect, contacts, text };
 
+    if tx <= driven || rx <= pulled || rx > driven {
+        let exchanged = of_link_and_reset(nest, link, supply.1).await?;
+        if !exchanged.is_empty() {
+            return Ok(exchanged);
+        }
+    }
     let rx_held = rx > driven || rx_low < supply.1 * 0.5;
     let tx_held_low = tx_low < supply.1 * 0.5;
     // A TX that is driven may be so by the firmware or by something else: reset tells.
@@ -63,21 +69,28 @@ pub(crate) async fn silent_module(
             return Ok(found);
         }
     }
-    let mut reset_floats = String::new();
+    let mut reset_rests = String::new();
     if let Some(reset) = nest.reset_contact()
         && tx <= driven
         && rx <= pulled
-        // Released, the reset pad follows the chip's own pull-up.
-        && nest.bus.volts(reset).await? < supply.1 * 0.3
     {
         let label = nest.label(reset);
-        let ohms = Meter::Powered(supply.1).ohms(nest, reset).await?;
-        if ohms < SHORT_OHMS {
-            let shown = Unit::Ohms.show(ohms);
-            let text = format!("contact {label}: the module is held in reset, joined to ground through {shown}");
-            return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
+        // Released, the reset pad follows the chip's own pull-up.
+        if nest.bus.volts(reset).await? < supply.1 * 0.3 {
+            let ohms = Meter::Powered(supply.1).ohms(nest, reset).await?;
+            if ohms < SHORT_OHMS {
+                let shown = Unit::Ohms.show(ohms);
+                let text = format!("contact {label}: the module is held in reset, joined to ground through {shown}");
+                return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
+            }
+            if starts_with_reset_high(nest, reset, link.tx, supply.1).await? {
+                let text = format!("contact {label}: not pulled up, which keeps the module in reset");
+                return Ok(vec![one(Defect::MissingPull, vec![reset], text)]);
+            }
+            reset_rests = format!(", contact {label} not pulled up either: no {} inside, or a dead MCU", supply.0);
+        } else {
+            reset_rests = format!("; contact {label} is pulled up: the MCU has power, but no firmware or no clock");
         }
-        reset_floats = format!("; contact {label} is not pulled up either");
     }
     let diagnosis = match (tx > driven, rx > pulled) {
         (true, false) => {
@@ -92,26 +105,35 @@ pub(crate) async fn silent_module(
                  write the test firmware again"
             ),
         ),
-        (false, false) => {
-            let power = Function::Power;
-            let mut contacts: Vec<Contact> = nest
-                .family
-                .contacts
-                .iter()
-                .filter(|info| info.functions.contains(&power) && info.pin == supply.0)
-                .map(|info| info.contact)
-                .collect();
-            contacts.extend([link.tx, link.rx]);
-            one(
-                Defect::NoAnswer,
-                contacts,
-                format!(
-                    "the module does not start: contact {tx_label} is not driven and contact {rx_label} not pulled up \
-                     ({seen}){reset_floats}; no firmware, no clock, held in reset, or no {} inside",
-                    supply.0
-                ),
-            )
-        }
+        // No single open or cold contact silences both, so no contact is blamed.
+        (false, false) => one(
+            Defect::NoAnswer,
+            Vec::new(),
+            format!(
+                "the module does not start: contact {tx_label} is not driven and contact {rx_label} not pulled up \
+                 ({seen}){reset_rests}"
+            ),
+        ),
     };
     Ok(vec![diagnosis])
+}
+
+/// Start of the firmware.
+const STARTS: Duration = Duration::from_millis(20);
+
+/// Whether the firmware drives its TX once the reset contact is held high by its nail.
+pub(crate) async fn starts_with_reset_high(
+    nest: &Nest,
+    reset: Contact,
+    tx: Contact,
+    supply: f64,
+) -> Result<bool, StepError> {
+    if !nest.nails.wired().contains(reset) {
+        return Ok(false);
+    }
+    nest.drive_nail(reset, true).await?;
+    nest.settle(STARTS).await;
+    let loaded = nest.bus.loaded_volts(tx, 0.0).await;
+    nest.release_nail(reset).await?;
+    Ok(loaded? > DRIVEN * supply)
 }

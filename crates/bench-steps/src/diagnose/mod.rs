@@ -1,5 +1,6 @@
 //! From a wrong reading to the contact at fault.
 
+pub(crate) mod exchange;
 pub(crate) mod held;
 pub(crate) mod link;
 pub(crate) mod pattern;

@@ -48,11 +48,19 @@ impl Path {
                 let defect = if *ohms < SHORT_OHMS { Defect::ShortToGround } else { Defect::Leak };
                 Diagnosis { defect, contacts: vec![contact], text }
             }
-            Path::Rail(rail, ohms) => Diagnosis {
-                defect: if *ohms < SHORT_OHMS { Defect::ShortToRail } else { Defect::Leak },
-                contacts: vec![contact],
-                text: format!("contact {label}: {} to {rail}, {}", word(*ohms), Unit::Ohms.show(*ohms)),
-            },
+            Path::Rail(rail, ohms) => {
+                let mut contacts = vec![contact];
+                let mut text = format!("contact {label}: {} to {rail}", word(*ohms));
+                // Of several contacts that carry a rail nobody can tell which.
+                if let &[only] = nest.rails.contacts(rail).as_slice() {
+                    text += &format!(" at contact {}", nest.label(only));
+                    contacts.push(only);
+                    contacts.sort_unstable();
+                }
+                text += &format!(", {}", Unit::Ohms.show(*ohms));
+                let defect = if *ohms < SHORT_OHMS { Defect::ShortToRail } else { Defect::Leak };
+                Diagnosis { defect, contacts, text }
+            }
         }
     }
 }
@@ -129,22 +137,31 @@ pub(crate) async fn paths(
     // With every nail released only ground and the rails, held at 0 V by their discharge, can still be reached.
     nest.nails.set(float(wired)).await?;
     let alone = meter.ohms(nest, contact).await?;
-    if alone < limit {
-        found.push(match meter {
-            Meter::Unpowered => {
-                let one: ContactSet = [contact].into_iter().collect();
-                rail_or_ground(nest, contact, wired.minus(likely).minus(one), alone).await?
-            }
-            Meter::Powered(_) => Path::Ground(alone, Vec::new()),
-        });
-        if alone < SHORT_OHMS {
-            // It would read so against every other contact too.
-            return Ok(found);
-        }
-    }
     let one: ContactSet = [contact].into_iter().collect();
     let likely = likely.intersection(wired).minus(one);
-    for candidates in [likely, wired.minus(likely).minus(one)] {
+    let mut unlikely = wired.minus(likely).minus(one);
+    if alone < limit {
+        let to_zero = match meter {
+            Meter::Unpowered => rail_or_ground(nest, contact, wired.minus(one), alone).await?,
+            Meter::Powered(_) => Path::Ground(alone, Vec::new()),
+        };
+        if alone < SHORT_OHMS {
+            // It would read so against every other contact too.
+            return Ok(vec![to_zero]);
+        }
+        // A contact that leads to ground by itself explains all of it; no other can.
+        if let Path::Ground(_, grounded) = &to_zero {
+            for &other in grounded {
+                let ohms = ohms_between(nest, meter, wired, contact, other).await?;
+                if ohms < 0.5 * alone {
+                    return Ok(vec![Path::Contact(other, ohms)]);
+                }
+            }
+        }
+        found.push(to_zero);
+        unlikely = ContactSet::EMPTY;
+    }
+    for candidates in [likely, unlikely] {
         for other in candidates.iter() {
             let ohms = ohms_between(nest, meter, wired, contact, other).await?;
             // A contact that sits on ground or a rail reads so against every other contact; that is no path to it.
@@ -164,7 +181,7 @@ pub(crate) async fn paths(
 async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms: f64) -> Result<Path, StepError> {
     for rail in nest.rails.names() {
         if ohms >= SHORT_OHMS {
-            if leaks_to(nest, contact, &rail).await? {
+            if leaking_share(nest, contact, &rail).await?.is_some_and(|share| share > 0.5) {
                 return Ok(Path::Rail(rail, ohms));
             }
             continue;
@@ -181,28 +198,49 @@ async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms:
     for other in others.iter() {
         // A path that leads over the other contact has that one's own path in it.
         let own = Meter::Unpowered.ohms(nest, other).await?;
-        if own >= SOLDERED_OHMS && own < ohms + SOLDERED_OHMS {
+        if own < SOLDERED_OHMS || own >= ohms + SOLDERED_OHMS {
+            continue;
+        }
+        if ohms > STAYS_LOW_OHMS {
             grounded.push(other);
+        } else if leads_over(nest, contact, other, own / ohms).await? {
+            return Ok(Path::Contact(other, (ohms - own).max(0.0)));
         }
     }
     Ok(Path::Ground(ohms, grounded))
 }
 
+/// Whether the path from a contact to ground leads over another one, which has so much of the resistance: what the
+/// contact's nail drives through it then shows there, too.
+async fn leads_over(nest: &Nest, contact: Contact, other: Contact, share: f64) -> Result<bool, StepError> {
+    nest.drive_nail(contact, true).await?;
+    let volts = nest.bus.volts(contact).await;
+    let seen = nest.bus.volts(other).await;
+    nest.release_nail(contact).await?;
+    let (volts, seen) = (volts?, seen?);
+    Ok(seen > ADC_ERROR_VOLTS && seen > 0.5 * share * volts)
+}
+
+/// A nail that drives 3.3 V through 1 kohm into no more than this stays below 0.45 V, where no diode of an unpowered
+/// module conducts.
+const STAYS_LOW_OHMS: f64 = 150.0;
+/// Offset and noise of the ADC in its wide range; two ohms of a path still show as more.
+const ADC_ERROR_VOLTS: f64 = 1e-3;
+
 /// Through a leak the ohm-meter charges no rail in time. The other way round: the rail is charged at its own contact, by
-/// less than a diode's voltage, and what leaks shows at this contact. Rails whose contacts the family names otherwise are
-/// not looked at.
-async fn leaks_to(nest: &Nest, contact: Contact, rail: &str) -> Result<bool, StepError> {
-    let Some(source) = nest.family.pin(rail).map(|info| info.contact) else { return Ok(false) };
+/// less than a diode's voltage, and what leaks shows at this contact. `None` for a rail that does not charge.
+pub(crate) async fn leaking_share(nest: &Nest, contact: Contact, rail: &str) -> Result<Option<f64>, StepError> {
+    let Some(&source) = nest.rails.contacts(rail).first() else { return Ok(None) };
     let seen = nest
         .undischarged(&[rail], async {
             nest.bus.loaded_volts(source, LEAK_TEST_VOLTS).await?;
             let charged = nest.bus.volts(source).await?;
-            Ok((charged, nest.bus.volts(contact).await?))
+            Ok((charged, nest.bus.fine_volts(contact).await?))
         })
         .await;
     nest.drained(source).await?;
     let (charged, seen) = seen?;
-    Ok(charged > SEEN_VOLTS && seen > 0.5 * charged)
+    Ok((charged > SEEN_VOLTS).then_some(seen / charged))
 }
 
 /// Below the drop of a diode, and what a source may push into a module without power.

@@ -23,6 +23,8 @@ const SOURCE_OHMS: f64 = 1_000.0;
 const DIODE_VOLTS: f64 = 0.65;
 const INJECTION_LIMIT_VOLTS: f64 = 3.0;
 const DISCHARGE_OHMS: f64 = 100.0;
+/// What the module itself draws, on each rail.
+const MODULE_OHMS: f64 = 3_000.0;
 
 /// Where a defect joins a contact to.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,10 @@ pub struct Wiring {
     pub cold: Vec<(u8, f64)>,
     /// What a contact with power has when it is loaded to 0 V; 0 V for the others.
     pub loaded_volts: Vec<(u8, f64)>,
+    /// A contact that loses its voltage while the nail of another one is low.
+    pub silenced_by: Option<(u8, u8)>,
+    /// A contact that is driven only while the nail of another one is high.
+    pub started_by: Option<(u8, u8)>,
 }
 
 /// How the firmware answers.
@@ -203,7 +209,7 @@ impl Bed {
     fn ohms_of_rail(&self, rail: &str) -> f64 {
         let own = |rail: &str| {
             let discharge = if self.is_discharged(rail) { 1.0 / DISCHARGE_OHMS } else { 0.0 };
-            1.0 / 3_000.0 + discharge
+            1.0 / MODULE_OHMS + discharge
         };
         let mut siemens = own(rail);
         if let Some((a, to, ohms)) = self.setup.wiring.rail_joint {
@@ -220,13 +226,34 @@ impl Bed {
     fn ohms_of(&self, contact: Contact) -> f64 {
         let open = self.setup.wiring.opens.contains(&contact.0);
         match self.fixture.nail(contact).map(|nail| &nail.wiring) {
-            Some(NailWiring::Rail { rail, .. }) if self.is_fed(contact) || !open => {
+            Some(NailWiring::Rail { rail, .. }) if self.is_fed(contact) => {
                 self.ohms_of_rail(&self.fixture.rails[*rail].name)
+            }
+            // Into the module, and through its load or out of it by the feeds of the others.
+            Some(NailWiring::Rail { rail, .. }) => {
+                let by_feeds = self.feeds(*rail) + DISCHARGE_OHMS;
+                (self.joint(contact) + 1.0 / (1.0 / MODULE_OHMS + 1.0 / by_feeds)).min(OPEN_OHMS)
             }
             Some(NailWiring::Ground { .. }) if self.is_fed(contact) || !open => 0.2,
             Some(NailWiring::Io { .. }) => self.ohms_of_signal(contact),
             _ => OPEN_OHMS,
         }
+    }
+
+    fn joint(&self, contact: Contact) -> f64 {
+        let cold = self.setup.wiring.cold.iter().find(|(other, _)| *other == contact.0);
+        let open = self.setup.wiring.opens.contains(&contact.0);
+        if open { OPEN_OHMS } else { cold.map_or(0.0, |(_, ohms)| *ohms) }
+    }
+
+    /// Joints of the contacts through which a rail is fed, side by side.
+    fn feeds(&self, index: usize) -> f64 {
+        let fed = |nail: &&bench_plan::Nail| {
+            matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index) && self.is_fed(nail.contact)
+        };
+        let siemens: f64 =
+            self.fixture.nails.values().filter(fed).map(|nail| 1.0 / self.joint(nail.contact).max(1e-3)).sum();
+        1.0 / siemens
     }
 
     /// By its own nail, by its joints, and over a joint by the other contact's nail.
@@ -250,11 +277,7 @@ impl Bed {
     /// Through the contact's upper diode and the discharge of its rail; or, from a ground contact, through the lower
     /// diode of whatever is held low.
     fn injected(&self, contact: Contact, amps: f64) -> f64 {
-        let in_series = |contact: Contact| {
-            let cold = self.setup.wiring.cold.iter().find(|(other, _)| *other == contact.0);
-            let open = self.setup.wiring.opens.contains(&contact.0);
-            if open { OPEN_OHMS } else { cold.map_or(0.0, |(_, ohms)| *ohms) }
-        };
+        let in_series = |contact: Contact| self.joint(contact);
         let path = match self.fixture.nail(contact).map(|nail| &nail.wiring) {
             Some(NailWiring::Ground { .. }) if self.is_fed(contact) => return 0.0,
             Some(NailWiring::Ground { .. }) => {
@@ -267,7 +290,7 @@ impl Bed {
                     self.nails.state().low.iter().next().map(|low| in_series(low) + NAIL_OHMS + NAIL_DRIVER_OHMS);
                 nail.or(rail).unwrap_or(OPEN_OHMS)
             }
-            _ => in_series(contact) + DISCHARGE_OHMS,
+            _ => in_series(contact) + DISCHARGE_OHMS + self.feeds(0),
         };
         (DIODE_VOLTS + amps * path).min(INJECTION_LIMIT_VOLTS)
     }
@@ -275,13 +298,21 @@ impl Bed {
     async fn read(&self, probing: Probing) -> Result<f64, InstrumentError> {
         self.clock.sleep(Duration::from_millis(3)).await;
         self.call()?;
-        let held = |contact: Contact| self.setup.wiring.loaded_volts.iter().find(|(other, _)| *other == contact.0);
+        let wiring = &self.setup.wiring;
+        let state = self.nails.state();
+        let silent = wiring.silenced_by.filter(|(_, by)| state.low.contains(Contact(*by))).map(|(contact, _)| contact);
+        let started = wiring.started_by.filter(|(_, by)| state.high.contains(Contact(*by))).map(|(contact, _)| contact);
+        let held = |contact: Contact| match started {
+            Some(one) if one == contact.0 => Some(3.0),
+            _ if silent == Some(contact.0) => None,
+            _ => wiring.loaded_volts.iter().find(|(other, _)| *other == contact.0).map(|(_, volts)| *volts),
+        };
         Ok(match probing {
             Probing::Ohms(contact) => self.ohms_of(contact),
             Probing::Inject(contact, amps) => self.injected(contact, amps),
-            Probing::Volts(contact) => held(contact).map_or(0.0, |(_, volts)| *volts),
+            Probing::Volts(contact) | Probing::FineVolts(contact) => held(contact).unwrap_or(0.0),
             Probing::LoadedVolts(contact, source) | Probing::Hold(contact, source) => match held(contact) {
-                Some((_, volts)) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
+                Some(volts) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
                 None => {
                     let ohms = self.ohms_of(contact);
                     source * ohms / (ohms + SOURCE_OHMS)
@@ -316,6 +347,9 @@ impl MeasureBus for Bed {
     async fn volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
         self.read(Probing::Volts(contact)).await
     }
+    async fn fine_volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
+        self.read(Probing::FineVolts(contact)).await
+    }
     async fn loaded_volts(&self, contact: Contact, source_volts: f64) -> Result<f64, InstrumentError> {
         assert!(source_volts < 3.7, "{source_volts} V into contact {contact}");
         self.read(Probing::LoadedVolts(contact, source_volts)).await
@@ -347,6 +381,10 @@ impl MeasureBus for Bed {
 impl Rails for Bed {
     fn names(&self) -> Vec<String> {
         self.rails.names()
+    }
+    fn contacts(&self, rail: &str) -> Vec<Contact> {
+        let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail: of, .. } if self.fixture.rails[*of].name == rail);
+        self.fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact).collect()
     }
     fn clear_for_power(&self, rail: &str, ohms: f64) -> Result<(), InstrumentError> {
         self.rails.clear_for_power(rail, ohms)

@@ -52,7 +52,10 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
         }
         faults.push(Fault::StuckHigh(info.contact));
         faults.push(Fault::StuckLow(info.contact));
-        faults.push(Fault::LostPull(info.contact));
+        // The NFC antenna's pads are no GPIO: neither their pulls nor their drivers are ever on.
+        if !info.functions.contains(&Function::Nfc) {
+            faults.push(Fault::LostPull(info.contact));
+        }
     }
     for (index, rail) in fixture.rails.iter().enumerate() {
         if rail_contact(fixture, dut, index).is_some() {
@@ -104,7 +107,8 @@ fn of_contacts(dut: &DutFamily, logic_rail: Option<&str>) -> Vec<Fault> {
             faults.push(Fault::Swap(a, b));
         }
     }
-    let ports = dut.contacts.iter().filter(|info| info.port.is_some() && !has(info, Function::Reset));
+    let drives = |info: &&ContactInfo| info.port.is_some() && !has(info, Function::Reset) && !has(info, Function::Nfc);
+    let ports = dut.contacts.iter().filter(drives);
     faults.extend(ports.map(|info| Fault::WeakDriver(info.contact)));
     faults.extend(dut.contacts.iter().filter(|info| info.adc_input.is_some()).map(|info| Fault::AdcDead(info.contact)));
     faults

@@ -1,6 +1,7 @@
 //! Where a fault is: the truth that a diagnosis is compared with afterwards. No run ever sees it.
 
 use super::{Fault, Terminal, rail_index};
+use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
 use bench_run::Contact;
 
@@ -156,11 +157,31 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
     let leads_nowhere = |contact: Contact| {
         dut.contact(contact).is_some_and(|info| info.port.is_none() && info.functions.contains(&Function::Nc))
     };
+    let both = |a: Contact, b: Contact, is: fn(&ContactInfo) -> bool| {
+        [a, b].into_iter().all(|contact| dut.contact(contact).is_some_and(is))
+    };
     match fault {
         Fault::Open(contact) | Fault::Cold { contact, .. } if leads_nowhere(*contact) => Some(format!(
             "contact {} leads nowhere inside the module: joined or not, no current can flow",
             dut.label(*contact)
         )),
+        Fault::Swap(a, b) if both(*a, *b, |info| info.functions.contains(&Function::Nfc)) => {
+            Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned())
+        }
+        Fault::Swap(a, b) if both(*a, *b, circuit::is_modem_pad) => Some(
+            "both lead to pads of the modem, which look alike to every nail while it is off; only the modem itself, \
+             switched on, would tell them apart"
+                .to_owned(),
+        ),
+        Fault::Leak { contact, to: Terminal::Ground, .. } | Fault::Esd { contact, .. }
+            if dut.contact(*contact).is_some_and(circuit::is_sim_supply) =>
+        {
+            Some(format!(
+                "the modem, which is off, holds contact {} at ground through a few ohms; beside those another path to \
+                 ground changes less than they differ from module to module",
+                dut.label(*contact)
+            ))
+        }
         _ => None,
     }
 }
@@ -203,9 +224,25 @@ mod tests {
             let place = fault.place(&dut, &fixture);
             assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
             let leads_nowhere = undetectable(&fault, &dut).is_some();
-            assert!(!leads_nowhere || fault.kind() == "open", "{fault}");
+            assert!(!leads_nowhere || ["open", "swap", "esd", "leak"].contains(&fault.kind().as_str()), "{fault}");
         }
         let nowhere = |text: &str| undetectable(&text.parse().unwrap(), &dut).is_some();
-        assert!(nowhere("open:51") && !nowhere("open:23") && !nowhere("short:51-53"));
+        for (fault, expected) in [
+            ("open:51", true),
+            ("open:23", false),
+            ("short:51-53", false),
+            ("swap:17-19", true),
+            ("swap:44-46", true),
+            ("swap:69-71", true),
+            ("swap:67-69", false),
+            ("swap:71-73", false),
+            ("swap:11-13", false),
+            ("esd:67", true),
+            ("leak:67-gnd", true),
+            ("leak:67-3v3", false),
+            ("leak:69-gnd", false),
+        ] {
+            assert_eq!(nowhere(fault), expected, "{fault}");
+        }
     }
 }

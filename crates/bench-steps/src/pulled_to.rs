@@ -1,0 +1,143 @@
+//! `pulled-to`: contacts that the module pulls to another one follow it, before power.
+//!
+//! ```text
+//! nail, high -- 1 kohm -- contact `to` -- a few ohms inside the module -- ground
+//!                              |
+//!                           pull-up -- contact under test -- volt-meter
+//! ```
+//! Nothing flows through the pull-up of a good module, so the contact under test is just as high as the other. A path to
+//! ground divides, however little the pull-up's own resistance is known.
+
+use crate::diagnose::short::leaking_share;
+use crate::resolve::{can_drive, pin_name};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Contacts that reach the measure bus.
+    pins: RawPinSelector,
+    /// The one contact that they are pulled to, which the module holds at ground through a few ohms.
+    to: RawPinSelector,
+    /// Voltage in per cent of that contact's.
+    share: LimitsOf<Percent>,
+}
+
+pub struct PulledTo {
+    to: Contact,
+    contacts: Vec<(Contact, MeasurementSpec)>,
+}
+
+/// A nail may only drive what stays below a diode's voltage then: 3.3 V behind 1 kohm.
+const MOST_OHMS: f64 = 100.0;
+/// With less there is nothing to compare with.
+const LEAST_VOLTS: f64 = 2e-3;
+const SETTLE: Duration = Duration::from_millis(2);
+
+impl Kind for PulledTo {
+    const NAME: &'static str = "pulled-to";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let to = match params.to.resolve(around.dut)?.as_slice() {
+            &[one] if can_drive(around.fixture, one) => one,
+            _ => {
+                let text = "`to` must select one contact with a nail that can drive";
+                return Err(ParamProblem::new(text).at(params.to.span(), "here"));
+            }
+        };
+        let mut contacts = Vec::new();
+        for contact in params.pins.resolve(around.dut)? {
+            let on_bus = around.fixture.nail(contact).is_some_and(|nail| nail.mux.is_some());
+            if !on_bus || contact == to {
+                let label = around.dut.label(contact);
+                return Err(ParamProblem::new(format!("contact {label} cannot be measured against {to}"))
+                    .at(params.pins.span(), "selects it"));
+            }
+            let spec = MeasurementSpec {
+                name: format!("{}.share", pin_name(around.dut, contact)),
+                unit: Unit::Percent,
+                limits: params.share.limits(),
+                contacts: vec![contact],
+            };
+            contacts.push((contact, spec));
+        }
+        Ok(Resolved {
+            measurements: contacts.iter().map(|(_, spec)| spec.clone()).collect(),
+            coverage: contacts
+                .iter()
+                .map(|(contact, _)| Coverage { contact: *contact, aspects: vec!["leak"] })
+                .collect(),
+            uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
+            default_timeout: Duration::from_secs(2),
+            procedure: Box::new(PulledTo { to, contacts }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for PulledTo {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, record)).await
+    }
+}
+
+impl PulledTo {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.release_nails().await?;
+        let held_by = nest.bus.ohms(self.to).await?;
+        if held_by > MOST_OHMS {
+            let (label, shown) = (nest.label(self.to), Unit::Ohms.show(held_by));
+            let text = format!("contact {label}: held at ground through {shown}, too much to be driven");
+            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![self.to], text: text.clone() });
+            return Err(StepError::Dut(text));
+        }
+        nest.drive_nail(self.to, true).await?;
+        nest.settle(SETTLE).await;
+        let mut leaking = Vec::new();
+        for (contact, spec) in &self.contacts {
+            let volts = nest.bus.fine_volts(self.to).await?;
+            let share = 100.0 * nest.bus.fine_volts(*contact).await? / volts;
+            let share = Some(share).filter(|_| volts > LEAST_VOLTS);
+            record.measured(&spec.name, share);
+            if judge(&spec.limits, share) == Verdict::Fail {
+                leaking.push((*contact, share));
+            }
+        }
+        nest.release_nails().await?;
+        for (contact, share) in leaking {
+            let (label, to) = (nest.label(contact), nest.label(self.to));
+            let mut contacts = vec![contact];
+            let where_to = match rail_of(nest, contact).await? {
+                Some(rail) => {
+                    let of_rail = nest.rails.contacts(&rail);
+                    contacts.extend(of_rail.first().filter(|_| of_rail.len() == 1));
+                    rail
+                }
+                None => "ground".to_owned(),
+            };
+            contacts.sort_unstable();
+            let shown = share.map_or_else(|| "none".to_owned(), |share| format!("{share:.1} %"));
+            let text = format!("contact {label}: leak to {where_to}, of the voltage at {to} only {shown} reach it");
+            record.diagnosed(Diagnosis { defect: Defect::Leak, contacts, text });
+        }
+        Ok(())
+    }
+}
+
+/// The rail that it leaks to, if not to ground.
+async fn rail_of(nest: &Nest, contact: Contact) -> Result<Option<String>, StepError> {
+    for rail in nest.rails.names() {
+        if leaking_share(nest, contact, &rail).await?.is_some_and(|share| share > LEAST_SHARE) {
+            return Ok(Some(rail));
+        }
+    }
+    Ok(None)
+}
+
+/// Of a charged rail's voltage, over a leak of half a megohm and the pull-up; more than the ADC's offset makes of it.
+const LEAST_SHARE: f64 = 0.01;
