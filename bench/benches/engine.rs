@@ -52,7 +52,9 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         rails: idle.clone(),
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
-        dut: idle,
+        dut: idle.clone(),
+        usb_switch: idle.clone(),
+        usb: idle,
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),
     }

@@ -11,6 +11,8 @@ mod fixture_driver;
 mod scripted;
 mod tokio_clock;
 mod traits;
+mod usb;
+mod usb_serial;
 
 pub use clock::*;
 pub use contacts::*;
@@ -20,3 +22,5 @@ pub use fixture_driver::FixtureDriver;
 pub use scripted::*;
 pub use tokio_clock::*;
 pub use traits::*;
+pub use usb::*;
+pub use usb_serial::SerialUsbHost;

@@ -65,6 +65,8 @@ pub struct Tolerances {
     pub pwm_dead: [bool; 4],
     /// What is wrong with the bus masters and the UARTs.
     pub buses: BusDefects,
+    /// The USB device pulls D+ up but takes no notice of the host.
+    pub usb_deaf: bool,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -107,6 +109,7 @@ impl Default for Tolerances {
             retained_ram_lost: None,
             pwm_dead: [false; 4],
             buses: BusDefects::default(),
+            usb_deaf: false,
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

@@ -7,3 +7,4 @@ mod external_flash;
 mod plans;
 mod power;
 mod steps;
+mod usb;

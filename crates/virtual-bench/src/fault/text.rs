@@ -14,7 +14,7 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     weak-driver:CONTACT, cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
-    spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts";
+    spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, usb-dead";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,6 +65,7 @@ impl fmt::Display for Fault {
             Fault::TwimDead(unit) => write!(f, "twim-dead:{unit}"),
             Fault::BusLineDead(contact) => write!(f, "bus-line-dead:{contact}"),
             Fault::FlowDead(line) => write!(f, "flow-dead:{}", line.names().1),
+            Fault::UsbDead => f.write_str("usb-dead"),
         }
     }
 }
@@ -143,6 +144,7 @@ fn parse(text: &str) -> Result<Fault, String> {
             Some(ppm) => signed(ppm, "parts per million", 100_000.0).map(Fault::Crystal),
         },
         "crystal-dead" => alone(Fault::CrystalDead),
+        "usb-dead" => alone(Fault::UsbDead),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -276,6 +278,7 @@ mod tests {
             ("crystal:-80", Fault::Crystal(-80.0)),
             ("crystal-dead", Fault::CrystalDead),
             ("pwm-dead:2", Fault::PwmDead(2)),
+            ("usb-dead", Fault::UsbDead),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

@@ -11,3 +11,4 @@ mod functions;
 mod hands;
 mod link;
 mod time;
+mod usb;
