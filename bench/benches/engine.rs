@@ -53,7 +53,9 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),
-        dut: idle,
+        dut: idle.clone(),
+        usb_switch: idle.clone(),
+        usb: idle,
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),
     }

@@ -5,8 +5,8 @@
 mod check;
 mod contacts;
 mod coverage;
-mod edges;
 mod diagnosis;
+mod edges;
 mod external_flash;
 mod faults;
 mod good;

@@ -1,14 +1,17 @@
-//! Defects that show when the module is restarted, loses its power or sleeps, with the real firmware.
+//! Defects that show when the module is restarted, loses its power, sleeps or attaches to USB, with the real firmware.
 
 use crate::support::{for_all, run_plan};
 
 const PLAN: &str = "plans/b404x.toml";
 
 #[test]
-fn defects_of_memory_current_and_tx_are_told() {
+fn defects_of_memory_current_tx_and_usb_are_told() {
     let rows = [
         ("retained-lost", "lost in a restart", &[][..]),
         ("sleep-current", "supply current: the module draws 1.0", &[]),
+        ("vusb-detect-lost", "USB supply not detected", &[]),
+        ("usb-dead", "USB: D+ is pulled up, but the module does not enumerate", &[]),
+        ("swap:11-13", "contacts 11 (USBDATA+) and 13 (USBDATA-): swapped", &[11, 13]),
         ("lost-pull:36", "contact 36 (TX): internal pulls out of tolerance", &[36]),
     ];
     for_all(&rows, |(fault, expected, contacts)| {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bench::engine::Recorder;
 use bench_instruments::{
     Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
-    MeasureBus, NailVector, Nails, RailReading, Rails,
+    MeasureBus, NailVector, Nails, RailReading, Rails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -126,6 +126,20 @@ impl EdgeCapture for Idle {
 }
 
 #[async_trait(?Send)]
+impl UsbSwitch for Idle {
+    async fn join(&self, _: bool) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl UsbHost for Idle {
+    async fn echo(&self, _: UsbIds, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
+        Ok(UsbEcho::Received(bytes.to_vec()))
+    }
+}
+
+#[async_trait(?Send)]
 impl Dut for Idle {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         Ok(baud)
@@ -157,7 +171,9 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),
-        dut: idle,
+        dut: idle.clone(),
+        usb_switch: idle.clone(),
+        usb: idle,
         family: Rc::new(family),
         serial: "P042TEST".into(),
     }

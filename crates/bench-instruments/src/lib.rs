@@ -12,6 +12,8 @@ mod fixture_driver;
 mod scripted;
 mod tokio_clock;
 mod traits;
+mod usb;
+mod usb_serial;
 
 pub use clock::*;
 pub use contacts::*;
@@ -22,3 +24,5 @@ pub use fixture_driver::FixtureDriver;
 pub use scripted::*;
 pub use tokio_clock::*;
 pub use traits::*;
+pub use usb::*;
+pub use usb_serial::SerialUsbHost;

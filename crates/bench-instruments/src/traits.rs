@@ -29,6 +29,8 @@ pub enum InstrumentError {
     NoSuchPeer(String),
     #[error("the link to the controller's UART failed: {0}")]
     Link(String),
+    #[error("the controller's USB host failed: {0}")]
+    Usb(String),
     /// The driver refuses to do something dangerous.
     #[error("refused: {0}")]
     Unsafe(String),

@@ -21,6 +21,7 @@ pub struct Fixture {
     pub safety: Safety,
     pub chips: Vec<Chip>,
     pub link: LinkWiring,
+    pub usb: Option<UsbWiring>,
     pub measure_bus: MeasureBus,
     /// Supply of the nail expanders: the high level of a driven nail, volts.
     pub nail_volts: f64,
@@ -95,6 +96,13 @@ pub struct Watchdog {
     pub kick: u8,
     /// Without an edge for this long, the rails are cut.
     pub timeout: Duration,
+}
+
+/// The module's D+ and D- on the controller's USB host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsbWiring {
+    /// Joins both lines to the host while it is high; otherwise they are nails as others.
+    pub switch: IoBit,
 }
 
 #[derive(Debug, Clone, PartialEq)]

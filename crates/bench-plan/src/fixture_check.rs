@@ -5,7 +5,7 @@ use crate::plan_text::line_of;
 use crate::reading::{nearest_help, parse_file};
 use crate::{
     AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, IoBit, Line,
-    LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, Watchdog,
+    LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,
 };
 use bench_run::{Contact, Unit};
 use std::collections::BTreeMap;
@@ -66,6 +66,10 @@ impl<'a> Checker<'a> {
                 .at(raw.link.dut_tx.span(), "same as dut_rx")
                 .help("expected two contacts"));
         }
+        let usb = match &raw.usb {
+            Some(usb) => Some(UsbWiring { switch: self.io(&usb.switch, "the USB switch")? }),
+            None => None,
+        };
         let bus = &raw.measure_bus;
         let measure_bus = MeasureBus {
             sense: self.analog(&bus.sense, RawChipType::Ads1115, "the measure bus")?,
@@ -108,6 +112,7 @@ impl<'a> Checker<'a> {
             safety,
             chips: self.chips,
             link,
+            usb,
             measure_bus,
             nail_volts: above_zero(&raw.bed.nail_supply)?,
             rails,

@@ -28,6 +28,9 @@ pub(crate) struct RawFixture {
     pub controller: RawController,
     pub safety: RawSafety,
     pub link: RawLink,
+    /// When the controller's USB host can be joined to the module.
+    #[serde(default)]
+    pub usb: Option<RawUsb>,
     pub measure_bus: RawMeasureBus,
     /// In the order in which they are switched on.
     #[schemars(length(min = 1))]
@@ -175,6 +178,14 @@ pub(crate) struct RawLink {
     /// Expander bit of the relay that joins the link to the nails; released, it loops the link back.
     #[schemars(with = "String")]
     pub connect: Spanned<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawUsb {
+    /// Expander bit of the switch between the module's D+ and D- and the controller's USB host.
+    #[schemars(with = "String")]
+    pub switch: Spanned<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -43,6 +43,7 @@ impl Default for Kinds {
             .with::<crate::crystal::Crystal>()
             .with::<crate::interrupts::Interrupts>()
             .with::<crate::pulled_to::PulledTo>()
+            .with::<crate::usb::Usb>()
     }
 }
 

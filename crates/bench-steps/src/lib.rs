@@ -35,6 +35,7 @@ mod reset;
 mod retained;
 mod spi_memory;
 mod supply_current;
+mod usb;
 
 pub use kinds::Kinds;
 pub use nest::Nest;

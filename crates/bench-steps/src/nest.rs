@@ -1,7 +1,9 @@
 //! Everything a step may touch.
 
 use crate::StepError;
-use bench_instruments::{Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails};
+use bench_instruments::{
+    Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails, UsbHost, UsbSwitch,
+};
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
@@ -20,6 +22,8 @@ pub struct Nest {
     pub peers: Rc<dyn Peers>,
     pub edges: Rc<dyn EdgeCapture>,
     pub dut: Rc<dyn Dut>,
+    pub usb_switch: Rc<dyn UsbSwitch>,
+    pub usb: Rc<dyn UsbHost>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.

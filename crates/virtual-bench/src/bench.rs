@@ -6,6 +6,7 @@ use crate::flash::{self, ExternalFlash, FlashFaults};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
+use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link};
 use bench_plan::{DutFamily, Fixture};
@@ -124,6 +125,11 @@ impl VirtualBench {
     pub fn edge_line(&self) -> Box<dyn EdgeLine> {
         Box::new(VirtualEdgeLine(Rc::clone(&self.world)))
     }
+
+    /// The controller's USB host; each call gives one more handle to the same port.
+    pub fn usb_host(&self) -> VirtualUsbHost {
+        VirtualUsbHost(Rc::clone(&self.world))
+    }
     /// Serial number in the module's one-time-programmable memory.
     pub fn serial(&self) -> &str {
         &self.serial
@@ -209,6 +215,7 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
                 tolerances.retained_ram_lost = Some(first..first + bytes);
             }
             Fault::Crystal(ppm) => tolerances.lfxo_ppm = *ppm,
+            Fault::UsbDead => tolerances.usb_deaf = true,
             Fault::CrystalDead => tolerances.lfxo_dead = true,
             Fault::PwmDead(unit) => {
                 if let Some(dead) = tolerances.pwm_dead.get_mut(usize::from(*unit)) {

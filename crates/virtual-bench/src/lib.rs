@@ -26,9 +26,11 @@ mod run;
 #[cfg(test)]
 mod testing;
 mod uart;
+mod usb_host;
 mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;
+pub use usb_host::VirtualUsbHost;

@@ -228,6 +228,7 @@ impl Rig {
             source: self.is_high(wiring.source_enable).then(|| self.source()),
             loopback: !self.is_high(self.fixture.link.connect),
             peers: self.fixture.peers.iter().map(|peer| self.is_high(peer.select)).collect(),
+            usb: self.fixture.usb.is_some_and(|usb| self.is_high(usb.switch)),
         };
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);
@@ -436,7 +437,7 @@ impl Rig {
     fn hearing(&mut self) -> Hearing {
         if self.hearing_revision != Some(self.circuit.revision()) {
             let mut levels = |controller_tx_low: bool, dut_tx: bool| {
-                let trial = Trial { controller_tx_low, port: self.dut_tx_port.map(|port| (port, dut_tx)) };
+                let trial = Trial { controller_tx_low, port: self.dut_tx_port.map(|port| (port, dut_tx)), usb: None };
                 self.circuit.link_levels(trial, self.dut_rx_port)
             };
             let (idle, controller_low, dut_low) = (levels(false, true), levels(true, true), levels(false, false));

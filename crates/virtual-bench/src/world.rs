@@ -6,7 +6,7 @@ use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
 use std::collections::BTreeMap;
 use std::task::Waker;
-use virtual_nrf52840::Chip;
+use virtual_nrf52840::{Chip, UsbAnswer};
 
 /// VBUS detection of the chip (nRF52840 product specification, USBREG).
 const USB_DETECT_VOLTS: f64 = 4.0;
@@ -81,6 +81,7 @@ impl World {
         if !self.chip_is_dead && now >= self.current_seen_ns + CURRENT_LOOK_NS {
             self.current_seen_ns = now;
             self.rig.circuit.set_activity(self.chip.activity());
+            self.rig.circuit.set_usb_pull_up(self.chip.usb_pull_up());
         }
     }
 
@@ -130,6 +131,30 @@ impl World {
                 self.seen_levels = levels;
                 self.chip.inputs_changed(&mut self.rig);
             }
+        }
+    }
+
+    // ---- USB ----
+
+    /// Whether the host sees a full-speed device: D+ pulled up, D- not.
+    pub fn usb_is_attached(&mut self) -> bool {
+        self.rig.circuit.set_usb_pull_up(self.chip.usb_pull_up());
+        self.rig.circuit.usb_is_attached()
+    }
+
+    /// The host resets the bus.
+    pub fn usb_reset(&mut self) {
+        if self.usb_is_attached() && self.rig.circuit.usb_data_passes() {
+            self.chip.usb_reset();
+        }
+    }
+
+    /// One transaction; nobody answers when a line does not get through.
+    pub fn usb(&mut self, transaction: impl FnOnce(&mut Chip) -> UsbAnswer) -> UsbAnswer {
+        if self.usb_is_attached() && self.rig.circuit.usb_data_passes() {
+            transaction(&mut self.chip)
+        } else {
+            UsbAnswer::Silent
         }
     }
 

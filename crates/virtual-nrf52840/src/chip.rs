@@ -213,32 +213,35 @@ impl Chip {
 
     /// The USB host resets the bus (both lines low for at least 10 ms, of which this is the end).
     pub fn usb_reset(&mut self) {
-        self.usb(Usbd::bus_reset);
+        self.usb((), Usbd::bus_reset);
     }
 
     /// The USB host starts a frame; it does so every millisecond.
     pub fn usb_start_of_frame(&mut self, number: u16) {
-        self.usb(|usbd, fabric| usbd.start_of_frame(fabric, number));
+        self.usb((), |usbd, fabric| usbd.start_of_frame(fabric, number));
     }
 
     /// The USB host sends a SETUP packet to endpoint 0 of the device at `address`.
     pub fn usb_setup(&mut self, address: u8, packet: [u8; 8]) -> UsbAnswer {
-        self.usb(|usbd, fabric| usbd.host_setup(fabric, address, packet))
+        self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_setup(fabric, address, packet))
     }
 
     /// The USB host asks an endpoint for data, and acknowledges what comes.
     pub fn usb_in(&mut self, address: u8, endpoint: u8) -> UsbAnswer {
-        self.usb(|usbd, fabric| usbd.host_in(fabric, address, endpoint))
+        self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_in(fabric, address, endpoint))
     }
 
     /// The USB host sends data to an endpoint.
     pub fn usb_out(&mut self, address: u8, endpoint: u8, packet: &[u8]) -> UsbAnswer {
-        self.usb(|usbd, fabric| usbd.host_out(fabric, address, endpoint, packet))
+        self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_out(fabric, address, endpoint, packet))
     }
 
-    /// Something happens on the USB lines, now.
-    fn usb<R>(&mut self, happens: impl FnOnce(&mut Usbd, &mut Fabric) -> R) -> R {
+    /// Something happens on the USB lines, now. `ignored`: the answer of a device that does not hear.
+    fn usb<R>(&mut self, ignored: R, happens: impl FnOnce(&mut Usbd, &mut Fabric) -> R) -> R {
         let mut soc = self.soc.lock();
+        if soc.identity.tolerances.usb_deaf {
+            return ignored;
+        }
         soc.catch_up(self.state.now);
         let Soc { usbd, fabric, .. } = &mut *soc;
         let answer = happens(usbd, fabric);

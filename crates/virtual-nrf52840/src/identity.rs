@@ -69,6 +69,8 @@ pub struct Tolerances {
     pub pwm_swapped: Vec<(u8, u8)>,
     /// Channels of GPIOTE (bit n for channel n) that never see an edge.
     pub gpiote_dead: u8,
+    /// The USB device pulls D+ up but takes no notice of the host.
+    pub usb_deaf: bool,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -113,6 +115,7 @@ impl Default for Tolerances {
             buses: BusDefects::default(),
             pwm_swapped: Vec::new(),
             gpiote_dead: 0,
+            usb_deaf: false,
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

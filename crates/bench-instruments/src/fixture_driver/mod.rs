@@ -32,7 +32,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use crate::{Clock, EdgeLine, InstrumentError, LinkRelay, RailObserver};
+use crate::{Clock, EdgeLine, InstrumentError, LinkRelay, RailObserver, UsbSwitch};
 use adc::Adc;
 use async_trait::async_trait;
 use bench_plan::{AnalogChannel, Chip, ChipKind, Fixture};
@@ -143,6 +143,16 @@ impl<I: I2c> FixtureDriver<I> {
 impl<I: I2c> LinkRelay for FixtureDriver<I> {
     async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError> {
         self.ports.borrow_mut().set_outputs(&[(self.fixture.link.connect, !on)])
+    }
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> UsbSwitch for FixtureDriver<I> {
+    async fn join(&self, on: bool) -> Result<(), InstrumentError> {
+        match self.fixture.usb {
+            Some(usb) => self.ports.borrow_mut().set_outputs(&[(usb.switch, on)]),
+            None => Err(InstrumentError::Usb("this fixture joins none to the module".to_owned())),
+        }
     }
 }
 

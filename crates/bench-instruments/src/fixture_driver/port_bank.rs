@@ -32,6 +32,7 @@ impl<B: I2c> PortBank<B> {
         let bus = &fixture.measure_bus;
         let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
         switched_off.extend([bus.source_enable, fixture.link.connect]);
+        switched_off.extend(fixture.usb.map(|usb| usb.switch));
         switched_off.extend(bus.banks.iter().chain(&bus.address));
         switched_off.extend(fixture.peers.iter().map(|peer| peer.select));
         let mut switched_on: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.discharge).collect();

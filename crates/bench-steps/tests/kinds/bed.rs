@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bench_instruments::{
     Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
     ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers,
-    ScriptedRails,
+    ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -69,6 +69,10 @@ pub struct Setup {
     /// Rails may be switched on.
     pub cleared: bool,
     pub reading: RailReading,
+    /// What contacts with power have without a load, where that is not what they have under it.
+    pub free_volts: Vec<(u8, f64)>,
+    /// What the USB host sees; `None`: what it sent.
+    pub usb: Option<UsbEcho>,
     /// The call that fails, counted from 0 over all instruments.
     pub failing_call: Option<u32>,
 }
@@ -88,6 +92,8 @@ impl Default for Setup {
             powered: false,
             cleared: false,
             reading: RailReading { volts: 3.3, amps: 0.01 },
+            free_volts: Vec::new(),
+            usb: None,
             failing_call: None,
         }
     }
@@ -105,6 +111,7 @@ pub struct Bed {
     loopback: Cell<bool>,
     source_holds: Cell<bool>,
     joined_unpowered: Cell<bool>,
+    usb_joined: Cell<bool>,
 }
 
 impl Bed {
@@ -125,6 +132,7 @@ impl Bed {
             loopback: Cell::new(true),
             source_holds: Cell::new(false),
             joined_unpowered: Cell::new(false),
+            usb_joined: Cell::new(false),
             setup,
         });
         if bed.setup.cleared {
@@ -147,6 +155,8 @@ impl Bed {
             peers: bed.peers.clone(),
             edges: bed.clone(),
             dut: bed.clone(),
+            usb_switch: bed.clone(),
+            usb: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };
@@ -200,6 +210,9 @@ impl Bed {
             left.push("the source holds a contact".into());
         }
         left.extend(self.peers.connected().map(|peer| format!("{peer} is joined")));
+        if self.usb_joined.get() {
+            left.push("the USB host is joined to the module".into());
+        }
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
         }
@@ -307,10 +320,15 @@ impl Bed {
             _ if silent == Some(contact.0) => None,
             _ => wiring.loaded_volts.iter().find(|(other, _)| *other == contact.0).map(|(_, volts)| *volts),
         };
+        let free = |contact: Contact| {
+            self.setup.free_volts.iter().find(|(other, _)| *other == contact.0).map(|(_, volts)| *volts)
+        };
         Ok(match probing {
             Probing::Ohms(contact) => self.ohms_of(contact),
             Probing::Inject(contact, amps) => self.injected(contact, amps),
-            Probing::Volts(contact) | Probing::FineVolts(contact) => held(contact).unwrap_or(0.0),
+            Probing::Volts(contact) | Probing::FineVolts(contact) => {
+                free(contact).or_else(|| held(contact)).unwrap_or(0.0)
+            }
             Probing::LoadedVolts(contact, source) | Probing::Hold(contact, source) => match held(contact) {
                 Some(volts) => volts + source - source * SOURCE_OHMS / (SOURCE_OHMS + 1e4),
                 None => {
@@ -438,6 +456,25 @@ impl EdgeCapture for Bed {
         self.call()?;
         self.clock.sleep(window).await;
         Ok((self.setup.edges)(contact, window))
+    }
+}
+
+#[async_trait(?Send)]
+impl UsbSwitch for Bed {
+    async fn join(&self, on: bool) -> Result<(), InstrumentError> {
+        if on {
+            self.call()?;
+        }
+        self.usb_joined.set(on);
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl UsbHost for Bed {
+    async fn echo(&self, _: UsbIds, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
+        self.call()?;
+        Ok(self.setup.usb.clone().unwrap_or_else(|| UsbEcho::Received(bytes.to_vec())))
     }
 }
 

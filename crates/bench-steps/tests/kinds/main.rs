@@ -9,3 +9,4 @@ mod interrupts;
 mod plans;
 mod power;
 mod steps;
+mod usb;

@@ -6,7 +6,7 @@ use super::parts::{
 use super::peers::{Memories, PeerWires};
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
-    Supply, Wiring, defects, diodes,
+    Supply, Wiring, defects, diodes, usb,
 };
 use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
@@ -170,6 +170,7 @@ impl Circuit {
             controller_rx,
             link_cut: faults.contains(&Fault::DeadLink),
             peers,
+            usb_data: usb::data_lines(dut, &module, &nail_nodes),
             diodes,
             overloads,
             parts,
@@ -193,6 +194,7 @@ impl Circuit {
             source: None,
             loopback: false,
             peers: vec![false; wiring.peers.len()],
+            usb: false,
         };
         let conducting = Conducting {
             diodes: vec![false; wiring.diodes.len()],
@@ -207,6 +209,7 @@ impl Circuit {
             commands,
             ports: [PortState::default(); PORT_COUNT],
             chip_runs: false,
+            usb_pull_up: false,
             activity: Activity::default(),
             transient: None,
             conducting,

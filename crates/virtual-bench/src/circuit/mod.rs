@@ -18,6 +18,7 @@ mod diodes;
 mod parts;
 mod peers;
 mod solve;
+mod usb;
 
 pub(crate) use build::RESET_PORT;
 pub(crate) use diodes::{is_modem_pad, is_protected, is_sim_supply};
@@ -55,6 +56,7 @@ struct Wiring {
     controller_rx: LinkNail,
     link_cut: bool,
     peers: Vec<peers::PeerWires>,
+    usb_data: Option<usb::DataLines>,
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     parts: ModuleParts,
@@ -132,6 +134,8 @@ pub struct Commands {
     pub loopback: bool,
     /// By memory of the fixture: whether its switches are closed.
     pub peers: Vec<bool>,
+    /// The module's USB pair is joined to the controller's host.
+    pub usb: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +175,8 @@ pub struct Trial {
     pub controller_tx_low: bool,
     /// Port whose driver is turned to this level.
     pub port: Option<(usize, bool)>,
+    /// Levels that the chip's USB device drives on D+ and D-.
+    pub usb: Option<[bool; 2]>,
 }
 
 /// What the two receivers of the link see; `None` sees nothing.
@@ -186,6 +192,8 @@ pub struct Circuit {
     commands: Commands,
     ports: [PortState; PORT_COUNT],
     chip_runs: bool,
+    /// The chip's USB device pulls its D+ up.
+    usb_pull_up: bool,
     activity: Activity,
     /// Voltages of the capacitors, by net.
     charge: Vec<f64>,

@@ -32,6 +32,8 @@ pub struct ModuleParts {
     pub sim_pull_ohms: f64,
     /// Contacts that lead to a high-impedance input of the modem or of the USB block.
     pub input_leakage_ohms: f64,
+    /// Pull-up of the USB device on an idle bus: 900 to 1575 ohm (USB 2.0, and its ECN on pull-ups).
+    pub usb_pull_up_ohms: f64,
 }
 
 impl ModuleParts {
@@ -60,6 +62,7 @@ impl ModuleParts {
             five_volt_farads: random.within(4.7e-6, 0.2),
             sim_pull_ohms: random.within(4.7e3, 0.03),
             input_leakage_ohms: random.within(20e6, 0.3),
+            usb_pull_up_ohms: random.between(1e3, 1.5e3),
         }
     }
 }

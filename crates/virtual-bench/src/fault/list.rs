@@ -68,7 +68,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
     faults.extend([Fault::DeadLink, Fault::SlowLink, Fault::DeadMcu, Fault::EmptyNest]);
     faults.extend(other_models.iter().cloned().map(Fault::WrongModel));
     faults.extend(of_contacts(dut, logic_rail.map(|rail| rail.name.to_ascii_lowercase()).as_deref()));
-    faults.extend([Fault::SleepCurrent(SLEEP_MILLIAMPS), Fault::VusbDetectLost, Fault::RetainedLost]);
+    faults.extend([Fault::SleepCurrent(SLEEP_MILLIAMPS), Fault::VusbDetectLost, Fault::RetainedLost, Fault::UsbDead]);
     faults.extend([Fault::FlashAbsent, Fault::FlashBadBlock, Fault::FlashLineOpen(2), Fault::FlashLineOpen(3)]);
     faults.extend([Fault::Crystal(CRYSTAL_PPM), Fault::Crystal(-CRYSTAL_PPM), Fault::CrystalDead]);
     let units: BTreeSet<u8> = dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect();

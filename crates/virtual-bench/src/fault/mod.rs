@@ -85,6 +85,8 @@ pub enum Fault {
     CrystalDead,
     /// No output of this PWM unit reaches its port.
     PwmDead(u8),
+    /// The USB device attaches but never answers.
+    UsbDead,
     /// This SPI master of the chip never clocks.
     SpimDead(u8),
     /// This I2C master of the chip never clocks.
@@ -228,7 +230,7 @@ impl Fault {
             | Fault::EmptyNest
             | Fault::AdcGain(_)
             | Fault::AdcOffset(_) => Ok(()),
-            Fault::SleepCurrent(_) | Fault::VusbDetectLost => Ok(()),
+            Fault::SleepCurrent(_) | Fault::VusbDetectLost | Fault::UsbDead => Ok(()),
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => Ok(()),
             Fault::Crystal(_) | Fault::CrystalDead | Fault::PwmDead(_) | Fault::RetainedLost => Ok(()),
             Fault::SpimDead(_) | Fault::TwimDead(_) | Fault::FlowDead(_) => Ok(()),

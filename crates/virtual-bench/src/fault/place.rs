@@ -95,7 +95,7 @@ impl Fault {
             Fault::EmptyNest => vec!["in the nest"],
             Fault::DeadMcu => vec!["does not start", "mcu"],
             Fault::SleepCurrent(_) => vec!["sleep", "current", "draws"],
-            Fault::VusbDetectLost => vec!["usb"],
+            Fault::VusbDetectLost | Fault::UsbDead => vec!["usb"],
             Fault::RetainedLost => vec!["retained"],
             Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => vec!["flash"],
             Fault::Crystal(_) | Fault::CrystalDead => vec!["crystal"],

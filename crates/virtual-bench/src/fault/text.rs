@@ -15,7 +15,7 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
-    pwm-wrong:A-B, interrupt-dead:CHANNEL";
+    pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +68,7 @@ impl fmt::Display for Fault {
             Fault::FlowDead(line) => write!(f, "flow-dead:{}", line.names().1),
             Fault::PwmWrong(a, b) => write!(f, "pwm-wrong:{a}-{b}"),
             Fault::InterruptDead(channel) => write!(f, "interrupt-dead:{channel}"),
+            Fault::UsbDead => f.write_str("usb-dead"),
         }
     }
 }
@@ -146,6 +147,7 @@ fn parse(text: &str) -> Result<Fault, String> {
             Some(ppm) => signed(ppm, "parts per million", 100_000.0).map(Fault::Crystal),
         },
         "crystal-dead" => alone(Fault::CrystalDead),
+        "usb-dead" => alone(Fault::UsbDead),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -286,6 +288,7 @@ mod tests {
             ("pwm-dead:2", Fault::PwmDead(2)),
             ("pwm-wrong:23-33", Fault::PwmWrong(Contact(23), Contact(33))),
             ("interrupt-dead:7", Fault::InterruptDead(7)),
+            ("usb-dead", Fault::UsbDead),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

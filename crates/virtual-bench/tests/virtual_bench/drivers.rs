@@ -17,8 +17,8 @@ fn resistances_supplies_and_nails() {
             driver.set_loopback(true).await.unwrap();
             // (contact, lowest and highest ohms)
             for (contact, low, high) in [
-                (10, 3e3, 6e3),        // 3V3: the driver stops before the capacitor is quite charged
-                (12, 3e3, 6e3),        // 3V3
+                (10, 2e4, 2e5),        // 3V3: the driver stops before the capacitor is quite charged
+                (12, 2e4, 2e5),        // 3V3
                 (2, 1e3, 15e3),        // VCC: its large capacitor still charges
                 (23, 44.0, 51.0),      // the fault
                 (33, OPEN_OHMS, 1e13), // A1
@@ -41,7 +41,7 @@ fn resistances_supplies_and_nails() {
             }
             clock.sleep(std::time::Duration::from_millis(50)).await;
             for (rail, volts, low_ma, high_ma) in
-                [("3V3", 3.3, 3.5, 7.5), ("VCC", 3.8, 0.2, 0.6), ("VUSB", 5.0, 0.0, 0.2)]
+                [("3V3", 3.3, 0.9, 2.0), ("VCC", 3.8, -0.2, 0.3), ("VUSB", 5.0, 0.0, 0.2)]
             {
                 let reading = driver.measure(rail).await.unwrap();
                 assert!((reading.volts - volts).abs() < 0.01 * volts, "seed {seed}: {rail} at {reading:?}");

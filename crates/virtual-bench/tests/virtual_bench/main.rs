@@ -12,3 +12,4 @@ mod functions;
 mod hands;
 mod link;
 mod time;
+mod usb;

@@ -93,6 +93,7 @@ pub fn fixture() -> Fixture {
             series_ohms: 100.0,
             connect: io(0, 15),
         },
+        usb: Some(UsbWiring { switch: io(1, 15) }),
         measure_bus: MeasureBus {
             edges_gpio: None,
             sense: AnalogChannel { chip: 2, channel: 0 },

@@ -55,6 +55,7 @@ fn is_safe(state: &State) -> bool {
     let mut high = fixture.rails.iter().map(|rail| rail.discharge).chain([10, 2, 1].map(io_of));
     let released = (20..28).chain(30..38).all(|contact| !state.driven(io_of(contact)));
     let low = low.chain(fixture.peers.iter().map(|peer| peer.select));
+    let low = low.chain(fixture.usb.map(|usb| usb.switch));
     low.chain([fixture.link.connect]).all(|bit| state.driven(bit) && !state.high(bit))
         && high.all(|bit| state.high(bit))
         && released
@@ -422,6 +423,8 @@ fn a_driver_that_is_dropped_leaves_the_safe_state() {
     bench.clock.run(bench.driver.on("3V3")).unwrap();
     bench.clock.run(bench.driver.set_loopback(false)).unwrap();
     assert!(bench.bus.borrow().state().high(fixture().link.connect));
+    bench.clock.run(UsbSwitch::join(&bench.driver, true)).unwrap();
+    assert!(bench.bus.borrow().state().high(fixture().usb.unwrap().switch));
     drop(bench.driver);
     assert!(is_safe(&bench.bus.borrow().state()));
 }

@@ -1,0 +1,48 @@
+//! The module's USB, from the host's side.
+
+use crate::InstrumentError;
+use async_trait::async_trait;
+use std::fmt;
+use std::time::Duration;
+
+/// What a USB device says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsbIds {
+    pub vendor: u16,
+    pub product: u16,
+}
+
+impl fmt::Display for UsbIds {
+    /// "2b04:c017".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.vendor, self.product)
+    }
+}
+
+/// What became of [`UsbHost::echo`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsbEcho {
+    /// No serial port of that device appeared. `others`: devices that were seen instead, as far as the host can tell.
+    NoDevice { others: Vec<UsbIds> },
+    /// The port appeared, and this came back; nothing or too little if time ran out.
+    Received(Vec<u8>),
+}
+
+/// The switch between the module's D+ and D- and the host.
+#[async_trait(?Send)]
+pub trait UsbSwitch {
+    /// # Errors
+    /// [`InstrumentError::Usb`] for a fixture without such a switch.
+    async fn join(&self, on: bool) -> Result<(), InstrumentError>;
+}
+
+/// The controller's USB host.
+#[async_trait(?Send)]
+pub trait UsbHost {
+    /// Waits for the serial port (CDC-ACM) of the device with these ids, sends `bytes` and collects what comes back, all
+    /// of it for at most `within`. Leaves the port closed.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Usb`] when the host itself fails; a device that fails is in the answer.
+    async fn echo(&self, ids: UsbIds, bytes: &[u8], within: Duration) -> Result<UsbEcho, InstrumentError>;
+}

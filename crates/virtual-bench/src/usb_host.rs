@@ -1,0 +1,219 @@
+//! The controller's USB host: waits for a pull-up on D+, resets the bus, enumerates, and talks to a serial port (CDC-ACM).
+//! Transactions reach the chip only while the circuit lets both lines through.
+
+use crate::ends::{SharedWorld, VirtualClock};
+use async_trait::async_trait;
+use bench_instruments::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds};
+use bench_run::BenchTime;
+use std::rc::Rc;
+use std::time::Duration;
+use virtual_nrf52840::UsbAnswer;
+
+/// A new device must be there for this long before it counts (USB 2.0, 7.1.7.3).
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Both lines low, and rest afterwards (7.1.7.5).
+const RESET: Duration = Duration::from_millis(10);
+/// After SET_ADDRESS (9.2.6.3).
+const ADDRESS_RECOVERY: Duration = Duration::from_millis(2);
+/// Until a transaction that was refused is tried again.
+const RETRY: Duration = Duration::from_micros(100);
+/// How often nobody may answer.
+const SILENT_RETRIES: u32 = 3;
+/// Longest that a device may put off a request (9.2.6.4).
+const PATIENCE: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(1);
+
+const ADDRESS: u8 = 1;
+const DEVICE: u8 = 1;
+const CONFIGURATION: u8 = 2;
+const ENDPOINT: u8 = 5;
+const BULK: u8 = 2;
+const TO_HOST: u8 = 0x80;
+/// Data terminal ready, request to send.
+const LINE_STATE: u16 = 0b11;
+/// 115200 baud, 8 data bits, no parity, 1 stop bit.
+const LINE_CODING: [u8; 7] = [0x00, 0xC2, 0x01, 0x00, 0, 0, 8];
+const PACKET: usize = 64;
+
+/// The host's side; each clone is the same port.
+pub struct VirtualUsbHost(pub(crate) SharedWorld);
+
+/// The device does not go on: it is silent, stalls, or is late.
+struct Failed;
+
+/// What enumeration found.
+struct Device {
+    ids: UsbIds,
+    configuration: u8,
+    bulk_in: u8,
+    bulk_out: u8,
+}
+
+#[async_trait(?Send)]
+impl UsbHost for VirtualUsbHost {
+    async fn echo(&self, ids: UsbIds, bytes: &[u8], within: Duration) -> Result<UsbEcho, InstrumentError> {
+        let clock = VirtualClock(Rc::clone(&self.0));
+        let deadline = clock.now() + within;
+        let mut bus = Bus { host: self, clock, address: 0 };
+        let mut others = Vec::new();
+        while bus.clock.now() < deadline {
+            if !self.0.borrow_mut().usb_is_attached() {
+                bus.clock.sleep(LOOK).await;
+                continue;
+            }
+            match bus.enumerate().await {
+                Ok(device) if device.ids == ids => {
+                    return Ok(UsbEcho::Received(bus.talk(&device, bytes, deadline).await));
+                }
+                Ok(device) => {
+                    others.push(device.ids);
+                    break;
+                }
+                // As operating systems do: from the beginning.
+                Err(Failed) => bus.clock.sleep(DEBOUNCE).await,
+            }
+        }
+        Ok(UsbEcho::NoDevice { others })
+    }
+}
+
+struct Bus<'a> {
+    host: &'a VirtualUsbHost,
+    clock: VirtualClock,
+    address: u8,
+}
+
+impl Bus<'_> {
+    async fn enumerate(&mut self) -> Result<Device, Failed> {
+        self.clock.sleep(DEBOUNCE).await;
+        self.clock.sleep(RESET).await;
+        self.host.0.borrow_mut().usb_reset();
+        self.clock.sleep(RESET).await;
+        self.address = 0;
+        self.descriptor(DEVICE, 8).await?;
+        self.control([0, 5, ADDRESS, 0, 0, 0, 0, 0], &[]).await?;
+        self.address = ADDRESS;
+        self.clock.sleep(ADDRESS_RECOVERY).await;
+        let device = self.descriptor(DEVICE, 18).await?;
+        let word = |bytes: &[u8], at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+        let ids = UsbIds { vendor: word(&device, 8).ok_or(Failed)?, product: word(&device, 10).ok_or(Failed)? };
+        let head = self.descriptor(CONFIGURATION, 9).await?;
+        let whole = self.descriptor(CONFIGURATION, word(&head, 2).ok_or(Failed)?).await?;
+        let configuration = *whole.get(5).ok_or(Failed)?;
+        let (mut bulk_in, mut bulk_out) = (None, None);
+        let mut rest = whole.as_slice();
+        while let [length, kind, ..] = *rest {
+            if let (ENDPOINT, &[_, _, address, attributes, ..]) = (kind, rest)
+                && attributes & 3 == BULK
+            {
+                *(if address & TO_HOST != 0 { &mut bulk_in } else { &mut bulk_out }) = Some(address & 0x0F);
+            }
+            rest = rest.get(usize::from(length.max(1))..).unwrap_or_default();
+        }
+        match (bulk_in, bulk_out) {
+            (Some(bulk_in), Some(bulk_out)) => Ok(Device { ids, configuration, bulk_in, bulk_out }),
+            _ => Err(Failed),
+        }
+    }
+
+    /// Opens the port, sends, and collects what comes until `deadline`.
+    async fn talk(&mut self, device: &Device, bytes: &[u8], deadline: BenchTime) -> Vec<u8> {
+        let mut received = Vec::new();
+        // Whatever fails, what came is what counts.
+        let _ = self.exchange(device, bytes, deadline, &mut received).await;
+        received
+    }
+
+    async fn exchange(
+        &mut self,
+        device: &Device,
+        bytes: &[u8],
+        deadline: BenchTime,
+        received: &mut Vec<u8>,
+    ) -> Result<(), Failed> {
+        self.control([0, 9, device.configuration, 0, 0, 0, 0, 0], &[]).await?;
+        self.control([0x21, 0x20, 0, 0, 0, 0, LINE_CODING.len() as u8, 0], &LINE_CODING).await?;
+        self.control([0x21, 0x22, LINE_STATE as u8, 0, 0, 0, 0, 0], &[]).await?;
+        for packet in bytes.chunks(PACKET) {
+            self.patiently(deadline, |bus| bus.out(device.bulk_out, packet)).await?;
+            let mut expected = packet.len();
+            while expected > 0 {
+                let UsbAnswer::Data(data) = self.patiently(deadline, |bus| bus.input(device.bulk_in)).await? else {
+                    return Err(Failed);
+                };
+                expected = expected.saturating_sub(data.len());
+                received.extend(data);
+            }
+        }
+        Ok(())
+    }
+
+    async fn descriptor(&mut self, kind: u8, length: u16) -> Result<Vec<u8>, Failed> {
+        let [low, high] = length.to_le_bytes();
+        self.setup([TO_HOST, 6, 0, kind, 0, 0, low, high]).await?;
+        let mut all = Vec::new();
+        while all.len() < usize::from(length) {
+            let deadline = self.clock.now() + PATIENCE;
+            let UsbAnswer::Data(data) = self.patiently(deadline, |bus| bus.input(0)).await? else {
+                return Err(Failed);
+            };
+            all.extend_from_slice(&data);
+            if data.len() < PACKET {
+                break;
+            }
+        }
+        // Status stage.
+        let deadline = self.clock.now() + PATIENCE;
+        self.patiently(deadline, |bus| bus.out(0, &[])).await?;
+        Ok(all)
+    }
+
+    /// A request whose data, if any, goes to the device.
+    async fn control(&mut self, request: [u8; 8], data: &[u8]) -> Result<(), Failed> {
+        self.setup(request).await?;
+        let deadline = self.clock.now() + PATIENCE;
+        for packet in data.chunks(PACKET) {
+            self.patiently(deadline, |bus| bus.out(0, packet)).await?;
+        }
+        self.patiently(deadline, |bus| bus.input(0)).await.map(drop)
+    }
+
+    async fn setup(&mut self, request: [u8; 8]) -> Result<(), Failed> {
+        let deadline = self.clock.now() + PATIENCE;
+        self.patiently(deadline, |bus| {
+            let address = bus.address;
+            bus.host.0.borrow_mut().usb(|chip| chip.usb_setup(address, request))
+        })
+        .await
+        .map(drop)
+    }
+
+    fn input(&self, endpoint: u8) -> UsbAnswer {
+        self.host.0.borrow_mut().usb(|chip| chip.usb_in(self.address, endpoint))
+    }
+
+    fn out(&self, endpoint: u8, packet: &[u8]) -> UsbAnswer {
+        self.host.0.borrow_mut().usb(|chip| chip.usb_out(self.address, endpoint, packet))
+    }
+
+    /// Repeats a transaction while the device says "not now". The chip runs on in between.
+    async fn patiently(
+        &self,
+        deadline: BenchTime,
+        transaction: impl Fn(&Self) -> UsbAnswer,
+    ) -> Result<UsbAnswer, Failed> {
+        let mut silent = 0;
+        loop {
+            match transaction(self) {
+                answer @ (UsbAnswer::Data(_) | UsbAnswer::Ack) => {
+                    self.clock.sleep(RETRY).await;
+                    return Ok(answer);
+                }
+                UsbAnswer::Nak if self.clock.now() < deadline => {}
+                UsbAnswer::Silent if silent < SILENT_RETRIES => silent += 1,
+                UsbAnswer::Nak | UsbAnswer::Silent | UsbAnswer::Stall => return Err(Failed),
+            }
+            self.clock.sleep(RETRY).await;
+        }
+    }
+}
