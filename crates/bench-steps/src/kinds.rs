@@ -39,6 +39,8 @@ impl Default for Kinds {
             .with::<crate::link_pulls::LinkPulls>()
             .with::<crate::spi_memory::SpiMemory>()
             .with::<crate::i2c_memory::I2cMemory>()
+            .with::<crate::enable::Enable>()
+            .with::<crate::pair_test::PairTest>()
     }
 }
 

@@ -14,6 +14,7 @@ pub enum Purpose {
     Memory = 5,
     Chip = 6,
     Diodes = 7,
+    Regulator = 8,
 }
 
 pub struct Random(ChaCha8Rng);
