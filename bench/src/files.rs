@@ -47,7 +47,8 @@ pub struct Loaded {
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
     plan_text: PlanText,
-    fixture_text: Source,
+    /// Its own text, then that of the fixture that it builds on.
+    fixture_texts: Vec<Source>,
     dut_text: Source,
 }
 
@@ -63,6 +64,7 @@ impl Loaded {
             path: part.path.clone(),
             sha256: sha256(part.source.text.as_bytes()),
         };
+        let fixture: String = self.fixture_texts.iter().map(|source| &*source.text).collect();
         Provenance {
             bench_version: env!("CARGO_PKG_VERSION").to_owned(),
             bench_commit: env!("BENCH_COMMIT").to_owned(),
@@ -71,7 +73,7 @@ impl Loaded {
             plan_parts: self.plan_text.parts().iter().map(part).collect(),
             dut_file_sha256: sha256(self.dut_text.text.as_bytes()),
             fixture: self.plan.fixture.clone(),
-            fixture_sha256: sha256(self.fixture_text.text.as_bytes()),
+            fixture_sha256: sha256(fixture.as_bytes()),
             firmware_sha256: sha256(firmware),
         }
     }
@@ -143,10 +145,23 @@ impl Project {
         paths.iter().map(parse).collect()
     }
 
-    pub fn fixture(&self, name: &str, families: &[&DutFamily]) -> Result<(Source, Fixture), FileError> {
+    /// The fixture with its texts: its own, then that of the one that it builds on.
+    pub fn fixture(&self, name: &str, families: &[&DutFamily]) -> Result<(Vec<Source>, Fixture), FileError> {
         let source = read(&self.below(&format!("fixtures/{name}.toml")), "the plan's `fixture` names this file")?;
-        let fixture = Fixture::parse(&source, families)?;
-        Ok((source, fixture))
+        let Some(base) = Fixture::base_of(&source)? else {
+            let fixture = Fixture::parse(&source, families)?;
+            return Ok((vec![source], fixture));
+        };
+        let path = self.below(&format!("fixtures/{}.toml", base.get_ref()));
+        if !path.is_file() {
+            let problem = Problem::new(&source, format!("there is no fixture `{}`", base.get_ref()))
+                .at(base.span(), "no such file")
+                .help(format!("expected {}", path.display()));
+            return Err(Box::new(problem).into());
+        }
+        let under = read(&path, "the fixture's `base` names this file")?;
+        let fixture = Fixture::parse(&under, families)?.with_jumpers(&source)?;
+        Ok((vec![source, under], fixture))
     }
 
     /// Reads and checks a plan and all that belongs to it.
@@ -164,13 +179,13 @@ impl Project {
                 .help(format!("expected {}", fixture_path.display()));
             return Err(Box::new(problem).into());
         }
-        let (fixture_text, fixture) = self.fixture(head.fixture.get_ref(), &known)?;
+        let (fixture_texts, fixture) = self.fixture(head.fixture.get_ref(), &known)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());
         let firmware_path = self.below(&format!("target/firmware/{}.elf", checked.firmware));
         let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
         let families = texts.into_iter().map(|(_, family)| family).collect();
-        Ok(Loaded { plan: checked, fixture, families, firmware_path, plan_text, fixture_text, dut_text })
+        Ok(Loaded { plan: checked, fixture, families, firmware_path, plan_text, fixture_texts, dut_text })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE, Failed};
 use crate::{Loaded, Project};
-use bench_plan::DutFamily;
+use bench_plan::{DutFamily, Function, LeftOut};
 use bench_run::Contact;
 use bench_steps::Kinds;
 use serde::Serialize;
@@ -18,6 +18,8 @@ struct Checked {
     fixture: String,
     steps: usize,
     measurements: usize,
+    /// Included steps that the plan does without.
+    left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
 }
 
@@ -27,6 +29,18 @@ struct Covered {
     pin: String,
     /// What is seen of it -> the steps that see it.
     by: BTreeMap<&'static str, Vec<String>>,
+    /// Why no step sees it, in the words of plan or fixture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_covered: Option<String>,
+    /// What the steps that see it cannot see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unseen: Option<&'static str>,
+}
+
+impl Covered {
+    fn is_forgotten(&self) -> bool {
+        self.by.is_empty() && self.not_covered.is_none()
+    }
 }
 
 pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed> {
@@ -36,6 +50,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
         match Project::find(root, Some(path)).load(path, &Kinds::default()) {
             Ok(loaded) => {
                 let checked = coverage(&loaded);
+                bad += usize::from(checked.contacts.iter().any(Covered::is_forgotten));
                 if !args.json {
                     print(&render(&path.display().to_string(), &checked));
                 }
@@ -76,7 +91,37 @@ fn coverage(loaded: &Loaded) -> Checked {
         fixture: loaded.plan.fixture.clone(),
         steps: loaded.plan.steps.len(),
         measurements: loaded.plan.steps.iter().map(|planned| planned.step.measurements.len()).sum(),
-        contacts: by_contact.into_iter().map(|(contact, by)| Covered { contact, pin: pin(contact), by }).collect(),
+        left_out: loaded.plan.left_out.clone(),
+        contacts: by_contact
+            .into_iter()
+            .map(|(contact, by)| Covered {
+                contact,
+                pin: pin(contact),
+                not_covered: if by.is_empty() { reason(loaded, contact) } else { None },
+                unseen: unseen(loaded, contact, &by),
+                by,
+            })
+            .collect(),
+    }
+}
+
+/// What plan or fixture says about a contact that no step covers.
+fn reason(loaded: &Loaded, contact: Contact) -> Option<String> {
+    let of_plan = loaded.plan.not_covered.iter().find(|one| one.contact == contact).map(|one| one.reason.clone());
+    let no_nail = || loaded.fixture.unwired.get(&contact).map(|reason| format!("no nail: {reason}"));
+    of_plan.or_else(no_nail)
+}
+
+/// An open that nobody would notice.
+fn unseen(loaded: &Loaded, contact: Contact, by: &BTreeMap<&'static str, Vec<String>>) -> Option<&'static str> {
+    if by.is_empty() || by.contains_key("open") {
+        return None;
+    }
+    let info = loaded.family().and_then(|family: &DutFamily| family.contact(contact))?;
+    if info.functions.contains(&Function::Nc) {
+        Some("an open does not show: the contact leads nowhere")
+    } else {
+        Some("an open is not looked for")
     }
 }
 
@@ -85,12 +130,17 @@ fn render(path: &str, checked: &Checked) -> String {
     let covered = checked.contacts.iter().filter(|one| !one.by.is_empty()).count();
     let _ = writeln!(
         text,
-        "{path}: good. Model {}, fixture {}, {} steps, {} measurements, {covered} of {} contacts covered.",
+        "{path}: {}. Model {}, fixture {}, {} steps, {} measurements, {covered} of {} contacts covered{}.",
+        if checked.contacts.iter().any(Covered::is_forgotten) { "NOT COMPLETE" } else { "good" },
         checked.model,
         checked.fixture,
         checked.steps,
         checked.measurements,
-        checked.contacts.len()
+        checked.contacts.len(),
+        match checked.contacts.iter().filter(|one| one.not_covered.is_some()).count() {
+            0 => String::new(),
+            excused => format!(", {excused} left out for a reason"),
+        }
     );
     let width = checked.contacts.iter().map(|one| one.pin.chars().count()).max().unwrap_or(0);
     for one in &checked.contacts {
@@ -98,10 +148,26 @@ fn render(path: &str, checked: &Checked) -> String {
         let aspects: Vec<&str> = one.by.keys().copied().collect();
         let steps: Vec<&str> = steps.into_iter().collect();
         let (what, whom) = match aspects.as_slice() {
-            [] => ("NOT COVERED".to_owned(), String::new()),
+            [] => match &one.not_covered {
+                Some(reason) => (format!("not covered: {reason}"), String::new()),
+                None => ("NOT COVERED, and no reason is given".to_owned(), String::new()),
+            },
             aspects => (aspects.join(", "), format!("  [{}]", steps.join(", "))),
         };
-        let _ = writeln!(text, "  {:>3}  {:width$}  {what}{whom}", one.contact.0, one.pin);
+        let but = one.unseen.map_or_else(String::new, |unseen| format!("; {unseen}"));
+        let _ = writeln!(text, "  {:>3}  {:width$}  {what}{but}{whom}", one.contact.0, one.pin);
+    }
+    for LeftOut { step, reason } in &checked.left_out {
+        let _ = writeln!(text, "  without {step}: {reason}");
+    }
+    let forgotten: Vec<String> =
+        checked.contacts.iter().filter(|one| one.is_forgotten()).map(|one| one.contact.to_string()).collect();
+    if !forgotten.is_empty() {
+        let _ = writeln!(
+            text,
+            "  Contacts that no step covers and no reason excuses: {}. Cover them, or say why not in [[not_covered]].",
+            forgotten.join(", ")
+        );
     }
     text
 }

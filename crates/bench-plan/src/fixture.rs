@@ -28,6 +28,8 @@ pub struct Fixture {
     /// In the order in which they are switched on.
     pub rails: Vec<Rail>,
     pub nails: BTreeMap<Contact, Nail>,
+    /// Nails that a wire joins, for tests in which one contact of the module drives another.
+    pub pairs: Vec<(Contact, Contact)>,
     /// Contacts that no nail touches, with the reason.
     pub unwired: BTreeMap<Contact, String>,
     /// Parts that the module itself talks to.
@@ -203,6 +205,9 @@ pub struct Rail {
     pub series_ohms: f64,
     /// Name of the module's pins that it feeds.
     pub pin: String,
+    /// For a rail that the module makes itself: the switch joins it to this load in place of a supply, ohms. `volts` is
+    /// what it should carry, `current_limit_amps` what it may deliver.
+    pub load_ohms: Option<f64>,
     /// A rail that the bench only powers where a plan says so (VUSB, modem VBUS).
     pub optional: bool,
 }

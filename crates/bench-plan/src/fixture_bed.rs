@@ -3,7 +3,7 @@
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBed, RawNail};
 use crate::reading::nearest_help;
-use crate::{ContactInfo, Function, Nail, NailWiring, Ohms, ParamProblem, Rail};
+use crate::{ContactInfo, Direction, Function, Nail, NailWiring, Ohms, ParamProblem, Rail};
 use bench_run::{Contact, Unit};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -152,6 +152,16 @@ impl Checker<'_> {
                     Some(right) => format!("expected rail = \"{}\"", right.name),
                     None => format!("no rail of this fixture feeds {}", info.pin),
                 }));
+            }
+            // Two supplies on one rail: the stronger one feeds the weaker.
+            if rail.load_ohms.is_some() != (info.direction == Direction::PowerOut) {
+                let (message, label, help) = if rail.load_ohms.is_some() {
+                    (format!("contact {label} takes power"), "a load feeds nothing", "take `load` out of the rail")
+                } else {
+                    let help = "give the rail a `load`: it then measures what the module makes";
+                    (format!("contact {label} is an output"), "two supplies would meet", help)
+                };
+                return Err(ParamProblem::new(message).at(wanted.span(), label).help(help));
             }
             if let Some(most) = info.max_volts.filter(|most| rail.volts > *most) {
                 let (most, volts) = (Unit::Volts.show(most), Unit::Volts.show(rail.volts));

@@ -117,6 +117,7 @@ impl<'a> Checker<'a> {
             nail_volts: above_zero(&raw.bed.nail_supply)?,
             rails,
             nails,
+            pairs: Vec::new(),
             unwired,
             peers,
         })
@@ -341,6 +342,7 @@ impl<'a> Checker<'a> {
             current_limit_amps: limit,
             rise_time: raw.rise_time.duration(),
             series_ohms: raw.series.get(),
+            load_ohms: raw.load.as_ref().map(above_zero).transpose()?,
             optional: raw.optional,
             name: name.clone(),
         })

@@ -253,6 +253,10 @@ pub(crate) struct RawRail {
     pub rise_time: Seconds,
     /// Output resistance of supply, switch and wiring.
     pub series: Ohms,
+    /// For a rail that the module makes itself: what the switch joins to it, in place of a supply.
+    #[serde(default)]
+    #[schemars(with = "Option<Ohms>")]
+    pub load: Option<Spanned<Ohms>>,
     /// Only powered where a plan says so.
     #[serde(default)]
     pub optional: bool,

@@ -27,6 +27,16 @@ pub struct Plan<P> {
     pub steps: Vec<PlanStep<P>>,
     /// Included steps that this plan does without.
     pub left_out: Vec<LeftOut>,
+    /// By contact: those that no step covers and for which the plan says why.
+    pub not_covered: Vec<NotCovered>,
+}
+
+/// A contact that no step covers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NotCovered {
+    pub contact: Contact,
+    /// In the words of the plan's author.
+    pub reason: String,
 }
 
 /// A step of a part that the plan leaves out.

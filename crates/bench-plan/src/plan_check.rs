@@ -3,6 +3,7 @@
 use crate::named_limits::NamedLimits;
 use crate::plan_head::{Body, Unread, read_head};
 use crate::plan_needs::resolve_needs;
+use crate::plan_not_covered::not_covered;
 use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, step_tables};
 use crate::plan_text::PlanText;
 use crate::reading::nearest_help;
@@ -28,11 +29,13 @@ pub fn check_plan<K: StepKinds>(
     let (head, body, parts) = read_files(text)?;
     let (dut, model) = find_model(text, &head, families)?;
     check_fixture(text, &head, dut, fixture)?;
-    let (mut limits, mut tables) = (NamedLimits::default(), Vec::new());
-    for (part_limits, steps) in parts {
-        limits.add(text, part_limits)?;
-        tables.extend(steps);
+    let (mut limits, mut tables, mut reasons) = (NamedLimits::default(), Vec::new(), Vec::new());
+    for part in parts {
+        limits.add(text, part.limits)?;
+        tables.extend(part.steps);
+        reasons.push(part.not_covered);
     }
+    reasons.push(body.not_covered);
     limits.add(text, body.limits)?;
     tables.extend(step_tables(text, body.steps, false)?);
     tables.iter().for_each(|step| limits.refer(&step.table));
@@ -53,6 +56,10 @@ pub fn check_plan<K: StepKinds>(
         checked.push(check_step(text, draft, needs, &around, kinds)?);
     }
     limits.all_used(text)?;
+    let covered = checked
+        .iter()
+        .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|one| (planned.step.id.as_str(), one)));
+    let not_covered = not_covered(text, reasons, dut, covered)?;
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
         name: head.name,
@@ -62,11 +69,16 @@ pub fn check_plan<K: StepKinds>(
         firmware: head.firmware.into_inner(),
         steps: checked,
         left_out,
+        not_covered,
     })
 }
 
-/// The limits and steps of a part.
-type Part<'i> = (Unread<'i>, Vec<StepTable<'i>>);
+/// What a part holds.
+struct Part<'i> {
+    limits: Unread<'i>,
+    steps: Vec<StepTable<'i>>,
+    not_covered: Unread<'i>,
+}
 
 fn read_files(text: &PlanText) -> Result<(PlanHead, Body<'_>, Vec<Part<'_>>), Box<Problem>> {
     let mut tables = text.tables()?.into_iter();
@@ -74,20 +86,20 @@ fn read_files(text: &PlanText) -> Result<(PlanHead, Body<'_>, Vec<Part<'_>>), Bo
     let (head, body) = read_head(text.plan(), own)?;
     let mut parts = Vec::with_capacity(text.parts().len());
     for (index, mut table) in tables.enumerate() {
-        let (limits, steps) = (table.remove("limits"), table.remove("step"));
+        let (limits, steps, not_covered) = (table.remove("limits"), table.remove("step"), table.remove("not_covered"));
         if let Some(key) = table.keys().min_by_key(|key| key.span().start) {
-            let (message, label) = match key.get_ref().as_ref() {
-                "include" => ("a part cannot include others".to_owned(), "no such key in a part"),
-                name => (format!("`{name}` does not belong in a part of a plan"), "no such key in a part"),
+            let message = match key.get_ref().as_ref() {
+                "include" => "a part cannot include others".to_owned(),
+                name => format!("`{name}` does not belong in a part of a plan"),
             };
-            let help = "a part holds [[step]] and [limits] only; everything else stands in the plans that include it";
-            return Err(text.problem(message, key.span(), label, help.into()));
+            let help = "a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it";
+            return Err(text.problem(message, key.span(), "no such key in a part", help.into()));
         }
-        if limits.is_none() && steps.is_none() {
-            let help = "expected [[step]] or [limits]".to_owned();
+        if limits.is_none() && steps.is_none() && not_covered.is_none() {
+            let help = "expected [[step]], [limits] or [[not_covered]]".to_owned();
             return Err(text.problem("the part is empty".into(), text.start_of(index + 1), "nothing here", help));
         }
-        parts.push((limits, step_tables(text, steps, true)?));
+        parts.push(Part { limits, steps: step_tables(text, steps, true)?, not_covered });
     }
     Ok((head, body, parts))
 }

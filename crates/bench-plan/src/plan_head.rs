@@ -58,10 +58,11 @@ pub(crate) struct Body<'i> {
     pub steps: Unread<'i>,
     pub overrides: Unread<'i>,
     pub leave_out: Unread<'i>,
+    pub not_covered: Unread<'i>,
 }
 
 /// Keys of a plan's file beside those of its head.
-const BODY_KEYS: &[&str] = &["limits", "step", "override", "leave_out"];
+const BODY_KEYS: &[&str] = &["limits", "step", "override", "leave_out", "not_covered"];
 
 impl PlanHead {
     /// Reads the head only: mistakes in steps stay unseen until [`crate::check_plan`].
@@ -77,6 +78,7 @@ pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(
         steps: table.remove("step"),
         overrides: table.remove("override"),
         leave_out: table.remove("leave_out"),
+        not_covered: table.remove("not_covered"),
     };
     let head: RawHead = read_table(table, None, BODY_KEYS).map_err(|problem| problem.in_file(source, 0..0))?;
     if *head.format.get_ref() != PLAN_FORMAT {

@@ -2,7 +2,9 @@
 
 use crate::StepKinds;
 use crate::fixture_file::RawFixture;
+use crate::fixture_jumpers::RawJumpers;
 use crate::plan_head::RawHead;
+use crate::plan_not_covered::RawNotCovered;
 use crate::plan_steps::RawStep;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -23,7 +25,13 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
         "description": "Included steps that this plan does without, by id, each with the reason",
         "additionalProperties": { "type": "string", "minLength": 1 },
     });
-    let more = [("step", steps), ("limits", limits_schema()), ("override", overrides), ("leave_out", leave_out)];
+    let more = [
+        ("step", steps),
+        ("limits", limits_schema()),
+        ("override", overrides),
+        ("leave_out", leave_out),
+        ("not_covered", json!({ "type": "array", "items": generator.subschema_for::<RawNotCovered>() })),
+    ];
     add_properties(&mut head, more.map(|(key, schema)| (key.to_owned(), schema)));
     // The steps may all stand in the parts.
     head.insert("anyOf".into(), json!([{ "required": ["step"] }, { "required": ["include"] }]));
@@ -35,7 +43,9 @@ pub fn plan_part_schema<K: StepKinds>(kinds: &K) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut part = schemars::json_schema!({ "type": "object", "additionalProperties": false });
     let steps = steps_schema(kinds, &mut generator);
-    add_properties(&mut part, [("step".to_owned(), steps), ("limits".to_owned(), limits_schema())]);
+    let reasons = json!({ "type": "array", "items": generator.subschema_for::<RawNotCovered>() });
+    let keys = [("step", steps), ("limits", limits_schema()), ("not_covered", reasons)];
+    add_properties(&mut part, keys.map(|(key, schema)| (key.to_owned(), schema)));
     finish(part, &mut generator, "Part of test plans")
 }
 
@@ -60,7 +70,8 @@ fn limits_schema() -> Value {
 /// JSON Schema (2020-12) of `fixtures/*.toml`.
 pub fn fixture_schema() -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let schema = RawFixture::json_schema(&mut generator);
+    let (bed, jumpers) = (RawFixture::json_schema(&mut generator), RawJumpers::json_schema(&mut generator));
+    let schema = schemars::json_schema!({ "anyOf": [bed.to_value(), jumpers.to_value()] });
     finish(schema, &mut generator, "Bed of nails")
 }
 

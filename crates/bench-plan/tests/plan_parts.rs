@@ -209,7 +209,7 @@ fn a_part_that_includes() {
       :    `-- no such key in a part
     2 | # What every plan begins with.
       `----
-     help: a part holds [[step]] and [limits] only; everything else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
     "#);
 }
 
@@ -225,7 +225,7 @@ fn a_plan_that_includes_itself() {
       :    `-- no such key in a part
     2 | name = "shared"
       `----
-     help: a part holds [[step]] and [limits] only; everything else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
     "#);
 }
 

@@ -44,6 +44,8 @@ impl Default for Kinds {
             .with::<crate::interrupts::Interrupts>()
             .with::<crate::pulled_to::PulledTo>()
             .with::<crate::usb::Usb>()
+            .with::<crate::enable::Enable>()
+            .with::<crate::pair_test::PairTest>()
     }
 }
 

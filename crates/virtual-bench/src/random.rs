@@ -15,6 +15,7 @@ pub enum Purpose {
     Chip = 6,
     Diodes = 7,
     Edges = 21,
+    Regulator = 8,
 }
 
 pub struct Random(ChaCha8Rng);

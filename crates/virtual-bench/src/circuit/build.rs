@@ -6,7 +6,7 @@ use super::parts::{
 use super::peers::{Memories, PeerWires};
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
-    Supply, Wiring, defects, diodes, usb,
+    Supply, Wiring, defects, diodes, regulator, usb,
 };
 use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
@@ -23,6 +23,8 @@ pub(crate) const RESET_PORT: usize = 18;
 const NODE_LEAKAGE_OHMS: f64 = 1e12;
 /// Input of an expander and some board: a nail in the air is at 0 V.
 const NAIL_LEAKAGE_OHMS: f64 = 1e9;
+/// A wire that joins two nails.
+const PAIR_WIRE_OHMS: f64 = 0.1;
 /// The same for the module's planes.
 const PLANE_LEAKAGE_OHMS: f64 = 100e6;
 
@@ -94,8 +96,9 @@ impl Circuit {
                 }
                 Role::Port(port) => sketch.resistor(node, ground, parts.ports[port].leakage_ohms),
                 Role::SimSupply => sketch.resistor(node, ground, SIM_SUPPLY_OFF_OHMS),
+                // Its pull-up comes with the converter.
+                Role::Enable | Role::Nothing => {}
                 Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms),
-                Role::Nothing => {}
             }
         }
         if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, SIM_SUPPLY_PIN)) {
@@ -110,6 +113,12 @@ impl Circuit {
             }
         }
 
+        for (a, b) in &fixture.pairs {
+            if let (Some(&a), Some(&b)) = (nail_nodes.get(a), nail_nodes.get(b)) {
+                sketch.resistor(a, b, PAIR_WIRE_OHMS);
+            }
+        }
+
         let ports = port_places(dut, faults, &module, logic, ground, &mut sketch);
         let net_node = |pin: &str| nets.iter().find(|(net, _)| net == pin).map(|(_, net)| net.node);
         let supplies = diodes::Supplies {
@@ -119,7 +128,17 @@ impl Circuit {
             modem: net_node(MODEM_PIN),
             sim: by_pin(dut, SIM_SUPPLY_PIN).and_then(|contact| module.get(&contact).copied()),
         };
-        let diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
+        let mut diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
+        let regulator = by_pin(dut, ENABLE_PIN).and_then(|contact| module.get(&contact)).map(|&enable| {
+            let system = sketch.node();
+            for (pin, (volts, ohms)) in [(BATTERY_PIN, regulator::BATTERY_PATH), (USB_PIN, regulator::USB_PATH)] {
+                if let Some(input) = net_node(pin) {
+                    let edge = sketch.edge(input, system);
+                    diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms });
+                }
+            }
+            regulator::Regulator::new(system, enable, seed, &mut sketch)
+        });
         let place_of = |terminal: &Terminal| match terminal {
             Terminal::Contact(contact) => module.get(contact).copied(),
             Terminal::Ground => Some(ground),
@@ -173,6 +192,7 @@ impl Circuit {
             usb_data: usb::data_lines(dut, &module, &nail_nodes),
             diodes,
             overloads,
+            regulator,
             parts,
             logic_amps,
             nail_volts,
@@ -201,6 +221,7 @@ impl Circuit {
             supplies: vec![Supply::Regulates; wiring.rails.len()],
             overloads: vec![false; wiring.overloads.len()],
             logic: false,
+            regulator: Default::default(),
         };
         let mut circuit = Self {
             charge: vec![0.0; wiring.nets.len()],
@@ -233,6 +254,8 @@ impl Circuit {
 const LOGIC_PIN: &str = "3V3";
 const MODEM_PIN: &str = "VCC";
 const USB_PIN: &str = "VUSB";
+const BATTERY_PIN: &str = "LI+";
+const ENABLE_PIN: &str = "EN";
 pub(super) const SIM_SUPPLY_PIN: &str = "SIM_VCC";
 
 enum Role {
@@ -240,6 +263,8 @@ enum Role {
     Supply,
     Port(usize),
     SimSupply,
+    /// Of a converter that makes 3V3.
+    Enable,
     /// A high-impedance input of the modem or of the USB block.
     Input,
     Nothing,
@@ -250,6 +275,7 @@ fn role(info: &ContactInfo) -> Role {
     match info.port {
         Some(port) => Role::Port(usize::from(port.index())),
         None if has(Function::Ground) => Role::Ground,
+        None if info.pin == ENABLE_PIN => Role::Enable,
         None if has(Function::Power) => Role::Supply,
         None if info.pin == SIM_SUPPLY_PIN => Role::SimSupply,
         None if has(Function::Nc) => Role::Nothing,
@@ -269,6 +295,7 @@ fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureToleran
         limit_amps: rail.current_limit_amps,
         rise_ns: u64::try_from(rail.rise_time.as_nanos()).unwrap_or(u64::MAX),
         discharge_ohms: tolerances.resistor(rail.discharge_ohms),
+        load_ohms: rail.load_ohms.map(|ohms| tolerances.resistor(ohms)),
     };
     fixture.rails.iter().map(rail).collect()
 }

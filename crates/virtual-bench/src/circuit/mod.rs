@@ -17,6 +17,7 @@ mod defects;
 mod diodes;
 mod parts;
 mod peers;
+mod regulator;
 mod solve;
 mod usb;
 
@@ -59,6 +60,8 @@ struct Wiring {
     usb_data: Option<usb::DataLines>,
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
+    /// On modules that make their own 3V3.
+    regulator: Option<regulator::Regulator>,
     parts: ModuleParts,
     /// Current of the chip at 3.3 V, over the last millisecond or so.
     logic_amps: f64,
@@ -90,6 +93,8 @@ struct RailParts {
     limit_amps: f64,
     rise_ns: u64,
     discharge_ohms: f64,
+    /// What is joined to a rail that the module makes, in place of a supply.
+    load_ohms: Option<f64>,
 }
 
 /// A supply net of the module.
@@ -159,6 +164,7 @@ struct Conducting {
     overloads: Vec<bool>,
     /// The module's own current flows.
     logic: bool,
+    regulator: regulator::Converting,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -350,6 +356,9 @@ impl Circuit {
         self.solved();
         let Some(parts) = self.wiring.rails.get(rail) else { return (0.0, 0.0) };
         let volts = self.volts.at(parts.node);
+        if let Some(load) = self.load_ohms(rail) {
+            return (volts, volts / load);
+        }
         let amps = match (self.supply_volts(rail), self.conducting.supplies[rail]) {
             (None, _) | (_, Supply::Blocks) => 0.0,
             (Some(_), Supply::Limits) => parts.limit_amps,
@@ -379,11 +388,17 @@ impl Circuit {
 
     /// Supply voltage of a rail that is on, as far as it has risen.
     fn supply_volts(&self, rail: usize) -> Option<f64> {
-        let parts = &self.wiring.rails[rail];
+        let parts = self.wiring.rails.get(rail).filter(|parts| parts.load_ohms.is_none())?;
         let since = self.commands.rails.get(rail)?.on_since_ns?;
         let elapsed = self.now_ns.saturating_sub(since);
         let risen = if elapsed >= parts.rise_ns { 1.0 } else { elapsed as f64 / parts.rise_ns as f64 };
         Some(parts.volts * risen)
+    }
+
+    /// The load at a rail that the module makes, while it is switched on.
+    fn load_ohms(&self, rail: usize) -> Option<f64> {
+        self.commands.rails.get(rail)?.on_since_ns?;
+        self.wiring.rails.get(rail)?.load_ohms
     }
 
     fn is_rising(&self) -> bool {

@@ -98,6 +98,11 @@ impl Circuit {
                 values.driver(rail.node, 0.0, rail.discharge_ohms);
             }
         }
+        for (n, rail) in wiring.rails.iter().enumerate() {
+            if let Some(load) = self.load_ohms(n) {
+                values.driver(rail.node, 0.0, load);
+            }
+        }
         if let Some(source) = self.commands.source {
             values.driver(wiring.bus, source.volts, source.ohms + wiring.source_series_ohms);
         }
@@ -185,6 +190,9 @@ impl Circuit {
                 values.battery(overload.edge, overload.node, wiring.ground, OVERLOAD_KNEE_VOLTS, overload.ohms);
             }
         }
+        if let Some(regulator) = &wiring.regulator {
+            regulator.add(values, wiring, conducting.regulator);
+        }
         if conducting.logic {
             // The current of the running module: nothing at the voltage where it starts, all of it at 3.3 V.
             let ohms = (3.3 - POWER_ON_VOLTS) / wiring.logic_amps;
@@ -213,6 +221,12 @@ impl Circuit {
             turn(on, volts.at(overload.node) - ground - OVERLOAD_KNEE_VOLTS);
         }
         turn(&mut conducting.logic, logic - ground - POWER_ON_VOLTS);
+        if let Some(regulator) = &wiring.regulator {
+            let wanted = regulator.wanted(volts, wiring, conducting.regulator);
+            if wanted != conducting.regulator && !(one_at_a_time && turned) {
+                (conducting.regulator, turned) = (wanted, true);
+            }
+        }
         for (n, (rail, supply)) in wiring.rails.iter().zip(&mut conducting.supplies).enumerate() {
             let Some(set) = self.supply_volts(n) else { continue };
             let at_rail = volts.at(rail.node);

@@ -38,6 +38,7 @@ pub fn fixture() -> Fixture {
         rise_time: Duration::from_millis(5),
         series_ohms: 0.1,
         pin: name.to_owned(),
+        load_ohms: None,
         optional: false,
     };
     let mut nails = BTreeMap::new();
@@ -74,6 +75,7 @@ pub fn fixture() -> Fixture {
             lid_cuts_rails: false,
             notes: String::new(),
         },
+        pairs: Vec::new(),
         unwired: BTreeMap::new(),
         revision: "A".to_owned(),
         families: vec!["b4xx".to_owned()],

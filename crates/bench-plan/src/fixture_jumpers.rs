@@ -1,0 +1,98 @@
+//! A bed of nails with a jumper board on it: the nails of another fixture, some of them joined in pairs by wires.
+
+use crate::reading::{parse_file, parse_table};
+use crate::{Fixture, NailWiring, ParamProblem, Problem, Source};
+use bench_run::Contact;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// Another bed of nails with wires plugged onto it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawJumpers {
+    /// Version of the fixture format: 1.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
+    format: Spanned<u32>,
+    /// As plans name it, and the file.
+    name: String,
+    /// For people.
+    #[serde(default)]
+    title: Option<String>,
+    /// Changes whenever a wire does.
+    revision: String,
+    /// The fixture that the wires are plugged onto, which has no `base` itself.
+    #[schemars(with = "String")]
+    base: Spanned<String>,
+    /// Contacts that a wire joins, two by two.
+    #[schemars(with = "Vec<[u8; 2]>", length(min = 1))]
+    pairs: Spanned<Vec<Spanned<Vec<u8>>>>,
+}
+
+impl Fixture {
+    /// The fixture that this file builds on, if it describes jumpers only.
+    ///
+    /// # Errors
+    /// Text that is no TOML.
+    pub fn base_of(source: &Source) -> Result<Option<Spanned<String>>, Box<Problem>> {
+        let mut table = parse_table(source)?;
+        let Some(base) = table.remove("base") else { return Ok(None) };
+        match base.get_ref().as_str() {
+            Some(name) => Ok(Some(Spanned::new(base.span(), name.to_owned()))),
+            None => Err(Box::new(
+                Problem::new(source, "`base` is not a name")
+                    .at(base.span(), "here")
+                    .help("expected the name of a fixture, such as \"b-series\""),
+            )),
+        }
+    }
+
+    /// This fixture with the wires of a jumper board.
+    ///
+    /// # Errors
+    /// The first mistake in the jumpers' file.
+    pub fn with_jumpers(mut self, source: &Source) -> Result<Self, Box<Problem>> {
+        let raw: RawJumpers = parse_file(source)?;
+        if *raw.format.get_ref() != 1 {
+            let problem = ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()));
+            let problem = problem.at(raw.format.span(), "unknown format").help("this bench reads format = 1");
+            return Err(problem.in_file(source, 0..0));
+        }
+        if *raw.base.get_ref() != self.name {
+            let problem =
+                ParamProblem::new(format!("the jumpers are for `{}`, not for `{}`", raw.base.get_ref(), self.name));
+            let problem =
+                problem.at(raw.base.span(), "another fixture").help("plug them onto the fixture they are for");
+            return Err(problem.in_file(source, 0..0));
+        }
+        if raw.pairs.get_ref().is_empty() {
+            let problem = ParamProblem::new("the jumpers join nothing").help("expected pairs of contact numbers");
+            return Err(problem.in_file(source, raw.pairs.span()));
+        }
+        let mut joined: Vec<Contact> = Vec::new();
+        for pair in raw.pairs.get_ref() {
+            let wrong = |message: String, help: &str| {
+                Err(ParamProblem::new(message).at(pair.span(), "no pair").help(help).in_file(source, 0..0))
+            };
+            let &[a, b] = pair.get_ref().as_slice() else {
+                return wrong("a pair has two contacts".to_owned(), "expected two numbers, such as [20, 22]");
+            };
+            for contact in [Contact(a), Contact(b)] {
+                let signal = matches!(self.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. }));
+                if !signal || contact == self.link.dut_tx || contact == self.link.dut_rx {
+                    let message = format!("contact {contact} cannot be one of a pair");
+                    return wrong(message, "expected contacts with an `io` nail that do not carry the link");
+                }
+                if joined.contains(&contact) {
+                    return wrong(format!("contact {contact} is joined twice"), "a contact has one partner");
+                }
+                joined.push(contact);
+            }
+            self.pairs.push((Contact(a), Contact(b)));
+        }
+        self.title = raw.title.unwrap_or_else(|| raw.name.clone());
+        self.revision = format!("{} on {}", raw.revision, self.revision);
+        self.name = raw.name;
+        Ok(self)
+    }
+}
