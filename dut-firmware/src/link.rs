@@ -95,8 +95,10 @@ impl Link {
                 false => uarte.write(rest).await,
             };
             // The driver's error is an overrun of the receiver and never comes from here.
-            let Ok(sent) = sent else { return };
-            rest = &rest[sent..];
+            match sent {
+                Ok(sent) if sent > 0 => rest = &rest[sent..],
+                _ => return,
+            }
         }
     }
 

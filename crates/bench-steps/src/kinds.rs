@@ -46,6 +46,7 @@ impl Default for Kinds {
             .with::<crate::usb::Usb>()
             .with::<crate::enable::Enable>()
             .with::<crate::pair_test::PairTest>()
+            .with::<crate::uart_flow::UartFlow>()
     }
 }
 

@@ -37,6 +37,7 @@ mod reset;
 mod retained;
 mod spi_memory;
 mod supply_current;
+mod uart_flow;
 mod usb;
 
 pub use kinds::Kinds;

@@ -1,9 +1,12 @@
 //! The firmware's requests to bus masters, with good and bad arguments, and the fixture's memories at the other end.
 
 use crate::functions::Asking;
-use crate::hands::{run, setup};
+use crate::hands::{Io, run, setup};
 use bench_plan::{Peer, PeerPart};
-use dut_protocol::{I2cMasterRequest, I2cOutcome, Port, Refusal, Reply, Request, SpiMasterRequest};
+use dut_protocol::{
+    BUS_MAX_BYTES, FLOW_BUFFER_BYTES, FlowControlRequest, I2cMasterRequest, I2cOutcome, Port, Refusal, Reply, Request,
+    SpiMasterRequest,
+};
 
 const FRAM_ID: [u8; 9] = [0x7F, 0x7F, 0x7F, 0x7F, 0x7F, 0x7F, 0xC2, 0x22, 0x08];
 
@@ -207,6 +210,63 @@ fn bad_arguments_are_refused() {
         for (request, refusal) in i2c_rows {
             let reply = dut.ask(Request::I2cMaster(request.clone())).await;
             assert_eq!(reply, Reply::Refused(refusal), "{request:?}");
+        }
+    });
+}
+
+fn flow(dut: &Asking) -> FlowControlRequest {
+    FlowControlRequest { rts: dut.hands.port(42), cts: dut.hands.port(40), pause_ms: 50, for_ms: 500 }
+}
+
+#[test]
+fn flow_control_stops_and_releases_and_ends_by_itself() {
+    let setup = setup("b404x", &[], 1);
+    let hands = setup.hands.clone();
+    run(&setup, async {
+        let mut dut = Asking::awake(hands).await;
+        dut.hands.nail(40, Io::Low);
+        let request = Request::FlowControl(flow(&dut));
+        assert_eq!(dut.ask(request).await, Reply::Done);
+        dut.hands.sleep_ms(5).await;
+        assert!(!dut.hands.read_nail(42), "ready");
+        let link = std::rc::Rc::clone(&dut.hands.link);
+        link.borrow_mut().send(&[0; FLOW_BUFFER_BYTES + 2]).await.unwrap();
+        dut.hands.sleep_ms(10).await;
+        assert!(dut.hands.read_nail(42), "full");
+        dut.hands.sleep_ms(50).await;
+        assert!(!dut.hands.read_nail(42), "ready again");
+
+        dut.hands.nail(40, Io::High);
+        assert_eq!(dut.hands.ask(900, &Request::ReadPorts).await, None);
+        dut.hands.nail(40, Io::Low);
+        dut.hands.sleep_ms(5).await;
+        assert!(dut.hands.ask(901, &Request::ReadPorts).await.is_some());
+        // Whatever is done to CTS, the module comes back.
+        dut.hands.nail(40, Io::High);
+        assert_eq!(dut.hands.ask(902, &Request::ReadPorts).await, None);
+        dut.hands.sleep_ms(300).await;
+        let echo = Request::Echo { bytes: (0..BUS_MAX_BYTES as u8).collect() };
+        assert_eq!(dut.ask(echo).await, Reply::Bytes((0..BUS_MAX_BYTES as u8).collect()));
+        assert!(!dut.hands.read_nail(42), "nobody drives it any more");
+    });
+}
+
+#[test]
+fn flow_control_is_bounded() {
+    let setup = setup("b404x", &[], 1);
+    let hands = setup.hands.clone();
+    run(&setup, async {
+        let mut dut = Asking::awake(hands).await;
+        let (flow, tx) = (flow(&dut), Port::from_bank(0, 6).unwrap());
+        let rows = [
+            (FlowControlRequest { rts: tx, ..flow }, Refusal::LinkPort(tx)),
+            (FlowControlRequest { cts: flow.rts, ..flow }, Refusal::Overlap(flow.rts)),
+            (FlowControlRequest { pause_ms: 500, ..flow }, Refusal::OutOfRange),
+            (FlowControlRequest { for_ms: 0, pause_ms: 0, ..flow }, Refusal::OutOfRange),
+            (FlowControlRequest { for_ms: 1_001, ..flow }, Refusal::OutOfRange),
+        ];
+        for (request, refusal) in rows {
+            assert_eq!(dut.ask(Request::FlowControl(request)).await, Reply::Refused(refusal), "{request:?}");
         }
     });
 }

@@ -310,6 +310,8 @@ impl Uarte {
         {
             self.look_at_cts(fabric, levels);
         }
+        // Without flow control, the last level that was seen means nothing any more.
+        self.cts_high &= self.watches_inputs();
         if self.cts_high {
             self.byte_ends_at = NEVER;
             return;
