@@ -221,7 +221,7 @@ fn leaks_and_damaged_pads_are_named_with_where_they_lead() {
         })
         .chain([11, 13, 17, 23, 34, 36, 44, 69, 73].map(|contact| (format!("esd:{contact}"), contact, "to ground")))
         .collect();
-    assert_eq!(rows.len(), 36 + 9);
+    assert_eq!(rows.len(), 38 + 9);
     for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
 }
 

@@ -99,7 +99,7 @@ fn without_the_check_before_power_the_vectors_name_the_same() {
     let plan = folder.path().join("powered.toml");
     let full = std::fs::read_to_string(root().join(PLAN)).unwrap();
     let mut text = full.replace("\"parts/", "\"../../plans/parts/") + "\n[leave_out]\n";
-    for step in ["isolation-gpio", "isolation-other", "isolation-pulled", "diodes-mcu", "diodes-usb", "diodes-modem"] {
+    for step in ["isolation-gpio", "isolation-other", "sim-data-follows", "diodes-mcu", "diodes-usb", "diodes-modem"] {
         text += &format!("{step} = \"for this test\"\n");
     }
     // These two would name what the vectors are to name.
@@ -125,14 +125,14 @@ fn single_faults_and_what_is_said_of_them() {
         ("stuck-high:23", 1, "contact 23 (A0): stuck high"),
         ("stuck-low:23", 1, "contact 23 (A0): stuck low"),
         ("stuck-high:36", 1, "contact 36 (TX): stuck high"),
-        ("stuck-low:34", 1, "contact 34 (RST): the module is held in reset"),
+        ("stuck-low:34", 1, "contact 34 (RST): held low through"),
         ("lost-pull:23", 1, "contact 23 (A0): a pull of port P0.03 is missing"),
         ("overload:3v3", 1, "rail 3V3: overloaded"),
         ("overload:vusb", 1, "rail VUSB: overloaded"),
         ("short:36-38@12", 1, "contacts 36 (TX) and 38 (RX): shorted, 1"),
         ("short:8-10", 1, "(contacts 10 (3V3), 12 (3V3)): shorted to rail VCC; it was not switched on"),
         ("short:8-10", 1, "shorted to rail 3V3; it was not switched on"),
-        ("short:65-67", 1, "(or to contact 67 (SIM_VCC), at ground by itself)"),
+        ("short:65-67", 1, "contacts 65 (RGBB) and 67 (SIM_VCC): shorted"),
         ("lost-pull:38", 1, "contact 38 (RX): no pull-up"),
         ("wrong-model:b524", 1, "wrong model: a B524 is on the nest, the plan is for a B404X"),
         ("wrong-model:b404", 1, "wrong model: a B404 is on the nest"),

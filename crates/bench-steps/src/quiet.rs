@@ -139,18 +139,25 @@ impl Quiet {
         })
     }
 
-    /// The rail without which the contact is quiet: the last one that came up goes off first, and all come up again.
+    /// The rail without which the contact is quiet: the last one that came up goes off first, and all come up again. The
+    /// first of all stays, because the firmware lives on it; what no other one takes away comes from there.
     async fn comes_from(&self, nest: &Nest, contact: Contact, volts: f64) -> Result<Option<String>, StepError> {
-        let mut off = Vec::new();
-        let found = self.without_rails(nest, contact, volts, &mut off).await;
-        let mut on = Ok(());
-        for rail in off.iter().rev() {
-            on = on.and(nest.rails.on(rail).await);
+        let mut on = Vec::new();
+        for rail in nest.rails.names() {
+            if nest.rails.measure(&rail).await?.volts > ON_VOLTS {
+                on.push(rail);
+            }
         }
-        // The firmware may have started again.
-        nest.dut.disconnect().await;
-        nest.settle(STARTS).await;
-        found.and_then(|found| Ok(on.map(|()| found)?))
+        let Some((first, others)) = on.split_first() else { return Ok(None) };
+        let mut off = Vec::new();
+        let found = self.without_rails(nest, contact, volts, others, &mut off).await;
+        let mut again = Ok(());
+        for rail in off.iter().rev() {
+            again = again.and(nest.rails.on(rail).await);
+        }
+        let found = found?;
+        again?;
+        Ok(Some(found.unwrap_or_else(|| first.clone())))
     }
 
     async fn without_rails(
@@ -158,17 +165,15 @@ impl Quiet {
         nest: &Nest,
         contact: Contact,
         volts: f64,
+        rails: &[String],
         off: &mut Vec<String>,
     ) -> Result<Option<String>, StepError> {
-        for rail in nest.rails.names().into_iter().rev() {
-            if nest.rails.measure(&rail).await?.volts < ON_VOLTS {
-                continue;
-            }
+        for rail in rails.iter().rev() {
             off.push(rail.clone());
-            nest.rails.off(&rail).await?;
-            nest.settle(STARTS).await;
+            nest.rails.off(rail).await?;
+            nest.settle(DISCHARGES).await;
             if self.volts(nest, contact).await?.abs() < 0.5 * volts.abs() {
-                return Ok(Some(rail));
+                return Ok(Some(rail.clone()));
             }
         }
         Ok(None)
@@ -177,5 +182,5 @@ impl Quiet {
 
 /// A rail with more is on.
 const ON_VOLTS: f64 = 1.0;
-/// For a rail to discharge through its resistor, and for the firmware to start.
-const STARTS: Duration = Duration::from_millis(60);
+/// For a rail to discharge through its resistor.
+const DISCHARGES: Duration = Duration::from_millis(60);
