@@ -56,7 +56,7 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
     let ran = step(&world, PULLED_TO, sim(0.001, 0.001));
     assert_eq!(ran.told.measured.borrow().get("SIM_DATA.share"), Some(&None));
 }
-pub const QUIET: &str = "kind = 'quiet'\npins = ['NC', 'SIM_CLK']\nvolts = { max = '100 mV' }";
+
 /// No module with this bed makes its own supply, so any contact will do for the doubles.
 pub const ENABLE: &str = "kind = 'enable'\npin = ['RST']\nsupply = '3V3'\nrest = { min = '0.1 V' }\n\
                           off = { max = '0.3 V' }\non = { min = '3.2 V' }\nsettle = '1 ms'";
