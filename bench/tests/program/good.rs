@@ -112,14 +112,9 @@ fn tables_come_as_json_too() {
 
 #[test]
 fn one_firmware_image_serves_every_model_of_the_nest() {
-    let plan = std::fs::read_to_string(root().join(PLAN)).unwrap();
-    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let models = ["b402", "b404", "b523", "b524"];
     for_all(&models, |model| {
-        let path = folder.path().join(format!("{model}.toml"));
-        let own = plan.replace("model = \"b404x\"", &format!("model = \"{model}\""));
-        std::fs::write(&path, own.replace("\"parts/", "\"../../plans/parts/")).unwrap();
-        let done = run_plan(path.to_str().unwrap(), &["--quiet"]);
+        let done = run_plan(&format!("plans/{model}.toml"), &["--quiet"]);
         if done.code == 0 {
             Ok(())
         } else {

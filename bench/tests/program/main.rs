@@ -11,6 +11,7 @@ mod edges;
 mod external_flash;
 mod faults;
 mod good;
+mod plans;
 mod power;
 mod stops;
 mod support;

@@ -139,12 +139,11 @@ pub(crate) fn replace_keys<'i>(
     Ok(replaced)
 }
 
-/// The keys of a table of the plan's, with their values.
-fn entries<'i>(
-    text: &PlanText,
-    value: Unread<'i>,
-    what: &str,
-) -> Result<Vec<(Spanned<String>, Spanned<DeValue<'i>>)>, Box<Problem>> {
+/// A key of a table of the plan's, with its value.
+type Entry<'i> = (Spanned<String>, Spanned<DeValue<'i>>);
+
+/// All of them.
+fn entries<'i>(text: &PlanText, value: Unread<'i>, what: &str) -> Result<Vec<Entry<'i>>, Box<Problem>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let span = value.span();
     let DeValue::Table(table) = value.into_inner() else {

@@ -228,3 +228,51 @@ fn truncated_files_are_answered() {
         assert!(!render(&problem).is_empty());
     }
 }
+
+const JUMPERS: &str =
+    "format = 1\nname = \"pairs\"\nrevision = \"A\"\nbase = \"b-series\"\npairs = [[22, 20], [23, 33]]\n";
+
+#[test]
+fn jumpers_on_another_bed() {
+    let source = |text: &str| Source::new("fixtures/pairs.toml", text);
+    assert_eq!(Fixture::base_of(&source(&fixture_text())).unwrap().map(Spanned::into_inner), None);
+    assert_eq!(Fixture::base_of(&source(JUMPERS)).unwrap().map(Spanned::into_inner).as_deref(), Some("b-series"));
+    let joined = b_series().with_jumpers(&source(JUMPERS)).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    assert_eq!((joined.name.as_str(), joined.revision.as_str()), ("pairs", "A on A"));
+    assert_eq!(joined.pairs, [(Contact(22), Contact(20)), (Contact(23), Contact(33))]);
+    assert_eq!(joined.nails, b_series().nails);
+
+    let rows = [
+        ("base = \"b-series\"", "base = \"boron\"", "the jumpers are for `boron`, not for `b-series`"),
+        ("[[22, 20], [23, 33]]", "[]", "the jumpers join nothing"),
+        ("[22, 20]", "[22]", "a pair has two contacts"),
+        ("[22, 20]", "[22, 36]", "contact 36 cannot be one of a pair"),
+        ("[22, 20]", "[22, 10]", "contact 10 cannot be one of a pair"),
+        ("[22, 20]", "[22, 99]", "contact 99 cannot be one of a pair"),
+        ("[22, 20]", "[22, 23]", "contact 23 is joined twice"),
+        ("format = 1", "format = 2", "fixture format 2 is unknown"),
+        ("revision", "revison", "unknown key `revison`"),
+    ];
+    for (from, to, message) in rows {
+        let problem = b_series().with_jumpers(&source(&changed(JUMPERS, from, to))).unwrap_err();
+        assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
+    }
+    let problem = Fixture::base_of(&source(&changed(JUMPERS, "\"b-series\"", "3"))).unwrap_err();
+    assert_eq!(problem.message, "`base` is not a name");
+}
+
+/// A supply never meets an output of the module, and a load never what takes power.
+#[test]
+fn rails_that_the_module_makes() {
+    let families = families();
+    let families: Vec<&DutFamily> = families.iter().collect();
+    let text = plan_support::text_of("fixtures/boron.toml");
+    let boron = |text: &str| Fixture::parse(&Source::new("fixtures/boron.toml", text), &families);
+    let fixture = boron(&text).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    assert_eq!(fixture.nails.len(), 27, "28 places, one of them without a contact");
+    assert_eq!(fixture.rail("3V3").and_then(|rail| rail.load_ohms), Some(100.0));
+    let problem = boron(&changed(&text, "load = \"100 ohm\"\n", "")).unwrap_err();
+    assert_eq!(problem.message, "contact 2 (3V3) is an output");
+    let problem = boron(&changed(&text, "voltage = \"3.8 V\"", "voltage = \"3.8 V\"\nload = \"1 kohm\"")).unwrap_err();
+    assert_eq!(problem.message, "contact 27 (LI+) takes power");
+}

@@ -277,3 +277,39 @@ fn an_override_with_an_unknown_key() {
            on_fail
     "#);
 }
+
+/// What stands in the plan, and the message; `None`: good, with so many contacts that are left out for a reason.
+#[test]
+fn contacts_that_no_step_covers() {
+    let covered = "contact 23 (A0) is covered, by step `pins`";
+    let rows: &[(&str, Result<usize, &str>)] = &[
+        ("", Ok(0)),
+        ("[[not_covered]]\npins = [17, 19]\nreason = \"nobody uses NFC here\"\n", Ok(2)),
+        ("[[not_covered]]\npins = [17]\nreason = \"a\"\n[[not_covered]]\nreason = \"b\"\n", Ok(45)),
+        ("[[not_covered]]\npins = [\"A0\"]\nreason = \"why not\"\n", Err(covered)),
+        ("[[not_covered]]\npins = [17]\nreason = \" \"\n", Err("left out for no reason")),
+        ("[[not_covered]]\npins = [17]\n", Err("missing key `reason`")),
+        ("[[not_covered]]\npins = [999]\nreason = \"a\"\n", Err("999 is no contact number")),
+        ("[[not_covered]]\npin = [17]\nreason = \"a\"\n", Err("unknown key `pin`")),
+        (
+            "[[not_covered]]\npins = [17]\nreason = \"a\"\n[[not_covered]]\npins = [17]\nreason = \"b\"\n",
+            Err("contact 17 (NFC1) has two reasons"),
+        ),
+        ("[[not_covered]]\nreason = \"a\"\n[[not_covered]]\nreason = \"b\"\n", Err("two reasons for all the rest")),
+        ("[not_covered]\nreason = \"a\"\n", Err("`not_covered` is not a list")),
+    ];
+    for (text, expected) in rows {
+        // In the plan, and in a part of it.
+        for (plan, power) in [(format!("{PLAN}{text}"), POWER.to_owned()), (PLAN.to_owned(), format!("{POWER}{text}"))]
+        {
+            match (check_with(&plan, &[("parts/power.toml", &power), PARTS[1]]), expected) {
+                (Ok(plan), Ok(count)) => assert_eq!(plan.not_covered.len(), *count, "{text}"),
+                (Err(problem), Err(message)) => {
+                    assert!(problem.message.contains(message), "{text}: {}", problem.message)
+                }
+                (Ok(_), Err(message)) => panic!("{text} is good, not {message}"),
+                (Err(problem), Ok(_)) => panic!("{text}: {}", problem.message),
+            }
+        }
+    }
+}

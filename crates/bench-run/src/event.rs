@@ -39,6 +39,7 @@ pub enum BenchKind {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant)] // the large one comes once in a run
 pub enum Event {
     RunStarted {
         run_id: String,

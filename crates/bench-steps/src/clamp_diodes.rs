@@ -126,16 +126,21 @@ impl Kind for ClampDiodes {
                 from_ground: limits.1.map(|limits| spec("from-ground", limits)),
             });
         }
+        let grounds = grounds(around.fixture);
+        // Every look from ground goes through it.
+        let only_ground = grounds.as_slice().first().filter(|_| limits.1.is_some() && grounds.len() == 1);
+        let by_ground = only_ground.map(|ground| Coverage { contact: *ground, aspects: vec!["open"] });
         let specs = |one: &ContactUnderTest| [one.to_supply.clone(), one.from_ground.clone()].into_iter().flatten();
         Ok(Resolved {
             measurements: contacts.iter().flat_map(specs).collect(),
             coverage: contacts
                 .iter()
                 .map(|one| Coverage { contact: one.contact, aspects: vec!["open", "cold joint", "protection diode"] })
+                .chain(by_ground)
                 .collect(),
             uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
             default_timeout: Duration::from_secs(15),
-            procedure: Box::new(ClampDiodes { contacts, amps, supply, grounds: grounds(around.fixture) }),
+            procedure: Box::new(ClampDiodes { contacts, amps, supply, grounds }),
         })
     }
 }

@@ -44,6 +44,16 @@ impl Look<'_> {
 pub(crate) fn judge_joints(nest: &Nest, record: &dyn Record, joints: &[Joint<'_>]) {
     let bad: Vec<&Joint<'_>> = joints.iter().filter(|joint| !joint.looks.iter().all(Look::is_good)).collect();
     if bad.len() > 2 && bad.len() == joints.len() && bad.iter().all(|joint| joint.looks.iter().all(Look::no_current)) {
+        let from_ground =
+            joints.iter().flat_map(|joint| &joint.looks).all(|look| look.spec.name.ends_with("from-ground"));
+        let is_ground = |info: &&bench_plan::ContactInfo| info.functions.contains(&bench_plan::Function::Ground);
+        let grounds: Vec<Contact> = nest.family.contacts.iter().filter(is_ground).map(|info| info.contact).collect();
+        if let (true, &[ground]) = (from_ground, grounds.as_slice()) {
+            let label = nest.label(ground);
+            let text = format!("contact {label}: open, no current flows from ground into any contact");
+            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: grounds, text });
+            return;
+        }
         let text = "no current flows into any of the contacts: is a module in the nest, is its supply joined inside?";
         record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.into() });
         return;

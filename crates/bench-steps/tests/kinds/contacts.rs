@@ -57,6 +57,10 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
     assert_eq!(ran.told.measured.borrow().get("SIM_DATA.share"), Some(&None));
 }
 
+/// No module with this bed makes its own supply, so any contact will do for the doubles.
+pub const ENABLE: &str = "kind = 'enable'\npin = ['RST']\nsupply = '3V3'\nrest = { min = '0.1 V' }\n\
+                          off = { max = '0.3 V' }\non = { min = '3.2 V' }\nsettle = '1 ms'";
+
 /// Came out of a reset by its pin just now.
 fn restarted(request: &Request) -> Result<Reply, DutError> {
     match good(request)? {
@@ -160,6 +164,8 @@ fn drivers_reset_and_quiet_contacts() {
             powered(good, &[(1, 4e-5), (67, 3.7e-4)]),
             "ok\ncontact 67 (SIM_VCC): carries 330.0 uV, 370.0 uV under 1 kohm: a leak",
         ),
+        (ENABLE, powered(good, &[(34, PULLED_UP)]), "ok\ncontact 34 (RST): pulled low, it leaves 3V3 at 3.300 V"),
+        (ENABLE, powered(good, &[]), "ok\ncontact 34 (RST): open or not pulled up, it rests at 0.000 V"),
         (QUIET, powered(good, &[]), "ok"),
         (QUIET, held_low(71), "ok\ncontact 71 (SIM_CLK): held at ground through 43.00 ohm while the module has power"),
         (QUIET, powered(good, &[(71, 3.2)]), "ok\ncontact 71 (SIM_CLK): carries 3.200 V, 3.200 V under 1 kohm: driven"),

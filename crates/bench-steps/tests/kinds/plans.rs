@@ -67,6 +67,16 @@ fn plans_that_cannot_work_are_refused() {
         ("kind = 'link-loopback'\npins = ['A0']", "pins"),
         ("kind = 'clamp-diodes'\npins = ['A0']", "neither diode has limits"),
         (
+            "kind = 'enable'\npin = 'adc'\nsupply = '3V3'\nrest = { min = '1 V' }\noff = { max = '1 V' }\n\
+             on = { min = '3 V' }\nsettle = '1 ms'",
+            "looks at one contact",
+        ),
+        (
+            "kind = 'enable'\npin = ['VUSB']\nsupply = '3V3'\nrest = { min = '1 V' }\noff = { max = '1 V' }\n\
+             on = { min = '3 V' }\nsettle = '1 ms'",
+            "16 (VUSB) has no nail that pulls it low",
+        ),
+        (
             "kind = 'clamp-diodes'\npins = ['A0']\ncurrent = '4 mA'\nto_supply = { max = '1 V' }",
             "4.000 mA is no current",
         ),

@@ -287,6 +287,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (PULLS, || powered(good, &[])),
         (ADC, || powered(good, &[])),
         (crate::contacts::CLAMP_DIODES, || opens(&[16])),
+        (crate::contacts::ENABLE, || powered(good, &[])),
         (crate::contacts::DRIVE, || powered(good, &[])),
         (crate::contacts::RESET, || powered(good, &[])),
         (crate::contacts::RESET, crate::contacts::reset_and_tx_exchanged),

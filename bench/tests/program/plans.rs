@@ -1,0 +1,100 @@
+//! Every plan of the repository: complete, passed by a good module, and not by a bad one.
+
+use crate::support::{for_all, output, root, run_plan, text};
+
+fn plans() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("plans")).unwrap().map(|entry| entry.unwrap().path());
+    let mut plans: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| format!("plans/{}", path.file_name().unwrap().to_str().unwrap()))
+        .collect();
+    plans.sort();
+    plans
+}
+
+/// Every contact is covered by a step, or somebody says why not.
+#[test]
+fn no_plan_forgets_a_contact() {
+    let plans = plans();
+    for model in ["b402", "b404", "b404x", "b523", "b524", "boron"] {
+        assert!(plans.contains(&format!("plans/{model}.toml")), "no plan for {model}");
+    }
+    for plan in plans {
+        let output = output(&["check", &plan]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    }
+}
+
+#[test]
+fn a_forgotten_contact_is_told() {
+    let plan = std::fs::read_to_string(root().join("plans/b404x.toml")).unwrap();
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let path = folder.path().join("short.toml");
+    let check = |more: &str| {
+        let text = plan.replace("\"parts/", "\"../../plans/parts/")
+            + "\n[leave_out]\nsim-supply = \"for this test\"\n\
+            quiet = \"for this test\"\n"
+            + more;
+        std::fs::write(&path, text).unwrap();
+        output(&["check", path.to_str().unwrap()])
+    };
+    let forgotten = check("");
+    let said = text(&forgotten.stdout);
+    assert_eq!(forgotten.status.code(), Some(3), "{said}{}", text(&forgotten.stderr));
+    assert!(said.contains("NOT COMPLETE"), "{said}");
+    assert!(said.contains("67  SIM_VCC               NOT COVERED, and no reason is given"), "{said}");
+    assert!(said.contains("without quiet: for this test"), "{said}");
+    let excused = check("[[not_covered]]\npins = [67]\nreason = \"the modem holds it\"\n");
+    let said = text(&excused.stdout);
+    assert_eq!(excused.status.code(), Some(0), "{said}{}", text(&excused.stderr));
+    assert!(said.contains("66 of 67 contacts covered, 1 left out for a reason"), "{said}");
+    assert!(said.contains("not covered: the modem holds it"), "{said}");
+}
+
+#[test]
+fn good_borons_pass() {
+    for_all(&["1", "2", "3", "4", "5", "6"], |seed| {
+        let done = run_plan("plans/boron.toml", &["--quiet", "--seed", seed]);
+        if done.code == 0 { Ok(()) } else { Err(format!("seed {seed}: {} {}{}", done.code, done.told(), done.stderr)) }
+    });
+}
+
+#[test]
+fn opens_of_the_boron_are_named() {
+    let contacts: Vec<u8> = (1..=27).collect();
+    for_all(&contacts, |contact| {
+        let done = run_plan("plans/boron.toml", &["--quiet", "--fault", &format!("open:{contact}")]);
+        if done.code == 1 && done.named() == [*contact] {
+            Ok(())
+        } else {
+            Err(format!("open:{contact}: exit {}, names {:?}: {}{}", done.code, done.named(), done.told(), done.stderr))
+        }
+    });
+}
+
+#[test]
+fn the_pair_test_finds_what_such_a_test_finds() {
+    let plan = "plans/b404x-pair-test.toml";
+    // The fault, the exit code, and the contacts that are named: both of a pair, since it cannot tell which.
+    let rows: &[(&str, i32, &[u8])] = &[
+        ("open:23", 1, &[23, 33]),
+        ("stuck-high:66", 1, &[66, 68]),
+        ("short:33-35", 1, &[33, 35]),
+        ("open:14", 0, &[]),
+        ("lost-pull:38", 0, &[]),
+        ("adc-gain:5", 0, &[]),
+        ("wrong-model:b402", 0, &[]),
+    ];
+    for_all(rows, |(fault, code, contacts)| {
+        let done = run_plan(plan, &["--quiet", "--fault", fault]);
+        let named = done.named();
+        if done.code == *code && contacts.iter().all(|contact| named.contains(contact)) {
+            Ok(())
+        } else {
+            Err(format!("{fault}: exit {}, names {named:?}: {}{}", done.code, done.told(), done.stderr))
+        }
+    });
+    let good = run_plan(plan, &["--quiet", "--seed", "5"]);
+    assert_eq!(good.code, 0, "{}", good.told());
+}
