@@ -3,7 +3,7 @@
 use crate::support::{for_all, run_plan};
 use bench_run::{Event, Verdict};
 
-const PLAN: &str = "plans/b404x-full.toml";
+const PLAN: &str = "plans/b404x.toml";
 
 #[test]
 fn defects_that_show_in_edges_alone_are_told() {
