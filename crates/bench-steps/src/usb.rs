@@ -119,7 +119,7 @@ impl Procedure for Usb {
         let parted = nest.usb_switch.join(false).await;
         let stopped = self.done(nest, Request::StopUsb).await;
         outcome?;
-        (released?, parted?);
+        released.and(parted)?;
         stopped
     }
 }
