@@ -81,14 +81,14 @@ fn crossed_limits() {
 fn nail_wired_twice() {
     insta::assert_snapshot!(fixture_problem("contact = 35, pin = \"A2\"", "contact = 33, pin = \"A1\""), @r#"
      x the nail of contact 33 (A1) is wired twice
-        ,-[fixtures/b-series.toml:186:15]
-    185 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
-    186 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
+        ,-[fixtures/b-series.toml:231:15]
+    230 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
+    231 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
         :               ^|
         :                `-- used before
-    187 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
+    232 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
         `----
-     help: its first use stands in line 185; every contact has one nail
+     help: its first use stands in line 230; every contact has one nail
     "#);
 }
 
