@@ -74,6 +74,7 @@ mod tests {
             firmware: String::new(),
             steps: vec![step("a", &[]), step("b", &[0]), step("c", &[1]), step("d", &[2]), step("e", &[1, 2])],
             left_out: Vec::new(),
+            not_covered: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A good module: passes, always, and leaves what was promised.
 
-use crate::support::{PLAN, for_all, output, root, run, run_plan, text};
+use crate::support::{for_all, output, root, run, run_plan, text};
 use bench_run::{Event, Verdict};
 use std::collections::BTreeMap;
 

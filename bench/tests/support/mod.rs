@@ -213,6 +213,7 @@ pub fn plan(steps: Vec<PlanStep<Box<dyn Procedure>>>) -> Plan<Box<dyn Procedure>
         firmware: "none".into(),
         steps,
         left_out: Vec::new(),
+        not_covered: Vec::new(),
     }
 }
 

@@ -34,12 +34,15 @@ fn answer(request: &Request, open: Option<Port>, held: Option<Port>) -> Result<R
     Ok(Reply::Levels(held.map_or(levels, |port| levels.with(port))))
 }
 
+/// What the firmware answers.
+type Firmware = fn(&Request) -> Result<Reply, DutError>;
+
 #[test]
 fn pairs_that_follow_and_pairs_that_do_not() {
     let mut world = World::new();
     let source = bench_plan::Source::new("fixtures/b-series.toml", JUMPERS);
     world.fixture = world.fixture.with_jumpers(&source).unwrap();
-    let rows: [(fn(&Request) -> Result<Reply, DutError>, &str); 4] = [
+    let rows: [(Firmware, &str); 4] = [
         (|request| answer(request, None, None), "ok"),
         (
             |request| answer(request, Some(pairs()[1][0]), None),

@@ -343,13 +343,16 @@ fn shorted_and_overloaded_rails() {
     near(amps, 0.107, 0.005);
 }
 
+/// What the chip is busy with, and the least and the most that the module draws then.
+type Row = (fn(&mut Activity), f64, f64);
+
 #[test]
 fn the_chip_draws_what_it_is_busy_with() {
     let mut bench = bench(&[]).powered();
     let mut now = Activity::default();
     const MS_BUSY: fn(&mut Activity) = |now| now.run_ns += MS;
     // (what passes, lowest and highest milliamperes of the rail)
-    let rows: [(fn(&mut Activity), f64, f64); 6] = [
+    let rows: [Row; 6] = [
         (MS_BUSY, 5.6, 7.0),
         (|now| (now.sleep_ns, now.hfxo_running) = (now.sleep_ns + MS, true), 1.2, 1.6),
         (|now| (now.run_ns, now.sleep_ns) = (now.run_ns + MS / 2, now.sleep_ns + MS / 2), 3.4, 4.3),
