@@ -32,10 +32,8 @@ fn a_forgotten_contact_is_told() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let path = folder.path().join("short.toml");
     let check = |more: &str| {
-        let text = plan.replace("\"parts/", "\"../../plans/parts/")
-            + "\n[leave_out]\nsim-supply = \"for this test\"\n\
-            quiet = \"for this test\"\n"
-            + more;
+        let text =
+            plan.replace("\"parts/", "\"../../plans/parts/") + "\n[leave_out]\ngrounds = \"for this test\"\n" + more;
         std::fs::write(&path, text).unwrap();
         output(&["check", path.to_str().unwrap()])
     };
@@ -43,13 +41,13 @@ fn a_forgotten_contact_is_told() {
     let said = text(&forgotten.stdout);
     assert_eq!(forgotten.status.code(), Some(3), "{said}{}", text(&forgotten.stderr));
     assert!(said.contains("NOT COMPLETE"), "{said}");
-    assert!(said.contains("67  SIM_VCC               NOT COVERED, and no reason is given"), "{said}");
-    assert!(said.contains("without quiet: for this test"), "{said}");
-    let excused = check("[[not_covered]]\npins = [67]\nreason = \"the modem holds it\"\n");
+    assert!(said.contains("56  GND                   NOT COVERED, and no reason is given"), "{said}");
+    assert!(said.contains("without grounds: for this test"), "{said}");
+    let excused = check("[[not_covered]]\npins = \"ground\"\nreason = \"joined by the nest\"\n");
     let said = text(&excused.stdout);
     assert_eq!(excused.status.code(), Some(0), "{said}{}", text(&excused.stderr));
-    assert!(said.contains("66 of 67 contacts covered, 1 left out for a reason"), "{said}");
-    assert!(said.contains("not covered: the modem holds it"), "{said}");
+    assert!(said.contains("57 of 67 contacts covered, 10 left out for a reason"), "{said}");
+    assert!(said.contains("not covered: joined by the nest"), "{said}");
 }
 
 #[test]

@@ -47,6 +47,8 @@ impl Unit {
             let text = text.trim_end_matches('0').trim_end_matches('.');
             return if self == Unit::Percent { format!("{text} %") } else { text.to_owned() };
         }
+        // What would be shown as 0.000 of the smallest prefix is nothing.
+        let value = if value.abs() < 0.5e-12 { 0.0 } else { value };
         let magnitude = value.abs();
         let (scale, prefix) = match magnitude {
             m if m >= 1e6 => (1e-6, "M"),

@@ -198,6 +198,8 @@ impl Interconnect {
         })
         .await?;
         found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        // It was reset: greeted again for the steps that go on after this one. One that stays silent is theirs to tell.
+        is_silent(nest.dut.connect(self.baud).await)?;
         Ok(())
     }
 
