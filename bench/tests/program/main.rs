@@ -15,3 +15,4 @@ mod plans;
 mod power;
 mod stops;
 mod support;
+mod worth;

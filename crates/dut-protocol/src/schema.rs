@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0xcce9_bfca_d631_b575);
+        assert_eq!(schema_hash(), 0xfcae_4d2a_87fc_fb6d);
     }
 }

@@ -33,12 +33,19 @@ pub(super) fn joint_ohms(faults: &[Fault], contact: Contact, touching: f64) -> f
 /// How much more resistance a damaged output stage has.
 const WEAK_FACTOR: f64 = 5.0;
 
-/// Damages output stages.
+/// How much more resistance damaged pulls have: too little to lose a level against anything but a leak.
+const WEAK_PULL_FACTOR: f64 = 2.0;
+
+/// Damages output stages and pulls.
 pub(super) fn weaken(faults: &[Fault], dut: &DutFamily, parts: &mut ModuleParts) {
     for fault in faults {
-        let Fault::WeakDriver(contact) = fault else { continue };
+        let (Fault::WeakDriver(contact) | Fault::WeakPull(contact)) = fault else { continue };
         let port = dut.contact(*contact).and_then(|info| info.port).map(|port| usize::from(port.index()));
-        if let Some(stage) = port.and_then(|port| parts.ports.get_mut(port)) {
+        let Some(stage) = port.and_then(|port| parts.ports.get_mut(port)) else { continue };
+        if matches!(fault, Fault::WeakPull(_)) {
+            stage.pull_up_ohms *= WEAK_PULL_FACTOR;
+            stage.pull_down_ohms *= WEAK_PULL_FACTOR;
+        } else {
             stage.standard_ohms *= WEAK_FACTOR;
             stage.high_drive_ohms *= WEAK_FACTOR;
         }

@@ -55,6 +55,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
         // The NFC antenna's pads are no GPIO: neither their pulls nor their drivers are ever on.
         if !info.functions.contains(&Function::Nfc) {
             faults.push(Fault::LostPull(info.contact));
+            faults.push(Fault::WeakPull(info.contact));
         }
     }
     for (index, rail) in fixture.rails.iter().enumerate() {

@@ -55,6 +55,8 @@ pub enum Fault {
     AdcOffset(f64),
     /// Another model than the plan expects lies on the nest.
     WrongModel(String),
+    /// The port's pull resistors have twice their resistance.
+    WeakPull(Contact),
     /// The port's drivers have five times their resistance: a damaged output stage.
     WeakDriver(Contact),
     /// So much resistance in series between nail and contact: a cold solder joint, dirt.
@@ -211,6 +213,7 @@ impl Fault {
             Fault::StuckHigh(contact)
             | Fault::StuckLow(contact)
             | Fault::LostPull(contact)
+            | Fault::WeakPull(contact)
             | Fault::WeakDriver(contact) => match known_contact(*contact)?.port {
                 Some(_) => Ok(()),
                 None => Err(FaultError::NoPort { fault: self.to_string(), label: dut.label(*contact) }),

@@ -36,6 +36,7 @@ impl Fault {
             | Fault::StuckHigh(contact)
             | Fault::StuckLow(contact)
             | Fault::LostPull(contact)
+            | Fault::WeakPull(contact)
             | Fault::AdcDead(contact)
             | Fault::WeakDriver(contact)
             | Fault::BusLineDead(contact)

@@ -11,7 +11,7 @@ const GROUND: &str = "gnd";
 const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, rails or gnd, stuck-high:CONTACT, \
     stuck-low:CONTACT, lost-pull:CONTACT, overload:RAIL or overload:RAIL@AMPS, dead-link, dead-mcu, empty-nest, \
     adc-gain:PERCENT, adc-offset:MILLIVOLTS, wrong-model:MODEL, \
-    weak-driver:CONTACT, cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
+    weak-pull:CONTACT, weak-driver:CONTACT, cold:CONTACT or cold:CONTACT@OHMS, esd:CONTACT or esd:CONTACT@OHMS, leak:CONTACT-TO or leak:CONTACT-TO@OHMS with a \
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
@@ -45,6 +45,7 @@ impl fmt::Display for Fault {
             Fault::AdcGain(percent) => write!(f, "adc-gain:{percent}"),
             Fault::AdcOffset(millivolts) => write!(f, "adc-offset:{millivolts}"),
             Fault::WrongModel(model) => write!(f, "wrong-model:{model}"),
+            Fault::WeakPull(contact) => write!(f, "weak-pull:{contact}"),
             Fault::WeakDriver(contact) => write!(f, "weak-driver:{contact}"),
             Fault::Cold { contact, ohms } => write!(f, "cold:{contact}{}", Unusual('@', *ohms, COLD_OHMS)),
             Fault::Esd { contact, ohms } => write!(f, "esd:{contact}{}", Unusual('@', *ohms, ESD_OHMS)),
@@ -124,6 +125,7 @@ fn parse(text: &str) -> Result<Fault, String> {
             "" => Err("the model is missing, for example `wrong-model:b524`".to_owned()),
             model => Ok(Fault::WrongModel(model.to_owned())),
         },
+        "weak-pull" => Ok(Fault::WeakPull(contact(what("23")?)?)),
         "weak-driver" => Ok(Fault::WeakDriver(contact(what("23")?)?)),
         "cold" => contact_and_ohms(what("23")?, COLD_OHMS).map(|(contact, ohms)| Fault::Cold { contact, ohms }),
         "esd" => contact_and_ohms(what("23")?, ESD_OHMS).map(|(contact, ohms)| Fault::Esd { contact, ohms }),
@@ -267,6 +269,7 @@ mod tests {
             ("dead-mcu", Fault::DeadMcu),
             (" empty-nest ", Fault::EmptyNest),
             ("wrong-model:b524", Fault::WrongModel("b524".into())),
+            ("weak-pull:23", Fault::WeakPull(Contact(23))),
             ("weak-driver:23", Fault::WeakDriver(Contact(23))),
             ("cold:23", Fault::Cold { contact: Contact(23), ohms: 200.0 }),
             ("cold:23@50", Fault::Cold { contact: Contact(23), ohms: 50.0 }),
@@ -347,6 +350,7 @@ mod tests {
             any_contact().prop_map(Fault::StuckHigh),
             any_contact().prop_map(Fault::StuckLow),
             any_contact().prop_map(Fault::LostPull),
+            any_contact().prop_map(Fault::WeakPull),
             (any_rail(), prop::option::of(1e-6..1e3f64)).prop_map(|(rail, amps)| Fault::Overload { rail, amps }),
             Just(Fault::DeadLink),
             Just(Fault::SlowLink),

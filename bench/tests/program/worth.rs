@@ -1,0 +1,86 @@
+//! A kind of step that finds nothing would be useless or fake: without any one of them a plan is worth less.
+
+use crate::support::{for_all, output, text};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
+/// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
+const SOM: &str = "plans/b404x.toml";
+const SOM_ROWS: [(&str, &str); 25] = [
+    ("link-loopback", "slow-link"),
+    ("rail-resistance", "short:3v3-gnd"),
+    ("continuity", "open:56"),
+    ("isolation", "short:51-53"),
+    ("clamp-diodes", "open:69"),
+    ("pulled-to", "leak:73-gnd"),
+    ("rail-on", "overload:vusb"),
+    ("quiet", "stuck-high:17"),
+    ("reset", "stuck-high:34"),
+    ("identify", "wrong-model:b402"),
+    ("interconnect", "swap:62-64"),
+    ("pulls", "weak-pull:62"),
+    ("drive", "weak-driver:23"),
+    ("adc", "adc-gain:5"),
+    ("external-flash", "flash-bad-block"),
+    ("interrupts", "interrupt-dead:3"),
+    ("pwm", "pwm-dead:1"),
+    ("crystal", "crystal:100"),
+    ("spi-memory", "spim-dead:3"),
+    ("i2c-memory", "twim-dead:0"),
+    ("uart-flow", "flow-dead:cts"),
+    ("link-pulls", "lost-pull:36"),
+    ("supply-current", "sleep-current"),
+    ("usb", "usb-dead"),
+    ("retained", "retained-lost"),
+];
+
+fn study(plan: &str, extra: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("study.json");
+    let mut arguments = vec!["coverage", plan, "--quick", "--jobs", "1", "--json", json.to_str().unwrap()];
+    arguments.extend(extra);
+    let done = output(&arguments);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap()
+}
+
+/// Every kind of the plan has a row, every fault is named by the whole plan, and none by the plan without its kind.
+fn each_kind_is_worth_something(plan: &str, rows: &[(&str, &str)]) {
+    let faults: Vec<&str> = rows.iter().flat_map(|(_, fault)| ["--faults", fault]).collect();
+    let whole = study(plan, &[&["--good", "1"], faults.as_slice()].concat());
+    assert_eq!((&whole["false_fails"], &whole["named"]), (&Value::from(0), &Value::from(rows.len())), "{whole:#}");
+    let kinds = |value: &Value| value["kind"].as_str().unwrap().to_owned();
+    let in_plan: BTreeSet<String> = whole["per_step"].as_array().unwrap().iter().map(kinds).collect();
+    let in_rows: BTreeSet<String> = rows.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    assert_eq!(in_plan, in_rows);
+    for_all(rows, |(kind, fault)| {
+        let without = study(plan, &["--without", kind, "--faults", fault, "--good", "1"]);
+        let lower = without["named"] == 0 || without["false_fails"] == 1;
+        if lower { Ok(()) } else { Err(format!("{plan} without {kind} still names {fault}")) }
+    });
+}
+
+#[test]
+fn every_kind_of_the_som_plan() {
+    each_kind_is_worth_something(SOM, &SOM_ROWS);
+}
+
+#[test]
+fn enabling_the_boron() {
+    let rest = ["--faults", "open:26", "--good", "1"];
+    let (whole, without) =
+        (study("plans/boron.toml", &rest), study("plans/boron.toml", &[&["--without", "enable"], &rest[..]].concat()));
+    assert_eq!((&whole["named"], &whole["false_fails"]), (&Value::from(1), &Value::from(0)), "{whole:#}");
+    assert_eq!((&without["detected"], &without["false_fails"]), (&Value::from(0), &Value::from(0)), "{without:#}");
+}
+
+/// Such a test finds the pair and cannot tell which of the two it is.
+#[test]
+fn the_pair_test_without_its_pairs_finds_no_open() {
+    let rest = ["--faults", "open:23", "--good", "1"];
+    let plan = "plans/b404x-pair-test.toml";
+    let (whole, without) = (study(plan, &rest), study(plan, &[&["--without", "pair-test"], &rest[..]].concat()));
+    assert_eq!((&whole["detected"], &whole["false_fails"]), (&Value::from(1), &Value::from(0)), "{whole:#}");
+    assert_eq!((&without["detected"], &without["false_fails"]), (&Value::from(0), &Value::from(0)), "{without:#}");
+}
