@@ -92,6 +92,7 @@ pub(crate) fn nest(
         edges: driver.clone(),
         usb_switch: driver,
         usb: Rc::new(world.usb_host()),
+        modem: Rc::default(),
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
         family: Rc::new(family.clone()),

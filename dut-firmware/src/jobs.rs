@@ -73,6 +73,12 @@ async fn worker(
                 keep_busy(ms);
                 JobResult::Waited { ms }
             }
+            Job::Press { port, high, ms } => {
+                ports::drive(port, high);
+                alarm.wait_us(u32::from(ms) * 1_000).await;
+                ports::drive(port, !high);
+                JobResult::Waited { ms }
+            }
             Job::CountEdges { port, window_ms } => count_edges(slot, &mut alarm, &counter, port, window_ms).await,
         };
         RESULTS.send((slot, result)).await;

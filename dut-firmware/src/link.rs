@@ -3,8 +3,8 @@
 
 use crate::Irqs;
 use crate::clock::Alarm;
+use crate::memory::Buffer;
 use crate::ports::{self, Saved};
-use core::cell::UnsafeCell;
 use dut_protocol::{FLOW_BUFFER_BYTES, Port};
 use embassy_nrf::buffered_uarte::{Baudrate, BufferedUarte};
 use embassy_nrf::gpio::AnyPin;
@@ -45,14 +45,8 @@ pub struct FlowPorts {
 /// Bytes were lost: more arrived than the buffer holds.
 pub struct Overrun;
 
-/// Memory of the driver.
-struct Buffer<const N: usize>(UnsafeCell<[u8; N]>);
-
-// SAFETY: only `Link::make` touches it, and there is only one link.
-unsafe impl<const N: usize> Sync for Buffer<N> {}
-
-static RECEIVED: Buffer<RECEIVE_BUFFER> = Buffer(UnsafeCell::new([0; RECEIVE_BUFFER]));
-static TO_SEND: Buffer<SEND_BUFFER> = Buffer(UnsafeCell::new([0; SEND_BUFFER]));
+static RECEIVED: Buffer<RECEIVE_BUFFER> = Buffer::new();
+static TO_SEND: Buffer<SEND_BUFFER> = Buffer::new();
 
 impl Link {
     /// Listens at [`dut_protocol::INITIAL_BAUD`].
@@ -149,8 +143,8 @@ impl Link {
                 self.parts.group.clone_unchecked(),
                 P0_08::steal(),
                 P0_06::steal(),
-                &mut *RECEIVED.0.get(),
-                &mut *TO_SEND.0.get(),
+                RECEIVED.take(),
+                TO_SEND.take(),
             )
         };
         self.uarte = Some(match flow {
@@ -197,7 +191,8 @@ impl Link {
     }
 }
 
-fn baud_rate(baud: u32) -> Baudrate {
+/// As the driver calls it; one of [`dut_protocol::SUPPORTED_BAUDS`].
+pub fn baud_rate(baud: u32) -> Baudrate {
     match baud {
         230_400 => Baudrate::Baud230400,
         250_000 => Baudrate::Baud250000,

@@ -8,7 +8,8 @@
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
 //! | [`power`] | System OFF, and TX lent to the bench |
-//! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`] | the requests that touch something |
+//! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
+//! [`modem`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -27,6 +28,8 @@ mod fault;
 mod flash;
 mod jobs;
 mod link;
+mod memory;
+mod modem;
 mod ports;
 mod power;
 mod pwm;
@@ -46,6 +49,7 @@ use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc
 
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
+    UARTE1 => buffered_uarte::InterruptHandler<peripherals::UARTE1>;
     QSPI => qspi::InterruptHandler<peripherals::QSPI>;
     SAADC => saadc::InterruptHandler;
     TIMER3 => clock::InterruptHandler;
@@ -81,6 +85,14 @@ async fn main(spawner: Spawner) {
     usb::start(spawner, p.USBD);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
+    let modem = modem::Modem::new(modem::Parts {
+        uarte: p.UARTE1,
+        byte_counter: p.TIMER4,
+        count_channel: p.PPI_CH4,
+        restart_channel: p.PPI_CH5,
+        group: p.PPI_GROUP1,
+    });
+
     let mut watchdog = wdt::Config::default();
     watchdog.timeout_ticks = 32_768 * WATCHDOG_S;
     watchdog.action_during_sleep = SleepConfig::Run;
@@ -89,5 +101,5 @@ async fn main(spawner: Spawner) {
     // another program's watchdog, which nothing here could feed.
     let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
 
-    session::Session::new(link, adc, flash, channels, alarm, rules, handle).run().await
+    session::Session::new(link, adc, flash, channels, modem, alarm, rules, handle).run().await
 }

@@ -103,6 +103,16 @@ pub fn set(port: Port, high: bool) {
     if high { bank.outset().write(|bits| bits.0 = bit) } else { bank.outclr().write(|bits| bits.0 = bit) }
 }
 
+/// Makes a port an output with this level, or gives it another one.
+pub fn drive(port: Port, high: bool) {
+    set(port, high);
+    configuration(port).write(|port| {
+        port.set_dir(Dir::Output);
+        port.set_input(Input::Connect);
+        port.set_drive(Drive::S0s1);
+    });
+}
+
 /// State of a port, to be put back later.
 pub struct Saved {
     port: Port,

@@ -6,6 +6,7 @@ use crate::crystal::Crystal;
 use crate::edges::Channels;
 use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
+use crate::modem::Modem;
 use crate::pwm::Pwm;
 use crate::{chip, jobs, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
@@ -14,7 +15,7 @@ use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
 use dut_protocol::jobs::JobTable;
 use dut_protocol::{
     BAUD_TRIAL_MS, DEFAULT_LINK_TIMEOUT_MS, FlowControlRequest, INITIAL_BAUD, Identity, Job, MAX_FRAME,
-    PROTOCOL_VERSION, Port, Refusal, Reply, Request, UNASKED, schema_hash,
+    PROTOCOL_VERSION, Port, PortSet, Refusal, Reply, Request, UNASKED, schema_hash,
 };
 use embassy_futures::select::{Either3, select3};
 use embassy_nrf::wdt::WatchdogHandle;
@@ -47,6 +48,9 @@ pub struct Session {
     adc: Adc,
     flash: Flash,
     channels: Channels,
+    modem: Modem,
+    /// Ports that a release leaves alone.
+    held: PortSet,
     pwm: Pwm,
     crystal: Crystal,
     alarm: Alarm,
@@ -71,6 +75,7 @@ impl Session {
         adc: Adc,
         flash: Flash,
         channels: Channels,
+        modem: Modem,
         alarm: Alarm,
         rules: PortRules,
         watchdog: Option<WatchdogHandle>,
@@ -80,6 +85,8 @@ impl Session {
             adc,
             flash,
             channels,
+            modem,
+            held: PortSet::EMPTY,
             pwm: Pwm::new(),
             crystal: Crystal::new(),
             alarm,
@@ -136,7 +143,7 @@ impl Session {
             }
             if has_passed(self.silent_at) {
                 self.silent_at = None;
-                self.release();
+                self.release_all();
                 self.last.forget(); // its effect is gone
             }
         }
@@ -193,7 +200,7 @@ impl Session {
             }
             Afterwards::Restart => {
                 self.link.drain(&mut self.alarm).await;
-                self.release();
+                self.release_all();
                 chip::restart();
             }
             Afterwards::SystemOff { wake } => {
@@ -305,7 +312,7 @@ impl Session {
             }
             Request::SystemOff { wake } => {
                 usb::order(None)?;
-                self.release();
+                self.release_all();
                 power::prepare_wake(*wake)?;
                 return Ok((Reply::Done, Afterwards::SystemOff { wake: *wake }));
             }
@@ -317,16 +324,41 @@ impl Session {
                 usb::order(None)?;
                 Reply::Done
             }
+            Request::HoldPorts { ports } => {
+                self.held = *ports;
+                Reply::Done
+            }
+            Request::OpenModem(modem) => {
+                self.modem.open(modem);
+                Reply::Done
+            }
+            Request::CloseModem => {
+                self.modem.close();
+                Reply::Done
+            }
+            Request::WriteModem { bytes } => {
+                self.modem.write(bytes)?;
+                Reply::Done
+            }
+            Request::ReadModem => Reply::Modem(self.modem.read()?),
         };
         Ok((reply, Afterwards::Nothing))
     }
 
-    /// Every port but the link's back to high impedance, and nobody drives or watches one any more.
+    /// Nobody holds anything any more.
+    fn release_all(&mut self) {
+        self.modem.close();
+        self.held = PortSet::EMPTY;
+        self.release();
+    }
+
+    /// Every port but the link's and those that are held back to high impedance, and nobody drives or watches one any
+    /// more.
     fn release(&mut self) {
         self.channels.close();
         self.pwm.stop();
         self.crystal.leave();
-        ports::release(self.rules.usable());
+        ports::release(self.rules.usable().minus(self.held));
     }
 
     fn identity(&self) -> Identity {

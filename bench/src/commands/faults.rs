@@ -29,5 +29,5 @@ pub(crate) fn listed(loaded: &Loaded) -> Vec<Fault> {
         .flat_map(|family| family.models.iter().map(|model| model.name.clone()))
         .filter(|name| *name != loaded.plan.model)
         .collect();
-    virtual_bench::all_faults(family, &loaded.fixture, &others)
+    virtual_bench::all_faults(family, &loaded.fixture, &others, family.model(&loaded.plan.model))
 }

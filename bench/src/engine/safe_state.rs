@@ -17,7 +17,12 @@ const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
 /// Switches everything off, then looks whether it is. The error says what is not known to be safe.
 pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String> {
-    // Rails first: nothing else is as urgent, and nothing else may prevent it.
+    // A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
+    let modem = bench_steps::modem::make_safe(nest, &|text| recorder.emit(Event::Note { step: None, text })).await;
+    if let Err(text) = modem {
+        recorder.emit(Event::Note { step: None, text });
+    }
+    // Then the rails: nothing else is as urgent, and nothing else may prevent it.
     let off = nest.rails.all_off().await;
     let nails = nest.nails.release_all().await;
     let bus = nest.bus.release().await;

@@ -172,6 +172,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),
         dut: idle.clone(),
+        modem: Rc::default(),
         usb_switch: idle.clone(),
         usb: idle,
         family: Rc::new(family),

@@ -47,6 +47,13 @@ impl Default for Kinds {
             .with::<crate::enable::Enable>()
             .with::<crate::pair_test::PairTest>()
             .with::<crate::uart_flow::UartFlow>()
+            .with::<crate::modem::ModemOnStep>()
+            .with::<crate::modem::ModemReady>()
+            .with::<crate::modem::ModemIdentity>()
+            .with::<crate::modem::ModemSim>()
+            .with::<crate::modem::ModemSignal>()
+            .with::<crate::modem::ModemContacts>()
+            .with::<crate::modem::ModemOff>()
     }
 }
 

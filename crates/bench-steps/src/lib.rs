@@ -26,6 +26,7 @@ mod interrupts;
 mod isolation;
 mod link_loopback;
 mod link_pulls;
+pub mod modem;
 mod pair_test;
 mod pulled_to;
 mod pulls;

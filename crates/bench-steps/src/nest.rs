@@ -24,6 +24,8 @@ pub struct Nest {
     pub dut: Rc<dyn Dut>,
     pub usb_switch: Rc<dyn UsbSwitch>,
     pub usb: Rc<dyn UsbHost>,
+    /// What is known of the modem on the module.
+    pub modem: Rc<crate::modem::ModemState>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.

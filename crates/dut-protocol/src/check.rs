@@ -2,8 +2,8 @@
 
 use crate::{
     ADC_MAX_SAMPLES, AdcInput, AdcRequest, BUS_MAX_BYTES, DriveStrength, FLASH_MAX_BYTES, FlashRequest,
-    FlowControlRequest, I2cMasterRequest, Job, PWM_UNITS, Port, PortSet, PortVector, PwmRequest, Refusal, Request,
-    SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
+    FlowControlRequest, I2cMasterRequest, Job, ModemUart, PWM_UNITS, Port, PortSet, PortVector, PwmRequest, Refusal,
+    Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -12,6 +12,8 @@ pub const MAX_SETTLE_US: u16 = 10_000;
 pub const MAX_JOB_MS: u16 = 10_000;
 /// Longest time that the processor is kept busy: well below the firmware's watchdog and what the link's buffer holds.
 pub const MAX_BUSY_MS: u16 = 50;
+/// Longest time that a key is pressed: an emergency switch-off of a modem takes 23 s.
+pub const MAX_PRESS_MS: u16 = 30_000;
 /// Frequencies that a PWM unit can make with a hundred steps of duty or more, within its 15-bit counter.
 pub const PWM_HZ: core::ops::RangeInclusive<u32> = 100..=200_000;
 /// Acquisition times that SAADC.CH.CONFIG.TACQ has.
@@ -89,6 +91,10 @@ impl PortRules {
                 within((1..=MAX_JOB_MS).contains(window_ms))
             }
             Request::StartJob(Job::Wait { ms }) => within(*ms <= MAX_JOB_MS),
+            Request::StartJob(Job::Press { port, high: _, ms }) => {
+                self.check_port(*port)?;
+                within((1..=MAX_PRESS_MS).contains(ms))
+            }
             Request::StartJob(Job::Busy { ms }) => within((1..=MAX_BUSY_MS).contains(ms)),
             Request::WatchEdges { port, edges: _ } | Request::SystemOff { wake: port } => self.check_port(*port),
             Request::Flash(flash) => check_flash(flash),
@@ -97,6 +103,8 @@ impl PortRules {
             Request::FlowControl(flow) => self.check_flow(flow),
             Request::StartPwm(pwm) => self.check_pwm(pwm),
             Request::LeadCrystal { port } => self.check_port(*port),
+            Request::OpenModem(modem) => self.check_modem(modem),
+            Request::HoldPorts { ports } => self.check_held(*ports),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -115,6 +123,9 @@ impl PortRules {
             | Request::Echo { .. }
             | Request::StopPwm
             | Request::LeaveCrystal
+            | Request::CloseModem
+            | Request::WriteModem { .. }
+            | Request::ReadModem
             | Request::Restart => Ok(()),
         }
     }
@@ -134,6 +145,22 @@ impl PortRules {
             named = named.union(set);
         }
         named.iter().try_for_each(|port| self.check_port(port))
+    }
+
+    fn check_held(self, ports: PortSet) -> Result<(), Refusal> {
+        match ports.beyond_last_port() {
+            Some(bit) => Err(Refusal::NoSuchPort(bit)),
+            None => ports.iter().try_for_each(|port| self.check_port(port)),
+        }
+    }
+
+    fn check_modem(self, modem: &ModemUart) -> Result<(), Refusal> {
+        let ModemUart { tx, rx, flow, baud } = *modem;
+        match flow {
+            Some(flow) => self.check_ports(&[tx, rx, flow.rts, flow.cts])?,
+            None => self.check_ports(&[tx, rx])?,
+        }
+        within(SUPPORTED_BAUDS.contains(&baud))
     }
 
     fn check_spi(self, spi: &SpiRequest) -> Result<(), Refusal> {

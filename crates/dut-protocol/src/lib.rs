@@ -25,6 +25,7 @@ pub mod dedupe;
 pub mod frame;
 pub mod jobs;
 mod message;
+mod modem;
 mod port;
 mod schema;
 
@@ -32,6 +33,7 @@ pub use buses::*;
 pub use checksum::Checksum;
 pub use frame::{MAX_FRAME, MAX_PAYLOAD, UNASKED};
 pub use message::*;
+pub use modem::*;
 pub use port::*;
 pub use schema::schema_hash;
 

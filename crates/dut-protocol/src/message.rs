@@ -1,6 +1,9 @@
 //! The table of requests and replies. Units stand in the names.
 
-use crate::{BUS_MAX_BYTES, FlowControlRequest, I2cMasterRequest, I2cOutcome, Port, PortSet, SpiMasterRequest};
+use crate::{
+    BUS_MAX_BYTES, FlowControlRequest, I2cMasterRequest, I2cOutcome, MODEM_MAX_BYTES, ModemBytes, ModemUart, Port,
+    PortSet, SpiMasterRequest,
+};
 use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -103,6 +106,18 @@ pub enum Request {
     LeadCrystal { port: Port },
     /// Back to the internal oscillator; the port is released.
     LeaveCrystal,
+    /// From now on these ports, and no others, keep their state when ports are released by [`Request::ReleasePorts`]: the
+    /// modem's lines, while the contacts are tested. Silence on the link releases them nevertheless.
+    HoldPorts { ports: PortSet },
+    /// Opens the modem's UART; opened anew if it is open. What was received before is thrown away.
+    OpenModem(ModemUart),
+    /// Closes the modem's UART and releases its ports.
+    CloseModem,
+    /// Hands bytes to the modem; [`Refusal::Busy`] when there was no place for all of them (some may have gone), [`Refusal::NotRunning`]
+    /// while the UART is closed.
+    WriteModem { bytes: Vec<u8, MODEM_MAX_BYTES> },
+    /// What the modem has said since the last time, answered by [`Reply::Modem`]. Does not wait.
+    ReadModem,
 }
 
 /// Internal pull of a port.
@@ -132,6 +147,8 @@ impl Request {
                 | Request::SpiMaster(_)
                 | Request::I2cMaster(_)
                 | Request::FlowControl(_)
+                | Request::WriteModem { .. }
+                | Request::ReadModem
         )
     }
 }
@@ -261,6 +278,9 @@ pub enum Job {
     /// Keep the processor (with its FPU) executing without a pause, 1..=[`crate::check::MAX_BUSY_MS`]: nothing else is
     /// served meanwhile.
     Busy { ms: u16 },
+    /// Drive a port to a level for so long, then to the other one, and keep it there: a key that is pressed.
+    /// 1..=[`crate::check::MAX_PRESS_MS`].
+    Press { port: Port, high: bool, ms: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
@@ -321,6 +341,7 @@ pub enum Reply {
     Refused(Refusal),
     /// How a transfer of [`Request::I2cMaster`] ended.
     I2c(I2cOutcome),
+    Modem(ModemBytes),
 }
 
 /// What the chip sees of its surroundings.

@@ -3,6 +3,7 @@
 use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 use crate::fault::{Fault, FaultError, FlowLine};
 use crate::flash::{self, ExternalFlash, FlashFaults};
+use crate::modem::VirtualModem;
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
@@ -63,6 +64,8 @@ pub struct VirtualStats {
     pub i2c_transactions: u64,
     /// How often the circuit was solved.
     pub solutions: u64,
+    /// How often the supply was taken from a modem that was not off.
+    pub modem_cuts: u32,
 }
 
 /// The real firmware on an emulated chip on a simulated fixture.
@@ -104,7 +107,12 @@ impl VirtualBench {
         let mut chip = Chip::new(identity(seed, dut, faults));
         chip.load_elf(firmware)?;
         let memory = ExternalFlash::new(known, &serial, seed, flash_faults(faults));
-        let rig = Rig::new(fixture, dut, memory, seed, faults);
+        let of_modem = faults.iter().filter_map(|fault| match fault {
+            Fault::Modem(fault) => Some(fault.clone()),
+            _ => None,
+        });
+        let modem = VirtualModem::new(dut, known, seed, of_modem.collect());
+        let rig = Rig::new(fixture, dut, memory, modem, seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
         let world = World::new(chip, rig, fixture.i2c_hz, is_dead);
         Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial })
@@ -156,6 +164,7 @@ impl VirtualBench {
             resets: chip.resets,
             i2c_transactions: world.rig.i2c_transactions,
             solutions: world.rig.circuit.solutions(),
+            modem_cuts: world.rig.modem.as_ref().map_or(0, VirtualModem::cuts_while_on),
         }
     }
 

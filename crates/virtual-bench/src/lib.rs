@@ -18,6 +18,7 @@ mod edges;
 mod ends;
 mod fault;
 mod flash;
+mod modem;
 mod netlist;
 mod peers;
 mod random;
@@ -31,6 +32,6 @@ mod world;
 
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
-pub use fault::{Fault, FaultError, FlowLine, Net, Place, Terminal, all_faults, neighbours, undetectable};
+pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;
 pub use usb_host::VirtualUsbHost;

@@ -16,6 +16,7 @@ pub enum Purpose {
     Diodes = 7,
     Edges = 21,
     Regulator = 8,
+    Modem = 9,
 }
 
 pub struct Random(ChaCha8Rng);

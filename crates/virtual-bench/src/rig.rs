@@ -6,6 +6,7 @@ use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, Rai
 use crate::edges::EdgeRecorder;
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
+use crate::modem::VirtualModem;
 use crate::peers::{FittedPeer, PinOutputs};
 use crate::random::{Purpose, Random};
 use crate::uart;
@@ -15,6 +16,8 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use virtual_nrf52840::{Board, FlashCommand, Ports, Pull};
 
+/// The UARTE that talks to the modem.
+const MODEM_UART: u8 = 1;
 /// The UARTE that talks to the bench.
 pub const LINK_UART: u8 = 0;
 
@@ -59,6 +62,7 @@ pub struct ControllerUart {
 
 /// A byte that has arrived at the chip.
 pub struct ForChip {
+    pub uart: u8,
     pub byte: u8,
     pub baud: u32,
 }
@@ -68,6 +72,8 @@ pub struct Rig {
     chips: Vec<FittedChip>,
     pub circuit: Circuit,
     pub flash: ExternalFlash,
+    pub modem: Option<VirtualModem>,
+    modem_revision: Option<u64>,
     /// In the order of the fixture.
     peers: Vec<FittedPeer>,
     pub uart: ControllerUart,
@@ -88,7 +94,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub fn new(fixture: &Fixture, dut: &DutFamily, flash: ExternalFlash, seed: u64, faults: &[Fault]) -> Self {
+    pub fn new(
+        fixture: &Fixture,
+        dut: &DutFamily,
+        flash: ExternalFlash,
+        modem: Option<VirtualModem>,
+        seed: u64,
+        faults: &[Fault],
+    ) -> Self {
         let chips = FittedChip::all(fixture, seed);
         let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
         let reset =
@@ -103,6 +116,8 @@ impl Rig {
             chips,
             circuit: Circuit::new(fixture, dut, seed, faults),
             flash,
+            modem,
+            modem_revision: None,
             peers: FittedPeer::all(fixture, seed),
             uart: ControllerUart {
                 baud: dut_protocol::INITIAL_BAUD,
@@ -138,7 +153,8 @@ impl Rig {
             ChipModel::Adc { chip, .. } => chip.running().map(|running| running.done_at_ns),
             _ => None,
         });
-        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).min()
+        let modem = self.modem.as_ref().and_then(VirtualModem::next_event_ns);
+        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).chain(modem).min()
     }
 
     /// Does everything that is due.
@@ -160,9 +176,28 @@ impl Rig {
             }
             if hearing.dut_hears_controller {
                 let heard = self.through_cable(byte.byte, byte.baud);
-                self.for_chip.push_back(ForChip { byte: heard, baud: byte.baud });
+                self.for_chip.push_back(ForChip { uart: LINK_UART, byte: heard, baud: byte.baud });
             }
         }
+    }
+
+    /// Lets the modem see its supply and do what is due, and the circuit what it does.
+    pub fn look_at_modem(&mut self, now_ns: u64) {
+        let Some(modem) = &mut self.modem else { return };
+        if self.modem_revision != Some(self.circuit.revision()) {
+            let (volts, usb_volts) = self.circuit.modem_volts();
+            modem.supplied(volts, usb_volts);
+        }
+        for (byte, baud) in modem.handle_due(now_ns) {
+            self.for_chip.push_back(ForChip { uart: MODEM_UART, byte, baud });
+        }
+        let before = self.circuit.revision();
+        self.circuit.set_modem(modem.load(now_ns));
+        if self.circuit.revision() != before {
+            self.deliver_monitors(now_ns);
+            self.circuit.settle(now_ns);
+        }
+        self.modem_revision = Some(before);
     }
 
     /// The next byte that arrived at the chip's RXD.
@@ -464,7 +499,7 @@ pub enum Addressed {
 }
 
 impl Board for Rig {
-    fn levels(&mut self, ports: &Ports, _at_ns: u64) -> u64 {
+    fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64 {
         self.circuit.set_ports(ports);
         let wired = self.circuit.wired_ports();
         let mut levels = ports.levels_unconnected() & !wired | self.circuit.port_levels() & wired;
@@ -473,12 +508,24 @@ impl Board for Rig {
         {
             levels = levels & !(1 << flash::DATA_OUT) | u64::from(high) << flash::DATA_OUT;
         }
+        if let Some(modem) = &self.modem {
+            let (driven, high) = modem.levels(at_ns);
+            let own = (0..ports.states.len()).filter(|port| ports.states[*port].driven.is_some());
+            let free = !own.fold(0, |set, port| set | 1 << port);
+            levels = levels & !(driven & free) | high & free;
+        }
         levels
     }
 
     fn ports_changed(&mut self, ports: &Ports, at_ns: u64) {
         let before = self.circuit.revision();
         self.circuit.set_ports(ports);
+        if let Some(modem) = &mut self.modem {
+            let next = modem.next_event_ns();
+            modem.look_at(ports, at_ns);
+            // What it does next may have come nearer.
+            self.stop |= modem.next_event_ns() != next;
+        }
         if self.watch_reset && self.circuit.revision() != before {
             self.stop = true;
         }
@@ -508,7 +555,13 @@ impl Board for Rig {
         self.circuit.logic_volts()
     }
 
-    fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, _at_ns: u64) {
+    fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, at_ns: u64) {
+        if uart == MODEM_UART
+            && let Some(modem) = &mut self.modem
+        {
+            modem.byte(byte, baud, at_ns);
+            self.stop = true;
+        }
         if uart != LINK_UART {
             return;
         }
@@ -517,7 +570,7 @@ impl Board for Rig {
             self.controller_receives(byte, baud);
         }
         if hearing.dut_hears_itself {
-            self.for_chip.push_back(ForChip { byte, baud });
+            self.for_chip.push_back(ForChip { uart: LINK_UART, byte, baud });
             self.stop = true;
         }
     }

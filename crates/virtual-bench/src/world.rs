@@ -1,7 +1,7 @@
 //! The emulated chip and everything around it, moving through virtual time together.
 
 use crate::circuit::{POWER_OFF_VOLTS, POWER_ON_VOLTS, RESET_PORT};
-use crate::rig::{LINK_UART, Rig};
+use crate::rig::Rig;
 use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ pub struct World {
     /// State of the circuit at which power and reset were last looked at.
     seen_revision: Option<u64>,
     seen_levels: u64,
+    seen_modem: Option<(u64, u64)>,
     reset_asserted: bool,
     current_seen_ns: u64,
 }
@@ -45,6 +46,7 @@ impl World {
             chip_is_dead,
             seen_revision: None,
             seen_levels: 0,
+            seen_modem: None,
             reset_asserted: false,
             current_seen_ns: 0,
         }
@@ -60,6 +62,7 @@ impl World {
         loop {
             let now = self.now_ns();
             self.rig.handle_due(now);
+            self.look_at_modem(now);
             self.deliver_bytes();
             self.supervise();
             self.rig.look_at_edges(self.chip.ports(), now);
@@ -85,11 +88,22 @@ impl World {
         }
     }
 
+    /// What the modem does reaches the chip as levels and bytes.
+    fn look_at_modem(&mut self, now: u64) {
+        let lines = |rig: &Rig| rig.modem.as_ref().map(|modem| modem.levels(now));
+        let before = self.seen_modem;
+        self.rig.look_at_modem(now);
+        self.seen_modem = lines(&self.rig);
+        if self.seen_modem != before && !self.chip_is_dead {
+            self.chip.inputs_changed(&mut self.rig);
+        }
+    }
+
     fn deliver_bytes(&mut self) {
         while let Some(arrived) = self.rig.take_byte_for_chip() {
-            if let Some(baud) = self.chip.uart_rx_baud(LINK_UART) {
+            if let Some(baud) = self.chip.uart_rx_baud(arrived.uart) {
                 let heard = uart::receive(arrived.byte, arrived.baud, baud);
-                self.chip.uart_rx_byte(LINK_UART, heard.byte, heard.framing_error);
+                self.chip.uart_rx_byte(arrived.uart, heard.byte, heard.framing_error);
             }
         }
     }

@@ -22,7 +22,11 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::StartPwm(_)
         | Request::StopPwm
         | Request::LeadCrystal { .. }
-        | Request::LeaveCrystal => *reply == Reply::Done,
+        | Request::LeaveCrystal
+        | Request::HoldPorts { .. }
+        | Request::OpenModem(_)
+        | Request::CloseModem
+        | Request::WriteModem { .. } => *reply == Reply::Done,
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
         Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),
@@ -35,6 +39,7 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         Request::ApplyVector(_) | Request::ReadPorts => matches!(reply, Reply::Levels(_)),
         Request::SampleAdc(_) => matches!(reply, Reply::Samples(_)),
         Request::SpiTransfer(_) | Request::SpiMaster(_) | Request::Echo { .. } => matches!(reply, Reply::Bytes(_)),
+        Request::ReadModem => matches!(reply, Reply::Modem(_)),
         Request::I2cMaster(_) => matches!(reply, Reply::I2c(_)),
         Request::StartJob(_) => matches!(reply, Reply::JobAccepted { .. }),
         Request::PollJob { job } => matches!(reply, Reply::JobState { job: of, .. } if of == job),

@@ -1,9 +1,9 @@
 //! A family file as typed -> a checked family, or the first mistake at its place.
 
-use super::file::{ContactFile, FamilyFile, InternalPortFile, ModelFile};
+use super::file::{ActiveLevel, ContactFile, FamilyFile, InternalPortFile, ModelFile, ModemFile, ModemLineFile};
 use super::places::{At, Places, line_of};
 use super::spec::contradiction;
-use super::{ContactInfo, DutFamily, Function, InternalPort, Model, PwmChannel, Spread};
+use super::{ContactInfo, DutFamily, Function, InternalPort, Model, ModemLine, ModemWiring, PwmChannel, Spread};
 use crate::reading::{nearest_help, parse_file, parse_table};
 use crate::{Problem, Source};
 use bench_run::Contact;
@@ -34,7 +34,8 @@ impl DutFamily {
         }
         checker.limits(&file)?;
         checker.names(&file)?;
-        Ok(resolve(file))
+        let modem = file.modem.as_ref().map(|modem| checker.modem(modem, &file)).transpose()?;
+        Ok(resolve(file, modem))
     }
 }
 
@@ -317,6 +318,44 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Every line of the modem leads to a port inside.
+    fn modem(&self, modem: &ModemFile, file: &FamilyFile) -> Checked<ModemWiring> {
+        let find = |name: &str, path: &[At<'_>]| -> Checked<Port> {
+            match file.internal_ports.iter().find(|internal| internal.name == name) {
+                Some(internal) => Ok(internal.port),
+                None => {
+                    let known = file.internal_ports.iter().map(|internal| internal.name.as_str());
+                    let help = nearest_help(name, known, "internal ports");
+                    self.wrong(path, format!("unknown internal port \"{name}\""), "no such [[internal]]", help)
+                }
+            }
+        };
+        let port = |key: &'static str, name: &str| find(name, &[At::Key("modem"), key.into()]);
+        let line = |key: &'static str, line: &ModemLineFile| -> Checked<ModemLine> {
+            let port = find(&line.port, &[At::Key("modem"), key.into(), "port".into()])?;
+            Ok(ModemLine { port, active_high: line.active == ActiveLevel::High })
+        };
+        let cite = |keys: &[String]| {
+            let texts: Vec<&str> = keys.iter().filter_map(|key| file.sources.get(key)).map(String::as_str).collect();
+            texts.join("; ")
+        };
+        Ok(ModemWiring {
+            tx: port("tx", &modem.tx)?,
+            rx: port("rx", &modem.rx)?,
+            cts: port("cts", &modem.cts)?,
+            rts: port("rts", &modem.rts)?,
+            power: line("power", &modem.power)?,
+            reset: line("reset", &modem.reset)?,
+            buffer: modem.buffer.as_ref().map(|buffer| line("buffer", buffer)).transpose()?,
+            sense: line("sense", &modem.sense)?,
+            sense_pull_up: modem.sense_pull_up,
+            dtr: modem.dtr.as_ref().map(|dtr| port("dtr", dtr)).transpose()?,
+            notes: modem.notes.clone(),
+            doubt: modem.doubt.clone(),
+            source: cite(&modem.source),
+        })
+    }
+
     /// Names that other tables refer to.
     fn names(&self, file: &FamilyFile) -> Checked {
         for (index, model) in file.models.iter().enumerate() {
@@ -324,6 +363,17 @@ impl Checker<'_> {
                 let path = [At::Key("model"), index.into(), "name".into()];
                 let help = "every model has one table".to_owned();
                 return self.wrong(&path, format!("model {} is given twice", model.name), "second time", help);
+            }
+        }
+        let parts: Vec<&str> =
+            file.modem.iter().flat_map(|modem| &modem.parts).map(|part| part.name.as_str()).collect();
+        for (index, model) in file.models.iter().enumerate() {
+            for (item, part) in model.modem_parts.iter().enumerate() {
+                if !parts.contains(&part.as_str()) {
+                    let path = [At::Key("model"), index.into(), "modem_parts".into(), item.into()];
+                    let help = nearest_help(part, parts.iter().copied(), "modems");
+                    return self.wrong(&path, format!("unknown modem \"{part}\""), "no such [[modem.part]]", help);
+                }
             }
         }
         for (index, shared) in file.shared.iter().enumerate() {
@@ -340,7 +390,7 @@ impl Checker<'_> {
     }
 }
 
-fn resolve(file: FamilyFile) -> DutFamily {
+fn resolve(file: FamilyFile, modem: Option<ModemWiring>) -> DutFamily {
     let cite = |keys: &[String]| {
         let texts: Vec<&str> = keys.iter().filter_map(|key| file.sources.get(key)).map(String::as_str).collect();
         texts.join("; ")
@@ -367,6 +417,9 @@ fn resolve(file: FamilyFile) -> DutFamily {
         contacts,
         absent: file.absent,
         internal_ports,
+        modem,
+        modem_parts: file.modem.map(|modem| modem.parts).unwrap_or_default(),
+        sim: file.sim,
         pads: file.pads,
         rf_connectors: file.rf_connectors,
         pwm_groups: file.pwm_groups,
@@ -419,6 +472,8 @@ fn resolve_model(model: ModelFile, platform_id: u32, cite: &impl Fn(&[String]) -
         platform_id,
         modem: model.modem,
         modem_maker: model.modem_maker,
+        modem_parts: model.modem_parts,
+        iccid_prefixes: model.iccid_prefixes,
         ncp_ids: model.ncp_ids,
         serial_prefixes: model.serial_prefixes,
         technologies: model.technologies,

@@ -2,8 +2,8 @@
 
 use super::{
     AbsentContacts, AdcLimits, AdcReference, Bus, Direction, Environment, Function, GpioLimits, InterruptLimits,
-    Memory, OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SpecFact, SpecValue, Supply,
-    SupplyCurrent,
+    Memory, ModemPart, OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SimFacts, SpecFact,
+    SpecValue, Supply, SupplyCurrent,
 };
 use dut_protocol::Port;
 use schemars::JsonSchema;
@@ -29,6 +29,8 @@ pub(super) struct FamilyFile {
     pub contacts: Vec<ContactFile>,
     #[serde(rename = "internal", default)]
     pub internal_ports: Vec<InternalPortFile>,
+    pub modem: Option<ModemFile>,
+    pub sim: Option<SimFacts>,
     #[serde(rename = "pad", default)]
     pub pads: Vec<Pad>,
     #[serde(rename = "rf", default)]
@@ -58,6 +60,12 @@ pub(super) struct ModelFile {
     pub name: String,
     pub modem: String,
     pub modem_maker: String,
+    /// Names of `[[modem.part]]`; the first is what a plan expects that names none.
+    #[serde(default)]
+    pub modem_parts: Vec<String>,
+    /// The ICCID of its SIM begins with one of these; of an EtherSIM `[sim]` says it.
+    #[serde(default)]
+    pub iccid_prefixes: Vec<String>,
     #[serde(default)]
     pub ncp_ids: Vec<u8>,
     #[serde(default)]
@@ -131,6 +139,43 @@ pub(super) struct InternalPortFile {
     pub hal_pin: Option<u8>,
     pub usage: String,
     pub source: Vec<String>,
+}
+
+/// How the microcontroller reaches the modem: names of `[[internal]]` ports.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModemFile {
+    pub tx: String,
+    pub rx: String,
+    pub cts: String,
+    pub rts: String,
+    pub power: ModemLineFile,
+    pub reset: ModemLineFile,
+    pub buffer: Option<ModemLineFile>,
+    pub sense: ModemLineFile,
+    #[serde(default)]
+    pub sense_pull_up: bool,
+    pub dtr: Option<String>,
+    pub notes: Option<String>,
+    pub doubt: Option<String>,
+    pub source: Vec<String>,
+    #[serde(rename = "part")]
+    pub parts: Vec<ModemPart>,
+}
+
+/// A line and the level in which it is active, seen at the microcontroller.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModemLineFile {
+    pub port: String,
+    pub active: ActiveLevel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ActiveLevel {
+    Low,
+    High,
 }
 
 fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Port, D::Error> {

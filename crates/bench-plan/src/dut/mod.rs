@@ -8,11 +8,13 @@ mod check;
 mod electrical;
 mod file;
 mod memory;
+mod modem;
 mod places;
 mod spec;
 
 pub use electrical::*;
 pub use memory::*;
+pub use modem::*;
 pub use spec::{SpecFact, SpecValue};
 
 use bench_run::Contact;
@@ -39,6 +41,10 @@ pub struct DutFamily {
     pub absent: Vec<AbsentContacts>,
     /// Ports that lead to parts inside the module, not to a contact.
     pub internal_ports: Vec<InternalPort>,
+    pub modem: Option<ModemWiring>,
+    /// Types of modem that modules of this family carry.
+    pub modem_parts: Vec<ModemPart>,
+    pub sim: Option<SimFacts>,
     /// Places to touch that are no contact of the connector.
     pub pads: Vec<Pad>,
     pub rf_connectors: Vec<RfConnector>,
@@ -86,6 +92,10 @@ pub struct Model {
     pub platform_id: u32,
     pub modem: String,
     pub modem_maker: String,
+    /// Names among [`DutFamily::modem_parts`]; the first is the usual one.
+    pub modem_parts: Vec<String>,
+    /// The ICCID of its SIM begins with one of these; empty when unknown, or when `ethersim` says it.
+    pub iccid_prefixes: Vec<String>,
     /// Ids that the one-time-programmable memory may name for the modem (NCP id), empty when unknown.
     pub ncp_ids: Vec<u8>,
     /// First four characters of the serial numbers of this model, as far as they are known.
@@ -363,6 +373,9 @@ impl DutFamily {
     }
     pub fn internal(&self, name: &str) -> Option<Port> {
         self.internal_ports.iter().find(|internal| internal.name == name).map(|internal| internal.port)
+    }
+    pub fn modem_part(&self, name: &str) -> Option<&ModemPart> {
+        self.modem_parts.iter().find(|part| part.name == name)
     }
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)

@@ -155,6 +155,7 @@ impl Bed {
             peers: bed.peers.clone(),
             edges: bed.clone(),
             dut: bed.clone(),
+            modem: Rc::default(),
             usb_switch: bed.clone(),
             usb: bed.clone(),
             family: Rc::new(family.clone()),

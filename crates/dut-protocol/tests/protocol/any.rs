@@ -140,6 +140,15 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::StopPwm),
         any_port().prop_map(|port| Request::LeadCrystal { port }),
         Just(Request::LeaveCrystal),
+        any_port_set().prop_map(|ports| Request::HoldPorts { ports }),
+        (any::<[bool; 1]>(), [any_port(), any_port(), any_port(), any_port()], any::<u32>()).prop_map(
+            |([flow], [tx, rx, rts, cts], baud)| {
+                Request::OpenModem(ModemUart { tx, rx, flow: flow.then_some(ModemFlow { rts, cts }), baud })
+            }
+        ),
+        Just(Request::CloseModem),
+        any_spi_bytes().prop_map(|bytes| Request::WriteModem { bytes }),
+        Just(Request::ReadModem),
     ]
 }
 
@@ -191,5 +200,10 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         (any::<u8>(), any_job_result()).prop_map(|(job, result)| Reply::JobDone { job, result }),
         any_refusal().prop_map(Reply::Refused),
         any_i2c_outcome().prop_map(Reply::I2c),
+        (any_spi_bytes(), any::<bool>(), any::<bool>()).prop_map(|(bytes, more, lost)| Reply::Modem(ModemBytes {
+            bytes,
+            more,
+            lost
+        })),
     ]
 }

@@ -1,12 +1,10 @@
 //! The network of one fixture with one module and its faults.
 
-use super::parts::{
-    ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts, SIM_SUPPLY_OFF_OHMS,
-};
+use super::parts::{ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts};
 use super::peers::{Memories, PeerWires};
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
-    Supply, Wiring, defects, diodes, regulator, usb,
+    Supply, Wiring, defects, diodes, modem, regulator, usb,
 };
 use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
@@ -95,9 +93,8 @@ impl Circuit {
                     sketch.resistor(node, net, BOND_OHMS);
                 }
                 Role::Port(port) => sketch.resistor(node, ground, parts.ports[port].leakage_ohms),
-                Role::SimSupply => sketch.resistor(node, ground, SIM_SUPPLY_OFF_OHMS),
-                // Its pull-up comes with the converter.
-                Role::Enable | Role::Nothing => {}
+                // The modem holds or feeds it; the pull-up of the enable comes with the converter.
+                Role::SimSupply | Role::Enable | Role::Nothing => {}
                 Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms),
             }
         }
@@ -166,6 +163,8 @@ impl Circuit {
         let source_series_ohms = tolerances.resistor(fixture.measure_bus.source_series_ohms);
         let peers: Vec<PeerWires> =
             fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
+        let supply_net = |pin: &str| nets.iter().position(|(net, _)| net == pin);
+        let modem = modem::ModemPins::new(dut, &module, supply_net, ground, &mut sketch);
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
@@ -190,6 +189,7 @@ impl Circuit {
             link_cut: faults.contains(&Fault::DeadLink),
             peers,
             usb_data: usb::data_lines(dut, &module, &nail_nodes),
+            modem,
             diodes,
             overloads,
             regulator,
@@ -231,6 +231,7 @@ impl Circuit {
             ports: [PortState::default(); PORT_COUNT],
             chip_runs: false,
             usb_pull_up: false,
+            modem: Default::default(),
             activity: Activity::default(),
             transient: None,
             conducting,
@@ -252,9 +253,9 @@ impl Circuit {
 }
 
 const LOGIC_PIN: &str = "3V3";
-const MODEM_PIN: &str = "VCC";
+pub(super) const MODEM_PIN: &str = "VCC";
 const USB_PIN: &str = "VUSB";
-const BATTERY_PIN: &str = "LI+";
+pub(super) const BATTERY_PIN: &str = "LI+";
 const ENABLE_PIN: &str = "EN";
 pub(super) const SIM_SUPPLY_PIN: &str = "SIM_VCC";
 

@@ -15,6 +15,7 @@ mod capacitors;
 mod current;
 mod defects;
 mod diodes;
+mod modem;
 mod parts;
 mod peers;
 mod regulator;
@@ -28,6 +29,7 @@ use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
 
 use crate::chips::{BitState, DacOutput};
+use crate::modem::ModemLoad;
 use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
 #[cfg(test)]
 use bench_run::Contact;
@@ -58,6 +60,7 @@ struct Wiring {
     link_cut: bool,
     peers: Vec<peers::PeerWires>,
     usb_data: Option<usb::DataLines>,
+    modem: modem::ModemPins,
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     /// On modules that make their own 3V3.
@@ -200,6 +203,7 @@ pub struct Circuit {
     chip_runs: bool,
     /// The chip's USB device pulls its D+ up.
     usb_pull_up: bool,
+    modem: ModemLoad,
     activity: Activity,
     /// Voltages of the capacitors, by net.
     charge: Vec<f64>,

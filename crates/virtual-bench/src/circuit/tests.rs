@@ -446,7 +446,7 @@ fn the_same_seed_gives_the_same_bench() {
 fn one_way_parts_always_agree() {
     let (fixture, family) = (fixture(), dut("b4xx"));
     let mut random = crate::random::Random::new(3, crate::random::Purpose::Noise);
-    for fault in crate::fault::all_faults(&family, &fixture, &[]).into_iter().step_by(3) {
+    for fault in crate::fault::all_faults(&family, &fixture, &[], None).into_iter().step_by(3) {
         let text = fault.to_string();
         let mut bench = bench(&[&text]);
         bench.commands.loopback = false;

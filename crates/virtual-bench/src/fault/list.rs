@@ -2,7 +2,7 @@
 
 use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal, rail_contact};
 use crate::circuit;
-use bench_plan::{ContactInfo, DutFamily, Fixture, Function};
+use bench_plan::{ContactInfo, DutFamily, Fixture, Function, Model};
 use bench_run::Contact;
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ pub fn neighbours(dut: &DutFamily) -> Vec<(Contact, Contact)> {
 
 /// Everything that can be wrong with a module of this family in this fixture, one fault each. Shorts between contacts
 /// that the module joins anyway (ground to ground) are no faults and do not appear; `other_models` may lie on the nest
-/// by mistake.
-pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -> Vec<Fault> {
+/// by mistake; of `model` it is known which modem belongs into it.
+pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], model: Option<&Model>) -> Vec<Fault> {
     let mut faults: Vec<Fault> = dut.contacts.iter().map(|info| Fault::Open(info.contact)).collect();
     for (a, b) in neighbours(dut) {
         if let (Some(first), Some(second)) = (dut.contact(a), dut.contact(b))
@@ -84,6 +84,12 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String]) -
     }
     if dut.with_function(Function::Interrupt).next().is_some() {
         faults.extend((0..dut_protocol::EDGE_CHANNELS as u8).map(Fault::InterruptDead));
+    }
+    if dut.modem.is_some() {
+        faults.extend(super::ModemFault::all().map(Fault::Modem));
+        let fitted = |name: &str| model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
+        let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
+        faults.extend(others.map(|part| Fault::Modem(super::ModemFault::Wrong(part.to_owned()))));
     }
     faults
 }

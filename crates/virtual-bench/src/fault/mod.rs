@@ -3,12 +3,14 @@
 //! A fault changes the circuit or the module and nothing else; the bench finds out by measuring, or not at all.
 
 mod list;
+mod modem;
 mod place;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use list::{all_faults, neighbours};
+pub use modem::ModemFault;
 pub use place::{Net, Place, undetectable};
 
 use crate::circuit;
@@ -101,6 +103,8 @@ pub enum Fault {
     PwmWrong(Contact, Contact),
     /// An interrupt channel (GPIOTE) of the chip never sees an edge.
     InterruptDead(u8),
+    /// Of the modem, its SIM, its antenna, its lines.
+    Modem(ModemFault),
 }
 
 /// Lines of the UART's flow control.
@@ -137,6 +141,10 @@ pub enum FaultError {
     NotThere { fault: String, needed: &'static str, label: String },
     #[error("the fault `{fault}` names a model that family {family} does not have; it has {known}")]
     NoSuchModel { fault: String, family: String, known: String },
+    #[error("the fault `{fault}` needs a modem, of which the file of family {family} says nothing")]
+    NoModem { fault: String, family: String },
+    #[error("the fault `{fault}` names a modem that this bench cannot play; it can {known}")]
+    NoSuchModem { fault: String, known: String },
     #[error("the fault `{fault}` joins something to itself")]
     JoinedToItself { fault: String },
     #[error("the fault `{fault}` asks for rail `{rail}`, but no nail of this fixture carries it to the module")]
@@ -244,6 +252,14 @@ impl Fault {
                 _ => Err(not_there(*b, "PWM of the same unit")),
             },
             Fault::InterruptDead(_) => Ok(()),
+            Fault::Modem(_) if dut.modem.is_none() => {
+                Err(FaultError::NoModem { fault: self.to_string(), family: dut.name.clone() })
+            }
+            Fault::Modem(ModemFault::Wrong(part)) if !crate::modem::TYPES.iter().any(|known| known.name() == part) => {
+                let known: Vec<&str> = crate::modem::TYPES.iter().map(|known| known.name()).collect();
+                Err(FaultError::NoSuchModem { fault: self.to_string(), known: known.join(", ") })
+            }
+            Fault::Modem(_) => Ok(()),
         }
     }
 }

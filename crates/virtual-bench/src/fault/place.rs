@@ -104,6 +104,7 @@ impl Fault {
             Fault::SpimDead(_) => vec!["spim"],
             Fault::TwimDead(_) => vec!["twim"],
             Fault::InterruptDead(_) => vec!["interrupt"],
+            Fault::Modem(fault) => fault.words(),
             _ => Vec::new(),
         }
     }
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn every_listed_fault_is_somewhere_or_has_words() {
         let (dut, fixture) = (testing::dut("b4xx"), testing::fixture());
-        for fault in crate::all_faults(&dut, &fixture, &["b402".to_owned()]) {
+        for fault in crate::all_faults(&dut, &fixture, &["b402".to_owned()], None) {
             let place = fault.place(&dut, &fixture);
             assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
             let leads_nowhere = undetectable(&fault, &dut).is_some();

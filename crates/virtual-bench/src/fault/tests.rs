@@ -45,7 +45,7 @@ fn everything_in_the_list_can_be_ordered() {
     let fixture = fixture();
     for (name, other) in [("b4xx", "b402"), ("b5xx", "b523")] {
         let family = dut(name);
-        let faults = all_faults(&family, &fixture, &[other.to_owned()]);
+        let faults = all_faults(&family, &fixture, &[other.to_owned()], None);
         for fault in &faults {
             fault.check(&family, &fixture).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(fault.to_string().parse().as_ref(), Ok(fault));

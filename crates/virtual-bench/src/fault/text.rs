@@ -1,6 +1,8 @@
 //! Faults as text: `open:23`, `short:36-38@100`.
 
-use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal};
+use super::{
+    COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, ModemFault, SLEEP_MILLIAMPS, Terminal,
+};
 use bench_run::Contact;
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +72,7 @@ impl fmt::Display for Fault {
             Fault::PwmWrong(a, b) => write!(f, "pwm-wrong:{a}-{b}"),
             Fault::InterruptDead(channel) => write!(f, "interrupt-dead:{channel}"),
             Fault::UsbDead => f.write_str("usb-dead"),
+            Fault::Modem(fault) => f.write_str(&fault.text()),
         }
     }
 }
@@ -102,6 +105,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         None => Ok(fault),
         Some(_) => Err(format!("`{kind}` takes nothing after it")),
     };
+    if let Some(fault) = ModemFault::parse(kind, rest) {
+        return fault.map(Fault::Modem);
+    }
     match kind {
         "open" => Ok(Fault::Open(contact(what("23")?)?)),
         "stuck-high" => Ok(Fault::StuckHigh(contact(what("23")?)?)),
@@ -164,7 +170,7 @@ fn parse(text: &str) -> Result<Fault, String> {
             None => Err("an exchange has two ends, for example `pwm-wrong:23-33`".to_owned()),
         },
         "interrupt-dead" => numbered(what("0")?, 0..=7).map(Fault::InterruptDead),
-        _ => Err(format!("expected {FORMS}")),
+        _ => Err(format!("expected {FORMS}, {}", ModemFault::forms())),
     }
 }
 

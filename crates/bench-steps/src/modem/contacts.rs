@@ -1,0 +1,139 @@
+//! `modem-contacts`: voltages at the contacts that lead to the modem, while it is on: what a modem that is off hides.
+
+use super::{found_at, resources};
+use crate::resolve::pin_name;
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{ContactInfo, Coverage, Function, LimitsOf, ParamProblem, Resolved, Surroundings, Volts};
+use bench_run::{Contact, MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The card's supply, and its reset and data lines, which are high while nobody speaks.
+    sim: LimitsOf<Volts>,
+    /// D+ of the modem's USB, which it pulls up when it sees VBUS.
+    usb: LimitsOf<Volts>,
+    /// The ring indicator at rest.
+    #[serde(default)]
+    ri: Option<LimitsOf<Volts>>,
+    /// The card's clock, which stands still, and D-.
+    low: LimitsOf<Volts>,
+}
+
+pub struct ModemContacts {
+    contacts: Vec<One>,
+}
+
+struct One {
+    spec: MeasurementSpec,
+    contact: Contact,
+    what: &'static str,
+}
+
+impl Kind for ModemContacts {
+    const NAME: &'static str = "modem-contacts";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let on_bus = |contact: Contact| around.fixture.nail(contact).is_some_and(|nail| nail.mux.is_some());
+        let mut contacts = Vec::new();
+        for info in around.dut.contacts.iter().filter(|info| on_bus(info.contact)) {
+            let Some((what, limits)) = role(info, &params) else { continue };
+            contacts.push(One {
+                spec: MeasurementSpec {
+                    name: format!("{}.modem-on", pin_name(around.dut, info.contact)),
+                    unit: Unit::Volts,
+                    limits: limits.limits(),
+                    contacts: vec![info.contact],
+                },
+                contact: info.contact,
+                what,
+            });
+        }
+        if contacts.is_empty() {
+            let text =
+                format!("no contact of the family {} that leads to its modem reaches the measure bus", around.dut.name);
+            return Err(ParamProblem::new(text));
+        }
+        let mut uses = resources();
+        uses.extend(["measure-bus".to_owned(), "nails".to_owned()]);
+        Ok(Resolved {
+            measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
+            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["modem on"] }).collect(),
+            uses,
+            default_timeout: Duration::from_secs(3),
+            procedure: Box::new(ModemContacts { contacts }),
+        })
+    }
+}
+
+fn role<'p>(info: &ContactInfo, params: &'p Params) -> Option<(&'static str, &'p LimitsOf<Volts>)> {
+    let has = |function| info.functions.contains(&function);
+    match info.roles.get(&Function::Sim).map(String::as_str) {
+        Some("VCC") => return Some(("the card's supply", &params.sim)),
+        Some("RST") => return Some(("the card's reset, high while it works", &params.sim)),
+        Some("DATA") => return Some(("the card's data, pulled up", &params.sim)),
+        Some("CLK") => return Some(("the card's clock, low while nobody speaks", &params.low)),
+        _ => {}
+    }
+    if has(Function::ModemUsb) && !has(Function::Power) {
+        return Some(match info.pin.ends_with('+') {
+            true => ("D+ of the modem's USB, pulled up when it sees VBUS", &params.usb),
+            false => ("D- of the modem's USB, low", &params.low),
+        });
+    }
+    if has(Function::ModemRi) {
+        return Some(("the ring indicator at rest", params.ri.as_ref()?));
+    }
+    None
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemContacts {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.modem.expect()?;
+        nest.release_nails().await?;
+        let measured = nest.released_after(self.measure(nest, record)).await?;
+        let wrong: Vec<&(&One, f64)> =
+            measured.iter().filter(|(one, volts)| judge(&one.spec.limits, Some(*volts)) != Verdict::Pass).collect();
+        self.tell(nest, record, &wrong);
+        Ok(())
+    }
+}
+
+impl ModemContacts {
+    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<Vec<(&One, f64)>, StepError> {
+        let mut measured = Vec::new();
+        for one in &self.contacts {
+            let volts = nest.bus.volts(one.contact).await?;
+            record.measured(&one.spec.name, Some(volts));
+            measured.push((one, volts));
+        }
+        Ok(measured)
+    }
+
+    fn tell(&self, nest: &Nest, record: &dyn Record, wrong: &[&(&One, f64)]) {
+        // Two of them wrong, and each has what the other should have: exchanged.
+        if let [(a, a_volts), (b, b_volts)] = wrong
+            && judge(&a.spec.limits, Some(*b_volts)) == Verdict::Pass
+            && judge(&b.spec.limits, Some(*a_volts)) == Verdict::Pass
+        {
+            let text = format!(
+                "contacts {} and {} are exchanged: each has the other's voltage while the modem is on",
+                nest.label(a.contact),
+                nest.label(b.contact)
+            );
+            found_at(record, vec![a.contact, b.contact], text);
+            return;
+        }
+        let usb = |one: &One| one.what.contains("USB") && one.what.contains("D+");
+        for (one, volts) in wrong {
+            let shown = Unit::Volts.show(*volts);
+            let label = nest.label(one.contact);
+            let also = if usb(one) { "; the modem's USB does not see its VBUS (contact 74), or is dead" } else { "" };
+            found_at(record, vec![one.contact], format!("contact {label}: {shown} at {}{also}", one.what));
+        }
+    }
+}

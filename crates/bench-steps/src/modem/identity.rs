@@ -1,0 +1,127 @@
+//! `modem-identity`: maker, model, firmware and IMEI of the modem.
+
+use super::talk::Talk;
+use super::{ANSWER, flag, found, luhn_is_right, resources, yes};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{ParamProblem, Resolved, Surroundings};
+use bench_run::MeasurementSpec;
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Firmware that may be on the modem: beginnings of its answer to AT+CGMR. What the family's file says when left out.
+    #[serde(default)]
+    firmware: Vec<String>,
+}
+
+pub struct ModemIdentity {
+    firmware: Vec<String>,
+    maker: MeasurementSpec,
+    model: MeasurementSpec,
+    firmware_known: MeasurementSpec,
+    imei: MeasurementSpec,
+}
+
+/// IMEIs that many modems have, because nobody gave them one: test numbers of 3GPP and of chip makers.
+const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
+const IMEI_DIGITS: usize = 15;
+
+impl Kind for ModemIdentity {
+    const NAME: &'static str = "modem-identity";
+    type Params = Params;
+
+    fn resolve(params: Params, _: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let step = ModemIdentity {
+            firmware: params.firmware,
+            maker: yes("modem.maker-matches"),
+            model: yes("modem.model-matches"),
+            firmware_known: yes("modem.firmware-matches"),
+            imei: yes("modem.imei-is-valid"),
+        };
+        Ok(Resolved {
+            measurements: [&step.maker, &step.model, &step.firmware_known, &step.imei].map(Clone::clone).to_vec(),
+            coverage: Vec::new(),
+            uses: resources(),
+            default_timeout: Duration::from_secs(15),
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemIdentity {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let modem = nest.modem.expect()?;
+        let part = &modem.part;
+        let tell = |text: String| record.note(text);
+        let mut talk = Talk::open(nest, &modem, &tell).await?;
+        let mut ask = async |command: &str| -> Result<Option<String>, StepError> {
+            let answer = talk.command(command, ANSWER).await?;
+            Ok(answer.is_ok().then(|| answer.text().unwrap_or_default().to_owned()))
+        };
+        let maker = ask("AT+CGMI").await?.unwrap_or_default();
+        let model = ask("AT+CGMM").await?.unwrap_or_default();
+        let firmware = ask("AT+CGMR").await?.unwrap_or_default();
+        let imei = ask("AT+CGSN").await?;
+
+        let maker_matches = maker.to_ascii_lowercase().contains(&part.maker_answer.to_ascii_lowercase());
+        let begins = |text: &str, known: &[String]| known.iter().any(|known| text.starts_with(known.as_str()));
+        let model_matches = begins(&model, &part.model_answers);
+        let known = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
+        let firmware_matches = known.is_empty() || begins(&firmware, known);
+        record.measured(&self.maker.name, flag(maker_matches));
+        record.measured(&self.model.name, flag(model_matches));
+        record.measured(&self.firmware_known.name, flag(firmware_matches));
+        let imei_wrong = imei_problem(imei.as_deref());
+        record.measured(&self.imei.name, flag(imei_wrong.is_none()));
+
+        if let Some(keep) = part.keep_on.iter().find(|keep| firmware.starts_with(&keep.firmware)) {
+            let until = modem.since + Duration::from_millis(keep.ms.into());
+            nest.modem.update(|on| on.keep_until = Some(until));
+            record.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
+        }
+        if !maker_matches || !model_matches {
+            found(record, format!("wrong modem: it says {maker} {model}, expected is a {}", part.name));
+        } else if !firmware_matches {
+            let known = known.join("... or ");
+            found(record, format!("modem: firmware {firmware} is not among those expected ({known}...)"));
+        }
+        if let Some(text) = imei_wrong {
+            found(record, text.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with an IMEI; `None`: nothing.
+fn imei_problem(imei: Option<&str>) -> Option<&'static str> {
+    let Some(imei) = imei else { return Some("modem: its IMEI cannot be read") };
+    if NOBODYS.contains(&imei) {
+        return Some("modem: its IMEI was never written: it is a number that blank modems share");
+    }
+    if imei.len() != IMEI_DIGITS || !luhn_is_right(imei) {
+        return Some("modem: its IMEI is none: 15 digits with a right check digit are expected");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imeis() {
+        for (imei, good) in [
+            (Some("490154203237518"), true),
+            (Some("490154203237519"), false),
+            (Some("49015420323751"), false),
+            (Some("004999010640000"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(imei_problem(imei).is_none(), good, "{imei:?}");
+        }
+    }
+}

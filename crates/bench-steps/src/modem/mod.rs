@@ -1,0 +1,59 @@
+//! The cellular modem: switched on, spoken to, switched off. One file per kind of step, and what they share.
+
+mod answer;
+mod contacts;
+mod identity;
+mod off;
+mod on;
+mod privacy;
+mod ready;
+mod signal;
+mod sim;
+mod state;
+mod talk;
+
+pub use answer::{Answer, Ended, Listener, luhn_is_right};
+pub use contacts::ModemContacts;
+pub use identity::ModemIdentity;
+pub use off::ModemOff;
+pub use on::ModemOnStep;
+pub use privacy::Privacy;
+pub use ready::ModemReady;
+pub use signal::ModemSignal;
+pub use sim::ModemSim;
+pub use state::{ModemOn, ModemState, make_safe};
+
+use crate::{Record, StepError};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use std::time::Duration;
+
+/// Longest time for the answer to a command that asks nobody but the modem itself.
+const ANSWER: Duration = Duration::from_millis(1_500);
+
+fn spec(name: &str, unit: Unit, limits: Limits) -> MeasurementSpec {
+    MeasurementSpec { name: name.to_owned(), unit, limits, contacts: Vec::new() }
+}
+
+/// Yes (1) is expected.
+fn yes(name: &str) -> MeasurementSpec {
+    spec(name, Unit::One, Limits::exactly(1.0))
+}
+
+fn flag(value: bool) -> Option<f64> {
+    Some(f64::from(u8::from(value)))
+}
+
+/// Says what is wrong; answers it as the reason to end the step with.
+fn found(record: &dyn Record, text: String) -> StepError {
+    found_at(record, Vec::new(), text)
+}
+
+fn found_at(record: &dyn Record, contacts: Vec<Contact>, text: String) -> StepError {
+    record.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
+    StepError::Dut(text)
+}
+
+/// Resources of a step that speaks to the modem.
+fn resources() -> Vec<String> {
+    vec!["modem".into(), "dut-link".into()]
+}

@@ -1,0 +1,77 @@
+//! `modem-off`: the modem switches off in order, as it must before its supply goes.
+
+use super::state::{WentOff, switch_off};
+use super::{flag, found, resources, spec, yes};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{ParamProblem, Resolved, Surroundings};
+use bench_run::{Limits, MeasurementSpec, Unit};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+pub struct ModemOff {
+    by_order: MeasurementSpec,
+    after: MeasurementSpec,
+}
+
+/// Emergency sequence, and the waiting time of firmware that must not be switched off early.
+const LONGEST: Duration = Duration::from_secs(60);
+
+impl Kind for ModemOff {
+    const NAME: &'static str = "modem-off";
+    type Params = Params;
+
+    fn resolve(_: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let parts = || around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
+        let Some(within) = parts().map(|part| part.off_within()).max() else {
+            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+        };
+        let step = ModemOff {
+            by_order: yes("modem.off-by-order"),
+            after: spec("modem.off-after", Unit::Seconds, Limits::at_most(within.as_secs_f64())),
+        };
+        Ok(Resolved {
+            measurements: vec![step.by_order.clone(), step.after.clone()],
+            coverage: Vec::new(),
+            uses: resources(),
+            default_timeout: 3 * within + LONGEST,
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemOff {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let modem = nest.modem.expect()?;
+        if let Some(until) = modem.keep_until {
+            nest.clock.sleep_until(until).await;
+        }
+        let begun = nest.clock.now();
+        let how = switch_off(nest, &modem, &|text| record.note(text)).await?;
+        let by_order = matches!(how, Some(WentOff::ByOrder));
+        record.measured(&self.by_order.name, flag(by_order));
+        match how {
+            Some(WentOff::ByOrder) => {
+                record.measured(&self.after.name, Some((nest.clock.now() - begun).as_secs_f64()));
+                Ok(())
+            }
+            Some(WentOff::ByKey) => {
+                Err(found(record, "modem does not switch off by order, only by its key".to_owned()))
+            }
+            Some(WentOff::ByEmergency) => Err(found(
+                record,
+                "modem does not switch off by order or key, only by the emergency sequence".to_owned(),
+            )),
+            Some(WentOff::WasOff) => Err(found(record, "modem went off by itself".to_owned())),
+            None => {
+                // Asking again would only cost the same time again; the supply has to go.
+                nest.modem.clear();
+                Err(found(record, "modem does not switch off: V_INT or STATUS stays on".to_owned()))
+            }
+        }
+    }
+}

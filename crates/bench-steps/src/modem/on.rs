@@ -1,0 +1,181 @@
+//! `modem-on`: presses the modem's power key and waits until it is on.
+
+use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
+use super::talk::Talk;
+use super::{ANSWER, Privacy, flag, found, resources, spec, yes};
+use crate::resolve;
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{Amps, LimitsOf, ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_run::{Limits, MeasurementSpec, Unit};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rail that feeds the modem; it must be on.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// Current on it while the modem boots.
+    boot_amps: LimitsOf<Amps>,
+    /// Type of modem; the model's usual one when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    part: Option<Spanned<String>>,
+    /// `false` for modules whose RTS and CTS are known to be exchanged (B523 of hardware version 0).
+    #[serde(default = "with_flow_control")]
+    flow_control: bool,
+    /// How ICCID, IMSI and IMEI are written into the record.
+    #[serde(default)]
+    privacy: Privacy,
+}
+
+fn with_flow_control() -> bool {
+    true
+}
+
+pub struct ModemOnStep {
+    supply: String,
+    wiring: ModemWiring,
+    part: ModemPart,
+    flow_control: bool,
+    privacy: Privacy,
+    off_before: MeasurementSpec,
+    on_after: MeasurementSpec,
+    boot_amps: MeasurementSpec,
+}
+
+/// The slowest modem that there is shows that it is on by then, and answers by then.
+const SLOWEST_ON: Duration = Duration::from_secs(15);
+const SLOWEST_READY: Duration = Duration::from_secs(8);
+/// A press that switches every modem on: SARA-R5 wants a second, SARA-R4 no more than three.
+const LONG_PRESS_MS: u16 = 1_500;
+
+impl Kind for ModemOnStep {
+    const NAME: &'static str = "modem-on";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let supply = resolve::rail(around.fixture, &params.supply)?.name.clone();
+        let name = params.part.as_ref().map(|part| part.get_ref().as_str());
+        let Some((wiring, part)) = expected(around.dut, around.model, name) else {
+            let known: Vec<&str> = around.dut.modem_parts.iter().map(|part| part.name.as_str()).collect();
+            let text = match name {
+                Some(name) => format!("the family {} has no modem `{name}`", around.dut.name),
+                None => format!("nothing is known of the modem of a {}", around.model.name),
+            };
+            let problem = ParamProblem::new(text).help(format!("known modems: {}", known.join(", ")));
+            return Err(match &params.part {
+                Some(part) => problem.at(part.span(), "no such modem"),
+                None => problem,
+            });
+        };
+        let step = ModemOnStep {
+            off_before: yes("modem.off-before"),
+            on_after: spec("modem.on-after", Unit::Seconds, Limits::at_most(part.on_within().as_secs_f64())),
+            boot_amps: spec("modem.boot-current", Unit::Amps, params.boot_amps.limits()),
+            flow_control: params.flow_control,
+            privacy: params.privacy,
+            supply,
+            wiring,
+            part,
+        };
+        Ok(Resolved {
+            measurements: vec![step.off_before.clone(), step.on_after.clone(), step.boot_amps.clone()],
+            coverage: Vec::new(),
+            uses: resources(),
+            default_timeout: 2 * (step.part.on_within() + step.part.off_within() + SLOWEST_ON + SLOWEST_READY),
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemOnStep {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let rail = nest.rails.measure(&self.supply).await?;
+        if rail.volts < SUPPLIED_VOLTS {
+            return Err(StepError::Bench(format!(
+                "rail {} carries only {:.2} V: switch it on in an earlier step",
+                self.supply, rail.volts
+            )));
+        }
+        at_rest(nest, &self.wiring).await?;
+        let was_off = !state::is_on(nest, &self.wiring).await?;
+        record.measured(&self.off_before.name, flag(was_off));
+        if !was_off {
+            // Whatever it does, it must be off before its supply goes.
+            nest.modem.set(self.modem(nest));
+            return Err(found(record, "modem: it is on before anybody pressed its key".to_owned()));
+        }
+        let modem = self.modem(nest);
+        // First known, then pressed: whatever happens from here on, the way to the safe state knows of it.
+        nest.modem.set(modem.clone());
+        press(nest, self.wiring.power, self.part.power_on_pulse_ms).await?;
+        let on = wait_sense(nest, &self.wiring, true, modem.since + self.part.on_within()).await?;
+        let after = nest.clock.now() - modem.since;
+        if !on {
+            return Err(self.why_not(nest, record).await?);
+        }
+        record.measured(&self.on_after.name, Some(after.as_secs_f64()));
+        let amps = nest.rails.measure(&self.supply).await?.amps;
+        record.measured(&self.boot_amps.name, Some(amps));
+        buffer(nest, &self.wiring, true).await
+    }
+}
+
+/// Below this no modem runs.
+const SUPPLIED_VOLTS: f64 = 3.0;
+
+impl ModemOnStep {
+    fn modem(&self, nest: &Nest) -> ModemOn {
+        ModemOn {
+            wiring: self.wiring.clone(),
+            part: self.part.clone(),
+            since: nest.clock.now(),
+            privacy: self.privacy,
+            flow_control: self.flow_control,
+            baud: None,
+            keep_until: None,
+        }
+    }
+
+    /// The modem did not come on as the expected one does. Perhaps it is another one, with other times.
+    async fn why_not(&self, nest: &Nest, record: &dyn Record) -> Result<StepError, StepError> {
+        let mut on = wait_sense(nest, &self.wiring, true, nest.clock.now() + SLOWEST_ON).await?;
+        if !on {
+            press(nest, self.wiring.power, LONG_PRESS_MS).await?;
+            on = wait_sense(nest, &self.wiring, true, nest.clock.now() + SLOWEST_ON).await?;
+        }
+        let within = Unit::Seconds.show(self.part.on_within().as_secs_f64());
+        if !on {
+            // Two keys were pressed and nothing came: there is nothing to be switched off.
+            nest.modem.clear();
+            let text = format!(
+                "modem does not switch on: V_INT or STATUS stays off after its key was pressed (within {within} expected)"
+            );
+            return Ok(found(record, text));
+        }
+        buffer(nest, &self.wiring, true).await?;
+        nest.settle(SLOWEST_READY).await;
+        let modem = self.modem(nest);
+        let tell = |text: String| record.note(text);
+        for baud in [self.part.default_baud, self.part.runtime_baud, OTHER_RATE] {
+            let mut talk = Talk::open_quietly(nest, &modem, baud, self.flow_control, &tell).await?;
+            if talk.command("AT", ANSWER).await?.is_ok() {
+                let answer = talk.command("AT+CGMM", ANSWER).await?;
+                nest.modem.update(|on| on.baud = Some(baud));
+                let who = answer.text().unwrap_or("nothing").to_owned();
+                if !self.part.model_answers.iter().any(|model| who.starts_with(model)) {
+                    let text = format!("wrong modem: it says {who}, expected is a {}", self.part.name);
+                    return Ok(found(record, text));
+                }
+                break;
+            }
+        }
+        Ok(found(record, format!("modem is on too late: only after more than {within}")))
+    }
+}
+
+/// Neither modem of these modules is left at this one, but others are.
+const OTHER_RATE: u32 = 460_800;

@@ -1,0 +1,253 @@
+//! `modem-ready`: the modem's lines, how long it boots, at which rate it answers, and its flow control.
+
+use super::state::{self, ModemOn, under_pulls, wait_sense};
+use super::talk::{Talk, hold_rts, read};
+use super::{ANSWER, Answer, Ended, flag, found, resources, spec, yes};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
+use bench_run::{Limits, MeasurementSpec, Unit};
+use dut_protocol::Reply;
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+pub struct ModemReady {
+    rx_driven: MeasurementSpec,
+    cts_driven: MeasurementSpec,
+    rts_free: MeasurementSpec,
+    after: MeasurementSpec,
+    held: MeasurementSpec,
+    released: MeasurementSpec,
+}
+
+/// How long one try to be answered may take: the echo of two letters, and an answer.
+const TRY: Duration = Duration::from_millis(250);
+/// Nothing may come for so long while RTS is high.
+const HELD: Duration = Duration::from_millis(60);
+/// A modem that is this much too late is as good as dead.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+impl Kind for ModemReady {
+    const NAME: &'static str = "modem-ready";
+    type Params = Params;
+
+    fn resolve(_: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
+        let Some(within) = parts.map(|part| part.ready_within()).max() else {
+            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+        };
+        let step = ModemReady {
+            rx_driven: yes("modem.rx-is-driven"),
+            cts_driven: yes("modem.cts-is-driven"),
+            rts_free: yes("modem.rts-is-free"),
+            after: spec("modem.ready-after", Unit::Seconds, Limits::at_most(within.as_secs_f64())),
+            held: spec("modem.bytes-while-rts-high", Unit::One, Limits::exactly(0.0)),
+            released: yes("modem.answers-when-rts-low"),
+        };
+        let all = [&step.rx_driven, &step.cts_driven, &step.rts_free, &step.after, &step.held, &step.released];
+        Ok(Resolved {
+            measurements: all.into_iter().cloned().collect(),
+            coverage: Vec::new(),
+            uses: resources(),
+            default_timeout: within + PATIENCE + Duration::from_secs(90),
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemReady {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let modem = nest.modem.expect()?;
+        let tell = |text: String| record.note(text);
+        self.lines(nest, record, &modem).await?;
+        let (baud, answer) = match self.answered(nest, &modem, &tell).await? {
+            Some(found) => found,
+            None => return Err(self.why_not(nest, record, &modem).await?),
+        };
+        record.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
+        if nest.clock.now() > modem.since + modem.part.ready_within() {
+            return Err(found(record, "modem boots too late: it answers, but not in time".to_owned()));
+        }
+        record
+            .note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
+        let modem = nest.modem.expect()?;
+        let mut talk = Talk::go_on(nest, &modem, &tell);
+        // Nothing of this is stored: a modem that was in use is put back as it was found by being switched off.
+        for command in ["ATE0", "AT+CMEE=1"] {
+            if !talk.command(command, ANSWER).await?.is_ok() {
+                return Err(found(record, format!("modem: it does not take {command}")));
+            }
+        }
+        if modem.flow_control { self.flow(nest, record, &modem, &tell).await } else { self.no_flow(record) }
+    }
+}
+
+impl ModemReady {
+    /// Who drives which line. The modem drives its TX high and its CTS to one level or the other; its RTS is an input.
+    async fn lines(&self, nest: &Nest, record: &dyn Record, modem: &ModemOn) -> Result<(), StepError> {
+        let wiring = &modem.wiring;
+        let seen = under_pulls(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
+        let driven = |n: usize| seen.get(n).is_some_and(|(up, down)| up == down);
+        let (rx, cts, rts) = (driven(0), driven(1), driven(2));
+        record.measured(&self.rx_driven.name, flag(rx));
+        record.measured(&self.cts_driven.name, flag(cts || !modem.flow_control));
+        record.measured(&self.rts_free.name, flag(!rts || !modem.flow_control));
+        match (rx, cts, rts) {
+            (_, false, true) if modem.flow_control => Err(found(
+                record,
+                "modem UART: RTS and CTS are exchanged: the modem drives RTS and leaves CTS".to_owned(),
+            )),
+            (false, ..) => {
+                Err(found(record, "modem UART RX: nobody drives the line from the modem to the MCU: open".to_owned()))
+            }
+            (_, false, _) if modem.flow_control => Err(found(
+                record,
+                "modem UART CTS: nobody drives the line by which the modem says that it can receive: open".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks at both rates in turn until somebody answers. The time limit of a modem that still boots is stretched, so
+    /// that one that comes too late is told from one that never comes.
+    async fn answered(
+        &self,
+        nest: &Nest,
+        modem: &ModemOn,
+        tell: &dyn Fn(String),
+    ) -> Result<Option<(u32, Answer)>, StepError> {
+        let in_time = modem.since + modem.part.ready_within();
+        let rates = [modem.part.default_baud, modem.part.runtime_baud];
+        loop {
+            for baud in rates {
+                let answer = self.try_once(nest, modem, baud, modem.flow_control, tell).await?;
+                if answer.is_ok() {
+                    nest.modem.update(|on| on.baud = Some(baud));
+                    return Ok(Some((baud, answer)));
+                }
+            }
+            let now = nest.clock.now();
+            let boots = modem.flow_control && self.says_not_ready(nest, modem).await?;
+            if now > in_time && !(boots && now < in_time + PATIENCE) {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn try_once(
+        &self,
+        nest: &Nest,
+        modem: &ModemOn,
+        baud: u32,
+        flow_control: bool,
+        tell: &dyn Fn(String),
+    ) -> Result<Answer, StepError> {
+        let mut talk = Talk::open_quietly(nest, modem, baud, flow_control, tell).await?;
+        talk.command("AT", TRY).await
+    }
+
+    /// CTS is high: the modem is not ready to receive.
+    async fn says_not_ready(&self, nest: &Nest, modem: &ModemOn) -> Result<bool, StepError> {
+        match nest.ask(dut_protocol::Request::ReadPorts).await? {
+            Reply::Levels(levels) => Ok(levels.contains(modem.wiring.cts)),
+            other => Err(bench_instruments::DutError::OutOfTurn(other).into()),
+        }
+    }
+
+    /// RTS holds the modem back and lets it go on.
+    async fn flow(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        modem: &ModemOn,
+        tell: &dyn Fn(String),
+    ) -> Result<(), StepError> {
+        let baud = modem.baud.unwrap_or(modem.part.default_baud);
+        let mut talk = Talk::go_on(nest, modem, tell);
+        // A modem that does not heed RTS by default still answers this; its next word needs RTS.
+        let heeds = talk.command("AT+IFC=2,2", ANSWER).await?;
+        if heeds.ended == Ended::Silent {
+            record.measured(&self.held.name, Some(0.0));
+            record.measured(&self.released.name, flag(false));
+            return Err(rts_dead(record));
+        }
+        let mut talk = Talk::open_quietly(nest, modem, baud, false, tell).await?;
+        hold_rts(nest, modem, true).await?;
+        talk.send("AT").await?;
+        nest.settle(HELD).await;
+        let while_high = read(nest).await?.bytes.len();
+        hold_rts(nest, modem, false).await?;
+        let answer = talk.listen("AT", ANSWER).await?;
+        let released = answer.is_ok() || while_high > 0;
+        record.measured(&self.held.name, Some(while_high as f64));
+        record.measured(&self.released.name, flag(released));
+        // With flow control again, as the steps that follow expect it.
+        Talk::open(nest, modem, tell).await?;
+        match (while_high, released) {
+            (0, true) => Ok(()),
+            (0, false) => Err(rts_dead(record)),
+            _ => Err(found(record, "modem UART RTS: the modem sends although RTS is high".to_owned())),
+        }
+    }
+
+    fn no_flow(&self, record: &dyn Record) -> Result<(), StepError> {
+        record.note("the plan does without flow control of the modem's UART".to_owned());
+        record.measured(&self.held.name, Some(0.0));
+        record.measured(&self.released.name, flag(true));
+        Ok(())
+    }
+
+    /// Nothing answered. Both ways are looked at one by one: what the modem does shows what it heard.
+    async fn why_not(&self, nest: &Nest, record: &dyn Record, modem: &ModemOn) -> Result<StepError, StepError> {
+        let quiet = |_: String| {};
+        let rates = [modem.part.default_baud, modem.part.runtime_baud];
+        for baud in rates {
+            if self.try_once(nest, modem, baud, false, &quiet).await?.is_ok() {
+                nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
+                return Ok(found(
+                    record,
+                    "modem UART CTS: the modem answers only when its CTS is not heeded: stuck high".to_owned(),
+                ));
+            }
+        }
+        // Perhaps it hears, and waits for an RTS that never reaches it: then it must stop heeding it.
+        for baud in rates {
+            let mut talk = Talk::open_quietly(nest, modem, baud, false, &quiet).await?;
+            talk.command("AT+IFC=0,0", TRY).await?;
+            if talk.command("AT", TRY).await?.is_ok() {
+                nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
+                return Ok(rts_dead(record));
+            }
+        }
+        if !state::is_on(nest, &modem.wiring).await? {
+            nest.modem.clear();
+            return Ok(found(record, "modem went off by itself while it booted".to_owned()));
+        }
+        // An order that needs no answer: does it go off?
+        for baud in rates {
+            let mut talk = Talk::open_quietly(nest, modem, baud, false, &quiet).await?;
+            talk.command(modem.part.dialect.off_command(), TRY).await?;
+        }
+        state::close(nest, &modem.wiring).await?;
+        let limit = match modem.part.dialect {
+            ModemDialect::Quectel => modem.part.off_within(),
+            _ => Duration::from_secs(5),
+        };
+        let went = wait_sense(nest, &modem.wiring, false, nest.clock.now() + limit).await?;
+        let text = if went {
+            nest.modem.clear();
+            "modem UART RX: the modem hears and obeys, but nothing that it says arrives: open or dead"
+        } else {
+            "modem UART TX: the modem is on and says that it can receive, but hears nothing: open or dead, or the modem hangs"
+        };
+        Ok(found(record, text.to_owned()))
+    }
+}
+
+fn rts_dead(record: &dyn Record) -> StepError {
+    found(record, "modem UART RTS: the modem never hears that it may send: open or dead".to_owned())
+}

@@ -1,0 +1,238 @@
+//! `modem-signal`: a cell is heard through the main antenna, how strongly, and the modem survives its own transmitter.
+
+use super::talk::Talk;
+use super::{ANSWER, Answer, Ended, ModemOn, flag, found, resources, spec, yes};
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_run::{Limits, MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Power of the cell's reference signal (RSRP), dBm: what this fixture's antenna or cell simulator gives.
+    rsrp_dbm: LimitsOf<Number>,
+    /// Below this no antenna is joined at all; between it and the limit the receiver is weak. dBm.
+    no_antenna_below: Number,
+    /// Time for a cell to be heard.
+    within: Seconds,
+    /// The rail that feeds the modem, and the current on it when the modem has nothing to do.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    idle_amps: LimitsOf<Amps>,
+    /// Time for the network to accept the modem. Without it nobody waits for a network.
+    #[serde(default)]
+    registered_within: Option<Seconds>,
+}
+
+pub struct ModemSignal {
+    no_antenna_below: f64,
+    within: Duration,
+    supply: String,
+    registered_within: Option<Duration>,
+    heard: MeasurementSpec,
+    rsrp: MeasurementSpec,
+    restarts: MeasurementSpec,
+    registered: MeasurementSpec,
+    idle: MeasurementSpec,
+}
+
+const LOOK: Duration = Duration::from_millis(300);
+/// The transmitter begins when a cell is heard; it is over by then.
+const BURST: Duration = Duration::from_millis(250);
+
+impl Kind for ModemSignal {
+    const NAME: &'static str = "modem-signal";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let supply = crate::resolve::rail(around.fixture, &params.supply)?.name.clone();
+        let step = ModemSignal {
+            no_antenna_below: params.no_antenna_below.get(),
+            within: params.within.duration(),
+            supply,
+            registered_within: params.registered_within.map(Seconds::duration),
+            heard: yes("cell.heard"),
+            rsrp: spec("cell.rsrp-dbm", Unit::One, params.rsrp_dbm.limits()),
+            restarts: spec("modem.restarts", Unit::One, Limits::exactly(0.0)),
+            registered: yes("cell.registered"),
+            idle: spec("modem.idle-current", Unit::Amps, params.idle_amps.limits()),
+        };
+        let mut measurements = vec![step.heard.clone(), step.rsrp.clone(), step.restarts.clone(), step.idle.clone()];
+        if step.registered_within.is_some() {
+            measurements.push(step.registered.clone());
+        }
+        Ok(Resolved {
+            measurements,
+            coverage: Vec::new(),
+            uses: resources(),
+            default_timeout: step.within + step.registered_within.unwrap_or_default() + Duration::from_secs(40),
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemSignal {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let modem = nest.modem.expect()?;
+        let tell = |text: String| record.note(text);
+        let mut talk = Talk::open(nest, &modem, &tell).await?;
+        let deadline = nest.clock.now() + self.within;
+        let rsrp = loop {
+            match ask(&mut talk, modem.part.dialect).await? {
+                Heard::Dbm(dbm) => break dbm,
+                Heard::Nothing if nest.clock.now() < deadline => nest.settle(LOOK).await,
+                Heard::Nothing => {
+                    record.measured(&self.heard.name, flag(false));
+                    let text = "cellular antenna: no cell is heard: its path is open, or there is none here".to_owned();
+                    return Err(found(record, text));
+                }
+                Heard::NoAnswer => return Err(self.restarted(nest, record, &modem, &mut talk).await?),
+            }
+        };
+        record.measured(&self.heard.name, flag(true));
+        record.measured(&self.rsrp.name, Some(rsrp));
+        nest.settle(BURST).await;
+        let still = talk.command("AT", ANSWER).await?;
+        if !still.is_ok() || still.echoed {
+            return Err(self.restarted(nest, record, &modem, &mut talk).await?);
+        }
+        record.measured(&self.restarts.name, Some(0.0));
+        if judge(&self.rsrp.limits, Some(rsrp)) == Verdict::Fail {
+            let lacks = self.rsrp.limits.min.map_or(0.0, |limit| limit - rsrp);
+            let text = if rsrp < self.no_antenna_below {
+                format!(
+                    "cellular antenna: its path is open or unplugged: only {rsrp:.0} dBm are left, {lacks:.0} dB too little"
+                )
+            } else {
+                format!(
+                    "cellular receiver is weak: {rsrp:.0} dBm, {lacks:.0} dB too little: antenna's match or receiver"
+                )
+            };
+            found(record, text);
+        }
+        if let Some(within) = self.registered_within {
+            self.register(nest, record, &mut talk, within).await?;
+        }
+        record.measured(&self.idle.name, Some(nest.rails.measure(&self.supply).await?.amps));
+        Ok(())
+    }
+}
+
+impl ModemSignal {
+    async fn register(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        talk: &mut Talk<'_>,
+        within: Duration,
+    ) -> Result<(), StepError> {
+        let deadline = nest.clock.now() + within;
+        loop {
+            let answer = talk.command("AT+CEREG?", ANSWER).await?;
+            let state = answer.value("+CEREG").and_then(|value| value.split(',').nth(1)).unwrap_or_default().trim();
+            // At home, or roaming.
+            if matches!(state, "1" | "5") {
+                record.measured(&self.registered.name, flag(true));
+                return Ok(());
+            }
+            if nest.clock.now() >= deadline {
+                record.measured(&self.registered.name, flag(false));
+                found(record, format!("modem: the network does not take it (state {state})"));
+                return Ok(());
+            }
+            nest.settle(LOOK).await;
+        }
+    }
+
+    /// It was ready before, and then it was not, or its settings were gone.
+    async fn restarted(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        modem: &ModemOn,
+        talk: &mut Talk<'_>,
+    ) -> Result<StepError, StepError> {
+        let until = nest.clock.now() + modem.part.ready_within();
+        // The echo was switched off; whoever sends it again has forgotten that.
+        let mut again = None;
+        while again.is_none() && nest.clock.now() < until {
+            let answer = talk.command("AT", Duration::from_millis(400)).await?;
+            again = answer.is_ok().then_some(answer);
+        }
+        record.measured(&self.restarts.name, Some(1.0));
+        Ok(match again {
+            Some(Answer { echoed: true, .. }) => found(
+                record,
+                "modem's supply: the modem restarts when its transmitter starts: VCC inside the module, or its capacitors"
+                    .to_owned(),
+            ),
+            Some(_) => found(record, "modem: it did not answer for a while".to_owned()),
+            None => found(record, "modem: it stopped answering while it looked for a cell".to_owned()),
+        })
+    }
+}
+
+enum Heard {
+    Dbm(f64),
+    Nothing,
+    NoAnswer,
+}
+
+async fn ask(talk: &mut Talk<'_>, dialect: ModemDialect) -> Result<Heard, StepError> {
+    let commands: &[&str] = match dialect {
+        ModemDialect::SaraR4 => &["AT+UCGED=5", "AT+UCGED?"],
+        ModemDialect::SaraR5 => &["AT+UCGED=2", "AT+UCGED?"],
+        ModemDialect::Quectel => &["AT+QCSQ"],
+    };
+    let mut last = None;
+    for command in commands {
+        let answer = talk.command(command, ANSWER).await?;
+        if answer.ended == Ended::Silent || answer.echoed {
+            return Ok(Heard::NoAnswer);
+        }
+        last = Some(answer);
+    }
+    Ok(last.and_then(|answer| rsrp_dbm(&answer, dialect)).map_or(Heard::Nothing, Heard::Dbm))
+}
+
+/// From the lines of one dialect.
+fn rsrp_dbm(answer: &Answer, dialect: ModemDialect) -> Option<f64> {
+    match dialect {
+        // +RSRP: <cell>,<earfcn>,"<dBm>"
+        ModemDialect::SaraR4 => answer.value("+RSRP")?.split(',').nth(2)?.trim_matches('"').parse().ok(),
+        // A header, a short line, then a list whose 11th field is the index of 3GPP TS 36.133, 9.1.4: 0 is below
+        // -140 dBm, 97 is -44 dBm or more, 255 unknown.
+        ModemDialect::SaraR5 => {
+            let list = answer.lines.iter().find(|line| line.split(',').count() > 11)?;
+            let index: u16 = list.split(',').nth(10)?.trim().parse().ok()?;
+            (index <= 97).then(|| f64::from(index) - 141.0)
+        }
+        // +QCSQ: "LTE",<rssi>,<rsrp>,<sinr>,<rsrq>
+        ModemDialect::Quectel => answer.value("+QCSQ")?.split(',').nth(2)?.trim().parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_is_read() {
+        let rows = [
+            (ModemDialect::SaraR4, vec!["+RSRP: 162,5110,\"-085.10\","], Some(-85.1)),
+            (ModemDialect::SaraR4, vec![], None),
+            (ModemDialect::SaraR5, vec!["+UCGED: 2", "6,4,1,1", "1,2,3,4,5,6,7,8,9,10,56,17,255"], Some(-85.0)),
+            (ModemDialect::SaraR5, vec!["+UCGED: 2", "6,4,1,1", "1,2,3,4,5,6,7,8,9,10,255,255,255"], None),
+            (ModemDialect::Quectel, vec!["+QCSQ: \"LTE\",-60,-85,150,-9"], Some(-85.0)),
+            (ModemDialect::Quectel, vec!["+QCSQ: \"NOSERVICE\""], None),
+        ];
+        for (dialect, lines, expected) in rows {
+            let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+            let answer = Answer { lines, ended: Ended::Ok, echoed: false };
+            assert_eq!(rsrp_dbm(&answer, dialect), expected, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What the bench knows of the modem in the nest, from one step to the next, and how it is switched off.
+//!
+//! Whoever presses the power key says so here first: the way to the safe state looks here before it takes VCC from the
+//! module.
+
+use super::Privacy;
+use super::talk::Talk;
+use crate::{Nest, StepError};
+use bench_instruments::DutError;
+use bench_plan::{DutFamily, ModemLine, ModemPart, ModemWiring};
+use bench_run::BenchTime;
+use dut_protocol::{Job, JobResult, Port, PortSet, PortVector, Reply, Request};
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// Shared by the steps of a run.
+#[derive(Debug, Default)]
+pub struct ModemState {
+    on: RefCell<Option<ModemOn>>,
+}
+
+/// A modem whose power key was pressed.
+#[derive(Debug, Clone)]
+pub struct ModemOn {
+    pub wiring: ModemWiring,
+    pub part: ModemPart,
+    pub since: BenchTime,
+    pub privacy: Privacy,
+    /// Without RTS and CTS, where the plan says that the module has none.
+    pub flow_control: bool,
+    /// Rate at which it answered.
+    pub baud: Option<u32>,
+    /// Must not be switched off before.
+    pub keep_until: Option<BenchTime>,
+}
+
+impl ModemState {
+    pub fn get(&self) -> Option<ModemOn> {
+        self.on.borrow().clone()
+    }
+    pub fn set(&self, on: ModemOn) {
+        *self.on.borrow_mut() = Some(on);
+    }
+    pub fn update(&self, change: impl FnOnce(&mut ModemOn)) {
+        if let Some(on) = self.on.borrow_mut().as_mut() {
+            change(on);
+        }
+    }
+    /// It was seen to be off, or its supply is off.
+    pub fn clear(&self) {
+        *self.on.borrow_mut() = None;
+    }
+
+    /// The modem that an earlier step switched on.
+    ///
+    /// # Errors
+    /// A plan that forgot that step.
+    pub fn expect(&self) -> Result<ModemOn, StepError> {
+        self.get()
+            .ok_or_else(|| StepError::Bench("the modem is not on: let the step need one of kind `modem-on`".to_owned()))
+    }
+}
+
+/// How often the sense line is looked at: often where it matters for a time that is measured, then seldom.
+const FIRST_LOOKS: Duration = Duration::from_millis(20);
+const LATER_LOOKS: Duration = Duration::from_millis(100);
+const OFTEN_FOR: Duration = Duration::from_millis(500);
+/// After the key: a modem that took it is on by then (Device OS waits a second).
+const KEY_TAKEN: Duration = Duration::from_millis(1_000);
+/// Time for a job's end to reach the bench.
+const JOB_MARGIN: Duration = Duration::from_millis(200);
+/// How long the answer to the order to switch off may take.
+const OFF_ANSWER: Duration = Duration::from_millis(1_000);
+
+/// How a modem went off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WentOff {
+    /// It was never on.
+    WasOff,
+    ByOrder,
+    ByKey,
+    ByEmergency,
+}
+
+/// Every port between microcontroller and modem.
+pub fn ports_of(wiring: &ModemWiring) -> PortSet {
+    let lines = [wiring.power.port, wiring.reset.port, wiring.sense.port];
+    let uart = [wiring.tx, wiring.rx, wiring.rts, wiring.cts];
+    let others = wiring.buffer.map(|buffer| buffer.port).into_iter().chain(wiring.dtr);
+    lines.into_iter().chain(uart).chain(others).fold(PortSet::EMPTY, |set, port| set.with(port))
+}
+
+/// A vector that drives lines to be active or at rest.
+fn driven(lines: &[(ModemLine, bool)]) -> PortVector {
+    let mut vector = PortVector::default();
+    for (line, active) in lines {
+        if line.active_high == *active {
+            vector.high = vector.high.with(line.port);
+        } else {
+            vector.low = vector.low.with(line.port);
+        }
+    }
+    vector
+}
+
+/// Keys released, translator off, sense line to be read.
+pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
+    let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
+    lines.extend(wiring.buffer.map(|buffer| (buffer, false)));
+    let mut vector = driven(&lines);
+    let sense = PortSet::EMPTY.with(wiring.sense.port);
+    if wiring.sense_pull_up {
+        vector.pull_up = sense
+    } else {
+        vector.float = sense
+    }
+    vector.high = wiring.dtr.iter().fold(vector.high, |set, port| set.with(*port));
+    vector.float =
+        [wiring.rx, wiring.cts, wiring.rts, wiring.tx].iter().fold(vector.float, |set, port| set.with(*port));
+    nest.vector(vector).await.map(drop)
+}
+
+/// Switches the translator of the UART, where there is one.
+pub async fn buffer(nest: &Nest, wiring: &ModemWiring, on: bool) -> Result<(), StepError> {
+    match wiring.buffer {
+        Some(line) => nest.vector(driven(&[(line, on)])).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Whether the sense line says that the modem is on.
+pub async fn is_on(nest: &Nest, wiring: &ModemWiring) -> Result<bool, StepError> {
+    match nest.ask(Request::ReadPorts).await? {
+        Reply::Levels(levels) => Ok(levels.contains(wiring.sense.port) == wiring.sense.active_high),
+        other => Err(DutError::OutOfTurn(other).into()),
+    }
+}
+
+/// Waits until the sense line is as wanted, until `deadline` at the latest. Answers whether it is.
+pub async fn wait_sense(nest: &Nest, wiring: &ModemWiring, on: bool, deadline: BenchTime) -> Result<bool, StepError> {
+    let often_until = nest.clock.now() + OFTEN_FOR;
+    loop {
+        if is_on(nest, wiring).await? == on {
+            return Ok(true);
+        }
+        let now = nest.clock.now();
+        if now >= deadline {
+            return Ok(false);
+        }
+        nest.settle(if now < often_until { FIRST_LOOKS } else { LATER_LOOKS }).await;
+    }
+}
+
+/// Presses a key for so long, timed by the module.
+pub async fn press(nest: &Nest, line: ModemLine, ms: u16) -> Result<(), StepError> {
+    let job = match nest.ask(Request::StartJob(Job::Press { port: line.port, high: line.active_high, ms })).await? {
+        Reply::JobAccepted { job } => job,
+        other => return Err(DutError::OutOfTurn(other).into()),
+    };
+    let deadline = nest.clock.now() + Duration::from_millis(ms.into()) + JOB_MARGIN;
+    match nest.dut.job_done(job, deadline).await {
+        Ok(JobResult::Waited { .. }) => Ok(()),
+        Ok(other) => Err(StepError::Bench(format!("the firmware ended another job: {other:?}"))),
+        Err(error) => Err(nest.silent(error).await),
+    }
+}
+
+/// Levels of a port while it is pulled up, and while it is pulled down. What somebody drives stays the same.
+pub async fn under_pulls(nest: &Nest, ports: &[Port]) -> Result<Vec<(bool, bool)>, StepError> {
+    let set = ports.iter().fold(PortSet::EMPTY, |set, port| set.with(*port));
+    let settle_us = 200;
+    let up = nest.vector(PortVector { pull_up: set, settle_us, ..PortVector::default() }).await?;
+    let down = nest.vector(PortVector { pull_down: set, settle_us, ..PortVector::default() }).await?;
+    nest.vector(PortVector { float: set, ..PortVector::default() }).await?;
+    Ok(ports.iter().map(|port| (up.contains(*port), down.contains(*port))).collect())
+}
+
+/// Switches the modem off in order: by AT, by its key if that does not help, by its emergency sequence if neither does.
+/// Answers how, or `None` if it is still on. Forgets it once it is off.
+///
+/// # Errors
+/// The module does not answer any more.
+pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> Result<Option<WentOff>, StepError> {
+    let ModemOn { wiring, part, .. } = modem;
+    if modem.baud.is_none() {
+        // Somewhere between key and answer. Whoever was dropped may have left the key pressed.
+        at_rest(nest, wiring).await?;
+        let taken =
+            (modem.since + Duration::from_millis(part.power_on_pulse_ms.into()) + KEY_TAKEN).max(nest.clock.now());
+        let shows = if is_slow_to_show(part) { modem.since + part.on_within() } else { taken };
+        if !wait_sense(nest, wiring, true, shows.max(taken)).await? {
+            nest.modem.clear();
+            return Ok(Some(WentOff::WasOff));
+        }
+        // It takes no order, and often no key either, before it has booted.
+        nest.clock.sleep_until(modem.since + part.ready_within()).await;
+    }
+    if let Some(until) = modem.keep_until {
+        nest.clock.sleep_until(until).await;
+    }
+    let mut order = modem.clone();
+    if order.baud.is_none() {
+        buffer(nest, wiring, true).await?;
+    }
+    let rates = match order.baud {
+        Some(baud) => vec![baud],
+        None => vec![part.default_baud, part.runtime_baud],
+    };
+    for baud in rates {
+        order.baud = Some(baud);
+        if let Ok(mut talk) = Talk::open(nest, &order, tell).await {
+            let answer = talk.command(part.dialect.off_command(), OFF_ANSWER).await;
+            if answer.is_ok_and(|answer| answer.is_ok()) {
+                break;
+            }
+        }
+    }
+    close(nest, wiring).await?;
+    if wait_sense(nest, wiring, false, nest.clock.now() + part.off_within()).await? {
+        return off(nest, wiring, WentOff::ByOrder).await;
+    }
+    press(nest, wiring.power, part.power_off_pulse_ms).await?;
+    if wait_sense(nest, wiring, false, nest.clock.now() + part.off_within()).await? {
+        return off(nest, wiring, WentOff::ByKey).await;
+    }
+    if let Some(emergency) = part.emergency_off {
+        nest.vector(driven(&[(wiring.power, true)])).await?;
+        nest.settle(Duration::from_millis(emergency.power_before_reset_ms.into())).await;
+        nest.vector(driven(&[(wiring.reset, true)])).await?;
+        hold(nest, wiring, Duration::from_millis(emergency.both_ms.into())).await?;
+        nest.vector(driven(&[(wiring.power, false)])).await?;
+        hold(nest, wiring, Duration::from_millis(emergency.reset_after_power_ms.into())).await?;
+        nest.vector(driven(&[(wiring.reset, false)])).await?;
+        if wait_sense(nest, wiring, false, nest.clock.now() + KEY_TAKEN).await? {
+            return off(nest, wiring, WentOff::ByEmergency).await;
+        }
+    }
+    Ok(None)
+}
+
+/// STATUS of these comes only with the boot.
+fn is_slow_to_show(part: &ModemPart) -> bool {
+    part.on_within() > Duration::from_secs(5)
+}
+
+/// Waits and keeps the link from falling silent, because the firmware releases the keys then.
+async fn hold(nest: &Nest, wiring: &ModemWiring, span: Duration) -> Result<(), StepError> {
+    let until = nest.clock.now() + span;
+    while nest.clock.now() < until {
+        is_on(nest, wiring).await?;
+        let left = until - nest.clock.now();
+        nest.settle(left.min(Duration::from_millis(500))).await;
+    }
+    Ok(())
+}
+
+async fn off(nest: &Nest, wiring: &ModemWiring, how: WentOff) -> Result<Option<WentOff>, StepError> {
+    nest.modem.clear();
+    let _ = wiring;
+    nest.ask(Request::HoldPorts { ports: PortSet::EMPTY }).await?;
+    Ok(Some(how))
+}
+
+/// Closes the UART and switches its translator off.
+pub async fn close(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    nest.ask(Request::CloseModem).await?;
+    buffer(nest, wiring, false).await
+}
+
+/// For the way to the safe state: switches off what an earlier step switched on.
+///
+/// # Errors
+/// In words, when the modem may still be on.
+pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String> {
+    let Some(modem) = nest.modem.get() else { return Ok(()) };
+    match switch_off(nest, &modem, tell).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("the modem does not switch off: its supply is cut while it is on".to_owned()),
+        Err(error) => Err(format!("the modem cannot be switched off: {error}; its supply is cut while it is on")),
+    }
+}
+
+/// Wiring and part of the modem that a plan expects.
+pub fn expected(family: &DutFamily, model: &bench_plan::Model, part: Option<&str>) -> Option<(ModemWiring, ModemPart)> {
+    let name = part.or(model.modem_parts.first().map(String::as_str))?;
+    Some((family.modem.clone()?, family.modem_part(name)?.clone()))
+}

@@ -1,0 +1,235 @@
+//! What tells one modem from another: times, answers, the card in it. Drawn anew for every seed.
+
+use crate::fault::ModemFault;
+use crate::random::{Purpose, Random};
+use bench_plan::{DutFamily, Model, ModemDialect};
+
+/// Times of one type (data sheets give limits, these are what units do), milliseconds from, to.
+struct Times {
+    /// Shortest and longest press of the power key that switches on.
+    on_press: (u64, u64),
+    /// From the accepted press to V_INT or STATUS.
+    sense: (u64, u64),
+    /// From the accepted press to the first answer.
+    ready: (u64, u64),
+    /// From the order to off.
+    off: (u64, u64),
+    /// Shortest press that switches off.
+    off_press: u64,
+}
+
+/// SARA-R4: the key is taken at once; SARA-R5: only after a second; EG91: half a second.
+fn times(dialect: ModemDialect) -> Times {
+    match dialect {
+        ModemDialect::SaraR4 => Times {
+            on_press: (150, 3_200),
+            sense: (20, 60),
+            ready: (3_800, 5_500),
+            off: (1_500, 4_000),
+            off_press: 1_500,
+        },
+        ModemDialect::SaraR5 => Times {
+            on_press: (1_000, 2_000),
+            sense: (30, 120),
+            ready: (3_000, 4_500),
+            off: (900, 2_500),
+            off_press: 1_500,
+        },
+        ModemDialect::Quectel => Times {
+            on_press: (500, 3_000),
+            sense: (10_000, 10_800),
+            ready: (12_000, 13_000),
+            off: (2_500, 9_000),
+            off_press: 650,
+        },
+    }
+}
+
+/// Who this modem is.
+#[derive(Debug, Clone)]
+pub(super) struct Character {
+    pub dialect: ModemDialect,
+    pub maker: &'static str,
+    pub model: String,
+    pub firmware: &'static str,
+    pub imei: Option<String>,
+    pub sim: Sim,
+    /// What the last user left.
+    pub stored_baud: u32,
+    pub on_press_ms: (u64, u64),
+    pub off_press_ms: u64,
+    pub sense_ms: u64,
+    pub ready_ms: u64,
+    pub off_ms: u64,
+    /// From the first answer to a cell that is heard, and from there to the network's answer.
+    pub search_ms: u64,
+    pub attach_ms: u64,
+    /// From the first answer to a card that is ready.
+    pub sim_ms: u64,
+    pub rsrp_dbm: f64,
+    /// Amperes at 3.8 V.
+    pub boot_amps: f64,
+    pub idle_amps: f64,
+    pub burst_amps: f64,
+    /// Between the contacts and the modem's own supply pins.
+    pub supply_ohms: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Sim {
+    Absent,
+    Dead,
+    Fitted { iccid: Option<String>, imsi: String },
+}
+
+/// Modems with this number were never given one of their own.
+const BLANK_IMEI: &str = "004999010640000";
+
+impl Character {
+    pub fn new(dut: &DutFamily, types: &[ModemType], model: &Model, seed: u64, faults: &[ModemFault]) -> Option<Self> {
+        let mut random = Random::new(seed, Purpose::Modem);
+        let wrong = faults.iter().find_map(|fault| match fault {
+            ModemFault::Wrong(part) => Some(part.as_str()),
+            _ => None,
+        });
+        let name = wrong.or(model.modem_parts.first().map(String::as_str))?;
+        let part = types.iter().find(|known| known.name == name)?;
+        let is = |fault: ModemFault| faults.contains(&fault);
+        let times = times(part.dialect);
+        let mut draw = |(low, high): (u64, u64)| random.between(low as f64, high as f64) as u64;
+        let (sense_ms, mut ready_ms, off_ms) = (draw(times.sense), draw(times.ready), draw(times.off));
+        let (search_ms, attach_ms, sim_ms) = (draw((1_500, 2_500)), draw((800, 1_600)), draw((200, 700)));
+        if is(ModemFault::Late) {
+            ready_ms += 30_000;
+        }
+        let used = random.unit() < 0.3;
+        let imei = match () {
+            () if is(ModemFault::ImeiUnreadable) => None,
+            () if is(ModemFault::ImeiDefault) => Some(BLANK_IMEI.to_owned()),
+            () => Some(luhn(part.type_allocation, 14, &mut random)),
+        };
+        let (boot, idle, burst) = match part.dialect {
+            ModemDialect::SaraR4 => (0.090, 0.012, 0.38),
+            ModemDialect::SaraR5 => (0.080, 0.014, 0.39),
+            ModemDialect::Quectel => (0.150, 0.022, 0.65),
+        };
+        let path_loss = if is(ModemFault::Antenna) {
+            33.0
+        } else if is(ModemFault::Weak) {
+            20.0
+        } else {
+            0.0
+        };
+        Some(Self {
+            dialect: part.dialect,
+            maker: part.maker,
+            model: part.model.to_owned(),
+            firmware: part.firmware,
+            imei,
+            sim: sim(dut, model, faults, &mut random),
+            stored_baud: if used { part.runtime_baud } else { part.default_baud },
+            on_press_ms: times.on_press,
+            off_press_ms: times.off_press,
+            sense_ms,
+            ready_ms,
+            off_ms,
+            search_ms,
+            attach_ms,
+            sim_ms,
+            rsrp_dbm: random.between(-88.0, -80.0) - path_loss,
+            boot_amps: random.within(boot, 0.1),
+            idle_amps: random.within(idle, 0.15),
+            burst_amps: random.within(burst, 0.1),
+            supply_ohms: if is(ModemFault::BrownOut) { 5.0 } else { 0.05 },
+        })
+    }
+}
+
+/// A modem that exists, as it answers.
+pub struct ModemType {
+    name: &'static str,
+    dialect: ModemDialect,
+    maker: &'static str,
+    model: &'static str,
+    firmware: &'static str,
+    type_allocation: &'static str,
+    default_baud: u32,
+    runtime_baud: u32,
+}
+
+/// Modems that this bench can play. The answers' form is that of the makers' manuals.
+pub const TYPES: [ModemType; 3] = [
+    ModemType {
+        name: "SARA-R410M",
+        dialect: ModemDialect::SaraR4,
+        maker: "u-blox",
+        model: "SARA-R410M-02B",
+        firmware: "L0.0.00.00.05.08 [Apr 17 2019 19:34:02]",
+        type_allocation: "35275309",
+        default_baud: 115_200,
+        runtime_baud: 460_800,
+    },
+    ModemType {
+        name: "SARA-R510S",
+        dialect: ModemDialect::SaraR5,
+        maker: "u-blox",
+        model: "SARA-R510S-01B",
+        firmware: "02.05",
+        type_allocation: "35488111",
+        default_baud: 115_200,
+        runtime_baud: 460_800,
+    },
+    ModemType {
+        name: "EG91-E",
+        dialect: ModemDialect::Quectel,
+        maker: "Quectel",
+        model: "EG91",
+        firmware: "EG91EFBR06A08M4G",
+        type_allocation: "86634504",
+        default_baud: 115_200,
+        runtime_baud: 921_600,
+    },
+];
+
+impl ModemType {
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+fn sim(dut: &DutFamily, model: &Model, faults: &[ModemFault], random: &mut Random) -> Sim {
+    let ethersim = dut.sim.iter().flat_map(|sim| &sim.ethersim_iccid_prefixes).next();
+    let prefix = match (model.ethersim, ethersim, model.iccid_prefixes.first()) {
+        (Some(true), Some(prefix), _) | (_, _, Some(prefix)) => prefix.as_str(),
+        _ => "894450",
+    };
+    let prefix = if faults.contains(&ModemFault::SimCarrier) { "893407" } else { prefix };
+    let iccid = luhn(prefix, 18, random);
+    let imsi = format!("31026{}", (0..10).map(|_| random.digit()).collect::<String>());
+    if faults.contains(&ModemFault::SimAbsent) {
+        Sim::Absent
+    } else if faults.contains(&ModemFault::SimContact) {
+        Sim::Dead
+    } else {
+        Sim::Fitted { iccid: (!faults.contains(&ModemFault::IccidUnreadable)).then_some(iccid), imsi }
+    }
+}
+
+/// Digits up to `length`, and the check digit of ISO/IEC 7812.
+fn luhn(prefix: &str, length: usize, random: &mut Random) -> String {
+    let mut digits = prefix.to_owned();
+    while digits.len() < length {
+        digits.push(random.digit());
+    }
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(n, digit)| {
+            let digit = u32::from(digit - b'0') * if n % 2 == 0 { 2 } else { 1 };
+            digit / 10 + digit % 10
+        })
+        .sum();
+    digits.push(char::from(b'0' + ((10 - sum % 10) % 10) as u8));
+    digits
+}

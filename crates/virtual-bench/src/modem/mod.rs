@@ -1,0 +1,414 @@
+//! The cellular modem on the module: keys, supply, boot, UART lines, command line, card, cell.
+//!
+//! It sees what its pins see and answers through its pins. Nothing here knows the bench.
+
+mod at;
+mod character;
+
+pub use character::TYPES;
+
+use crate::fault::ModemFault;
+use crate::uart;
+use at::{Afterwards, CommandLine, Situation};
+use bench_plan::{DutFamily, Model, ModemDialect, ModemLine, ModemWiring};
+use character::{Character, Sim};
+use dut_protocol::Port;
+use std::collections::VecDeque;
+use virtual_nrf52840::Ports;
+
+const MS: u64 = 1_000_000;
+/// Below this the modem's own supervision resets it (SARA-R4, SARA-R5: 3.0 V; EG91: 3.3 V less its margin).
+const BROWN_OUT_VOLTS: f64 = 3.0;
+/// Below this it has lost its supply.
+const CUT_VOLTS: f64 = 2.5;
+/// Between a command and its answer.
+const THINKS_MS: u64 = 8;
+/// VBUS is seen above this.
+const USB_DETECT_VOLTS: f64 = 4.0;
+/// The transmitter's burst while it asks the network.
+const BURST_MS: u64 = 120;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Power {
+    Off,
+    /// Since the accepted press.
+    On {
+        since_ns: u64,
+    },
+    Stopping {
+        off_at_ns: u64,
+    },
+}
+
+/// How the modem is seen by the circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ModemLoad {
+    /// At 3.8 V.
+    pub amps: f64,
+    /// The card has its supply.
+    pub sim_on: bool,
+    /// Its USB pulls D+ up.
+    pub usb_attached: bool,
+    /// Ring indicator: `None` while the modem is off.
+    pub ri_high: Option<bool>,
+}
+
+pub struct VirtualModem {
+    wiring: ModemWiring,
+    who: Character,
+    faults: Vec<ModemFault>,
+    power: Power,
+    power_key_since_ns: Option<u64>,
+    /// The press was taken: a new one must follow its release.
+    press_taken: bool,
+    reset_since_ns: Option<u64>,
+    buffer_on: bool,
+    rts_low: bool,
+    supply_volts: f64,
+    usb_volts: f64,
+    line: CommandLine,
+    baud: u32,
+    /// To be sent, each not before its time.
+    sending: VecDeque<(u64, u8)>,
+    free_at_ns: u64,
+    booted: bool,
+    announced_sim: bool,
+    cuts_while_on: u32,
+    /// Up to when everything has happened.
+    seen_ns: u64,
+}
+
+impl VirtualModem {
+    /// `None` for a module whose family says nothing of a modem.
+    pub fn new(dut: &DutFamily, model: &Model, seed: u64, faults: Vec<ModemFault>) -> Option<Self> {
+        let wiring = dut.modem.clone()?;
+        let who = Character::new(dut, &TYPES, model, seed, &faults)?;
+        Some(Self {
+            line: CommandLine::new(who.dialect),
+            baud: who.stored_baud,
+            wiring,
+            who,
+            faults,
+            power: Power::Off,
+            power_key_since_ns: None,
+            press_taken: false,
+            reset_since_ns: None,
+            buffer_on: false,
+            rts_low: false,
+            supply_volts: 0.0,
+            usb_volts: 0.0,
+            sending: VecDeque::new(),
+            free_at_ns: 0,
+            booted: false,
+            announced_sim: false,
+            cuts_while_on: 0,
+            seen_ns: 0,
+        })
+    }
+
+    fn has(&self, fault: &ModemFault) -> bool {
+        self.faults.contains(fault)
+    }
+
+    /// How often the supply was taken from a modem that was not off.
+    pub fn cuts_while_on(&self) -> u32 {
+        self.cuts_while_on
+    }
+
+    // ---- what comes in ----
+
+    /// Supply voltages at the contacts.
+    pub fn supplied(&mut self, volts: f64, usb_volts: f64) {
+        (self.supply_volts, self.usb_volts) = (volts, usb_volts);
+        if volts < CUT_VOLTS && self.power != Power::Off {
+            self.cuts_while_on += 1;
+            self.switch_off();
+        }
+    }
+
+    /// Levels of the microcontroller's ports.
+    pub fn look_at(&mut self, ports: &Ports, now_ns: u64) {
+        let driven = |port: Port| ports.states[usize::from(port.index())].driven.map(|driver| driver.level);
+        // Pull resistors on the board keep the lines at rest while the microcontroller does not drive them.
+        let active = |line: ModemLine| ports.powered && driven(line.port) == Some(line.active_high);
+        let pressed = active(self.wiring.power);
+        match (pressed, self.power_key_since_ns) {
+            (true, None) => self.power_key_since_ns = Some(now_ns),
+            (false, Some(_)) => (self.power_key_since_ns, self.press_taken) = (None, false),
+            _ => {}
+        }
+        let reset = active(self.wiring.reset);
+        match (reset, self.reset_since_ns) {
+            (true, None) => self.reset_since_ns = Some(now_ns),
+            (false, Some(since)) => {
+                self.reset_since_ns = None;
+                self.reset_released(now_ns - since, now_ns);
+            }
+            _ => {}
+        }
+        self.buffer_on = self.wiring.buffer.is_none_or(active);
+        let rts = if self.has(&ModemFault::FlowSwapped) { self.wiring.cts } else { self.wiring.rts };
+        self.rts_low = ports.powered && driven(rts) == Some(false) && !self.has(&ModemFault::RtsDead);
+    }
+
+    fn reset_released(&mut self, held_ns: u64, now_ns: u64) {
+        // SARA-R4: ten seconds switch off; the others restart.
+        let long_enough = match self.who.dialect {
+            ModemDialect::SaraR4 => held_ns >= 10_000 * MS,
+            ModemDialect::SaraR5 => held_ns >= 100 * MS,
+            ModemDialect::Quectel => (150 * MS..=460 * MS).contains(&held_ns),
+        };
+        if self.power == Power::Off || !long_enough {
+            return;
+        }
+        let emergency = self.power_key_since_ns.is_some() || held_ns >= 10_000 * MS;
+        self.switch_off();
+        if !emergency {
+            self.switch_on(now_ns);
+        }
+    }
+
+    /// A byte from the microcontroller's TX.
+    pub fn byte(&mut self, byte: u8, baud: u32, now_ns: u64) {
+        if !self.answers(now_ns) || self.has(&ModemFault::TxDead) {
+            return;
+        }
+        let heard = uart::receive(byte, baud, self.baud);
+        if heard.framing_error {
+            return;
+        }
+        let situation = self.situation(now_ns);
+        let mut out = Vec::new();
+        let afterwards = self.line.take(heard.byte, &self.who, situation, &mut out);
+        let not_before = if heard.byte == b'\r' { now_ns + THINKS_MS * MS } else { now_ns };
+        self.say(&out, not_before);
+        match afterwards {
+            Afterwards::Nothing => {}
+            Afterwards::SwitchOff => self.begin_off(now_ns),
+            Afterwards::SetBaud(baud) => {
+                self.who.stored_baud = baud;
+                // The answer still goes out at the old rate; whoever asks too soon is not heard.
+                self.baud = baud;
+            }
+            Afterwards::Restart => {
+                self.switch_off();
+                self.switch_on(now_ns);
+            }
+        }
+    }
+
+    // ---- time ----
+
+    /// When something happens by itself.
+    pub fn next_event_ns(&self) -> Option<u64> {
+        let key = self.key_due_ns();
+        let state = match self.power {
+            Power::Off => None,
+            Power::Stopping { off_at_ns } => Some(off_at_ns),
+            Power::On { since_ns } => self.moments(since_ns).into_iter().filter(|at| *at > self.seen_ns).min(),
+        };
+        key.into_iter().chain(state).chain(self.next_byte_ns()).min()
+    }
+
+    /// When the byte at the front will have arrived.
+    fn next_byte_ns(&self) -> Option<u64> {
+        let (not_before, _) = self.sending.front()?;
+        let may_send = !self.line.heeds_rts || self.rts_low;
+        may_send.then(|| (*not_before).max(self.free_at_ns) + uart::byte_ns(self.baud))
+    }
+
+    /// When a key that is pressed will have been pressed long enough.
+    fn key_due_ns(&self) -> Option<u64> {
+        let since = self.power_key_since_ns.filter(|_| !self.press_taken)?;
+        let needed = if self.power == Power::Off { self.who.on_press_ms.0 } else { self.who.off_press_ms };
+        Some(since + needed * MS)
+    }
+
+    /// Does what is due; returns the bytes that have just arrived at the microcontroller's RX, with their rate.
+    pub fn handle_due(&mut self, now_ns: u64) -> Vec<(u8, u32)> {
+        if self.key_due_ns().is_some_and(|due| due <= now_ns) {
+            self.press_taken = true;
+            match self.power {
+                Power::Off => self.switch_on(now_ns),
+                Power::On { .. } => self.begin_off(now_ns),
+                Power::Stopping { .. } => {}
+            }
+        }
+        if let Power::Stopping { off_at_ns } = self.power
+            && now_ns >= off_at_ns
+        {
+            self.switch_off();
+        }
+        if let Power::On { since_ns } = self.power {
+            self.boot(since_ns, now_ns);
+        }
+        self.seen_ns = now_ns;
+        let mut arrived = Vec::new();
+        while let Some(at) = self.next_byte_ns()
+            && at <= now_ns
+            && let Some((_, byte)) = self.sending.pop_front()
+        {
+            self.free_at_ns = at;
+            if self.buffer_on && !self.has(&ModemFault::RxDead) {
+                arrived.push((byte, self.baud));
+            }
+        }
+        arrived
+    }
+
+    fn boot(&mut self, since_ns: u64, now_ns: u64) {
+        let quectel = self.who.dialect == ModemDialect::Quectel;
+        if !self.booted && now_ns >= self.ready_at(since_ns) {
+            self.booted = true;
+            if quectel {
+                self.say(b"\r\nRDY\r\n\r\n+CFUN: 1\r\n", now_ns);
+            }
+        }
+        if self.booted && !self.announced_sim && now_ns >= self.ready_at(since_ns) + self.who.sim_ms * MS {
+            self.announced_sim = true;
+            if quectel {
+                let card: &[u8] = match self.who.sim {
+                    Sim::Fitted { .. } => b"\r\n+CPIN: READY\r\n\r\n+QUSIM: 1\r\n",
+                    Sim::Absent => b"\r\n+CPIN: NOT INSERTED\r\n",
+                    Sim::Dead => b"\r\n+CPIN: NOT READY\r\n",
+                };
+                self.say(card, now_ns);
+            }
+        }
+        // The transmitter draws its most while it asks the network, and a bad joint then costs the modem its supply.
+        if self.is_bursting(since_ns, now_ns)
+            && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
+        {
+            self.switch_off();
+            self.switch_on(now_ns);
+        }
+    }
+
+    /// Times at which a modem that stays on changes what can be seen of it.
+    fn moments(&self, since_ns: u64) -> [u64; 6] {
+        let (ready, hears) = (self.ready_at(since_ns), self.hears_at(since_ns));
+        [
+            since_ns + self.who.sense_ms * MS,
+            ready,
+            ready + self.who.sim_ms * MS,
+            hears,
+            hears + BURST_MS * MS,
+            hears + self.who.attach_ms * MS,
+        ]
+    }
+
+    fn ready_at(&self, since_ns: u64) -> u64 {
+        since_ns + self.who.ready_ms * MS
+    }
+    fn hears_at(&self, since_ns: u64) -> u64 {
+        self.ready_at(since_ns) + self.who.search_ms * MS
+    }
+    fn is_bursting(&self, since_ns: u64, now_ns: u64) -> bool {
+        let begin = self.hears_at(since_ns);
+        let asks = self.line.function == 1 && matches!(self.who.sim, Sim::Fitted { .. }) && self.hears_a_cell();
+        asks && (begin..begin + BURST_MS * MS).contains(&now_ns)
+    }
+    /// No receiver goes below this.
+    fn hears_a_cell(&self) -> bool {
+        self.who.rsrp_dbm > -128.0
+    }
+
+    fn situation(&self, now_ns: u64) -> Situation {
+        let Power::On { since_ns } = self.power else {
+            return Situation { sim_ready: false, hears: false, registered: false, rsrp_dbm: self.who.rsrp_dbm };
+        };
+        let hears = now_ns >= self.hears_at(since_ns) && self.line.function == 1 && self.hears_a_cell();
+        let has_card = matches!(self.who.sim, Sim::Fitted { .. });
+        Situation {
+            sim_ready: now_ns >= self.ready_at(since_ns) + self.who.sim_ms * MS,
+            hears,
+            registered: hears && has_card && now_ns >= self.hears_at(since_ns) + self.who.attach_ms * MS,
+            rsrp_dbm: self.who.rsrp_dbm,
+        }
+    }
+
+    fn say(&mut self, bytes: &[u8], not_before_ns: u64) {
+        self.sending.extend(bytes.iter().map(|byte| (not_before_ns, *byte)));
+    }
+
+    fn answers(&self, now_ns: u64) -> bool {
+        matches!(self.power, Power::On { since_ns } if self.buffer_on && now_ns >= self.ready_at(since_ns))
+    }
+
+    fn switch_on(&mut self, now_ns: u64) {
+        if self.supply_volts < BROWN_OUT_VOLTS || self.has(&ModemFault::Dead) {
+            return;
+        }
+        self.power = Power::On { since_ns: now_ns };
+        self.seen_ns = now_ns;
+        self.line = CommandLine::new(self.who.dialect);
+        self.baud = self.who.stored_baud;
+        self.sending.clear();
+        (self.booted, self.announced_sim) = (false, false);
+    }
+
+    fn begin_off(&mut self, now_ns: u64) {
+        if !self.has(&ModemFault::NeverOff) && matches!(self.power, Power::On { .. }) {
+            self.power = Power::Stopping { off_at_ns: now_ns + self.who.off_ms * MS };
+        }
+    }
+
+    fn switch_off(&mut self) {
+        self.power = Power::Off;
+        self.sending.clear();
+    }
+
+    // ---- what goes out ----
+
+    /// Ports that the modem drives, and their levels.
+    pub fn levels(&self, now_ns: u64) -> (u64, u64) {
+        let (mut driven, mut high) = (0, 0);
+        let mut drive = |port: Port, level: bool| {
+            driven |= 1 << port.index();
+            high |= u64::from(level) << port.index();
+        };
+        let is_on = match self.power {
+            Power::Off => false,
+            Power::Stopping { .. } => true,
+            Power::On { since_ns } => now_ns >= since_ns + self.who.sense_ms * MS,
+        };
+        // Through the translator V_INT stays fed.
+        let reads_on = is_on || self.wiring.buffer.is_some() && self.buffer_on && self.supply_volts > BROWN_OUT_VOLTS;
+        let sense = self.wiring.sense;
+        if reads_on || !self.wiring.sense_pull_up {
+            drive(sense.port, reads_on == sense.active_high);
+        }
+        if is_on && self.buffer_on {
+            let ready = self.answers(now_ns);
+            if !self.has(&ModemFault::RxDead) {
+                drive(self.wiring.rx, true);
+            }
+            let cts = if self.has(&ModemFault::FlowSwapped) { self.wiring.rts } else { self.wiring.cts };
+            if !self.has(&ModemFault::CtsDead) {
+                drive(cts, !ready);
+            }
+        }
+        (driven, high)
+    }
+
+    pub fn load(&self, now_ns: u64) -> ModemLoad {
+        match self.power {
+            Power::Off => ModemLoad::default(),
+            Power::Stopping { .. } => ModemLoad { amps: self.who.boot_amps, ..ModemLoad::default() },
+            Power::On { since_ns } => {
+                let ready = now_ns >= self.ready_at(since_ns);
+                let searching = ready && now_ns < self.hears_at(since_ns) && self.line.function == 1;
+                ModemLoad {
+                    amps: match () {
+                        () if self.is_bursting(since_ns, now_ns) => self.who.burst_amps,
+                        () if !ready || searching => self.who.boot_amps,
+                        () => self.who.idle_amps,
+                    },
+                    sim_on: ready && self.line.function != 0 && matches!(self.who.sim, Sim::Fitted { .. }),
+                    usb_attached: ready && self.usb_volts > USB_DETECT_VOLTS && !self.has(&ModemFault::UsbDead),
+                    ri_high: Some(true),
+                }
+            }
+        }
+    }
+}

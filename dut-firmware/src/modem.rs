@@ -1,0 +1,141 @@
+//! The modem's UART, for the bench to speak AT through. Its driver takes bytes in the background, by interrupts: what
+//! the modem says unasked waits here until the bench comes by.
+
+use crate::Irqs;
+use crate::memory::Buffer;
+use dut_protocol::{MODEM_BUFFER_BYTES, MODEM_MAX_BYTES, ModemBytes, ModemUart, Port, Refusal};
+use embassy_futures::poll_once;
+use embassy_nrf::buffered_uarte::BufferedUarte;
+use embassy_nrf::gpio::AnyPin;
+use embassy_nrf::peripherals::{PPI_CH4, PPI_CH5, PPI_GROUP1, TIMER4, UARTE1};
+use embassy_nrf::{Peri, uarte};
+
+/// The longest command of a dialogue.
+const SEND_BUFFER: usize = 256;
+
+static RECEIVED: Buffer<MODEM_BUFFER_BYTES> = Buffer::new();
+static TO_SEND: Buffer<SEND_BUFFER> = Buffer::new();
+
+/// What the driver is made of, each time that it is opened.
+pub struct Parts {
+    pub uarte: Peri<'static, UARTE1>,
+    pub byte_counter: Peri<'static, TIMER4>,
+    pub count_channel: Peri<'static, PPI_CH4>,
+    pub restart_channel: Peri<'static, PPI_CH5>,
+    pub group: Peri<'static, PPI_GROUP1>,
+}
+
+/// The wire to the modem.
+pub struct Modem {
+    parts: Parts,
+    uarte: Option<BufferedUarte<'static>>,
+    ports: [Option<Port>; 4],
+}
+
+impl Modem {
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, uarte: None, ports: [None; 4] }
+    }
+
+    /// Opens the UART, anew if it is open.
+    pub fn open(&mut self, order: &ModemUart) {
+        self.close();
+        let ModemUart { tx, rx, flow, baud } = *order;
+        self.ports = [Some(tx), Some(rx), flow.map(|flow| flow.rts), flow.map(|flow| flow.cts)];
+        let mut config = uarte::Config::default();
+        config.baudrate = crate::link::baud_rate(baud);
+        let parts = &self.parts;
+        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The ports
+        // were checked to be nobody else's.
+        let (uarte, byte_counter, count_channel, restart_channel, group, tx, rx, received, to_send) = unsafe {
+            (
+                parts.uarte.clone_unchecked(),
+                parts.byte_counter.clone_unchecked(),
+                parts.count_channel.clone_unchecked(),
+                parts.restart_channel.clone_unchecked(),
+                parts.group.clone_unchecked(),
+                AnyPin::steal(tx.index()),
+                AnyPin::steal(rx.index()),
+                RECEIVED.take(),
+                TO_SEND.take(),
+            )
+        };
+        self.uarte = Some(match flow {
+            None => BufferedUarte::new(
+                uarte, byte_counter, count_channel, restart_channel, group, rx, tx, Irqs, config, received, to_send,
+            ),
+            Some(flow) => {
+                // SAFETY: as above.
+                let (cts, rts) = unsafe { (AnyPin::steal(flow.cts.index()), AnyPin::steal(flow.rts.index())) };
+                BufferedUarte::new_with_rtscts(
+                    uarte,
+                    byte_counter,
+                    count_channel,
+                    restart_channel,
+                    group,
+                    rx,
+                    tx,
+                    cts,
+                    rts,
+                    Irqs,
+                    config,
+                    received,
+                    to_send,
+                )
+            }
+        });
+    }
+
+    /// Closes the UART; its ports are inputs then.
+    pub fn close(&mut self) {
+        if self.uarte.take().is_some() {
+            let ports = self.ports.iter().flatten();
+            crate::ports::release(ports.fold(dut_protocol::PortSet::EMPTY, |set, port| set.with(*port)));
+        }
+        self.ports = [None; 4];
+    }
+
+    /// Hands all of `bytes` to the transmitter, or none.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let uarte = self.uarte.as_mut().ok_or(Refusal::NotRunning)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match uarte.try_write(rest) {
+                Ok(sent) if sent > 0 => rest = rest.get(sent..).unwrap_or_default(),
+                _ => return Err(Refusal::Busy),
+            }
+        }
+        Ok(())
+    }
+
+    /// What has arrived, as far as it fits into a reply.
+    pub fn read(&mut self) -> Result<ModemBytes, Refusal> {
+        let uarte = self.uarte.as_mut().ok_or(Refusal::NotRunning)?;
+        let mut said = ModemBytes { bytes: heapless::Vec::new(), more: false, lost: false };
+        // The ring may end in the middle of what has arrived: twice is all of it.
+        for _ in 0..2 {
+            let room = MODEM_MAX_BYTES - said.bytes.len();
+            let taken = match poll_once(uarte.fill_buf()) {
+                core::task::Poll::Ready(Ok(arrived)) => {
+                    let taken = arrived.len().min(room);
+                    said.more = arrived.len() > taken;
+                    // There is room for as many.
+                    let _ = said.bytes.extend_from_slice(&arrived[..taken]);
+                    taken
+                }
+                core::task::Poll::Ready(Err(_)) => {
+                    said.lost = true;
+                    continue;
+                }
+                core::task::Poll::Pending => break,
+            };
+            uarte.consume(taken);
+            if said.more {
+                break;
+            }
+        }
+        // A full reply says nothing of what is behind it.
+        said.more |= said.bytes.is_full();
+        Ok(said)
+    }
+}
