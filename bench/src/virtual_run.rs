@@ -94,6 +94,7 @@ pub(crate) fn nest(
         usb: Rc::new(world.usb_host()),
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
+        link: Rc::default(),
         family: Rc::new(family.clone()),
         serial: serial.to_owned(),
     })
