@@ -56,6 +56,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         dut: idle.clone(),
         usb_switch: idle.clone(),
         usb: idle,
+        link: Rc::default(),
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),
     }

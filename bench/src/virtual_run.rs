@@ -95,6 +95,7 @@ pub(crate) fn nest(
         modem: Rc::default(),
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
+        link: Rc::default(),
         family: Rc::new(family.clone()),
         serial: serial.to_owned(),
     })

@@ -202,19 +202,52 @@ fn a_retry_is_recorded_and_the_last_attempt_counts() {
     }
 }
 
+/// What two steps use and share, and how long they take together.
+type Pair = ([&'static str; 2], [&'static str; 2], u64);
+
 #[test]
-fn steps_overlap_unless_they_share_a_resource() {
+fn steps_overlap_unless_one_uses_what_the_other_needs() {
     let slow = || Script { sleep: Some(Duration::from_millis(400)), ..good() };
-    for (resource, expected_us) in [(None, 400_000), (Some("bus"), 800_000)] {
+    let rows: [Pair; 4] = [
+        (["", ""], ["", ""], 400_000),
+        (["bus", "bus"], ["", ""], 800_000),
+        (["", ""], ["dut", "dut"], 400_000),
+        (["dut", ""], ["", "dut"], 800_000),
+    ];
+    for (uses, shares, expected_us) in rows {
         let mut steps = vec![step("a", slow()), step("b", slow())];
-        for one in &mut steps {
-            one.step.uses = resource.map(str::to_owned).into_iter().collect();
+        for (n, one) in steps.iter_mut().enumerate() {
+            one.step.uses = Some(uses[n]).filter(|name| !name.is_empty()).map(str::to_owned).into_iter().collect();
+            one.step.shares = Some(shares[n]).filter(|name| !name.is_empty()).map(str::to_owned).into_iter().collect();
         }
         let (verdict, entries) = run(steps, never);
         assert_eq!(verdict, Verdict::Pass);
         let ended = at(&entries, |event| matches!(event, Event::RunEnded { .. }));
-        assert_eq!(ended, expected_us);
+        assert_eq!(ended, expected_us, "{uses:?} {shares:?}");
     }
+}
+
+/// Instruments that take their time to be put back keep only those waiting that want the same.
+#[test]
+fn what_a_failed_step_left_is_put_back_beside_the_others() {
+    let idle = Idle { release_takes: Some(Duration::from_millis(30)), ..Idle::default() };
+    let fails = Script { error: Some(|| StepError::Dut("dead".into())), ..good() };
+    let beside = Script { sleep: Some(Duration::from_millis(10)), ..good() };
+    let mut steps = vec![step("fails", fails), step("beside", beside), step("after", good())];
+    steps[0].step.uses = vec!["nails".into()];
+    steps[2].step.uses = vec!["nails".into()];
+    let (_, entries, _) = run_with(idle, steps, never);
+    let expected = [
+        "start fails 1",
+        "start beside 1",
+        "end fails 1 fail",
+        "end beside 1 pass",
+        "start after 1",
+        "end after 1 pass",
+    ];
+    assert_eq!(story(&entries)[..6], expected);
+    let after = at(&entries, |event| matches!(event, Event::StepStarted { step, .. } if step == "after"));
+    assert_eq!(after, 30_000);
 }
 
 #[test]

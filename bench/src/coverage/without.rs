@@ -57,6 +57,7 @@ mod tests {
                 title: id.to_owned(),
                 needs: needs.to_vec(),
                 uses: Vec::new(),
+                shares: Vec::new(),
                 timeout: Duration::from_secs(1),
                 retry: 0,
                 on_fail: OnFail::Stop,

@@ -85,6 +85,15 @@ pub async fn run(
     Outcome { verdict, reason }
 }
 
+/// What the run waits for.
+enum Done {
+    Attempt(Ended),
+    /// After a step that did not go to its end.
+    TidiedUp {
+        step: usize,
+    },
+}
+
 async fn work(
     plan: &Plan<Box<dyn Procedure>>,
     steps: &[Step],
@@ -93,14 +102,14 @@ async fn work(
     schedule: &mut Schedule<'_>,
     stop: Stop,
 ) -> Option<String> {
-    let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
     let mut stop = std::pin::pin!(stop.requested().fuse());
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
     loop {
         for start in schedule.start() {
             recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: start.attempt });
-            running.push(attempt(&plan.steps[start.step], start, nest, recorder).boxed_local());
+            running.push(attempt(&plan.steps[start.step], start, nest, recorder).map(Done::Attempt).boxed_local());
         }
         for index in schedule.skip_unreachable() {
             recorder.emit(skipped(&steps[index]));
@@ -108,16 +117,21 @@ async fn work(
         if running.is_empty() {
             return worst.map(|(_, reason)| reason);
         }
-        let ended = futures_util::select_biased! {
+        let done = futures_util::select_biased! {
             why = stop => Err(why),
-            ended = running.next() => Ok(ended),
+            done = running.next() => Ok(done),
         };
-        let why = match ended {
-            Ok(Some(ended)) => {
+        let why = match done {
+            Ok(Some(Done::Attempt(ended))) => {
                 let closed = close(&steps[ended.step], &ended, recorder, schedule);
-                if ended.procedure != Verdict::Pass {
-                    // After its end is on record, before anything that waits for its resources starts.
-                    safe_state::tidy_up(nest, &steps[ended.step].uses).await;
+                if ended.procedure == Verdict::Pass {
+                    schedule.let_go(ended.step);
+                } else {
+                    // After its end is on record, before anything that waits for its resources starts, and beside the
+                    // steps that go on: one of them may hold what this needs.
+                    let uses = &steps[ended.step].uses;
+                    let tidied = Done::TidiedUp { step: ended.step };
+                    running.push(safe_state::tidy_up(nest, uses).map(|()| tidied).boxed_local());
                 }
                 let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
                 if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
@@ -126,6 +140,10 @@ async fn work(
                 }
                 let Some(failure) = recorder.failure() else { continue };
                 format!("the journal cannot be written: {failure}")
+            }
+            Ok(Some(Done::TidiedUp { step })) => {
+                schedule.let_go(step);
+                continue;
             }
             Ok(None) => continue,
             Err(why) => why,

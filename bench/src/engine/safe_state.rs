@@ -4,7 +4,8 @@ use super::Recorder;
 use bench_instruments::with_deadline;
 use bench_plan::Function;
 use bench_run::Event;
-use bench_steps::Nest;
+use bench_steps::{Nest, resource};
+use dut_protocol::Request;
 use std::time::Duration;
 
 /// A rail below this is off.
@@ -54,10 +55,10 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String
 }
 
 /// Takes back what a step that ended early, or was dropped in the middle of a wait, may have left: of the resources that
-/// it used only, because another step may be at work with the others.
+/// it had for itself only, because another step may be at work with the others.
 ///
 /// An instrument that refuses this will refuse the safe state too, and there it counts.
-/// It may not take long either: whatever else runs waits meanwhile.
+/// It may not take long either: whoever wants the same resources waits meanwhile.
 pub(super) async fn tidy_up(nest: &Nest, uses: &[String]) {
     let deadline = nest.clock.now() + TIDY_WITHIN;
     let _ = with_deadline(&*nest.clock, deadline, put_back(nest, uses)).await;
@@ -65,19 +66,22 @@ pub(super) async fn tidy_up(nest: &Nest, uses: &[String]) {
 
 async fn put_back(nest: &Nest, uses: &[String]) {
     let used = |resource: &str| uses.iter().any(|used| used == resource);
-    if used("nails") {
+    if used(resource::NAILS) {
         let _ = nest.nails.release_all().await;
     }
-    if used("measure-bus") {
+    if used(resource::MEASURE_BUS) {
         let _ = nest.bus.release().await;
     }
-    if used("peers") {
+    if used(resource::PEERS) {
         let _ = nest.peers.disconnect_all().await;
     }
-    if used("dut-link") {
-        let _ = nest.relay.set_loopback(true).await;
+    if used(resource::DUT) {
+        let _ = nest.leave_link().await;
+    } else if used(resource::PORTS) {
+        // The firmware would release them by itself after a silence, but the steps beside this one go on talking.
+        let _ = nest.request(Request::ReleasePorts).await;
     }
-    if used("rails") {
+    if used(resource::RAILS) {
         for rail in nest.rails.names() {
             // Refused for a rail that is on, which is as it should be.
             let _ = nest.rails.discharge(&rail, true).await;

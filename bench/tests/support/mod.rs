@@ -24,6 +24,10 @@ pub struct Idle {
     pub rails: RefCell<BTreeMap<String, bool>>,
     /// Refuses to switch rails off.
     pub broken: bool,
+    /// How long it takes to release the nails.
+    pub release_takes: Option<Duration>,
+    /// What [`Idle::release_takes`] passes on; set by [`nest`].
+    pub clock: RefCell<Option<Rc<dyn Clock>>>,
 }
 
 #[async_trait(?Send)]
@@ -38,6 +42,10 @@ impl Nails for Idle {
         Ok(ContactSet::EMPTY)
     }
     async fn release_all(&self) -> Result<(), InstrumentError> {
+        let clock = self.clock.borrow().clone();
+        if let (Some(span), Some(clock)) = (self.release_takes, clock) {
+            clock.sleep(span).await;
+        }
         Ok(())
     }
 }
@@ -163,6 +171,7 @@ const FAMILY: &str = include_str!("../../../fixtures/duts/b4xx.toml");
 
 pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
     let family = DutFamily::parse(&Source::new("b4xx.toml", FAMILY)).unwrap();
+    *idle.clock.borrow_mut() = Some(clock.clone());
     Nest {
         clock,
         nails: idle.clone(),
@@ -175,6 +184,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         modem: Rc::default(),
         usb_switch: idle.clone(),
         usb: idle,
+        link: Rc::default(),
         family: Rc::new(family),
         serial: "P042TEST".into(),
     }
@@ -189,6 +199,7 @@ pub fn step(id: &str, procedure: impl Procedure + 'static) -> PlanStep<Box<dyn P
             title: id.into(),
             needs: Vec::new(),
             uses: Vec::new(),
+            shares: Vec::new(),
             timeout: Duration::from_secs(1),
             retry: 0,
             on_fail: OnFail::Continue,

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub const PLAN_FORMAT: u32 = 1;
 
 /// Keys that every step has; whatever else stands in a step's table belongs to its kind.
-pub const STEP_KEYS: &[&str] = &["id", "kind", "title", "models", "needs", "uses", "timeout", "retry", "on_fail"];
+pub const STEP_KEYS: &[&str] =
+    &["id", "kind", "title", "models", "needs", "uses", "shares", "timeout", "retry", "on_fail"];
 
 /// A checked plan. `P` is what a step kind makes of its parameters: the procedure that will run.
 #[derive(Debug)]
@@ -77,8 +78,10 @@ pub struct Resolved<P> {
     /// Each with a name that is unique in the step and with limits.
     pub measurements: Vec<MeasurementSpec>,
     pub coverage: Vec<Coverage>,
-    /// Resources the procedure occupies.
+    /// Resources that the procedure has for itself.
     pub uses: Vec<String>,
+    /// Resources that it needs, beside others that share them.
+    pub shares: Vec<String>,
     /// Used when the plan gives none.
     pub default_timeout: Duration,
     pub procedure: P,

@@ -148,17 +148,23 @@ fn check_step<K: StepKinds>(
         return Err(text.problem(format!("unknown step kind `{kind}`"), common.kind.span(), "no such kind", help));
     }
     let resolved = kinds.resolve(kind, params, around).map_err(|problem| text.locate(problem, &span))?;
-    let Resolved { measurements, coverage, mut uses, default_timeout, procedure } = resolved;
+    let Resolved { measurements, coverage, mut uses, mut shares, default_timeout, procedure } = resolved;
     if measurements.is_empty() && !kinds.may_measure_nothing(kind) {
         let help = "its parameters select nothing: a step that measures nothing would always pass".to_owned();
         return Err(text.problem(format!("step `{}` measures nothing", common.id.get_ref()), span, "here", help));
     }
     check_measurements(&measurements).map_err(|problem| text.locate(problem, &span))?;
-    for resource in common.uses {
-        if !uses.contains(resource.get_ref()) {
-            uses.push(resource.into_inner());
+    let add = |to: &mut Vec<String>, more: Vec<Spanned<String>>| {
+        for resource in more.into_iter().map(Spanned::into_inner) {
+            if !to.contains(&resource) {
+                to.push(resource);
+            }
         }
-    }
+    };
+    add(&mut uses, common.uses);
+    add(&mut shares, common.shares);
+    // What a step has for itself it need not share too.
+    shares.retain(|resource| !uses.contains(resource));
     let id = common.id.into_inner();
     let step = Step {
         title: common.title.unwrap_or_else(|| id.clone()),
@@ -166,6 +172,7 @@ fn check_step<K: StepKinds>(
         kind: common.kind.into_inner(),
         needs,
         uses,
+        shares,
         timeout: common.timeout.map_or(default_timeout, |timeout| timeout.get_ref().duration()),
         retry: common.retry.map_or(0, Spanned::into_inner),
         on_fail: common.on_fail,

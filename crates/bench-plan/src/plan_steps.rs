@@ -35,10 +35,14 @@ pub(crate) struct RawStep {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
-    /// Resources that this step occupies beyond those of its kind: no two running steps share one.
+    /// Resources that this step has for itself, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub uses: Vec<Spanned<String>>,
+    /// Resources that this step needs beside others that share them, beyond those of its kind.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub shares: Vec<Spanned<String>>,
     /// The step is stopped, and is an error, when it takes longer.
     #[serde(default)]
     #[schemars(with = "Option<Seconds>")]

@@ -25,8 +25,8 @@ fn misspelt_key() {
        :   `-- no such key
     21 | timeout = "2 s"
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, timeout, retry,
-           on_fail
+     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, shares, timeout,
+           retry, on_fail
     "#);
 }
 
@@ -34,14 +34,15 @@ fn misspelt_key() {
 fn misspelt_common_key() {
     insta::assert_snapshot!(plan_problem("retry = 1", "retries = 1"), @r#"
      x unknown key `retries`
-       ,-[plans/test.toml:30:1]
-    29 | uses = ["measure-bus"]
-    30 | retries = 1
+       ,-[plans/test.toml:31:1]
+    30 | shares = ["dut", "measure-bus"]
+    31 | retries = 1
        : ^^^|^^^
        :    `-- no such key
-    31 | on_fail = "continue"
+    32 | on_fail = "continue"
        `----
-     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, uses, timeout, retry, on_fail
+     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, uses, shares, timeout, retry,
+           on_fail
     "#);
 }
 

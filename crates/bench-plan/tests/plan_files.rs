@@ -33,6 +33,7 @@ fn a_good_plan_is_kept_whole() {
     assert_eq!(pins.measurements.len(), 22, "24 GPIO without TX and RX");
     assert_eq!((pins.retry, pins.on_fail, pins.title.as_str()), (1, OnFail::Continue, "pins"));
     assert_eq!(pins.uses, ["measure-bus"], "named by the kind and by the plan, kept once");
+    assert_eq!(pins.shares, ["dut"], "what is used need not be shared");
 }
 
 #[test]
@@ -161,6 +162,7 @@ impl StepKinds for Promising {
             measurements: measurements.collect(),
             coverage: vec![],
             uses: vec![],
+            shares: vec![],
             default_timeout: Duration::from_secs(1),
             procedure: (),
         })

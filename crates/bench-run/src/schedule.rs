@@ -21,13 +21,17 @@ pub struct Start {
 
 /// Facts in, orders out; never waits, never reads a clock.
 ///
-/// The order of the plan decides between steps that could start: the same plan gives the same run.
+/// The order of the plan decides between steps that could start: the same plan gives the same run. A step whose needs
+/// have passed and whose resources are taken may be overtaken, but only while a step that ran before its turn came still
+/// keeps it waiting: nothing it could use lies idle then, and those that overtook it cannot do so again and again.
 #[derive(Debug)]
 pub struct Schedule<'a> {
     steps: &'a [Step],
     standing: Vec<Standing>,
-    /// The steps that stand at `Running`: few, while a plan may be long.
-    running: Vec<usize>,
+    /// Steps that have their resources: few, while a plan may be long. They run, or are being tidied up after.
+    holding: Vec<usize>,
+    /// Of a step whose turn has come: the steps that had its resources by then and have not let them go since.
+    ahead: Vec<Option<Vec<usize>>>,
     /// No further step is started once this is set.
     stopping: Option<Stopping>,
 }
@@ -45,7 +49,8 @@ impl<'a> Schedule<'a> {
         Self {
             steps,
             standing: vec![Standing::Waiting { attempt: 1 }; steps.len()],
-            running: Vec::new(),
+            holding: Vec::new(),
+            ahead: vec![None; steps.len()],
             stopping: None,
         }
     }
@@ -56,26 +61,34 @@ impl<'a> Schedule<'a> {
         if self.stopping.is_some() {
             return starts;
         }
+        // Steps that nobody may overtake any more.
+        let mut first: Vec<usize> = Vec::new();
         for index in 0..self.steps.len() {
-            if let Standing::Waiting { attempt } = self.standing[index]
-                && self.needs_passed(index)
-                && self.resources_free(index)
-            {
+            let Standing::Waiting { attempt } = self.standing[index] else { continue };
+            if !self.needs_passed(index) {
+                continue;
+            }
+            let conflict = |other: &usize| *other == index || self.steps[index].conflicts_with(&self.steps[*other]);
+            let holders: Vec<usize> = self.holding.iter().copied().filter(conflict).collect();
+            if holders.is_empty() && !first.iter().any(conflict) {
+                self.ahead[index] = None;
                 self.standing[index] = Standing::Running { attempt };
-                self.running.push(index);
+                self.holding.push(index);
                 starts.push(Start { step: index, attempt });
+            } else if self.ahead[index].get_or_insert(holders).is_empty() {
+                first.push(index);
             }
         }
         starts
     }
 
-    /// A running step ended. Answers whether the plan gives it another attempt.
+    /// A running step ended; its resources stay taken until [`Schedule::let_go`]. Answers whether the plan gives it
+    /// another attempt.
     pub fn ended(&mut self, index: usize, verdict: Verdict) -> bool {
         let Standing::Running { attempt } = self.standing[index] else {
             debug_assert!(false, "step {index} ended without running");
             return false;
         };
-        self.running.retain(|&running| running != index);
         let failed = matches!(verdict, Verdict::Fail | Verdict::Error);
         if failed && self.stopping.is_none() && attempt <= self.steps[index].retry {
             self.standing[index] = Standing::Waiting { attempt: attempt + 1 };
@@ -88,12 +101,19 @@ impl<'a> Schedule<'a> {
         false
     }
 
+    /// The resources of a step that ended are free.
+    pub fn let_go(&mut self, index: usize) {
+        self.holding.retain(|&holder| holder != index);
+        self.ahead.iter_mut().flatten().for_each(|ahead| ahead.retain(|&holder| holder != index));
+    }
+
     /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
     pub fn abort(&mut self) {
         self.stopping = Some(Stopping::Aborted);
-        for index in self.running.drain(..) {
+        for index in self.running() {
             self.standing[index] = Standing::Ended(Verdict::Aborted);
         }
+        self.holding.clear();
     }
 
     /// Steps that can never start any more, now counted as skipped; in the plan's order.
@@ -119,7 +139,8 @@ impl<'a> Schedule<'a> {
 
     /// The steps that run, in the plan's order.
     pub fn running(&self) -> Vec<usize> {
-        let mut running = self.running.clone();
+        let is_running = |index: &usize| matches!(self.standing[*index], Standing::Running { .. });
+        let mut running: Vec<usize> = self.holding.iter().copied().filter(is_running).collect();
         running.sort_unstable();
         running
     }
@@ -160,11 +181,6 @@ impl<'a> Schedule<'a> {
             .iter()
             .any(|&need| matches!(self.standing[need], Standing::Ended(verdict) if verdict != Verdict::Pass))
     }
-
-    fn resources_free(&self, index: usize) -> bool {
-        let wanted = &self.steps[index].uses;
-        self.running.iter().all(|&other| !self.steps[other].uses.iter().any(|used| wanted.contains(used)))
-    }
 }
 
 #[cfg(test)]
@@ -179,11 +195,23 @@ mod tests {
             title: id.into(),
             needs: needs.to_vec(),
             uses: uses.iter().map(|&name| name.into()).collect(),
+            shares: Vec::new(),
             timeout: Duration::from_secs(1),
             retry: 0,
             on_fail: OnFail::Continue,
             measurements: Vec::new(),
         }
+    }
+
+    fn sharing(id: &str, needs: &[usize], uses: &[&str], shares: &[&str]) -> Step {
+        Step { shares: shares.iter().map(|&name| name.into()).collect(), ..step(id, needs, uses) }
+    }
+
+    /// Ends a step, with nothing to tidy up.
+    fn end(schedule: &mut Schedule, index: usize, verdict: Verdict) -> bool {
+        let again = schedule.ended(index, verdict);
+        schedule.let_go(index);
+        again
     }
 
     fn started(schedule: &mut Schedule) -> Vec<usize> {
@@ -200,13 +228,64 @@ mod tests {
         let mut schedule = Schedule::new(&steps);
         assert_eq!(started(&mut schedule), [0, 2]);
         assert_eq!(started(&mut schedule), [] as [usize; 0]);
-        schedule.ended(0, Verdict::Pass);
+        end(&mut schedule, 0, Verdict::Pass);
         assert_eq!(started(&mut schedule), [1, 3]);
         for index in [1, 2, 3] {
-            schedule.ended(index, Verdict::Pass);
+            end(&mut schedule, index, Verdict::Pass);
         }
         assert!(is_over(&schedule));
         assert_eq!(schedule.verdict(), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_shared_has_many_users_and_what_is_used_has_one() {
+        let steps = [
+            sharing("a", &[], &["ports"], &["dut"]),
+            sharing("b", &[], &["qspi"], &["dut"]),
+            step("c", &[], &["dut"]),
+            sharing("d", &[], &["ports"], &["dut"]),
+        ];
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0, 1]);
+        end(&mut schedule, 0, Verdict::Pass);
+        // The flash kept `c` waiting before `a` did: meanwhile the ports need not be idle.
+        assert_eq!(started(&mut schedule), [3]);
+        end(&mut schedule, 1, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [] as [usize; 0]);
+        end(&mut schedule, 3, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [2]);
+    }
+
+    #[test]
+    fn a_step_is_not_overtaken_for_ever() {
+        let mut steps = vec![sharing("long", &[], &[], &["dut"]), step("alone", &[], &["dut"])];
+        steps.extend((0..9).map(|n| sharing(&format!("short-{n}"), &[], &["ports"], &["dut"])));
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0, 2]);
+        end(&mut schedule, 2, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [3]);
+        end(&mut schedule, 0, Verdict::Pass);
+        // What keeps `alone` waiting now has overtaken it: nothing more does.
+        assert_eq!(started(&mut schedule), [] as [usize; 0]);
+        end(&mut schedule, 3, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [1]);
+        end(&mut schedule, 1, Verdict::Pass);
+        assert_eq!(started(&mut schedule), [4]);
+    }
+
+    #[test]
+    fn resources_stay_taken_until_they_are_let_go() {
+        let mut steps = [step("a", &[], &[]), step("b", &[], &["x"]), step("c", &[], &["x"])];
+        steps[0].retry = 1;
+        let mut schedule = Schedule::new(&steps);
+        assert_eq!(started(&mut schedule), [0, 1]);
+        assert!(schedule.ended(0, Verdict::Fail));
+        assert!(!schedule.ended(1, Verdict::Fail));
+        assert_eq!(started(&mut schedule), [] as [usize; 0]);
+        assert_eq!(schedule.running(), [] as [usize; 0]);
+        schedule.let_go(0);
+        schedule.let_go(1);
+        assert_eq!(started(&mut schedule), [0, 2]);
     }
 
     #[test]
@@ -214,9 +293,9 @@ mod tests {
         let steps = [step("a", &[], &[]), step("b", &[0], &[]), step("c", &[1], &[]), step("d", &[], &[])];
         let mut schedule = Schedule::new(&steps);
         assert_eq!(started(&mut schedule), [0, 3]);
-        schedule.ended(0, Verdict::Fail);
+        end(&mut schedule, 0, Verdict::Fail);
         assert_eq!(schedule.skip_unreachable(), [1, 2]);
-        schedule.ended(3, Verdict::Pass);
+        end(&mut schedule, 3, Verdict::Pass);
         assert!(is_over(&schedule));
         assert_eq!(schedule.verdict(), Verdict::Fail);
     }
@@ -227,7 +306,7 @@ mod tests {
         steps[0].on_fail = OnFail::Stop;
         let mut schedule = Schedule::new(&steps);
         assert_eq!(started(&mut schedule), [0]);
-        schedule.ended(0, Verdict::Fail);
+        end(&mut schedule, 0, Verdict::Fail);
         assert_eq!(started(&mut schedule), [] as [usize; 0]);
         assert_eq!(schedule.skip_unreachable(), [1]);
         assert_eq!(schedule.verdict(), Verdict::Fail);
@@ -240,9 +319,9 @@ mod tests {
         for (second, unit) in [(Verdict::Pass, Verdict::Pass), (Verdict::Fail, Verdict::Fail)] {
             let mut schedule = Schedule::new(&steps);
             assert_eq!(schedule.start(), [Start { step: 0, attempt: 1 }]);
-            assert!(schedule.ended(0, Verdict::Fail));
+            assert!(end(&mut schedule, 0, Verdict::Fail));
             assert_eq!(schedule.start(), [Start { step: 0, attempt: 2 }]);
-            assert!(!schedule.ended(0, second));
+            assert!(!end(&mut schedule, 0, second));
             assert_eq!(schedule.verdict(), unit);
         }
     }
@@ -252,7 +331,7 @@ mod tests {
         let steps = [step("a", &[], &[]), step("b", &[], &[]), step("c", &[1], &[])];
         let mut schedule = Schedule::new(&steps);
         schedule.start();
-        schedule.ended(0, Verdict::Pass);
+        end(&mut schedule, 0, Verdict::Pass);
         schedule.abort();
         assert_eq!(schedule.skip_unreachable(), [2]);
         assert!(is_over(&schedule));

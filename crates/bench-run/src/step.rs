@@ -26,11 +26,22 @@ pub struct Step {
     pub title: String,
     /// Indices of the steps that must have passed before.
     pub needs: Vec<usize>,
-    /// Resources that no two running steps may share ("dut-link", "measure-bus").
+    /// Resources that the step has for itself while it runs ("nails", "measure-bus").
     pub uses: Vec<String>,
+    /// Resources that it needs, beside others that share them; whoever uses one has to wait ("dut").
+    pub shares: Vec<String>,
     pub timeout: Duration,
     /// How many further attempts a step gets that did not pass.
     pub retry: u8,
     pub on_fail: OnFail,
     pub measurements: Vec<MeasurementSpec>,
+}
+
+impl Step {
+    /// Whether the two may not run at the same time: one of them uses what the other uses or shares.
+    pub fn conflicts_with(&self, other: &Self) -> bool {
+        let needs = |step: &Self, resource: &String| step.uses.contains(resource) || step.shares.contains(resource);
+        self.uses.iter().any(|resource| needs(other, resource))
+            || other.uses.iter().any(|resource| self.shares.contains(resource))
+    }
 }

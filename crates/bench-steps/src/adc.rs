@@ -4,6 +4,7 @@
 //! through the pairs gives offset and gain; what is left over is the linearity. Another input samples along, undriven
 //! by the bench and pulled to ground by its port, and must not follow (cross-talk).
 
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
@@ -114,7 +115,8 @@ impl Kind for Adc {
                 .iter()
                 .map(|pin| Coverage { contact: pin.contact, aspects: vec!["analog input", "open"] })
                 .collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(Adc {
                 pins,

@@ -13,6 +13,7 @@
 
 use crate::diagnose::series::{Joint, Look, judge_joints};
 use crate::resolve::{self, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::MOST_INJECTED_AMPS;
@@ -138,7 +139,8 @@ impl Kind for ClampDiodes {
                 .map(|one| Coverage { contact: one.contact, aspects: vec!["open", "cold joint", "protection diode"] })
                 .chain(by_ground)
                 .collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(15),
             procedure: Box::new(ClampDiodes { contacts, amps, supply, grounds }),
         })

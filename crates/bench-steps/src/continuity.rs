@@ -4,6 +4,7 @@
 //! find the net through the module. A contact that is alone on its net cannot be seen this way and is refused.
 
 use crate::resolve::{can_drive, feeds_ports, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{Injected, OPEN_OHMS};
@@ -87,7 +88,8 @@ impl Kind for Continuity {
         Ok(Resolved {
             measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["open"] }).collect(),
-            uses: vec!["measure-bus".into(), "rails".into()],
+            uses: resource::list(&[resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(Continuity { contacts, ways_in: ways_in(around) }),
         })

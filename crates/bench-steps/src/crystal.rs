@@ -5,6 +5,7 @@
 //! through them by about a millionth.
 
 use crate::resolve::{self, ports_of};
+use crate::resource;
 use crate::signal::Signal;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -70,7 +71,8 @@ impl Kind for Crystal {
         Ok(Resolved {
             measurements: vec![starts.clone(), error.clone()],
             coverage: vec![Coverage { contact, aspects: vec!["open"] }],
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(Crystal { contact, port, window, starts, error }),
         })
@@ -88,7 +90,7 @@ impl Crystal {
     async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
-        match nest.dut.request(Request::LeadCrystal { port: self.port }).await {
+        match nest.request(Request::LeadCrystal { port: self.port }).await {
             Ok(_) => record.measured(&self.starts.name, Some(1.0)),
             Err(DutError::Refused(Refusal::NotRunning)) => {
                 record.measured(&self.starts.name, Some(0.0));

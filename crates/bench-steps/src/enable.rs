@@ -2,6 +2,7 @@
 //! releasing it brings the supply back.
 
 use crate::resolve::{self, can_drive, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings, Volts};
@@ -67,7 +68,8 @@ impl Kind for Enable {
                 contact,
                 aspects: vec!["open", "stuck high", "stuck low", "pull-up", "function"],
             }],
-            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(2) + 2 * params.settle.duration(),
             procedure: Box::new(Enable { contact, supply, rest, off, on, settle: params.settle.duration() }),
         })

@@ -7,6 +7,7 @@
 
 mod access;
 
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use access::{Access, SECTOR};
 use async_trait::async_trait;
@@ -113,7 +114,8 @@ impl Kind for ExternalFlash {
         Ok(Resolved {
             measurements: specs.all(),
             coverage: Vec::new(),
-            uses: vec!["dut-link".into()],
+            uses: resource::list(&[resource::QSPI]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(20),
             procedure: Box::new(ExternalFlash {
                 spi,

@@ -5,6 +5,7 @@
 
 use crate::bus_peer::{self, EdgesSeen, Line, Master, found, joined_to, line_defects, nonce, wrong_bits};
 use crate::diagnose::divider;
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
@@ -97,7 +98,8 @@ impl Kind for I2cMemory {
                 .iter()
                 .map(|line| Coverage { contact: line.contact, aspects: vec!["I2C", "held low"] })
                 .collect(),
-            uses: ["peers", "nails", "measure-bus", "dut-link"].map(str::to_owned).into(),
+            uses: resource::list(&[resource::PORTS, resource::PEERS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(I2cMemory { peer: peer.id.clone(), address, master, supply, pull_ups, clocks }),
         })

@@ -7,6 +7,7 @@
 use crate::diagnose::divider;
 use crate::diagnose::link::{LinkContacts, silent_module};
 use crate::resolve::{self, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
@@ -178,7 +179,8 @@ impl Kind for Identify {
                     Coverage { contact, aspects }
                 })
                 .collect(),
-            uses: vec!["dut-link".into(), "measure-bus".into(), "nails".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(Identify {
                 baud: params.baud,

@@ -6,6 +6,7 @@ use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
 use crate::diagnose::short::{Meter, Path, ohms_between};
 use crate::diagnose::{held, short};
 use crate::resolve::{self, pin_name, ports_of};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, DutError, NailVector};
@@ -69,7 +70,14 @@ impl Kind for Interconnect {
                     aspects: vec!["open", "short to contact", "stuck high", "stuck low"],
                 })
                 .collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into(), "rails".into()],
+            uses: resource::list(&[
+                resource::DUT,
+                resource::PORTS,
+                resource::NAILS,
+                resource::MEASURE_BUS,
+                resource::RAILS,
+            ]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(60),
             procedure: Box::new(Interconnect {
                 pins,

@@ -5,6 +5,7 @@
 //! fault, what is wrong on all is the contact's. While eight are open, a ninth must be refused.
 
 use crate::resolve::{pin_name, ports_of};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, DutError, NailVector};
@@ -98,7 +99,8 @@ impl Kind for Interrupts {
                 .iter()
                 .map(|pin| Coverage { contact: pin.contact, aspects: vec!["interrupt", "open"] })
                 .collect(),
-            uses: vec!["nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(Interrupts { pins, pulses: pulses.into(), ninth }),
         })
@@ -190,7 +192,7 @@ impl Interrupts {
     /// 1 if it was refused as it must be. Any other contact than the eight will do.
     async fn ask_for_a_ninth(&self, nest: &Nest, place: usize, record: &dyn Record) -> Result<f64, StepError> {
         let Some(ninth) = self.pins.get(place) else { return Ok(0.0) };
-        match nest.dut.request(Request::WatchEdges { port: ninth.port, edges: Edges::Both }).await {
+        match nest.request(Request::WatchEdges { port: ninth.port, edges: Edges::Both }).await {
             Err(DutError::Refused(Refusal::NoChannelLeft)) => Ok(1.0),
             Ok(_) => {
                 let text = "the firmware opens a ninth interrupt channel where the MCU has eight".to_owned();

@@ -6,6 +6,7 @@
 use crate::diagnose::exchange::exchanged;
 use crate::diagnose::short::{Meter, Path, ground_all_but, paths};
 use crate::resolve::{can_drive, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, OPEN_OHMS};
@@ -85,7 +86,8 @@ impl Kind for Isolation {
         Ok(Resolved {
             measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
+            uses: resource::list(&[resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(15),
             procedure: Box::new(Isolation { contacts }),
         })

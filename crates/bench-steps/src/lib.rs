@@ -9,7 +9,9 @@ mod external_flash;
 mod kinds;
 mod nest;
 mod resolve;
+pub mod resource;
 mod restart;
+mod shared_link;
 mod signal;
 mod step;
 
@@ -43,4 +45,5 @@ mod usb;
 
 pub use kinds::Kinds;
 pub use nest::Nest;
+pub use shared_link::SharedLink;
 pub use step::{Kind, Procedure, Record, StepError};

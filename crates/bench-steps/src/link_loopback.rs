@@ -1,6 +1,7 @@
 //! `link-loopback`: does the bench's own half of the link work? Run before a module is blamed for being silent.
 
 use crate::nest::LOOPBACK_BROKEN;
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
@@ -37,7 +38,8 @@ impl Kind for LinkLoopback {
                 contacts: Vec::new(),
             }],
             coverage: Vec::new(),
-            uses: vec!["dut-link".into()],
+            uses: resource::list(&[resource::DUT]),
+            shares: Vec::new(),
             default_timeout: Duration::from_millis(500),
             procedure: Box::new(LinkLoopback { baud: params.baud }),
         })

@@ -2,6 +2,7 @@
 
 use crate::diagnose::divider;
 use crate::resolve;
+use crate::resource;
 use crate::restart;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -54,7 +55,8 @@ impl Kind for LinkPulls {
         Ok(Resolved {
             measurements: vec![up.clone(), down.clone()],
             coverage: vec![Coverage { contact: tx, aspects: vec!["pull-up", "pull-down"] }],
-            uses: vec!["measure-bus".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::MEASURE_BUS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(LinkPulls { tx, supply, baud: params.baud.unwrap_or(1_000_000), up, down }),
         })

@@ -1,6 +1,6 @@
 //! Everything a step may touch.
 
-use crate::StepError;
+use crate::{SharedLink, StepError};
 use bench_instruments::{
     Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails, UsbHost, UsbSwitch,
 };
@@ -22,6 +22,8 @@ pub struct Nest {
     pub peers: Rc<dyn Peers>,
     pub edges: Rc<dyn EdgeCapture>,
     pub dut: Rc<dyn Dut>,
+    /// Steps that overlap talk through [`Nest::ask`] and [`Nest::request`], which heed it.
+    pub link: Rc<SharedLink>,
     pub usb_switch: Rc<dyn UsbSwitch>,
     pub usb: Rc<dyn UsbHost>,
     /// What is known of the modem on the module.
@@ -71,9 +73,22 @@ impl Nest {
 
     /// One request; when no answer comes, the link is looked at before anybody is blamed.
     pub async fn ask(&self, request: Request) -> Result<Reply, StepError> {
-        match self.dut.request(request).await {
+        match self.request(request).await {
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.silent(error).await),
+        }
+    }
+
+    /// One request, for who wants to see a refusal; [`Nest::silent`] knows what another error means. Nothing is sent to
+    /// a module that a step beside this one has just given up.
+    ///
+    /// # Errors
+    /// Those of [`Dut::request`].
+    pub async fn request(&self, request: Request) -> Result<Reply, DutError> {
+        let _talking = self.link.talk().await;
+        match self.link.given_up() {
+            Some(_) => Err(DutError::Unknown),
+            None => self.dut.request(request).await,
         }
     }
 
@@ -83,11 +98,17 @@ impl Nest {
         if !silent {
             return error.into();
         }
-        match self.loopback_works().await {
+        let _alone = self.link.alone().await;
+        if let Some(found) = self.link.given_up() {
+            return found;
+        }
+        let found = match self.hears_itself(None).await {
             Ok(true) => StepError::Dut(error.to_string()),
             Ok(false) => StepError::Bench(LOOPBACK_BROKEN.to_owned()),
             Err(broken) => broken,
-        }
+        };
+        self.link.give_up(found.clone());
+        found
     }
 
     /// Whether the controller hears itself. Leaves the link off the nails: while the module has no power, an idle TX
@@ -98,12 +119,22 @@ impl Nest {
 
     /// [`Nest::loopback_works`] at another rate than the one in use.
     pub async fn loopback_works_at(&self, baud: Option<u32>) -> Result<bool, StepError> {
-        self.leave_link().await?;
+        let _alone = self.link.alone().await;
+        self.hears_itself(baud).await
+    }
+
+    async fn hears_itself(&self, baud: Option<u32>) -> Result<bool, StepError> {
+        self.part_link().await?;
         Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
     }
 
     /// Takes the link off the nails.
     pub async fn leave_link(&self) -> Result<(), StepError> {
+        let _alone = self.link.alone().await;
+        self.part_link().await
+    }
+
+    async fn part_link(&self) -> Result<(), StepError> {
         self.relay.set_loopback(true).await?;
         self.settle(RELAY_SETTLE).await;
         Ok(())
@@ -111,7 +142,9 @@ impl Nest {
 
     /// Joins the link to the module, which must have power.
     pub async fn join_link(&self) -> Result<(), StepError> {
+        let _alone = self.link.alone().await;
         self.relay.set_loopback(false).await?;
+        self.link.joined();
         self.settle(RELAY_SETTLE).await;
         Ok(())
     }

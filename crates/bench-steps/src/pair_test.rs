@@ -5,6 +5,7 @@
 //! no voltage, and knows of a contact only what its port makes of it.
 
 use crate::resolve::pin_name;
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Coverage, ParamProblem, Resolved, Spanned, Surroundings};
@@ -89,7 +90,8 @@ impl Kind for PairTest {
                     aspects: vec!["open", "short to contact", "stuck high", "stuck low"],
                 })
                 .collect(),
-            uses: vec!["nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(PairTest { pins, settle_us }),
         })

@@ -10,6 +10,7 @@
 
 use crate::diagnose::short::leaking_share;
 use crate::resolve::{can_drive, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Surroundings};
@@ -72,7 +73,8 @@ impl Kind for PulledTo {
                 .iter()
                 .map(|(contact, _)| Coverage { contact: *contact, aspects: vec!["leak"] })
                 .collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "rails".into()],
+            uses: resource::list(&[resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(2),
             procedure: Box::new(PulledTo { to, contacts }),
         })

@@ -5,6 +5,7 @@
 
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name, ports_of};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
@@ -53,7 +54,8 @@ impl Kind for Pulls {
                 .iter()
                 .map(|(contact, ..)| Coverage { contact: *contact, aspects: vec!["pull-up", "pull-down", "open"] })
                 .collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(Pulls { pins, supply }),
         })

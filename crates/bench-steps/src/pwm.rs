@@ -8,6 +8,7 @@
 mod name;
 
 use crate::resolve::{self, pin_name, ports_of};
+use crate::resource;
 use crate::signal::Signal;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -113,7 +114,8 @@ impl Kind for Pwm {
         Ok(Resolved {
             measurements: pins().flat_map(|pin| [pin.frequency_error.clone(), pin.duty_error.clone()]).collect(),
             coverage: pins().map(|pin| Coverage { contact: pin.contact, aspects: vec!["PWM", "open"] }).collect(),
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(20),
             procedure: Box::new(Pwm { units, tones, duties }),
         })

@@ -2,6 +2,7 @@
 
 use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
@@ -83,7 +84,8 @@ impl Kind for Quiet {
         Ok(Resolved {
             measurements: contacts.iter().flat_map(specs).collect(),
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
-            uses: vec!["measure-bus".into(), "nails".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(3),
             procedure: Box::new(Quiet { contacts, ground: ground.filter(|_| params.fine) }),
         })

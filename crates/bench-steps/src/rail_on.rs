@@ -2,6 +2,7 @@
 
 use crate::diagnose::held;
 use crate::resolve::{self, rail_contacts};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, RailReading};
@@ -55,7 +56,8 @@ impl Kind for RailOn {
                 .map(|&contact| Coverage { contact, aspects: vec!["voltage", "current"] })
                 .collect(),
             // All of it for the look at a TX that fights.
-            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(1) + params.settle.duration(),
             procedure: Box::new(RailOn {
                 rail: rail.name.clone(),

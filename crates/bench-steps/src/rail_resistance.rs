@@ -2,6 +2,7 @@
 
 use crate::diagnose::short::charged_ohms;
 use crate::resolve::{self, rail_contacts};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
@@ -77,7 +78,8 @@ impl Kind for RailResistance {
         Ok(Resolved {
             measurements: rails.iter().map(|rail| rail.spec.clone()).collect(),
             coverage: covered.map(|&contact| Coverage { contact, aspects: vec!["short to ground"] }).collect(),
-            uses: vec!["measure-bus".into(), "rails".into()],
+            uses: resource::list(&[resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(RailResistance {
                 settle: params.settle.map_or(Duration::from_millis(300), Seconds::duration),

@@ -5,6 +5,7 @@ use crate::diagnose::exchange::{self, DRIVEN};
 use crate::diagnose::link::{LinkContacts, silent_module, starts_with_reset_high};
 use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::resolve::{self, can_drive, pin_name};
+use crate::resource;
 use crate::restart::{self, RESET_PIN, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -65,7 +66,8 @@ impl Kind for Reset {
         Ok(Resolved {
             measurements: vec![rest.clone(), pull_up.clone(), restarts.clone()],
             coverage: vec![Coverage { contact: reset, aspects: vec!["open", "pull-up", "stuck high", "function"] }],
-            uses: vec!["measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(Reset {
                 supply,

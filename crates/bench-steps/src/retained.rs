@@ -2,6 +2,7 @@
 //! them with the supply.
 
 use crate::resolve::{self, can_drive};
+use crate::resource;
 use crate::restart::{self, RESET_PIN, SOFTWARE, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -88,7 +89,8 @@ impl Kind for Retained {
         Ok(Resolved {
             measurements: vec![soft.clone(), pin.clone(), power.clone()],
             coverage: Vec::new(),
-            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(10) + off,
             procedure: Box::new(Retained {
                 reset,

@@ -8,6 +8,7 @@
 //! to act, in mode 3 and in mode 1; when MISO is sampled is only seen in modes 0 and 3.
 
 use crate::bus_peer::{self, EdgesSeen, Master, found, joined_to, line_defects, nonce, wrong_bits};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
@@ -104,7 +105,8 @@ impl Kind for SpiMemory {
                 .iter()
                 .map(|line| Coverage { contact: line.contact, aspects: vec!["SPI"] })
                 .collect(),
-            uses: ["peers", "nails", "measure-bus", "dut-link"].map(str::to_owned).into(),
+            uses: resource::list(&[resource::PORTS, resource::PEERS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(SpiMemory { peer: peer.id.clone(), master, supply, id, modes, clocks }),
         })
@@ -241,7 +243,7 @@ impl SpiMemory {
         read: usize,
     ) -> Result<Vec<u8>, StepError> {
         let request = Request::SpiMaster(self.request(mode, kilohertz, write, read));
-        match nest.dut.request(request).await {
+        match nest.request(request).await {
             Ok(Reply::Bytes(bytes)) if bytes.len() == read => Ok(bytes.to_vec()),
             Ok(other) => Err(DutError::OutOfTurn(other).into()),
             Err(DutError::Refused(Refusal::NotRunning)) => {

@@ -17,7 +17,7 @@ pub trait Record {
 }
 
 /// A step came to an early end.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StepError {
     /// The DUT is bad, and going on makes no sense.
     #[error("{0}")]

@@ -1,6 +1,7 @@
 //! `supply-current`: what the module draws idle, busy and in its deepest sleep, and that it wakes from that.
 
 use crate::resolve::{self, can_drive};
+use crate::resource;
 use crate::restart::{self, STARTS, WOKEN};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -95,7 +96,8 @@ impl Kind for SupplyCurrent {
         Ok(Resolved {
             measurements,
             coverage: contacts.iter().map(|&contact| Coverage { contact, aspects: vec!["current"] }).collect(),
-            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into()],
+            uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
             procedure: Box::new(SupplyCurrent {
                 supply,

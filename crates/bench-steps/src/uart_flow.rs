@@ -5,6 +5,7 @@
 
 use crate::bus_peer::{Line, nonce, wrong_bits};
 use crate::resolve::{self, can_drive};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::DutError;
@@ -125,7 +126,8 @@ impl Kind for UartFlow {
             .into_iter()
             .map(|(contact, aspect)| Coverage { contact, aspects: vec![aspect] })
             .collect(),
-            uses: ["nails", "measure-bus", "dut-link"].map(str::to_owned).into(),
+            uses: resource::list(&[resource::DUT, resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
+            shares: Vec::new(),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(step),
         })

@@ -3,6 +3,7 @@
 
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name};
+use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS, UsbEcho, UsbIds};
@@ -100,7 +101,8 @@ impl Kind for Usb {
         Ok(Resolved {
             measurements: [gone, seen, pull_up, idle, enumerates, wrong].into_iter().cloned().collect(),
             coverage,
-            uses: vec!["rails".into(), "measure-bus".into(), "nails".into(), "dut-link".into(), "usb-host".into()],
+            uses: resource::list(&[resource::USB_HOST, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
+            shares: resource::list(&[resource::DUT]),
             default_timeout: Duration::from_secs(2) + usb.within,
             procedure: Box::new(usb),
         })

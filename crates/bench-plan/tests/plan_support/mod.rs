@@ -99,6 +99,7 @@ needs = ["power"]
 pins = { functions = ["gpio"], exclude = ["TX", "RX"] }
 limits = { min = "10 kohm", max = "20 kohm" }
 uses = ["measure-bus"]
+shares = ["dut", "measure-bus"]
 retry = 1
 on_fail = "continue"
 "#;
@@ -153,6 +154,7 @@ impl StepKinds for TestKinds {
             measurements: vec![],
             coverage: vec![],
             uses: vec!["measure-bus".into()],
+            shares: vec![],
             default_timeout: Duration::from_secs(5),
             procedure: "",
         };

@@ -112,6 +112,8 @@ pub struct Bed {
     source_holds: Cell<bool>,
     joined_unpowered: Cell<bool>,
     usb_joined: Cell<bool>,
+    /// A request was sent while the link was off the nails.
+    pub talked_to_itself: Cell<bool>,
 }
 
 impl Bed {
@@ -133,6 +135,7 @@ impl Bed {
             source_holds: Cell::new(false),
             joined_unpowered: Cell::new(false),
             usb_joined: Cell::new(false),
+            talked_to_itself: Cell::new(false),
             setup,
         });
         if bed.setup.cleared {
@@ -158,6 +161,7 @@ impl Bed {
             modem: Rc::default(),
             usb_switch: bed.clone(),
             usb: bed.clone(),
+            link: Rc::default(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };
@@ -487,7 +491,11 @@ impl Dut for Bed {
     }
     async fn request(&self, request: Request) -> Result<Reply, DutError> {
         self.call()?;
-        if self.loopback.get() { Err(silent()) } else { (self.setup.answers)(&request) }
+        if self.loopback.get() {
+            self.talked_to_itself.set(true);
+            return Err(silent());
+        }
+        (self.setup.answers)(&request)
     }
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
         match (self.setup.answers)(&Request::PollJob { job }) {

@@ -1,0 +1,55 @@
+//! Two steps that share the module when it falls silent.
+
+use crate::bed::{Bed, Setup, silent};
+use crate::plans::World;
+use bench_instruments::ManualClock;
+use bench_steps::StepError;
+use dut_protocol::{PortSet, Reply, Request};
+use futures_util::future::join;
+use std::time::Duration;
+
+/// Whoever gets no answer takes the link off the nails for a look: the other must not hear itself meanwhile, nor come to
+/// another end.
+#[test]
+fn what_one_finds_holds_for_the_other() {
+    let world = World::new();
+    for (loopback_works, module) in [(true, true), (false, false)] {
+        let clock = ManualClock::new();
+        let answers = |request: &Request| match request {
+            Request::ReadPorts => Ok(Reply::Levels(PortSet::EMPTY)),
+            _ => Err(silent()),
+        };
+        let setup = Setup { powered: true, loopback_works, answers, ..Setup::default() };
+        let (bed, nest) = Bed::new(setup, &world.fixture, world.family(), &clock);
+        let talks = async {
+            for answered in 0..100 {
+                if let Err(error) = nest.ask(Request::ReadPorts).await {
+                    return (answered, error);
+                }
+                nest.settle(Duration::from_micros(500)).await;
+            }
+            panic!("never told that the module was given up");
+        };
+        let gives_up = async {
+            nest.join_link().await.unwrap();
+            nest.settle(Duration::from_millis(3)).await;
+            nest.ask(Request::ReleasePorts).await.unwrap_err()
+        };
+        let ((answered, told), found) = clock.run(async {
+            nest.join_link().await.unwrap();
+            join(talks, gives_up).await
+        });
+        assert!((1..99).contains(&answered), "{answered}");
+        assert!(!bed.talked_to_itself.get());
+        assert_eq!(matches!(found, StepError::Dut(_)), module, "{found}");
+        assert_eq!(matches!(told, StepError::Dut(_)), module, "{told}");
+        assert_eq!(told.to_string(), found.to_string());
+
+        // Who joins the link begins anew.
+        let again = clock.run(async {
+            nest.join_link().await.unwrap();
+            nest.ask(Request::ReadPorts).await
+        });
+        assert_eq!(again.unwrap(), Reply::Levels(PortSet::EMPTY));
+    }
+}
