@@ -54,6 +54,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),
         dut: idle.clone(),
+        modem: Rc::default(),
         usb_switch: idle.clone(),
         usb: idle,
         link: Rc::default(),

@@ -62,7 +62,17 @@ impl Modem {
         };
         self.uarte = Some(match flow {
             None => BufferedUarte::new(
-                uarte, byte_counter, count_channel, restart_channel, group, rx, tx, Irqs, config, received, to_send,
+                uarte,
+                byte_counter,
+                count_channel,
+                restart_channel,
+                group,
+                rx,
+                tx,
+                Irqs,
+                config,
+                received,
+                to_send,
             ),
             Some(flow) => {
                 // SAFETY: as above.

@@ -60,6 +60,8 @@ pub struct Session {
     greeting: Greeting,
     last: LastExchange,
     jobs: JobTable<{ jobs::SLOTS }>,
+    /// Slots whose job counts edges: they use interrupt channels.
+    counting: [bool; jobs::SLOTS],
     link_timeout: Duration,
     /// When the link counts as silent; `None` once it does, and before the first frame.
     silent_at: Option<Instant>,
@@ -96,6 +98,7 @@ impl Session {
             greeting: Greeting::None,
             last: LastExchange::new(),
             jobs: JobTable::new(),
+            counting: [false; jobs::SLOTS],
             link_timeout: Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS.into()),
             silent_at: None,
             baud_trial_ends: None,
@@ -126,6 +129,7 @@ impl Session {
                 }
                 Either3::First(Err(Overrun)) => decoder.reset(),
                 Either3::Second((slot, result)) => {
+                    self.set_counting(slot, false);
                     if let Some(job) = self.jobs.finish(slot, result) {
                         self.push(&Reply::JobDone { job, result }).await;
                     }
@@ -274,6 +278,7 @@ impl Session {
             Request::StartJob(Job::CountEdges { .. }) if self.channels.is_open() => return Err(Refusal::Busy),
             Request::StartJob(job) => {
                 let (slot, number) = self.jobs.start()?;
+                self.set_counting(slot, matches!(job, Job::CountEdges { .. }));
                 jobs::order(slot, *job).await;
                 Reply::JobAccepted { job: number }
             }
@@ -285,7 +290,7 @@ impl Session {
             Request::Flash(flash) => self.flash.execute(flash, &mut self.alarm).await?,
             Request::ReadStatus => Reply::Status(chip::status()),
             // The counting jobs use two of the channels, the crystal's way to a port uses one.
-            Request::WatchEdges { .. } if self.jobs.any_running() || self.crystal.is_led() => {
+            Request::WatchEdges { .. } if self.counting.contains(&true) || self.crystal.is_led() => {
                 return Err(Refusal::Busy);
             }
             Request::WatchEdges { port, edges } => Reply::Channel { channel: self.channels.watch(*port, *edges)? },
@@ -343,6 +348,12 @@ impl Session {
             Request::ReadModem => Reply::Modem(self.modem.read()?),
         };
         Ok((reply, Afterwards::Nothing))
+    }
+
+    fn set_counting(&mut self, slot: usize, counts: bool) {
+        if let Some(flag) = self.counting.get_mut(slot) {
+            *flag = counts;
+        }
     }
 
     /// Nobody holds anything any more.

@@ -21,6 +21,9 @@ pub(crate) fn take_out<P>(plan: &mut Plan<P>, gone: &[String]) {
             }
         }
         planned.step.needs = left.into_iter().collect();
+        let stays = |index: &usize| !is_gone.get(*index).copied().unwrap_or(false);
+        planned.step.after =
+            planned.step.after.iter().filter(|index| stays(index)).map(|&index| place(index)).collect();
     }
     let mut keep = is_gone.iter().map(|gone| !gone);
     plan.steps.retain(|_| keep.next().unwrap_or(true));
@@ -56,6 +59,7 @@ mod tests {
                 kind: "k".to_owned(),
                 title: id.to_owned(),
                 needs: needs.to_vec(),
+                after: Vec::new(),
                 uses: Vec::new(),
                 shares: Vec::new(),
                 timeout: Duration::from_secs(1),

@@ -125,6 +125,9 @@ impl Record for StepRecord<'_> {
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });
     }
+    fn dialogue(&self, text: String) {
+        self.recorder.emit(Event::Dialogue { step: Some(self.step.id.clone()), text });
+    }
     fn note(&self, text: String) {
         self.recorder.emit(Event::Note { step: Some(self.step.id.clone()), text });
     }

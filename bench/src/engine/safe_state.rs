@@ -19,7 +19,7 @@ const TIDY_WITHIN: Duration = Duration::from_millis(100);
 /// Switches everything off, then looks whether it is. The error says what is not known to be safe.
 pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String> {
     // A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-    let modem = bench_steps::modem::make_safe(nest, &|text| recorder.emit(Event::Note { step: None, text })).await;
+    let modem = bench_steps::modem::make_safe(nest, &|text| recorder.emit(Event::Dialogue { step: None, text })).await;
     if let Err(text) = modem {
         recorder.emit(Event::Note { step: None, text });
     }

@@ -198,6 +198,7 @@ pub fn step(id: &str, procedure: impl Procedure + 'static) -> PlanStep<Box<dyn P
             kind: "test".into(),
             title: id.into(),
             needs: Vec::new(),
+            after: Vec::new(),
             uses: Vec::new(),
             shares: Vec::new(),
             timeout: Duration::from_secs(1),

@@ -10,7 +10,7 @@ pub const PLAN_FORMAT: u32 = 1;
 
 /// Keys that every step has; whatever else stands in a step's table belongs to its kind.
 pub const STEP_KEYS: &[&str] =
-    &["id", "kind", "title", "models", "needs", "uses", "shares", "timeout", "retry", "on_fail"];
+    &["id", "kind", "title", "models", "needs", "after", "uses", "shares", "timeout", "retry", "on_fail"];
 
 /// A checked plan. `P` is what a step kind makes of its parameters: the procedure that will run.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::named_limits::NamedLimits;
 use crate::plan_head::{Body, Unread, read_head};
-use crate::plan_needs::resolve_needs;
+use crate::plan_needs::{Waits, resolve_needs};
 use crate::plan_not_covered::not_covered;
 use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, step_tables};
 use crate::plan_text::PlanText;
@@ -52,8 +52,10 @@ pub fn check_plan<K: StepKinds>(
     let needs = resolve_needs(text, &drafts)?;
     let around = Surroundings { families, dut, model, fixture };
     let mut checked = Vec::with_capacity(needs.len());
-    for (draft, needs) in drafts.into_iter().filter(Draft::stays).zip(needs) {
-        checked.push(check_step(text, draft, needs, &around, kinds)?);
+    for (draft, Waits { needs, after }) in drafts.into_iter().filter(Draft::stays).zip(needs) {
+        let mut planned = check_step(text, draft, needs, &around, kinds)?;
+        planned.step.after = after;
+        checked.push(planned);
     }
     limits.all_used(text)?;
     let covered = checked
@@ -171,6 +173,7 @@ fn check_step<K: StepKinds>(
         id,
         kind: common.kind.into_inner(),
         needs,
+        after: Vec::new(),
         uses,
         shares,
         timeout: common.timeout.map_or(default_timeout, |timeout| timeout.get_ref().duration()),

@@ -7,30 +7,48 @@ use crate::reading::nearest_help;
 use std::collections::BTreeSet;
 use toml::Spanned;
 
+/// What a step waits for, as places among the steps that stay.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waits {
+    /// They must have passed.
+    pub needs: Vec<usize>,
+    /// They must have ended.
+    pub after: Vec<usize>,
+}
+
 /// The needs of each step that stays, as places among those that stay; no cycles. Whoever needs a step that is not in
 /// this plan needs what that step would have needed.
-pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec<Vec<usize>>, Box<Problem>> {
+pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec<Waits>, Box<Problem>> {
     // A model's own variant of a step comes before those for other models.
     let find = |id: &str| {
         let named = |stays: bool| drafts.iter().position(|draft| draft.stays() == stays && draft.id() == id);
         named(true).or_else(|| named(false))
     };
-    let mut direct: Vec<Vec<usize>> = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let mut own = Vec::with_capacity(draft.common.needs.len());
-        for need in &draft.common.needs {
-            own.push(find(need.get_ref()).ok_or_else(|| {
+    let named = |draft: &Draft<'_>, how: &str, names: &[Spanned<String>]| -> Result<Vec<usize>, Box<Problem>> {
+        let place = |name: &Spanned<String>| {
+            find(name.get_ref()).ok_or_else(|| {
                 let known = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
-                let message = format!("step `{}` needs `{}`, which is no step", draft.id(), need.get_ref());
-                let help = nearest_help(need.get_ref(), known, "steps");
-                text.problem(message, need.span(), "no such step", help)
-            })?);
-        }
-        direct.push(own);
+                let message = format!("step `{}` {how} `{}`, which is no step", draft.id(), name.get_ref());
+                let help = nearest_help(name.get_ref(), known, "steps");
+                text.problem(message, name.span(), "no such step", help)
+            })
+        };
+        names.iter().map(place).collect()
+    };
+    let mut direct: Vec<Vec<usize>> = Vec::with_capacity(drafts.len());
+    let mut after: Vec<Vec<usize>> = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        direct.push(named(draft, "needs", &draft.common.needs)?);
+        after.push(named(draft, "comes after", &draft.common.after)?);
     }
     let staying: Vec<usize> = (0..drafts.len()).filter(|&index| drafts.get(index).is_some_and(Draft::stays)).collect();
     let needs: Vec<Vec<usize>> = staying.iter().map(|&index| needs_of(index, &direct, &staying)).collect();
-    if let Some(cycle) = find_cycle(&needs) {
+    let place = |draft: &usize| staying.iter().position(|index| index == draft);
+    let after_of = |index: &usize| after.get(*index).into_iter().flatten().filter_map(place).collect();
+    let after: Vec<Vec<usize>> = staying.iter().map(after_of).collect();
+    let both = |(needs, after): (&Vec<usize>, &Vec<usize>)| needs.iter().chain(after).copied().collect();
+    let waits: Vec<Vec<usize>> = needs.iter().zip(&after).map(both).collect();
+    if let Some(cycle) = find_cycle(&waits) {
         let draft = |index: usize| staying.get(index).and_then(|&index| drafts.get(index));
         let name = |index: usize| draft(index).map_or("", Draft::id);
         let first = cycle.first().copied().unwrap_or_default();
@@ -38,14 +56,15 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
         let round: Vec<&str> = cycle.iter().chain([&first]).map(|&index| name(index)).collect();
         // Not among the step's own when the circle leads through a step that was left out.
         let at = draft(first).map(|draft| {
-            let own = draft.common.needs.iter().find(|need| need.get_ref() == name(next));
-            own.or(draft.common.needs.first()).map_or(draft.span.clone(), Spanned::span)
+            let mut names = draft.common.needs.iter().chain(&draft.common.after);
+            let own = names.find(|need| need.get_ref() == name(next));
+            own.or(draft.common.needs.first()).or(draft.common.after.first()).map_or(draft.span.clone(), Spanned::span)
         });
         let message = format!("steps need each other in a circle: {}", round.join(" -> "));
         let help = "none of them could ever start: take one of these needs out".to_owned();
         return Err(text.problem(message, at.unwrap_or(0..0), "closes the circle", help));
     }
-    Ok(needs)
+    Ok(needs.into_iter().zip(after).map(|(needs, after)| Waits { needs, after }).collect())
 }
 
 /// What a step needs of those that stay, in the order of its text and each once.

@@ -35,6 +35,10 @@ pub(crate) struct RawStep {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
+    /// Ids of the steps that must have ended, however, before this one may start.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub after: Vec<Spanned<String>>,
     /// Resources that this step has for itself, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

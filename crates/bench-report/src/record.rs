@@ -245,6 +245,8 @@ impl Record {
             Event::Diagnosed { step, attempt, diagnosis } => {
                 self.step(&step).attempt(attempt).diagnoses.push(diagnosis);
             }
+            // Only for who reads the journal.
+            Event::Dialogue { .. } => {}
             Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
             Event::StepEnded { step, attempt, verdict, reason, retried } => {
                 let attempt = self.step(&step).attempt(attempt);

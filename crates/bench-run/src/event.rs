@@ -73,6 +73,14 @@ pub enum Event {
         step: Option<String>,
         text: String,
     },
+    /// What was said to a part of the module and what it answered, one exchange at a time. Numbers of people and cards are
+    /// written as the plan's privacy setting says.
+    Dialogue {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        step: Option<String>,
+        /// "AT+CGMI -> u-blox | OK".
+        text: String,
+    },
     StepEnded {
         step: String,
         attempt: u8,

@@ -65,7 +65,7 @@ impl<'a> Schedule<'a> {
         let mut first: Vec<usize> = Vec::new();
         for index in 0..self.steps.len() {
             let Standing::Waiting { attempt } = self.standing[index] else { continue };
-            if !self.needs_passed(index) {
+            if !self.needs_passed(index) || !self.after_ended(index) {
                 continue;
             }
             let conflict = |other: &usize| *other == index || self.steps[index].conflicts_with(&self.steps[*other]);
@@ -175,6 +175,10 @@ impl<'a> Schedule<'a> {
         self.steps[index].needs.iter().all(|&need| self.standing[need] == Standing::Ended(Verdict::Pass))
     }
 
+    fn after_ended(&self, index: usize) -> bool {
+        self.steps[index].after.iter().all(|&other| matches!(self.standing[other], Standing::Ended(_)))
+    }
+
     fn needs_failed(&self, index: usize) -> bool {
         self.steps[index]
             .needs
@@ -194,6 +198,7 @@ mod tests {
             kind: "test".into(),
             title: id.into(),
             needs: needs.to_vec(),
+            after: Vec::new(),
             uses: uses.iter().map(|&name| name.into()).collect(),
             shares: Vec::new(),
             timeout: Duration::from_secs(1),

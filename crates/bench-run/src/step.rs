@@ -26,6 +26,8 @@ pub struct Step {
     pub title: String,
     /// Indices of the steps that must have passed before.
     pub needs: Vec<usize>,
+    /// Indices of the steps that must have ended before, with whatever verdict.
+    pub after: Vec<usize>,
     /// Resources that the step has for itself while it runs ("nails", "measure-bus").
     pub uses: Vec<String>,
     /// Resources that it needs, beside others that share them; whoever uses one has to wait ("dut").

@@ -46,6 +46,7 @@ fn made(index: usize, ((uses, shares), needs, retry, (ticks, tidying), verdicts,
     let needs = if index == 0 { Vec::new() } else { needs.iter().map(|need| need.index(index)).collect() };
     let step = Step {
         needs,
+        after: Vec::new(),
         retry,
         on_fail: if stops { OnFail::Stop } else { OnFail::Continue },
         ..step(index, some_of(few(uses)), some_of(few(shares)))
@@ -59,6 +60,7 @@ fn step(index: usize, uses: Vec<String>, shares: Vec<String>) -> Step {
         kind: "test".into(),
         title: String::new(),
         needs: Vec::new(),
+        after: Vec::new(),
         uses,
         shares,
         timeout: Duration::from_secs(1),

@@ -206,6 +206,16 @@ impl Nest {
         )))
     }
 
+    /// Switches a rail off, unless a modem that is on lives on it: it must be switched off first, in its own time.
+    pub async fn rail_off(&self, rail: &str) -> Result<(), StepError> {
+        match self.modem.get() {
+            Some(modem) if modem.supply == rail => Err(StepError::Bench(format!(
+                "rail {rail} feeds a modem that is on: let the step come before `modem-on` or after `modem-off`"
+            ))),
+            _ => Ok(self.rails.off(rail).await?),
+        }
+    }
+
     /// Drives one nail and leaves the others alone.
     pub async fn drive_nail(&self, contact: Contact, high: bool) -> Result<(), StepError> {
         let one = [contact].into_iter().collect();

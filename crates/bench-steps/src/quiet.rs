@@ -172,7 +172,7 @@ impl Quiet {
     ) -> Result<Option<String>, StepError> {
         for rail in rails.iter().rev() {
             off.push(rail.clone());
-            nest.rails.off(rail).await?;
+            nest.rail_off(rail).await?;
             nest.settle(DISCHARGES).await;
             if self.volts(nest, contact).await?.abs() < 0.5 * volts.abs() {
                 return Ok(Some(rail.clone()));

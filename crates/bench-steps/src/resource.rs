@@ -11,6 +11,8 @@ pub const DUT: &str = "dut";
 pub const PORTS: &str = "ports";
 /// The module's external flash.
 pub const QSPI: &str = "qspi";
+/// The modem, and the ports inside the module that lead to it.
+pub const MODEM: &str = "modem";
 /// The nails that drive and read.
 pub const NAILS: &str = "nails";
 /// The line that measures, loads, and times edges. Releasing the nails lets it go too.

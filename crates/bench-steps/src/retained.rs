@@ -182,7 +182,7 @@ impl Retained {
     async fn without_power(&self, nest: &Nest) -> Result<(), StepError> {
         nest.leave_link().await?;
         for rail in self.rails.iter().rev() {
-            nest.rails.off(rail).await?;
+            nest.rail_off(rail).await?;
         }
         let deadline = nest.clock.now() + DOWN_WITHIN;
         loop {

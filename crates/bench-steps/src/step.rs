@@ -14,6 +14,8 @@ pub trait Record {
     fn diagnosed(&self, diagnosis: Diagnosis);
     /// Something worth knowing that is not a measurement.
     fn note(&self, text: String);
+    /// An exchange with a part of the module, for who wants to read all of it.
+    fn dialogue(&self, text: String);
 }
 
 /// A step came to an early end.

@@ -141,7 +141,7 @@ impl Usb {
 
     /// The supply goes and comes back, however the look ends.
     async fn look_at_supply(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.rails.off(&self.rail).await?;
+        nest.rail_off(&self.rail).await?;
         nest.settle(SUPPLY_SETTLE).await;
         let gone = self.is_detected(nest).await;
         nest.rails.on(&self.rail).await?;

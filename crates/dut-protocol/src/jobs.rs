@@ -51,9 +51,6 @@ impl<const N: usize> JobTable<N> {
     }
 
     /// Whether any job runs.
-    pub fn any_running(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot, Slot::Running(_)))
-    }
 
     /// The job in this slot ended. Answers its number, or `None` if none was running there.
     pub fn finish(&mut self, index: usize, result: JobResult) -> Option<u8> {

@@ -154,6 +154,7 @@ pub fn event() -> impl Strategy<Value = Event> {
             diagnosis
         }),
         (of(text()), text()).prop_map(|(step, text)| Event::Note { step, text }),
+        (of(text()), text()).prop_map(|(step, text)| Event::Dialogue { step, text }),
         (text(), any::<u8>(), verdict(), of(text()), any::<bool>()).prop_map(
             |(step, attempt, verdict, reason, retried)| Event::StepEnded { step, attempt, verdict, reason, retried }
         ),

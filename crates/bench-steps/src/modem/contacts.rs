@@ -1,8 +1,8 @@
 //! `modem-contacts`: voltages at the contacts that lead to the modem, while it is on: what a modem that is off hides.
 
-use super::{found_at, resources};
+use super::{found_at, shares};
 use crate::resolve::pin_name;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, Record, StepError, resource};
 use async_trait::async_trait;
 use bench_plan::{ContactInfo, Coverage, Function, LimitsOf, ParamProblem, Resolved, Surroundings, Volts};
 use bench_run::{Contact, MeasurementSpec, Unit, Verdict, judge};
@@ -57,12 +57,12 @@ impl Kind for ModemContacts {
                 format!("no contact of the family {} that leads to its modem reaches the measure bus", around.dut.name);
             return Err(ParamProblem::new(text));
         }
-        let mut uses = resources();
-        uses.extend(["measure-bus".to_owned(), "nails".to_owned()]);
+        let uses = resource::list(&[resource::MODEM, resource::MEASURE_BUS, resource::NAILS]);
         Ok(Resolved {
             measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
             coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["modem on"] }).collect(),
             uses,
+            shares: shares(),
             default_timeout: Duration::from_secs(3),
             procedure: Box::new(ModemContacts { contacts }),
         })

@@ -1,7 +1,7 @@
 //! `modem-identity`: maker, model, firmware and IMEI of the modem.
 
 use super::talk::Talk;
-use super::{ANSWER, flag, found, luhn_is_right, resources, yes};
+use super::{ANSWER, flag, found, luhn_is_right, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
@@ -43,7 +43,8 @@ impl Kind for ModemIdentity {
         Ok(Resolved {
             measurements: [&step.maker, &step.model, &step.firmware_known, &step.imei].map(Clone::clone).to_vec(),
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: Duration::from_secs(15),
             procedure: Box::new(step),
         })
@@ -55,7 +56,7 @@ impl Procedure for ModemIdentity {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         let part = &modem.part;
-        let tell = |text: String| record.note(text);
+        let tell = |text: String| record.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         let mut ask = async |command: &str| -> Result<Option<String>, StepError> {
             let answer = talk.command(command, ANSWER).await?;

@@ -23,7 +23,7 @@ pub use signal::ModemSignal;
 pub use sim::ModemSim;
 pub use state::{ModemOn, ModemState, make_safe};
 
-use crate::{Record, StepError};
+use crate::{Record, StepError, resource};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
 use std::time::Duration;
 
@@ -53,7 +53,12 @@ fn found_at(record: &dyn Record, contacts: Vec<Contact>, text: String) -> StepEr
     StepError::Dut(text)
 }
 
-/// Resources of a step that speaks to the modem.
-fn resources() -> Vec<String> {
-    vec!["modem".into(), "dut-link".into()]
+/// What a step that speaks to the modem has for itself.
+fn uses() -> Vec<String> {
+    resource::list(&[resource::MODEM])
+}
+
+/// What it needs beside others.
+fn shares() -> Vec<String> {
+    resource::list(&[resource::DUT])
 }

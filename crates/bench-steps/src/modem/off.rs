@@ -1,7 +1,7 @@
 //! `modem-off`: the modem switches off in order, as it must before its supply goes.
 
 use super::state::{WentOff, switch_off};
-use super::{flag, found, resources, spec, yes};
+use super::{flag, found, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
@@ -36,7 +36,8 @@ impl Kind for ModemOff {
         Ok(Resolved {
             measurements: vec![step.by_order.clone(), step.after.clone()],
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: 3 * within + LONGEST,
             procedure: Box::new(step),
         })
@@ -51,7 +52,7 @@ impl Procedure for ModemOff {
             nest.clock.sleep_until(until).await;
         }
         let begun = nest.clock.now();
-        let how = switch_off(nest, &modem, &|text| record.note(text)).await?;
+        let how = switch_off(nest, &modem, &|text| record.dialogue(text)).await?;
         let by_order = matches!(how, Some(WentOff::ByOrder));
         record.measured(&self.by_order.name, flag(by_order));
         match how {

@@ -2,7 +2,7 @@
 
 use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::talk::Talk;
-use super::{ANSWER, Privacy, flag, found, resources, spec, yes};
+use super::{ANSWER, Privacy, flag, found, shares, spec, uses, yes};
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -83,7 +83,8 @@ impl Kind for ModemOnStep {
         Ok(Resolved {
             measurements: vec![step.off_before.clone(), step.on_after.clone(), step.boot_amps.clone()],
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: 2 * (step.part.on_within() + step.part.off_within() + SLOWEST_ON + SLOWEST_READY),
             procedure: Box::new(step),
         })
@@ -130,6 +131,7 @@ const SUPPLIED_VOLTS: f64 = 3.0;
 impl ModemOnStep {
     fn modem(&self, nest: &Nest) -> ModemOn {
         ModemOn {
+            supply: self.supply.clone(),
             wiring: self.wiring.clone(),
             part: self.part.clone(),
             since: nest.clock.now(),
@@ -159,7 +161,7 @@ impl ModemOnStep {
         buffer(nest, &self.wiring, true).await?;
         nest.settle(SLOWEST_READY).await;
         let modem = self.modem(nest);
-        let tell = |text: String| record.note(text);
+        let tell = |text: String| record.dialogue(text);
         for baud in [self.part.default_baud, self.part.runtime_baud, OTHER_RATE] {
             let mut talk = Talk::open_quietly(nest, &modem, baud, self.flow_control, &tell).await?;
             if talk.command("AT", ANSWER).await?.is_ok() {

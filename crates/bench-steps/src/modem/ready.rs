@@ -2,7 +2,7 @@
 
 use super::state::{self, ModemOn, under_pulls, wait_sense};
 use super::talk::{Talk, hold_rts, read};
-use super::{ANSWER, Answer, Ended, flag, found, resources, spec, yes};
+use super::{ANSWER, Answer, Ended, flag, found, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
@@ -51,7 +51,8 @@ impl Kind for ModemReady {
         Ok(Resolved {
             measurements: all.into_iter().cloned().collect(),
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: within + PATIENCE + Duration::from_secs(90),
             procedure: Box::new(step),
         })
@@ -62,7 +63,8 @@ impl Kind for ModemReady {
 impl Procedure for ModemReady {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.note(text);
+        let tell = |text: String| record.dialogue(text);
+        state::for_talk(nest, &modem.wiring).await?;
         self.lines(nest, record, &modem).await?;
         let (baud, answer) = match self.answered(nest, &modem, &tell).await? {
             Some(found) => found,

@@ -1,7 +1,7 @@
 //! `modem-signal`: a cell is heard through the main antenna, how strongly, and the modem survives its own transmitter.
 
 use super::talk::Talk;
-use super::{ANSWER, Answer, Ended, ModemOn, flag, found, resources, spec, yes};
+use super::{ANSWER, Answer, Ended, ModemOn, flag, found, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
@@ -66,7 +66,8 @@ impl Kind for ModemSignal {
         Ok(Resolved {
             measurements,
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: step.within + step.registered_within.unwrap_or_default() + Duration::from_secs(40),
             procedure: Box::new(step),
         })
@@ -77,7 +78,7 @@ impl Kind for ModemSignal {
 impl Procedure for ModemSignal {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.note(text);
+        let tell = |text: String| record.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         let deadline = nest.clock.now() + self.within;
         let rsrp = loop {

@@ -1,7 +1,7 @@
 //! `modem-sim`: the card is ready, its number is one, and it is of the right carrier.
 
 use super::talk::Talk;
-use super::{ANSWER, Ended, flag, found, luhn_is_right, resources, yes};
+use super::{ANSWER, Ended, flag, found, luhn_is_right, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Seconds, Surroundings};
@@ -55,7 +55,8 @@ impl Kind for ModemSim {
         Ok(Resolved {
             measurements: [&step.ready, &step.number, &step.carrier, &step.subscriber].map(Clone::clone).to_vec(),
             coverage: Vec::new(),
-            uses: resources(),
+            uses: uses(),
+            shares: shares(),
             default_timeout: step.within + Duration::from_secs(10),
             procedure: Box::new(step),
         })
@@ -66,7 +67,7 @@ impl Kind for ModemSim {
 impl Procedure for ModemSim {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.note(text);
+        let tell = |text: String| record.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         let deadline = nest.clock.now() + self.within;
         let ended = loop {

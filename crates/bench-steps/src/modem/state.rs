@@ -22,6 +22,8 @@ pub struct ModemState {
 /// A modem whose power key was pressed.
 #[derive(Debug, Clone)]
 pub struct ModemOn {
+    /// The rail that feeds it.
+    pub supply: String,
     pub wiring: ModemWiring,
     pub part: ModemPart,
     pub since: BenchTime,
@@ -118,6 +120,23 @@ pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError>
     vector.high = wiring.dtr.iter().fold(vector.high, |set, port| set.with(*port));
     vector.float =
         [wiring.rx, wiring.cts, wiring.rts, wiring.tx].iter().fold(vector.float, |set, port| set.with(*port));
+    nest.vector(vector).await.map(drop)
+}
+
+/// Keys at rest, translator on: as the dialogue needs it. A restart of the firmware since the last step has released all
+/// of it.
+pub async fn for_talk(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
+    let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
+    lines.extend(wiring.buffer.map(|buffer| (buffer, true)));
+    let mut vector = driven(&lines);
+    let sense = PortSet::EMPTY.with(wiring.sense.port);
+    if wiring.sense_pull_up {
+        vector.pull_up = sense
+    } else {
+        vector.float = sense
+    }
+    vector.high = wiring.dtr.iter().fold(vector.high, |set, port| set.with(*port));
     nest.vector(vector).await.map(drop)
 }
 

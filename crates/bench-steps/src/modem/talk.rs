@@ -22,6 +22,7 @@ impl<'a> Talk<'a> {
     /// Opens the UART at the modem's rate, with flow control if the module has it.
     pub async fn open(nest: &'a Nest, modem: &'a ModemOn, tell: &'a dyn Fn(String)) -> Result<Self, StepError> {
         let baud = modem.baud.unwrap_or(modem.part.default_baud);
+        super::state::for_talk(nest, &modem.wiring).await?;
         open(nest, modem, baud, modem.flow_control).await?;
         Ok(Self { nest, modem, tell, is_quiet: false })
     }
@@ -74,7 +75,7 @@ impl<'a> Talk<'a> {
             loop {
                 let said = read(self.nest).await?;
                 if said.lost {
-                    (self.tell)("AT: bytes from the modem were lost or garbled".to_owned());
+                    (self.tell)("bytes from the modem were lost or garbled".to_owned());
                 }
                 if let Some(answer) = listener.take(&said.bytes) {
                     return Ok(answer);
@@ -98,7 +99,7 @@ impl<'a> Talk<'a> {
             super::Ended::Silent => "(no answer)".to_owned(),
         };
         let separator = if lines.is_empty() { "" } else { " | " };
-        (self.tell)(self.modem.privacy.apply(&format!("AT: {command} -> {lines}{separator}{ended}")));
+        (self.tell)(self.modem.privacy.apply(&format!("{command} -> {lines}{separator}{ended}")));
     }
 }
 

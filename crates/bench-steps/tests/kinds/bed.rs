@@ -530,6 +530,7 @@ impl Record for Told {
         self.diagnosed.borrow_mut().push(diagnosis);
     }
     fn note(&self, _: String) {}
+    fn dialogue(&self, _: String) {}
 }
 
 impl Told {
