@@ -50,8 +50,6 @@ impl<const N: usize> JobTable<N> {
         Ok((index, number))
     }
 
-    /// Whether any job runs.
-
     /// The job in this slot ended. Answers its number, or `None` if none was running there.
     pub fn finish(&mut self, index: usize, result: JobResult) -> Option<u8> {
         let slot = self.slots.get_mut(index)?;

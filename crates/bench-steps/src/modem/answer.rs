@@ -79,8 +79,8 @@ impl Listener {
         if line.is_empty() {
             return None;
         }
-        // What was on the line before it may be glued to the echo.
-        if !self.command.is_empty() && line.ends_with(&self.command) {
+        // What was on the line before it may be glued to the echo; and an earlier command may be echoed only now.
+        if !self.command.is_empty() && line.ends_with(&self.command) || line.starts_with("AT") {
             self.echoed = true;
             return None;
         }

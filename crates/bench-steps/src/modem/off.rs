@@ -1,6 +1,6 @@
 //! `modem-off`: the modem switches off in order, as it must before its supply goes.
 
-use super::state::{WentOff, switch_off};
+use super::state::{WentOff, hold_until, switch_off};
 use super::{flag, found, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
@@ -49,7 +49,7 @@ impl Procedure for ModemOff {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         if let Some(until) = modem.keep_until {
-            nest.clock.sleep_until(until).await;
+            hold_until(nest, &modem.wiring, until).await?;
         }
         let begun = nest.clock.now();
         let how = switch_off(nest, &modem, &|text| record.dialogue(text)).await?;

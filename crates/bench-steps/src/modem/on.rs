@@ -159,10 +159,10 @@ impl ModemOnStep {
             return Ok(found(record, text));
         }
         buffer(nest, &self.wiring, true).await?;
-        nest.settle(SLOWEST_READY).await;
+        state::hold(nest, &self.wiring, SLOWEST_READY).await?;
         let modem = self.modem(nest);
         let tell = |text: String| record.dialogue(text);
-        for baud in [self.part.default_baud, self.part.runtime_baud, OTHER_RATE] {
+        for baud in RATES {
             let mut talk = Talk::open_quietly(nest, &modem, baud, self.flow_control, &tell).await?;
             if talk.command("AT", ANSWER).await?.is_ok() {
                 let answer = talk.command("AT+CGMM", ANSWER).await?;
@@ -179,5 +179,5 @@ impl ModemOnStep {
     }
 }
 
-/// Neither modem of these modules is left at this one, but others are.
-const OTHER_RATE: u32 = 460_800;
+/// Rates at which modems are left.
+const RATES: [u32; 3] = [115_200, 460_800, 921_600];

@@ -124,6 +124,7 @@ impl ModemReady {
     ) -> Result<Option<(u32, Answer)>, StepError> {
         let in_time = modem.since + modem.part.ready_within();
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
+        let mut last_round = false;
         loop {
             for baud in rates {
                 let answer = self.try_once(nest, modem, baud, modem.flow_control, tell).await?;
@@ -135,7 +136,11 @@ impl ModemReady {
             let now = nest.clock.now();
             let boots = modem.flow_control && self.says_not_ready(nest, modem).await?;
             if now > in_time && !(boots && now < in_time + PATIENCE) {
-                return Ok(None);
+                // It may have become ready just now.
+                if last_round {
+                    return Ok(None);
+                }
+                last_round = true;
             }
         }
     }

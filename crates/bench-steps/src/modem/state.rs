@@ -7,7 +7,7 @@ use super::Privacy;
 use super::talk::Talk;
 use crate::{Nest, StepError};
 use bench_instruments::DutError;
-use bench_plan::{DutFamily, ModemLine, ModemPart, ModemWiring};
+use bench_plan::{DutFamily, ModemDialect, ModemLine, ModemPart, ModemWiring};
 use bench_run::BenchTime;
 use dut_protocol::{Job, JobResult, Port, PortSet, PortVector, Reply, Request};
 use std::cell::RefCell;
@@ -213,10 +213,10 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
             return Ok(Some(WentOff::WasOff));
         }
         // It takes no order, and often no key either, before it has booted.
-        nest.clock.sleep_until(modem.since + part.ready_within()).await;
+        hold_until(nest, wiring, modem.since + part.ready_within()).await?;
     }
     if let Some(until) = modem.keep_until {
-        nest.clock.sleep_until(until).await;
+        hold_until(nest, wiring, until).await?;
     }
     let mut order = modem.clone();
     if order.baud.is_none() {
@@ -229,8 +229,12 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     for baud in rates {
         order.baud = Some(baud);
         if let Ok(mut talk) = Talk::open(nest, &order, tell).await {
-            let answer = talk.command(part.dialect.off_command(), OFF_ANSWER).await;
-            if answer.is_ok_and(|answer| answer.is_ok()) {
+            // Another modem than the plan's must go off too.
+            let mut obeyed = false;
+            for command in off_commands(part.dialect) {
+                obeyed = obeyed || talk.command(command, OFF_ANSWER).await.is_ok_and(|answer| answer.is_ok());
+            }
+            if obeyed {
                 break;
             }
         }
@@ -258,14 +262,27 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     Ok(None)
 }
 
+/// Its own way to be switched off first.
+fn off_commands(dialect: ModemDialect) -> [&'static str; 2] {
+    let (own, other) = match dialect {
+        ModemDialect::SaraR4 | ModemDialect::SaraR5 => (dialect, ModemDialect::Quectel),
+        ModemDialect::Quectel => (dialect, ModemDialect::SaraR5),
+    };
+    [own.off_command(), other.off_command()]
+}
+
 /// STATUS of these comes only with the boot.
 fn is_slow_to_show(part: &ModemPart) -> bool {
     part.on_within() > Duration::from_secs(5)
 }
 
 /// Waits and keeps the link from falling silent, because the firmware releases the keys then.
-async fn hold(nest: &Nest, wiring: &ModemWiring, span: Duration) -> Result<(), StepError> {
-    let until = nest.clock.now() + span;
+pub async fn hold(nest: &Nest, wiring: &ModemWiring, span: Duration) -> Result<(), StepError> {
+    hold_until(nest, wiring, nest.clock.now() + span).await
+}
+
+/// The same, until a time.
+pub async fn hold_until(nest: &Nest, wiring: &ModemWiring, until: BenchTime) -> Result<(), StepError> {
     while nest.clock.now() < until {
         is_on(nest, wiring).await?;
         let left = until - nest.clock.now();
