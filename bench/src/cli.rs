@@ -30,6 +30,7 @@ Examples:
   bench pins b404x --compare boron
   bench faults plans/b404x.toml
   bench coverage plans/b404x.toml
+  bench plan plans/b404x.toml --svg schedule.svg
   bench report reports/P042AN0000DEMO1";
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
@@ -50,6 +51,8 @@ enum Command {
     Run(RunArgs),
     /// Checks plans without running them, and shows what covers each contact.
     Check(CheckArgs),
+    /// Draws when each step of a plan runs, and names what makes the run as long as it is.
+    Plan(PlanArgs),
     /// Shows the contacts of a model, alone or beside another's.
     Pins(PinsArgs),
     /// Lists every fault that `run --fault` takes for a plan's module and fixture.
@@ -114,6 +117,29 @@ pub(crate) struct CheckArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench plan plans/b404x.toml --from reports/P042AN0000DEMO1")]
+pub(crate) struct PlanArgs {
+    /// The plan.
+    pub plan: PathBuf,
+    /// Takes the times of the steps from a run that passed, a journal or its folder [default: from two runs on the
+    /// virtual bench].
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
+    /// Writes a picture.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Seed of the virtual module's and fixture's tolerances and noise.
+    #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "from")]
+    pub seed: u64,
+    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub firmware: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -240,6 +266,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => commands::run::run(root, args),
         Command::Check(args) => commands::check::check(root, args),
+        Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),
         Command::Coverage(args) => commands::coverage::coverage(root, args),

@@ -7,6 +7,7 @@ mod commands;
 mod coverage;
 pub mod engine;
 mod files;
+mod gantt;
 mod progress;
 mod stop;
 mod virtual_run;

@@ -131,7 +131,7 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) 
 impl Runs<'_> {
     fn faulty(&self, fault: &Fault, gone: &[String]) -> Module {
         let gone = if gone.is_empty() { self.gone } else { gone };
-        Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec() }
+        Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec(), ..Default::default() }
     }
 
     fn all(&self, modules: &[Module]) -> Result<Vec<Run>, Ended> {

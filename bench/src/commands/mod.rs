@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod coverage;
 pub(crate) mod faults;
 pub(crate) mod pins;
+pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -37,7 +37,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
 }
 
 /// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder.
-fn find(run: &Path) -> Result<PathBuf, Failed> {
+pub(super) fn find(run: &Path) -> Result<PathBuf, Failed> {
     if run.is_file() {
         return Ok(run.to_owned());
     }

@@ -27,6 +27,8 @@ pub(crate) struct Module {
     pub faults: Vec<Fault>,
     /// Ids of steps that are taken out of the plan, in its order.
     pub gone: Vec<String>,
+    /// The steps run one after the other, whatever they share.
+    pub one_by_one: bool,
 }
 
 /// Where the plan and its firmware are; each worker reads the plan for itself, because procedures do not cross threads.
@@ -52,17 +54,17 @@ impl Work<'_> {
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Option<Run>>> = Mutex::new(vec![None; modules.len()]);
         let worker = || -> Result<(), Failed> {
-            let mut loaded: Option<(&[String], Loaded)> = None;
+            let mut loaded: Option<(&Module, Loaded)> = None;
             while !self.stop.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(module) = modules.get(index) else { break };
-                let fitting = loaded.take().filter(|(gone, _)| *gone == module.gone);
-                let (gone, plan) = match fitting {
-                    Some(fitting) => fitting,
-                    None => (module.gone.as_slice(), self.load(&module.gone)?),
+                let fits = |(of, _): &(&Module, Loaded)| of.gone == module.gone && of.one_by_one == module.one_by_one;
+                let plan = match loaded.take().filter(fits) {
+                    Some((_, plan)) => plan,
+                    None => self.load(module)?,
                 };
                 let run = self.one(&plan, module).inspect_err(|_| self.stop.store(true, Ordering::Relaxed))?;
-                loaded = Some((gone, plan));
+                loaded = Some((module, plan));
                 if let Some(place) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
                     *place = Some(run);
                 }
@@ -82,13 +84,16 @@ impl Work<'_> {
         Ok(results.into_iter().collect())
     }
 
-    fn load(&self, gone: &[String]) -> Result<Loaded, Failed> {
+    fn load(&self, module: &Module) -> Result<Loaded, Failed> {
         let mut loaded = Project::find(self.root, Some(self.plan)).load(self.plan, &Kinds::default())?;
         if loaded.provenance(self.firmware) != *self.provenance {
             let help = "a result must be that of one plan; start again";
             return Err(Failed::Usage(miette::miette!(help = help, "the plan, fixture or module file was changed")));
         }
-        take_out(&mut loaded.plan, gone);
+        take_out(&mut loaded.plan, &module.gone);
+        if module.one_by_one {
+            loaded.plan.steps.iter_mut().for_each(|planned| planned.step.uses.push("the bench".to_owned()));
+        }
         Ok(loaded)
     }
 

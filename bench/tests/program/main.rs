@@ -13,6 +13,7 @@ mod faults;
 mod good;
 mod plans;
 mod power;
+mod schedule;
 mod stops;
 mod support;
 mod worth;

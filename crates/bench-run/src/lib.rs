@@ -3,18 +3,22 @@
 //! Pure: facts in, orders and events out, time as an argument. Does not know files, clocks, threads, serial ports or
 //! colours. `bench` drives it, `bench-journal` writes down what it says, `bench-report` reads that back.
 
+mod critical;
 mod event;
 mod judge;
 mod measure;
 mod schedule;
 mod step;
 mod time;
+mod timetable;
 mod verdict;
 
+pub use critical::*;
 pub use event::*;
 pub use judge::*;
 pub use measure::*;
 pub use schedule::*;
 pub use step::*;
 pub use time::*;
+pub use timetable::*;
 pub use verdict::*;

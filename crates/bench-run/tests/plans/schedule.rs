@@ -1,74 +1,9 @@
 //! What holds for every plan, whatever its steps need and however they end.
 
-#![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
-
-use bench_run::{OnFail, Schedule, Step, Verdict};
+use crate::made::{Made, plans, some_of, step};
+use bench_run::{Schedule, Step, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::time::Duration;
-
-const RESOURCES: [&str; 4] = ["dut", "ports", "bus", "rails"];
-
-/// A step and how its attempts go.
-#[derive(Debug, Clone)]
-struct Made {
-    step: Step,
-    ticks: u32,
-    tidying: u32,
-    verdicts: Vec<Verdict>,
-}
-
-fn some_of(bits: u8) -> Vec<String> {
-    let picked = RESOURCES.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1);
-    picked.map(|(_, &name)| name.to_owned()).collect()
-}
-
-/// Of 16 bits one in four is set.
-fn few(bits: u16) -> u8 {
-    (bits & bits >> 8) as u8
-}
-
-/// How often each end of an attempt is drawn.
-fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
-    vec(prop_oneof![6 => Just(Verdict::Pass), 1 => Just(Verdict::Fail), 1 => Just(Verdict::Error)], 3)
-}
-
-/// Uses and shares, needs among earlier steps, retries, length, time to tidy up, ends, whether a failure stops.
-type Drawn = ((u16, u16), Vec<prop::sample::Index>, u8, (u32, u32), Vec<Verdict>, bool);
-
-fn plans() -> impl Strategy<Value = Vec<Made>> {
-    let needs = vec(any::<prop::sample::Index>(), 0..3);
-    let one = ((any::<u16>(), any::<u16>()), needs, 0u8..3, (1u32..20, 0u32..3), verdicts(), any::<bool>());
-    vec(one, 1..14).prop_map(|drawn| drawn.into_iter().enumerate().map(|(index, one)| made(index, one)).collect())
-}
-
-fn made(index: usize, ((uses, shares), needs, retry, (ticks, tidying), verdicts, stops): Drawn) -> Made {
-    let needs = if index == 0 { Vec::new() } else { needs.iter().map(|need| need.index(index)).collect() };
-    let step = Step {
-        needs,
-        after: Vec::new(),
-        retry,
-        on_fail: if stops { OnFail::Stop } else { OnFail::Continue },
-        ..step(index, some_of(few(uses)), some_of(few(shares)))
-    };
-    Made { step, ticks, tidying, verdicts }
-}
-
-fn step(index: usize, uses: Vec<String>, shares: Vec<String>) -> Step {
-    Step {
-        id: format!("s{index}"),
-        kind: "test".into(),
-        title: String::new(),
-        needs: Vec::new(),
-        after: Vec::new(),
-        uses,
-        shares,
-        timeout: Duration::from_secs(1),
-        retry: 0,
-        on_fail: OnFail::Continue,
-        measurements: Vec::new(),
-    }
-}
 
 /// One holder of resources: until when it runs, and until when it is tidied up after.
 struct Holder {
@@ -109,6 +44,9 @@ fn drive(plan: &[Made]) -> Vec<String> {
             }
             for need in &made.step.needs {
                 assert_eq!(schedule.verdict_of(*need), Some(Verdict::Pass), "{story:?}");
+            }
+            for other in &made.step.after {
+                assert!(schedule.verdict_of(*other).is_some(), "{story:?}");
             }
             holders.push(Holder { step: start.step, attempt: start.attempt, ends: now + made.ticks, free_at: None });
         }

@@ -1,0 +1,101 @@
+//! `bench plan`: the schedule of a plan, drawn.
+
+use super::{print, print_json, say, width};
+use crate::cli::{Failed, PlanArgs};
+use crate::coverage::{Module, Run, Work};
+use crate::gantt::{Look, Times, chart, svg, text};
+use crate::{Loaded, Project, files};
+use bench_report::Record;
+use bench_run::Verdict;
+use bench_steps::Kinds;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+pub(crate) fn plan(root: Option<&Path>, args: &PlanArgs) -> Result<u8, Failed> {
+    let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
+    let times = match &args.from {
+        Some(run) => recorded(&loaded, run)?,
+        None => measured(root, args, &loaded)?,
+    };
+    let chart = chart(&loaded.plan, &times);
+    if let Some(file) = &args.svg {
+        std::fs::write(file, svg(&chart))
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", file.display())))?;
+    }
+    if args.json {
+        print_json(&chart)?;
+    } else {
+        let terminal = std::io::stdout().is_terminal();
+        print(&text(&chart, Look { width: usize::from(width()).min(160), blocks: terminal }));
+    }
+    Ok(0)
+}
+
+/// From two runs on a good module of the virtual bench: as the schedule has it, and one step after the other. The times
+/// of the steps are those of the second, in which none waits for another.
+fn measured(root: Option<&Path>, args: &PlanArgs, loaded: &Loaded) -> Result<Times, Failed> {
+    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let provenance = loaded.provenance(&firmware);
+    let stop = AtomicBool::new(false);
+    let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs: 2, stop: &stop };
+    let module = |one_by_one| Module { seed: args.seed, one_by_one, ..Default::default() };
+    let runs = work.run(&[module(false), module(true)], &|| ())?.unwrap_or_default();
+    let [run, one_by_one] = runs.as_slice() else {
+        return Err(Failed::Bench(miette::miette!("the virtual bench gave no result")));
+    };
+    let passed = |run: &Run| run.verdict == Verdict::Pass;
+    if !passed(run) {
+        let help = "`bench run PLAN --virtual` shows more";
+        return Err(Failed::Bench(miette::miette!(
+            help = help,
+            "the plan does not pass a good module: {}",
+            run.said()
+        )));
+    }
+    let alone = passed(one_by_one);
+    if !alone {
+        say(&format!(
+            "One step after the other the plan does not pass ({}); the times of its steps are those of the run in which they \
+             overlap.",
+            one_by_one.said()
+        ));
+    }
+    let micros = Duration::from_micros;
+    let steps: Vec<Duration> =
+        (if alone { one_by_one } else { run }).step_us.iter().map(|(_, time)| micros(*time)).collect();
+    Ok(Times {
+        run: micros(run.total_us),
+        one_by_one: if alone { micros(one_by_one.total_us) } else { steps.iter().sum() },
+        steps,
+        from: format!("the virtual bench, seed {}", args.seed),
+    })
+}
+
+/// From the journal of a run that passed.
+fn recorded(loaded: &Loaded, run: &Path) -> Result<Times, Failed> {
+    let journal = super::report::find(run)?;
+    let usage = |message: String| {
+        Failed::Usage(miette::miette!(help = "name the folder of a run of this plan that passed", "{message}"))
+    };
+    let read = bench_journal::read(&journal).map_err(|error| usage(format!("{}: {error}", journal.display())))?;
+    let record = Record::from_entries(&read.entries);
+    let time = |id: &str| {
+        let step = record.steps.iter().find(|step| step.id == id && step.verdict == Some(Verdict::Pass))?;
+        // The attempt that passed: the others would not be there on a good module.
+        step.last()?.duration()
+    };
+    let steps = loaded.plan.steps.iter().map(|planned| {
+        let id = &planned.step.id;
+        time(id)
+            .ok_or_else(|| usage(format!("{} has no time of step `{id}`: it did not pass there", journal.display())))
+    });
+    let steps = steps.collect::<Result<Vec<Duration>, Failed>>()?;
+    Ok(Times {
+        run: Duration::from_micros(record.duration_us.as_micros()),
+        one_by_one: steps.iter().sum(),
+        steps,
+        from: journal.display().to_string(),
+    })
+}

@@ -1,0 +1,6 @@
+//! Properties of plans drawn at random.
+#![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
+
+mod critical;
+mod made;
+mod schedule;
