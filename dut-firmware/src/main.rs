@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`session`] | one request in, one reply out; when to release the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`power`] | System OFF, and TX lent to the bench |
+//! | [`power`] | System OFF, and the link's ports lent to the bench |
 //! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
 //! [`modem`] | the requests that touch something |
 //! | [`clock`] | microseconds |
@@ -75,7 +75,7 @@ async fn main(spawner: Spawner) {
 
     let rules = PortRules::new(chip::nfc_pads_are_gpio());
     ports::release(rules.usable());
-    power::tx_as_ordered().await;
+    power::lend_as_ordered().await;
 
     let [alarm, job_alarms @ ..] = clock::start(p.TIMER3);
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0);

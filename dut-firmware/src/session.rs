@@ -312,7 +312,7 @@ impl Session {
             Request::FlowControl(flow) => return Ok((Reply::Done, Afterwards::FlowControl(*flow))),
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
             Request::LendTx { pull } => {
-                power::order_tx(*pull);
+                power::order_lending(*pull);
                 return Ok((Reply::Done, Afterwards::Restart));
             }
             Request::SystemOff { wake } => {

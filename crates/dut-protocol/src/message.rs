@@ -79,7 +79,9 @@ pub enum Request {
     /// The flash chip on the module, through QSPI.
     Flash(FlashRequest),
     /// Restart the chip as [`Request::Restart`] does, and keep TX (P0.06) as an input with this pull for
-    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first.
+    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first. RX (P0.08) is driven strongly, high with the
+    /// pull-up and low with the pull-down, from [`RX_DRIVEN_AFTER_MS`] on for [`RX_DRIVEN_MS`]: whoever drives the line must
+    /// be off it by then.
     LendTx { pull: Pull },
     /// Switch the chip off (System OFF) until the port becomes high, which has a pull-down, or until a reset: then it
     /// starts anew. The reply goes out first. Refused with [`Refusal::OutOfRange`] while the port is high.
@@ -129,6 +131,9 @@ pub enum Pull {
 
 /// How long [`Request::LendTx`] keeps the link's TX from being driven.
 pub const TX_LENT_MS: u16 = 60;
+/// From the beginning of that time, and for how long, RX is driven.
+pub const RX_DRIVEN_AFTER_MS: u16 = 15;
+pub const RX_DRIVEN_MS: u16 = 40;
 
 impl Request {
     /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such

@@ -300,6 +300,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (crate::power::SUPPLY_CURRENT, || powered(crate::power::asleep_and_woken, &[])),
         (crate::usb::USB, || crate::usb::attached(crate::usb::PULLED, 0.0)),
         (crate::power::LINK_PULLS, || powered(good, &[(36, PULLED_UP)])),
+        (crate::power::LINK_PORTS, || powered(good, &[(36, PULLED_UP), (38, 3.2)])),
     ];
     let mut wrong = Vec::new();
     for (text, setup) in rows {
