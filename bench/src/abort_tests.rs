@@ -14,8 +14,27 @@ use std::time::Duration;
 
 /// What has nothing to do with the modem only makes the runs longer.
 const GONE: &[&str] = &[
-    "pulls", "drive", "adc", "external-flash", "interrupts", "pwm", "crystal", "spi", "spi1", "i2c", "i2c1", "uart-flow",
-    "link-pulls", "usb", "retained", "nfc", "ble", "diodes-mcu", "isolation-gpio", "isolation-other", "clamp-diodes",
+    "pulls",
+    "drive",
+    "adc",
+    "external-flash",
+    "interrupts",
+    "pwm",
+    "crystal",
+    "spi",
+    "spi1",
+    "i2c",
+    "i2c1",
+    "uart-flow",
+    "link-pulls",
+    "usb",
+    "retained",
+    "nfc",
+    "ble",
+    "diodes-mcu",
+    "isolation-gpio",
+    "isolation-other",
+    "clamp-diodes",
 ];
 
 /// What became of a run that was stopped.
@@ -72,7 +91,8 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
 #[test]
 fn no_stop_cuts_the_supply_of_a_modem_that_is_on() {
     // The modem is on from about the second to the ninth second, of the EG91 to the eighteenth.
-    let rows = [("plans/b404x.toml", 1_200..9_000u64), ("plans/b404.toml", 1_200..9_000), ("plans/b524.toml", 1_200..19_000)];
+    let rows =
+        [("plans/b404x.toml", 1_200..9_000u64), ("plans/b404.toml", 1_200..9_000), ("plans/b524.toml", 1_200..19_000)];
     let when = (0..rows.len(), any::<prop::sample::Index>(), 1u64..1000);
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
     let seen_aborts = std::cell::Cell::new(0);
