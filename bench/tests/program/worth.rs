@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
 /// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
 const SOM: &str = "plans/b404x.toml";
-const SOM_ROWS: [(&str, &str); 33] = [
+const SOM_ROWS: [(&str, &str); 34] = [
     ("link-loopback", "slow-link"),
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
@@ -23,6 +23,7 @@ const SOM_ROWS: [(&str, &str); 33] = [
     ("drive", "weak-driver:23"),
     ("adc", "adc-gain:5"),
     ("external-flash", "flash-bad-block"),
+    ("ble", "ble-weak"),
     ("interrupts", "interrupt-dead:3"),
     ("pwm", "pwm-dead:1"),
     ("crystal", "crystal:100"),

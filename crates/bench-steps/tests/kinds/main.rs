@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
 mod bed;
+mod ble;
 mod buses;
 mod contacts;
 mod edges;

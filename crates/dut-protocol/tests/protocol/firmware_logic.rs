@@ -35,10 +35,35 @@ fn pwm(unit: u8, frequency_hz: u32, outputs: &[(&str, u16)]) -> Request {
     Request::StartPwm(PwmRequest { unit, frequency_hz, outputs })
 }
 
+fn advertise(count: u16, interval_ms: u16, dbm: i8) -> Request {
+    Request::Ble(BleRequest::Advertise { nonce: [1; 8], count, interval_ms, dbm })
+}
+
+fn listen(channel: u8, window_ms: u16) -> Request {
+    Request::Ble(BleRequest::Listen { channel, window_ms, nonce: [1; 8] })
+}
+
 #[test]
 fn refusals() {
     let vector = PortVector::default();
     let rows = [
+        (advertise(1, 20, 0), Ok(())),
+        (advertise(1_000, 1_000, -40), Ok(())),
+        (advertise(0, 20, 0), Err(Refusal::OutOfRange)),
+        (advertise(1_001, 20, 0), Err(Refusal::OutOfRange)),
+        (advertise(1, 19, 0), Err(Refusal::OutOfRange)),
+        (advertise(1, 20, 1), Err(Refusal::OutOfRange)),
+        (listen(37, 1), Ok(())),
+        (listen(39, 5_000), Ok(())),
+        (listen(36, 1), Err(Refusal::OutOfRange)),
+        (listen(40, 1), Err(Refusal::OutOfRange)),
+        (listen(38, 0), Err(Refusal::OutOfRange)),
+        (listen(38, 5_001), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_402, modulated: true, dbm: 8 }), Ok(())),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_401, modulated: true, dbm: 8 }), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_480, modulated: false, dbm: 9 }), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Stop), Ok(())),
+        (Request::Ble(BleRequest::Report), Ok(())),
         (Request::ApplyVector(vector), Ok(())),
         (Request::ApplyVector(PortVector { high: ports("P0.03"), low: ports("P0.04 P1.15"), ..vector }), Ok(())),
         (Request::ApplyVector(PortVector { high: ports("P0.06"), ..vector }), Err(Refusal::LinkPort(port("P0.06")))),
