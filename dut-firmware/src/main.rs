@@ -9,7 +9,7 @@
 //! | [`link`] | bytes over UARTE0 |
 //! | [`power`] | System OFF, and the link's ports lent to the bench |
 //! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
-//! [`modem`] | the requests that touch something |
+//! [`modem`], [`nfc`] | the requests that touch something |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -30,6 +30,7 @@ mod jobs;
 mod link;
 mod memory;
 mod modem;
+mod nfc;
 mod ports;
 mod power;
 mod pwm;
@@ -45,7 +46,7 @@ use embassy_executor::Spawner;
 use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
 use embassy_nrf::usb::vbus_detect;
 use embassy_nrf::wdt::{self, HaltConfig, SleepConfig, Watchdog};
-use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc, usb as usbd};
+use embassy_nrf::{bind_interrupts, buffered_uarte, nfct, pac, peripherals, qspi, saadc, usb as usbd};
 
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
@@ -55,6 +56,7 @@ bind_interrupts!(struct Irqs {
     TIMER3 => clock::InterruptHandler;
     GPIOTE => edges::InterruptHandler;
     USBD => usbd::InterruptHandler<peripherals::USBD>;
+    NFCT => nfct::InterruptHandler;
     CLOCK_POWER => vbus_detect::InterruptHandler;
 });
 
@@ -83,6 +85,7 @@ async fn main(spawner: Spawner) {
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
     let channels = edges::Channels::new();
     usb::start(spawner, p.USBD);
+    nfc::start(spawner, p.NFCT);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let modem = modem::Modem::new(modem::Parts {

@@ -8,7 +8,7 @@ use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
 use crate::modem::Modem;
 use crate::pwm::Pwm;
-use crate::{chip, jobs, ports, power, retained, spi, spim, twim, usb};
+use crate::{chip, jobs, nfc, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
@@ -317,6 +317,7 @@ impl Session {
             }
             Request::SystemOff { wake } => {
                 usb::order(None)?;
+                nfc::order(None)?;
                 self.release_all();
                 power::prepare_wake(*wake)?;
                 return Ok((Reply::Done, Afterwards::SystemOff { wake: *wake }));
@@ -346,6 +347,15 @@ impl Session {
                 Reply::Done
             }
             Request::ReadModem => Reply::Modem(self.modem.read()?),
+            Request::StartNfc { nonce } => {
+                nfc::order(Some(*nonce))?;
+                Reply::Done
+            }
+            Request::StopNfc => {
+                nfc::order(None)?;
+                Reply::Done
+            }
+            Request::ReadNfc => Reply::Nfc(nfc::status()),
         };
         Ok((reply, Afterwards::Nothing))
     }

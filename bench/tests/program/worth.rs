@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
 /// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
 const SOM: &str = "plans/b404x.toml";
-const SOM_ROWS: [(&str, &str); 25] = [
+const SOM_ROWS: [(&str, &str); 26] = [
     ("link-loopback", "slow-link"),
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
@@ -32,6 +32,7 @@ const SOM_ROWS: [(&str, &str); 25] = [
     ("link-pulls", "lost-pull:36"),
     ("supply-current", "sleep-current"),
     ("usb", "usb-dead"),
+    ("nfc", "nfc-detuned"),
     ("retained", "retained-lost"),
 ];
 

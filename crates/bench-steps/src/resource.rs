@@ -22,6 +22,8 @@ pub const PEERS: &str = "peers";
 /// Supplies and the switches of their nails. Reading a rail's monitor needs nothing.
 pub const RAILS: &str = "rails";
 pub const USB_HOST: &str = "usb-host";
+/// The NFC reader, and the module as a tag.
+pub const NFC: &str = "nfc";
 
 pub(crate) fn list(resources: &[&str]) -> Vec<String> {
     resources.iter().map(|&name| name.to_owned()).collect()

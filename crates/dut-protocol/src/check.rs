@@ -126,6 +126,9 @@ impl PortRules {
             | Request::CloseModem
             | Request::WriteModem { .. }
             | Request::ReadModem
+            | Request::StartNfc { .. }
+            | Request::StopNfc
+            | Request::ReadNfc
             | Request::Restart => Ok(()),
         }
     }

@@ -225,6 +225,7 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
             }
             Fault::Crystal(ppm) => tolerances.lfxo_ppm = *ppm,
             Fault::UsbDead => tolerances.usb_deaf = true,
+            Fault::NfcDead => tolerances.nfc_deaf = true,
             Fault::CrystalDead => tolerances.lfxo_dead = true,
             Fault::PwmDead(unit) => {
                 if let Some(dead) = tolerances.pwm_dead.get_mut(usize::from(*unit)) {

@@ -17,6 +17,7 @@ pub enum Purpose {
     Edges = 21,
     Regulator = 8,
     Modem = 9,
+    Antenna = 31,
 }
 
 pub struct Random(ChaCha8Rng);

@@ -1,6 +1,7 @@
 //! The emulated chip and everything around it, moving through virtual time together.
 
 use crate::circuit::{POWER_OFF_VOLTS, POWER_ON_VOLTS, RESET_PORT};
+use crate::nfc::ForTag;
 use crate::rig::Rig;
 use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
@@ -64,6 +65,7 @@ impl World {
             self.rig.handle_due(now);
             self.look_at_modem(now);
             self.deliver_bytes();
+            self.deliver_nfc();
             self.supervise();
             self.rig.look_at_edges(self.chip.ports(), now);
             let waited_for = watch && self.rig.take_woken();
@@ -104,6 +106,15 @@ impl World {
             if let Some(baud) = self.chip.uart_rx_baud(arrived.uart) {
                 let heard = uart::receive(arrived.byte, arrived.baud, baud);
                 self.chip.uart_rx_byte(arrived.uart, heard.byte, heard.framing_error);
+            }
+        }
+    }
+
+    fn deliver_nfc(&mut self) {
+        while let Some(noticed) = self.rig.take_for_tag() {
+            match noticed {
+                ForTag::Field(present) => self.chip.nfc_field(present),
+                ForTag::Frame(frame) => self.chip.nfc_frame(&frame),
             }
         }
     }

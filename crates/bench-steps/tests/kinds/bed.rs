@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use bench_instruments::{
     Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
-    ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers,
-    ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    ManualClock, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, OPEN_OHMS, Probing, RailReading, Rails,
+    ScriptedNails, ScriptedPeers, ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
 use bench_steps::{Nest, Procedure, Record, StepError};
-use dut_protocol::{JobResult, JobState, Reply, Request};
+use dut_protocol::{JobResult, JobState, Reply, Request, Tag, TagAnswer};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -73,6 +73,7 @@ pub struct Setup {
     pub free_volts: Vec<(u8, f64)>,
     /// What the USB host sees; `None`: what it sent.
     pub usb: Option<UsbEcho>,
+    pub tag: TagDouble,
     /// The call that fails, counted from 0 over all instruments.
     pub failing_call: Option<u32>,
 }
@@ -94,6 +95,7 @@ impl Default for Setup {
             reading: RailReading { volts: 3.3, amps: 0.01 },
             free_volts: Vec::new(),
             usb: None,
+            tag: TagDouble::default(),
             failing_call: None,
         }
     }
@@ -114,6 +116,21 @@ pub struct Bed {
     usb_joined: Cell<bool>,
     /// A request was sent while the link was off the nails.
     pub talked_to_itself: Cell<bool>,
+    /// Number of the tag that the firmware is.
+    tag_nonce: Cell<Option<u64>>,
+    antenna_joined: Cell<bool>,
+    field: Cell<u8>,
+}
+
+/// The NFC tag that the reader sees while the firmware is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TagDouble {
+    /// Weakest field in which it answers.
+    pub weakest: u8,
+    /// In its number.
+    pub wrong_bits: u64,
+    /// It answers no command.
+    pub silent: bool,
 }
 
 impl Bed {
@@ -136,6 +153,9 @@ impl Bed {
             joined_unpowered: Cell::new(false),
             usb_joined: Cell::new(false),
             talked_to_itself: Cell::new(false),
+            tag_nonce: Cell::new(None),
+            antenna_joined: Cell::new(false),
+            field: Cell::new(0),
             setup,
         });
         if bed.setup.cleared {
@@ -162,6 +182,7 @@ impl Bed {
             usb_switch: bed.clone(),
             usb: bed.clone(),
             link: Rc::default(),
+            nfc: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };
@@ -217,6 +238,15 @@ impl Bed {
         left.extend(self.peers.connected().map(|peer| format!("{peer} is joined")));
         if self.usb_joined.get() {
             left.push("the USB host is joined to the module".into());
+        }
+        if self.antenna_joined.get() {
+            left.push("the NFC antenna is joined".into());
+        }
+        if self.field.get() > 0 {
+            left.push("the NFC reader's field is on".into());
+        }
+        if self.tag_nonce.get().is_some() && self.setup.failing_call.is_none() {
+            left.push("the module is a tag".into());
         }
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
@@ -484,6 +514,44 @@ impl UsbHost for Bed {
 }
 
 #[async_trait(?Send)]
+impl NfcReader for Bed {
+    fn strongest(&self) -> u8 {
+        63
+    }
+    async fn join(&self, on: bool) -> Result<(), InstrumentError> {
+        if on {
+            self.call()?;
+        }
+        self.antenna_joined.set(on);
+        Ok(())
+    }
+    async fn set_field(&self, strength: u8) -> Result<(), InstrumentError> {
+        if strength > 0 {
+            self.call()?;
+        }
+        self.field.set(strength);
+        Ok(())
+    }
+    async fn find(&self) -> Result<Option<NfcTarget>, InstrumentError> {
+        self.call()?;
+        let there = self.antenna_joined.get() && self.tag_nonce.get().is_some();
+        let found = there && self.field.get() >= self.setup.tag.weakest;
+        Ok(found.then(|| NfcTarget { id: TAG_ID.to_vec(), select_answer: 0 }))
+    }
+    async fn exchange(&self, command: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        self.call()?;
+        let TagDouble { wrong_bits, silent, .. } = self.setup.tag;
+        let tag = self.tag_nonce.get().filter(|_| !silent).map(|nonce| Tag::new(TAG_ID, nonce ^ wrong_bits));
+        match tag.map(|tag| tag.answer(command)) {
+            Some(TagAnswer::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+            _ => Ok(None),
+        }
+    }
+}
+
+const TAG_ID: [u8; 7] = [0x5F, 1, 2, 3, 4, 5, 6];
+
+#[async_trait(?Send)]
 impl Dut for Bed {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         self.call()?;
@@ -495,7 +563,13 @@ impl Dut for Bed {
             self.talked_to_itself.set(true);
             return Err(silent());
         }
-        (self.setup.answers)(&request)
+        let reply = (self.setup.answers)(&request);
+        match (&request, &reply) {
+            (Request::StartNfc { nonce }, Ok(_)) => self.tag_nonce.set(Some(*nonce)),
+            (Request::StopNfc, Ok(_)) => self.tag_nonce.set(None),
+            _ => {}
+        }
+        reply
     }
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
         match (self.setup.answers)(&Request::PollJob { job }) {
@@ -534,6 +608,9 @@ impl Record for Told {
 }
 
 impl Told {
+    pub fn reading(&self, name: &str) -> Option<f64> {
+        self.measured.borrow().get(name).copied().flatten()
+    }
     pub fn texts(&self) -> Vec<String> {
         self.diagnosed.borrow().iter().map(|one| one.text.clone()).collect()
     }

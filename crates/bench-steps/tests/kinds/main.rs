@@ -7,6 +7,7 @@ mod contacts;
 mod edges;
 mod external_flash;
 mod interrupts;
+mod nfc;
 mod overlap;
 mod pair_test;
 mod plans;

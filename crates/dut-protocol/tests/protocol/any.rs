@@ -149,6 +149,9 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::CloseModem),
         any_spi_bytes().prop_map(|bytes| Request::WriteModem { bytes }),
         Just(Request::ReadModem),
+        any::<u64>().prop_map(|nonce| Request::StartNfc { nonce }),
+        Just(Request::StopNfc),
+        Just(Request::ReadNfc),
     ]
 }
 
@@ -163,6 +166,7 @@ fn any_refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::OutOfRange),
         Just(Refusal::Busy),
         Just(Refusal::NotUnderstood),
+        Just(Refusal::NfcPadsArePorts),
     ]
 }
 
@@ -204,6 +208,11 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
             bytes,
             more,
             lost
+        })),
+        any::<(bool, u16, u16)>().prop_map(|(field, selected, commands)| Reply::Nfc(NfcStatus {
+            field,
+            selected,
+            commands
         })),
     ]
 }

@@ -105,6 +105,12 @@ pub enum Fault {
     InterruptDead(u8),
     /// Of the modem, its SIM, its antenna, its lines.
     Modem(ModemFault),
+    /// The NFC tag senses a field but takes no notice of a reader.
+    NfcDead,
+    /// The tuning capacitors of the NFC antenna, or its connector, have no contact.
+    NfcAntenna,
+    /// A tuning capacitor of the NFC antenna has a wrong value.
+    NfcDetuned,
 }
 
 /// Lines of the UART's flow control.
@@ -260,6 +266,7 @@ impl Fault {
                 Err(FaultError::NoSuchModem { fault: self.to_string(), known: known.join(", ") })
             }
             Fault::Modem(_) => Ok(()),
+            Fault::NfcDead | Fault::NfcAntenna | Fault::NfcDetuned => Ok(()),
         }
     }
 }

@@ -105,6 +105,8 @@ impl Fault {
             Fault::TwimDead(_) => vec!["twim"],
             Fault::InterruptDead(_) => vec!["interrupt"],
             Fault::Modem(fault) => fault.words(),
+            Fault::NfcDead | Fault::NfcDetuned => vec!["nfc"],
+            Fault::NfcAntenna => vec!["nfc antenna"],
             _ => Vec::new(),
         }
     }

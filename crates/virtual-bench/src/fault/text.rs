@@ -17,7 +17,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
-    pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead";
+    pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead, \
+    nfc-dead, nfc-antenna, nfc-detuned";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +74,9 @@ impl fmt::Display for Fault {
             Fault::InterruptDead(channel) => write!(f, "interrupt-dead:{channel}"),
             Fault::UsbDead => f.write_str("usb-dead"),
             Fault::Modem(fault) => f.write_str(&fault.text()),
+            Fault::NfcDead => f.write_str("nfc-dead"),
+            Fault::NfcAntenna => f.write_str("nfc-antenna"),
+            Fault::NfcDetuned => f.write_str("nfc-detuned"),
         }
     }
 }
@@ -156,6 +160,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         },
         "crystal-dead" => alone(Fault::CrystalDead),
         "usb-dead" => alone(Fault::UsbDead),
+        "nfc-dead" => alone(Fault::NfcDead),
+        "nfc-antenna" => alone(Fault::NfcAntenna),
+        "nfc-detuned" => alone(Fault::NfcDetuned),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -298,6 +305,9 @@ mod tests {
             ("pwm-wrong:23-33", Fault::PwmWrong(Contact(23), Contact(33))),
             ("interrupt-dead:7", Fault::InterruptDead(7)),
             ("usb-dead", Fault::UsbDead),
+            ("nfc-dead", Fault::NfcDead),
+            ("nfc-antenna", Fault::NfcAntenna),
+            ("nfc-detuned", Fault::NfcDetuned),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

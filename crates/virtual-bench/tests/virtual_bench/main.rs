@@ -11,5 +11,6 @@ mod flash;
 mod functions;
 mod hands;
 mod link;
+mod nfc;
 mod time;
 mod usb;
