@@ -13,8 +13,8 @@ use embassy_nrf::pac::gpiote::vals::{Mode, Outinit, Polarity};
 
 /// GPIOTE's last channel: the counting jobs use the first two.
 const CHANNEL: usize = EDGE_CHANNELS - 1;
-/// PPI channel from the counter to the port.
-const ROUTE: usize = 4;
+/// PPI channel from the counter to the port; the UARTs and the counting jobs have those below.
+const ROUTE: usize = 7;
 /// RTC2 ticks with the 32nd of the crystal, and the port toggles with each tick.
 const PRESCALER: u16 = 31;
 const POLL_MS: u32 = 5;

@@ -8,7 +8,7 @@ use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
 use crate::modem::Modem;
 use crate::pwm::Pwm;
-use crate::{ble, chip, jobs, ports, power, retained, spi, spim, twim, usb};
+use crate::{ble, chip, jobs, nfc, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
@@ -314,11 +314,12 @@ impl Session {
             Request::FlowControl(flow) => return Ok((Reply::Done, Afterwards::FlowControl(*flow))),
             Request::Restart => return Ok((Reply::Done, Afterwards::Restart)),
             Request::LendTx { pull } => {
-                power::order_tx(*pull);
+                power::order_lending(*pull);
                 return Ok((Reply::Done, Afterwards::Restart));
             }
             Request::SystemOff { wake } => {
                 usb::order(None)?;
+                nfc::order(None)?;
                 self.release_all();
                 ble::stop();
                 self.release();
@@ -351,6 +352,15 @@ impl Session {
             }
             Request::ReadModem => Reply::Modem(self.modem.read()?),
             Request::Ble(request) => ble::execute(request)?,
+            Request::StartNfc { nonce } => {
+                nfc::order(Some(*nonce))?;
+                Reply::Done
+            }
+            Request::StopNfc => {
+                nfc::order(None)?;
+                Reply::Done
+            }
+            Request::ReadNfc => Reply::Nfc(nfc::status()),
         };
         Ok((reply, Afterwards::Nothing))
     }

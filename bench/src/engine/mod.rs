@@ -107,12 +107,13 @@ async fn work(
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
     loop {
+        // First: a step that is skipped has ended, which is all that some others wait for.
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(&steps[index]));
+        }
         for start in schedule.start() {
             recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: start.attempt });
             running.push(attempt(&plan.steps[start.step], start, nest, recorder).map(Done::Attempt).boxed_local());
-        }
-        for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(&steps[index]));
         }
         if running.is_empty() {
             return worst.map(|(_, reason)| reason);

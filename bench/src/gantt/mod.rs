@@ -31,7 +31,7 @@ pub(crate) struct Chart {
     pub times_from: String,
     /// Of a whole run, with what comes before the first step and after the last.
     pub run_seconds: f64,
-    /// What is drawn: from the first step's begin to the last one's end, had each taken its time alone.
+    /// What is drawn: from the first step's begin to the last one's end.
     pub schedule_seconds: f64,
     pub one_by_one_seconds: f64,
     /// No order of the steps takes less than this.

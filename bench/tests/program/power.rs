@@ -13,6 +13,7 @@ fn defects_of_memory_current_tx_and_usb_are_told() {
         ("usb-dead", "USB: D+ is pulled up, but the module does not enumerate", &[]),
         ("swap:11-13", "contacts 11 (USBDATA+) and 13 (USBDATA-): swapped", &[11, 13]),
         ("lost-pull:36", "contact 36 (TX): internal pulls out of tolerance", &[36]),
+        ("weak-driver:38", "contact 38 (RX): its port drives high through", &[38]),
     ];
     for_all(&rows, |(fault, expected, contacts)| {
         let done = run_plan(PLAN, &["--quiet", "--fault", fault]);

@@ -25,8 +25,8 @@ fn misspelt_key() {
        :   `-- no such key
     21 | timeout = "2 s"
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, shares, timeout,
-           retry, on_fail
+     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, after, uses, shares,
+           timeout, retry, on_fail
     "#);
 }
 
@@ -41,8 +41,8 @@ fn misspelt_common_key() {
        :    `-- no such key
     32 | on_fail = "continue"
        `----
-     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, uses, shares, timeout, retry,
-           on_fail
+     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, after, uses, shares, timeout,
+           retry, on_fail
     "#);
 }
 

@@ -1,10 +1,10 @@
 //! The least time that a plan can take, whatever the order in which its steps are started.
 //!
-//! Two things keep a plan long: steps that need each other, and steps of which no two can run at the same time because
+//! Two things keep a plan long: steps that wait for each other (`needs`, `after`), and steps of which no two can run at the same time because
 //! they use what the other needs (a *crowd*). For any part of a crowd the run cannot be shorter than what must come before
 //! the first of them, plus all of them one after the other, plus what must come after the last. The greatest such sum
-//! over all crowds and their parts is the lower bound; a chain of needs is the case of a part with one step. What must
-//! come before a step is found in the same way among the steps that it needs, directly or through others.
+//! over all crowds and their parts is the lower bound; a chain of steps is the case of a part with one step. What must
+//! come before a step is found in the same way among the steps that it waits for, directly or through others.
 
 use crate::Step;
 use std::time::Duration;
@@ -47,44 +47,44 @@ pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
 
     let mut ahead = vec![Stretch::default(); steps.len()];
     for &step in &graph.order {
-        let before = reached(step, &graph.needs);
+        let before = reached(step, &graph.waits);
         let after_them = plan.chains(&before, graph.order.iter().rev(), &graph.followers, Stretch::then_after);
         ahead[step] = plan.longest(&before, &ahead, &after_them);
     }
     let mut behind = vec![Stretch::default(); steps.len()];
     for &step in graph.order.iter().rev() {
         let after = reached(step, &graph.followers);
-        let before_them = plan.chains(&after, graph.order.iter(), &graph.needs, Stretch::then_before);
+        let before_them = plan.chains(&after, graph.order.iter(), &graph.waits, Stretch::then_before);
         behind[step] = plan.longest(&after, &before_them, &behind);
     }
     let found = plan.longest(&vec![true; steps.len()], &ahead, &behind);
     CriticalPath { least: Duration::from_micros(found.micros), legs: found.legs }
 }
 
-/// Steps in an order in which every one comes after those that it needs, and both directions of needs.
+/// Steps in an order in which every one comes after those that it waits for, and both directions of waiting.
 struct Graph {
     order: Vec<usize>,
-    needs: Vec<Vec<usize>>,
+    waits: Vec<Vec<usize>>,
     followers: Vec<Vec<usize>>,
 }
 
 impl Graph {
     fn of(steps: &[Step]) -> Self {
-        let known =
-            |step: &Step| step.needs.iter().chain(&step.after).copied().filter(|need| *need < steps.len()).collect();
-        let needs: Vec<Vec<usize>> = steps.iter().map(known).collect();
+        let waits =
+            |step: &Step| step.needs.iter().chain(&step.after).copied().filter(|one| *one < steps.len()).collect();
+        let waits: Vec<Vec<usize>> = steps.iter().map(waits).collect();
         let mut followers = vec![Vec::new(); steps.len()];
-        for (step, needed) in needs.iter().enumerate() {
-            needed.iter().for_each(|need| followers[*need].push(step));
+        for (step, first) in waits.iter().enumerate() {
+            first.iter().for_each(|one| followers[*one].push(step));
         }
         let mut placed = vec![false; steps.len()];
         let mut order = Vec::with_capacity(steps.len());
         // A checked plan has no circle; of one that has, the steps of the circle are left out.
         loop {
-            let ready = |step: &usize| !placed[*step] && needs[*step].iter().all(|need| placed[*need]);
+            let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|one| placed[*one]);
             let next: Vec<usize> = (0..steps.len()).filter(ready).collect();
             if next.is_empty() {
-                return Self { order, needs, followers };
+                return Self { order, waits, followers };
             }
             next.iter().for_each(|step| placed[*step] = true);
             order.extend(next);
@@ -231,8 +231,8 @@ mod tests {
                 id: (*id).into(),
                 kind: "test".into(),
                 title: String::new(),
-                after: Vec::new(),
                 needs: needs.to_vec(),
+                after: Vec::new(),
                 uses: names(uses),
                 shares: names(shares),
                 timeout: Duration::from_secs(1),

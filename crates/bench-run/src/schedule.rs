@@ -55,7 +55,8 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// The steps to start now; they count as running from here on.
+    /// The steps to start now; they count as running from here on. To be called after [`Schedule::skip_unreachable`]: a
+    /// step that is skipped has ended, which may be all that another waits for.
     pub fn start(&mut self) -> Vec<Start> {
         let mut starts = Vec::new();
         if self.stopping.is_some() {

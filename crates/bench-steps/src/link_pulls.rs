@@ -1,4 +1,5 @@
-//! `link-pulls`: internal pull-up and pull-down of the port behind the link's TX, which the firmware lets go of for a moment.
+//! `link-pulls`: internal pull-up and pull-down of the port behind the link's TX, which the firmware lets go of for a
+//! moment, and how strongly the port behind RX drives, which it never does otherwise.
 
 use crate::diagnose::divider;
 use crate::resolve;
@@ -8,8 +9,8 @@ use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
-use dut_protocol::{INITIAL_BAUD, Pull, Reply, Request, TX_LENT_MS};
+use bench_run::{BenchTime, Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::{INITIAL_BAUD, Pull, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, Reply, Request, TX_LENT_MS};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -23,20 +24,35 @@ pub struct Params {
     /// Rate of the link afterwards; 1000000 when left out.
     #[serde(default)]
     baud: Option<u32>,
+    /// Driver and joint of RX, high and low; not measured when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<LimitsOf<Ohms>>")]
+    rx_drive: Option<LimitsOf<Ohms>>,
 }
 
 pub struct LinkPulls {
     tx: Contact,
+    rx: Contact,
     supply: String,
     baud: u32,
     up: MeasurementSpec,
     down: MeasurementSpec,
+    rx_drive: Option<RxDrive>,
+}
+
+struct RxDrive {
+    high: MeasurementSpec,
+    low: MeasurementSpec,
 }
 
 /// Restart of the firmware up to where it lets go of TX.
 const STARTS: Duration = Duration::from_millis(5);
+/// From the reply until RX is driven for certain.
+const DRIVEN: Duration = Duration::from_millis(RX_DRIVEN_AFTER_MS as u64 + 10);
+/// From the reply, until when both are lent for certain: the restart comes after it.
+const LENT: Duration = Duration::from_millis((RX_DRIVEN_AFTER_MS + RX_DRIVEN_MS) as u64);
 /// The whole of it, with the rest of the start.
-const LENT: Duration = Duration::from_millis(TX_LENT_MS as u64 + 20);
+const ANSWERS: Duration = Duration::from_millis(TX_LENT_MS as u64 + 20);
 
 impl Kind for LinkPulls {
     const NAME: &'static str = "link-pulls";
@@ -52,13 +68,34 @@ impl Kind for LinkPulls {
             contacts: vec![tx],
         };
         let (up, down) = (spec("up"), spec("down"));
+        let rx = around.fixture.link.dut_rx;
+        let rx_drive = params.rx_drive.map(|ohms| {
+            let spec = |which: &str| MeasurementSpec {
+                name: format!("{}.drive-{which}", resolve::pin_name(around.dut, rx)),
+                unit: Unit::Ohms,
+                limits: ohms.limits(),
+                contacts: vec![rx],
+            };
+            RxDrive { high: spec("high"), low: spec("low") }
+        });
+        let of_rx = rx_drive.as_ref().map(|_| Coverage { contact: rx, aspects: vec!["driver"] });
+        let of_tx = Coverage { contact: tx, aspects: vec!["pull-up", "pull-down"] };
+        let drives = rx_drive.iter().flat_map(|drive| [drive.high.clone(), drive.low.clone()]);
         Ok(Resolved {
-            measurements: vec![up.clone(), down.clone()],
-            coverage: vec![Coverage { contact: tx, aspects: vec!["pull-up", "pull-down"] }],
+            measurements: [up.clone(), down.clone()].into_iter().chain(drives).collect(),
+            coverage: [of_tx].into_iter().chain(of_rx).collect(),
             uses: resource::list(&[resource::DUT, resource::MEASURE_BUS]),
             shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
-            procedure: Box::new(LinkPulls { tx, supply, baud: params.baud.unwrap_or(1_000_000), up, down }),
+            procedure: Box::new(LinkPulls {
+                tx,
+                rx,
+                supply,
+                baud: params.baud.unwrap_or(1_000_000),
+                up,
+                down,
+                rx_drive,
+            }),
         })
     }
 }
@@ -68,45 +105,74 @@ impl Procedure for LinkPulls {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.join_link().await?;
         let supply = nest.supply_volts(&self.supply).await?;
-        let up = self.pulled(nest, Pull::Up, INITIAL_BAUD, 0.0).await?;
-        let up = divider(nest.bus.source_ohms(), supply - up, up);
+        let source = nest.bus.source_ohms();
+        let high = self.lent(nest, Pull::Up, INITIAL_BAUD, 0.0).await?;
+        let up = divider(source, supply - high.tx, high.tx);
         // The source ends below the supply's upper tolerance; what matters is that it is measured.
-        let down = self.pulled(nest, Pull::Down, self.baud, supply).await?;
-        let down = divider(nest.bus.source_ohms(), down, supply - down);
+        let low = self.lent(nest, Pull::Down, self.baud, supply).await?;
+        let down = divider(source, low.tx, supply - low.tx);
         record.measured(&self.up.name, Some(up));
         record.measured(&self.down.name, Some(down));
         let fits = |spec: &MeasurementSpec, ohms| judge(&spec.limits, Some(ohms)) == Verdict::Pass;
+        let shown = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { Unit::Ohms.show(ohms) };
         if !fits(&self.up, up) || !fits(&self.down, down) {
-            let shown = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { Unit::Ohms.show(ohms) };
             let label = nest.label(self.tx);
             let text =
                 format!("contact {label}: internal pulls out of tolerance (up {}, down {})", shown(up), shown(down));
             record.diagnosed(Diagnosis { defect: Defect::MissingPull, contacts: vec![self.tx], text });
         }
+        let Some(drive) = &self.rx_drive else { return Ok(()) };
+        let (high, low) = (divider(source, supply - high.rx, high.rx), divider(source, low.rx, supply - low.rx));
+        record.measured(&drive.high.name, Some(high));
+        record.measured(&drive.low.name, Some(low));
+        if !fits(&drive.high, high) || !fits(&drive.low, low) {
+            let label = nest.label(self.rx);
+            let text = format!(
+                "contact {label}: its port drives high through {}, low through {}: weak driver or cold joint",
+                shown(high),
+                shown(low)
+            );
+            record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.rx], text });
+        }
         Ok(())
     }
 }
 
+/// Voltages under load, one way, while the firmware lends the link's ports.
+struct Lent {
+    tx: f64,
+    rx: f64,
+}
+
 impl LinkPulls {
-    /// Voltage of TX under load while its port has this pull. Leaves the firmware greeted.
-    async fn pulled(&self, nest: &Nest, pull: Pull, baud: u32, source_volts: f64) -> Result<f64, StepError> {
+    /// TX has this pull and RX drives the same way. Leaves the firmware greeted.
+    async fn lent(&self, nest: &Nest, pull: Pull, baud: u32, source_volts: f64) -> Result<Lent, StepError> {
         match nest.ask(Request::LendTx { pull }).await? {
             Reply::Done => {}
             other => return Err(DutError::OutOfTurn(other).into()),
         }
-        let ends = nest.clock.now() + LENT;
-        // The reply is out; the restart follows.
-        nest.settle(STARTS).await;
+        let replied = nest.clock.now();
+        // Before RX is driven: the bench's own driver is on it until then.
         nest.leave_link().await?;
-        let volts = nest.bus.loaded_volts(self.tx, source_volts).await;
-        let late = nest.clock.now() + Duration::from_millis(20) > ends;
-        let rest = ends.0.saturating_sub(nest.clock.now().0);
-        nest.settle(Duration::from_micros(rest)).await;
+        nest.settle(STARTS).await;
+        let seen = self.loaded(nest, source_volts, replied + DRIVEN).await;
+        let late = nest.clock.now() > replied + LENT;
+        nest.clock.sleep_until(replied + ANSWERS).await;
         nest.join_link().await?;
-        restart::greet_again(nest, baud, "it lent its TX").await?;
+        restart::greet_again(nest, baud, "it lent the ports of its link").await?;
         if late {
-            return Err(StepError::Bench("the fixture took too long to measure TX while it was let go".to_owned()));
+            let text = "the fixture took too long to measure TX and RX while they were lent";
+            return Err(StepError::Bench(text.to_owned()));
         }
-        Ok(volts?)
+        seen
+    }
+
+    async fn loaded(&self, nest: &Nest, source_volts: f64, driven_at: BenchTime) -> Result<Lent, StepError> {
+        let tx = nest.bus.loaded_volts(self.tx, source_volts).await?;
+        if self.rx_drive.is_none() {
+            return Ok(Lent { tx, rx: 0.0 });
+        }
+        nest.clock.sleep_until(driven_at).await;
+        Ok(Lent { tx, rx: nest.bus.loaded_volts(self.rx, source_volts).await? })
     }
 }

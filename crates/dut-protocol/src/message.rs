@@ -79,7 +79,9 @@ pub enum Request {
     /// The flash chip on the module, through QSPI.
     Flash(FlashRequest),
     /// Restart the chip as [`Request::Restart`] does, and keep TX (P0.06) as an input with this pull for
-    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first.
+    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first. RX (P0.08) is driven strongly, high with the
+    /// pull-up and low with the pull-down, from [`RX_DRIVEN_AFTER_MS`] on for [`RX_DRIVEN_MS`]: whoever drives the line must
+    /// be off it by then.
     LendTx { pull: Pull },
     /// Switch the chip off (System OFF) until the port becomes high, which has a pull-down, or until a reset: then it
     /// starts anew. The reply goes out first. Refused with [`Refusal::OutOfRange`] while the port is high.
@@ -120,6 +122,13 @@ pub enum Request {
     ReadModem,
     /// The radio.
     Ble(BleRequest),
+    /// Be an NFC tag ([`crate::Tag`]) whose record carries `nonce`, until [`Request::StopNfc`]; counts anew. Refused with
+    /// [`Refusal::NfcPadsArePorts`] when UICR gives the antenna's pads to GPIO.
+    StartNfc { nonce: u64 },
+    /// No tag any more. What was counted stays.
+    StopNfc,
+    /// What the tag has seen, answered by [`Reply::Nfc`].
+    ReadNfc,
 }
 
 /// Internal pull of a port.
@@ -131,6 +140,9 @@ pub enum Pull {
 
 /// How long [`Request::LendTx`] keeps the link's TX from being driven.
 pub const TX_LENT_MS: u16 = 60;
+/// From the beginning of that time, and for how long, RX is driven.
+pub const RX_DRIVEN_AFTER_MS: u16 = 15;
+pub const RX_DRIVEN_MS: u16 = 40;
 
 impl Request {
     /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such
@@ -345,6 +357,7 @@ pub enum Reply {
     I2c(I2cOutcome),
     Modem(ModemBytes),
     Ble(BleReport),
+    Nfc(NfcStatus),
 }
 
 /// What the chip sees of its surroundings.
@@ -355,6 +368,17 @@ pub struct Status {
     pub usb_ready: bool,
     /// The 32 MHz crystal runs.
     pub crystal_32m: bool,
+}
+
+/// What the tag has seen since [`Request::StartNfc`]; counts stay at their highest value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct NfcStatus {
+    /// A reader's field is there now.
+    pub field: bool,
+    /// How often a reader selected the tag.
+    pub selected: u16,
+    /// Commands of a reader.
+    pub commands: u16,
 }
 
 /// What the chip and the firmware say of themselves.
@@ -401,4 +425,6 @@ pub enum Refusal {
     NoChannelLeft,
     /// Something that the request needs does not run or answer: the external flash.
     NotRunning,
+    /// UICR.NFCPINS gives P0.09 and P0.10 to GPIO.
+    NfcPadsArePorts,
 }

@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0xf8a0_747a_a6f4_73c8);
+        assert_eq!(schema_hash(), 0x75ab_21cf_e6fe_4daa);
     }
 }

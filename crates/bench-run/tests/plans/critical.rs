@@ -15,7 +15,8 @@ fn reordered(steps: &[Step], takes: &[Duration], order: &[usize]) -> (Vec<Step>,
     let place = |step: &usize| order.iter().position(|one| one == step).unwrap();
     let moved = |index: &usize| {
         let step = &steps[*index];
-        Step { needs: step.needs.iter().map(place).collect(), ..step.clone() }
+        let places = |of: &[usize]| of.iter().map(place).collect();
+        Step { needs: places(&step.needs), after: places(&step.after), ..step.clone() }
     };
     (order.iter().map(moved).collect(), order.iter().map(|index| takes[*index]).collect())
 }
@@ -53,7 +54,7 @@ proptest! {
         let least = critical_path(&steps, &takes).least;
         let mut ends = vec![Duration::ZERO; steps.len()];
         for (index, step) in steps.iter().enumerate() {
-            let begins = step.needs.iter().map(|need| ends[*need]).max().unwrap_or_default();
+            let begins = step.needs.iter().chain(&step.after).map(|need| ends[*need]).max().unwrap_or_default();
             ends[index] = begins + takes[index];
             prop_assert!(least >= ends[index]);
         }

@@ -31,20 +31,23 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
     vec(prop_oneof![6 => Just(Verdict::Pass), 1 => Just(Verdict::Fail), 1 => Just(Verdict::Error)], 3)
 }
 
-/// Uses and shares, needs among earlier steps, retries, length, time to tidy up, ends, whether a failure stops.
-type Drawn = ((u16, u16), Vec<prop::sample::Index>, u8, (u32, u32), Vec<Verdict>, bool);
+/// Uses and shares, earlier steps that it needs or comes after, retries, length, time to tidy up, ends, whether a failure stops.
+type Drawn = ((u16, u16), [Vec<prop::sample::Index>; 2], u8, (u32, u32), Vec<Verdict>, bool);
 
 pub fn plans() -> impl Strategy<Value = Vec<Made>> {
-    let needs = vec(any::<prop::sample::Index>(), 0..3);
-    let one = ((any::<u16>(), any::<u16>()), needs, 0u8..3, (1u32..20, 0u32..3), verdicts(), any::<bool>());
+    let earlier = || vec(any::<prop::sample::Index>(), 0..3);
+    let waits = (earlier(), earlier()).prop_map(|(needs, after)| [needs, after]);
+    let one = ((any::<u16>(), any::<u16>()), waits, 0u8..3, (1u32..20, 0u32..3), verdicts(), any::<bool>());
     vec(one, 1..14).prop_map(|drawn| drawn.into_iter().enumerate().map(|(index, one)| made(index, one)).collect())
 }
 
-fn made(index: usize, ((uses, shares), needs, retry, (ticks, tidying), verdicts, stops): Drawn) -> Made {
-    let needs = if index == 0 { Vec::new() } else { needs.iter().map(|need| need.index(index)).collect() };
+fn made(index: usize, ((uses, shares), waits, retry, (ticks, tidying), verdicts, stops): Drawn) -> Made {
+    let earlier =
+        |drawn: Vec<prop::sample::Index>| drawn.iter().filter(|_| index > 0).map(|one| one.index(index)).collect();
+    let [needs, after] = waits.map(earlier);
     let step = Step {
         needs,
-        after: Vec::new(),
+        after,
         retry,
         on_fail: if stops { OnFail::Stop } else { OnFail::Continue },
         ..step(index, some_of(few(uses)), some_of(few(shares)))

@@ -34,6 +34,9 @@ fn drive(plan: &[Made]) -> Vec<String> {
         let free = |holder: &Holder| holder.free_at.is_some_and(|free_at| free_at <= now);
         holders.iter().filter(|holder| free(holder)).for_each(|holder| schedule.let_go(holder.step));
         holders.retain(|holder| !free(holder));
+        for skipped in schedule.skip_unreachable() {
+            story.push(format!("{now} s{skipped} skipped"));
+        }
         for start in schedule.start() {
             let made = &plan[start.step];
             story.push(format!("{now} {} {} starts", made.step.id, start.attempt));
@@ -45,10 +48,10 @@ fn drive(plan: &[Made]) -> Vec<String> {
             for need in &made.step.needs {
                 assert_eq!(schedule.verdict_of(*need), Some(Verdict::Pass), "{story:?}");
             }
+            for other in &made.step.after {
+                assert!(schedule.verdict_of(*other).is_some(), "{story:?}");
+            }
             holders.push(Holder { step: start.step, attempt: start.attempt, ends: now + made.ticks, free_at: None });
-        }
-        for skipped in schedule.skip_unreachable() {
-            story.push(format!("{now} s{skipped} skipped"));
         }
         if holders.is_empty() {
             break;

@@ -8,6 +8,8 @@ mod contacts;
 mod edges;
 mod external_flash;
 mod interrupts;
+mod modem;
+mod nfc;
 mod overlap;
 mod pair_test;
 mod plans;

@@ -13,6 +13,8 @@ pub const SUPPLY_CURRENT: &str = "kind = 'supply-current'\nsupply = '3V3'\nidle 
                                   busy = { max = '20 mA' }\nsleep = { max = '15 mA' }\n\
                                   others = { VCC = { max = '12 mA' } }\nwake = 'MODE'";
 pub const LINK_PULLS: &str = "kind = 'link-pulls'\nsupply = '3V3'\nohms = { min = '10.4 kohm', max = '60 kohm' }";
+pub const LINK_PORTS: &str = "kind = 'link-pulls'\nsupply = '3V3'\nohms = { min = '10.4 kohm', max = '60 kohm' }\n\
+                              rx_drive = { min = '15 ohm', max = '110 ohm' }";
 
 const RESET_PIN: u32 = 1;
 const SOFTWARE: u32 = 1 << 2;
@@ -136,7 +138,22 @@ fn the_pulls_of_the_links_tx() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{volts:?}");
     }
     let ran = step(&world, LINK_PULLS, Setup { connects: false, ..powered(good, &[]) });
-    assert!(story(&ran).starts_with("dut: the module does not answer after it lent its TX"), "{}", story(&ran));
+    let silent = "dut: the module does not answer after it lent the ports of its link";
+    assert!(story(&ran).starts_with(silent), "{}", story(&ran));
+}
+
+#[test]
+fn the_driver_of_the_links_rx() {
+    let world = World::new();
+    for (volts, expected) in [
+        (3.25, "ok\ncontact 38 (RX): its port drives high through 15.38 ohm, low through none: weak driver"),
+        (1.65, "ok\ncontact 38 (RX): its port drives high through 1.000 kohm, low through none: weak driver"),
+    ] {
+        let ran = step(&world, LINK_PORTS, powered(good, &[(36, PULLED_UP), (38, volts)]));
+        assert!(story(&ran).starts_with(expected), "{}", story(&ran));
+        assert_eq!(ran.told.measured.borrow().len(), 4);
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{volts:?}");
+    }
 }
 
 #[test]

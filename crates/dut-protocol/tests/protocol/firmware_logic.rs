@@ -24,6 +24,11 @@ fn adc(input: AdcInput, acquisition_us: u8, count: u8) -> Request {
     Request::SampleAdc(AdcRequest { input, range: AdcRange::Ratiometric, acquisition_us, count })
 }
 
+fn modem(tx: &str, rx: &str, flow: Option<(&str, &str)>, baud: u32) -> Request {
+    let flow = flow.map(|(rts, cts)| ModemFlow { rts: port(rts), cts: port(cts) });
+    Request::OpenModem(ModemUart { tx: port(tx), rx: port(rx), flow, baud })
+}
+
 fn pwm(unit: u8, frequency_hz: u32, outputs: &[(&str, u16)]) -> Request {
     let output = |&(text, duty_permille): &(&str, u16)| PwmOutput { port: port(text), duty_permille };
     let outputs = std::array::from_fn(|channel| outputs.get(channel).map(output));
@@ -108,6 +113,21 @@ fn refusals() {
         (Request::LeadCrystal { port: port("P0.00") }, Err(Refusal::ReservedPort(port("P0.00")))),
         (Request::StartJob(Job::Wait { ms: 10_000 }), Ok(())),
         (Request::StartJob(Job::Wait { ms: 10_001 }), Err(Refusal::OutOfRange)),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 30_000 }), Ok(())),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 30_001 }), Err(Refusal::OutOfRange)),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 0 }), Err(Refusal::OutOfRange)),
+        (
+            Request::StartJob(Job::Press { port: port("P0.08"), high: true, ms: 1 }),
+            Err(Refusal::LinkPort(port("P0.08"))),
+        ),
+        (Request::HoldPorts { ports: [port("P0.16"), port("P1.05")].into_iter().collect() }, Ok(())),
+        (Request::HoldPorts { ports: PortSet(1 << 48) }, Err(Refusal::NoSuchPort(48))),
+        (Request::HoldPorts { ports: PortSet(1) }, Err(Refusal::ReservedPort(port("P0.00")))),
+        (modem("P1.05", "P1.04", Some(("P1.07", "P1.06")), 460_800), Ok(())),
+        (modem("P1.05", "P1.04", None, 115_200), Ok(())),
+        (modem("P1.05", "P1.04", None, 9_600), Err(Refusal::OutOfRange)),
+        (modem("P1.05", "P1.05", None, 115_200), Err(Refusal::Overlap(port("P1.05")))),
+        (modem("P1.05", "P1.04", Some(("P1.07", "P0.06")), 115_200), Err(Refusal::LinkPort(port("P0.06")))),
         (Request::StartJob(Job::Busy { ms: 50 }), Ok(())),
         (Request::StartJob(Job::Busy { ms: 51 }), Err(Refusal::OutOfRange)),
         (Request::StartJob(Job::Busy { ms: 0 }), Err(Refusal::OutOfRange)),

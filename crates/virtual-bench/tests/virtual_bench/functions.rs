@@ -1,7 +1,9 @@
 //! The firmware's requests for interrupt channels, retained memory and status, with good and bad arguments.
 
 use crate::hands::{Hands, Io, run, setup};
-use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Pull, Refusal, Reply, Request, TX_LENT_MS};
+use dut_protocol::{
+    EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Pull, RX_DRIVEN_AFTER_MS, Refusal, Reply, Request,
+};
 
 pub struct Asking {
     pub hands: Hands,
@@ -104,6 +106,8 @@ fn status_tells_usb_and_crystal() {
 
 /// Leads to P0.11.
 const MODE: u8 = 32;
+const TX: u8 = 36;
+const RX: u8 = 38;
 
 /// POWER.RESETREAS.
 async fn reset_reason(dut: &mut Asking) -> u32 {
@@ -134,14 +138,19 @@ fn system_off_ends_by_the_port_that_was_named() {
 }
 
 #[test]
-fn tx_is_lent_with_either_pull_and_taken_back() {
+fn the_links_ports_are_lent_and_taken_back() {
     let setup = setup("b404x", &[], 1);
     let hands = setup.hands.clone();
     run(&setup, async {
         let mut dut = Asking::awake(hands).await;
         for pull in [Pull::Up, Pull::Down] {
             assert_eq!(dut.ask(Request::LendTx { pull }).await, Reply::Done);
-            dut.hands.sleep_ms(u64::from(TX_LENT_MS) - 20).await;
+            dut.hands.loopback(true);
+            dut.hands.sleep_ms(u64::from(RX_DRIVEN_AFTER_MS) + 5).await;
+            let volts = [dut.hands.volts(TX).await, dut.hands.volts(RX).await];
+            let lent = |volts: f64| if pull == Pull::Up { volts > 3.1 } else { volts < 0.1 };
+            assert!(volts.into_iter().all(lent), "{pull:?}: {volts:?}");
+            dut.hands.loopback(false);
             assert!(dut.hands.hello().await.is_none(), "nobody listens yet");
             dut.hands.sleep_ms(60).await;
             dut.hands.hello().await.unwrap();
