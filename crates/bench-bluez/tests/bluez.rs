@@ -96,11 +96,13 @@ impl Mock {
     }
 }
 
+type Test = fn(&tokio::runtime::Runtime, &mut Mock);
+
 fn inside(mock: &str) -> ExitCode {
     let (python, address) = mock.split_once(' ').unwrap();
     let mut mock = Mock::start(python, address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let tests: [(&str, fn(&tokio::runtime::Runtime, &mut Mock)); 3] =
+    let tests: [(&str, Test); 3] =
         [("says_what_is_missing", says_what_is_missing), ("hears", hears), ("advertises", advertises)];
     for (name, test) in tests {
         test(&runtime, &mut mock);
