@@ -78,6 +78,54 @@ fn run_with(
     (outcome.verdict, written.entries, idle)
 }
 
+/// Advertises and waits.
+struct Advertises;
+
+#[async_trait(?Send)]
+impl Procedure for Advertises {
+    async fn run(&self, nest: &Nest, _: &dyn Record) -> Result<(), StepError> {
+        nest.ble.advertise(0xFFFF, b"x", Duration::from_millis(20)).await?;
+        nest.clock.sleep(Duration::from_secs(60)).await;
+        Ok(())
+    }
+}
+
+/// Looks whether the controller still advertises while it runs.
+struct Listens(Rc<Cell<Option<bool>>>, Rc<Cell<bool>>);
+
+#[async_trait(?Send)]
+impl Procedure for Listens {
+    async fn run(&self, _: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        self.0.set(Some(self.1.get()));
+        record.measured("x", Some(0.5));
+        Ok(())
+    }
+}
+
+/// A step that is late or dropped leaves no controller advertising, neither to the next step that wants the radio nor
+/// after the run.
+#[test]
+fn nobody_goes_on_advertising() {
+    let seen = Rc::new(Cell::new(None));
+    let mut late = step("late", Advertises);
+    late.step.uses = vec![bench_steps::resource::RADIO.to_owned()];
+    let advertises = Rc::new(Cell::new(false));
+    let mut next = step("next", Listens(seen.clone(), advertises.clone()));
+    next.step.uses = late.step.uses.clone();
+    let (verdict, _, idle) = run_with(Idle { advertises, ..Idle::default() }, vec![late, next], never);
+    assert_eq!((verdict, seen.get(), idle.advertises.get()), (Verdict::Error, Some(false), false));
+
+    // Nothing of it is in the step's resources, and the run is stopped in the middle.
+    let soon = |clock: Rc<ManualClock>| {
+        Stop::when(async move {
+            clock.sleep(Duration::from_millis(10)).await;
+            "asked".to_owned()
+        })
+    };
+    let (verdict, _, idle) = run_with(Idle::default(), vec![step("cut", Advertises)], soon);
+    assert_eq!((verdict, idle.advertises.get()), (Verdict::Aborted, false));
+}
+
 fn never(_: Rc<ManualClock>) -> Stop {
     Stop::never()
 }

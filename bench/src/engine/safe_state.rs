@@ -5,7 +5,7 @@ use bench_instruments::with_deadline;
 use bench_plan::Function;
 use bench_run::Event;
 use bench_steps::{Nest, resource};
-use dut_protocol::Request;
+use dut_protocol::{BleRequest, Request};
 use std::time::Duration;
 
 /// A rail below this is off.
@@ -29,6 +29,8 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String
     let bus = nest.bus.release().await;
     let relay = nest.relay.set_loopback(true).await;
     nest.dut.disconnect().await;
+    // A controller that goes on advertising harms nobody, and whoever looks for a module may wonder.
+    let _ = nest.ble.stop().await;
     for (what, result) in [("rails", off), ("nails", nails), ("measure bus", bus), ("link relay", relay)] {
         result.map_err(|error| format!("the {what} may not be safe: {error}; switch the fixture off by hand"))?;
     }
@@ -80,6 +82,10 @@ async fn put_back(nest: &Nest, uses: &[String]) {
     } else if used(resource::PORTS) {
         // The firmware would release them by itself after a silence, but the steps beside this one go on talking.
         let _ = nest.request(Request::ReleasePorts).await;
+    }
+    if used(resource::RADIO) {
+        let _ = nest.ble.stop().await;
+        let _ = nest.request(Request::Ble(BleRequest::Stop)).await;
     }
     if used(resource::RAILS) {
         for rail in nest.rails.names() {

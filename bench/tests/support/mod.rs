@@ -4,15 +4,16 @@
 use async_trait::async_trait;
 use bench::engine::Recorder;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
-    MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
+    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, UsbEcho, UsbHost, UsbIds,
+    UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
 use bench_run::{BenchKind, BenchTime, Contact, Entry, Event, Limits, MeasurementSpec, OnFail, Provenance, Step, Unit};
 use bench_steps::{Nest, Procedure};
 use dut_protocol::{JobResult, Reply, Request};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Idle {
     pub rails: RefCell<BTreeMap<String, bool>>,
+    pub advertises: Rc<Cell<bool>>,
     /// Refuses to switch rails off.
     pub broken: bool,
     /// How long it takes to release the nails.
@@ -74,6 +76,21 @@ impl MeasureBus for Idle {
         1_000.0
     }
     async fn release(&self) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl BleAir for Idle {
+    async fn scan(&self, _: Duration) -> Result<Vec<Advert>, InstrumentError> {
+        Ok(Vec::new())
+    }
+    async fn advertise(&self, _: u16, _: &[u8], _: Duration) -> Result<(), InstrumentError> {
+        self.advertises.set(true);
+        Ok(())
+    }
+    async fn stop(&self) -> Result<(), InstrumentError> {
+        self.advertises.set(false);
         Ok(())
     }
 }
@@ -203,9 +220,9 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         modem: Rc::default(),
         usb_switch: idle.clone(),
         usb: idle.clone(),
-        nfc: idle,
+        nfc: idle.clone(),
         link: Rc::default(),
-        ble: Rc::new(bench_instruments::NoBle),
+        ble: idle,
         family: Rc::new(family),
         serial: "P042TEST".into(),
     }
