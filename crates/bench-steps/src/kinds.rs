@@ -48,6 +48,7 @@ impl Default for Kinds {
             .with::<crate::pair_test::PairTest>()
             .with::<crate::uart_flow::UartFlow>()
             .with::<crate::modem::ModemOnStep>()
+            .with::<crate::modem::ModemBoot>()
             .with::<crate::modem::ModemReady>()
             .with::<crate::modem::ModemIdentity>()
             .with::<crate::modem::ModemSim>()

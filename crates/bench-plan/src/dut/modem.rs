@@ -57,6 +57,8 @@ pub struct ModemPart {
     pub power_on_pulse_ms: u16,
     /// The sense line shows that the modem is on so long after the key was pressed, at the latest.
     pub on_within_ms: u32,
+    /// It answers nothing before so long after the key was pressed.
+    pub boots_ms: u32,
     /// It answers AT so long after the key was pressed, at the latest.
     pub ready_within_ms: u32,
     /// After the order by AT, or after the key: the sense line shows that it is off, at the latest.
@@ -80,6 +82,9 @@ pub struct ModemPart {
 impl ModemPart {
     pub fn ready_within(&self) -> Duration {
         Duration::from_millis(self.ready_within_ms.into())
+    }
+    pub fn boots(&self) -> Duration {
+        Duration::from_millis(self.boots_ms.into())
     }
     pub fn on_within(&self) -> Duration {
         Duration::from_millis(self.on_within_ms.into())

@@ -1,6 +1,7 @@
 //! The cellular modem: switched on, spoken to, switched off. One file per kind of step, and what they share.
 
 mod answer;
+mod boot;
 mod contacts;
 mod identity;
 mod off;
@@ -13,6 +14,7 @@ mod state;
 mod talk;
 
 pub use answer::{Answer, Ended, Listener, luhn_is_right};
+pub use boot::ModemBoot;
 pub use contacts::ModemContacts;
 pub use identity::ModemIdentity;
 pub use off::ModemOff;
@@ -56,6 +58,10 @@ fn found_at(record: &dyn Record, contacts: Vec<Contact>, text: String) -> StepEr
 /// What a step that speaks to the modem has for itself.
 fn uses() -> Vec<String> {
     resource::list(&[resource::MODEM])
+}
+
+fn shares_nothing() -> Vec<String> {
+    Vec::new()
 }
 
 /// What it needs beside others.

@@ -6,7 +6,7 @@ use super::{ANSWER, Privacy, flag, found, shares, spec, uses, yes};
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_plan::{Amps, LimitsOf, ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings};
 use bench_run::{Limits, MeasurementSpec, Unit};
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ pub struct Params {
     /// The rail that feeds the modem; it must be on.
     #[schemars(with = "String")]
     supply: Spanned<String>,
-    /// Current on it while the modem boots.
-    boot_amps: LimitsOf<Amps>,
     /// Type of modem; the model's usual one when left out.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -42,7 +40,6 @@ pub struct ModemOnStep {
     privacy: Privacy,
     off_before: MeasurementSpec,
     on_after: MeasurementSpec,
-    boot_amps: MeasurementSpec,
 }
 
 /// The slowest modem that there is shows that it is on by then, and answers by then.
@@ -73,7 +70,6 @@ impl Kind for ModemOnStep {
         let step = ModemOnStep {
             off_before: yes("modem.off-before"),
             on_after: spec("modem.on-after", Unit::Seconds, Limits::at_most(part.on_within().as_secs_f64())),
-            boot_amps: spec("modem.boot-current", Unit::Amps, params.boot_amps.limits()),
             flow_control: params.flow_control,
             privacy: params.privacy,
             supply,
@@ -81,7 +77,7 @@ impl Kind for ModemOnStep {
             part,
         };
         Ok(Resolved {
-            measurements: vec![step.off_before.clone(), step.on_after.clone(), step.boot_amps.clone()],
+            measurements: vec![step.off_before.clone(), step.on_after.clone()],
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
@@ -119,8 +115,6 @@ impl Procedure for ModemOnStep {
             return Err(self.why_not(nest, record).await?);
         }
         record.measured(&self.on_after.name, Some(after.as_secs_f64()));
-        let amps = nest.rails.measure(&self.supply).await?.amps;
-        record.measured(&self.boot_amps.name, Some(amps));
         buffer(nest, &self.wiring, true).await
     }
 }

@@ -1,0 +1,82 @@
+//! `modem-boot`: what the modem draws while it boots. Nothing is asked of anybody meanwhile, so that the module is free
+//! for other steps.
+
+use super::{shares_nothing, spec, uses};
+use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use async_trait::async_trait;
+use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_run::{MeasurementSpec, Unit, Verdict, judge};
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rail that feeds the modem.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// Mean and greatest current on it while the modem boots.
+    mean_amps: LimitsOf<Amps>,
+    peak_amps: LimitsOf<Amps>,
+}
+
+pub struct ModemBoot {
+    supply: String,
+    mean: MeasurementSpec,
+    peak: MeasurementSpec,
+}
+
+const LOOK: Duration = Duration::from_millis(150);
+
+impl Kind for ModemBoot {
+    const NAME: &'static str = "modem-boot";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
+        let Some(boots) = parts.map(|part| part.boots()).max() else {
+            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+        };
+        let step = ModemBoot {
+            supply: resolve::rail(around.fixture, &params.supply)?.name.clone(),
+            mean: spec("modem.boot-current", Unit::Amps, params.mean_amps.limits()),
+            peak: spec("modem.boot-peak", Unit::Amps, params.peak_amps.limits()),
+        };
+        Ok(Resolved {
+            measurements: vec![step.mean.clone(), step.peak.clone()],
+            coverage: Vec::new(),
+            uses: uses(),
+            shares: shares_nothing(),
+            default_timeout: boots + Duration::from_secs(5),
+            procedure: Box::new(step),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for ModemBoot {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let modem = nest.modem.expect()?;
+        let until = modem.since + modem.part.boots();
+        let (mut sum, mut count, mut peak) = (0.0, 0.0, f64::MIN);
+        loop {
+            let amps = nest.rails.measure(&self.supply).await?.amps;
+            (sum, count, peak) = (sum + amps, count + 1.0, peak.max(amps));
+            if nest.clock.now() >= until {
+                break;
+            }
+            nest.settle(LOOK.min(until - nest.clock.now())).await;
+        }
+        let mean = sum / count;
+        record.measured(&self.mean.name, Some(mean));
+        record.measured(&self.peak.name, Some(peak));
+        if judge(&self.mean.limits, Some(mean)) != Verdict::Pass
+            || judge(&self.peak.limits, Some(peak)) != Verdict::Pass
+        {
+            super::found(
+                record,
+                format!("modem draws {} while it boots, {} at most", Unit::Amps.show(mean), Unit::Amps.show(peak)),
+            );
+        }
+        Ok(())
+    }
+}
