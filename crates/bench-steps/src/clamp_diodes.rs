@@ -11,7 +11,7 @@
 //! A diode tells what an ohm-meter below its voltage cannot: that there is silicon at the other end of the contact, on
 //! contacts that no firmware reaches too; and what is in series with it.
 
-use crate::diagnose::series::{Joint, Look, judge_joints};
+use crate::diagnose::series::{Joint, Look, judge_joints, nothing_flows};
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
@@ -66,6 +66,12 @@ enum HeldBy {
 const DEFAULT_AMPS: f64 = 1e-3;
 /// Output resistance of a nail's driver that pulls low (MCP23017: 0.6 V at 8 mA at most; typically a third of that).
 const NAIL_DRIVER_OHMS: f64 = 25.0;
+/// As many contacts are tried for a way through the module; that all of them are open at once does not happen.
+const PARTNERS: usize = 3;
+/// Share of the wanted current that is one.
+const TOUCHES: f64 = 0.1;
+/// What the technician reads when no nail touches anything.
+const EMPTY_NEST: &str = "no current flows between any nails: there is no module in the nest, or its lid is not closed";
 /// For the charge that the last contact left on rails and pads.
 const SETTLE: Duration = Duration::from_millis(2);
 
@@ -178,8 +184,28 @@ impl ClampDiodes {
         if self.contacts.iter().any(|one| one.from_ground.is_some()) {
             self.lifted(nest, self.look_from_ground(nest, record, &mut joints)).await?;
         }
+        let by_one_contact = self.grounds.len() == 1 && self.contacts.iter().all(|one| one.to_supply.is_none());
+        if by_one_contact && nothing_flows(&joints) && !self.any_touches(nest).await? {
+            return Err(StepError::Bench(EMPTY_NEST.to_owned()));
+        }
         judge_joints(nest, record, &joints);
         Ok(())
+    }
+
+    /// Whether current flows into a contact under test and out of another, or out of a supply, which it does as long as
+    /// nails touch a module, even without ground.
+    async fn any_touches(&self, nest: &Nest) -> Result<bool, StepError> {
+        let by_nail = |one: &&ContactUnderTest| matches!(one.held_by, HeldBy::Nail(_));
+        let mut contacts = self.contacts.iter().filter(by_nail).map(|one| one.contact);
+        let Some(one) = contacts.next() else { return Ok(false) };
+        let mut touches = false;
+        for other in contacts.take(PARTNERS) {
+            nest.drive_nail(other, false).await?;
+            let pushed = nest.bus.inject(one, self.amps).await;
+            nest.release_nail(other).await?;
+            touches |= pushed?.amps > TOUCHES * self.amps;
+        }
+        Ok(touches)
     }
 
     /// Does `work` while the module's ground and every rail float, and puts them back however it ended.

@@ -168,8 +168,10 @@ impl Reset {
             } else if runs && pull_up >= OPEN_OHMS {
                 (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
             } else if runs {
-                let text = format!("contact {label}: rests at {at_rest}, pulled down through {held}");
-                (Defect::Leak, text)
+                // No port of an idle module drives, so that only ground is left. What was measured is the pull-up and the
+                // leak side by side.
+                let leak = Unit::Ohms.show(to_ground * supply / (supply - rest).max(f64::MIN_POSITIVE));
+                (Defect::Leak, format!("contact {label}: leak to ground, about {leak}: it rests at {at_rest}"))
             } else if starts_with_reset_high(nest, self.reset, self.link.tx, supply).await? {
                 let text =
                     format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset");

@@ -127,12 +127,12 @@ pub(crate) async fn paths(
     likely: ContactSet,
     limit: f64,
 ) -> Result<Vec<Path>, StepError> {
-    // With power on, the module is held in reset by its nail, which must stay as it is.
-    let reset: ContactSet = match meter {
+    // With power on, the module is held in reset by its nail, which must stay as it is, and must not be switched off.
+    let untouched: ContactSet = match meter {
         Meter::Unpowered => ContactSet::EMPTY,
-        Meter::Powered(_) => nest.reset_contact().into_iter().collect(),
+        Meter::Powered(_) => nest.reset_contact().into_iter().chain(nest.enable_contact()).collect(),
     };
-    let wired = nest.nails.wired().minus(reset);
+    let wired = nest.nails.wired().minus(untouched);
     let mut found = Vec::new();
     // With every nail released only ground and the rails, held at 0 V by their discharge, can still be reached.
     nest.nails.set(float(wired)).await?;

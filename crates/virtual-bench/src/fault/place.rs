@@ -140,6 +140,11 @@ fn rail(name: &str, dut: &DutFamily, fixture: &Fixture) -> Net {
     Net { name: name.to_ascii_lowercase(), contacts }
 }
 
+/// Only a pull-up carries current through the contact, and `ohms` are less than a hundredth of it.
+fn is_weak_input(info: &ContactInfo, ohms: f64) -> bool {
+    !circuit::is_protected(info) && info.pull_up_ohms.is_some_and(|pull| ohms < 0.01 * pull)
+}
+
 /// The supply or ground that a contact belongs to. A supply that no rail of the fixture feeds is a contact like others.
 fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net> {
     if info.functions.contains(&Function::Ground) {
@@ -167,6 +172,13 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
             "contact {} leads nowhere inside the module: joined or not, no current can flow",
             dut.label(*contact)
         )),
+        Fault::Cold { contact, ohms } if dut.contact(*contact).is_some_and(|info| is_weak_input(info, *ohms)) => {
+            Some(format!(
+                "contact {} is a high-impedance input with a weak pull-up and no diode that is known of: beside its \
+                 tolerance {ohms} ohm in series change nothing",
+                dut.label(*contact)
+            ))
+        }
         Fault::Swap(a, b) if both(*a, *b, |info| info.functions.contains(&Function::Nfc)) => {
             Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned())
         }
@@ -245,6 +257,10 @@ mod tests {
             ("leak:69-gnd", false),
         ] {
             assert_eq!(nowhere(fault), expected, "{fault}");
+        }
+        let boron = testing::dut("boron");
+        for (fault, expected) in [("cold:26", true), ("cold:26@5000", false), ("cold:27", false), ("open:26", false)] {
+            assert_eq!(undetectable(&fault.parse().unwrap(), &boron).is_some(), expected, "{fault}");
         }
     }
 }
