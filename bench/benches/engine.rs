@@ -58,6 +58,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         usb_switch: idle.clone(),
         usb: idle,
         link: Rc::default(),
+        ble: Rc::new(bench_instruments::NoBle),
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),
     }

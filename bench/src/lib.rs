@@ -2,6 +2,8 @@
 //!
 //! The parts that tests and benchmarks drive are a library; `main.rs` only calls [`cli::main`].
 
+#[cfg(test)]
+mod abort_tests;
 pub mod cli;
 mod commands;
 mod coverage;

@@ -93,6 +93,7 @@ pub(crate) fn nest(
         usb_switch: driver,
         usb: Rc::new(world.usb_host()),
         modem: Rc::default(),
+        ble: Rc::new(world.bluetooth()),
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
         link: Rc::default(),

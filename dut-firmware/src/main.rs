@@ -9,7 +9,8 @@
 //! | [`link`] | bytes over UARTE0 |
 //! | [`power`] | System OFF, and the link's ports lent to the bench |
 //! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
-//! [`modem`] | the requests that touch something |
+//! [`modem`], [`ble`] | the requests that touch something |
+//! | [`radio`] | packets of Bluetooth Low Energy |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
 //! | [`fault`] | what happens when this program is wrong |
@@ -20,6 +21,7 @@
 #![no_main]
 
 mod adc;
+mod ble;
 mod chip;
 mod clock;
 mod crystal;
@@ -33,6 +35,7 @@ mod modem;
 mod ports;
 mod power;
 mod pwm;
+mod radio;
 mod retained;
 mod session;
 mod spi;
@@ -54,6 +57,7 @@ bind_interrupts!(struct Irqs {
     SAADC => saadc::InterruptHandler;
     TIMER3 => clock::InterruptHandler;
     GPIOTE => edges::InterruptHandler;
+    RADIO => radio::InterruptHandler;
     USBD => usbd::InterruptHandler<peripherals::USBD>;
     CLOCK_POWER => vbus_detect::InterruptHandler;
 });
@@ -83,6 +87,7 @@ async fn main(spawner: Spawner) {
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
     let channels = edges::Channels::new();
     usb::start(spawner, p.USBD);
+    ble::start(spawner);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let modem = modem::Modem::new(modem::Parts {

@@ -8,7 +8,7 @@ use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
 use crate::modem::Modem;
 use crate::pwm::Pwm;
-use crate::{chip, jobs, ports, power, retained, spi, spim, twim, usb};
+use crate::{ble, chip, jobs, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
@@ -148,6 +148,8 @@ impl Session {
             if has_passed(self.silent_at) {
                 self.silent_at = None;
                 self.release_all();
+                self.release();
+                ble::stop();
                 self.last.forget(); // its effect is gone
             }
         }
@@ -318,6 +320,8 @@ impl Session {
             Request::SystemOff { wake } => {
                 usb::order(None)?;
                 self.release_all();
+                ble::stop();
+                self.release();
                 power::prepare_wake(*wake)?;
                 return Ok((Reply::Done, Afterwards::SystemOff { wake: *wake }));
             }
@@ -346,6 +350,7 @@ impl Session {
                 Reply::Done
             }
             Request::ReadModem => Reply::Modem(self.modem.read()?),
+            Request::Ble(request) => ble::execute(request)?,
         };
         Ok((reply, Afterwards::Nothing))
     }

@@ -21,5 +21,7 @@ pub(crate) use rates::Rates;
 pub(crate) use run::{Run, failing};
 pub(crate) use study::{Results, Study, Without, lost};
 pub(crate) use text::summary;
+#[cfg(test)]
+pub(crate) use without::take_out;
 pub(crate) use without::with_dependants;
 pub(crate) use work::{Module, Work};

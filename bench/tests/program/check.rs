@@ -18,15 +18,15 @@ fn check_with(file: &str, old: &str, new: &str) -> String {
     };
     for name in [
         PLAN,
-        BEFORE_POWER,
-        POWER,
-        FUNCTIONS,
         "fixtures/b-series.toml",
         "fixtures/duts/b4xx.toml",
         "fixtures/duts/b5xx.toml",
         "fixtures/duts/boron.toml",
     ] {
         copy(name);
+    }
+    for part in fs::read_dir(root().join("plans/parts")).unwrap() {
+        copy(&format!("plans/parts/{}", part.unwrap().file_name().to_str().unwrap()));
     }
     let path = folder.path().join(file);
     let before = fs::read_to_string(&path).unwrap();

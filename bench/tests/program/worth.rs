@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
 /// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
 const SOM: &str = "plans/b404x.toml";
-const SOM_ROWS: [(&str, &str); 25] = [
+const SOM_ROWS: [(&str, &str); 34] = [
     ("link-loopback", "slow-link"),
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
@@ -23,6 +23,7 @@ const SOM_ROWS: [(&str, &str); 25] = [
     ("drive", "weak-driver:23"),
     ("adc", "adc-gain:5"),
     ("external-flash", "flash-bad-block"),
+    ("ble", "ble-weak"),
     ("interrupts", "interrupt-dead:3"),
     ("pwm", "pwm-dead:1"),
     ("crystal", "crystal:100"),
@@ -33,6 +34,14 @@ const SOM_ROWS: [(&str, &str); 25] = [
     ("supply-current", "sleep-current"),
     ("usb", "usb-dead"),
     ("retained", "retained-lost"),
+    ("modem-on", "modem-dead"),
+    ("modem-boot", "modem-boot-current"),
+    ("modem-ready", "modem-flow-swapped"),
+    ("modem-identity", "imei-default"),
+    ("modem-sim", "sim-carrier"),
+    ("modem-signal", "cell-antenna"),
+    ("modem-contacts", "swap:69-71"),
+    ("modem-off", "modem-never-off"),
 ];
 
 fn study(plan: &str, extra: &[&str]) -> Value {

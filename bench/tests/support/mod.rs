@@ -185,6 +185,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         usb_switch: idle.clone(),
         usb: idle,
         link: Rc::default(),
+        ble: Rc::new(bench_instruments::NoBle),
         family: Rc::new(family),
         serial: "P042TEST".into(),
     }

@@ -3,6 +3,7 @@
 //! The traits speak of contacts and rails; the drivers know chips and channels from the fixture file. Nothing in here
 //! knows whether the bus and the link underneath are real.
 
+mod ble;
 mod clock;
 mod contacts;
 mod dut;
@@ -15,6 +16,7 @@ mod traits;
 mod usb;
 mod usb_serial;
 
+pub use ble::*;
 pub use clock::*;
 pub use contacts::*;
 pub use dut::*;

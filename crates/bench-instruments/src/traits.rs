@@ -31,6 +31,8 @@ pub enum InstrumentError {
     Link(String),
     #[error("the controller's USB host failed: {0}")]
     Usb(String),
+    #[error("the controller's Bluetooth failed: {0}")]
+    Ble(String),
     /// The driver refuses to do something dangerous.
     #[error("refused: {0}")]
     Unsafe(String),

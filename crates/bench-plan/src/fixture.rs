@@ -22,6 +22,7 @@ pub struct Fixture {
     pub chips: Vec<Chip>,
     pub link: LinkWiring,
     pub usb: Option<UsbWiring>,
+    pub ble: Option<BleRadio>,
     pub measure_bus: MeasureBus,
     /// Supply of the nail expanders: the high level of a driven nail, volts.
     pub nail_volts: f64,
@@ -105,6 +106,17 @@ pub struct Watchdog {
 pub struct UsbWiring {
     /// Joins both lines to the host while it is high; otherwise they are nails as others.
     pub switch: IoBit,
+}
+
+/// The controller's Bluetooth, and how it hears a good module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BleRadio {
+    /// As the system calls it: "hci0".
+    pub adapter: String,
+    /// Its own power at its antenna, dBm.
+    pub power_dbm: f64,
+    /// From its antenna to that of a good module, antennas included, decibels.
+    pub path_loss_db: f64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

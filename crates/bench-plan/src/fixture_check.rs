@@ -70,6 +70,7 @@ impl<'a> Checker<'a> {
             Some(usb) => Some(UsbWiring { switch: self.io(&usb.switch, "the USB switch")? }),
             None => None,
         };
+        let ble = raw.ble.as_ref().map(crate::fixture_ble::check).transpose()?;
         let bus = &raw.measure_bus;
         let measure_bus = MeasureBus {
             sense: self.analog(&bus.sense, RawChipType::Ads1115, "the measure bus")?,
@@ -113,6 +114,7 @@ impl<'a> Checker<'a> {
             chips: self.chips,
             link,
             usb,
+            ble,
             measure_bus,
             nail_volts: above_zero(&raw.bed.nail_supply)?,
             rails,

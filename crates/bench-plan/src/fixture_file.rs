@@ -1,6 +1,6 @@
 //! A fixture as typed. The doc comments become the descriptions in its JSON Schema.
 
-use crate::{Amps, Hertz, Ohms, Seconds, Volts};
+use crate::{Amps, Hertz, Number, Ohms, Seconds, Volts};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -31,6 +31,9 @@ pub(crate) struct RawFixture {
     /// When the controller's USB host can be joined to the module.
     #[serde(default)]
     pub usb: Option<RawUsb>,
+    /// When the controller's Bluetooth can hear the module.
+    #[serde(default)]
+    pub ble: Option<RawBle>,
     pub measure_bus: RawMeasureBus,
     /// In the order in which they are switched on.
     #[schemars(length(min = 1))]
@@ -186,6 +189,20 @@ pub(crate) struct RawUsb {
     /// Expander bit of the switch between the module's D+ and D- and the controller's USB host.
     #[schemars(with = "String")]
     pub switch: Spanned<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBle {
+    /// As the system calls it: "hci0".
+    #[schemars(with = "String")]
+    pub adapter: Spanned<String>,
+    /// Its own power at its antenna, dBm.
+    #[schemars(with = "Number")]
+    pub power_dbm: Spanned<Number>,
+    /// From its antenna to that of a good module, decibels.
+    #[schemars(with = "Number")]
+    pub path_loss_db: Spanned<Number>,
 }
 
 #[derive(Deserialize, JsonSchema)]

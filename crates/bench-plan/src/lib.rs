@@ -6,6 +6,7 @@
 mod dut;
 mod fixture;
 mod fixture_bed;
+mod fixture_ble;
 mod fixture_check;
 mod fixture_file;
 mod fixture_jumpers;

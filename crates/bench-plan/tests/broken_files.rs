@@ -25,8 +25,8 @@ fn misspelt_key() {
        :   `-- no such key
     21 | timeout = "2 s"
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, shares, timeout,
-           retry, on_fail
+     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, after, uses, shares,
+           timeout, retry, on_fail
     "#);
 }
 
@@ -41,8 +41,8 @@ fn misspelt_common_key() {
        :    `-- no such key
     32 | on_fail = "continue"
        `----
-     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, uses, shares, timeout, retry,
-           on_fail
+     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, after, uses, shares, timeout,
+           retry, on_fail
     "#);
 }
 
@@ -82,14 +82,14 @@ fn crossed_limits() {
 fn nail_wired_twice() {
     insta::assert_snapshot!(fixture_problem("contact = 35, pin = \"A2\"", "contact = 33, pin = \"A1\""), @r#"
      x the nail of contact 33 (A1) is wired twice
-        ,-[fixtures/b-series.toml:231:15]
-    230 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
-    231 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
+        ,-[fixtures/b-series.toml:238:15]
+    237 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
+    238 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
         :               ^|
         :                `-- used before
-    232 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
+    239 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
         `----
-     help: its first use stands in line 230; every contact has one nail
+     help: its first use stands in line 237; every contact has one nail
     "#);
 }
 

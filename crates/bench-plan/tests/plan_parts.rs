@@ -273,8 +273,8 @@ fn an_override_with_an_unknown_key() {
        :   `-- no such key
     10 | retry = 2
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, uses, shares, timeout,
-           retry, on_fail
+     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, after, uses, shares,
+           timeout, retry, on_fail
     "#);
 }
 

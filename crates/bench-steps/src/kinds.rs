@@ -55,6 +55,7 @@ impl Default for Kinds {
             .with::<crate::modem::ModemSignal>()
             .with::<crate::modem::ModemContacts>()
             .with::<crate::modem::ModemOff>()
+            .with::<crate::ble::Ble>()
     }
 }
 

@@ -16,6 +16,7 @@ mod signal;
 mod step;
 
 mod adc;
+mod ble;
 mod clamp_diodes;
 mod continuity;
 mod crystal;

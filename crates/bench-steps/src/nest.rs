@@ -2,7 +2,8 @@
 
 use crate::{SharedLink, StepError};
 use bench_instruments::{
-    Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails, UsbHost, UsbSwitch,
+    BleAir, Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails, UsbHost,
+    UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -28,6 +29,7 @@ pub struct Nest {
     pub usb: Rc<dyn UsbHost>,
     /// What is known of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
+    pub ble: Rc<dyn BleAir>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.

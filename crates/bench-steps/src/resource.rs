@@ -22,6 +22,8 @@ pub const PEERS: &str = "peers";
 /// Supplies and the switches of their nails. Reading a rail's monitor needs nothing.
 pub const RAILS: &str = "rails";
 pub const USB_HOST: &str = "usb-host";
+/// The module's radio, and the controller's Bluetooth.
+pub const RADIO: &str = "radio";
 
 pub(crate) fn list(resources: &[&str]) -> Vec<String> {
     resources.iter().map(|&name| name.to_owned()).collect()

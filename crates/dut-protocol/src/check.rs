@@ -1,9 +1,9 @@
 //! Which requests the firmware refuses before it touches anything.
 
 use crate::{
-    ADC_MAX_SAMPLES, AdcInput, AdcRequest, BUS_MAX_BYTES, DriveStrength, FLASH_MAX_BYTES, FlashRequest,
-    FlowControlRequest, I2cMasterRequest, Job, ModemUart, PWM_UNITS, Port, PortSet, PortVector, PwmRequest, Refusal,
-    Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
+    ADC_MAX_SAMPLES, AdcInput, AdcRequest, BLE_CHANNELS, BLE_POWERS_DBM, BUS_MAX_BYTES, BleRequest, DriveStrength,
+    FLASH_MAX_BYTES, FlashRequest, FlowControlRequest, I2cMasterRequest, Job, ModemUart, PWM_UNITS, Port, PortSet,
+    PortVector, PwmRequest, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -105,6 +105,7 @@ impl PortRules {
             Request::LeadCrystal { port } => self.check_port(*port),
             Request::OpenModem(modem) => self.check_modem(modem),
             Request::HoldPorts { ports } => self.check_held(*ports),
+            Request::Ble(ble) => check_ble(ble),
             Request::SetBaud { baud } => within(SUPPORTED_BAUDS.contains(baud)),
             Request::SetLinkTimeout { timeout_ms } => within((100..=60_000).contains(timeout_ms)),
             Request::Hello { .. }
@@ -240,6 +241,19 @@ fn check_flash(flash: &FlashRequest) -> Result<(), Refusal> {
         FlashRequest::Checksum { address, length } => {
             words(*address, *length as usize) && (4..=65_536).contains(length)
         }
+    })
+}
+
+fn check_ble(ble: &BleRequest) -> Result<(), Refusal> {
+    within(match ble {
+        BleRequest::Advertise { nonce: _, count, interval_ms, dbm } => {
+            (1..=1_000).contains(count) && (20..=1_000).contains(interval_ms) && BLE_POWERS_DBM.contains(dbm)
+        }
+        BleRequest::Listen { channel, window_ms, nonce: _ } => {
+            BLE_CHANNELS.contains(channel) && (1..=5_000).contains(window_ms)
+        }
+        BleRequest::Carrier { mhz, modulated: _, dbm } => (2_402..=2_480).contains(mhz) && BLE_POWERS_DBM.contains(dbm),
+        BleRequest::Stop | BleRequest::Report => true,
     })
 }
 

@@ -18,6 +18,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod ble;
 mod buses;
 pub mod check;
 mod checksum;
@@ -29,6 +30,7 @@ mod modem;
 mod port;
 mod schema;
 
+pub use ble::*;
 pub use buses::*;
 pub use checksum::Checksum;
 pub use frame::{MAX_FRAME, MAX_PAYLOAD, UNASKED};

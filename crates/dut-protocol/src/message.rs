@@ -1,8 +1,8 @@
 //! The table of requests and replies. Units stand in the names.
 
 use crate::{
-    BUS_MAX_BYTES, FlowControlRequest, I2cMasterRequest, I2cOutcome, MODEM_MAX_BYTES, ModemBytes, ModemUart, Port,
-    PortSet, SpiMasterRequest,
+    BUS_MAX_BYTES, BleReport, BleRequest, FlowControlRequest, I2cMasterRequest, I2cOutcome, MODEM_MAX_BYTES,
+    ModemBytes, ModemUart, Port, PortSet, SpiMasterRequest,
 };
 use heapless::{String, Vec};
 use postcard_schema::Schema;
@@ -120,6 +120,8 @@ pub enum Request {
     WriteModem { bytes: Vec<u8, MODEM_MAX_BYTES> },
     /// What the modem has said since the last time, answered by [`Reply::Modem`]. Does not wait.
     ReadModem,
+    /// The radio.
+    Ble(BleRequest),
 }
 
 /// Internal pull of a port.
@@ -347,6 +349,7 @@ pub enum Reply {
     /// How a transfer of [`Request::I2cMaster`] ended.
     I2c(I2cOutcome),
     Modem(ModemBytes),
+    Ble(BleReport),
 }
 
 /// What the chip sees of its surroundings.

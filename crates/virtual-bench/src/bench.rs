@@ -1,5 +1,6 @@
 //! The virtual bench as a whole.
 
+use crate::air::VirtualBluetooth;
 use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 use crate::fault::{Fault, FaultError, FlowLine};
 use crate::flash::{self, ExternalFlash, FlashFaults};
@@ -138,6 +139,16 @@ impl VirtualBench {
     pub fn usb_host(&self) -> VirtualUsbHost {
         VirtualUsbHost(Rc::clone(&self.world))
     }
+    /// The controller's Bluetooth adapter; each call gives one more handle to it.
+    pub fn bluetooth(&self) -> VirtualBluetooth {
+        VirtualBluetooth(Rc::clone(&self.world))
+    }
+    /// What a power meter in place of the module's antenna shows now, dBm, and whether the carrier is modulated; `None`
+    /// without one.
+    pub fn antenna_power(&self) -> Option<(f64, bool)> {
+        let mut world = self.world.borrow_mut();
+        world.chip.radio_emission().map(|emission| (emission.dbm, emission.modulated))
+    }
     /// Serial number in the module's one-time-programmable memory.
     pub fn serial(&self) -> &str {
         &self.serial
@@ -197,6 +208,9 @@ fn flash_faults(faults: &[Fault]) -> FlashFaults {
     }
 }
 
+/// A crystal for Bluetooth is within 40 ppm over its life (nRF52840, HFXO); a new one at room temperature much nearer.
+const MAIN_CRYSTAL_PPM: f64 = 10.0;
+
 /// A chip of its own for every seed, within the limits of the product specification.
 fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
     let mut random = Random::new(seed, Purpose::Chip);
@@ -206,6 +220,7 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
         saadc_gain_error: random.between(-0.01, 0.01),
         saadc_offset_volts: random.between(-2e-3, 2e-3),
         saadc_residual_offset_volts: random.between(-0.3e-3, 0.3e-3),
+        hfxo_ppm: Random::new(seed, Purpose::MainCrystal).between(-MAIN_CRYSTAL_PPM, MAIN_CRYSTAL_PPM),
         ..Tolerances::default()
     };
     for fault in faults {
@@ -224,6 +239,8 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
                 tolerances.retained_ram_lost = Some(first..first + bytes);
             }
             Fault::Crystal(ppm) => tolerances.lfxo_ppm = *ppm,
+            Fault::BleCrystal(ppm) => tolerances.hfxo_ppm = *ppm,
+            Fault::BleDead => tolerances.radio_dead = true,
             Fault::UsbDead => tolerances.usb_deaf = true,
             Fault::CrystalDead => tolerances.lfxo_dead = true,
             Fault::PwmDead(unit) => {

@@ -11,6 +11,7 @@
 //! The same seed gives the same run to the bit: tolerances and noise come from seeded streams, and nothing looks at the
 //! wall clock except where a pace was asked for.
 
+mod air;
 mod bench;
 mod chips;
 mod circuit;
@@ -30,6 +31,7 @@ mod uart;
 mod usb_host;
 mod world;
 
+pub use air::VirtualBluetooth;
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};

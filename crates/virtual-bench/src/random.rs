@@ -17,6 +17,9 @@ pub enum Purpose {
     Edges = 21,
     Regulator = 8,
     Modem = 9,
+    Air = 31,
+    Packets = 32,
+    MainCrystal = 33,
 }
 
 pub struct Random(ChaCha8Rng);

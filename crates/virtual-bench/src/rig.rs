@@ -1,6 +1,7 @@
 //! Everything around the emulated chip: the fixture's chips, the circuit, the flash, the link. The chip sees it as its
 //! [`Board`], the controller as registers on I2C and bytes on a UART.
 
+use crate::air::Air;
 use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::edges::EdgeRecorder;
@@ -14,7 +15,7 @@ use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use std::collections::VecDeque;
 use std::task::Waker;
-use virtual_nrf52840::{Board, FlashCommand, Ports, Pull};
+use virtual_nrf52840::{Board, FlashCommand, Ports, Pull, RadioPacket};
 
 /// The UARTE that talks to the modem.
 const MODEM_UART: u8 = 1;
@@ -78,6 +79,8 @@ pub struct Rig {
     peers: Vec<FittedPeer>,
     pub uart: ControllerUart,
     pub edges: EdgeRecorder,
+    /// Between the antennas, if the controller has one.
+    pub air: Option<Air>,
     noise: Random,
     dut_tx_port: Option<usize>,
     dut_rx_port: Option<usize>,
@@ -127,6 +130,7 @@ impl Rig {
                 receiver: None,
             },
             edges: EdgeRecorder::new(fixture.nail_volts, seed),
+            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, faults)),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),
@@ -154,7 +158,9 @@ impl Rig {
             _ => None,
         });
         let modem = self.modem.as_ref().and_then(VirtualModem::next_event_ns);
-        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).chain(modem).min()
+        let advertisement = self.air.as_ref().and_then(Air::next_event_ns);
+        let radio = modem.into_iter().chain(advertisement);
+        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).chain(radio).min()
     }
 
     /// Does everything that is due.
@@ -198,6 +204,18 @@ impl Rig {
             self.circuit.settle(now_ns);
         }
         self.modem_revision = Some(before);
+    }
+
+    /// The packet that begins at the module's antenna, if one does.
+    pub fn take_packet_for_chip(&mut self, now_ns: u64) -> Option<RadioPacket> {
+        let air = self.air.as_mut()?;
+        // What is lost on the way is over, too.
+        while air.next_event_ns().is_some_and(|at| at <= now_ns) {
+            if let Some(packet) = air.due(now_ns) {
+                return Some(packet);
+            }
+        }
+        None
     }
 
     /// The next byte that arrived at the chip's RXD.
@@ -577,6 +595,12 @@ impl Board for Rig {
 
     fn flash_command(&mut self, command: &FlashCommand<'_>, read: &mut [u8], at_ns: u64) {
         self.flash.command(command, read, at_ns);
+    }
+
+    fn radio_sent(&mut self, packet: &RadioPacket) {
+        if let Some(air) = &mut self.air {
+            air.module_sent(packet);
+        }
     }
 
     fn wants_stop(&mut self) -> bool {

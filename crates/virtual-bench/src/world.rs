@@ -64,6 +64,7 @@ impl World {
             self.rig.handle_due(now);
             self.look_at_modem(now);
             self.deliver_bytes();
+            self.deliver_packets();
             self.supervise();
             self.rig.look_at_edges(self.chip.ports(), now);
             let waited_for = watch && self.rig.take_woken();
@@ -105,6 +106,12 @@ impl World {
                 let heard = uart::receive(arrived.byte, arrived.baud, baud);
                 self.chip.uart_rx_byte(arrived.uart, heard.byte, heard.framing_error);
             }
+        }
+    }
+
+    fn deliver_packets(&mut self) {
+        while let Some(packet) = self.rig.take_packet_for_chip(self.chip.now_ns()) {
+            self.chip.radio_hears(&packet);
         }
     }
 

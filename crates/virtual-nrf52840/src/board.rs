@@ -40,6 +40,9 @@ pub trait Board {
         read.fill(0xFF);
     }
 
+    /// The last bit of a packet has just gone on the air.
+    fn radio_sent(&mut self, _packet: &RadioPacket) {}
+
     /// Asked after the callbacks above; `true` makes `run_until` return at this instant.
     fn wants_stop(&mut self) -> bool {
         false
@@ -60,6 +63,21 @@ pub struct FlashCommand<'a> {
     pub write: &'a [u8],
     /// Levels of IO2 and IO3 while they carry no data.
     pub idle_levels: [bool; 2],
+}
+
+/// A packet of the RADIO, or for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RadioPacket {
+    /// Middle of the carrier, as the sender's clock makes it.
+    pub carrier_hz: f64,
+    /// Strength at the chip's antenna pin, in dBm.
+    pub dbm: f64,
+    /// Everything after the preamble, as it is on the air: address, data and CRC, whitened. The lowest bit of a byte goes
+    /// first.
+    pub bytes: Vec<u8>,
+    /// From the first bit of the preamble to the end of the last one.
+    pub begin_ns: u64,
+    pub end_ns: u64,
 }
 
 /// The ports that the QSPI peripheral was given.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::board::{Board, with_board_set};
+use crate::board::{Board, RadioPacket, with_board_set};
 use crate::bus::{Bus, Memory, SharedSoc, memories};
 use crate::cpu::{Cpu, RsemuCpu};
 use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
+use crate::peripherals::radio::{Emission, Radio};
 use crate::peripherals::usbd::{UsbAnswer, Usbd};
 use crate::ports::Ports;
 use crate::random::Random;
@@ -245,6 +246,27 @@ impl Chip {
         soc.catch_up(self.state.now);
         let Soc { usbd, fabric, .. } = &mut *soc;
         let answer = happens(usbd, fabric);
+        soc.settle();
+        drop(soc);
+        self.refresh();
+        answer
+    }
+
+    /// The preamble of a packet begins at the antenna, now. Lost unless the radio listens to its channel and address.
+    pub fn radio_hears(&mut self, packet: &RadioPacket) {
+        self.radio(|radio, fabric| radio.hear(fabric, packet));
+    }
+
+    /// What the radio puts on the air at this moment.
+    pub fn radio_emission(&mut self) -> Option<Emission> {
+        self.radio(|radio, fabric| radio.emission(fabric))
+    }
+
+    fn radio<R>(&mut self, happens: impl FnOnce(&mut Radio, &mut Fabric) -> R) -> R {
+        let mut soc = self.soc.lock();
+        soc.catch_up(self.state.now);
+        let Soc { radio, fabric, .. } = &mut *soc;
+        let answer = happens(radio, fabric);
         soc.settle();
         drop(soc);
         self.refresh();

@@ -71,6 +71,8 @@ pub struct Tolerances {
     pub gpiote_dead: u8,
     /// The USB device pulls D+ up but takes no notice of the host.
     pub usb_deaf: bool,
+    /// The radio works by all its registers, but nothing leaves or reaches the antenna.
+    pub radio_dead: bool,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -116,6 +118,7 @@ impl Default for Tolerances {
             pwm_swapped: Vec::new(),
             gpiote_dead: 0,
             usb_deaf: false,
+            radio_dead: false,
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

@@ -6,10 +6,10 @@
 //!
 //! Modelled: CLOCK, POWER (reset reasons, GPREGRET, System OFF, VBUS detection), RTC0-2, TIMER0-4,
 //! PPI, GPIO, GPIOTE, UARTE0-1, SPIM0-3 and TWIM0-1 (bit by bit through the ports), PWM0-3, SAADC,
-//! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), NVMC with flash
-//! and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin, watchdog, software and lockup.
-//! MWU and ACL only keep what is written. RADIO, NFCT, the SPI and TWI slaves, PDM, I2S, QDEC,
-//! COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
+//! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), RADIO (Bluetooth's
+//! 1 Mbit/s), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
+//! watchdog, software and lockup. MWU and ACL only keep what is written. NFCT, the SPI and TWI
+//! slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
 //! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
 //! states). SysTick stands while the CPU sleeps. An exception return does not set the event
 //! register, so firmware that relies on that instead of SEV may sleep through an interrupt that
@@ -50,11 +50,12 @@ mod soc;
 mod tick_clock;
 mod time;
 
-pub use board::{BareBoard, Board, FlashCommand, FlashPorts};
+pub use board::{BareBoard, Board, FlashCommand, FlashPorts, RadioPacket};
 pub use chip::{Activity, Chip, RestoreError, Snapshot, Stats, Stop};
 pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
 pub use identity::{BusDefects, ChipIdentity, Tolerances};
 pub use image::ImageError;
+pub use peripherals::radio::Emission;
 pub use peripherals::usbd::UsbAnswer;
 pub use ports::{Driven, PORT_COUNT, PortState, Ports, Pull, Strength};

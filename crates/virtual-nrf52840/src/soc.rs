@@ -15,6 +15,7 @@ use crate::peripherals::nvmc::Nvmc;
 use crate::peripherals::ppi::Ppi;
 use crate::peripherals::pwm::Pwm;
 use crate::peripherals::qspi::Qspi;
+use crate::peripherals::radio::Radio;
 use crate::peripherals::rng_temp::{Rng, Temp};
 use crate::peripherals::rtc::Rtc;
 use crate::peripherals::saadc::Saadc;
@@ -65,6 +66,7 @@ pub(crate) struct Soc {
     egus: [Egu; 6],
     ppi: Ppi,
     qspi: Qspi,
+    pub radio: Radio,
     pub usbd: Usbd,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
@@ -119,6 +121,7 @@ impl Soc {
             egus: new_egus(),
             ppi: Ppi::new(),
             qspi: Qspi::new(),
+            radio: Radio::new(tolerances.radio_dead),
             usbd: Usbd::new(),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(flash, &tolerances),
@@ -167,6 +170,7 @@ impl Soc {
         self.egus = new_egus();
         self.ppi = Ppi::new();
         self.qspi = Qspi::new();
+        self.radio = Radio::new(tolerances.radio_dead);
         self.usbd = Usbd::new();
         self.nvmc.reset();
         self.storage.reset();
@@ -220,6 +224,7 @@ impl Soc {
     fn slot(&mut self, id: u8) -> Option<(&mut dyn Peripheral, &mut Fabric)> {
         let peripheral: &mut dyn Peripheral = match id {
             0x00 => &mut self.clock,
+            0x01 => &mut self.radio,
             0x02 => &mut self.uarte[0],
             0x03 => &mut self.serials[0],
             0x04 => &mut self.serials[1],

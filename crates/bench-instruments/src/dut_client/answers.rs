@@ -1,6 +1,6 @@
 //! Which reply answers which request, and results that came unasked.
 
-use dut_protocol::{FlashRequest, JobResult, Reply, Request};
+use dut_protocol::{BleRequest, FlashRequest, JobResult, Reply, Request};
 use std::collections::VecDeque;
 
 /// Whether `reply` is of the kind that `request` asks for. A refusal is not.
@@ -41,6 +41,8 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         Request::SpiTransfer(_) | Request::SpiMaster(_) | Request::Echo { .. } => matches!(reply, Reply::Bytes(_)),
         Request::ReadModem => matches!(reply, Reply::Modem(_)),
         Request::I2cMaster(_) => matches!(reply, Reply::I2c(_)),
+        Request::Ble(BleRequest::Report) => matches!(reply, Reply::Ble(_)),
+        Request::Ble(_) => *reply == Reply::Done,
         Request::StartJob(_) => matches!(reply, Reply::JobAccepted { .. }),
         Request::PollJob { job } => matches!(reply, Reply::JobState { job: of, .. } if of == job),
     }

@@ -37,7 +37,7 @@ fn the_example_reads_and_is_written_the_same() {
         assert_eq!(serde_json::to_string(entry).unwrap(), line);
     }
     let kinds: HashSet<_> = run.entries.iter().map(|entry| std::mem::discriminant(&entry.event)).collect();
-    assert_eq!(kinds.len(), 10, "the example shows every event");
+    assert_eq!(kinds.len(), 11, "the example shows every event");
 }
 
 #[test]

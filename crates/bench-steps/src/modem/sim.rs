@@ -77,7 +77,8 @@ impl Procedure for ModemSim {
             }
             let waits = matches!(answer.ended, Ended::Error(Some(BUSY) | None)) || answer.is_ok();
             if !waits || nest.clock.now() >= deadline {
-                break answer.ended;
+                // "OK" with another word than READY is a card that wants something.
+                break if answer.is_ok() { Ended::Error(None) } else { answer.ended };
             }
             nest.settle(RETRY).await;
         };

@@ -11,6 +11,7 @@ use bench_plan::{DutFamily, ModemDialect, ModemLine, ModemPart, ModemWiring};
 use bench_run::BenchTime;
 use dut_protocol::{Job, JobResult, Port, PortSet, PortVector, Reply, Request};
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Shared by the steps of a run.
@@ -74,6 +75,9 @@ const JOB_MARGIN: Duration = Duration::from_millis(200);
 /// How long the answer to the order to switch off may take.
 const OFF_ANSWER: Duration = Duration::from_millis(1_000);
 
+/// A rail below this is off.
+const OFF_VOLTS: f64 = 1.0;
+
 /// How a modem went off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WentOff {
@@ -107,6 +111,7 @@ fn driven(lines: &[(ModemLine, bool)]) -> PortVector {
 
 /// Keys released, translator off, sense line to be read.
 pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    nest.join_link().await?;
     nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
     let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
     lines.extend(wiring.buffer.map(|buffer| (buffer, false)));
@@ -126,6 +131,7 @@ pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError>
 /// Keys at rest, translator on: as the dialogue needs it. A restart of the firmware since the last step has released all
 /// of it.
 pub async fn for_talk(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    nest.join_link().await?;
     nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
     let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
     lines.extend(wiring.buffer.map(|buffer| (buffer, true)));
@@ -304,13 +310,34 @@ pub async fn close(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
     buffer(nest, wiring, false).await
 }
 
-/// For the way to the safe state: switches off what an earlier step switched on.
+/// For the way to the safe state: switches off what an earlier step switched on, whatever that step or another one left
+/// of nails, relay and conversation.
 ///
 /// # Errors
 /// In words, when the modem may still be on.
 pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String> {
     let Some(modem) = nest.modem.get() else { return Ok(()) };
-    match switch_off(nest, &modem, tell).await {
+    // A nail may hold the module in reset. What cannot be released will be told by the safe state itself.
+    let _ = nest.release_nails().await;
+    // Somebody may have given the module up; this is its last chance.
+    let nest = Nest { link: Rc::default(), ..nest.clone() };
+    let mut tried = switch_off(&nest, &modem, tell).await;
+    if tried.is_err() {
+        // Perhaps the firmware has started anew since, or talks at another rate, or a step was stopped while it had taken
+        // the MCU's power away. The rails were found good before.
+        for rail in nest.rails.names() {
+            if nest.rails.measure(&rail).await.is_ok_and(|reading| reading.volts < OFF_VOLTS) {
+                let _ = nest.rails.on(&rail).await;
+            }
+        }
+        nest.settle(crate::restart::STARTS).await;
+        let _ = nest.join_link().await;
+        nest.dut.disconnect().await;
+        if nest.dut.connect(dut_protocol::INITIAL_BAUD).await.is_ok() {
+            tried = switch_off(&nest, &modem, tell).await;
+        }
+    }
+    match tried {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err("the modem does not switch off: its supply is cut while it is on".to_owned()),
         Err(error) => Err(format!("the modem cannot be switched off: {error}; its supply is cut while it is on")),

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use bench_instruments::{
-    Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
-    ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails, ScriptedPeers,
-    ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
+    LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails,
+    ScriptedPeers, ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
 use bench_steps::{Nest, Procedure, Record, StepError};
-use dut_protocol::{JobResult, JobState, Reply, Request};
+use dut_protocol::{BleNonce, BleRequest, JobResult, JobState, Reply, Request};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -57,6 +57,9 @@ pub type Answers = fn(&Request) -> Result<Reply, DutError>;
 /// What is seen on a contact for so long.
 pub type Seen = fn(Contact, Duration) -> EdgeTrace;
 
+/// What Bluetooth hears of a module with this nonce.
+pub type Heard = fn(BleNonce) -> Vec<Advert>;
+
 /// Everything that a test may want to change.
 pub struct Setup {
     pub wiring: Wiring,
@@ -73,6 +76,8 @@ pub struct Setup {
     pub free_volts: Vec<(u8, f64)>,
     /// What the USB host sees; `None`: what it sent.
     pub usb: Option<UsbEcho>,
+    /// What the controller's Bluetooth hears, given the nonce that the module was told to send.
+    pub heard: Heard,
     /// The call that fails, counted from 0 over all instruments.
     pub failing_call: Option<u32>,
 }
@@ -94,6 +99,7 @@ impl Default for Setup {
             reading: RailReading { volts: 3.3, amps: 0.01 },
             free_volts: Vec::new(),
             usb: None,
+            heard: |_| Vec::new(),
             failing_call: None,
         }
     }
@@ -114,6 +120,9 @@ pub struct Bed {
     usb_joined: Cell<bool>,
     /// A request was sent while the link was off the nails.
     pub talked_to_itself: Cell<bool>,
+    advertises: Cell<bool>,
+    /// What the module was last told to do by radio.
+    radio: Cell<Option<BleRequest>>,
 }
 
 impl Bed {
@@ -136,6 +145,8 @@ impl Bed {
             joined_unpowered: Cell::new(false),
             usb_joined: Cell::new(false),
             talked_to_itself: Cell::new(false),
+            advertises: Cell::new(false),
+            radio: Cell::new(None),
             setup,
         });
         if bed.setup.cleared {
@@ -162,6 +173,7 @@ impl Bed {
             usb_switch: bed.clone(),
             usb: bed.clone(),
             link: Rc::default(),
+            ble: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };
@@ -217,6 +229,12 @@ impl Bed {
         left.extend(self.peers.connected().map(|peer| format!("{peer} is joined")));
         if self.usb_joined.get() {
             left.push("the USB host is joined to the module".into());
+        }
+        if self.advertises.get() {
+            left.push("the controller advertises".into());
+        }
+        if self.radio.get().is_some_and(|request| request != BleRequest::Stop) {
+            left.push(format!("the module's radio: {:?}", self.radio.get()));
         }
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
@@ -484,13 +502,42 @@ impl UsbHost for Bed {
 }
 
 #[async_trait(?Send)]
+impl BleAir for Bed {
+    async fn scan(&self, span: Duration) -> Result<Vec<Advert>, InstrumentError> {
+        self.call()?;
+        self.clock.sleep(span).await;
+        match self.radio.get() {
+            Some(BleRequest::Advertise { nonce, .. }) => Ok((self.setup.heard)(nonce)),
+            _ => Ok(Vec::new()),
+        }
+    }
+    async fn advertise(&self, _: u16, _: &[u8], _: Duration) -> Result<(), InstrumentError> {
+        self.call()?;
+        self.advertises.set(true);
+        Ok(())
+    }
+    async fn stop(&self) -> Result<(), InstrumentError> {
+        self.advertises.set(false);
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
 impl Dut for Bed {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         self.call()?;
         if self.setup.connects && !self.loopback.get() { Ok(baud) } else { Err(silent()) }
     }
     async fn request(&self, request: Request) -> Result<Reply, DutError> {
-        self.call()?;
+        // What takes a state back never fails.
+        if request != Request::Ble(BleRequest::Stop) {
+            self.call()?;
+        }
+        if let Request::Ble(order) = request
+            && order != BleRequest::Report
+        {
+            self.radio.set(Some(order));
+        }
         if self.loopback.get() {
             self.talked_to_itself.set(true);
             return Err(silent());

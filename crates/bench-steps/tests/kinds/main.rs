@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
 mod bed;
+mod ble;
 mod buses;
 mod contacts;
 mod edges;
 mod external_flash;
 mod interrupts;
+mod modem;
 mod overlap;
 mod pair_test;
 mod plans;

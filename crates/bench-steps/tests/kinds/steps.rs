@@ -299,6 +299,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         }),
         (crate::power::SUPPLY_CURRENT, || powered(crate::power::asleep_and_woken, &[])),
         (crate::usb::USB, || crate::usb::attached(crate::usb::PULLED, 0.0)),
+        (crate::ble::BLE, || crate::ble::air(crate::ble::good_adverts, crate::ble::GOOD)),
         (crate::power::LINK_PULLS, || powered(good, &[(36, PULLED_UP)])),
         (crate::power::LINK_PORTS, || powered(good, &[(36, PULLED_UP), (38, 3.2)])),
     ];

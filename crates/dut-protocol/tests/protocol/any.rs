@@ -101,6 +101,31 @@ fn any_pwm() -> impl Strategy<Value = PwmRequest> {
     })
 }
 
+fn any_ble() -> impl Strategy<Value = BleRequest> {
+    prop_oneof![
+        (any::<BleNonce>(), any::<u16>(), any::<u16>(), any::<i8>())
+            .prop_map(|(nonce, count, interval_ms, dbm)| BleRequest::Advertise { nonce, count, interval_ms, dbm }),
+        (any::<u8>(), any::<u16>(), any::<BleNonce>()).prop_map(|(channel, window_ms, nonce)| BleRequest::Listen {
+            channel,
+            window_ms,
+            nonce
+        }),
+        any::<(u16, bool, i8)>().prop_map(|(mhz, modulated, dbm)| BleRequest::Carrier { mhz, modulated, dbm }),
+        Just(BleRequest::Stop),
+        Just(BleRequest::Report),
+    ]
+}
+
+fn any_ble_report() -> impl Strategy<Value = BleReport> {
+    let rssi = any::<(i16, i8, i8)>().prop_map(|(mean_tenths_dbm, min_dbm, max_dbm)| BleRssi {
+        mean_tenths_dbm,
+        min_dbm,
+        max_dbm,
+    });
+    (any::<bool>(), any::<[u16; 3]>(), any::<[u16; 3]>(), proptest::option::of(rssi))
+        .prop_map(|(busy, sent, [heard, others, broken], rssi)| BleReport { busy, sent, heard, others, broken, rssi })
+}
+
 pub fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u16>(), any::<u64>()).prop_map(|(version, schema)| Request::Hello { version, schema }),
@@ -149,6 +174,7 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::CloseModem),
         any_spi_bytes().prop_map(|bytes| Request::WriteModem { bytes }),
         Just(Request::ReadModem),
+        any_ble().prop_map(Request::Ble),
     ]
 }
 
@@ -205,5 +231,6 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
             more,
             lost
         })),
+        any_ble_report().prop_map(Reply::Ble),
     ]
 }

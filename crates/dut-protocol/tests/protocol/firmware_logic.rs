@@ -24,16 +24,46 @@ fn adc(input: AdcInput, acquisition_us: u8, count: u8) -> Request {
     Request::SampleAdc(AdcRequest { input, range: AdcRange::Ratiometric, acquisition_us, count })
 }
 
+fn modem(tx: &str, rx: &str, flow: Option<(&str, &str)>, baud: u32) -> Request {
+    let flow = flow.map(|(rts, cts)| ModemFlow { rts: port(rts), cts: port(cts) });
+    Request::OpenModem(ModemUart { tx: port(tx), rx: port(rx), flow, baud })
+}
+
 fn pwm(unit: u8, frequency_hz: u32, outputs: &[(&str, u16)]) -> Request {
     let output = |&(text, duty_permille): &(&str, u16)| PwmOutput { port: port(text), duty_permille };
     let outputs = std::array::from_fn(|channel| outputs.get(channel).map(output));
     Request::StartPwm(PwmRequest { unit, frequency_hz, outputs })
 }
 
+fn advertise(count: u16, interval_ms: u16, dbm: i8) -> Request {
+    Request::Ble(BleRequest::Advertise { nonce: [1; 8], count, interval_ms, dbm })
+}
+
+fn listen(channel: u8, window_ms: u16) -> Request {
+    Request::Ble(BleRequest::Listen { channel, window_ms, nonce: [1; 8] })
+}
+
 #[test]
 fn refusals() {
     let vector = PortVector::default();
     let rows = [
+        (advertise(1, 20, 0), Ok(())),
+        (advertise(1_000, 1_000, -40), Ok(())),
+        (advertise(0, 20, 0), Err(Refusal::OutOfRange)),
+        (advertise(1_001, 20, 0), Err(Refusal::OutOfRange)),
+        (advertise(1, 19, 0), Err(Refusal::OutOfRange)),
+        (advertise(1, 20, 1), Err(Refusal::OutOfRange)),
+        (listen(37, 1), Ok(())),
+        (listen(39, 5_000), Ok(())),
+        (listen(36, 1), Err(Refusal::OutOfRange)),
+        (listen(40, 1), Err(Refusal::OutOfRange)),
+        (listen(38, 0), Err(Refusal::OutOfRange)),
+        (listen(38, 5_001), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_402, modulated: true, dbm: 8 }), Ok(())),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_401, modulated: true, dbm: 8 }), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Carrier { mhz: 2_480, modulated: false, dbm: 9 }), Err(Refusal::OutOfRange)),
+        (Request::Ble(BleRequest::Stop), Ok(())),
+        (Request::Ble(BleRequest::Report), Ok(())),
         (Request::ApplyVector(vector), Ok(())),
         (Request::ApplyVector(PortVector { high: ports("P0.03"), low: ports("P0.04 P1.15"), ..vector }), Ok(())),
         (Request::ApplyVector(PortVector { high: ports("P0.06"), ..vector }), Err(Refusal::LinkPort(port("P0.06")))),
@@ -83,6 +113,21 @@ fn refusals() {
         (Request::LeadCrystal { port: port("P0.00") }, Err(Refusal::ReservedPort(port("P0.00")))),
         (Request::StartJob(Job::Wait { ms: 10_000 }), Ok(())),
         (Request::StartJob(Job::Wait { ms: 10_001 }), Err(Refusal::OutOfRange)),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 30_000 }), Ok(())),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 30_001 }), Err(Refusal::OutOfRange)),
+        (Request::StartJob(Job::Press { port: port("P0.16"), high: false, ms: 0 }), Err(Refusal::OutOfRange)),
+        (
+            Request::StartJob(Job::Press { port: port("P0.08"), high: true, ms: 1 }),
+            Err(Refusal::LinkPort(port("P0.08"))),
+        ),
+        (Request::HoldPorts { ports: [port("P0.16"), port("P1.05")].into_iter().collect() }, Ok(())),
+        (Request::HoldPorts { ports: PortSet(1 << 48) }, Err(Refusal::NoSuchPort(48))),
+        (Request::HoldPorts { ports: PortSet(1) }, Err(Refusal::ReservedPort(port("P0.00")))),
+        (modem("P1.05", "P1.04", Some(("P1.07", "P1.06")), 460_800), Ok(())),
+        (modem("P1.05", "P1.04", None, 115_200), Ok(())),
+        (modem("P1.05", "P1.04", None, 9_600), Err(Refusal::OutOfRange)),
+        (modem("P1.05", "P1.05", None, 115_200), Err(Refusal::Overlap(port("P1.05")))),
+        (modem("P1.05", "P1.04", Some(("P1.07", "P0.06")), 115_200), Err(Refusal::LinkPort(port("P0.06")))),
         (Request::StartJob(Job::Busy { ms: 50 }), Ok(())),
         (Request::StartJob(Job::Busy { ms: 51 }), Err(Refusal::OutOfRange)),
         (Request::StartJob(Job::Busy { ms: 0 }), Err(Refusal::OutOfRange)),

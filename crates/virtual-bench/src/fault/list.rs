@@ -1,6 +1,9 @@
 //! Every fault that can be ordered, to measure what a plan finds.
 
-use super::{COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS, Terminal, rail_contact};
+use super::{
+    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS,
+    Terminal, rail_contact,
+};
 use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, Model};
 use bench_run::Contact;
@@ -90,6 +93,10 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], m
         let fitted = |name: &str| model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
         let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
         faults.extend(others.map(|part| Fault::Modem(super::ModemFault::Wrong(part.to_owned()))));
+    }
+    if fixture.ble.is_some() {
+        faults.extend([Fault::BleAntenna, Fault::BleWeak(BLE_WEAK_DB), Fault::BleDead]);
+        faults.extend([Fault::BleCrystal(BLE_CRYSTAL_PPM), Fault::BleCrystal(-BLE_CRYSTAL_PPM)]);
     }
     faults
 }

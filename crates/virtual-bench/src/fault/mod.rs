@@ -105,6 +105,14 @@ pub enum Fault {
     InterruptDead(u8),
     /// Of the modem, its SIM, its antenna, its lines.
     Modem(ModemFault),
+    /// The Bluetooth antenna is missing, or the way to it is open.
+    BleAntenna,
+    /// So many decibels are lost between radio and antenna, in both directions.
+    BleWeak(f64),
+    /// The radio neither sends nor hears.
+    BleDead,
+    /// Error of the 32 MHz crystal in parts per million: radio, timers and UART go by it.
+    BleCrystal(f64),
 }
 
 /// Lines of the UART's flow control.
@@ -157,6 +165,8 @@ pub(crate) const ESD_OHMS: f64 = 2e3;
 pub(crate) const LEAK_OHMS: f64 = 100e3;
 pub(crate) const SLEEP_MILLIAMPS: f64 = 1.0;
 pub(crate) const CRYSTAL_PPM: f64 = 100.0;
+pub(crate) const BLE_WEAK_DB: f64 = 20.0;
+pub(crate) const BLE_CRYSTAL_PPM: f64 = 60.0;
 
 /// Ohms of a short circuit that is ordered as 0 ohms: copper and solder are no superconductors.
 pub(crate) const SOLDER_BRIDGE_OHMS: f64 = 0.02;
@@ -252,6 +262,7 @@ impl Fault {
                 _ => Err(not_there(*b, "PWM of the same unit")),
             },
             Fault::InterruptDead(_) => Ok(()),
+            Fault::BleAntenna | Fault::BleWeak(_) | Fault::BleDead | Fault::BleCrystal(_) => Ok(()),
             Fault::Modem(_) if dut.modem.is_none() => {
                 Err(FaultError::NoModem { fault: self.to_string(), family: dut.name.clone() })
             }

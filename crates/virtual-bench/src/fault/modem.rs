@@ -13,6 +13,8 @@ pub enum ModemFault {
     NeverOff,
     /// Its supply inside the module has a bad joint: it restarts when the transmitter starts.
     BrownOut,
+    /// It draws 300 mA too much while it boots: a damaged part of its supply.
+    BootCurrent,
     /// A line between microcontroller and modem is open; names as the microcontroller sees them.
     TxDead,
     RxDead,
@@ -44,6 +46,7 @@ const TABLE: &[(&str, ModemFault, &[&str])] = &[
     ("modem-late", ModemFault::Late, &["modem boots too late", "modem does not answer in time"]),
     ("modem-never-off", ModemFault::NeverOff, &["modem does not switch off"]),
     ("modem-brown-out", ModemFault::BrownOut, &["modem's supply"]),
+    ("modem-boot-current", ModemFault::BootCurrent, &["modem draws"]),
     ("modem-tx-dead", ModemFault::TxDead, &["modem uart tx"]),
     ("modem-rx-dead", ModemFault::RxDead, &["modem uart rx"]),
     ("modem-cts-dead", ModemFault::CtsDead, &["modem uart cts"]),

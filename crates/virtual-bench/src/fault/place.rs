@@ -105,6 +105,10 @@ impl Fault {
             Fault::TwimDead(_) => vec!["twim"],
             Fault::InterruptDead(_) => vec!["interrupt"],
             Fault::Modem(fault) => fault.words(),
+            Fault::BleAntenna => vec!["ble antenna"],
+            Fault::BleWeak(_) => vec!["ble weak"],
+            Fault::BleDead => vec!["ble radio dead"],
+            Fault::BleCrystal(_) => vec!["32 mhz crystal"],
             _ => Vec::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! Faults as text: `open:23`, `short:36-38@100`.
 
 use super::{
-    COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, ModemFault, SLEEP_MILLIAMPS, Terminal,
+    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, ModemFault,
+    SLEEP_MILLIAMPS, Terminal,
 };
 use bench_run::Contact;
 use std::fmt;
@@ -17,7 +18,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     rail or gnd, swap:A-B, sleep-current or sleep-current:MILLIAMPS, vusb-detect-lost, adc-dead:CONTACT, retained-lost, flash-absent, \
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
-    pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead";
+    pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead, \
+    ble-antenna, ble-weak or ble-weak:DECIBELS, ble-dead, ble-crystal or ble-crystal:PPM";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +75,10 @@ impl fmt::Display for Fault {
             Fault::InterruptDead(channel) => write!(f, "interrupt-dead:{channel}"),
             Fault::UsbDead => f.write_str("usb-dead"),
             Fault::Modem(fault) => f.write_str(&fault.text()),
+            Fault::BleAntenna => f.write_str("ble-antenna"),
+            Fault::BleWeak(decibels) => write!(f, "ble-weak{}", Unusual(':', *decibels, BLE_WEAK_DB)),
+            Fault::BleDead => f.write_str("ble-dead"),
+            Fault::BleCrystal(ppm) => write!(f, "ble-crystal{}", Unusual(':', *ppm, BLE_CRYSTAL_PPM)),
         }
     }
 }
@@ -170,6 +176,16 @@ fn parse(text: &str) -> Result<Fault, String> {
             None => Err("an exchange has two ends, for example `pwm-wrong:23-33`".to_owned()),
         },
         "interrupt-dead" => numbered(what("0")?, 0..=7).map(Fault::InterruptDead),
+        "ble-antenna" => alone(Fault::BleAntenna),
+        "ble-weak" => match rest {
+            None => Ok(Fault::BleWeak(BLE_WEAK_DB)),
+            Some(number) => positive(number, "decibels", 100.0).map(Fault::BleWeak),
+        },
+        "ble-dead" => alone(Fault::BleDead),
+        "ble-crystal" => match rest {
+            None => Ok(Fault::BleCrystal(BLE_CRYSTAL_PPM)),
+            Some(ppm) => signed(ppm, "parts per million", 1_000.0).map(Fault::BleCrystal),
+        },
         _ => Err(format!("expected {FORMS}, {}", ModemFault::forms())),
     }
 }
@@ -298,6 +314,12 @@ mod tests {
             ("pwm-wrong:23-33", Fault::PwmWrong(Contact(23), Contact(33))),
             ("interrupt-dead:7", Fault::InterruptDead(7)),
             ("usb-dead", Fault::UsbDead),
+            ("ble-antenna", Fault::BleAntenna),
+            ("ble-weak", Fault::BleWeak(20.0)),
+            ("ble-weak:12", Fault::BleWeak(12.0)),
+            ("ble-dead", Fault::BleDead),
+            ("ble-crystal", Fault::BleCrystal(60.0)),
+            ("ble-crystal:-60", Fault::BleCrystal(-60.0)),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
@@ -330,6 +352,9 @@ mod tests {
             ("crystal:x", "parts per million"),
             ("pwm-wrong:23", "an exchange has two ends"),
             ("interrupt-dead:8", "from 0 to 7, found `8`"),
+            ("ble-antenna:1", "takes nothing after it"),
+            ("ble-weak:0", "decibels above 0"),
+            ("ble-crystal:0", "parts per million other than 0"),
         ] {
             let message = text.parse::<Fault>().expect_err(text).to_string();
             assert!(message.contains(part), "{text}: {message}");
@@ -376,6 +401,9 @@ mod tests {
             (2..=3u8).prop_map(Fault::FlashLineOpen),
             (1e-3..1e5f64).prop_map(Fault::Crystal),
             (0..=3u8).prop_map(Fault::SpimDead),
+            (1e-3..100.0f64).prop_map(Fault::BleWeak),
+            (-1e3..-1e-3f64).prop_map(Fault::BleCrystal),
+            prop_oneof![Just(Fault::BleAntenna), Just(Fault::BleDead)],
             (0..=1u8).prop_map(Fault::TwimDead),
             any_contact().prop_map(Fault::BusLineDead),
             prop_oneof![Just(FlowLine::Rts), Just(FlowLine::Cts)].prop_map(Fault::FlowDead),

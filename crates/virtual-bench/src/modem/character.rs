@@ -82,6 +82,8 @@ pub(super) enum Sim {
     Fitted { iccid: Option<String>, imsi: String },
 }
 
+/// What a damaged part draws beside the modem while it boots.
+const LEAKS_AMPS: f64 = 0.3;
 /// Modems with this number were never given one of their own.
 const BLANK_IMEI: &str = "004999010640000";
 
@@ -137,7 +139,7 @@ impl Character {
             attach_ms,
             sim_ms,
             rsrp_dbm: random.between(-88.0, -80.0) - path_loss,
-            boot_amps: random.within(boot, 0.1),
+            boot_amps: random.within(boot, 0.1) + if is(ModemFault::BootCurrent) { LEAKS_AMPS } else { 0.0 },
             idle_amps: random.within(idle, 0.15),
             burst_amps: random.within(burst, 0.1),
             supply_ohms: if is(ModemFault::BrownOut) { 5.0 } else { 0.05 },

@@ -3,6 +3,7 @@
 // A failed unwrap fails the test that called it; one task holds the link at a time.
 #![allow(clippy::unwrap_used, clippy::await_holding_refcell_ref)]
 
+mod ble;
 mod buses;
 mod drivers;
 mod edges;

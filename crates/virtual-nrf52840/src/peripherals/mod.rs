@@ -9,6 +9,7 @@ pub(crate) mod nvmc;
 pub(crate) mod ppi;
 pub(crate) mod pwm;
 pub(crate) mod qspi;
+pub(crate) mod radio;
 pub(crate) mod rng_temp;
 pub(crate) mod rtc;
 pub(crate) mod saadc;

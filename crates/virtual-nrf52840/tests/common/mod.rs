@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 use std::collections::VecDeque;
-use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, Ports};
+use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, Ports, RadioPacket};
 
 pub const MICROSECOND: u64 = 1_000;
 pub const MILLISECOND: u64 = 1_000_000;
@@ -30,6 +30,8 @@ pub struct Bench {
     pub flash_commands: Vec<FlashEntry>,
     /// The flash's answers to the next reads of its status; 0 after that.
     pub flash_status: VecDeque<u8>,
+    /// Packets that the radio sent.
+    pub packets: Vec<RadioPacket>,
     /// Stop at the next byte sent.
     pub stop_at_byte: bool,
     pub stop: bool,
@@ -47,6 +49,7 @@ impl Default for Bench {
             port_changes: Vec::new(),
             flash_commands: Vec::new(),
             flash_status: VecDeque::new(),
+            packets: Vec::new(),
             stop_at_byte: false,
             stop: false,
             device: None,
@@ -85,6 +88,10 @@ impl Board for Bench {
             0x05 => read.fill(self.flash_status.pop_front().unwrap_or(0)),
             _ => read.iter_mut().enumerate().for_each(|(n, byte)| *byte = 0xA0 + n as u8),
         }
+    }
+
+    fn radio_sent(&mut self, packet: &RadioPacket) {
+        self.packets.push(packet.clone());
     }
 
     fn wants_stop(&mut self) -> bool {

@@ -96,6 +96,7 @@ pub fn fixture() -> Fixture {
             connect: io(0, 15),
         },
         usb: Some(UsbWiring { switch: io(1, 15) }),
+        ble: None,
         measure_bus: MeasureBus {
             edges_gpio: None,
             sense: AnalogChannel { chip: 2, channel: 0 },

@@ -1,0 +1,39 @@
+//! Defects of the radio, with the real firmware: each is told apart from the others.
+
+use crate::support::{for_all, run, run_plan};
+
+const SOM: &str = "plans/b404x.toml";
+const BORON: &str = "plans/boron.toml";
+
+#[test]
+fn defects_of_the_radio_are_told_apart() {
+    let rows = [
+        (SOM, "ble-antenna", "BLE antenna missing or open: 4"),
+        (SOM, "ble-weak", "BLE weak by 2"),
+        (SOM, "ble-weak:12", "BLE weak by 1"),
+        (SOM, "ble-dead", "BLE radio dead"),
+        (SOM, "ble-crystal", "the 32 MHz crystal on the module is off by +"),
+        (SOM, "ble-crystal:-60", "the 32 MHz crystal on the module is off by -"),
+        (BORON, "ble-antenna", "BLE antenna missing or open"),
+        (BORON, "ble-dead", "BLE radio dead"),
+    ];
+    for_all(&rows, |(plan, fault, expected)| {
+        let done = run_plan(plan, &["--quiet", "--fault", fault]);
+        let right = done.code == 1 && done.told().contains(expected) && done.named().is_empty();
+        if right { Ok(()) } else { Err(format!("{plan} {fault}: exit {}, told {}", done.code, done.told())) }
+    });
+}
+
+/// The journal has the nonce, how often it was sent and heard, and the signal strength of each channel.
+#[test]
+fn a_good_module_is_heard_and_hears_on_each_channel() {
+    let done = run(&["--quiet"]);
+    assert_eq!(done.code, 0);
+    let journal = String::from_utf8(done.journal).unwrap();
+    assert!(journal.contains("BLE nonce "));
+    for name in ["heard", "heard-dbm", "hears", "hears-dbm"] {
+        for channel in [37, 38, 39] {
+            assert!(journal.contains(&format!("\"ble.{channel}.{name}\"")), "{channel} {name}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What was received in both directions becomes measurements, and one sentence for the repair bench.
+
+use super::{Ble, Specs};
+use crate::{Record, StepError};
+use bench_instruments::Advert;
+use bench_run::{Defect, Diagnosis, MeasurementSpec, Verdict, judge};
+use dut_protocol::{BLE_CHANNEL_MHZ, BLE_CHANNELS, BleReport, BleTag};
+
+/// So much weaker than expected, the antenna takes no part: a good part of it (a broken trace, a wrong matching part)
+/// costs 10 to 25 dB.
+const NO_ANTENNA_DB: f64 = 30.0;
+/// In one percent.
+const PPM: f64 = 1e4;
+
+/// One direction, by channel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Received {
+    pub packets: [u32; 3],
+    /// Sums of the signal strengths, dBm.
+    sums: [f64; 3],
+    /// By the module only.
+    broken: u32,
+    /// Errors of the carrier, percent, where the receiver tells them.
+    carrier_errors: Vec<f64>,
+}
+
+impl Received {
+    /// The adverts that `tag_of` knows.
+    pub fn by_bench(adverts: &[Advert], tag_of: impl Fn(&Advert) -> Option<BleTag>) -> Self {
+        let mut received = Self::default();
+        for advert in adverts {
+            let Some(tag) = tag_of(advert) else { continue };
+            let Some(place) = BLE_CHANNELS.iter().position(|channel| *channel == tag.channel) else { continue };
+            received.packets[place] += 1;
+            received.sums[place] += advert.rssi_dbm;
+            let hertz = f64::from(BLE_CHANNEL_MHZ[place]) * 1e6;
+            received.carrier_errors.extend(advert.carrier_offset_hz.map(|offset| 100.0 * offset / hertz));
+        }
+        received
+    }
+
+    /// What the module reports of one channel.
+    pub fn by_module(&mut self, place: usize, report: &BleReport) {
+        if let (Some(packets), Some(sum)) = (self.packets.get_mut(place), self.sums.get_mut(place)) {
+            let mean_dbm = report.rssi.map_or(0.0, |rssi| f64::from(rssi.mean_tenths_dbm) / 10.0);
+            *packets = report.heard.into();
+            *sum = mean_dbm * f64::from(report.heard);
+            self.broken += u32::from(report.broken);
+        }
+    }
+
+    fn total(&self) -> u32 {
+        self.packets.iter().sum()
+    }
+
+    /// dBm; `None` where nothing was received.
+    fn level(&self, place: usize) -> Option<f64> {
+        let packets = self.packets.get(place).filter(|packets| **packets > 0)?;
+        Some(self.sums.get(place)? / f64::from(*packets))
+    }
+
+    /// Mean over everything received, dBm.
+    fn mean_level(&self) -> Option<f64> {
+        (self.total() > 0).then(|| self.sums.iter().sum::<f64>() / f64::from(self.total()))
+    }
+
+    /// Percent; `None` where the receiver does not tell.
+    fn carrier_error(&self) -> Option<f64> {
+        let errors = &self.carrier_errors;
+        (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
+    }
+}
+
+/// What one direction should be.
+pub(super) struct Direction<'a> {
+    pub specs: &'a Specs,
+    pub expected_dbm: f64,
+}
+
+impl Direction<'_> {
+    fn record(&self, record: &dyn Record, received: &Received) {
+        for (place, (packets, level)) in self.specs.packets.iter().zip(&self.specs.levels).enumerate() {
+            record.measured(&packets.name, Some(f64::from(received.packets[place])));
+            // Where nothing came there is no level to judge, and the missing packets say so.
+            if let Some(dbm) = received.level(place) {
+                record.measured(&level.name, Some(dbm));
+            }
+        }
+    }
+
+    fn enough_packets(&self, received: &Received, place: usize) -> bool {
+        self.specs.packets.get(place).is_none_or(|spec| fits(spec, f64::from(received.packets[place])))
+    }
+
+    fn right_level(&self, received: &Received, place: usize) -> bool {
+        match (self.specs.levels.get(place), received.level(place)) {
+            (Some(spec), Some(dbm)) => fits(spec, dbm),
+            _ => true,
+        }
+    }
+
+    /// Decibels that are lacking; 0 where all levels are right, or nothing came.
+    fn lacking(&self, received: &Received) -> f64 {
+        let wrong = (0..BLE_CHANNELS.len()).any(|place| !self.right_level(received, place));
+        match received.mean_level() {
+            Some(dbm) if wrong => self.expected_dbm - dbm,
+            _ => 0.0,
+        }
+    }
+
+    fn few_on(&self, received: &Received) -> Vec<u8> {
+        let few = |place: &usize| !self.enough_packets(received, *place);
+        (0..BLE_CHANNELS.len()).filter(few).map(|place| BLE_CHANNELS[place]).collect()
+    }
+}
+
+fn fits(spec: &MeasurementSpec, value: f64) -> bool {
+    judge(&spec.limits, Some(value)) == Verdict::Pass
+}
+
+pub(super) fn found(record: &dyn Record, text: String) -> StepError {
+    record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
+    StepError::Dut(text)
+}
+
+impl Ble {
+    /// Records everything, and says what it adds up to.
+    pub(super) fn judge(&self, record: &dyn Record, heard: &Received, hears: &Received) -> Result<(), StepError> {
+        for (direction, received) in self.directions().iter().zip([heard, hears]) {
+            direction.record(record, received);
+        }
+        let came = hears.total() + hears.broken;
+        if came > 0 {
+            record.measured(&self.broken.name, Some(100.0 * f64::from(hears.broken) / f64::from(came)));
+        }
+        if let Some(spec) = &self.carrier_error {
+            match heard.carrier_error() {
+                Some(percent) => record.measured(&spec.name, Some(percent)),
+                None if heard.total() > 0 => {
+                    return Err(StepError::Bench(
+                        "the controller's Bluetooth does not tell how far a carrier is off: leave `carrier_error` out \
+                         of the step, or use an adapter that does"
+                            .to_owned(),
+                    ));
+                }
+                None => {}
+            }
+        }
+        match self.conclusion(heard, hears) {
+            Some(text) => Err(found(record, text)),
+            None => Ok(()),
+        }
+    }
+
+    /// The one defect that explains what was received.
+    fn conclusion(&self, heard: &Received, hears: &Received) -> Option<String> {
+        let [sending, hearing] = self.directions();
+        match (heard.total(), hears.total()) {
+            (0, 0) => {
+                return Some(
+                    "BLE radio dead: the bench heard nothing of the module on any channel, nor the module of the bench"
+                        .to_owned(),
+                );
+            }
+            (0, _) => return Some("BLE transmitter dead: the module hears, but nothing was heard of it".to_owned()),
+            (_, 0) if hears.broken > 0 => {
+                return Some(format!("BLE receiver: all {} packets came to the module broken", hears.broken));
+            }
+            (_, 0) => return Some("BLE receiver dead: the module is heard, but hears nothing".to_owned()),
+            _ => {}
+        }
+        let (sends, receives) = (sending.lacking(heard), hearing.lacking(hears));
+        if sends >= NO_ANTENNA_DB && receives >= NO_ANTENNA_DB {
+            return Some(format!(
+                "BLE antenna missing or open: {sends:.0} dB too weak from the module, {receives:.0} dB to it"
+            ));
+        }
+        let side = |decibels: f64, what: &str| match decibels {
+            0.0 => None,
+            weaker if weaker > 0.0 => Some(format!("weak by {weaker:.0} dB {what}")),
+            stronger => Some(format!("too strong by {:.0} dB {what}", -stronger)),
+        };
+        let sides = [side(sends, "from the module"), side(receives, "to the module")];
+        let sides: Vec<String> = sides.into_iter().flatten().collect();
+        if !sides.is_empty() {
+            return Some(format!("BLE {}", sides.join(" and ")));
+        }
+        let few = [("sent by", sending.few_on(heard)), ("heard by", hearing.few_on(hears))];
+        if let Some((what, channels)) = few.iter().find(|(_, channels)| !channels.is_empty()) {
+            return Some(format!("BLE: packets {what} the module are missing on channels {channels:?}"));
+        }
+        if let (Some(spec), Some(percent)) = (&self.carrier_error, heard.carrier_error())
+            && !fits(spec, percent)
+        {
+            return Some(format!(
+                "the 32 MHz crystal on the module is off by {:+.0} ppm: its BLE carrier shows it",
+                percent * PPM
+            ));
+        }
+        let share = 100.0 * f64::from(hears.broken) / f64::from((hears.total() + hears.broken).max(1));
+        (!fits(&self.broken, share)).then(|| format!("BLE: {share:.0} % of the packets come to the module broken"))
+    }
+}

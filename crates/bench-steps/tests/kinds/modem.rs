@@ -1,0 +1,250 @@
+//! The modem's steps against a responder of its own: a list of what is sent and what comes back, as the makers' manuals
+//! print it, and none of the virtual bench's modem.
+
+use crate::bed::{Bed, Setup, Told};
+use crate::plans::World;
+use crate::steps::good;
+use bench_instruments::{DutError, ManualClock};
+use bench_steps::StepError;
+use dut_protocol::{Job, JobResult, JobState, ModemBytes, PortSet, Reply, Request};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+/// What the module's lines and the modem on the other side do.
+#[derive(Default)]
+struct Responder {
+    /// Command and answer; what is in no line gets ERROR.
+    script: &'static [(&'static str, &'static str)],
+    echo: bool,
+    line: Vec<u8>,
+    out: VecDeque<u8>,
+    on: bool,
+    baud: u32,
+    open_at: Option<u32>,
+    rts_high: bool,
+    /// Lines that lead nowhere.
+    cut: &'static [&'static str],
+    pulled_up: PortSet,
+    off_after_reads: Option<u32>,
+}
+
+const POWER: &str = "P0.16";
+const SENSE: &str = "P0.07";
+const RX: &str = "P1.04";
+const CTS: &str = "P1.06";
+const RTS: &str = "P1.07";
+
+thread_local! {
+    static MODEM: RefCell<Responder> = RefCell::default();
+}
+
+fn has(set: PortSet, port: &str) -> bool {
+    set.contains(port.parse().unwrap())
+}
+
+impl Responder {
+    fn levels(&mut self) -> PortSet {
+        if let Some(left) = &mut self.off_after_reads {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.on = false;
+            }
+        }
+        let mut levels = PortSet::EMPTY;
+        let mut add = |port: &str, level: bool| {
+            if level {
+                levels = levels.with(port.parse().unwrap());
+            }
+        };
+        add(SENSE, self.on);
+        add(RX, if self.cut.contains(&"rx") { has(self.pulled_up, RX) } else { self.on });
+        add(CTS, self.cut.contains(&"cts") && has(self.pulled_up, CTS));
+        add(RTS, has(self.pulled_up, RTS));
+        levels
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if self.echo {
+            self.out.push_back(byte);
+        }
+        if byte != b'\r' {
+            return self.line.push(byte);
+        }
+        let command = String::from_utf8(std::mem::take(&mut self.line)).unwrap();
+        if let "ATE0" = command.as_str() {
+            self.echo = false;
+        }
+        if command == "AT+CPWROFF" || command == "AT+QPOWD" {
+            self.off_after_reads = Some(3);
+        }
+        let known = self.script.iter().find(|(known, _)| *known == command).map(|(_, answer)| *answer);
+        let plain = ["AT", "ATE0", "AT+CMEE=1", "AT+IFC=2,2", "AT+CPWROFF", "AT+QPOWD"].contains(&command.as_str());
+        let answer = known.unwrap_or(if plain { "\r\nOK\r\n" } else { "\r\nERROR\r\n" });
+        self.out.extend(answer.bytes());
+    }
+
+    fn answer(&mut self, request: &Request) -> Result<Reply, DutError> {
+        Ok(match request {
+            Request::ApplyVector(vector) => {
+                self.pulled_up = PortSet(self.pulled_up.0 & !vector.pull_down.0 & !vector.float.0 | vector.pull_up.0);
+                if has(vector.high, RTS) || has(vector.low, RTS) {
+                    self.rts_high = has(vector.high, RTS);
+                }
+                Reply::Levels(self.levels())
+            }
+            Request::ReadPorts => Reply::Levels(self.levels()),
+            Request::StartJob(Job::Press { port, .. }) => {
+                self.on |= *port == POWER.parse().unwrap();
+                Reply::JobAccepted { job: 1 }
+            }
+            Request::PollJob { job } => {
+                Reply::JobState { job: *job, state: JobState::Done(JobResult::Waited { ms: 0 }) }
+            }
+            Request::OpenModem(order) => {
+                self.open_at = Some(order.baud);
+                self.rts_high = false;
+                self.out.clear();
+                self.line.clear();
+                Reply::Done
+            }
+            Request::CloseModem => {
+                self.open_at = None;
+                Reply::Done
+            }
+            Request::WriteModem { bytes } => {
+                if self.on && self.open_at == Some(self.baud) {
+                    bytes.iter().for_each(|byte| self.byte(*byte));
+                }
+                Reply::Done
+            }
+            // In crumbs, as a slow line gives them.
+            Request::ReadModem => {
+                let count = if self.rts_high { 0 } else { self.out.len().min(7) };
+                let bytes = self.out.drain(..count).collect();
+                Reply::Modem(ModemBytes { bytes, more: !self.rts_high && !self.out.is_empty(), lost: false })
+            }
+            other => return good(other),
+        })
+    }
+}
+
+fn with_modem(request: &Request) -> Result<Reply, DutError> {
+    MODEM.with_borrow_mut(|modem| modem.answer(request))
+}
+
+/// A whole R510S as its manual prints it, with something unasked in between.
+const R510: &[(&str, &str)] = &[
+    ("AT+CGMI", "\r\nu-blox\r\n\r\nOK\r\n"),
+    ("AT+CGMM", "\r\n+UUSIMSTAT: 1\r\n\r\nSARA-R510S-01B\r\n\r\nOK\r\n"),
+    ("AT+CGMR", "\r\n03.15\r\n\r\nOK\r\n"),
+    ("AT+CGSN", "\r\n490154203237518\r\n\r\nOK\r\n"),
+    ("AT+CPIN?", "\r\n+CPIN: READY\r\n\r\nOK\r\n"),
+    ("AT+CCID", "\r\n+CCID: 8988323000000000016\r\n\r\nOK\r\n"),
+    ("AT+CIMI", "\r\n310170123456789\r\n\r\nOK\r\n"),
+    ("AT+UCGED=2", "\r\nOK\r\n"),
+    (
+        "AT+UCGED?",
+        "\r\n+UCGED: 2\r\n6,4,001,01\r\n2525,6,10,100,\"2b67\",69,\"34b\",99,-1,-1,56,17,20,0,0,0,0\r\n\r\nOK\r\n",
+    ),
+];
+
+const ON: &str = "kind = 'modem-on'\nsupply = 'VCC'";
+const READY: &str = "kind = 'modem-ready'";
+const IDENTITY: &str = "kind = 'modem-identity'";
+const SIM: &str = "kind = 'modem-sim'";
+const SIGNAL: &str = "kind = 'modem-signal'\nrsrp_dbm = { min = -95, max = -60 }\nno_antenna_below = -110\n\
+                      within = '2 s'\nsupply = 'VCC'\nidle_amps = { max = '60 mA' }";
+const OFF: &str = "kind = 'modem-off'";
+
+/// Runs the steps one after the other on one nest; what was said, and how the last one ended.
+fn dialogue(world: &World, responder: Responder, steps: &[&str]) -> (Told, Result<(), StepError>, bool) {
+    MODEM.with_borrow_mut(|modem| *modem = responder);
+    let clock = ManualClock::new();
+    let setup = Setup { powered: true, answers: with_modem, ..Setup::default() };
+    let (_bed, nest) = Bed::new(setup, &world.fixture, world.family(), &clock);
+    let told = Told::default();
+    let mut outcome = Ok(());
+    for step in steps {
+        let plan = world.check(step).unwrap();
+        outcome = clock.run(plan.steps[0].procedure.run(&nest, &told));
+        if outcome.is_err() {
+            break;
+        }
+    }
+    (told, outcome, nest.modem.get().is_some())
+}
+
+#[test]
+fn a_good_modem_says_all_it_must() {
+    let world = World::new();
+    for baud in [115_200, 460_800] {
+        let responder = Responder { script: R510, echo: true, baud, ..Responder::default() };
+        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY, IDENTITY, SIM, SIGNAL, OFF]);
+        assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
+        assert_eq!(told.texts(), Vec::<String>::new());
+        assert!(!on);
+        let measured = told.measured.borrow();
+        let value = |name: &str| measured.get(name).copied().flatten();
+        for name in ["modem.model-matches", "modem.imei-is-valid", "sim.iccid-is-valid", "sim.carrier-matches"] {
+            assert_eq!(value(name), Some(1.0), "{name}");
+        }
+        assert_eq!(value("modem.answers-when-rts-low"), Some(1.0));
+        assert_eq!(value("modem.bytes-while-rts-high"), Some(0.0));
+        assert_eq!(value("cell.rsrp-dbm"), Some(-85.0));
+        assert_eq!(value("modem.off-by-order"), Some(1.0));
+    }
+}
+
+/// A script in place of some of its lines.
+fn changed(command: &'static str, answer: &'static str) -> &'static [(&'static str, &'static str)] {
+    let mut script = R510.to_vec();
+    script.retain(|(known, _)| *known != command);
+    script.push((command, answer));
+    Box::leak(script.into_boxed_slice())
+}
+
+#[test]
+fn what_is_said_of_bad_modems() {
+    let world = World::new();
+    let all: &[&str] = &[ON, READY, IDENTITY, SIM, SIGNAL];
+    let rows = [
+        (changed("AT+CGMM", "\r\nSARA-R410M-02B\r\n\r\nOK\r\n"), "wrong modem: it says u-blox SARA-R410M-02B"),
+        (changed("AT+CGMI", "\r\nQuectel\r\n\r\nOK\r\n"), "wrong modem: it says Quectel"),
+        (changed("AT+CGSN", "\r\n490154203237519\r\n\r\nOK\r\n"), "modem: its IMEI is none"),
+        (changed("AT+CGSN", "\r\n+CME ERROR: 100\r\n"), "modem: its IMEI cannot be read"),
+        (changed("AT+CPIN?", "\r\n+CME ERROR: 10\r\n"), "SIM: no card"),
+        (changed("AT+CPIN?", "\r\n+CME ERROR: SIM failure\r\n"), "SIM: not ready in time"),
+        (changed("AT+CPIN?", "\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n"), "SIM: "),
+        (changed("AT+CCID", "\r\nERROR\r\n"), "SIM: its number (ICCID) cannot be read"),
+        (changed("AT+CCID", "\r\n+CCID: 8901260000000000006\r\n\r\nOK\r\n"), "SIM: wrong carrier"),
+        (changed("AT+UCGED?", "\r\n+UCGED: 2\r\n\r\nOK\r\n"), "cellular antenna: no cell is heard"),
+    ];
+    for (script, expected) in rows {
+        let responder = Responder { script, echo: true, baud: 115_200, ..Responder::default() };
+        let (told, ..) = dialogue(&world, responder, all);
+        let texts = told.texts();
+        assert!(texts.iter().any(|text| text.starts_with(expected)), "{expected}: {texts:?}");
+    }
+}
+
+#[test]
+fn lines_are_told_from_each_other() {
+    let world = World::new();
+    for (cut, expected) in [("rx", "modem UART RX"), ("cts", "modem UART CTS")] {
+        let cut: &'static [&'static str] = if cut == "rx" { &["rx"] } else { &["cts"] };
+        let responder = Responder { script: R510, echo: true, baud: 115_200, cut, ..Responder::default() };
+        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY]);
+        assert!(told.texts()[0].starts_with(expected), "{:?}", told.texts());
+        assert!(matches!(outcome, Err(StepError::Dut(_))) && on, "the way to the safe state must know of it");
+    }
+}
+
+/// A step without the one before it is the plan's mistake, not the module's.
+#[test]
+fn nobody_talks_to_a_modem_that_is_off() {
+    let world = World::new();
+    for step in [READY, IDENTITY, SIM, SIGNAL, OFF] {
+        let (_, outcome, _) = dialogue(&world, Responder::default(), &[step]);
+        assert!(matches!(outcome, Err(StepError::Bench(_))), "{step}: {outcome:?}");
+    }
+}

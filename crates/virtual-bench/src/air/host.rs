@@ -1,0 +1,67 @@
+//! The controller's Bluetooth adapter as the bench sees it. Its receiver tells how far a carrier is off, as adapters made
+//! for sniffing do.
+
+use super::Air;
+use crate::ends::{SharedWorld, VirtualClock};
+use async_trait::async_trait;
+use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Shortest interval of advertising (Bluetooth's link layer, advInterval).
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The adapter; each clone is the same.
+pub struct VirtualBluetooth(pub(crate) SharedWorld);
+
+impl VirtualBluetooth {
+    fn air<R>(&self, act: impl FnOnce(&mut Air, u64) -> R) -> Result<R, InstrumentError> {
+        let mut world = self.0.borrow_mut();
+        let now_ns = world.now_ns();
+        let air = world.rig.air.as_mut();
+        air.map(|air| act(air, now_ns)).ok_or_else(|| failed("this fixture's file has no [ble] section"))
+    }
+}
+
+fn failed(why: &str) -> InstrumentError {
+    InstrumentError::Ble(why.to_owned())
+}
+
+/// Ends the scan when whoever scans is dropped.
+struct Scanning<'a>(&'a VirtualBluetooth);
+
+impl Drop for Scanning<'_> {
+    fn drop(&mut self) {
+        // The world is only borrowed while it moves, and it drops nobody then.
+        if let Ok(mut world) = self.0.0.try_borrow_mut()
+            && let Some(air) = &mut world.rig.air
+        {
+            air.end_scan();
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl BleAir for VirtualBluetooth {
+    async fn scan(&self, span: Duration) -> Result<Vec<Advert>, InstrumentError> {
+        self.air(|air, now_ns| air.begin_scan(now_ns, span.as_nanos() as u64))?;
+        let scanning = Scanning(self);
+        VirtualClock(Rc::clone(&self.0)).sleep(span).await;
+        let heard = self.air(|air, _| air.end_scan());
+        drop(scanning);
+        heard
+    }
+
+    async fn advertise(&self, company: u16, data: &[u8], interval: Duration) -> Result<(), InstrumentError> {
+        if data.len() > MOST_ADVERT_BYTES || interval < SHORTEST_INTERVAL {
+            return Err(failed(
+                "an advertisement has at most 24 bytes of manufacturer data, and 20 ms to the next one",
+            ));
+        }
+        self.air(|air, now_ns| air.advertise(company, data, interval.as_nanos() as u64, now_ns))
+    }
+
+    async fn stop(&self) -> Result<(), InstrumentError> {
+        self.air(|air, _| air.stop())
+    }
+}
