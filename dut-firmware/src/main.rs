@@ -9,7 +9,7 @@
 //! | [`link`] | bytes over UARTE0 |
 //! | [`power`] | System OFF, and the link's ports lent to the bench |
 //! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
-//! [`modem`], [`ble`] | the requests that touch something |
+//! [`modem`], [`ble`], [`nfc`] | the requests that touch something |
 //! | [`radio`] | packets of Bluetooth Low Energy |
 //! | [`clock`] | microseconds |
 //! | [`chip`] | who and how the chip is |
@@ -32,6 +32,7 @@ mod jobs;
 mod link;
 mod memory;
 mod modem;
+mod nfc;
 mod ports;
 mod power;
 mod pwm;
@@ -48,7 +49,7 @@ use embassy_executor::Spawner;
 use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
 use embassy_nrf::usb::vbus_detect;
 use embassy_nrf::wdt::{self, HaltConfig, SleepConfig, Watchdog};
-use embassy_nrf::{bind_interrupts, buffered_uarte, pac, peripherals, qspi, saadc, usb as usbd};
+use embassy_nrf::{bind_interrupts, buffered_uarte, nfct, pac, peripherals, qspi, saadc, usb as usbd};
 
 bind_interrupts!(struct Irqs {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
@@ -59,6 +60,7 @@ bind_interrupts!(struct Irqs {
     GPIOTE => edges::InterruptHandler;
     RADIO => radio::InterruptHandler;
     USBD => usbd::InterruptHandler<peripherals::USBD>;
+    NFCT => nfct::InterruptHandler;
     CLOCK_POWER => vbus_detect::InterruptHandler;
 });
 
@@ -88,6 +90,7 @@ async fn main(spawner: Spawner) {
     let channels = edges::Channels::new();
     usb::start(spawner, p.USBD);
     ble::start(spawner);
+    nfc::start(spawner, p.NFCT);
     jobs::start(spawner, job_alarms, p.TIMER1, p.PPI_CH2, p.TIMER2, p.PPI_CH3);
 
     let modem = modem::Modem::new(modem::Parts {

@@ -8,7 +8,7 @@ use crate::flash::Flash;
 use crate::link::{FlowPorts, Link, Overrun};
 use crate::modem::Modem;
 use crate::pwm::Pwm;
-use crate::{ble, chip, jobs, ports, power, retained, spi, spim, twim, usb};
+use crate::{ble, chip, jobs, nfc, ports, power, retained, spi, spim, twim, usb};
 use dut_protocol::check::PortRules;
 use dut_protocol::dedupe::LastExchange;
 use dut_protocol::frame::{Decoder, Frame, FrameError, encode_reply};
@@ -319,6 +319,7 @@ impl Session {
             }
             Request::SystemOff { wake } => {
                 usb::order(None)?;
+                nfc::order(None)?;
                 self.release_all();
                 ble::stop();
                 self.release();
@@ -351,6 +352,15 @@ impl Session {
             }
             Request::ReadModem => Reply::Modem(self.modem.read()?),
             Request::Ble(request) => ble::execute(request)?,
+            Request::StartNfc { nonce } => {
+                nfc::order(Some(*nonce))?;
+                Reply::Done
+            }
+            Request::StopNfc => {
+                nfc::order(None)?;
+                Reply::Done
+            }
+            Request::ReadNfc => Reply::Nfc(nfc::status()),
         };
         Ok((reply, Afterwards::Nothing))
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
 /// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
 const SOM: &str = "plans/b404x.toml";
-const SOM_ROWS: [(&str, &str); 34] = [
+const SOM_ROWS: [(&str, &str); 35] = [
     ("link-loopback", "slow-link"),
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
@@ -33,6 +33,7 @@ const SOM_ROWS: [(&str, &str); 34] = [
     ("link-pulls", "lost-pull:36"),
     ("supply-current", "sleep-current"),
     ("usb", "usb-dead"),
+    ("nfc", "nfc-detuned"),
     ("retained", "retained-lost"),
     ("modem-on", "modem-dead"),
     ("modem-boot", "modem-boot-current"),

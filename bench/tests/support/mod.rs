@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bench::engine::Recorder;
 use bench_instruments::{
     Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay, LinkStatistics,
-    MeasureBus, NailVector, Nails, RailReading, Rails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -148,6 +148,25 @@ impl UsbHost for Idle {
 }
 
 #[async_trait(?Send)]
+impl NfcReader for Idle {
+    fn strongest(&self) -> u8 {
+        1
+    }
+    async fn join(&self, _: bool) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+    async fn set_field(&self, _: u8) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+    async fn find(&self) -> Result<Option<NfcTarget>, InstrumentError> {
+        Ok(None)
+    }
+    async fn exchange(&self, _: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        Ok(None)
+    }
+}
+
+#[async_trait(?Send)]
 impl Dut for Idle {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         Ok(baud)
@@ -183,7 +202,8 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         dut: idle.clone(),
         modem: Rc::default(),
         usb_switch: idle.clone(),
-        usb: idle,
+        usb: idle.clone(),
+        nfc: idle,
         link: Rc::default(),
         ble: Rc::new(bench_instruments::NoBle),
         family: Rc::new(family),

@@ -38,6 +38,8 @@ pub enum InstrumentError {
     Unsafe(String),
     #[error("this fixture cannot time edges: its file names no `edges` in [measure_bus]")]
     NoEdgeLine,
+    #[error("this fixture has no NFC reader: its file names none in [nfc]")]
+    NoNfcReader,
 }
 
 /// New states of nails behind an expander bit. Nails that stand in no set keep their state.

@@ -35,6 +35,7 @@ pub struct Fixture {
     pub unwired: BTreeMap<Contact, String>,
     /// Parts that the module itself talks to.
     pub peers: Vec<Peer>,
+    pub nfc: Option<NfcWiring>,
 }
 
 /// The computer that drives the fixture, and what is wired to its own pins. GPIO numbers are those of the controller's
@@ -144,6 +145,8 @@ pub enum ChipKind {
     Mcp4728 { reference_volts: f64 },
     /// Power monitor with its shunt, ohms.
     Ina226 { shunt_ohms: f64 },
+    /// NFC reader.
+    Pn532,
 }
 
 /// One bit of a port expander: 0..=7 is GPA0..GPA7, 8..=15 is GPB0..GPB7.
@@ -275,6 +278,25 @@ pub struct SpiLines {
 pub struct I2cLines {
     pub sda: Contact,
     pub scl: Contact,
+}
+
+/// A reader whose field reaches the module's NFC antenna.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NfcWiring {
+    /// The PN532.
+    pub reader: ChipIndex,
+    /// `None`: the antenna hangs on a connector of the module, where it always is.
+    pub coil: Option<NfcCoil>,
+}
+
+/// An antenna of the fixture that switches join to contacts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NfcCoil {
+    pub contacts: [Contact; 2],
+    /// High: joined. Low, as at power-up: both contacts are nails as others.
+    pub switch: IoBit,
+    /// Of one closed switch, ohms.
+    pub switch_ohms: f64,
 }
 
 impl Peer {

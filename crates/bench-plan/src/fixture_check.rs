@@ -103,6 +103,7 @@ impl<'a> Checker<'a> {
         let unwired = self.unwired(&raw.bed, &nails)?;
         self.every_contact_is_named(&nails, &unwired, &raw.families)?;
         let peers = self.peers(&raw.peer, &nails)?;
+        let nfc = raw.nfc.as_ref().map(|nfc| self.nfc(nfc, &nails)).transpose()?;
         Ok(Fixture {
             title: raw.title.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
@@ -122,6 +123,7 @@ impl<'a> Checker<'a> {
             pairs: Vec::new(),
             unwired,
             peers,
+            nfc,
         })
     }
 
@@ -171,6 +173,7 @@ impl<'a> Checker<'a> {
             RawChipType::Ads1115 => (0x48, 0x4B),
             RawChipType::Mcp4728 => (0x60, 0x67),
             RawChipType::Ina226 => (0x40, 0x4F),
+            RawChipType::Pn532 => (0x24, 0x24),
         };
         if !(lowest..=highest).contains(&address) {
             return Err(ParamProblem::new(format!("{} cannot have the address {address:#04x}", chip_name(chip_type)))
@@ -183,6 +186,7 @@ impl<'a> Checker<'a> {
             RawChipType::Ads1115 => ChipKind::Ads1115,
             RawChipType::Mcp4728 => ChipKind::Mcp4728 { reference_volts: needed(raw, &raw.reference, "reference")? },
             RawChipType::Ina226 => ChipKind::Ina226 { shunt_ohms: needed(raw, &raw.shunt, "shunt")? },
+            RawChipType::Pn532 => ChipKind::Pn532,
         };
         if chip_type != RawChipType::Mcp4728 {
             not_wanted(raw, raw.reference.as_ref().map(Spanned::span), "reference")?;
@@ -194,7 +198,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn chip_named(&self, id: &str, span: Range<usize>) -> Checked<(ChipIndex, &Chip)> {
+    pub(crate) fn chip_named(&self, id: &str, span: Range<usize>) -> Checked<(ChipIndex, &Chip)> {
         self.chips.iter().enumerate().find(|(_, chip)| chip.id == id).ok_or_else(|| {
             ParamProblem::new(format!("unknown chip `{id}`")).at(span, "no such chip").help(nearest_help(
                 id,
@@ -395,6 +399,7 @@ fn chip_name(chip_type: RawChipType) -> &'static str {
         RawChipType::Ads1115 => "an ADS1115",
         RawChipType::Mcp4728 => "an MCP4728",
         RawChipType::Ina226 => "an INA226",
+        RawChipType::Pn532 => "a PN532",
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct RawFixture {
     /// Parts that the module itself talks to.
     #[serde(default)]
     pub peer: Vec<RawPeer>,
+    /// When an NFC reader's field reaches the module.
+    #[serde(default)]
+    pub nfc: Option<RawNfc>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -77,6 +80,8 @@ pub(crate) enum RawChipType {
     Mcp4728,
     /// Power monitor, 0x40 to 0x4F.
     Ina226,
+    /// NFC reader, 0x24.
+    Pn532,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -407,4 +412,30 @@ pub(crate) struct RawPeerLines {
     #[serde(default)]
     #[schemars(with = "Option<u8>")]
     pub scl: Option<Spanned<u8>>,
+}
+
+/// A reader at the module's NFC antenna.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNfc {
+    /// The PN532.
+    #[schemars(with = "String")]
+    pub reader: Spanned<String>,
+    /// The antenna that switches join to contacts; without it the antenna hangs on a connector of the module.
+    #[serde(default)]
+    pub coil: Option<RawNfcCoil>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNfcCoil {
+    /// The two NFC contacts.
+    #[schemars(with = "[u8; 2]")]
+    pub contacts: Spanned<Vec<Spanned<u8>>>,
+    /// Expander bit of both switches.
+    #[schemars(with = "String")]
+    pub switch: Spanned<String>,
+    /// Of one closed switch.
+    #[schemars(with = "Ohms")]
+    pub resistance: Spanned<Ohms>,
 }

@@ -10,6 +10,7 @@ mod fixture_ble;
 mod fixture_check;
 mod fixture_file;
 mod fixture_jumpers;
+mod fixture_nfc;
 mod fixture_peers;
 mod named_limits;
 mod pin_table;

@@ -56,6 +56,7 @@ impl Default for Kinds {
             .with::<crate::modem::ModemContacts>()
             .with::<crate::modem::ModemOff>()
             .with::<crate::ble::Ble>()
+            .with::<crate::nfc::Nfc>()
     }
 }
 

@@ -30,6 +30,7 @@ mod isolation;
 mod link_loopback;
 mod link_pulls;
 pub mod modem;
+mod nfc;
 mod pair_test;
 mod pulled_to;
 mod pulls;

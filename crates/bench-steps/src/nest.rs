@@ -2,8 +2,8 @@
 
 use crate::{SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, Peers, Rails, UsbHost,
-    UsbSwitch,
+    BleAir, Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, NfcReader, Peers, Rails,
+    UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -30,6 +30,7 @@ pub struct Nest {
     /// What is known of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
+    pub nfc: Rc<dyn NfcReader>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.

@@ -24,6 +24,8 @@ pub const RAILS: &str = "rails";
 pub const USB_HOST: &str = "usb-host";
 /// The module's radio, and the controller's Bluetooth.
 pub const RADIO: &str = "radio";
+/// The NFC reader, and the module as a tag.
+pub const NFC: &str = "nfc";
 
 pub(crate) fn list(resources: &[&str]) -> Vec<String> {
     resources.iter().map(|&name| name.to_owned()).collect()

@@ -127,6 +127,9 @@ impl PortRules {
             | Request::CloseModem
             | Request::WriteModem { .. }
             | Request::ReadModem
+            | Request::StartNfc { .. }
+            | Request::StopNfc
+            | Request::ReadNfc
             | Request::Restart => Ok(()),
         }
     }

@@ -11,6 +11,7 @@
 //! | [`dedupe`] | that a repeated frame is answered again but not executed again |
 //! | [`Checksum`] | whether a piece of the external flash changed |
 //! | [`jobs`] | which job has which number and result |
+//! | [`Tag`] | what an NFC reader finds |
 //!
 //! All of it is free of hardware and time, so that it is tested on the host although it runs on the DUT.
 #![no_std]
@@ -29,6 +30,7 @@ mod message;
 mod modem;
 mod port;
 mod schema;
+mod tag;
 
 pub use ble::*;
 pub use buses::*;
@@ -38,6 +40,7 @@ pub use message::*;
 pub use modem::*;
 pub use port::*;
 pub use schema::schema_hash;
+pub use tag::*;
 
 /// Raised whenever the meaning of a message changes; the first exchange compares it.
 pub const PROTOCOL_VERSION: u16 = 2;

@@ -122,6 +122,13 @@ pub enum Request {
     ReadModem,
     /// The radio.
     Ble(BleRequest),
+    /// Be an NFC tag ([`crate::Tag`]) whose record carries `nonce`, until [`Request::StopNfc`]; counts anew. Refused with
+    /// [`Refusal::NfcPadsArePorts`] when UICR gives the antenna's pads to GPIO.
+    StartNfc { nonce: u64 },
+    /// No tag any more. What was counted stays.
+    StopNfc,
+    /// What the tag has seen, answered by [`Reply::Nfc`].
+    ReadNfc,
 }
 
 /// Internal pull of a port.
@@ -350,6 +357,7 @@ pub enum Reply {
     I2c(I2cOutcome),
     Modem(ModemBytes),
     Ble(BleReport),
+    Nfc(NfcStatus),
 }
 
 /// What the chip sees of its surroundings.
@@ -360,6 +368,17 @@ pub struct Status {
     pub usb_ready: bool,
     /// The 32 MHz crystal runs.
     pub crystal_32m: bool,
+}
+
+/// What the tag has seen since [`Request::StartNfc`]; counts stay at their highest value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct NfcStatus {
+    /// A reader's field is there now.
+    pub field: bool,
+    /// How often a reader selected the tag.
+    pub selected: u16,
+    /// Commands of a reader.
+    pub commands: u16,
 }
 
 /// What the chip and the firmware say of themselves.
@@ -406,4 +425,6 @@ pub enum Refusal {
     NoChannelLeft,
     /// Something that the request needs does not run or answer: the external flash.
     NotRunning,
+    /// UICR.NFCPINS gives P0.09 and P0.10 to GPIO.
+    NfcPadsArePorts,
 }

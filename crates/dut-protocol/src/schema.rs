@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0x72ac_ba5f_95d0_ee5d);
+        assert_eq!(schema_hash(), 0x75ab_21cf_e6fe_4daa);
     }
 }

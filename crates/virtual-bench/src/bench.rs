@@ -242,6 +242,7 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
             Fault::BleCrystal(ppm) => tolerances.hfxo_ppm = *ppm,
             Fault::BleDead => tolerances.radio_dead = true,
             Fault::UsbDead => tolerances.usb_deaf = true,
+            Fault::NfcDead => tolerances.nfc_deaf = true,
             Fault::CrystalDead => tolerances.lfxo_dead = true,
             Fault::PwmDead(unit) => {
                 if let Some(dead) = tolerances.pwm_dead.get_mut(usize::from(*unit)) {

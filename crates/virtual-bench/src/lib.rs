@@ -21,6 +21,7 @@ mod fault;
 mod flash;
 mod modem;
 mod netlist;
+mod nfc;
 mod peers;
 mod random;
 mod rig;

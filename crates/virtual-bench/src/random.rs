@@ -20,6 +20,7 @@ pub enum Purpose {
     Air = 31,
     Packets = 32,
     MainCrystal = 33,
+    Antenna = 34,
 }
 
 pub struct Random(ChaCha8Rng);

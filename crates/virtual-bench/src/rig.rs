@@ -8,6 +8,7 @@ use crate::edges::EdgeRecorder;
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::modem::VirtualModem;
+use crate::nfc::Field;
 use crate::peers::{FittedPeer, PinOutputs};
 use crate::random::{Purpose, Random};
 use crate::uart;
@@ -15,7 +16,7 @@ use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use std::collections::VecDeque;
 use std::task::Waker;
-use virtual_nrf52840::{Board, FlashCommand, Ports, Pull, RadioPacket};
+use virtual_nrf52840::{Board, FlashCommand, NfcFrame, Ports, Pull, RadioPacket};
 
 /// The UARTE that talks to the modem.
 const MODEM_UART: u8 = 1;
@@ -77,6 +78,7 @@ pub struct Rig {
     modem_revision: Option<u64>,
     /// In the order of the fixture.
     peers: Vec<FittedPeer>,
+    pub(crate) field: Field,
     pub uart: ControllerUart,
     pub edges: EdgeRecorder,
     /// Between the antennas, if the controller has one.
@@ -122,6 +124,7 @@ impl Rig {
             modem,
             modem_revision: None,
             peers: FittedPeer::all(fixture, seed),
+            field: Field::new(fixture),
             uart: ControllerUart {
                 baud: dut_protocol::INITIAL_BAUD,
                 sending: VecDeque::new(),
@@ -160,7 +163,8 @@ impl Rig {
         let modem = self.modem.as_ref().and_then(VirtualModem::next_event_ns);
         let advertisement = self.air.as_ref().and_then(Air::next_event_ns);
         let radio = modem.into_iter().chain(advertisement);
-        byte.into_iter().chain(self.circuit.next_step_ns()).chain(conversions).chain(radio).min()
+        let chips = conversions.chain(self.next_nfc_event_ns());
+        byte.into_iter().chain(self.circuit.next_step_ns()).chain(chips).chain(radio).min()
     }
 
     /// Does everything that is due.
@@ -172,6 +176,7 @@ impl Rig {
         for index in 0..self.chips.len() {
             self.finish_conversion(index, now_ns);
         }
+        self.act_nfc(now_ns);
         while let Some(&byte) = self.uart.sending.front()
             && byte.at_ns <= now_ns
         {
@@ -234,6 +239,14 @@ impl Rig {
 
     // ---- the fixture's chips ----
 
+    pub(crate) fn chip_model(&self, index: usize) -> Option<&ChipModel> {
+        self.chips.get(index).map(|chip| &chip.model)
+    }
+
+    pub(crate) fn chip_at(&mut self, index: usize) -> Option<&mut ChipModel> {
+        self.chips.get_mut(index).map(|chip| &mut chip.model)
+    }
+
     fn bit(&self, bit: IoBit) -> BitState {
         match self.chips.get(bit.chip).map(|chip| &chip.model) {
             Some(ChipModel::Expander(chip)) => chip.bit(bit.bit),
@@ -282,14 +295,19 @@ impl Rig {
             loopback: !self.is_high(self.fixture.link.connect),
             peers: self.fixture.peers.iter().map(|peer| self.is_high(peer.select)).collect(),
             usb: self.fixture.usb.is_some_and(|usb| self.is_high(usb.switch)),
+            nfc: self.fixture.nfc.and_then(|nfc| nfc.coil).is_some_and(|coil| self.is_high(coil.switch)),
         };
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);
             let before = self.circuit.commands().peers.clone();
             let taken_off = |(n, was): (usize, &bool)| (*was && !commands.peers[n]).then_some(n);
+            let antenna_moved = commands.nfc != self.circuit.commands().nfc;
             let taken_off: Vec<usize> = before.iter().enumerate().filter_map(taken_off).collect();
             self.circuit.command(commands, at_ns);
             self.edges.forget();
+            if antenna_moved {
+                self.look_at_field();
+            }
             for n in taken_off {
                 self.peers[n].taken_off(at_ns);
                 self.circuit.set_peer_outputs(n, PinOutputs::default());
@@ -421,6 +439,7 @@ impl Rig {
         };
         let changes_wires = |chip: &FittedChip| matches!(chip.model, ChipModel::Expander(_) | ChipModel::Dac { .. });
         match to {
+            Addressed::Chip(index) if matches!(self.chips[index].model, ChipModel::Nfc(_)) => self.look_at_field(),
             Addressed::Chip(index) if !changes_wires(&self.chips[index]) => {}
             _ => self.apply_commands(at_ns),
         }
@@ -490,7 +509,8 @@ impl Rig {
     fn hearing(&mut self) -> Hearing {
         if self.hearing_revision != Some(self.circuit.revision()) {
             let mut levels = |controller_tx_low: bool, dut_tx: bool| {
-                let trial = Trial { controller_tx_low, port: self.dut_tx_port.map(|port| (port, dut_tx)), usb: None };
+                let trial =
+                    Trial { controller_tx_low, port: self.dut_tx_port.map(|port| (port, dut_tx)), ..Trial::default() };
                 self.circuit.link_levels(trial, self.dut_rx_port)
             };
             let (idle, controller_low, dut_low) = (levels(false, true), levels(true, true), levels(false, false));
@@ -601,6 +621,12 @@ impl Board for Rig {
         if let Some(air) = &mut self.air {
             air.module_sent(packet);
         }
+    }
+
+    fn nfc_frame(&mut self, frame: &NfcFrame, at_ns: u64) {
+        self.tag_sent(frame, at_ns);
+        // The reader may have a shorter deadline now.
+        self.stop = true;
     }
 
     fn wants_stop(&mut self) -> bool {

@@ -17,6 +17,13 @@ pub fn fixture() -> Fixture {
     Fixture::parse(&source("fixtures/b-series.toml"), &[&b4xx, &b5xx]).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
+pub fn boron() -> (DutFamily, Fixture) {
+    let family = dut("boron");
+    let fixture =
+        Fixture::parse(&source("fixtures/boron.toml"), &[&family]).unwrap_or_else(|problem| panic!("{problem}"));
+    (family, fixture)
+}
+
 pub fn model<'d>(dut: &'d DutFamily, name: &str) -> &'d Model {
     dut.model(name).unwrap_or_else(|| panic!("no model {name}"))
 }

@@ -1,6 +1,7 @@
 //! The emulated chip and everything around it, moving through virtual time together.
 
 use crate::circuit::{POWER_OFF_VOLTS, POWER_ON_VOLTS, RESET_PORT};
+use crate::nfc::ForTag;
 use crate::rig::Rig;
 use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
@@ -65,6 +66,7 @@ impl World {
             self.look_at_modem(now);
             self.deliver_bytes();
             self.deliver_packets();
+            self.deliver_nfc();
             self.supervise();
             self.rig.look_at_edges(self.chip.ports(), now);
             let waited_for = watch && self.rig.take_woken();
@@ -112,6 +114,15 @@ impl World {
     fn deliver_packets(&mut self) {
         while let Some(packet) = self.rig.take_packet_for_chip(self.chip.now_ns()) {
             self.chip.radio_hears(&packet);
+        }
+    }
+
+    fn deliver_nfc(&mut self) {
+        while let Some(noticed) = self.rig.take_for_tag() {
+            match noticed {
+                ForTag::Field(present) => self.chip.nfc_field(present),
+                ForTag::Frame(frame) => self.chip.nfc_frame(&frame),
+            }
         }
     }
 

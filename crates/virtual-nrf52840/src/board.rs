@@ -1,5 +1,6 @@
 //! The world around the chip.
 
+use crate::nfc::NfcFrame;
 use crate::ports::Ports;
 
 /// What is connected to the chip. The chip calls it while it runs; times are nanoseconds since
@@ -42,6 +43,8 @@ pub trait Board {
 
     /// The last bit of a packet has just gone on the air.
     fn radio_sent(&mut self, _packet: &RadioPacket) {}
+    /// The NFC tag has just sent a frame to the reader.
+    fn nfc_frame(&mut self, _frame: &NfcFrame, _at_ns: u64) {}
 
     /// Asked after the callbacks above; `true` makes `run_until` return at this instant.
     fn wants_stop(&mut self) -> bool {

@@ -9,6 +9,7 @@ use crate::cpu::{Cpu, RsemuCpu};
 use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
+use crate::nfc::NfcFrame;
 use crate::peripherals::radio::{Emission, Radio};
 use crate::peripherals::usbd::{UsbAnswer, Usbd};
 use crate::ports::Ports;
@@ -271,6 +272,27 @@ impl Chip {
         drop(soc);
         self.refresh();
         answer
+    }
+
+    /// The carrier of an NFC reader at the antenna's pads rises above what the chip detects, or falls below it.
+    pub fn nfc_field(&mut self, present: bool) {
+        let mut soc = self.soc.lock();
+        soc.catch_up(self.state.now);
+        soc.set_nfc_carrier(present);
+        soc.settle();
+        drop(soc);
+        self.refresh();
+    }
+
+    /// An NFC reader has just sent a frame. What the tag answers goes to [`Board::nfc_frame`].
+    pub fn nfc_frame(&mut self, frame: &NfcFrame) {
+        let mut soc = self.soc.lock();
+        soc.catch_up(self.state.now);
+        let Soc { nfct, fabric, .. } = &mut *soc;
+        nfct.hear(fabric, frame);
+        soc.settle();
+        drop(soc);
+        self.refresh();
     }
 
     /// Virtual time in nanoseconds since the world began.

@@ -73,6 +73,8 @@ pub struct Tolerances {
     pub usb_deaf: bool,
     /// The radio works by all its registers, but nothing leaves or reaches the antenna.
     pub radio_dead: bool,
+    /// The NFC tag senses a field but takes no notice of a reader's frames.
+    pub nfc_deaf: bool,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
     /// Time to erase a page of flash.
@@ -119,6 +121,7 @@ impl Default for Tolerances {
             gpiote_dead: 0,
             usb_deaf: false,
             radio_dead: false,
+            nfc_deaf: false,
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,

@@ -7,8 +7,8 @@
 //! Modelled: CLOCK, POWER (reset reasons, GPREGRET, System OFF, VBUS detection), RTC0-2, TIMER0-4,
 //! PPI, GPIO, GPIOTE, UARTE0-1, SPIM0-3 and TWIM0-1 (bit by bit through the ports), PWM0-3, SAADC,
 //! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), RADIO (Bluetooth's
-//! 1 Mbit/s), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
-//! watchdog, software and lockup. MWU and ACL only keep what is written. NFCT, the SPI and TWI
+//! 1 Mbit/s), NFCT (whole frames), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
+//! watchdog, software and lockup. MWU and ACL only keep what is written. The SPI and TWI
 //! slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
 //! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
 //! states). SysTick stands while the CPU sleeps. An exception return does not set the event
@@ -42,7 +42,7 @@ mod diagnostic;
 mod fabric;
 mod identity;
 mod image;
-
+mod nfc;
 mod peripherals;
 mod ports;
 mod random;
@@ -56,6 +56,7 @@ pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
 pub use identity::{BusDefects, ChipIdentity, Tolerances};
 pub use image::ImageError;
+pub use nfc::{NFC_CARRIER_HZ, NfcFrame};
 pub use peripherals::radio::Emission;
 pub use peripherals::usbd::UsbAnswer;
 pub use ports::{Driven, PORT_COUNT, PortState, Ports, Pull, Strength};

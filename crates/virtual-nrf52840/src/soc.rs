@@ -11,6 +11,7 @@ use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
 use crate::peripherals::gpio::Gpio;
 use crate::peripherals::gpiote::Gpiote;
+use crate::peripherals::nfct::Nfct;
 use crate::peripherals::nvmc::Nvmc;
 use crate::peripherals::ppi::Ppi;
 use crate::peripherals::pwm::Pwm;
@@ -48,6 +49,8 @@ pub(crate) struct Soc {
     pub reset_port: Option<usize>,
     /// Whether P0.09 and P0.10 belong to the antenna, as UICR.NFCPINS said at the last reset.
     nfc_pins: bool,
+    /// A reader's carrier is strong enough at the antenna's pads.
+    nfc_carrier: bool,
     /// Whether the address map lets the CPU write to flash at the moment.
     pub flash_mapped_writable: bool,
     /// The board has not yet been told about the newest state of the ports.
@@ -68,6 +71,7 @@ pub(crate) struct Soc {
     qspi: Qspi,
     pub radio: Radio,
     pub usbd: Usbd,
+    pub nfct: Nfct,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
     storage: Storage,
@@ -105,6 +109,7 @@ impl Soc {
             in_system_off: false,
             reset_port: None,
             nfc_pins: false,
+            nfc_carrier: false,
             flash_mapped_writable: false,
             untold: false,
             clock: ClockPower::new(&tolerances),
@@ -123,6 +128,7 @@ impl Soc {
             qspi: Qspi::new(),
             radio: Radio::new(tolerances.radio_dead),
             usbd: Usbd::new(),
+            nfct: Nfct::new(false, tolerances.nfc_deaf),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(flash, &tolerances),
             storage: Storage::default(),
@@ -150,6 +156,7 @@ impl Soc {
         self.in_system_off = false;
         self.reset_port = self.nvmc.reset_port();
         self.nfc_pins = self.nvmc.nfc_pins();
+        self.set_nfc_carrier(self.nfc_carrier);
         if cause == ResetCause::Lockup {
             self.fabric.stall_until = self.fabric.now + LOCKUP_PAUSE;
         }
@@ -172,6 +179,7 @@ impl Soc {
         self.qspi = Qspi::new();
         self.radio = Radio::new(tolerances.radio_dead);
         self.usbd = Usbd::new();
+        self.nfct = Nfct::new(self.nfc_carrier && self.nfc_pins, tolerances.nfc_deaf);
         self.nvmc.reset();
         self.storage.reset();
         let fabric = &mut self.fabric;
@@ -180,6 +188,12 @@ impl Soc {
         (fabric.reset, fabric.system_off, fabric.stall_until) = (None, false, 0);
         fabric.touched = u64::MAX;
         (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
+    }
+
+    /// A reader's carrier comes to the antenna's pads, or goes. Pads that are ports do not feel it.
+    pub fn set_nfc_carrier(&mut self, present: bool) {
+        self.nfc_carrier = present;
+        self.nfct.set_field(&mut self.fabric, present && self.nfc_pins);
     }
 
     /// Power is gone: ports let go, nothing happens any more.
@@ -228,6 +242,7 @@ impl Soc {
             0x02 => &mut self.uarte[0],
             0x03 => &mut self.serials[0],
             0x04 => &mut self.serials[1],
+            0x05 => &mut self.nfct,
             0x06 => &mut self.gpiote,
             0x07 => &mut self.saadc,
             0x08 => &mut self.timers[0],

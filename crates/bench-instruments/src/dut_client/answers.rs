@@ -26,7 +26,10 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::HoldPorts { .. }
         | Request::OpenModem(_)
         | Request::CloseModem
-        | Request::WriteModem { .. } => *reply == Reply::Done,
+        | Request::WriteModem { .. }
+        | Request::StartNfc { .. }
+        | Request::StopNfc => *reply == Reply::Done,
+        Request::ReadNfc => matches!(reply, Reply::Nfc(_)),
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),
         Request::TakeEdgeCounts => matches!(reply, Reply::EdgeCounts(_)),

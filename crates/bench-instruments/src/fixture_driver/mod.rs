@@ -15,6 +15,7 @@
 //! | `inject` | its currents through protection diodes |
 //! | `edges` | [`EdgeCapture`](crate::EdgeCapture): its level changes |
 //! | `monitor` | INA226 |
+//! | `nfc` | PN532, and [`NfcReader`](crate::NfcReader) |
 //! | `peers` | [`Peers`](crate::Peers) |
 //! | `rails` | [`Rails`](crate::Rails) |
 
@@ -25,6 +26,7 @@ mod inject;
 mod measure_bus;
 mod monitor;
 mod nails;
+mod nfc;
 mod peers;
 mod port_bank;
 mod rails;
@@ -65,6 +67,7 @@ pub struct FixtureDriver<I: I2c> {
     measuring: tokio::sync::Mutex<()>,
     edge_line: Option<Box<dyn EdgeLine>>,
     monitors: BTreeMap<usize, Monitor<I>>,
+    nfc: Option<nfc::Reader<I>>,
     power: RefCell<rails::PowerState>,
     observer: RailObserver,
 }
@@ -98,6 +101,7 @@ impl<I: I2c> FixtureDriver<I> {
         for (index, chip) in fixture.chips.iter().enumerate() {
             match chip.kind {
                 ChipKind::Mcp23017 => {} // has answered
+                ChipKind::Pn532 => {}    // below: at most one is in use
                 ChipKind::Mcp4728 { .. } => source::probe(device(), chip)?,
                 ChipKind::Ads1115 => {
                     let adc = Adc::new(Rc::clone(&bus), &chip.id, chip.address)?;
@@ -109,6 +113,8 @@ impl<I: I2c> FixtureDriver<I> {
                 }
             }
         }
+        let reader = fixture.nfc.and_then(|nfc| fixture.chips.get(nfc.reader));
+        let nfc = reader.map(|chip| nfc::Reader::start(&bus, chip)).transpose()?;
         let source = Source::new(Rc::clone(&bus), fixture)?;
         source.set(0.0)?;
         Ok(Self {
@@ -120,6 +126,7 @@ impl<I: I2c> FixtureDriver<I> {
             measuring: tokio::sync::Mutex::new(()),
             edge_line: None,
             monitors,
+            nfc,
             power: RefCell::new(rails::PowerState {
                 on: vec![false; fixture.rails.len()],
                 cleared: BTreeSet::new(),
@@ -161,6 +168,7 @@ impl<I: I2c> Drop for FixtureDriver<I> {
         // Nobody is left to be told; the fixture's own pull-downs remain if even this fails.
         let _ = self.source.set(0.0);
         let _ = self.ports.get_mut().safe_state(false);
+        let _ = self.nfc.as_ref().map(nfc::Reader::order_off);
     }
 }
 

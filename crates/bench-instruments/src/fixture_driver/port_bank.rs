@@ -33,6 +33,7 @@ impl<B: I2c> PortBank<B> {
         let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
         switched_off.extend([bus.source_enable, fixture.link.connect]);
         switched_off.extend(fixture.usb.map(|usb| usb.switch));
+        switched_off.extend(fixture.nfc.and_then(|nfc| nfc.coil).map(|coil| coil.switch));
         switched_off.extend(bus.banks.iter().chain(&bus.address));
         switched_off.extend(fixture.peers.iter().map(|peer| peer.select));
         let mut switched_on: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.discharge).collect();

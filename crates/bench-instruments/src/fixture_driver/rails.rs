@@ -160,11 +160,12 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         self.power.borrow_mut().cleared.clear();
         let ports = self.ports.borrow_mut().safe_state(false);
         let source = self.source.set(0.0);
+        let field = self.nfc.as_ref().map_or(Ok(()), |reader| reader.order_off());
         if ports.is_ok() {
             self.power.borrow_mut().floating.clear();
             // Which rails stayed on after a failure is not known, so then none is called off.
             (0..self.fixture.rails.len()).for_each(|index| self.switched(index, false));
         }
-        ports.and(source)
+        ports.and(source).and(field)
     }
 }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
-    LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, OPEN_OHMS, Probing, RailReading, Rails, ScriptedNails,
-    ScriptedPeers, ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, OPEN_OHMS, Probing, RailReading,
+    Rails, ScriptedNails, ScriptedPeers, ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
 use bench_steps::{Nest, Procedure, Record, StepError};
-use dut_protocol::{BleNonce, BleRequest, JobResult, JobState, Reply, Request};
+use dut_protocol::{BleNonce, BleRequest, JobResult, JobState, Reply, Request, Tag, TagAnswer};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -78,6 +78,7 @@ pub struct Setup {
     pub usb: Option<UsbEcho>,
     /// What the controller's Bluetooth hears, given the nonce that the module was told to send.
     pub heard: Heard,
+    pub tag: TagDouble,
     /// The call that fails, counted from 0 over all instruments.
     pub failing_call: Option<u32>,
 }
@@ -100,6 +101,7 @@ impl Default for Setup {
             free_volts: Vec::new(),
             usb: None,
             heard: |_| Vec::new(),
+            tag: TagDouble::default(),
             failing_call: None,
         }
     }
@@ -123,6 +125,21 @@ pub struct Bed {
     advertises: Cell<bool>,
     /// What the module was last told to do by radio.
     radio: Cell<Option<BleRequest>>,
+    /// Number of the tag that the firmware is.
+    tag_nonce: Cell<Option<u64>>,
+    antenna_joined: Cell<bool>,
+    field: Cell<u8>,
+}
+
+/// The NFC tag that the reader sees while the firmware is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TagDouble {
+    /// Weakest field in which it answers.
+    pub weakest: u8,
+    /// In its number.
+    pub wrong_bits: u64,
+    /// It answers no command.
+    pub silent: bool,
 }
 
 impl Bed {
@@ -147,6 +164,9 @@ impl Bed {
             talked_to_itself: Cell::new(false),
             advertises: Cell::new(false),
             radio: Cell::new(None),
+            tag_nonce: Cell::new(None),
+            antenna_joined: Cell::new(false),
+            field: Cell::new(0),
             setup,
         });
         if bed.setup.cleared {
@@ -174,6 +194,7 @@ impl Bed {
             usb: bed.clone(),
             link: Rc::default(),
             ble: bed.clone(),
+            nfc: bed.clone(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };
@@ -235,6 +256,15 @@ impl Bed {
         }
         if self.radio.get().is_some_and(|request| request != BleRequest::Stop) {
             left.push(format!("the module's radio: {:?}", self.radio.get()));
+        }
+        if self.antenna_joined.get() {
+            left.push("the NFC antenna is joined".into());
+        }
+        if self.field.get() > 0 {
+            left.push("the NFC reader's field is on".into());
+        }
+        if self.tag_nonce.get().is_some() && self.setup.failing_call.is_none() {
+            left.push("the module is a tag".into());
         }
         if self.joined_unpowered.get() {
             left.push("the link was joined to a module without power".into());
@@ -523,6 +553,44 @@ impl BleAir for Bed {
 }
 
 #[async_trait(?Send)]
+impl NfcReader for Bed {
+    fn strongest(&self) -> u8 {
+        63
+    }
+    async fn join(&self, on: bool) -> Result<(), InstrumentError> {
+        if on {
+            self.call()?;
+        }
+        self.antenna_joined.set(on);
+        Ok(())
+    }
+    async fn set_field(&self, strength: u8) -> Result<(), InstrumentError> {
+        if strength > 0 {
+            self.call()?;
+        }
+        self.field.set(strength);
+        Ok(())
+    }
+    async fn find(&self) -> Result<Option<NfcTarget>, InstrumentError> {
+        self.call()?;
+        let there = self.antenna_joined.get() && self.tag_nonce.get().is_some();
+        let found = there && self.field.get() >= self.setup.tag.weakest;
+        Ok(found.then(|| NfcTarget { id: TAG_ID.to_vec(), select_answer: 0 }))
+    }
+    async fn exchange(&self, command: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        self.call()?;
+        let TagDouble { wrong_bits, silent, .. } = self.setup.tag;
+        let tag = self.tag_nonce.get().filter(|_| !silent).map(|nonce| Tag::new(TAG_ID, nonce ^ wrong_bits));
+        match tag.map(|tag| tag.answer(command)) {
+            Some(TagAnswer::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+            _ => Ok(None),
+        }
+    }
+}
+
+const TAG_ID: [u8; 7] = [0x5F, 1, 2, 3, 4, 5, 6];
+
+#[async_trait(?Send)]
 impl Dut for Bed {
     async fn connect(&self, baud: u32) -> Result<u32, DutError> {
         self.call()?;
@@ -542,7 +610,13 @@ impl Dut for Bed {
             self.talked_to_itself.set(true);
             return Err(silent());
         }
-        (self.setup.answers)(&request)
+        let reply = (self.setup.answers)(&request);
+        match (&request, &reply) {
+            (Request::StartNfc { nonce }, Ok(_)) => self.tag_nonce.set(Some(*nonce)),
+            (Request::StopNfc, Ok(_)) => self.tag_nonce.set(None),
+            _ => {}
+        }
+        reply
     }
     async fn job_done(&self, job: u8, _: BenchTime) -> Result<JobResult, DutError> {
         match (self.setup.answers)(&Request::PollJob { job }) {
@@ -581,6 +655,9 @@ impl Record for Told {
 }
 
 impl Told {
+    pub fn reading(&self, name: &str) -> Option<f64> {
+        self.measured.borrow().get(name).copied().flatten()
+    }
     pub fn texts(&self) -> Vec<String> {
         self.diagnosed.borrow().iter().map(|one| one.text.clone()).collect()
     }

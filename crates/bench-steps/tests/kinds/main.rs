@@ -9,6 +9,7 @@ mod edges;
 mod external_flash;
 mod interrupts;
 mod modem;
+mod nfc;
 mod overlap;
 mod pair_test;
 mod plans;

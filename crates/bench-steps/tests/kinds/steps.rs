@@ -1,6 +1,6 @@
 //! Rows of (what is in the nest, what must be said), and each kind with each call of an instrument failing.
 
-use crate::bed::{Ran, Setup, To, Wiring, run, silent};
+use crate::bed::{Ran, Setup, TagDouble, To, Wiring, run, silent};
 use crate::plans::World;
 use bench_instruments::{DutError, RailReading};
 use bench_steps::StepError;
@@ -300,6 +300,7 @@ fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {
         (crate::power::SUPPLY_CURRENT, || powered(crate::power::asleep_and_woken, &[])),
         (crate::usb::USB, || crate::usb::attached(crate::usb::PULLED, 0.0)),
         (crate::ble::BLE, || crate::ble::air(crate::ble::good_adverts, crate::ble::GOOD)),
+        (crate::nfc::NFC, || crate::nfc::tagged(TagDouble { weakest: 9, ..TagDouble::default() })),
         (crate::power::LINK_PULLS, || powered(good, &[(36, PULLED_UP)])),
         (crate::power::LINK_PORTS, || powered(good, &[(36, PULLED_UP), (38, 3.2)])),
     ];

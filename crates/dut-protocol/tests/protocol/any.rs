@@ -175,6 +175,9 @@ pub fn any_request() -> impl Strategy<Value = Request> {
         any_spi_bytes().prop_map(|bytes| Request::WriteModem { bytes }),
         Just(Request::ReadModem),
         any_ble().prop_map(Request::Ble),
+        any::<u64>().prop_map(|nonce| Request::StartNfc { nonce }),
+        Just(Request::StopNfc),
+        Just(Request::ReadNfc),
     ]
 }
 
@@ -189,6 +192,7 @@ fn any_refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::OutOfRange),
         Just(Refusal::Busy),
         Just(Refusal::NotUnderstood),
+        Just(Refusal::NfcPadsArePorts),
     ]
 }
 
@@ -232,5 +236,10 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
             lost
         })),
         any_ble_report().prop_map(Reply::Ble),
+        any::<(bool, u16, u16)>().prop_map(|(field, selected, commands)| Reply::Nfc(NfcStatus {
+            field,
+            selected,
+            commands
+        })),
     ]
 }

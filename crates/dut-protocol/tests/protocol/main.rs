@@ -5,3 +5,4 @@
 mod any;
 mod firmware_logic;
 mod frames;
+mod tag;

@@ -1,6 +1,6 @@
 //! The chips of a fixture file, each with the deviations of one piece from the data sheet's typical values.
 
-use super::{Ads1115, I2cDevice, Ina226, Mcp4728, Mcp23017};
+use super::{Ads1115, I2cDevice, Ina226, Mcp4728, Mcp23017, Pn532};
 use crate::circuit::FixtureTolerances;
 use bench_plan::{ChipKind, Fixture};
 
@@ -18,6 +18,7 @@ pub enum ChipModel {
     Adc { chip: Ads1115, gain: f64, offset_volts: f64 },
     Dac { chip: Mcp4728, gain: f64, offset_volts: f64 },
     Monitor { chip: Ina226, rail: Option<usize>, shunt_ohms: f64, offset_volts: f64, bus_gain: f64 },
+    Nfc(Pn532),
 }
 
 impl ChipModel {
@@ -27,6 +28,7 @@ impl ChipModel {
             ChipModel::Adc { chip, .. } => chip,
             ChipModel::Dac { chip, .. } => chip,
             ChipModel::Monitor { chip, .. } => chip,
+            ChipModel::Nfc(chip) => chip,
         }
     }
 }
@@ -58,6 +60,7 @@ impl FittedChip {
                         offset_volts: tolerances.offset(2.5e-6),
                         bus_gain: tolerances.gain(0.0005),
                     },
+                    ChipKind::Pn532 => ChipModel::Nfc(Pn532::default()),
                 },
             })
             .collect()

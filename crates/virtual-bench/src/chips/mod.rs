@@ -8,12 +8,14 @@ mod fitted;
 mod ina226;
 mod mcp23017;
 mod mcp4728;
+mod pn532;
 
 pub use ads1115::Ads1115;
 pub use fitted::{ChipModel, FittedChip};
 pub use ina226::Ina226;
 pub use mcp4728::{DacOutput, Mcp4728};
 pub use mcp23017::{BitState, Mcp23017};
+pub use pn532::Pn532;
 
 /// A chip on the I2C bus, byte by byte.
 pub trait I2cDevice {
@@ -98,8 +100,13 @@ pub(crate) mod testing {
             }
             let mut device = self.device.borrow_mut();
             let at = self.now_ns.get();
+            let mut was_reading = None;
             for operation in operations {
-                device.start(at);
+                // Operations of one direction are one transfer.
+                let reading = matches!(operation, Operation::Read(_));
+                if was_reading.replace(reading) != Some(reading) {
+                    device.start(at);
+                }
                 match operation {
                     Operation::Read(bytes) => bytes.iter_mut().for_each(|byte| *byte = device.read(at)),
                     Operation::Write(bytes) => {

@@ -4,7 +4,7 @@ use super::parts::{ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, Fixtu
 use super::peers::{Memories, PeerWires};
 use super::{
     Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
-    Supply, Wiring, defects, diodes, modem, regulator, usb,
+    Supply, Wiring, defects, diodes, modem, nfc, regulator, usb,
 };
 use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
@@ -165,6 +165,10 @@ impl Circuit {
             fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
         let supply_net = |pin: &str| nets.iter().position(|(net, _)| net == pin);
         let modem = modem::ModemPins::new(dut, &module, supply_net, ground, &mut sketch);
+        let antenna = fixture.nfc.map(|wiring| {
+            let coil = wiring.coil.and_then(|coil| coil_wires(coil, &nail_nodes, &module, ground, &mut sketch));
+            nfc::Antenna::new(coil, seed, faults)
+        });
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
@@ -190,6 +194,7 @@ impl Circuit {
             peers,
             usb_data: usb::data_lines(dut, &module, &nail_nodes),
             modem,
+            antenna,
             diodes,
             overloads,
             regulator,
@@ -215,6 +220,7 @@ impl Circuit {
             loopback: false,
             peers: vec![false; wiring.peers.len()],
             usb: false,
+            nfc: false,
         };
         let conducting = Conducting {
             diodes: vec![false; wiring.diodes.len()],
@@ -314,6 +320,24 @@ fn peer_wires(
             PeerPart::I2cEeprom { pull_up_ohms, .. } => Some(tolerances.resistor(pull_up_ohms)),
         },
     }
+}
+
+fn coil_wires(
+    coil: bench_plan::NfcCoil,
+    nails: &BTreeMap<Contact, Node>,
+    module: &BTreeMap<Contact, Node>,
+    ground: Node,
+    sketch: &mut Sketch,
+) -> Option<nfc::CoilWires> {
+    let both = |nodes: &BTreeMap<Contact, Node>| Some([*nodes.get(&coil.contacts[0])?, *nodes.get(&coil.contacts[1])?]);
+    let (nails, pads) = (both(nails)?, both(module)?);
+    Some(nfc::CoilWires {
+        nails,
+        edge: sketch.edge(nails[0], nails[1]),
+        switch_ohms: 2.0 * coil.switch_ohms,
+        pads,
+        loads: pads.map(|pad| sketch.edge(pad, ground)),
+    })
 }
 
 fn port_places(

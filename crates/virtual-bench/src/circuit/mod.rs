@@ -16,6 +16,7 @@ mod current;
 mod defects;
 mod diodes;
 mod modem;
+mod nfc;
 mod parts;
 mod peers;
 mod regulator;
@@ -61,6 +62,7 @@ struct Wiring {
     peers: Vec<peers::PeerWires>,
     usb_data: Option<usb::DataLines>,
     modem: modem::ModemPins,
+    antenna: Option<nfc::Antenna>,
     diodes: Vec<diodes::Diode>,
     overloads: Vec<Overload>,
     /// On modules that make their own 3V3.
@@ -144,6 +146,8 @@ pub struct Commands {
     pub peers: Vec<bool>,
     /// The module's USB pair is joined to the controller's host.
     pub usb: bool,
+    /// The NFC antenna's switches are closed.
+    pub nfc: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,13 +183,15 @@ enum Supply {
 }
 
 /// A level of the link to try instead of the present one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Trial {
     pub controller_tx_low: bool,
     /// Port whose driver is turned to this level.
     pub port: Option<(usize, bool)>,
     /// Levels that the chip's USB device drives on D+ and D-.
     pub usb: Option<[bool; 2]>,
+    /// Current through the NFC antenna's place, in place of the antenna.
+    pub nfc: Option<f64>,
 }
 
 /// What the two receivers of the link see; `None` sees nothing.

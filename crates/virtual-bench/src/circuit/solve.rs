@@ -58,6 +58,7 @@ impl Circuit {
         self.add_peers(&mut base);
         self.add_usb(&mut base, trial);
         self.add_modem(&mut base);
+        self.add_nfc(&mut base, trial);
         self.add_capacitors(&mut base, capacitors);
         for round in 0..MAX_ROUNDS {
             values.copy_from(&base);

@@ -113,6 +113,12 @@ pub enum Fault {
     BleDead,
     /// Error of the 32 MHz crystal in parts per million: radio, timers and UART go by it.
     BleCrystal(f64),
+    /// The NFC tag senses a field but takes no notice of a reader.
+    NfcDead,
+    /// The tuning capacitors of the NFC antenna, or its connector, have no contact.
+    NfcAntenna,
+    /// A tuning capacitor of the NFC antenna has a wrong value.
+    NfcDetuned,
 }
 
 /// Lines of the UART's flow control.
@@ -271,6 +277,7 @@ impl Fault {
                 Err(FaultError::NoSuchModem { fault: self.to_string(), known: known.join(", ") })
             }
             Fault::Modem(_) => Ok(()),
+            Fault::NfcDead | Fault::NfcAntenna | Fault::NfcDetuned => Ok(()),
         }
     }
 }

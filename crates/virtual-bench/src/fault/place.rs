@@ -109,6 +109,8 @@ impl Fault {
             Fault::BleWeak(_) => vec!["ble weak"],
             Fault::BleDead => vec!["ble radio dead"],
             Fault::BleCrystal(_) => vec!["32 mhz crystal"],
+            Fault::NfcDead | Fault::NfcDetuned => vec!["nfc"],
+            Fault::NfcAntenna => vec!["nfc antenna"],
             _ => Vec::new(),
         }
     }

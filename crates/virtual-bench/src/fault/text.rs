@@ -19,7 +19,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     flash-bad-block, flash-line-open:2 or 3, crystal:PPM, crystal-dead, pwm-dead:UNIT, \
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
     pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead, \
-    ble-antenna, ble-weak or ble-weak:DECIBELS, ble-dead, ble-crystal or ble-crystal:PPM";
+    ble-antenna, ble-weak or ble-weak:DECIBELS, ble-dead, ble-crystal or ble-crystal:PPM, \
+    nfc-dead, nfc-antenna, nfc-detuned";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +80,9 @@ impl fmt::Display for Fault {
             Fault::BleWeak(decibels) => write!(f, "ble-weak{}", Unusual(':', *decibels, BLE_WEAK_DB)),
             Fault::BleDead => f.write_str("ble-dead"),
             Fault::BleCrystal(ppm) => write!(f, "ble-crystal{}", Unusual(':', *ppm, BLE_CRYSTAL_PPM)),
+            Fault::NfcDead => f.write_str("nfc-dead"),
+            Fault::NfcAntenna => f.write_str("nfc-antenna"),
+            Fault::NfcDetuned => f.write_str("nfc-detuned"),
         }
     }
 }
@@ -162,6 +166,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         },
         "crystal-dead" => alone(Fault::CrystalDead),
         "usb-dead" => alone(Fault::UsbDead),
+        "nfc-dead" => alone(Fault::NfcDead),
+        "nfc-antenna" => alone(Fault::NfcAntenna),
+        "nfc-detuned" => alone(Fault::NfcDetuned),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -320,6 +327,9 @@ mod tests {
             ("ble-dead", Fault::BleDead),
             ("ble-crystal", Fault::BleCrystal(60.0)),
             ("ble-crystal:-60", Fault::BleCrystal(-60.0)),
+            ("nfc-dead", Fault::NfcDead),
+            ("nfc-antenna", Fault::NfcAntenna),
+            ("nfc-detuned", Fault::NfcDetuned),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

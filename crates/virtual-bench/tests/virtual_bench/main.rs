@@ -12,5 +12,6 @@ mod flash;
 mod functions;
 mod hands;
 mod link;
+mod nfc;
 mod time;
 mod usb;

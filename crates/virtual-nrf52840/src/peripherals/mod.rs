@@ -5,6 +5,7 @@ pub(crate) mod egu;
 pub(crate) mod gpio;
 pub(crate) mod gpiote;
 pub(crate) mod info;
+pub(crate) mod nfct;
 pub(crate) mod nvmc;
 pub(crate) mod ppi;
 pub(crate) mod pwm;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 use std::collections::VecDeque;
-use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, Ports, RadioPacket};
+use virtual_nrf52840::{Board, Chip, ChipIdentity, FlashCommand, NfcFrame, Ports, RadioPacket};
 
 pub const MICROSECOND: u64 = 1_000;
 pub const MILLISECOND: u64 = 1_000_000;
@@ -36,6 +36,8 @@ pub struct Bench {
     pub stop_at_byte: bool,
     pub stop: bool,
     pub device: Option<Box<dyn Device>>,
+    /// What the NFC tag sent, and when it was through.
+    pub tag_frames: Vec<(NfcFrame, u64)>,
 }
 
 impl Default for Bench {
@@ -53,6 +55,7 @@ impl Default for Bench {
             stop_at_byte: false,
             stop: false,
             device: None,
+            tag_frames: Vec::new(),
         }
     }
 }
@@ -92,6 +95,10 @@ impl Board for Bench {
 
     fn radio_sent(&mut self, packet: &RadioPacket) {
         self.packets.push(packet.clone());
+    }
+
+    fn nfc_frame(&mut self, frame: &NfcFrame, at_ns: u64) {
+        self.tag_frames.push((frame.clone(), at_ns));
     }
 
     fn wants_stop(&mut self) -> bool {

@@ -75,6 +75,7 @@ pub fn fixture() -> Fixture {
             lid_cuts_rails: false,
             notes: String::new(),
         },
+        nfc: None,
         pairs: Vec::new(),
         unwired: BTreeMap::new(),
         revision: "A".to_owned(),

@@ -1,0 +1,219 @@
+//! PN532: the field, and tags of type A in it. The frames between controller and chip are the crate `pn532`'s, the waiting
+//! is done here, because it must not hold up the other steps.
+
+use super::{Bus, FixtureDriver, bus_error, implausible};
+use crate::{Clock, InstrumentError, NfcReader, NfcTarget};
+use async_trait::async_trait;
+use bench_plan::Chip;
+use embedded_hal::i2c::I2c;
+use embedded_hal_bus::i2c::RcDevice;
+use pn532::i2c::I2CInterface;
+use pn532::requests::{BorrowedRequest, Command};
+use pn532::{Error, Interface, Pn532};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Longest data of a command and of an answer; the frame around them takes nine bytes.
+const MOST_DATA: usize = 64;
+const FRAME: usize = MOST_DATA + 9;
+const LOOK: Duration = Duration::from_millis(1);
+const ACK_WITHIN: Duration = Duration::from_millis(20);
+/// A command that only sets something.
+const SET_WITHIN: Duration = Duration::from_millis(50);
+/// With [`TRIES`] for a tag.
+const FIND_WITHIN: Duration = Duration::from_millis(200);
+const EXCHANGE_WITHIN: Duration = Duration::from_millis(150);
+/// From the field to the first command: tags may take 5 ms to start (ISO/IEC 14443-3, 5.1), and again as much here.
+const FIELD_SETTLE: Duration = Duration::from_millis(10);
+
+/// Mode normal, no time-out, interrupt line unused.
+const NORMAL_MODE: [u8; 3] = [1, 0, 0];
+/// Items of RFConfiguration (UM0701-02, 7.3.1).
+const FIELD: u8 = 0x01;
+const RETRIES: u8 = 0x05;
+const ANALOG_A: u8 = 0x0A;
+/// Of a peer's two requests, which are not used, and further tries to wake a tag.
+const TRIES: [u8; 3] = [0, 0, 1];
+/// What the maker sets for tags of type A; CIU_CWGsP, the conductance of the driver, is replaced.
+const ANALOG_DEFAULTS: [u8; 11] = [0x59, 0xF4, STRONGEST, 0x11, 0x4D, 0x85, 0x61, 0x6F, 0x26, 0x62, 0x87];
+const CWGSP: usize = 2;
+const STRONGEST: u8 = 0x3F;
+/// One target, 106 kbit/s type A.
+const ONE_TYPE_A: [u8; 2] = [1, 0];
+const FIRST_TARGET: u8 = 1;
+/// Errors in the answer of InDataExchange: six bits, 0 for none.
+const ERROR_MASK: u8 = 0x3F;
+
+pub(super) struct Reader<I: I2c> {
+    id: String,
+    address: u8,
+    chip: RefCell<Pn532<I2CInterface<RcDevice<I>>, (), FRAME>>,
+    /// Was told how to work.
+    ready: Cell<bool>,
+    /// A command was sent whose answer has not been read.
+    busy: Cell<bool>,
+}
+
+impl<I: I2c> Reader<I> {
+    /// # Errors
+    /// [`InstrumentError::Chip`] if nobody answers at its address.
+    pub fn start(bus: &Bus<I>, chip: &Chip) -> Result<Self, InstrumentError> {
+        let reader = Self {
+            id: chip.id.clone(),
+            address: chip.address,
+            chip: RefCell::new(Pn532::new_async(I2CInterface { i2c: RcDevice::new(Rc::clone(bus)) })),
+            ready: Cell::new(false),
+            busy: Cell::new(false),
+        };
+        reader.abort()?;
+        Ok(reader)
+    }
+
+    fn failed(&self, what: &str, error: &Error<I::Error>) -> InstrumentError {
+        match error {
+            Error::InterfaceError(error) => bus_error(&self.id, self.address, error),
+            Error::Syntax => implausible(&self.id, format!("it refuses {what}")),
+            other => implausible(&self.id, format!("its answer to {what} is damaged ({other:?})")),
+        }
+    }
+
+    fn abort(&self) -> Result<(), InstrumentError> {
+        let aborted = self.chip.borrow_mut().abort();
+        aborted.map_err(|error| self.failed("a stop", &error))
+    }
+
+    /// Orders the field off without waiting for the answer: for the safe state.
+    pub fn order_off(&self) -> Result<(), InstrumentError> {
+        if !self.ready.get() {
+            return Ok(());
+        }
+        self.busy.set(true);
+        let sent = self.chip.borrow_mut().send(BorrowedRequest::new(Command::RFConfiguration, &[FIELD, 0]));
+        sent.map_err(|error| self.failed("its field off", &error))
+    }
+
+    async fn wait(&self, clock: &dyn Clock, what: &str, within: Duration) -> Result<(), InstrumentError> {
+        let deadline = clock.now() + within;
+        loop {
+            let ready = self.chip.borrow_mut().interface.wait_ready();
+            match ready {
+                Poll::Ready(Ok(())) => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(bus_error(&self.id, self.address, &error)),
+                Poll::Pending if clock.now() >= deadline => {
+                    let detail = format!("no answer to {what} within {} ms", within.as_millis());
+                    return Err(InstrumentError::Chip { chip: self.id.clone(), detail });
+                }
+                Poll::Pending => clock.sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        clock: &dyn Clock,
+        command: Command,
+        data: &[u8],
+        within: Duration,
+    ) -> Result<Vec<u8>, InstrumentError> {
+        let what = format!("{command:?}");
+        if data.len() > MOST_DATA {
+            return Err(InstrumentError::Unsafe(format!("{} bytes with {what}, more than fit", data.len())));
+        }
+        // A step that was given up may have left something unread.
+        if self.busy.replace(true) {
+            self.abort()?;
+        }
+        let failed = |error: Error<I::Error>| self.failed(&what, &error);
+        self.chip.borrow_mut().send(BorrowedRequest::new(command, data)).map_err(failed)?;
+        self.wait(clock, &what, ACK_WITHIN).await?;
+        self.chip.borrow_mut().receive_ack().map_err(failed)?;
+        self.wait(clock, &what, within).await?;
+        let answer = self.chip.borrow_mut().receive_response(command, MOST_DATA).map(<[u8]>::to_vec);
+        let answer = answer.map_err(failed)?;
+        self.busy.set(false);
+        Ok(answer)
+    }
+
+    async fn get_ready(&self, clock: &dyn Clock) -> Result<(), InstrumentError> {
+        if self.ready.get() {
+            return Ok(());
+        }
+        self.ask(clock, Command::SAMConfiguration, &NORMAL_MODE, SET_WITHIN).await?;
+        let [a, b, c] = TRIES;
+        self.ask(clock, Command::RFConfiguration, &[RETRIES, a, b, c], SET_WITHIN).await?;
+        self.ready.set(true);
+        Ok(())
+    }
+
+    async fn set_field(&self, clock: &dyn Clock, strength: u8) -> Result<(), InstrumentError> {
+        self.get_ready(clock).await?;
+        self.ask(clock, Command::RFConfiguration, &[FIELD, 0], SET_WITHIN).await?;
+        if strength > 0 {
+            let mut settings = [0; 1 + ANALOG_DEFAULTS.len()];
+            settings[0] = ANALOG_A;
+            settings[1..].copy_from_slice(&ANALOG_DEFAULTS);
+            settings[1 + CWGSP] = strength.min(STRONGEST);
+            self.ask(clock, Command::RFConfiguration, &settings, SET_WITHIN).await?;
+            self.ask(clock, Command::RFConfiguration, &[FIELD, 1], SET_WITHIN).await?;
+            clock.sleep(FIELD_SETTLE).await;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, clock: &dyn Clock) -> Result<Option<NfcTarget>, InstrumentError> {
+        let answer = self.ask(clock, Command::InListPassiveTarget, &ONE_TYPE_A, FIND_WITHIN).await?;
+        match answer.as_slice() {
+            [0, ..] => Ok(None),
+            // How many, number of the first, two bytes of its answer to the wake-up.
+            [1, FIRST_TARGET, _, _, select_answer, length, rest @ ..] if rest.len() >= usize::from(*length) => {
+                Ok(Some(NfcTarget { id: rest[..usize::from(*length)].to_vec(), select_answer: *select_answer }))
+            }
+            other => Err(implausible(&self.id, format!("it lists tags as {other:02x?}"))),
+        }
+    }
+
+    async fn exchange(&self, clock: &dyn Clock, command: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        let data = [&[FIRST_TARGET], command].concat();
+        let answer = self.ask(clock, Command::InDataExchange, &data, EXCHANGE_WITHIN).await?;
+        match answer.split_first() {
+            Some((status, bytes)) if status & ERROR_MASK == 0 => Ok(Some(bytes.to_vec())),
+            Some(_) => Ok(None),
+            None => Err(implausible(&self.id, "it answers an exchange with nothing".to_owned())),
+        }
+    }
+}
+
+impl<I: I2c> FixtureDriver<I> {
+    fn reader(&self) -> Result<&Reader<I>, InstrumentError> {
+        self.nfc.as_ref().ok_or(InstrumentError::NoNfcReader)
+    }
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> NfcReader for FixtureDriver<I> {
+    fn strongest(&self) -> u8 {
+        STRONGEST
+    }
+
+    async fn join(&self, on: bool) -> Result<(), InstrumentError> {
+        self.reader()?;
+        match self.fixture.nfc.and_then(|nfc| nfc.coil) {
+            Some(coil) => self.ports.borrow_mut().set_outputs(&[(coil.switch, on)]),
+            None => Ok(()),
+        }
+    }
+
+    async fn set_field(&self, strength: u8) -> Result<(), InstrumentError> {
+        self.reader()?.set_field(&*self.clock, strength).await
+    }
+
+    async fn find(&self) -> Result<Option<NfcTarget>, InstrumentError> {
+        self.reader()?.find(&*self.clock).await
+    }
+
+    async fn exchange(&self, command: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        self.reader()?.exchange(&*self.clock, command).await
+    }
+}

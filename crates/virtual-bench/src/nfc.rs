@@ -1,0 +1,82 @@
+//! The air between the fixture's NFC reader and the module: what crosses it, and whether the field is strong enough.
+
+use crate::chips::{ChipModel, Pn532};
+use crate::rig::Rig;
+use std::collections::VecDeque;
+use virtual_nrf52840::NfcFrame;
+
+/// What is on its way to the chip.
+#[derive(Debug, PartialEq)]
+pub enum ForTag {
+    /// The field has come, or gone.
+    Field(bool),
+    Frame(NfcFrame),
+}
+
+#[derive(Default)]
+pub struct Field {
+    /// Position of the reader among the fixture's chips.
+    reader: Option<usize>,
+    /// The chip sees the field.
+    reaches: bool,
+    for_tag: VecDeque<ForTag>,
+}
+
+impl Field {
+    pub fn new(fixture: &bench_plan::Fixture) -> Self {
+        Self { reader: fixture.nfc.map(|nfc| nfc.reader), ..Self::default() }
+    }
+}
+
+impl Rig {
+    fn nfc_reader(&mut self) -> Option<&mut Pn532> {
+        match self.chip_at(self.field.reader?)? {
+            ChipModel::Nfc(reader) => Some(reader),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn next_nfc_event_ns(&self) -> Option<u64> {
+        match &self.chip_model(self.field.reader?)? {
+            ChipModel::Nfc(reader) => reader.next_event_ns(),
+            _ => None,
+        }
+    }
+
+    /// Lets the reader do what is due.
+    pub(crate) fn act_nfc(&mut self, now_ns: u64) {
+        let Some(reader) = self.nfc_reader() else { return };
+        if reader.next_event_ns().is_none_or(|at| at > now_ns) {
+            return;
+        }
+        let sent = reader.act(now_ns);
+        self.look_at_field();
+        if let Some(frame) = sent.filter(|_| self.field.reaches) {
+            self.field.for_tag.push_back(ForTag::Frame(frame));
+        }
+    }
+
+    /// Finds out again whether the chip sees the field; after a change of the field or of the antenna's switches, and
+    /// whenever a frame is sent.
+    pub(crate) fn look_at_field(&mut self) {
+        let field = self.nfc_reader().map_or(0.0, |reader| reader.field());
+        let reaches = self.circuit.nfc_reaches(field);
+        if reaches != std::mem::replace(&mut self.field.reaches, reaches) {
+            self.field.for_tag.push_back(ForTag::Field(reaches));
+        }
+    }
+
+    /// The next thing that the chip's tag notices.
+    pub(crate) fn take_for_tag(&mut self) -> Option<ForTag> {
+        self.field.for_tag.pop_front()
+    }
+
+    /// The chip's tag has just sent a frame.
+    pub(crate) fn tag_sent(&mut self, frame: &NfcFrame, at_ns: u64) {
+        if self.field.reaches
+            && let Some(reader) = self.nfc_reader()
+        {
+            reader.hear(frame, at_ns);
+        }
+    }
+}
