@@ -18,7 +18,8 @@ use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::MOST_INJECTED_AMPS;
 use bench_plan::{
-    Amps, Coverage, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings, Volts,
+    Amps, Coverage, DutFamily, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned,
+    Surroundings, Volts,
 };
 use bench_run::{Contact, MeasurementSpec, Unit};
 use std::time::Duration;
@@ -53,6 +54,8 @@ struct ContactUnderTest {
     held_by: HeldBy,
     to_supply: Option<MeasurementSpec>,
     from_ground: Option<MeasurementSpec>,
+    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    nothing_on: Vec<String>,
 }
 
 /// What holds a contact at 0 V while the ground is lifted.
@@ -131,6 +134,7 @@ impl Kind for ClampDiodes {
                 held_by,
                 to_supply: limits.0.map(|limits| spec("to-supply", limits)),
                 from_ground: limits.1.map(|limits| spec("from-ground", limits)),
+                nothing_on: leads_nowhere_on(around, contact),
             });
         }
         let grounds = grounds(around.fixture);
@@ -153,6 +157,15 @@ impl Kind for ClampDiodes {
     }
 }
 
+/// A module of such a family looks as if this contact were open; who it is can only be asked once it has power.
+fn leads_nowhere_on(around: &Surroundings<'_>, contact: Contact) -> Vec<String> {
+    let fits = |family: &&&DutFamily| family.name != around.dut.name && around.fixture.families.contains(&family.name);
+    let nowhere = |family: &&&DutFamily| {
+        family.contact(contact).is_none_or(|info| info.functions.contains(&bench_plan::Function::Nc))
+    };
+    around.families.iter().filter(fits).filter(nowhere).map(|family| family.name.clone()).collect()
+}
+
 fn grounds(fixture: &Fixture) -> Vec<Contact> {
     let ground = |nail: &&bench_plan::Nail| matches!(nail.wiring, NailWiring::Ground { .. });
     fixture.nails.values().filter(ground).map(|nail| nail.contact).collect()
@@ -169,7 +182,8 @@ impl ClampDiodes {
     async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.leave_link().await?;
         nest.release_nails().await?;
-        let mut joints: Vec<Joint<'_>> = self.contacts.iter().map(|one| Joint::new(one.contact)).collect();
+        let mut joints: Vec<Joint<'_>> =
+            self.contacts.iter().map(|one| Joint::new(one.contact, &one.nothing_on)).collect();
         let behind = match &self.supply {
             Some(rail) => nest.rails.discharge_ohms(rail)?,
             None => 0.0,

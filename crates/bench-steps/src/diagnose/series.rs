@@ -15,12 +15,14 @@ pub(crate) struct Look<'s> {
 /// The looks at one contact: towards its supply, from ground.
 pub(crate) struct Joint<'s> {
     pub contact: Contact,
+    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    pub nothing_on: &'s [String],
     pub looks: Vec<Look<'s>>,
 }
 
-impl Joint<'_> {
-    pub fn new(contact: Contact) -> Self {
-        Self { contact, looks: Vec::new() }
+impl<'s> Joint<'s> {
+    pub fn new(contact: Contact, nothing_on: &'s [String]) -> Self {
+        Self { contact, nothing_on, looks: Vec::new() }
     }
 }
 
@@ -97,6 +99,12 @@ fn common_ohms(joints: &[Joint<'_>]) -> Option<f64> {
 fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
     let label = nest.label(joint.contact);
     let looks = &joint.looks;
+    if looks.iter().all(Look::no_current) && !joint.nothing_on.is_empty() {
+        let others = joint.nothing_on.join(" or ");
+        let text = format!("contact {label}: open, or this is a module of family {others}, which has nothing there");
+        // Which of the two shows when the module is asked who it is, and when the contact is looked at with power.
+        return Diagnosis { defect: Defect::Open, contacts: Vec::new(), text };
+    }
     let (defect, text) = if looks.iter().all(Look::no_current) {
         (Defect::Open, format!("contact {label}: open, no current flows into its protection diodes"))
     } else if let Some(missing) = looks.iter().find(|look| look.no_current()) {
