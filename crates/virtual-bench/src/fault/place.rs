@@ -188,17 +188,12 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
         Fault::Swap(a, b) if both(*a, *b, |info| info.functions.contains(&Function::Nfc)) => {
             Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned())
         }
-        Fault::Swap(a, b) if both(*a, *b, circuit::is_modem_pad) => Some(
-            "both lead to pads of the modem, which look alike to every nail while it is off; only the modem itself, \
-             switched on, would tell them apart"
-                .to_owned(),
-        ),
         Fault::Leak { contact, to: Terminal::Ground, .. } | Fault::Esd { contact, .. }
             if dut.contact(*contact).is_some_and(circuit::is_sim_supply) =>
         {
             Some(format!(
-                "the modem, which is off, holds contact {} at ground through a few ohms; beside those another path to \
-                 ground changes less than they differ from module to module",
+                "the modem holds contact {} at ground through a few ohms while it is off, and feeds it from a regulator \
+                 while it is on: another path to ground changes less than they differ from module to module",
                 dut.label(*contact)
             ))
         }
@@ -252,8 +247,8 @@ mod tests {
             ("open:23", false),
             ("short:51-53", false),
             ("swap:17-19", true),
-            ("swap:44-46", true),
-            ("swap:69-71", true),
+            ("swap:44-46", false),
+            ("swap:69-71", false),
             ("swap:67-69", false),
             ("swap:71-73", false),
             ("swap:11-13", false),
