@@ -1,6 +1,7 @@
 //! Chores of this repository, called from its root as `cargo xtask NAME`.
 
 mod firmware;
+mod others;
 mod steps;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ usage: cargo xtask NAME
 
   firmware  build dut-firmware and put it where the bench finds it
   demo      build everything and test one emulated module
+  setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     {
         ["firmware"] => |_| firmware::build().map(|_| ()),
         ["demo"] => demo,
+        ["setup"] => |_| others::install(),
         ["test"] => test,
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -56,12 +59,16 @@ fn demo(steps: &mut Steps) -> Result<(), Failed> {
 }
 
 fn test(steps: &mut Steps) -> Result<(), Failed> {
+    steps.time("setup", others::install)?;
     steps.time("firmware", firmware::build)?;
     steps.cargo("", &["fmt", "--all", "--check"])?;
     steps.cargo("dut-firmware", &["fmt", "--check"])?;
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
-    steps.cargo("", &["test", "--workspace", "--locked", "--no-fail-fast"])
+    let skipped = others::Skipped::none_yet()?;
+    let tested = steps.cargo_with("", &["test", "--workspace", "--locked", "--no-fail-fast"], skipped.variable());
+    skipped.print();
+    tested
 }
 
 /// Why a chore ended, and the exit code to end with.

@@ -22,13 +22,24 @@ impl Steps {
         self.run(folder, &cargo(), arguments)
     }
 
+    /// The same with a variable in its environment.
+    pub fn cargo_with(&mut self, folder: &str, arguments: &[&str], variable: (&str, &Path)) -> Result<(), Failed> {
+        let mut command = Command::new(cargo());
+        command.env(variable.0, variable.1);
+        self.run_command(folder, command, arguments)
+    }
+
     /// Runs a program in `folder`. Its exit code becomes ours, so that a module that fails the demo is told from a
     /// bench that does.
     pub fn run(&mut self, folder: &str, program: &Path, arguments: &[&str]) -> Result<(), Failed> {
-        let mut command = Command::new(program);
+        self.run_command(folder, Command::new(program), arguments)
+    }
+
+    fn run_command(&mut self, folder: &str, mut command: Command, arguments: &[&str]) -> Result<(), Failed> {
         command.args(arguments).current_dir(self.root.join(folder));
         let place = if folder.is_empty() { String::new() } else { format!("(in {folder}) ") };
-        let name = program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy();
+        let program = Path::new(command.get_program());
+        let name = program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
         let name = format!("{place}{name} {}", arguments.join(" "));
         let begin = Instant::now();
         let result = run(&name, &mut command);

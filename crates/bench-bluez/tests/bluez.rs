@@ -1,0 +1,201 @@
+//! The adapter over the interface of BlueZ, as python-dbusmock knows it, on a bus of its own. Where what this needs is not
+//! installed, it says so and counts as skipped.
+#![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
+
+use bench_bluez::BluezAir;
+use bench_instruments::{Advert, BleAir, Clock, TokioClock};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Where D-Bus looks for the system's bus. A program cannot change it for itself without danger, so the test starts itself
+/// again with it.
+const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+/// Interpreters that may have the modules, the system's own last: Debian installs them for that one.
+const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
+const NEEDED: &str =
+    "dbus-daemon and python3-dbusmock (`apt-get install dbus python3-dbusmock`, or `cargo xtask setup`)";
+/// Names a folder in which skipped tests leave a file with the reason.
+const SKIPPED: &str = "BENCH_SKIPPED";
+
+/// Ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() -> ExitCode {
+    if let Ok(inner) = std::env::var("BENCH_BLUEZ_MOCK") {
+        return inside(&inner);
+    }
+    let python = PYTHONS.into_iter().find(|python| {
+        let modules = Command::new(python).args(["-c", "import dbusmock, dbus"]).stderr(Stdio::null()).status();
+        modules.is_ok_and(|status| status.success())
+    });
+    let (Some(python), Some((_bus, address))) = (python, private_bus()) else {
+        println!("bluez ... SKIPPED: needs {NEEDED}");
+        if let Some(folder) = std::env::var_os(SKIPPED) {
+            std::fs::write(Path::new(&folder).join("bluez"), format!("needs {NEEDED}\n")).unwrap();
+        }
+        return ExitCode::SUCCESS;
+    };
+    let mock = Command::new(python)
+        .args(["-m", "dbusmock", "--system", "--template", "bluez5"])
+        .env(BUS, &address)
+        .stdout(Stdio::null())
+        .spawn();
+    let _mock = Running(mock.unwrap());
+    let inner = Command::new(std::env::current_exe().unwrap())
+        .env(BUS, &address)
+        .env("BENCH_BLUEZ_MOCK", format!("{python} {address}"))
+        .status()
+        .unwrap();
+    if inner.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `None`: there is no such program.
+fn private_bus() -> Option<(Running, String)> {
+    let mut bus = Command::new("dbus-daemon")
+        .args(["--session", "--nofork", "--print-address"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut address = String::new();
+    BufReader::new(bus.stdout.take()?).read_line(&mut address).ok()?;
+    Some((Running(bus), address.trim().to_owned()))
+}
+
+/// The other program that speaks to the mock.
+struct Mock {
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _running: Running,
+}
+
+impl Mock {
+    fn start(python: &str, address: &str) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bluez_mock.py");
+        let mut child =
+            Command::new(python).args([script, address]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (commands, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { commands, answers, _running: Running(child) }
+    }
+
+    fn ask(&mut self, command: &str) -> String {
+        writeln!(self.commands, "{command}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+}
+
+type Test = fn(&tokio::runtime::Runtime, &mut Mock);
+
+fn inside(mock: &str) -> ExitCode {
+    let (python, address) = mock.split_once(' ').unwrap();
+    let mut mock = Mock::start(python, address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tests: [(&str, Test); 3] =
+        [("says_what_is_missing", says_what_is_missing), ("hears", hears), ("advertises", advertises)];
+    for (name, test) in tests {
+        test(&runtime, &mut mock);
+        println!("test {name} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn clock() -> Rc<dyn Clock> {
+    Rc::new(TokioClock::start())
+}
+
+/// The mock takes a moment to come up.
+fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
+    runtime.block_on(async {
+        let mut told = String::new();
+        for _ in 0..100 {
+            told = BluezAir::open("hci0", clock()).await.err().unwrap().to_string();
+            if told.contains("there is none") {
+                break;
+            }
+            assert!(told.contains("is `bluetooth.service` running"), "{told}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(told.contains("no adapter hci0, there is none: plug one in"), "{told}");
+        assert_eq!(mock.ask("adapter hci0"), "/org/bluez/hci0");
+        let told = BluezAir::open("hci7", clock()).await.err().unwrap().to_string();
+        assert!(told.contains("no adapter hci7, there is hci0"), "{told}");
+    });
+}
+
+fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
+    // Known from before the scan.
+    assert_eq!(mock.ask("device hci0 C0:00:00:00:00:01 -47 FFFF 01"), "ok");
+    let adverts: Vec<Advert> = runtime.block_on(async {
+        let air = BluezAir::open("hci0", clock()).await.unwrap();
+        let scan = air.scan(Duration::from_millis(1_500));
+        let heard = async {
+            // The scan is on by then.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            for command in [
+                "heard hci0 C0:00:00:00:00:01 -48 FFFF 02",
+                "device hci0 C0:00:00:00:00:02 -61 004C 0A0B",
+                "heard hci0 C0:00:00:00:00:01 -48 FFFF 03",
+                "heard hci0 C0:00:00:00:00:02 -62 004C 0A0C",
+                "heard hci0 C0:00:00:00:00:01 -50 FFFF 04",
+            ] {
+                assert_eq!(mock.ask(command), "ok");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let (adverts, ()) = tokio::join!(scan, heard);
+        adverts.unwrap()
+    });
+    let of = |last: u8| -> Vec<(u16, Vec<u8>, f64)> {
+        let of_one = adverts.iter().filter(|advert| advert.address == [0xC0, 0, 0, 0, 0, last]);
+        of_one.map(|advert| (advert.company, advert.data.clone(), advert.rssi_dbm)).collect()
+    };
+    let ours = |byte: u8, dbm: f64| (0xFFFF, vec![byte], dbm);
+    assert_eq!(of(1), [ours(1, -47.0), ours(2, -48.0), ours(3, -48.0), ours(4, -50.0)]);
+    assert_eq!(of(2).last(), Some(&(0x004C, vec![0x0A, 0x0C], -62.0)));
+    assert!(adverts.iter().all(|advert| advert.carrier_offset_hz.is_none()));
+    assert!(adverts.is_sorted_by_key(|advert| advert.at));
+    // Stopped again, a moment later.
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
+    let called = mock.ask("called hci0");
+    for method in ["SetDiscoveryFilter", "StartDiscovery", "StopDiscovery"] {
+        assert!(called.contains(method), "{called}");
+    }
+}
+
+fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
+    // Whoever asks for the advertisement needs us to answer.
+    let air = runtime.block_on(BluezAir::open("hci0", clock())).unwrap();
+    let told = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            mock.ask("advertised")
+        });
+        runtime.block_on(async {
+            air.advertise(0xFFFF, &[1, 2, 0xAB], Duration::from_millis(20)).await.unwrap();
+            while !asking.is_finished() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        asking.join().unwrap()
+    });
+    assert_eq!(told, "broadcast 20 ms FFFF 0102ab");
+    runtime.block_on(async {
+        let told = air.advertise(0xFFFF, &[0; 25], Duration::from_millis(20)).await.unwrap_err().to_string();
+        assert!(told.contains("25 bytes do not fit into an advertisement, 24 do"), "{told}");
+        air.stop().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    });
+    assert_eq!(mock.ask("advertised"), "nothing");
+}
