@@ -277,7 +277,8 @@ mod tests {
         let mut damaged = framed(&[0xD5, 0x4B, 0]);
         damaged[6] ^= 1;
         let target = [0xD5, 0x4B, 1, 1, 0x00, 0x44, 0x00, 4, 1, 2, 3, 4];
-        let rows: [(&[Vec<u8>], Result<Option<Vec<u8>>, &str>); 7] = [
+        type Found = Result<Option<Vec<u8>>, &'static str>;
+        let rows: [(&[Vec<u8>], Found); 7] = [
             (&[ACK.to_vec(), framed(&target)], Ok(Some(vec![1, 2, 3, 4]))),
             (&[ACK.to_vec(), framed(&[0xD5, 0x4B, 0])], Ok(None)),
             (&[ACK.to_vec(), framed(&target[..10])], Err("it lists tags as [01, 01, 00, 44, 00, 04, 01, 02]")),
