@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
 
 mod ble;
+mod boron;
 mod buses;
 mod check;
 mod contacts;

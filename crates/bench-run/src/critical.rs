@@ -1,10 +1,11 @@
 //! The least time that a plan can take, whatever the order in which its steps are started.
 //!
-//! Two things keep a plan long: steps that wait for each other (`needs`, `after`), and steps of which no two can run at the same time because
-//! they use what the other needs (a *crowd*). For any part of a crowd the run cannot be shorter than what must come before
-//! the first of them, plus all of them one after the other, plus what must come after the last. The greatest such sum
-//! over all crowds and their parts is the lower bound; a chain of steps is the case of a part with one step. What must
-//! come before a step is found in the same way among the steps that it waits for, directly or through others.
+//! Two things keep a plan long: steps that wait for each other (`needs`, `after`), and steps of which no two can run at
+//! the same time because they use what the other needs (a *crowd*). For any part of a crowd the run cannot be shorter than
+//! what must come before the first of them, plus all of them one after the other, plus what must come after the last. The
+//! greatest such sum over all crowds and their parts is the lower bound; a chain of steps is the case of a part with one
+//! step. What must come before a step is found in the same way among the steps that it waits for, directly or through
+//! others.
 
 use crate::Step;
 use std::time::Duration;

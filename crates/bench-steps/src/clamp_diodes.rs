@@ -11,14 +11,15 @@
 //! A diode tells what an ohm-meter below its voltage cannot: that there is silicon at the other end of the contact, on
 //! contacts that no firmware reaches too; and what is in series with it.
 
-use crate::diagnose::series::{Joint, Look, judge_joints};
+use crate::diagnose::series::{Joint, Look, judge_joints, nothing_flows};
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::MOST_INJECTED_AMPS;
 use bench_plan::{
-    Amps, Coverage, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings, Volts,
+    Amps, Coverage, DutFamily, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned,
+    Surroundings, Volts,
 };
 use bench_run::{Contact, MeasurementSpec, Unit};
 use std::time::Duration;
@@ -53,6 +54,8 @@ struct ContactUnderTest {
     held_by: HeldBy,
     to_supply: Option<MeasurementSpec>,
     from_ground: Option<MeasurementSpec>,
+    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    nothing_on: Vec<String>,
 }
 
 /// What holds a contact at 0 V while the ground is lifted.
@@ -66,6 +69,12 @@ enum HeldBy {
 const DEFAULT_AMPS: f64 = 1e-3;
 /// Output resistance of a nail's driver that pulls low (MCP23017: 0.6 V at 8 mA at most; typically a third of that).
 const NAIL_DRIVER_OHMS: f64 = 25.0;
+/// As many contacts are tried for a way through the module; that all of them are open at once does not happen.
+const PARTNERS: usize = 3;
+/// Share of the wanted current that is one.
+const TOUCHES: f64 = 0.1;
+/// What the technician reads when no nail touches anything.
+const EMPTY_NEST: &str = "no current flows between any nails: there is no module in the nest, or its lid is not closed";
 /// For the charge that the last contact left on rails and pads.
 const SETTLE: Duration = Duration::from_millis(2);
 
@@ -125,6 +134,7 @@ impl Kind for ClampDiodes {
                 held_by,
                 to_supply: limits.0.map(|limits| spec("to-supply", limits)),
                 from_ground: limits.1.map(|limits| spec("from-ground", limits)),
+                nothing_on: leads_nowhere_on(around, contact),
             });
         }
         let grounds = grounds(around.fixture);
@@ -147,6 +157,15 @@ impl Kind for ClampDiodes {
     }
 }
 
+/// A module of such a family looks as if this contact were open; who it is can only be asked once it has power.
+fn leads_nowhere_on(around: &Surroundings<'_>, contact: Contact) -> Vec<String> {
+    let fits = |family: &&&DutFamily| family.name != around.dut.name && around.fixture.families.contains(&family.name);
+    let nowhere = |family: &&&DutFamily| {
+        family.contact(contact).is_none_or(|info| info.functions.contains(&bench_plan::Function::Nc))
+    };
+    around.families.iter().filter(fits).filter(nowhere).map(|family| family.name.clone()).collect()
+}
+
 fn grounds(fixture: &Fixture) -> Vec<Contact> {
     let ground = |nail: &&bench_plan::Nail| matches!(nail.wiring, NailWiring::Ground { .. });
     fixture.nails.values().filter(ground).map(|nail| nail.contact).collect()
@@ -163,7 +182,8 @@ impl ClampDiodes {
     async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
         nest.leave_link().await?;
         nest.release_nails().await?;
-        let mut joints: Vec<Joint<'_>> = self.contacts.iter().map(|one| Joint::new(one.contact)).collect();
+        let mut joints: Vec<Joint<'_>> =
+            self.contacts.iter().map(|one| Joint::new(one.contact, &one.nothing_on)).collect();
         let behind = match &self.supply {
             Some(rail) => nest.rails.discharge_ohms(rail)?,
             None => 0.0,
@@ -178,8 +198,28 @@ impl ClampDiodes {
         if self.contacts.iter().any(|one| one.from_ground.is_some()) {
             self.lifted(nest, self.look_from_ground(nest, record, &mut joints)).await?;
         }
+        let by_one_contact = self.grounds.len() == 1 && self.contacts.iter().all(|one| one.to_supply.is_none());
+        if by_one_contact && nothing_flows(&joints) && !self.any_touches(nest).await? {
+            return Err(StepError::Bench(EMPTY_NEST.to_owned()));
+        }
         judge_joints(nest, record, &joints);
         Ok(())
+    }
+
+    /// Whether current flows into a contact under test and out of another, or out of a supply, which it does as long as
+    /// nails touch a module, even without ground.
+    async fn any_touches(&self, nest: &Nest) -> Result<bool, StepError> {
+        let by_nail = |one: &&ContactUnderTest| matches!(one.held_by, HeldBy::Nail(_));
+        let mut contacts = self.contacts.iter().filter(by_nail).map(|one| one.contact);
+        let Some(one) = contacts.next() else { return Ok(false) };
+        let mut touches = false;
+        for other in contacts.take(PARTNERS) {
+            nest.drive_nail(other, false).await?;
+            let pushed = nest.bus.inject(one, self.amps).await;
+            nest.release_nail(other).await?;
+            touches |= pushed?.amps > TOUCHES * self.amps;
+        }
+        Ok(touches)
     }
 
     /// Does `work` while the module's ground and every rail float, and puts them back however it ended.

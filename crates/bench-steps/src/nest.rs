@@ -234,6 +234,15 @@ impl Nest {
         Ok(self.nails.set(NailVector { float: [contact].into_iter().collect(), ..Default::default() }).await?)
     }
 
+    /// The contact that switches the module's own supply off while it is low, where the family has one: a power contact
+    /// that the module pulls up. With power on, nobody may load it who looks at something else.
+    pub fn enable_contact(&self) -> Option<Contact> {
+        let is_enable = |info: &&bench_plan::ContactInfo| {
+            info.functions.contains(&bench_plan::Function::Power) && info.pull_up_ohms.is_some()
+        };
+        self.family.contacts.iter().find(is_enable).map(|info| info.contact)
+    }
+
     /// The contact of the module's reset pad, where the family has one.
     pub fn reset_contact(&self) -> Option<Contact> {
         let reset = bench_plan::Function::Reset;

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bench_plan::{Coverage, Hertz, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Spanned, Surroundings};
 use bench_run::{Contact, MeasurementSpec, Unit};
 use dut_protocol::check::PWM_HZ;
-use dut_protocol::{PWM_OUTPUTS, Port, PwmOutput, PwmRequest, Request};
+use dut_protocol::{PWM_OUTPUTS, Port, PortSet, PortVector, PwmOutput, PwmRequest, Request};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -79,6 +79,9 @@ const APART: f64 = 0.0999;
 /// How long a contact is listened to: a few dozen periods of a tone, and never fewer than these.
 const WINDOW: Duration = Duration::from_millis(16);
 const FEWEST_PERIODS: f64 = 8.0;
+
+/// What a driven contact moves at least, from low to high.
+const SWING_VOLTS: f64 = 1.5;
 
 impl Kind for Pwm {
     const NAME: &'static str = "pwm";
@@ -176,9 +179,30 @@ impl Pwm {
                 record.measured(&pin.frequency_error.name, worst(heard, Heard::frequency_error));
                 record.measured(&pin.duty_error.name, worst(heard, Heard::duty_error));
             }
-            name::unit(nest, unit, pins, &heard).into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+            let follows = match (pins.as_slice(), heard.as_slice()) {
+                ([only], [heard]) if name::is_still(heard) => self.follows(nest, only).await?,
+                _ => false,
+            };
+            let named = name::unit(nest, unit, pins, &heard, follows);
+            named.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
         }
         Ok(())
+    }
+
+    /// Whether a contact follows its port when the port is driven without PWM: then it is the unit that is dead.
+    async fn follows(&self, nest: &Nest, pin: &PwmPin) -> Result<bool, StepError> {
+        let one: PortSet = [pin.port].into_iter().collect();
+        let seen = async {
+            nest.vector(PortVector { low: one, settle_us: 100, ..Default::default() }).await?;
+            let low = nest.bus.volts(pin.contact).await?;
+            nest.vector(PortVector { high: one, settle_us: 100, ..Default::default() }).await?;
+            Ok::<_, StepError>(nest.bus.volts(pin.contact).await? - low)
+        };
+        let moved = seen.await;
+        let released = nest.vector(PortVector { float: one, ..Default::default() }).await;
+        let moved = moved?;
+        released?;
+        Ok(moved > SWING_VOLTS)
     }
 
     /// What each contact of one unit did, by contact and round.

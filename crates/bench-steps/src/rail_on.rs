@@ -6,7 +6,9 @@ use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, RailReading};
-use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings, Volts};
+use bench_plan::{
+    Amps, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Resolved, Seconds, Spanned, Surroundings, Volts,
+};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ pub struct RailOn {
     volts: MeasurementSpec,
     amps: MeasurementSpec,
     settle: Duration,
+    /// What the module makes of this rail, if its own converter makes anything: name and contacts.
+    makes: Option<(String, Vec<Contact>)>,
     /// A rail that does not feed the ports has nothing to do with their drivers, nor may its voltage reach them.
     feeds_ports: bool,
     /// The only contact that the firmware drives by itself.
@@ -65,12 +69,23 @@ impl Kind for RailOn {
                 volts,
                 amps,
                 settle: params.settle.duration(),
+                makes: made_of(around.fixture, rail),
                 feeds_ports: resolve::feeds_ports(around.fixture, rail),
                 dut_tx: around.fixture.link.dut_tx,
             }),
         })
     }
 }
+
+/// The ports' rail, of another one. Whether the module makes it or is fed with it is seen by whether it can switch it off
+/// ([`Nest::enable_contact`]).
+fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
+    let ports = fixture.rails.iter().find(|other| resolve::feeds_ports(fixture, other))?;
+    (ports.name != rail.name).then(|| (ports.name.clone(), rail_contacts(fixture, &ports.name)))
+}
+
+/// Two voltages that differ by more are not one.
+const ABOVE_VOLTS: f64 = 0.5;
 
 #[async_trait(?Send)]
 impl Procedure for RailOn {
@@ -122,9 +137,67 @@ impl RailOn {
             record.diagnosed(fight);
         }
         if fights.is_empty() {
-            record.diagnosed(Diagnosis { defect, contacts: self.contacts.clone(), text });
+            let behind = match (greedy, low) {
+                (true, _) => self.look_behind_converter(nest, &amps).await?,
+                (false, true) => self.look_before_converter(nest, reading).await?,
+                (false, false) => None,
+            };
+            let own = Diagnosis { defect, contacts: self.contacts.clone(), text };
+            record.diagnosed(behind.unwrap_or(own));
         }
         Ok(Good(false))
+    }
+
+    /// An overload that is gone while the module's own converter is switched off lies behind it.
+    async fn look_behind_converter(&self, nest: &Nest, amps: &str) -> Result<Option<Diagnosis>, StepError> {
+        let (Some(enable), Some((made, contacts))) = (nest.enable_contact(), &self.makes) else { return Ok(None) };
+        let without = nest.released_after(async {
+            nest.drive_nail(enable, false).await?;
+            nest.settle(self.settle).await;
+            Ok(nest.rails.measure(&self.rail).await?.amps)
+        });
+        let without = without.await?;
+        if self.amps.limits.max.is_none_or(|max| without > max) {
+            return Ok(None);
+        }
+        let text = format!(
+            "rail {made}, which the module makes of {}: overloaded, {amps} out of {0}, and {} with contact {} low",
+            self.rail,
+            Unit::Amps.show(without),
+            nest.label(enable)
+        );
+        Ok(Some(Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text }))
+    }
+
+    /// The rail that the module makes is low. Where the reset contact follows its pull-up all the same, the supply is there
+    /// inside, and only this rail's contact is bad; where it does not, what feeds the module is.
+    async fn look_before_converter(&self, nest: &Nest, reading: RailReading) -> Result<Option<Diagnosis>, StepError> {
+        let (Some(_), Some(reset), true) = (nest.enable_contact(), nest.reset_contact(), self.feeds_ports) else {
+            return Ok(None);
+        };
+        let inside = nest.bus.volts(reset).await?;
+        nest.bus.release().await?;
+        if inside > reading.volts + ABOVE_VOLTS {
+            return Ok(None);
+        }
+        let (mut contacts, mut fed) = (Vec::new(), Vec::new());
+        for rail in nest.rails.names().into_iter().filter(|rail| *rail != self.rail) {
+            let feeding = nest.rails.measure(&rail).await?;
+            if feeding.volts > reading.volts + ABOVE_VOLTS {
+                contacts.extend(nest.rails.contacts(&rail));
+                fed.push(format!("{rail} gives {}", Unit::Amps.show(feeding.amps)));
+            }
+        }
+        contacts.sort_unstable();
+        let labels: Vec<String> = contacts.iter().map(|contact| nest.label(*contact)).collect();
+        let text = format!(
+            "rail {}: {} inside the module too, {}: cold joint at contact {}, or the module's converter is bad",
+            self.rail,
+            Unit::Volts.show(reading.volts),
+            fed.join(", "),
+            labels.join(" or ")
+        );
+        Ok((!contacts.is_empty()).then_some(Diagnosis { defect: Defect::WrongVoltage, contacts, text }))
     }
 
     /// A moderate overload that is gone in reset comes from a driver that fights; before the first request the firmware

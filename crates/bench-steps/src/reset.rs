@@ -4,13 +4,13 @@ use crate::diagnose::divider;
 use crate::diagnose::exchange::{self, DRIVEN};
 use crate::diagnose::link::{LinkContacts, silent_module, starts_with_reset_high};
 use crate::diagnose::short::{Meter, SHORT_OHMS};
-use crate::resolve::{self, can_drive, pin_name};
+use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::restart::{self, RESET_PIN, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
@@ -46,12 +46,7 @@ impl Kind for Reset {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let place = params.supply.span();
         let supply = resolve::supply(around.fixture, params.supply)?;
-        let is_reset = |info: &&bench_plan::ContactInfo| info.functions.contains(&Function::Reset);
-        let reset = around.dut.contacts.iter().find(is_reset).map(|info| info.contact);
-        let Some(reset) = reset.filter(|reset| can_drive(around.fixture, *reset)) else {
-            return Err(ParamProblem::new("no nail that can drive reaches the reset contact of this family")
-                .at(place, "in this step"));
-        };
+        let reset = resolve::reset_contact(around, place)?;
         let spec = |what: &str, unit, limits| MeasurementSpec {
             name: format!("{}.{what}", pin_name(around.dut, reset)),
             unit,
@@ -173,8 +168,10 @@ impl Reset {
             } else if runs && pull_up >= OPEN_OHMS {
                 (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
             } else if runs {
-                let text = format!("contact {label}: rests at {at_rest}, pulled down through {held}");
-                (Defect::Leak, text)
+                // No port of an idle module drives, so that only ground is left. What was measured is the pull-up and the
+                // leak side by side.
+                let leak = Unit::Ohms.show(to_ground * supply / (supply - rest).max(f64::MIN_POSITIVE));
+                (Defect::Leak, format!("contact {label}: leak to ground, about {leak}: it rests at {at_rest}"))
             } else if starts_with_reset_high(nest, self.reset, self.link.tx, supply).await? {
                 let text =
                     format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset");

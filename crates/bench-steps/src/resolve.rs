@@ -1,6 +1,9 @@
 //! What several kinds look up in family and fixture when their parameters are resolved.
 
-use bench_plan::{DutFamily, Fixture, Nail, NailWiring, ParamProblem, Rail, RawPinSelector, Spanned, Surroundings};
+use bench_plan::{
+    ContactInfo, DutFamily, Fixture, Function, Nail, NailWiring, ParamProblem, Rail, RawPinSelector, Spanned,
+    Surroundings,
+};
 use bench_run::Contact;
 use dut_protocol::Port;
 
@@ -81,6 +84,15 @@ pub(crate) fn ports_of(
         pins.push((contact, port));
     }
     Ok(pins)
+}
+
+/// The contact of the module's reset pad, with a nail that can pull it low. `place` is where the step stands.
+pub(crate) fn reset_contact(around: &Surroundings<'_>, place: std::ops::Range<usize>) -> Result<Contact, ParamProblem> {
+    let is_reset = |info: &&ContactInfo| info.functions.contains(&Function::Reset);
+    let reset = around.dut.contacts.iter().find(is_reset).map(|info| info.contact);
+    reset.filter(|reset| can_drive(around.fixture, *reset)).ok_or_else(|| {
+        ParamProblem::new("no nail that can drive reaches the reset contact of this family").at(place, "in this step")
+    })
 }
 
 /// Refuses a contact whose edges this fixture cannot time.

@@ -1,13 +1,13 @@
 //! `retained`: the retained memory keeps a pattern and its inverse over a restart and over a reset by contact, and loses
 //! them with the supply.
 
-use crate::resolve::{self, can_drive};
+use crate::resolve;
 use crate::resource;
 use crate::restart::{self, RESET_PIN, SOFTWARE, STARTS};
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Function, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{ParamProblem, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
 use dut_protocol::{INITIAL_BAUD, RETAINED_BYTES, Reply, Request};
 use std::time::Duration;
@@ -58,12 +58,7 @@ impl Kind for Retained {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let place = params.supply.span();
         let supply = resolve::supply(around.fixture, params.supply)?;
-        let is_reset = |info: &&bench_plan::ContactInfo| info.functions.contains(&Function::Reset);
-        let reset = around.dut.contacts.iter().find(is_reset).map(|info| info.contact);
-        let Some(reset) = reset.filter(|reset| can_drive(around.fixture, *reset)) else {
-            return Err(ParamProblem::new("no nail that can drive reaches the reset contact of this family")
-                .at(place, "in this step"));
-        };
+        let reset = resolve::reset_contact(around, place.clone())?;
         let Some(&supply_contact) = resolve::rail_contacts(around.fixture, &supply).first() else {
             return Err(ParamProblem::new(format!("no nail carries the rail {supply}")).at(place, "this rail"));
         };

@@ -17,7 +17,9 @@ pub enum ForTag {
 pub struct Field {
     /// Position of the reader among the fixture's chips.
     reader: Option<usize>,
-    /// The chip sees the field.
+    /// As strong as it was when it was last looked at.
+    strength: f64,
+    /// The chip sees it.
     reaches: bool,
     for_tag: VecDeque<ForTag>,
 }
@@ -49,18 +51,32 @@ impl Rig {
         if reader.next_event_ns().is_none_or(|at| at > now_ns) {
             return;
         }
-        let sent = reader.act(now_ns);
-        self.look_at_field();
-        if let Some(frame) = sent.filter(|_| self.field.reaches) {
-            self.field.for_tag.push_back(ForTag::Frame(frame));
+        match reader.act(now_ns) {
+            // Joints and shorts may have changed since the last one.
+            Some(frame) => {
+                self.look_at_field();
+                if self.field.reaches {
+                    self.field.for_tag.push_back(ForTag::Frame(frame));
+                }
+            }
+            None => self.follow_reader(),
+        }
+    }
+
+    /// Takes note of what the reader makes of its field, after each byte for it: most change nothing.
+    pub(crate) fn follow_reader(&mut self) {
+        let before = self.field.strength;
+        if self.nfc_reader().is_some_and(|reader| reader.field() != before) {
+            self.look_at_field();
         }
     }
 
     /// Finds out again whether the chip sees the field; after a change of the field or of the antenna's switches, and
     /// whenever a frame is sent.
     pub(crate) fn look_at_field(&mut self) {
-        let field = self.nfc_reader().map_or(0.0, |reader| reader.field());
-        let reaches = self.circuit.nfc_reaches(field);
+        let strength = self.nfc_reader().map_or(0.0, |reader| reader.field());
+        self.field.strength = strength;
+        let reaches = self.circuit.nfc_reaches(strength);
         if reaches != std::mem::replace(&mut self.field.reaches, reaches) {
             self.field.for_tag.push_back(ForTag::Field(reaches));
         }

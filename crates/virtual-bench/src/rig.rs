@@ -439,7 +439,7 @@ impl Rig {
         };
         let changes_wires = |chip: &FittedChip| matches!(chip.model, ChipModel::Expander(_) | ChipModel::Dac { .. });
         match to {
-            Addressed::Chip(index) if matches!(self.chips[index].model, ChipModel::Nfc(_)) => self.look_at_field(),
+            Addressed::Chip(index) if matches!(self.chips[index].model, ChipModel::Nfc(_)) => self.follow_reader(),
             Addressed::Chip(index) if !changes_wires(&self.chips[index]) => {}
             _ => self.apply_commands(at_ns),
         }

@@ -217,3 +217,120 @@ impl<I: I2c> NfcReader for FixtureDriver<I> {
         self.reader()?.exchange(&*self.clock, command).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ManualClock;
+    use bench_plan::ChipKind;
+    use embedded_hal::i2c::{ErrorKind, ErrorType, NoAcknowledgeSource, Operation};
+    use std::collections::VecDeque;
+
+    const ACK: [u8; 6] = [0, 0, 0xFF, 0, 0xFF, 0];
+
+    /// Has these frames ready one after the other, and keeps what is written.
+    #[derive(Default)]
+    struct Script {
+        frames: VecDeque<Vec<u8>>,
+        written: Vec<Vec<u8>>,
+        /// Nobody is there.
+        gone: bool,
+    }
+
+    impl ErrorType for Script {
+        type Error = ErrorKind;
+    }
+
+    impl I2c for Script {
+        fn transaction(&mut self, _: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
+            if self.gone {
+                return Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address));
+            }
+            match operations {
+                [Operation::Write(bytes)] => self.written.push(bytes.to_vec()),
+                [Operation::Read(status)] => status.fill(u8::from(!self.frames.is_empty())),
+                [Operation::Read(status), Operation::Read(bytes)] => {
+                    status.fill(1);
+                    let frame = self.frames.pop_front().unwrap_or_default();
+                    bytes.iter_mut().zip(frame).for_each(|(place, byte)| *place = byte);
+                }
+                _ => return Err(ErrorKind::Other),
+            }
+            Ok(())
+        }
+    }
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        let length = body.len() as u8;
+        [&[0, 0, 0xFF, length, length.wrapping_neg()], body, &[sum.wrapping_neg(), 0]].concat()
+    }
+
+    fn reader(frames: &[Vec<u8>]) -> (Reader<Script>, Bus<Script>) {
+        let bus = Rc::new(RefCell::new(Script { frames: frames.iter().cloned().collect(), ..Script::default() }));
+        let chip = Chip { id: "nfc".to_owned(), kind: ChipKind::Pn532, address: 0x24 };
+        (Reader::start(&bus, &chip).unwrap(), bus)
+    }
+
+    #[test]
+    fn answers_and_what_is_none() {
+        let mut damaged = framed(&[0xD5, 0x4B, 0]);
+        damaged[6] ^= 1;
+        let target = [0xD5, 0x4B, 1, 1, 0x00, 0x44, 0x00, 4, 1, 2, 3, 4];
+        type Found = Result<Option<Vec<u8>>, &'static str>;
+        let rows: [(&[Vec<u8>], Found); 7] = [
+            (&[ACK.to_vec(), framed(&target)], Ok(Some(vec![1, 2, 3, 4]))),
+            (&[ACK.to_vec(), framed(&[0xD5, 0x4B, 0])], Ok(None)),
+            (&[ACK.to_vec(), framed(&target[..10])], Err("it lists tags as [01, 01, 00, 44, 00, 04, 01, 02]")),
+            (&[ACK.to_vec(), damaged], Err("its answer to InListPassiveTarget is damaged")),
+            (&[ACK.to_vec(), vec![0, 0, 0xFF, 1, 0xFF, 0x7F, 0x81, 0]], Err("it refuses InListPassiveTarget")),
+            (&[ACK.to_vec()], Err("no answer to InListPassiveTarget within 200 ms")),
+            (&[], Err("no answer to InListPassiveTarget within 20 ms")),
+        ];
+        for (frames, expected) in rows {
+            let (reader, _) = reader(frames);
+            let clock = ManualClock::new();
+            let found = clock.run(reader.find(&clock)).map(|found| found.map(|target| target.id));
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}\n{part}"),
+                (found, expected) => panic!("{found:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_tag_that_does_not_answer_is_no_error_of_the_reader() {
+        for (answer, expected) in
+            [(&[0xD5, 0x41, 0, 7, 8][..], Some(vec![7, 8])), (&[0xD5, 0x41, 1], None), (&[0xD5, 0x41, 0x42], None)]
+        {
+            let (reader, bus) = reader(&[ACK.to_vec(), framed(answer)]);
+            let clock = ManualClock::new();
+            assert_eq!(clock.run(reader.exchange(&clock, &[0x30, 4])), Ok(expected));
+            assert_eq!(bus.borrow().written.last(), Some(&framed(&[0xD4, 0x40, 1, 0x30, 4])));
+        }
+        let (reader, _) = reader(&[]);
+        let clock = ManualClock::new();
+        let error = clock.run(reader.exchange(&clock, &[0; 64])).unwrap_err();
+        assert!(matches!(error, InstrumentError::Unsafe(_)), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_was_given_up_is_stopped_before_the_next() {
+        let (reader, bus) = reader(&[]);
+        let clock = ManualClock::new();
+        clock.run(reader.find(&clock)).unwrap_err();
+        bus.borrow_mut().frames.extend([ACK.to_vec(), framed(&[0xD5, 0x4B, 0])]);
+        assert_eq!(clock.run(reader.find(&clock)), Ok(None));
+        let list = framed(&[0xD4, 0x4A, 1, 0]);
+        assert_eq!(bus.borrow().written, [ACK.to_vec(), list.clone(), ACK.to_vec(), list]);
+    }
+
+    #[test]
+    fn a_reader_that_is_not_there_is_named() {
+        let bus = Rc::new(RefCell::new(Script { gone: true, ..Script::default() }));
+        let chip = Chip { id: "nfc".to_owned(), kind: ChipKind::Pn532, address: 0x24 };
+        let Err(error) = Reader::start(&bus, &chip) else { panic!("somebody answered") };
+        assert!(error.to_string().starts_with("nfc does not answer on the I2C bus (address 0x24"), "{error}");
+    }
+}

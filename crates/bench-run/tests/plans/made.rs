@@ -31,7 +31,8 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
     vec(prop_oneof![6 => Just(Verdict::Pass), 1 => Just(Verdict::Fail), 1 => Just(Verdict::Error)], 3)
 }
 
-/// Uses and shares, earlier steps that it needs or comes after, retries, length, time to tidy up, ends, whether a failure stops.
+/// Uses and shares, earlier steps that it needs or comes after, retries, length, time to tidy up, ends, whether a failure
+/// stops.
 type Drawn = ((u16, u16), [Vec<prop::sample::Index>; 2], u8, (u32, u32), Vec<Verdict>, bool);
 
 pub fn plans() -> impl Strategy<Value = Vec<Made>> {

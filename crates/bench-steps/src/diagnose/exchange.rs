@@ -37,7 +37,8 @@ pub(crate) async fn of_link_and_reset(
     supply: f64,
 ) -> Result<Vec<Diagnosis>, StepError> {
     let (mut driven, mut pulled) = (Vec::new(), Vec::new());
-    for contact in nest.nails.wired().iter() {
+    let switches_off: ContactSet = nest.enable_contact().into_iter().collect();
+    for contact in nest.nails.wired().minus(switches_off).iter() {
         let volts = nest.bus.loaded_volts(contact, 0.0).await?;
         if volts > DRIVEN * supply {
             driven.push(contact);

@@ -15,15 +15,19 @@ pub(crate) struct Look<'s> {
 /// The looks at one contact: towards its supply, from ground.
 pub(crate) struct Joint<'s> {
     pub contact: Contact,
+    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    pub nothing_on: &'s [String],
     pub looks: Vec<Look<'s>>,
 }
 
-impl Joint<'_> {
-    pub fn new(contact: Contact) -> Self {
-        Self { contact, looks: Vec::new() }
+impl<'s> Joint<'s> {
+    pub fn new(contact: Contact, nothing_on: &'s [String]) -> Self {
+        Self { contact, nothing_on, looks: Vec::new() }
     }
 }
 
+const NOTHING_FLOWS: &str =
+    "no current flows into any of the contacts: is a module in the nest, is its supply joined inside?";
 /// Less than this share of the wanted current is none.
 const NO_CURRENT: f64 = 0.1;
 
@@ -39,33 +43,68 @@ impl Look<'_> {
     }
 }
 
+/// No current flows into any of several contacts: air is between nails and module, or between ground and module.
+pub(crate) fn nothing_flows(joints: &[Joint<'_>]) -> bool {
+    joints.len() > 2 && joints.iter().all(|joint| !joint.looks.is_empty() && joint.looks.iter().all(Look::no_current))
+}
+
 /// Names every contact with a diode outside its limits. Diodes of one chip are nearly alike, so the good ones tell how
 /// much resistance a bad one has in series.
 pub(crate) fn judge_joints(nest: &Nest, record: &dyn Record, joints: &[Joint<'_>]) {
-    let bad: Vec<&Joint<'_>> = joints.iter().filter(|joint| !joint.looks.iter().all(Look::is_good)).collect();
-    if bad.len() > 2 && bad.len() == joints.len() && bad.iter().all(|joint| joint.looks.iter().all(Look::no_current)) {
-        let from_ground =
-            joints.iter().flat_map(|joint| &joint.looks).all(|look| look.spec.name.ends_with("from-ground"));
-        let is_ground = |info: &&bench_plan::ContactInfo| info.functions.contains(&bench_plan::Function::Ground);
-        let grounds: Vec<Contact> = nest.family.contacts.iter().filter(is_ground).map(|info| info.contact).collect();
-        if let (true, &[ground]) = (from_ground, grounds.as_slice()) {
-            let label = nest.label(ground);
-            let text = format!("contact {label}: open, no current flows from ground into any contact");
-            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: grounds, text });
-            return;
-        }
-        let text = "no current flows into any of the contacts: is a module in the nest, is its supply joined inside?";
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.into() });
+    let is_ground = |info: &&bench_plan::ContactInfo| info.functions.contains(&bench_plan::Function::Ground);
+    let grounds: Vec<Contact> = nest.family.contacts.iter().filter(is_ground).map(|info| info.contact).collect();
+    // Only then all looks lead through one contact that is not under test.
+    let only_ground = grounds.as_slice().first().copied().filter(|_| grounds.len() == 1 && all_from_ground(joints));
+    if nothing_flows(joints) {
+        let (contacts, text) = match only_ground {
+            Some(ground) => {
+                let label = nest.label(ground);
+                (grounds, format!("contact {label}: open, no current flows from ground into any contact"))
+            }
+            None => (Vec::new(), NOTHING_FLOWS.to_owned()),
+        };
+        let defect = if contacts.is_empty() { Defect::Other } else { Defect::Open };
+        record.diagnosed(Diagnosis { defect, contacts, text });
         return;
     }
-    for joint in bad {
-        record.diagnosed(name(nest, joint, joints));
+    if let Some(ground) = only_ground
+        && let Some(ohms) = common_ohms(joints)
+    {
+        let (label, shown) = (nest.label(ground), Unit::Ohms.show(ohms));
+        let text = format!("contact {label}: cold joint, {shown} or more in series with the diodes of all contacts");
+        record.diagnosed(Diagnosis { defect: Defect::Open, contacts: grounds, text });
+        return;
     }
+    let bad = joints.iter().filter(|joint| !joint.looks.iter().all(Look::is_good));
+    bad.for_each(|joint| record.diagnosed(name(nest, joint, joints)));
+}
+
+fn all_from_ground(joints: &[Joint<'_>]) -> bool {
+    joints.iter().flat_map(|joint| &joint.looks).all(|look| look.spec.name.ends_with("from-ground"))
+}
+
+/// What most of several diodes have too much, because they have it in common: how far the median lies above the limit.
+fn common_ohms(joints: &[Joint<'_>]) -> Option<f64> {
+    let mut above: Vec<f64> = joints
+        .iter()
+        .flat_map(|joint| &joint.looks)
+        .filter(|look| !look.no_current())
+        .filter_map(|look| Some((look.volts - look.spec.limits.max?) / look.amps))
+        .collect();
+    above.sort_by(f64::total_cmp);
+    let median = above.get(above.len() / 2).copied()?;
+    (above.len() > 2 && median > 0.0).then_some(median)
 }
 
 fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
     let label = nest.label(joint.contact);
     let looks = &joint.looks;
+    if looks.iter().all(Look::no_current) && !joint.nothing_on.is_empty() {
+        let others = joint.nothing_on.join(" or ");
+        let text = format!("contact {label}: open, or this is a module of family {others}, which has nothing there");
+        // Which of the two shows when the module is asked who it is, and when the contact is looked at with power.
+        return Diagnosis { defect: Defect::Open, contacts: Vec::new(), text };
+    }
     let (defect, text) = if looks.iter().all(Look::no_current) {
         (Defect::Open, format!("contact {label}: open, no current flows into its protection diodes"))
     } else if let Some(missing) = looks.iter().find(|look| look.no_current()) {

@@ -127,12 +127,12 @@ pub(crate) async fn paths(
     likely: ContactSet,
     limit: f64,
 ) -> Result<Vec<Path>, StepError> {
-    // With power on, the module is held in reset by its nail, which must stay as it is.
-    let reset: ContactSet = match meter {
+    // With power on, the module is held in reset by its nail, which must stay as it is, and must not be switched off.
+    let untouched: ContactSet = match meter {
         Meter::Unpowered => ContactSet::EMPTY,
-        Meter::Powered(_) => nest.reset_contact().into_iter().collect(),
+        Meter::Powered(_) => nest.reset_contact().into_iter().chain(nest.enable_contact()).collect(),
     };
-    let wired = nest.nails.wired().minus(reset);
+    let wired = nest.nails.wired().minus(untouched);
     let mut found = Vec::new();
     // With every nail released only ground and the rails, held at 0 V by their discharge, can still be reached.
     nest.nails.set(float(wired)).await?;
@@ -202,13 +202,51 @@ async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms:
             continue;
         }
         if ohms > STAYS_LOW_OHMS {
-            grounded.push(other);
+            match ends_at(nest, contact, other, own, ohms).await? {
+                Some(true) => return Ok(Path::Contact(other, (ohms - own).max(0.0))),
+                Some(false) => {}
+                None => grounded.push(other),
+            }
         } else if leads_over(nest, contact, other, own / ohms).await? {
             return Ok(Path::Contact(other, (ohms - own).max(0.0)));
         }
     }
     Ok(Path::Ground(ohms, grounded))
 }
+
+/// Whether a leak to ground ends at another contact, which leads to ground by itself through `own` ohms: what the nail
+/// of that one takes off its own path is then missing in the leak's, too. `None` where that is too little to be told.
+async fn ends_at(
+    nest: &Nest,
+    contact: Contact,
+    other: Contact,
+    own: f64,
+    leak: f64,
+) -> Result<Option<bool>, StepError> {
+    nest.drive_nail(other, false).await?;
+    let beside_nail = Meter::Unpowered.ohms(nest, other).await;
+    let with_nail = mean_ohms(nest, contact).await;
+    nest.release_nail(other).await?;
+    let expected = own - beside_nail?;
+    if expected < TOLD_SHARE * leak {
+        return Ok(None);
+    }
+    let missing = mean_ohms(nest, contact).await? - with_nail?;
+    Ok(Some(missing > 0.5 * expected))
+}
+
+/// Of a few looks: one step of the ADC is half a per cent of 100 kohm.
+async fn mean_ohms(nest: &Nest, contact: Contact) -> Result<f64, StepError> {
+    let mut sum = 0.0;
+    for _ in 0..MEAN_OF {
+        sum += Meter::Unpowered.ohms(nest, contact).await?;
+    }
+    Ok(sum / f64::from(MEAN_OF))
+}
+
+const MEAN_OF: u32 = 3;
+/// A part of a leak that is told from the error of the ohm-meter.
+const TOLD_SHARE: f64 = 0.02;
 
 /// Whether the path from a contact to ground leads over another one, which has so much of the resistance: what the
 /// contact's nail drives through it then shows there, too.

@@ -7,10 +7,15 @@ use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judg
 /// A signal with a duty this near to what another contact was told is that contact's.
 const SAME_DUTY: f64 = 0.04;
 
-/// Diagnoses of one unit, most telling first; none when everything is within its limits.
-pub(super) fn unit(nest: &Nest, unit: u8, pins: &[PwmPin], heard: &[Vec<Heard>]) -> Vec<Diagnosis> {
-    let still = |heard: &Vec<Heard>| heard.iter().all(|one| one.signal.is_still());
-    if pins.len() > 1 && heard.iter().all(still) {
+/// No edges in any round.
+pub(super) fn is_still(heard: &[Heard]) -> bool {
+    heard.iter().all(|one| one.signal.is_still())
+}
+
+/// Diagnoses of one unit, most telling first; none when everything is within its limits. `follows`: its only contact is
+/// still, and follows the port when that is driven without PWM.
+pub(super) fn unit(nest: &Nest, unit: u8, pins: &[PwmPin], heard: &[Vec<Heard>], follows: bool) -> Vec<Diagnosis> {
+    if follows || pins.len() > 1 && heard.iter().all(|heard| is_still(heard)) {
         let labels: Vec<String> = pins.iter().map(|pin| nest.label(pin.contact)).collect();
         let text = format!("the MCU's PWM{unit} is dead: no edges at its contacts {}", labels.join(", "));
         return vec![Diagnosis { defect: Defect::Other, contacts: Vec::new(), text }];

@@ -5,7 +5,7 @@ use crate::plans::World;
 use crate::steps::{step, story};
 use bench_instruments::{DutError, EdgeTrace};
 use bench_run::Contact;
-use dut_protocol::{CRYSTAL_LED_HZ, Port, PwmRequest, Refusal, Reply, Request};
+use dut_protocol::{CRYSTAL_LED_HZ, Port, PortSet, PwmRequest, Refusal, Reply, Request};
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -103,6 +103,8 @@ fn answer(request: &Request) -> Result<Reply, DutError> {
             module.crystal_at = None;
             Ok(Reply::Done)
         }
+        // A contact that is still is looked at without PWM; here nothing moves it.
+        Request::ApplyVector(_) => Ok(Reply::Levels(PortSet::EMPTY)),
         other => panic!("unexpected {other:?}"),
     })
 }

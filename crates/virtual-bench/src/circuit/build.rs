@@ -134,7 +134,7 @@ impl Circuit {
                     diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms });
                 }
             }
-            regulator::Regulator::new(system, enable, seed, &mut sketch)
+            regulator::Regulator::new(system, enable, logic, seed, &mut sketch)
         });
         let place_of = |terminal: &Terminal| match terminal {
             Terminal::Contact(contact) => module.get(contact).copied(),

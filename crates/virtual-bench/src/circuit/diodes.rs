@@ -70,11 +70,6 @@ pub(crate) fn is_protected(info: &ContactInfo) -> bool {
     silicon(info).is_some()
 }
 
-/// Whether the contact leads to a pad of the modem and to nothing else. While the modem is off such pads look alike.
-pub(crate) fn is_modem_pad(info: &ContactInfo) -> bool {
-    matches!(silicon(info), Some(Silicon::Modem | Silicon::ModemSim)) && info.pull_up_ohms.is_none()
-}
-
 /// Whether the contact is the SIM's supply, which a modem that is off holds at ground.
 pub(crate) fn is_sim_supply(info: &ContactInfo) -> bool {
     info.pin == super::build::SIM_SUPPLY_PIN

@@ -24,7 +24,7 @@ mod solve;
 mod usb;
 
 pub(crate) use build::RESET_PORT;
-pub(crate) use diodes::{is_modem_pad, is_protected, is_sim_supply};
+pub(crate) use diodes::{is_protected, is_sim_supply};
 pub use parts::FixtureTolerances;
 use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};

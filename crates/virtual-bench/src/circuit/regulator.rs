@@ -6,7 +6,7 @@
 
 use super::build::Sketch;
 use super::{Supply, Wiring};
-use crate::netlist::{Node, Values, Voltages};
+use crate::netlist::{Edge, Node, Values, Voltages};
 use crate::random::{Purpose, Random};
 
 /// Output of the 3V3 converter: 2 % (usual for its kind), and what is left of its output resistance.
@@ -16,8 +16,9 @@ const OUT_OHMS: f64 = 0.05;
 /// Boron data sheet: 1 A.
 const LIMIT_AMPS: f64 = 1.0;
 const EFFICIENCY: f64 = 0.9;
-/// What the converter needs above its output.
+/// What the converter needs above its output. With less its switch stays closed: the output follows the input.
 const DROPOUT_VOLTS: f64 = 0.1;
+const SWITCH_OHMS: f64 = 0.3;
 /// The enable input switches here.
 const ENABLE_VOLTS: f64 = 1.0;
 /// Pull-up of the enable input to the system rail, as the module's file says.
@@ -32,6 +33,8 @@ pub(super) const USB_PATH: (f64, f64) = (1.1, 0.1);
 pub(super) struct Regulator {
     system: Node,
     enable: Node,
+    /// From the system rail to the output.
+    switch: Edge,
     volts: f64,
 }
 
@@ -39,20 +42,27 @@ pub(super) struct Regulator {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Converting {
     supply: Option<Supply>,
-    /// Out of the system rail.
+    /// The input is too low to regulate.
+    passes: bool,
+    /// Out of the system rail, beside what passes.
     input_amps: f64,
 }
 
 impl Regulator {
-    pub(super) fn new(system: Node, enable: Node, seed: u64, sketch: &mut Sketch) -> Self {
+    pub(super) fn new(system: Node, enable: Node, output: Node, seed: u64, sketch: &mut Sketch) -> Self {
         let mut random = Random::new(seed, Purpose::Regulator);
         sketch.resistor(enable, system, random.within(ENABLE_PULL_OHMS, 0.05));
-        Self { system, enable, volts: random.within(OUT_VOLTS, OUT_SPREAD) }
+        let switch = sketch.edge(system, output);
+        Self { system, enable, switch, volts: random.within(OUT_VOLTS, OUT_SPREAD) }
     }
 
     /// Adds what the converter does.
     pub(super) fn add(&self, values: &mut Values, wiring: &Wiring, state: Converting) {
         let output = &wiring.nets[wiring.logic];
+        if state.passes {
+            values.resistor(self.switch, SWITCH_OHMS);
+            return;
+        }
         match state.supply {
             Some(Supply::Regulates) => {
                 values.battery(output.to_ground, output.node, wiring.ground, self.volts, OUT_OHMS);
@@ -72,8 +82,12 @@ impl Regulator {
         let ground = volts.at(wiring.ground);
         let system = volts.at(self.system) - ground;
         let output = volts.at(wiring.nets[wiring.logic].node) - ground;
-        if volts.at(self.enable) - ground < ENABLE_VOLTS || system < self.volts + DROPOUT_VOLTS {
+        if volts.at(self.enable) - ground < ENABLE_VOLTS {
             return Converting::default();
+        }
+        let is_low = if state.passes { output < self.volts } else { system < self.volts + DROPOUT_VOLTS };
+        if is_low {
+            return Converting { passes: true, ..Converting::default() };
         }
         let amps = (self.volts - output) / OUT_OHMS;
         let supply = match state.supply.unwrap_or(Supply::Regulates) {
@@ -90,6 +104,10 @@ impl Regulator {
         };
         let input_amps = out * output.max(0.0) / (EFFICIENCY * system);
         let settled = (input_amps - state.input_amps).abs() < SETTLED_AMPS;
-        Converting { supply: Some(supply), input_amps: if settled { state.input_amps } else { input_amps } }
+        Converting {
+            supply: Some(supply),
+            passes: false,
+            input_amps: if settled { state.input_amps } else { input_amps },
+        }
     }
 }

@@ -146,6 +146,11 @@ fn rail(name: &str, dut: &DutFamily, fixture: &Fixture) -> Net {
     Net { name: name.to_ascii_lowercase(), contacts }
 }
 
+/// Only a pull-up carries current through the contact, and `ohms` are less than a hundredth of it.
+fn is_weak_input(info: &ContactInfo, ohms: f64) -> bool {
+    !circuit::is_protected(info) && info.pull_up_ohms.is_some_and(|pull| ohms < 0.01 * pull)
+}
+
 /// The supply or ground that a contact belongs to. A supply that no rail of the fixture feeds is a contact like others.
 fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net> {
     if info.functions.contains(&Function::Ground) {
@@ -173,20 +178,22 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
             "contact {} leads nowhere inside the module: joined or not, no current can flow",
             dut.label(*contact)
         )),
+        Fault::Cold { contact, ohms } if dut.contact(*contact).is_some_and(|info| is_weak_input(info, *ohms)) => {
+            Some(format!(
+                "contact {} is a high-impedance input with a weak pull-up and no diode that is known of: beside its \
+                 tolerance {ohms} ohm in series change nothing",
+                dut.label(*contact)
+            ))
+        }
         Fault::Swap(a, b) if both(*a, *b, |info| info.functions.contains(&Function::Nfc)) => {
             Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned())
         }
-        Fault::Swap(a, b) if both(*a, *b, circuit::is_modem_pad) => Some(
-            "both lead to pads of the modem, which look alike to every nail while it is off; only the modem itself, \
-             switched on, would tell them apart"
-                .to_owned(),
-        ),
         Fault::Leak { contact, to: Terminal::Ground, .. } | Fault::Esd { contact, .. }
             if dut.contact(*contact).is_some_and(circuit::is_sim_supply) =>
         {
             Some(format!(
-                "the modem, which is off, holds contact {} at ground through a few ohms; beside those another path to \
-                 ground changes less than they differ from module to module",
+                "the modem holds contact {} at ground through a few ohms while it is off, and feeds it from a regulator \
+                 while it is on: another path to ground changes less than they differ from module to module",
                 dut.label(*contact)
             ))
         }
@@ -240,8 +247,8 @@ mod tests {
             ("open:23", false),
             ("short:51-53", false),
             ("swap:17-19", true),
-            ("swap:44-46", true),
-            ("swap:69-71", true),
+            ("swap:44-46", false),
+            ("swap:69-71", false),
             ("swap:67-69", false),
             ("swap:71-73", false),
             ("swap:11-13", false),
@@ -251,6 +258,10 @@ mod tests {
             ("leak:69-gnd", false),
         ] {
             assert_eq!(nowhere(fault), expected, "{fault}");
+        }
+        let boron = testing::dut("boron");
+        for (fault, expected) in [("cold:26", true), ("cold:26@5000", false), ("cold:27", false), ("open:26", false)] {
+            assert_eq!(undetectable(&fault.parse().unwrap(), &boron).is_some(), expected, "{fault}");
         }
     }
 }
