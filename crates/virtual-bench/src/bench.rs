@@ -107,6 +107,10 @@ impl VirtualBench {
         };
         let mut chip = Chip::new(identity(seed, dut, faults));
         chip.load_elf(firmware)?;
+        if faults.contains(&Fault::NfcAsPorts) {
+            // The register is part of UICR.
+            let _ = chip.write_uicr(NFCPINS, NFC_PADS_ARE_PORTS);
+        }
         let memory = ExternalFlash::new(known, &serial, seed, flash_faults(faults));
         let of_modem = faults.iter().filter_map(|fault| match fault {
             Fault::Modem(fault) => Some(fault.clone()),
@@ -191,6 +195,9 @@ impl VirtualBench {
     }
 }
 
+/// Offset of UICR.NFCPINS, and its value with PROTECT off.
+const NFCPINS: u32 = 0x20C;
+const NFC_PADS_ARE_PORTS: u32 = 0xFFFF_FFFE;
 /// Gain of the 3.6 V range, in which an ordered offset is meant.
 const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
 /// An address in the sector that `flash-bad-block` spoils: the last one, as addresses wrap around at the flash's size.

@@ -86,7 +86,7 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], m
         faults.extend(outputs.windows(2).map(|pair| Fault::PwmWrong(pair[0].1, pair[1].1)));
     }
     if fixture.nfc.is_some() {
-        faults.extend([Fault::NfcDead, Fault::NfcAntenna, Fault::NfcDetuned]);
+        faults.extend([Fault::NfcDead, Fault::NfcAntenna, Fault::NfcDetuned, Fault::NfcAsPorts]);
     }
     if dut.with_function(Function::Interrupt).next().is_some() {
         faults.extend((0..dut_protocol::EDGE_CHANNELS as u8).map(Fault::InterruptDead));

@@ -119,6 +119,8 @@ pub enum Fault {
     NfcAntenna,
     /// A tuning capacitor of the NFC antenna has a wrong value.
     NfcDetuned,
+    /// UICR gives the NFC pads to GPIO: an earlier program wrote it, and only an erased chip has it back.
+    NfcAsPorts,
 }
 
 /// Lines of the UART's flow control.
@@ -277,7 +279,7 @@ impl Fault {
                 Err(FaultError::NoSuchModem { fault: self.to_string(), known: known.join(", ") })
             }
             Fault::Modem(_) => Ok(()),
-            Fault::NfcDead | Fault::NfcAntenna | Fault::NfcDetuned => Ok(()),
+            Fault::NfcDead | Fault::NfcAntenna | Fault::NfcDetuned | Fault::NfcAsPorts => Ok(()),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Fault {
             Fault::BleWeak(_) => vec!["ble weak"],
             Fault::BleDead => vec!["ble radio dead"],
             Fault::BleCrystal(_) => vec!["32 mhz crystal"],
-            Fault::NfcDead | Fault::NfcDetuned => vec!["nfc"],
+            Fault::NfcDead | Fault::NfcDetuned | Fault::NfcAsPorts => vec!["nfc"],
             Fault::NfcAntenna => vec!["nfc antenna"],
             _ => Vec::new(),
         }

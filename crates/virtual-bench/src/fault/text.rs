@@ -20,7 +20,7 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
     pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead, \
     ble-antenna, ble-weak or ble-weak:DECIBELS, ble-dead, ble-crystal or ble-crystal:PPM, \
-    nfc-dead, nfc-antenna, nfc-detuned";
+    nfc-dead, nfc-antenna, nfc-detuned, nfc-as-ports";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,6 +83,7 @@ impl fmt::Display for Fault {
             Fault::NfcDead => f.write_str("nfc-dead"),
             Fault::NfcAntenna => f.write_str("nfc-antenna"),
             Fault::NfcDetuned => f.write_str("nfc-detuned"),
+            Fault::NfcAsPorts => f.write_str("nfc-as-ports"),
         }
     }
 }
@@ -169,6 +170,7 @@ fn parse(text: &str) -> Result<Fault, String> {
         "nfc-dead" => alone(Fault::NfcDead),
         "nfc-antenna" => alone(Fault::NfcAntenna),
         "nfc-detuned" => alone(Fault::NfcDetuned),
+        "nfc-as-ports" => alone(Fault::NfcAsPorts),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -330,6 +332,7 @@ mod tests {
             ("nfc-dead", Fault::NfcDead),
             ("nfc-antenna", Fault::NfcAntenna),
             ("nfc-detuned", Fault::NfcDetuned),
+            ("nfc-as-ports", Fault::NfcAsPorts),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

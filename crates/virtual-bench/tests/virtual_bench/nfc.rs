@@ -2,7 +2,7 @@
 
 use crate::hands::{run, setup};
 use bench_instruments::{FixtureDriver, LinkRelay, NfcReader, Rails};
-use dut_protocol::{NfcStatus, Reply, Request, TAG_DATA, TAG_READ};
+use dut_protocol::{NfcStatus, Refusal, Reply, Request, TAG_DATA, TAG_READ};
 use ndef_rs::{NdefMessage, TNF};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -85,6 +85,18 @@ fn a_reader_finds_the_tag_and_reads_the_number() {
         });
         assert_eq!(setup.bench.diagnostics(), Vec::<String>::new(), "{faults:?}");
     }
+}
+
+#[test]
+fn pads_that_are_ports_are_refused() {
+    let setup = setup("b404x", &["nfc-as-ports"], 1);
+    let mut hands = setup.hands.clone();
+    run(&setup, async {
+        hands.power_up().await;
+        hands.hello().await.unwrap();
+        assert_eq!(hands.ask(10, &START).await, Some(Reply::Refused(Refusal::NfcPadsArePorts)));
+        assert_eq!(hands.ask(11, &Request::ReadNfc).await, Some(Reply::Nfc(NfcStatus::default())));
+    });
 }
 
 #[test]
