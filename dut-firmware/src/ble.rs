@@ -126,7 +126,7 @@ async fn advertise(packet: &mut [u8; MOST_BYTES], nonce: BleNonce, count: u16, i
             note(|report| report.sent[place] = report.sent[place].saturating_add(1));
         }
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let delay = (random >> 16) * (MOST_DELAY_MS + 1) >> 16;
+        let delay = ((random >> 16) * (MOST_DELAY_MS + 1)) >> 16;
         Timer::after(Duration::from_millis(u64::from(u32::from(interval_ms) + delay))).await;
     }
 }

@@ -87,7 +87,6 @@ async fn main(spawner: Spawner) {
     let link = link::Link::new(p.UARTE0, p.TIMER0, p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0);
     let adc = adc::Adc::new(p.SAADC, p.P0_02, p.P0_03, p.P0_04, p.P0_05, p.P0_28, p.P0_29, p.P0_30, p.P0_31);
     let flash = flash::Flash::new(p.QSPI, p.P0_17, p.P0_19, p.P0_20, p.P0_21, p.P0_22, p.P0_23);
-    let channels = edges::Channels::new();
     usb::start(spawner, p.USBD);
     ble::start(spawner);
     nfc::start(spawner, p.NFCT);
@@ -109,5 +108,5 @@ async fn main(spawner: Spawner) {
     // another program's watchdog, which nothing here could feed.
     let handle = Watchdog::try_new(p.WDT, watchdog).ok().map(|(_, [handle])| handle);
 
-    session::Session::new(link, adc, flash, channels, modem, alarm, rules, handle).run().await
+    session::Session::new(link, adc, flash, modem, alarm, rules, handle).run().await
 }

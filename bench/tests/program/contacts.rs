@@ -243,7 +243,7 @@ fn drivers_and_reset() {
         ("short:14-3v3", 14, "driven"),
         ("leak:71-3v3", 71, "a leak"),
         ("leak:73-3v3", 73, "a leak"),
-        ("leak:34-gnd", 34, "pulled down through"),
+        ("leak:34-gnd", 34, "leak to ground"),
         ("stuck-high:17", 17, "driven"),
         ("stuck-low:17", 17, "held at ground through"),
         ("stuck-high:19", 19, "driven"),

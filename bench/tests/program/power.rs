@@ -8,7 +8,7 @@ const PLAN: &str = "plans/b404x.toml";
 fn defects_of_memory_current_tx_and_usb_are_told() {
     let rows = [
         ("retained-lost", "lost in a restart", &[][..]),
-        ("sleep-current", "supply current: the module draws 1.0", &[]),
+        ("sleep-current", "supply current: the module draws", &[]),
         ("vusb-detect-lost", "USB supply not detected", &[]),
         ("usb-dead", "USB: D+ is pulled up, but the module does not enumerate", &[]),
         ("swap:11-13", "contacts 11 (USBDATA+) and 13 (USBDATA-): swapped", &[11, 13]),

@@ -12,7 +12,7 @@ const SOM_ROWS: [(&str, &str); 35] = [
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
     ("isolation", "short:51-53"),
-    ("clamp-diodes", "open:69"),
+    ("clamp-diodes", "open:46"),
     ("pulled-to", "leak:73-gnd"),
     ("rail-on", "overload:vusb"),
     ("quiet", "stuck-high:17"),
