@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0x75ab_21cf_e6fe_4daa);
+        assert_eq!(schema_hash(), 0x0f05_23c4_a553_423b);
     }
 }
