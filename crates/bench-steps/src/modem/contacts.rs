@@ -22,6 +22,9 @@ pub struct Params {
     low: LimitsOf<Volts>,
 }
 
+/// Of a line that nobody drives.
+const RESTS_VOLTS: f64 = 0.2;
+
 pub struct ModemContacts {
     contacts: Vec<One>,
 }
@@ -128,12 +131,18 @@ impl ModemContacts {
             found_at(record, vec![a.contact, b.contact], text);
             return;
         }
-        let usb = |one: &One| one.what.contains("USB") && one.what.contains("D+");
+        let plus = |one: &One| one.what.contains("USB") && one.what.contains("D+");
         for (one, volts) in wrong {
-            let shown = Unit::Volts.show(*volts);
-            let label = nest.label(one.contact);
-            let also = if usb(one) { "; the modem's USB does not see its VBUS (contact 74), or is dead" } else { "" };
-            found_at(record, vec![one.contact], format!("contact {label}: {shown} at {}{also}", one.what));
+            let (shown, label) = (Unit::Volts.show(*volts), nest.label(one.contact));
+            if plus(one) && volts.abs() < RESTS_VOLTS {
+                // A pad that nobody drives, on a contact whose diodes were seen before power: not the contact's fault.
+                let text = format!(
+                    "modem's USB does not attach: {shown} at D+, contact {label}: it does not see its VBUS, or is dead"
+                );
+                found_at(record, Vec::new(), text);
+                continue;
+            }
+            found_at(record, vec![one.contact], format!("contact {label}: {shown} at {}", one.what));
         }
     }
 }
