@@ -7,7 +7,7 @@ use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
 use bench_run::{Limits, MeasurementSpec, Unit};
-use dut_protocol::Reply;
+use dut_protocol::{Port, Reply};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -92,8 +92,14 @@ impl ModemReady {
     /// Who drives which line. The modem drives its TX high and its CTS to one level or the other; its RTS is an input.
     async fn lines(&self, nest: &Nest, record: &dyn Record, modem: &ModemOn) -> Result<(), StepError> {
         let wiring = &modem.wiring;
-        let seen = under_pulls(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
-        let driven = |n: usize| seen.get(n).is_some_and(|(up, down)| up == down);
+        // A modem that becomes ready between the two levels of one look seems to leave its CTS: two looks must agree.
+        let mut before = None;
+        let mut driven = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
+        while before.as_ref() != Some(&driven) {
+            let again = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
+            before = Some(std::mem::replace(&mut driven, again));
+        }
+        let driven = |n: usize| driven.get(n).copied().unwrap_or(false);
         let (rx, cts, rts) = (driven(0), driven(1), driven(2));
         record.measured(&self.rx_driven.name, flag(rx));
         record.measured(&self.cts_driven.name, flag(cts || !modem.flow_control));
@@ -253,6 +259,11 @@ impl ModemReady {
         };
         Ok(found(record, text.to_owned()))
     }
+}
+
+/// Of each port, whether somebody drives it against the MCU's pulls.
+async fn who_drives(nest: &Nest, ports: &[Port]) -> Result<Vec<bool>, StepError> {
+    Ok(under_pulls(nest, ports).await?.into_iter().map(|(up, down)| up == down).collect())
 }
 
 fn rts_dead(record: &dyn Record) -> StepError {
