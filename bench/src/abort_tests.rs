@@ -5,7 +5,7 @@ use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
 use crate::{Project, Stop, files};
 use bench_journal::Journal;
-use bench_run::Verdict;
+use bench_run::{Event, Verdict};
 use bench_steps::Kinds;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -30,14 +30,14 @@ const GONE: &[&str] = &[
     "diodes-mcu",
     "isolation-gpio",
     "isolation-other",
-    "clamp-diodes",
 ];
 
 /// What became of a run that was stopped.
 #[derive(Debug)]
 struct Stopped {
     verdict: Verdict,
-    reason: Option<String>,
+    /// What the record notes beside the steps.
+    notes: Vec<String>,
     modem_cuts: u32,
     seconds: f64,
     diagnostics: Vec<String>,
@@ -75,9 +75,14 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let outcome = runtime.block_on(world.run(engine::run(&loaded.plan, &nest, &recorder, started, stop))).unwrap();
     let stats = world.stats();
+    let notes = recorder.entries().into_iter().filter_map(|entry| match entry.event {
+        Event::Note { step: None, text } => Some(text),
+        _ => None,
+    });
+    let notes = notes.collect();
     Stopped {
         verdict: outcome.verdict,
-        reason: outcome.reason,
+        notes,
         modem_cuts: stats.modem_cuts,
         seconds: stats.virtual_seconds,
         diagnostics: world.diagnostics(),
@@ -113,5 +118,5 @@ fn a_modem_that_never_goes_off_is_cut_and_that_is_known() {
     let run = stopped("plans/b404.toml", 1, &["modem-never-off"], Duration::from_millis(7_000));
     assert_eq!((run.modem_cuts, run.verdict), (1, Verdict::Aborted), "{run:?}");
     assert!(run.seconds > 17.0, "both ways were tried, and waited for: {run:?}");
-    assert!(run.reason.is_some());
+    assert!(run.notes.iter().any(|note| note.contains("its supply is cut while it is on")), "{run:?}");
 }

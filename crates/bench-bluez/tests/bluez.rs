@@ -134,6 +134,10 @@ fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     });
 }
 
+/// Between two looks at what another process does, and how long it may take.
+const LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     // Known from before the scan.
     assert_eq!(mock.ask("device hci0 C0:00:00:00:00:01 -47 FFFF 01"), "ok");
@@ -141,8 +145,10 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
         let air = BluezAir::open("hci0", clock()).await.unwrap();
         let scan = air.scan(Duration::from_millis(1_500));
         let heard = async {
-            // The scan is on by then.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let begun = std::time::Instant::now();
+            while !mock.ask("called hci0").contains("StartDiscovery") && begun.elapsed() < PATIENCE {
+                tokio::time::sleep(LOOK).await;
+            }
             for command in [
                 "heard hci0 C0:00:00:00:00:01 -48 FFFF 02",
                 "device hci0 C0:00:00:00:00:02 -61 004C 0A0B",
@@ -167,8 +173,16 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     assert!(adverts.iter().all(|advert| advert.carrier_offset_hz.is_none()));
     assert!(adverts.is_sorted_by_key(|advert| advert.at));
     // Stopped again, a moment later.
-    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
-    let called = mock.ask("called hci0");
+    let called = runtime.block_on(async {
+        let begun = std::time::Instant::now();
+        loop {
+            let called = mock.ask("called hci0");
+            if called.contains("StopDiscovery") || begun.elapsed() > PATIENCE {
+                break called;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
     for method in ["SetDiscoveryFilter", "StartDiscovery", "StopDiscovery"] {
         assert!(called.contains(method), "{called}");
     }
@@ -179,8 +193,14 @@ fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     let air = runtime.block_on(BluezAir::open("hci0", clock())).unwrap();
     let told = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(500));
-            mock.ask("advertised")
+            let begun = std::time::Instant::now();
+            loop {
+                let told = mock.ask("advertised");
+                if told != "nothing" || begun.elapsed() > PATIENCE {
+                    break told;
+                }
+                std::thread::sleep(LOOK);
+            }
         });
         runtime.block_on(async {
             air.advertise(0xFFFF, &[1, 2, 0xAB], Duration::from_millis(20)).await.unwrap();
@@ -195,7 +215,10 @@ fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
         let told = air.advertise(0xFFFF, &[0; 25], Duration::from_millis(20)).await.unwrap_err().to_string();
         assert!(told.contains("25 bytes do not fit into an advertisement, 24 do"), "{told}");
         air.stop().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let begun = std::time::Instant::now();
+        while mock.ask("advertised") != "nothing" && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(LOOK).await;
+        }
     });
     assert_eq!(mock.ask("advertised"), "nothing");
 }

@@ -1,7 +1,7 @@
 //! `modem-boot`: what the modem draws while it boots. Nothing is asked of anybody meanwhile, so that the module is free
 //! for other steps.
 
-use super::{shares_nothing, spec, uses};
+use super::{spec, uses};
 use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
 use async_trait::async_trait;
 use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
@@ -45,7 +45,7 @@ impl Kind for ModemBoot {
             measurements: vec![step.mean.clone(), step.peak.clone()],
             coverage: Vec::new(),
             uses: uses(),
-            shares: shares_nothing(),
+            shares: Vec::new(),
             default_timeout: boots + Duration::from_secs(5),
             procedure: Box::new(step),
         })

@@ -60,10 +60,6 @@ fn uses() -> Vec<String> {
     resource::list(&[resource::MODEM])
 }
 
-fn shares_nothing() -> Vec<String> {
-    Vec::new()
-}
-
 /// What it needs beside others.
 fn shares() -> Vec<String> {
     resource::list(&[resource::DUT])

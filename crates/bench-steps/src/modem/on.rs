@@ -20,23 +20,15 @@ pub struct Params {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     part: Option<Spanned<String>>,
-    /// `false` for modules whose RTS and CTS are known to be exchanged (B523 of hardware version 0).
-    #[serde(default = "with_flow_control")]
-    flow_control: bool,
     /// How ICCID, IMSI and IMEI are written into the record.
     #[serde(default)]
     privacy: Privacy,
-}
-
-fn with_flow_control() -> bool {
-    true
 }
 
 pub struct ModemOnStep {
     supply: String,
     wiring: ModemWiring,
     part: ModemPart,
-    flow_control: bool,
     privacy: Privacy,
     off_before: MeasurementSpec,
     on_after: MeasurementSpec,
@@ -70,7 +62,6 @@ impl Kind for ModemOnStep {
         let step = ModemOnStep {
             off_before: yes("modem.off-before"),
             on_after: spec("modem.on-after", Unit::Seconds, Limits::at_most(part.on_within().as_secs_f64())),
-            flow_control: params.flow_control,
             privacy: params.privacy,
             supply,
             wiring,
@@ -130,7 +121,7 @@ impl ModemOnStep {
             part: self.part.clone(),
             since: nest.clock.now(),
             privacy: self.privacy,
-            flow_control: self.flow_control,
+            flow_control: true,
             baud: None,
             keep_until: None,
         }
@@ -157,7 +148,7 @@ impl ModemOnStep {
         let modem = self.modem(nest);
         let tell = |text: String| record.dialogue(text);
         for baud in RATES {
-            let mut talk = Talk::open_quietly(nest, &modem, baud, self.flow_control, &tell).await?;
+            let mut talk = Talk::open_quietly(nest, &modem, baud, false, &tell).await?;
             if talk.command("AT", ANSWER).await?.is_ok() {
                 let answer = talk.command("AT+CGMM", ANSWER).await?;
                 nest.modem.update(|on| on.baud = Some(baud));

@@ -12,9 +12,19 @@ use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {}
+pub struct Params {
+    /// `false` for modules whose RTS and CTS are known to be exchanged (B523 of hardware version 0): then neither is looked
+    /// at nor used.
+    #[serde(default = "with_flow_control")]
+    flow_control: bool,
+}
+
+fn with_flow_control() -> bool {
+    true
+}
 
 pub struct ModemReady {
+    flow_control: bool,
     rx_driven: MeasurementSpec,
     cts_driven: MeasurementSpec,
     rts_free: MeasurementSpec,
@@ -34,12 +44,13 @@ impl Kind for ModemReady {
     const NAME: &'static str = "modem-ready";
     type Params = Params;
 
-    fn resolve(_: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
         let Some(within) = parts.map(|part| part.ready_within()).max() else {
             return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
         };
         let step = ModemReady {
+            flow_control: params.flow_control,
             rx_driven: yes("modem.rx-is-driven"),
             cts_driven: yes("modem.cts-is-driven"),
             rts_free: yes("modem.rts-is-free"),
@@ -47,9 +58,13 @@ impl Kind for ModemReady {
             held: spec("modem.bytes-while-rts-high", Unit::One, Limits::exactly(0.0)),
             released: yes("modem.answers-when-rts-low"),
         };
-        let all = [&step.rx_driven, &step.cts_driven, &step.rts_free, &step.after, &step.held, &step.released];
+        let mut measurements = vec![step.rx_driven.clone(), step.after.clone()];
+        if step.flow_control {
+            let of_flow = [&step.cts_driven, &step.rts_free, &step.held, &step.released];
+            measurements.extend(of_flow.map(Clone::clone));
+        }
         Ok(Resolved {
-            measurements: all.into_iter().cloned().collect(),
+            measurements,
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
@@ -62,6 +77,7 @@ impl Kind for ModemReady {
 #[async_trait(?Send)]
 impl Procedure for ModemReady {
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        nest.modem.update(|on| on.flow_control = self.flow_control);
         let modem = nest.modem.expect()?;
         let tell = |text: String| record.dialogue(text);
         state::for_talk(nest, &modem.wiring).await?;
@@ -84,7 +100,7 @@ impl Procedure for ModemReady {
                 return Err(found(record, format!("modem: it does not take {command}")));
             }
         }
-        if modem.flow_control { self.flow(nest, record, &modem, &tell).await } else { self.no_flow(record) }
+        if modem.flow_control { self.flow(nest, record, &modem, &tell).await } else { Ok(()) }
     }
 }
 
@@ -102,8 +118,10 @@ impl ModemReady {
         let driven = |n: usize| driven.get(n).copied().unwrap_or(false);
         let (rx, cts, rts) = (driven(0), driven(1), driven(2));
         record.measured(&self.rx_driven.name, flag(rx));
-        record.measured(&self.cts_driven.name, flag(cts || !modem.flow_control));
-        record.measured(&self.rts_free.name, flag(!rts || !modem.flow_control));
+        if modem.flow_control {
+            record.measured(&self.cts_driven.name, flag(cts));
+            record.measured(&self.rts_free.name, flag(!rts));
+        }
         match (rx, cts, rts) {
             (_, false, true) if modem.flow_control => Err(found(
                 record,
@@ -184,8 +202,6 @@ impl ModemReady {
         // A modem that does not heed RTS by default still answers this; its next word needs RTS.
         let heeds = talk.command("AT+IFC=2,2", ANSWER).await?;
         if heeds.ended == Ended::Silent {
-            record.measured(&self.held.name, Some(0.0));
-            record.measured(&self.released.name, flag(false));
             return Err(rts_dead(record));
         }
         let mut talk = Talk::open_quietly(nest, modem, baud, false, tell).await?;
@@ -195,23 +211,15 @@ impl ModemReady {
         let while_high = read(nest).await?.bytes.len();
         hold_rts(nest, modem, false).await?;
         let answer = talk.listen("AT", ANSWER).await?;
-        let released = answer.is_ok() || while_high > 0;
         record.measured(&self.held.name, Some(while_high as f64));
-        record.measured(&self.released.name, flag(released));
+        record.measured(&self.released.name, flag(answer.is_ok()));
         // With flow control again, as the steps that follow expect it.
         Talk::open(nest, modem, tell).await?;
-        match (while_high, released) {
+        match (while_high, answer.is_ok()) {
             (0, true) => Ok(()),
             (0, false) => Err(rts_dead(record)),
             _ => Err(found(record, "modem UART RTS: the modem sends although RTS is high".to_owned())),
         }
-    }
-
-    fn no_flow(&self, record: &dyn Record) -> Result<(), StepError> {
-        record.note("the plan does without flow control of the modem's UART".to_owned());
-        record.measured(&self.held.name, Some(0.0));
-        record.measured(&self.released.name, flag(true));
-        Ok(())
     }
 
     /// Nothing answered. Both ways are looked at one by one: what the modem does shows what it heard.

@@ -163,9 +163,12 @@ impl ModemSignal {
             let answer = talk.command("AT", Duration::from_millis(400)).await?;
             again = answer.is_ok().then_some(answer);
         }
-        record.measured(&self.restarts.name, Some(1.0));
+        let restarted = matches!(again, Some(Answer { echoed: true, .. }));
+        if restarted {
+            record.measured(&self.restarts.name, Some(1.0));
+        }
         Ok(match again {
-            Some(Answer { echoed: true, .. }) => found(
+            Some(_) if restarted => found(
                 record,
                 "modem's supply: the modem restarts when its transmitter starts: VCC inside the module, or its capacitors"
                     .to_owned(),

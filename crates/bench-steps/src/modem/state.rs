@@ -109,40 +109,32 @@ fn driven(lines: &[(ModemLine, bool)]) -> PortVector {
     vector
 }
 
-/// Keys released, translator off, sense line to be read.
+/// Keys released, translator off, sense line to be read, and nothing at the UART.
 pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
-    nest.join_link().await?;
-    nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
-    let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
-    lines.extend(wiring.buffer.map(|buffer| (buffer, false)));
-    let mut vector = driven(&lines);
-    let sense = PortSet::EMPTY.with(wiring.sense.port);
-    if wiring.sense_pull_up {
-        vector.pull_up = sense
-    } else {
-        vector.float = sense
-    }
-    vector.high = wiring.dtr.iter().fold(vector.high, |set, port| set.with(*port));
-    vector.float =
-        [wiring.rx, wiring.cts, wiring.rts, wiring.tx].iter().fold(vector.float, |set, port| set.with(*port));
-    nest.vector(vector).await.map(drop)
+    hold_lines(nest, wiring, false).await?;
+    let uart = [wiring.rx, wiring.cts, wiring.rts, wiring.tx].into_iter().fold(PortSet::EMPTY, PortSet::with);
+    nest.vector(PortVector { float: uart, ..PortVector::default() }).await.map(drop)
 }
 
-/// Keys at rest, translator on: as the dialogue needs it. A restart of the firmware since the last step has released all
+/// Keys released, translator on: as the dialogue needs it. A restart of the firmware since the last step has released all
 /// of it.
 pub async fn for_talk(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
+    hold_lines(nest, wiring, true).await
+}
+
+async fn hold_lines(nest: &Nest, wiring: &ModemWiring, translator: bool) -> Result<(), StepError> {
     nest.join_link().await?;
     nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
     let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
-    lines.extend(wiring.buffer.map(|buffer| (buffer, true)));
+    lines.extend(wiring.buffer.map(|buffer| (buffer, translator)));
     let mut vector = driven(&lines);
     let sense = PortSet::EMPTY.with(wiring.sense.port);
     if wiring.sense_pull_up {
-        vector.pull_up = sense
+        vector.pull_up = sense;
     } else {
-        vector.float = sense
+        vector.float = sense;
     }
-    vector.high = wiring.dtr.iter().fold(vector.high, |set, port| set.with(*port));
+    vector.high = wiring.dtr.into_iter().fold(vector.high, PortSet::with);
     nest.vector(vector).await.map(drop)
 }
 
@@ -226,7 +218,8 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     }
     let mut order = modem.clone();
     if order.baud.is_none() {
-        buffer(nest, wiring, true).await?;
+        // Nobody has looked at its lines yet: RTS by hand works with and without flow control.
+        order.flow_control = false;
     }
     let rates = match order.baud {
         Some(baud) => vec![baud],
@@ -247,11 +240,11 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     }
     close(nest, wiring).await?;
     if wait_sense(nest, wiring, false, nest.clock.now() + part.off_within()).await? {
-        return off(nest, wiring, WentOff::ByOrder).await;
+        return off(nest, WentOff::ByOrder).await;
     }
     press(nest, wiring.power, part.power_off_pulse_ms).await?;
     if wait_sense(nest, wiring, false, nest.clock.now() + part.off_within()).await? {
-        return off(nest, wiring, WentOff::ByKey).await;
+        return off(nest, WentOff::ByKey).await;
     }
     if let Some(emergency) = part.emergency_off {
         nest.vector(driven(&[(wiring.power, true)])).await?;
@@ -262,7 +255,7 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
         hold(nest, wiring, Duration::from_millis(emergency.reset_after_power_ms.into())).await?;
         nest.vector(driven(&[(wiring.reset, false)])).await?;
         if wait_sense(nest, wiring, false, nest.clock.now() + KEY_TAKEN).await? {
-            return off(nest, wiring, WentOff::ByEmergency).await;
+            return off(nest, WentOff::ByEmergency).await;
         }
     }
     Ok(None)
@@ -297,9 +290,8 @@ pub async fn hold_until(nest: &Nest, wiring: &ModemWiring, until: BenchTime) -> 
     Ok(())
 }
 
-async fn off(nest: &Nest, wiring: &ModemWiring, how: WentOff) -> Result<Option<WentOff>, StepError> {
+async fn off(nest: &Nest, how: WentOff) -> Result<Option<WentOff>, StepError> {
     nest.modem.clear();
-    let _ = wiring;
     nest.ask(Request::HoldPorts { ports: PortSet::EMPTY }).await?;
     Ok(Some(how))
 }

@@ -239,6 +239,19 @@ fn lines_are_told_from_each_other() {
     }
 }
 
+/// What is not looked at is not measured either.
+#[test]
+fn a_plan_may_do_without_flow_control() {
+    let world = World::new();
+    let ready = "kind = 'modem-ready'\nflow_control = false";
+    let responder = Responder { script: R510, echo: true, baud: 115_200, cut: &["cts"], ..Responder::default() };
+    let (told, outcome, _) = dialogue(&world, responder, &[ON, ready, IDENTITY, OFF]);
+    assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
+    let measured = told.measured.borrow();
+    let of_lines: Vec<&String> = measured.keys().filter(|name| name.contains("cts") || name.contains("rts")).collect();
+    assert!(of_lines.is_empty() && measured.contains_key("modem.ready-after"), "{measured:?}");
+}
+
 /// A step without the one before it is the plan's mistake, not the module's.
 #[test]
 fn nobody_talks_to_a_modem_that_is_off() {
