@@ -59,6 +59,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         usb: idle.clone(),
         nfc: idle,
         link: Rc::default(),
+        panel: bench_instruments::Panel::default(),
         ble: Rc::new(bench_instruments::NoBle),
         family: Rc::new(FAMILY.with(Clone::clone)),
         serial: "P042TEST".into(),

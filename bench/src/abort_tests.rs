@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What has nothing to do with the modem only makes the runs longer.
-const GONE: &[&str] = &[
+pub(crate) const GONE: &[&str] = &[
     "pulls",
     "drive",
     "adc",

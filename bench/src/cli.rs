@@ -55,6 +55,12 @@ enum Command {
     Plan(PlanArgs),
     /// Shows the contacts of a model, alone or beside another's.
     Pins(PinsArgs),
+    /// Looks at the whole fixture before a shift, with no module in the nest, and says what to fix.
+    Doctor(DoctorArgs),
+    /// Writes a station file by asking.
+    Init(InitArgs),
+    /// Shows how a fixture is wired.
+    Fixture(FixtureArgs),
     /// Lists every fault that `run --fault` takes for a plan's module and fixture.
     Faults(FaultsArgs),
     /// Measures what a plan finds: runs it against every fault and against good modules.
@@ -63,6 +69,9 @@ enum Command {
     Schema(SchemaArgs),
     /// Makes reports from a journal.
     Report(ReportArgs),
+    /// Holds a fixture's rails while another bench program tests: started by that program.
+    #[command(hide = true)]
+    Guard(GuardArgs),
     /// Prints a completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -75,6 +84,15 @@ pub(crate) struct RunArgs {
     /// Run on the virtual bench: the real firmware on an emulated module in a simulated fixture.
     #[arg(long = "virtual")]
     pub virtual_bench: bool,
+    /// A lesser fixture in place of the one that the plan names; the plan must allow it by `also_on`.
+    #[arg(long, value_name = "NAME")]
+    pub fixture: Option<String>,
+    /// What is plugged in where, and the calibrations: the controller's own file.
+    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
+    pub station: PathBuf,
+    /// Which nest of the station [default: the only one].
+    #[arg(long, value_name = "NAME", conflicts_with = "virtual_bench")]
+    pub nest: Option<String>,
     /// Serial number of the unit, as scanned [default on the virtual bench: made from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
@@ -83,10 +101,10 @@ pub(crate) struct RunArgs {
     pub seed: u64,
     /// A fault of the virtual module or fixture, for example open:23 or short:36-38@100; may be repeated. `bench faults`
     /// lists them.
-    #[arg(long = "fault", value_name = "SPEC")]
+    #[arg(long = "fault", value_name = "SPEC", requires = "virtual_bench")]
     pub faults: Vec<String>,
     /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", requires = "virtual_bench")]
     pub pace: Option<f64>,
     /// Where runs leave their files.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
@@ -114,6 +132,9 @@ pub(crate) struct CheckArgs {
     /// Plans.
     #[arg(required = true)]
     pub plans: Vec<PathBuf>,
+    /// A lesser fixture in place of the one that the plans name: what can they cover there, and what not?
+    #[arg(long, value_name = "NAME")]
+    pub fixture: Option<String>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
@@ -152,6 +173,52 @@ pub(crate) struct PinsArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench doctor --station station.toml --nest A")]
+pub(crate) struct DoctorArgs {
+    /// What is plugged in where: the controller's own file.
+    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE)]
+    pub station: PathBuf,
+    /// Which nest of the station [default: the only one].
+    #[arg(long, value_name = "NAME")]
+    pub nest: Option<String>,
+    /// Looks at the simulated fixture of this name in place of a real one.
+    #[arg(long = "virtual", value_name = "FIXTURE", conflicts_with_all = ["station", "nest"])]
+    pub virtual_fixture: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench init --file station.toml")]
+pub(crate) struct InitArgs {
+    /// The file to write; one that exists is not touched.
+    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE)]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench fixture b-series --wiring --svg b-series.svg")]
+pub(crate) struct FixtureArgs {
+    /// The fixture by its name: `b-series` is fixtures/b-series.toml.
+    pub fixture: String,
+    /// Prints every wire: contacts, controller, chips.
+    #[arg(long)]
+    pub wiring: bool,
+    /// Writes a picture.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long, conflicts_with = "wiring")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// The fixture by its name.
+    pub fixture: String,
+    #[arg(long)]
+    pub i2c_bus: u8,
 }
 
 #[derive(Debug, Args)]
@@ -220,6 +287,8 @@ pub(crate) enum SchemaOf {
     Fixture,
     /// A module family, `fixtures/duts/*.toml`.
     Dut,
+    /// One place on a line, `station.toml`.
+    Station,
 }
 
 #[derive(Debug, Args)]
@@ -268,10 +337,14 @@ pub fn main() -> ExitCode {
         Command::Check(args) => commands::check::check(root, args),
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
+        Command::Doctor(args) => commands::doctor::doctor(root, args),
+        Command::Init(args) => commands::init::init(root, args),
+        Command::Fixture(args) => commands::fixture::fixture(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),
         Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(args),
         Command::Report(args) => commands::report::report(args),
+        Command::Guard(args) => crate::real::watch(root, args),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();

@@ -1,7 +1,7 @@
 //! Finds and reads the files that belong to a plan.
 
 use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
-use bench_run::{PartHash, Provenance};
+use bench_run::{PartHash, PlannedStep, Provenance};
 use bench_steps::{Kinds, Procedure};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -33,6 +33,9 @@ impl From<Box<Problem>> for FileError {
     }
 }
 
+/// Where the Debian package puts plans and fixtures.
+const INSTALLED: &str = "/usr/share/bench";
+
 /// The folder that holds `fixtures/` and `plans/`.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -56,6 +59,17 @@ impl Loaded {
     /// The family that the plan is for.
     pub fn family(&self) -> Option<&DutFamily> {
         self.families.iter().find(|family| family.name == self.plan.family)
+    }
+
+    /// The plan's steps as the first line of a journal tells them.
+    pub(crate) fn planned_steps(&self) -> Vec<PlannedStep> {
+        let planned = |step: &bench_run::Step| PlannedStep {
+            id: step.id.clone(),
+            kind: step.kind.clone(),
+            title: step.title.clone(),
+            measurements: step.measurements.len(),
+        };
+        self.plan.steps.iter().map(|one| planned(&one.step)).collect()
     }
 
     /// Hashes of all that decides what the run does.
@@ -102,7 +116,8 @@ fn part(path: &Path) -> Result<Source, ParamProblem> {
 }
 
 impl Project {
-    /// `root` as given, else the nearest folder above `file` (or the working folder) with a `fixtures` folder in it.
+    /// `root` as given, else the nearest folder above `file` (or the working folder) with a `fixtures` folder in it, else
+    /// where the package installs one.
     pub fn find(root: Option<&Path>, file: Option<&Path>) -> Self {
         if let Some(root) = root {
             return Self { root: root.to_owned() };
@@ -111,14 +126,27 @@ impl Project {
         let from_file = file.map(|file| here.join(file));
         let above =
             |path: &Path| path.ancestors().find(|folder| folder.join("fixtures/duts").is_dir()).map(Path::to_owned);
-        let root = from_file.as_deref().and_then(above).or_else(|| above(&here)).unwrap_or_else(|| here.clone());
+        let installed = || Some(PathBuf::from(INSTALLED)).filter(|root| root.join("fixtures/duts").is_dir());
+        let found = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
+        let root = found.unwrap_or_else(|| here.clone());
         // As seen from where the user stands: shorter, and the same on every machine.
         let root = root.strip_prefix(&here).map(Path::to_owned).unwrap_or(root);
         Self { root: if root.as_os_str().is_empty() { PathBuf::from(".") } else { root } }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn below(&self, relative: &str) -> PathBuf {
         if self.root == Path::new(".") { PathBuf::from(relative) } else { self.root.join(relative) }
+    }
+
+    /// The image of this name: as built here, or as installed.
+    pub(crate) fn firmware(&self, name: &str) -> PathBuf {
+        let built = self.below(&format!("target/firmware/{name}.elf"));
+        let installed = self.below(&format!("firmware/{name}.elf"));
+        if !built.is_file() && installed.is_file() { installed } else { built }
     }
 
     /// How often which defect occurs.
@@ -166,23 +194,29 @@ impl Project {
 
     /// Reads and checks a plan and all that belongs to it.
     pub fn load(&self, plan: &Path, kinds: &Kinds) -> Result<Loaded, FileError> {
+        self.load_on(plan, None, kinds)
+    }
+
+    /// The same on another fixture than the plan names: a lesser one that is built on it.
+    pub fn load_on(&self, plan: &Path, fixture: Option<&str>, kinds: &Kinds) -> Result<Loaded, FileError> {
         let plan_text = read(plan, "name a plan, for example plans/b404x.toml")?;
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
         let plan_text = PlanText::gather(plan_text, |path| part(&folder.join(path)))?;
         let texts = self.families()?;
         let known: Vec<&DutFamily> = texts.iter().map(|(_, family)| family).collect();
-        let fixture_path = self.below(&format!("fixtures/{}.toml", head.fixture.get_ref()));
+        let named = fixture.unwrap_or(head.fixture.get_ref());
+        let fixture_path = self.below(&format!("fixtures/{named}.toml"));
         if !fixture_path.is_file() {
-            let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{}`", head.fixture.get_ref()))
-                .at(head.fixture.span(), "no such file")
+            let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{named}`"))
+                .at(head.fixture.span(), if fixture.is_some() { "in place of this one" } else { "no such file" })
                 .help(format!("expected {}", fixture_path.display()));
             return Err(Box::new(problem).into());
         }
-        let (fixture_texts, fixture) = self.fixture(head.fixture.get_ref(), &known)?;
+        let (fixture_texts, fixture) = self.fixture(named, &known)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());
-        let firmware_path = self.below(&format!("target/firmware/{}.elf", checked.firmware));
+        let firmware_path = self.firmware(&checked.firmware);
         let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
         let families = texts.into_iter().map(|(_, family)| family).collect();
         Ok(Loaded { plan: checked, fixture, families, firmware_path, plan_text, fixture_texts, dut_text })

@@ -10,9 +10,15 @@ mod coverage;
 pub mod engine;
 mod files;
 mod gantt;
+mod nest_thread;
+mod one_run;
 mod progress;
+mod real;
+#[cfg(test)]
+mod safety_tests;
 mod stop;
 mod virtual_run;
+mod wiring;
 
 pub use files::{FileError, Loaded, Project};
 pub use stop::Stop;

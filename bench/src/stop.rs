@@ -1,20 +1,46 @@
 //! Requests from outside to end the run: Ctrl-C, SIGTERM, SIGHUP, or a test.
 
+use futures_util::future::select;
 use std::future::Future;
 use std::pin::Pin;
+use tokio::sync::watch;
 
 /// Ends with the reason when the run is to stop.
-pub struct Stop(Pin<Box<dyn Future<Output = String>>>);
+pub struct Stop {
+    requested: Pin<Box<dyn Future<Output = String>>>,
+    /// Ends when nothing may be waited for any more on the way to the safe state.
+    at_once: Pin<Box<dyn Future<Output = ()>>>,
+}
 
 impl Stop {
     /// Never.
     pub fn never() -> Self {
-        Self(Box::pin(std::future::pending()))
+        Self::when(std::future::pending())
     }
 
     /// When this future ends.
     pub fn when(future: impl Future<Output = String> + 'static) -> Self {
-        Self(Box::pin(future))
+        Self { requested: Box::pin(future), at_once: Box::pin(std::future::pending()) }
+    }
+
+    /// A stop, and the handle by which another thread orders it.
+    pub(crate) fn by_handle() -> (StopHandle, Self) {
+        let (sender, receiver) = watch::channel(Wanted::GoOn);
+        let (mut orders, mut urgent) = (receiver.clone(), receiver);
+        let requested = async move {
+            // A handle that went away asks for nothing any more.
+            match orders.wait_for(|wanted| !matches!(wanted, Wanted::GoOn)).await.as_deref() {
+                Ok(Wanted::Stop(reason) | Wanted::AtOnce(reason)) => reason.clone(),
+                Ok(Wanted::GoOn) | Err(_) => std::future::pending().await,
+            }
+        };
+        let at_once = async move {
+            if urgent.wait_for(|wanted| matches!(wanted, Wanted::AtOnce(_))).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let stop = Self { requested: Box::pin(requested), at_once: Box::pin(at_once) };
+        (StopHandle(sender), stop)
     }
 
     /// At the first of the signals that ask a program to end. Later ones are swallowed: the rails are being switched
@@ -37,7 +63,49 @@ impl Stop {
         }))
     }
 
-    pub(crate) fn requested(self) -> Pin<Box<dyn Future<Output = String>>> {
-        self.0
+    /// Also when what `event` makes ends, and then nothing may be waited for either. It is made twice: the way to the safe
+    /// state looks for itself.
+    #[must_use]
+    pub(crate) fn or_at_once<F: Future<Output = String> + 'static>(self, event: impl Fn() -> F) -> Self {
+        let (first, second) = (Box::pin(event()), Box::pin(event()));
+        let Self { requested, at_once } = self;
+        Self {
+            requested: Box::pin(async move { select(requested, first).await.factor_first().0 }),
+            at_once: Box::pin(async move {
+                select(at_once, second).await;
+            }),
+        }
+    }
+
+    /// When to stop, and when to stop waiting for anything.
+    pub(crate) fn split(self) -> (Pin<Box<dyn Future<Output = String>>>, Pin<Box<dyn Future<Output = ()>>>) {
+        (self.requested, self.at_once)
+    }
+}
+
+enum Wanted {
+    GoOn,
+    Stop(String),
+    AtOnce(String),
+}
+
+/// Orders the end of a run from another thread. Dropping it orders nothing.
+pub(crate) struct StopHandle(watch::Sender<Wanted>);
+
+impl StopHandle {
+    /// The run ends, and everything is switched off in order: a modem in its own time.
+    pub(crate) fn stop(&self, reason: &str) {
+        self.0.send_if_modified(|wanted| {
+            let first = matches!(wanted, Wanted::GoOn);
+            if first {
+                *wanted = Wanted::Stop(reason.to_owned());
+            }
+            first
+        });
+    }
+
+    /// The rails go off now, whatever that does to a modem that is on. Also after [`StopHandle::stop`].
+    pub(crate) fn stop_at_once(&self, reason: &str) {
+        self.0.send_replace(Wanted::AtOnce(reason.to_owned()));
     }
 }

@@ -1,12 +1,14 @@
 //! A nest on the virtual bench.
 
 use crate::cli::Failed;
-use crate::engine::{self, Recorder};
+use crate::engine::{self, Outcome, Recorder};
+use crate::one_run::Backend;
 use crate::{Loaded, files};
 use bench_instruments::{Clock, DutClient, FixtureDriver};
 use bench_plan::{DutFamily, Fixture};
-use bench_run::{BenchKind, Event, PlannedStep, Provenance};
+use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::Nest;
+use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::rc::Rc;
 use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
@@ -78,6 +80,9 @@ pub(crate) fn nest(
     recorder: &Rc<Recorder>,
 ) -> Result<Nest, Failed> {
     let clock: Rc<dyn Clock> = world.clock();
+    // Without a kick the watchdog holds the port expanders in reset, and nothing would answer.
+    let panel = world.panel();
+    engine::first_kick(&panel);
     let bus = Rc::new(RefCell::new(world.i2c()));
     let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), engine::rail_observer(recorder))
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
@@ -95,12 +100,53 @@ pub(crate) fn nest(
         usb: Rc::new(world.usb_host()),
         modem: Rc::default(),
         ble: Rc::new(world.bluetooth()),
+        panel,
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
         link: Rc::default(),
         family: Rc::new(family.clone()),
         serial: serial.to_owned(),
     })
+}
+
+/// The virtual bench as what a run happens on.
+pub(crate) struct VirtualBackend {
+    pub world: VirtualBench,
+    pub seed: u64,
+    /// As ordered.
+    pub faults: Vec<String>,
+}
+
+impl Backend for VirtualBackend {
+    fn clock(&self) -> Rc<dyn Clock> {
+        self.world.clock()
+    }
+
+    fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {
+        started(loaded, provenance, serial, self.seed, &self.faults)
+    }
+
+    fn nest<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        serial: &'a str,
+        recorder: &'a Rc<Recorder>,
+    ) -> LocalBoxFuture<'a, Result<Nest, Failed>> {
+        let made = match loaded.family() {
+            Some(family) => nest(&self.world, &loaded.fixture, family, serial, recorder),
+            None => Err(Failed::Bench(miette::miette!("the plan's family got lost"))),
+        };
+        Box::pin(std::future::ready(made))
+    }
+
+    fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>> {
+        let driven = self.world.run(run);
+        Box::pin(async move { driven.await.map_err(|error| format!("the virtual bench stopped: {error}")) })
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        self.world.diagnostics()
+    }
 }
 
 /// The serial number that a virtual module of this model carries when none was given.
@@ -121,16 +167,6 @@ pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, see
         started_at: None,
         bench: BenchKind::Virtual { seed, faults: faults.to_vec() },
         provenance,
-        steps: loaded
-            .plan
-            .steps
-            .iter()
-            .map(|planned| PlannedStep {
-                id: planned.step.id.clone(),
-                kind: planned.step.kind.clone(),
-                title: planned.step.title.clone(),
-                measurements: planned.step.measurements.len(),
-            })
-            .collect(),
+        steps: loaded.planned_steps(),
     }
 }

@@ -1,5 +1,6 @@
 //! Chores of this repository, called from its root as `cargo xtask NAME`.
 
+mod dist;
 mod firmware;
 mod others;
 mod steps;
@@ -14,6 +15,7 @@ usage: cargo xtask NAME
 
   firmware  build dut-firmware and put it where the bench finds it
   demo      build everything and test one emulated module
+  dist      make an archive and a Debian package for controllers: `dist` for a Raspberry Pi, `dist x86_64` for a PC
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
 ";
@@ -29,6 +31,9 @@ fn main() -> ExitCode {
     {
         ["firmware"] => |_| firmware::build().map(|_| ()),
         ["demo"] => demo,
+        ["dist"] => |steps| dist::dist(steps, dist::MACHINES[0]),
+        ["dist", name] if dist::MACHINES[1].name == name => |steps| dist::dist(steps, dist::MACHINES[1]),
+        ["dist", name] if dist::MACHINES[0].name == name => |steps| dist::dist(steps, dist::MACHINES[0]),
         ["setup"] => |_| others::install(),
         ["test"] => test,
         ["help" | "--help" | "-h"] => {
@@ -67,8 +72,26 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("firmware clippy", firmware::lint)?;
     let skipped = others::Skipped::none_yet()?;
     let tested = steps.cargo_with("", &["test", "--workspace", "--locked", "--no-fail-fast"], skipped.variable());
+    let on_controller = if others::has_controller() {
+        steps.time("on the controller's processor", on_controller)
+    } else {
+        skipped.note("the program on the controller's processor", "no cross compiler, or no qemu-aarch64-static")
+    };
     skipped.print();
-    tested
+    tested.and(on_controller)
+}
+
+/// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within
+/// emulation, so that byte orders, alignments and the width of a `usize` have been tried before a Pi sees it.
+fn on_controller() -> Result<(), Failed> {
+    let program = dist::build(dist::MACHINES[0], dist::Effort::Quick)?;
+    let reports = root().join("target/on-controller");
+    // There may be none from before.
+    let _ = std::fs::remove_dir_all(&reports);
+    let mut command = std::process::Command::new(others::QEMU);
+    command.current_dir(root()).args(["-L", others::CONTROLLER_ROOT]).arg(program);
+    command.args(["run", "plans/b404x.toml", "--virtual", "--quiet", "--reports"]).arg(reports);
+    steps::run("qemu-aarch64-static bench run plans/b404x.toml --virtual", &mut command)
 }
 
 /// Why a chore ended, and the exit code to end with.

@@ -5,30 +5,74 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Packages of Debian: a message bus, and a stand-in for BlueZ on it.
-const PACKAGES: [&str; 2] = ["dbus", "python3-dbusmock"];
-/// Tells whether all of them are there.
-const LOOK: [(&str, &[&str]); 2] =
-    [("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])];
+/// Programs that belong together.
+struct Group {
+    /// What cannot be tested without them.
+    what: &'static str,
+    /// Packages of Debian.
+    packages: &'static [&'static str],
+    /// Tells whether all of them are there.
+    look: &'static [(&'static str, &'static [&'static str])],
+}
+
+const GROUPS: [Group; 2] = [
+    Group {
+        what: "Bluetooth by way of BlueZ",
+        packages: &["dbus", "python3-dbusmock"],
+        look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
+    },
+    CONTROLLER,
+];
+
+/// A compiler and an emulator for the controller's processor.
+const CONTROLLER: Group = Group {
+    what: "the program on the controller's processor",
+    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
+    look: &[("aarch64-linux-gnu-gcc", &["--version"]), (QEMU, &["--version"])],
+};
+
+/// Runs programs for the controller on this computer.
+pub const QEMU: &str = "qemu-aarch64-static";
+/// Where Debian puts the controller's libraries.
+pub const CONTROLLER_ROOT: &str = "/usr/aarch64-linux-gnu";
+
 /// Names the folder in which a skipped test leaves a file with its reason.
 const VARIABLE: &str = "BENCH_SKIPPED";
 
 /// Installs what is missing. Where that cannot be done the tests that need it are skipped, and say so.
 pub fn install() -> Result<(), Failed> {
-    if LOOK.iter().all(|(program, arguments)| works(program, arguments)) {
+    let missing: Vec<&Group> = GROUPS.iter().filter(|group| !group.is_there()).collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|group| group.packages.iter().copied()).collect();
+    if packages.is_empty() {
         return Ok(());
     }
-    let packages = PACKAGES.join(" ");
+    let names = packages.join(" ");
     if !is_root() || !works("apt-get", &["--version"]) {
-        println!("setup: tests that need {packages} will be skipped; on Debian, `apt-get install {packages}` as root");
+        let what: Vec<&str> = missing.iter().map(|group| group.what).collect();
+        println!(
+            "setup: not tested: {}; on Debian, `apt-get install {names}` as root makes that possible",
+            what.join(", ")
+        );
         return Ok(());
     }
-    println!("setup: installing {packages}");
+    println!("setup: installing {names}");
     let apt = |arguments: &[&str]| works("apt-get", arguments);
-    if !(apt(&["update"]) && apt(&[&["install", "--yes", "--no-install-recommends"], &PACKAGES[..]].concat())) {
-        println!("setup: {packages} cannot be installed; the tests that need them will be skipped");
+    let install = ["install", "--yes", "--no-install-recommends"];
+    if !(apt(&["update"]) && apt(&[&install[..], &packages].concat())) {
+        println!("setup: {names} cannot be installed; the tests that need them will be skipped");
     }
     Ok(())
+}
+
+impl Group {
+    fn is_there(&self) -> bool {
+        self.look.iter().all(|(program, arguments)| works(program, arguments))
+    }
+}
+
+/// Whether programs for the controller can be built and run here.
+pub fn has_controller() -> bool {
+    CONTROLLER.is_there()
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {
@@ -59,6 +103,12 @@ impl Skipped {
     /// What the tests must find in their environment.
     pub fn variable(&self) -> (&'static str, &Path) {
         (VARIABLE, &self.folder)
+    }
+
+    /// A test that is none of cargo's was skipped.
+    pub fn note(&self, test: &str, reason: &str) -> Result<(), Failed> {
+        let file = self.folder.join(test);
+        fs::write(&file, reason).map_err(|error| Failed::new(format!("cannot write {}: {error}", file.display())))
     }
 
     /// One line for each, and how many.

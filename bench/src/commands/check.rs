@@ -18,7 +18,12 @@ struct Checked {
     fixture: String,
     steps: usize,
     measurements: usize,
-    /// Included steps that the plan does without.
+    /// Whether a module may pass on this fixture.
+    passes_here: bool,
+    /// What to plug and set on it by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<String>,
+    /// Included steps that the plan does without, and those that the fixture cannot do.
     left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
 }
@@ -47,10 +52,12 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
     let mut all = Vec::new();
     let mut bad = 0;
     for path in &args.plans {
-        match Project::find(root, Some(path)).load(path, &Kinds::default()) {
+        match Project::find(root, Some(path)).load_on(path, args.fixture.as_deref(), &Kinds::default()) {
             Ok(loaded) => {
                 let checked = coverage(&loaded);
-                bad += usize::from(checked.contacts.iter().any(Covered::is_forgotten));
+                // On a lesser fixture that is no mistake of the plan; it is shown all the same.
+                let is_forgotten = args.fixture.is_none() && checked.contacts.iter().any(Covered::is_forgotten);
+                bad += usize::from(is_forgotten);
                 if !args.json {
                     print(&render(&path.display().to_string(), &checked));
                 }
@@ -91,6 +98,8 @@ fn coverage(loaded: &Loaded) -> Checked {
         fixture: loaded.plan.fixture.clone(),
         steps: loaded.plan.steps.len(),
         measurements: loaded.plan.steps.iter().map(|planned| planned.step.measurements.len()).sum(),
+        passes_here: loaded.plan.passes_here,
+        instructions: loaded.fixture.instructions.clone(),
         left_out: loaded.plan.left_out.clone(),
         contacts: by_contact
             .into_iter()
@@ -156,6 +165,19 @@ fn render(path: &str, checked: &Checked) -> String {
         };
         let but = one.unseen.map_or_else(String::new, |unseen| format!("; {unseen}"));
         let _ = writeln!(text, "  {:>3}  {:width$}  {what}{but}{whom}", one.contact.0, one.pin);
+    }
+    if !checked.passes_here {
+        let _ = writeln!(
+            text,
+            "  No module passes on it: the plan does not say also_on = [\"{}\"], and so `bench run` refuses.",
+            checked.fixture
+        );
+    }
+    if let Some(instructions) = &checked.instructions {
+        let _ = writeln!(text, "  On {}:", checked.fixture);
+        instructions.lines().filter(|line| !line.is_empty()).for_each(|line| {
+            let _ = writeln!(text, "    {line}");
+        });
     }
     for LeftOut { step, reason } in &checked.left_out {
         let _ = writeln!(text, "  without {step}: {reason}");

@@ -242,7 +242,7 @@ fn stop_on_signals() -> Arc<AtomicBool> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            Stop::on_signals()?.requested().await;
+            Stop::on_signals()?.split().0.await;
             seen.store(true, Ordering::Relaxed);
             std::io::Result::Ok(())
         })

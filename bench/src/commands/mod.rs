@@ -2,7 +2,10 @@
 
 pub(crate) mod check;
 pub(crate) mod coverage;
+pub(crate) mod doctor;
 pub(crate) mod faults;
+pub(crate) mod fixture;
+pub(crate) mod init;
 pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod report;

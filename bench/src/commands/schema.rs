@@ -2,7 +2,7 @@
 
 use super::print_json;
 use crate::cli::{Failed, SchemaArgs, SchemaOf};
-use bench_plan::{DutFamily, fixture_schema, plan_part_schema, plan_schema};
+use bench_plan::{DutFamily, fixture_schema, plan_part_schema, plan_schema, station_schema};
 use bench_steps::Kinds;
 
 pub(crate) fn schema(args: &SchemaArgs) -> Result<u8, Failed> {
@@ -10,6 +10,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<u8, Failed> {
         SchemaOf::Plan => plan_schema(&Kinds::default()),
         SchemaOf::Part => plan_part_schema(&Kinds::default()),
         SchemaOf::Fixture => fixture_schema(),
+        SchemaOf::Station => station_schema(),
         SchemaOf::Dut => DutFamily::file_schema(),
     };
     print_json(&schema)?;

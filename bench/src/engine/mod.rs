@@ -2,9 +2,11 @@
 
 mod recorder;
 mod safe_state;
+mod supervise;
 mod tally;
 
 pub use recorder::{Observer, Recorder};
+pub(crate) use supervise::{first_kick, kicked};
 
 use crate::Stop;
 use bench_instruments::{TimedOut, with_deadline};
@@ -15,6 +17,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::any::Any;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -44,7 +47,35 @@ pub async fn run(
     started: Event,
     stop: Stop,
 ) -> Outcome {
+    run_with_notes(plan, nest, recorder, started, &[], stop).await
+}
+
+/// As [`run`], with what is to stand in the record before anything is powered: who tests, and why a unit is tested that
+/// the rules would turn away.
+pub(crate) async fn run_with_notes(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    recorder: &Recorder,
+    started: Event,
+    notes: &[String],
+    stop: Stop,
+) -> Outcome {
+    supervise::kicked(nest, run_kicked(plan, nest, recorder, started, notes, stop)).await
+}
+
+async fn run_kicked(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    recorder: &Recorder,
+    started: Event,
+    notes: &[String],
+    stop: Stop,
+) -> Outcome {
+    let (stop, at_once) = supervise::watch_lid(nest, stop).split();
     recorder.emit(started);
+    for text in notes {
+        recorder.emit(Event::Note { step: None, text: text.clone() });
+    }
     let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
     let mut schedule = Schedule::new(&steps);
     let work = AssertUnwindSafe(work(plan, &steps, nest, recorder, &mut schedule, stop)).catch_unwind();
@@ -57,7 +88,7 @@ pub async fn run(
         }
     };
 
-    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder)).catch_unwind().await {
+    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder, at_once)).catch_unwind().await {
         Ok(safe) => safe,
         Err(panic) => {
             Err(format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic)))
@@ -100,10 +131,10 @@ async fn work(
     nest: &Nest,
     recorder: &Recorder,
     schedule: &mut Schedule<'_>,
-    stop: Stop,
+    stop: impl Future<Output = String>,
 ) -> Option<String> {
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
-    let mut stop = std::pin::pin!(stop.requested().fuse());
+    let mut stop = std::pin::pin!(stop.fuse());
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
     loop {
@@ -234,7 +265,7 @@ fn why_not(step: &Step, delivered: &[bench_run::Measurement], verdict: Verdict) 
     Some(format!("{} was never measured", missing.name))
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }

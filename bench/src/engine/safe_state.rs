@@ -6,6 +6,8 @@ use bench_plan::Function;
 use bench_run::Event;
 use bench_steps::{Nest, resource};
 use dut_protocol::{BleRequest, Request};
+use futures_util::FutureExt;
+use std::future::Future;
 use std::time::Duration;
 
 /// A rail below this is off.
@@ -13,13 +15,23 @@ const OFF_VOLTS: f64 = 0.3;
 /// Longest time that the discharge of a rail may take.
 const OFF_WITHIN: Duration = Duration::from_millis(500);
 
+/// What the record says when somebody could not wait.
+const CUT: &str = "the power was cut at once; a modem that was on may have been damaged";
+
 /// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
 const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
-/// Switches everything off, then looks whether it is. The error says what is not known to be safe.
-pub(super) async fn reach(nest: &Nest, recorder: &Recorder) -> Result<(), String> {
+/// Switches everything off, then looks whether it is. The error says what is not known to be safe. `at_once` ends when
+/// the rails may not wait for the modem any longer.
+pub(super) async fn reach(nest: &Nest, recorder: &Recorder, at_once: impl Future<Output = ()>) -> Result<(), String> {
     // A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-    let modem = bench_steps::modem::make_safe(nest, &|text| recorder.emit(Event::Dialogue { step: None, text })).await;
+    let say = |text| recorder.emit(Event::Dialogue { step: None, text });
+    let mut modem = std::pin::pin!(bench_steps::modem::make_safe(nest, &say).fuse());
+    let mut at_once = std::pin::pin!(at_once.fuse());
+    let modem = futures_util::select_biased! {
+        () = at_once => Err(CUT.to_owned()),
+        modem = modem => modem,
+    };
     if let Err(text) = modem {
         recorder.emit(Event::Note { step: None, text });
     }

@@ -161,6 +161,7 @@ mod tests {
             model: "b404x".to_owned(),
             family: "b4xx".to_owned(),
             fixture: String::new(),
+            passes_here: true,
             firmware: String::new(),
             steps: ROWS.iter().map(step).collect(),
             left_out: Vec::new(),

@@ -96,3 +96,59 @@ fn the_pair_test_finds_what_such_a_test_finds() {
     let good = run_plan(plan, &["--quiet", "--seed", "5"]);
     assert_eq!(good.code, 0, "{}", good.told());
 }
+
+/// `plans/b404x.toml` with the fixtures on the desk allowed, beside its parts.
+fn plan_for_the_desk(folder: &std::path::Path) -> std::path::PathBuf {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::create_dir_all(folder.join("parts")).unwrap();
+    for file in std::fs::read_dir(root.join("plans/parts")).unwrap().flatten() {
+        std::fs::copy(file.path(), folder.join("parts").join(file.file_name())).unwrap();
+    }
+    let text = std::fs::read_to_string(root.join("plans/b404x.toml")).unwrap();
+    let plan = folder.join("b404x.toml");
+    let allowed = text.replacen("model = ", "also_on = [\"eval-board\", \"mikroe-gen3\"]\nmodel = ", 1);
+    std::fs::write(&plan, allowed).unwrap();
+    plan
+}
+
+#[test]
+fn a_lesser_fixture_covers_less_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan_for_the_desk(folder.path());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let bench = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bench"))
+            .arg("--root")
+            .arg(&root)
+            .args(arguments)
+            .args(["--reports"].iter().filter(|_| arguments[0] == "run"))
+            .args([folder.path().join("reports")].iter().filter(|_| arguments[0] == "run"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    // Contacts that are covered, a step that is left out, what is done by hand.
+    for (fixture, covered, without, by_hand) in [
+        ("eval-board", "49 of 67 contacts covered", "without usb: ", "Take off the power jumpers"),
+        ("mikroe-gen3", "26 of 67 contacts covered", "without uart-flow: ", "No Click board"),
+    ] {
+        let (code, text) = bench(&["check", "--fixture", fixture, "plans/b404x.toml"]);
+        assert_eq!(code, Some(0), "{text}");
+        for expected in [covered, without, by_hand, "No module passes on it"] {
+            assert!(text.contains(expected), "{expected} is missing in\n{text}");
+        }
+        let (code, text) = bench(&["run", "plans/b404x.toml", "--virtual", "--fixture", fixture]);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains("also_on"), "{text}");
+
+        let (code, text) = bench(&["run", plan.to_str().unwrap(), "--virtual", "--fixture", fixture]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains(without), "the record says what was left out:\n{text}");
+        // What it does reach it still tests.
+        let fault = ["run", plan.to_str().unwrap(), "--virtual", "--fixture", fixture, "--fault", "open:23"];
+        let (code, text) = bench(&fault);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("contact 23 (A0): open"), "{text}");
+    }
+}

@@ -29,6 +29,8 @@ pub enum InstrumentError {
     NoSuchPeer(String),
     #[error("the link to the controller's UART failed: {0}")]
     Link(String),
+    #[error("the controller's own pins failed: {0}")]
+    Gpio(String),
     #[error("the controller's USB host failed: {0}")]
     Usb(String),
     #[error("the controller's Bluetooth failed: {0}")]

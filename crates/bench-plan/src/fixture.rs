@@ -11,6 +11,10 @@ pub type ChipIndex = usize;
 pub struct Fixture {
     /// As plans name it, and the file.
     pub name: String,
+    /// The fixture that this one is made of, with other things plugged onto its instruments.
+    pub base: Option<String>,
+    /// What to plug and set by hand, for whoever puts a module in.
+    pub instructions: Option<String>,
     /// For people; the name when the file gives none.
     pub title: String,
     pub revision: String,

@@ -105,6 +105,8 @@ impl<'a> Checker<'a> {
         let peers = self.peers(&raw.peer, &nails)?;
         let nfc = raw.nfc.as_ref().map(|nfc| self.nfc(nfc, &nails)).transpose()?;
         Ok(Fixture {
+            base: None,
+            instructions: None,
             title: raw.title.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
             revision: raw.revision,

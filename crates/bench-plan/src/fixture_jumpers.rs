@@ -25,8 +25,23 @@ pub(crate) struct RawJumpers {
     #[schemars(with = "String")]
     base: Spanned<String>,
     /// Contacts that a wire joins, two by two.
-    #[schemars(with = "Vec<[u8; 2]>", length(min = 1))]
-    pairs: Spanned<Vec<Spanned<Vec<u8>>>>,
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<[u8; 2]>>", length(min = 1))]
+    pairs: Option<Spanned<Vec<Spanned<Vec<u8>>>>>,
+    /// Contacts that the board in place of the nails does not lead to.
+    #[serde(default)]
+    unreached: Vec<RawUnreached>,
+    /// What to plug and set by hand, for whoever puts a module in.
+    #[serde(default)]
+    instructions: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawUnreached {
+    #[schemars(with = "Vec<u8>")]
+    contacts: Vec<Spanned<u8>>,
+    reason: String,
 }
 
 impl Fixture {
@@ -65,12 +80,22 @@ impl Fixture {
                 problem.at(raw.base.span(), "another fixture").help("plug them onto the fixture they are for");
             return Err(problem.in_file(source, 0..0));
         }
-        if raw.pairs.get_ref().is_empty() {
+        let empty = raw.pairs.as_ref().is_none_or(|pairs| pairs.get_ref().is_empty());
+        if empty && raw.unreached.is_empty() {
             let problem = ParamProblem::new("the jumpers join nothing").help("expected pairs of contact numbers");
-            return Err(problem.in_file(source, raw.pairs.span()));
+            return Err(problem.in_file(source, raw.pairs.as_ref().map_or(0..0, Spanned::span)));
+        }
+        for RawUnreached { contacts, reason } in &raw.unreached {
+            for contact in contacts {
+                if self.nails.remove(&Contact(*contact.get_ref())).is_none() {
+                    let problem = ParamProblem::new(format!("contact {} has no nail anyway", contact.get_ref()));
+                    return Err(problem.at(contact.span(), "no nail").in_file(source, 0..0));
+                }
+                self.unwired.insert(Contact(*contact.get_ref()), reason.clone());
+            }
         }
         let mut joined: Vec<Contact> = Vec::new();
-        for pair in raw.pairs.get_ref() {
+        for pair in raw.pairs.iter().flat_map(|pairs| pairs.get_ref()) {
             let wrong = |message: String, help: &str| {
                 Err(ParamProblem::new(message).at(pair.span(), "no pair").help(help).in_file(source, 0..0))
             };
@@ -90,9 +115,10 @@ impl Fixture {
             }
             self.pairs.push((Contact(a), Contact(b)));
         }
+        self.base = Some(std::mem::replace(&mut self.name, raw.name.clone()));
+        self.instructions = raw.instructions;
         self.title = raw.title.unwrap_or_else(|| raw.name.clone());
         self.revision = format!("{} on {}", raw.revision, self.revision);
-        self.name = raw.name;
         Ok(self)
     }
 }

@@ -26,6 +26,7 @@ mod quantity;
 mod reading;
 mod schema;
 mod source;
+mod station;
 
 pub use dut::*;
 pub use fixture::*;
@@ -37,6 +38,7 @@ pub use plan_head::PlanHead;
 pub use plan_text::{PlanPart, PlanText};
 pub use quantity::*;
 pub use reading::parse_params;
-pub use schema::{fixture_schema, plan_part_schema, plan_schema};
+pub use schema::{fixture_schema, plan_part_schema, plan_schema, station_schema};
 pub use source::*;
+pub use station::{Calibration, Correction, Day, Overdue, Station, StationNest};
 pub use toml::Spanned;

@@ -102,6 +102,9 @@ fn by_function(name: &str, span: &Range<usize>, family: &DutFamily) -> Result<Ve
     }
     let functions = family.contacts.iter().flat_map(|info| info.functions.iter().copied()).collect::<BTreeSet<_>>();
     let Some(function) = functions.iter().copied().find(|function| function.name() == name) else {
+        if family.unreached.iter().flat_map(|info| &info.functions).any(|function| function.name() == name) {
+            return Ok(Vec::new());
+        }
         let names = functions.iter().map(|function| function.name()).chain(["all"]);
         let help = if contacts_named(name, family).is_empty() {
             nearest_help(name, names, "functions")
@@ -170,9 +173,23 @@ fn unknown_pin(name: &str, span: Range<usize>, family: &DutFamily) -> ParamProbl
     ParamProblem::new(format!("{} has no pin `{name}`", family.name)).at(span, "no such pin").help(help)
 }
 
+/// A contact of the family that the fixture does not lead to, and no other of this name that it does.
+fn is_unreached(pin: &PinRef, family: &DutFamily) -> bool {
+    match pin {
+        PinRef::Contact(contact) => family.unreached.iter().any(|info| info.contact == *contact),
+        PinRef::Name(name) => {
+            contacts_named(name, family).is_empty()
+                && family.unreached.iter().any(|info| info.pin == *name || info.alternate_names.contains(name))
+        }
+    }
+}
+
 fn by_pins(pins: &[Spanned<PinRef>], family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
     let mut contacts = Vec::new();
     for pin in pins {
+        if is_unreached(pin.get_ref(), family) {
+            continue;
+        }
         for contact in pin.get_ref().resolve(pin.span(), family)? {
             if contacts.contains(&contact) {
                 return Err(ParamProblem::new(format!("contact {} is named twice", family.label(contact)))

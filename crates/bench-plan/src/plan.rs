@@ -21,12 +21,15 @@ pub struct Plan<P> {
     pub model: String,
     /// The model's family.
     pub family: String,
+    /// On which it is to run: the one that its text names, or a lesser one.
     pub fixture: String,
+    /// Whether a module may pass on that fixture: on a lesser one only where the plan says so.
+    pub passes_here: bool,
     /// The firmware image that must be on the module while testing, as named by the plan.
     pub firmware: String,
     /// In the order of the text: those of the parts first, in the order in which the plan includes them.
     pub steps: Vec<PlanStep<P>>,
-    /// Included steps that this plan does without.
+    /// Included steps that this plan does without, and steps that the fixture has no way to do.
     pub left_out: Vec<LeftOut>,
     /// By contact: those that no step covers and for which the plan says why.
     pub not_covered: Vec<NotCovered>,
@@ -141,6 +144,11 @@ pub trait StepKinds {
     /// Whether a step of this kind may promise no measurement (a wait, a power-down). Any other must measure.
     fn may_measure_nothing(&self, _kind: &str) -> bool {
         false
+    }
+    /// Whether steps that need one of this kind make no sense without it, because it brings about what they rest on: power,
+    /// a conversation. The others only look; on a fixture that cannot do them, who needs them needs what they needed.
+    fn is_rested_on(&self, _kind: &str) -> bool {
+        true
     }
     /// JSON Schema of the parameters of each kind: an object schema, written out and not a reference
     /// (`Params::json_schema(generator)`).

@@ -8,8 +8,8 @@ use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, 
 use crate::plan_text::PlanText;
 use crate::reading::nearest_help;
 use crate::{
-    DutFamily, Fixture, Model, ParamProblem, Plan, PlanHead, PlanResult, PlanStep, Problem, Resolved, StepKinds,
-    Surroundings,
+    DutFamily, Fixture, LeftOut, Model, ParamProblem, Plan, PlanHead, PlanResult, PlanStep, Problem, Resolved,
+    StepKinds, Surroundings,
 };
 use bench_run::{MeasurementSpec, Step};
 use std::collections::BTreeSet;
@@ -50,13 +50,32 @@ pub fn check_plan<K: StepKinds>(
         limits.insert_into(&mut draft.params).map_err(|problem| text.locate(problem, &draft.span))?;
     }
     let needs = resolve_needs(text, &drafts)?;
-    let around = Surroundings { families, dut, model, fixture };
-    let mut checked = Vec::with_capacity(needs.len());
+    let is_lesser = fixture.name != *head.fixture.get_ref();
+    let reached = is_lesser.then(|| dut.reached_by(fixture));
+    let around = Surroundings { families, dut: reached.as_ref().unwrap_or(dut), model, fixture };
+    let mut steps = Vec::with_capacity(needs.len());
     for (draft, Waits { needs, after }) in drafts.into_iter().filter(Draft::stays).zip(needs) {
-        let mut planned = check_step(text, draft, needs, &around, kinds)?;
-        planned.step.after = after;
-        checked.push(planned);
+        let id = draft.id().to_owned();
+        let (kind, its_needs) = (draft.common.kind.get_ref().clone(), needs.clone());
+        match check_step(text, draft, needs, &around, kinds) {
+            Ok(mut planned) => {
+                planned.step.after = after;
+                steps.push(Ok(planned));
+            }
+            Err(problem) if is_lesser => steps.push(Err(Impossible {
+                is_rested_on: kinds.is_rested_on(&kind),
+                needs: its_needs,
+                left_out: LeftOut { step: id, reason: problem.message.clone() },
+            })),
+            Err(problem) => return Err(problem),
+        }
     }
+    let (checked, cannot) = keep_possible(steps);
+    if checked.is_empty() {
+        let message = format!("nothing of the plan can be done on fixture `{}`", fixture.name);
+        return Err(text.problem(message, head.fixture.span(), "made for this one", String::new()));
+    }
+    let left_out = left_out.into_iter().chain(cannot).collect();
     limits.all_used(text)?;
     let covered = checked
         .iter()
@@ -67,7 +86,8 @@ pub fn check_plan<K: StepKinds>(
         name: head.name,
         model: head.model.into_inner(),
         family: dut.name.clone(),
-        fixture: head.fixture.into_inner(),
+        fixture: fixture.name.clone(),
+        passes_here: !is_lesser || head.also_on.contains(&fixture.name),
         firmware: head.firmware.into_inner(),
         steps: checked,
         left_out,
@@ -121,7 +141,7 @@ fn find_model<'f>(
 }
 
 fn check_fixture(text: &PlanText, head: &PlanHead, dut: &DutFamily, fixture: &Fixture) -> Result<(), Box<Problem>> {
-    if *head.fixture.get_ref() != fixture.name {
+    if *head.fixture.get_ref() != fixture.name && fixture.base.as_ref() != Some(head.fixture.get_ref()) {
         let message = format!("the plan is for fixture `{}`, this is `{}`", head.fixture.get_ref(), fixture.name);
         let help = format!("expected fixture = \"{}\", or use the other fixture", fixture.name);
         return Err(text.problem(message, head.fixture.span(), "another fixture", help));
@@ -133,6 +153,72 @@ fn check_fixture(text: &PlanText, head: &PlanHead, dut: &DutFamily, fixture: &Fi
         return Err(text.problem(message, head.model.span(), &label, help));
     }
     Ok(())
+}
+
+/// A step that the fixture has no way to do.
+struct Impossible {
+    /// Nothing that needs it makes sense without it.
+    is_rested_on: bool,
+    needs: Vec<usize>,
+    left_out: LeftOut,
+}
+
+/// The steps that a fixture can do, and those that it cannot, with what stands in the way: their own need, or that of a step
+/// that they rest on.
+fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanStep<P>>, Vec<LeftOut>) {
+    let mut steps = steps;
+    // A step's needs stand before it or behind it: again and again, until nothing changes.
+    loop {
+        let mut changed = false;
+        for n in 0..steps.len() {
+            let Some(Ok(planned)) = steps.get(n) else { continue };
+            let gone = planned.step.needs.iter().find_map(|&need| Some((need, steps.get(need)?.as_ref().err()?)));
+            let Some((need, gone)) = gone else { continue };
+            changed = true;
+            if gone.is_rested_on {
+                let reason = format!("needs `{}`", gone.left_out.step);
+                let lost = Impossible {
+                    is_rested_on: true,
+                    needs: Vec::new(),
+                    left_out: LeftOut { step: planned.step.id.clone(), reason },
+                };
+                if let Some(step) = steps.get_mut(n) {
+                    *step = Err(lost);
+                }
+            } else {
+                let inherited = gone.needs.clone();
+                if let Some(Ok(planned)) = steps.get_mut(n) {
+                    planned.step.needs.retain(|&other| other != need);
+                    planned.step.needs.extend(inherited);
+                    planned.step.needs.sort_unstable();
+                    planned.step.needs.dedup();
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    // Places move up where steps are gone.
+    let mut count = 0;
+    let mut place = Vec::with_capacity(steps.len());
+    for step in &steps {
+        place.push(step.is_ok().then_some(count));
+        count += usize::from(step.is_ok());
+    }
+    let (mut kept, mut lost) = (Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            Ok(mut planned) => {
+                for waits in [&mut planned.step.needs, &mut planned.step.after] {
+                    *waits = waits.iter().filter_map(|&need| place.get(need).copied().flatten()).collect();
+                }
+                kept.push(planned);
+            }
+            Err(one) => lost.push(one.left_out),
+        }
+    }
+    (kept, lost)
 }
 
 fn check_step<K: StepKinds>(

@@ -17,6 +17,8 @@ pub struct PlanHead {
     pub model: Spanned<String>,
     /// Name of the fixture: `fixtures/<name>.toml`.
     pub fixture: Spanned<String>,
+    /// Lesser fixtures on which the plan may pass without the steps that they have no way to do.
+    pub also_on: Vec<String>,
     pub firmware: Spanned<String>,
     /// Files whose steps and limits belong to the plan, relative to it.
     pub include: Vec<Spanned<String>>,
@@ -40,6 +42,9 @@ pub(crate) struct RawHead {
     /// The bed of nails: the name of a file in `fixtures/`.
     #[schemars(with = "String")]
     fixture: Spanned<String>,
+    /// Lesser fixtures, built on that one, on which a module may pass without the steps that cannot be done there.
+    #[serde(default)]
+    also_on: Vec<String>,
     /// The firmware image that must be on the module while testing.
     #[schemars(with = "String")]
     firmware: Spanned<String>,
@@ -90,8 +95,8 @@ pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(
         let message = format!("{:?} cannot be a plan name", head.name.get_ref());
         return Err(Box::new(Problem::new(source, message).at(head.name.span(), "not a name").help(NAME_HELP)));
     }
-    let RawHead { name, title, model, fixture, firmware, include, .. } = head;
-    Ok((PlanHead { name: name.into_inner(), title, model, fixture, firmware, include }, body))
+    let RawHead { name, title, model, fixture, also_on, firmware, include, .. } = head;
+    Ok((PlanHead { name: name.into_inner(), title, model, fixture, also_on, firmware, include }, body))
 }
 
 pub(crate) const NAME_HELP: &str = "expected letters, digits, `-`, `_` or `.`";

@@ -6,6 +6,7 @@ use crate::fixture_jumpers::RawJumpers;
 use crate::plan_head::RawHead;
 use crate::plan_not_covered::RawNotCovered;
 use crate::plan_steps::RawStep;
+use crate::station::RawStation;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -73,6 +74,13 @@ pub fn fixture_schema() -> Schema {
     let (bed, jumpers) = (RawFixture::json_schema(&mut generator), RawJumpers::json_schema(&mut generator));
     let schema = schemars::json_schema!({ "anyOf": [bed.to_value(), jumpers.to_value()] });
     finish(schema, &mut generator, "Bed of nails")
+}
+
+/// JSON Schema (2020-12) of `station.toml`.
+pub fn station_schema() -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let schema = RawStation::json_schema(&mut generator);
+    finish(schema, &mut generator, "Station")
 }
 
 /// What every step has and what this kind has, in one closed object.

@@ -51,7 +51,7 @@ fn suite(record: &Record) -> TestSuite {
         package: xml_attribute(plan),
         timestamp: timestamp(record),
         hostname: match &record.bench {
-            Some(BenchKind::Real { station }) => xml_attribute(station),
+            Some(BenchKind::Real { station, .. }) => xml_attribute(station),
             Some(BenchKind::Virtual { .. }) => "virtual".to_owned(),
             None => "unknown".to_owned(),
         },
@@ -225,7 +225,7 @@ fn suite_output(record: &Record) -> String {
         property("run_id", &record.run_id),
     ];
     match &record.bench {
-        Some(BenchKind::Real { station }) => lines.push(property("station", station)),
+        Some(BenchKind::Real { station, .. }) => lines.push(property("station", station)),
         Some(BenchKind::Virtual { seed, faults }) => {
             lines.push(property("virtual_seed", &seed.to_string()));
             lines.extend(faults.iter().map(|fault| property("virtual_fault", fault)));

@@ -32,8 +32,21 @@ pub struct PartHash {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum BenchKind {
-    Real { station: String },
-    Virtual { seed: u64, faults: Vec<String> },
+    Real {
+        station: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        nest: Option<String>,
+        /// From the fixture's label.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        fixture_serial: Option<String>,
+        /// Calibrations over their date, in words; the station lets runs go on and wants them marked.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        overdue: Vec<String>,
+    },
+    Virtual {
+        seed: u64,
+        faults: Vec<String>,
+    },
 }
 
 /// One thing that happened.

@@ -97,6 +97,11 @@ impl StepKinds for Kinds {
         }
     }
 
+    fn is_rested_on(&self, kind: &str) -> bool {
+        // Without the firmware's answer, and without a modem that is on, there is nobody to ask.
+        matches!(kind, "program" | "identify" | "modem-on" | "modem-ready")
+    }
+
     fn schemas(&self, generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
         let mut schemas: Vec<_> = self.rows.iter().map(|row| (row.name, (row.schema)(generator))).collect();
         schemas.sort_by_key(|(name, _)| *name);

@@ -5,6 +5,7 @@
 
 mod bus_peer;
 mod diagnose;
+mod doctor;
 mod external_flash;
 mod kinds;
 mod nest;
@@ -45,6 +46,7 @@ mod supply_current;
 mod uart_flow;
 mod usb;
 
+pub use doctor::{Finding, doctor};
 pub use kinds::Kinds;
 pub use nest::Nest;
 pub use shared_link::SharedLink;

@@ -45,6 +45,10 @@ impl Kind for RailOn {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let rail = resolve::rail(around.fixture, &params.rail)?;
         let contacts = rail_contacts(around.fixture, &rail.name);
+        if contacts.is_empty() {
+            return Err(ParamProblem::new(format!("no nail of the fixture reaches the rail {}", rail.name))
+                .at(params.rail.span(), "feeds nobody"));
+        }
         let spec = |what: &str, unit, limits| MeasurementSpec {
             name: format!("{}.{what}", rail.name),
             unit,

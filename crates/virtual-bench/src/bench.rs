@@ -5,12 +5,13 @@ use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, Virtua
 use crate::fault::{Fault, FaultError, FlowLine};
 use crate::flash::{self, ExternalFlash, FlashFaults};
 use crate::modem::VirtualModem;
+use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
-use bench_instruments::{Clock, EdgeLine, Link};
+use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::Contact;
 use std::cell::RefCell;
@@ -67,6 +68,8 @@ pub struct VirtualStats {
     pub solutions: u64,
     /// How often the supply was taken from a modem that was not off.
     pub modem_cuts: u32,
+    /// How often the fixture's watchdog cut the rails.
+    pub watchdog_cuts: u32,
 }
 
 /// The real firmware on an emulated chip on a simulated fixture.
@@ -74,6 +77,7 @@ pub struct VirtualBench {
     world: SharedWorld,
     pace: Option<f64>,
     serial: String,
+    lines: PanelLines,
 }
 
 impl VirtualBench {
@@ -120,7 +124,7 @@ impl VirtualBench {
         let rig = Rig::new(fixture, dut, memory, modem, seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
         let world = World::new(chip, rig, fixture.i2c_hz, is_dead);
-        Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial })
+        Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial, lines: PanelLines::of(fixture) })
     }
 
     pub fn clock(&self) -> Rc<dyn Clock> {
@@ -147,6 +151,41 @@ impl VirtualBench {
     pub fn bluetooth(&self) -> VirtualBluetooth {
         VirtualBluetooth(Rc::clone(&self.world))
     }
+    /// The controller's lines to lid, button, lamps and watchdog. From now on the watchdog is awake: without kicks it
+    /// resets the port expanders and cuts the rails, and has done so when this returns. Before, it is bridged.
+    pub fn panel(&self) -> Panel {
+        panel::lines(&self.world, &self.lines)
+    }
+    /// Opens or closes the lid, which is closed at first.
+    pub fn move_lid(&self, closed: bool) {
+        panel::move_lid(&self.world, closed);
+    }
+    pub fn press_start(&self, pressed: bool) {
+        panel::press_start(&self.world, pressed);
+    }
+    /// The lamps that are lit.
+    pub fn lamps(&self) -> Vec<String> {
+        panel::lamps(&self.world)
+    }
+    /// Voltage of each rail behind its switch, in the order of the fixture: what somebody with a voltmeter would see.
+    pub fn rail_volts(&self) -> Vec<f64> {
+        let mut world = self.world.borrow_mut();
+        let now = world.now_ns();
+        world.rig.circuit.catch_up(now);
+        (0..world.rig.circuit.commands().rails.len()).map(|rail| world.rig.circuit.rail_reading(rail).0).collect()
+    }
+    /// Whether each rail's supply is switched on.
+    pub fn rails_on(&self) -> Vec<bool> {
+        let world = self.world.borrow();
+        world.rig.circuit.commands().rails.iter().map(|rail| rail.on_since_ns.is_some()).collect()
+    }
+    /// Lets time pass with nobody at the bench: what happens after its program has died.
+    pub fn let_pass(&self, span: std::time::Duration) {
+        let mut world = self.world.borrow_mut();
+        let until = world.now_ns().saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
+        world.advance(until, false);
+    }
+
     /// What a power meter in place of the module's antenna shows now, dBm, and whether the carrier is modulated; `None`
     /// without one.
     pub fn antenna_power(&self) -> Option<(f64, bool)> {
@@ -179,6 +218,7 @@ impl VirtualBench {
             resets: chip.resets,
             i2c_transactions: world.rig.i2c_transactions,
             solutions: world.rig.circuit.solutions(),
+            watchdog_cuts: world.rig.panel.watchdog_acted(),
             modem_cuts: world.rig.modem.as_ref().map_or(0, VirtualModem::cuts_while_on),
         }
     }

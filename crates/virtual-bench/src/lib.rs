@@ -22,6 +22,7 @@ mod flash;
 mod modem;
 mod netlist;
 mod nfc;
+mod panel;
 mod peers;
 mod random;
 mod rig;

@@ -2,13 +2,14 @@
 //! [`Board`], the controller as registers on I2C and bytes on a UART.
 
 use crate::air::Air;
-use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice};
+use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice, Mcp23017};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::edges::EdgeRecorder;
 use crate::fault::{Fault, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::modem::VirtualModem;
 use crate::nfc::Field;
+use crate::panel::PanelState;
 use crate::peers::{FittedPeer, PinOutputs};
 use crate::random::{Purpose, Random};
 use crate::uart;
@@ -72,6 +73,7 @@ pub struct ForChip {
 pub struct Rig {
     fixture: Fixture,
     chips: Vec<FittedChip>,
+    pub(crate) panel: PanelState,
     pub circuit: Circuit,
     pub flash: ExternalFlash,
     pub modem: Option<VirtualModem>,
@@ -119,6 +121,7 @@ impl Rig {
         };
         let mut rig = Self {
             chips,
+            panel: PanelState::new(fixture),
             circuit: Circuit::new(fixture, dut, seed, faults),
             flash,
             modem,
@@ -163,12 +166,15 @@ impl Rig {
         let modem = self.modem.as_ref().and_then(VirtualModem::next_event_ns);
         let advertisement = self.air.as_ref().and_then(Air::next_event_ns);
         let radio = modem.into_iter().chain(advertisement);
-        let chips = conversions.chain(self.next_nfc_event_ns());
+        let chips = conversions.chain(self.next_nfc_event_ns()).chain(self.panel.next_event_ns());
         byte.into_iter().chain(self.circuit.next_step_ns()).chain(chips).chain(radio).min()
     }
 
     /// Does everything that is due.
     pub fn handle_due(&mut self, now_ns: u64) {
+        if self.panel.expires(now_ns) {
+            self.panel_changed(now_ns);
+        }
         if self.circuit.next_step_ns().is_some_and(|at| at <= now_ns) {
             self.deliver_monitors(now_ns);
             self.circuit.step(now_ns);
@@ -237,6 +243,20 @@ impl Rig {
         std::mem::take(&mut self.woken)
     }
 
+    // ---- the fixture's own hardware ----
+
+    /// Lid or watchdog may have changed.
+    pub(crate) fn panel_changed(&mut self, at_ns: u64) {
+        if self.panel.expanders_in_reset() {
+            for chip in &mut self.chips {
+                if let ChipModel::Expander(chip) = &mut chip.model {
+                    *chip = Mcp23017::default();
+                }
+            }
+        }
+        self.apply_commands(at_ns);
+    }
+
     // ---- the fixture's chips ----
 
     pub(crate) fn chip_model(&self, index: usize) -> Option<&ChipModel> {
@@ -276,13 +296,14 @@ impl Rig {
     /// Hands what the chips command now to the circuit.
     fn apply_commands(&mut self, at_ns: u64) {
         let wiring = &self.fixture.measure_bus;
+        let enabled = self.panel.rails_enabled();
         let nail = |nail: &bench_plan::Nail| match nail.wiring {
             NailWiring::Io { io, .. } => NailCommand::Io(self.bit(io)),
             NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => NailCommand::Feed(self.is_high(feed)),
         };
         let before = &self.circuit.commands().rails;
         let rail = |(rail, before): (&bench_plan::Rail, &RailCommand)| RailCommand {
-            on_since_ns: self.is_high(rail.enable).then(|| before.on_since_ns.unwrap_or(at_ns)),
+            on_since_ns: (self.is_high(rail.enable) && enabled).then(|| before.on_since_ns.unwrap_or(at_ns)),
             discharge: self.is_high(rail.discharge),
         };
         let flag = |set: u32, (n, bit): (usize, &IoBit)| set | u32::from(self.is_high(*bit)) << n;
@@ -425,6 +446,9 @@ impl Rig {
             return anybody.then_some(Addressed::GeneralCall);
         }
         let index = self.chips.iter().position(|chip| chip.address == address)?;
+        if self.panel.expanders_in_reset() && matches!(self.chips[index].model, ChipModel::Expander(_)) {
+            return None;
+        }
         self.chips[index].model.device().start(at_ns);
         Some(Addressed::Chip(index))
     }

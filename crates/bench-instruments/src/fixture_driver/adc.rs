@@ -3,6 +3,7 @@
 use super::{Bus, bus_error, implausible};
 use crate::{Clock, InstrumentError};
 use ads1x1x::{Ads1x1x, DataRate16Bit, Error, FullScaleRange, TargetAddr, channel, ic, mode};
+use bench_plan::Correction;
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use std::cell::RefCell;
@@ -44,6 +45,7 @@ pub struct Adc<I> {
     /// `None` before the first conversion, and after one whose future was dropped in the middle: the crate would take
     /// the old result for the next one, so it starts afresh.
     chip: RefCell<Option<(Chip<I>, Range)>>,
+    correction: Correction,
 }
 
 impl<I: I2c> Adc<I> {
@@ -55,7 +57,12 @@ impl<I: I2c> Adc<I> {
             0x4B => TargetAddr::Scl,
             _ => return Err(implausible(id, format!("an ADS1115 cannot have the address {address:#04x}"))),
         };
-        Ok(Self { bus, id: id.to_owned(), address, target, chip: RefCell::new(None) })
+        Ok(Self { bus, id: id.to_owned(), address, target, chip: RefCell::new(None), correction: Correction::NONE })
+    }
+
+    /// From now on every reading is corrected, as its calibration says.
+    pub fn correct(&mut self, correction: Correction) {
+        self.correction = correction;
     }
 
     /// Whether it answers.
@@ -93,7 +100,8 @@ impl<I: I2c> Adc<I> {
             match code {
                 Ok(code) => {
                     *self.chip.borrow_mut() = Some((chip, range));
-                    return Ok(f64::from(code) * range.full_scale_volts() / 32_768.0);
+                    let volts = f64::from(code) * range.full_scale_volts() / 32_768.0;
+                    return Ok(self.correction.apply(volts));
                 }
                 Err(nb::Error::WouldBlock) if look < 2 => clock.sleep(CONVERSION).await,
                 Err(nb::Error::WouldBlock) => clock.sleep(LOOK_AGAIN).await,

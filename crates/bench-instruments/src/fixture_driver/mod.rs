@@ -37,7 +37,7 @@ mod tests;
 use crate::{Clock, EdgeLine, InstrumentError, LinkRelay, RailObserver, UsbSwitch};
 use adc::Adc;
 use async_trait::async_trait;
-use bench_plan::{AnalogChannel, Chip, ChipKind, Fixture};
+use bench_plan::{AnalogChannel, Chip, ChipKind, Correction, Fixture};
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use expander::Expander;
@@ -87,13 +87,7 @@ impl<I: I2c> FixtureDriver<I> {
         observer: RailObserver,
     ) -> Result<Self, InstrumentError> {
         let device = || RcDevice::new(Rc::clone(&bus));
-        let mut expanders = BTreeMap::new();
-        for (index, chip) in fixture.chips.iter().enumerate() {
-            if chip.kind == ChipKind::Mcp23017 {
-                expanders.insert(index, Expander::new(device(), &chip.id, chip.address));
-            }
-        }
-        let mut ports = PortBank::new(fixture, expanders);
+        let mut ports = port_bank(fixture, &bus);
         ports.safe_state(true)?;
 
         let mut adcs = BTreeMap::new();
@@ -136,6 +130,21 @@ impl<I: I2c> FixtureDriver<I> {
         })
     }
 
+    /// Readings of the chips with these ids are corrected from now on: voltages of an ADC, currents of a power monitor.
+    #[must_use]
+    pub fn with_corrections(mut self, corrections: &BTreeMap<String, Correction>) -> Self {
+        for (index, chip) in self.fixture.chips.iter().enumerate() {
+            let Some(correction) = corrections.get(&chip.id) else { continue };
+            if let Some(adc) = self.adcs.get_mut(&index) {
+                adc.correct(*correction);
+            }
+            if let Some(monitor) = self.monitors.get_mut(&index) {
+                monitor.correct(*correction);
+            }
+        }
+        self
+    }
+
     /// The fixture as checked.
     pub fn fixture(&self) -> &Fixture {
         &self.fixture
@@ -170,6 +179,34 @@ impl<I: I2c> Drop for FixtureDriver<I> {
         let _ = self.ports.get_mut().safe_state(false);
         let _ = self.nfc.as_ref().map(nfc::Reader::order_off);
     }
+}
+
+fn port_bank<I: I2c>(fixture: &Fixture, bus: &Bus<I>) -> PortBank<RcDevice<I>> {
+    let expanders = fixture.chips.iter().enumerate().filter(|(_, chip)| chip.kind == ChipKind::Mcp23017);
+    let expander = |chip: &Chip| Expander::new(RcDevice::new(Rc::clone(bus)), &chip.id, chip.address);
+    PortBank::new(fixture, expanders.map(|(index, chip)| (index, expander(chip))).collect())
+}
+
+/// Rails off and nails released, whatever state somebody left the fixture in: for who takes over from a bench that died.
+///
+/// # Errors
+/// The first chip that refused, after all were tried.
+pub fn make_safe<I: I2c>(fixture: &Fixture, bus: I) -> Result<(), InstrumentError> {
+    port_bank(fixture, &Rc::new(RefCell::new(bus))).safe_state(true)
+}
+
+/// Asks every chip of the fixture who it is: the id of each with the error of one that does not answer, or is another. Some
+/// are reset on the way, so no driver may be at work.
+pub fn ask_chips<I: I2c>(fixture: &Fixture, bus: Rc<RefCell<I>>) -> Vec<(String, Result<(), InstrumentError>)> {
+    let device = || RcDevice::new(Rc::clone(&bus));
+    let ask = |chip: &Chip| match chip.kind {
+        ChipKind::Mcp23017 => Expander::new(device(), &chip.id, chip.address).reset_addressing(),
+        ChipKind::Pn532 => nfc::Reader::start(&bus, chip).map(drop),
+        ChipKind::Mcp4728 { .. } => source::probe(device(), chip),
+        ChipKind::Ads1115 => Adc::new(Rc::clone(&bus), &chip.id, chip.address)?.probe(),
+        ChipKind::Ina226 { shunt_ohms } => Monitor::start(device(), chip, shunt_ohms).map(drop),
+    };
+    fixture.chips.iter().map(|chip| (chip.id.clone(), ask(chip))).collect()
 }
 
 fn bus_error(id: &str, address: u8, error: &impl Debug) -> InstrumentError {

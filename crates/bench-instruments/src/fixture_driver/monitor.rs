@@ -2,7 +2,7 @@
 
 use super::{chip_error, implausible};
 use crate::{Clock, InstrumentError, RailReading};
-use bench_plan::Chip;
+use bench_plan::{Chip, Correction};
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use ina226::{AVG, Config, INA226, MODE, MaskEnableFlags, VBUSCT, VSHCT};
@@ -22,6 +22,7 @@ pub struct Monitor<I> {
     chip: Mutex<INA226<RcDevice<I>>>,
     wiring: Chip,
     shunt_ohms: f64,
+    correction: Correction,
 }
 
 impl<I: I2c> Monitor<I> {
@@ -29,11 +30,18 @@ impl<I: I2c> Monitor<I> {
     pub fn start(bus: RcDevice<I>, wiring: &Chip, shunt_ohms: f64) -> Result<Self, InstrumentError> {
         let mut chip = INA226::new(bus, wiring.address);
         match chip.manufacturer_id().map_err(|error| chip_error(wiring, &error))? {
-            MANUFACTURER_TI => Ok(Self { chip: Mutex::new(chip), wiring: wiring.clone(), shunt_ohms }),
+            MANUFACTURER_TI => {
+                Ok(Self { chip: Mutex::new(chip), wiring: wiring.clone(), shunt_ohms, correction: Correction::NONE })
+            }
             other => {
                 Err(implausible(&wiring.id, format!("its manufacturer id is {other:#06x}, not that of an INA226")))
             }
         }
+    }
+
+    /// From now on every current is corrected, as its calibration says.
+    pub fn correct(&mut self, correction: Correction) {
+        self.correction = correction;
     }
 
     /// One averaged conversion. The current is computed from the shunt voltage, whose step is the same as that of the
@@ -53,7 +61,7 @@ impl<I: I2c> Monitor<I> {
             if chip.mask_enable().map_err(fault)?.contains(MaskEnableFlags::CVRF) {
                 let volts = chip.bus_voltage_millivolts().map_err(fault)? / 1e3;
                 let amps = chip.shunt_voltage_microvolts().map_err(fault)? / 1e6 / self.shunt_ohms;
-                return Ok(RailReading { volts, amps });
+                return Ok(RailReading { volts, amps: self.correction.apply(amps) });
             }
             clock.sleep(LOOK_AGAIN).await;
         }

@@ -75,7 +75,9 @@ fn diagnosis() -> impl Strategy<Value = Diagnosis> {
 
 fn bench_kind() -> impl Strategy<Value = BenchKind> {
     prop_oneof![
-        text().prop_map(|station| BenchKind::Real { station }),
+        (text(), prop::option::of(text()), prop::option::of(text()), prop::collection::vec(text(), 0..3)).prop_map(
+            |(station, nest, fixture_serial, overdue)| BenchKind::Real { station, nest, fixture_serial, overdue }
+        ),
         (any::<u64>(), prop::collection::vec(text(), 0..3))
             .prop_map(|(seed, faults)| BenchKind::Virtual { seed, faults }),
     ]

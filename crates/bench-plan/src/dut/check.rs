@@ -435,6 +435,7 @@ fn resolve(file: FamilyFile, modem: Option<ModemWiring>) -> DutFamily {
         memory: file.memory,
         otp: file.otp,
         notes: file.notes,
+        unreached: Vec::new(),
         sources: file.sources,
     }
 }

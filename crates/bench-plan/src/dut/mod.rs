@@ -17,6 +17,7 @@ pub use memory::*;
 pub use modem::*;
 pub use spec::{SpecFact, SpecValue};
 
+use crate::Fixture;
 use bench_run::Contact;
 use dut_protocol::Port;
 use schemars::JsonSchema;
@@ -37,6 +38,8 @@ pub struct DutFamily {
     pub models: Vec<Model>,
     /// Ascending by contact.
     pub contacts: Vec<ContactInfo>,
+    /// Contacts that a lesser fixture does not lead to ([`DutFamily::reached_by`]); a pin selection passes over them.
+    pub unreached: Vec<ContactInfo>,
     /// Numbers within the connector where there is no contact (the notch of the M.2 edge).
     pub absent: Vec<AbsentContacts>,
     /// Ports that lead to parts inside the module, not to a contact.
@@ -359,6 +362,15 @@ pub struct SharedPins {
 }
 
 impl DutFamily {
+    /// The family as a fixture sees it that does not lead to every contact.
+    #[must_use]
+    pub fn reached_by(&self, fixture: &Fixture) -> Self {
+        let mut reached = self.clone();
+        (reached.contacts, reached.unreached) =
+            reached.contacts.into_iter().partition(|info| fixture.nail(info.contact).is_some());
+        reached
+    }
+
     pub fn contact(&self, contact: Contact) -> Option<&ContactInfo> {
         self.contacts.iter().find(|info| info.contact == contact)
     }

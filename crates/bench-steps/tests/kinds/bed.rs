@@ -193,6 +193,7 @@ impl Bed {
             usb_switch: bed.clone(),
             usb: bed.clone(),
             link: Rc::default(),
+            panel: bench_instruments::Panel::default(),
             ble: bed.clone(),
             nfc: bed.clone(),
             family: Rc::new(family.clone()),

@@ -13,5 +13,6 @@ mod functions;
 mod hands;
 mod link;
 mod nfc;
+mod panel;
 mod time;
 mod usb;

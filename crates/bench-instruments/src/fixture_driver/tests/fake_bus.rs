@@ -54,6 +54,8 @@ pub fn fixture() -> Fixture {
     add(2, NailWiring::Rail { rail: 1, feed: io(0, 13), feed_ohms: 0.05 }, None);
     add(1, NailWiring::Ground { feed: io(0, 14), feed_ohms: 0.05 }, None);
     Fixture {
+        base: None,
+        instructions: None,
         name: "test".to_owned(),
         title: "test".to_owned(),
         controller: Controller {

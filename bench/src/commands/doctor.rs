@@ -1,0 +1,251 @@
+//! `bench doctor`.
+
+use super::{print, say};
+use crate::cli::{DoctorArgs, EXIT_ERROR, Failed};
+use crate::engine::{self, Recorder};
+use crate::real::{self, Place, RealBackend, fixture_of};
+use crate::virtual_run::{self, Order};
+use crate::{Project, files};
+use bench_instruments::{InstrumentError, ask_chips};
+use bench_journal::Journal;
+use bench_pi::PiI2c;
+use bench_plan::{DutFamily, Fixture};
+use bench_steps::{Finding, Nest};
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use virtual_bench::{Fault, VirtualBench};
+
+pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failed> {
+    let project = Project::find(root, None);
+    let ill = match &args.virtual_fixture {
+        Some(name) => on_virtual(&project, name)?,
+        None => on_station(&project, args)?,
+    };
+    if ill == 0 {
+        print("The fixture is well. Now a module that is known to be good: `bench run`.\n");
+        return Ok(0);
+    }
+    say(&format!("{ill} things to fix"));
+    Ok(EXIT_ERROR)
+}
+
+fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
+    let (fixture, families, _) = fixture_of(project, &args.station)?;
+    let now = jiff::Zoned::now();
+    let place = Place::find(&args.station, args.nest.as_deref(), &fixture, real::day_of(&now))?;
+    let mut ill = 0;
+    for overdue in &place.overdue {
+        ill += show(&Finding { what: "calibration".to_owned(), seen: Err(overdue.clone()) });
+    }
+    let family = family(&fixture, &families)?;
+    let backend = RealBackend::take(project.root(), place, &now)?;
+    // Every chip before the drivers, which stop at the first that is missing.
+    let panel = backend.kick_once()?;
+    let missing = PiI2c::open(backend.i2c_bus()).map(|bus| chips(&fixture, bus));
+    drop(panel);
+    let missing = missing.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    if missing > 0 {
+        return Ok(ill + missing);
+    }
+    let recorder = Recorder::new(Journal::in_memory(), crate::one_run::Backend::clock(&backend), Vec::new());
+    let observer = engine::rail_observer(&recorder);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    let looked = runtime.block_on(async {
+        let nest = backend.instruments(&fixture, family, false, "", observer).await?;
+        look(&nest, &fixture).await
+    })?;
+    Ok(ill + looked)
+}
+
+/// The simulated fixture with nothing in its nest: every contact is open.
+fn on_virtual(project: &Project, name: &str) -> Result<usize, Failed> {
+    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
+    let (_, fixture) = project.fixture(name, &families.iter().collect::<Vec<_>>())?;
+    let family = family(&fixture, &families)?;
+    let firmware = files::read_firmware(&project.firmware("dut-firmware"))?;
+    let world = empty_nest(&fixture, &families, family, &firmware)?;
+    let missing = {
+        let panel = world.panel();
+        engine::first_kick(&panel);
+        chips(&fixture, world.i2c())
+    };
+    if missing > 0 {
+        return Ok(missing);
+    }
+    on_world(&world, &fixture, family)
+}
+
+fn on_world(world: &VirtualBench, fixture: &Fixture, family: &DutFamily) -> Result<usize, Failed> {
+    let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
+    let nest = virtual_run::nest(world, fixture, family, "", &recorder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    runtime
+        .block_on(world.run(look(&nest, fixture)))
+        .map_err(|error| Failed::Bench(miette::miette!("the virtual bench stopped: {error}")))?
+}
+
+fn empty_nest(
+    fixture: &Fixture,
+    families: &[DutFamily],
+    family: &DutFamily,
+    firmware: &[u8],
+) -> Result<VirtualBench, Failed> {
+    let model = family.models.first().map(|model| model.name.clone()).unwrap_or_default();
+    let faults: Vec<Fault> = fixture.nails.keys().map(|contact| Fault::Open(*contact)).collect();
+    let serial = virtual_run::serial(family, &model, 1);
+    let (faults, serial) = (faults.as_slice(), serial.as_str());
+    virtual_run::build(&Order { fixture, families, model: &model, firmware, seed: 1, faults, serial, pace: None })
+}
+
+fn family<'a>(fixture: &Fixture, families: &'a [DutFamily]) -> Result<&'a DutFamily, Failed> {
+    let taken = families.iter().find(|family| fixture.families.contains(&family.name));
+    taken.ok_or_else(|| Failed::Bench(miette::miette!("the fixture takes no module family")))
+}
+
+fn chips<I: embedded_hal::i2c::I2c>(fixture: &Fixture, bus: I) -> usize {
+    let told = |(what, seen): (String, Result<(), InstrumentError>)| {
+        let seen = seen.map(|()| "answers".to_owned()).map_err(|error| error.to_string());
+        show(&Finding { what: format!("chip {what}"), seen })
+    };
+    ask_chips(fixture, Rc::new(RefCell::new(bus))).into_iter().map(told).sum()
+}
+
+async fn look(nest: &Nest, fixture: &Fixture) -> Result<usize, Failed> {
+    let looked = bench_steps::doctor(nest, fixture, &|finding| {
+        show(finding);
+    });
+    let looked = engine::kicked(nest, looked).await;
+    looked.map_err(|error| Failed::Bench(miette::miette!("{error}")))
+}
+
+/// One line; 1 when it has to be fixed.
+fn show(finding: &Finding) -> usize {
+    match &finding.seen {
+        Ok(seen) => print(&format!("ok   {:24} {seen}\n", finding.what)),
+        Err(wrong) => print(&format!("FIX  {:24} {wrong}\n", finding.what)),
+    }
+    usize::from(finding.seen.is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bench_plan::NailWiring;
+    use bench_run::Contact;
+    use std::cell::RefCell;
+
+    struct Line {
+        fixture: Fixture,
+        families: Vec<DutFamily>,
+        firmware: Vec<u8>,
+    }
+
+    fn line() -> Line {
+        let project = Project::find(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), None);
+        let families: Vec<DutFamily> = project.families().unwrap().into_iter().map(|(_, family)| family).collect();
+        let (_, fixture) = project.fixture("b-series", &families.iter().collect::<Vec<_>>()).unwrap();
+        let firmware = files::read_firmware(&project.firmware("dut-firmware")).unwrap();
+        Line { fixture, families, firmware }
+    }
+
+    impl Line {
+        /// What the doctor says of a fixture that was built as `built`, and not as its file says.
+        fn ill(&self, built: &Fixture) -> Vec<String> {
+            let family = family(&self.fixture, &self.families).unwrap();
+            let world = empty_nest(built, &self.families, family, &self.firmware).unwrap();
+            let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
+            let nest = virtual_run::nest(&world, &self.fixture, family, "", &recorder).unwrap();
+            let told = RefCell::new(Vec::new());
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let tell = |finding: &Finding| {
+                if let Err(wrong) = &finding.seen {
+                    told.borrow_mut().push(format!("{}: {wrong}", finding.what));
+                }
+            };
+            let looked = bench_steps::doctor(&nest, &self.fixture, &tell);
+            let looked = runtime.block_on(world.run(engine::kicked(&nest, looked))).unwrap();
+            let told = told.into_inner();
+            assert_eq!(looked.unwrap(), told.len());
+            assert!(!world.rails_on().contains(&true), "the doctor leaves nothing on");
+            told
+        }
+    }
+
+    fn nail(fixture: &mut Fixture, contact: u8) -> &mut bench_plan::Nail {
+        fixture.nails.get_mut(&Contact(contact)).unwrap()
+    }
+
+    #[test]
+    fn a_fixture_that_was_built_otherwise_is_told_by_the_nail() {
+        let line = line();
+        assert_eq!(line.ill(&line.fixture), Vec::<String>::new());
+        type Mistake = fn(&mut Fixture);
+        let rows: &[(&str, Mistake, &[&str])] = &[
+            (
+                "two wires exchanged at an expander",
+                |built| {
+                    let other = nail(built, 33).wiring.clone();
+                    let own = std::mem::replace(&mut nail(built, 23).wiring, other);
+                    nail(built, 33).wiring = own;
+                },
+                &["nail of contact 23 (A0): ", "nail of contact 33 (A1): "],
+            ),
+            (
+                "two channels exchanged at a multiplexer",
+                |built| {
+                    let other = nail(built, 33).mux;
+                    let own = std::mem::replace(&mut nail(built, 23).mux, other);
+                    nail(built, 33).mux = own;
+                },
+                &["nail of contact 23 (A0): ", "nail of contact 33 (A1): "],
+            ),
+            (
+                "a ground that is not soldered",
+                |built| {
+                    if let NailWiring::Ground { feed_ohms, .. } = &mut nail(built, 21).wiring {
+                        *feed_ohms = 1e7;
+                    }
+                },
+                &["ground at contact 21 (GND): "],
+            ),
+            (
+                "a supply nail that is not soldered",
+                |built| {
+                    if let NailWiring::Rail { feed_ohms, .. } = &mut nail(built, 6).wiring {
+                        *feed_ohms = 1e9;
+                    }
+                },
+                &["rail VCC: "],
+            ),
+            ("a regulator with the wrong resistor", |built| built.rails[0].volts *= 0.9, &["rail 3V3: 2.9"]),
+        ];
+        for (what, mistake, expected) in rows {
+            let mut built = line.fixture.clone();
+            mistake(&mut built);
+            let told = line.ill(&built);
+            assert_eq!(told.len(), expected.len(), "{what}: {told:#?}");
+            for (told, expected) in told.iter().zip(*expected) {
+                assert!(told.starts_with(expected), "{what}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_chip_that_is_missing_is_named() {
+        let line = line();
+        let mut built = line.fixture.clone();
+        for (index, address) in [(3, 0x2F), (7, 0x4B)] {
+            built.chips[index].address = address;
+        }
+        let family = family(&line.fixture, &line.families).unwrap();
+        let world = empty_nest(&built, &line.families, family, &line.firmware).unwrap();
+        let silent: Vec<String> = ask_chips(&line.fixture, Rc::new(RefCell::new(world.i2c())))
+            .into_iter()
+            .filter_map(|(chip, answer)| answer.is_err().then_some(chip))
+            .collect();
+        assert_eq!(silent, ["io3", "adc"]);
+    }
+}

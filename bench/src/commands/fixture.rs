@@ -1,0 +1,29 @@
+//! `bench fixture`.
+
+use super::{print, print_json};
+use crate::Project;
+use crate::cli::{Failed, FixtureArgs};
+use crate::wiring::{Wiring, svg, text};
+use bench_plan::DutFamily;
+use std::path::Path;
+
+pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Failed> {
+    let project = Project::find(root, None);
+    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
+    let known: Vec<&DutFamily> = families.iter().collect();
+    let (_, fixture) = project.fixture(&args.fixture, &known)?;
+    let wiring = Wiring::of(&fixture, &families);
+    if let Some(path) = &args.svg {
+        std::fs::write(path, svg(&wiring))
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", path.display())))?;
+    }
+    if args.json {
+        print_json(&wiring)?;
+    } else if args.wiring || args.svg.is_none() {
+        print(&text(&wiring));
+        if let Some(instructions) = &fixture.instructions {
+            print(&format!("\nBy hand\n{}\n", instructions.trim_end()));
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,149 @@
+//! The lid, the watchdog and a bench that is killed: rails go off, whenever it happens.
+
+use crate::abort_tests::GONE;
+use crate::coverage::take_out;
+use crate::engine::{self, Recorder};
+use crate::virtual_run::{self, Order};
+use crate::{Loaded, Project, Stop, files};
+use bench_journal::Journal;
+use bench_run::{Event, Verdict};
+use bench_steps::{Kinds, Nest};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use virtual_bench::VirtualBench;
+
+/// More of them when a person wants to be sure: BENCH_SAFETY_CASES=200.
+fn cases() -> u64 {
+    std::env::var("BENCH_SAFETY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
+}
+
+/// Moments all over a run, in an order that has nothing to do with it.
+fn moments() -> impl Iterator<Item = (u64, Duration)> {
+    (1..=cases()).map(|n| (n, Duration::from_micros(200_000 + n.wrapping_mul(2_654_435_761) % 9_000_000)))
+}
+
+struct Bench {
+    loaded: Loaded,
+    world: Rc<VirtualBench>,
+    recorder: Rc<Recorder>,
+    nest: Nest,
+    started: Event,
+}
+
+fn bench(seed: u64) -> Bench {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = root.join("plans/b404x.toml");
+    let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+    let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
+    take_out(&mut loaded.plan, &gone);
+    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let family = loaded.family().unwrap().clone();
+    let serial = virtual_run::serial(&family, &loaded.plan.model, seed);
+    let order = Order {
+        fixture: &loaded.fixture,
+        families: &loaded.families,
+        model: &loaded.plan.model,
+        firmware: &firmware,
+        seed,
+        faults: &[],
+        serial: &serial,
+        pace: None,
+    };
+    let world = virtual_run::build(&order).unwrap();
+    let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
+    let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
+    let nest = virtual_run::nest(&world, &loaded.fixture, &family, &serial, &recorder).unwrap();
+    Bench { loaded, world: Rc::new(world), recorder, nest, started }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+#[test]
+fn an_opened_lid_ends_the_run_and_the_switches_are_open_within_50_ms() {
+    let (mut seen, mut slowest) = (0, 0.0_f64);
+    for (seed, after) in moments() {
+        let Bench { loaded, world, recorder, nest, started } = bench(seed);
+        let (clock, hand) = (world.clock(), Rc::clone(&world));
+        let lid = async move {
+            clock.sleep(after).await;
+            let powered = hand.rails_on().contains(&true);
+            hand.move_lid(false);
+            (clock.now(), powered)
+        }
+        .shared();
+        let opened = lid.clone();
+        // Only moves the lid; the run has to notice by itself.
+        let stop = Stop::when(async move {
+            lid.await;
+            std::future::pending().await
+        });
+        let run = engine::run(&loaded.plan, &nest, &recorder, started, stop);
+        let outcome = runtime().block_on(world.run(run)).unwrap();
+        let Some(Ok((at, powered))) = opened.now_or_never().map(Ok::<_, ()>) else {
+            assert_eq!(outcome.verdict, Verdict::Pass, "over before the lid was opened");
+            continue;
+        };
+        assert_eq!(outcome.verdict, Verdict::Aborted, "after {after:?}: {:?}", outcome.reason);
+        assert!(outcome.reason.as_ref().is_some_and(|reason| reason.contains("lid")), "{outcome:?}");
+        // A lid that is closed again brings no rail back: the bench has opened the switches, too.
+        world.move_lid(true);
+        assert!(!world.rails_on().contains(&true), "after {after:?}");
+        let off = recorder.entries().into_iter().find_map(|entry| match entry.event {
+            Event::RailSwitched { on: false, .. } if entry.at_us >= at => Some(entry.at_us - at),
+            _ => None,
+        });
+        if powered {
+            let took = off.unwrap().as_secs_f64() * 1e3;
+            assert!(took <= 50.0, "after {after:?} it took {took} ms");
+            slowest = slowest.max(took);
+            seen += 1;
+        }
+    }
+    assert!(seen >= cases() / 2, "{seen} of {} with power", cases());
+    println!("{seen} opened lids with power on: switches open after {slowest:.1} ms at most");
+}
+
+#[test]
+fn a_bench_that_is_killed_leaves_no_rail_on_for_longer_than_500_ms() {
+    let mut seen = 0;
+    for (seed, after) in moments() {
+        let Bench { loaded, world, recorder, nest, started } = bench(seed);
+        let clock = world.clock();
+        let run = Box::pin(engine::run(&loaded.plan, &nest, &recorder, started, Stop::never()));
+        let killed = async {
+            match select(run, clock.sleep(after)).await {
+                Either::Left(_) => false,
+                Either::Right(((), run)) => {
+                    // Nothing of it ever runs again, no destructor either, as after SIGKILL.
+                    std::mem::forget(run);
+                    true
+                }
+            }
+        };
+        let was_killed = runtime().block_on(world.run(killed)).unwrap();
+        std::mem::forget(nest);
+        if !was_killed {
+            continue;
+        }
+        seen += u64::from(world.rails_on().contains(&true));
+        world.let_pass(Duration::from_millis(500));
+        assert!(!world.rails_on().contains(&true), "killed after {after:?}");
+        let ended = recorder.entries().iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
+        assert!(!ended, "a run that was not finished has no verdict");
+    }
+    assert!(seen >= cases() / 2, "{seen} of {} killed with power on", cases());
+    println!("{seen} benches killed with power on: all supplies off 500 ms later");
+}
+
+#[test]
+fn the_watchdog_sleeps_through_a_whole_run() {
+    let Bench { loaded, world, recorder, nest, started } = bench(1);
+    let run = engine::run(&loaded.plan, &nest, &recorder, started, Stop::never());
+    let outcome = runtime().block_on(world.run(run)).unwrap();
+    assert_eq!((outcome.verdict, world.stats().watchdog_cuts), (Verdict::Pass, 0), "{:?}", outcome.reason);
+}

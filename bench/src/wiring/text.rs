@@ -1,0 +1,37 @@
+//! The wires as tables for a terminal or a printer.
+
+use super::{Nail, Wiring};
+use std::fmt::Write as _;
+
+pub(crate) fn text(wiring: &Wiring) -> String {
+    let mut out = format!("{} ({})\n\nContacts\n", wiring.title, wiring.fixture);
+    let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+    let name_width = width(&mut wiring.contacts.iter().map(|one| one.name.chars().count()));
+    let wire_width =
+        width(&mut wiring.contacts.iter().filter(|one| one.nail != Nail::None).map(|one| one.wire.chars().count()));
+    let measure_width =
+        width(&mut wiring.contacts.iter().filter_map(|one| one.measure.as_ref()).map(|text| text.chars().count()));
+    for one in &wiring.contacts {
+        let line = format!(
+            "  {:>3}  {:name_width$}  {:wire_width$}  {:measure_width$}  {}",
+            one.contact,
+            one.name,
+            one.wire,
+            one.measure.as_deref().unwrap_or_default(),
+            one.beside.join("; ")
+        );
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out.push_str("\nController\n");
+    for pin in &wiring.controller {
+        let _ = writeln!(out, "  GPIO {:>2}  {}", pin.gpio, pin.leads_to);
+    }
+    for chip in &wiring.chips {
+        let _ = writeln!(out, "\n{} ({}, I2C {})", chip.id, chip.part, chip.address);
+        let pin_width = width(&mut chip.pins.iter().map(|(pin, _)| pin.chars().count()));
+        for (pin, leads_to) in &chip.pins {
+            let _ = writeln!(out, "  {pin:pin_width$}  {leads_to}");
+        }
+    }
+    out
+}

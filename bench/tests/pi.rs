@@ -1,0 +1,312 @@
+//! The back end of the real bench, unmodified, on the virtual fixture in another process: rppal through the devices of a
+//! Raspberry Pi, the link through a serial port, in real time. Needs to be root, for a mount namespace of its own.
+
+// A failed unwrap fails the test that called it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bench::Project;
+use bench_instruments::Clock;
+use bench_plan::{DutFamily, Fixture};
+use bench_steps::Kinds;
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+use virtual_bench::{Fault, VirtualBench, VirtualConfig};
+use virtual_pi::VirtualPi;
+
+const SERIAL: &str = "P042AN0000REAL1";
+const MS: Duration = Duration::from_millis(1);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Where this cannot be done; the reason is counted and shown by `cargo xtask test`.
+fn skipped(test: &str) -> bool {
+    let possible = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if possible.is_ok_and(|status| status.success()) {
+        return false;
+    }
+    let reason = "no mount namespace can be made here: run the tests as root";
+    println!("skipped: {reason}");
+    if let Some(folder) = std::env::var_os("BENCH_SKIPPED") {
+        fs::write(Path::new(&folder).join(test), reason).unwrap();
+    }
+    true
+}
+
+/// The virtual fixture, with the devices that lead to it.
+struct Line {
+    folder: tempfile::TempDir,
+    bench: Rc<VirtualBench>,
+    fixture: Fixture,
+    pi: Option<VirtualPi>,
+    uart: String,
+    socket: PathBuf,
+    gpiomem: PathBuf,
+}
+
+/// `plans/b404x.toml` without what needs Bluetooth and USB of the controller, and further changes.
+fn plan_in(folder: &Path, more: &str) -> PathBuf {
+    let plans = folder.join("plans");
+    fs::create_dir_all(plans.join("parts")).unwrap();
+    for file in fs::read_dir(root().join("plans/parts")).unwrap().flatten() {
+        fs::copy(file.path(), plans.join("parts").join(file.file_name())).unwrap();
+    }
+    let text = fs::read_to_string(root().join("plans/b404x.toml")).unwrap();
+    assert!(text.contains("\"parts/ble.toml\", "));
+    let text = text.replace("\"parts/ble.toml\", ", "");
+    let plan = plans.join("b404x.toml");
+    fs::write(&plan, format!("{text}\n{more}")).unwrap();
+    plan
+}
+
+fn line(faults: &[&str]) -> Line {
+    let folder = tempfile::tempdir().unwrap();
+    let file = root().join("plans/b404x.toml");
+    let loaded = Project::find(Some(&root()), Some(&file)).load(&file, &Kinds::default()).unwrap();
+    let family: &DutFamily = loaded.family().unwrap();
+    let faults: Vec<Fault> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+    let bench = VirtualBench::new(VirtualConfig {
+        fixture: &loaded.fixture,
+        dut: family,
+        model: "b404x",
+        firmware: &fs::read(&loaded.firmware_path).unwrap(),
+        seed: 1,
+        faults: &faults,
+        serial: Some(SERIAL.to_owned()),
+        pace: Some(1.0),
+    })
+    .unwrap();
+    let pi = VirtualPi::new(folder.path()).unwrap();
+    Line {
+        uart: pi.uart().to_owned(),
+        socket: pi.socket().to_owned(),
+        gpiomem: pi.gpiomem().to_owned(),
+        pi: Some(pi),
+        folder,
+        bench: Rc::new(bench),
+        fixture: loaded.fixture,
+    }
+}
+
+/// What a Raspberry Pi 4 has, in a namespace that nobody else sees.
+const SET_UP: &str = r#"
+set -e
+mount --make-rprivate /
+mount -t tmpfs none /sys/firmware
+mkdir -p /sys/firmware/devicetree/base
+printf 'raspberrypi,4-model-b\0brcm,bcm2711\0' > /sys/firmware/devicetree/base/compatible
+printf 'Raspberry Pi 4 Model B Rev 1.4\0' > /sys/firmware/devicetree/base/model
+mkdir "$LINE/dev"
+mount --rbind /dev "$LINE/dev"
+mount -t tmpfs none /dev
+for name in null zero full random urandom tty; do touch /dev/$name; mount --bind "$LINE/dev/$name" /dev/$name; done
+mkdir /dev/pts /dev/shm
+mount --rbind "$LINE/dev/pts" /dev/pts
+ln -s /proc/self/fd /dev/fd
+touch /dev/i2c-1 /dev/gpiochip0 /dev/gpiomem
+mount --bind "$GPIOMEM" /dev/gpiomem
+ln -s "$UART" /dev/ttyAMA0
+export LD_PRELOAD="$KERNEL"
+exec "$@"
+"#;
+
+impl Line {
+    /// Starts `bench` with these arguments on the Pi's devices.
+    fn start(&self, arguments: &[&str]) -> Child {
+        let kernel = std::env::current_exe().unwrap().with_file_name("libvirtual_pi_kernel.so");
+        assert!(kernel.is_file(), "{}", kernel.display());
+        let output = fs::File::create(self.folder.path().join("output")).unwrap();
+        Command::new("unshare")
+            .args(["-m", "sh", "-c", SET_UP, "sh", env!("CARGO_BIN_EXE_bench"), "--root"])
+            .arg(root())
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("LINE", self.folder.path())
+            .env("GPIOMEM", &self.gpiomem)
+            .env("UART", &self.uart)
+            .env("KERNEL", kernel)
+            .env("VIRTUAL_PI", &self.socket)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap()
+    }
+
+    fn run(&self, plan: &Path, more: &[&str]) -> Child {
+        fs::write(self.folder.path().join("station.toml"), STATION).unwrap();
+        let plan = plan.display().to_string();
+        self.start(&[&["run", &plan, "--serial", SERIAL, "--reports", "reports"], more].concat())
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap()
+    }
+
+    fn journal(&self) -> String {
+        let runs = fs::read_dir(self.folder.path().join("reports").join(SERIAL)).unwrap();
+        let run = runs.flatten().next().unwrap().path();
+        fs::read_to_string(run.join("journal.jsonl")).unwrap()
+    }
+
+    /// Plays the fixture until `end` ends.
+    fn serve<T>(&mut self, end: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let pi = self.pi.take().unwrap();
+        let served = self.bench.run(pi.serve(&self.bench, &self.fixture, end));
+        runtime.block_on(served).unwrap().unwrap()
+    }
+}
+
+const STATION: &str = r#"format = 1
+name = "test-line"
+fixture = "b-series"
+fixture_serial = "FX-TEST"
+overdue = "mark"
+
+[[calibration]]
+chip = "power-vcc"
+gain = 1.0
+date = 2020-01-01
+due = 2021-01-01
+
+[[nest]]
+name = "A"
+"#;
+
+/// Ends when the process does.
+fn exit_of(mut child: Child) -> impl Future<Output = ExitStatus> {
+    let (told, heard) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || told.send(child.wait().unwrap()));
+    async { heard.await.unwrap() }
+}
+
+fn kill(pid: u32) {
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+async fn wait_for(clock: &dyn Clock, within: Duration, mut what: impl FnMut() -> bool) -> Option<Duration> {
+    let began = clock.now();
+    while clock.now() - began <= within {
+        if what() {
+            return Some(clock.now() - began);
+        }
+        clock.sleep(MS).await;
+    }
+    None
+}
+
+#[test]
+fn a_plan_passes_through_rppal_and_serialport() {
+    if skipped("a_plan_passes_through_rppal_and_serialport") {
+        return;
+    }
+    let mut line = line(&[]);
+    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let status = line.serve(exit_of(line.run(&plan, &[])));
+    assert_eq!(status.code(), Some(0), "{}", line.output());
+    let journal = line.journal();
+    for expected in [
+        r#""bench":{"kind":"real","station":"test-line","nest":"A","fixture_serial":"FX-TEST""#,
+        r#""overdue":["the calibration of power-vcc was due on 2021-01-01"]"#,
+        r#""event":"run-ended","verdict":"pass""#,
+    ] {
+        assert!(journal.contains(expected), "{expected} is missing in\n{journal}");
+    }
+    assert!(!line.bench.rails_on().contains(&true));
+    assert_eq!(line.bench.stats().watchdog_cuts, 0, "it was kicked all the way");
+}
+
+/// Kills the bench in the middle of a run and tells how long a supply stayed on.
+fn killed(test: &str, guard_too: bool) {
+    if skipped(test) {
+        return;
+    }
+    let mut line = line(&[]);
+    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let child = line.run(&plan, &[]);
+    let pid = child.id();
+    let exit = exit_of(child);
+    let bench = Rc::clone(&line.bench);
+    let off_after = line.serve(async move {
+        let clock = bench.clock();
+        let on = || bench.rails_on().contains(&true);
+        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        clock.sleep(300 * MS).await;
+        assert!(on());
+        if guard_too {
+            kill(guard_of(pid));
+        }
+        kill(pid);
+        exit.await;
+        wait_for(&*clock, 1000 * MS, || !on()).await
+    });
+    let off_after = off_after.expect("a supply stayed on");
+    println!("{test}: all supplies off after {off_after:?}");
+    let limit = if guard_too { 510 * MS } else { 100 * MS };
+    assert!(off_after <= limit, "{off_after:?}\n{}", line.output());
+    assert_eq!(line.bench.stats().watchdog_cuts, u32::from(guard_too), "who cut the rails");
+    let journal = line.journal();
+    assert!(journal.starts_with("{") && !journal.contains("run-ended"), "{journal}");
+    // Nobody takes it for a tested unit.
+    let report = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .arg("report")
+        .arg(line.folder.path().join("reports").join(SERIAL))
+        .output()
+        .unwrap();
+    assert_eq!(report.status.code(), Some(2), "{}", String::from_utf8_lossy(&report.stdout));
+}
+
+fn guard_of(pid: u32) -> u32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_guard_switches_off_when_the_bench_is_killed() {
+    killed("the_guard_switches_off_when_the_bench_is_killed", false);
+}
+
+#[test]
+fn the_watchdog_switches_off_when_nobody_is_left() {
+    killed("the_watchdog_switches_off_when_nobody_is_left", true);
+}
+
+#[test]
+fn a_second_bench_on_the_same_fixture_is_turned_away() {
+    if skipped("a_second_bench_on_the_same_fixture_is_turned_away") {
+        return;
+    }
+    let mut line = line(&[]);
+    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let first = line.run(&plan, &[]);
+    let (bench, pid) = (Rc::clone(&line.bench), first.id());
+    let exit = exit_of(first);
+    let second = line.folder.path().to_owned();
+    let refused = line.serve(async move {
+        let clock = bench.clock();
+        let on = || bench.rails_on().contains(&true);
+        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        let refused = Command::new(env!("CARGO_BIN_EXE_bench"))
+            .arg("--root")
+            .arg(root())
+            .args(["run", "plans/b404x.toml", "--serial", SERIAL])
+            .current_dir(second)
+            .output()
+            .unwrap();
+        let stopped = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+        assert!(stopped.success());
+        assert_eq!(exit.await.code(), Some(4), "SIGTERM aborts");
+        refused
+    });
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("in use by bench (process {pid}")), "{said}");
+    assert!(!line.bench.rails_on().contains(&true));
+}

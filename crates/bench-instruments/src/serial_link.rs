@@ -1,0 +1,335 @@
+//! The link to the module over a serial port of the controller.
+
+use crate::{InstrumentError, Link};
+use async_trait::async_trait;
+use serialport::{ClearBuffer, SerialPort, TTYPort};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Longest that one write may hold up the program. A frame of a few hundred bytes fits into the kernel's buffer at once.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
+/// How soon the reading thread notices that nobody wants it any more.
+const READ_TIMEOUT: Duration = Duration::from_millis(50);
+/// What one read takes at most; the rest comes with the next.
+const PIECE: usize = 4096;
+
+/// A serial port with a thread that reads it: bytes are taken off the kernel however busy the bench is.
+pub struct SerialLink {
+    device: String,
+    port: TTYPort,
+    arrived: mpsc::UnboundedReceiver<Result<Vec<u8>, String>>,
+    /// Why nothing comes any more.
+    broken: Option<String>,
+    ended: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl SerialLink {
+    /// Opens `device` with 8 data bits, no parity and 1 stop bit.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Link`]: no such device, not allowed (names the group to join), or used by another program
+    /// (names it).
+    pub fn open(device: &str, baud: u32) -> Result<Self, InstrumentError> {
+        if let Some(holder) = holder(Path::new(device)) {
+            return Err(InstrumentError::Link(format!(
+                "{device} is in use by {holder}: end that program, then start again"
+            )));
+        }
+        let settings = serialport::new(device, baud).timeout(READ_TIMEOUT);
+        let port = TTYPort::open(&settings).map_err(|error| cannot_open(device, &error))?;
+        Self::over(port, device)
+    }
+
+    fn over(port: TTYPort, device: &str) -> Result<Self, InstrumentError> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            InstrumentError::Link(format!("{device}: cannot {what}: {error}"))
+        };
+        let mut ear = port.try_clone_native().map_err(|error| failed("listen", &error))?;
+        let (heard, arrived) = mpsc::unbounded_channel();
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let listen = move || {
+            let mut piece = vec![0; PIECE];
+            while !end.load(Ordering::Relaxed) {
+                let told = match ear.read(&mut piece) {
+                    Ok(0) => Err("the port was closed from the other side".to_owned()),
+                    Ok(length) => Ok(piece.get(..length).unwrap_or_default().to_vec()),
+                    Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => continue,
+                    Err(error) => Err(error.to_string()),
+                };
+                let over = told.is_err();
+                if heard.send(told).is_err() || over {
+                    return;
+                }
+            }
+        };
+        let reader = std::thread::Builder::new()
+            .name("serial-link".into())
+            .spawn(listen)
+            .map_err(|error| failed("start its thread", &error))?;
+        Ok(Self { device: device.to_owned(), port, arrived, broken: None, ended, reader: Some(reader) })
+    }
+
+    fn gone(&self, why: &str) -> InstrumentError {
+        InstrumentError::Link(format!(
+            "{} is gone ({why}): is the adapter still plugged in? Plug it in, then test the module again",
+            self.device
+        ))
+    }
+
+    fn take(&mut self, told: Result<Vec<u8>, String>, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        match told {
+            Ok(bytes) => {
+                into.extend(bytes);
+                Ok(())
+            }
+            Err(why) => {
+                let error = self.gone(&why);
+                self.broken = Some(why);
+                Err(error)
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Link for SerialLink {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), InstrumentError> {
+        let mut rest = bytes;
+        let _ = self.port.set_timeout(WRITE_TIMEOUT);
+        while !rest.is_empty() {
+            match self.port.write(rest) {
+                Ok(0) => return Err(self.gone("it takes no bytes")),
+                Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(InstrumentError::Link(format!(
+                        "{} takes no bytes: is a flow control line in its way? The link uses none",
+                        self.device
+                    )));
+                }
+                Err(error) => return Err(self.gone(&error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        if let Some(why) = &self.broken {
+            return Err(self.gone(why));
+        }
+        let Some(told) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
+        self.take(told, into)?;
+        while let Ok(told) = self.arrived.try_recv() {
+            // An error behind bytes is told at the next call: the bytes first.
+            match told {
+                Ok(bytes) => into.extend(bytes),
+                Err(why) => self.broken = Some(why),
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {
+        // Waits until all is sent.
+        let sent = self.port.flush();
+        sent.map_err(|error| self.gone(&error.to_string()))?;
+        let set = self.port.set_baud_rate(baud);
+        set.map_err(|error| {
+            InstrumentError::Link(format!(
+                "{} cannot do {baud} baud ({error}): use the controller's own UART or another adapter",
+                self.device
+            ))
+        })
+    }
+
+    fn discard_input(&mut self) {
+        while let Ok(told) = self.arrived.try_recv() {
+            if let Err(why) = told {
+                self.broken = Some(why);
+            }
+        }
+        // Refused by a port that is gone, which the next call tells.
+        let _ = self.port.clear(ClearBuffer::Input);
+    }
+}
+
+impl Drop for SerialLink {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
+    use serialport::ErrorKind as Kind;
+    let file = fs::metadata(device).map(|meta| meta.file_type().is_char_device());
+    InstrumentError::Link(match (file, error.kind) {
+        (Err(_), _) => {
+            format!("there is no {device}: is the adapter plugged in, and does the station file name the right device?")
+        }
+        (Ok(false), _) => format!("{device} is no serial port"),
+        (Ok(true), Kind::Io(ErrorKind::PermissionDenied)) => {
+            format!("{device}: not allowed; {}", how_to_be_allowed(device))
+        }
+        (Ok(true), _) => format!("{device} cannot be opened: {error}"),
+    })
+}
+
+/// What the user must do to be allowed to use a device.
+pub fn how_to_be_allowed(device: &str) -> String {
+    let group = fs::metadata(device).ok().and_then(|meta| group_name(meta.gid()));
+    match group {
+        Some(group) => {
+            format!("it belongs to the group `{group}`: run `sudo usermod -aG {group} $USER`, then log in again")
+        }
+        None => "the user needs the right to read and write it".to_owned(),
+    }
+}
+
+fn group_name(gid: u32) -> Option<String> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
+    })
+}
+
+/// Another program that has the device open, as far as we may see: "minicom (process 123)".
+fn holder(device: &Path) -> Option<String> {
+    let wanted = fs::canonicalize(device).ok()?;
+    let own = std::process::id().to_string();
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        let id = process.file_name().to_string_lossy().into_owned();
+        if id == own || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
+        if files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == wanted)) {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some(format!("{} (process {id})", name.trim()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// The far end, and the link with the name of its device.
+    fn pair() -> (TTYPort, SerialLink, String) {
+        let (far, near) = TTYPort::pair().unwrap();
+        let name = near.name().unwrap();
+        drop(near);
+        let link = SerialLink::open(&name, 115_200).unwrap();
+        (far, link, name)
+    }
+
+    fn text(error: &InstrumentError) -> String {
+        error.to_string()
+    }
+
+    async fn receive(link: &mut SerialLink, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            link.receive(&mut bytes).await.unwrap();
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn bytes_go_both_ways_at_both_rates() {
+        let (mut far, mut link, _) = pair();
+        let all: Vec<u8> = (0..=255).collect();
+        for baud in [115_200, 1_000_000] {
+            link.set_baud(baud).await.unwrap();
+            link.send(&all).await.unwrap();
+            let mut echoed = vec![0; all.len()];
+            far.set_timeout(Duration::from_secs(5)).unwrap();
+            far.read_exact(&mut echoed).unwrap();
+            assert_eq!(echoed, all, "no byte is taken for a control character");
+            far.write_all(&echoed).unwrap();
+            assert_eq!(receive(&mut link, all.len()).await, all);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receive_that_was_dropped_loses_nothing_that_comes_later() {
+        let (mut far, mut link, _) = pair();
+        {
+            let mut nowhere = Vec::new();
+            let mut waiting = std::pin::pin!(link.receive(&mut nowhere));
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+        }
+        far.write_all(b"after").unwrap();
+        assert_eq!(receive(&mut link, 5).await, b"after");
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_is_pulled_out_is_told_and_stays_told() {
+        let (mut far, mut link, name) = pair();
+        far.write_all(b"last").unwrap();
+        assert_eq!(receive(&mut link, 4).await, b"last");
+        drop(far);
+        let mut bytes = Vec::new();
+        for _ in 0..2 {
+            let error = text(&link.receive(&mut bytes).await.unwrap_err());
+            assert!(error.contains(&name) && error.contains("plugged in"), "{error}");
+        }
+        assert!(bytes.is_empty());
+        let error = text(&link.send(&[0; 64]).await.unwrap_err());
+        assert!(error.contains("plugged in"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_not_there_or_no_port_is_told() {
+        let folder = std::env::temp_dir();
+        let file = folder.join(format!("serial-link-{}", std::process::id()));
+        fs::write(&file, "no port").unwrap();
+        let plain = file.display().to_string();
+        for (device, expected) in [
+            ("/dev/there-is-no-such-port", "there is no /dev/there-is-no-such-port"),
+            (plain.as_str(), "is no serial port"),
+        ] {
+            let Err(error) = SerialLink::open(device, 115_200) else { panic!("{device} was opened") };
+            assert!(text(&error).contains(expected), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_another_program_holds_names_it() {
+        let (_far, near) = TTYPort::pair().unwrap();
+        let name = near.name().unwrap();
+        drop(near);
+        let input = fs::File::open(&name).unwrap();
+        let mut other = Command::new("sleep").arg("60").stdin(Stdio::from(input)).spawn().unwrap();
+        let refused = SerialLink::open(&name, 115_200).map(|_| ());
+        let id = other.id();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        let error = text(&refused.unwrap_err());
+        assert!(error.contains(&format!("sleep (process {id})")), "{error}");
+    }
+
+    #[test]
+    fn the_group_to_join_is_named() {
+        // Every Linux has the group of number 0.
+        assert_eq!(group_name(0).as_deref(), Some("root"));
+        assert_eq!(group_name(u32::MAX), None);
+        assert!(how_to_be_allowed("/dev/null").contains("usermod -aG root"));
+    }
+}

@@ -1,0 +1,149 @@
+//! A station file, right and in the ways in which one goes wrong.
+
+#![allow(clippy::expect_used)] // the helpers below are tests too
+
+mod plan_support;
+
+use bench_plan::{Correction, Day, Overdue, Source, Station};
+use plan_support::{changed, check_fixture, fixture_text, render};
+
+const STATION: &str = r#"format = 1
+name = "line-2-eol-1"
+fixture = "b-series"
+fixture_serial = "FX-0007"
+overdue = "mark"
+
+[[calibration]]
+chip = "adc"
+gain = 1.0004
+date = 2026-01-10
+due = 2027-01-10
+certificate = "K-2231"
+
+[[calibration]]
+chip = "power-3v3"
+offset = 2e-5
+date = 2026-03-01
+due = 2026-09-01
+
+[[nest]]
+name = "A"
+link = "/dev/ttyAMA3"
+gpio = { lid = 16, pass = 26 }
+"#;
+
+fn parse(text: &str) -> Result<Station, String> {
+    let fixture = check_fixture(&fixture_text()).expect("the repository's fixture");
+    Station::parse(&Source::new("station.toml", text), &fixture).map_err(|problem| render(&problem))
+}
+
+fn problem(from: &str, to: &str) -> String {
+    parse(&changed(STATION, from, to)).expect_err("the station is broken")
+}
+
+#[test]
+fn what_the_file_leaves_out_comes_from_the_fixture() {
+    let station = parse(STATION).expect("right");
+    assert_eq!((station.name.as_str(), station.fixture_serial.as_str()), ("line-2-eol-1", "FX-0007"));
+    assert_eq!(station.overdue, Overdue::Mark);
+    let nest = station.nest("A").expect("there");
+    assert_eq!((nest.i2c_bus, nest.link.as_str(), nest.ble.as_deref()), (1, "/dev/ttyAMA3", Some("hci0")));
+    let gpio = |line: Option<bench_plan::Line>| line.map(|line| (line.gpio, line.active_low));
+    assert_eq!((gpio(nest.lid), gpio(nest.start)), (Some((16, true)), Some((6, true))));
+    let lamps: Vec<(&str, u8)> = nest.lamps.iter().map(|(name, line)| (name.as_str(), line.gpio)).collect();
+    assert_eq!(lamps, [("busy", 24), ("error", 25), ("fail", 23), ("pass", 26)]);
+    assert_eq!(nest.watchdog, 17);
+    let corrections = station.corrections("A");
+    assert_eq!(corrections["adc"], Correction { gain: 1.0004, offset: 0.0 });
+    assert!((corrections["power-3v3"].apply(0.1) - 0.10002).abs() < 1e-12);
+}
+
+#[test]
+fn a_calibration_counts_from_its_day_to_its_last_day() {
+    let station = parse(STATION).expect("right");
+    let overdue = |year, month, day| -> Vec<&str> {
+        station.overdue_on(Day { year, month, day }, "A").map(|one| one.chip.as_str()).collect()
+    };
+    assert_eq!(overdue(2026, 9, 1), Vec::<&str>::new());
+    assert_eq!(overdue(2026, 9, 2), ["power-3v3"]);
+    assert_eq!(overdue(2026, 2, 28), ["power-3v3"], "not calibrated yet: the clock or the file is wrong");
+    assert_eq!(overdue(2027, 1, 11), ["adc", "power-3v3"]);
+}
+
+#[test]
+fn a_line_that_two_nests_share() {
+    let second = "\n[[nest]]\nname = \"B\"\nprobe = \"2e8a:000c:B\"\ni2c_bus = 3\nlink = \"/dev/ttyAMA4\"\ngpio = { start = 7 }\n";
+    let text = changed(STATION, "name = \"A\"", "name = \"A\"\nprobe = \"2e8a:000c:A\"");
+    let text = changed(&text, "chip = \"adc\"", "chip = \"adc\"\nnest = \"A\"");
+    let text = changed(&text, "chip = \"power-3v3\"", "chip = \"power-3v3\"\nnest = \"A\"") + second;
+    insta::assert_snapshot!(parse(&text).expect_err("shared"), @r##"
+     x GPIO 17 is used twice
+       ,-[station.toml:29:8]
+    28 | [[nest]]
+    29 | name = "B"
+       :        ^|^
+       :         `-- for the watchdog of nest B, and for the watchdog of nest A
+    30 | probe = "2e8a:000c:B"
+       `----
+     help: give each nest its own
+    "##);
+}
+
+#[test]
+fn a_chip_that_measures_nothing() {
+    insta::assert_snapshot!(problem("chip = \"adc\"", "chip = \"dac\""), @r##"
+     x the fixture has no measuring chip `dac`
+      ,-[station.toml:8:8]
+    7 | [[calibration]]
+    8 | chip = "dac"
+      :        ^^|^^
+      :          `-- no ADC and no power monitor
+    9 | gain = 1.0004
+      `----
+     help: did you mean `adc`? known measuring chips: adc, power-vcc, power-3v3, power-vusb, power-vbus
+    "##);
+}
+
+#[test]
+fn a_gpio_that_does_nothing() {
+    insta::assert_snapshot!(problem("lid = 16", "lit = 16"), @r##"
+     x the fixture has no `lit`
+       ,-[station.toml:23:10]
+    22 | link = "/dev/ttyAMA3"
+    23 | gpio = { lit = 16, pass = 26 }
+       :          ^|^
+       :           `-- no such line
+       `----
+     help: did you mean `lid`? known lines: lid, start, watchdog, edges, busy, error, fail, pass
+    "##);
+}
+
+#[test]
+fn a_correction_that_no_instrument_needs() {
+    insta::assert_snapshot!(problem("gain = 1.0004", "gain = 1.4"), @r##"
+     x 1.4 is no correction
+       ,-[station.toml:9:8]
+     8 | chip = "adc"
+     9 | gain = 1.4
+       :        ^|^
+       :         `-- the instrument would be broken
+    10 | date = 2026-01-10
+       `----
+     help: expected 0.95 to 1.05
+    "##);
+}
+
+#[test]
+fn a_date_that_is_none() {
+    insta::assert_snapshot!(problem("due = 2026-09-01", "due = 2026-09-01T10:00:00"), @r##"
+     x not a day
+       ,-[station.toml:18:7]
+    17 | date = 2026-03-01
+    18 | due = 2026-09-01T10:00:00
+       :       ^^^^^^^^^|^^^^^^^^^
+       :                `-- no date
+    19 |
+       `----
+     help: expected a date such as 2026-11-25
+    "##);
+}

@@ -1,0 +1,193 @@
+//! What the fixture's own hardware does without any software: the lid that cuts the rails, the watchdog that does the same
+//! and resets the port expanders; and the lines that the controller has of them.
+
+use crate::ends::SharedWorld;
+use bench_instruments::{InputLine, InstrumentError, OutputLine, Panel};
+use bench_plan::Fixture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// State of lid, button, lamps and watchdog.
+pub(crate) struct PanelState {
+    lid_closed: bool,
+    lid_cuts_rails: bool,
+    start_pressed: bool,
+    lamps: BTreeSet<String>,
+    watchdog: Watchdog,
+}
+
+/// The timer. Bridged, as by a jumper for work on the bench, until the controller's lines were asked for.
+struct Watchdog {
+    bridged: bool,
+    timeout_ns: u64,
+    level: bool,
+    kicked_ns: u64,
+    expired: bool,
+    /// How often it acted on a bench that had been kicked before.
+    acted: u32,
+}
+
+impl PanelState {
+    pub fn new(fixture: &Fixture) -> Self {
+        Self {
+            lid_closed: true,
+            lid_cuts_rails: fixture.safety.lid_cuts_rails && fixture.controller.lid.is_some(),
+            start_pressed: false,
+            lamps: BTreeSet::new(),
+            watchdog: Watchdog {
+                bridged: true,
+                timeout_ns: u64::try_from(fixture.safety.watchdog.timeout.as_nanos()).unwrap_or(u64::MAX),
+                level: false,
+                kicked_ns: 0,
+                expired: false,
+                acted: 0,
+            },
+        }
+    }
+
+    /// Whether the rails' common enable is given.
+    pub fn rails_enabled(&self) -> bool {
+        (self.lid_closed || !self.lid_cuts_rails) && !self.watchdog.expired
+    }
+
+    /// Whether the watchdog holds the port expanders in reset: they answer nobody then.
+    pub fn expanders_in_reset(&self) -> bool {
+        self.watchdog.expired
+    }
+
+    pub fn watchdog_acted(&self) -> u32 {
+        self.watchdog.acted
+    }
+
+    /// When the watchdog will act if nobody kicks it.
+    pub fn next_event_ns(&self) -> Option<u64> {
+        let timer = &self.watchdog;
+        (!timer.bridged && !timer.expired).then(|| timer.kicked_ns.saturating_add(timer.timeout_ns))
+    }
+
+    /// Whether the watchdog acts now.
+    pub fn expires(&mut self, now_ns: u64) -> bool {
+        let due = self.next_event_ns().is_some_and(|at| now_ns >= at);
+        if due {
+            self.watchdog.expired = true;
+            self.watchdog.acted += 1;
+        }
+        due
+    }
+
+    fn arm(&mut self, now_ns: u64) {
+        // As after power-up: nobody has kicked yet.
+        self.watchdog.expired |= self.watchdog.bridged;
+        self.watchdog.bridged = false;
+        self.watchdog.kicked_ns = now_ns;
+    }
+
+    /// An edge is a kick.
+    fn set_watchdog(&mut self, level: bool, now_ns: u64) {
+        let timer = &mut self.watchdog;
+        if timer.level != level {
+            timer.level = level;
+            timer.kicked_ns = now_ns;
+            timer.expired = false;
+        }
+    }
+}
+
+/// What one line of the controller leads to.
+#[derive(Clone)]
+enum Wire {
+    Lid,
+    Start,
+    Lamp(String),
+    Watchdog,
+}
+
+struct VirtualLine {
+    world: SharedWorld,
+    wire: Wire,
+}
+
+impl InputLine for VirtualLine {
+    fn is_active(&self) -> Result<bool, InstrumentError> {
+        let panel = &self.world.borrow().rig.panel;
+        Ok(match self.wire {
+            Wire::Lid => panel.lid_closed,
+            Wire::Start => panel.start_pressed,
+            Wire::Lamp(_) | Wire::Watchdog => false,
+        })
+    }
+}
+
+impl OutputLine for VirtualLine {
+    fn set(&self, active: bool) -> Result<(), InstrumentError> {
+        let mut world = self.world.borrow_mut();
+        let now = world.now_ns();
+        match &self.wire {
+            Wire::Watchdog => {
+                world.rig.panel.set_watchdog(active, now);
+                world.rig.panel_changed(now);
+            }
+            Wire::Lamp(name) if active => {
+                world.rig.panel.lamps.insert(name.clone());
+            }
+            Wire::Lamp(name) => {
+                world.rig.panel.lamps.remove(name);
+            }
+            Wire::Lid | Wire::Start => {}
+        }
+        Ok(())
+    }
+}
+
+/// The controller's lines to what the fixture has of these; from now on the watchdog wants to be kicked.
+pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
+    {
+        let mut world = world.borrow_mut();
+        let now = world.now_ns();
+        world.rig.panel.arm(now);
+        world.rig.panel_changed(now);
+    }
+    let line = |wire: Wire| Rc::new(VirtualLine { world: Rc::clone(world), wire });
+    let lamps: BTreeMap<String, Rc<dyn OutputLine>> =
+        fixture.lamps.iter().map(|name| (name.clone(), line(Wire::Lamp(name.clone())) as Rc<dyn OutputLine>)).collect();
+    Panel {
+        lid: fixture.lid.then(|| line(Wire::Lid) as Rc<dyn InputLine>),
+        start: fixture.start.then(|| line(Wire::Start) as Rc<dyn InputLine>),
+        lamps,
+        watchdog: Some(line(Wire::Watchdog)),
+    }
+}
+
+/// Which of them the fixture has.
+pub(crate) struct PanelLines {
+    lid: bool,
+    start: bool,
+    lamps: Vec<String>,
+}
+
+impl PanelLines {
+    pub fn of(fixture: &Fixture) -> Self {
+        let controller = &fixture.controller;
+        Self {
+            lid: controller.lid.is_some(),
+            start: controller.start.is_some(),
+            lamps: controller.lamps.keys().cloned().collect(),
+        }
+    }
+}
+
+/// The operator's hand.
+pub(crate) fn move_lid(world: &SharedWorld, closed: bool) {
+    let mut world = world.borrow_mut();
+    let now = world.now_ns();
+    world.rig.panel.lid_closed = closed;
+    world.rig.panel_changed(now);
+}
+
+pub(crate) fn press_start(world: &SharedWorld, pressed: bool) {
+    world.borrow_mut().rig.panel.start_pressed = pressed;
+}
+
+pub(crate) fn lamps(world: &SharedWorld) -> Vec<String> {
+    world.borrow().rig.panel.lamps.iter().cloned().collect()
+}

@@ -1,0 +1,123 @@
+//! The socket that system calls of the other process come through. The other end is `virtual-pi-kernel`.
+
+use bench_instruments::EdgeTrace;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use tokio::sync::mpsc;
+
+/// Linux' number for a chip that does not acknowledge, as the Pi's driver says it.
+const EREMOTEIO: u8 = 121;
+/// Longest part of a transfer.
+const MOST: usize = u16::MAX as usize;
+const RISING: u32 = 1;
+const FALLING: u32 = 2;
+
+pub enum ToServe {
+    I2c(I2cJob),
+    Edges(Edges),
+}
+
+pub enum Part {
+    Write(Vec<u8>),
+    Read(Vec<u8>),
+}
+
+pub struct I2cJob {
+    pub address: u8,
+    pub parts: Vec<Part>,
+    pub answer: std::sync::mpsc::Sender<Vec<u8>>,
+}
+
+/// `[errno, bytes read]`.
+pub fn answer(done: bool, parts: &[Part]) -> Vec<u8> {
+    if !done {
+        return vec![EREMOTEIO];
+    }
+    let mut bytes = vec![0];
+    for part in parts {
+        if let Part::Read(read) = part {
+            bytes.extend_from_slice(read);
+        }
+    }
+    bytes
+}
+
+/// Somebody who wants to be told edges.
+pub struct Edges {
+    stream: UnixStream,
+    number: u32,
+    gpio: u32,
+}
+
+impl Edges {
+    /// The kernel's records of these edges (struct gpio_v2_line_event); `false` when nobody reads any more.
+    pub fn send(&mut self, trace: &EdgeTrace) -> bool {
+        for edge in &trace.edges {
+            self.number += 1;
+            let mut record = Vec::with_capacity(48);
+            record.extend(edge.at_ns.to_ne_bytes());
+            let direction = if edge.rising { RISING } else { FALLING };
+            for word in [direction, self.gpio, self.number, self.number, 0, 0, 0, 0, 0, 0] {
+                record.extend(word.to_ne_bytes());
+            }
+            if self.stream.write_all(&record).is_err() {
+                return false;
+            }
+        }
+        // Closed from the other side: a read would end at once.
+        let mut nothing = [0];
+        !matches!(self.stream.read(&mut nothing), Ok(0))
+    }
+}
+
+/// Takes connections, each in a thread of its own.
+pub fn listen(path: &Path) -> std::io::Result<mpsc::UnboundedReceiver<ToServe>> {
+    let listener = UnixListener::bind(path)?;
+    let (jobs, to_serve) = mpsc::unbounded_channel();
+    std::thread::Builder::new().name("virtual-pi".into()).spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let jobs = jobs.clone();
+            let serve = move || {
+                // A process that went away is none to be served.
+                let _ = serve(stream, &jobs);
+            };
+            let _ = std::thread::Builder::new().name("virtual-pi-call".into()).spawn(serve);
+        }
+    })?;
+    Ok(to_serve)
+}
+
+fn serve(mut stream: UnixStream, jobs: &mpsc::UnboundedSender<ToServe>) -> std::io::Result<()> {
+    let gone = || std::io::Error::other("nobody serves");
+    loop {
+        let [kind, first] = bytes(&mut stream)?;
+        if kind == 2 {
+            stream.set_nonblocking(true)?;
+            let edges = Edges { stream, number: 0, gpio: u32::from(first) };
+            return jobs.send(ToServe::Edges(edges)).map_err(|_| gone());
+        }
+        let [count] = bytes(&mut stream)?;
+        let mut parts = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let [direction, low, high] = bytes(&mut stream)?;
+            let mut data = vec![0; usize::from(u16::from_le_bytes([low, high])).min(MOST)];
+            parts.push(if direction == 0 {
+                stream.read_exact(&mut data)?;
+                Part::Write(data)
+            } else {
+                Part::Read(data)
+            });
+        }
+        let (answer, answered) = std::sync::mpsc::channel();
+        jobs.send(ToServe::I2c(I2cJob { address: first, parts, answer })).map_err(|_| gone())?;
+        let reply = answered.recv().map_err(|_| gone())?;
+        stream.write_all(&reply)?;
+    }
+}
+
+fn bytes<const N: usize>(stream: &mut UnixStream) -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,227 @@
+//! What is carried to a controller: an archive with everything in it, and a Debian package of the same.
+
+use crate::steps::{Steps, run};
+use crate::{Failed, cargo, firmware, root};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A processor that controllers have.
+#[derive(Clone, Copy)]
+pub struct Machine {
+    /// As the user names it.
+    pub name: &'static str,
+    target: &'static str,
+    /// As Debian calls it.
+    debian: &'static str,
+    linker: &'static str,
+    /// Debian's package of the linker.
+    package: &'static str,
+}
+
+pub const MACHINES: [Machine; 2] = [
+    Machine {
+        name: "aarch64",
+        target: "aarch64-unknown-linux-gnu",
+        debian: "arm64",
+        linker: "aarch64-linux-gnu-gcc",
+        package: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    },
+    Machine {
+        name: "x86_64",
+        target: "x86_64-unknown-linux-gnu",
+        debian: "amd64",
+        linker: "cc",
+        package: "gcc libc6-dev",
+    },
+];
+
+const SHELLS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/bench"),
+    ("zsh", "usr/share/zsh/vendor-completions/_bench"),
+    ("fish", "usr/share/fish/vendor_completions.d/bench.fish"),
+];
+
+/// Where plans, fixtures and the modules' firmware lie once installed; the program looks there by itself.
+const SHARE: &str = "usr/share/bench";
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Builds for the machine and puts archive and package into `target/dist`.
+pub fn dist(steps: &mut Steps, machine: Machine) -> Result<(), Failed> {
+    let image = steps.time("firmware", firmware::build)?;
+    let program = steps.time("program", || build(machine, Effort::Whole))?;
+    let folder = root().join("target/dist");
+    let name = format!("bench-{VERSION}-{}", machine.name);
+    let tree = folder.join(&name);
+    // There may be none from before.
+    let _ = fs::remove_dir_all(&tree);
+    let completions = steps.time("completions", completions)?;
+    steps.time("files", || fill(&tree, &program, &image, &completions))?;
+    let archive = folder.join(format!("{name}.tar.gz"));
+    let pack = ["-czf", &text(&archive), "-C", &text(&folder), "--owner=0", "--group=0", &name].map(str::to_owned);
+    steps.time("archive", || run("tar", Command::new("tar").args(&pack)))?;
+    let package = folder.join(format!("bench_{VERSION}_{}.deb", machine.debian));
+    steps.time("package", || debian(&tree, &package, machine))?;
+    for made in [&archive, &package] {
+        let size = fs::metadata(made).map_err(|error| cannot("read", made, &error))?.len();
+        println!("{}: {:.1} MB", made.display(), size as f64 / 1e6);
+    }
+    let size = fs::metadata(&program).map_err(|error| cannot("read", &program, &error))?.len();
+    println!("the program itself: {:.1} MB", size as f64 / 1e6);
+    Ok(())
+}
+
+/// How well a program is optimised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Across crates, as it is shipped.
+    Whole,
+    /// Each crate for itself: for a test.
+    Quick,
+}
+
+/// The program for the machine, optimised and without debug symbols.
+pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
+    let Machine { target, linker, package, .. } = machine;
+    if Command::new(linker).arg("--version").output().is_err() {
+        return Err(Failed::new(format!("no {linker}: on Debian, `apt-get install {package}`")));
+    }
+    if !has_std(target)? {
+        // Without rustup the next step says what is missing.
+        let _ = run(&format!("rustup target add {target}"), Command::new("rustup").args(["target", "add", target]));
+    }
+    let mut command = Command::new(cargo());
+    command.current_dir(root()).args(["build", "--release", "--locked", "--package", "bench", "--target", target]);
+    let variable = target.replace('-', "_");
+    command
+        .env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), linker)
+        .env(format!("CC_{variable}"), linker);
+    command.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    if effort == Effort::Quick {
+        command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    }
+    run(&format!("cargo build --release --package bench --target {target}"), &mut command)?;
+    Ok(root().join("target").join(target).join("release/bench"))
+}
+
+fn has_std(target: &str) -> Result<bool, Failed> {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let output = output.map_err(|error| Failed::new(format!("cannot start rustc: {error}")))?;
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    Ok(files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
+}
+
+/// By the program for this machine, because the other one may not run here.
+fn completions() -> Result<Vec<(&'static str, Vec<u8>)>, Failed> {
+    let mut made = Vec::new();
+    for (shell, place) in SHELLS {
+        let mut command = Command::new(cargo());
+        command.current_dir(root()).args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "bench",
+            "--",
+            "completions",
+            shell,
+        ]);
+        let output = command.output().map_err(|error| Failed::new(format!("cannot start cargo: {error}")))?;
+        if !output.status.success() {
+            return Err(Failed::new(format!(
+                "no completions for {shell}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )));
+        }
+        made.push((place, output.stdout));
+    }
+    Ok(made)
+}
+
+/// Everything at the place that it has once installed.
+fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>)]) -> Result<(), Failed> {
+    let copy = |from: &Path, to: &str| copy(from, &tree.join(to));
+    copy(program, "usr/bin/bench")?;
+    set_mode(&tree.join("usr/bin/bench"), 0o755)?;
+    copy(image, &format!("{SHARE}/firmware/dut-firmware.elf"))?;
+    for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
+        for file in files(&root().join(folder))? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            copy(&file, &format!("{SHARE}/{folder}/{name}"))?;
+        }
+    }
+    for file in files(&root().join("docs"))? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        copy(&file, &format!("usr/share/doc/bench/{name}"))?;
+    }
+    for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        copy(&root().join(file), &format!("usr/share/doc/bench/{file}"))?;
+    }
+    copy(&root().join("xtask/dist/bench-operator.service"), "usr/lib/systemd/system/bench-operator.service")?;
+    copy(&root().join("xtask/dist/60-bench-probes.rules"), "usr/lib/udev/rules.d/60-bench-probes.rules")?;
+    for (place, script) in completions {
+        write(&tree.join(place), script)?;
+    }
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, &error))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn debian(tree: &Path, package: &Path, machine: Machine) -> Result<(), Failed> {
+    let control = format!(
+        "Package: bench\n\
+         Version: {VERSION}\n\
+         Architecture: {}\n\
+         Maintainer: The authors of bench\n\
+         Section: electronics\n\
+         Priority: optional\n\
+         Depends: libc6, libgcc-s1\n\
+         Recommends: bluez\n\
+         Description: End-of-line test bench for Particle B Series SoMs and Borons\n \
+         Drives a bed of nails from a Raspberry Pi, and without one the virtual bench:\n \
+         the real firmware on an emulated module in a simulated fixture.\n",
+        machine.debian
+    );
+    write(&tree.join("DEBIAN/control"), control.as_bytes())?;
+    let built = run(
+        "dpkg-deb --build",
+        Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(tree).arg(package),
+    );
+    // The archive is for systems that have no use for it.
+    let removed = fs::remove_dir_all(tree.join("DEBIAN"));
+    built?;
+    removed.map_err(|error| cannot("remove", &tree.join("DEBIAN"), &error))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failed> {
+    let bytes = fs::read(from).map_err(|error| cannot("read", from, &error))?;
+    write(to, &bytes)
+}
+
+fn write(to: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(|error| cannot("make", folder, &error))?;
+    }
+    fs::write(to, bytes).map_err(|error| cannot("write", to, &error))?;
+    set_mode(to, 0o644)
+}
+
+fn set_mode(file: &Path, mode: u32) -> Result<(), Failed> {
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).map_err(|error| cannot("change", file, &error))
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
+    Failed::new(format!("cannot {do_what} {}: {error}", path.display()))
+}
