@@ -35,7 +35,7 @@ fn run_once(root: &Path, plan: &bench_plan::Plan<Box<dyn Procedure>>) -> bench_j
     let clock = Rc::new(ManualClock::new());
     let nest = nest_of(&clock);
     let recorder = recorder(folder.path(), clock.clone());
-    let outcome = clock.run(engine::run(plan, &nest, &recorder, started(), Stop::never()));
+    let outcome = clock.run(engine::run(plan, &nest, &recorder, started(plan), Stop::never()));
     assert_eq!(outcome.verdict, Verdict::Pass);
     recorder.stats()
 }

@@ -31,7 +31,9 @@ Examples:
   bench faults plans/b404x.toml
   bench coverage plans/b404x.toml
   bench plan plans/b404x.toml --svg schedule.svg
-  bench report reports/P042AN0000DEMO1";
+  bench report reports/P042AN0000DEMO1
+  bench verify reports
+  bench store add && bench stats --by day,model";
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
 #[derive(Debug, Parser)]
@@ -72,6 +74,20 @@ enum Command {
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// Judges runs again from their journals, and says whether anything was changed.
+    Verify(commands::verify::VerifyArgs),
+    /// Keeps an index over many runs, to be asked by `bench stats`.
+    Store(commands::store::StoreArgs),
+    /// Forwards runs to a PostgreSQL server of the line or the plant.
+    Sync(commands::sync::SyncArgs),
+    /// A gauge study: how much of what is measured is the bench.
+    Grr(commands::grr::GrrArgs),
+    /// Limits from what good units measured.
+    Limits(commands::limits::LimitsArgs),
+    /// Writes many runs for other people's software.
+    Export(commands::export::ExportArgs),
+    /// Yields, causes, capability and nails of many runs.
+    Stats(commands::stats::StatsArgs),
     /// Prints a completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -96,6 +112,9 @@ pub(crate) struct RunArgs {
     /// Serial number of the unit, as scanned [default on the virtual bench: made from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
+    /// Production lot that the unit belongs to; statistics can be asked for it.
+    #[arg(long, value_name = "TEXT")]
+    pub lot: Option<String>,
     /// Seed of the virtual module's and fixture's tolerances and noise.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
@@ -298,6 +317,12 @@ pub(crate) struct ReportArgs {
     /// Writes the JUnit report.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Writes a page for a browser, one file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Writes an STDF V4 file.
+    #[arg(long, value_name = "FILE")]
+    pub stdf: Option<PathBuf>,
     /// Prints all measurements as comma-separated values.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
@@ -345,6 +370,13 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => commands::schema::schema(args),
         Command::Report(args) => commands::report::report(args),
         Command::Guard(args) => crate::real::watch(root, args),
+        Command::Verify(args) => commands::verify::verify(args),
+        Command::Store(args) => commands::store::store(args),
+        Command::Sync(args) => commands::sync::sync(args),
+        Command::Grr(args) => commands::grr::grr(args),
+        Command::Limits(args) => commands::limits::limits(root, args),
+        Command::Export(args) => commands::export::export(args),
+        Command::Stats(args) => commands::stats::stats(args),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();

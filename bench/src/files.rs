@@ -63,13 +63,12 @@ impl Loaded {
 
     /// The plan's steps as the first line of a journal tells them.
     pub(crate) fn planned_steps(&self) -> Vec<PlannedStep> {
-        let planned = |step: &bench_run::Step| PlannedStep {
-            id: step.id.clone(),
-            kind: step.kind.clone(),
-            title: step.title.clone(),
-            measurements: step.measurements.len(),
-        };
-        self.plan.steps.iter().map(|one| planned(&one.step)).collect()
+        crate::engine::promises(&self.plan)
+    }
+
+    /// The plan's own text, then those of its parts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(self.plan_text.plan()).chain(self.plan_text.parts().iter().map(|part| &part.source))
     }
 
     /// Hashes of all that decides what the run does.

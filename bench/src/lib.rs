@@ -10,6 +10,7 @@ mod coverage;
 pub mod engine;
 mod files;
 mod gantt;
+mod limits_patch;
 mod nest_thread;
 mod one_run;
 mod progress;

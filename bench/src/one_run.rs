@@ -42,6 +42,8 @@ pub(crate) struct OneRun<'a> {
     pub loaded: &'a Loaded,
     pub provenance: Provenance,
     pub serial: &'a str,
+    /// Production lot, for statistics.
+    pub lot: Option<&'a str>,
     pub reports: &'a Path,
     /// What stands in the record before anything is powered.
     pub notes: &'a [String],
@@ -75,8 +77,9 @@ impl OneRun<'_> {
         stop: impl FnOnce() -> std::io::Result<Stop>,
     ) -> Result<Done, Failed> {
         let Self { loaded, serial, reports, .. } = *self;
-        let started = backend.started(loaded, self.provenance.clone(), serial);
-        let Event::RunStarted { run_id, .. } = &started else { return Err(bench("no start of the run")) };
+        let mut started = backend.started(loaded, self.provenance.clone(), serial);
+        let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
+        *lot = self.lot.map(str::to_owned);
         let journal = Journal::create(reports, serial, run_id).map_err(|error| {
             bench(format!("the record of the run cannot be made in {}: {error}", reports.display()))
         })?;
@@ -92,7 +95,9 @@ impl OneRun<'_> {
         })?;
 
         let folder = recorder.folder();
-        let record = Record::from_entries(&recorder.entries()).with_run_folder(folder.display().to_string());
+        let record = Record::from_entries(&recorder.entries())
+            .with_run_folder(folder.display().to_string())
+            .with_seal(recorder.seal());
         let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
         std::fs::write(&path, &junit).map_err(|error| bench(format!("{}: {error}", path.display())))?;

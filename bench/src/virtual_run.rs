@@ -166,6 +166,7 @@ pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, see
         model: loaded.plan.model.clone(),
         started_at: None,
         bench: BenchKind::Virtual { seed, faults: faults.to_vec() },
+        lot: None,
         provenance,
         steps: loaded.planned_steps(),
     }

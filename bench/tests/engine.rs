@@ -71,7 +71,7 @@ fn run_with(
     let nest = nest(clock.clone(), idle.clone());
     let recorder = recorder(folder.path(), clock.clone());
     let plan = plan(steps);
-    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(), stop(clock.clone())));
+    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(&plan), stop(clock.clone())));
     let written = bench_journal::read(&folder.path().join("P042TEST/test")).unwrap();
     assert!(written.finished);
     assert_eq!(written.entries, recorder.entries());
@@ -323,7 +323,7 @@ fn a_panic_of_the_run_loop_itself_is_an_error_with_the_rails_off() {
     let recorder = engine::Recorder::new(journal, clock.clone(), vec![watcher]);
     let on = Script { rail: Some("3V3"), ..good() };
     let plan = plan(vec![step("a", on)]);
-    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(), Stop::never()));
+    let outcome = clock.run(engine::run(&plan, &nest, &recorder, started(&plan), Stop::never()));
     assert_eq!(outcome.verdict, Verdict::Error);
     assert!(outcome.reason.unwrap().contains("a bug in what watches the run"));
     assert!(idle.rails.borrow().values().all(|on| !on));

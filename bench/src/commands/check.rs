@@ -4,7 +4,7 @@ use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE, Failed};
 use crate::{Loaded, Project};
 use bench_plan::{DutFamily, Function, LeftOut};
-use bench_run::Contact;
+use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,15 @@ struct Checked {
     /// Included steps that the plan does without, and those that the fixture cannot do.
     left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
+    /// Ways in which a unit could pass without what the plan requires.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent_passes: Vec<String>,
+}
+
+impl Checked {
+    fn is_good(&self) -> bool {
+        self.silent_passes.is_empty() && !self.contacts.iter().any(Covered::is_forgotten)
+    }
 }
 
 #[derive(Serialize)]
@@ -55,9 +64,10 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
         match Project::find(root, Some(path)).load_on(path, args.fixture.as_deref(), &Kinds::default()) {
             Ok(loaded) => {
                 let checked = coverage(&loaded);
-                // On a lesser fixture that is no mistake of the plan; it is shown all the same.
-                let is_forgotten = args.fixture.is_none() && checked.contacts.iter().any(Covered::is_forgotten);
-                bad += usize::from(is_forgotten);
+                // On a lesser fixture a contact that nobody sees is no mistake of the plan; it is shown all the same.
+                let bad_plan =
+                    if args.fixture.is_none() { !checked.is_good() } else { !checked.silent_passes.is_empty() };
+                bad += usize::from(bad_plan);
                 if !args.json {
                     print(&render(&path.display().to_string(), &checked));
                 }
@@ -101,6 +111,7 @@ fn coverage(loaded: &Loaded) -> Checked {
         passes_here: loaded.plan.passes_here,
         instructions: loaded.fixture.instructions.clone(),
         left_out: loaded.plan.left_out.clone(),
+        silent_passes: silent_passes(&loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect::<Vec<_>>()),
         contacts: by_contact
             .into_iter()
             .map(|(contact, by)| Covered {
@@ -140,7 +151,13 @@ fn render(path: &str, checked: &Checked) -> String {
     let _ = writeln!(
         text,
         "{path}: {}. Model {}, fixture {}, {} steps, {} measurements, {covered} of {} contacts covered{}.",
-        if checked.contacts.iter().any(Covered::is_forgotten) { "NOT COMPLETE" } else { "good" },
+        if !checked.silent_passes.is_empty() {
+            "NOT SOUND"
+        } else if checked.is_good() {
+            "good"
+        } else {
+            "NOT COMPLETE"
+        },
         checked.model,
         checked.fixture,
         checked.steps,
@@ -178,6 +195,9 @@ fn render(path: &str, checked: &Checked) -> String {
         instructions.lines().filter(|line| !line.is_empty()).for_each(|line| {
             let _ = writeln!(text, "    {line}");
         });
+    }
+    for way in &checked.silent_passes {
+        let _ = writeln!(text, "  a silent pass: {way}");
     }
     for LeftOut { step, reason } in &checked.left_out {
         let _ = writeln!(text, "  without {step}: {reason}");

@@ -3,14 +3,21 @@
 pub(crate) mod check;
 pub(crate) mod coverage;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod fixture;
+pub(crate) mod grr;
 pub(crate) mod init;
+pub(crate) mod limits;
 pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod stats;
+pub(crate) mod store;
+pub(crate) mod sync;
+pub(crate) mod verify;
 
 use crate::cli::Failed;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use super::{print, width};
 use crate::cli::{Failed, ReportArgs};
-use bench_report::{Record, Style, csv, json, junit, summary};
+use bench_report::{Record, Style, csv, json, junit, stdf, summary, unit_page};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +20,19 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
         ))
     })?;
     let folder = journal.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let record = Record::from_entries(&run.entries).with_run_folder(folder);
+    let record = Record::from_entries(&run.entries).with_run_folder(folder).with_seal(run.seal);
     if let Some(file) = &args.junit {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", file.display())))?;
+    }
+    let write = |file: &PathBuf, bytes: &[u8]| {
+        std::fs::write(file, bytes).map_err(|error| bench(format!("{}: {error}", file.display())))
+    };
+    if let Some(file) = &args.html {
+        write(file, unit_page(&record).as_bytes())?;
+    }
+    if let Some(file) = &args.stdf {
+        write(file, &stdf(std::slice::from_ref(&record)))?;
     }
     if args.csv {
         print(&csv(std::slice::from_ref(&record)).map_err(bench)?);

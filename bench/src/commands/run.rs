@@ -61,7 +61,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
-    let one = OneRun { loaded: &loaded, provenance, serial: &serial, reports: &args.reports, notes: &notes };
+    let lot = args.lot.as_deref();
+    let one = OneRun { loaded: &loaded, provenance, serial: &serial, lot, reports: &args.reports, notes: &notes };
     let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
 
     let (done, stats) = if args.virtual_bench {
@@ -177,10 +178,11 @@ fn costs(stats: Option<&virtual_bench::VirtualStats>, recorder: &Recorder, wall:
     };
     let journal = recorder.stats();
     format!(
-        "{emulated}Journal: {} lines, {} bytes, written in {:.1} ms; forced to disk {} times in {:.1} ms.\n",
+        "{emulated}Journal: {} lines, {} bytes, written in {:.1} ms; chained in {:.1} ms, forced to disk {} times in {:.1} ms.\n",
         journal.writes,
         journal.bytes,
         journal.write_time.as_secs_f64() * 1e3,
+        journal.chain_time.as_secs_f64() * 1e3,
         journal.syncs,
         journal.sync_time.as_secs_f64() * 1e3,
     )

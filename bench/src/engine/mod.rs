@@ -2,10 +2,12 @@
 
 mod recorder;
 mod safe_state;
+mod seal;
 mod supervise;
 mod tally;
 
 pub use recorder::{Observer, Recorder};
+pub use seal::promises;
 pub(crate) use supervise::{first_kick, kicked};
 
 use crate::Stop;
@@ -104,8 +106,14 @@ async fn run_kicked(
         verdict = verdict.and(Verdict::Error);
         reason = Some(format!("the journal could not be written: {failure}"));
     }
-    let reason = reason.filter(|_| verdict != Verdict::Pass);
     let tally = tally::count(&schedule, plan, recorder);
+    if verdict == Verdict::Pass
+        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+    {
+        verdict = Verdict::Error;
+        reason = Some(text);
+    }
+    let reason = reason.filter(|_| verdict != Verdict::Pass);
     recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
     if let Err(failure) = recorder.sync() {
         return Outcome {
@@ -188,7 +196,8 @@ async fn work(
         for index in was_running {
             let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));
             let reason = Some(why.clone());
-            recorder.emit(Event::StepEnded { step, attempt, verdict: Verdict::Aborted, reason, retried: false });
+            let verdict = Verdict::Aborted;
+            recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure: None, retried: false });
         }
         for index in schedule.skip_unreachable() {
             recorder.emit(skipped(&steps[index]));
@@ -199,7 +208,8 @@ async fn work(
 
 fn skipped(step: &Step) -> Event {
     let reason = Some("not started".to_owned());
-    Event::StepEnded { step: step.id.clone(), attempt: 0, verdict: Verdict::Skipped, reason, retried: false }
+    let (step, verdict) = (step.id.clone(), Verdict::Skipped);
+    Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false }
 }
 
 /// Runs one attempt to its end, its time limit or its panic.
@@ -238,6 +248,7 @@ fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedul
         attempt: ended.attempt,
         verdict,
         reason: reason.clone().filter(|_| verdict != Verdict::Pass),
+        procedure: Some(ended.procedure),
         retried,
     });
     Closed { verdict, reason, retried }

@@ -77,6 +77,11 @@ impl Recorder {
         self.inner.borrow().journal.entries().to_vec()
     }
 
+    /// Chain value of the journal's last line.
+    pub fn seal(&self) -> Option<String> {
+        self.inner.borrow().journal.seal()
+    }
+
     pub fn stats(&self) -> bench_journal::Stats {
         self.inner.borrow().journal.stats()
     }

@@ -168,6 +168,7 @@ impl Backend for RealBackend {
                 fixture_serial: Some(station.fixture_serial.clone()),
                 overdue: overdue.clone(),
             },
+            lot: None,
             provenance,
             steps: loaded.planned_steps(),
         }

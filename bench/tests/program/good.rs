@@ -126,7 +126,7 @@ fn one_firmware_image_serves_every_model_of_the_nest() {
 /// Journals of earlier versions stay readable, and say the same as on the day they were written.
 #[test]
 fn golden_journals_give_the_reports_they_gave() {
-    for (name, code) in [("pass", 0), ("fail", 1)] {
+    for (name, code) in [("pass", 0), ("fail", 1), ("pass-2", 0), ("fail-2", 1)] {
         let folder = format!("reports/golden/{name}");
         let kept = |file: &str| std::fs::read_to_string(root().join(&folder).join(file)).unwrap();
         let made = tempfile::NamedTempFile::new().unwrap();

@@ -15,6 +15,7 @@ mod faults;
 mod good;
 mod plans;
 mod power;
+mod results;
 mod schedule;
 mod stops;
 mod support;

@@ -270,13 +270,14 @@ pub fn plan(steps: Vec<PlanStep<Box<dyn Procedure>>>) -> Plan<Box<dyn Procedure>
     }
 }
 
-pub fn started() -> Event {
+pub fn started<P>(plan: &Plan<P>) -> Event {
     Event::RunStarted {
         run_id: "test".into(),
         serial: "P042TEST".into(),
         model: "b404x".into(),
         started_at: None,
         bench: BenchKind::Virtual { seed: 0, faults: Vec::new() },
+        lot: None,
         provenance: Provenance {
             bench_version: String::new(),
             bench_commit: String::new(),
@@ -288,7 +289,7 @@ pub fn started() -> Event {
             fixture_sha256: String::new(),
             firmware_sha256: String::new(),
         },
-        steps: Vec::new(),
+        steps: bench::engine::promises(plan),
     }
 }
 

@@ -107,6 +107,27 @@ pub fn find_runs(reports_root: &Path) -> io::Result<Vec<RunFolder>> {
     Ok(runs)
 }
 
+/// Every journal that `path` names: itself when it is a file, else each one below it, in the order of their names.
+///
+/// # Errors
+/// When `path` does not exist or a folder cannot be listed.
+pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let journal = folder.join(JOURNAL_FILE);
+        if journal.is_file() {
+            found.push(journal);
+        }
+        folders.extend(folders_in(&folder)?);
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The run whose journal was written to last; of one serial number when `serial` is given.
 ///
 /// # Errors

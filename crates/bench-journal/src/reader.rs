@@ -1,9 +1,13 @@
 //! Reading: exactly the whole lines, or a clear refusal.
 
-use bench_run::{Entry, Event, JOURNAL_FORMAT};
+use crate::chain::Chain;
+use bench_run::{Entry, Event, JOURNAL_FORMAT, OLDEST_JOURNAL_FORMAT};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// The first format whose lines are chained.
+const FIRST_CHAINED: u16 = 2;
 
 /// The whole entries of one journal.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +17,16 @@ pub struct Run {
     pub finished: bool,
     /// Bytes behind the last whole line: a line that was being written when the power went.
     pub torn_bytes: usize,
+    /// Chain value of the last whole line: of a finished run, the seal of its journal. None in format 1, which has no
+    /// chain, and when there is no line.
+    pub seal: Option<String>,
+}
+
+impl Run {
+    /// Format that the journal is written in; `None` when it has no line.
+    pub fn format(&self) -> Option<u16> {
+        self.entries.first().map(|entry| entry.v)
+    }
 }
 
 /// Why a journal is refused. `line` counts from 1.
@@ -21,10 +35,17 @@ pub enum JournalError {
     #[error("{path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "line {line}: written in format {found}, this program reads format {JOURNAL_FORMAT}; use the version of bench \
-         that wrote it or a newer one"
+        "line {line}: written in format {found}, this program reads formats {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT}; \
+         use the version of bench that wrote it or a newer one"
     )]
     UnknownFormat { line: usize, found: u64 },
+    #[error("line {line}: in format {found}, the lines before it in format {expected}; the journal was changed")]
+    MixedFormats { line: usize, expected: u16, found: u16 },
+    #[error(
+        "line {line}: does not fit its check sum and the lines before it; the journal was changed here, or lines before \
+         it are missing"
+    )]
+    Changed { line: usize },
     #[error("line {line}: expected entry {expected} and found entry {found}; lines are missing or were moved")]
     Gap { line: usize, expected: u64, found: u64 },
     #[error("line {line}: not a journal entry: {problem}")]
@@ -44,24 +65,42 @@ pub fn read(path: &Path) -> Result<Run, JournalError> {
 /// Reads the text of a journal. What follows the last line end is a torn line and is left out.
 ///
 /// # Errors
-/// A whole line that is no entry, an entry of another format version, or a number missing in `seq`.
+/// A whole line that is no entry, an entry of another format version, a number missing in `seq`, or, from format 2 on, a
+/// line that its chain value does not bear out.
 pub fn parse(bytes: &[u8]) -> Result<Run, JournalError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut entries: Vec<Entry> = Vec::new();
+    let mut chain = Chain::default();
     for (index, text) in bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
         let line = index + 1;
         let entry: Entry = serde_json::from_slice(text).map_err(|error| refusal(line, text, &error))?;
-        if entry.v != JOURNAL_FORMAT {
+        if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).contains(&entry.v) {
             return Err(JournalError::UnknownFormat { line, found: entry.v.into() });
+        }
+        if let Some(first) = entries.first().filter(|first: &&Entry| first.v != entry.v) {
+            return Err(JournalError::MixedFormats { line, expected: first.v, found: entry.v });
         }
         let expected = entries.len() as u64;
         if entry.seq != expected {
             return Err(JournalError::Gap { line, expected, found: entry.seq });
         }
+        // After the number: of a line that is gone, that says more.
+        if entry.v >= FIRST_CHAINED && !chain.accept(text) {
+            return Err(JournalError::Changed { line });
+        }
         entries.push(entry);
     }
     let finished = entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
-    Ok(Run { entries, finished, torn_bytes: bytes.len() - whole })
+    Ok(Run { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
+}
+
+/// The lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken. What stands in
+/// them is not looked at.
+pub fn chained_lines(bytes: &[u8]) -> Option<(Vec<&[u8]>, String)> {
+    let mut chain = Chain::default();
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let unbroken = lines.iter().all(|line| chain.accept(line));
+    Some((lines, chain.value().filter(|_| unbroken)?))
 }
 
 /// An entry of a later format may look different: its version says more than what serde stumbled over.
@@ -71,7 +110,9 @@ fn refusal(line: usize, text: &[u8], error: &serde_json::Error) -> JournalError 
         v: u64,
     }
     match serde_json::from_slice::<VersionOnly>(text) {
-        Ok(VersionOnly { v }) if v != u64::from(JOURNAL_FORMAT) => JournalError::UnknownFormat { line, found: v },
+        Ok(VersionOnly { v }) if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).map(u64::from).any(|known| known == v) => {
+            JournalError::UnknownFormat { line, found: v }
+        }
         _ => JournalError::Garbage { line, problem: error.to_string() },
     }
 }

@@ -53,6 +53,7 @@ impl RunBuilder {
             kind: (*kind).to_owned(),
             title: capital(id),
             measurements: *measurements,
+            promised: Vec::new(),
         };
         let event = started(&self.model, &self.serial, steps.iter().map(planned).collect());
         self.event(event)
@@ -165,7 +166,14 @@ impl RunBuilder {
             } += 1;
         }
         let reason = reason.map(str::to_owned);
-        let event = Event::StepEnded { step: self.step.clone(), attempt: self.attempt, verdict, reason, retried };
+        let event = Event::StepEnded {
+            step: self.step.clone(),
+            attempt: self.attempt,
+            verdict,
+            reason,
+            procedure: None,
+            retried,
+        };
         self.wait_us(1_000).event(event)
     }
 
@@ -215,6 +223,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
         model: model.to_owned(),
         started_at: None,
         bench: BenchKind::Virtual { seed: 7, faults: Vec::new() },
+        lot: None,
         provenance: Provenance {
             bench_version: "0.1.0".to_owned(),
             bench_commit: "0123456".to_owned(),

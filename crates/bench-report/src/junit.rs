@@ -113,8 +113,17 @@ fn case(record: &Record, step: &StepRecord, name: String, classname: &str) -> Te
         result,
         classname: Some(xml_attribute(classname)),
         filepath: None, // Jenkins' schema does not know the attribute
-        system_out: Some(cdata(&case_output(step))),
+        system_out: Some(cdata(&format!("{}{}", case_output(step), attachment(record, step)))),
         system_err: None,
+    }
+}
+
+/// GitLab shows files of cases that failed: here the record of the run.
+fn attachment(record: &Record, step: &StepRecord) -> String {
+    let failed = matches!(step.verdict, Some(Verdict::Fail | Verdict::Error | Verdict::Aborted));
+    match &record.run_folder {
+        Some(folder) if failed => format!("\n[[ATTACHMENT|{}/journal.jsonl]]", one_line(folder)),
+        _ => String::new(),
     }
 }
 
@@ -213,7 +222,27 @@ fn case_output(step: &StepRecord) -> String {
         }
         lines.extend(attempt.measurements.iter().map(measurement_line));
     }
+    // After the lines for people: Jenkins keeps the beginning.
+    for attempt in &step.attempts {
+        lines.extend(attempt.measurements.iter().flat_map(|taken| measurement_properties(attempt, taken)));
+    }
     lines.join("\n")
+}
+
+/// What a machine wants to know of a reading. Keys are unique in the case: a further attempt has its number in them.
+fn measurement_properties(attempt: &Attempt, taken: &MeasurementRecord) -> Vec<String> {
+    let of = &taken.measurement;
+    let name = one_line(&of.name);
+    let key = if attempt.number <= 1 { name } else { format!("{name}#{}", attempt.number) };
+    let unit = if of.unit.symbol().is_empty() { "1" } else { of.unit.symbol() };
+    let mut lines = Vec::new();
+    let value = of.value.map(|value| value.to_string()).or_else(|| of.raw.clone());
+    lines.extend(value.map(|value| property(&format!("{key}.value"), &value)));
+    lines.push(property(&format!("{key}.unit"), unit));
+    lines.extend(of.limits.min.map(|low| property(&format!("{key}.low"), &low.to_string())));
+    lines.extend(of.limits.max.map(|high| property(&format!("{key}.high"), &high.to_string())));
+    lines.push(property(&format!("{key}.attempt"), &attempt.number.to_string()));
+    lines
 }
 
 fn suite_output(record: &Record) -> String {
@@ -224,6 +253,8 @@ fn suite_output(record: &Record) -> String {
         property("model", &record.model),
         property("run_id", &record.run_id),
     ];
+    let named = [("nest", &record.nest), ("lot", &record.lot), ("journal_seal", &record.seal)];
+    lines.extend(named.iter().filter_map(|(key, value)| Some(property(key, value.as_deref()?))));
     match &record.bench {
         Some(BenchKind::Real { station, .. }) => lines.push(property("station", station)),
         Some(BenchKind::Virtual { seed, faults }) => {

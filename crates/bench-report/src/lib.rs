@@ -1,19 +1,28 @@
 //! Journal entries in, text out.
 //!
 //! [`Record`] puts a run's events in order; [`summary()`] tells the operator, [`junit()`] the CI server, [`csv()`] and
-//! [`json()`] whoever counts. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
+//! [`json()`] whoever counts; [`line_text`] and [`line_page`] show what many runs say. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
 
 pub mod builders;
+mod charts;
 mod junit;
+mod line_page;
+mod line_text;
 mod record;
+mod stdf;
 mod summary;
 mod table;
 mod text;
+mod unit_page;
 
 pub use junit::junit;
+pub use line_page::line_page;
+pub use line_text::line_text;
 pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, Record, SafeStateRecord, StepRecord};
+pub use stdf::stdf;
 pub use summary::{Style, summary};
-pub use table::{csv, json};
+pub use table::{csv, json, json_line};
+pub use unit_page::unit_page;
 
 /// Why a report could not be made. None of it is the fault of the unit.
 #[derive(Debug, thiserror::Error)]

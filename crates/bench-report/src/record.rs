@@ -51,7 +51,14 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bench: Option<BenchKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub nest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// Chain value of the journal's last line; see [`Record::with_seal`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// One step of the plan with all its attempts.
@@ -196,7 +203,10 @@ impl Record {
             tally: None,
             duration_us: entries.last().map_or(BenchTime::ZERO, |entry| entry.at_us),
             bench: None,
+            nest: None,
+            lot: None,
             provenance: None,
+            seal: None,
         };
         let mut ended = None;
         for entry in entries {
@@ -224,12 +234,23 @@ impl Record {
         self
     }
 
+    /// With the seal of the journal that it was read from, by which that can be recognised later.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Option<String>) -> Self {
+        self.seal = seal;
+        self
+    }
+
     /// Takes one event in; gives the verdict when it is the end of the run.
     fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
         match event.clone() {
-            Event::RunStarted { run_id, serial, model, started_at, bench, provenance, steps } => {
+            Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps } => {
                 (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
-                self.bench = Some(bench);
+                self.nest = match &bench {
+                    BenchKind::Real { nest, .. } => nest.clone(),
+                    BenchKind::Virtual { .. } => None,
+                };
+                (self.bench, self.lot) = (Some(bench), lot);
                 self.provenance = Some(provenance);
                 for planned in steps {
                     let step = self.step(&planned.id);
@@ -248,7 +269,7 @@ impl Record {
             // Only for who reads the journal.
             Event::Dialogue { .. } => {}
             Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
-            Event::StepEnded { step, attempt, verdict, reason, retried } => {
+            Event::StepEnded { step, attempt, verdict, reason, retried, procedure: _ } => {
                 let attempt = self.step(&step).attempt(attempt);
                 attempt.ended_us = Some(at);
                 attempt.verdict = Some(verdict);

@@ -80,3 +80,13 @@ pub fn json(record: &Record) -> Result<String, ReportError> {
     text.push('\n');
     Ok(text)
 }
+
+/// The record as JSON in one line, with a line end: for files of many.
+///
+/// # Errors
+/// When it cannot be written; a record has no part that JSON has no word for.
+pub fn json_line(record: &Record) -> Result<String, ReportError> {
+    let mut text = serde_json::to_string(record)?;
+    text.push('\n');
+    Ok(text)
+}

@@ -1,6 +1,6 @@
 //! Everything that happens, in the form in which the journal hears it first.
 
-use crate::{BenchTime, Diagnosis, Measurement, Verdict};
+use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// What a run was made of; hashed into every record so that it can be told later what exactly ran.
@@ -62,8 +62,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         started_at: Option<String>,
         bench: BenchKind,
+        /// Production lot that the unit belongs to.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lot: Option<String>,
         provenance: Provenance,
-        /// Step ids in the plan's order with the number of measurements each promises.
+        /// Step ids in the plan's order with the measurements that each promises.
         steps: Vec<PlannedStep>,
     },
     StepStarted {
@@ -101,6 +104,10 @@ pub enum Event {
         /// Why, when the verdict is not `pass`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<String>,
+        /// How the procedure itself ended, whatever its measurements say: with them it makes the verdict. Absent when
+        /// nothing came to its end (skipped, aborted), and in format 1.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        procedure: Option<Verdict>,
         /// Whether the plan gives the step another attempt.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         retried: bool,
@@ -130,12 +137,16 @@ pub enum Event {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedStep {
     pub id: String,
     pub kind: String,
     pub title: String,
+    /// How many measurements each attempt promises.
     pub measurements: usize,
+    /// Which, with their limits: from these and the readings anybody can judge again. Absent in format 1.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub promised: Vec<MeasurementSpec>,
 }
 
 /// Counts over the last attempts of all steps.
@@ -166,4 +177,7 @@ pub struct Entry {
 }
 
 /// Version of the format that [`Entry`] is written in.
-pub const JOURNAL_FORMAT: u16 = 1;
+pub const JOURNAL_FORMAT: u16 = 2;
+
+/// The oldest format that is still read.
+pub const OLDEST_JOURNAL_FORMAT: u16 = 1;

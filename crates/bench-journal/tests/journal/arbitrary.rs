@@ -1,8 +1,8 @@
 //! Events of every kind with anything in them.
 
 use bench_run::{
-    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, PartHash, PlannedStep, Provenance, Tally, Unit,
-    Verdict,
+    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, MeasurementSpec, PartHash, PlannedStep,
+    Provenance, Tally, Unit, Verdict,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -49,6 +49,16 @@ fn measurement() -> impl Strategy<Value = Measurement> {
     )
 }
 
+fn spec() -> impl Strategy<Value = MeasurementSpec> {
+    let limits = (of(number()), of(number())).prop_map(|(min, max)| Limits { min, max });
+    (text(), unit(), limits, contacts()).prop_map(|(name, unit, limits, contacts)| MeasurementSpec {
+        name,
+        unit,
+        limits,
+        contacts,
+    })
+}
+
 fn diagnosis() -> impl Strategy<Value = Diagnosis> {
     use Defect::{
         Bench, Leak, MissingPull, NoAnswer, Open, Other, Overload, Short, ShortToGround, ShortToRail, StuckHigh,
@@ -84,12 +94,9 @@ fn bench_kind() -> impl Strategy<Value = BenchKind> {
 }
 
 fn planned() -> impl Strategy<Value = Vec<PlannedStep>> {
-    let step = (text(), text(), text(), any::<usize>()).prop_map(|(id, kind, title, measurements)| PlannedStep {
-        id,
-        kind,
-        title,
-        measurements,
-    });
+    let promised = prop::collection::vec(spec(), 0..3);
+    let step = (text(), text(), text(), any::<usize>(), promised)
+        .prop_map(|(id, kind, title, measurements, promised)| PlannedStep { id, kind, title, measurements, promised });
     prop::collection::vec(step, 0..3)
 }
 
@@ -98,8 +105,8 @@ fn parts() -> impl Strategy<Value = Vec<PartHash>> {
 }
 
 fn started() -> impl Strategy<Value = Event> {
-    (text(), text(), text(), of(text()), bench_kind(), prop::array::uniform8(text()), parts(), planned()).prop_map(
-        |(run_id, serial, model, started_at, bench, words, plan_parts, steps)| {
+    (text(), text(), text(), of(text()), bench_kind(), of(text()), prop::array::uniform8(text()), parts(), planned())
+        .prop_map(|(run_id, serial, model, started_at, bench, lot, words, plan_parts, steps)| {
             let [
                 bench_version,
                 bench_commit,
@@ -121,9 +128,8 @@ fn started() -> impl Strategy<Value = Event> {
                 fixture_sha256,
                 firmware_sha256,
             };
-            Event::RunStarted { run_id, serial, model, started_at, bench, provenance, steps }
-        },
-    )
+            Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps }
+        })
 }
 
 fn tally() -> impl Strategy<Value = Tally> {
@@ -157,8 +163,15 @@ pub fn event() -> impl Strategy<Value = Event> {
         }),
         (of(text()), text()).prop_map(|(step, text)| Event::Note { step, text }),
         (of(text()), text()).prop_map(|(step, text)| Event::Dialogue { step, text }),
-        (text(), any::<u8>(), verdict(), of(text()), any::<bool>()).prop_map(
-            |(step, attempt, verdict, reason, retried)| Event::StepEnded { step, attempt, verdict, reason, retried }
+        (text(), any::<u8>(), verdict(), of(text()), of(verdict()), any::<bool>()).prop_map(
+            |(step, attempt, verdict, reason, procedure, retried)| Event::StepEnded {
+                step,
+                attempt,
+                verdict,
+                reason,
+                procedure,
+                retried
+            }
         ),
         (text(), any::<bool>(), of(number())).prop_map(|(rail, on, volts)| Event::RailSwitched { rail, on, volts }),
         text().prop_map(|reason| Event::Stopping { reason }),

@@ -4,3 +4,4 @@
 mod arbitrary;
 mod document;
 mod files;
+mod rejudge;

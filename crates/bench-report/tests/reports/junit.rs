@@ -5,6 +5,7 @@ use bench_report::{Record, builders::RunBuilder, junit};
 use bench_run::{Defect, Entry, Event, Verdict};
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
+use std::collections::HashSet;
 
 fn xml(entries: &[Entry]) -> String {
     junit(&[Record::from_entries(entries)]).unwrap()
@@ -117,6 +118,46 @@ fn the_text_of_a_failure_says_everything() {
     let text = failure.text().unwrap();
     for part in ["3 contacts at fault", "contact 23 (A0): open", "A0.high 0.4 V [2.64..] fail"] {
         assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+/// Every reading with unit, limits and attempt as a property; keys are unique in a case.
+#[test]
+fn readings_are_properties() {
+    for (name, entries) in runs::all() {
+        let record = runs::record(&entries);
+        let text = xml(&entries);
+        let document = Document::parse(&text).unwrap();
+        let mut found = 0;
+        for (case, step) in document.descendants().filter(|node| node.has_tag_name("testcase")).zip(&record.steps) {
+            let output = children(case, "system-out")[0];
+            let output: String = output.children().filter_map(|part| part.text()).collect();
+            let pairs: Vec<(&str, &str)> = output
+                .lines()
+                .filter_map(|line| line.strip_prefix("[[PROPERTY|")?.strip_suffix("]]")?.split_once('='))
+                .collect();
+            let keys: HashSet<&str> = pairs.iter().map(|(key, _)| *key).collect();
+            assert_eq!(keys.len(), pairs.len(), "{name}: {pairs:?}");
+            let get = |key: String| pairs.iter().find(|(one, _)| *one == key).map(|(_, value)| *value);
+            for attempt in &step.attempts {
+                for one in attempt.measurements.iter().map(|one| &one.measurement) {
+                    let of = |what: &str| match attempt.number {
+                        0 | 1 => get(format!("{}.{what}", one.name)),
+                        number => get(format!("{}#{number}.{what}", one.name)),
+                    };
+                    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
+                    assert_eq!(number(of("value")).filter(|value| value.is_finite()), one.value);
+                    assert_eq!((number(of("low")), number(of("high"))), (one.limits.min, one.limits.max));
+                    assert_eq!(of("attempt"), Some(attempt.number.to_string().as_str()));
+                    assert!(of("unit").is_some());
+                    found += 1;
+                }
+            }
+        }
+        assert_eq!(
+            found,
+            record.steps.iter().flat_map(|step| &step.attempts).map(|one| one.measurements.len()).sum::<usize>()
+        );
     }
 }
 

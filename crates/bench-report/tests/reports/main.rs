@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 mod junit;
+mod pages;
 mod record;
 mod runs;
+mod stdf;
 mod summary;
 mod table;

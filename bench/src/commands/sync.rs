@@ -1,0 +1,108 @@
+//! `bench sync`: what this station tested, on the line's server.
+
+use super::store::{Where, failed};
+use super::{print, say};
+use crate::cli::{EXIT_ERROR, Failed};
+use bench_sync::{SyncError, Synced, state};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the server's address may stand, so that a password need not be seen in the list of processes.
+const VARIABLE: &str = "BENCH_SYNC_TO";
+
+const AFTER: &str = "\
+The server's address may stand in the environment (BENCH_SYNC_TO) instead: a password then shows in no list of processes.
+
+Exit codes:
+  0  all runs have arrived
+  2  some wait: the server cannot be reached, or refuses them; nothing is lost
+  3  the arguments are wrong, or there is no store
+
+Example: bench sync --to postgres://station-3@line-server/tests --every 60";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    place: Where,
+    /// The server: postgres://USER@HOST/DATABASE.
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// Goes on for ever: looks for new journals and sends them, and tries again after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    every: Option<u64>,
+    /// What waits and what is stuck; asks no server.
+    #[arg(long, conflicts_with_all = ["to", "every"])]
+    status: bool,
+    /// Remembers what has arrived [default: `outbox.sqlite` in the folder of reports].
+    #[arg(long, value_name = "FILE")]
+    outbox: Option<PathBuf>,
+}
+
+pub(crate) fn sync(args: &SyncArgs) -> Result<u8, Failed> {
+    if args.status {
+        return status(args);
+    }
+    let Some(to) = args.to.clone().or_else(|| std::env::var(VARIABLE).ok()) else {
+        return Err(Failed::Usage(miette::miette!("name the server with --to or in {VARIABLE}")));
+    };
+    let Some(every) = args.every else {
+        let synced = once(args, &to).map_err(|error| reason(args, error))?;
+        print(&line(&synced));
+        return Ok(if synced.waiting == 0 { 0 } else { EXIT_ERROR });
+    };
+    // A network that is away for days is told of once.
+    let mut said = String::new();
+    loop {
+        let now = match once(args, &to) {
+            Ok(synced) if synced == Synced::default() => String::new(),
+            Ok(synced) => line(&synced),
+            Err(error @ SyncError::Server(_)) => format!("runs wait here: {error}\n"),
+            Err(error) => return Err(reason(args, error)),
+        };
+        if !now.is_empty() && now != said {
+            say(now.trim_end());
+        }
+        said = now;
+        std::thread::sleep(Duration::from_secs(every));
+    }
+}
+
+fn outbox(args: &SyncArgs) -> PathBuf {
+    args.outbox.clone().unwrap_or_else(|| args.place.reports.join("outbox.sqlite"))
+}
+
+/// The journals come first: what was tested since is in the store before it is sent.
+fn once(args: &SyncArgs, to: &str) -> Result<Synced, SyncError> {
+    bench_store::add(&args.place.reports, &args.place.file())?;
+    bench_sync::sync(&args.place.file(), &outbox(args), to)
+}
+
+fn reason(args: &SyncArgs, error: SyncError) -> Failed {
+    match error {
+        SyncError::Store(error) => failed(error, &args.place.reports),
+        error => {
+            Failed::Bench(miette::miette!(help = "nothing is lost: run it again when the server is there", "{error}"))
+        }
+    }
+}
+
+fn line(synced: &Synced) -> String {
+    let Synced { sent, known, refused, waiting } = synced;
+    format!("{sent} runs sent, {known} were there already, {refused} refused, {waiting} wait\n")
+}
+
+fn status(args: &SyncArgs) -> Result<u8, Failed> {
+    let state = state(&args.place.file(), &outbox(args)).map_err(|error| reason(args, error))?;
+    print(&format!(
+        "{} runs have arrived, {} wait, {} of them are refused\n",
+        state.arrived,
+        state.waiting,
+        state.stuck.len()
+    ));
+    for stuck in &state.stuck {
+        print(&format!("  {}: {}\n", stuck.path, stuck.reason));
+    }
+    Ok(if state.waiting == 0 { 0 } else { EXIT_ERROR })
+}

@@ -1,0 +1,157 @@
+//! Judging again what was recorded: good journals hold, and whoever changes one thing contradicts another.
+
+use bench_journal::{parse, read};
+use bench_run::{Entry, Event, Limits, Verdict, rejudge};
+use std::path::Path;
+
+const DOCUMENT: &str = include_str!("../../../../docs/journal-format.md");
+
+fn example() -> Vec<Entry> {
+    let text = DOCUMENT.split_once("```jsonl\n").unwrap().1.split_once("```").unwrap().0;
+    parse(text.as_bytes()).unwrap().entries
+}
+
+fn golden(name: &str) -> Vec<Entry> {
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/golden").join(name)).unwrap().entries
+}
+
+#[test]
+fn what_was_recorded_holds() {
+    for (name, verdict) in
+        [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("pass-2", Verdict::Pass), ("fail-2", Verdict::Fail)]
+    {
+        let again = rejudge(&golden(name));
+        assert!(again.holds(), "{name}: {:?}", again.contradictions);
+        assert_eq!((again.verdict, again.claimed), (verdict, Some(verdict)));
+        assert!(again.measurements > 10);
+    }
+}
+
+/// Changes one event of the example, and looks for the words of the contradiction.
+#[test]
+fn one_change_contradicts_the_rest() {
+    type Change = fn(&mut Event) -> bool;
+    fn on_measured(event: &mut Event, name: &str, change: impl Fn(&mut bench_run::Measurement)) -> bool {
+        let Event::Measured { measurement, .. } = event else { return false };
+        let hit = measurement.name == name;
+        if hit {
+            change(measurement);
+        }
+        hit
+    }
+    let rows: [(&str, Change, &str); 11] = [
+        (
+            "a reading",
+            |event| on_measured(event, "3V3.volts", |one| one.value = Some(3.5)),
+            "supply/3V3.volts is pass on record; its reading and limits make it fail",
+        ),
+        (
+            "a reading that is gone",
+            |event| on_measured(event, "3V3.volts", |one| one.value = None),
+            "its reading and limits make it error",
+        ),
+        (
+            "a measurement's verdict",
+            |event| on_measured(event, "A0.high", |one| one.verdict = Verdict::Pass),
+            "interconnect/A0.high is pass on record",
+        ),
+        (
+            "limits, and the verdict with them",
+            |event| {
+                on_measured(event, "A0.high", |one| {
+                    (one.limits, one.verdict) = (Limits::at_least(0.1), Verdict::Pass);
+                })
+            },
+            "interconnect/A0.high was judged by other limits than the plan's",
+        ),
+        (
+            "a name",
+            |event| on_measured(event, "A0.high", |one| one.name = "A9.high".into()),
+            "interconnect/A9.high was never promised",
+        ),
+        (
+            "a step's verdict",
+            |event| match event {
+                Event::StepEnded { step, verdict, .. } if step == "interconnect" => {
+                    *verdict = Verdict::Pass;
+                    true
+                }
+                _ => false,
+            },
+            "step interconnect is pass on record; what it delivered makes it fail",
+        ),
+        (
+            "how a procedure ended",
+            |event| match event {
+                Event::StepEnded { step, procedure, .. } if step == "supply" => {
+                    *procedure = Some(Verdict::Error);
+                    true
+                }
+                _ => false,
+            },
+            "step supply is pass on record; what it delivered makes it error",
+        ),
+        (
+            "how a procedure ended, not said",
+            |event| match event {
+                Event::StepEnded { step, procedure, .. } if step == "supply" => procedure.take().is_some(),
+                _ => false,
+            },
+            "step supply does not say how its procedure ended",
+        ),
+        (
+            "the unit's verdict",
+            |event| match event {
+                Event::RunEnded { verdict, .. } => {
+                    *verdict = Verdict::Pass;
+                    true
+                }
+                _ => false,
+            },
+            "the unit is pass on record; its steps and the safe state make it fail",
+        ),
+        (
+            "the counts",
+            |event| match event {
+                Event::RunEnded { tally, .. } => {
+                    tally.failed = 0;
+                    true
+                }
+                _ => false,
+            },
+            "the counts at the end are",
+        ),
+        (
+            "a promise",
+            |event| match event {
+                Event::RunStarted { steps, .. } => steps[0].promised.pop().is_some(),
+                _ => false,
+            },
+            "step supply promises 1 measurements and names 0",
+        ),
+    ];
+    assert!(rejudge(&example()).holds());
+    for (what, change, expected) in rows {
+        let mut entries = example();
+        let changed = entries.iter_mut().filter_map(|entry| change(&mut entry.event).then_some(())).count();
+        assert_eq!(changed, 1, "{what}");
+        let again = rejudge(&entries);
+        let said: Vec<&str> = again.contradictions.iter().map(|one| one.text.as_str()).collect();
+        assert!(said.iter().any(|text| text.starts_with(expected) || text.contains(expected)), "{what}: {said:?}");
+    }
+}
+
+/// Whatever line is taken out of a run that passed, the pass no longer follows (or the line said nothing that counts).
+#[test]
+fn a_pass_needs_every_line_that_it_rests_on() {
+    let whole = golden("pass");
+    for gone in 0..whole.len() {
+        let mut entries = whole.clone();
+        let line = entries.remove(gone);
+        let rests_on = !matches!(
+            line.event,
+            Event::RailSwitched { .. } | Event::Note { .. } | Event::Dialogue { .. } | Event::Diagnosed { .. }
+        );
+        assert_eq!(rejudge(&entries).holds(), !rests_on, "line {}: {:?}", gone + 1, line.event);
+    }
+}

@@ -1,0 +1,120 @@
+//! What many runs say, as one page for supervisors: yield, hours, stations, causes, capability, nails.
+
+use crate::charts;
+use bench_stats::{Group, Interval, MeasurementStat, NailState, Overview};
+use maud::{Markup, html};
+
+/// Measurements in the table.
+const MOST_MEASUREMENTS: usize = 60;
+
+/// The page: one file, no script, nothing from the network.
+pub fn line_page(overview: &Overview) -> String {
+    let days = overview.days.as_ref().map(|(first, last)| format!("{first} to {last}")).unwrap_or_default();
+    let worn: Vec<_> = overview.nails.iter().filter(|nail| nail.trend.state == NailState::Warn).collect();
+    let body = html! {
+        h1 { "The line: " (overview.asked) }
+        p { (days) }
+        (tiles(overview))
+        @if !overview.hours.is_empty() {
+            h2 { "First-pass yield by hour, %" }
+            (charts::columns(&overview.hours.iter().map(|hour| {
+                let share = hour.first_pass as f64 / hour.judged.max(1) as f64;
+                (format!("{:02}", hour.hour), share, format!("{} of {} runs", hour.first_pass, hour.judged))
+            }).collect::<Vec<_>>()))
+        }
+        @if !overview.groups.is_empty() { h2 { "Parts" } (groups(&overview.groups)) }
+        figure { figcaption { "Steps that failed the unit" } (charts::pareto(&overview.failing_steps, "")) }
+        figure { figcaption { "Contacts at fault" } (charts::pareto(&overview.contacts, "contact ")) }
+        h2 { "Nails" }
+        @if worn.is_empty() { p { (overview.nails.len()) " looked at, none wears." } }
+        @else {
+            table {
+                tr { th { "to clean or replace" } th { "contact" } th class="n" { "cycles" } th class="n" { "of its limit" } th class="n" { "cycles left" } th class="n" { "second attempts" } }
+                @for nail in worn {
+                    tr {
+                        td { (nail.place) } td { (nail.contact) } td class="n" { (nail.trend.cycles) }
+                        td class="n" { (nail.trend.lately.map(share).unwrap_or_default()) }
+                        td class="n" { (nail.trend.cycles_left.map(|left| format!("{left:.0}")).unwrap_or_default()) }
+                        td class="n" { (share(nail.trend.retries)) }
+                    }
+                }
+            }
+        }
+        h2 { "Measurements, the least capable first" }
+        @for one in overview.measurements.iter().filter(|one| !one.histogram.is_empty()) { (details(one)) }
+        (measurements(overview))
+    };
+    charts::page(&format!("The line: {}", overview.asked), &body)
+}
+
+fn share(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+fn bounded(interval: Option<Interval>) -> String {
+    interval.map_or_else(|| "-".to_owned(), |one| share(one.share))
+}
+
+fn tiles(overview: &Overview) -> Markup {
+    let of = &overview.total;
+    let bounds = |interval: Option<Interval>| {
+        interval.map_or_else(String::new, |one| format!(", 95 %: {:.2} to {:.2}", one.low * 100.0, one.high * 100.0))
+    };
+    let tile = |figure: String, of: String| html! { div class="tile" { b { (figure) } span { (of) } } };
+    html! {
+        div class="tiles" {
+            (tile(bounded(of.first_pass_yield), format!("first-pass yield, {} of {} units{}", of.first_pass, of.units, bounds(of.first_pass_yield))))
+            (tile(bounded(of.final_yield), format!("in the end{}", bounds(of.final_yield))))
+            @if let Some(rolled) = of.rolled_yield { (tile(share(rolled), format!("rolled yield of {} steps", of.steps.len()))) }
+            (tile((of.rescued_by_retry + of.rescued_by_retest).to_string(), format!("units rescued, {} by retest", of.rescued_by_retest)))
+            (tile(of.bench_errors.to_string(), format!("runs ended by the bench, {} aborted", of.aborted)))
+        }
+    }
+}
+
+fn groups(groups: &[Group]) -> Markup {
+    html! {
+        table {
+            tr { th {} th class="n" { "units" } th class="n" { "first pass" } th class="n" { "in the end" } th class="n" { "rescued" } th class="n" { "bench errors" } }
+            @for group in groups {
+                tr {
+                    td { (group.name) } td class="n" { (group.yields.units) }
+                    td class="n" { (bounded(group.yields.first_pass_yield)) } td class="n" { (bounded(group.yields.final_yield)) }
+                    td class="n" { (group.yields.rescued_by_retry + group.yields.rescued_by_retest) } td class="n" { (group.yields.bench_errors) }
+                }
+            }
+        }
+    }
+}
+
+fn details(one: &MeasurementStat) -> Markup {
+    html! {
+        figure {
+            figcaption { code { (one.step) "/" (one.name) } " " (one.plan) ", limits " (one.limits.show(one.unit)) }
+            (charts::histogram(&one.histogram, &one.limits, one.unit))
+            (charts::trend(&one.trend, one.unit))
+        }
+    }
+}
+
+fn measurements(overview: &Overview) -> Markup {
+    let index = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+    let able: Vec<_> = overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).collect();
+    html! {
+        table {
+            tr { th { "measurement" } th { "plan" } th { "limits" } th class="n" { "n" } th class="n" { "mean" } th class="n" { "Cp" } th class="n" { "Cpk" }
+                 th class="n" { "Ppk" } th class="n" { "95 %" } th class="n" { "bad" } }
+            @for one in able.iter().take(MOST_MEASUREMENTS) {
+                @let of = &one.capability;
+                tr {
+                    td { code { (one.step) "/" (one.name) } } td { (one.plan) } td { (one.limits.show(one.unit)) } td class="n" { (of.n) }
+                    td class="n" { (one.unit.show(of.mean)) } td class="n" { (index(of.cp)) } td class="n" { (index(of.cpk)) }
+                    td class={ "n" @if of.ppk.is_some_and(|ppk| ppk < 1.33) { " bad" } } { (index(of.ppk)) }
+                    td class="n" { @if let Some((low, high)) = of.ppk_95 { (format!("{low:.2} to {high:.2}")) } }
+                    td class="n" { (one.bad) }
+                }
+            }
+        }
+        @if able.len() > MOST_MEASUREMENTS { p { "and " (able.len() - MOST_MEASUREMENTS) " more" } }
+    }
+}

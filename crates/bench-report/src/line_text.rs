@@ -1,0 +1,277 @@
+//! What many runs say, for a terminal.
+
+use crate::text::one_line;
+use bench_run::Unit;
+use bench_stats::{Bar, Capability, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields};
+use std::fmt::Write as _;
+
+/// Rows of a Pareto.
+const MOST_CAUSES: usize = 10;
+
+/// Rows of the table of measurements.
+const MOST_MEASUREMENTS: usize = 12;
+
+/// Columns of a bar.
+const BAR: usize = 40;
+
+/// Rows of a trend.
+const TREND_ROWS: usize = 8;
+
+/// The overview in words, tables and plots.
+pub fn line_text(overview: &Overview) -> String {
+    let mut text = String::new();
+    let days = match &overview.days {
+        Some((first, last)) if first == last => format!(", {first}"),
+        Some((first, last)) => format!(", {first} to {last}"),
+        None => String::new(),
+    };
+    let _ = writeln!(text, "{}{days}", one_line(&overview.asked));
+    total(&mut text, &overview.total);
+    groups(&mut text, overview);
+    steps(&mut text, &overview.total);
+    causes(&mut text, "Steps that failed the unit", "", &overview.failing_steps);
+    causes(&mut text, "Contacts at fault", "contact ", &overview.contacts);
+    measurements(&mut text, overview);
+    for one in &overview.measurements {
+        details(&mut text, one);
+    }
+    nails(&mut text, overview);
+    text
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+fn with_bounds(interval: Option<Interval>) -> String {
+    match interval {
+        Some(Interval { share, low, high }) => {
+            format!("{}  (95 %: {:.2} to {:.2})", percent(share), low * 100.0, high * 100.0)
+        }
+        None => "-".to_owned(),
+    }
+}
+
+fn total(text: &mut String, of: &Yields) {
+    let _ = writeln!(
+        text,
+        "{} runs on {} units; {} ended by the bench, {} aborted: these judge no unit.",
+        of.runs, of.units, of.bench_errors, of.aborted
+    );
+    if of.units == 0 {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "  first-pass yield    {}, {} of {} units",
+        with_bounds(of.first_pass_yield),
+        of.first_pass,
+        of.units
+    );
+    let _ = writeln!(text, "  after retests       {}", with_bounds(of.final_yield));
+    let _ = writeln!(
+        text,
+        "  rescued             {} by repeating a step, {} by testing again",
+        of.rescued_by_retry, of.rescued_by_retest
+    );
+    if let (Some(rolled), Some(normalised), Some(defects)) = (of.rolled_yield, of.normalised_yield, of.defects_per_unit)
+    {
+        let _ = writeln!(
+            text,
+            "  rolled yield        {}; {} for each of {} steps; {defects:.4} failed first attempts a unit",
+            percent(rolled),
+            percent(normalised),
+            of.steps.len()
+        );
+    }
+}
+
+fn groups(text: &mut String, overview: &Overview) {
+    if overview.groups.is_empty() {
+        return;
+    }
+    let width = overview.groups.iter().map(|group| group.name.chars().count()).max().unwrap_or(0).max(4);
+    let _ = writeln!(
+        text,
+        "\n{:width$}  {:>7}  {:>10}  {:>10}  {:>7}  {:>7}  {:>7}",
+        "", "units", "first pass", "in the end", "rescued", "errors", "aborted"
+    );
+    for group in &overview.groups {
+        let of = &group.yields;
+        let share = |interval: Option<Interval>| interval.map_or_else(|| "-".to_owned(), |one| percent(one.share));
+        let _ = writeln!(
+            text,
+            "{:width$}  {:>7}  {:>10}  {:>10}  {:>7}  {:>7}  {:>7}",
+            one_line(&group.name),
+            of.units,
+            share(of.first_pass_yield),
+            share(of.final_yield),
+            of.rescued_by_retry + of.rescued_by_retest,
+            of.bench_errors,
+            of.aborted
+        );
+    }
+}
+
+fn steps(text: &mut String, of: &Yields) {
+    let mut weak: Vec<_> = of.steps.iter().filter(|step| step.first_pass < step.units).collect();
+    if weak.is_empty() {
+        return;
+    }
+    weak.sort_by(|a, b| (a.first_pass * b.units).cmp(&(b.first_pass * a.units)));
+    let width = weak.iter().map(|step| step.step.chars().count()).max().unwrap_or(0);
+    let _ = writeln!(text, "\nSteps that did not always pass at once");
+    for step in weak.into_iter().take(MOST_CAUSES) {
+        let share = percent(step.first_pass as f64 / step.units as f64);
+        let _ = writeln!(
+            text,
+            "  {:width$}  {share:>9} of {} units; {} rescued, {} bad",
+            step.step, step.units, step.rescued, step.bad
+        );
+    }
+}
+
+fn causes(text: &mut String, title: &str, prefix: &str, slices: &[Slice]) {
+    let Some(most) = slices.first().map(|slice| slice.count) else { return };
+    let width =
+        slices.iter().take(MOST_CAUSES).map(|slice| prefix.len() + slice.what.chars().count()).max().unwrap_or(0);
+    let _ = writeln!(text, "\n{title}");
+    for slice in slices.iter().take(MOST_CAUSES) {
+        let name = format!("{prefix}{}", one_line(&slice.what));
+        let bar = bar(slice.count, most, BAR / 2);
+        let _ = writeln!(
+            text,
+            "  {name:width$}  {bar:20}  {:>6}  {:>8}  {:>8} so far",
+            slice.count,
+            percent(slice.share),
+            percent(slice.cumulated)
+        );
+    }
+    if slices.len() > MOST_CAUSES {
+        let rest: usize = slices.iter().skip(MOST_CAUSES).map(|slice| slice.count).sum();
+        let _ = writeln!(text, "  and {} others, {rest} times", slices.len() - MOST_CAUSES);
+    }
+}
+
+/// A bar of eighths of a character.
+fn bar(count: usize, most: usize, width: usize) -> String {
+    let eighths = (count * width * 8).checked_div(most).unwrap_or(0).max(usize::from(count > 0));
+    let mut bar = "█".repeat(eighths / 8);
+    if let Some(part) = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8) {
+        bar.push_str(part);
+    }
+    bar
+}
+
+fn index(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+}
+
+fn measurements(text: &mut String, overview: &Overview) {
+    let able = overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).count();
+    if able == 0 {
+        return;
+    }
+    let weak = overview.measurements.iter().filter(|one| one.capability.ppk.is_some_and(|ppk| ppk < 1.33)).count();
+    let _ = writeln!(text, "\nMeasurements, the least capable first: {weak} of {able} have a Ppk below 1.33");
+    let _ = writeln!(
+        text,
+        "  {:>6}  {:>15}  {:>6}  {:>6}  {:>7}  {:>5}  measurement, limits",
+        "Ppk", "95 %", "Cpk", "Cp", "n", "bad"
+    );
+    let name = |one: &MeasurementStat| format!("{} {}/{}", one.plan, one.step, one.name);
+    for one in overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).take(MOST_MEASUREMENTS) {
+        let Capability { n, cp, cpk, ppk, ppk_95, .. } = one.capability;
+        let bounds = ppk_95.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
+        let _ = writeln!(
+            text,
+            "  {:>6}  {bounds:>15}  {:>6}  {:>6}  {n:>7}  {:>5}  {}, {}",
+            index(ppk),
+            index(cpk),
+            index(cp),
+            one.bad,
+            one_line(&name(one)),
+            one.limits.show(one.unit)
+        );
+    }
+}
+
+fn details(text: &mut String, one: &MeasurementStat) {
+    if one.histogram.is_empty() {
+        return;
+    }
+    let Capability { n, mean, sd, ppk, cpk, .. } = one.capability;
+    let sd = sd.map_or_else(|| "-".to_owned(), |sd| one.unit.show(sd));
+    let _ = writeln!(
+        text,
+        "\n{} {}/{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}",
+        one.plan,
+        one.step,
+        one_line(&one.name),
+        one.unit.show(mean),
+        index(cpk),
+        index(ppk),
+        one.limits.show(one.unit)
+    );
+    histogram(text, &one.histogram, one.unit);
+    trend(text, &one.trend, one.unit);
+}
+
+fn histogram(text: &mut String, bars: &[Bar], unit: Unit) {
+    let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    let edges: Vec<String> = bars.iter().map(|bar| unit.show(bar.from)).collect();
+    let width = edges.iter().map(|edge| edge.chars().count()).max().unwrap_or(0);
+    for (one, edge) in bars.iter().zip(edges) {
+        let _ = writeln!(text, "  {edge:>width$}  {:BAR$}  {}", bar(one.count, most, BAR), one.count);
+    }
+}
+
+/// Means as dots, from the left to the right in time.
+fn trend(text: &mut String, points: &[TrendPoint], unit: Unit) {
+    if points.len() < 2 {
+        return;
+    }
+    let (low, high) = points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| (low.min(point.mean), high.max(point.mean)));
+    let span = if high > low { high - low } else { 1.0 };
+    let row = |mean: f64| ((mean - low) / span * (TREND_ROWS - 1) as f64).round() as usize;
+    let labels: Vec<String> =
+        (0..TREND_ROWS).map(|at| unit.show(low + span * at as f64 / (TREND_ROWS - 1) as f64)).collect();
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    for at in (0..TREND_ROWS).rev() {
+        let dots: String = points.iter().map(|point| if row(point.mean) == at { '•' } else { ' ' }).collect();
+        let _ = writeln!(text, "  {:>width$} ┤{}", labels[at], dots.trim_end());
+    }
+    let (first, last) = (&points[0].from, &points[points.len() - 1].from);
+    let _ = writeln!(text, "  {:width$} └{}", "", "─".repeat(points.len()));
+    let _ = writeln!(text, "  {:width$}  {first} to {last}; a dot is the mean of {} values", "", points[0].n);
+}
+
+fn nails(text: &mut String, overview: &Overview) {
+    let worn: Vec<_> = overview.nails.iter().filter(|nail| nail.trend.state == NailState::Warn).collect();
+    if worn.is_empty() {
+        if !overview.nails.is_empty() {
+            let _ = writeln!(text, "\nNails: {} looked at, none wears.", overview.nails.len());
+        }
+        return;
+    }
+    let _ = writeln!(text, "\nNails to clean or replace, {} of {}", worn.len(), overview.nails.len());
+    for nail in worn {
+        let trend = &nail.trend;
+        let lately = trend.lately.map_or_else(String::new, |share| format!(", at {} of its limit", percent(share)));
+        let left = trend.cycles_left.map_or_else(String::new, |left| format!(", meets it in {left:.0} cycles"));
+        let retries = if trend.retries > 0.0 {
+            format!(", {} second attempts lately", percent(trend.retries))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(
+            text,
+            "  {}, contact {}: {} cycles{lately}{left}{retries}",
+            one_line(&nail.place),
+            nail.contact,
+            trend.cycles
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! One unit as one page: everything that is on record, to be read without a network years later.
+
+use crate::charts::{self, Scale};
+use crate::record::{Attempt, MeasurementRecord, Record, StepRecord};
+use bench_run::{BenchKind, Contact, Measurement, Unit, Verdict};
+use maud::{Markup, html};
+use std::collections::BTreeSet;
+
+const WIDTH: f64 = 900.0;
+
+/// The page: one file, no script, nothing from the network.
+pub fn unit_page(record: &Record) -> String {
+    let (word, class) = verdict(record);
+    let body = html! {
+        h1 { (record.model.to_uppercase()) " " (record.serial) }
+        p { span class={ "verdict " (class) } { (word) } }
+        @if let Some(reason) = &record.reason { p { (reason) } }
+        @for doubt in &record.doubts { p class="bad" { (doubt) } }
+        @if !record.diagnoses.is_empty() {
+            h2 { "Found" }
+            ul { @for found in &record.diagnoses { li { (found.text) } } }
+        }
+        h2 { "Contacts" }
+        (contacts(record))
+        h2 { "Measurements" }
+        @for step in record.steps.iter().filter(|step| step.was_started()) { (measurements(step)) }
+        (series(record, "Currents in the order in which they were measured", |_, one| one.unit == Unit::Amps))
+        (series(record, "Bluetooth levels by channel, dBm", |step, one| step.kind == "ble" && one.name.ends_with("-dbm")))
+        h2 { "When each step ran" }
+        (gantt(record))
+        @if !record.notes.is_empty() {
+            h2 { "Notes" }
+            ul { @for note in &record.notes { li { @if let Some(step) = &note.step { code { (step) } " " } (note.text) } } }
+        }
+        h2 { "Made with" }
+        (provenance(record))
+    };
+    charts::page(&format!("{} {} {word}", record.model.to_uppercase(), record.serial), &body)
+}
+
+fn verdict(record: &Record) -> (&'static str, &'static str) {
+    match record.verdict {
+        _ if !record.finished => ("NOT FINISHED", "error"),
+        Verdict::Pass => ("PASS", "pass"),
+        Verdict::Fail => ("FAIL", "fail"),
+        Verdict::Error | Verdict::Skipped => ("BENCH ERROR", "error"),
+        Verdict::Aborted => ("ABORTED", "aborted"),
+    }
+}
+
+fn last_taken(record: &Record) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
+    let of = |step| {
+        StepRecord::last(step)
+            .into_iter()
+            .flat_map(move |last: &Attempt| last.measurements.iter().map(move |one| (step, one)))
+    };
+    record.steps.iter().flat_map(of)
+}
+
+/// The module's edge: odd numbers on the front, even ones on the back. What is at fault has a cross, and not only a colour.
+fn contacts(record: &Record) -> Markup {
+    let bad: BTreeSet<Contact> = record.contacts_at_fault.iter().copied().collect();
+    let judged: BTreeSet<Contact> = last_taken(record)
+        .flat_map(|(_, one)| one.measurement.contacts.iter().copied())
+        .chain(bad.iter().copied())
+        .collect();
+    let Some(most) = judged.last().map(|contact| contact.0) else {
+        return html! { p { "No measurement speaks of a contact." } };
+    };
+    let columns = usize::from(most).div_ceil(2);
+    let step = (WIDTH / columns as f64).min(26.0);
+    let look = |number: u8| match (bad.contains(&Contact(number)), judged.contains(&Contact(number))) {
+        (true, _) => ("#c1121f", "at fault"),
+        (false, true) => ("#2f855a", "measured"),
+        (false, false) => ("none", "not spoken of"),
+    };
+    html! {
+        svg width=(WIDTH) height="104" viewBox={ "0 0 " (WIDTH) " 104" } role="img" {
+            @for number in 1..=most {
+                @let left = f64::from((number - 1) / 2) * step;
+                @let top = if number % 2 == 1 { 18.0 } else { 58.0 };
+                @let (colour, word) = look(number);
+                rect x=(format!("{left:.1}")) y=(top) width=(format!("{:.1}", step - 3.0)) height="28" fill=(colour) stroke="#8a97a5" {
+                    title { "contact " (number) ": " (word) }
+                }
+                @if bad.contains(&Contact(number)) {
+                    path stroke="#fff" stroke-width="2.5" d={ "M" (format!("{left:.1}")) " " (top) "l" (format!("{:.1}", step - 3.0)) " 28m0 -28l-" (format!("{:.1}", step - 3.0)) " 28" } {}
+                    text x=(format!("{left:.1}")) y=(if number % 2 == 1 { 12.0 } else { 100.0 }) { (number) }
+                }
+            }
+        }
+        p { "Front above: odd numbers from 1; back below: even numbers from 2. "
+            @if bad.is_empty() { "None is at fault." }
+            @else { "At fault, crossed out: " (bad.iter().map(Contact::to_string).collect::<Vec<_>>().join(", ")) "." } }
+    }
+}
+
+fn measurements(step: &StepRecord) -> Markup {
+    let verdict = step.verdict.map_or("no end", Verdict::as_str);
+    let good = step.verdict == Some(Verdict::Pass) && step.attempts.len() == 1;
+    html! {
+        details open[!good] {
+            summary { (step.title) " " code { (step.id) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
+            @for attempt in &step.attempts {
+                @if step.attempts.len() > 1 { p { "Attempt " (attempt.number) @if let Some(reason) = &attempt.reason { ": " (reason) } } }
+                table {
+                    @for one in &attempt.measurements {
+                        @let taken = &one.measurement;
+                        tr {
+                            td { code { (taken.name) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
+                            td { (taken.limits.show(taken.unit)) }
+                            td class=[(taken.verdict != Verdict::Pass).then_some("bad")] { (taken.verdict) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn value(taken: &Measurement) -> String {
+    match (taken.value, &taken.raw) {
+        (Some(value), _) => taken.unit.show(value),
+        (None, Some(raw)) => raw.clone(),
+        (None, None) => "not measured".to_owned(),
+    }
+}
+
+/// Where the reading lies in its limits: the interval as a bar, the reading as a stroke; outside, it stands beside the bar.
+fn limit_bar(taken: &Measurement) -> Markup {
+    let (Some(value), (low, high)) = (taken.value, (taken.limits.min, taken.limits.max)) else { return html! {} };
+    // One open side is as wide as the way from the limit to the reading, or the limit's own size.
+    let reach = |limit: f64| (value - limit).abs().max(limit.abs() * 0.5).max(f64::MIN_POSITIVE);
+    let (low, high) = match (low, high) {
+        (Some(low), Some(high)) => (low, high),
+        (Some(low), None) => (low, low + 1.2 * reach(low)),
+        (None, Some(high)) => (high - 1.2 * reach(high), high),
+        (None, None) => return html! {},
+    };
+    let x = Scale { low, high, from: 20.0, to: 120.0 };
+    // Clamped to the room beside the bar.
+    let at = (x.from + (if high > low { (value - low) / (high - low) } else { 0.5 }) * 100.0).clamp(4.0, 136.0);
+    let colour = if taken.verdict == Verdict::Pass { "#1a7f37" } else { "#c1121f" };
+    html! {
+        svg width="140" height="14" viewBox="0 0 140 14" {
+            rect x="20" y="5" width="100" height="4" fill="#c9d2dc" {}
+            rect x=(format!("{:.1}", at - 1.5)) y="1" width="3" height="12" fill=(colour) {}
+        }
+    }
+}
+
+/// Some measurements as columns in time.
+fn series(record: &Record, title: &str, wanted: impl Fn(&StepRecord, &Measurement) -> bool) -> Markup {
+    let mut points: Vec<(u64, &Measurement)> = last_taken(record)
+        .filter(|(step, one)| wanted(step, &one.measurement))
+        .filter(|(_, one)| one.measurement.value.is_some())
+        .map(|(_, one)| (one.at_us.as_micros(), &one.measurement))
+        .collect();
+    points.sort_by_key(|(at, _)| *at);
+    if points.is_empty() {
+        return html! {};
+    }
+    let values = || points.iter().filter_map(|(_, one)| one.value);
+    let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
+    let y = Scale { low, high, from: 120.0, to: 16.0 };
+    let room = (WIDTH / points.len() as f64).min(60.0);
+    html! {
+        h2 { (title) }
+        svg width=(WIDTH) height="140" viewBox={ "0 0 " (WIDTH) " 140" } role="img" {
+            @for (index, (at, one)) in points.iter().enumerate() {
+                @let value = one.value.unwrap_or(0.0);
+                @let (top, bottom) = (y.place(value.max(0.0)), y.place(value.min(0.0)));
+                rect class="bar" x=(format!("{:.1}", index as f64 * room)) y=(format!("{top:.1}")) width=(format!("{:.1}", room - 3.0)) height=(format!("{:.1}", (bottom - top).max(1.0))) {
+                    title { (one.name) ": " (one.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (one.limits.show(one.unit)) }
+                }
+            }
+            line class="axis" x1="0" y1=(format!("{:.1}", y.place(0.0))) x2=(WIDTH) y2=(format!("{:.1}", y.place(0.0))) {}
+            text x="0" y="11" { (points[0].1.unit.show(high)) } text x="0" y="136" { (points[0].1.unit.show(low)) }
+        }
+        table { @for (at, one) in &points {
+            tr { td { code { (one.name) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(one)) } td { (one.limits.show(one.unit)) } }
+        } }
+    }
+}
+
+fn gantt(record: &Record) -> Markup {
+    let end = record.duration_us.as_micros().max(1) as f64;
+    let rows: Vec<&StepRecord> = record.steps.iter().filter(|step| step.was_started()).collect();
+    let height = 18.0 * rows.len() as f64 + 24.0;
+    let x = Scale { low: 0.0, high: end, from: 190.0, to: WIDTH - 4.0 };
+    let colour = |verdict: Option<Verdict>| match verdict {
+        Some(Verdict::Pass) => "#2f855a",
+        Some(Verdict::Fail) => "#c1121f",
+        _ => "#7b2d8e",
+    };
+    html! {
+        svg width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) } role="img" {
+            @for (index, step) in rows.iter().enumerate() {
+                @let top = 18.0 * index as f64;
+                text x="184" y=(top + 13.0) text-anchor="end" { (step.id) }
+                @for attempt in &step.attempts {
+                    @if let (Some(from), to) = (attempt.started_us, attempt.ended_us.unwrap_or(record.duration_us)) {
+                        @let left = x.place(from.as_micros() as f64);
+                        rect x=(format!("{left:.1}")) y=(top + 3.0) width=(format!("{:.1}", (x.place(to.as_micros() as f64) - left).max(1.0))) height="12" fill=(colour(attempt.verdict)) {
+                            title { (step.id) ", attempt " (attempt.number) ": " (format!("{from} to {to}, ")) (attempt.verdict.map_or("no end", Verdict::as_str)) }
+                        }
+                    }
+                }
+            }
+            line class="axis" x1="190" y1=(height - 20.0) x2=(WIDTH) y2=(height - 20.0) {}
+            text x="190" y=(height - 6.0) { "0" }
+            text x=(WIDTH) y=(height - 6.0) text-anchor="end" { (format!("{:.2} s", end / 1e6)) }
+        }
+    }
+}
+
+fn provenance(record: &Record) -> Markup {
+    let mut rows: Vec<(&str, String)> = vec![("run", record.run_id.clone())];
+    let optional = [
+        ("started", &record.started_at),
+        ("nest", &record.nest),
+        ("lot", &record.lot),
+        ("seal of the journal", &record.seal),
+        ("folder", &record.run_folder),
+    ];
+    rows.extend(optional.iter().filter_map(|(what, value)| Some((*what, (*value).clone()?))));
+    match &record.bench {
+        Some(BenchKind::Real { station, .. }) => rows.push(("station", station.clone())),
+        Some(BenchKind::Virtual { seed, faults }) => {
+            rows.push((
+                "virtual bench",
+                format!(
+                    "seed {seed}, faults ordered: {}",
+                    if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
+                ),
+            ));
+        }
+        None => {}
+    }
+    if let Some(of) = &record.provenance {
+        rows.push(("bench", format!("{} ({})", of.bench_version, of.bench_commit)));
+        rows.push(("plan", format!("{} {}", of.plan, of.plan_sha256)));
+        rows.extend(of.plan_parts.iter().map(|part| ("part of the plan", format!("{} {}", part.path, part.sha256))));
+        rows.push(("fixture", format!("{} {}", of.fixture, of.fixture_sha256)));
+        rows.push(("module file", of.dut_file_sha256.clone()));
+        rows.push(("firmware", of.firmware_sha256.clone()));
+    }
+    html! { table { @for (what, value) in rows { tr { td { (what) } td { code { (value) } } } } } }
+}

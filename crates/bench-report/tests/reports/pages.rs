@@ -1,0 +1,125 @@
+//! Pages for a browser: whole, alone, and the same for the same run.
+
+use crate::runs;
+use bench_report::{Record, line_page, line_text, unit_page};
+use bench_run::{Contact, Limits, Unit, Verdict};
+use bench_stats::{
+    Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint, UnitRun, capability,
+    histogram, pareto, yields,
+};
+use proptest::prelude::*;
+
+/// Nothing from outside the file, no script, and every picture well-formed.
+fn check(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    for word in ["<script", "http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(word), "{word} in a page that must stand alone");
+    }
+    let mut rest = page;
+    while let Some(start) = rest.find("<svg") {
+        let end = start + rest[start..].find("</svg>").unwrap() + "</svg>".len();
+        roxmltree::Document::parse(&rest[start..end]).unwrap_or_else(|error| panic!("{error}: {}", &rest[start..end]));
+        assert!(!rest[start..end].contains("NaN") && !rest[start..end].contains("inf"), "{}", &rest[start..end]);
+        rest = &rest[end..];
+    }
+}
+
+#[test]
+fn a_unit_is_a_page() {
+    for (name, entries) in runs::all() {
+        let record = runs::record(&entries).with_seal(Some("5e".repeat(32)));
+        let page = unit_page(&record);
+        check(&page);
+        assert_eq!(page, unit_page(&record), "{name}");
+        assert!(page.contains(&record.serial) && page.contains(&"5e".repeat(32)), "{name}");
+        for step in &record.steps {
+            for one in step.attempts.iter().flat_map(|attempt| &attempt.measurements) {
+                assert!(page.contains(&format!("<code>{}</code>", one.measurement.name)), "{name}");
+                assert!(page.contains(&one.measurement.limits.show(one.measurement.unit)), "{name}");
+            }
+        }
+        for found in &record.diagnoses {
+            assert!(page.contains(&found.text), "{name}: {}", found.text);
+        }
+        let crosses = page.matches("stroke-width=\"2.5\"").count();
+        assert_eq!(crosses, record.contacts_at_fault.len(), "{name}: contacts at fault have a cross");
+    }
+}
+
+fn overview() -> Overview {
+    const PASS: Option<Verdict> = Some(Verdict::Pass);
+    const FAIL: Option<Verdict> = Some(Verdict::Fail);
+    let good = [("supply", PASS, PASS, 1), ("interconnect", PASS, PASS, 1)];
+    let saved = [("supply", PASS, PASS, 1), ("interconnect", FAIL, PASS, 2)];
+    let bad = [("supply", PASS, PASS, 1), ("interconnect", FAIL, FAIL, 1)];
+    let names: Vec<String> = (0..50).map(|n| format!("P042AN{n:09}")).collect();
+    let runs = names.iter().enumerate().map(|(n, serial)| match n % 10 {
+        0 => UnitRun { serial, verdict: Verdict::Fail, steps: &bad },
+        1 => UnitRun { serial, verdict: Verdict::Pass, steps: &saved },
+        _ => UnitRun { serial, verdict: Verdict::Pass, steps: &good },
+    });
+    let total = yields(runs);
+    let values: Vec<f64> = (0..200).map(|n| 3.3 + 0.01 * f64::from(n * 7 % 20 - 10) / 10.0).collect();
+    let mut sample = Sample::default();
+    values.iter().for_each(|value| sample.push(*value));
+    let limits = Limits::between(3.2, 3.4);
+    let point = |at: usize| TrendPoint {
+        from: format!("2026-11-{:02}", at + 1),
+        n: 10,
+        mean: 3.3 + 0.001 * at as f64,
+        min: 3.29,
+        max: 3.32,
+    };
+    let mut worn = NailLog::default();
+    (0..2_500).for_each(|at| worn.push(NailReading { of_limit: Some(0.1 + 0.0003 * f64::from(at)), retried: false }));
+    Overview {
+        asked: "model b404x".to_owned(),
+        days: Some(("2026-11-01".to_owned(), "2026-11-20".to_owned())),
+        groups: vec![Group { name: "2026-11-01  b404x".to_owned(), yields: total.clone() }],
+        total,
+        failing_steps: pareto(["interconnect", "interconnect", "supply"].map(str::to_owned)),
+        contacts: pareto(["23", "23", "23", "36"].map(str::to_owned)),
+        measurements: vec![MeasurementStat {
+            plan: "b404x".to_owned(),
+            step: "supply".to_owned(),
+            name: "3V3.volts".to_owned(),
+            unit: Unit::Volts,
+            limits,
+            capability: capability(&sample, &limits),
+            bad: 2,
+            histogram: histogram(&values, 10),
+            trend: (0..20).map(point).collect(),
+        }],
+        hours: (6..14).map(|hour| Hour { hour, judged: 100, first_pass: 90 + usize::from(hour) % 5 }).collect(),
+        nails: vec![Nail { place: "line-1 nest 2".to_owned(), contact: Contact(23), trend: worn.trend() }],
+    }
+}
+
+#[test]
+fn the_line_in_words_and_as_a_page() {
+    insta::assert_snapshot!("line", line_text(&overview()));
+    let page = line_page(&overview());
+    check(&page);
+    for part in ["supply/3V3.volts", "line-1 nest 2", "contact 23", "2026-11-01  b404x", "interconnect"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Nothing asked, nothing known.
+    check(&line_page(&Overview::default()));
+    assert!(line_text(&Overview::default()).contains("0 runs on 0 units"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_leaves_its_place(text in any::<String>(), value in prop::num::f64::ANY, min in prop::num::f64::NORMAL) {
+        let entries = bench_report::builders::RunBuilder::new("b404x", &text)
+            .plan(&[(&text, "ble", 1)])
+            .step(&text)
+            .value(&format!("{text}<script>"), Some(value), Unit::One, Limits::at_least(min), &[200])
+            .end_because(Verdict::Fail, &text)
+            .run_end_because(Verdict::Fail, &text);
+        let page = unit_page(&Record::from_entries(&entries));
+        prop_assert!(!page.contains("<script"));
+    }
+}

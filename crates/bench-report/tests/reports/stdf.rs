@@ -1,0 +1,165 @@
+//! The STDF file as a reader of others reads it (`rust-stdf`, which shares no code with the writer).
+
+use crate::runs;
+use bench_report::{Record, stdf};
+use bench_run::{Limits, Measurement, Unit, Verdict};
+use rust_stdf::stdf_file::StdfReader;
+use rust_stdf::{CompressType, StdfRecord};
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+fn read(bytes: &[u8]) -> Vec<StdfRecord> {
+    let mut reader = StdfReader::from(Cursor::new(bytes), &CompressType::Uncompressed).unwrap();
+    reader.get_record_iter().map(Result::unwrap).collect()
+}
+
+fn records() -> Vec<Record> {
+    runs::all().iter().map(|(_, entries)| Record::from_entries(entries).with_seal(Some("ab".repeat(32)))).collect()
+}
+
+fn taken(record: &Record) -> Vec<(String, Measurement)> {
+    let last = |step: &bench_report::StepRecord| step.last().map(|last| last.measurements.clone()).unwrap_or_default();
+    let named = |step: &bench_report::StepRecord| {
+        let id = step.id.clone();
+        last(step).into_iter().map(move |one| (format!("{id}/{}", one.measurement.name), one.measurement))
+    };
+    record.steps.iter().flat_map(named).collect()
+}
+
+fn is_functional(one: &Measurement) -> bool {
+    one.unit == Unit::One && one.limits.min.is_some() && one.limits.min == one.limits.max
+}
+
+/// Every part, reading, limit and verdict of the records, in their order.
+#[test]
+fn another_reader_reads_what_is_on_record() {
+    let records = records();
+    let read = read(&stdf(&records));
+    let mut parts: Vec<(Vec<StdfRecord>, rust_stdf::PRR)> = Vec::new();
+    let mut open: Option<Vec<StdfRecord>> = None;
+    for record in read {
+        match record {
+            StdfRecord::PIR(_) => assert!(open.replace(Vec::new()).is_none(), "a part begins inside another"),
+            StdfRecord::PRR(prr) => parts.push((open.take().unwrap(), prr)),
+            one @ (StdfRecord::PTR(_) | StdfRecord::FTR(_)) => open.as_mut().unwrap().push(one),
+            _ => assert!(open.is_none()),
+        }
+    }
+    assert_eq!(parts.len(), records.len());
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    for (record, (tests, prr)) in records.iter().zip(&parts) {
+        assert_eq!(prr.part_id, record.serial);
+        let bin = match record.verdict {
+            Verdict::Pass => 1,
+            Verdict::Fail => 2,
+            Verdict::Error | Verdict::Skipped => 3,
+            Verdict::Aborted => 4,
+        };
+        assert_eq!(prr.hard_bin, bin);
+        assert_eq!(prr.part_flg[0] & 0b1000 != 0, record.verdict != Verdict::Pass);
+        assert_eq!(u64::from(prr.test_t), record.duration_us.as_micros() / 1000);
+        let expected = taken(record);
+        assert_eq!((tests.len(), usize::from(prr.num_test)), (expected.len(), expected.len()));
+        for (test, (name, one)) in tests.iter().zip(&expected) {
+            let (number, flag) = match test {
+                StdfRecord::PTR(ptr) => {
+                    assert!(!is_functional(one));
+                    assert_eq!(&ptr.test_txt, name);
+                    if let Some(value) = one.value {
+                        assert_eq!(ptr.result, value as f32);
+                    }
+                    let Limits { min, max } = one.limits;
+                    let optional = ptr.opt_flag.unwrap()[0];
+                    let limit = |bit: u8, value: Option<f32>| (optional & bit == 0).then(|| f64::from(value.unwrap()));
+                    let as_real = |limit: Option<f64>| limit.map(|limit| f64::from(limit as f32));
+                    assert_eq!((limit(0x40, ptr.lo_limit), limit(0x80, ptr.hi_limit)), (as_real(min), as_real(max)));
+                    assert_eq!((limit(0x04, ptr.lo_spec), limit(0x08, ptr.hi_spec)), (as_real(min), as_real(max)));
+                    assert_eq!(ptr.units.as_deref(), Some(one.unit.symbol()));
+                    assert_eq!(ptr.test_flg[0] & 0b10 != 0, one.value.is_none());
+                    (ptr.test_num, ptr.test_flg[0])
+                }
+                StdfRecord::FTR(ftr) => {
+                    assert!(is_functional(one));
+                    assert_eq!(&ftr.test_txt, name);
+                    (ftr.test_num, ftr.test_flg[0])
+                }
+                _ => unreachable!(),
+            };
+            assert_eq!(*numbers.entry(name.clone()).or_insert(number), number, "{name} has two numbers");
+            assert_eq!(flag & 0x80 != 0, one.verdict == Verdict::Fail);
+            assert_eq!(flag & 0x40 != 0, one.verdict == Verdict::Error);
+        }
+    }
+    let mut different: Vec<u32> = numbers.values().copied().collect();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), numbers.len(), "two tests share a number");
+}
+
+#[test]
+fn summaries_are_those_of_the_parts() {
+    let records = records();
+    let read = read(&stdf(&records));
+    let passed = records.iter().filter(|record| record.verdict == Verdict::Pass).count() as u32;
+    let counts = read.iter().filter_map(|one| match one {
+        StdfRecord::PCR(pcr) if pcr.head_num == 255 => Some((pcr.part_cnt, pcr.good_cnt)),
+        _ => None,
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [(records.len() as u32, passed)]);
+    for soft in [false, true] {
+        let bins = read.iter().filter_map(|one| match one {
+            StdfRecord::HBR(bin) if !soft => Some((bin.hbin_pf, bin.hbin_cnt)),
+            StdfRecord::SBR(bin) if soft => Some((bin.sbin_pf, bin.sbin_cnt)),
+            _ => None,
+        });
+        let bins: Vec<_> = bins.collect();
+        assert_eq!(bins.iter().map(|(_, count)| count).sum::<u32>(), records.len() as u32);
+        assert_eq!(bins.iter().filter(|(passes, _)| *passes == 'P').map(|(_, count)| count).sum::<u32>(), passed);
+    }
+    let all: Vec<(String, Measurement)> = records.iter().flat_map(taken).collect();
+    let mut summed = 0;
+    for one in &read {
+        let StdfRecord::TSR(tsr) = one else { continue };
+        let values: Vec<f64> =
+            all.iter().filter(|(name, _)| *name == tsr.test_nam).filter_map(|(_, one)| one.value).collect();
+        let bad = all.iter().filter(|(name, one)| *name == tsr.test_nam && one.verdict != Verdict::Pass).count();
+        assert_eq!(tsr.exec_cnt as usize, all.iter().filter(|(name, _)| *name == tsr.test_nam).count());
+        assert_eq!(tsr.fail_cnt as usize, bad);
+        if tsr.test_typ == 'P' {
+            assert_eq!(tsr.tst_sums, values.iter().sum::<f64>() as f32);
+            assert_eq!(tsr.test_min, values.iter().copied().fold(f64::INFINITY, f64::min) as f32);
+        }
+        summed += tsr.exec_cnt as usize;
+    }
+    assert_eq!(summed, all.len());
+    let kinds: String = read.iter().map(|one| format!("{} ", kind(one))).collect();
+    assert!(kinds.starts_with("FAR MIR SDR ") && kinds.ends_with("MRR "), "{kinds}");
+    let texts =
+        read.iter().filter(|one| matches!(one, StdfRecord::DTR(dtr) if dtr.text_dat.contains("seal abab"))).count();
+    assert_eq!(texts, records.len());
+}
+
+fn kind(record: &StdfRecord) -> &'static str {
+    match record {
+        StdfRecord::FAR(_) => "FAR",
+        StdfRecord::MIR(_) => "MIR",
+        StdfRecord::SDR(_) => "SDR",
+        StdfRecord::MRR(_) => "MRR",
+        _ => "...",
+    }
+}
+
+/// A file without a part is a file all the same, and texts from outside break none.
+#[test]
+fn odd_records_make_whole_files() {
+    assert!(matches!(read(&stdf(&[])).last(), Some(StdfRecord::MRR(_))));
+    let long = "ü\u{0}]]>".repeat(200);
+    let entries = bench_report::builders::RunBuilder::new(&long, &long)
+        .plan(&[(&long, "x", 1)])
+        .step(&long)
+        .volts(&long, f64::MAX, 0.0, 1.0)
+        .end_because(Verdict::Fail, &long)
+        .run_end_because(Verdict::Fail, &long);
+    let read = read(&stdf(&[Record::from_entries(&entries)]));
+    assert!(matches!(read.last(), Some(StdfRecord::MRR(_))));
+}

@@ -1,0 +1,125 @@
+//! No silent pass: looked for in a plan before anything runs.
+//!
+//! The verdict of a unit is worked out by code that is the same for every plan; what differs is what a plan requires. So
+//! each requirement is taken away in turn, in a run that is perfect otherwise: the reading missing, no number, outside each
+//! limit, taken twice. Whatever still passes would pass on the line, too.
+
+use crate::{Limits, Measurement, MeasurementSpec, Step, Verdict, measured, step_verdict};
+use std::collections::BTreeSet;
+
+/// Everything by which a unit of this plan could pass without what the plan requires; empty when there is no such way.
+pub fn silent_passes(steps: &[Step]) -> Vec<String> {
+    let mut found = Vec::new();
+    if steps.iter().all(|step| step.measurements.is_empty()) {
+        found.push("the plan requires no measurement: a unit would pass unmeasured".to_owned());
+    }
+    for step in steps {
+        let mut names = BTreeSet::new();
+        for spec in &step.measurements {
+            if !names.insert(&spec.name) {
+                found.push(format!(
+                    "step {}: {} is promised twice, and one reading would do for both",
+                    step.id, spec.name
+                ));
+            }
+        }
+        let perfect: Vec<Option<Measurement>> =
+            step.measurements.iter().map(|spec| Some(measured(spec, inside(&spec.limits)))).collect();
+        for (at, spec) in step.measurements.iter().enumerate() {
+            let mut object =
+                |what: &str| found.push(format!("step {}: {} could be {what} and the step pass", step.id, spec.name));
+            if judged(step, &perfect) != Verdict::Pass {
+                object("inside no limits at all, or never");
+                continue;
+            }
+            for (what, reading) in spoilt(spec) {
+                let mut delivered = perfect.clone();
+                delivered[at] = reading;
+                if judged(step, &delivered) == Verdict::Pass {
+                    object(what);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn judged(step: &Step, delivered: &[Option<Measurement>]) -> Verdict {
+    let delivered: Vec<Measurement> = delivered.iter().flatten().cloned().collect();
+    step_verdict(&step.measurements, &delivered, Verdict::Pass)
+}
+
+fn inside(limits: &Limits) -> Option<f64> {
+    limits.min.or(limits.max)
+}
+
+/// The reading in every way in which it must not pass. A limit with no number beyond it limits nothing.
+fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
+    let with = |reading| Some(measured(spec, reading));
+    let beyond = |limit: Option<f64>, next: fn(f64) -> f64| limit.map(|limit| with(Some(next(limit))));
+    let mut ways = vec![
+        ("missing", None),
+        ("without a reading", with(None)),
+        ("not a number", with(Some(f64::NAN))),
+        ("infinite", with(Some(f64::INFINITY))),
+        (
+            "taken under another name",
+            with(inside(&spec.limits)).map(|one| Measurement { name: format!("{} ", one.name), ..one }),
+        ),
+    ];
+    ways.extend(beyond(spec.limits.min, f64::next_down).map(|reading| ("too low", reading)));
+    ways.extend(beyond(spec.limits.max, f64::next_up).map(|reading| ("too high", reading)));
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnFail, Unit};
+    use std::time::Duration;
+
+    fn step(specs: &[(&str, Limits)]) -> Step {
+        let spec = |(name, limits): &(&str, Limits)| MeasurementSpec {
+            name: (*name).to_owned(),
+            unit: Unit::Volts,
+            limits: *limits,
+            contacts: Vec::new(),
+        };
+        Step {
+            id: "s".into(),
+            kind: "test".into(),
+            title: "s".into(),
+            needs: Vec::new(),
+            after: Vec::new(),
+            uses: Vec::new(),
+            shares: Vec::new(),
+            timeout: Duration::from_secs(1),
+            retry: 0,
+            on_fail: OnFail::Stop,
+            measurements: specs.iter().map(spec).collect(),
+        }
+    }
+
+    #[test]
+    fn what_could_pass_unseen_is_told() {
+        let good = Limits::between(0.0, 1.0);
+        type Row<'a> = (&'a str, Vec<(&'a str, Limits)>, Option<&'a str>);
+        let rows: [Row<'_>; 8] = [
+            ("sound", vec![("a", good), ("b", Limits::at_least(2.0)), ("c", Limits::exactly(1.0))], None),
+            ("nothing required", vec![], Some("requires no measurement")),
+            ("promised twice", vec![("a", good), ("a", good)], Some("a is promised twice")),
+            ("no limits", vec![("a", Limits { min: None, max: None })], Some("a could be inside no limits at all")),
+            ("crossed", vec![("a", Limits::between(1.0, 0.0))], Some("a could be inside no limits at all")),
+            ("not a number", vec![("a", Limits::at_most(f64::NAN))], Some("a could be")),
+            ("endless above", vec![("a", Limits::between(0.0, f64::INFINITY))], Some("too high")),
+            ("endless below", vec![("a", Limits::at_least(f64::NEG_INFINITY))], Some("a could be")),
+        ];
+        for (what, specs, expected) in rows {
+            let found = silent_passes(&[step(&specs)]);
+            match expected {
+                None => assert!(found.is_empty(), "{what}: {found:?}"),
+                Some(part) => assert!(found.iter().any(|text| text.contains(part)), "{what}: {found:?}"),
+            }
+        }
+    }
+}

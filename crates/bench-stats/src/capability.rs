@@ -1,0 +1,124 @@
+//! Cp, Cpk, Pp, Ppk.
+
+use bench_run::Limits;
+use serde::Serialize;
+
+/// Two-sided 95 % of the normal distribution.
+pub(crate) const Z95: f64 = 1.959_963_984_540_054;
+
+/// Mean of the range of two values, in standard deviations.
+const D2_OF_TWO: f64 = std::f64::consts::FRAC_2_SQRT_PI;
+
+/// Values that come one after the other, as far as capability needs them: nothing is kept but sums, so that millions of
+/// readings take no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sample {
+    pub n: u64,
+    pub mean: f64,
+    /// Sum of squared differences from the mean.
+    pub squares: f64,
+    pub min: f64,
+    pub max: f64,
+    /// Sum of the moving ranges of two.
+    ranges: f64,
+    last: f64,
+}
+
+impl Sample {
+    /// Takes the next value, in the order in which they were measured. What is not finite is no value.
+    pub fn push(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        if self.n == 0 {
+            (self.min, self.max) = (value, value);
+        } else {
+            self.ranges += (value - self.last).abs();
+        }
+        (self.min, self.max, self.last) = (self.min.min(value), self.max.max(value), value);
+        // Welford: no difference of two large sums.
+        self.n += 1;
+        let before = value - self.mean;
+        self.mean += before / self.n as f64;
+        self.squares += before * (value - self.mean);
+    }
+
+    /// Standard deviation of all values, with n − 1.
+    pub fn sd(&self) -> Option<f64> {
+        (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
+    }
+
+    /// Short-term standard deviation: mean moving range of two, over 1.128.
+    pub fn sd_within(&self) -> Option<f64> {
+        (self.n > 1).then(|| self.ranges / (self.n - 1) as f64 / D2_OF_TWO)
+    }
+}
+
+/// How well a measurement keeps its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Capability {
+    pub n: u64,
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
+    /// Overall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sd: Option<f64>,
+    /// Within, by the moving range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sd_within: Option<f64>,
+    /// Both limits needed; none when nothing varies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpk: Option<f64>,
+    /// Approximate two-sided 95 % interval of Cpk: with few values it is wide, and says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpk_95: Option<(f64, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ppk: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ppk_95: Option<(f64, f64)>,
+}
+
+/// Capability of the values taken in, against these limits.
+pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
+    let (sd, sd_within) = (sample.sd(), sample.sd_within());
+    let index = |sd: Option<f64>| {
+        let sd = sd.filter(|sd| *sd > 0.0)?;
+        let low = limits.min.map(|min| (sample.mean - min) / (3.0 * sd));
+        let high = limits.max.map(|max| (max - sample.mean) / (3.0 * sd));
+        match (low, high) {
+            (Some(low), Some(high)) => Some(low.min(high)),
+            (one, other) => one.or(other),
+        }
+    };
+    let spread = |sd: Option<f64>| {
+        let sd = sd.filter(|sd| *sd > 0.0)?;
+        Some((limits.max? - limits.min?) / (6.0 * sd))
+    };
+    let (cpk, ppk) = (index(sd_within), index(sd));
+    Capability {
+        n: sample.n,
+        mean: sample.mean,
+        min: sample.min,
+        max: sample.max,
+        sd,
+        sd_within,
+        cp: spread(sd_within),
+        cpk,
+        cpk_95: cpk.map(|index| interval(index, sample.n)),
+        pp: spread(sd),
+        ppk,
+        ppk_95: ppk.map(|index| interval(index, sample.n)),
+    }
+}
+
+/// Bissell's approximation.
+fn interval(index: f64, n: u64) -> (f64, f64) {
+    let n = n as f64;
+    let half = Z95 * (1.0 / (9.0 * n) + index * index / (2.0 * (n - 1.0))).sqrt();
+    (index - half, index + half)
+}

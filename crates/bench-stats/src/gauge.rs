@@ -1,0 +1,161 @@
+//! Gauge repeatability and reproducibility: how much of what is measured is the bench, and how much the module.
+//!
+//! A crossed study by analysis of variance, as AIAG's Measurement Systems Analysis (4th edition) has it. On a fixture
+//! there is no appraiser: the place of one is taken by the station, the nest, or the re-seating of the unit.
+
+use bench_run::Limits;
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, FisherSnedecor};
+
+/// Interaction that is less significant than this is counted as repeatability.
+const POOL_ABOVE: f64 = 0.25;
+
+/// Every part measured by every appraiser equally often: `readings[part][appraiser][trial]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaugeStudy {
+    pub readings: Vec<Vec<Vec<f64>>>,
+}
+
+/// Why a study says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GaugeError {
+    #[error("a study needs at least 2 units, 2 seats and 2 trials; here are {parts}, {appraisers} and {trials}")]
+    TooSmall { parts: usize, appraisers: usize, trials: usize },
+    #[error("not every unit was measured equally often on every seat")]
+    Unbalanced,
+    #[error("a reading is missing")]
+    Missing,
+}
+
+/// AIAG's rule of thumb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceptance {
+    /// Below 10 %, and at least five distinct categories.
+    Acceptable,
+    /// 10 % to 30 %, or too few categories: by the importance of what is measured and the cost of measuring better.
+    Marginal,
+    /// Above 30 %.
+    NotAcceptable,
+}
+
+/// Result of a study. Standard deviations in the measurement's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gauge {
+    pub parts: usize,
+    pub appraisers: usize,
+    pub trials: usize,
+    /// Equipment variation.
+    pub repeatability: f64,
+    /// Appraiser (here: seat, nest, station) variation, interaction included.
+    pub reproducibility: f64,
+    pub interaction: f64,
+    /// Both together.
+    pub grr: f64,
+    pub part: f64,
+    pub total: f64,
+    /// Of the total variation.
+    pub grr_percent: f64,
+    /// 6 standard deviations of the gauge, of the tolerance; with two limits only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance_percent: Option<f64>,
+    /// Number of distinct categories.
+    pub ndc: u32,
+    /// Significance of the interaction; above 0.25 it is counted as repeatability.
+    pub interaction_p: f64,
+    pub pooled: bool,
+    /// Sums of squares: parts, appraisers, interaction, repeatability.
+    pub sums_of_squares: [f64; 4],
+    pub acceptance: Acceptance,
+}
+
+/// Analyses a study.
+///
+/// # Errors
+/// When it is too small, unbalanced, or a reading is missing.
+pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
+    let readings = &study.readings;
+    let parts = readings.len();
+    let appraisers = readings.first().map_or(0, Vec::len);
+    let trials = readings.first().and_then(|part| part.first()).map_or(0, Vec::len);
+    if parts < 2 || appraisers < 2 || trials < 2 {
+        return Err(GaugeError::TooSmall { parts, appraisers, trials });
+    }
+    let balanced = readings.iter().all(|part| part.len() == appraisers && part.iter().all(|cell| cell.len() == trials));
+    if !balanced {
+        return Err(GaugeError::Unbalanced);
+    }
+    if readings.iter().flatten().flatten().any(|value| !value.is_finite()) {
+        return Err(GaugeError::Missing);
+    }
+    let (p, a, t) = (parts as f64, appraisers as f64, trials as f64);
+    let cell = |part: usize, appraiser: usize| mean(readings[part][appraiser].iter().copied());
+    let of_part: Vec<f64> = (0..parts).map(|part| mean((0..appraisers).map(|at| cell(part, at)))).collect();
+    let of_appraiser: Vec<f64> = (0..appraisers).map(|at| mean((0..parts).map(|part| cell(part, at)))).collect();
+    let grand = mean(of_part.iter().copied());
+    let squares = |values: &[f64]| values.iter().map(|value| (value - grand).powi(2)).sum::<f64>();
+    let ss_part = a * t * squares(&of_part);
+    let ss_appraiser = p * t * squares(&of_appraiser);
+    let (mut ss_interaction, mut ss_error) = (0.0, 0.0);
+    for part in 0..parts {
+        for at in 0..appraisers {
+            let here = cell(part, at);
+            ss_interaction += t * (here - of_part[part] - of_appraiser[at] + grand).powi(2);
+            ss_error += readings[part][at].iter().map(|value| (value - here).powi(2)).sum::<f64>();
+        }
+    }
+    let (df_interaction, df_error) = ((p - 1.0) * (a - 1.0), p * a * (t - 1.0));
+    let (ms_part, ms_appraiser) = (ss_part / (p - 1.0), ss_appraiser / (a - 1.0));
+    let (ms_interaction, ms_error) = (ss_interaction / df_interaction, ss_error / df_error);
+    let interaction_p = significance(ms_interaction, ms_error, df_interaction, df_error);
+    let pooled = interaction_p > POOL_ABOVE;
+    let ms_pooled = (ss_interaction + ss_error) / (df_interaction + df_error);
+    let (repeatability, against) = if pooled { (ms_pooled, ms_pooled) } else { (ms_error, ms_interaction) };
+    let interaction = if pooled { 0.0 } else { ((ms_interaction - ms_error) / t).max(0.0) };
+    let reproducibility = ((ms_appraiser - against) / (p * t)).max(0.0) + interaction;
+    let part = ((ms_part - against) / (a * t)).max(0.0);
+    let grr = repeatability + reproducibility;
+    let total = grr + part;
+    let grr_percent = if total > 0.0 { 100.0 * (grr / total).sqrt() } else { 0.0 };
+    let ndc = if grr > 0.0 { (1.41 * (part / grr).sqrt()).floor() } else { f64::from(u32::MAX) };
+    let tolerance = limits.min.zip(limits.max).map(|(min, max)| max - min).filter(|width| *width > 0.0);
+    let acceptance = match grr_percent {
+        percent if percent > 30.0 => Acceptance::NotAcceptable,
+        percent if percent < 10.0 && ndc >= 5.0 => Acceptance::Acceptable,
+        _ => Acceptance::Marginal,
+    };
+    Ok(Gauge {
+        parts,
+        appraisers,
+        trials,
+        repeatability: repeatability.sqrt(),
+        reproducibility: reproducibility.sqrt(),
+        interaction: interaction.sqrt(),
+        grr: grr.sqrt(),
+        part: part.sqrt(),
+        total: total.sqrt(),
+        grr_percent,
+        tolerance_percent: tolerance.map(|width| 600.0 * grr.sqrt() / width),
+        ndc: ndc as u32,
+        interaction_p,
+        pooled,
+        sums_of_squares: [ss_part, ss_appraiser, ss_interaction, ss_error],
+        acceptance,
+    })
+}
+
+fn significance(ms_interaction: f64, ms_error: f64, df_interaction: f64, df_error: f64) -> f64 {
+    if ms_error <= 0.0 {
+        // Nothing varies within a cell: any interaction is one, and none is none.
+        return if ms_interaction > 0.0 { 0.0 } else { 1.0 };
+    }
+    match FisherSnedecor::new(df_interaction, df_error) {
+        Ok(distribution) => distribution.sf(ms_interaction / ms_error),
+        Err(_) => 1.0,
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = values.len() as f64;
+    values.sum::<f64>() / n
+}

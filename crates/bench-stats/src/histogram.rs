@@ -1,0 +1,35 @@
+//! How values lie.
+
+use serde::Serialize;
+
+/// Values from `from` up to, not including, `to`; in the last bar including it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bar {
+    pub from: f64,
+    pub to: f64,
+    pub count: usize,
+}
+
+/// Bars of equal width over all finite values; as many as Freedman and Diaconis advise, between 5 and `most`. One bar when
+/// nothing varies.
+pub fn histogram(values: &[f64], most: usize) -> Vec<Bar> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(&low), Some(&high)) = (sorted.first(), sorted.last()) else { return Vec::new() };
+    let span = high - low;
+    // Too narrow to be cut into parts that differ.
+    if span.is_nan() || span <= low.abs().max(high.abs()) * 1e-12 {
+        return vec![Bar { from: low, to: high, count: sorted.len() }];
+    }
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+    let width = 2.0 * (at(0.75) - at(0.25)) / (sorted.len() as f64).cbrt();
+    let wanted = if width > 0.0 { (span / width).ceil() } else { most as f64 };
+    let bars = (wanted.min(most as f64) as usize).max(5).min(most.max(1));
+    let edge = |index: usize| if index == bars { high } else { low + span * index as f64 / bars as f64 };
+    let mut made: Vec<Bar> = (0..bars).map(|at| Bar { from: edge(at), to: edge(at + 1), count: 0 }).collect();
+    for value in sorted {
+        let place = made.iter().rposition(|bar| value >= bar.from).unwrap_or(0);
+        made[place].count += 1;
+    }
+    made
+}

@@ -1,0 +1,22 @@
+//! What many runs say. Numbers in, numbers out: no file, no clock, no store.
+//!
+//! Every figure is checked against an independent computation (`tests/stats/reference.py`, made with SciPy) or against a
+//! worked example from the literature that the test names.
+
+mod capability;
+mod gauge;
+mod histogram;
+mod limits;
+mod nails;
+mod overview;
+mod pareto;
+mod yields;
+
+pub use capability::{Capability, Sample, capability};
+pub use gauge::{Acceptance, Gauge, GaugeError, GaugeStudy, gauge};
+pub use histogram::{Bar, histogram};
+pub use limits::{FEWEST, Suggestion, suggest};
+pub use nails::{NailLog, NailReading, NailState, NailTrend};
+pub use overview::{Group, Hour, MeasurementStat, Nail, Overview, TrendPoint};
+pub use pareto::{Slice, pareto};
+pub use yields::{Counter, Interval, StepYield, UnitRun, Yields, wilson, yields};

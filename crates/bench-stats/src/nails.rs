@@ -1,0 +1,113 @@
+//! Nails wear: the way through them grows, and steps that lean on them need second attempts. Both are seen long before a
+//! good module fails.
+
+use serde::Serialize;
+use std::collections::VecDeque;
+
+/// Runs that count as "lately".
+const WINDOW: usize = 200;
+
+/// Runs ahead in which a nail should still be good.
+const AHEAD: f64 = 1_000.0;
+
+/// Share of runs with a second attempt on this nail above which something is wrong.
+const RETRIES: f64 = 0.02;
+
+/// Share of the limit that is too near to it, whatever the trend.
+const NEAR: f64 = 0.8;
+
+/// Points below which a line through them says nothing, and runs below which a share of second attempts does not.
+const FEWEST_POINTS: usize = 30;
+const FEWEST_RUNS: usize = 50;
+
+/// One run, as one nail has seen it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NailReading {
+    /// Share of its limit that the resistance through the nail took: 1 is at the limit. `None`: not measured.
+    pub of_limit: Option<f64>,
+    /// Whether a repeated attempt named the contact and a later one did not.
+    pub retried: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NailState {
+    Good,
+    /// Replace or clean it before it fails good modules.
+    Warn,
+}
+
+/// How a nail does.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct NailTrend {
+    /// Modules since it was new.
+    pub cycles: usize,
+    /// Mean of its resistance in the last runs, as a share of the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lately: Option<f64>,
+    /// Growth of that share in 1,000 cycles, by least squares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_thousand: Option<f64>,
+    /// Cycles until the line through the readings meets the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles_left: Option<f64>,
+    /// Second attempts in the last runs, as a share of them.
+    pub retries: f64,
+    pub state: NailState,
+}
+
+/// The runs of one nail since it was new, in the order of time: sums, and the last few as they are.
+#[derive(Debug, Clone, Default)]
+pub struct NailLog {
+    cycles: usize,
+    recent: VecDeque<NailReading>,
+    /// Of cycle and share of the limit: number, means, sums of squares and of products about the means.
+    points: usize,
+    mean: (f64, f64),
+    sxx: f64,
+    sxy: f64,
+}
+
+impl NailLog {
+    /// Takes the next run.
+    pub fn push(&mut self, reading: NailReading) {
+        if self.recent.len() == WINDOW {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(reading);
+        if let Some(share) = reading.of_limit.filter(|share| share.is_finite()) {
+            let cycle = self.cycles as f64;
+            self.points += 1;
+            let (dx, dy) = (cycle - self.mean.0, share - self.mean.1);
+            self.mean.0 += dx / self.points as f64;
+            self.mean.1 += dy / self.points as f64;
+            self.sxx += dx * (cycle - self.mean.0);
+            self.sxy += dx * (share - self.mean.1);
+        }
+        self.cycles += 1;
+    }
+
+    /// How the nail does by now.
+    pub fn trend(&self) -> NailTrend {
+        let recent = self.recent.len();
+        let retries = self.recent.iter().filter(|one| one.retried).count() as f64 / recent.max(1) as f64;
+        let values: Vec<f64> = self.recent.iter().filter_map(|one| one.of_limit).collect();
+        let lately = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        let slope = (self.sxx > 0.0).then(|| self.sxy / self.sxx);
+        let cycles_left = slope.filter(|slope| *slope > 0.0).map(|slope| {
+            let at_limit = self.mean.0 + (1.0 - self.mean.1) / slope;
+            (at_limit - self.cycles as f64).max(0.0)
+        });
+        let wears_out = cycles_left.is_some_and(|left| left < AHEAD) && self.points >= FEWEST_POINTS;
+        let often = retries > RETRIES && recent >= FEWEST_RUNS;
+        let near = lately.is_some_and(|share| share > NEAR);
+        NailTrend {
+            cycles: self.cycles,
+            lately,
+            per_thousand: slope.map(|slope| slope * 1_000.0),
+            cycles_left,
+            retries,
+            state: if wears_out || often || near { NailState::Warn } else { NailState::Good },
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Everything that a question about many runs is answered with.
+
+use crate::{Bar, Capability, NailTrend, Slice, Yields};
+use bench_run::{Contact, Limits, Unit};
+use serde::Serialize;
+
+/// The answer, for text, JSON and pages alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct Overview {
+    /// What was asked for, in words: "model b404x, from 2026-01-01".
+    pub asked: String,
+    /// First and last day with a run; virtual runs have no day.
+    pub days: Option<(String, String)>,
+    pub total: Yields,
+    /// By day, model or whatever was asked for.
+    pub groups: Vec<Group>,
+    /// Steps that ended the unit, by how often.
+    pub failing_steps: Vec<Slice>,
+    /// Contacts that diagnoses name, by how often.
+    pub contacts: Vec<Slice>,
+    /// By capability, the worst first; those without one last.
+    pub measurements: Vec<MeasurementStat>,
+    /// Judged runs by hour of the station's day.
+    pub hours: Vec<Hour>,
+    pub nails: Vec<Nail>,
+}
+
+/// Yields of a part of the runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Group {
+    pub name: String,
+    pub yields: Yields,
+}
+
+/// What is known of one measurement of one plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeasurementStat {
+    pub plan: String,
+    pub step: String,
+    pub name: String,
+    pub unit: Unit,
+    /// Of the newest run.
+    pub limits: Limits,
+    pub capability: Capability,
+    /// Runs in which it was outside its limits or missing.
+    pub bad: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub histogram: Vec<Bar>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trend: Vec<TrendPoint>,
+}
+
+/// Some runs in a row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrendPoint {
+    /// Day or number of the first of them.
+    pub from: String,
+    pub n: u64,
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Hour {
+    pub hour: u8,
+    pub judged: usize,
+    pub first_pass: usize,
+}
+
+/// One nail of one nest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Nail {
+    /// Station and nest.
+    pub place: String,
+    pub contact: Contact,
+    #[serde(flatten)]
+    pub trend: NailTrend,
+}

@@ -1,0 +1,211 @@
+//! What is kept of one run.
+
+use crate::quick;
+use crate::shape::{Shape, Shapes};
+use bench_journal::{JournalError, Run};
+use bench_report::{Record, StepRecord};
+use bench_run::{BenchKind, Defect, MeasurementSpec, PlannedStep, Verdict, rejudge};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// One run, as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// Recognises the run whatever its place: its seal, or of a run without one the hash of its bytes.
+    pub digest: [u8; 32],
+    pub sealed: bool,
+    pub run_id: String,
+    pub serial: String,
+    pub model: String,
+    pub plan: String,
+    pub fixture: String,
+    /// `None` on the virtual bench.
+    pub station: Option<String>,
+    pub nest: Option<String>,
+    pub lot: Option<String>,
+    /// RFC 3339, as recorded.
+    pub started_at: Option<String>,
+    pub duration_us: u64,
+    pub finished: bool,
+    /// As reports show it, and never better than what follows from the readings.
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+    pub shape: Arc<Shape>,
+    /// One for each step of the shape.
+    pub steps: Vec<StepFact>,
+    /// One for each measurement of the shape, of the last attempt; NaN where there is no usable reading.
+    pub values: Vec<f64>,
+    pub faults: Vec<FaultFact>,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StepFact {
+    /// Of the first attempt; `None`: it never ended or never began.
+    pub first: Option<Verdict>,
+    /// Of the attempt that counts.
+    pub last: Option<Verdict>,
+    pub attempts: u8,
+}
+
+/// One contact that a diagnosis names, or a diagnosis that names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultFact {
+    /// Index of the step in the shape.
+    pub step: usize,
+    /// Whether the attempt counted; false: a later one passed or found something else.
+    pub counts: bool,
+    pub defect: Defect,
+    pub contact: Option<u8>,
+    pub text: String,
+}
+
+impl Facts {
+    /// Reads one journal.
+    ///
+    /// # Errors
+    /// When the journal is refused: not readable as one, changed, of an unknown format.
+    pub fn read(bytes: &[u8], shapes: &Shapes) -> Result<Self, JournalError> {
+        match quick::clean_pass(bytes, shapes) {
+            Some(facts) => Ok(facts),
+            None => Self::read_any(bytes, shapes),
+        }
+    }
+
+    /// Reads one journal, whatever is in it. [`read`](Self::read) gives the same, quicker for runs that simply passed.
+    ///
+    /// # Errors
+    /// When the journal is refused.
+    pub fn read_any(bytes: &[u8], shapes: &Shapes) -> Result<Self, JournalError> {
+        let run = bench_journal::parse(bytes)?;
+        let garbage = |error: serde_json::Error| JournalError::Garbage { line: 1, problem: error.to_string() };
+        let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
+        let record = Record::from_entries(&run.entries);
+        let again = rejudge(&run.entries);
+        let doubt = again.contradictions.first().map(|one| format!("line {}: {}", one.line, one.text));
+        let (digest, sealed) = digest(bytes, &run);
+        let values = values(&record, &shape);
+        Ok(Self {
+            digest,
+            sealed,
+            steps: shape.steps.iter().map(|step| step_fact(&record, &step.id)).collect(),
+            faults: faults(&record, &shape),
+            station: match &record.bench {
+                Some(BenchKind::Real { station, .. }) => Some(station.clone()),
+                _ => None,
+            },
+            plan: record.provenance.as_ref().map(|made_of| made_of.plan.clone()).unwrap_or_default(),
+            fixture: record.provenance.as_ref().map(|made_of| made_of.fixture.clone()).unwrap_or_default(),
+            verdict: if doubt.is_some() { record.verdict.and(Verdict::Error) } else { record.verdict },
+            reason: record.doubts.first().cloned().or(doubt).or(record.reason),
+            run_id: record.run_id,
+            serial: record.serial,
+            model: record.model,
+            nest: record.nest,
+            lot: record.lot,
+            started_at: record.started_at,
+            duration_us: record.duration_us.as_micros(),
+            finished: record.finished,
+            shape,
+            values,
+        })
+    }
+
+    /// Passed with every step at its first attempt.
+    pub fn first_pass(&self) -> bool {
+        self.verdict == Verdict::Pass && self.steps.iter().all(|step| step.attempts <= 1)
+    }
+}
+
+fn digest(bytes: &[u8], run: &Run) -> ([u8; 32], bool) {
+    let seal = run.seal.as_deref().filter(|_| run.finished).and_then(unhex);
+    (seal.unwrap_or_else(|| Sha256::digest(bytes).into()), seal.is_some())
+}
+
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(bytes)
+}
+
+/// The promised steps. Format 1 names no measurement: there the ones that were taken stand for those that were promised.
+fn steps_of(run: &Run) -> Vec<PlannedStep> {
+    use bench_run::Event::{Measured, RunStarted};
+    let mut steps: Vec<PlannedStep> = run
+        .entries
+        .iter()
+        .find_map(|entry| match &entry.event {
+            RunStarted { steps, .. } => Some(steps.clone()),
+            _ => None,
+        })
+        .unwrap_or_default();
+    if steps.iter().any(|step| !step.promised.is_empty()) {
+        return steps;
+    }
+    for entry in &run.entries {
+        let Measured { step, measurement, .. } = &entry.event else { continue };
+        let Some(step) = steps.iter_mut().find(|planned| planned.id == *step) else { continue };
+        if step.promised.iter().all(|spec| spec.name != measurement.name) {
+            step.promised.push(MeasurementSpec {
+                name: measurement.name.clone(),
+                unit: measurement.unit,
+                limits: measurement.limits,
+                contacts: measurement.contacts.clone(),
+            });
+        }
+    }
+    steps
+}
+
+fn step<'a>(record: &'a Record, id: &str) -> Option<&'a StepRecord> {
+    record.steps.iter().find(|step| step.id == id)
+}
+
+fn step_fact(record: &Record, id: &str) -> StepFact {
+    let Some(step) = step(record, id) else { return StepFact::default() };
+    StepFact {
+        first: step.attempts.first().and_then(|attempt| attempt.verdict),
+        last: step.verdict,
+        attempts: u8::try_from(step.tries()).unwrap_or(u8::MAX),
+    }
+}
+
+fn values(record: &Record, shape: &Shape) -> Vec<f64> {
+    let mut values = Vec::with_capacity(shape.values());
+    for planned in &shape.steps {
+        let last = step(record, &planned.id).and_then(StepRecord::last);
+        let taken = last.map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
+        for (at, spec) in planned.promised.iter().enumerate() {
+            // Mostly they were taken in the order of the promises.
+            let same = |one: &&bench_report::MeasurementRecord| one.measurement.name == spec.name;
+            let found = taken.get(at).filter(same).or_else(|| taken.iter().find(same));
+            values.push(found.and_then(|one| one.measurement.value).unwrap_or(f64::NAN));
+        }
+    }
+    values
+}
+
+fn faults(record: &Record, shape: &Shape) -> Vec<FaultFact> {
+    let mut faults: Vec<FaultFact> = Vec::new();
+    for (index, planned) in shape.steps.iter().enumerate() {
+        let Some(step) = step(record, &planned.id) else { continue };
+        let last = step.attempts.len().wrapping_sub(1);
+        for (at, attempt) in step.attempts.iter().enumerate() {
+            let counts = at == last && step.verdict == Some(Verdict::Fail);
+            for found in attempt.diagnoses.iter().filter(|found| found.defect != Defect::Bench) {
+                let contacts = found.contacts.iter().map(|contact| Some(contact.0));
+                let contacts: Vec<Option<u8>> = if found.contacts.is_empty() { vec![None] } else { contacts.collect() };
+                for contact in contacts {
+                    let (step, defect, text) = (index, found.defect, found.text.clone());
+                    let fault = FaultFact { step, counts, defect, contact, text };
+                    if !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
+                }
+            }
+        }
+    }
+    faults
+}

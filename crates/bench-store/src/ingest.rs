@@ -1,0 +1,180 @@
+//! Reading many journals on all cores; one thread writes.
+
+use crate::STORE_FILE;
+use crate::facts::Facts;
+use crate::shape::Shapes;
+use crate::store::{Added, Place, Store, StoreError};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::UNIX_EPOCH;
+
+/// Runs in one transaction.
+const BATCH: usize = 500;
+
+/// Runs that wait for the writer; more would only cost memory.
+const WAITING: usize = 64;
+
+/// What came of reading.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ingested {
+    pub new: usize,
+    pub replaced: usize,
+    /// Not looked at again: the file has the size and time that it had.
+    pub unchanged: usize,
+    /// The same run lies in two places.
+    pub doubles: usize,
+    /// Runs whose journals are gone, or refused by now.
+    pub forgotten: usize,
+    /// Journals that are no journals or were changed, and why.
+    pub refused: Vec<(PathBuf, String)>,
+}
+
+/// Makes the store of a folder of reports anew from its journals. The old one serves until the new one is whole.
+///
+/// # Errors
+/// When the folder cannot be read or the store not be written.
+pub fn rebuild(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
+    let beside = store.with_extension(format!("{}.new", std::process::id()));
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { path, source }
+    };
+    if beside.exists() {
+        fs::remove_file(&beside).map_err(io(&beside))?;
+    }
+    let mut made = Store::open_or_create(&beside)?;
+    let done = made.in_a_hurry().and_then(|()| ingest(reports, &mut made));
+    drop(made);
+    let done = done.and_then(|ingested| {
+        fs::File::open(&beside).and_then(|file| file.sync_all()).map_err(io(&beside))?;
+        fs::rename(&beside, store).map_err(io(store))?;
+        Ok(ingested)
+    });
+    if done.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+/// Adds what is new in the folder of reports, and forgets what is gone.
+///
+/// # Errors
+/// When the folder cannot be read or the store not be written.
+pub fn add(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
+    ingest(reports, &mut Store::open_or_create(store)?)
+}
+
+fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
+    let io = |source| StoreError::Io { path: reports.to_owned(), source };
+    let journals = bench_journal::journals_in(reports).map_err(io)?;
+    let mut known = store.places()?;
+    let mut ingested = Ingested::default();
+    let mut work = Vec::new();
+    for journal in journals {
+        let place = place(reports, &journal).map_err(io)?;
+        match known.remove(&place.path) {
+            Some((size, modified_ns)) if size == place.size && modified_ns == place.modified_ns => {
+                ingested.unchanged += 1;
+            }
+            _ => work.push((journal, place)),
+        }
+    }
+    let mut gone: Vec<String> = known.into_keys().collect();
+    read_all(&work, |batch, refused| {
+        let added = store.add(&batch)?;
+        for one in added {
+            match one {
+                Added::New => ingested.new += 1,
+                Added::Replaced => ingested.replaced += 1,
+                Added::Known => ingested.doubles += 1,
+            }
+        }
+        for (place, journal, why) in refused {
+            gone.push(place.path);
+            ingested.refused.push((journal, why));
+        }
+        Ok(())
+    })?;
+    ingested.refused.sort();
+    let before = store.places()?.len();
+    store.forget(&gone)?;
+    ingested.forgotten = before - store.places()?.len();
+    Ok(ingested)
+}
+
+/// A journal that was refused: where it lies, and why.
+type Refused = (Place, PathBuf, String);
+
+/// Reads in as many threads as there are cores; `write` gets batches in this one. The order in which runs are written, and
+/// so their numbers, differ from time to time; nothing that is asked of the store depends on it.
+fn read_all(
+    work: &[(PathBuf, Place)],
+    mut write: impl FnMut(Vec<(Place, Facts)>, Vec<Refused>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let next = AtomicUsize::new(0);
+    let shapes = Shapes::default();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel::<Result<(Place, Facts), Refused>>(WAITING);
+        for _ in 0..workers {
+            let (next, shapes, send) = (&next, &shapes, send.clone());
+            scope.spawn(move || {
+                while let Some((journal, place)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let read = fs::read(journal).map_err(|error| error.to_string());
+                    let facts = read.and_then(|bytes| Facts::read(&bytes, shapes).map_err(|error| error.to_string()));
+                    let done = match facts {
+                        Ok(facts) => Ok((place.clone(), facts)),
+                        Err(why) => Err((place.clone(), journal.clone(), why)),
+                    };
+                    // The writer gave up: it says why.
+                    if send.send(done).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        let (mut batch, mut refused) = (Vec::new(), Vec::new());
+        for done in receive {
+            match done {
+                Ok(run) => batch.push(run),
+                Err(why) => refused.push(why),
+            }
+            if batch.len() >= BATCH {
+                write(std::mem::take(&mut batch), std::mem::take(&mut refused))?;
+            }
+        }
+        write(batch, refused)
+    })
+}
+
+fn place(reports: &Path, journal: &Path) -> std::io::Result<Place> {
+    let meta = fs::metadata(journal)?;
+    let modified = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let path = journal.strip_prefix(reports).unwrap_or(journal).to_string_lossy().into_owned();
+    Ok(Place {
+        path,
+        size: i64::try_from(meta.len()).unwrap_or(i64::MAX),
+        modified_ns: i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX),
+    })
+}
+
+/// Where the store of a folder of reports lies unless told otherwise.
+pub fn default_store(reports: &Path) -> PathBuf {
+    reports.join(STORE_FILE)
+}
+
+/// Adds journals that are in memory, for measuring.
+pub(crate) fn add_bytes(store: &mut Store, journals: &[(String, Vec<u8>)], shapes: &Shapes) -> Result<(), StoreError> {
+    let mut batch = Vec::new();
+    for (path, bytes) in journals {
+        let facts = Facts::read(bytes, shapes)
+            .map_err(|error| StoreError::Io { path: path.into(), source: std::io::Error::other(error.to_string()) })?;
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        batch.push((Place { path: path.clone(), size, modified_ns: 0 }, facts));
+    }
+    store.add(&batch).map(|_| ())
+}

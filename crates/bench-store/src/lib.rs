@@ -1,0 +1,28 @@
+//! An index over many journals, to ask a month of units a question.
+//!
+//! The journals stay the truth: everything here is read from them, and [`rebuild`] makes all of it anew. What is kept of
+//! a run is small: a row, one byte pair per step, and the values of its measurements packed in the order of the plan
+//! (the [`Shape`]), which all runs of a plan share.
+//!
+//! `facts` reads one journal, `store` keeps and gives back, `ingest` does it for many, on all cores.
+
+mod facts;
+mod ingest;
+mod overview;
+mod quick;
+mod rows;
+mod shape;
+mod store;
+mod study;
+pub mod synthetic;
+
+pub use facts::{Facts, FaultFact, StepFact};
+pub use ingest::{Ingested, add, default_store, rebuild};
+pub use overview::{By, Question, overview};
+pub use rows::{Filter, FoundFault, RunRow};
+pub use shape::{Shape, Shapes};
+pub use store::{Store, StoreError};
+pub use study::{Appraiser, GoodUnits, MeasurementGauge, Study, StudyPlan, good_units, study};
+
+/// Name of the store in the folder of reports.
+pub const STORE_FILE: &str = "store.sqlite";

@@ -1,0 +1,220 @@
+//! The quick way through a journal of a run that simply passed, which is most of them.
+//!
+//! It believes nothing that the long way ([`Facts::read_any`]) would not: whatever is out of the ordinary, and be it the
+//! order of two lines, is left to that one. A test holds the two together.
+
+use crate::facts::{Facts, StepFact, unhex};
+use crate::shape::{Shape, Shapes};
+use bench_run::{BenchKind, Limits, Provenance, Tally, Unit, Verdict, judge};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Borrowed from the journal where nothing is escaped; an `Option<Cow>` would always be copied.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Start<'a> {
+    v: u16,
+    seq: u64,
+    #[serde(borrow)]
+    event: Text<'a>,
+    run_id: String,
+    serial: String,
+    model: String,
+    #[serde(default)]
+    started_at: Option<String>,
+    bench: BenchKind,
+    #[serde(default)]
+    lot: Option<String>,
+    provenance: Provenance,
+    #[serde(borrow)]
+    steps: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    v: u16,
+    seq: u64,
+    at_us: u64,
+    #[serde(borrow)]
+    event: Text<'a>,
+    #[serde(borrow, default)]
+    step: Option<Text<'a>>,
+    #[serde(default)]
+    attempt: u8,
+    #[serde(borrow, default)]
+    measurement: Option<Measured<'a>>,
+    #[serde(default)]
+    verdict: Option<Verdict>,
+    #[serde(default)]
+    procedure: Option<Verdict>,
+    #[serde(default)]
+    retried: bool,
+    #[serde(default)]
+    confirmed: bool,
+    #[serde(default)]
+    tally: Option<Tally>,
+}
+
+#[derive(Deserialize)]
+struct Measured<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    value: Option<f64>,
+    unit: Unit,
+    limits: Limits,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Standing {
+    Waits,
+    Runs,
+    Passed,
+}
+
+/// Facts of a whole, unbroken journal of a run in which every step passed at its first attempt; `None` of any other.
+pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
+    let (lines, seal) = bench_journal::chained_lines(bytes)?;
+    let (first, rest) = lines.split_first()?;
+    let start: Start<'_> = serde_json::from_slice(first).ok()?;
+    if start.v != bench_run::JOURNAL_FORMAT || start.seq != 0 || start.event.0 != "run-started" {
+        return None;
+    }
+    let shape = shapes.of_text(start.steps.get()).ok()?;
+    let (end, body) = rest.split_last()?;
+    let mut run = Run::new(&shape)?;
+    for (index, text) in body.iter().enumerate() {
+        let line: Line<'_> = serde_json::from_slice(text).ok()?;
+        run.take(line, index as u64 + 1)?;
+    }
+    let end: Line<'_> = serde_json::from_slice(end).ok()?;
+    run.in_order(&end, body.len() as u64 + 1)?;
+    run.ends_well(&end)?;
+    let (duration_us, values) = (run.now, run.values);
+    let (station, nest) = match start.bench {
+        BenchKind::Real { station, nest, .. } => (Some(station), nest),
+        BenchKind::Virtual { .. } => (None, None),
+    };
+    Some(Facts {
+        digest: unhex(&seal)?,
+        sealed: true,
+        run_id: start.run_id,
+        serial: start.serial,
+        model: start.model,
+        plan: start.provenance.plan,
+        fixture: start.provenance.fixture,
+        station,
+        nest,
+        lot: start.lot,
+        started_at: start.started_at,
+        duration_us,
+        finished: true,
+        verdict: Verdict::Pass,
+        reason: None,
+        steps: vec![StepFact { first: Some(Verdict::Pass), last: Some(Verdict::Pass), attempts: 1 }; shape.steps.len()],
+        values,
+        faults: Vec::new(),
+        shape,
+    })
+}
+
+struct Run<'a> {
+    shape: &'a Shape,
+    now: u64,
+    values: Vec<f64>,
+    standing: Vec<Standing>,
+    /// How many of each step's measurements are there.
+    taken: Vec<usize>,
+    safe: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(shape: &'a Shape) -> Option<Self> {
+        let steps = shape.steps.len();
+        let distinct = shape.steps.iter().map(|step| step.id.as_str()).collect::<BTreeSet<_>>().len();
+        // Promised by name, as format 2 has it, and nothing twice.
+        let promised = shape.steps.iter().all(|step| step.measurements == step.promised.len());
+        (distinct == steps && promised && shape.values() > 0).then(|| Self {
+            shape,
+            now: 0,
+            values: vec![f64::NAN; shape.values()],
+            standing: vec![Standing::Waits; steps],
+            taken: vec![0; steps],
+            safe: false,
+        })
+    }
+
+    fn in_order(&mut self, line: &Line<'_>, seq: u64) -> Option<()> {
+        let good = line.v == bench_run::JOURNAL_FORMAT && line.seq == seq && line.at_us >= self.now;
+        self.now = line.at_us;
+        good.then_some(())
+    }
+
+    fn take(&mut self, line: Line<'_>, seq: u64) -> Option<()> {
+        self.in_order(&line, seq)?;
+        match &*line.event.0 {
+            "measured" => self.measured(&line),
+            "step-started" => self.step(&line, Standing::Waits, Standing::Runs).map(|_| ()),
+            "step-ended" => {
+                let passed = line.verdict == Some(Verdict::Pass) && line.procedure == Some(Verdict::Pass);
+                let at = self.step(&line, Standing::Runs, Standing::Passed)?;
+                let complete = self.taken[at] == self.shape.steps[at].promised.len();
+                (passed && complete && !line.retried).then_some(())
+            }
+            "safe-state" => {
+                self.safe = line.confirmed;
+                Some(())
+            }
+            "note" | "dialogue" | "rail-switched" => Some(()),
+            // A diagnosis in a run that passed is for the long way, and so is anything new.
+            _ => None,
+        }
+    }
+
+    fn step(&mut self, line: &Line<'_>, from: Standing, to: Standing) -> Option<usize> {
+        let at = self.shape.step(&line.step.as_ref()?.0)?;
+        let good = line.attempt == 1 && self.standing[at] == from;
+        self.standing[at] = to;
+        good.then_some(at)
+    }
+
+    fn measured(&mut self, line: &Line<'_>) -> Option<()> {
+        let at = self.step(line, Standing::Runs, Standing::Runs)?;
+        let (one, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
+        // Mostly they come in the order of the promises.
+        let next = self.taken[at];
+        let index = match promised.get(next).filter(|spec| spec.name == one.name.0) {
+            Some(_) => next,
+            None => promised.iter().position(|spec| spec.name == one.name.0)?,
+        };
+        let spec = &promised[index];
+        let place = self.shape.first_of(at) + index;
+        let good = spec.unit == one.unit
+            && spec.limits == one.limits
+            && one.verdict == Verdict::Pass
+            && judge(&spec.limits, one.value) == Verdict::Pass
+            && self.values[place].is_nan();
+        self.values[place] = one.value?;
+        self.taken[at] += 1;
+        good.then_some(())
+    }
+
+    fn ends_well(&self, end: &Line<'_>) -> Option<()> {
+        let all = self.standing.iter().all(|standing| *standing == Standing::Passed);
+        let contacts: BTreeSet<_> = self.shape.specs().flat_map(|(_, spec)| spec.contacts.iter().copied()).collect();
+        let counted = Tally {
+            steps: self.standing.len(),
+            passed: self.standing.len(),
+            measurements: self.values.len(),
+            contacts: contacts.len(),
+            ..Tally::default()
+        };
+        let good = end.event.0 == "run-ended" && end.verdict == Some(Verdict::Pass) && end.tally == Some(counted);
+        (all && self.safe && good).then_some(())
+    }
+}

@@ -1,0 +1,46 @@
+-- Everything here is read from journals; `bench store rebuild` makes it anew.
+CREATE TABLE shape (
+    id    INTEGER PRIMARY KEY,
+    hash  BLOB NOT NULL UNIQUE,
+    steps TEXT NOT NULL            -- JSON, as in run-started
+);
+CREATE TABLE run (
+    id          INTEGER PRIMARY KEY,
+    digest      BLOB NOT NULL UNIQUE, -- the journal's seal, or the hash of one that has none
+    sealed      INTEGER NOT NULL,
+    path        TEXT NOT NULL UNIQUE, -- from the folder of reports
+    size        INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    run_id      TEXT NOT NULL,
+    serial      TEXT NOT NULL,
+    model       TEXT NOT NULL,
+    plan        TEXT NOT NULL,
+    fixture     TEXT NOT NULL,
+    station     TEXT,
+    nest        TEXT,
+    lot         TEXT,
+    started_at  TEXT,                 -- as recorded
+    started_us  INTEGER,              -- since 1970, UTC
+    day         TEXT,                 -- of the station's calendar
+    duration_us INTEGER NOT NULL,
+    finished    INTEGER NOT NULL,
+    verdict     TEXT NOT NULL,
+    first_pass  INTEGER NOT NULL,
+    reason      TEXT,
+    shape       INTEGER NOT NULL REFERENCES shape (id),
+    steps       BLOB NOT NULL         -- two bytes a step: verdicts of first and last attempt, number of attempts
+);
+CREATE INDEX run_by_serial ON run (serial, started_us);
+CREATE TABLE reading (
+    run      INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+    readings BLOB NOT NULL            -- 64-bit little-endian numbers in the shape's order; NaN where there is none
+);
+CREATE TABLE fault (
+    run     INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    step    INTEGER NOT NULL,         -- in the shape
+    counts  INTEGER NOT NULL,         -- 0: of an attempt that was repeated
+    defect  TEXT NOT NULL,
+    contact INTEGER,
+    text    TEXT NOT NULL
+);
+CREATE INDEX fault_by_run ON fault (run);
