@@ -58,6 +58,8 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         usb_switch: idle.clone(),
         usb: idle.clone(),
         nfc: idle,
+        programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
+        firmware: Rc::default(),
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: Rc::new(bench_instruments::NoBle),

@@ -58,15 +58,18 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
         families: &loaded.families,
         model: &loaded.plan.model,
         firmware: &firmware,
+        blank: false,
         seed,
         faults: &faults,
         serial: &serial,
         pace: None,
     };
+    let image = virtual_run::image(&loaded, &firmware).unwrap();
     let world = virtual_run::build(&order).unwrap();
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
-    let nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder).unwrap();
+    let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder).unwrap();
+    nest.firmware = image;
     let clock = world.clock();
     let stop = Stop::when(async move {
         clock.sleep(after).await;

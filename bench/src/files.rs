@@ -61,6 +61,11 @@ impl Loaded {
         self.families.iter().find(|family| family.name == self.plan.family)
     }
 
+    /// What the plan calls the firmware that it puts into the module.
+    pub fn firmware_name(&self) -> String {
+        self.plan.firmware.clone()
+    }
+
     /// The plan's steps as the first line of a journal tells them.
     pub(crate) fn planned_steps(&self) -> Vec<PlannedStep> {
         crate::engine::promises(&self.plan)

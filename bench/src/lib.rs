@@ -18,6 +18,8 @@ mod real;
 #[cfg(test)]
 mod safety_tests;
 mod stop;
+#[cfg(test)]
+mod swd_tests;
 mod virtual_run;
 mod wiring;
 

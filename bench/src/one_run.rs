@@ -3,7 +3,7 @@
 use crate::cli::Failed;
 use crate::engine::{self, Observer, Outcome, Recorder};
 use crate::{Loaded, Stop};
-use bench_instruments::Clock;
+use bench_instruments::{Clock, Image};
 use bench_journal::Journal;
 use bench_report::{Record, junit};
 use bench_run::{Event, Provenance, Verdict};
@@ -40,6 +40,8 @@ pub(crate) trait Backend {
 /// What is to be tested, and where it is written down.
 pub(crate) struct OneRun<'a> {
     pub loaded: &'a Loaded,
+    /// What the plan puts into the module.
+    pub firmware: Rc<Image>,
     pub provenance: Provenance,
     pub serial: &'a str,
     /// Production lot, for statistics.
@@ -89,7 +91,8 @@ impl OneRun<'_> {
         let outcome = runtime.block_on(async {
             // Signals first: from here on nothing ends the program but the run itself.
             let stop = stop().map_err(bench)?;
-            let nest = backend.nest(loaded, serial, &recorder).await?;
+            let mut nest = backend.nest(loaded, serial, &recorder).await?;
+            nest.firmware = Rc::clone(&self.firmware);
             let run = engine::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         })?;

@@ -47,6 +47,7 @@ fn bench(seed: u64) -> Bench {
         families: &loaded.families,
         model: &loaded.plan.model,
         firmware: &firmware,
+        blank: false,
         seed,
         faults: &[],
         serial: &serial,
@@ -55,7 +56,8 @@ fn bench(seed: u64) -> Bench {
     let world = virtual_run::build(&order).unwrap();
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
-    let nest = virtual_run::nest(&world, &loaded.fixture, &family, &serial, &recorder).unwrap();
+    let mut nest = virtual_run::nest(&world, &loaded.fixture, &family, &serial, &recorder).unwrap();
+    nest.firmware = virtual_run::image(&loaded, &firmware).unwrap();
     Bench { loaded, world: Rc::new(world), recorder, nest, started }
 }
 

@@ -4,10 +4,11 @@ use crate::cli::Failed;
 use crate::engine::{self, Outcome, Recorder};
 use crate::one_run::Backend;
 use crate::{Loaded, files};
-use bench_instruments::{Clock, DutClient, FixtureDriver};
+use bench_instruments::{Clock, DutClient, FixtureDriver, Image};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::Nest;
+use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
 use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +20,10 @@ pub(crate) struct Order<'a> {
     pub families: &'a [DutFamily],
     /// The model that the plan is for.
     pub model: &'a str,
+    /// What the plan puts into the module, as an ELF file.
     pub firmware: &'a [u8],
+    /// The module comes without it: its flash is empty.
+    pub blank: bool,
     pub seed: u64,
     pub faults: &'a [Fault],
     pub serial: &'a str,
@@ -59,7 +63,7 @@ pub(crate) fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
         fixture: order.fixture,
         dut,
         model: on_nest,
-        firmware: order.firmware,
+        firmware: (!order.blank).then_some(order.firmware),
         seed: order.seed,
         faults: order.faults,
         serial,
@@ -98,6 +102,8 @@ pub(crate) fn nest(
         usb_switch: driver.clone(),
         nfc: driver,
         usb: Rc::new(world.usb_host()),
+        programmer: Rc::new(SwdProgrammer::wired(Rc::clone(&clock), Rc::new(world.swd()))),
+        firmware: Rc::default(),
         modem: Rc::default(),
         ble: Rc::new(world.bluetooth()),
         panel,
@@ -148,6 +154,23 @@ impl Backend for VirtualBackend {
         self.world.diagnostics()
     }
 }
+
+/// The firmware as the programmer takes it.
+pub(crate) fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Failed> {
+    let name = loaded.firmware_name();
+    let image = parse_image(&name, firmware, ImageFormat::Elf);
+    let image =
+        image.map_err(|error| Failed::Bench(miette::miette!("the firmware image {name} cannot be used: {error}")));
+    image.map(Rc::new)
+}
+
+/// Whether a module for this plan comes with an empty flash: only a plan that programs it can use such a one.
+pub(crate) fn comes_blank(loaded: &Loaded) -> bool {
+    loaded.plan.steps.iter().any(|planned| planned.step.kind == PROGRAM)
+}
+
+/// The kind of step that puts the firmware into the module.
+const PROGRAM: &str = "program";
 
 /// The serial number that a virtual module of this model carries when none was given.
 pub(crate) fn serial(family: &DutFamily, model: &str, seed: u64) -> String {

@@ -49,6 +49,10 @@ struct Line {
     gpiomem: PathBuf,
 }
 
+/// The module comes programmed.
+const NO_USB: &str =
+    "[leave_out]\nusb = \"the test has no USB host\"\nprogram = \"the test has no debug probe on USB\"\n";
+
 /// `plans/b404x.toml` without what needs Bluetooth and USB of the controller, and further changes.
 fn plan_in(folder: &Path, more: &str) -> PathBuf {
     let plans = folder.join("plans");
@@ -74,7 +78,7 @@ fn line(faults: &[&str]) -> Line {
         fixture: &loaded.fixture,
         dut: family,
         model: "b404x",
-        firmware: &fs::read(&loaded.firmware_path).unwrap(),
+        firmware: Some(&fs::read(&loaded.firmware_path).unwrap()),
         seed: 1,
         faults: &faults,
         serial: Some(SERIAL.to_owned()),
@@ -208,7 +212,7 @@ fn a_plan_passes_through_rppal_and_serialport() {
         return;
     }
     let mut line = line(&[]);
-    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let plan = plan_in(line.folder.path(), NO_USB);
     let status = line.serve(exit_of(line.run(&plan, &[])));
     assert_eq!(status.code(), Some(0), "{}", line.output());
     let journal = line.journal();
@@ -229,7 +233,7 @@ fn killed(test: &str, guard_too: bool) {
         return;
     }
     let mut line = line(&[]);
-    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let plan = plan_in(line.folder.path(), NO_USB);
     let child = line.run(&plan, &[]);
     let pid = child.id();
     let exit = exit_of(child);
@@ -284,7 +288,7 @@ fn a_second_bench_on_the_same_fixture_is_turned_away() {
         return;
     }
     let mut line = line(&[]);
-    let plan = plan_in(line.folder.path(), "[leave_out]\nusb = \"the test has no USB host\"\n");
+    let plan = plan_in(line.folder.path(), NO_USB);
     let first = line.run(&plan, &[]);
     let (bench, pid) = (Rc::clone(&line.bench), first.id());
     let exit = exit_of(first);

@@ -97,7 +97,8 @@ fn empty_nest(
     let faults: Vec<Fault> = fixture.nails.keys().map(|contact| Fault::Open(*contact)).collect();
     let serial = virtual_run::serial(family, &model, 1);
     let (faults, serial) = (faults.as_slice(), serial.as_str());
-    virtual_run::build(&Order { fixture, families, model: &model, firmware, seed: 1, faults, serial, pace: None })
+    let model = model.as_str();
+    virtual_run::build(&Order { fixture, families, model, firmware, blank: false, seed: 1, faults, serial, pace: None })
 }
 
 fn family<'a>(fixture: &Fixture, families: &'a [DutFamily]) -> Result<&'a DutFamily, Failed> {

@@ -62,7 +62,16 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
-    let one = OneRun { loaded: &loaded, provenance, serial: &serial, lot, reports: &args.reports, notes: &notes };
+    let image = virtual_run::image(&loaded, &firmware)?;
+    let one = OneRun {
+        loaded: &loaded,
+        firmware: image,
+        provenance,
+        serial: &serial,
+        lot,
+        reports: &args.reports,
+        notes: &notes,
+    };
     let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
 
     let (done, stats) = if args.virtual_bench {
@@ -71,6 +80,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             families: &loaded.families,
             model: &loaded.plan.model,
             firmware: &firmware,
+            blank: virtual_run::comes_blank(&loaded),
             seed: args.seed,
             faults: &virtual_run::parse_faults(&args.faults)?,
             serial: &serial,

@@ -115,17 +115,20 @@ impl Work<'_> {
             families: &loaded.families,
             model: &loaded.plan.model,
             firmware: self.firmware,
+            blank: module.faults.iter().any(Fault::is_of_programming) && virtual_run::comes_blank(loaded),
             seed: module.seed,
             faults: &module.faults,
             serial: &serial,
             pace: None,
         };
+        let image = virtual_run::image(loaded, self.firmware)?;
         let world = virtual_run::build(&order)?;
         let faults: Vec<String> = module.faults.iter().map(ToString::to_string).collect();
         let started = virtual_run::started(loaded, self.provenance.clone(), &serial, module.seed, &faults);
         let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| bench(&error))?;
-        let nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder)?;
+        let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder)?;
+        nest.firmware = image;
         let outcome = runtime
             .block_on(world.run(engine::run(&loaded.plan, &nest, &recorder, started, Stop::never())))
             .map_err(|error| bench(&format!("the virtual bench stopped: {error}")))?;

@@ -16,6 +16,7 @@ use bench_pi::{PiGpio, PiI2c};
 use bench_plan::{DutFamily, Fixture, Line};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::Nest;
+use bench_swd::{Selection, SwdProgrammer};
 use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,12 @@ impl RealBackend {
         Ok(panel)
     }
 
+    /// The debug probe of this nest: what the station names, or the only one of the fixture's kind.
+    fn probe(&self, fixture: &Fixture) -> Selection {
+        let of_fixture = fixture.controller.probe.as_ref().and_then(|probe| probe.usb.as_deref());
+        self.place.nest.probe.as_deref().or(of_fixture).map(Selection::parse).unwrap_or_default()
+    }
+
     /// The instruments, with the fixture in its safe state.
     ///
     /// # Errors
@@ -137,6 +144,8 @@ impl RealBackend {
             edges: driver.clone(),
             usb_switch: driver.clone(),
             nfc: driver,
+            programmer: Rc::new(SwdProgrammer::usb(Rc::clone(&clock), self.probe(fixture))),
+            firmware: Rc::default(),
             usb: Rc::new(SerialUsbHost::new(Rc::clone(&clock))),
             modem: Rc::default(),
             ble,

@@ -19,4 +19,5 @@ mod results;
 mod schedule;
 mod stops;
 mod support;
+mod swd;
 mod worth;

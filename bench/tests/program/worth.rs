@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
 /// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
 const SOM: &str = "plans/b404x.toml";
-const SOM_ROWS: [(&str, &str); 35] = [
+const SOM_ROWS: [(&str, &str); 36] = [
     ("link-loopback", "slow-link"),
     ("rail-resistance", "short:3v3-gnd"),
     ("continuity", "open:56"),
@@ -16,6 +16,7 @@ const SOM_ROWS: [(&str, &str); 35] = [
     ("pulled-to", "leak:73-gnd"),
     ("rail-on", "overload:vusb"),
     ("quiet", "stuck-high:17"),
+    ("program", "wrong-mcu"),
     ("reset", "stuck-high:34"),
     ("identify", "wrong-model:b402"),
     ("interconnect", "swap:62-64"),

@@ -221,6 +221,8 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         usb_switch: idle.clone(),
         usb: idle.clone(),
         nfc: idle.clone(),
+        programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
+        firmware: Rc::default(),
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: idle,

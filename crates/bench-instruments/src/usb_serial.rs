@@ -107,7 +107,14 @@ mod tests {
     use serialport::UsbPortInfo;
 
     fn usb(name: &str, vendor: u16, product: u16) -> SerialPortInfo {
-        let info = UsbPortInfo { vid: vendor, pid: product, serial_number: None, manufacturer: None, product: None };
+        let info = UsbPortInfo {
+            vid: vendor,
+            pid: product,
+            serial_number: None,
+            manufacturer: None,
+            product: None,
+            interface: None,
+        };
         SerialPortInfo { port_name: name.to_owned(), port_type: SerialPortType::UsbPort(info) }
     }
 

@@ -27,6 +27,7 @@ impl Default for Kinds {
             .with::<crate::clamp_diodes::ClampDiodes>()
             .with::<crate::rail_on::RailOn>()
             .with::<crate::quiet::Quiet>()
+            .with::<crate::program::Program>()
             .with::<crate::reset::Reset>()
             .with::<crate::identify::Identify>()
             .with::<crate::interconnect::Interconnect>()

@@ -33,6 +33,7 @@ mod link_pulls;
 pub mod modem;
 mod nfc;
 mod pair_test;
+mod program;
 mod pulled_to;
 mod pulls;
 mod pwm;

@@ -2,8 +2,8 @@
 
 use crate::{SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, Dut, DutError, EdgeCapture, LinkRelay, MeasureBus, NailVector, Nails, NfcReader, Panel, Peers,
-    Rails, UsbHost, UsbSwitch,
+    BleAir, Clock, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails, NfcReader, Panel,
+    Peers, Programmer, Rails, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -31,6 +31,9 @@ pub struct Nest {
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
     pub nfc: Rc<dyn NfcReader>,
+    pub programmer: Rc<dyn Programmer>,
+    /// The test firmware that the plan names.
+    pub firmware: Rc<Image>,
     /// Lid, button, lamps and watchdog.
     pub panel: Panel,
     /// The family that the plan is for.

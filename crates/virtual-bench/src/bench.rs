@@ -9,6 +9,7 @@ use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
 use crate::run::{Run, RunError};
+use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
@@ -27,8 +28,8 @@ pub struct VirtualConfig<'a> {
     pub dut: &'a DutFamily,
     /// Its model.
     pub model: &'a str,
-    /// ELF image that is in its flash.
-    pub firmware: &'a [u8],
+    /// ELF image that is in its flash; `None`: nothing ever was.
+    pub firmware: Option<&'a [u8]>,
     /// Decides about every tolerance and all noise.
     pub seed: u64,
     pub faults: &'a [Fault],
@@ -70,6 +71,8 @@ pub struct VirtualStats {
     pub modem_cuts: u32,
     /// How often the fixture's watchdog cut the rails.
     pub watchdog_cuts: u32,
+    /// Transfers of the debug probe that got through.
+    pub swd_transfers: u64,
 }
 
 /// The real firmware on an emulated chip on a simulated fixture.
@@ -110,10 +113,16 @@ impl VirtualBench {
             None => flash::serial_of(known, seed),
         };
         let mut chip = Chip::new(identity(seed, dut, faults));
-        chip.load_elf(firmware)?;
+        if let Some(firmware) = firmware {
+            chip.load_elf(firmware)?;
+        }
         if faults.contains(&Fault::NfcAsPorts) {
             // The register is part of UICR.
             let _ = chip.write_uicr(NFCPINS, NFC_PADS_ARE_PORTS);
+        }
+        if faults.contains(&Fault::Locked) {
+            // So is this one.
+            let _ = chip.write_uicr(APPROTECT, ACCESS_PORT_LOCKED);
         }
         let memory = ExternalFlash::new(known, &serial, seed, flash_faults(faults));
         let of_modem = faults.iter().filter_map(|fault| match fault {
@@ -123,7 +132,7 @@ impl VirtualBench {
         let modem = VirtualModem::new(dut, known, seed, of_modem.collect());
         let rig = Rig::new(fixture, dut, memory, modem, seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
-        let world = World::new(chip, rig, fixture.i2c_hz, is_dead);
+        let world = World::new(chip, rig, SwdLines::new(faults), fixture.i2c_hz, is_dead);
         Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial, lines: PanelLines::of(fixture) })
     }
 
@@ -143,6 +152,10 @@ impl VirtualBench {
         Box::new(VirtualEdgeLine(Rc::clone(&self.world)))
     }
 
+    /// The debug probe's lines; each call gives one more handle to them.
+    pub fn swd(&self) -> VirtualSwd {
+        VirtualSwd(Rc::clone(&self.world))
+    }
     /// The controller's USB host; each call gives one more handle to the same port.
     pub fn usb_host(&self) -> VirtualUsbHost {
         VirtualUsbHost(Rc::clone(&self.world))
@@ -219,6 +232,7 @@ impl VirtualBench {
             i2c_transactions: world.rig.i2c_transactions,
             solutions: world.rig.circuit.solutions(),
             watchdog_cuts: world.rig.panel.watchdog_acted(),
+            swd_transfers: world.swd.transfers(),
             modem_cuts: world.rig.modem.as_ref().map_or(0, VirtualModem::cuts_while_on),
         }
     }
@@ -238,6 +252,15 @@ impl VirtualBench {
 /// Offset of UICR.NFCPINS, and its value with PROTECT off.
 const NFCPINS: u32 = 0x20C;
 const NFC_PADS_ARE_PORTS: u32 = 0xFFFF_FFFE;
+/// Offset of UICR.APPROTECT, and a value that locks every kind of silicon.
+const APPROTECT: u32 = 0x208;
+const ACCESS_PORT_LOCKED: u32 = 0xFFFF_FF00;
+/// What silicon that locks itself at power-on calls itself.
+const SELF_LOCKING: [u8; 4] = *b"AAF0";
+/// FICR.INFO.PART of the smaller sister, which fits the same pads.
+const OTHER_PART: u32 = 0x52833;
+/// An address in the page that `mcu-flash-page` spoils: one that every image has.
+const BAD_PAGE: u32 = 0x3000;
 /// Gain of the 3.6 V range, in which an ordered offset is meant.
 const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
 /// An address in the sector that `flash-bad-block` spoils: the last one, as addresses wrap around at the flash's size.
@@ -317,8 +340,16 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
                 tolerances.pwm_swapped.extend(port(a).zip(port(b)));
             }
             Fault::InterruptDead(channel) => tolerances.gpiote_dead |= 1 << channel,
+            Fault::McuFlashPage => tolerances.flash_bad_page = Some(BAD_PAGE),
             _ => {}
         }
     }
-    ChipIdentity { tolerances, ..ChipIdentity::from_seed(random.bits()) }
+    let mut identity = ChipIdentity { tolerances, ..ChipIdentity::from_seed(random.bits()) };
+    if faults.contains(&Fault::SelfLocking) {
+        identity.variant = SELF_LOCKING;
+    }
+    if faults.contains(&Fault::WrongMcu) {
+        identity.part = OTHER_PART;
+    }
+    identity
 }

@@ -31,14 +31,14 @@ impl Clock for VirtualClock {
 }
 
 /// Ends when virtual time has come.
-struct Sleep {
+pub(crate) struct Sleep {
     world: SharedWorld,
     at_ns: u64,
     timer: Option<TimerId>,
 }
 
 impl Sleep {
-    fn new(world: &SharedWorld, at_ns: u64) -> Self {
+    pub fn new(world: &SharedWorld, at_ns: u64) -> Self {
         Self { world: Rc::clone(world), at_ns, timer: None }
     }
 }

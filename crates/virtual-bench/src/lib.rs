@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! controller --I2C--> fixture chips (registers) --> circuit (nodes, resistances, supplies) <-- ports of the chip
-//!     \--UART--> relay --> nails ---------------------^                                        (virtual-nrf52840)
+//!     |--UART--> relay --> nails ---------------------^                                        (virtual-nrf52840)
+//!     \--probe--SWD----------------------------------------------------------------------------------^
 //! ```
 //! The same seed gives the same run to the bit: tolerances and noise come from seeded streams, and nothing looks at the
 //! wall clock except where a pace was asked for.
@@ -27,6 +28,7 @@ mod peers;
 mod random;
 mod rig;
 mod run;
+mod swd;
 #[cfg(test)]
 mod testing;
 mod uart;
@@ -38,4 +40,5 @@ pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;
+pub use swd::VirtualSwd;
 pub use usb_host::VirtualUsbHost;

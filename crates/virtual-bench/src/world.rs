@@ -3,6 +3,7 @@
 use crate::circuit::{POWER_OFF_VOLTS, POWER_ON_VOLTS, RESET_PORT};
 use crate::nfc::ForTag;
 use crate::rig::Rig;
+use crate::swd::SwdLines;
 use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ const BITS_PER_I2C_BYTE: u64 = 9;
 pub struct World {
     pub chip: Chip,
     pub rig: Rig,
+    pub swd: SwdLines,
     timers: BTreeMap<(u64, u64), Waker>,
     next_timer: u64,
     i2c_bit_ns: u64,
@@ -37,10 +39,11 @@ pub struct World {
 pub type TimerId = (u64, u64);
 
 impl World {
-    pub fn new(chip: Chip, rig: Rig, i2c_hz: u32, chip_is_dead: bool) -> Self {
+    pub fn new(chip: Chip, rig: Rig, swd: SwdLines, i2c_hz: u32, chip_is_dead: bool) -> Self {
         Self {
             chip,
             rig,
+            swd,
             timers: BTreeMap::new(),
             next_timer: 0,
             i2c_bit_ns: 1_000_000_000 / u64::from(i2c_hz.max(1)),

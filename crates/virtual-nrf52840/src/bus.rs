@@ -157,6 +157,16 @@ impl Bus {
         Ok(Bus { space: Arc::new(space), soc: soc.clone(), flash_window: None })
     }
 
+    /// Reads 1, 2 or 4 bytes as the AHB access port does; `None`: bus fault.
+    pub fn read_sized(&self, address: u32, bytes: u32) -> Option<u32> {
+        self.space.read(u64::from(address), width(bytes), MemAttrs::DEFAULT).ok().map(|word| word as u32)
+    }
+
+    /// Writes 1, 2 or 4 bytes as the AHB access port does; `None`: bus fault.
+    pub fn write_sized(&self, address: u32, bytes: u32, value: u32) -> Option<()> {
+        self.space.write(u64::from(address), width(bytes), u64::from(value), MemAttrs::DEFAULT).ok()
+    }
+
     /// Reads a word as the CPU would; `None`: bus fault.
     pub fn read(&self, address: u32) -> Option<u32> {
         self.space.read(u64::from(address), Width::U32, MemAttrs::DEFAULT).ok().map(|word| word as u32)
@@ -182,6 +192,14 @@ impl Bus {
             }
             _ => {}
         }
+    }
+}
+
+fn width(bytes: u32) -> Width {
+    match bytes {
+        1 => Width::U8,
+        2 => Width::U16,
+        _ => Width::U32,
     }
 }
 

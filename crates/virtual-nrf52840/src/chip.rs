@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::board::{Board, RadioPacket, with_board_set};
 use crate::bus::{Bus, Memory, SharedSoc, memories};
 use crate::cpu::{Cpu, RsemuCpu};
+use crate::debug::{CoreDebug, DebugPort, Halted};
 use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
@@ -67,6 +68,8 @@ enum Idle {
     Asleep,
     Halted,
     Off,
+    /// It executes a loop that waits for the flash, which nobody has to look at.
+    Polling,
 }
 
 /// The bytes of the CPU state in a [`Snapshot`] were refused.
@@ -89,10 +92,10 @@ const EXCEPTION_ENTRY: u64 = 12;
 /// An nRF52840.
 pub struct Chip {
     pub(crate) soc: SharedSoc,
-    bus: Bus,
-    cpu: RsemuCpu,
+    pub(crate) bus: Bus,
+    pub(crate) cpu: RsemuCpu,
     ram: Arc<Memory>,
-    state: RunState,
+    pub(crate) state: RunState,
     /// Copies for callers, taken when a run ends.
     ports: Ports,
     diagnostics: Vec<Diagnostic>,
@@ -100,8 +103,10 @@ pub struct Chip {
 
 /// What the run loop remembers; part of a snapshot.
 #[derive(Debug, Clone)]
-struct RunState {
-    now: Time,
+pub(crate) struct RunState {
+    pub now: Time,
+    pub debug: CoreDebug,
+    pub port: DebugPort,
     asleep: bool,
     /// While asleep: the CPU was stepped with the present interrupt lines and slept on.
     probed: bool,
@@ -138,6 +143,8 @@ impl Chip {
         let cpu = RsemuCpu::new(Arc::clone(&bus.space));
         let state = RunState {
             now: 0,
+            debug: CoreDebug::default(),
+            port: DebugPort::new(),
             asleep: false,
             probed: false,
             reset_pin_low: false,
@@ -495,7 +502,7 @@ impl Chip {
     }
 
     /// Starts peripherals and CPU over.
-    fn restart(&mut self, cause: ResetCause) {
+    pub(crate) fn restart(&mut self, cause: ResetCause) {
         let mut soc = self.soc.lock();
         soc.reset(cause);
         if cause != ResetCause::PowerOn {
@@ -510,9 +517,16 @@ impl Chip {
             self.state.stats.resets += 1;
         }
         self.map_flash();
+        if cause == ResetCause::PowerOn {
+            (self.state.debug, self.state.port) = (CoreDebug::default(), DebugPort::new());
+        } else if self.state.debug.core_was_reset() {
+            // Stack pointer and program counter come from their vectors before the core halts.
+            self.cpu.step();
+            self.state.debug.halt(Halted::Vector);
+        }
     }
 
-    fn map_flash(&mut self) {
+    pub(crate) fn map_flash(&mut self) {
         let mut soc = self.soc.lock();
         let writable = soc.nvmc.writes_enabled();
         soc.flash_mapped_writable = writable;
@@ -520,7 +534,7 @@ impl Chip {
         self.bus.set_flash_writable(writable);
     }
 
-    fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         let soc = self.soc.lock();
         if self.ports != soc.fabric.ports {
             self.ports.clone_from(&soc.fabric.ports);
@@ -555,20 +569,32 @@ impl Chip {
             self.restart(cause);
             soc = self.soc.lock();
         }
-        let changed = soc.irq ^ self.state.irq;
+        let lines = if self.state.debug.masks_interrupts() { 0 } else { soc.irq };
+        let changed = lines ^ self.state.irq;
         if changed != 0 {
             for number in (0..48).filter(|number| changed & 1 << number != 0) {
-                self.cpu.set_irq(number, soc.irq & 1 << number != 0);
+                self.cpu.set_irq(number, lines & 1 << number != 0);
             }
-            self.state.irq = soc.irq;
+            self.state.irq = lines;
             self.state.probed = false;
         }
         let limit = soc.next.min(target);
         if !soc.powered || soc.in_system_off {
             return (limit, Some(Idle::Off));
         }
-        if self.state.held_in_reset {
+        let debug = &self.state.debug;
+        if self.state.held_in_reset || debug.held || debug.is_halted() {
             return (limit, Some(Idle::Halted));
+        }
+        if self.state.port.is_powered_up() && self.cpu.is_locked_up() {
+            // With a debugger the lockup lasts.
+            return (limit, Some(Idle::Halted));
+        }
+        if soc.fabric.polls_until > self.state.now {
+            if lines == 0 && self.cpu.pc() >= FLASH_SIZE {
+                return (limit.min(soc.fabric.polls_until), Some(Idle::Polling));
+            }
+            soc.fabric.polls_until = 0;
         }
         if soc.fabric.stall_until > self.state.now {
             // Code in RAM runs on while the flash is busy.
@@ -592,6 +618,8 @@ impl Chip {
             }
             if let Some(idle) = idle {
                 self.skip_to(limit, idle);
+            } else if self.state.debug.watches() {
+                self.execute_debugged(limit);
             } else if self.state.asleep {
                 self.sleep(limit);
             } else {
@@ -601,7 +629,9 @@ impl Chip {
     }
 
     fn skip_to(&mut self, time: Time, idle: Idle) {
-        self.state.idle[idle as usize] += time.saturating_sub(self.state.now);
+        if let Some(idle) = self.state.idle.get_mut(idle as usize) {
+            *idle += time.saturating_sub(self.state.now);
+        }
         self.state.now = self.state.now.max(time);
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
     }
@@ -609,6 +639,10 @@ impl Chip {
     /// One step of the CPU; returns its cycles.
     fn step(&mut self) -> u64 {
         let cycles = self.cpu.step();
+        self.count(cycles)
+    }
+
+    fn count(&mut self, cycles: u64) -> u64 {
         self.state.now += cycles * CPU_CYCLE;
         self.state.stats.instructions += 1;
         self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
@@ -650,6 +684,33 @@ impl Chip {
         }
     }
 
+    /// The same with a debugger that watches: before each instruction it may halt the core.
+    fn execute_debugged(&mut self, limit: Time) {
+        while self.state.now < limit {
+            let wakes = self.state.debug.wakes() && self.cpu.is_asleep();
+            if self.state.asleep && !wakes && !self.state.debug.is_stepping() {
+                return self.sleep(limit);
+            }
+            if self.state.debug.stops_at(self.cpu.pc(), self.cpu.opcode()) {
+                return self.state.debug.halt(Halted::Breakpoint);
+            }
+            if wakes {
+                let cycles = self.cpu.step_awake();
+                self.count(cycles);
+            } else {
+                self.step();
+            }
+            self.state.asleep = self.cpu.is_asleep();
+            self.state.probed = false;
+            if self.state.debug.is_stepping() {
+                return self.state.debug.halt(Halted::Request);
+            }
+            if self.trouble() || self.soc.signals.attention.swap(false, Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
     /// Looks for reset requests and lockup; `true` if one needs attention.
     fn trouble(&mut self) -> bool {
         if self.cpu.reset_requested() {
@@ -658,9 +719,15 @@ impl Chip {
         }
         if self.cpu.is_locked_up() {
             self.look_for_fault();
-            let fabric = &mut self.soc.lock().fabric;
-            fabric.report(Problem::Lockup);
-            fabric.reset = Some(ResetCause::Lockup);
+            if self.state.port.is_powered_up() {
+                return true;
+            }
+            let mut soc = self.soc.lock();
+            // An empty chip cannot but do this.
+            if !soc.nvmc.is_blank() {
+                soc.fabric.report(Problem::Lockup);
+            }
+            soc.fabric.reset = Some(ResetCause::Lockup);
             return true;
         }
         false
@@ -670,6 +737,9 @@ impl Chip {
         let (cfsr, hfsr, address) = self.cpu.fault_status();
         if (cfsr, hfsr) != self.state.fault_seen {
             self.state.fault_seen = (cfsr, hfsr);
+            if self.soc.lock().nvmc.is_blank() {
+                return;
+            }
             let name = match self.cpu.exception() {
                 3 => "HardFault",
                 4 => "MemManage",

@@ -13,6 +13,8 @@ use rsemu::cpu::arm::v7m::{ArmV7m, CLASS, Config};
 pub trait Cpu {
     /// Executes a reset sequence, an exception entry or an instruction; returns its cycles.
     fn step(&mut self) -> u64;
+    /// The same, of a core that sleeps and is woken by its debugger: executes the next instruction.
+    fn step_awake(&mut self) -> u64;
     /// In WFI or WFE.
     fn is_asleep(&self) -> bool;
     /// In lockup: only a reset helps.
@@ -36,6 +38,16 @@ pub trait Cpu {
     fn stacked_pc(&self) -> u32;
     /// Registers r0 to r15 and xPSR.
     fn registers(&self) -> [u32; 17];
+    /// The first halfword of the next instruction, without side effects.
+    fn opcode(&self) -> u16;
+    /// A core register by its number in DCRSR.REGSEL; 0 for one that does not exist.
+    fn read_register(&self, number: u8) -> u32;
+    /// Sets a core register by its number in DCRSR.REGSEL.
+    fn write_register(&mut self, number: u8, value: u32);
+    /// A word of the private peripheral bus as a debugger reads it; what does not exist reads 0.
+    fn read_system(&self, address: u32) -> u32;
+    /// Writes a word of the private peripheral bus.
+    fn write_system(&mut self, address: u32, value: u32);
     /// The whole state as bytes.
     fn save(&self) -> Vec<u8>;
     /// Back to a saved state. `false` if the bytes are not from [`Cpu::save`].
@@ -92,6 +104,23 @@ impl Cpu for RsemuCpu {
         if if_then != 0 {
             self.keep_if_then(if_then);
         }
+        cycles
+    }
+
+    /// rsemu wakes for a pending exception only; a masked one that is taken back afterwards does it.
+    fn step_awake(&mut self) -> u64 {
+        const ICSR: u32 = 0xE000_ED04;
+        const PENDSVSET: u32 = 1 << 28;
+        const PENDSVCLR: u32 = 1 << 27;
+        let was_pending = self.read_system(ICSR) & PENDSVSET != 0;
+        let masked = self.core.regs().primask;
+        self.core.set_regs(rsemu::cpu::arm::v7m::Regs { primask: true, ..self.core.regs() });
+        self.write_system(ICSR, PENDSVSET);
+        let cycles = self.step();
+        if !was_pending {
+            self.write_system(ICSR, PENDSVCLR);
+        }
+        self.core.set_regs(rsemu::cpu::arm::v7m::Regs { primask: masked, ..self.core.regs() });
         cycles
     }
 
@@ -152,6 +181,56 @@ impl Cpu for RsemuCpu {
         all[..16].copy_from_slice(&regs.r);
         all[16] = regs.xpsr;
         all
+    }
+
+    fn opcode(&self) -> u16 {
+        let at = u64::from(self.core.pc());
+        self.space.read(at, Width::U16, MemAttrs::DEBUG).map_or(0, |half| half as u16)
+    }
+
+    fn read_register(&self, number: u8) -> u32 {
+        let regs = self.core.regs();
+        match number {
+            0..=15 => regs.r[usize::from(number)],
+            16 => regs.xpsr,
+            17 => regs.msp,
+            18 => regs.psp,
+            20 => {
+                let masks = u32::from(regs.basepri) << 8 | u32::from(regs.faultmask) << 16;
+                regs.control << 24 | masks | u32::from(regs.primask)
+            }
+            33 => self.core.fpscr(),
+            64..=95 => self.core.s(number - 64),
+            _ => 0,
+        }
+    }
+
+    fn write_register(&mut self, number: u8, value: u32) {
+        let mut regs = self.core.regs();
+        match number {
+            13 => return self.core.set_reg(13, value & !3),
+            0..=14 => return self.core.set_reg(number, value),
+            15 => return self.core.set_pc(value & !1),
+            16 => regs.xpsr = value,
+            17 => regs.msp = value & !3,
+            18 => regs.psp = value & !3,
+            20 => {
+                (regs.control, regs.faultmask) = (value >> 24 & 7, value >> 16 & 1 != 0);
+                (regs.basepri, regs.primask) = ((value >> 8) as u8, value & 1 != 0);
+            }
+            33 => return self.core.set_fpscr(value),
+            64..=95 => return self.core.set_s(number - 64, value),
+            _ => return,
+        }
+        self.core.set_regs(regs);
+    }
+
+    fn read_system(&self, address: u32) -> u32 {
+        self.core.with_sys(|sys| sys.read_word(address, true)).unwrap_or(0)
+    }
+
+    fn write_system(&mut self, address: u32, value: u32) {
+        self.core.with_sys(|sys| sys.write_word(address, value));
     }
 
     fn save(&self) -> Vec<u8> {

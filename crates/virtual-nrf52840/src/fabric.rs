@@ -48,6 +48,8 @@ pub(crate) struct Fabric {
     pub system_off: bool,
     /// The CPU is halted until then, because the flash it runs from is busy.
     pub stall_until: Time,
+    /// The CPU has just been told that the flash is busy until then: code in RAM that waits for it may skip its loop.
+    pub polls_until: Time,
 }
 
 /// Why the chip starts over.

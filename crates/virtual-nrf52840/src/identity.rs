@@ -9,7 +9,10 @@ pub struct ChipIdentity {
     pub device_id: u64,
     /// FICR.DEVICEADDR: the 48-bit Bluetooth address (lower bits used).
     pub device_address: u64,
-    /// FICR.INFO.VARIANT as text, such as `AAD0`.
+    /// FICR.INFO.PART: 0x52840, or what else was fitted by mistake.
+    pub part: u32,
+    /// FICR.INFO.VARIANT as text, such as `AAD0`. From build code F on, the third letter, the chip comes out of every hard
+    /// reset with its access port locked.
     pub variant: [u8; 4],
     /// Seeds the garbage in RAM after power-on and the random number generator.
     pub seed: u64,
@@ -23,6 +26,7 @@ impl ChipIdentity {
         ChipIdentity {
             device_id: crate::random::mix(seed ^ 0xD1CE),
             device_address: crate::random::mix(seed ^ 0xADD2) & 0xFFFF_FFFF_FFFF,
+            part: 0x52840,
             variant: *b"AAD0",
             seed,
             tolerances: Tolerances::default(),
@@ -81,6 +85,8 @@ pub struct Tolerances {
     pub flash_erase_page_us: u32,
     /// Time to erase the whole flash.
     pub flash_erase_all_us: u32,
+    /// An address in a page of flash that stays erased whatever is written to it.
+    pub flash_bad_page: Option<u32>,
 }
 
 /// Defects of the serial peripherals.
@@ -125,6 +131,7 @@ impl Default for Tolerances {
             flash_write_us: 41,
             flash_erase_page_us: 85_000,
             flash_erase_all_us: 169_000,
+            flash_bad_page: None,
         }
     }
 }

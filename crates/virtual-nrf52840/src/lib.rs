@@ -8,12 +8,14 @@
 //! PPI, GPIO, GPIOTE, UARTE0-1, SPIM0-3 and TWIM0-1 (bit by bit through the ports), PWM0-3, SAADC,
 //! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), RADIO (Bluetooth's
 //! 1 Mbit/s), NFCT (whole frames), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
-//! watchdog, software and lockup. MWU and ACL only keep what is written. The SPI and TWI
+//! watchdog, software and lockup; the debug port with its access ports, halting debug, breakpoints and access
+//! protection (no watchpoints, no trace). MWU and ACL only keep what is written. The SPI and TWI
 //! slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
 //! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
 //! states). SysTick stands while the CPU sleeps. An exception return does not set the event
 //! register, so firmware that relies on that instead of SEV may sleep through an interrupt that
-//! came just before WFE.
+//! came just before WFE. Code in RAM that reads NVMC.READY while the flash is busy goes on when it is ready: the loop
+//! that waits is not executed.
 //!
 //! A [`Chip`] owns all of its state and no part of the world. What is connected to it is a
 //! [`Board`], borrowed for the length of a run. The same inputs give the same run, to the bit; a
@@ -38,6 +40,7 @@ mod board;
 mod bus;
 mod chip;
 mod cpu;
+mod debug;
 mod diagnostic;
 mod fabric;
 mod identity;
@@ -52,6 +55,7 @@ mod time;
 
 pub use board::{BareBoard, Board, FlashCommand, FlashPorts, RadioPacket};
 pub use chip::{Activity, Chip, RestoreError, Snapshot, Stats, Stop};
+pub use debug::{DapFault, DapRegister};
 pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};
 pub use identity::{BusDefects, ChipIdentity, Tolerances};

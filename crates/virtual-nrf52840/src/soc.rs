@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::board;
 use crate::bus::Memory;
+use crate::debug::AccessLock;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::{BusDefects, ChipIdentity, Tolerances};
@@ -51,6 +52,7 @@ pub(crate) struct Soc {
     nfc_pins: bool,
     /// A reader's carrier is strong enough at the antenna's pads.
     nfc_carrier: bool,
+    pub access: AccessLock,
     /// Whether the address map lets the CPU write to flash at the moment.
     pub flash_mapped_writable: bool,
     /// The board has not yet been told about the newest state of the ports.
@@ -102,6 +104,7 @@ impl Soc {
             usb_power: false,
             system_off: false,
             stall_until: 0,
+            polls_until: 0,
         };
         Soc {
             fabric,
@@ -110,6 +113,7 @@ impl Soc {
             reset_port: None,
             nfc_pins: false,
             nfc_carrier: false,
+            access: AccessLock::default(),
             flash_mapped_writable: false,
             untold: false,
             clock: ClockPower::new(&tolerances),
@@ -156,6 +160,7 @@ impl Soc {
         self.in_system_off = false;
         self.reset_port = self.nvmc.reset_port();
         self.nfc_pins = self.nvmc.nfc_pins();
+        self.access.reset(&self.nvmc, &self.identity, cause);
         self.set_nfc_carrier(self.nfc_carrier);
         if cause == ResetCause::Lockup {
             self.fabric.stall_until = self.fabric.now + LOCKUP_PAUSE;
@@ -185,7 +190,8 @@ impl Soc {
         let fabric = &mut self.fabric;
         fabric.fired.clear();
         fabric.listened.clear();
-        (fabric.reset, fabric.system_off, fabric.stall_until) = (None, false, 0);
+        (fabric.reset, fabric.system_off) = (None, false);
+        (fabric.stall_until, fabric.polls_until) = (0, 0);
         fabric.touched = u64::MAX;
         (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
     }
@@ -296,7 +302,7 @@ impl Soc {
         let known = match word >> 28 {
             5 if word >> 12 == 0x5_0000 => self.gpio.read(&mut self.fabric, offset),
             4 if id == 0x1F => self.ppi.read(offset),
-            4 if id == 0x1E => self.nvmc.read(&self.fabric, offset),
+            4 if id == 0x1E => self.nvmc.read(&mut self.fabric, offset),
             4 if word & 0x0FFC_0000 == 0 => {
                 self.slot(id).and_then(|(peripheral, fabric)| peripheral.read(fabric, offset))
             }
@@ -390,6 +396,7 @@ impl Soc {
             || fabric.reset.is_some()
             || fabric.system_off
             || fabric.stall_until > fabric.now
+            || fabric.polls_until > fabric.now
             || fabric.diagnostics.wants_pc()
             || self.nvmc.writes_enabled() != self.flash_mapped_writable
     }

@@ -9,6 +9,7 @@ mod edges;
 mod measure_bus;
 mod nails;
 mod peers;
+mod programmer;
 mod rails;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use edges::ScriptedEdges;
 pub use measure_bus::{Probing, ScriptedMeasureBus};
 pub use nails::ScriptedNails;
 pub use peers::ScriptedPeers;
+pub use programmer::ScriptedProgrammer;
 pub use rails::ScriptedRails;
 
 /// Objects to a script with something left over, unless a panic is already under way.

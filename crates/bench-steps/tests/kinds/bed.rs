@@ -196,6 +196,8 @@ impl Bed {
             panel: bench_instruments::Panel::default(),
             ble: bed.clone(),
             nfc: bed.clone(),
+            programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
+            firmware: Rc::default(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };

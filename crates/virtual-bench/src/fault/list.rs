@@ -1,8 +1,8 @@
 //! Every fault that can be ordered, to measure what a plan finds.
 
 use super::{
-    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, SLEEP_MILLIAMPS,
-    Terminal, rail_contact,
+    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, LOST_AFTER,
+    SLEEP_MILLIAMPS, Terminal, rail_contact,
 };
 use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, Model};
@@ -100,6 +100,10 @@ pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], m
     if fixture.ble.is_some() {
         faults.extend([Fault::BleAntenna, Fault::BleWeak(BLE_WEAK_DB), Fault::BleDead]);
         faults.extend([Fault::BleCrystal(BLE_CRYSTAL_PPM), Fault::BleCrystal(-BLE_CRYSTAL_PPM)]);
+    }
+    if fixture.controller.probe.is_some() {
+        faults.extend([Fault::ProbeAbsent, Fault::SwdioOpen, Fault::SwclkOpen, Fault::ProbeLost(LOST_AFTER)]);
+        faults.extend([Fault::Locked, Fault::SelfLocking, Fault::WrongMcu, Fault::McuFlashPage]);
     }
     faults
 }

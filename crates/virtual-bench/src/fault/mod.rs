@@ -121,6 +121,22 @@ pub enum Fault {
     NfcDetuned,
     /// UICR gives the NFC pads to GPIO: an earlier program wrote it, and only an erased chip has it back.
     NfcAsPorts,
+    /// No debug probe is plugged in.
+    ProbeAbsent,
+    /// The pogo pin of SWDIO does not reach its pad.
+    SwdioOpen,
+    /// The pogo pin of SWDCLK does not reach its pad.
+    SwclkOpen,
+    /// After so many transfers the debug probe's lines carry nothing any more.
+    ProbeLost(u64),
+    /// Somebody has locked the microcontroller's access port.
+    Locked,
+    /// Silicon of a later revision, which comes out of every hard reset with its access port locked.
+    SelfLocking,
+    /// Another microcontroller was fitted.
+    WrongMcu,
+    /// A page of the microcontroller's flash stays erased.
+    McuFlashPage,
 }
 
 /// Lines of the UART's flow control.
@@ -161,6 +177,8 @@ pub enum FaultError {
     NoModem { fault: String, family: String },
     #[error("the fault `{fault}` names a modem that this bench cannot play; it can {known}")]
     NoSuchModem { fault: String, known: String },
+    #[error("the fault `{fault}` needs a debug probe, of which the file of fixture {fixture} says nothing")]
+    NoProbe { fault: String, fixture: String },
     #[error("the fault `{fault}` joins something to itself")]
     JoinedToItself { fault: String },
     #[error("the fault `{fault}` asks for rail `{rail}`, but no nail of this fixture carries it to the module")]
@@ -175,6 +193,8 @@ pub(crate) const SLEEP_MILLIAMPS: f64 = 1.0;
 pub(crate) const CRYSTAL_PPM: f64 = 100.0;
 pub(crate) const BLE_WEAK_DB: f64 = 20.0;
 pub(crate) const BLE_CRYSTAL_PPM: f64 = 60.0;
+/// In the middle of writing the test firmware.
+pub(crate) const LOST_AFTER: u64 = 30_000;
 
 /// Ohms of a short circuit that is ordered as 0 ohms: copper and solder are no superconductors.
 pub(crate) const SOLDER_BRIDGE_OHMS: f64 = 0.02;
@@ -280,6 +300,13 @@ impl Fault {
             }
             Fault::Modem(_) => Ok(()),
             Fault::NfcDead | Fault::NfcAntenna | Fault::NfcDetuned | Fault::NfcAsPorts => Ok(()),
+            Fault::ProbeAbsent | Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_) => {
+                match fixture.controller.probe {
+                    Some(_) => Ok(()),
+                    None => Err(FaultError::NoProbe { fault: self.to_string(), fixture: fixture.name.clone() }),
+                }
+            }
+            Fault::Locked | Fault::SelfLocking | Fault::WrongMcu | Fault::McuFlashPage => Ok(()),
         }
     }
 }

@@ -79,6 +79,12 @@ impl Fault {
     /// Whether it is the bench, and not the module, that is defective: an `error` and no `fail` is due.
     pub fn is_of_bench(&self) -> bool {
         matches!(self, Fault::DeadLink | Fault::SlowLink | Fault::EmptyNest)
+            || matches!(self, Fault::ProbeAbsent | Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_))
+    }
+
+    /// Whether it only shows while a program is put into the module.
+    pub fn is_of_programming(&self) -> bool {
+        matches!(self, Fault::ProbeLost(_) | Fault::McuFlashPage)
     }
 
     /// What the fault is spelt as before the colon: `open`, `flash-line-open`.
@@ -111,6 +117,11 @@ impl Fault {
             Fault::BleCrystal(_) => vec!["32 mhz crystal"],
             Fault::NfcDead | Fault::NfcDetuned | Fault::NfcAsPorts => vec!["nfc"],
             Fault::NfcAntenna => vec!["nfc antenna"],
+            Fault::ProbeAbsent => vec!["no debug probe"],
+            Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_) => vec!["swdio"],
+            Fault::Locked | Fault::SelfLocking => vec!["locked"],
+            Fault::WrongMcu => vec!["is another one"],
+            Fault::McuFlashPage => vec!["bad flash"],
             _ => Vec::new(),
         }
     }

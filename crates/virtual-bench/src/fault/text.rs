@@ -1,8 +1,8 @@
 //! Faults as text: `open:23`, `short:36-38@100`.
 
 use super::{
-    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, ModemFault,
-    SLEEP_MILLIAMPS, Terminal,
+    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FaultError, FlowLine, LEAK_OHMS, LOST_AFTER,
+    ModemFault, SLEEP_MILLIAMPS, Terminal,
 };
 use bench_run::Contact;
 use std::fmt;
@@ -20,7 +20,8 @@ const FORMS: &str = "open:CONTACT, short:A-B or short:A-B@OHMS with contacts, ra
     spim-dead:UNIT, twim-dead:UNIT, bus-line-dead:CONTACT, flow-dead:rts or flow-dead:cts, \
     pwm-wrong:A-B, interrupt-dead:CHANNEL, usb-dead, \
     ble-antenna, ble-weak or ble-weak:DECIBELS, ble-dead, ble-crystal or ble-crystal:PPM, \
-    nfc-dead, nfc-antenna, nfc-detuned, nfc-as-ports";
+    nfc-dead, nfc-antenna, nfc-detuned, nfc-as-ports, \
+    probe-absent, swdio-open, swclk-open, probe-lost or probe-lost:TRANSFERS, locked, self-locking, wrong-mcu, mcu-flash-page";
 
 impl fmt::Display for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +85,15 @@ impl fmt::Display for Fault {
             Fault::NfcAntenna => f.write_str("nfc-antenna"),
             Fault::NfcDetuned => f.write_str("nfc-detuned"),
             Fault::NfcAsPorts => f.write_str("nfc-as-ports"),
+            Fault::ProbeAbsent => f.write_str("probe-absent"),
+            Fault::SwdioOpen => f.write_str("swdio-open"),
+            Fault::SwclkOpen => f.write_str("swclk-open"),
+            Fault::ProbeLost(LOST_AFTER) => f.write_str("probe-lost"),
+            Fault::ProbeLost(after) => write!(f, "probe-lost:{after}"),
+            Fault::Locked => f.write_str("locked"),
+            Fault::SelfLocking => f.write_str("self-locking"),
+            Fault::WrongMcu => f.write_str("wrong-mcu"),
+            Fault::McuFlashPage => f.write_str("mcu-flash-page"),
         }
     }
 }
@@ -171,6 +181,20 @@ fn parse(text: &str) -> Result<Fault, String> {
         "nfc-antenna" => alone(Fault::NfcAntenna),
         "nfc-detuned" => alone(Fault::NfcDetuned),
         "nfc-as-ports" => alone(Fault::NfcAsPorts),
+        "probe-absent" => alone(Fault::ProbeAbsent),
+        "swdio-open" => alone(Fault::SwdioOpen),
+        "swclk-open" => alone(Fault::SwclkOpen),
+        "probe-lost" => match rest {
+            None => Ok(Fault::ProbeLost(LOST_AFTER)),
+            Some(number) => match number.parse() {
+                Ok(after) if after > 0 && !number.starts_with('+') => Ok(Fault::ProbeLost(after)),
+                _ => Err(format!("expected a number of transfers above 0, found `{number}`")),
+            },
+        },
+        "locked" => alone(Fault::Locked),
+        "self-locking" => alone(Fault::SelfLocking),
+        "wrong-mcu" => alone(Fault::WrongMcu),
+        "mcu-flash-page" => alone(Fault::McuFlashPage),
         "pwm-dead" => numbered(what("0")?, 0..=3).map(Fault::PwmDead),
         "spim-dead" => numbered(what("3")?, 0..=3).map(Fault::SpimDead),
         "twim-dead" => numbered(what("0")?, 0..=1).map(Fault::TwimDead),
@@ -368,6 +392,8 @@ mod tests {
             ("ble-antenna:1", "takes nothing after it"),
             ("ble-weak:0", "decibels above 0"),
             ("ble-crystal:0", "parts per million other than 0"),
+            ("probe-lost:0", "transfers above 0"),
+            ("locked:1", "nothing after it"),
         ] {
             let message = text.parse::<Fault>().expect_err(text).to_string();
             assert!(message.contains(part), "{text}: {message}");
@@ -414,6 +440,14 @@ mod tests {
             (2..=3u8).prop_map(Fault::FlashLineOpen),
             (1e-3..1e5f64).prop_map(Fault::Crystal),
             (0..=3u8).prop_map(Fault::SpimDead),
+            (1..u64::MAX).prop_map(Fault::ProbeLost),
+            prop_oneof![Just(Fault::ProbeAbsent), Just(Fault::SwdioOpen), Just(Fault::SwclkOpen)],
+            prop_oneof![
+                Just(Fault::Locked),
+                Just(Fault::SelfLocking),
+                Just(Fault::WrongMcu),
+                Just(Fault::McuFlashPage)
+            ],
             (1e-3..100.0f64).prop_map(Fault::BleWeak),
             (-1e3..-1e-3f64).prop_map(Fault::BleCrystal),
             prop_oneof![Just(Fault::BleAntenna), Just(Fault::BleDead)],

@@ -132,7 +132,7 @@ fn a_pace_slows_down() {
         fixture: &fixture,
         dut: &dut,
         model: "b404x",
-        firmware: &firmware,
+        firmware: Some(&firmware),
         seed: 1,
         faults: &[],
         serial: None,

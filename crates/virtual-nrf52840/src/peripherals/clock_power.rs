@@ -60,6 +60,9 @@ pub(crate) struct ClockPower {
     usb_ready: bool,
 }
 
+/// The value of APPROTECT.DISABLE that has an effect.
+const SW_DISABLE: u32 = 0x5A;
+
 impl ClockPower {
     pub fn new(tolerances: &Tolerances) -> ClockPower {
         ClockPower {
@@ -89,6 +92,11 @@ impl ClockPower {
             usb_ready_at: NEVER,
             usb_ready: false,
         }
+    }
+
+    /// APPROTECT.DISABLE: the firmware leaves the access port open.
+    pub fn leaves_access_port_open(&self) -> bool {
+        self.approtect[1] == SW_DISABLE
     }
 
     /// Resets the block as `cause` does: RESETREAS accumulates until power-on, GPREGRET survives

@@ -17,7 +17,7 @@ pub(crate) fn read_ficr(identity: &ChipIdentity, offset: u32) -> Option<u32> {
         0x0A0 => 0xFFFF_FFFF,
         0x0A4 => identity.device_address as u32,
         0x0A8 => (identity.device_address >> 32) as u32 | 0xFFFF_0000,
-        0x100 => 0x0005_2840,
+        0x100 => identity.part,
         0x104 => u32::from_be_bytes(identity.variant),
         // QIAA package (aQFN73).
         0x108 => 0x2004,

@@ -26,6 +26,8 @@ pub(crate) struct Nvmc {
     write_us: u32,
     erase_page_us: u32,
     erase_all_us: u32,
+    /// First address of a page whose bits cannot be written.
+    bad_page: Option<u32>,
 }
 
 impl Nvmc {
@@ -40,6 +42,7 @@ impl Nvmc {
             write_us: tolerances.flash_write_us,
             erase_page_us: tolerances.flash_erase_page_us,
             erase_all_us: tolerances.flash_erase_all_us,
+            bad_page: tolerances.flash_bad_page.map(|address| address & !(FLASH_PAGE - 1)),
         };
         nvmc.fill_flash(0, FLASH_SIZE);
         nvmc
@@ -70,12 +73,15 @@ impl Nvmc {
         if !self.writes_enabled() || !offset.is_multiple_of(4) || offset >= FLASH_SIZE {
             return false;
         }
+        self.busy(fabric, self.write_us);
+        if self.bad_page == Some(offset & !(FLASH_PAGE - 1)) {
+            return true;
+        }
         let mut old = [0; 4];
         // The offset was just checked.
         let _ = self.flash.read_at(u64::from(offset), &mut old);
         let new = u32::from_le_bytes(old) & value;
         let _ = self.flash.write_at(u64::from(offset), &new.to_le_bytes());
-        self.busy(fabric, self.write_us);
         true
     }
 
@@ -112,9 +118,31 @@ impl Nvmc {
         }
     }
 
-    pub fn read(&self, fabric: &Fabric, offset: u32) -> Option<u32> {
+    /// CTRL-AP erases flash and UICR, whatever CONFIG says.
+    pub fn erase_by_control_port(&mut self, fabric: &mut Fabric) {
+        self.fill_flash(0, FLASH_SIZE);
+        self.uicr.fill(ERASED);
+        self.busy(fabric, self.erase_all_us);
+    }
+
+    pub fn is_busy(&self, now: Time) -> bool {
+        now < self.busy_until
+    }
+
+    /// Nothing was ever put where the CPU starts: it locks up, as silicon does.
+    pub fn is_blank(&self) -> bool {
+        let mut vectors = [0; 8];
+        // The range is in flash.
+        let _ = self.flash.read_at(0, &mut vectors);
+        vectors == [0xFF; 8]
+    }
+
+    pub fn read(&self, fabric: &mut Fabric, offset: u32) -> Option<u32> {
         match offset {
-            0x400 | 0x408 => Some(u32::from(fabric.now >= self.busy_until)),
+            0x400 | 0x408 => {
+                fabric.polls_until = self.busy_until;
+                Some(u32::from(!self.is_busy(fabric.now)))
+            }
             0x504 => Some(self.config),
             0x508 | 0x50C | 0x510 | 0x514 | 0x518 | 0x544 => Some(0),
             0x51C => Some(self.partial_config),

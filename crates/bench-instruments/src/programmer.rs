@@ -1,0 +1,176 @@
+//! Putting programs into the module.
+
+use async_trait::async_trait;
+use std::fmt;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Bytes at an address of the module's flash.
+pub type Segment = (u32, Arc<[u8]>);
+
+/// A program as a file holds it: bytes at addresses of the module's flash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// For people: the file's name.
+    pub name: String,
+    /// Ascending, without overlaps.
+    pub segments: Vec<Segment>,
+}
+
+impl Image {
+    /// Bytes of all segments.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A word of the module's user information configuration registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UicrWord {
+    /// From the beginning of UICR.
+    pub offset: u16,
+    pub value: u32,
+}
+
+/// What is to be in the module afterwards, and what may be done for it.
+#[derive(Debug, Clone, Default)]
+pub struct ProgramJob {
+    pub images: Vec<Image>,
+    pub uicr: Vec<UicrWord>,
+    /// Pages that the images do not touch are erased, too, and so is UICR.
+    pub erase_rest: bool,
+    /// A module whose access port is locked may be erased to get at it.
+    pub recover_locked: bool,
+    /// The access port is locked at the end, for ever unless the module is erased.
+    pub lock: bool,
+}
+
+/// What became of a [`ProgramJob`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programmed {
+    /// Kind and serial number of the probe.
+    pub probe: String,
+    /// FICR.DEVICEID of the MCU.
+    pub device_id: u64,
+    /// Bytes of images that were written.
+    pub written: u64,
+    /// Bytes of images that were there already.
+    pub kept: u64,
+    /// Words of UICR that were written.
+    pub uicr_written: u32,
+    /// The module was locked, and has been erased for it.
+    pub recovered: bool,
+    /// Everything was read back and is as it should be.
+    pub verified: bool,
+}
+
+/// What programming is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramPhase {
+    Compare,
+    Erase,
+    Write,
+    Verify,
+}
+
+impl fmt::Display for ProgramPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProgramPhase::Compare => "comparing",
+            ProgramPhase::Erase => "erasing",
+            ProgramPhase::Write => "writing",
+            ProgramPhase::Verify => "verifying",
+        })
+    }
+}
+
+/// How far programming is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramProgress {
+    pub phase: ProgramPhase,
+    /// Bytes.
+    pub done: u64,
+    pub total: u64,
+}
+
+/// Is told how far programming is.
+pub type ProgramObserver<'a> = &'a dyn Fn(ProgramProgress);
+
+/// Programming did not work. [`ProgramError::is_of_module`] tells whose fault it is.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProgramError {
+    #[error("no debug probe{wanted}: plug it in, or name the right one ({seen})")]
+    NoProbe { wanted: String, seen: String },
+    #[error("more than one debug probe is meant: name the nest's own by its serial number ({seen})")]
+    Ambiguous { seen: String },
+    #[error("the debug probe {probe} may not be used: the system's rules (udev) must allow it to this user")]
+    Denied { probe: String },
+    #[error("the debug probe {probe} is busy: {with}")]
+    Busy { probe: String, with: String },
+    #[error("the debug probe failed: {0}: unplug it, plug it in again")]
+    Probe(String),
+    /// Of a dead MCU and of an open line alike.
+    #[error("the MCU does not answer the debug probe")]
+    NoAnswer,
+    #[error("the connection to the MCU was lost {during}: check pogo pins and cable of SWDIO and SWDCLK")]
+    Lost { during: String },
+    #[error("not finished after {0} s of programming: check the debug probe")]
+    Late(u64),
+    #[error("the debug probe's software failed: {0}")]
+    Broken(String),
+    #[error("the image {name} does not fit: {why}")]
+    Image { name: String, why: String },
+
+    #[error("the MCU is locked (APPROTECT), and the plan does not allow to erase it: `recover_locked = true` does")]
+    Locked,
+    #[error("the MCU stays locked although it was erased")]
+    StaysLocked,
+    #[error("the MCU is another one: part {found:#x} instead of {expected:#x}")]
+    OtherPart { found: u32, expected: u32 },
+    #[error("flash page {address:#010x} cannot be {what}: {detail}")]
+    Page { address: u32, what: &'static str, detail: String },
+    #[error("flash at {address:#010x} reads {read:#010x} instead of {expected:#010x} after writing: bad flash")]
+    Flash { address: u32, expected: u32, read: u32 },
+    #[error("UICR at {address:#010x} reads {read:#010x} instead of {expected:#010x} after writing")]
+    Uicr { address: u32, expected: u32, read: u32 },
+    #[error("the MCU did not do what the probe asked: {0}")]
+    Core(String),
+}
+
+impl ProgramError {
+    /// Whether the module is bad. Of everything else the bench is the cause, or could be.
+    pub fn is_of_module(&self) -> bool {
+        match self {
+            ProgramError::Locked
+            | ProgramError::StaysLocked
+            | ProgramError::OtherPart { .. }
+            | ProgramError::Page { .. }
+            | ProgramError::Flash { .. }
+            | ProgramError::Uicr { .. }
+            | ProgramError::Core(_) => true,
+            ProgramError::NoProbe { .. }
+            | ProgramError::Ambiguous { .. }
+            | ProgramError::Denied { .. }
+            | ProgramError::Busy { .. }
+            | ProgramError::Probe(_)
+            | ProgramError::NoAnswer
+            | ProgramError::Lost { .. }
+            | ProgramError::Late(_)
+            | ProgramError::Broken(_)
+            | ProgramError::Image { .. } => false,
+        }
+    }
+}
+
+/// The debug probe of a nest.
+#[async_trait(?Send)]
+pub trait Programmer {
+    /// Makes the module hold what the job says and starts it. Only what differs is written; all of it is read back.
+    ///
+    /// The future may be dropped at any time: the probe lets the module go as soon as it can.
+    async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError>;
+}

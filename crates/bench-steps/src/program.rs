@@ -1,0 +1,163 @@
+//! `program`: puts the test firmware into the module by the debug probe, unless it is there already, and starts it.
+
+use crate::resolve;
+use crate::resource;
+use crate::{Kind, Nest, Procedure, Record, StepError};
+use async_trait::async_trait;
+use bench_instruments::{ProgramError, ProgramJob, Programmed};
+use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use dut_protocol::INITIAL_BAUD;
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rail that supplies the MCU.
+    #[schemars(with = "String")]
+    supply: Spanned<String>,
+    /// A module whose access port is locked may be erased, and with it whatever somebody has put into it.
+    #[serde(default)]
+    recover_locked: bool,
+    /// What `supply` delivers to an MCU that runs, whatever is in its flash: tells a dead one from a probe that does not
+    /// reach it.
+    #[serde(default)]
+    alive: Option<LimitsOf<Amps>>,
+    /// Longest time that it may take.
+    #[serde(default = "default_within")]
+    within: Seconds,
+}
+
+fn default_within() -> Seconds {
+    Seconds::new(30.0)
+}
+
+pub struct Program {
+    supply: String,
+    recover_locked: bool,
+    alive: Option<Limits>,
+    verified: MeasurementSpec,
+    seconds: MeasurementSpec,
+}
+
+/// The programmer gives up by itself before that.
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+impl Kind for Program {
+    const NAME: &'static str = "program";
+    type Params = Params;
+
+    fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let place = params.supply.span();
+        let supply = resolve::supply(around.fixture, params.supply)?;
+        if around.fixture.controller.probe.is_none() {
+            return Err(ParamProblem::new(format!("the fixture {} has no debug probe", around.fixture.name))
+                .at(place, "in this step")
+                .help(
+                    "give it a section [controller.probe], or leave the step out: the modules must hold the firmware",
+                ));
+        }
+        let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
+        let verified = spec("firmware.verified", Unit::One, Limits::exactly(1.0));
+        let seconds = spec("firmware.seconds", Unit::Seconds, Limits::at_most(params.within.get()));
+        Ok(Resolved {
+            measurements: vec![verified.clone(), seconds.clone()],
+            coverage: Vec::new(),
+            uses: resource::list(&[resource::DUT]),
+            shares: Vec::new(),
+            default_timeout: TIMEOUT,
+            procedure: Box::new(Program {
+                supply,
+                recover_locked: params.recover_locked,
+                alive: params.alive.map(|amps| amps.limits()),
+                verified,
+                seconds,
+            }),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Procedure for Program {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        if nest.firmware.is_empty() {
+            return Err(StepError::Bench("no firmware image was given to this run".to_owned()));
+        }
+        nest.supply_volts(&self.supply).await?;
+        nest.leave_link().await?;
+        let began = nest.clock.now();
+        let job = ProgramJob {
+            images: vec![(*nest.firmware).clone()],
+            recover_locked: self.recover_locked,
+            ..ProgramJob::default()
+        };
+        let done = match nest.programmer.program(job, &|_| {}).await {
+            Ok(done) => done,
+            Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, record).await?),
+            Err(error) => return Err(failed(record, &error)),
+        };
+        record.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
+        record.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
+        record.note(describe(&nest.firmware.name, &done));
+        Ok(())
+    }
+}
+
+/// "Virtual SWD probe VIRTUAL-1: MCU 0123456789abcdef, dut-firmware: 98304 bytes written, 0 there already, verified".
+pub(crate) fn describe(what: &str, done: &Programmed) -> String {
+    let Programmed { probe, device_id, written, kept, uicr_written, recovered, verified } = done;
+    let uicr = if *uicr_written > 0 { format!(", {uicr_written} words of UICR written") } else { String::new() };
+    let verified = if *verified { ", verified" } else { ", not verified" };
+    let recovered = if *recovered { ", after erasing a locked module" } else { "" };
+    format!(
+        "{probe}: MCU {device_id:016x}, {what}: {written} bytes written, {kept} there already{uicr}{verified}{recovered}"
+    )
+}
+
+/// Whose fault an error of the programmer is, told to who has to act on it.
+pub(crate) fn failed(record: &dyn Record, error: &ProgramError) -> StepError {
+    let text = error.to_string();
+    let of_module = error.is_of_module();
+    let defect = if of_module { Defect::Other } else { Defect::Bench };
+    record.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
+    if of_module { StepError::Dut(text) } else { StepError::Bench(text) }
+}
+
+impl Program {
+    /// Nobody answers the probe: is the MCU dead, or does the probe not reach it?
+    async fn who_is_silent(&self, nest: &Nest, record: &dyn Record) -> Result<StepError, StepError> {
+        const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";
+        nest.join_link().await?;
+        let talks = nest.dut.connect(INITIAL_BAUD).await.is_ok();
+        nest.dut.disconnect().await;
+        nest.leave_link().await?;
+        let amps = nest.rails.measure(&self.supply).await?.amps;
+        let shown = Unit::Amps.show(amps);
+        let draws = self.alive.as_ref().map(|limits| judge(limits, Some(amps)) == Verdict::Pass);
+        let (defect, text) = match (talks, draws) {
+            (true, _) => {
+                (Defect::Bench, format!("the debug probe does not reach the MCU, whose firmware answers: {REACH}"))
+            }
+            (false, Some(true)) => (
+                Defect::Bench,
+                format!(
+                    "the debug probe does not reach the MCU, which runs ({} delivers {shown}): {REACH}",
+                    self.supply
+                ),
+            ),
+            (false, Some(false)) => (
+                Defect::NoAnswer,
+                format!("the MCU does not start: no answer to the debug probe, and {} delivers {shown}", self.supply),
+            ),
+            (false, None) => (
+                Defect::Bench,
+                format!(
+                    "the MCU answers neither the debug probe nor over the link: {REACH}; if the next module \
+                         answers, the MCU of this one does not start"
+                ),
+            ),
+        };
+        record.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
+        Ok(if defect == Defect::Bench { StepError::Bench(text) } else { StepError::Dut(text) })
+    }
+}

@@ -1,0 +1,304 @@
+//! What the probe's thread does: from finding the probe to the started program.
+
+use crate::failure;
+use crate::memory::{Memory, PAGE, Page, UICR, pages};
+use crate::programmer::Selection;
+use bench_instruments::{ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed, UicrWord};
+use probe_rs::architecture::arm::{DapProbe, RegisterAddress, dp::DpRegisterAddress};
+use probe_rs::config::{Registry, TargetSelector};
+use probe_rs::flashing::{DownloadOptions, FlashProgress, ProgressEvent, ProgressOperation};
+use probe_rs::probe::list::{Accessibility, Lister};
+use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector, Probe, WireProtocol};
+use probe_rs::{Permissions, Session, Target};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const TARGET: &str = "nRF52840_xxAA";
+/// FICR.INFO.PART and FICR.DEVICEID.
+const PART: u64 = 0x1000_0100;
+const EXPECTED_PART: u32 = 0x52840;
+const DEVICE_ID: u64 = 0x1000_0060;
+/// UICR.APPROTECT, and its value that locks all kinds of silicon.
+const APPROTECT: u16 = 0x208;
+const LOCKED: u32 = 0xFFFF_FF00;
+const HALT_WITHIN: Duration = Duration::from_millis(500);
+/// Line resets without an answer before the probe is told that nobody is there.
+const CALLS: usize = 3;
+
+/// A job with where and how it is done.
+pub(crate) struct Task {
+    pub job: ProgramJob,
+    pub selection: Selection,
+    pub khz: u32,
+}
+
+/// Does all of it. Ends with the module running, unless it fails.
+pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
+    let job = &task.job;
+    let pages = pages(&job.images)?;
+    let (info, probe) = open(task, lister)?;
+    let (mut session, recovered) = attach(task, lister, probe)?;
+    let (device_id, mut done) = check(&mut session)?;
+    done.probe = format!("{} {}", info.identifier, info.serial_number.as_deref().unwrap_or("without serial number"));
+    (done.device_id, done.recovered) = (device_id, recovered);
+
+    if job.erase_rest {
+        memory(&mut session, "while the flash was erased")?.erase_all()?;
+    }
+    let found = compare(&mut session, &pages, report)?;
+    done.kept = found.kept;
+    done.written =
+        found.blank.iter().chain(&found.other).map(|address| pages.get(address).map_or(0, Page::wanted)).sum();
+    write(&mut session, &pages, &found.blank, false, report)?;
+    write(&mut session, &pages, &found.other, true, report)?;
+    read_back(&mut session, &pages, found.blank.iter().chain(&found.other), report)?;
+    done.uicr_written = write_uicr(&mut session, &job.uicr)?;
+    if job.lock {
+        done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }])?;
+    }
+    done.verified = true;
+    let mut core = session.core(0).map_err(|error| failure::in_session(&error, START))?;
+    core.reset().map_err(|error| failure::in_session(&error, START))?;
+    Ok(done)
+}
+
+const START: &str = "when the program was started";
+
+fn memory<'s>(session: &'s mut Session, during: &'static str) -> Result<Memory<'s>, ProgramError> {
+    let core = session.core(0).map_err(|error| failure::in_session(&error, during))?;
+    Ok(Memory::new(core, during))
+}
+
+/// The one probe that is meant.
+fn open(task: &Task, lister: &Lister) -> Result<(DebugProbeInfo, Probe), ProgramError> {
+    let all = lister.list_all_with_access();
+    let name = |info: &DebugProbeInfo| {
+        let serial = info.serial_number.as_deref().unwrap_or("?");
+        format!("{} {:04x}:{:04x} {serial}", info.identifier, info.vendor_id, info.product_id)
+    };
+    let mut meant = all.iter().filter(|item| task.selection.fits(&item.info));
+    let seen = || match all.as_slice() {
+        [] => "none is plugged in".to_owned(),
+        all => format!("plugged in: {}", all.iter().map(|item| name(&item.info)).collect::<Vec<_>>().join(", ")),
+    };
+    let item = match (meant.next(), meant.next()) {
+        (Some(item), None) => item,
+        (Some(_), Some(_)) => return Err(ProgramError::Ambiguous { seen: seen() }),
+        (None, _) => return Err(ProgramError::NoProbe { wanted: task.selection.words(), seen: seen() }),
+    };
+    if item.accessibility == Accessibility::PermissionDenied {
+        return Err(ProgramError::Denied { probe: name(&item.info) });
+    }
+    let probe = lister.open(DebugProbeSelector::from(&item.info));
+    let mut probe = probe.map_err(|error| failure::at_opening(&error, &name(&item.info)))?;
+    let prepared = probe.select_protocol(WireProtocol::Swd).and_then(|()| probe.set_speed(task.khz));
+    prepared.map_err(|error| failure::at_opening(&error, &name(&item.info)))?;
+    probe.attach_to_unspecified().map_err(|error| failure::in_session(&error, "when the probe was opened"))?;
+    // `probe-rs` itself calls for five seconds.
+    if let Some(lines) = probe.try_as_dap_probe()
+        && !(0..CALLS).any(|_| answers(lines))
+    {
+        return Err(ProgramError::NoAnswer);
+    }
+    Ok((item.info.clone(), probe))
+}
+
+/// Whether anybody is at the other end: line reset, from JTAG to SWD, line reset, and the port's identification.
+fn answers(lines: &mut dyn DapProbe) -> bool {
+    let reset = |lines: &mut dyn DapProbe| lines.swj_sequence(51, (1 << 51) - 1);
+    let identification = RegisterAddress::DpRegister(DpRegisterAddress { address: 0, bank: None });
+    let called = reset(lines)
+        .and_then(|()| lines.swj_sequence(16, 0xE79E))
+        .and_then(|()| reset(lines))
+        .and_then(|()| lines.swj_sequence(3, 0));
+    called.is_ok() && lines.raw_read_register(identification).is_ok()
+}
+
+/// A session, and whether the module had to be erased for it.
+fn attach(task: &Task, lister: &Lister, probe: Probe) -> Result<(Session, bool), ProgramError> {
+    let first = session(probe, Permissions::new());
+    let error = match first {
+        Ok(session) => return Ok((session, false)),
+        Err(error) => error,
+    };
+    if !failure::is_locked(&error) {
+        return Err(failure::in_session(&error, "at the beginning"));
+    }
+    if !task.job.recover_locked {
+        return Err(ProgramError::Locked);
+    }
+    let (_, probe) = open(task, lister)?;
+    match session(probe, Permissions::new().allow_erase_all()) {
+        Ok(session) => Ok((session, true)),
+        Err(error) => Err(match failure::in_session(&error, "while a locked module was erased") {
+            ProgramError::Core(_) => ProgramError::StaysLocked,
+            error => error,
+        }),
+    }
+}
+
+fn session(probe: Probe, permissions: Permissions) -> Result<Session, probe_rs::Error> {
+    // Reading the descriptions of all targets takes a tenth of a second: once is enough.
+    static KNOWN: OnceLock<Target> = OnceLock::new();
+    let target = match KNOWN.get() {
+        Some(target) => target.clone(),
+        None => {
+            let target = Registry::from_builtin_families().get_target_by_name(TARGET)?;
+            KNOWN.get_or_init(|| target).clone()
+        }
+    };
+    probe.attach_with_registry(TargetSelector::Specified(target), permissions, &Registry::new())
+}
+
+/// Stops the core at its reset, and looks whether it is the right microcontroller.
+fn check(session: &mut Session) -> Result<(u64, Programmed), ProgramError> {
+    const DURING: &str = "at the beginning";
+    let mut core = session.core(0).map_err(|error| failure::in_session(&error, DURING))?;
+    core.reset_and_halt(HALT_WITHIN).map_err(|error| failure::in_session(&error, DURING))?;
+    let mut memory = Memory::new(core, DURING);
+    let found = memory.word(PART)?;
+    if found != EXPECTED_PART {
+        return Err(ProgramError::OtherPart { found, expected: EXPECTED_PART });
+    }
+    let device_id = u64::from(memory.word(DEVICE_ID + 4)?) << 32 | u64::from(memory.word(DEVICE_ID)?);
+    let nothing = Programmed {
+        probe: String::new(),
+        device_id,
+        written: 0,
+        kept: 0,
+        uicr_written: 0,
+        recovered: false,
+        verified: false,
+    };
+    Ok((device_id, nothing))
+}
+
+/// How the pages are before.
+#[derive(Default)]
+struct Found {
+    /// Bytes that are there already.
+    kept: u64,
+    /// Erased pages, by address.
+    blank: Vec<u32>,
+    /// Pages with something else in them.
+    other: Vec<u32>,
+}
+
+fn compare(
+    session: &mut Session,
+    pages: &BTreeMap<u32, Page>,
+    report: &dyn Fn(ProgramProgress),
+) -> Result<Found, ProgramError> {
+    let mut memory = memory(session, "while the flash was compared")?;
+    let mut found = Found::default();
+    for (n, (address, page)) in pages.iter().enumerate() {
+        let there = memory.page(*address)?;
+        if page.is_in(&there) {
+            found.kept += page.wanted();
+        } else if there.iter().all(|byte| *byte == 0xFF) {
+            found.blank.push(*address);
+        } else {
+            found.other.push(*address);
+        }
+        report(progress(ProgramPhase::Compare, n + 1, pages.len()));
+    }
+    Ok(found)
+}
+
+fn progress(phase: ProgramPhase, pages: usize, of: usize) -> ProgramProgress {
+    ProgramProgress { phase, done: pages as u64 * u64::from(PAGE), total: of as u64 * u64::from(PAGE) }
+}
+
+fn write(
+    session: &mut Session,
+    pages: &BTreeMap<u32, Page>,
+    addresses: &[u32],
+    erase: bool,
+    report: &dyn Fn(ProgramProgress),
+) -> Result<(), ProgramError> {
+    const DURING: &str = "while the flash was written";
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let mut loader = session.target().flash_loader();
+    for address in addresses {
+        for (offset, bytes) in pages.get(address).map(Page::runs).unwrap_or_default() {
+            let added = loader.add_data(u64::from(address + offset), &bytes);
+            added.map_err(|error| failure::in_session(&error, DURING))?;
+        }
+    }
+    let (mut phase, mut done) = (ProgramPhase::Write, 0);
+    let total = addresses.len() as u64 * u64::from(PAGE);
+    let mut options = DownloadOptions::default();
+    options.skip_erase = !erase;
+    options.progress = FlashProgress::new(|event| match event {
+        ProgressEvent::Started(operation) => {
+            done = 0;
+            phase =
+                if matches!(operation, ProgressOperation::Erase) { ProgramPhase::Erase } else { ProgramPhase::Write };
+        }
+        ProgressEvent::Progress { size, .. } => {
+            done += size;
+            report(ProgramProgress { phase, done: done.min(total), total });
+        }
+        _ => {}
+    });
+    loader.commit(session, options).map_err(|error| failure::in_session(&error, DURING))
+}
+
+fn read_back<'a>(
+    session: &mut Session,
+    pages: &BTreeMap<u32, Page>,
+    addresses: impl Iterator<Item = &'a u32> + Clone,
+    report: &dyn Fn(ProgramProgress),
+) -> Result<(), ProgramError> {
+    let mut memory = memory(session, "while the flash was verified")?;
+    let of = addresses.clone().count();
+    for (n, address) in addresses.enumerate() {
+        let there = memory.page(*address)?;
+        if let Some((offset, expected, read)) = pages.get(address).and_then(|page| page.difference(&there)) {
+            return Err(ProgramError::Flash { address: address + offset, expected, read });
+        }
+        report(progress(ProgramPhase::Verify, n + 1, of));
+    }
+    Ok(())
+}
+
+/// Makes these words of UICR what they should be; the other words stay. Returns how many were written.
+fn write_uicr(session: &mut Session, words: &[UicrWord]) -> Result<u32, ProgramError> {
+    if words.is_empty() {
+        return Ok(0);
+    }
+    let mut memory = memory(session, "while UICR was written")?;
+    let word_of = |there: &[u8], offset: usize| {
+        let bytes = there.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(u32::MAX, u32::from_le_bytes)
+    };
+    let there = memory.page(UICR)?;
+    let mut wanted: BTreeMap<u16, u32> = words
+        .iter()
+        .map(|word| (word.offset, word.value))
+        .filter(|(at, value)| word_of(&there, (*at).into()) != *value)
+        .collect();
+    if wanted.iter().any(|(at, value)| word_of(&there, (*at).into()) & value != *value) {
+        // Bits only go from 1 to 0: everything that is there has to be written again.
+        let before = (0..PAGE as u16).step_by(4).map(|at| (at, word_of(&there, at.into())));
+        for (at, value) in before.filter(|(_, value)| *value != u32::MAX) {
+            wanted.entry(at).or_insert(value);
+        }
+        memory.erase_uicr()?;
+    }
+    for (at, value) in &wanted {
+        memory.write_uicr(*at, *value)?;
+    }
+    let there = memory.page(UICR)?;
+    match wanted.iter().find(|(at, value)| word_of(&there, (**at).into()) != **value) {
+        Some((at, value)) => Err(ProgramError::Uicr {
+            address: UICR + u32::from(*at),
+            expected: *value,
+            read: word_of(&there, (*at).into()),
+        }),
+        None => Ok(wanted.len() as u32),
+    }
+}

@@ -1,0 +1,226 @@
+//! The asynchronous side: a thread for each job, and the bench's lines for a probe that has no driver of its own.
+
+use crate::job::{self, Task};
+use crate::wire;
+use async_trait::async_trait;
+use bench_instruments::{
+    Clock, ProgramError, ProgramJob, ProgramObserver, ProgramProgress, Programmed, Programmer, SwdAnswer, SwdOperation,
+    SwdWire, with_deadline,
+};
+use bench_run::BenchTime;
+use probe_rs::probe::DebugProbeInfo;
+use probe_rs::probe::list::Lister;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What SWD over pogo pins carries safely.
+const KHZ: u32 = 4000;
+/// Longest time for a job: some ten seconds for a full megabyte, and as much again.
+const WITHIN: Duration = Duration::from_secs(60);
+/// A probe's thread that neither asks nor ends for so long (by the wall clock) hangs. It only computes meanwhile.
+const SILENT_FOR: Duration = Duration::from_secs(20);
+
+/// Which of the plugged-in probes is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// USB vendor and product.
+    pub usb: Option<(u16, u16)>,
+    pub serial: Option<String>,
+}
+
+impl Selection {
+    /// From "VID:PID:SERIAL", of which the serial number may be left out. What is no pair of numbers is a serial number.
+    pub fn parse(text: &str) -> Selection {
+        let mut parts = text.splitn(3, ':');
+        let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
+        match (number(), number()) {
+            (Some(vendor), Some(product)) => {
+                Selection { usb: Some((vendor, product)), serial: parts.next().map(str::to_owned) }
+            }
+            _ => Selection { usb: None, serial: Some(text.to_owned()) },
+        }
+    }
+
+    pub(crate) fn fits(&self, info: &DebugProbeInfo) -> bool {
+        self.usb.is_none_or(|usb| usb == (info.vendor_id, info.product_id))
+            && self.serial.as_ref().is_none_or(|serial| Some(serial) == info.serial_number.as_ref())
+    }
+
+    /// For a message: " 2e8a:000c E6614103E7".
+    pub(crate) fn words(&self) -> String {
+        let usb = self.usb.map(|(vendor, product)| format!(" {vendor:04x}:{product:04x}"));
+        let serial = self.serial.as_ref().map(|serial| format!(" {serial}"));
+        usb.into_iter().chain(serial).collect()
+    }
+}
+
+/// The debug probe of a nest, by way of `probe-rs`.
+pub struct SwdProgrammer {
+    clock: Rc<dyn Clock>,
+    selection: Selection,
+    front: Front,
+    /// A job's thread is still at work, perhaps after nobody waits for it any more.
+    busy: Arc<AtomicBool>,
+}
+
+enum Front {
+    Usb,
+    Wire(Rc<dyn SwdWire>),
+}
+
+/// What the probe's thread has to say.
+enum Message {
+    Ask { operations: Vec<SwdOperation>, hz: u32, answer: mpsc::SyncSender<SwdAnswer> },
+    Progress(ProgramProgress),
+    Done(Result<Programmed, ProgramError>),
+}
+
+impl SwdProgrammer {
+    /// A probe on one of the controller's USB ports.
+    pub fn usb(clock: Rc<dyn Clock>, selection: Selection) -> SwdProgrammer {
+        SwdProgrammer { clock, selection, front: Front::Usb, busy: Arc::default() }
+    }
+
+    /// A probe whose lines the bench serves itself. While its thread computes, the bench's time stands still.
+    pub fn wired(clock: Rc<dyn Clock>, wire: Rc<dyn SwdWire>) -> SwdProgrammer {
+        SwdProgrammer { clock, selection: Selection::default(), front: Front::Wire(wire), busy: Arc::default() }
+    }
+
+    /// Starts the thread; what it has to say goes through `say`, which returns whether anybody listens.
+    fn start(
+        &self,
+        job: ProgramJob,
+        lister: impl FnOnce() -> Lister + Send + 'static,
+        say: Arc<dyn Fn(Message) -> bool + Send + Sync>,
+    ) -> Result<(), ProgramError> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            let with = "an earlier job that was given up has not ended yet".to_owned();
+            return Err(ProgramError::Busy { probe: self.selection.words().trim().to_owned(), with });
+        }
+        let at_end = AtEnd(Arc::clone(&self.busy));
+        let task = Task { job, selection: self.selection.clone(), khz: KHZ };
+        let work = move || {
+            let report = |progress| {
+                // A job that nobody waits for any more goes on to its end all the same.
+                let _ = say(Message::Progress(progress));
+            };
+            let result = catch_unwind(AssertUnwindSafe(|| job::run(&task, &lister(), &report)));
+            let result = result.unwrap_or_else(|panic| Err(ProgramError::Broken(panic_text(&*panic))));
+            drop(at_end);
+            say(Message::Done(result));
+        };
+        let started = std::thread::Builder::new().name("probe".to_owned()).spawn(work);
+        started.map(drop).map_err(|error| ProgramError::Broken(format!("no thread for the probe: {error}")))
+    }
+
+    async fn over_usb(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        self.start(job, Lister::new, Arc::new(move |message| sender.send(message).is_ok()))?;
+        let deadline = self.clock.now() + WITHIN;
+        loop {
+            match with_deadline(&*self.clock, deadline, receiver.recv()).await {
+                Ok(Some(Message::Progress(progress))) => observer(progress),
+                Ok(Some(Message::Done(result))) => return result,
+                // USB probes have no lines of ours.
+                Ok(Some(Message::Ask { .. })) => {}
+                Ok(None) => return Err(ended_without_a_word()),
+                Err(_) => return Err(ProgramError::Late(WITHIN.as_secs())),
+            }
+        }
+    }
+
+    async fn over_wire(
+        &self,
+        wire: &dyn SwdWire,
+        job: ProgramJob,
+        observer: ProgramObserver<'_>,
+    ) -> Result<Programmed, ProgramError> {
+        let (sender, receiver) = mpsc::channel();
+        let say: Arc<dyn Fn(Message) -> bool + Send + Sync> = Arc::new(move |message| sender.send(message).is_ok());
+        let (serial, asks) = (wire.probe(), Arc::clone(&say));
+        let ask: wire::Ask = Arc::new(move |operations, hz| {
+            let (answer, answered) = mpsc::sync_channel(1);
+            asks(Message::Ask { operations, hz, answer });
+            // Without anybody who listens the sender is gone, too.
+            answered.recv().ok()
+        });
+        self.start(job, move || wire::lister(serial, ask), say)?;
+        self.serve(wire, &receiver, observer).await
+    }
+
+    async fn serve(
+        &self,
+        wire: &dyn SwdWire,
+        receiver: &mpsc::Receiver<Message>,
+        observer: ProgramObserver<'_>,
+    ) -> Result<Programmed, ProgramError> {
+        let deadline: BenchTime = self.clock.now() + WITHIN;
+        loop {
+            // Blocks: what the thread computes takes no time of this bench, or the same run would not be the same.
+            match receiver.recv_timeout(SILENT_FOR) {
+                Ok(Message::Ask { operations, hz, answer }) => {
+                    let answered = with_deadline(&*self.clock, deadline, wire.run(&operations, hz)).await;
+                    // Whoever asked may have given up.
+                    let _ = answer.send(answered.map_err(|_| ProgramError::Late(WITHIN.as_secs()))?);
+                }
+                Ok(Message::Progress(progress)) => observer(progress),
+                Ok(Message::Done(result)) => return result,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(ProgramError::Broken(format!("it hangs, {} s without a sign", SILENT_FOR.as_secs())));
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended_without_a_word()),
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Programmer for SwdProgrammer {
+    async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
+        match &self.front {
+            Front::Usb => self.over_usb(job, observer).await,
+            Front::Wire(wire) => self.over_wire(&**wire, job, observer).await,
+        }
+    }
+}
+
+/// Sets the flag back however the thread ends.
+struct AtEnd(Arc<AtomicBool>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn ended_without_a_word() -> ProgramError {
+    ProgramError::Broken("its thread ended without a result".to_owned())
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_meant_by_ids_and_serial_number() {
+        for (text, usb, serial) in [
+            ("2e8a:000c:E6614103E7", Some((0x2e8a, 0xc)), Some("E6614103E7")),
+            ("2e8a:000c:A:B", Some((0x2e8a, 0xc)), Some("A:B")),
+            ("2e8a:000c", Some((0x2e8a, 0xc)), None),
+            ("E6614103E7", None, Some("E6614103E7")),
+        ] {
+            let expected = Selection { usb, serial: serial.map(str::to_owned) };
+            assert_eq!(Selection::parse(text), expected, "{text}");
+        }
+        assert_eq!(Selection::parse("2e8a:000c:A").words(), " 2e8a:000c A");
+    }
+}

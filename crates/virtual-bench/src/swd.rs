@@ -1,0 +1,197 @@
+//! The debug probe's lines to the emulated chip: transfers take their bits' time, while the chip runs on.
+
+use crate::ends::{SharedWorld, Sleep};
+use crate::fault::Fault;
+use crate::world::World;
+use async_trait::async_trait;
+use bench_instruments::{SwdAnswer, SwdFault, SwdOperation, SwdRegister, SwdWire};
+use virtual_nrf52840::{DapFault, DapRegister};
+
+/// Request, turnaround, acknowledge, turnaround, data with parity.
+const BITS_PER_TRANSFER: u64 = 46;
+/// Words that go over the line before the chip may run on: a transfer of a kibibyte is no instant.
+const WORDS_AT_ONCE: usize = 64;
+/// Writes that nobody waits for are put together up to so much time.
+const OWED_NS: u64 = 50_000;
+/// A probe that asks again whether the chip is through gets its answer when it is, but after so much time at the latest.
+/// The wall clock decides how often a program asks; virtual time must not depend on it.
+const AWAIT_NS: u64 = 20_000_000;
+const AWAIT_LOOK_NS: u64 = 200_000;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What is at the lines, and what is wrong with them.
+#[derive(Debug, Default)]
+pub struct SwdLines {
+    /// Serial number of the probe.
+    probe: Option<String>,
+    open: bool,
+    /// Transfers so far, and when there were so many the connection is lost.
+    transfers: u64,
+    lost_after: Option<u64>,
+    /// The probe was told a moment ago that the chip is not through.
+    told_to_wait: bool,
+}
+
+impl SwdLines {
+    pub fn new(faults: &[Fault]) -> Self {
+        let absent = faults.contains(&Fault::ProbeAbsent);
+        let lost = faults.iter().find_map(|fault| match fault {
+            Fault::ProbeLost(after) => Some(*after),
+            _ => None,
+        });
+        Self {
+            probe: (!absent).then(|| "VIRTUAL-1".to_owned()),
+            open: faults.iter().any(|fault| matches!(fault, Fault::SwdioOpen | Fault::SwclkOpen)),
+            transfers: 0,
+            lost_after: lost,
+            told_to_wait: false,
+        }
+    }
+
+    fn are_cut(&self) -> bool {
+        self.open || self.lost_after.is_some_and(|after| self.transfers >= after)
+    }
+
+    /// Transfers that got through.
+    pub fn transfers(&self) -> u64 {
+        self.transfers
+    }
+}
+
+impl World {
+    /// Whether transfers can reach the chip at all. Where not, asking costs no time: how often a program does is up to the
+    /// wall clock.
+    fn swd_reaches(&self) -> bool {
+        !self.swd.are_cut() && self.chip.is_powered()
+    }
+
+    fn swd_transfer(&mut self, register: SwdRegister, write: Option<u32>) -> Result<u32, SwdFault> {
+        if self.swd.are_cut() {
+            return Err(SwdFault::NoAnswer);
+        }
+        self.swd.transfers += 1;
+        let register = dap(register);
+        let done = match write {
+            Some(value) => self.chip.dap_write(register, value, &mut self.rig).map(|()| 0),
+            None => self.chip.dap_read(register, &mut self.rig),
+        };
+        done.map_err(|fault| match fault {
+            DapFault::NoAnswer => SwdFault::NoAnswer,
+            DapFault::Fault => SwdFault::Fault,
+        })
+    }
+}
+
+fn dap(register: SwdRegister) -> DapRegister {
+    match register {
+        SwdRegister::Dp(address) => DapRegister::Dp(address),
+        SwdRegister::Ap(address) => DapRegister::Ap(address),
+    }
+}
+
+/// The probe's end of the lines.
+pub struct VirtualSwd(pub(crate) SharedWorld);
+
+#[async_trait(?Send)]
+impl SwdWire for VirtualSwd {
+    fn probe(&self) -> Option<String> {
+        self.0.borrow().swd.probe.clone()
+    }
+
+    async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer {
+        let mut read = Vec::new();
+        let mut line = Line { world: &self.0, bit_ns: NS_PER_S / u64::from(hz.max(1)), owed_ns: 0 };
+        for operation in operations {
+            if let Err(fault) = line.operate(operation, &mut read).await {
+                line.pay().await;
+                return SwdAnswer { read, fault: Some(fault) };
+            }
+        }
+        line.pay().await;
+        SwdAnswer { read, fault: None }
+    }
+}
+
+struct Line<'w> {
+    world: &'w SharedWorld,
+    bit_ns: u64,
+    /// Time of what was done and has not passed yet.
+    owed_ns: u64,
+}
+
+impl Line<'_> {
+    async fn operate(&mut self, operation: &SwdOperation, read: &mut Vec<u32>) -> Result<(), SwdFault> {
+        if !self.world.borrow().swd_reaches() {
+            return match operation {
+                SwdOperation::Sequence { .. } => Ok(()),
+                _ => Err(SwdFault::NoAnswer),
+            };
+        }
+        match operation {
+            SwdOperation::Sequence { bits, length } => {
+                self.pass(u64::from(*length)).await;
+                self.world.borrow_mut().chip.dap_sequence(*bits, *length);
+            }
+            SwdOperation::Write { register, values } => {
+                for chunk in values.chunks(WORDS_AT_ONCE) {
+                    self.pass(BITS_PER_TRANSFER * chunk.len() as u64).await;
+                    let mut world = self.world.borrow_mut();
+                    chunk.iter().try_for_each(|value| world.swd_transfer(*register, Some(*value)).map(drop))?;
+                }
+            }
+            SwdOperation::Read { register, times } => {
+                self.pay().await;
+                self.wait_for_chip(*register).await;
+                // An access port's value comes with the transfer after it.
+                let extra = u64::from(matches!(register, SwdRegister::Ap(_)));
+                let mut left = *times;
+                while left > 0 {
+                    let now = left.min(WORDS_AT_ONCE);
+                    left -= now;
+                    self.pass(BITS_PER_TRANSFER * (now as u64 + extra)).await;
+                    self.pay().await;
+                    let mut world = self.world.borrow_mut();
+                    for _ in 0..now {
+                        read.push(world.swd_transfer(*register, None)?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass(&mut self, bits: u64) {
+        self.owed_ns += bits * self.bit_ns;
+        if self.owed_ns > OWED_NS {
+            self.pay().await;
+        }
+    }
+
+    async fn pay(&mut self) {
+        let owed_ns = std::mem::take(&mut self.owed_ns);
+        if owed_ns > 0 {
+            self.sleep(owed_ns).await;
+        }
+    }
+
+    async fn sleep(&self, ns: u64) {
+        let until = self.world.borrow().now_ns() + ns;
+        Sleep::new(self.world, until).await;
+    }
+
+    /// See [`AWAIT_NS`].
+    async fn wait_for_chip(&self, register: SwdRegister) {
+        let is_busy = || self.world.borrow().chip.dap_is_awaited(dap(register));
+        let was_told = std::mem::replace(&mut self.world.borrow_mut().swd.told_to_wait, false);
+        if !is_busy() {
+            return;
+        }
+        if was_told {
+            let until = self.world.borrow().now_ns() + AWAIT_NS;
+            while is_busy() && self.world.borrow().now_ns() < until {
+                self.sleep(AWAIT_LOOK_NS).await;
+            }
+        }
+        self.world.borrow_mut().swd.told_to_wait = true;
+    }
+}
