@@ -22,10 +22,18 @@ Exit codes:
   3  the plan, another file or the arguments are wrong; nothing was powered
   4  aborted from outside";
 
+const OPERATOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  the operator ended the shift
+  2  error: a nest did not come to its end, or the screen could not be shown
+  3  the plan, another file or the arguments are wrong; nothing was powered
+  4  ended from outside (Ctrl-C, SIGTERM, a closed terminal); what was tested is aborted";
+
 const EXAMPLES: &str = "\
 Examples:
   bench run plans/b404x.toml --virtual
   bench run plans/b404x.toml --virtual --fault open:23
+  bench operator plans/b404x.toml --virtual --nests 4 --pace 10 --fault-at 3=open:23
   bench check plans/*.toml
   bench pins b404x --compare boron
   bench faults plans/b404x.toml
@@ -51,6 +59,9 @@ enum Command {
     /// Tests one module.
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Shows the operator's screen: tests modules as their labels are scanned, on one nest or several.
+    #[command(after_long_help = OPERATOR_EXIT_CODES)]
+    Operator(OperatorArgs),
     /// Checks plans without running them, and shows what covers each contact.
     Check(CheckArgs),
     /// Draws when each step of a plan runs, and names what makes the run as long as it is.
@@ -144,6 +155,47 @@ pub(crate) struct RunArgs {
     /// What the run and the emulation cost.
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: bench operator plans/b404x.toml --virtual --nests 4 --pace 10 --fault-at 3=open:23")]
+pub(crate) struct OperatorArgs {
+    /// The plan.
+    pub plan: Option<PathBuf>,
+    /// Test emulated modules in simulated fixtures.
+    #[arg(long = "virtual")]
+    pub virtual_bench: bool,
+    /// Modules that can be tested at a time.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub nests: u8,
+    /// Rules of the line [default: fixtures/operator.toml, else the built-in ones].
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Language of the screen, en or de [default: as the rules say].
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// A scanner on a serial port, for example /dev/ttyACM0 or /dev/ttyUSB0:115200. One that poses as a keyboard needs
+    /// nothing.
+    #[arg(long, value_name = "PORT")]
+    pub scanner: Option<crate::operator::Port>,
+    /// A fault of the so-many-th virtual module that is tested, for example 3=open:23; may be repeated.
+    #[arg(long, value_name = "NUMBER=SPEC")]
+    pub fault_at: Vec<String>,
+    /// Seed of the virtual modules' and fixtures' tolerances and noise.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
+    #[arg(long, value_name = "FACTOR")]
+    pub pace: Option<f64>,
+    /// Where runs and the operators' log leave their files.
+    #[arg(long, default_value = "reports", value_name = "FOLDER")]
+    pub reports: PathBuf,
+    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+    /// Reads a PIN and prints what a rules file holds of it.
+    #[arg(long, exclusive = true)]
+    pub make_pin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -359,6 +411,7 @@ pub fn main() -> ExitCode {
     let root = cli.root.as_deref();
     let done = match &cli.command {
         Command::Run(args) => commands::run::run(root, args),
+        Command::Operator(args) => commands::operator::operator(root, args),
         Command::Check(args) => commands::check::check(root, args),
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),

@@ -158,6 +158,11 @@ impl Project {
         self.below("fixtures/defect-rates.toml")
     }
 
+    /// Who may test what, and how often.
+    pub(crate) fn operator_rules(&self) -> PathBuf {
+        self.below("fixtures/operator.toml")
+    }
+
     /// Every module family, by file name.
     pub fn families(&self) -> Result<Vec<(Source, DutFamily)>, FileError> {
         let folder = self.below("fixtures/duts");

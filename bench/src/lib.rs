@@ -12,7 +12,10 @@ mod files;
 mod gantt;
 mod limits_patch;
 mod nest_thread;
+#[cfg(test)]
+mod nests_tests;
 mod one_run;
+mod operator;
 mod progress;
 mod real;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use bench_report::{Record, junit};
 use bench_run::{Event, Provenance, Verdict};
 use bench_steps::Nest;
 use futures_util::future::LocalBoxFuture;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 /// What a run happens on: builds the nest, and drives the run in its own time.
@@ -60,7 +60,6 @@ pub(crate) struct Done {
     pub recorder: Rc<Recorder>,
     /// The run's own JUnit report.
     pub junit: String,
-    pub folder: PathBuf,
 }
 
 fn bench(error: impl std::fmt::Display) -> Failed {
@@ -110,6 +109,6 @@ impl OneRun<'_> {
         if verdict == Verdict::Pass && !doubts.is_empty() {
             verdict = Verdict::Error;
         }
-        Ok(Done { record, verdict, doubts, recorder, junit, folder })
+        Ok(Done { record, verdict, doubts, recorder, junit })
     }
 }

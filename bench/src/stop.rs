@@ -5,11 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::watch;
 
+type Wait<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// Ends with the reason when the run is to stop.
 pub struct Stop {
-    requested: Pin<Box<dyn Future<Output = String>>>,
+    requested: Wait<String>,
     /// Ends when nothing may be waited for any more on the way to the safe state.
-    at_once: Pin<Box<dyn Future<Output = ()>>>,
+    at_once: Wait<()>,
 }
 
 impl Stop {
@@ -78,7 +80,7 @@ impl Stop {
     }
 
     /// When to stop, and when to stop waiting for anything.
-    pub(crate) fn split(self) -> (Pin<Box<dyn Future<Output = String>>>, Pin<Box<dyn Future<Output = ()>>>) {
+    pub(crate) fn split(self) -> (Wait<String>, Wait<()>) {
         (self.requested, self.at_once)
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod fixture;
 pub(crate) mod grr;
 pub(crate) mod init;
 pub(crate) mod limits;
+pub(crate) mod operator;
 pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -25,7 +25,7 @@ const TIDY_WITHIN: Duration = Duration::from_millis(100);
 /// the rails may not wait for the modem any longer.
 pub(super) async fn reach(nest: &Nest, recorder: &Recorder, at_once: impl Future<Output = ()>) -> Result<(), String> {
     // A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-    let say = |text| recorder.emit(Event::Dialogue { step: None, text });
+    let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let mut modem = std::pin::pin!(bench_steps::modem::make_safe(nest, &say).fuse());
     let mut at_once = std::pin::pin!(at_once.fuse());
     let modem = futures_util::select_biased! {

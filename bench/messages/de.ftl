@@ -1,0 +1,120 @@
+# Was der Bildschirm des Bedieners sagt, auf Deutsch. Jede Datei hat dieselben Meldungen mit denselben Werten.
+
+operator = Bediener
+nobody-logged-on = niemand angemeldet
+virtual-bench = virtueller Prüfplatz
+nest = Nest
+
+# In großen Buchstaben: kurze Wörter.
+big-scan = SCAN
+big-start = START
+big-wait = WARTEN
+big-pass = GUT
+big-fail = DEFEKT
+big-error = STÖRUNG
+big-aborted = ABBRUCH
+
+do-scan = Etikett eines Moduls scannen
+do-put-in = Modul einlegen, Deckel schließen, Start drücken (oder Enter)
+do-wait = Warten, Deckel nicht öffnen
+do-remove = Modul entnehmen, dann Enter; oder das nächste Etikett scannen
+do-ship = Gut: weiter zur nächsten Station
+do-retest = { $times ->
+    [one] Einmal wiederholen: Modul neu einlegen und noch einmal scannen
+   *[other] Wiederholen: Modul neu einlegen und noch einmal scannen (höchstens { $times }-mal)
+}
+do-repair = Zur Reparatur
+do-call-technician = Techniker rufen: Störung des Prüfplatzes
+do-retest-then-call = Störung des Prüfplatzes: wiederholen; kommt sie wieder, Techniker rufen
+do-test-again = Abgebrochen: das Modul ist nicht geprüft; noch einmal prüfen
+
+# Für den Reparaturplatz. contacts: "12, 36-38"; count: wie viele.
+repair-open = { $count ->
+    [one] Reparatur: Kontakt { $contacts } nachlöten
+   *[other] Reparatur: Kontakte { $contacts } nachlöten
+}
+repair-short = { $count ->
+    [one] Reparatur: Lötbrücke an Kontakt { $contacts } suchen
+   *[other] Reparatur: Lötbrücke zwischen den Kontakten { $contacts } suchen
+}
+repair-bridge = { $count ->
+    [one] Reparatur: Schluss oder Leckstrom an Kontakt { $contacts } suchen
+   *[other] Reparatur: Schluss oder Leckstrom an den Kontakten { $contacts } suchen
+}
+repair-part = { $count ->
+    [one] Reparatur: ein Bauteil an Kontakt { $contacts } fehlt oder ist falsch
+   *[other] Reparatur: ein Bauteil an den Kontakten { $contacts } fehlt oder ist falsch
+}
+repair-exchanged = { $count ->
+    [one] Reparatur: Kontakt { $contacts } führt an einen fremden Platz
+   *[other] Reparatur: die Kontakte { $contacts } sind vertauscht
+}
+repair-wrong-model = Aussortieren: das ist ein anderes Modell
+repair-no-answer = Reparatur: das Modul antwortet nicht
+repair-supply = { $count ->
+    [one] Reparatur: Versorgung an Kontakt { $contacts } ansehen
+   *[other] Reparatur: Versorgung an den Kontakten { $contacts } ansehen
+}
+repair-nothing = Das Modul ist nicht schuld
+repair-look-at = { $count ->
+    [one] Reparatur: Kontakt { $contacts } ansehen
+   *[other] Reparatur: Kontakte { $contacts } ansehen
+}
+
+elapsed = { $elapsed } s
+elapsed-of = { $elapsed } von etwa { $expected } s
+steps = Schritt { $done } von { $all }
+power-on = SPANNUNG EIN
+power-off = Spannung aus
+stopping = SCHALTET AB
+silent = Seit { $seconds } s kein Lebenszeichen: Techniker rufen, Vorrichtung von Hand ausschalten
+rails-off-after = Spannung aus { $millis } ms nach dem Befehl
+took = { $seconds } s
+
+front = vorn, ungerade
+back = hinten, gerade
+header-left = Leiste ab 1
+header-right = Leiste bis 16
+contacts-at-fault = { $count ->
+    [one] Fehlerhafter Kontakt: { $contacts }
+   *[other] Fehlerhafte Kontakte: { $contacts }
+}
+
+shift-counts = { $runs } geprüft: { $passed } gut, { $failed } defekt, { $errors } Störung, { $aborted } abgebrochen
+shift-yield = Erstausbeute { $percent }
+shift-last = zuletzt
+
+keys-work = Enter Start/weiter  Esc Abbruch  Tab Nest  F9 Abmelden  F10 Ende  F12 Sprache
+ask-abort = { $count ->
+    [one] Prüfung auf Nest { $nests } abbrechen?
+   *[other] Prüfungen auf den Nestern { $nests } abbrechen?
+}
+ask-abort-keys = Enter: abbrechen, Modem zuerst   Entf: SOFORT spannungsfrei   Esc: weiter prüfen
+ask-leave = Es wird noch geprüft. Abbrechen und die Schicht beenden?
+ask-leave-keys = Enter: abbrechen und beenden   Esc: weiter
+ask-let-in = { $serial } { $why }.
+ask-let-in-operator = Trotzdem prüfen? Enter: ja   Esc: nein
+ask-badge-technician = Ein Techniker darf die Prüfung erlauben: Ausweis scannen.   Esc: nein
+ask-badge-engineer = Ein Ingenieur darf die Prüfung erlauben: Ausweis scannen.   Esc: nein
+ask-pin = PIN von { $person }, dann Enter:
+why-passed-already = hat schon bestanden
+why-in-repair = ist zu oft durchgefallen: es gehört in die Reparatur
+why-too-many-errors = hatte zu viele Störungen
+leaving = Ende: alles wird abgeschaltet
+too-small = Das Terminal ist zu klein: { $columns } x { $rows } sind nötig
+
+notice-put-in = { $serial }: auf Nest { $nest } legen
+notice-close-lid = Deckel von Nest { $nest } schließen
+notice-lid-opened = Der Deckel von Nest { $nest } wurde geöffnet: Spannung aus
+notice-no-label = Das ist kein Etikett eines Moduls; noch einmal scannen
+notice-other-model = { $prefix } ist kein Etikett eines { $model } (erwartet { $expected })
+notice-twice = { $serial } ist schon auf Nest { $nest }
+notice-all-busy = Jedes Nest ist belegt: warten
+notice-refused = { $serial } { $why }: nicht geprüft
+notice-hello = Hallo { $name }
+notice-logged-off = Abgemeldet
+notice-badge-first = Zuerst den Ausweis scannen
+notice-answer-first = Zuerst die Frage beantworten; das Etikett wurde nicht genommen
+notice-may-not = Dieser Ausweis darf das nicht erlauben
+notice-no-badge = Niemand hat diesen Ausweis
+notice-wrong-pin = Falsche PIN

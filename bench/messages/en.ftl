@@ -1,0 +1,120 @@
+# What the operator's screen says, in English. Every file has the same messages with the same values.
+
+operator = Operator
+nobody-logged-on = nobody logged on
+virtual-bench = virtual bench
+nest = Nest
+
+# In large letters: short words.
+big-scan = SCAN
+big-start = START
+big-wait = WAIT
+big-pass = PASS
+big-fail = FAIL
+big-error = ERROR
+big-aborted = ABORT
+
+do-scan = Scan the label of a module
+do-put-in = Put the module in, close the lid, press start (or Enter)
+do-wait = Wait, do not open the lid
+do-remove = Take the module out, then Enter; or scan the next label
+do-ship = Good: on to the next station
+do-retest = { $times ->
+    [one] Retest once: seat the module anew and scan it again
+   *[other] Retest: seat the module anew and scan it again ({ $times } times at most)
+}
+do-repair = To repair
+do-call-technician = Call the technician: bench error
+do-retest-then-call = Bench error: test again; if it comes back, call the technician
+do-test-again = Aborted: the module is not tested; test it again
+
+# For the repair bench. contacts: "12, 36-38"; count: how many.
+repair-open = { $count ->
+    [one] Repair: reflow contact { $contacts }
+   *[other] Repair: reflow contacts { $contacts }
+}
+repair-short = { $count ->
+    [one] Repair: look for a solder bridge at contact { $contacts }
+   *[other] Repair: look for a solder bridge between contacts { $contacts }
+}
+repair-bridge = { $count ->
+    [one] Repair: look for a short or leak at contact { $contacts }
+   *[other] Repair: look for a short or leak at contacts { $contacts }
+}
+repair-part = { $count ->
+    [one] Repair: a part at contact { $contacts } is missing or wrong
+   *[other] Repair: a part at contacts { $contacts } is missing or wrong
+}
+repair-exchanged = { $count ->
+    [one] Repair: contact { $contacts } leads to another one's place
+   *[other] Repair: contacts { $contacts } lead to each other's place
+}
+repair-wrong-model = Sort out: this is another model
+repair-no-answer = Repair: the module does not answer
+repair-supply = { $count ->
+    [one] Repair: look at the supply at contact { $contacts }
+   *[other] Repair: look at the supply at contacts { $contacts }
+}
+repair-nothing = The module is not to blame
+repair-look-at = { $count ->
+    [one] Repair: look at contact { $contacts }
+   *[other] Repair: look at contacts { $contacts }
+}
+
+elapsed = { $elapsed } s
+elapsed-of = { $elapsed } of about { $expected } s
+steps = step { $done } of { $all }
+power-on = POWER ON
+power-off = power off
+stopping = SWITCHING OFF
+silent = No sign of life for { $seconds } s: call the technician, switch the fixture off by hand
+rails-off-after = Power off { $millis } ms after the order
+took = { $seconds } s
+
+front = front, odd
+back = back, even
+header-left = header, 1 up
+header-right = header, down to 16
+contacts-at-fault = { $count ->
+    [one] Contact at fault: { $contacts }
+   *[other] Contacts at fault: { $contacts }
+}
+
+shift-counts = { $runs } tested: { $passed } pass, { $failed } fail, { $errors } error, { $aborted } aborted
+shift-yield = first-pass yield { $percent }
+shift-last = last
+
+keys-work = Enter start/remove  Esc abort  Tab nest  F9 log off  F10 end  F12 language
+ask-abort = { $count ->
+    [one] Abort the test on nest { $nests }?
+   *[other] Abort the tests on nests { $nests }?
+}
+ask-abort-keys = Enter: abort, modem first   Del: power off AT ONCE   Esc: go on testing
+ask-leave = Modules are being tested. Abort them and end the shift?
+ask-leave-keys = Enter: abort and end   Esc: go on
+ask-let-in = { $serial } { $why }.
+ask-let-in-operator = Test it nevertheless? Enter: yes   Esc: no
+ask-badge-technician = A technician may allow the test: scan the badge.   Esc: no
+ask-badge-engineer = An engineer may allow the test: scan the badge.   Esc: no
+ask-pin = PIN of { $person }, then Enter:
+why-passed-already = has passed already
+why-in-repair = has failed as often as it may: it belongs to repair
+why-too-many-errors = met too many bench errors
+leaving = Ending: everything is being switched off
+too-small = The terminal is too small: { $columns } x { $rows } are needed
+
+notice-put-in = { $serial }: put it on nest { $nest }
+notice-close-lid = Close the lid of nest { $nest }
+notice-lid-opened = The lid of nest { $nest } was opened: power off
+notice-no-label = That is no label of a module; scan it again
+notice-other-model = { $prefix } is not the label of a { $model } (expected { $expected })
+notice-twice = { $serial } is on nest { $nest } already
+notice-all-busy = Every nest is busy: wait for one
+notice-refused = { $serial } { $why }: not tested
+notice-hello = Hello { $name }
+notice-logged-off = Logged off
+notice-badge-first = Scan your badge first
+notice-answer-first = Answer the question first; the label was not taken
+notice-may-not = This badge may not allow that
+notice-no-badge = Nobody has this badge
+notice-wrong-pin = Wrong PIN

@@ -1,0 +1,149 @@
+//! `bench operator`: the screen of a station.
+
+use crate::cli::{Failed, OperatorArgs};
+use crate::operator::people::hash_pin;
+use crate::operator::rules::Rules;
+use crate::operator::{Devices, EdgeMap, FolderHistory, Setup, Texts, VirtualLine, VirtualUnits, show};
+use crate::{FileError, Loaded, Project, files, virtual_run};
+use bench_plan::Source;
+use bench_steps::Kinds;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, stdin, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest that a run may be silent beyond its longest step: the modem's last way to be switched off.
+const SILENCE: Duration = Duration::from_secs(90);
+
+fn usage(message: String, help: &'static str) -> Failed {
+    Failed::Usage(miette::miette!(help = help, "{message}"))
+}
+
+pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, Failed> {
+    if args.make_pin {
+        return make_pin();
+    }
+    let Some(plan) = &args.plan else {
+        return Err(usage("no plan is named".to_owned(), "name one, for example plans/b404x.toml"));
+    };
+    if !args.virtual_bench {
+        return Err(usage(
+            "this version of bench drives no real fixture yet".to_owned(),
+            "add --virtual to test emulated modules in simulated fixtures",
+        ));
+    }
+    if args.pace.is_some_and(|pace| !pace.is_finite() || pace <= 0.0) {
+        return Err(usage("--pace is a positive number such as 1 or 10".to_owned(), "leave it out for full speed"));
+    }
+    let project = Project::find(root, Some(plan));
+    let loaded = project.load(plan, &Kinds::default())?;
+    let Some(family) = loaded.family() else {
+        return Err(Failed::Bench(miette::miette!("the plan's family got lost")));
+    };
+    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let fault_at = faults(&args.fault_at, &loaded, &firmware)?;
+    let rules = rules(&project, args.rules.as_deref())?;
+    let language = args.language.as_ref().unwrap_or(&rules.language);
+    let texts = Texts::new(language)
+        .ok_or_else(|| usage(format!("there are no messages in `{language}`"), "known languages: en, de"))?;
+    if !stdin().is_terminal() || !stdout().is_terminal() {
+        return Err(usage("the operator's screen needs a terminal".to_owned(), "`bench run` works without one"));
+    }
+
+    let provenance = loaded.provenance(&firmware);
+    let history = FolderHistory::new(&args.reports);
+    let longest = loaded.plan.steps.iter().map(|planned| planned.step.timeout).max().unwrap_or_default();
+    let setup = Setup {
+        plan: loaded.plan.name.clone(),
+        title: loaded.plan.title.clone(),
+        model: loaded.plan.model.clone(),
+        prefixes: family.model(&loaded.plan.model).map(|model| model.serial_prefixes.clone()).unwrap_or_default(),
+        nests: args.nests.into(),
+        rules,
+        virtual_bench: args.virtual_bench,
+        pace: args.pace,
+        silence: (longest + SILENCE).div_f64(args.pace.unwrap_or(1.0).clamp(1e-3, 1.0)),
+        expected: history.expected(&provenance),
+    };
+    let edge = EdgeMap::of(family);
+    let line = VirtualLine {
+        root: root.map(Path::to_owned),
+        plan: plan.clone(),
+        provenance,
+        firmware: firmware.into(),
+        reports: args.reports.clone(),
+        pace: args.pace,
+        seed: args.seed,
+        units: VirtualUnits::new(fault_at),
+    };
+    let devices = Devices {
+        line: Box::new(line),
+        history: Box::new(history),
+        edge,
+        reports: &args.reports,
+        scanner: args.scanner.clone(),
+    };
+    show(setup, texts, devices)
+}
+
+/// The rules as named, else those of the project, else the built-in ones.
+fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
+    let own = project.operator_rules();
+    let path = match named {
+        Some(path) => path,
+        None if own.is_file() => &own,
+        None => return Ok(Rules::default()),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| FileError::Unreadable {
+        path: path.to_owned(),
+        error,
+        help: "--rules names a file of rules, docs/operator.md shows one".into(),
+    })?;
+    Ok(Rules::parse(&Source::new(path.display().to_string(), text)).map_err(FileError::from)?)
+}
+
+/// "3=open:23": the third module has this fault. Tried out now, so that no shift is stopped by a misspelt one.
+fn faults(specs: &[String], loaded: &Loaded, firmware: &[u8]) -> Result<BTreeMap<usize, Vec<String>>, Failed> {
+    let mut at: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for spec in specs {
+        let parts = spec.split_once('=').and_then(|(number, fault)| Some((number.parse().ok()?, fault)));
+        let Some((number, fault)) = parts.filter(|(number, _)| *number > 0) else {
+            let help = "write NUMBER=FAULT, for example 3=open:23 for the third module";
+            return Err(usage(format!("--fault-at {spec}: no number of a module"), help));
+        };
+        at.entry(number).or_default().push(fault.to_owned());
+    }
+    for specs in at.values() {
+        let faults = virtual_run::parse_faults(specs)?;
+        let order = virtual_run::Order {
+            fixture: &loaded.fixture,
+            families: &loaded.families,
+            model: &loaded.plan.model,
+            firmware,
+            seed: 1,
+            faults: &faults,
+            serial: "P000AV000000001",
+            pace: None,
+        };
+        virtual_run::build(&order)?;
+    }
+    Ok(at)
+}
+
+fn make_pin() -> Result<u8, Failed> {
+    let bench = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("{error}"));
+    let mut line = zeroize::Zeroizing::new(String::new());
+    if stdin().is_terminal() {
+        super::say("PIN, then Enter:");
+        let read = console::Term::stderr().read_secure_line().map_err(|error| bench(&error))?;
+        line.push_str(&zeroize::Zeroizing::new(read));
+    } else {
+        stdin().read_line(&mut line).map_err(|error| bench(&error))?;
+    }
+    let pin = line.trim();
+    if pin.chars().count() < 4 {
+        return Err(usage("a PIN has four characters at least".to_owned(), "type it and press Enter"));
+    }
+    super::print(&format!("pin = \"{}\"\n", hash_pin(pin).map_err(|error| bench(&error))?));
+    Ok(0)
+}

@@ -1,0 +1,111 @@
+//! Eight nests on one controller: what goes wrong in one leaves the others' records as they would be alone.
+
+use crate::abort_tests::GONE;
+use crate::coverage::take_out;
+use crate::nest_thread::{Ended, FromNest, NestThread};
+use crate::one_run::OneRun;
+use crate::virtual_run::{self, Order, VirtualBackend};
+use crate::{Project, Stop, files};
+use bench_run::{Entry, Verdict};
+use bench_steps::Kinds;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+
+/// What is put into a nest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Put {
+    Good,
+    /// With this fault.
+    Faulty(&'static str),
+    /// The thread of the nest falls over.
+    Panics,
+}
+
+type Told = (usize, FromNest);
+
+fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThread {
+    let work = move |observer, stop: Stop| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let file = root.join("plans/b404x.toml");
+        let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default())?;
+        let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
+        take_out(&mut loaded.plan, &gone);
+        let firmware = files::read_firmware(&loaded.firmware_path)?;
+        let seed = nest as u64 + 1;
+        let specs: Vec<String> = match put {
+            Put::Faulty(fault) => vec![fault.to_owned()],
+            Put::Good => Vec::new(),
+            Put::Panics => panic!("the probe's thread of nest {nest} fell over"),
+        };
+        let faults = virtual_run::parse_faults(&specs)?;
+        let serial = format!("P042AN0000NEST{nest}");
+        let order = Order {
+            fixture: &loaded.fixture,
+            families: &loaded.families,
+            model: &loaded.plan.model,
+            firmware: &firmware,
+            seed,
+            faults: &faults,
+            serial: &serial,
+            pace: None,
+        };
+        let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
+        let provenance = loaded.provenance(&firmware);
+        let one = OneRun { loaded: &loaded, provenance, serial: &serial, reports: &reports, notes: &[] };
+        one.run(&backend, vec![observer], || Ok(stop))
+    };
+    let tell = move |told| {
+        let _ = tell.send((nest, told));
+    };
+    NestThread::start(format!("nest-{nest}"), work, tell).unwrap()
+}
+
+/// Runs these modules at once, and tells of each nest what it recorded and what it came to.
+fn run(modules: &[(usize, Put)]) -> Vec<(usize, Vec<Entry>, Ended)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, told) = channel();
+    let _threads: Vec<NestThread> =
+        modules.iter().map(|(nest, put)| start(*nest, *put, folder.path().to_owned(), tell.clone())).collect();
+    drop(tell);
+    let mut nests: Vec<(usize, Vec<Entry>, Option<Ended>)> =
+        modules.iter().map(|(nest, _)| (*nest, Vec::new(), None)).collect();
+    for (nest, what) in told {
+        let (_, entries, ended) = nests.iter_mut().find(|(number, ..)| *number == nest).unwrap();
+        match what {
+            FromNest::Entry(entry) => entries.push(*entry),
+            FromNest::Ended(end) => *ended = Some(*end),
+        }
+    }
+    nests.into_iter().map(|(nest, entries, ended)| (nest, entries, ended.unwrap())).collect()
+}
+
+#[test]
+fn eight_nests_at_once_record_what_each_records_alone() {
+    let all: Vec<(usize, Put)> = (0..8).map(|nest| (nest, Put::Good)).collect();
+    let together = run(&all);
+    for (nest, entries, ended) in &together {
+        assert_eq!(ended.verdict, Verdict::Pass, "nest {nest}: {:?}", ended.reason);
+        assert!(entries.len() > 100);
+    }
+    // The five that stay good, with the worst on the others: a module that is silent, a thread that falls over, a short.
+    let mut troubled = all.clone();
+    troubled[1].1 = Put::Faulty("dead-mcu");
+    troubled[4].1 = Put::Panics;
+    troubled[6].1 = Put::Faulty("short:10-gnd@0.5");
+    for (nest, entries, ended) in run(&troubled) {
+        match troubled[nest].1 {
+            Put::Good => {
+                assert_eq!(ended.verdict, Verdict::Pass, "nest {nest}");
+                assert!(entries == together[nest].1, "nest {nest} recorded something else beside troubled ones");
+            }
+            Put::Faulty(fault) => assert_eq!(ended.verdict, Verdict::Fail, "{fault}: {:?}", ended.reason),
+            Put::Panics => {
+                assert_eq!(ended.verdict, Verdict::Error);
+                assert!(ended.reason.as_ref().is_some_and(|why| why.contains("fell over")), "{:?}", ended.reason);
+            }
+        }
+    }
+    // And alone.
+    let (_, entries, _) = run(&all[3..4]).remove(0);
+    assert!(entries == together[3].1, "alone it records the same");
+}

@@ -1,0 +1,35 @@
+//! The operator's screen: one pane per nest, driven by a scanner and one button.
+//!
+//! The core (`app`, `input` and what they use) takes what happened and when and answers what to do; `view` draws it; only
+//! `screen`, `keyboard`, `scanner` and `line` touch the terminal, ports, threads and clocks.
+
+mod advice;
+mod allow;
+mod app;
+mod history;
+mod input;
+mod keyboard;
+mod lamps;
+mod line;
+mod live;
+mod log;
+mod nest;
+mod outbox;
+pub(crate) mod people;
+pub(crate) mod rules;
+mod scan;
+mod scanner;
+mod screen;
+mod shift;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod view;
+
+pub(crate) use app::Setup;
+pub(crate) use history::FolderHistory;
+pub(crate) use line::{VirtualLine, VirtualUnits};
+pub(crate) use scanner::Port;
+pub(crate) use screen::{Devices, show};
+pub(crate) use texts::Texts;
+pub(crate) use view::EdgeMap;
