@@ -187,6 +187,9 @@ pub(crate) struct OperatorArgs {
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR")]
     pub pace: Option<f64>,
+    /// Production lot that the units belong to, for statistics.
+    #[arg(long, value_name = "TEXT")]
+    pub lot: Option<String>,
     /// Where runs and the operators' log leave their files.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
     pub reports: PathBuf,

@@ -44,6 +44,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
             families: &loaded.families,
             model: &loaded.plan.model,
             firmware: &firmware,
+            blank: virtual_run::comes_blank(&loaded),
             seed,
             faults: &faults,
             serial: &serial,
@@ -51,7 +52,16 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
         };
         let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
         let provenance = loaded.provenance(&firmware);
-        let one = OneRun { loaded: &loaded, provenance, serial: &serial, reports: &reports, notes: &[] };
+        let image = virtual_run::image(&loaded, &firmware)?;
+        let one = OneRun {
+            loaded: &loaded,
+            firmware: image,
+            provenance,
+            serial: &serial,
+            lot: None,
+            reports: &reports,
+            notes: &[],
+        };
         one.run(&backend, vec![observer], || Ok(stop))
     };
     let tell = move |told| {

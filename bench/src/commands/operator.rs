@@ -37,6 +37,10 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     }
     let project = Project::find(root, Some(plan));
     let loaded = project.load(plan, &Kinds::default())?;
+    if !loaded.plan.passes_here {
+        let help = "`bench check` says which steps this fixture cannot do";
+        return Err(usage(format!("the plan does not allow the fixture `{}`", loaded.fixture.name), help));
+    }
     let Some(family) = loaded.family() else {
         return Err(Failed::Bench(miette::miette!("the plan's family got lost")));
     };
@@ -72,6 +76,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         provenance,
         firmware: firmware.into(),
         reports: args.reports.clone(),
+        lot: args.lot.clone(),
         pace: args.pace,
         seed: args.seed,
         units: VirtualUnits::new(fault_at),
@@ -120,6 +125,7 @@ fn faults(specs: &[String], loaded: &Loaded, firmware: &[u8]) -> Result<BTreeMap
             families: &loaded.families,
             model: &loaded.plan.model,
             firmware,
+            blank: virtual_run::comes_blank(loaded),
             seed: 1,
             faults: &faults,
             serial: "P000AV000000001",

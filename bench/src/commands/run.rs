@@ -123,7 +123,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
 }
 
 /// What a lesser fixture leaves out stands in the record, where nobody can overlook it.
-fn without(loaded: &Loaded) -> Vec<String> {
+pub(crate) fn without(loaded: &Loaded) -> Vec<String> {
     if loaded.fixture.base.is_none() {
         return Vec::new();
     }

@@ -1,6 +1,7 @@
 //! What the nests of a line are made of: for each run, the work that its thread does.
 
 use crate::cli::Failed;
+use crate::commands::run::without;
 use crate::engine::Observer;
 use crate::one_run::{Done, OneRun};
 use crate::virtual_run::{self, Order, VirtualBackend};
@@ -49,6 +50,8 @@ pub(crate) struct VirtualLine {
     /// What the plan must be made of: a file that changes during a shift ends it.
     pub provenance: Provenance,
     pub reports: PathBuf,
+    /// Production lot of the units, for statistics.
+    pub lot: Option<String>,
     pub pace: Option<f64>,
     pub seed: u64,
     pub units: VirtualUnits,
@@ -66,6 +69,7 @@ impl Line for VirtualLine {
     fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
         let (root, plan, reports) = (self.root.clone(), self.plan.clone(), self.reports.clone());
         let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
+        let lot = self.lot.clone();
         let (pace, seed, serial, specs) = (self.pace, self.seed(serial), serial.to_owned(), self.units.faults(serial));
         Box::new(move |observer, stop| {
             // Read anew: procedures do not cross threads.
@@ -76,19 +80,29 @@ impl Line for VirtualLine {
                     "the plan, fixture or module file was changed during the shift: end it and start anew"
                 )));
             }
+            let notes = [without(&loaded), notes].concat();
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order {
                 fixture: &loaded.fixture,
                 families: &loaded.families,
                 model: &loaded.plan.model,
                 firmware: &firmware,
+                blank: virtual_run::comes_blank(&loaded),
                 seed,
                 faults: &faults,
                 serial: &serial,
                 pace,
             };
             let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
-            let one = OneRun { loaded: &loaded, provenance, serial: &serial, reports: &reports, notes: &notes };
+            let one = OneRun {
+                loaded: &loaded,
+                firmware: virtual_run::image(&loaded, &firmware)?,
+                provenance,
+                serial: &serial,
+                lot: lot.as_deref(),
+                reports: &reports,
+                notes: &notes,
+            };
             one.run(&backend, vec![observer], || Ok(stop))
         })
     }

@@ -204,7 +204,7 @@ fn breakpoints_by_comparator_and_by_instruction() {
     debugger.set(DHCSR, HALT);
     debugger.set(0xE000_2000, 3);
     // The second half of the word.
-    debugger.set(0xE000_2008, 0b10 << 30 | CODE + 4 | 1);
+    debugger.set(0xE000_2008, (0b10 << 30) | (CODE + 4) | 1);
     debugger.set_register(PC, CODE + 4);
     debugger.set(DHCSR, RUN);
     assert!(debugger.halts_within(10 * MICROSECOND));

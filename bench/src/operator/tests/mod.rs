@@ -190,6 +190,7 @@ fn half(value: f64) -> Vec<Entry> {
         kind: id.to_owned(),
         title: title.to_owned(),
         measurements: 1,
+        promised: Vec::new(),
     };
     let start = |step: &str| Event::StepStarted { step: step.to_owned(), attempt: 1 };
     let measured = |step: &str, value| Event::Measured { step: step.to_owned(), attempt: 1, measurement: volts(value) };
@@ -202,6 +203,7 @@ fn half(value: f64) -> Vec<Entry> {
                 model: "b404x".to_owned(),
                 started_at: None,
                 bench: BenchKind::Virtual { seed: 1, faults: Vec::new() },
+                lot: None,
                 provenance: Provenance::default(),
                 steps: vec![
                     planned("supply", "Supplies"),
@@ -222,7 +224,7 @@ fn half(value: f64) -> Vec<Entry> {
 
 fn end(step: &str, verdict: Verdict) -> Event {
     let reason = (verdict != Verdict::Pass).then(|| format!("{verdict}, as the test wants it"));
-    Event::StepEnded { step: step.to_owned(), attempt: 1, verdict, reason, retried: false }
+    Event::StepEnded { step: step.to_owned(), attempt: 1, verdict, reason, procedure: None, retried: false }
 }
 
 /// A whole run with this verdict.
