@@ -97,9 +97,9 @@ fn eight_nests_at_once_record_what_each_records_alone() {
         assert_eq!(ended.verdict, Verdict::Pass, "nest {nest}: {:?}", ended.reason);
         assert!(entries.len() > 100);
     }
-    // The five that stay good, with the worst on the others: a module that is silent, a thread that falls over, a short.
+    // The five that stay good, with the worst on the others: a module that never hears, a thread that falls over, a short.
     let mut troubled = all.clone();
-    troubled[1].1 = Put::Faulty("dead-mcu");
+    troubled[1].1 = Put::Faulty("open:38");
     troubled[4].1 = Put::Panics;
     troubled[6].1 = Put::Faulty("short:10-gnd@0.5");
     for (nest, entries, ended) in run(&troubled) {

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virtual_bench::{Fault, VirtualBench, VirtualConfig};
 use virtual_pi::VirtualPi;
@@ -47,6 +48,7 @@ struct Line {
     uart: String,
     socket: PathBuf,
     gpiomem: PathBuf,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// The module comes programmed.
@@ -68,7 +70,11 @@ fn plan_in(folder: &Path, more: &str) -> PathBuf {
     plan
 }
 
+/// There is one `/dev/i2c-1` for all, by the lock on it: one test at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
 fn line(faults: &[&str]) -> Line {
+    let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let file = root().join("plans/b404x.toml");
     let loaded = Project::find(Some(&root()), Some(&file)).load(&file, &Kinds::default()).unwrap();
@@ -92,6 +98,7 @@ fn line(faults: &[&str]) -> Line {
         gpiomem: pi.gpiomem().to_owned(),
         pi: Some(pi),
         folder,
+        _turn: turn,
         bench: Rc::new(bench),
         fixture: loaded.fixture,
     }

@@ -15,21 +15,14 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 2] = [
-    Group {
-        what: "Bluetooth by way of BlueZ",
-        packages: &["dbus", "python3-dbusmock"],
-        look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
-    },
-    CONTROLLER,
-];
+const GROUPS: [Group; 1] = [Group {
+    what: "Bluetooth by way of BlueZ",
+    packages: &["dbus", "python3-dbusmock"],
+    look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
+}];
 
 /// A compiler and an emulator for the controller's processor.
-const CONTROLLER: Group = Group {
-    what: "the program on the controller's processor",
-    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
-    look: &[("aarch64-linux-gnu-gcc", &["--version"]), (QEMU, &["--version"])],
-};
+pub const CONTROLLER_PACKAGES: [&str; 3] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"];
 
 /// Runs programs for the controller on this computer.
 pub const QEMU: &str = "qemu-aarch64-static";
@@ -72,7 +65,7 @@ impl Group {
 
 /// Whether programs for the controller can be built and run here.
 pub fn has_controller() -> bool {
-    CONTROLLER.is_there()
+    works("aarch64-linux-gnu-gcc", &["--version"]) && works(QEMU, &["--version"])
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {
@@ -103,12 +96,6 @@ impl Skipped {
     /// What the tests must find in their environment.
     pub fn variable(&self) -> (&'static str, &Path) {
         (VARIABLE, &self.folder)
-    }
-
-    /// A test that is none of cargo's was skipped.
-    pub fn note(&self, test: &str, reason: &str) -> Result<(), Failed> {
-        let file = self.folder.join(test);
-        fs::write(&file, reason).map_err(|error| Failed::new(format!("cannot write {}: {error}", file.display())))
     }
 
     /// One line for each, and how many.

@@ -238,15 +238,21 @@ fn left_out(loaded: &Loaded, without: &[String]) -> Result<Vec<String>, Failed> 
 fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
+    // The first line that people see comes when a signal is already heard.
+    let (tell_ready, ready) = std::sync::mpsc::channel();
     // Without the handlers, a signal ends the program at once: as good.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            Stop::on_signals()?.split().0.await;
+            let asked = Stop::on_signals()?.split().0;
+            let _ = tell_ready.send(());
+            asked.await;
             seen.store(true, Ordering::Relaxed);
             std::io::Result::Ok(())
         })
     });
+    // Also ends when there are no handlers to be had.
+    let _ = ready.recv();
     stop
 }
 

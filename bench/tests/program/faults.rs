@@ -138,7 +138,8 @@ fn single_faults_and_what_is_said_of_them() {
         ("wrong-model:b404", 1, "wrong model: a B404 is on the nest"),
         ("adc-gain:5", 1, "the MCU's ADC or its reference: all inputs are off by 5"),
         ("adc-offset:-50", 1, "the MCU's ADC: all inputs have an offset of -"),
-        ("dead-mcu", 1, "the module does not start: contact 36 (TX) is not driven and contact 38 (RX) not pulled up"),
+        // Of an empty module nothing tells a dead MCU from nails that do not reach it.
+        ("dead-mcu", 2, "the MCU answers neither the debug probe nor over the link"),
         ("dead-link", 2, ""),
         ("empty-nest", 2, "is one in the nest"),
     ];
