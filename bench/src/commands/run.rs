@@ -48,7 +48,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         None if args.virtual_bench => virtual_run::serial(family, &loaded.plan.model, args.seed),
         None => {
             return Err(Failed::Usage(miette::miette!(
-                help = "--serial P042AN0000DEMO1: the first part of the code on the module's label",
+                help = "--serial P042AN0000DEMO1: the first part of the code on the module's label; or --virtual for an emulated module",
                 "which module is it?"
             )));
         }

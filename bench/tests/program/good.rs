@@ -74,6 +74,8 @@ fn a_report_is_made_again_from_the_journal_alone() {
 fn arguments_and_files_that_are_wrong_exit_with_3() {
     for (arguments, said) in [
         (&["run", "plans/b404x.toml"][..], "--virtual"),
+        (&["run", "plans/b404x.toml", "--serial", "P042AN0000DEMO1"], "bench init"),
+        (&["run", "plans/b404x.toml", "--fault", "open:23"], "--virtual"),
         (&["run", "plans/none.toml", "--virtual"], "plans/none.toml"),
         (&["run", "plans/b404x.toml", "--virtual", "--fault", "opne:23"], "opne"),
         (&["run", "plans/b404x.toml", "--virtual", "--fault", "open:99"], "99"),
@@ -102,6 +104,7 @@ fn tables_come_as_json_too() {
         &["schema", "part"],
         &["schema", "fixture"],
         &["schema", "dut"],
+        &["schema", "station"],
     ] {
         let output = output(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
