@@ -107,6 +107,8 @@ fn plan_for_the_desk(folder: &std::path::Path) -> std::path::PathBuf {
     let text = std::fs::read_to_string(root.join("plans/b404x.toml")).unwrap();
     let plan = folder.join("b404x.toml");
     let allowed = text.replacen("model = ", "also_on = [\"eval-board\", \"mikroe-gen3\"]\nmodel = ", 1);
+    // The modem's own USB is fed by the board's connector, which the bench does not switch.
+    let allowed = allowed + "\n[leave_out]\nmodem-contacts = \"its VBUS is not the bench's\"\n";
     std::fs::write(&plan, allowed).unwrap();
     plan
 }
@@ -118,8 +120,8 @@ fn a_lesser_fixture_covers_less_and_says_so() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let bench = |arguments: &[&str]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_bench"))
-            .arg("--root")
-            .arg(&root)
+            .current_dir(&root)
+            .args(["--root", "."])
             .args(arguments)
             .args(["--reports"].iter().filter(|_| arguments[0] == "run"))
             .args([folder.path().join("reports")].iter().filter(|_| arguments[0] == "run"))
@@ -130,8 +132,8 @@ fn a_lesser_fixture_covers_less_and_says_so() {
     };
     // Contacts that are covered, a step that is left out, what is done by hand.
     for (fixture, covered, without, by_hand) in [
-        ("eval-board", "49 of 67 contacts covered", "without usb: ", "Take off the power jumpers"),
-        ("mikroe-gen3", "26 of 67 contacts covered", "without uart-flow: ", "No Click board"),
+        ("eval-board", "49 of 67 contacts covered", "without usb", "Take off the power jumpers"),
+        ("mikroe-gen3", "26 of 67 contacts covered", "without uart-flow", "No Click board"),
     ] {
         let (code, text) = bench(&["check", "--fixture", fixture, "plans/b404x.toml"]);
         assert_eq!(code, Some(0), "{text}");
