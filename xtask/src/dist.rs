@@ -160,7 +160,6 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
     for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         copy(&root().join(file), &format!("usr/share/doc/bench/{file}"))?;
     }
-    copy(&root().join("xtask/dist/bench-operator.service"), "usr/lib/systemd/system/bench-operator.service")?;
     copy(&root().join("xtask/dist/60-bench-probes.rules"), "usr/lib/udev/rules.d/60-bench-probes.rules")?;
     for (place, script) in completions {
         write(&tree.join(place), script)?;
