@@ -106,9 +106,6 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         print(&summary(record, Style { colour, width: usize::from(width()).min(120) }));
     }
-    if !args.quiet && !notes.is_empty() {
-        print(&format!("{}\n", notes.join("\n")));
-    }
     if let Some(dictionary) = dictionary.filter(|_| record.verdict == Verdict::Fail) {
         print(&candidates(&dictionary, record, family));
     }

@@ -1,6 +1,6 @@
 //! What the operator reads: the contacts at fault first, then what to do, then the rest.
 
-use crate::record::{Attempt, MeasurementRecord, Record, StepRecord};
+use crate::record::{Attempt, MeasurementRecord, NoteRecord, Record, StepRecord};
 use crate::text::{counted, one_line};
 use bench_run::{Defect, Diagnosis, Verdict};
 use std::time::Duration;
@@ -42,10 +42,12 @@ pub fn summary(record: &Record, style: Style) -> String {
     if record.verdict == Verdict::Pass {
         page.pass_line(record);
     }
-    if !is_clean_pass(record) {
+    let is_clean = is_clean_pass(record);
+    if !is_clean {
         page.steps(record);
-        page.notes(record);
     }
+    // Of a clean pass only what is said of the whole run: what a lesser fixture left out, or why the unit was tested at all.
+    page.notes(record, |note| !is_clean || note.step.is_none());
     page.rails(record);
     if let Some(folder) = &record.run_folder {
         page.plain(&format!("Record: {}", one_line(folder)));
@@ -280,8 +282,8 @@ impl Page {
         }
     }
 
-    fn notes(&mut self, record: &Record) {
-        for note in &record.notes {
+    fn notes(&mut self, record: &Record, wanted: impl Fn(&NoteRecord) -> bool) {
+        for note in record.notes.iter().filter(|note| wanted(note)) {
             let step = note.step.as_deref().map_or_else(String::new, |step| format!("{step}: "));
             self.plain(&format!("Note: {step}{}", note.text));
         }
