@@ -7,7 +7,7 @@ use crate::{Loaded, files};
 use bench_instruments::{Clock, DutClient, FixtureDriver, Image};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
-use bench_steps::Nest;
+use bench_steps::{Ends, Nest};
 use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
 use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
@@ -92,27 +92,15 @@ pub(crate) fn nest(
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
     let timed = fixture.measure_bus.edges_gpio.is_some();
     let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
-    Ok(Nest {
-        nails: driver.clone(),
-        bus: driver.clone(),
-        rails: driver.clone(),
-        relay: driver.clone(),
-        peers: driver.clone(),
-        edges: driver.clone(),
-        usb_switch: driver.clone(),
-        nfc: driver,
+    let ends = Ends {
         usb: Rc::new(world.usb_host()),
         programmer: Rc::new(SwdProgrammer::wired(Rc::clone(&clock), Rc::new(world.swd()))),
-        firmware: Rc::default(),
-        modem: Rc::default(),
         ble: Rc::new(world.bluetooth()),
         panel,
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
-        link: Rc::default(),
-        family: Rc::new(family.clone()),
-        serial: serial.to_owned(),
-    })
+    };
+    Ok(Nest::on(driver, ends, family, serial))
 }
 
 /// The virtual bench as what a run happens on.

@@ -15,7 +15,7 @@ use bench_instruments::{
 use bench_pi::{PiGpio, PiI2c};
 use bench_plan::{DutFamily, Fixture, Line};
 use bench_run::{BenchKind, Event, Provenance};
-use bench_steps::Nest;
+use bench_steps::{Ends, Nest};
 use bench_swd::{Selection, SwdProgrammer};
 use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
@@ -134,28 +134,15 @@ impl RealBackend {
             None => driver,
         };
         let link = SerialLink::open(&nest.link, dut_protocol::INITIAL_BAUD).map_err(does_not_start)?;
-        let driver = Rc::new(driver);
-        Ok(Nest {
-            nails: driver.clone(),
-            bus: driver.clone(),
-            rails: driver.clone(),
-            relay: driver.clone(),
-            peers: driver.clone(),
-            edges: driver.clone(),
-            usb_switch: driver.clone(),
-            nfc: driver,
+        let ends = Ends {
             programmer: Rc::new(SwdProgrammer::usb(Rc::clone(&clock), self.probe(fixture))),
-            firmware: Rc::default(),
             usb: Rc::new(SerialUsbHost::new(Rc::clone(&clock))),
-            modem: Rc::default(),
             ble,
             panel,
             dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
             clock,
-            link: Rc::default(),
-            family: Rc::new(family.clone()),
-            serial: serial.to_owned(),
-        })
+        };
+        Ok(Nest::on(Rc::new(driver), ends, family, serial))
     }
 }
 

@@ -49,6 +49,6 @@ mod usb;
 
 pub use doctor::{Finding, doctor};
 pub use kinds::Kinds;
-pub use nest::Nest;
+pub use nest::{Ends, Nest};
 pub use shared_link::SharedLink;
 pub use step::{Kind, Procedure, Record, StepError};

@@ -42,6 +42,16 @@ pub struct Nest {
     pub serial: String,
 }
 
+/// What a nest has beside the driver of its fixture.
+pub struct Ends {
+    pub clock: Rc<dyn Clock>,
+    pub dut: Rc<dyn Dut>,
+    pub usb: Rc<dyn UsbHost>,
+    pub programmer: Rc<dyn Programmer>,
+    pub ble: Rc<dyn BleAir>,
+    pub panel: Panel,
+}
+
 /// Sent around the fixture's loop-back: every bit pattern that a broken line tends to swallow.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
@@ -57,6 +67,35 @@ const POWERED_VOLTS: f64 = 1.0;
 const RELAY_SETTLE: Duration = Duration::from_millis(2);
 
 impl Nest {
+    /// A nest whose fixture one driver drives as a whole, with a module of this family and serial number in it.
+    pub fn on<D>(driver: Rc<D>, ends: Ends, family: &DutFamily, serial: &str) -> Self
+    where
+        D: Nails + MeasureBus + Rails + LinkRelay + Peers + EdgeCapture + UsbSwitch + NfcReader + 'static,
+    {
+        let Ends { clock, dut, usb, programmer, ble, panel } = ends;
+        Self {
+            nails: driver.clone(),
+            bus: driver.clone(),
+            rails: driver.clone(),
+            relay: driver.clone(),
+            peers: driver.clone(),
+            edges: driver.clone(),
+            usb_switch: driver.clone(),
+            nfc: driver,
+            clock,
+            dut,
+            usb,
+            programmer,
+            ble,
+            panel,
+            firmware: Rc::default(),
+            modem: Rc::default(),
+            link: Rc::default(),
+            family: Rc::new(family.clone()),
+            serial: serial.to_owned(),
+        }
+    }
+
     /// "23 (A0)".
     pub fn label(&self, contact: Contact) -> String {
         self.family.label(contact)
