@@ -67,8 +67,9 @@ fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
             with(inside(&spec.limits)).map(|one| Measurement { name: format!("{} ", one.name), ..one }),
         ),
     ];
-    ways.extend(beyond(spec.limits.min, f64::next_down).map(|reading| ("too low", reading)));
-    ways.extend(beyond(spec.limits.max, f64::next_up).map(|reading| ("too high", reading)));
+    // Beyond an endless limit lies no number; the utmost one that there is passes, and so is told.
+    ways.extend(beyond(spec.limits.min, |min| min.next_down().max(f64::MIN)).map(|reading| ("too low", reading)));
+    ways.extend(beyond(spec.limits.max, |max| max.next_up().min(f64::MAX)).map(|reading| ("too high", reading)));
     ways
 }
 
