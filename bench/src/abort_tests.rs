@@ -53,17 +53,7 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, seed);
     let faults: Vec<virtual_bench::Fault> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
-    let order = Order {
-        fixture: &loaded.fixture,
-        families: &loaded.families,
-        model: &loaded.plan.model,
-        firmware: &firmware,
-        blank: false,
-        seed,
-        faults: &faults,
-        serial: &serial,
-        pace: None,
-    };
+    let order = Order { blank: false, faults: &faults, ..Order::of(&loaded, &firmware, &serial, seed) };
     let image = virtual_run::image(&loaded, &firmware).unwrap();
     let world = virtual_run::build(&order).unwrap();
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);

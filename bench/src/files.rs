@@ -102,7 +102,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
+pub(crate) fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
         Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
@@ -199,6 +199,13 @@ impl Project {
         let under = read(&path, "the fixture's `base` names this file")?;
         let fixture = Fixture::parse(&under, families)?.with_jumpers(&source)?;
         Ok((vec![source, under], fixture))
+    }
+
+    /// A fixture by its name, with every family that the project knows: for who has no plan at hand.
+    pub(crate) fn fixture_and_families(&self, name: &str) -> Result<(Fixture, Vec<DutFamily>), FileError> {
+        let families: Vec<DutFamily> = self.families()?.into_iter().map(|(_, family)| family).collect();
+        let (_, fixture) = self.fixture(name, &families.iter().collect::<Vec<_>>())?;
+        Ok((fixture, families))
     }
 
     /// Reads and checks a plan and all that belongs to it.

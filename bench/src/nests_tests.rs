@@ -39,17 +39,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
         };
         let faults = virtual_run::parse_faults(&specs)?;
         let serial = format!("P042AN0000NEST{nest}");
-        let order = Order {
-            fixture: &loaded.fixture,
-            families: &loaded.families,
-            model: &loaded.plan.model,
-            firmware: &firmware,
-            blank: virtual_run::comes_blank(&loaded),
-            seed,
-            faults: &faults,
-            serial: &serial,
-            pace: None,
-        };
+        let order = Order { faults: &faults, ..Order::of(&loaded, &firmware, &serial, seed) };
         let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
         let provenance = loaded.provenance(&firmware);
         let image = virtual_run::image(&loaded, &firmware)?;

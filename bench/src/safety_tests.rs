@@ -42,17 +42,7 @@ fn bench(seed: u64) -> Bench {
     let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap().clone();
     let serial = virtual_run::serial(&family, &loaded.plan.model, seed);
-    let order = Order {
-        fixture: &loaded.fixture,
-        families: &loaded.families,
-        model: &loaded.plan.model,
-        firmware: &firmware,
-        blank: false,
-        seed,
-        faults: &[],
-        serial: &serial,
-        pace: None,
-    };
+    let order = Order { blank: false, ..Order::of(&loaded, &firmware, &serial, seed) };
     let world = virtual_run::build(&order).unwrap();
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());

@@ -36,17 +36,7 @@ fn programmed(faults: &[Fault], blank: bool) -> Ended {
     let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, 1);
-    let order = Order {
-        fixture: &loaded.fixture,
-        families: &loaded.families,
-        model: &loaded.plan.model,
-        firmware: &firmware,
-        blank,
-        seed: 1,
-        faults,
-        serial: &serial,
-        pace: None,
-    };
+    let order = Order { blank, faults, ..Order::of(&loaded, &firmware, &serial, 1) };
     let image = virtual_run::image(&loaded, &firmware).unwrap();
     let world = virtual_run::build(&order).unwrap();
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, 1, &[]);

@@ -30,6 +30,23 @@ pub(crate) struct Order<'a> {
     pub pace: Option<f64>,
 }
 
+impl<'a> Order<'a> {
+    /// What a plan asks for: a good module of its model, empty if the plan programs it, as fast as it goes.
+    pub fn of(loaded: &'a Loaded, firmware: &'a [u8], serial: &'a str, seed: u64) -> Self {
+        Self {
+            fixture: &loaded.fixture,
+            families: &loaded.families,
+            model: &loaded.plan.model,
+            firmware,
+            blank: comes_blank(loaded),
+            seed,
+            faults: &[],
+            serial,
+            pace: None,
+        }
+    }
+}
+
 const FAULT_HELP: &str = "`bench faults PLAN` lists every fault that can be ordered";
 
 /// Reads the faults as typed. Whether module and fixture can have them is checked by [`build`].
@@ -153,7 +170,7 @@ pub(crate) fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Faile
 }
 
 /// Whether a module for this plan comes with an empty flash: only a plan that programs it can use such a one.
-pub(crate) fn comes_blank(loaded: &Loaded) -> bool {
+fn comes_blank(loaded: &Loaded) -> bool {
     loaded.plan.steps.iter().any(|planned| planned.step.kind == PROGRAM)
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Faile
 }
 
 fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
-    let (fixture, families, _) = fixture_of(project, &args.station)?;
+    let (fixture, families) = fixture_of(project, &args.station)?;
     let now = jiff::Zoned::now();
     let place = Place::find(&args.station, args.nest.as_deref(), &fixture, real::day_of(&now))?;
     let mut ill = 0;
@@ -61,8 +61,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
 
 /// The simulated fixture with nothing in its nest: every contact is open.
 fn on_virtual(project: &Project, name: &str) -> Result<usize, Failed> {
-    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
-    let (_, fixture) = project.fixture(name, &families.iter().collect::<Vec<_>>())?;
+    let (fixture, families) = project.fixture_and_families(name)?;
     let family = family(&fixture, &families)?;
     let firmware = files::read_firmware(&project.firmware("dut-firmware"))?;
     let world = empty_nest(&fixture, &families, family, &firmware)?;
@@ -146,8 +145,7 @@ mod tests {
 
     fn line() -> Line {
         let project = Project::find(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), None);
-        let families: Vec<DutFamily> = project.families().unwrap().into_iter().map(|(_, family)| family).collect();
-        let (_, fixture) = project.fixture("b-series", &families.iter().collect::<Vec<_>>()).unwrap();
+        let (fixture, families) = project.fixture_and_families("b-series").unwrap();
         let firmware = files::read_firmware(&project.firmware("dut-firmware")).unwrap();
         Line { fixture, families, firmware }
     }

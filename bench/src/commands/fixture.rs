@@ -4,14 +4,11 @@ use super::{print, print_json};
 use crate::Project;
 use crate::cli::{Failed, FixtureArgs};
 use crate::wiring::{Wiring, svg, text};
-use bench_plan::DutFamily;
 use std::path::Path;
 
 pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Failed> {
     let project = Project::find(root, None);
-    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
-    let known: Vec<&DutFamily> = families.iter().collect();
-    let (_, fixture) = project.fixture(&args.fixture, &known)?;
+    let (fixture, families) = project.fixture_and_families(&args.fixture)?;
     let wiring = Wiring::of(&fixture, &families);
     if let Some(path) = &args.svg {
         std::fs::write(path, svg(&wiring))

@@ -3,7 +3,7 @@
 use super::{print, say};
 use crate::Project;
 use crate::cli::{Failed, InitArgs};
-use bench_plan::{DutFamily, Fixture, Source, Station};
+use bench_plan::{Fixture, Source, Station};
 use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -28,12 +28,10 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
         )));
     }
     let project = Project::find(root, None);
-    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
-    let known: Vec<&DutFamily> = families.iter().collect();
     let mut input = std::io::stdin().lock();
     let mut ask = |question: &str, default: &str| ask(&mut input, question, default);
     let name = ask("Fixture, a file in fixtures/", "b-series")?;
-    let (_, fixture) = project.fixture(&name, &known)?;
+    let (fixture, _) = project.fixture_and_families(&name)?;
     let answers = Answers {
         name: ask("Name of this station", &host())?,
         fixture_serial: ask("Serial number on the fixture's label", "FX-0001")?,
@@ -129,8 +127,7 @@ mod tests {
     fn answers_that_are_strange_still_make_a_file_that_is_read_back() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let project = Project::find(Some(&root), None);
-        let families: Vec<DutFamily> = project.families().unwrap().into_iter().map(|(_, family)| family).collect();
-        let (_, fixture) = project.fixture("b-series", &families.iter().collect::<Vec<_>>()).unwrap();
+        let (fixture, _) = project.fixture_and_families("b-series").unwrap();
         for (name, probe) in [("line 2", ""), ("a \"quoted\" \\ name\u{7f}", "2e8a:000c:E66")] {
             let answers = Answers {
                 fixture: "b-series".to_owned(),

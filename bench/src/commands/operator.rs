@@ -120,17 +120,8 @@ fn faults(specs: &[String], loaded: &Loaded, firmware: &[u8]) -> Result<BTreeMap
     }
     for specs in at.values() {
         let faults = virtual_run::parse_faults(specs)?;
-        let order = virtual_run::Order {
-            fixture: &loaded.fixture,
-            families: &loaded.families,
-            model: &loaded.plan.model,
-            firmware,
-            blank: virtual_run::comes_blank(loaded),
-            seed: 1,
-            faults: &faults,
-            serial: "P000AV000000001",
-            pace: None,
-        };
+        let order =
+            virtual_run::Order { faults: &faults, ..virtual_run::Order::of(loaded, firmware, "P000AV000000001", 1) };
         virtual_run::build(&order)?;
     }
     Ok(at)

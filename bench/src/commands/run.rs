@@ -75,17 +75,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
 
     let (done, stats) = if args.virtual_bench {
-        let order = Order {
-            fixture: &loaded.fixture,
-            families: &loaded.families,
-            model: &loaded.plan.model,
-            firmware: &firmware,
-            blank: virtual_run::comes_blank(&loaded),
-            seed: args.seed,
-            faults: &virtual_run::parse_faults(&args.faults)?,
-            serial: &serial,
-            pace: args.pace,
-        };
+        let faults = virtual_run::parse_faults(&args.faults)?;
+        let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };
         let world = virtual_run::build(&order)?;
         let backend = VirtualBackend { world, seed: args.seed, faults: args.faults.clone() };
         let done = one.run(&backend, observers, Stop::on_signals)?;

@@ -110,17 +110,9 @@ impl Work<'_> {
         let bench = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("{error}"));
         let Some(family) = loaded.family() else { return Err(bench(&"the plan's family got lost")) };
         let serial = virtual_run::serial(family, &loaded.plan.model, module.seed);
-        let order = Order {
-            fixture: &loaded.fixture,
-            families: &loaded.families,
-            model: &loaded.plan.model,
-            firmware: self.firmware,
-            blank: module.faults.iter().any(Fault::is_of_programming) && virtual_run::comes_blank(loaded),
-            seed: module.seed,
-            faults: &module.faults,
-            serial: &serial,
-            pace: None,
-        };
+        let plain = Order::of(loaded, self.firmware, &serial, module.seed);
+        let blank = plain.blank && module.faults.iter().any(Fault::is_of_programming);
+        let order = Order { blank, faults: &module.faults, ..plain };
         let image = virtual_run::image(loaded, self.firmware)?;
         let world = virtual_run::build(&order)?;
         let faults: Vec<String> = module.faults.iter().map(ToString::to_string).collect();

@@ -82,17 +82,7 @@ impl Line for VirtualLine {
             }
             let notes = [without(&loaded), notes].concat();
             let faults = virtual_run::parse_faults(&specs)?;
-            let order = Order {
-                fixture: &loaded.fixture,
-                families: &loaded.families,
-                model: &loaded.plan.model,
-                firmware: &firmware,
-                blank: virtual_run::comes_blank(&loaded),
-                seed,
-                faults: &faults,
-                serial: &serial,
-                pace,
-            };
+            let order = Order { faults: &faults, pace, ..Order::of(&loaded, &firmware, &serial, seed) };
             let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
             let one = OneRun {
                 loaded: &loaded,

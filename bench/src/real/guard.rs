@@ -10,7 +10,6 @@ use crate::cli::{Failed, GuardArgs};
 use crate::commands::say;
 use bench_instruments::{InstrumentError, OutputLine, make_safe};
 use bench_pi::PiI2c;
-use bench_plan::DutFamily;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -116,8 +115,7 @@ fn listen(mut heart: impl Read + Send + 'static, patience: Duration) -> std::io:
 pub(crate) fn watch(root: Option<&Path>, args: &GuardArgs) -> Result<u8, Failed> {
     let failed = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("the guard: {error}"));
     let project = Project::find(root, None);
-    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
-    let (_, fixture) = project.fixture(&args.fixture, &families.iter().collect::<Vec<_>>())?;
+    let (fixture, _) = project.fixture_and_families(&args.fixture)?;
     // Opened before anything can go wrong.
     let bus = PiI2c::open(args.i2c_bus).map_err(|error| failed(&error))?;
     let why = match listen(std::io::stdin(), PATIENCE).map_err(|error| failed(&error))? {

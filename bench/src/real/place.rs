@@ -1,9 +1,8 @@
 //! Where a run happens: which station, which nest of it.
 
 use crate::cli::Failed;
-use crate::{FileError, Project};
+use crate::{FileError, Project, files};
 use bench_plan::{Calibration, Day, DutFamily, Fixture, Overdue, Problem, Source, Station, StationNest};
-use std::fs;
 use std::path::Path;
 
 /// Where a controller keeps its station file, unless the user names one.
@@ -68,27 +67,17 @@ fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed
 }
 
 fn read(file: &Path) -> Result<Source, Failed> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(Source::new(file.display().to_string(), text)),
-        Err(error) => Err(Failed::Usage(miette::miette!(
-            help = "a station is described in a file of its own: `bench init` writes one by asking, --station names another, \
-                    and --virtual needs none",
-            "{}: {error}",
-            file.display()
-        ))),
-    }
+    let help = "a station is described in a file of its own: `bench init` writes one by asking, --station names another, \
+                and --virtual needs none";
+    Ok(files::read(file, help)?)
 }
 
 fn wrong(problem: Box<Problem>) -> Failed {
     Failed::from(FileError::from(problem))
 }
 
-/// The fixture of a station, read by its name: for who has no plan at hand.
-pub(crate) fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>, Source), Failed> {
-    let source = read(file)?;
-    let named = Station::fixture_of(&source).map_err(wrong)?;
-    let families: Vec<DutFamily> = project.families()?.into_iter().map(|(_, family)| family).collect();
-    let known: Vec<&DutFamily> = families.iter().collect();
-    let (_, fixture) = project.fixture(named.get_ref(), &known)?;
-    Ok((fixture, families, source))
+/// The fixture of a station, with all families: for who has no plan at hand.
+pub(crate) fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>), Failed> {
+    let named = Station::fixture_of(&read(file)?).map_err(wrong)?;
+    Ok(project.fixture_and_families(named.get_ref())?)
 }
