@@ -60,6 +60,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         nfc: idle,
         programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
         firmware: Rc::default(),
+        images: Rc::default(),
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: Rc::new(bench_instruments::NoBle),

@@ -59,7 +59,7 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
     let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder).unwrap();
-    nest.firmware = image;
+    loaded.equip(&mut nest, image);
     let clock = world.clock();
     let stop = Stop::when(async move {
         clock.sleep(after).await;

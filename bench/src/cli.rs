@@ -85,6 +85,8 @@ enum Command {
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// An emulated module for other programs: a debug probe on the network and a serial port, in real time.
+    VirtualDut(VirtualDutArgs),
     /// Judges runs again from their journals, and says whether anything was changed.
     Verify(commands::verify::VerifyArgs),
     /// Keeps an index over many runs, to be asked by `bench stats`.
@@ -288,6 +290,31 @@ pub(crate) struct FixtureArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: bench virtual-dut plans/b404x.toml --blank --probe 127.0.0.1:2022")]
+pub(crate) struct VirtualDutArgs {
+    /// The plan that the module and its fixture are taken from.
+    pub plan: PathBuf,
+    /// Where the debug probe is served: a Black Magic Probe on the network.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2022")]
+    pub probe: String,
+    /// Nothing was ever programmed into the module [default: it holds the test firmware].
+    #[arg(long)]
+    pub blank: bool,
+    /// Serial number of the module [default: made from the seed].
+    #[arg(long, value_name = "TEXT")]
+    pub serial: Option<String>,
+    /// Seed of the module's tolerances.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// A fault of the module, for example locked; may be repeated. `bench faults` lists them.
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub faults: Vec<String>,
+    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct GuardArgs {
     /// The fixture by its name.
     pub fixture: String,
@@ -426,6 +453,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => commands::schema::schema(args),
         Command::Report(args) => commands::report::report(args),
         Command::Guard(args) => crate::real::watch(root, args),
+        Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Store(args) => commands::store::store(args),
         Command::Sync(args) => commands::sync::sync(args),

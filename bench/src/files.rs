@@ -1,11 +1,15 @@
 //! Finds and reads the files that belong to a plan.
 
+use bench_instruments::Image;
 use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
 use bench_run::{PartHash, PlannedStep, Provenance};
-use bench_steps::{Kinds, Procedure};
+use bench_steps::{ImageFile, Kinds, Nest, Procedure};
+use bench_swd::{ImageFormat, parse_image};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use thiserror::Error;
 
 /// A file is missing, unreadable or wrong.
@@ -49,6 +53,9 @@ pub struct Loaded {
     /// Every family the project knows.
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
+    /// What its steps put into the module beside the firmware, and the hash of each file.
+    images: Rc<BTreeMap<ImageFile, Image>>,
+    image_hashes: Vec<PartHash>,
     plan_text: PlanText,
     /// Its own text, then that of the fixture that it builds on.
     fixture_texts: Vec<Source>,
@@ -64,6 +71,11 @@ impl Loaded {
     /// What the plan calls the firmware that it puts into the module.
     pub fn firmware_name(&self) -> String {
         self.plan.firmware.clone()
+    }
+
+    /// Gives a nest what the plan's steps put into the module.
+    pub(crate) fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
+        (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
     /// The plan's steps as the first line of a journal tells them.
@@ -93,6 +105,7 @@ impl Loaded {
             fixture: self.plan.fixture.clone(),
             fixture_sha256: sha256(fixture.as_bytes()),
             firmware_sha256: sha256(firmware),
+            images: self.image_hashes.clone(),
         }
     }
 }
@@ -235,8 +248,51 @@ impl Project {
         let firmware_path = self.firmware(&checked.firmware);
         let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
         let families = texts.into_iter().map(|(_, family)| family).collect();
-        Ok(Loaded { plan: checked, fixture, families, firmware_path, plan_text, fixture_texts, dut_text })
+        let (images, image_hashes) = read_images(&checked, folder)?;
+        let images = Rc::new(images);
+        Ok(Loaded {
+            plan: checked,
+            fixture,
+            families,
+            firmware_path,
+            images,
+            image_hashes,
+            plan_text,
+            fixture_texts,
+            dut_text,
+        })
     }
+}
+
+type Images = BTreeMap<ImageFile, Image>;
+
+/// The files that the plan's steps put into the module, each once.
+fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images, Vec<PartHash>), FileError> {
+    let (mut images, mut hashes) = (Images::new(), Vec::new());
+    for planned in &plan.steps {
+        for wanted in planned.procedure.images() {
+            if images.contains_key(wanted) {
+                continue;
+            }
+            let path = folder.join(&wanted.file);
+            let help = format!(
+                "the step `{}` puts this file into the module; paths are relative to the plan",
+                planned.step.id
+            );
+            let unreadable = |error| FileError::Unreadable { path: path.clone(), error, help: help.clone() };
+            let bytes = fs::read(&path).map_err(unreadable)?;
+            let format = match (wanted.at, path.extension().and_then(|extension| extension.to_str())) {
+                (Some(base), _) => ImageFormat::Binary { base },
+                (None, Some("hex")) => ImageFormat::Hex,
+                (None, _) => ImageFormat::Elf,
+            };
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let image = parse_image(&name, &bytes, format);
+            images.insert(wanted.clone(), image.map_err(std::io::Error::other).map_err(unreadable)?);
+            hashes.push(PartHash { path: wanted.file.clone(), sha256: sha256(&bytes) });
+        }
+    }
+    Ok((images, hashes))
 }
 
 /// The firmware image, as bytes.

@@ -91,7 +91,7 @@ impl OneRun<'_> {
             // Signals first: from here on nothing ends the program but the run itself.
             let stop = stop().map_err(bench)?;
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
-            nest.firmware = Rc::clone(&self.firmware);
+            loaded.equip(&mut nest, Rc::clone(&self.firmware));
             let run = engine::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         })?;

@@ -47,7 +47,7 @@ fn bench(seed: u64) -> Bench {
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, seed, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
     let mut nest = virtual_run::nest(&world, &loaded.fixture, &family, &serial, &recorder).unwrap();
-    nest.firmware = virtual_run::image(&loaded, &firmware).unwrap();
+    loaded.equip(&mut nest, virtual_run::image(&loaded, &firmware).unwrap());
     Bench { loaded, world: Rc::new(world), recorder, nest, started }
 }
 

@@ -4,16 +4,18 @@ use crate::coverage::take_out;
 use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
 use crate::{Project, Stop, files};
+use bench_instruments::ProgramError;
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::Kinds;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use virtual_bench::Fault;
 
-const KEPT: &[&str] = &["rails-to-ground", "link-loopback", "rail-3v3", "program"];
+const KEPT: &[&str] = &["rails-to-ground", "link-loopback", "rail-3v3", "program", "production", "again"];
 /// Transfers after everything was read back and the program started: the probe takes its leave.
 const CLOSING: u64 = 200;
 /// By the wall clock: the thread gives up after twenty seconds of silence at the latest.
@@ -25,11 +27,17 @@ struct Ended {
     transfers: u64,
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
 /// Rails and programming, nothing else.
 fn programmed(faults: &[Fault], blank: bool) -> Ended {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let file = root.join("plans/b404x.toml");
-    let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+    programmed_by(&root().join("plans/b404x.toml"), faults, blank)
+}
+
+fn programmed_by(file: &Path, faults: &[Fault], blank: bool) -> Ended {
+    let mut loaded = Project::find(Some(&root()), Some(file)).load(file, &Kinds::default()).unwrap();
     let ids = loaded.plan.steps.iter().map(|planned| planned.step.id.clone());
     let gone: Vec<String> = ids.filter(|id| !KEPT.contains(&id.as_str())).collect();
     take_out(&mut loaded.plan, &gone);
@@ -42,7 +50,7 @@ fn programmed(faults: &[Fault], blank: bool) -> Ended {
     let started = virtual_run::started(&loaded, loaded.provenance(&firmware), &serial, 1, &[]);
     let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
     let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder).unwrap();
-    nest.firmware = image;
+    loaded.equip(&mut nest, image);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let run = engine::run(&loaded.plan, &nest, &recorder, started, Stop::never());
     let outcome = runtime.block_on(world.run(run)).unwrap();
@@ -75,4 +83,46 @@ fn what_is_there_already_is_not_written_again() {
     let run = programmed(&[], false);
     assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.said);
     assert!(run.said.iter().any(|text| text.contains(": 0 bytes written, ")), "{:?}", run.said);
+}
+
+/// `plans/b404x.toml` with two more steps, in a folder with the images that they name.
+fn plan_with_production(folder: &Path, first: &str) -> PathBuf {
+    // Two bytes at 0x1000, and the end of the file.
+    fs::write(folder.join("boot.hex"), ":02100000ABCD76\n:00000001FF\n").unwrap();
+    fs::write(folder.join("app.bin"), (0..10_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let text = fs::read_to_string(root().join("plans/b404x.toml")).unwrap();
+    let text = text.replace("\"parts/", &format!("\"{}/plans/parts/", root().display()));
+    let step = |id: &str, needs: &str, more: &str| {
+        format!(
+            "\n[[step]]\nid = \"{id}\"\ntitle = \"What the customer gets\"\nkind = \"program-production\"\n\
+             needs = [\"{needs}\"]\nsupply = \"3V3\"\n\
+             images = [{{ file = \"boot.hex\" }}, {{ file = \"app.bin\", at = 0x30000 }}]\n\
+             uicr = [{{ at = 0x80, serial = true }}, {{ at = 0x90, value = 0x12345678 }}]\n{more}\n"
+        )
+    };
+    let steps = [step("production", "program", first), step("again", "production", "erase_rest = false")].concat();
+    let plan = folder.join("b404x.toml");
+    fs::write(&plan, text + &steps).unwrap();
+    plan
+}
+
+#[test]
+fn production_images_and_the_serial_number_are_written_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = programmed_by(&plan_with_production(folder.path(), ""), &[], true);
+    assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.said);
+    let said = |text: &str| assert!(run.said.iter().any(|said| said.contains(text)), "{text}: {:?}", run.said);
+    said("boot.hex, app.bin: 40002 bytes written, 0 there already, 5 words of UICR written, verified");
+    // The second step reads the flash itself.
+    said("boot.hex, app.bin: 0 bytes written, 40002 there already, verified");
+}
+
+#[test]
+fn a_locked_module_stays_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = programmed_by(&plan_with_production(folder.path(), "lock = true"), &[], true);
+    assert!(run.said.iter().any(|said| said.ends_with(", locked")), "{:?}", run.said);
+    let locked = ProgramError::Locked.to_string();
+    assert!(run.said.contains(&locked), "{:?}", run.said);
+    assert_eq!(run.verdict, Verdict::Fail, "{:?}", run.said);
 }

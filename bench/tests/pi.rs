@@ -1,5 +1,5 @@
 //! The back end of the real bench, unmodified, on the virtual fixture in another process: rppal through the devices of a
-//! Raspberry Pi, the link through a serial port, in real time. Needs to be root, for a mount namespace of its own.
+//! Raspberry Pi, the link through a serial port, the debug probe over the network, in real time. Needs to be root, for a mount namespace of its own.
 
 // A failed unwrap fails the test that called it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -8,14 +8,18 @@ use bench::Project;
 use bench_instruments::Clock;
 use bench_plan::{DutFamily, Fixture};
 use bench_steps::Kinds;
+use futures_util::future::select;
 use std::fs;
 use std::future::Future;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virtual_bench::{Fault, VirtualBench, VirtualConfig};
+use virtual_dut::serve_probe;
 use virtual_pi::VirtualPi;
 
 const SERIAL: &str = "P042AN0000REAL1";
@@ -48,12 +52,14 @@ struct Line {
     uart: String,
     socket: PathBuf,
     gpiomem: PathBuf,
+    /// Where the debug probe is served, if there is one.
+    probe: Option<TcpListener>,
     _turn: MutexGuard<'static, ()>,
 }
 
+const NO_USB: &str = "[leave_out]\nusb = \"the test has no USB host\"\n";
 /// The module comes programmed.
-const NO_USB: &str =
-    "[leave_out]\nusb = \"the test has no USB host\"\nprogram = \"the test has no debug probe on USB\"\n";
+const NO_PROBE: &str = "program = \"the test has no debug probe\"\n";
 
 /// `plans/b404x.toml` without what needs Bluetooth and USB of the controller, and further changes.
 fn plan_in(folder: &Path, more: &str) -> PathBuf {
@@ -73,18 +79,31 @@ fn plan_in(folder: &Path, more: &str) -> PathBuf {
 /// There is one `/dev/i2c-1` for all, by the lock on it: one test at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// With a module that holds the test firmware.
 fn line(faults: &[&str]) -> Line {
+    line_with(faults, None)
+}
+
+/// With an empty module and a debug probe.
+fn line_with_probe() -> Line {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.set_nonblocking(true).unwrap();
+    line_with(&[], Some(probe))
+}
+
+fn line_with(faults: &[&str], probe: Option<TcpListener>) -> Line {
     let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let file = root().join("plans/b404x.toml");
     let loaded = Project::find(Some(&root()), Some(&file)).load(&file, &Kinds::default()).unwrap();
     let family: &DutFamily = loaded.family().unwrap();
     let faults: Vec<Fault> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+    let firmware = fs::read(&loaded.firmware_path).unwrap();
     let bench = VirtualBench::new(VirtualConfig {
         fixture: &loaded.fixture,
         dut: family,
         model: "b404x",
-        firmware: Some(&fs::read(&loaded.firmware_path).unwrap()),
+        firmware: probe.is_none().then_some(firmware.as_slice()),
         seed: 1,
         faults: &faults,
         serial: Some(SERIAL.to_owned()),
@@ -97,6 +116,7 @@ fn line(faults: &[&str]) -> Line {
         socket: pi.socket().to_owned(),
         gpiomem: pi.gpiomem().to_owned(),
         pi: Some(pi),
+        probe,
         folder,
         _turn: turn,
         bench: Rc::new(bench),
@@ -150,7 +170,9 @@ impl Line {
     }
 
     fn run(&self, plan: &Path, more: &[&str]) -> Child {
-        fs::write(self.folder.path().join("station.toml"), STATION).unwrap();
+        let probe = self.probe.as_ref().map(|probe| probe.local_addr().unwrap());
+        let probe = probe.map(|at| format!("probe = \"1d50:6018:{at}\"\n")).unwrap_or_default();
+        fs::write(self.folder.path().join("station.toml"), format!("{STATION}{probe}")).unwrap();
         let plan = plan.display().to_string();
         self.start(&[&["run", &plan, "--serial", SERIAL, "--reports", "reports"], more].concat())
     }
@@ -168,8 +190,16 @@ impl Line {
     /// Plays the fixture until `end` ends.
     fn serve<T>(&mut self, end: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let pi = self.pi.take().unwrap();
-        let served = self.bench.run(pi.serve(&self.bench, &self.fixture, end));
+        let (pi, probe) = (self.pi.take().unwrap(), self.probe.take());
+        let served = async {
+            let probe = async {
+                let Some(probe) = probe else { return std::future::pending().await };
+                let probe = tokio::net::TcpListener::from_std(probe).unwrap();
+                match serve_probe(probe, Rc::new(self.bench.swd())).await.unwrap() {}
+            };
+            let end = async { select(pin!(end), pin!(probe)).await.factor_first().0 };
+            self.bench.run(pi.serve(&self.bench, &self.fixture, end)).await
+        };
         runtime.block_on(served).unwrap().unwrap()
     }
 }
@@ -214,11 +244,11 @@ async fn wait_for(clock: &dyn Clock, within: Duration, mut what: impl FnMut() ->
 }
 
 #[test]
-fn a_plan_passes_through_rppal_and_serialport() {
-    if skipped("a_plan_passes_through_rppal_and_serialport") {
+fn a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network() {
+    if skipped("a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network") {
         return;
     }
-    let mut line = line(&[]);
+    let mut line = line_with_probe();
     let plan = plan_in(line.folder.path(), NO_USB);
     let status = line.serve(exit_of(line.run(&plan, &[])));
     assert_eq!(status.code(), Some(0), "{}", line.output());
@@ -226,6 +256,7 @@ fn a_plan_passes_through_rppal_and_serialport() {
     for expected in [
         r#""bench":{"kind":"real","station":"test-line","nest":"A","fixture_serial":"FX-TEST""#,
         r#""overdue":["the calibration of power-vcc was due on 2021-01-01"]"#,
+        r#""name":"firmware.verified","value":1.0"#,
         r#""event":"run-ended","verdict":"pass""#,
     ] {
         assert!(journal.contains(expected), "{expected} is missing in\n{journal}");
@@ -240,7 +271,7 @@ fn killed(test: &str, guard_too: bool) {
         return;
     }
     let mut line = line(&[]);
-    let plan = plan_in(line.folder.path(), NO_USB);
+    let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat());
     let child = line.run(&plan, &[]);
     let pid = child.id();
     let exit = exit_of(child);
@@ -295,7 +326,7 @@ fn a_second_bench_on_the_same_fixture_is_turned_away() {
         return;
     }
     let mut line = line(&[]);
-    let plan = plan_in(line.folder.path(), NO_USB);
+    let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat());
     let first = line.run(&plan, &[]);
     let (bench, pid) = (Rc::clone(&line.bench), first.id());
     let exit = exit_of(first);

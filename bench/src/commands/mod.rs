@@ -19,6 +19,7 @@ pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod sync;
 pub(crate) mod verify;
+pub(crate) mod virtual_dut;
 
 use crate::cli::Failed;
 use serde::Serialize;

@@ -120,7 +120,7 @@ impl Work<'_> {
         let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| bench(&error))?;
         let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder)?;
-        nest.firmware = image;
+        loaded.equip(&mut nest, image);
         let outcome = runtime
             .block_on(world.run(engine::run(&loaded.plan, &nest, &recorder, started, Stop::never())))
             .map_err(|error| bench(&format!("the virtual bench stopped: {error}")))?;

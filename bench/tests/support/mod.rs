@@ -223,6 +223,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         nfc: idle.clone(),
         programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
         firmware: Rc::default(),
+        images: Rc::default(),
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: idle,
@@ -290,6 +291,7 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
             fixture: "none".into(),
             fixture_sha256: String::new(),
             firmware_sha256: String::new(),
+            images: Vec::new(),
         },
         steps: bench::engine::promises(plan),
     }

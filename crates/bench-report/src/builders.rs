@@ -234,6 +234,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
             fixture: "bsom-nest".to_owned(),
             fixture_sha256: "cc".repeat(32),
             firmware_sha256: "dd".repeat(32),
+            images: Vec::new(),
         },
         steps,
     }

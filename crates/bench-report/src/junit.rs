@@ -8,7 +8,7 @@
 use crate::record::{Attempt, Record, StepRecord, merged};
 use crate::text::{contact_list, counted, one_line, xml_text};
 use crate::{MeasurementRecord, ReportError};
-use bench_run::{BenchKind, Verdict};
+use bench_run::{BenchKind, PartHash, Verdict};
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 use std::collections::HashSet;
 use time::format_description::well_known::Rfc3339;
@@ -270,15 +270,16 @@ fn suite_output(record: &Record) -> String {
             property("plan", &made_of.plan),
             property("plan_sha256", &made_of.plan_sha256),
         ]);
-        lines.extend(
-            made_of.plan_parts.iter().map(|part| property("plan_part", &format!("{} {}", part.path, part.sha256))),
-        );
+        let named =
+            |name: &'static str| move |file: &PartHash| property(name, &format!("{} {}", file.path, file.sha256));
+        lines.extend(made_of.plan_parts.iter().map(named("plan_part")));
         lines.extend([
             property("dut_file_sha256", &made_of.dut_file_sha256),
             property("fixture", &made_of.fixture),
             property("fixture_sha256", &made_of.fixture_sha256),
             property("firmware_sha256", &made_of.firmware_sha256),
         ]);
+        lines.extend(made_of.images.iter().map(named("image")));
     }
     if !record.contacts_at_fault.is_empty() {
         lines.push(property("contacts_at_fault", &contact_list(&record.contacts_at_fault, ",")));

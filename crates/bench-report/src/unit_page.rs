@@ -244,6 +244,7 @@ fn provenance(record: &Record) -> Markup {
         rows.push(("fixture", format!("{} {}", of.fixture, of.fixture_sha256)));
         rows.push(("module file", of.dut_file_sha256.clone()));
         rows.push(("firmware", of.firmware_sha256.clone()));
+        rows.extend(of.images.iter().map(|image| ("image", format!("{} {}", image.path, image.sha256))));
     }
     html! { table { @for (what, value) in rows { tr { td { (what) } td { code { (value) } } } } } }
 }

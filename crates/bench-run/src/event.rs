@@ -18,9 +18,12 @@ pub struct Provenance {
     pub fixture: String,
     pub fixture_sha256: String,
     pub firmware_sha256: String,
+    /// What else its steps put into the module, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub images: Vec<PartHash>,
 }
 
-/// A file that a plan includes.
+/// A file that a plan names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHash {
     /// As the plan names it, relative to itself.

@@ -28,6 +28,7 @@ impl Default for Kinds {
             .with::<crate::rail_on::RailOn>()
             .with::<crate::quiet::Quiet>()
             .with::<crate::program::Program>()
+            .with::<crate::program_production::ProgramProduction>()
             .with::<crate::reset::Reset>()
             .with::<crate::identify::Identify>()
             .with::<crate::interconnect::Interconnect>()

@@ -1,6 +1,6 @@
 //! Everything a step may touch.
 
-use crate::{SharedLink, StepError};
+use crate::{ImageFile, SharedLink, StepError};
 use bench_instruments::{
     BleAir, Clock, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails, NfcReader, Panel,
     Peers, Programmer, Rails, UsbHost, UsbSwitch,
@@ -8,6 +8,7 @@ use bench_instruments::{
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Nest {
     pub programmer: Rc<dyn Programmer>,
     /// The test firmware that the plan names.
     pub firmware: Rc<Image>,
+    /// What else its steps put into the module.
+    pub images: Rc<BTreeMap<ImageFile, Image>>,
     /// Lid, button, lamps and watchdog.
     pub panel: Panel,
     /// The family that the plan is for.
@@ -89,6 +92,7 @@ impl Nest {
             ble,
             panel,
             firmware: Rc::default(),
+            images: Rc::default(),
             modem: Rc::default(),
             link: Rc::default(),
             family: Rc::new(family.clone()),

@@ -52,6 +52,20 @@ pub trait Procedure {
     /// Measures what the step promised. `Ok` says that the procedure went to its end, not that the DUT is good: that is
     /// judged from the measurements.
     async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError>;
+
+    /// Files that it puts into the module, beside the test firmware: whoever loads the plan reads them.
+    fn images(&self) -> &[ImageFile] {
+        &[]
+    }
+}
+
+/// A file for the module's flash, as a plan names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageFile {
+    /// Relative to the plan. Its ending tells its format: elf, hex or bin.
+    pub file: String,
+    /// Where a plain file begins in the flash.
+    pub at: Option<u32>,
 }
 
 /// A kind of test: its name, its parameters, and what it makes of them.

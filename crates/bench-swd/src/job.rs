@@ -37,8 +37,13 @@ pub(crate) struct Task {
 pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
     let job = &task.job;
     let pages = pages(&job.images)?;
-    let (info, probe) = open(task, lister)?;
-    let (mut session, recovered) = attach(task, lister, probe)?;
+    let Opened { info, probe, heard } = open(task, lister)?;
+    let attached = attach(task, lister, probe);
+    let (mut session, recovered) = attached.map_err(|error| match error {
+        // Nobody was there in the first place.
+        ProgramError::Lost { .. } if !heard => ProgramError::NoAnswer,
+        error => error,
+    })?;
     let (device_id, mut done) = check(&mut session)?;
     done.probe = format!("{} {}", info.identifier, info.serial_number.as_deref().unwrap_or("without serial number"));
     (done.device_id, done.recovered) = (device_id, recovered);
@@ -70,9 +75,20 @@ fn memory<'s>(session: &'s mut Session, during: &'static str) -> Result<Memory<'
     Ok(Memory::new(core, during))
 }
 
+struct Opened {
+    info: DebugProbeInfo,
+    probe: Probe,
+    /// The module has answered. Not every probe lets itself be asked that.
+    heard: bool,
+}
+
 /// The one probe that is meant.
-fn open(task: &Task, lister: &Lister) -> Result<(DebugProbeInfo, Probe), ProgramError> {
-    let all = lister.list_all_with_access();
+fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
+    // A probe on the network is in no list, unless it is asked for by its address.
+    let all = match task.selection.on_network() {
+        Some(selector) => lister.list_with_access(Some(&selector)),
+        None => lister.list_all_with_access(),
+    };
     let name = |info: &DebugProbeInfo| {
         let serial = info.serial_number.as_deref().unwrap_or("?");
         format!("{} {:04x}:{:04x} {serial}", info.identifier, info.vendor_id, info.product_id)
@@ -96,12 +112,11 @@ fn open(task: &Task, lister: &Lister) -> Result<(DebugProbeInfo, Probe), Program
     prepared.map_err(|error| failure::at_opening(&error, &name(&item.info)))?;
     probe.attach_to_unspecified().map_err(|error| failure::in_session(&error, "when the probe was opened"))?;
     // `probe-rs` itself calls for five seconds.
-    if let Some(lines) = probe.try_as_dap_probe()
-        && !(0..CALLS).any(|_| answers(lines))
-    {
+    let heard = probe.try_as_dap_probe().map(|lines| (0..CALLS).any(|_| answers(lines)));
+    if heard == Some(false) {
         return Err(ProgramError::NoAnswer);
     }
-    Ok((item.info.clone(), probe))
+    Ok(Opened { info: item.info.clone(), probe, heard: heard.is_some() })
 }
 
 /// Whether anybody is at the other end: line reset, from JTAG to SWD, line reset, and the port's identification.
@@ -128,7 +143,7 @@ fn attach(task: &Task, lister: &Lister, probe: Probe) -> Result<(Session, bool),
     if !task.job.recover_locked {
         return Err(ProgramError::Locked);
     }
-    let (_, probe) = open(task, lister)?;
+    let Opened { probe, .. } = open(task, lister)?;
     match session(probe, Permissions::new().allow_erase_all()) {
         Ok(session) => Ok((session, true)),
         Err(error) => Err(match failure::in_session(&error, "while a locked module was erased") {

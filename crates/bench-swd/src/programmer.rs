@@ -8,8 +8,9 @@ use bench_instruments::{
     SwdWire, with_deadline,
 };
 use bench_run::BenchTime;
-use probe_rs::probe::DebugProbeInfo;
 use probe_rs::probe::list::Lister;
+use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// From "VID:PID:SERIAL", of which the serial number may be left out. What is no pair of numbers is a serial number.
+    /// From "VID:PID:SERIAL", of which the serial number may be left out. What is no pair of numbers is a serial number. That
+    /// of a Black Magic Probe on the network is its address and port: "1d50:6018:10.0.0.7:2022".
     pub fn parse(text: &str) -> Selection {
         let mut parts = text.splitn(3, ':');
         let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
@@ -43,6 +45,13 @@ impl Selection {
             }
             _ => Selection { usb: None, serial: Some(text.to_owned()) },
         }
+    }
+
+    /// The probe, if its serial number is an address and a port.
+    pub(crate) fn on_network(&self) -> Option<DebugProbeSelector> {
+        let address = self.serial.as_ref().filter(|serial| serial.parse::<SocketAddr>().is_ok())?;
+        let (vendor_id, product_id) = self.usb?;
+        Some(DebugProbeSelector { vendor_id, product_id, interface: None, serial_number: Some(address.clone()) })
     }
 
     pub(crate) fn fits(&self, info: &DebugProbeInfo) -> bool {

@@ -16,14 +16,13 @@ use bench_plan::Fixture;
 use embedded_hal::i2c::{I2c, Operation};
 use futures_util::future::select;
 use registers::Registers;
-use serialport::{SerialPort, TTYPort};
 use std::future::Future;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use virtual_bench::VirtualBench;
+use virtual_dut::Pty;
 use wire::{I2cJob, ToServe};
 
 /// How often the registers are looked at, and edges handed over, in virtual time.
@@ -33,10 +32,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct VirtualPi {
     socket: PathBuf,
     registers: Registers,
-    uart: TTYPort,
-    uart_name: String,
+    uart: Pty,
     jobs: mpsc::UnboundedReceiver<ToServe>,
-    heard: mpsc::UnboundedReceiver<Vec<u8>>,
 }
 
 impl VirtualPi {
@@ -48,12 +45,7 @@ impl VirtualPi {
         let socket = folder.join("pi.socket");
         let jobs = wire::listen(&socket)?;
         let registers = Registers::create(&folder.join("gpiomem"))?;
-        let (uart, near) = TTYPort::pair().map_err(std::io::Error::other)?;
-        let uart_name = near.name().ok_or_else(|| std::io::Error::other("the pseudo terminal has no name"))?;
-        // Closed: a program that finds it open elsewhere calls it used.
-        drop(near);
-        let heard = listen_to(uart.try_clone_native().map_err(std::io::Error::other)?)?;
-        Ok(Self { socket, registers, uart, uart_name, jobs, heard })
+        Ok(Self { socket, registers, uart: Pty::new()?, jobs })
     }
 
     /// For the variable `VIRTUAL_PI`.
@@ -66,7 +58,7 @@ impl VirtualPi {
     }
     /// What it is to have as `/dev/ttyAMA0`.
     pub fn uart(&self) -> &str {
-        &self.uart_name
+        self.uart.name()
     }
 
     /// Serves until `end` ends. To be run in the bench's own time, with a pace of 1: [`VirtualBench::run`].
@@ -92,58 +84,51 @@ impl VirtualPi {
         bench: &VirtualBench,
         fixture: &Fixture,
     ) -> Result<std::convert::Infallible, InstrumentError> {
-        let clock = bench.clock();
-        let mut bus = bench.i2c();
         let mut link = bench.link();
-        let panel = bench.panel();
-        let edge_line = bench.edge_line();
-        let mut edges: Option<wire::Edges> = None;
-        let failed = |error: std::io::Error| InstrumentError::Gpio(format!("the virtual Pi: {error}"));
-        let mut received = Vec::new();
-        let mut rate = dut_baud();
-        let mut next_look = clock.now() + LOOK;
-        loop {
-            tokio::select! {
-                biased;
-                job = self.jobs.recv() => match job {
-                    Some(ToServe::I2c(job)) => {
-                        // What was written to the registers before comes first.
-                        self.registers.exchange(&panel, fixture).map_err(failed)?;
-                        serve_i2c(&mut bus, job);
-                    }
-                    Some(ToServe::Edges(stream)) => {
+        let carried = self.uart.carry(&mut *link, FIRST_BAUD);
+        let served = serve_devices(&mut self.registers, &mut self.jobs, bench, fixture);
+        select(pin!(carried), pin!(served)).await.factor_first().0
+    }
+}
+
+/// I2C, registers and edges.
+async fn serve_devices(
+    registers: &mut Registers,
+    jobs: &mut mpsc::UnboundedReceiver<ToServe>,
+    bench: &VirtualBench,
+    fixture: &Fixture,
+) -> Result<std::convert::Infallible, InstrumentError> {
+    let clock = bench.clock();
+    let mut bus = bench.i2c();
+    let panel = bench.panel();
+    let edge_line = bench.edge_line();
+    let mut edges: Option<wire::Edges> = None;
+    let failed = |error: std::io::Error| InstrumentError::Gpio(format!("the virtual Pi: {error}"));
+    let mut next_look = clock.now() + LOOK;
+    loop {
+        tokio::select! {
+            biased;
+            job = jobs.recv() => match job {
+                Some(ToServe::I2c(job)) => {
+                    // What was written to the registers before comes first.
+                    registers.exchange(&panel, fixture).map_err(failed)?;
+                    serve_i2c(&mut bus, job);
+                }
+                Some(ToServe::Edges(stream)) => {
+                    edge_line.begin()?;
+                    edges = Some(stream);
+                }
+                None => return Err(InstrumentError::Gpio("the virtual Pi's socket is gone".to_owned())),
+            },
+            () = clock.sleep_until(next_look) => {
+                next_look = clock.now() + LOOK;
+                registers.exchange(&panel, fixture).map_err(failed)?;
+                if let Some(stream) = &mut edges {
+                    let trace = edge_line.end()?;
+                    if stream.send(&trace) {
                         edge_line.begin()?;
-                        edges = Some(stream);
-                    }
-                    None => return Err(InstrumentError::Gpio("the virtual Pi's socket is gone".to_owned())),
-                },
-                bytes = self.heard.recv() => {
-                    if let Some(bytes) = bytes {
-                        // A real adapter takes the rate from its port; the terminal knows what was set.
-                        let baud = self.uart.baud_rate().unwrap_or(rate);
-                        if baud != rate {
-                            link.set_baud(baud).await?;
-                            rate = baud;
-                        }
-                        link.send(&bytes).await?;
-                    }
-                }
-                result = link.receive(&mut received) => {
-                    result?;
-                    // Into the void while nobody has the other end open.
-                    let _ = self.uart.write_all(&received);
-                    received.clear();
-                }
-                () = clock.sleep_until(next_look) => {
-                    next_look = clock.now() + LOOK;
-                    self.registers.exchange(&panel, fixture).map_err(failed)?;
-                    if let Some(stream) = &mut edges {
-                        let trace = edge_line.end()?;
-                        if stream.send(&trace) {
-                            edge_line.begin()?;
-                        } else {
-                            edges = None;
-                        }
+                    } else {
+                        edges = None;
                     }
                 }
             }
@@ -152,9 +137,7 @@ impl VirtualPi {
 }
 
 /// The rate at which the firmware starts.
-const fn dut_baud() -> u32 {
-    115_200
-}
+const FIRST_BAUD: u32 = 115_200;
 
 fn serve_i2c(bus: &mut impl I2c, job: I2cJob) {
     let I2cJob { address, mut parts, answer } = job;
@@ -169,27 +152,4 @@ fn serve_i2c(bus: &mut impl I2c, job: I2cJob) {
     drop(operations);
     // A thread that no longer waits has lost its process.
     let _ = answer.send(wire::answer(done.is_ok(), &parts));
-}
-
-/// Until somebody may have opened the other end.
-const NOBODY_THERE: Duration = Duration::from_millis(2);
-
-/// Reads what the other process sends, whenever it has its end open.
-fn listen_to(mut uart: TTYPort) -> std::io::Result<mpsc::UnboundedReceiver<Vec<u8>>> {
-    let (tell, heard) = mpsc::unbounded_channel();
-    let listen = move || {
-        let mut piece = [0; 1024];
-        while !tell.is_closed() {
-            match uart.read(&mut piece) {
-                Ok(length) => {
-                    let _ = tell.send(piece.get(..length).unwrap_or_default().to_vec());
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {}
-                // A terminal whose other end is closed has no other way to say so.
-                Err(_) => std::thread::sleep(NOBODY_THERE),
-            }
-        }
-    };
-    std::thread::Builder::new().name("virtual-pi-uart".into()).spawn(listen)?;
-    Ok(heard)
 }

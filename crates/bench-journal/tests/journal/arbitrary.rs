@@ -105,8 +105,18 @@ fn parts() -> impl Strategy<Value = Vec<PartHash>> {
 }
 
 fn started() -> impl Strategy<Value = Event> {
-    (text(), text(), text(), of(text()), bench_kind(), of(text()), prop::array::uniform8(text()), parts(), planned())
-        .prop_map(|(run_id, serial, model, started_at, bench, lot, words, plan_parts, steps)| {
+    (
+        text(),
+        text(),
+        text(),
+        of(text()),
+        bench_kind(),
+        of(text()),
+        prop::array::uniform8(text()),
+        (parts(), parts()),
+        planned(),
+    )
+        .prop_map(|(run_id, serial, model, started_at, bench, lot, words, (plan_parts, images), steps)| {
             let [
                 bench_version,
                 bench_commit,
@@ -127,6 +137,7 @@ fn started() -> impl Strategy<Value = Event> {
                 fixture,
                 fixture_sha256,
                 firmware_sha256,
+                images,
             };
             Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps }
         })

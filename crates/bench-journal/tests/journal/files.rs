@@ -241,6 +241,7 @@ fn started() -> Event {
             fixture: text(),
             fixture_sha256: text(),
             firmware_sha256: text(),
+            images: Vec::new(),
         },
         steps: vec![],
     }

@@ -198,6 +198,7 @@ impl Bed {
             nfc: bed.clone(),
             programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
             firmware: Rc::default(),
+            images: Rc::default(),
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),
         };

@@ -1,0 +1,21 @@
+//! An emulated module as other programs see a real one: by a debug probe on the network, and by a serial port.
+//!
+//! The probe speaks the remote protocol of the Black Magic Probe, version 4, over TCP: `probe-rs` and its kin have a driver
+//! for it, and need to know nothing of this bench.
+//!
+//! | file | |
+//! |---|---|
+//! | `remote` | bytes -> packets -> requests |
+//! | `line_bits` | single bits on SWDIO -> transfers, and the module's bits in return |
+//! | `black_magic` | requests -> operations on the lines -> answers |
+//! | `serve` | the same over TCP |
+//! | `pty` | the module's link as a pseudo terminal |
+
+mod black_magic;
+mod line_bits;
+mod pty;
+mod remote;
+mod serve;
+
+pub use pty::Pty;
+pub use serve::serve_probe;
