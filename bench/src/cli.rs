@@ -167,9 +167,12 @@ pub(crate) struct OperatorArgs {
     /// Test emulated modules in simulated fixtures.
     #[arg(long = "virtual")]
     pub virtual_bench: bool,
-    /// Modules that can be tested at a time.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub nests: u8,
+    /// Emulated modules that can be tested at a time [default: 1]. On real fixtures it is the station that has its nests.
+    #[arg(long, value_name = "N", requires = "virtual_bench", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub nests: Option<u8>,
+    /// What is plugged in where, and the calibrations: the controller's own file.
+    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
+    pub station: PathBuf,
     /// Rules of the line [default: fixtures/operator.toml, else the built-in ones].
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
@@ -181,13 +184,13 @@ pub(crate) struct OperatorArgs {
     #[arg(long, value_name = "PORT")]
     pub scanner: Option<crate::operator::Port>,
     /// A fault of the so-many-th virtual module that is tested, for example 3=open:23; may be repeated.
-    #[arg(long, value_name = "NUMBER=SPEC")]
+    #[arg(long, value_name = "NUMBER=SPEC", requires = "virtual_bench")]
     pub fault_at: Vec<String>,
     /// Seed of the virtual modules' and fixtures' tolerances and noise.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", requires = "virtual_bench")]
     pub pace: Option<f64>,
     /// Production lot that the units belong to, for statistics.
     #[arg(long, value_name = "TEXT")]

@@ -2,7 +2,7 @@
 
 use crate::Stop;
 use crate::cli::Failed;
-use crate::engine::{Observer, panic_text};
+use crate::engine::{Observer, Seen, panic_text};
 use crate::one_run::Done;
 use crate::stop::StopHandle;
 use bench_report::Record;
@@ -66,7 +66,11 @@ impl NestThread {
             let (order, stop) = Stop::by_handle();
             let _ = handle.send(order);
             let show = tell.clone();
-            let observer: Observer = Box::new(move |entry| show(FromNest::Entry(Box::new(entry.clone()))));
+            let observer: Observer = Box::new(move |seen| {
+                if let Seen::Entry(entry) = seen {
+                    show(FromNest::Entry(Box::new(entry.clone())));
+                }
+            });
             let ended = match catch_unwind(AssertUnwindSafe(|| work(observer, stop))) {
                 Ok(Ok(done)) => Ended::of(done),
                 Ok(Err(Failed::Usage(report) | Failed::Bench(report))) => Ended::broken(report.to_string()),

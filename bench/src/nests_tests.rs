@@ -35,7 +35,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
         let specs: Vec<String> = match put {
             Put::Faulty(fault) => vec![fault.to_owned()],
             Put::Good => Vec::new(),
-            Put::Panics => panic!("the probe's thread of nest {nest} fell over"),
+            Put::Panics => panic!("the thread of nest {nest} fell over"),
         };
         let faults = virtual_run::parse_faults(&specs)?;
         let serial = format!("P042AN0000NEST{nest}");

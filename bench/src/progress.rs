@@ -1,7 +1,7 @@
 //! What a person sees while a plan runs: a bar on a terminal, plain lines elsewhere.
 
 use crate::commands::say;
-use crate::engine::Observer;
+use crate::engine::{Observer, Seen};
 use bench_run::{Event, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -19,7 +19,14 @@ fn bar() -> Observer {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut running: Vec<String> = Vec::new();
-    Box::new(move |entry| {
+    Box::new(move |seen| {
+        let entry = match seen {
+            Seen::Entry(entry) => entry,
+            Seen::Progress { step, what, share } => {
+                bar.set_message(format!("{step}: {what} {:.0} %", 100.0 * share));
+                return;
+            }
+        };
         match &entry.event {
             Event::RunStarted { steps, .. } => bar.set_length(steps.len() as u64),
             Event::StepStarted { step, .. } => running.push(step.clone()),
@@ -42,13 +49,16 @@ fn bar() -> Observer {
 }
 
 fn lines() -> Observer {
-    Box::new(move |entry| match &entry.event {
-        Event::StepEnded { step, verdict, reason, .. } => {
-            let reason = reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
-            say(&format!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string()));
+    Box::new(move |seen| {
+        let Seen::Entry(entry) = seen else { return };
+        match &entry.event {
+            Event::StepEnded { step, verdict, reason, .. } => {
+                let reason = reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+                say(&format!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string()));
+            }
+            Event::Diagnosed { diagnosis, .. } => say(&format!("{:>12}           {}", "", diagnosis.text)),
+            Event::Stopping { reason } => say(&format!("stopping: {reason}")),
+            _ => {}
         }
-        Event::Diagnosed { diagnosis, .. } => say(&format!("{:>12}           {}", "", diagnosis.text)),
-        Event::Stopping { reason } => say(&format!("stopping: {reason}")),
-        _ => {}
     })
 }

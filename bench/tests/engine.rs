@@ -317,7 +317,8 @@ fn a_panic_of_the_run_loop_itself_is_an_error_with_the_rails_off() {
     let idle = Rc::new(Idle::default());
     let nest = nest(clock.clone(), idle.clone());
     let journal = bench_journal::Journal::create(folder.path(), "P042TEST", "test").unwrap();
-    let watcher: engine::Observer = Box::new(|entry| {
+    let watcher: engine::Observer = Box::new(|seen| {
+        let engine::Seen::Entry(entry) = seen else { return };
         assert!(!matches!(&entry.event, Event::StepEnded { step, .. } if step == "a"), "a bug in what watches the run");
     });
     let recorder = engine::Recorder::new(journal, clock.clone(), vec![watcher]);

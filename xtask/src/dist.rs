@@ -78,7 +78,7 @@ pub fn dist(steps: &mut Steps, machine: Machine) -> Result<(), Failed> {
 pub enum Effort {
     /// Across crates, as it is shipped.
     Whole,
-    /// Each crate for itself: for a test.
+    /// As the tests are built.
     Quick,
 }
 
@@ -88,22 +88,28 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
     if Command::new(linker).arg("--version").output().is_err() {
         return Err(Failed::new(format!("no {linker}: on Debian, `apt-get install {package}`")));
     }
-    if !has_std(target)? {
-        // Without rustup the next step says what is missing.
-        let _ = run(&format!("rustup target add {target}"), Command::new("rustup").args(["target", "add", target]));
-    }
+    add_std(target)?;
     let mut command = Command::new(cargo());
-    command.current_dir(root()).args(["build", "--release", "--locked", "--package", "bench", "--target", target]);
+    command.current_dir(root()).args(["build", "--locked", "--package", "bench", "--target", target]);
+    if effort == Effort::Whole {
+        command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    }
     let variable = target.replace('-', "_");
     command
         .env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), linker)
         .env(format!("CC_{variable}"), linker);
-    command.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
-    if effort == Effort::Quick {
-        command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    run(&format!("cargo build --package bench --target {target}"), &mut command)?;
+    let profile = if effort == Effort::Whole { "release" } else { "debug" };
+    Ok(root().join("target").join(target).join(profile).join("bench"))
+}
+
+/// Sees to it that there is a standard library for the target.
+fn add_std(target: &str) -> Result<(), Failed> {
+    if !has_std(target)? {
+        // Without rustup the next step says what is missing.
+        let _ = run(&format!("rustup target add {target}"), Command::new("rustup").args(["target", "add", target]));
     }
-    run(&format!("cargo build --release --package bench --target {target}"), &mut command)?;
-    Ok(root().join("target").join(target).join("release/bench"))
+    Ok(())
 }
 
 fn has_std(target: &str) -> Result<bool, Failed> {

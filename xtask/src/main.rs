@@ -74,19 +74,18 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("firmware clippy", firmware::lint)?;
     let skipped = others::Skipped::none_yet()?;
     let tested = steps.cargo_with("", &["test", "--workspace", "--locked", "--no-fail-fast"], skipped.variable());
+    let on_pi = match others::has_controller() {
+        Ok(()) => steps.time("on the Pi's processor", on_controller),
+        Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing),
+    };
     skipped.print();
-    tested
+    tested.and(on_pi)
 }
 
 /// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within
 /// emulation, so that byte orders, alignments and the width of a `usize` have been tried before a Pi sees it.
 fn on_controller() -> Result<(), Failed> {
-    if !others::has_controller() {
-        return Err(Failed::new(format!(
-            "on Debian, as root: apt-get install {}",
-            others::CONTROLLER_PACKAGES.join(" ")
-        )));
-    }
+    others::has_controller().map_err(Failed::new)?;
     let program = dist::build(dist::MACHINES[0], dist::Effort::Quick)?;
     let reports = root().join("target/on-controller");
     // There may be none from before.

@@ -15,14 +15,21 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 1] = [Group {
-    what: "Bluetooth by way of BlueZ",
-    packages: &["dbus", "python3-dbusmock"],
-    look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
-}];
+const GROUPS: [Group; 2] = [
+    Group {
+        what: "Bluetooth by way of BlueZ",
+        packages: &["dbus", "python3-dbusmock"],
+        look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
+    },
+    CONTROLLER,
+];
 
 /// A compiler and an emulator for the controller's processor.
-pub const CONTROLLER_PACKAGES: [&str; 3] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"];
+const CONTROLLER: Group = Group {
+    what: "a plan on the processor of a Raspberry Pi",
+    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
+    look: &[("aarch64-linux-gnu-gcc", &["--version"]), (QEMU, &["--version"])],
+};
 
 /// Runs programs for the controller on this computer.
 pub const QEMU: &str = "qemu-aarch64-static";
@@ -63,9 +70,12 @@ impl Group {
     }
 }
 
-/// Whether programs for the controller can be built and run here.
-pub fn has_controller() -> bool {
-    works("aarch64-linux-gnu-gcc", &["--version"]) && works(QEMU, &["--version"])
+/// Whether programs for the controller can be built and run here; else, what is missing.
+pub fn has_controller() -> Result<(), String> {
+    match CONTROLLER.is_there() {
+        true => Ok(()),
+        false => Err(format!("on Debian, as root: apt-get install {}", CONTROLLER.packages.join(" "))),
+    }
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {
@@ -96,6 +106,12 @@ impl Skipped {
     /// What the tests must find in their environment.
     pub fn variable(&self) -> (&'static str, &Path) {
         (VARIABLE, &self.folder)
+    }
+
+    /// Notes one that has no program of its own.
+    pub fn add(&self, test: &str, reason: &str) -> Result<(), Failed> {
+        let file = self.folder.join(test);
+        fs::write(&file, reason).map_err(|error| Failed::new(format!("cannot write {}: {error}", file.display())))
     }
 
     /// One line for each, and how many.

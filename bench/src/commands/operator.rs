@@ -3,9 +3,14 @@
 use crate::cli::{Failed, OperatorArgs};
 use crate::operator::people::hash_pin;
 use crate::operator::rules::Rules;
-use crate::operator::{Devices, EdgeMap, FolderHistory, Setup, Texts, VirtualLine, VirtualUnits, show};
+use crate::operator::{
+    Devices, EdgeMap, FolderHistory, Lamps, Line, NoLamps, RealLamps, RealLine, Setup, Texts, VirtualLine,
+    VirtualUnits, show,
+};
+use crate::real::{self, FixtureLock, Hand, Place};
 use crate::{FileError, Loaded, Project, files, virtual_run};
-use bench_plan::Source;
+use bench_pi::PiGpio;
+use bench_plan::{Fixture, Source};
 use bench_steps::Kinds;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin, stdout};
@@ -26,12 +31,6 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let Some(plan) = &args.plan else {
         return Err(usage("no plan is named".to_owned(), "name one, for example plans/b404x.toml"));
     };
-    if !args.virtual_bench {
-        return Err(usage(
-            "this version of bench drives no real fixture yet".to_owned(),
-            "add --virtual to test emulated modules in simulated fixtures",
-        ));
-    }
     if args.pace.is_some_and(|pace| !pace.is_finite() || pace <= 0.0) {
         return Err(usage("--pace is a positive number such as 1 or 10".to_owned(), "leave it out for full speed"));
     }
@@ -54,6 +53,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         return Err(usage("the operator's screen needs a terminal".to_owned(), "`bench run` works without one"));
     }
 
+    let nests = nests(args, &loaded.fixture)?;
     let provenance = loaded.provenance(&firmware);
     let history = FolderHistory::new(&args.reports);
     let longest = loaded.plan.steps.iter().map(|planned| planned.step.timeout).max().unwrap_or_default();
@@ -62,7 +62,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         title: loaded.plan.title.clone(),
         model: loaded.plan.model.clone(),
         prefixes: family.model(&loaded.plan.model).map(|model| model.serial_prefixes.clone()).unwrap_or_default(),
-        nests: args.nests.into(),
+        nests: nests.len(),
         rules,
         virtual_bench: args.virtual_bench,
         pace: args.pace,
@@ -70,25 +70,46 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         expected: history.expected(&provenance),
     };
     let edge = EdgeMap::of(family);
-    let line = VirtualLine {
-        root: root.map(Path::to_owned),
-        plan: plan.clone(),
-        provenance,
-        firmware: firmware.into(),
-        reports: args.reports.clone(),
-        lot: args.lot.clone(),
-        pace: args.pace,
-        seed: args.seed,
-        units: VirtualUnits::new(fault_at),
+    let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
+    let (firmware, reports) = (firmware.into(), args.reports.clone());
+    let hands: Vec<Hand> = nests.iter().filter_map(|nest| nest.hand.clone()).collect();
+    let (line, lamps): (Box<dyn Line>, Box<dyn Lamps>) = if args.virtual_bench {
+        let (pace, seed, units) = (args.pace, args.seed, VirtualUnits::new(fault_at));
+        let line = VirtualLine { root, plan, provenance, firmware, reports, lot, pace, seed, units };
+        (Box::new(line), Box::new(NoLamps))
+    } else {
+        let named = nests.iter().filter_map(|nest| Some((nest.name.clone(), nest.hand.clone()?))).collect();
+        let station = args.station.clone();
+        let line = RealLine { root, plan, firmware, provenance, reports, lot, station, nests: named };
+        (Box::new(line), Box::new(RealLamps::of(&hands)))
     };
-    let devices = Devices {
-        line: Box::new(line),
-        history: Box::new(history),
-        edge,
-        reports: &args.reports,
-        scanner: args.scanner.clone(),
-    };
+    let scanner = args.scanner.clone();
+    let devices = Devices { line, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
     show(setup, texts, devices)
+}
+
+/// A nest that is the shift's own.
+struct HeldNest {
+    name: String,
+    /// Of a real fixture.
+    hand: Option<Hand>,
+    _lock: Option<FixtureLock>,
+}
+
+/// All nests of the station, for the whole shift; or as many virtual ones as are wanted.
+fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed> {
+    if args.virtual_bench {
+        let one = |number| HeldNest { name: format!("{number}"), hand: None, _lock: None };
+        return Ok((1..=args.nests.unwrap_or(1)).map(one).collect());
+    }
+    let today = real::day_of(&jiff::Zoned::now());
+    let gpio = || PiGpio::open().map_err(|error| Failed::Bench(miette::miette!("{error}")));
+    let take = |place: Place| {
+        let lock = real::lock(&place)?;
+        let hand = Hand::take(&gpio()?, &place.nest).map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+        Ok(HeldNest { name: place.nest.name, hand: Some(hand), _lock: Some(lock) })
+    };
+    Place::all(&args.station, fixture, today)?.into_iter().map(take).collect()
 }
 
 /// The rules as named, else those of the project, else the built-in ones.

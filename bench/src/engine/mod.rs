@@ -6,7 +6,7 @@ mod seal;
 mod supervise;
 mod tally;
 
-pub use recorder::{Observer, Recorder};
+pub use recorder::{Observer, Recorder, Seen};
 pub use seal::promises;
 pub(crate) use supervise::{first_kick, kicked};
 

@@ -9,8 +9,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-/// Is shown each entry after the journal has it.
-pub type Observer = Box<dyn FnMut(&Entry)>;
+/// What somebody who looks on sees.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// The journal has this entry.
+    Entry(&'a Entry),
+    /// How far something long in a step has come, from 0 to 1. No journal has it.
+    Progress { step: &'a str, what: &'a str, share: f64 },
+}
+
+/// Looks on.
+pub type Observer = Box<dyn FnMut(Seen<'_>)>;
 
 /// Shared by all steps of a run; single-threaded, borrowed only for the length of a call.
 pub struct Recorder {
@@ -52,11 +61,16 @@ impl Recorder {
             _ => {}
         }
         match journal.append(at, event) {
-            Ok(entry) => observers.iter_mut().for_each(|observer| observer(entry)),
+            Ok(entry) => observers.iter_mut().for_each(|observer| observer(Seen::Entry(entry))),
             Err(error) => {
                 failure.get_or_insert(error);
             }
         }
+    }
+
+    fn progress(&self, step: &str, what: &str, share: f64) {
+        let observers = &mut self.inner.borrow_mut().observers;
+        observers.iter_mut().for_each(|observer| observer(Seen::Progress { step, what, share }));
     }
 
     /// Why the journal could not be written, if so.
@@ -129,6 +143,9 @@ impl Record for StepRecord<'_> {
     }
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });
+    }
+    fn progress(&self, what: &str, share: f64) {
+        self.recorder.progress(&self.step.id, what, share);
     }
     fn dialogue(&self, text: String) {
         self.recorder.emit(Event::Dialogue { step: Some(self.step.id.clone()), text });

@@ -40,9 +40,7 @@ pub(crate) enum Input {
     Press(Press),
     /// Text in one piece: pasted, or from a scanner on a port of its own.
     Text(Zeroizing<String>),
-    #[cfg_attr(not(test), allow(dead_code))] // sent by who reads a real fixture's buttons
     StartButton(usize),
-    #[cfg_attr(not(test), allow(dead_code))]
     Lid {
         nest: usize,
         closed: bool,

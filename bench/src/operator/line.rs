@@ -4,12 +4,13 @@ use crate::cli::Failed;
 use crate::commands::run::without;
 use crate::engine::Observer;
 use crate::one_run::{Done, OneRun};
+use crate::real::{self, Hand, Place, RealBackend};
 use crate::virtual_run::{self, Order, VirtualBackend};
-use crate::{Project, Stop, files};
+use crate::{Loaded, Project, Stop, files};
 use bench_run::Provenance;
 use bench_steps::Kinds;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One run, from its order to its end, in whatever thread it is called.
@@ -72,14 +73,8 @@ impl Line for VirtualLine {
         let lot = self.lot.clone();
         let (pace, seed, serial, specs) = (self.pace, self.seed(serial), serial.to_owned(), self.units.faults(serial));
         Box::new(move |observer, stop| {
-            // Read anew: procedures do not cross threads.
-            let loaded = Project::find(root.as_deref(), Some(&plan)).load(&plan, &Kinds::default())?;
-            let provenance = loaded.provenance(&firmware);
-            if provenance != expected {
-                return Err(Failed::Usage(miette::miette!(
-                    "the plan, fixture or module file was changed during the shift: end it and start anew"
-                )));
-            }
+            let project = Project::find(root.as_deref(), Some(&plan));
+            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
             let notes = [without(&loaded), notes].concat();
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(&loaded, &firmware, &serial, seed) };
@@ -87,7 +82,7 @@ impl Line for VirtualLine {
             let one = OneRun {
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &firmware)?,
-                provenance,
+                provenance: expected,
                 serial: &serial,
                 lot: lot.as_deref(),
                 reports: &reports,
@@ -96,6 +91,62 @@ impl Line for VirtualLine {
             one.run(&backend, vec![observer], || Ok(stop))
         })
     }
+}
+
+/// The nests of a real fixture.
+pub(crate) struct RealLine {
+    pub root: Option<PathBuf>,
+    pub plan: PathBuf,
+    pub firmware: Arc<[u8]>,
+    /// As in [`VirtualLine`].
+    pub provenance: Provenance,
+    pub reports: PathBuf,
+    pub lot: Option<String>,
+    pub station: PathBuf,
+    /// Name of each nest in the station file, and what the operator's hand reaches there. The fixtures are held by the caller.
+    pub nests: Vec<(String, Hand)>,
+}
+
+impl Line for RealLine {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
+        let (root, plan, station) = (self.root.clone(), self.plan.clone(), self.station.clone());
+        let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
+        let (reports, lot, serial) = (self.reports.clone(), self.lot.clone(), serial.to_owned());
+        let place = self.nests.get(nest).cloned();
+        Box::new(move |observer, stop| {
+            let project = Project::find(root.as_deref(), Some(&plan));
+            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
+            let notes = [without(&loaded), notes].concat();
+            let Some((name, hand)) = place else {
+                return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
+            };
+            let now = jiff::Zoned::now();
+            // Read anew: a calibration may have come to its end.
+            let place = Place::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
+            let backend = RealBackend::on_shift(project.root(), place, &now, Some(hand));
+            let one = OneRun {
+                loaded: &loaded,
+                firmware: virtual_run::image(&loaded, &firmware)?,
+                provenance: expected,
+                serial: &serial,
+                lot: lot.as_deref(),
+                reports: &reports,
+                notes: &notes,
+            };
+            one.run(&backend, vec![observer], || Ok(stop))
+        })
+    }
+}
+
+/// The plan as it was when the shift began, read anew: procedures do not cross threads.
+fn unchanged(project: &Project, plan: &Path, firmware: &[u8], expected: &Provenance) -> Result<Loaded, Failed> {
+    let loaded = project.load(plan, &Kinds::default())?;
+    if loaded.provenance(firmware) == *expected {
+        return Ok(loaded);
+    }
+    Err(Failed::Usage(miette::miette!(
+        "the plan, fixture or module file was changed during the shift: end it and start anew"
+    )))
 }
 
 #[cfg(test)]

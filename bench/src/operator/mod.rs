@@ -6,6 +6,7 @@
 mod advice;
 mod allow;
 mod app;
+mod buttons;
 mod history;
 mod input;
 mod keyboard;
@@ -28,7 +29,8 @@ mod view;
 
 pub(crate) use app::Setup;
 pub(crate) use history::FolderHistory;
-pub(crate) use line::{VirtualLine, VirtualUnits};
+pub(crate) use lamps::{Lamps, NoLamps, RealLamps};
+pub(crate) use line::{Line, RealLine, VirtualLine, VirtualUnits};
 pub(crate) use scanner::Port;
 pub(crate) use screen::{Devices, show};
 pub(crate) use texts::Texts;

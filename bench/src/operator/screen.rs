@@ -1,10 +1,11 @@
 //! The edge: the terminal, the threads, the clock.
 
 use super::app::{Action, App, Setup};
+use super::buttons;
 use super::history::UnitHistory;
 use super::input::Input;
 use super::keyboard;
-use super::lamps::{Lamps, NoLamps};
+use super::lamps::Lamps;
 use super::line::Line;
 use super::log::{Log, Row};
 use super::outbox::{Outbox, Pen};
@@ -13,6 +14,7 @@ use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, Failed};
 use crate::nest_thread::NestThread;
+use crate::real::Hand;
 use crate::{Stop, commands};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -36,6 +38,9 @@ pub(crate) struct Devices<'a> {
     pub edge: EdgeMap,
     pub reports: &'a Path,
     pub scanner: Option<scanner::Port>,
+    pub lamps: Box<dyn Lamps>,
+    /// What the operator's hand reaches at each nest of a real fixture.
+    pub hands: Vec<Hand>,
 }
 
 fn bench(error: impl std::fmt::Display) -> Failed {
@@ -61,13 +66,14 @@ pub(crate) fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<u
     if let Some(port) = devices.scanner {
         scanner::listen(port, sender.clone()).map_err(bench)?;
     }
+    buttons::listen(devices.hands, sender.clone()).map_err(bench)?;
     let look = Look { colour: std::env::var_os("NO_COLOR").is_none() };
     let mut shown = Shown {
         app,
         edge: devices.edge,
         look,
         line: devices.line,
-        lamps: Box::new(NoLamps),
+        lamps: devices.lamps,
         log,
         threads: (0..nests).map(|_| None).collect(),
         sender,

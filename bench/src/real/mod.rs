@@ -1,12 +1,15 @@
 //! The real bench: a nest of a station, on the controller that this program runs on.
 
 mod guard;
+mod hand;
 mod lock;
 mod nest;
 mod place;
 
 pub(crate) use guard::watch;
-pub(crate) use nest::RealBackend;
+pub(crate) use hand::Hand;
+pub(crate) use lock::FixtureLock;
+pub(crate) use nest::{RealBackend, lock};
 pub(crate) use place::{DEFAULT_FILE, Place, fixture_of};
 
 /// The day of a moment, where its clock stands.

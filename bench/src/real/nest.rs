@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::guard::{Guard, Kicked};
+use super::hand::Hand;
 use super::lock::{self, FixtureLock, LockError};
 use crate::Loaded;
 use crate::cli::Failed;
@@ -30,7 +31,24 @@ pub(crate) struct RealBackend {
     started_at: String,
     run_id: String,
     root: PathBuf,
-    _lock: FixtureLock,
+    /// What the operator's hand reaches, when somebody else has it, too.
+    hand: Option<Hand>,
+    /// Absent when somebody holds it for a whole shift.
+    _lock: Option<FixtureLock>,
+}
+
+/// Takes the fixture of this nest for this program.
+///
+/// # Errors
+/// When another program has it.
+pub(crate) fn lock(place: &Place) -> Result<FixtureLock, Failed> {
+    FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
+        let help = match error {
+            LockError::Held { .. } => "end it, or wait until it is done",
+            LockError::Io { .. } => "the lock keeps two programs from driving one fixture: is the folder writable?",
+        };
+        Failed::Bench(miette::miette!(help = help, "{error}"))
+    })
 }
 
 impl RealBackend {
@@ -39,21 +57,21 @@ impl RealBackend {
     /// # Errors
     /// When another program has it.
     pub(crate) fn take(root: &Path, place: Place, now: &jiff::Zoned) -> Result<Self, Failed> {
-        let lock = FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
-            let help = match error {
-                LockError::Held { .. } => "end it, or wait until it is done",
-                LockError::Io { .. } => "the lock keeps two programs from driving one fixture: is the folder writable?",
-            };
-            Failed::Bench(miette::miette!(help = help, "{error}"))
-        })?;
-        Ok(Self {
+        let lock = lock(&place)?;
+        Ok(Self { _lock: Some(lock), ..Self::on_shift(root, place, now, None) })
+    }
+
+    /// On a fixture that is held already; the lines of the operator's hand are shared with who holds it.
+    pub(crate) fn on_shift(root: &Path, place: Place, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
+        Self {
             started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             run_id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), place.nest.name),
             clock: Rc::new(TokioClock::start()),
             place,
             root: root.to_owned(),
-            _lock: lock,
-        })
+            hand,
+            _lock: None,
+        }
     }
 
     pub(crate) fn i2c_bus(&self) -> u8 {
@@ -78,16 +96,11 @@ impl RealBackend {
     /// The controller's own pins of this nest; the watchdog has been kicked once.
     fn panel(&self, gpio: &PiGpio, guard: Guard) -> Result<Panel, InstrumentError> {
         let nest = &self.place.nest;
-        let mut panel = Panel::default();
-        if let Some(lid) = nest.lid {
-            panel.lid = Some(Rc::new(gpio.input(lid)?));
-        }
-        if let Some(start) = nest.start {
-            panel.start = Some(Rc::new(gpio.input(start)?));
-        }
-        for (name, line) in &nest.lamps {
-            panel.lamps.insert(name.clone(), Rc::new(gpio.output(*line)?) as Rc<dyn OutputLine>);
-        }
+        let hand = match &self.hand {
+            Some(hand) => hand.clone(),
+            None => Hand::take(gpio, nest)?,
+        };
+        let mut panel = hand.panel();
         let line = Rc::new(gpio.output(Line { gpio: nest.watchdog, active_low: false })?);
         panel.watchdog = Some(Rc::new(Kicked { line, guard: Rc::new(guard) }));
         engine::first_kick(&panel);

@@ -23,17 +23,21 @@ impl Place {
     /// # Errors
     /// Nothing was powered.
     pub(crate) fn find(file: &Path, nest: Option<&str>, fixture: &Fixture, today: Day) -> Result<Self, Failed> {
-        let source = read(file)?;
-        let named = Station::fixture_of(&source).map_err(wrong)?;
-        if *named.get_ref() != fixture.name {
-            return Err(wrong(Box::new(
-                Problem::new(&source, format!("the plan is for the fixture `{}`", fixture.name))
-                    .at(named.span(), "another one stands here")
-                    .help("take the plan to a station with that fixture, or a plan that is for this one"),
-            )));
-        }
-        let station = Station::parse(&source, fixture).map_err(wrong)?;
+        let station = station(file, fixture)?;
         let nest = choose(&station, nest)?;
+        Self::at(station, nest, today)
+    }
+
+    /// The same for every nest of the station.
+    ///
+    /// # Errors
+    /// Nothing was powered.
+    pub(crate) fn all(file: &Path, fixture: &Fixture, today: Day) -> Result<Vec<Self>, Failed> {
+        let station = station(file, fixture)?;
+        station.nests.iter().map(|nest| Self::at(station.clone(), nest.clone(), today)).collect()
+    }
+
+    fn at(station: Station, nest: StationNest, today: Day) -> Result<Self, Failed> {
         let overdue: Vec<&Calibration> = station.overdue_on(today, &nest.name).collect();
         if let (Overdue::Refuse, [first, ..]) = (station.overdue, overdue.as_slice()) {
             return Err(Failed::Bench(miette::miette!(
@@ -49,6 +53,19 @@ impl Place {
             overdue.iter().map(|one| format!("the calibration of {} was due on {}", one.chip, one.due)).collect();
         Ok(Self { nest, station, overdue })
     }
+}
+
+fn station(file: &Path, fixture: &Fixture) -> Result<Station, Failed> {
+    let source = read(file)?;
+    let named = Station::fixture_of(&source).map_err(wrong)?;
+    if *named.get_ref() != fixture.name {
+        return Err(wrong(Box::new(
+            Problem::new(&source, format!("the plan is for the fixture `{}`", fixture.name))
+                .at(named.span(), "another one stands here")
+                .help("take the plan to a station with that fixture, or a plan that is for this one"),
+        )));
+    }
+    Station::parse(&source, fixture).map_err(wrong)
 }
 
 fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed> {

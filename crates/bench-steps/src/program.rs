@@ -1,10 +1,11 @@
 //! `program`: puts the test firmware into the module by the debug probe, unless it is there already, and starts it.
 
+use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::resolve;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
 use async_trait::async_trait;
-use bench_instruments::{ProgramError, ProgramJob, Programmed};
+use bench_instruments::{ProgramError, ProgramJob, ProgramProgress, Programmed};
 use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
@@ -40,6 +41,8 @@ pub struct Program {
     seconds: MeasurementSpec,
 }
 
+/// A reset contact below this share of the supply keeps the MCU in reset.
+const IN_RESET: f64 = 0.3;
 /// The programmer gives up by itself before that.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -63,7 +66,7 @@ impl Kind for Program {
         Ok(Resolved {
             measurements: vec![verified.clone(), seconds.clone()],
             coverage: Vec::new(),
-            uses: resource::list(&[resource::DUT]),
+            uses: resource::list(&[resource::DUT, resource::MEASURE_BUS]),
             shares: Vec::new(),
             default_timeout: TIMEOUT,
             procedure: Box::new(Program {
@@ -91,16 +94,33 @@ impl Procedure for Program {
             recover_locked: self.recover_locked,
             ..ProgramJob::default()
         };
-        let done = match nest.programmer.program(job, &|_| {}).await {
+        let done = match nest.programmer.program(job, &|progress| shown(record, progress)).await {
             Ok(done) => done,
             Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, record).await?),
-            Err(error) => return Err(failed(record, &error)),
+            Err(error) => {
+                // The debug port answers then, and nothing else does what it is asked.
+                let kept = if error.is_of_module() { self.kept_in_reset(nest).await? } else { None };
+                return Err(match kept {
+                    Some(diagnosis) => {
+                        let text = diagnosis.text.clone();
+                        record.diagnosed(diagnosis);
+                        StepError::Dut(text)
+                    }
+                    None => failed(record, &error),
+                });
+            }
         };
         record.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
         record.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
         record.note(describe(&nest.firmware.name, &done));
         Ok(())
     }
+}
+
+/// For the one who waits.
+pub(crate) fn shown(record: &dyn Record, progress: ProgramProgress) {
+    let ProgramProgress { phase, done, total } = progress;
+    record.progress(&phase.to_string(), done as f64 / total.max(1) as f64);
 }
 
 /// "Virtual SWD probe VIRTUAL-1: MCU 0123456789abcdef, dut-firmware: 98304 bytes written, 0 there already, verified".
@@ -124,6 +144,23 @@ pub(crate) fn failed(record: &dyn Record, error: &ProgramError) -> StepError {
 }
 
 impl Program {
+    async fn kept_in_reset(&self, nest: &Nest) -> Result<Option<Diagnosis>, StepError> {
+        let Some(reset) = nest.reset_contact() else { return Ok(None) };
+        let supply = nest.supply_volts(&self.supply).await?;
+        let rest = nest.bus.volts(reset).await?;
+        if rest > IN_RESET * supply {
+            return Ok(None);
+        }
+        let to_ground = Meter::Powered(supply).ohms(nest, reset).await?;
+        let (defect, how) = if to_ground < SHORT_OHMS {
+            (Defect::StuckLow, format!("held low through {}", Unit::Ohms.show(to_ground)))
+        } else {
+            (Defect::MissingPull, format!("not pulled up, it rests at {}", Unit::Volts.show(rest)))
+        };
+        let text = format!("contact {}: {how}: the MCU is kept in reset", nest.label(reset));
+        Ok(Some(Diagnosis { defect, contacts: vec![reset], text }))
+    }
+
     /// Nobody answers the probe: is the MCU dead, or does the probe not reach it?
     async fn who_is_silent(&self, nest: &Nest, record: &dyn Record) -> Result<StepError, StepError> {
         const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";

@@ -1,6 +1,6 @@
 //! `program-production`: puts what the customer gets into the module, at the end: images, words of UICR, the lock.
 
-use crate::program::{describe, failed};
+use crate::program::{describe, failed, shown};
 use crate::resolve;
 use crate::resource;
 use crate::{ImageFile, Kind, Nest, Procedure, Record, StepError};
@@ -236,7 +236,7 @@ impl Procedure for ProgramProduction {
             recover_locked: false,
             lock: self.lock,
         };
-        let done = match nest.programmer.program(job, &|_| {}).await {
+        let done = match nest.programmer.program(job, &|progress| shown(record, progress)).await {
             Ok(done) => done,
             // The probe reached it when the test firmware was put in.
             Err(ProgramError::NoAnswer) => {

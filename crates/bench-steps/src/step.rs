@@ -14,6 +14,8 @@ pub trait Record {
     fn diagnosed(&self, diagnosis: Diagnosis);
     /// Something worth knowing that is not a measurement.
     fn note(&self, text: String);
+    /// How far something long has come, from 0 to 1: for who looks on, not for the record.
+    fn progress(&self, _what: &str, _share: f64) {}
     /// An exchange with a part of the module, for who wants to read all of it.
     fn dialogue(&self, text: String);
 }

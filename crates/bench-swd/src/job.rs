@@ -44,7 +44,14 @@ pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)
         ProgramError::Lost { .. } if !heard => ProgramError::NoAnswer,
         error => error,
     })?;
-    let (device_id, mut done) = check(&mut session)?;
+    let (device_id, mut done) = match check(&mut session) {
+        Ok(checked) => checked,
+        Err(error) => {
+            // The reset that the check began with has closed the port of silicon that comes locked.
+            drop(session);
+            return Err(if see_locked(task, lister).is_ok() { ProgramError::Locked } else { error });
+        }
+    };
     done.probe = format!("{} {}", info.identifier, info.serial_number.as_deref().unwrap_or("without serial number"));
     (done.device_id, done.recovered) = (device_id, recovered);
 
@@ -63,9 +70,24 @@ pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)
         done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }])?;
     }
     done.verified = true;
-    let mut core = session.core(0).map_err(|error| failure::in_session(&error, START))?;
-    core.reset().map_err(|error| failure::in_session(&error, START))?;
+    let started = session.core(0).and_then(|mut core| core.reset());
+    if job.lock {
+        // The port is closed from the reset on: whether it went well cannot be read any more, only whether it is closed.
+        drop(session);
+        see_locked(task, lister)?;
+    } else {
+        started.map_err(|error| failure::in_session(&error, START))?;
+    }
     Ok(done)
+}
+
+fn see_locked(task: &Task, lister: &Lister) -> Result<(), ProgramError> {
+    let Opened { probe, .. } = open(task, lister)?;
+    match session(probe, Permissions::new()) {
+        Err(error) if failure::is_locked(&error) => Ok(()),
+        Err(error) => Err(failure::in_session(&error, "when the lock was looked at")),
+        Ok(_) => Err(ProgramError::Core("its access port was locked, and is open all the same".to_owned())),
+    }
 }
 
 const START: &str = "when the program was started";

@@ -74,6 +74,8 @@ pub struct SwdProgrammer {
     front: Front,
     /// A job's thread is still at work, perhaps after nobody waits for it any more.
     busy: Arc<AtomicBool>,
+    /// [`SILENT_FOR`], but for tests.
+    silent_for: Duration,
 }
 
 enum Front {
@@ -91,12 +93,12 @@ enum Message {
 impl SwdProgrammer {
     /// A probe on one of the controller's USB ports.
     pub fn usb(clock: Rc<dyn Clock>, selection: Selection) -> SwdProgrammer {
-        SwdProgrammer { clock, selection, front: Front::Usb, busy: Arc::default() }
+        SwdProgrammer { clock, selection, front: Front::Usb, busy: Arc::default(), silent_for: SILENT_FOR }
     }
 
     /// A probe whose lines the bench serves itself. While its thread computes, the bench's time stands still.
     pub fn wired(clock: Rc<dyn Clock>, wire: Rc<dyn SwdWire>) -> SwdProgrammer {
-        SwdProgrammer { clock, selection: Selection::default(), front: Front::Wire(wire), busy: Arc::default() }
+        SwdProgrammer { front: Front::Wire(wire), ..SwdProgrammer::usb(clock, Selection::default()) }
     }
 
     /// Starts the thread; what it has to say goes through `say`, which returns whether anybody listens.
@@ -170,7 +172,7 @@ impl SwdProgrammer {
         let deadline: BenchTime = self.clock.now() + WITHIN;
         loop {
             // Blocks: what the thread computes takes no time of this bench, or the same run would not be the same.
-            match receiver.recv_timeout(SILENT_FOR) {
+            match receiver.recv_timeout(self.silent_for) {
                 Ok(Message::Ask { operations, hz, answer }) => {
                     let answered = with_deadline(&*self.clock, deadline, wire.run(&operations, hz)).await;
                     // Whoever asked may have given up.
@@ -179,7 +181,7 @@ impl SwdProgrammer {
                 Ok(Message::Progress(progress)) => observer(progress),
                 Ok(Message::Done(result)) => return result,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(ProgramError::Broken(format!("it hangs, {} s without a sign", SILENT_FOR.as_secs())));
+                    return Err(ProgramError::Broken(format!("it hangs, {:?} without a sign", self.silent_for)));
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended_without_a_word()),
             }
@@ -218,6 +220,47 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bench_instruments::ManualClock;
+
+    struct NoLines;
+
+    #[async_trait(?Send)]
+    impl SwdWire for NoLines {
+        fn probe(&self) -> Option<String> {
+            None
+        }
+        async fn run(&self, _: &[SwdOperation], _: u32) -> SwdAnswer {
+            SwdAnswer { read: Vec::new(), fault: None }
+        }
+    }
+
+    /// Serves a thread that does this in place of a job.
+    fn served(programmer: &SwdProgrammer, thread: impl FnOnce() -> Lister + Send + 'static) -> ProgramError {
+        let (sender, receiver) = mpsc::channel();
+        programmer.start(ProgramJob::default(), thread, Arc::new(move |message| sender.send(message).is_ok())).unwrap();
+        let served = programmer.serve(&NoLines, &receiver, &|_| {});
+        futures_util::FutureExt::now_or_never(served).unwrap().unwrap_err()
+    }
+
+    #[test]
+    fn a_thread_that_falls_over_or_hangs_is_an_error_of_its_own_nest() {
+        let clock: Rc<dyn Clock> = Rc::new(ManualClock::new());
+        let mut programmer = SwdProgrammer::wired(Rc::clone(&clock), Rc::new(NoLines));
+        let error = served(&programmer, || panic!("debug_port_start"));
+        assert!(matches!(&error, ProgramError::Broken(what) if what == "debug_port_start"), "{error:?}");
+        // The next module gets a thread of its own.
+        programmer.silent_for = Duration::from_millis(50);
+        let (_let_go, held) = mpsc::channel::<()>();
+        let error = served(&programmer, move || {
+            let _ = held.recv();
+            Lister::new()
+        });
+        assert!(matches!(&error, ProgramError::Broken(what) if what.starts_with("it hangs")), "{error:?}");
+        // While the last one hangs, no other job is mixed into it.
+        let say: Arc<dyn Fn(Message) -> bool + Send + Sync> = Arc::new(|_| true);
+        let refused = programmer.start(ProgramJob::default(), Lister::new, say).unwrap_err();
+        assert!(matches!(refused, ProgramError::Busy { .. }), "{refused:?}");
+    }
 
     #[test]
     fn probes_are_meant_by_ids_and_serial_number() {

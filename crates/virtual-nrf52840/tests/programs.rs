@@ -201,14 +201,20 @@ fn an_unmodelled_register_is_reported_with_its_instruction() {
     assert!(text.starts_with("I2S: write of 0x5 to 0x40025504 is not modelled, PC 0x00000210, at "), "{text}");
 }
 
+/// An empty chip cannot but lock up, again and again: nothing to report. A program that does is broken.
 #[test]
-fn an_empty_chip_locks_up_and_says_so() {
-    let mut chip = Chip::new(ChipIdentity::from_seed(1));
-    chip.set_power(true);
-    let mut bench = Bench::default();
-    chip.run_until(100 * MILLISECOND, &mut bench);
-    assert!(chip.diagnostics().iter().any(|entry| entry.to_string().starts_with("CPU lockup, the chip resets")));
-    assert_eq!(chip.bus_read(RESETREAS, &mut bench), Some(1 << 3));
+fn a_chip_without_a_sound_program_locks_up() {
+    let starts_nowhere = [0x2000_1000_u32, 0x6000_0001].map(u32::to_le_bytes).concat();
+    for (flash, reported) in [(&[][..], false), (&starts_nowhere, true)] {
+        let mut chip = Chip::new(ChipIdentity::from_seed(1));
+        chip.write_flash(0, flash).unwrap();
+        chip.set_power(true);
+        let mut bench = Bench::default();
+        chip.run_until(100 * MILLISECOND, &mut bench);
+        let said: Vec<String> = chip.diagnostics().iter().map(ToString::to_string).collect();
+        assert_eq!(said.iter().any(|text| text.starts_with("CPU lockup, the chip resets")), reported, "{said:?}");
+        assert_eq!(chip.bus_read(RESETREAS, &mut bench), Some(1 << 3));
+    }
 }
 
 /// Counts RTC1 ticks in RAM and on P0.13 from an interrupt, sleeping in between.
