@@ -4,6 +4,10 @@
 // A failed unwrap fails the test that called it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(dead_code)] // uses its own part
+#[path = "program/terminal.rs"]
+mod terminal;
+
 use bench::Project;
 use bench_instruments::Clock;
 use bench_plan::{DutFamily, Fixture};
@@ -18,6 +22,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use terminal::{Terminal, found_below};
 use virtual_bench::{Fault, VirtualBench, VirtualConfig};
 use virtual_dut::serve_probe;
 use virtual_pi::VirtualPi;
@@ -149,10 +154,20 @@ exec "$@"
 impl Line {
     /// Starts `bench` with these arguments on the Pi's devices.
     fn start(&self, arguments: &[&str]) -> Child {
+        let output = fs::File::create(self.folder.path().join("output")).unwrap();
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
+    }
+
+    /// `bench` with these arguments on the Pi's devices, at this station.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let probe = self.probe.as_ref().map(|probe| probe.local_addr().unwrap());
+        let probe = probe.map(|at| format!("probe = \"1d50:6018:{at}\"\n")).unwrap_or_default();
+        fs::write(self.folder.path().join("station.toml"), format!("{STATION}{probe}")).unwrap();
         let kernel = std::env::current_exe().unwrap().with_file_name("libvirtual_pi_kernel.so");
         assert!(kernel.is_file(), "{}", kernel.display());
-        let output = fs::File::create(self.folder.path().join("output")).unwrap();
-        Command::new("unshare")
+        let mut command = Command::new("unshare");
+        command
             .args(["-m", "sh", "-c", SET_UP, "sh", env!("CARGO_BIN_EXE_bench"), "--root"])
             .arg(root())
             .args(arguments)
@@ -161,18 +176,11 @@ impl Line {
             .env("GPIOMEM", &self.gpiomem)
             .env("UART", &self.uart)
             .env("KERNEL", kernel)
-            .env("VIRTUAL_PI", &self.socket)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap()
+            .env("VIRTUAL_PI", &self.socket);
+        command
     }
 
     fn run(&self, plan: &Path, more: &[&str]) -> Child {
-        let probe = self.probe.as_ref().map(|probe| probe.local_addr().unwrap());
-        let probe = probe.map(|at| format!("probe = \"1d50:6018:{at}\"\n")).unwrap_or_default();
-        fs::write(self.folder.path().join("station.toml"), format!("{STATION}{probe}")).unwrap();
         let plan = plan.display().to_string();
         self.start(&[&["run", &plan, "--serial", SERIAL, "--reports", "reports"], more].concat())
     }
@@ -350,5 +358,61 @@ fn a_second_bench_on_the_same_fixture_is_turned_away() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains(&format!("in use by bench (process {pid}")), "{said}");
+    assert!(!line.bench.rails_on().contains(&true));
+}
+
+/// Found before power.
+const BEFORE_POWER: &str = "open:56";
+const SECRET: &str = "MOBILESECRET";
+
+/// A unit by scanner and start button: a bad one, so that its test is over before it gets power.
+#[test]
+fn the_operators_screen_drives_a_real_fixture() {
+    const TEST: &str = "the_operators_screen_drives_a_real_fixture";
+    if skipped(TEST) {
+        return;
+    }
+    let mut line = line(&[BEFORE_POWER]);
+    let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat()).display().to_string();
+    let command = line.command(&["operator", &plan, "--reports", "reports"]);
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let operator = std::thread::spawn(move || {
+        let mut screen = Terminal::run(&command, 100, 30);
+        screen.wait_for("Scan the label");
+        screen.send(format!("{SERIAL} {SECRET}001\r").as_bytes());
+        screen.wait_for(SERIAL);
+        told.send("press").unwrap();
+        screen.wait_for("1 tested: 0 pass, 1 fail");
+        told.send("look").unwrap();
+        let shown = screen.text();
+        screen.send(b"\x1b[21~");
+        (screen.code(), shown)
+    });
+    let bench = Rc::clone(&line.bench);
+    let lamps = line.serve(async move {
+        let clock = bench.clock();
+        let mut lamps = Vec::new();
+        while let Some(what) = heard.recv().await {
+            if what == "look" {
+                // The registers are looked at once in a millisecond; of several lamps that are put out meanwhile one is seen.
+                wait_for(&*clock, 1000 * MS, || bench.lamps().contains(&"fail".to_owned())).await;
+                lamps = bench.lamps();
+                continue;
+            }
+            // As a finger does.
+            bench.press_start(true);
+            clock.sleep(200 * MS).await;
+            bench.press_start(false);
+        }
+        lamps
+    });
+    let (code, shown) = operator.join().unwrap();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(lamps.contains(&"fail".to_owned()) && !lamps.contains(&"pass".to_owned()), "{lamps:?}\n{shown}");
+    assert!(shown.contains("Contact at fault: 56"), "{shown}");
+    let journal = line.journal();
+    assert!(journal.contains(r#""bench":{"kind":"real","station":"test-line","nest":"A""#), "{journal}");
+    assert!(journal.contains(r#""event":"run-ended","verdict":"fail""#), "{journal}");
+    assert_eq!(found_below(&line.folder.path().join("reports"), SECRET), None);
     assert!(!line.bench.rails_on().contains(&true));
 }

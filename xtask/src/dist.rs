@@ -167,6 +167,7 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
         copy(&root().join(file), &format!("usr/share/doc/bench/{file}"))?;
     }
     copy(&root().join("xtask/dist/60-bench-probes.rules"), "usr/lib/udev/rules.d/60-bench-probes.rules")?;
+    copy(&root().join("xtask/dist/bench-operator.service"), "usr/lib/systemd/system/bench-operator.service")?;
     for (place, script) in completions {
         write(&tree.join(place), script)?;
     }

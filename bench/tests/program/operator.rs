@@ -24,7 +24,7 @@ fn station(reports: &Path, arguments: &[&str]) -> Terminal {
     let mut all = vec!["operator", PLAN, "--virtual", "--reports", reports.to_str().unwrap()];
     all.extend(["--rules", rules.to_str().unwrap()]);
     all.extend(arguments);
-    Terminal::run(&all, 80, 24)
+    Terminal::run(&bench(&all), 80, 24)
 }
 
 fn run_of(reports: &Path, number: u32) -> Run {

@@ -1,6 +1,5 @@
 //! A terminal of which the test is the other end: keys go in, a screen comes out.
 
-use crate::support::{bench, root};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -22,8 +21,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// The program with a terminal of its own, as the leader of its session: whoever pulls the terminal hangs it up.
-    pub fn run(arguments: &[&str], columns: u16, rows: u16) -> Self {
+    /// Runs it with a terminal of its own, as the leader of its session: whoever pulls the terminal hangs it up.
+    pub fn run(program: &Command, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -32,12 +31,13 @@ impl Terminal {
         // Not to become the terminal of the test itself.
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let slave = || Stdio::from(rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap());
-        let program = bench(&[]);
-        let child = Command::new("setsid")
-            .arg("--ctty")
-            .arg(program.get_program())
-            .args(arguments)
-            .current_dir(root())
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(program.get_program()).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = program.get_current_dir() {
+            command.current_dir(folder);
+        }
+        let child = command
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .stdin(slave())

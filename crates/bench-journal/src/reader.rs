@@ -96,10 +96,10 @@ pub fn parse(bytes: &[u8]) -> Result<Run, JournalError> {
 
 /// The lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken. What stands in
 /// them is not looked at.
-pub fn chained_lines(bytes: &[u8]) -> Option<(Vec<&[u8]>, String)> {
+pub fn chained_lines(text: &str) -> Option<(Vec<&str>, String)> {
     let mut chain = Chain::default();
-    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-    let unbroken = lines.iter().all(|line| chain.accept(line));
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let unbroken = lines.iter().all(|line| chain.accept(line.as_bytes()));
     Some((lines, chain.value().filter(|_| unbroken)?))
 }
 

@@ -57,6 +57,8 @@ struct Column {
 /// # Errors
 /// When the store cannot be read.
 pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreError> {
+    // What comes in meanwhile is not half counted, and the file is locked once, not for each of thousands of rows.
+    let _reading = store.reading()?;
     let runs = store.runs(&question.filter)?;
     let shapes = store.shapes()?;
     let faults = store.faults(&question.filter)?;

@@ -14,6 +14,8 @@ pub struct Shape {
     /// Index of each step's first measurement in a run's values; one more for the end.
     first: Vec<usize>,
     index: HashMap<String, usize>,
+    /// The limits of each measurement as JSON.
+    limits: Vec<String>,
 }
 
 impl Shape {
@@ -24,7 +26,14 @@ impl Shape {
             first.push(first.last().copied().unwrap_or(0) + step.promised.len());
         }
         let index = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
-        Ok(Self { hash, steps, first, index })
+        let specs = steps.iter().flat_map(|step| &step.promised);
+        let limits = specs.map(|spec| serde_json::to_string(&spec.limits)).collect::<Result<_, _>>()?;
+        Ok(Self { hash, steps, first, index, limits })
+    }
+
+    /// The limits at this place among the values, as a journal has them.
+    pub(crate) fn limits_as_written(&self, place: usize) -> &str {
+        self.limits.get(place).map_or("", String::as_str)
     }
 
     /// How many values a run has.

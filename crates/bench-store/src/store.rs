@@ -109,6 +109,11 @@ impl Store {
         self.connection.execute_batch(batch).map_err(self.failed())
     }
 
+    /// For as long as this lives, the store stays as it is for all that is asked of it.
+    pub(crate) fn reading(&self) -> Result<rusqlite::Transaction<'_>, StoreError> {
+        self.connection.unchecked_transaction().map_err(self.failed())
+    }
+
     /// The journals that are in the store, by path.
     pub(crate) fn places(&self) -> Result<HashMap<String, (i64, i64)>, StoreError> {
         let failed = self.failed();
