@@ -15,11 +15,16 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 2] = [
+const GROUPS: [Group; 3] = [
     Group {
         what: "Bluetooth by way of BlueZ",
         packages: &["dbus", "python3-dbusmock"],
         look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
+    },
+    Group {
+        what: "forwarding to PostgreSQL",
+        packages: &["postgresql"],
+        look: &[("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"])],
     },
     CONTROLLER,
 ];
