@@ -61,6 +61,7 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
         firmware: Rc::default(),
         images: Rc::default(),
+        imei: None,
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: Rc::new(bench_instruments::NoBle),

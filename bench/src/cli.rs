@@ -125,6 +125,9 @@ pub(crate) struct RunArgs {
     /// Serial number of the unit, as scanned [default on the virtual bench: made from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
+    /// IMEI on the unit's label: the modem's must be the same.
+    #[arg(long, value_name = "DIGITS")]
+    pub imei: Option<String>,
     /// Production lot that the unit belongs to; statistics can be asked for it.
     #[arg(long, value_name = "TEXT")]
     pub lot: Option<String>,

@@ -49,6 +49,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
             provenance,
             serial: &serial,
             lot: None,
+            imei: None,
             reports: &reports,
             notes: &[],
         };

@@ -46,6 +46,8 @@ pub(crate) struct OneRun<'a> {
     pub serial: &'a str,
     /// Production lot, for statistics.
     pub lot: Option<&'a str>,
+    /// IMEI on the unit's label, where somebody gave it.
+    pub imei: Option<&'a str>,
     pub reports: &'a Path,
     /// What stands in the record before anything is powered.
     pub notes: &'a [String],
@@ -92,6 +94,7 @@ impl OneRun<'_> {
             let stop = stop().map_err(bench)?;
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
+            nest.imei = self.imei.map(str::to_owned);
             let run = engine::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         })?;

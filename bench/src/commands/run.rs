@@ -59,6 +59,12 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
         )));
     }
+    if args.imei.as_deref().is_some_and(|imei| !bench_steps::modem::is_imei(imei)) {
+        return Err(Failed::Usage(miette::miette!(
+            help = "it stands on the label of the modem or of the module",
+            "--imei: an IMEI has 15 digits, the last of which checks the others"
+        )));
+    }
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
@@ -69,6 +75,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         provenance,
         serial: &serial,
         lot,
+        imei: args.imei.as_deref(),
         reports: &args.reports,
         notes: &notes,
     };

@@ -85,6 +85,7 @@ impl Line for VirtualLine {
                 provenance: expected,
                 serial: &serial,
                 lot: lot.as_deref(),
+                imei: None,
                 reports: &reports,
                 notes: &notes,
             };
@@ -130,6 +131,7 @@ impl Line for RealLine {
                 provenance: expected,
                 serial: &serial,
                 lot: lot.as_deref(),
+                imei: None,
                 reports: &reports,
                 notes: &notes,
             };

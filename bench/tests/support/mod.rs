@@ -224,6 +224,7 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
         firmware: Rc::default(),
         images: Rc::default(),
+        imei: None,
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         ble: idle,

@@ -43,6 +43,8 @@ pub struct Nest {
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.
     pub serial: String,
+    /// IMEI that stands on its label, where somebody gave it.
+    pub imei: Option<String>,
 }
 
 /// What a nest has beside the driver of its fixture.
@@ -93,6 +95,7 @@ impl Nest {
             panel,
             firmware: Rc::default(),
             images: Rc::default(),
+            imei: None,
             modem: Rc::default(),
             link: Rc::default(),
             family: Rc::new(family.clone()),

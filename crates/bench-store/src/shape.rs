@@ -14,8 +14,35 @@ pub struct Shape {
     /// Index of each step's first measurement in a run's values; one more for the end.
     first: Vec<usize>,
     index: HashMap<String, usize>,
-    /// The limits of each measurement as JSON.
-    limits: Vec<String>,
+    /// A line for each measurement, as the journal's writer makes it.
+    written: Vec<Written>,
+}
+
+/// What stands around time and value in the line of a measurement that passed at the first attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Written {
+    /// From behind the time to the value.
+    pub head: String,
+    /// From behind the value to the chain.
+    pub tail: String,
+}
+
+impl Written {
+    fn of(step: &PlannedStep, spec: &MeasurementSpec) -> Result<Self, serde_json::Error> {
+        let json = serde_json::to_string::<str>;
+        let head = format!(
+            r#","event":"measured","step":{},"attempt":1,"measurement":{{"name":{},"value":"#,
+            json(&step.id)?,
+            json(&spec.name)?
+        );
+        let contacts = match spec.contacts.as_slice() {
+            [] => String::new(),
+            contacts => format!(r#","contacts":{}"#, serde_json::to_string(contacts)?),
+        };
+        let (unit, limits) = (serde_json::to_string(&spec.unit)?, serde_json::to_string(&spec.limits)?);
+        let tail = format!(r#","unit":{unit},"limits":{limits},"verdict":"pass"{contacts}}},"chain":""#);
+        Ok(Self { head, tail })
+    }
 }
 
 impl Shape {
@@ -26,14 +53,20 @@ impl Shape {
             first.push(first.last().copied().unwrap_or(0) + step.promised.len());
         }
         let index = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
-        let specs = steps.iter().flat_map(|step| &step.promised);
-        let limits = specs.map(|spec| serde_json::to_string(&spec.limits)).collect::<Result<_, _>>()?;
-        Ok(Self { hash, steps, first, index, limits })
+        let lines =
+            |step: &'_ PlannedStep| step.promised.iter().map(|spec| Written::of(step, spec)).collect::<Vec<_>>();
+        let written = steps.iter().flat_map(lines).collect::<Result<_, _>>()?;
+        Ok(Self { hash, steps, first, index, written })
     }
 
-    /// The limits at this place among the values, as a journal has them.
-    pub(crate) fn limits_as_written(&self, place: usize) -> &str {
-        self.limits.get(place).map_or("", String::as_str)
+    /// How the line of the measurement at this place among the values is written.
+    pub(crate) fn written(&self, place: usize) -> Option<&Written> {
+        self.written.get(place)
+    }
+
+    /// The step and the place among its promises of the value at this place.
+    pub(crate) fn step_of(&self, place: usize) -> usize {
+        self.first.partition_point(|first| *first <= place).saturating_sub(1)
     }
 
     /// How many values a run has.

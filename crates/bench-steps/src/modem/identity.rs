@@ -75,7 +75,7 @@ impl Procedure for ModemIdentity {
         record.measured(&self.maker.name, flag(maker_matches));
         record.measured(&self.model.name, flag(model_matches));
         record.measured(&self.firmware_known.name, flag(firmware_matches));
-        let imei_wrong = imei_problem(imei.as_deref());
+        let imei_wrong = imei_problem(imei.as_deref(), nest.imei.as_deref());
         record.measured(&self.imei.name, flag(imei_wrong.is_none()));
 
         if let Some(keep) = part.keep_on.iter().find(|keep| firmware.starts_with(&keep.firmware)) {
@@ -90,22 +90,30 @@ impl Procedure for ModemIdentity {
             found(record, format!("modem: firmware {firmware} is not among those expected ({known}...)"));
         }
         if let Some(text) = imei_wrong {
-            found(record, text.to_owned());
+            found(record, text);
         }
         Ok(())
     }
 }
 
-/// What is wrong with an IMEI; `None`: nothing.
-fn imei_problem(imei: Option<&str>) -> Option<&'static str> {
-    let Some(imei) = imei else { return Some("modem: its IMEI cannot be read") };
+/// Whether a text is an IMEI: 15 digits with a right check digit.
+pub fn is_imei(text: &str) -> bool {
+    text.len() == IMEI_DIGITS && luhn_is_right(text)
+}
+
+/// What is wrong with an IMEI, also beside the one of the label; `None`: nothing.
+fn imei_problem(imei: Option<&str>, label: Option<&str>) -> Option<String> {
+    let Some(imei) = imei else { return Some("modem: its IMEI cannot be read".to_owned()) };
     if NOBODYS.contains(&imei) {
-        return Some("modem: its IMEI was never written: it is a number that blank modems share");
+        return Some("modem: its IMEI was never written: it is a number that blank modems share".to_owned());
     }
-    if imei.len() != IMEI_DIGITS || !luhn_is_right(imei) {
-        return Some("modem: its IMEI is none: 15 digits with a right check digit are expected");
+    if !is_imei(imei) {
+        return Some("modem: its IMEI is none: 15 digits with a right check digit are expected".to_owned());
     }
-    None
+    // Whatever the plan keeps of an IMEI, four digits are no secret.
+    let last = |imei: &str| imei.get(imei.len().saturating_sub(4)..).unwrap_or_default().to_owned();
+    let other = label.filter(|label| *label != imei)?;
+    Some(format!("modem: its IMEI ends with {}, and that of the label with {}", last(imei), last(other)))
 }
 
 #[cfg(test)]
@@ -114,15 +122,20 @@ mod tests {
 
     #[test]
     fn imeis() {
-        for (imei, good) in [
-            (Some("490154203237518"), true),
-            (Some("490154203237519"), false),
-            (Some("49015420323751"), false),
-            (Some("004999010640000"), false),
-            (Some(""), false),
-            (None, false),
+        const GOOD: &str = "490154203237518";
+        for (imei, label, good) in [
+            (Some(GOOD), None, true),
+            (Some(GOOD), Some(GOOD), true),
+            (Some(GOOD), Some("356938035643809"), false),
+            (Some("490154203237519"), None, false),
+            (Some("49015420323751"), None, false),
+            (Some("004999010640000"), None, false),
+            (Some(""), None, false),
+            (None, Some(GOOD), false),
         ] {
-            assert_eq!(imei_problem(imei).is_none(), good, "{imei:?}");
+            assert_eq!(imei_problem(imei, label).is_none(), good, "{imei:?} {label:?}");
         }
+        let told = imei_problem(Some(GOOD), Some("356938035643809")).unwrap();
+        assert_eq!(told, "modem: its IMEI ends with 7518, and that of the label with 3809");
     }
 }

@@ -16,7 +16,7 @@ mod talk;
 pub use answer::{Answer, Ended, Listener, luhn_is_right};
 pub use boot::ModemBoot;
 pub use contacts::ModemContacts;
-pub use identity::ModemIdentity;
+pub use identity::{ModemIdentity, is_imei};
 pub use off::ModemOff;
 pub use on::ModemOnStep;
 pub use privacy::Privacy;
