@@ -62,11 +62,14 @@ impl Watched {
     }
 }
 
-/// Watches them in a thread of its own until nobody listens any more.
+/// Watches them in a thread of its own until nobody listens any more. Virtual nests have none.
 ///
 /// # Errors
 /// When the system has no thread to give.
 pub(super) fn listen(hands: Vec<Hand>, sender: Sender<Input>) -> std::io::Result<()> {
+    if hands.is_empty() {
+        return Ok(());
+    }
     let body = move || {
         let panels: Vec<Panel> = hands.iter().map(Hand::panel).collect();
         let mut watched: Vec<Watched> = panels.iter().map(|_| Watched::default()).collect();
