@@ -82,6 +82,7 @@ contacts-at-fault = { $count ->
 
 shift-counts = { $runs } geprüft: { $passed } gut, { $failed } defekt, { $errors } Störung, { $aborted } abgebrochen
 shift-yield = Erstausbeute { $percent }
+shift-waiting = ({ $runs } zu senden)
 shift-last = zuletzt
 
 keys-work = Enter Start/weiter  Esc Abbruch  Tab Nest  F9 Abmelden  F10 Ende  F12 Sprache

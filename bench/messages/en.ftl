@@ -82,6 +82,7 @@ contacts-at-fault = { $count ->
 
 shift-counts = { $runs } tested: { $passed } pass, { $failed } fail, { $errors } error, { $aborted } aborted
 shift-yield = first-pass yield { $percent }
+shift-waiting = ({ $runs } to be sent)
 shift-last = last
 
 keys-work = Enter start/remove  Esc abort  Tab nest  F9 log off  F10 end  F12 language

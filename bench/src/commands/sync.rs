@@ -70,7 +70,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<u8, Failed> {
 }
 
 fn outbox(args: &SyncArgs) -> PathBuf {
-    args.outbox.clone().unwrap_or_else(|| args.place.reports.join("outbox.sqlite"))
+    args.outbox.clone().unwrap_or_else(|| bench_sync::default_outbox(&args.place.reports))
 }
 
 /// The journals come first: what was tested since is in the store before it is sent.

@@ -97,6 +97,8 @@ pub(crate) struct App {
     pub operator: Option<String>,
     pub notice: Option<Notice>,
     pub shift: Shift,
+    /// Runs that could not be forwarded to the line's server yet.
+    pub waiting: usize,
     /// Why the screen is being left.
     pub leaving: Option<String>,
     pub(super) now: Duration,
@@ -124,6 +126,7 @@ impl App {
             operator: None,
             notice: None,
             shift: Shift::default(),
+            waiting: 0,
             leaving: None,
             now: Duration::ZERO,
             date: String::new(),

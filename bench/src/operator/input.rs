@@ -52,6 +52,8 @@ pub(crate) enum Input {
     NotLetIn(String),
     /// Something beside the runs does not work.
     Trouble(String),
+    /// So many runs could not be forwarded to the line's server yet.
+    Waiting(usize),
     /// A signal, or the terminal is gone.
     End(String),
     Tick,
@@ -74,6 +76,7 @@ impl App {
             Input::NotStarted(nest, reason) => self.failed_to_start(nest, reason),
             Input::NotLetIn(serial) => self.not_let_in(&serial),
             Input::Trouble(text) => self.warn_text(text),
+            Input::Waiting(runs) => self.waiting = runs,
             Input::End(reason) => self.leave(&reason),
             Input::Tick => self.tick(),
         }

@@ -7,6 +7,7 @@ mod advice;
 mod allow;
 mod app;
 mod buttons;
+mod forwarding;
 mod history;
 mod input;
 mod keyboard;

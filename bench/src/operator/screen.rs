@@ -1,7 +1,6 @@
 //! The edge: the terminal, the threads, the clock.
 
 use super::app::{Action, App, Setup};
-use super::buttons;
 use super::history::UnitHistory;
 use super::input::Input;
 use super::keyboard;
@@ -12,6 +11,7 @@ use super::outbox::{Outbox, Pen};
 use super::scanner;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
+use super::{buttons, forwarding};
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, Failed};
 use crate::nest_thread::NestThread;
 use crate::real::Hand;
@@ -67,6 +67,7 @@ pub(crate) fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<u
         scanner::listen(port, sender.clone()).map_err(bench)?;
     }
     buttons::listen(devices.hands, sender.clone()).map_err(bench)?;
+    forwarding::listen(devices.reports, sender.clone()).map_err(bench)?;
     let look = Look { colour: std::env::var_os("NO_COLOR").is_none() };
     let mut shown = Shown {
         app,

@@ -73,6 +73,7 @@ keys! {
     ContactsAtFault = "contacts-at-fault",
     ShiftCounts = "shift-counts",
     ShiftYield = "shift-yield",
+    ShiftWaiting = "shift-waiting",
     ShiftLast = "shift-last",
     KeysWork = "keys-work",
     AskAbort = "ask-abort",

@@ -15,7 +15,7 @@ pub use server::{MIGRATIONS, SyncError};
 
 use bench_store::{Filter, RunRow, Store, StoreError};
 use server::Server;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs in one transaction.
 const PAGE: usize = 200;
@@ -95,6 +95,11 @@ fn one_by_one(
         }
     }
     Ok(gone)
+}
+
+/// Where the outbox of a folder of reports lies unless told otherwise.
+pub fn default_outbox(reports: &Path) -> PathBuf {
+    reports.join("outbox.sqlite")
 }
 
 /// What waits, what arrived, what is stuck; asks no server.

@@ -38,6 +38,17 @@ fn one_nest_from_label_to_verdict() {
     }
 }
 
+/// The line's server is away: a small sign, in the smallest window, too, and gone when everything has arrived.
+#[test]
+fn runs_that_could_not_be_forwarded() {
+    let mut station = Station::new(1, Rules::default());
+    for (waiting, shown) in [(0, false), (1234, true), (0, false)] {
+        station.happens(Input::Waiting(waiting));
+        let screen = station.draw(80, 24);
+        assert_eq!(screen.contains("(1234 to be sent)") || screen.contains("(1,234 to be sent)"), shown, "{screen}");
+    }
+}
+
 #[test]
 fn several_nests() {
     let mut two = started(2);

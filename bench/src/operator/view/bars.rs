@@ -78,7 +78,8 @@ pub(super) fn notice(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     frame.render_widget(Paragraph::new(Line::styled(format!(" {} ", notice.text), style)), area);
 }
 
-/// What the scanner or the keyboard sent so far: never more than the first part of a label, and nothing of a PIN.
+/// What the scanner or the keyboard sent so far: never more than the first part of a label, and nothing of a PIN. On the
+/// right, what the line's server has not got yet.
 pub(super) fn typed(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let app = screen.app;
     let hidden = matches!(&app.mode, Mode::Allow(allow) if allow.badge.is_some());
@@ -89,6 +90,11 @@ pub(super) fn typed(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
         Span::styled("_", Style::new().add_modifier(Modifier::SLOW_BLINK)),
     ]);
     frame.render_widget(Paragraph::new(line), area);
+    if app.waiting > 0 {
+        let waiting = app.texts.with(Key::ShiftWaiting, &[("runs", app.waiting.into())]);
+        let sign = Line::styled(format!("{waiting} "), screen.look.faint()).right_aligned();
+        frame.render_widget(Paragraph::new(sign), area);
+    }
 }
 
 pub(super) fn keys(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
