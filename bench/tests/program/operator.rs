@@ -159,7 +159,7 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
 fn without_a_terminal_or_with_wrong_arguments_nothing_begins() {
     let rows: [(&[&str], &str); 7] = [
         (&["operator", PLAN, "--virtual"], "needs a terminal"),
-        (&["operator", PLAN], "add --virtual"),
+        (&["operator", PLAN, "--nests", "2"], "--virtual"),
         (&["operator"], "name one, for example plans/b404x.toml"),
         (&["operator", PLAN, "--virtual", "--nests", "9"], "9 is not in 1..=8"),
         (&["operator", PLAN, "--virtual", "--fault-at", "open:23"], "write NUMBER=FAULT"),

@@ -34,7 +34,17 @@ pub(crate) struct Task {
 }
 
 /// Does all of it. Ends with the module running, unless it fails.
+///
+/// `probe-rs` waits by the wall clock: on a controller that was busy with something else for a second a good module looks like
+/// one that does not do what it is asked. Once more, then; what is in the flash already stays there.
 pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
+    match attempt(task, lister, report) {
+        Err(ProgramError::Page { .. } | ProgramError::Core(_)) => attempt(task, lister, report),
+        done => done,
+    }
+}
+
+fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
     let job = &task.job;
     let pages = pages(&job.images)?;
     let Opened { info, probe, heard } = open(task, lister)?;
