@@ -1,7 +1,7 @@
 //! What is carried to a controller: an archive with everything in it, and a Debian package of the same.
 
 use crate::steps::{Steps, run};
-use crate::{Failed, cargo, firmware, root};
+use crate::{Failed, cargo, firmware, others, root};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn dist(steps: &mut Steps, machine: Machine) -> Result<(), Failed> {
     let tree = folder.join(&name);
     // There may be none from before.
     let _ = fs::remove_dir_all(&tree);
-    let completions = steps.time("completions", completions)?;
+    let completions = steps.time("completions", || completions(machine, &program))?;
     steps.time("files", || fill(&tree, &program, &image, &completions))?;
     let archive = folder.join(format!("{name}.tar.gz"));
     let pack = ["-czf", &text(&archive), "-C", &text(&folder), "--owner=0", "--group=0", &name].map(str::to_owned);
@@ -120,22 +120,23 @@ fn has_std(target: &str) -> Result<bool, Failed> {
     Ok(files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-/// By the program for this machine, because the other one may not run here.
-fn completions() -> Result<Vec<(&'static str, Vec<u8>)>, Failed> {
+/// By the program itself where it runs here, by itself or emulated; else by one for this computer, which has to be built.
+fn completions(machine: Machine, program: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, Failed> {
     let mut made = Vec::new();
     for (shell, place) in SHELLS {
-        let mut command = Command::new(cargo());
-        command.current_dir(root()).args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "bench",
-            "--",
-            "completions",
-            shell,
-        ]);
-        let output = command.output().map_err(|error| Failed::new(format!("cannot start cargo: {error}")))?;
+        let mut command = if machine.name == std::env::consts::ARCH {
+            Command::new(program)
+        } else if others::has_controller().is_ok() {
+            let mut command = Command::new(others::QEMU);
+            command.args(["-L", others::CONTROLLER_ROOT]).arg(program);
+            command
+        } else {
+            let mut command = Command::new(cargo());
+            command.args(["run", "--quiet", "--locked", "--package", "bench", "--"]);
+            command
+        };
+        command.current_dir(root()).args(["completions", shell]);
+        let output = command.output().map_err(|error| Failed::new(format!("cannot ask for completions: {error}")))?;
         if !output.status.success() {
             return Err(Failed::new(format!(
                 "no completions for {shell}: {}",
