@@ -57,6 +57,7 @@ struct Line {
     uart: String,
     socket: PathBuf,
     gpiomem: PathBuf,
+    clock: PathBuf,
     /// Where the debug probe is served, if there is one.
     probe: Option<TcpListener>,
     _turn: MutexGuard<'static, ()>,
@@ -120,6 +121,7 @@ fn line_with(faults: &[&str], probe: Option<TcpListener>) -> Line {
         uart: pi.uart().to_owned(),
         socket: pi.socket().to_owned(),
         gpiomem: pi.gpiomem().to_owned(),
+        clock: pi.clock().to_owned(),
         pi: Some(pi),
         probe,
         folder,
@@ -176,7 +178,8 @@ impl Line {
             .env("GPIOMEM", &self.gpiomem)
             .env("UART", &self.uart)
             .env("KERNEL", kernel)
-            .env("VIRTUAL_PI", &self.socket);
+            .env("VIRTUAL_PI", &self.socket)
+            .env("VIRTUAL_PI_CLOCK", &self.clock);
         command
     }
 
@@ -206,9 +209,9 @@ impl Line {
                 match serve_probe(probe, Rc::new(self.bench.swd())).await.unwrap() {}
             };
             let end = async { select(pin!(end), pin!(probe)).await.factor_first().0 };
-            self.bench.run(pi.serve(&self.bench, &self.fixture, end)).await
+            pi.serve(&self.bench, &self.fixture, end).await
         };
-        runtime.block_on(served).unwrap().unwrap()
+        runtime.block_on(served).unwrap()
     }
 }
 

@@ -219,7 +219,21 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace)
+        Run::new(Rc::clone(&self.world), future, self.pace, None)
+    }
+
+    /// The same for a future that serves other programs, which live in virtual time, too: `hold` is asked, with the
+    /// virtual time in nanoseconds, before that passes, and answers `true` while one of them has something to do first. A
+    /// pace is the most that time passes, and what was lost is not made up for.
+    ///
+    /// # Errors
+    /// [`RunError::Stuck`] instead of a hang.
+    pub fn run_held<F: Future>(
+        &self,
+        hold: impl FnMut(u64) -> bool + 'static,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, RunError>> {
+        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)))
     }
 
     pub fn stats(&self) -> VirtualStats {

@@ -19,6 +19,10 @@ const STRIDE_NS: u64 = 20_000_000;
 const PACED_STRIDE_NS: f64 = 5e6;
 /// After this long without anything happening, nothing ever will.
 const STUCK_NS: u64 = 60_000_000_000;
+/// How far virtual time may stay behind a pace that does not catch up.
+const LOST_NS: u64 = 1_000_000;
+/// Between two looks whether time may pass.
+const HELD: Duration = Duration::from_micros(50);
 /// How often the runtime gets a chance to deliver signals.
 const YIELD_AFTER_MOVES: u32 = 4096;
 const YIELD_AFTER: Duration = Duration::from_millis(20);
@@ -55,6 +59,8 @@ impl Wake for Signal {
 /// Slows virtual time down to a multiple of wall time.
 struct Pace {
     ratio: f64,
+    /// Whether time that was lost is made up for. Not where everybody lives in virtual time.
+    catches_up: bool,
     /// Wall and virtual time of the first poll; the runtime's clock, which a test can stop.
     began: Option<(tokio::time::Instant, u64)>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -69,16 +75,22 @@ pub struct Run<F> {
     signal: Arc<Signal>,
     waker: Waker,
     pace: Option<Pace>,
+    hold: Option<Hold>,
     last_poll_ns: u64,
 }
 
+/// Asked with the virtual time in nanoseconds before that passes; `true` if it must not, because somebody outside has
+/// something to do first.
+pub type Hold = Box<dyn FnMut(u64) -> bool>;
+
 impl<F> Run<F> {
-    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>) -> Self {
+    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
-        let pace = pace.map(|ratio| Pace { ratio, began: None, pause: None });
-        Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, last_poll_ns: now }
+        let catches_up = hold.is_none();
+        let pace = pace.map(|ratio| Pace { ratio, catches_up, began: None, pause: None });
+        Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, hold, last_poll_ns: now }
     }
 }
 
@@ -101,6 +113,13 @@ impl<F: Future> Future for Run<F> {
             if let Some(pace) = &mut this.pace
                 && pace.hold_back(this.world.borrow().now_ns(), context)
             {
+                return Poll::Pending;
+            }
+            if let Some(hold) = &mut this.hold
+                && hold(this.world.borrow().now_ns())
+            {
+                std::thread::sleep(HELD);
+                context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             if let Err(stuck) = this.move_on() {
@@ -142,6 +161,10 @@ impl Pace {
             }
             let (wall, virtual_ns) = *self.began.get_or_insert_with(|| (tokio::time::Instant::now(), now_ns));
             let allowed_ns = virtual_ns + (wall.elapsed().as_nanos() as f64 * self.ratio) as u64;
+            if !self.catches_up && allowed_ns.saturating_sub(now_ns) > LOST_NS {
+                self.began = None;
+                return false;
+            }
             let ahead_ns = now_ns.saturating_sub(allowed_ns);
             if ahead_ns == 0 {
                 return false;

@@ -5,10 +5,15 @@
 //! goes to the kernel. What is answered:
 //!
 //! - `ioctl` on `/dev/i2c-*`: I2C_FUNCS, I2C_SLAVE, I2C_RDWR; and `read` and `write` there;
-//! - `ioctl` on `/dev/gpiochip*`: GPIO_GET_CHIPINFO, and GPIO_V2_GET_LINE for edge events.
+//! - `ioctl` on `/dev/gpiochip*`: GPIO_GET_CHIPINFO, and GPIO_V2_GET_LINE for edge events;
+//! - the monotonic clock and time-outs, in the fixture's time: see `time.rs`.
 //!
 //! The wire format is in `wire.rs` of `virtual-pi`: `[1, address, n]` and n times `[direction, length (2), bytes if
-//! written]`, answered by `[errno, bytes read]`; `[2, gpio]` opens a stream of the kernel's own event records.
+//! written]`, answered by `[errno, bytes read]`; `[2, gpio]` opens a stream of the kernel's own event records; `[3, 0]` and
+//! then moments in nanoseconds (8 bytes), each answered by itself when it has come, unless the next came first; `[4, 0]`,
+//! answered by one byte, says that this process takes part for as long as the connection stands.
+
+mod time;
 
 use libc::{c_int, c_ulong, c_void, size_t, ssize_t};
 use std::collections::BTreeMap;
@@ -192,7 +197,9 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
             0
         }
         // SAFETY: as the caller's own call.
-        _ => unsafe { libc::syscall(libc::SYS_ioctl, fd, request, argument) as c_int },
+        _ => unsafe {
+            time::kernel(libc::SYS_ioctl, [fd as usize, request as usize, argument as usize, 0, 0, 0]) as c_int
+        },
     }
 }
 
@@ -210,7 +217,9 @@ pub unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: size_t) ->
             }
         }
         // SAFETY: as the caller's own call.
-        None => unsafe { libc::syscall(libc::SYS_read, fd, buffer, length) as ssize_t },
+        None => unsafe {
+            time::kernel(libc::SYS_read, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t
+        },
     }
 }
 
@@ -228,6 +237,8 @@ pub unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, length: size_t)
             }
         }
         // SAFETY: as the caller's own call.
-        None => unsafe { libc::syscall(libc::SYS_write, fd, buffer, length) as ssize_t },
+        None => unsafe {
+            time::kernel(libc::SYS_write, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t
+        },
     }
 }

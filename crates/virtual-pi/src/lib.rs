@@ -7,15 +7,22 @@
 //! | I2C bus, edges of a GPIO | a socket; `virtual-pi-kernel` leads the system calls to it |
 //! | GPIO registers (BCM2711) | a file that the other process maps as `/dev/gpiomem` |
 //! | UART | a pseudo terminal |
+//! | the monotonic clock, time-outs | the fixture's time, which stands still while a thread of either process is ready to run |
+//!
+//! By the last row the other program is never late for want of a processor, whatever else the machine does meanwhile.
 
+mod processes;
 mod registers;
+mod time;
 mod wire;
 
 use bench_instruments::InstrumentError;
 use bench_plan::Fixture;
+use processes::{Processes, Watch};
 use embedded_hal::i2c::{I2c, Operation};
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use registers::Registers;
+use time::{Alarms, SharedClock};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -33,6 +40,8 @@ pub struct VirtualPi {
     socket: PathBuf,
     registers: Registers,
     uart: Pty,
+    clock: SharedClock,
+    processes: Processes,
     jobs: mpsc::UnboundedReceiver<ToServe>,
 }
 
@@ -43,14 +52,20 @@ impl VirtualPi {
     /// What the system refuses: files, sockets, pseudo terminals, threads.
     pub fn new(folder: &Path) -> std::io::Result<Self> {
         let socket = folder.join("pi.socket");
-        let jobs = wire::listen(&socket)?;
+        let processes = Processes::default();
+        let jobs = wire::listen(&socket, processes.clone())?;
         let registers = Registers::create(&folder.join("gpiomem"))?;
-        Ok(Self { socket, registers, uart: Pty::new()?, jobs })
+        let clock = SharedClock::create(&folder.join("clock"))?;
+        Ok(Self { socket, registers, uart: Pty::new()?, clock, processes, jobs })
     }
 
     /// For the variable `VIRTUAL_PI`.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+    /// For the variable `VIRTUAL_PI_CLOCK`.
+    pub fn clock(&self) -> &Path {
+        self.clock.path()
     }
     /// What the other process is to have as `/dev/gpiomem`.
     pub fn gpiomem(&self) -> &Path {
@@ -61,22 +76,27 @@ impl VirtualPi {
         self.uart.name()
     }
 
-    /// Serves until `end` ends. To be run in the bench's own time, with a pace of 1: [`VirtualBench::run`].
+    /// Serves until `end` ends, in the bench's own time and not faster than its pace. To be polled by one thread.
     ///
     /// # Errors
-    /// When the devices fail.
+    /// When the devices fail, or nothing can happen any more.
     pub async fn serve<T>(
         mut self,
         bench: &VirtualBench,
         fixture: &Fixture,
         end: impl Future<Output = T>,
     ) -> Result<T, InstrumentError> {
-        let served = self.serve_for_ever(bench, fixture);
-        match select(pin!(served), pin!(end)).await {
-            futures_util::future::Either::Left((Err(error), _)) => Err(error),
-            futures_util::future::Either::Left((Ok(never), _)) => match never {},
-            futures_util::future::Either::Right((value, _)) => Ok(value),
-        }
+        let mut watch = Watch::new(self.processes.clone());
+        let served = async {
+            let served = self.serve_for_ever(bench, fixture);
+            match select(pin!(served), pin!(end)).await {
+                Either::Left((Err(error), _)) => Err(error),
+                Either::Left((Ok(never), _)) => match never {},
+                Either::Right((value, _)) => Ok(value),
+            }
+        };
+        let run = bench.run_held(move |now_ns| watch.holds(now_ns), served).await;
+        run.map_err(|stuck| failed(&stuck))?
     }
 
     async fn serve_for_ever(
@@ -86,14 +106,19 @@ impl VirtualPi {
     ) -> Result<std::convert::Infallible, InstrumentError> {
         let mut link = bench.link();
         let carried = self.uart.carry(&mut *link, FIRST_BAUD);
-        let served = serve_devices(&mut self.registers, &mut self.jobs, bench, fixture);
+        let served = serve_devices(&mut self.registers, &mut self.clock, &mut self.jobs, bench, fixture);
         select(pin!(carried), pin!(served)).await.factor_first().0
     }
 }
 
-/// I2C, registers and edges.
+fn failed(error: &dyn std::fmt::Display) -> InstrumentError {
+    InstrumentError::Gpio(format!("the virtual Pi: {error}"))
+}
+
+/// I2C, registers, edges and alarms.
 async fn serve_devices(
     registers: &mut Registers,
+    shared: &mut SharedClock,
     jobs: &mut mpsc::UnboundedReceiver<ToServe>,
     bench: &VirtualBench,
     fixture: &Fixture,
@@ -103,43 +128,50 @@ async fn serve_devices(
     let panel = bench.panel();
     let edge_line = bench.edge_line();
     let mut edges: Option<wire::Edges> = None;
-    let failed = |error: std::io::Error| InstrumentError::Gpio(format!("the virtual Pi: {error}"));
+    let mut alarms = Alarms::default();
     let mut next_look = clock.now() + LOOK;
     loop {
+        let next = alarms.next().map_or(next_look, |alarm| next_look.min(alarm));
         tokio::select! {
             biased;
             job = jobs.recv() => match job {
                 Some(ToServe::I2c(job)) => {
                     // What was written to the registers before comes first.
-                    registers.exchange(&panel, fixture).map_err(failed)?;
-                    serve_i2c(&mut bus, job);
+                    registers.exchange(&panel, fixture).map_err(|error| failed(&error))?;
+                    serve_i2c(&mut bus, job, || shared.show(clock.now()));
                 }
                 Some(ToServe::Edges(stream)) => {
                     edge_line.begin()?;
                     edges = Some(stream);
                 }
-                None => return Err(InstrumentError::Gpio("the virtual Pi's socket is gone".to_owned())),
+                Some(ToServe::Alarm(alarm)) => alarms.set(alarm),
+                Some(ToServe::NoAlarm(sleeper)) => alarms.forget(sleeper),
+                None => return Err(failed(&"its socket is gone")),
             },
-            () = clock.sleep_until(next_look) => {
-                next_look = clock.now() + LOOK;
-                registers.exchange(&panel, fixture).map_err(failed)?;
-                if let Some(stream) = &mut edges {
-                    let trace = edge_line.end()?;
-                    if stream.send(&trace) {
-                        edge_line.begin()?;
-                    } else {
-                        edges = None;
-                    }
+            () = clock.sleep_until(next) => {}
+        }
+        let now = clock.now();
+        shared.show(now).map_err(|error| failed(&error))?;
+        if now >= next_look {
+            next_look = now + LOOK;
+            registers.exchange(&panel, fixture).map_err(|error| failed(&error))?;
+            if let Some(stream) = &mut edges {
+                let trace = edge_line.end()?;
+                if stream.send(&trace) {
+                    edge_line.begin()?;
+                } else {
+                    edges = None;
                 }
             }
         }
+        alarms.ring(now);
     }
 }
 
 /// The rate at which the firmware starts.
 const FIRST_BAUD: u32 = 115_200;
 
-fn serve_i2c(bus: &mut impl I2c, job: I2cJob) {
+fn serve_i2c(bus: &mut impl I2c, job: I2cJob, show_time: impl FnOnce() -> std::io::Result<()>) {
     let I2cJob { address, mut parts, answer } = job;
     let mut operations: Vec<Operation<'_>> = parts
         .iter_mut()
@@ -150,6 +182,8 @@ fn serve_i2c(bus: &mut impl I2c, job: I2cJob) {
         .collect();
     let done = bus.transaction(address, &mut operations);
     drop(operations);
+    // The caller looks at the clock as soon as it has its answer. Where it cannot be shown now, it cannot be later.
+    let _ = show_time();
     // A thread that no longer waits has lost its process.
     let _ = answer.send(wire::answer(done.is_ok(), &parts));
 }

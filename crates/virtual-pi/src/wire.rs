@@ -1,9 +1,12 @@
 //! The socket that system calls of the other process come through. The other end is `virtual-pi-kernel`.
 
+use crate::processes::Processes;
 use bench_instruments::EdgeTrace;
+use rustix::net::sockopt::socket_peercred;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Linux' number for a chip that does not acknowledge, as the Pi's driver says it.
@@ -16,6 +19,25 @@ const FALLING: u32 = 2;
 pub enum ToServe {
     I2c(I2cJob),
     Edges(Edges),
+    /// A thread of the other process waits for a moment, and not any more for the one before.
+    Alarm(Alarm),
+    /// It is gone.
+    NoAlarm(u64),
+}
+
+/// Somebody who waits for a moment of virtual time.
+pub struct Alarm {
+    /// Who.
+    pub sleeper: u64,
+    pub at_ns: u64,
+    stream: Arc<UnixStream>,
+}
+
+impl Alarm {
+    pub fn ring(&self) {
+        // A sleeper that is gone needs no waking.
+        let _ = (&*self.stream).write_all(&self.at_ns.to_ne_bytes());
+    }
 }
 
 pub enum Part {
@@ -72,15 +94,15 @@ impl Edges {
 }
 
 /// Takes connections, each in a thread of its own.
-pub fn listen(path: &Path) -> std::io::Result<mpsc::UnboundedReceiver<ToServe>> {
+pub fn listen(path: &Path, processes: Processes) -> std::io::Result<mpsc::UnboundedReceiver<ToServe>> {
     let listener = UnixListener::bind(path)?;
     let (jobs, to_serve) = mpsc::unbounded_channel();
     std::thread::Builder::new().name("virtual-pi".into()).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let jobs = jobs.clone();
+        for (number, stream) in (0_u64..).zip(listener.incoming().flatten()) {
+            let (jobs, processes) = (jobs.clone(), processes.clone());
             let serve = move || {
                 // A process that went away is none to be served.
-                let _ = serve(stream, &jobs);
+                let _ = serve(stream, number, &jobs, &processes);
             };
             let _ = std::thread::Builder::new().name("virtual-pi-call".into()).spawn(serve);
         }
@@ -88,14 +110,27 @@ pub fn listen(path: &Path) -> std::io::Result<mpsc::UnboundedReceiver<ToServe>> 
     Ok(to_serve)
 }
 
-fn serve(mut stream: UnixStream, jobs: &mpsc::UnboundedSender<ToServe>) -> std::io::Result<()> {
-    let gone = || std::io::Error::other("nobody serves");
+fn gone() -> std::io::Error {
+    std::io::Error::other("nobody serves")
+}
+
+fn serve(
+    mut stream: UnixStream,
+    number: u64,
+    jobs: &mpsc::UnboundedSender<ToServe>,
+    processes: &Processes,
+) -> std::io::Result<()> {
     loop {
         let [kind, first] = bytes(&mut stream)?;
-        if kind == 2 {
-            stream.set_nonblocking(true)?;
-            let edges = Edges { stream, number: 0, gpio: u32::from(first) };
-            return jobs.send(ToServe::Edges(edges)).map_err(|_| gone());
+        match kind {
+            2 => {
+                stream.set_nonblocking(true)?;
+                let edges = Edges { stream, number: 0, gpio: u32::from(first) };
+                return jobs.send(ToServe::Edges(edges)).map_err(|_| gone());
+            }
+            3 => return serve_sleeper(stream, number, jobs),
+            4 => return stay_with(stream, processes),
+            _ => {}
         }
         let [count] = bytes(&mut stream)?;
         let mut parts = Vec::with_capacity(usize::from(count));
@@ -113,6 +148,35 @@ fn serve(mut stream: UnixStream, jobs: &mpsc::UnboundedSender<ToServe>) -> std::
         jobs.send(ToServe::I2c(I2cJob { address: first, parts, answer })).map_err(|_| gone())?;
         let reply = answered.recv().map_err(|_| gone())?;
         stream.write_all(&reply)?;
+    }
+}
+
+/// Passes on what a thread waits for, until it ends.
+fn serve_sleeper(
+    mut stream: UnixStream,
+    sleeper: u64,
+    jobs: &mpsc::UnboundedSender<ToServe>,
+) -> std::io::Result<()> {
+    let answers = Arc::new(stream.try_clone()?);
+    loop {
+        let job = match bytes(&mut stream) {
+            Ok(at) => {
+                ToServe::Alarm(Alarm { sleeper, at_ns: u64::from_ne_bytes(at), stream: Arc::clone(&answers) })
+            }
+            Err(_) => return jobs.send(ToServe::NoAlarm(sleeper)).map_err(|_| gone()),
+        };
+        jobs.send(job).map_err(|_| gone())?;
+    }
+}
+
+/// Counts a process among those that take part, until it ends.
+fn stay_with(mut stream: UnixStream, processes: &Processes) -> std::io::Result<()> {
+    let process = socket_peercred(&stream)?.pid;
+    let _counted = processes.count(process);
+    stream.write_all(&[1])?;
+    // It never says anything.
+    match stream.read(&mut [0]) {
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
