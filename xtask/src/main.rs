@@ -4,6 +4,7 @@ mod dist;
 mod firmware;
 mod others;
 mod steps;
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ usage: cargo xtask NAME
   on-pi     build for a Raspberry Pi and run a whole virtual plan in an emulator of its processor
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
+  test --under-load
+            the tests that run in real time, five times beside four busy loops
 ";
 
 /// What `demo` runs, after the release build, from the root of the repository.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["setup"] => |_| others::install(),
         ["test"] => test,
+        ["test", "--under-load"] => test_under_load,
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -73,13 +77,22 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
     let skipped = others::Skipped::none_yet()?;
-    let tested = steps.cargo_with("", &["test", "--workspace", "--locked", "--no-fail-fast"], skipped.variable());
+    let tested = tests::run_all(steps, skipped.variable());
     let on_pi = match others::has_controller() {
         Ok(()) => steps.time("on the Pi's processor", on_controller),
         Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing),
     };
     skipped.print();
     tested.and(on_pi)
+}
+
+fn test_under_load(steps: &mut Steps) -> Result<(), Failed> {
+    steps.time("setup", others::install)?;
+    steps.time("firmware", firmware::build)?;
+    let skipped = others::Skipped::none_yet()?;
+    let tested = tests::run_under_load(steps, skipped.variable());
+    skipped.print();
+    tested
 }
 
 /// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within

@@ -217,9 +217,7 @@ pub unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: size_t) ->
             }
         }
         // SAFETY: as the caller's own call.
-        None => unsafe {
-            time::kernel(libc::SYS_read, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t
-        },
+        None => unsafe { time::kernel(libc::SYS_read, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t },
     }
 }
 
@@ -237,8 +235,6 @@ pub unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, length: size_t)
             }
         }
         // SAFETY: as the caller's own call.
-        None => unsafe {
-            time::kernel(libc::SYS_write, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t
-        },
+        None => unsafe { time::kernel(libc::SYS_write, [fd as usize, buffer as usize, length, 0, 0, 0]) as ssize_t },
     }
 }

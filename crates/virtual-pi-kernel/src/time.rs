@@ -93,7 +93,8 @@ pub unsafe fn kernel(number: c_long, arguments: [usize; 6]) -> c_long {
 }
 
 fn is_monotonic(id: clockid_t) -> bool {
-    let monotonic = [libc::CLOCK_MONOTONIC, libc::CLOCK_MONOTONIC_RAW, libc::CLOCK_MONOTONIC_COARSE, libc::CLOCK_BOOTTIME];
+    let monotonic =
+        [libc::CLOCK_MONOTONIC, libc::CLOCK_MONOTONIC_RAW, libc::CLOCK_MONOTONIC_COARSE, libc::CLOCK_BOOTTIME];
     monotonic.contains(&id)
 }
 
@@ -308,15 +309,7 @@ pub unsafe extern "C" fn clock_nanosleep(
 /// As of the function of the C library. That one takes as many arguments as the call has; more do no harm, since all go by
 /// registers on the processors this is built for.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn syscall(
-    number: c_long,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> c_long {
+pub unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
     // SAFETY: as the caller's own call.
     let real = |d: usize| unsafe { kernel(number, [a, b, c, d, e, f]) };
     if number != libc::SYS_futex {

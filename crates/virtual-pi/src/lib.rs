@@ -18,15 +18,15 @@ mod wire;
 
 use bench_instruments::InstrumentError;
 use bench_plan::Fixture;
-use processes::{Processes, Watch};
 use embedded_hal::i2c::{I2c, Operation};
 use futures_util::future::{Either, select};
+use processes::{Processes, Watch};
 use registers::Registers;
-use time::{Alarms, SharedClock};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
+use time::{Alarms, SharedClock};
 use tokio::sync::mpsc;
 use virtual_bench::VirtualBench;
 use virtual_dut::Pty;

@@ -152,17 +152,11 @@ fn serve(
 }
 
 /// Passes on what a thread waits for, until it ends.
-fn serve_sleeper(
-    mut stream: UnixStream,
-    sleeper: u64,
-    jobs: &mpsc::UnboundedSender<ToServe>,
-) -> std::io::Result<()> {
+fn serve_sleeper(mut stream: UnixStream, sleeper: u64, jobs: &mpsc::UnboundedSender<ToServe>) -> std::io::Result<()> {
     let answers = Arc::new(stream.try_clone()?);
     loop {
         let job = match bytes(&mut stream) {
-            Ok(at) => {
-                ToServe::Alarm(Alarm { sleeper, at_ns: u64::from_ne_bytes(at), stream: Arc::clone(&answers) })
-            }
+            Ok(at) => ToServe::Alarm(Alarm { sleeper, at_ns: u64::from_ne_bytes(at), stream: Arc::clone(&answers) }),
             Err(_) => return jobs.send(ToServe::NoAlarm(sleeper)).map_err(|_| gone()),
         };
         jobs.send(job).map_err(|_| gone())?;
