@@ -81,7 +81,7 @@ pub(crate) struct Answers<'a> {
     pub(crate) failed: Option<SyncError>,
 }
 
-/// A connection, with a runtime of its own: whoever synchronises may block.
+/// A connection with a runtime of its own, so that the caller may block.
 pub(crate) struct Server {
     runtime: Runtime,
     client: Client,
@@ -136,7 +136,7 @@ impl Server {
     }
 
     /// Sends a page in one transaction. If the server refuses it, sends the same runs once more, each for itself, to
-    /// learn which of them it refuses.
+    /// find those that it refuses.
     pub(crate) fn send<'a>(&mut self, page: &Page<'a>) -> Answers<'a> {
         if page.rows.is_empty() {
             return Answers::default();
@@ -182,8 +182,8 @@ impl Server {
         Ok(page.rows.iter().zip(&answers[first..]).map(|(row, new)| (row.run, *new > 0)).collect())
     }
 
-    /// Sends each month, shape and run as a statement with a transaction of its own, all at once. An answer that was
-    /// seen holds whatever becomes of the connection after it.
+    /// Sends each month, shape and run as a statement with a transaction of its own, all at once. The server answers
+    /// after it has committed, so an answer that was seen holds even if the connection is cut after it.
     fn each_for_itself<'a>(&mut self, page: &Page<'a>) -> Answers<'a> {
         let Self { runtime, client, statements: Some(statements), .. } = self else { return Answers::default() };
         let months: Vec<String> = page.months().into_iter().collect();
@@ -195,7 +195,7 @@ impl Server {
         let mut answers = runtime.block_on(pipeline(requests)).into_iter();
 
         let mut result = Answers::default();
-        // What a refused run lacked: `Some` with the reason why the server refused that, `None` when it only failed.
+        // What a refused run lacks: `Some` with the reason if the server refused that too, `None` if it only failed.
         let mut no_month: HashMap<String, Option<String>> = HashMap::new();
         let mut no_shape: HashMap<[u8; 32], Option<String>> = HashMap::new();
         for (month, answer) in months.into_iter().zip(answers.by_ref()) {
@@ -216,7 +216,8 @@ impl Server {
                 }
                 Err(error) => result.reason_or_failure(error),
             };
-            // A run without its month or shape is refused for that, and only if that was refused as well.
+            // Without its month or shape a run is refused. The reason is then that of the month or shape; if that only
+            // failed, the run is not refused and has to be sent again.
             let lacking = no_month.get(&row.month()).or_else(|| no_shape.get(&row.shape)).cloned();
             if let Some(own) = refusal
                 && let Some(reason) = lacking.unwrap_or(Some(own))
@@ -249,11 +250,11 @@ impl Server {
         if let Some(Ok(Err(cause))) = ended { cause } else { error }
     }
 
-    /// Takes leave, so that the server need not log a lost client.
+    /// Ends the session in the regular way, so that the server does not log a lost client.
     pub(crate) fn close(self) {
         drop(self.client);
         if let Some(connection) = self.connection {
-            // All has arrived and been answered: an error changes nothing.
+            // Every answer was seen, so an error changes nothing.
             let _ = self.runtime.block_on(connection);
         }
     }
