@@ -1,19 +1,22 @@
 //! Store-and-forward of runs to a PostgreSQL server of the line or the plant.
 //!
-//! The store on the station is what is forwarded; a small file beside it, the outbox, remembers what has arrived. Losing
-//! the outbox loses nothing: a run is recognised by its digest, and one that is there already is not written again. A page
-//! of runs goes over in one transaction, so the server has all of it or nothing. A run that the server refuses is kept,
-//! shown with the reason, and does not stop the others.
+//! The station's store is what is forwarded. A small file next to it, the outbox, remembers what has arrived. Losing the
+//! outbox loses nothing: the server recognises a run by its digest and does not write it twice. A page of runs is one
+//! transaction and one round trip, so a slow network costs little, and the server has all of the page or nothing. If the
+//! server refuses a page, its runs are sent once more, each for itself: the refused are kept and shown with the reason,
+//! the others arrive.
 //!
-//! Nothing of testing depends on it: the network may be away for days.
+//! Testing does not depend on it: the network may be away for days.
 
 mod outbox;
+mod page;
 mod server;
 
 pub use outbox::{Outbox, OutboxError, Stuck};
 pub use server::{MIGRATIONS, SyncError};
 
 use bench_store::{Filter, RunRow, Store, StoreError};
+use page::Page;
 use server::Server;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +26,11 @@ const PAGE: usize = 200;
 /// What one synchronisation came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Synced {
-    /// Runs that the server has now and had not before.
+    /// Runs that the server has now and did not have before.
     pub sent: usize,
     /// Runs that the server had already.
     pub known: usize,
-    /// Runs that the server refused this time; they are kept and tried again.
+    /// Runs that the server refused, or that the store has only in part; they are kept and tried again.
     pub refused: usize,
     /// Runs that did not go over yet.
     pub waiting: usize,
@@ -45,7 +48,7 @@ pub struct State {
 ///
 /// # Errors
 /// When the store or the outbox cannot be read or written, or the server cannot be reached, is cut off, or is no server
-/// for this. What had arrived until then is remembered; call again later.
+/// for this. The outbox keeps what had arrived until then; call again later.
 pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncError> {
     let store = Store::open(store)?;
     let mut outbox = Outbox::open(outbox)?;
@@ -53,48 +56,23 @@ pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncErr
     server.migrate()?;
     let mut synced = Synced::default();
     let waiting = waiting(&store, &outbox)?;
-    let mut left = waiting.len();
-    for page in waiting.chunks(PAGE) {
-        match server.send(&store, page) {
-            Ok((sent, known)) => {
-                outbox.arrived(page)?;
-                (synced.sent, synced.known) = (synced.sent + sent, synced.known + known);
-                left -= page.len();
-            }
-            Err(error) if error.is_refusal() => {
-                left -= one_by_one(&store, &mut server, &mut outbox, page, &mut synced)?
-            }
-            Err(error) => return Err(error),
+    let shapes = store.shapes()?;
+    for runs in waiting.chunks(PAGE) {
+        let page = Page::read(&store, &shapes, runs)?;
+        let mut answers = server.send(&page);
+        answers.refused.extend(page.broken);
+        outbox.record(&answers.arrived, &answers.refused)?;
+        if let Some(error) = answers.failed {
+            return Err(error);
         }
+        let new = answers.arrived.iter().filter(|(_, new)| *new).count();
+        synced.sent += new;
+        synced.known += answers.arrived.len() - new;
+        synced.refused += answers.refused.len();
     }
-    synced.waiting = left;
+    synced.waiting = waiting.len() - synced.sent - synced.known;
+    server.close();
     Ok(synced)
-}
-
-/// A page that is refused has at least one run in it that the server does not take. The others go.
-fn one_by_one(
-    store: &Store,
-    server: &mut Server,
-    outbox: &mut Outbox,
-    page: &[RunRow],
-    synced: &mut Synced,
-) -> Result<usize, SyncError> {
-    let mut gone = 0;
-    for run in page {
-        match server.send(store, std::slice::from_ref(run)) {
-            Ok((sent, known)) => {
-                outbox.arrived(std::slice::from_ref(run))?;
-                (synced.sent, synced.known) = (synced.sent + sent, synced.known + known);
-                gone += 1;
-            }
-            Err(error) if error.is_refusal() => {
-                outbox.stuck(run, &error.to_string())?;
-                synced.refused += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(gone)
 }
 
 /// Where the outbox of a folder of reports lies unless told otherwise.

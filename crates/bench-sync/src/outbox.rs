@@ -1,4 +1,4 @@
-//! What has arrived, beside the store: that one is made anew now and then.
+//! What has arrived. A file of its own, because the store is rebuilt now and then.
 
 use bench_store::RunRow;
 use rusqlite::{Connection, params};
@@ -19,7 +19,7 @@ pub struct OutboxError {
     source: rusqlite::Error,
 }
 
-/// A run that the server does not take.
+/// A run that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     /// Of the journal, from the folder of reports.
@@ -65,21 +65,24 @@ impl Outbox {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    pub(crate) fn arrived(&mut self, runs: &[RunRow]) -> Result<(), OutboxError> {
+    /// Remembers what became of a page, all of it or nothing.
+    pub(crate) fn record(
+        &mut self,
+        arrived: &[(&RunRow, bool)],
+        stuck: &[(&RunRow, String)],
+    ) -> Result<(), OutboxError> {
         let failed = self.failed();
         let transaction = self.connection.transaction().map_err(&failed)?;
-        for run in runs {
+        for (run, _) in arrived {
             let digest = &run.digest[..];
             transaction.execute("INSERT OR IGNORE INTO arrived VALUES (?1)", [digest]).map_err(&failed)?;
             transaction.execute("DELETE FROM stuck WHERE digest = ?1", [digest]).map_err(&failed)?;
         }
+        for (run, reason) in stuck {
+            let row = params![&run.digest[..], &*run.path, reason];
+            transaction.execute("INSERT OR REPLACE INTO stuck VALUES (?1, ?2, ?3)", row).map_err(&failed)?;
+        }
         transaction.commit().map_err(&failed)
-    }
-
-    pub(crate) fn stuck(&mut self, run: &RunRow, reason: &str) -> Result<(), OutboxError> {
-        let row = params![&run.digest[..], &*run.path, reason];
-        let sql = "INSERT OR REPLACE INTO stuck VALUES (?1, ?2, ?3)";
-        self.connection.execute(sql, row).map(|_| ()).map_err(self.failed())
     }
 
     pub(crate) fn list_stuck(&self) -> Result<Vec<Stuck>, OutboxError> {
