@@ -12,14 +12,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use virtual_bench::Fault;
 
 const KEPT: &[&str] = &["rails-to-ground", "link-loopback", "rail-3v3", "program", "production", "again"];
 /// Transfers after everything was read back and the program started: the probe takes its leave.
 const CLOSING: u64 = 200;
-/// By the wall clock: the thread gives up after twenty seconds of silence at the latest.
-const NO_HANG: Duration = Duration::from_secs(60);
 
 struct Ended {
     verdict: Verdict,
@@ -69,10 +66,9 @@ fn a_download_that_is_cut_anywhere_never_passes() {
     let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()))
         .run(&(1..whole.transfers - CLOSING), |cut| {
-            let began = Instant::now();
+            // A hang would be one of this test.
             let run = programmed(&[Fault::ProbeLost(cut)], true);
             prop_assert_eq!(run.verdict, Verdict::Error, "cut at {} of {}: {:?}", cut, whole.transfers, run.said);
-            prop_assert!(began.elapsed() < NO_HANG, "cut at {}: {:?}", cut, began.elapsed());
             Ok(())
         })
         .unwrap();

@@ -199,3 +199,31 @@ pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, see
         steps: loaded.planned_steps(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Project;
+    use crate::commands::faults::listed;
+    use bench_steps::Kinds;
+    use std::path::Path;
+
+    /// No fault of the list is refused, and each reads back from what is printed. Whether it is found is another question.
+    #[test]
+    fn every_listed_fault_can_be_ordered() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (plan, at_least) in [("plans/b404x.toml", 600), ("plans/boron.toml", 400)] {
+            let file = root.join(plan);
+            let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+            let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+            let faults = listed(&loaded);
+            assert!(faults.len() >= at_least, "{plan}: {}", faults.len());
+            for fault in faults {
+                let again: Fault = fault.to_string().parse().unwrap();
+                assert_eq!(again.to_string(), fault.to_string(), "{plan}");
+                let order = Order { faults: &[again], ..Order::of(&loaded, &firmware, "P042AV000000001", 1) };
+                assert!(build(&order).is_ok(), "{plan}: {fault} is refused");
+            }
+        }
+    }
+}

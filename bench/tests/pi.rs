@@ -386,6 +386,7 @@ fn the_operators_screen_drives_a_real_fixture() {
         screen.wait_for(SERIAL);
         told.send("press").unwrap();
         screen.wait_for("1 tested: 0 pass, 1 fail");
+        screen.wait_for("Contact at fault: 56");
         told.send("look").unwrap();
         let shown = screen.text();
         screen.send(b"\x1b[21~");

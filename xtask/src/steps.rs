@@ -22,13 +22,6 @@ impl Steps {
         self.run(folder, &cargo(), arguments)
     }
 
-    /// The same with a variable in its environment.
-    pub fn cargo_with(&mut self, folder: &str, arguments: &[&str], variable: (&str, &Path)) -> Result<(), Failed> {
-        let mut command = Command::new(cargo());
-        command.env(variable.0, variable.1);
-        self.run_command(folder, command, arguments)
-    }
-
     /// Runs a program in `folder`. Its exit code becomes ours, so that a module that fails the demo is told from a
     /// bench that does.
     pub fn run(&mut self, folder: &str, program: &Path, arguments: &[&str]) -> Result<(), Failed> {

@@ -73,7 +73,10 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
                 Either::Right(..) => Ok(Verdict::Pass.exit_code()),
             }
         };
-        world.run(served_until_stopped).await.map_err(bench)?
+        let ended = world.run(served_until_stopped).await.map_err(bench)?;
+        // What other programs saw of it late, they may have taken for something else.
+        print(&format!("behind  real time by {:.1} ms at most\n", world.behind().as_secs_f64() * 1e3));
+        ended
     })
 }
 

@@ -54,6 +54,8 @@ pub(crate) enum Input {
     Trouble(String),
     /// So many runs could not be forwarded to the line's server yet.
     Waiting(usize),
+    /// The terminal has another size, or had one for a moment: what it shows is not what was drawn.
+    Resized,
     /// A signal, or the terminal is gone.
     End(String),
     Tick,
@@ -78,7 +80,7 @@ impl App {
             Input::Trouble(text) => self.warn_text(text),
             Input::Waiting(runs) => self.waiting = runs,
             Input::End(reason) => self.leave(&reason),
-            Input::Tick => self.tick(),
+            Input::Tick | Input::Resized => self.tick(),
         }
         std::mem::take(&mut self.actions)
     }

@@ -16,7 +16,7 @@ pub(super) fn listen(sender: Sender<Input>) -> std::io::Result<()> {
             let input = match event::read() {
                 Ok(Event::Key(key)) => press(key).map(Input::Press),
                 Ok(Event::Paste(text)) => Some(Input::Text(Zeroizing::new(text))),
-                Ok(Event::Resize(..)) => Some(Input::Tick),
+                Ok(Event::Resize(..)) => Some(Input::Resized),
                 Ok(_) => None,
                 Err(error) => {
                     let _ = sender.send(Input::End(format!("the terminal is gone: {error}")));

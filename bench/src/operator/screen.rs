@@ -79,6 +79,7 @@ pub(crate) fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<u
         threads: (0..nests).map(|_| None).collect(),
         sender,
         began: Instant::now(),
+        spoilt: false,
         bell: false,
     };
     let left = shown.run(&receiver, terminal);
@@ -112,6 +113,8 @@ struct Shown {
     threads: Vec<Option<NestThread>>,
     sender: Sender<Input>,
     began: Instant,
+    /// The terminal shows something else than what was drawn last: all of it has to be drawn.
+    spoilt: bool,
     bell: bool,
 }
 
@@ -132,6 +135,7 @@ impl Shown {
                     Err(RecvTimeoutError::Timeout) => Input::Tick,
                     Err(RecvTimeoutError::Disconnected) => Input::End("nothing is connected any more".to_owned()),
                 };
+                self.spoilt |= matches!(input, Input::Resized);
                 by_operator &= !matches!(input, Input::End(_) | Input::Press(super::input::Press::Interrupt));
                 left |= self.take(input);
                 wait = FRAME.saturating_sub(drawn.elapsed());
@@ -165,6 +169,9 @@ impl Shown {
     fn draw(&mut self, terminal: &mut RawTerminal) -> std::io::Result<()> {
         if !terminal.outbox.is_ready()? {
             return Ok(());
+        }
+        if std::mem::take(&mut self.spoilt) {
+            terminal.terminal.clear()?;
         }
         let screen = Screen { app: &self.app, edge: &self.edge, look: self.look };
         terminal.terminal.draw(|frame| view::draw(frame, &screen))?;

@@ -133,20 +133,22 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(50);
+    /// Never waited for: something else ends it first.
+    const LONG: Duration = Duration::from_secs(3_600);
 
     #[test]
     fn beats_silence_and_death_are_told_apart() {
-        for (said, closed, expected) in [
-            (&b"bbbd"[..], false, End::Dismissed),
-            (b"bbb", true, End::Dead),
-            (b"", true, End::Dead),
-            (b"bbb", false, End::Silent),
-            (b"", false, End::Silent),
+        for (said, closed, patience, expected) in [
+            (&b"bbbd"[..], false, LONG, End::Dismissed),
+            (b"bbb", true, LONG, End::Dead),
+            (b"", true, LONG, End::Dead),
+            (b"bbb", false, SHORT, End::Silent),
+            (b"", false, SHORT, End::Silent),
         ] {
             let (heart, mut bench) = std::io::pipe().unwrap();
             bench.write_all(said).unwrap();
             let bench = (!closed).then_some(bench);
-            assert_eq!(listen(heart, SHORT).unwrap(), expected, "{said:?}, closed: {closed}");
+            assert_eq!(listen(heart, patience).unwrap(), expected, "{said:?}, closed: {closed}");
             drop(bench);
         }
     }

@@ -4,11 +4,14 @@
 
 use bench_bluez::BluezAir;
 use bench_instruments::{Advert, BleAir, Clock, TokioClock};
+use bench_run::BenchTime;
+use futures_util::future::LocalBoxFuture;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Where D-Bus looks for the system's bus. A program cannot change it for itself without danger, so the test starts itself
 /// again with it.
@@ -119,7 +122,7 @@ fn clock() -> Rc<dyn Clock> {
 fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     runtime.block_on(async {
         let mut told = String::new();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             told = BluezAir::open("hci0", clock()).await.err().unwrap().to_string();
             if told.contains("there is none") {
                 break;
@@ -136,13 +139,33 @@ fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
 
 /// Between two looks at what another process does, and how long it may take.
 const LOOK: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What is on its way over the bus has arrived when this loop has had this many turns, however long one takes.
+const TURNS: usize = 10;
+
+/// A clock on which nobody's time is up before the test says so.
+struct ByHand {
+    real: TokioClock,
+    over: Rc<Notify>,
+}
+
+impl Clock for ByHand {
+    fn now(&self) -> BenchTime {
+        self.real.now()
+    }
+    fn sleep_until(&self, _: BenchTime) -> LocalBoxFuture<'static, ()> {
+        let over = Rc::clone(&self.over);
+        Box::pin(async move { over.notified().await })
+    }
+}
 
 fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     // Known from before the scan.
     assert_eq!(mock.ask("device hci0 C0:00:00:00:00:01 -47 FFFF 01"), "ok");
     let adverts: Vec<Advert> = runtime.block_on(async {
-        let air = BluezAir::open("hci0", clock()).await.unwrap();
+        let over = Rc::new(Notify::new());
+        let by_hand = ByHand { real: TokioClock::start(), over: Rc::clone(&over) };
+        let air = BluezAir::open("hci0", Rc::new(by_hand)).await.unwrap();
         let scan = air.scan(Duration::from_millis(1_500));
         let heard = async {
             let begun = std::time::Instant::now();
@@ -157,8 +180,11 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
                 "heard hci0 C0:00:00:00:00:01 -50 FFFF 04",
             ] {
                 assert_eq!(mock.ask(command), "ok");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                for _ in 0..TURNS {
+                    tokio::time::sleep(LOOK).await;
+                }
             }
+            over.notify_one();
         };
         let (adverts, ()) = tokio::join!(scan, heard);
         adverts.unwrap()

@@ -15,9 +15,10 @@ use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::Contact;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 use thiserror::Error;
 use virtual_nrf52840::{Chip, ChipIdentity, ImageError, Tolerances};
 
@@ -79,6 +80,7 @@ pub struct VirtualStats {
 pub struct VirtualBench {
     world: SharedWorld,
     pace: Option<f64>,
+    behind_ns: Rc<Cell<u64>>,
     serial: String,
     lines: PanelLines,
 }
@@ -133,7 +135,13 @@ impl VirtualBench {
         let rig = Rig::new(fixture, dut, memory, modem, seed, faults);
         let is_dead = faults.contains(&Fault::DeadMcu);
         let world = World::new(chip, rig, SwdLines::new(faults), fixture.i2c_hz, is_dead);
-        Ok(Self { world: Rc::new(RefCell::new(world)), pace, serial, lines: PanelLines::of(fixture) })
+        Ok(Self {
+            world: Rc::new(RefCell::new(world)),
+            pace,
+            behind_ns: Rc::default(),
+            serial,
+            lines: PanelLines::of(fixture),
+        })
     }
 
     pub fn clock(&self) -> Rc<dyn Clock> {
@@ -219,7 +227,7 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, None)
+        Run::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind_ns))
     }
 
     /// The same for a future that serves other programs, which live in virtual time, too: `hold` is asked, with the
@@ -233,7 +241,13 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)))
+        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind_ns))
+    }
+
+    /// The most that virtual time was behind its pace so far: the computer was too slow, or busy with something else. Zero
+    /// without a pace.
+    pub fn behind(&self) -> Duration {
+        Duration::from_nanos(self.behind_ns.get())
     }
 
     pub fn stats(&self) -> VirtualStats {

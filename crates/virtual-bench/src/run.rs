@@ -4,8 +4,10 @@
 //! passes for waiting, so forty virtual seconds take about as long as the emulated chip needs to live through them.
 
 use crate::ends::SharedWorld;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -61,6 +63,8 @@ struct Pace {
     ratio: f64,
     /// Whether time that was lost is made up for. Not where everybody lives in virtual time.
     catches_up: bool,
+    /// The most that virtual time was behind, in nanoseconds.
+    behind_ns: Rc<Cell<u64>>,
     /// Wall and virtual time of the first poll; the runtime's clock, which a test can stop.
     began: Option<(tokio::time::Instant, u64)>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -84,12 +88,13 @@ pub struct Run<F> {
 pub type Hold = Box<dyn FnMut(u64) -> bool>;
 
 impl<F> Run<F> {
-    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>) -> Self {
+    /// `behind_ns` is told the most that virtual time was behind its pace.
+    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind_ns: Rc<Cell<u64>>) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
         let catches_up = hold.is_none();
-        let pace = pace.map(|ratio| Pace { ratio, catches_up, began: None, pause: None });
+        let pace = pace.map(|ratio| Pace { ratio, catches_up, behind_ns, began: None, pause: None });
         Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, hold, last_poll_ns: now }
     }
 }
@@ -161,10 +166,12 @@ impl Pace {
             }
             let (wall, virtual_ns) = *self.began.get_or_insert_with(|| (tokio::time::Instant::now(), now_ns));
             let allowed_ns = virtual_ns + (wall.elapsed().as_nanos() as f64 * self.ratio) as u64;
-            if !self.catches_up && allowed_ns.saturating_sub(now_ns) > LOST_NS {
+            let behind_ns = allowed_ns.saturating_sub(now_ns);
+            if !self.catches_up && behind_ns > LOST_NS {
                 self.began = None;
                 return false;
             }
+            self.behind_ns.set(self.behind_ns.get().max(behind_ns));
             let ahead_ns = now_ns.saturating_sub(allowed_ns);
             if ahead_ns == 0 {
                 return false;

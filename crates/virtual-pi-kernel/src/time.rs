@@ -230,11 +230,10 @@ pub unsafe extern "C" fn ppoll(
     // SAFETY: a timespec or null, as the call has it.
     let asked = unsafe { timeout.as_ref() }.map(nanoseconds).filter(|span| *span > 0);
     let (Some(clock), Some(asked)) = (clock(), asked) else { return real(timeout) };
-    // SAFETY: the kernel does not change the caller's limit of this copy.
     let once_more = || real(&raw const NOW);
-    // SAFETY: as many as the caller says.
     let mut own = match count {
         0 => Vec::new(),
+        // SAFETY: as many as the caller says.
         _ => unsafe { std::slice::from_raw_parts(fds, count as usize) }.to_vec(),
     };
     match wait(clock, &mut own, clock.now().saturating_add(asked), mask) {

@@ -131,7 +131,11 @@ mod tests {
         let done = AtomicBool::new(false);
         let mut watch = Watch::new(Processes::default());
         std::thread::scope(|scope| {
-            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
             let mut now_ns = 0;
             while now_ns < 3 * TICK_NS {
                 // Nobody asks for a time: it passes when the other thread has had its own.
