@@ -4,7 +4,7 @@ mod dist;
 mod firmware;
 mod others;
 mod steps;
-mod tests;
+mod suite;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,7 +77,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
     let skipped = others::Skipped::none_yet()?;
-    let tested = tests::run_all(steps, skipped.variable());
+    let tested = suite::run_all(steps, skipped.variable());
     let on_pi = match others::has_controller() {
         Ok(()) => steps.time("on the Pi's processor", on_controller),
         Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing),
@@ -90,7 +90,7 @@ fn test_under_load(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("setup", others::install)?;
     steps.time("firmware", firmware::build)?;
     let skipped = others::Skipped::none_yet()?;
-    let tested = tests::run_under_load(steps, skipped.variable());
+    let tested = suite::run_under_load(steps, skipped.variable());
     skipped.print();
     tested
 }
