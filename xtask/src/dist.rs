@@ -90,10 +90,13 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
     }
     add_std(target)?;
     let mut command = Command::new(cargo());
-    command.current_dir(root()).args(["build", "--locked", "--package", "bench", "--target", target]);
-    if effort == Effort::Whole {
-        command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
-    }
+    // Of the whole workspace, as the tests are built: of one package alone cargo takes other features, and would compile the
+    // macros and build scripts of half the libraries once more.
+    command.current_dir(root()).args(["build", "--locked", "--workspace", "--bin", "bench", "--target", target]);
+    match effort {
+        Effort::Whole => command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
+        Effort::Quick => command.env("CARGO_PROFILE_DEV_DEBUG", "false"),
+    };
     let variable = target.replace('-', "_");
     command
         .env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), linker)

@@ -77,13 +77,13 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
     let skipped = others::Skipped::none_yet()?;
-    let tested = suite::run_all(steps, skipped.variable());
-    let on_pi = match others::has_controller() {
-        Ok(()) => steps.time("on the Pi's processor", on_controller),
-        Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing),
-    };
+    let on_controller = match others::has_controller() {
+        Ok(()) => steps.time("build for the Pi's processor", build_for_controller).map(|job| vec![job]),
+        Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing).map(|()| Vec::new()),
+    }?;
+    let tested = suite::run_all(steps, skipped.variable(), on_controller);
     skipped.print();
-    tested.and(on_pi)
+    tested
 }
 
 fn test_under_load(steps: &mut Steps) -> Result<(), Failed> {
@@ -95,10 +95,15 @@ fn test_under_load(steps: &mut Steps) -> Result<(), Failed> {
     tested
 }
 
-/// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within
-/// emulation, so that byte orders, alignments and the width of a `usize` have been tried before a Pi sees it.
 fn on_controller() -> Result<(), Failed> {
     others::has_controller().map_err(Failed::new)?;
+    let mut job = build_for_controller()?;
+    steps::run(&job.name, &mut job.command)
+}
+
+/// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within
+/// emulation, so that alignments, signs of characters and the C libraries have been tried before a Pi sees them.
+fn build_for_controller() -> Result<suite::Job, Failed> {
     let program = dist::build(dist::MACHINES[0], dist::Effort::Quick)?;
     let reports = root().join("target/on-controller");
     // There may be none from before.
@@ -106,7 +111,7 @@ fn on_controller() -> Result<(), Failed> {
     let mut command = std::process::Command::new(others::QEMU);
     command.current_dir(root()).args(["-L", others::CONTROLLER_ROOT]).arg(program);
     command.args(["run", "plans/b404x.toml", "--virtual", "--quiet", "--reports"]).arg(reports);
-    steps::run("qemu-aarch64-static bench run plans/b404x.toml --virtual", &mut command)
+    Ok(suite::Job { name: "a whole plan on the Pi's processor".to_owned(), command })
 }
 
 /// Why a chore ended, and the exit code to end with.

@@ -1,4 +1,4 @@
-//! Runs every test program, two at a time, and reports how long each took and which tests were the slowest.
+//! Runs every test program, some at a time, and reports how long each took and which tests were the slowest.
 //!
 //! `cargo test` runs one program after the other: while one waits for a clock or a server, the cores are idle.
 
@@ -14,8 +14,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Test programs that run at the same time. Each has a thread per core itself.
-const AT_ONCE: usize = 2;
+/// Test programs that run at the same time. Each has a thread per core itself; some of them mostly wait.
+const AT_ONCE: usize = 3;
 /// How many of the slowest tests are listed.
 const SLOWEST: usize = 12;
 /// Rounds of `--under-load`, and the busy loops beside them.
@@ -62,20 +62,24 @@ struct Ran {
     log: PathBuf,
 }
 
-/// Builds and runs all of them; documentation's examples at the end.
-pub fn run_all(steps: &mut Steps, variable: (&str, &Path)) -> Result<(), Failed> {
+/// Builds and runs all of them, the examples in the documentation, and `also`.
+pub fn run_all(steps: &mut Steps, variable: (&'static str, &Path), also: Vec<Job>) -> Result<(), Failed> {
     let programs = steps.time("build of the tests", build)?;
-    let jobs: Vec<(Program, Vec<String>)> = programs.into_iter().map(|program| (program, Vec::new())).collect();
-    let ran = steps.time("tests", || run_jobs(jobs, variable, "all"))?;
+    let mut jobs: Vec<Job> = programs.iter().map(|program| program.job(&[], variable)).collect();
+    let mut examples = Command::new(cargo());
+    examples.args(["test", "--workspace", "--locked", "--doc"]).current_dir(root());
+    jobs.push(Job { name: "examples in the documentation".to_owned(), command: examples });
+    // One long one after the other would leave a core idle at the end.
+    let at = jobs.len().min(2);
+    jobs.splice(at..at, also);
+    let ran = steps.time("tests", || run_jobs(jobs, "all"))?;
     report(&ran);
-    let documented = steps.cargo("", &["test", "--workspace", "--locked", "--doc", "--quiet"]);
-    verdict(&ran).and(documented)
+    verdict(&ran)
 }
 
 /// The tests in real time, again and again beside busy loops.
-pub fn run_under_load(steps: &mut Steps, variable: (&str, &Path)) -> Result<(), Failed> {
+pub fn run_under_load(steps: &mut Steps, variable: (&'static str, &Path)) -> Result<(), Failed> {
     let programs = steps.time("build of the tests", build)?;
-    let jobs = in_real_time(&programs)?;
     let mut failed = 0;
     for round in 1..=ROUNDS {
         let name = format!("round {round} of {ROUNDS}, beside {BUSY_LOOPS} busy loops");
@@ -90,7 +94,7 @@ pub fn run_under_load(steps: &mut Steps, variable: (&str, &Path)) -> Result<(), 
 }
 
 /// Programs and filters of [`IN_REAL_TIME`], each of which must still name a test.
-fn in_real_time(programs: &[Program]) -> Result<Vec<(Program, Vec<String>)>, Failed> {
+fn in_real_time(programs: &[Program], variable: (&'static str, &Path)) -> Result<Vec<Job>, Failed> {
     let mut jobs = Vec::new();
     for (name, filters) in IN_REAL_TIME {
         let program = programs.iter().find(|program| program.name == name);
@@ -101,7 +105,7 @@ fn in_real_time(programs: &[Program]) -> Result<Vec<(Program, Vec<String>)>, Fai
                 return Err(Failed::new(format!("no test `{filter}` in {name}; see IN_REAL_TIME")));
             }
         }
-        jobs.push((program.clone(), filters.iter().map(|filter| (*filter).to_owned()).collect()));
+        jobs.push(program.job(filters, variable));
     }
     Ok(jobs)
 }
@@ -176,7 +180,24 @@ fn program(line: &str) -> Option<Program> {
     Some(Program { name, path, folder })
 }
 
-fn run_jobs(jobs: Vec<(Program, Vec<String>)>, variable: (&str, &Path), what: &str) -> Result<Vec<Ran>, Failed> {
+/// Something that is run, as cargo would.
+pub struct Job {
+    pub name: String,
+    pub command: Command,
+}
+
+impl Program {
+    fn job(&self, filters: &[&str], variable: (&'static str, &Path)) -> Job {
+        let mut command = Command::new(&self.path);
+        command.args(filters).current_dir(&self.folder);
+        command.env("CARGO", cargo()).env("CARGO_MANIFEST_DIR", &self.folder).env(variable.0, variable.1);
+        // A program without the standard harness has no use for these and takes no notice.
+        command.args(REPORT_TIME).env(UNSTABLE.0, UNSTABLE.1);
+        Job { name: self.name.clone(), command }
+    }
+}
+
+fn run_jobs(jobs: Vec<Job>, what: &str) -> Result<Vec<Ran>, Failed> {
     let logs = root().join("target/test-logs").join(what);
     // There may be none from before.
     let _ = fs::remove_dir_all(&logs);
@@ -188,8 +209,8 @@ fn run_jobs(jobs: Vec<(Program, Vec<String>)>, variable: (&str, &Path), what: &s
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.next());
-                    let Some((program, filters)) = next else { return };
-                    let one = run_one(&program, &filters, variable, &logs);
+                    let Some(job) = next else { return };
+                    let one = run_one(job, &logs);
                     let Ok(mut ran) = ran.lock() else { return };
                     show(&one);
                     ran.push(one);
@@ -200,30 +221,25 @@ fn run_jobs(jobs: Vec<(Program, Vec<String>)>, variable: (&str, &Path), what: &s
     ran.into_inner().map_err(|_| Failed::new("a thread of the tests panicked"))
 }
 
-/// Runs one as cargo would, its output in a file.
-fn run_one(program: &Program, filters: &[String], variable: (&str, &Path), logs: &Path) -> Ran {
-    let log = logs.join(format!("{}.log", program.name.replace('/', "-")));
+/// Runs one with its output in a file.
+fn run_one(Job { name, mut command }: Job, logs: &Path) -> Ran {
+    let log = logs.join(format!("{}.log", name.replace(['/', ' '], "-")));
     let begin = Instant::now();
-    let mut command = Command::new(&program.path);
-    command.args(filters).current_dir(&program.folder).stdin(Stdio::null());
-    command.env("CARGO", cargo()).env("CARGO_MANIFEST_DIR", &program.folder).env(variable.0, variable.1);
-    // A program without the standard harness has no use for these and takes no notice.
-    command.args(REPORT_TIME).env(UNSTABLE.0, UNSTABLE.1);
     let started = fs::File::create(&log).and_then(|file| {
-        command.stdout(file.try_clone()?).stderr(file);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         command.status()
     });
     let passed = match started {
         Ok(status) => status.success(),
         Err(error) => {
             // Whoever looks for the reason looks there.
-            let _ = fs::write(&log, format!("{} does not start: {error}\n", program.path.display()));
+            let _ = fs::write(&log, format!("{} does not start: {error}\n", command.get_program().display()));
             false
         }
     };
     let text = fs::read_to_string(&log).unwrap_or_default();
     let tests = text.lines().filter_map(timed).collect();
-    Ran { name: program.name.clone(), took: begin.elapsed(), passed, tests, log }
+    Ran { name, took: begin.elapsed(), passed, tests, log }
 }
 
 /// `test name ... ok <1.234s>`
@@ -235,7 +251,11 @@ fn timed(line: &str) -> Option<(String, f64)> {
 
 fn show(ran: &Ran) {
     let word = if ran.passed { "ok    " } else { "FAILED" };
-    println!("{word} {:7.1} s  {} ({} tests)", ran.took.as_secs_f64(), ran.name, ran.tests.len());
+    let tests = match ran.tests.len() {
+        0 => String::new(),
+        count => format!(" ({count} tests)"),
+    };
+    println!("{word} {:7.1} s  {}{tests}", ran.took.as_secs_f64(), ran.name);
     if !ran.passed {
         println!("{}", fs::read_to_string(&ran.log).unwrap_or_default());
     }

@@ -21,6 +21,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::crossterm::{cursor, execute};
+use ratatui::layout::{Position, Rect};
 use std::io::Write;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -171,7 +172,9 @@ impl Shown {
             return Ok(());
         }
         if std::mem::take(&mut self.spoilt) {
-            terminal.terminal.clear()?;
+            // Not `clear`, which asks the terminal where its cursor is and reads the answer from the keyboard.
+            let size = terminal.terminal.size()?;
+            terminal.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
         let screen = Screen { app: &self.app, edge: &self.edge, look: self.look };
         terminal.terminal.draw(|frame| view::draw(frame, &screen))?;

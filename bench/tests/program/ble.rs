@@ -1,19 +1,20 @@
 //! Defects of the radio, with the real firmware: each is told apart from the others.
 
-use crate::support::{for_all, run, run_plan};
+use crate::support::{ShortPlan, for_all, run, run_plan};
 
-const SOM: &str = "plans/b404x.toml";
 const BORON: &str = "plans/boron.toml";
 
 #[test]
 fn defects_of_the_radio_are_told_apart() {
+    let som = ShortPlan::up_to(&["ble"]);
+    let som = som.path();
     let rows = [
-        (SOM, "ble-antenna", "BLE antenna missing or open: 4"),
-        (SOM, "ble-weak", "BLE weak by 2"),
-        (SOM, "ble-weak:12", "BLE weak by 1"),
-        (SOM, "ble-dead", "BLE radio dead"),
-        (SOM, "ble-crystal", "the 32 MHz crystal on the module is off by +"),
-        (SOM, "ble-crystal:-60", "the 32 MHz crystal on the module is off by -"),
+        (som, "ble-antenna", "BLE antenna missing or open: 4"),
+        (som, "ble-weak", "BLE weak by 2"),
+        (som, "ble-weak:12", "BLE weak by 1"),
+        (som, "ble-dead", "BLE radio dead"),
+        (som, "ble-crystal", "the 32 MHz crystal on the module is off by +"),
+        (som, "ble-crystal:-60", "the 32 MHz crystal on the module is off by -"),
         (BORON, "ble-antenna", "BLE antenna missing or open"),
         (BORON, "ble-dead", "BLE radio dead"),
     ];

@@ -1,8 +1,6 @@
 //! Defects of bus masters, bus lines and flow control, through the plan, with the real firmware.
 
-use crate::support::{for_all, run_plan};
-
-const PLAN: &str = "plans/b404x.toml";
+use crate::support::{ShortPlan, for_all, run_plan};
 
 #[test]
 fn defects_that_only_a_bus_shows_are_told() {
@@ -21,8 +19,9 @@ fn defects_that_only_a_bus_shows_are_told() {
         ("flow-dead:rts", "contact 42 (D2), RTS of Serial1: RTS stays high although the module can receive"),
         ("flow-dead:cts", "contact 40 (D3), CTS of Serial1: the module sends although CTS is high"),
     ];
+    let plan = ShortPlan::up_to(&["uart-flow", "spi", "spi1", "i2c", "i2c1"]);
     for_all(&rows, |(fault, expected)| {
-        let done = run_plan(PLAN, &["--quiet", "--fault", fault]);
+        let done = run_plan(plan.path(), &["--quiet", "--fault", fault]);
         let right = done.code == 1 && done.told().contains(expected);
         if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
     });

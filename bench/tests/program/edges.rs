@@ -1,9 +1,7 @@
 //! Defects of PWM, crystal and interrupt channels, through the plan that looks at them, with the real firmware.
 
-use crate::support::{for_all, run_plan};
+use crate::support::{ShortPlan, for_all, run_plan};
 use bench_run::{Event, Verdict};
-
-const PLAN: &str = "plans/b404x.toml";
 
 #[test]
 fn defects_that_show_in_edges_alone_are_told() {
@@ -15,8 +13,9 @@ fn defects_that_show_in_edges_alone_are_told() {
         ("crystal-dead", "crystal", "the 32.768 kHz crystal on the module does not start"),
         ("interrupt-dead:7", "interrupts", "the MCU's interrupt channel 7 (GPIOTE) is dead"),
     ];
+    let plan = ShortPlan::up_to(&["interrupts", "pwm", "crystal"]);
     for_all(&rows, |(fault, failing, expected)| {
-        let done = run_plan(PLAN, &["--quiet", "--fault", fault]);
+        let done = run_plan(plan.path(), &["--quiet", "--fault", fault]);
         let failed: Vec<String> = done
             .run
             .entries

@@ -1,9 +1,8 @@
 //! Defects of the external flash, through the plan that looks at it, with the real firmware on the emulated QSPI.
 
-use crate::support::{for_all, run_plan};
+use crate::support::{ShortPlan, for_all, run_plan};
 use bench_run::{Event, Verdict};
 
-const PLAN: &str = "plans/b404x.toml";
 const STEP: &str = "external-flash";
 
 #[test]
@@ -17,10 +16,11 @@ fn defects_of_the_external_flash_are_told() {
         // Told by the step that reads the model from it; without a model the plan does not go on.
         (Some("flash-absent"), Some("the external flash on the module answers with the unknown id")),
     ];
+    let plan = ShortPlan::up_to(&[STEP]);
     for_all(&rows, |(fault, expected)| {
         let mut extra = vec!["--quiet"];
         extra.extend(fault.iter().flat_map(|fault| ["--fault", *fault]));
-        let done = run_plan(PLAN, &extra);
+        let done = run_plan(plan.path(), &extra);
         let passed = done.run.entries.iter().any(|entry| {
             matches!(&entry.event, Event::StepEnded { step, verdict: Verdict::Pass, .. } if step.as_str() == STEP)
         });

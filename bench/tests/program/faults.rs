@@ -1,6 +1,6 @@
 //! Every defect that this plan claims to find is found, and the right contacts are named.
 
-use crate::support::{Done, PLAN, for_all, root, run, run_plan};
+use crate::support::{AFTER_THE_VECTORS, Done, ShortPlan, for_all, root, run, run_plan};
 use bench_plan::{DutFamily, Function, Source};
 use bench_run::{Contact, Defect, Event, Verdict};
 use virtual_bench::{Fault, Terminal, neighbours};
@@ -102,49 +102,11 @@ const NOT_BEFORE_POWER: [&str; 8] = [
     "quiet",
     "reset",
 ];
-/// What comes after the vectors and only makes the runs longer.
-const AFTER_THE_VECTORS: [&str; 26] = [
-    "supply-current",
-    "nfc",
-    "uart-flow",
-    "link-pulls",
-    "usb",
-    "retained",
-    "ble",
-    "pulls",
-    "external-flash",
-    "drive",
-    "adc",
-    "interrupts",
-    "pwm",
-    "crystal",
-    "spi",
-    "spi1",
-    "i2c",
-    "i2c1",
-    "modem-on",
-    "modem-boot",
-    "modem-ready",
-    "modem-identity",
-    "modem-sim",
-    "modem-signal",
-    "modem-contacts",
-    "modem-off",
-];
-
 /// The shipped plan finds shorts before power and stops. Without that check the firmware's own vectors, and what the
 /// nails can tell of a silent module, must name the same contacts.
 #[test]
 fn without_the_check_before_power_the_vectors_name_the_same() {
-    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
-    let plan = folder.path().join("powered.toml");
-    let full = std::fs::read_to_string(root().join(PLAN)).unwrap();
-    let mut text = full.replace("\"parts/", "\"../../plans/parts/") + "\n[leave_out]\n";
-    for step in NOT_BEFORE_POWER.iter().chain(&AFTER_THE_VECTORS) {
-        text += &format!("{step} = \"for this test\"\n");
-    }
-    std::fs::write(&plan, text).unwrap();
-    let plan = plan.to_str().unwrap().to_owned();
+    let plan = ShortPlan::without(&[&NOT_BEFORE_POWER[..], &AFTER_THE_VECTORS].concat());
 
     let mut rows = shorts_of_neighbours();
     rows.extend(shorts_to_supplies());
@@ -153,7 +115,7 @@ fn without_the_check_before_power_the_vectors_name_the_same() {
     // A contact that resets the module whenever it is low, by its pull-down alone too.
     let mode_on_reset = short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0);
     rows.push((mode_on_reset, Defect::Short, vec![32, 34]));
-    for_all(&rows, |row| check(&run_plan(&plan, &["--quiet", "--fault", &row.0.to_string()]), row));
+    for_all(&rows, |row| check(&run_plan(plan.path(), &["--quiet", "--fault", &row.0.to_string()]), row));
 }
 
 #[test]

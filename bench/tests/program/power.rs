@@ -1,8 +1,6 @@
 //! Defects that show when the module is restarted, loses its power, sleeps or attaches to USB, with the real firmware.
 
-use crate::support::{for_all, run_plan};
-
-const PLAN: &str = "plans/b404x.toml";
+use crate::support::{ShortPlan, for_all, run_plan};
 
 #[test]
 fn defects_of_memory_current_tx_and_usb_are_told() {
@@ -15,8 +13,9 @@ fn defects_of_memory_current_tx_and_usb_are_told() {
         ("lost-pull:36", "contact 36 (TX): internal pulls out of tolerance", &[36]),
         ("weak-driver:38", "contact 38 (RX): its port drives high through", &[38]),
     ];
+    let plan = ShortPlan::up_to(&["supply-current", "link-pulls", "usb", "retained"]);
     for_all(&rows, |(fault, expected, contacts)| {
-        let done = run_plan(PLAN, &["--quiet", "--fault", fault]);
+        let done = run_plan(plan.path(), &["--quiet", "--fault", fault]);
         let right = done.code == 1 && done.told().contains(expected) && done.named() == *contacts;
         if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
     });

@@ -109,3 +109,63 @@ pub fn for_all<T: Sync>(rows: &[T], look: impl Fn(&T) -> Result<(), String> + Sy
     assert!(!rows.is_empty());
     assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
+
+/// What comes after the firmware's own vectors, and only makes the run longer for who looks at one of it.
+pub const AFTER_THE_VECTORS: [&str; 26] = [
+    "supply-current",
+    "nfc",
+    "uart-flow",
+    "link-pulls",
+    "usb",
+    "retained",
+    "ble",
+    "pulls",
+    "external-flash",
+    "drive",
+    "adc",
+    "interrupts",
+    "pwm",
+    "crystal",
+    "spi",
+    "spi1",
+    "i2c",
+    "i2c1",
+    "modem-on",
+    "modem-boot",
+    "modem-ready",
+    "modem-identity",
+    "modem-sim",
+    "modem-signal",
+    "modem-contacts",
+    "modem-off",
+];
+
+/// The B404X plan without some of its steps, on disk for as long as this lives.
+pub struct ShortPlan {
+    _folder: tempfile::TempDir,
+    path: String,
+}
+
+impl ShortPlan {
+    pub fn without(steps: &[&str]) -> Self {
+        let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+        let path = folder.path().join("short.toml");
+        let whole = std::fs::read_to_string(root().join(PLAN)).unwrap();
+        let mut text = whole.replace("\"parts/", "\"../../plans/parts/") + "\n[leave_out]\n";
+        for step in steps {
+            text += &format!("{step} = \"for this test\"\n");
+        }
+        std::fs::write(&path, text).unwrap();
+        Self { _folder: folder, path: path.to_str().unwrap().to_owned() }
+    }
+
+    /// Up to the firmware's vectors, and then these. `worth.rs` has a fault of each kind found by the whole plan.
+    pub fn up_to(steps: &[&str]) -> Self {
+        assert!(steps.iter().all(|step| AFTER_THE_VECTORS.contains(step)), "{steps:?}");
+        Self::without(&AFTER_THE_VECTORS.into_iter().filter(|step| !steps.contains(step)).collect::<Vec<_>>())
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
