@@ -84,8 +84,8 @@ pub fn run_under_load(steps: &mut Steps, variable: (&'static str, &Path)) -> Res
     for round in 1..=ROUNDS {
         let name = format!("round {round} of {ROUNDS}, beside {BUSY_LOOPS} busy loops");
         println!("==> {name}");
-        let ran =
-            steps.time(&name, || beside_busy_loops(|| run_jobs(jobs.clone(), variable, &format!("load-{round}"))))?;
+        let jobs = in_real_time(&programs, variable)?;
+        let ran = steps.time(&name, || beside_busy_loops(|| run_jobs(jobs, &format!("load-{round}"))))?;
         report(&ran);
         failed += usize::from(verdict(&ran).is_err());
     }
