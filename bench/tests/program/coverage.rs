@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Faults, spread over the whole list, that are compared with runs by themselves.
-const SAMPLE: usize = 25;
+const SAMPLE: usize = 16;
 
 fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

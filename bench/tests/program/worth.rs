@@ -46,10 +46,15 @@ const SOM_ROWS: [(&str, &str); 36] = [
     ("modem-off", "modem-never-off"),
 ];
 
+/// On one core: the caller has others.
 fn study(plan: &str, extra: &[&str]) -> Value {
+    study_on("1", plan, extra)
+}
+
+fn study_on(cores: &str, plan: &str, extra: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("study.json");
-    let mut arguments = vec!["coverage", plan, "--quick", "--jobs", "1", "--json", json.to_str().unwrap()];
+    let mut arguments = vec!["coverage", plan, "--quick", "--jobs", cores, "--json", json.to_str().unwrap()];
     arguments.extend(extra);
     let done = output(&arguments);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
@@ -59,7 +64,7 @@ fn study(plan: &str, extra: &[&str]) -> Value {
 /// Every kind of the plan has a row, every fault is named by the whole plan, and none by the plan without its kind.
 fn each_kind_is_worth_something(plan: &str, rows: &[(&str, &str)]) {
     let faults: Vec<&str> = rows.iter().flat_map(|(_, fault)| ["--faults", fault]).collect();
-    let whole = study(plan, &[&["--good", "1"], faults.as_slice()].concat());
+    let whole = study_on("2", plan, &[&["--good", "1"], faults.as_slice()].concat());
     assert_eq!((&whole["false_fails"], &whole["named"]), (&Value::from(0), &Value::from(rows.len())), "{whole:#}");
     let kinds = |value: &Value| value["kind"].as_str().unwrap().to_owned();
     let in_plan: BTreeSet<String> = whole["per_step"].as_array().unwrap().iter().map(kinds).collect();
