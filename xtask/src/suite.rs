@@ -33,7 +33,7 @@ const IN_REAL_TIME: [(&str, &[&str]); 10] = [
     ("bench/pi", &[]),
     ("bench/virtual_dut", &[]),
     ("bench/program", &["operator::", "stops::", "coverage::ctrl_c", "swd::"]),
-    ("bench", &["guard::", "scanner::", "outbox::", "swd_tests::", "nests_tests::", "buttons::"]),
+    ("bench", &["real::", "scanner::", "swd_tests::", "nests_tests::"]),
     ("bench-instruments", &["serial_link::", "usb_serial::"]),
     ("bench-swd", &[]),
     ("bench-bluez/bluez", &[]),

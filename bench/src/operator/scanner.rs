@@ -115,6 +115,9 @@ mod tests {
         }
     }
 
+    /// For what is on its way.
+    const PATIENCE: Duration = Duration::from_secs(300);
+
     #[test]
     fn labels_come_whole_from_a_port() {
         let (mut scanner, port) = serialport::TTYPort::pair().unwrap();
@@ -125,7 +128,7 @@ mod tests {
         let mut texts = Vec::new();
         let mut parts = [&b"P042AN0000DEMO1 SEC"[..], b"RET\r\n\r\nX\xff\n"].into_iter();
         while texts.len() < 2 {
-            match receiver.recv_timeout(Duration::from_secs(20)).unwrap() {
+            match receiver.recv_timeout(PATIENCE).unwrap() {
                 // It listens, and has waited for the next part.
                 Input::Tick => parts.next().into_iter().for_each(|part| scanner.write_all(part).unwrap()),
                 Input::Text(text) => texts.push(text.to_string()),

@@ -242,6 +242,9 @@ mod tests {
         error.to_string()
     }
 
+    /// For what is on its way.
+    const PATIENCE: Duration = Duration::from_secs(300);
+
     async fn receive(link: &mut SerialLink, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
@@ -258,7 +261,7 @@ mod tests {
             link.set_baud(baud).await.unwrap();
             link.send(&all).await.unwrap();
             let mut echoed = vec![0; all.len()];
-            far.set_timeout(Duration::from_secs(5)).unwrap();
+            far.set_timeout(PATIENCE).unwrap();
             far.read_exact(&mut echoed).unwrap();
             assert_eq!(echoed, all, "no byte is taken for a control character");
             far.write_all(&echoed).unwrap();
