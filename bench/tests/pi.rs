@@ -1,5 +1,9 @@
 //! The back end of the real bench, unmodified, on the virtual fixture in another process: rppal through the devices of a
-//! Raspberry Pi, the link through a serial port, the debug probe over the network, in real time. Needs to be root, for a mount namespace of its own.
+//! Raspberry Pi, the link through a serial port, the debug probe over the network. Needs root, for a mount namespace of its
+//! own.
+//!
+//! Both processes live in the fixture's time (`virtual-pi`): it passes no faster than real time, and stands still while a thread
+//! of either waits for a processor. Every span in these tests is one of that time, so a busy machine changes none of them.
 
 // A failed unwrap fails the test that called it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -154,11 +154,14 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
         screen.resize(columns, rows);
     }
     assert!(!screen.text().contains("tested"));
+    // And a label at the same moment.
+    screen.send(label(3).as_bytes());
     screen.signal("-CONT");
-    screen.wait_for(" 2 tested: 2 pass");
+    screen.wait_for(" 3 tested: 3 pass");
+    screen.wait_for("first-pass yield 100 %");
     screen.send(b"\x1b[21~");
     assert_eq!(screen.code(), Some(0));
-    assert_eq!(bench_journal::find_runs(folder.path()).unwrap().len(), 2);
+    assert_eq!(bench_journal::find_runs(folder.path()).unwrap().len(), 3);
     assert_eq!(found_below(folder.path(), SECRET), None);
 }
 
