@@ -121,6 +121,7 @@ fn line_with(faults: &[&str], probe: Option<TcpListener>) -> Line {
     })
     .unwrap();
     let pi = VirtualPi::new(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("lock")).unwrap();
     Line {
         uart: pi.uart().to_owned(),
         socket: pi.socket().to_owned(),
@@ -152,10 +153,14 @@ mount --rbind "$LINE/dev/pts" /dev/pts
 ln -s /proc/self/fd /dev/fd
 touch /dev/i2c-1 /dev/gpiochip0 /dev/gpiomem
 mount --bind "$GPIOMEM" /dev/gpiomem
+mount --bind "$LINE/lock" /run/lock
 ln -s "$UART" /dev/ttyAMA0
 export LD_PRELOAD="$KERNEL"
 exec "$@"
 "#;
+
+/// A namespace with the locks of this line and no devices.
+const ONLY_LOCKS: &str = r#"mount --make-rprivate / && mount --bind "$LINE/lock" /run/lock && exec "$@""#;
 
 impl Line {
     /// Starts `bench` with these arguments on the Pi's devices.
@@ -350,11 +355,12 @@ fn a_second_bench_on_the_same_fixture_is_turned_away() {
         let clock = bench.clock();
         let on = || bench.rails_on().contains(&true);
         assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
-        let refused = Command::new(env!("CARGO_BIN_EXE_bench"))
-            .arg("--root")
+        let refused = Command::new("unshare")
+            .args(["-m", "sh", "-c", ONLY_LOCKS, "sh", env!("CARGO_BIN_EXE_bench"), "--root"])
             .arg(root())
             .args(["run", "plans/b404x.toml", "--serial", SERIAL])
-            .current_dir(second)
+            .current_dir(&second)
+            .env("LINE", &second)
             .output()
             .unwrap();
         let stopped = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();

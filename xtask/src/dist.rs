@@ -90,12 +90,14 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
     }
     add_std(target)?;
     let mut command = Command::new(cargo());
-    // Of the whole workspace, as the tests are built: of one package alone cargo takes other features, and would compile the
-    // macros and build scripts of half the libraries once more.
-    command.current_dir(root()).args(["build", "--locked", "--workspace", "--bin", "bench", "--target", target]);
+    command.current_dir(root()).args(["build", "--locked", "--bin", "bench", "--target", target]);
     match effort {
-        Effort::Whole => command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
-        Effort::Quick => command.env("CARGO_PROFILE_DEV_DEBUG", "false"),
+        Effort::Whole => {
+            command.args(["--package", "bench", "--release"]).env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+        }
+        // With the features that the whole workspace asks for, as the tests are built: of one package alone cargo takes others,
+        // and compiles the macros and build scripts of half the libraries once more.
+        Effort::Quick => command.arg("--workspace").env("CARGO_PROFILE_DEV_DEBUG", "false"),
     };
     let variable = target.replace('-', "_");
     command

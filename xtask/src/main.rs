@@ -21,7 +21,7 @@ usage: cargo xtask NAME
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
   test --under-load
-            the tests that run in real time, five times beside four busy loops
+            the tests that run in real time, five times next to four busy loops
 ";
 
 /// What `demo` runs, after the release build, from the root of the repository.

@@ -129,7 +129,7 @@ impl Skipped {
             })
             .collect();
         skipped.sort();
-        println!("{} tests skipped for want of other programs", skipped.len());
+        println!("{} tests skipped because other programs are missing", skipped.len());
         for (test, reason) in skipped {
             println!("  {test}: {reason}");
         }

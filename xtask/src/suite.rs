@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 3;
 /// How many of the slowest tests are listed.
 const SLOWEST: usize = 12;
-/// Rounds of `--under-load`, and the busy loops beside them.
+/// Rounds of `--under-load`, and the busy loops next to them.
 const ROUNDS: usize = 5;
 const BUSY_LOOPS: usize = 4;
 
@@ -77,19 +77,19 @@ pub fn run_all(steps: &mut Steps, variable: (&'static str, &Path), also: Vec<Job
     verdict(&ran)
 }
 
-/// The tests in real time, again and again beside busy loops.
+/// The tests in real time, again and again next to busy loops.
 pub fn run_under_load(steps: &mut Steps, variable: (&'static str, &Path)) -> Result<(), Failed> {
     let programs = steps.time("build of the tests", build)?;
     let mut failed = 0;
     for round in 1..=ROUNDS {
-        let name = format!("round {round} of {ROUNDS}, beside {BUSY_LOOPS} busy loops");
+        let name = format!("round {round} of {ROUNDS}, next to {BUSY_LOOPS} busy loops");
         println!("==> {name}");
         let jobs = in_real_time(&programs, variable)?;
-        let ran = steps.time(&name, || beside_busy_loops(|| run_jobs(jobs, &format!("load-{round}"))))?;
+        let ran = steps.time(&name, || next_to_busy_loops(|| run_jobs(jobs, &format!("load-{round}"))))?;
         report(&ran);
         failed += usize::from(verdict(&ran).is_err());
     }
-    println!("{} of {ROUNDS} rounds passed beside {BUSY_LOOPS} busy loops", ROUNDS - failed);
+    println!("{} of {ROUNDS} rounds passed next to {BUSY_LOOPS} busy loops", ROUNDS - failed);
     if failed == 0 { Ok(()) } else { Err(Failed::new(format!("{failed} of {ROUNDS} rounds failed"))) }
 }
 
@@ -118,7 +118,7 @@ fn listed(program: &Program) -> Result<Vec<String>, Failed> {
 }
 
 /// Keeps more than all cores busy for as long as `body` runs.
-fn beside_busy_loops<T>(body: impl FnOnce() -> T) -> T {
+fn next_to_busy_loops<T>(body: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..BUSY_LOOPS {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_loops_end_with_what_they_are_beside() {
-        assert_eq!(beside_busy_loops(|| 7), 7);
+    fn busy_loops_end_with_the_body() {
+        assert_eq!(next_to_busy_loops(|| 7), 7);
     }
 }

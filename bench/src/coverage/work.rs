@@ -112,8 +112,8 @@ impl Work<'_> {
         let Some(family) = loaded.family() else { return Err(bench(&"the plan's family got lost")) };
         let serial = virtual_run::serial(family, &loaded.plan.model, module.seed);
         let plain = Order::of(loaded, self.firmware, &serial, module.seed);
-        // An empty module takes longer, and is the same to all faults but those that programming meets: a module that is kept
-        // in reset is programmed if it is empty, and does not answer if it runs.
+        // An empty module takes longer and changes nothing for most faults. It does for those that affect programming: an empty
+        // module that is kept in reset is programmed, one with a program does not answer the probe.
         let reset = family.contacts.iter().find(|info| info.functions.contains(&Function::Reset));
         let at_reset =
             |fault: &Fault| reset.is_some_and(|info| fault.contacts(family, &loaded.fixture).contains(&info.contact));

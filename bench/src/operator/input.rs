@@ -54,7 +54,7 @@ pub(crate) enum Input {
     Trouble(String),
     /// So many runs could not be forwarded to the line's server yet.
     Waiting(usize),
-    /// The terminal has another size, or had one for a moment: what it shows is not what was drawn.
+    /// The terminal's size changed, perhaps for a moment only: it may not show what was drawn.
     Resized,
     /// A signal, or the terminal is gone.
     End(String),

@@ -80,7 +80,7 @@ pub(crate) fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<u
         threads: (0..nests).map(|_| None).collect(),
         sender,
         began: Instant::now(),
-        spoilt: false,
+        stale: false,
         bell: false,
     };
     let left = shown.run(&receiver, terminal);
@@ -114,8 +114,8 @@ struct Shown {
     threads: Vec<Option<NestThread>>,
     sender: Sender<Input>,
     began: Instant,
-    /// The terminal shows something else than what was drawn last: all of it has to be drawn.
-    spoilt: bool,
+    /// The terminal does not show what was drawn last: the next picture draws all of it.
+    stale: bool,
     bell: bool,
 }
 
@@ -136,7 +136,7 @@ impl Shown {
                     Err(RecvTimeoutError::Timeout) => Input::Tick,
                     Err(RecvTimeoutError::Disconnected) => Input::End("nothing is connected any more".to_owned()),
                 };
-                self.spoilt |= matches!(input, Input::Resized);
+                self.stale |= matches!(input, Input::Resized);
                 by_operator &= !matches!(input, Input::End(_) | Input::Press(super::input::Press::Interrupt));
                 left |= self.take(input);
                 wait = FRAME.saturating_sub(drawn.elapsed());
@@ -171,7 +171,7 @@ impl Shown {
         if !terminal.outbox.is_ready()? {
             return Ok(());
         }
-        if std::mem::take(&mut self.spoilt) {
+        if std::mem::take(&mut self.stale) {
             // Not `clear`, which asks the terminal where its cursor is and reads the answer from the keyboard.
             let size = terminal.terminal.size()?;
             terminal.terminal.resize(Rect::from((Position::ORIGIN, size)))?;

@@ -230,9 +230,9 @@ impl VirtualBench {
         Run::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind_ns))
     }
 
-    /// The same for a future that serves other programs, which live in virtual time, too: `hold` is asked, with the
-    /// virtual time in nanoseconds, before that passes, and answers `true` while one of them has something to do first. A
-    /// pace is the most that time passes, and what was lost is not made up for.
+    /// Runs a future that serves other programs, which share virtual time. Before time passes, `hold` is called with the
+    /// virtual time in nanoseconds; while it returns `true`, time stands still. A pace is then an upper limit: lost time is
+    /// not caught up.
     ///
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
@@ -244,8 +244,8 @@ impl VirtualBench {
         Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind_ns))
     }
 
-    /// The most that virtual time was behind its pace so far: the computer was too slow, or busy with something else. Zero
-    /// without a pace.
+    /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero without a
+    /// pace.
     pub fn behind(&self) -> Duration {
         Duration::from_nanos(self.behind_ns.get())
     }

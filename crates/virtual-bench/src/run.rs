@@ -21,9 +21,9 @@ const STRIDE_NS: u64 = 20_000_000;
 const PACED_STRIDE_NS: f64 = 5e6;
 /// After this long without anything happening, nothing ever will.
 const STUCK_NS: u64 = 60_000_000_000;
-/// How far virtual time may stay behind a pace that does not catch up.
+/// How far virtual time may be behind a pace that does not catch up, before the lost time is dropped.
 const LOST_NS: u64 = 1_000_000;
-/// Between two looks whether time may pass.
+/// Between two checks whether time may pass.
 const HELD: Duration = Duration::from_micros(50);
 /// How often the runtime gets a chance to deliver signals.
 const YIELD_AFTER_MOVES: u32 = 4096;
@@ -61,7 +61,7 @@ impl Wake for Signal {
 /// Slows virtual time down to a multiple of wall time.
 struct Pace {
     ratio: f64,
-    /// Whether time that was lost is made up for. Not where everybody lives in virtual time.
+    /// Whether lost time is caught up. Not if the programs outside share virtual time.
     catches_up: bool,
     /// The most that virtual time was behind, in nanoseconds.
     behind_ns: Rc<Cell<u64>>,
@@ -83,12 +83,11 @@ pub struct Run<F> {
     last_poll_ns: u64,
 }
 
-/// Asked with the virtual time in nanoseconds before that passes; `true` if it must not, because somebody outside has
-/// something to do first.
+/// Called with the virtual time in nanoseconds before time passes. Returns `true` if it must not pass yet.
 pub type Hold = Box<dyn FnMut(u64) -> bool>;
 
 impl<F> Run<F> {
-    /// `behind_ns` is told the most that virtual time was behind its pace.
+    /// `behind_ns` is set to the most that virtual time was behind its pace.
     pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind_ns: Rc<Cell<u64>>) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });

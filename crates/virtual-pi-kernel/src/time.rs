@@ -1,14 +1,14 @@
-//! The clock of the virtual fixture instead of the kernel's, so that a machine that is busy with something else makes the
-//! program under test slow and not late.
+//! Replaces the kernel's clock by that of the virtual fixture, so that a busy machine makes the program under test slow but not
+//! late.
 //!
 //! `VIRTUAL_PI_CLOCK` names the file that holds the fixture's time. What is answered from it:
 //!
 //! - `clock_gettime` of the monotonic clocks;
 //! - time-outs of `epoll_wait`, `poll` and `ppoll`, `nanosleep` and `clock_nanosleep`: an alarm on the socket of `wire.rs` ends
 //!   the wait at the moment of virtual time;
-//! - time-outs of futexes (`syscall`), by looking again.
+//! - time-outs of futexes (`syscall`), by checking again and again.
 //!
-//! Time-outs that the kernel keeps itself (`SO_RCVTIMEO`, `VTIME`) stay as they are.
+//! Time-outs inside the kernel (`SO_RCVTIMEO`, `VTIME`) stay as they are.
 
 use crate::{fail, server};
 use libc::{c_int, c_long, c_uint, c_void, clockid_t, nfds_t, pollfd, sigset_t, timespec};
@@ -23,23 +23,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Kinds of connections, as in `wire.rs`.
 const ALARM: u8 = 3;
 const PROCESS: u8 = 4;
-/// A program may subtract from its first look at the clock.
+/// What the clock shows at the beginning: programs subtract from it.
 const EPOCH_NS: u64 = 1_000_000_000_000;
-/// Before a futex is looked at again although it seems to be time: a thread that wakes too often keeps time from passing.
+/// The shortest wait before a futex is checked again. A thread that wakes too often keeps time from passing.
 const LOOK_NS: u64 = 2_000_000;
+/// The exit code when the fixture's process is gone.
+const GONE: c_int = 70;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The fixture's time in nanoseconds, in memory that its process writes.
 struct VirtualClock {
     now_ns: &'static AtomicU64,
-    /// Held for as long as this process lives: the fixture waits for its threads.
+    /// Open for as long as this process lives: the fixture then watches its threads.
     _present: UnixStream,
 }
 
 static CLOCK: OnceLock<Option<VirtualClock>> = OnceLock::new();
 
 thread_local! {
-    /// This thread's own, which rings at one moment at a time.
+    /// The connection of this thread, for one moment at a time.
     static ALARM_CLOCK: RefCell<Option<UnixStream>> = const { RefCell::new(None) };
 }
 
@@ -51,7 +53,7 @@ fn open() -> Option<VirtualClock> {
     let file = File::open(std::env::var_os("VIRTUAL_PI_CLOCK")?).ok()?;
     let mut present = server()?;
     present.write_all(&[PROCESS, 0]).ok()?;
-    // Answered when this process is known, so that no moment passes without it.
+    // The answer comes when this process is on the list, so no time passes without it.
     present.read_exact(&mut [0]).ok()?;
     // SAFETY: a new mapping of a file that is longer than that and is never made shorter; it lives as long as the process.
     let page = unsafe {
@@ -114,7 +116,7 @@ enum Waited {
     Rang,
     /// By a signal; errno says so.
     Interrupted,
-    /// There is no alarm to be had: the caller waits as it would without this library.
+    /// There is no alarm: the caller waits as it would without this library.
     Unable,
 }
 
@@ -129,7 +131,8 @@ fn wait(clock: &VirtualClock, fds: &mut Vec<pollfd>, until_ns: u64, mask: *const
         }
         let stream = alarm.as_mut()?;
         if clock.now() < until_ns {
-            stream.write_all(&(until_ns - EPOCH_NS).to_ne_bytes()).ok()?;
+            // If the fixture's process is gone, the wait below notices.
+            let _ = stream.write_all(&(until_ns - EPOCH_NS).to_ne_bytes());
         }
         fds.push(pollfd { fd: stream.as_raw_fd(), events: libc::POLLIN, revents: 0 });
         loop {
@@ -155,7 +158,11 @@ fn wait(clock: &VirtualClock, fds: &mut Vec<pollfd>, until_ns: u64, mask: *const
             }
             if last.revents != 0 {
                 let mut rang = [0; 8];
-                stream.read_exact(&mut rang).ok()?;
+                if stream.read_exact(&mut rang).is_err() {
+                    // The fixture's process is gone, and with it the time. Nothing else would ever end this process.
+                    // SAFETY: ends the process, and runs nothing of it.
+                    unsafe { libc::_exit(GONE) };
+                }
                 if u64::from_ne_bytes(rang) + EPOCH_NS >= until_ns {
                     return Some(Waited::Rang);
                 }
@@ -202,7 +209,7 @@ pub unsafe extern "C" fn epoll_wait(
         let mut fds = vec![pollfd { fd: epoll, events: libc::POLLIN, revents: 0 }];
         match wait(clock, &mut fds, until_ns, std::ptr::null()) {
             Waited::Ready => match real(0) {
-                // Somebody else has taken it.
+                // Another thread has taken it.
                 0 => {}
                 count => return count,
             },
@@ -243,7 +250,7 @@ pub unsafe extern "C" fn ppoll(
     }
 }
 
-/// Looks and does not wait.
+/// Checks and does not wait.
 static NOW: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// # Safety

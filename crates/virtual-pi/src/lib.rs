@@ -9,7 +9,7 @@
 //! | UART | a pseudo terminal |
 //! | the monotonic clock, time-outs | the fixture's time, which stands still while a thread of either process is ready to run |
 //!
-//! By the last row the other program is never late for want of a processor, whatever else the machine does meanwhile.
+//! Because of the last row, the other program is never late, no matter how busy the machine is.
 
 mod processes;
 mod registers;

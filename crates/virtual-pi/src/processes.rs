@@ -1,8 +1,8 @@
-//! Whether anybody who takes part has something to do and no processor to do it on.
+//! Decides when the fixture's time may pass: not while a thread that takes part is ready to run and has no processor.
 //!
-//! The program under test and the fixture share a computer with whatever else runs on it. While a thread of either is ready
-//! to run, the fixture's time stands still: on a busy machine the program is slow then, and in its own time not late. A
-//! thread that does get a processor and goes on computing makes time pass as it would on a machine of its own.
+//! The program under test and the fixture share a computer with other programs. On a busy one the program under test gets
+//! slow, but in the fixture's time it is not late. Time does pass for a thread that has a processor and computes, as much as
+//! the thread has used of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What the kernel counts a thread's time in (USER_HZ), in nanoseconds.
 const TICK_NS: u64 = 10_000_000;
 
-/// The processes that take part besides this one. Copies are of the same list.
+/// The processes that take part, without this one. Clones share the list.
 #[derive(Clone, Default)]
 pub struct Processes(Arc<Mutex<BTreeMap<i32, usize>>>);
 
-/// Takes the process off the list when it is dropped.
+/// Removes the process from the list when dropped.
 pub struct Counted(Processes, i32);
 
 impl Processes {
@@ -42,31 +42,31 @@ impl Drop for Counted {
     }
 }
 
-/// A thread that is ready to run, since when it is.
+/// A thread that is ready to run.
 struct Busy {
-    /// Its own time at first, in ticks.
+    /// The processor time it had used when it became ready, in ticks.
     ticks: u64,
-    /// Fixture time that passed meanwhile.
+    /// The fixture time that has passed since.
     passed_ns: u64,
 }
 
-/// Says when the fixture's time may pass.
+/// Watches the threads of all processes that take part.
 pub struct Watch {
     processes: Processes,
     busy: BTreeMap<i32, Busy>,
-    /// The thread that asks.
+    /// The thread that lets time pass.
     own: i32,
     last_ns: u64,
 }
 
 impl Watch {
-    /// To be asked from this thread.
+    /// Create it on the thread that lets time pass: that one is not waited for.
     pub fn new(processes: Processes) -> Self {
         let own = rustix::thread::gettid().as_raw_nonzero().get();
         Self { processes, busy: BTreeMap::new(), own, last_ns: 0 }
     }
 
-    /// Whether time has to stand still at `now_ns`, because somebody could run and does not.
+    /// Returns whether time must not pass at `now_ns`, because a thread is ready to run and does not.
     pub fn holds(&mut self, now_ns: u64) -> bool {
         let passed_ns = now_ns.saturating_sub(std::mem::replace(&mut self.last_ns, now_ns));
         let ready = self.ready();
@@ -80,7 +80,7 @@ impl Watch {
         holds
     }
 
-    /// Threads that are ready to run or wait for a disk, with the time they had so far in ticks.
+    /// The threads that are ready to run or wait for a disk, with the processor time they have used in ticks.
     fn ready(&self) -> Vec<(i32, u64)> {
         let own = std::process::id().cast_signed();
         let mut ready = Vec::new();
@@ -100,15 +100,15 @@ impl Watch {
     }
 }
 
-/// The time that a thread had so far in ticks if it is ready to run or waits for a disk, from its line in `/proc`
-/// (proc_pid_stat(5): fields 3, 14 and 15).
+/// Reads a thread's line in `/proc` (proc_pid_stat(5): fields 3, 14 and 15). Returns the processor time it has used in
+/// ticks, if it is ready to run or waits for a disk.
 fn ready_for(stat: &str) -> Option<u64> {
     // The name before it may have spaces and brackets.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
     let ticks = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let had = ticks(fields.nth(10)) + ticks(fields.next());
-    matches!(state, "R" | "D").then_some(had)
+    let used = ticks(fields.nth(10)) + ticks(fields.next());
+    matches!(state, "R" | "D").then_some(used)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(ready_for(""), None);
     }
 
-    /// A thread that computes lets time pass as it gets its processor; one that waits does not hold it up.
+    /// Time passes while a thread computes, and for threads that wait.
     #[test]
     fn time_passes_with_those_who_compute_and_for_those_who_wait() {
         let done = AtomicBool::new(false);
@@ -138,7 +138,7 @@ mod tests {
             });
             let mut now_ns = 0;
             while now_ns < 3 * TICK_NS {
-                // Nobody asks for a time: it passes when the other thread has had its own.
+                // Passes only as the other thread uses its processor.
                 if !watch.holds(now_ns) {
                     now_ns += TICK_NS / 10;
                 }

@@ -1,4 +1,4 @@
-//! The fixture's time, for the other process: a clock to look at, and alarms.
+//! The fixture's time for the other process: a clock to read, and alarms.
 
 use crate::wire::Alarm;
 use bench_run::BenchTime;
@@ -34,7 +34,7 @@ fn nanoseconds(time: BenchTime) -> u64 {
     time.as_micros().saturating_mul(1_000)
 }
 
-/// What threads of the other process wait for, each for one moment.
+/// The moments that threads of the other process wait for, one per thread.
 #[derive(Default)]
 pub struct Alarms(BTreeMap<u64, Alarm>);
 
@@ -47,12 +47,12 @@ impl Alarms {
         self.0.remove(&sleeper);
     }
 
-    /// When the first one rings.
+    /// The earliest moment.
     pub fn next(&self) -> Option<BenchTime> {
         self.0.values().map(|alarm| BenchTime(alarm.at_ns.div_ceil(1_000))).min()
     }
 
-    /// Rings those whose time has come.
+    /// Wakes the threads whose moment has come.
     pub fn ring(&mut self, now: BenchTime) {
         let now_ns = nanoseconds(now);
         for (_, alarm) in self.0.extract_if(.., |_, alarm| alarm.at_ns <= now_ns) {

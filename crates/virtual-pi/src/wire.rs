@@ -19,15 +19,15 @@ const FALLING: u32 = 2;
 pub enum ToServe {
     I2c(I2cJob),
     Edges(Edges),
-    /// A thread of the other process waits for a moment, and not any more for the one before.
+    /// A thread of the other process waits for a moment. Replaces the one before.
     Alarm(Alarm),
-    /// It is gone.
+    /// A thread has ended.
     NoAlarm(u64),
 }
 
-/// Somebody who waits for a moment of virtual time.
+/// A thread that waits for a moment of virtual time.
 pub struct Alarm {
-    /// Who.
+    /// Identifies the thread.
     pub sleeper: u64,
     pub at_ns: u64,
     stream: Arc<UnixStream>,
@@ -35,7 +35,7 @@ pub struct Alarm {
 
 impl Alarm {
     pub fn ring(&self) {
-        // A sleeper that is gone needs no waking.
+        // It may have ended.
         let _ = (&*self.stream).write_all(&self.at_ns.to_ne_bytes());
     }
 }
@@ -151,7 +151,7 @@ fn serve(
     }
 }
 
-/// Passes on what a thread waits for, until it ends.
+/// Forwards the moments that a thread waits for, until it ends.
 fn serve_sleeper(mut stream: UnixStream, sleeper: u64, jobs: &mpsc::UnboundedSender<ToServe>) -> std::io::Result<()> {
     let answers = Arc::new(stream.try_clone()?);
     loop {
@@ -163,12 +163,12 @@ fn serve_sleeper(mut stream: UnixStream, sleeper: u64, jobs: &mpsc::UnboundedSen
     }
 }
 
-/// Counts a process among those that take part, until it ends.
+/// Keeps a process on the list of those that take part, until it ends.
 fn stay_with(mut stream: UnixStream, processes: &Processes) -> std::io::Result<()> {
     let process = socket_peercred(&stream)?.pid;
     let _counted = processes.count(process);
     stream.write_all(&[1])?;
-    // It never says anything.
+    // It never sends anything: this returns when it has ended.
     match stream.read(&mut [0]) {
         Ok(_) | Err(_) => Ok(()),
     }
