@@ -66,7 +66,7 @@ fn a_download_that_is_cut_anywhere_never_passes() {
     let config = Config { cases: 50, failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()))
         .run(&(1..whole.transfers - CLOSING), |cut| {
-            // A hang would be one of this test.
+            // If the programmer hangs, so does this test.
             let run = programmed(&[Fault::ProbeLost(cut)], true);
             prop_assert_eq!(run.verdict, Verdict::Error, "cut at {} of {}: {:?}", cut, whole.transfers, run.said);
             Ok(())

@@ -5,7 +5,6 @@
 use crate::steps::Steps;
 use crate::{Failed, cargo, root};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -161,7 +160,7 @@ fn build() -> Result<Vec<Program>, Failed> {
 /// Programs that take longest, the first in front. A wrong order costs time and nothing else.
 const LONGEST: [&str; 4] = ["bench/program", "bench", "bench/pi", "bench-sync/postgres"];
 
-/// The test program that a line of cargo's messages tells of.
+/// Reads the test program from a line of cargo's messages, if it is about one.
 fn program(line: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(line).ok()?;
     if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
@@ -262,15 +261,13 @@ fn show(ran: &Ran) {
 }
 
 fn report(ran: &[Ran]) {
-    let mut slowest: BTreeMap<String, f64> = BTreeMap::new();
-    for one in ran {
-        slowest.extend(one.tests.iter().map(|(test, seconds)| (format!("{}: {test}", one.name), *seconds)));
-    }
-    let mut slowest: Vec<(String, f64)> = slowest.into_iter().collect();
-    slowest.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let all: usize = ran.iter().map(|one| one.tests.len()).sum();
-    println!("{all} tests in {} programs; the slowest:", ran.len());
-    for (name, seconds) in slowest.iter().take(SLOWEST) {
+    let of_one = |one: &'_ Ran| {
+        one.tests.iter().map(|(test, seconds)| (*seconds, format!("{}: {test}", one.name))).collect::<Vec<_>>()
+    };
+    let mut tests: Vec<(f64, String)> = ran.iter().flat_map(of_one).collect();
+    tests.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("{} tests in {} programs; the slowest:", tests.len(), ran.len());
+    for (seconds, name) in tests.iter().take(SLOWEST) {
         println!("{seconds:8.1} s  {name}");
     }
 }

@@ -11,7 +11,6 @@ use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
 use crate::{Loaded, Project, Stop};
 use bench_journal::Journal;
-use bench_plan::Function;
 use bench_report::Record;
 use bench_run::Provenance;
 use bench_steps::Kinds;
@@ -112,12 +111,9 @@ impl Work<'_> {
         let Some(family) = loaded.family() else { return Err(bench(&"the plan's family got lost")) };
         let serial = virtual_run::serial(family, &loaded.plan.model, module.seed);
         let plain = Order::of(loaded, self.firmware, &serial, module.seed);
-        // An empty module takes longer and changes nothing for most faults. It does for those that affect programming: an empty
-        // module that is kept in reset is programmed, one with a program does not answer the probe.
-        let reset = family.contacts.iter().find(|info| info.functions.contains(&Function::Reset));
-        let at_reset =
-            |fault: &Fault| reset.is_some_and(|info| fault.contacts(family, &loaded.fixture).contains(&info.contact));
-        let blank = plain.blank && module.faults.iter().any(|fault| fault.is_of_programming() || at_reset(fault));
+        // An empty module takes longer to test.
+        let affected = |fault: &Fault| fault.affects_programming(family, &loaded.fixture);
+        let blank = plain.blank && module.faults.iter().any(affected);
         let order = Order { blank, faults: &module.faults, ..plain };
         let image = virtual_run::image(loaded, self.firmware)?;
         let world = virtual_run::build(&order)?;

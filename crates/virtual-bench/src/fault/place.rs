@@ -82,9 +82,12 @@ impl Fault {
             || matches!(self, Fault::ProbeAbsent | Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_))
     }
 
-    /// Whether it only shows while a program is put into the module.
-    pub fn is_of_programming(&self) -> bool {
-        matches!(self, Fault::ProbeLost(_) | Fault::McuFlashPage)
+    /// Whether an empty module shows it in another way than one with a program. A module that is kept in reset is programmed
+    /// if it is empty; one with a program does not answer the probe.
+    pub fn affects_programming(&self, dut: &DutFamily, fixture: &Fixture) -> bool {
+        let contacts = self.contacts(dut, fixture);
+        let at_reset = dut.with_function(Function::Reset).any(|info| contacts.contains(&info.contact));
+        at_reset || matches!(self, Fault::ProbeLost(_) | Fault::McuFlashPage)
     }
 
     /// What the fault is spelt as before the colon: `open`, `flash-line-open`.
