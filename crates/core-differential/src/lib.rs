@@ -1,0 +1,23 @@
+//! A differential test of Cortex-M4F cores: random programs, run by QEMU and by another implementation, compared.
+//!
+//! [`program`] makes programs from the kinds of [`kinds`], [`image`] packs many of them with a runtime, a [`Machine`] runs the
+//! image, [`compare`] says where two machines differ and [`shrink`] makes the program small. `README.md` has what is left out.
+
+pub mod asm;
+pub mod compare;
+pub mod image;
+pub mod kinds;
+pub mod layout;
+pub mod machine;
+pub mod program;
+pub mod report;
+pub mod rng;
+#[cfg(feature = "rsemu")]
+pub mod rsemu;
+mod runtime;
+pub mod shrink;
+
+pub use image::{Image, Outcome};
+pub use machine::{Machine, Qemu};
+#[cfg(feature = "rsemu")]
+pub use rsemu::Rsemu;

@@ -1,0 +1,171 @@
+//! Compares a core with QEMU on random programs.
+
+use core_differential::compare::differences;
+use core_differential::machine::run_each;
+use core_differential::program::{Generator, Program};
+use core_differential::report::{Counts, difference};
+use core_differential::shrink::shrink;
+use core_differential::{Machine, Qemu};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+const USAGE: &str = "\
+usage: core-differential [OPTIONS]
+
+  --programs N   how many programs (10000)
+  --seed N       which ones (1)
+  --first N      the number of the first one (0)
+  --group NAME   only this group of instructions, or this kind
+  --machine NAME what is compared with QEMU (rsemu)
+  --reports N    how many differences are made small and shown (10)
+  --kinds        counts each kind instead of each group
+";
+
+/// Programs in one image.
+const AT_ONCE: u64 = 1000;
+
+struct Options {
+    programs: u64,
+    seed: u64,
+    first: u64,
+    group: Option<String>,
+    machine: String,
+    reports: usize,
+    kinds: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("core-differential: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("core-differential: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options {
+        programs: 10_000,
+        seed: 1,
+        first: 0,
+        group: None,
+        machine: "rsemu".to_owned(),
+        reports: 10,
+        kinds: false,
+    };
+    while let Some(argument) = arguments.next() {
+        if matches!(argument.as_str(), "--help" | "-h") {
+            return Ok(None);
+        }
+        if argument == "--kinds" {
+            options.kinds = true;
+            continue;
+        }
+        let value = arguments.next().ok_or_else(|| format!("{argument} needs a value, or is unknown"))?;
+        let number = || value.parse().map_err(|_| format!("{argument}: {value} is no number"));
+        match argument.as_str() {
+            "--programs" => options.programs = number()?,
+            "--seed" => options.seed = number()?,
+            "--first" => options.first = number()?,
+            "--group" => options.group = Some(value),
+            "--machine" => options.machine = value,
+            "--reports" => options.reports = number()? as usize,
+            _ => return Err(format!("unknown option {argument}")),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn machine(name: &str) -> Result<Box<dyn Machine + Send>, String> {
+    match name {
+        "qemu" => Ok(Box::new(Qemu)),
+        #[cfg(feature = "rsemu")]
+        "rsemu" => Ok(Box::new(core_differential::Rsemu)),
+        _ => Err(format!("no machine named {name}")),
+    }
+}
+
+/// Returns how many programs differ.
+fn run(options: &Options) -> Result<u64, String> {
+    if !Qemu::is_there() {
+        return Err("no qemu-system-arm (`apt-get install qemu-system-arm`, or `cargo xtask setup`)".to_owned());
+    }
+    let generator = Generator::new(options.group.as_deref())?;
+    let begin = Instant::now();
+    let mut other = machine(&options.machine)?;
+    let mut counts = Counts::new(&generator.kinds);
+    let mut differing: Vec<Program> = Vec::new();
+    let mut different = 0;
+    let end = options.first + options.programs;
+    let mut at = options.first;
+    while at < end {
+        let next = end.min(at + AT_ONCE);
+        let programs: Vec<Program> = (at..next).map(|number| generator.program(options.seed, number)).collect();
+        at = next;
+        programs.iter().for_each(|program| counts.add(program));
+        let (expected, found) = std::thread::scope(|scope| {
+            let expected = scope.spawn(|| run_each(&mut Qemu, &programs));
+            let found = run_each(&mut *other, &programs);
+            (expected.join().unwrap_or_else(|_| Err("the thread of QEMU panicked".to_owned())), found)
+        });
+        for ((program, expected), found) in programs.iter().zip(expected?).zip(found?) {
+            if !differences(&expected, &found).is_empty() {
+                different += 1;
+                differing.push(program.clone());
+            }
+        }
+    }
+    let took = begin.elapsed().as_secs_f64();
+    show(options, &generator, &mut *other, &differing)?;
+    print!("{}", counts.table(&generator.kinds, options.kinds));
+    println!(
+        "{} programs in {took:.1} s, {:.0} a second; {different} differ",
+        counts.programs,
+        counts.programs as f64 / took
+    );
+    Ok(different)
+}
+
+/// Makes differences small until there are enough that do not look alike.
+fn show(
+    options: &Options,
+    generator: &Generator,
+    other: &mut dyn Machine,
+    differing: &[Program],
+) -> Result<(), String> {
+    let mut seen: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
+    // Among many, the next is likely to be one of those already shown.
+    let most = 30 * options.reports;
+    for program in differing.iter().take(most) {
+        if seen.len() >= options.reports {
+            break;
+        }
+        let name = other.name();
+        let small = shrink(&mut [&mut Qemu, other], program)?;
+        let kinds: Vec<usize> = small.units.iter().map(|unit| unit.kind).collect();
+        let times = seen.entry(kinds).or_default();
+        *times += 1;
+        if *times == 1 {
+            let small = std::slice::from_ref(&small);
+            let expected = run_each(&mut Qemu, small)?;
+            let found = run_each(other, small)?;
+            let fields = differences(&expected[0], &found[0]);
+            println!("{}", difference(&generator.kinds, ["qemu", name], &small[0], &fields));
+        }
+    }
+    Ok(())
+}
