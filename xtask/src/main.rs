@@ -18,6 +18,9 @@ usage: cargo xtask NAME
   demo      build everything and test one emulated module
   dist      make an archive and a Debian package for controllers: `dist` for a Raspberry Pi, `dist x86_64` for a PC
   on-pi     build for a Raspberry Pi and run a whole virtual plan in an emulator of its processor
+  differential
+            compare the emulated core with QEMU on random programs; options as `differential --help` says,
+            such as `--programs 100000`
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
   test --under-load
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["dist", name] if dist::MACHINES[1].name == name => |steps| dist::dist(steps, dist::MACHINES[1]),
         ["dist", name] if dist::MACHINES[0].name == name => |steps| dist::dist(steps, dist::MACHINES[0]),
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
+        ["differential", ..] => differential,
         ["setup"] => |_| others::install(),
         ["test"] => test,
         ["test", "--under-load"] => test_under_load,
@@ -67,6 +71,14 @@ fn demo(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("firmware", firmware::build)?;
     steps.cargo("", &["build", "--release", "--locked", "--package", "bench"])?;
     steps.run("", &root().join(DEMO), &DEMO_ARGUMENTS)
+}
+
+/// What comes after the chore's name goes to the program.
+fn differential(steps: &mut Steps) -> Result<(), Failed> {
+    let arguments: Vec<String> = env::args().skip(2).collect();
+    let run = ["run", "--release", "--locked", "--package", "core-differential", "--"];
+    let all: Vec<&str> = run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    steps.cargo("", &all)
 }
 
 fn test(steps: &mut Steps) -> Result<(), Failed> {

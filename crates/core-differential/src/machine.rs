@@ -12,10 +12,22 @@ pub trait Machine {
     fn run(&mut self, image: &Image) -> Result<Vec<Outcome>, String>;
 }
 
+/// The machine with this name. A new implementation gets a line here.
+pub fn by_name(name: &str) -> Result<Box<dyn Machine>, String> {
+    match name {
+        "qemu" => Ok(Box::new(Qemu)),
+        #[cfg(feature = "rsemu")]
+        "rsemu" => Ok(Box::new(crate::Rsemu)),
+        _ => Err(format!("no machine named {name}")),
+    }
+}
+
 /// `qemu-system-arm` with the board mps2-an386, which has a Cortex-M4F, 4 MB from address 0 and 4 MB from 0x2000_0000.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Qemu;
 
+/// What has to be installed for [`Qemu`].
+pub const NEEDED: &str = "qemu-system-arm (`apt-get install qemu-system-arm`, or `cargo xtask setup`)";
 const PROGRAM: &str = "qemu-system-arm";
 const CODE_FILE: &str = "code.bin";
 /// To start, and for each program. Both are many times what is needed.

@@ -1,7 +1,7 @@
 //! Compares a core with QEMU on random programs.
 
 use core_differential::compare::differences;
-use core_differential::machine::run_each;
+use core_differential::machine::{self, NEEDED, run_each};
 use core_differential::program::{Generator, Program};
 use core_differential::report::{Counts, difference};
 use core_differential::shrink::shrink;
@@ -24,6 +24,8 @@ usage: core-differential [OPTIONS]
 
 /// Programs in one image.
 const AT_ONCE: u64 = 1000;
+/// Differences that are made small for each that is shown: among many, the next is likely to look like one already shown.
+const LOOKED_AT: usize = 30;
 
 struct Options {
     programs: u64,
@@ -90,23 +92,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options
     Ok(Some(options))
 }
 
-fn machine(name: &str) -> Result<Box<dyn Machine + Send>, String> {
-    match name {
-        "qemu" => Ok(Box::new(Qemu)),
-        #[cfg(feature = "rsemu")]
-        "rsemu" => Ok(Box::new(core_differential::Rsemu)),
-        _ => Err(format!("no machine named {name}")),
-    }
-}
-
 /// Returns how many programs differ.
 fn run(options: &Options) -> Result<u64, String> {
     if !Qemu::is_there() {
-        return Err("no qemu-system-arm (`apt-get install qemu-system-arm`, or `cargo xtask setup`)".to_owned());
+        return Err(format!("no {NEEDED}"));
     }
     let generator = Generator::new(options.group.as_deref())?;
     let begin = Instant::now();
-    let mut other = machine(&options.machine)?;
+    let mut other = machine::by_name(&options.machine)?;
     let mut counts = Counts::new(&generator.kinds);
     let mut differing: Vec<Program> = Vec::new();
     let mut different = 0;
@@ -125,7 +118,9 @@ fn run(options: &Options) -> Result<u64, String> {
         for ((program, expected), found) in programs.iter().zip(expected?).zip(found?) {
             if !differences(&expected, &found).is_empty() {
                 different += 1;
-                differing.push(program.clone());
+                if differing.len() < options.reports * LOOKED_AT {
+                    differing.push(program.clone());
+                }
             }
         }
     }
@@ -148,9 +143,7 @@ fn show(
     differing: &[Program],
 ) -> Result<(), String> {
     let mut seen: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
-    // Among many, the next is likely to be one of those already shown.
-    let most = 30 * options.reports;
-    for program in differing.iter().take(most) {
+    for program in differing {
         if seen.len() >= options.reports {
             break;
         }

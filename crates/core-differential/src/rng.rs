@@ -21,7 +21,7 @@ impl Rng {
 
     /// A number below `end`, which is not zero.
     pub fn below(&mut self, end: u32) -> u32 {
-        (u64::from(self.next_u32()) * u64::from(end) >> 32) as u32
+        ((u64::from(self.next_u32()) * u64::from(end)) >> 32) as u32
     }
 
     /// A number from `first` to `last`, both included.

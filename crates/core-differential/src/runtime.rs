@@ -103,7 +103,7 @@ fn enter_program(asm: &mut Asm) -> crate::asm::Hole {
     asm.ldr(0, 12, RECORD);
     asm.set(1, crate::layout::DATA);
     // MOVS r2, #n: eight words at a time.
-    asm.narrow(0x2200 | WINDOW_WORDS / 8);
+    asm.narrow(0x2200 | (WINDOW_WORDS / 8));
     let again = asm.here();
     asm.ldm(0, true, 0x07F8);
     asm.stm(1, 0x07F8);
@@ -161,7 +161,7 @@ fn leave_program(asm: &mut Asm) {
     asm.msr(CONTROL, 1);
     enable_faults(asm, 1, 2);
     asm.set(1, crate::layout::DATA);
-    asm.narrow(0x2200 | WINDOW_WORDS / 8);
+    asm.narrow(0x2200 | (WINDOW_WORDS / 8));
     let again = asm.here();
     asm.ldm(1, true, 0x07F8);
     asm.stm(0, 0x07F8);
@@ -240,7 +240,7 @@ fn take_exception(asm: &mut Asm, epilogue: u32) {
     asm.narrow(0x1C4A);
     asm.str(2, 0, 0);
     // MOVS r2, #n; MLA r0, r1, r2, r0; ADDS r0, #4
-    asm.narrow(0x2200 | 4 * FAULT_WORDS);
+    asm.narrow(0x2200 | (4 * FAULT_WORDS));
     asm.wide([0xFB01, 0x0002]);
     asm.narrow(0x3004);
     asm.mrs(1, IPSR);

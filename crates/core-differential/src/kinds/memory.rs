@@ -146,6 +146,16 @@ pub(super) fn add(table: &mut Table) {
         },
         0,
     );
+    for (name, first) in [("pld-register", 0xF810), ("pli-register", 0xF910)] {
+        table.plain(
+            name,
+            |b, first| {
+                let (n, m, shift) = (b.reg(), b.reg(), b.rng.below(4));
+                b.wide(first | n, 0xF000 | shift << 4 | m);
+            },
+            first,
+        );
+    }
     for (name, load) in [("ldrd", 1), ("strd", 0)] {
         table.plain(name, dual, load);
     }
@@ -205,7 +215,7 @@ fn literal(b: &mut Build, _: u32) {
         b.narrow(0xE000 | (2 * words - 1));
     } else {
         b.narrow(0x4800 | t << 8 | (which + 1));
-        b.narrow(0xE000 | 2 * words);
+        b.narrow(0xE000 | (2 * words));
         b.narrow(0xBF00);
     }
     literals(b, words);

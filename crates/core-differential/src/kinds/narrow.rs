@@ -107,6 +107,7 @@ pub(super) fn add(table: &mut Table) {
         },
         0,
     );
+    table.alone("sp-wide-and-back", move_stack_wide, 0);
     table.alone("sp-down-and-up", move_stack, 0);
     for (name, opcode) in [("sxth", 0xB200), ("sxtb", 0xB240), ("uxth", 0xB280), ("uxtb", 0xB2C0)] {
         table.plain(
@@ -158,4 +159,23 @@ fn move_stack(b: &mut Build, _: u32) {
     let d = b.reg();
     b.narrow(high(0x4600, d, 13));
     b.narrow(second | words);
+}
+
+/// The stack pointer as an operand of wide instructions and as a base, and three ways to put it back.
+fn move_stack_wide(b: &mut Build, _: u32) {
+    let bytes = 4 * b.rng.range(2, 31);
+    let kept = b.reg();
+    let (stored, loaded) = (b.reg(), b.other(&[kept]));
+    let added = b.other(&[kept, loaded]);
+    let offset = 4 * b.rng.below(2);
+    b.set(added, bytes);
+    b.narrow(high(0x4600, kept, 13));
+    b.wide(0xF1AD, 0x0D00 | bytes);
+    b.wide(0xF8CD, stored << 12 | offset);
+    b.wide(0xF8DD, loaded << 12 | offset);
+    match b.rng.below(3) {
+        0 => b.wide(0xF20D, 0x0D00 | bytes),
+        1 => b.narrow(high(0x4600, 13, kept)),
+        _ => b.narrow(high(0x4400, 13, added)),
+    }
 }
