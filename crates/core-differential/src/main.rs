@@ -6,9 +6,9 @@ use core_differential::program::{Generator, Program};
 use core_differential::report::{Counts, difference};
 use core_differential::shrink::shrink;
 use core_differential::{Machine, Qemu};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 usage: core-differential [OPTIONS]
@@ -25,7 +25,9 @@ usage: core-differential [OPTIONS]
 /// Programs in one image.
 const AT_ONCE: u64 = 1000;
 /// Differences that are made small for each that is shown: among many, the next is likely to look like one already shown.
-const LOOKED_AT: usize = 30;
+const LOOKED_AT: usize = 10;
+/// Nor longer than this; each takes QEMU dozens of starts.
+const LOOKING: Duration = Duration::from_secs(60);
 
 struct Options {
     programs: u64,
@@ -142,23 +144,30 @@ fn show(
     other: &mut dyn Machine,
     differing: &[Program],
 ) -> Result<(), String> {
-    let mut seen: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
+    let begin = Instant::now();
+    let mut seen: BTreeSet<(Vec<usize>, BTreeSet<String>)> = BTreeSet::new();
     for program in differing {
-        if seen.len() >= options.reports {
+        if seen.len() >= options.reports || begin.elapsed() > LOOKING {
             break;
         }
         let name = other.name();
-        let small = shrink(&mut [&mut Qemu, other], program)?;
-        let kinds: Vec<usize> = small.units.iter().map(|unit| unit.kind).collect();
-        let times = seen.entry(kinds).or_default();
-        *times += 1;
-        if *times == 1 {
-            let small = std::slice::from_ref(&small);
-            let expected = run_each(&mut Qemu, small)?;
-            let found = run_each(other, small)?;
+        for small in shrink(&mut [&mut Qemu, other], program)? {
+            let one = std::slice::from_ref(&small);
+            let expected = run_each(&mut Qemu, one)?;
+            let found = run_each(other, one)?;
             let fields = differences(&expected[0], &found[0]);
-            println!("{}", difference(&generator.kinds, ["qemu", name], &small[0], &fields));
+            // The same kinds that differ in the same sort of field look alike.
+            let sorts: BTreeSet<String> = fields.iter().map(|field| sort(&field.what)).collect();
+            let kinds: Vec<usize> = small.units.iter().map(|unit| unit.kind).collect();
+            if seen.len() < options.reports && seen.insert((kinds, sorts)) {
+                println!("{}", difference(&generator.kinds, ["qemu", name], &small, &fields));
+            }
         }
     }
     Ok(())
+}
+
+/// A field without the number of its register, or its address.
+fn sort(field: &str) -> String {
+    if field.starts_with('[') { "memory".to_owned() } else { field.trim_end_matches(char::is_numeric).to_owned() }
 }

@@ -280,9 +280,10 @@ fn take_exception(asm: &mut Asm, epilogue: u32) {
     asm.str(0, 3, STACKED_PC);
     without_it(asm, STACKED_XPSR);
     asm.str(0, 3, STACKED_XPSR);
-    asm.land(call);
     // BX lr
     asm.narrow(0x4770);
+    asm.land(call);
+    answer_call(asm);
     asm.land(full);
     asm.land(lost);
     asm.set(0, epilogue);
@@ -291,6 +292,22 @@ fn take_exception(asm: &mut Asm, epilogue: u32) {
     // ORR r0, r0, #T
     asm.wide([0xF040, 0x7080]);
     asm.str(0, 3, STACKED_XPSR);
+    asm.narrow(0x4770);
+}
+
+/// SVC with an odd number uses the FPU, so that the program's registers must be saved by then, and come back.
+fn answer_call(asm: &mut Asm) {
+    asm.ldr(0, 3, 24);
+    // LDRH r1, [r0, #-2]; LSLS r1, r1, #31
+    asm.wide([0xF830, 0x1C02]);
+    asm.narrow(0x07C9);
+    let even = asm.branch_ahead(Some(EQ));
+    // VMOV.F32 s0, #1; VMOV.F32 s15, #1; VMSR FPSCR, r1: flush to zero and default NaN.
+    asm.wide([0xEEB7, 0x0A00]);
+    asm.wide([0xEEF7, 0x7A00]);
+    asm.set(1, 0x0300_0000);
+    asm.wide([0xEEE1, 0x1A10]);
+    asm.land(even);
     asm.narrow(0x4770);
 }
 

@@ -12,16 +12,38 @@ fn differing(machines: &mut [&mut dyn Machine; 2], programs: &[Program]) -> Resu
     Ok(first.iter().zip(&second).map(|(first, second)| !differences(first, second).is_empty()).collect())
 }
 
-/// The same program with as few units as still differ, and with zeros in every part of its state that does not matter.
-pub fn shrink(machines: &mut [&mut dyn Machine; 2], program: &Program) -> Result<Program, String> {
-    let mut small = program.clone();
-    // The state alone may differ already, and one unit is enough for most.
-    let nothing = [Program { units: Vec::new(), ..small.clone() }];
-    let single = small.units.iter().map(|unit| Program { units: vec![unit.clone()], ..small.clone() });
-    let alone: Vec<Program> = nothing.into_iter().chain(single).collect();
-    if let Some(found) = differing(machines, &alone)?.iter().position(|differs| *differs) {
-        small = alone[found].clone();
+/// Programs with as few units of this one as still differ, and with zeros in every part of their state that does not matter.
+/// There is one for each unit that differs alone, as each may have a cause of its own.
+pub fn shrink(machines: &mut [&mut dyn Machine; 2], program: &Program) -> Result<Vec<Program>, String> {
+    let mut found = Vec::new();
+    let mut rest = program.clone();
+    let nothing = Program { units: Vec::new(), ..program.clone() };
+    if differing(machines, std::slice::from_ref(&nothing))?[0] {
+        // The state alone differs, which would hide everything else. Only FPSCR has modes that a machine may not have.
+        found.push(clear_state(machines, nothing)?);
+        rest.state.fpscr = 0;
+        if !differing(machines, std::slice::from_ref(&rest))?[0] {
+            return Ok(found);
+        }
     }
+    let single = rest.units.iter().map(|unit| Program { units: vec![unit.clone()], ..rest.clone() });
+    let alone: Vec<Program> = single.collect();
+    let differs = differing(machines, &alone)?;
+    let causes: Vec<Program> =
+        alone.into_iter().zip(differs).filter(|(_, differs)| *differs).map(|(one, _)| one).collect();
+    if causes.is_empty() {
+        let small = drop_units(machines, rest)?;
+        found.push(clear_state(machines, small)?);
+    }
+    for cause in causes {
+        found.push(clear_state(machines, cause)?);
+    }
+    Ok(found)
+}
+
+/// Leaves out one unit after the other.
+fn drop_units(machines: &mut [&mut dyn Machine; 2], program: Program) -> Result<Program, String> {
+    let mut small = program;
     while small.units.len() > 1 {
         let without: Vec<Program> = (0..small.units.len())
             .map(|index| {
@@ -35,7 +57,7 @@ pub fn shrink(machines: &mut [&mut dyn Machine; 2], program: &Program) -> Result
             None => break,
         }
     }
-    clear_state(machines, small)
+    Ok(small)
 }
 
 fn clear_state(machines: &mut [&mut dyn Machine; 2], program: Program) -> Result<Program, String> {

@@ -174,8 +174,8 @@ mod rsemu {
             return;
         }
         let (generator, differing) = differing("vsub", 100);
-        let negated = differing.iter().find_map(|program| {
-            let small = shrink(&mut [&mut Qemu, &mut Rsemu], program).unwrap();
+        let small = differing.iter().flat_map(|program| shrink(&mut [&mut Qemu, &mut Rsemu], program).unwrap());
+        let negated = small.into_iter().find_map(|small| {
             let programs = std::slice::from_ref(&small);
             let expected = run_each(&mut Qemu, programs).unwrap();
             let found = run_each(&mut Rsemu, programs).unwrap();

@@ -11,15 +11,18 @@ const UNALIGN_TRP: u32 = 1 << 3;
 
 pub(super) fn add(table: &mut Table) {
     table.group = "fault";
-    table.alone(
-        "svc",
-        |b, _| {
-            let n = b.rng.below(256);
-            b.fault();
-            b.narrow(0xDF00 | n)
-        },
-        0,
-    );
+    for (name, lowest) in [("svc", 0), ("svc-with-lazy-stacking", 1)] {
+        // The handler of an odd number uses the FPU.
+        table.plain(
+            name,
+            |b, lowest| {
+                let number = b.rng.below(128) << 1 | lowest;
+                b.fault();
+                b.narrow(0xDF00 | number);
+            },
+            lowest,
+        );
+    }
     table.alone(
         "udf",
         |b, _| {
@@ -80,7 +83,7 @@ pub(super) fn add(table: &mut Table) {
         ("vldm-unaligned", 0xEC90, 0x0A02),
     ];
     for (name, first, second) in ALIGNED {
-        table.alone(
+        table.plain(
             name,
             |b, o| {
                 let n = b.other(&[1, 2]);
@@ -109,7 +112,7 @@ pub(super) fn add(table: &mut Table) {
             first,
         );
     }
-    table.alone(
+    table.plain(
         "ldr-nowhere",
         |b, _| {
             let n = b.reg();
