@@ -46,6 +46,9 @@ pub trait Bus {
     /// the next instruction.
     fn wants_attention(&self) -> bool;
 
+    /// A word of the ROM table at 0xE00F_F000, by which debuggers find out what they are connected to.
+    fn rom_table(&self, offset: u32) -> u32;
+
     /// The core takes a fault exception.
     fn fault(&mut self, fault: Fault, at: u64);
 

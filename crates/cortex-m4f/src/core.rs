@@ -93,12 +93,27 @@ impl Core {
         self.state.exception
     }
 
+    /// Whether a debugger may halt the core, and whether it has.
+    pub fn is_debugged(&self) -> bool {
+        self.state.debug.is_enabled()
+    }
+
+    pub fn is_halted(&self) -> bool {
+        self.state.debug.is_halted()
+    }
+
+    /// Whether a debugger halts the core right after its reset sequence.
+    pub fn catches_reset(&self) -> bool {
+        self.state.debug.catches_reset()
+    }
+
     pub fn is_asleep(&self) -> bool {
         self.state.asleep.is_some()
     }
 
+    /// Whether only a reset helps, or a debugger's step.
     pub fn is_locked_up(&self) -> bool {
-        self.state.locked_up
+        self.state.locked_up && !self.state.debug.is_stepping()
     }
 
     pub fn reset_is_requested(&self) -> bool {
@@ -229,6 +244,10 @@ impl Core {
             return Some(Exit::Halted);
         }
         if self.state.locked_up {
+            if self.state.debug.is_stepping() {
+                self.state.debug.halt(Halted::Request);
+                return Some(Exit::Halted);
+            }
             return Some(Exit::LockedUp);
         }
         self.state.attention = false;

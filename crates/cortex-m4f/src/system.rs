@@ -314,7 +314,6 @@ fn identification(address: u32) -> Option<u32> {
         0xE_0002 => (0x003, 2, 0xE0),
         0xE_000E => (0x00C, 0, 0xE0),
         0xE_0040 => (0x9A1, 0, 0x90),
-        0xE_00FF => (0x4C4, 0, 0x10),
         _ => return None,
     };
     Some(match address & 0xFFF {
@@ -327,20 +326,6 @@ fn identification(address: u32) -> Option<u32> {
         0xFF4 => class,
         0xFF8 => 0x05,
         0xFFC => 0xB1,
-        _ => return None,
-    })
-}
-
-/// Entries of the ROM table: where SCS, DWT, FPB and ITM lie, and TPIU; 0 ends it.
-fn rom_table(offset: u32) -> Option<u32> {
-    Some(match offset {
-        0x00 => 0xFFF0_F003,
-        0x04 => 0xFFF0_2003,
-        0x08 => 0xFFF0_3003,
-        0x0C => 0xFFF0_1003,
-        0x10 => 0xFFF4_1003,
-        0x14..=0xFC8 => 0,
-        0xFCC => 1,
         _ => return None,
     })
 }
@@ -358,6 +343,7 @@ fn block(address: u32) -> &'static str {
     }
 }
 
+const ROM_TABLE: u32 = 0xE00F_F000;
 const ITM_LOCK_STATUS: u32 = 0xE000_0FB4;
 
 impl Core {
@@ -368,6 +354,9 @@ impl Core {
 
     /// A word of the private peripheral bus; `None`: bus fault.
     pub(crate) fn read_private<B: Bus>(&mut self, bus: &mut B, address: u32) -> Option<u32> {
+        if address >= ROM_TABLE {
+            return Some(bus.rom_table(address - ROM_TABLE));
+        }
         if let Some(value) = self.system_word(address) {
             if address == 0xE000_E010 {
                 self.state.system.systick.counted_to_zero = false;
@@ -443,7 +432,6 @@ impl Core {
             0xE000_1004 => system.cyccnt(now),
             // The other counters are not there (NOPRFCNT would say so), and stay at zero.
             0xE000_101C => state.r[15].wrapping_sub(4),
-            0xE00F_F000..=0xE00F_FFCC => rom_table(address & 0xFFF)?,
             _ => match constant(address) {
                 Some(value) => value,
                 None => {

@@ -1,122 +1,44 @@
-//! The address map the CPU sees.
+//! The address map the CPU and the debug port see.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use cortex_m4f::{Bus, Fault};
 
-use rsemu::core::error::BusError;
-use rsemu::core::space::{
-    AddressSpace, DispatchPolicy, MappingId, MemAttrs, MemOps, MemResult, Perms, Region, UnassignedPolicy,
-};
-use rsemu::core::value::Width;
-
+use crate::debug::rom_table;
+use crate::diagnostic::{Access, Problem};
 use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE};
 use crate::soc::Soc;
-
-/// RAM or flash, shared between the CPU's bus and the peripherals.
-pub(crate) use rsemu::core::space::RamStore as Memory;
+use crate::time::{CPU_CYCLE, Time};
 
 /// RAM again, for code (instruction bus).
-const CODE_RAM_BASE: u64 = 0x0080_0000;
-const INFO_BASE: u32 = 0x1000_0000;
-const APB_BASE: u32 = 0x4000_0000;
-/// Undocumented registers that errata workarounds of the USB device write.
-const USB_TRIM_BASE: u32 = 0x4006_E000;
-const GPIO_BASE: u32 = 0x5000_0000;
-const CRYPTOCELL_BASE: u32 = 0x5002_A000;
-/// Vendor constants read by old errata checks.
-const PART_INFO_BASE: u32 = 0xF000_0000;
+const CODE_RAM_BASE: u32 = 0x0080_0000;
 
-/// What the run loop and the register accesses tell each other without a lock.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    /// The time, as the run loop counts it.
-    pub now: AtomicU64,
-    /// The run loop should look at the peripherals before the next instruction.
-    pub attention: AtomicBool,
+/// What an address belongs to, with the offset in it.
+enum Place {
+    Flash,
+    Ram(u32),
+    /// FICR and UICR.
+    Info,
+    Peripherals,
+    /// Vendor constants that old errata checks read: ROM table identification.
+    PartInfo,
+    Nothing,
 }
 
-/// The peripherals, shared between the run loop and the CPU's bus.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedSoc {
-    soc: Arc<Mutex<Soc>>,
-    pub signals: Arc<Signals>,
-}
-
-impl SharedSoc {
-    pub fn new(soc: Soc) -> SharedSoc {
-        SharedSoc { soc: Arc::new(Mutex::new(soc)), signals: Arc::default() }
-    }
-
-    /// The peripherals. A board that panicked in a callback leaves them usable.
-    pub fn lock(&self) -> MutexGuard<'_, Soc> {
-        self.soc.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does something with the peripherals as of now, on behalf of the CPU.
-    pub fn access<R>(&self, access: impl FnOnce(&mut Soc) -> R) -> R {
-        let mut soc = self.lock();
-        soc.catch_up(self.signals.now.load(Ordering::Relaxed));
-        let (next, irq) = (soc.next, soc.irq);
-        let result = access(&mut soc);
-        if soc.next != next || soc.irq != irq || soc.wants_attention() {
-            self.signals.attention.store(true, Ordering::Relaxed);
+fn place(address: u32) -> Place {
+    match address {
+        0..FLASH_SIZE => Place::Flash,
+        CODE_RAM_BASE..0x0084_0000 => Place::Ram(address - CODE_RAM_BASE),
+        0x1000_0000..0x1000_2000 => Place::Info,
+        RAM_BASE..0x2004_0000 => Place::Ram(address - RAM_BASE),
+        // The peripherals; the undocumented registers that errata workarounds of the USB device write; GPIO; CRYPTOCELL.
+        0x4000_0000..0x4004_0000 | 0x4006_E000..0x4006_F000 | 0x5000_0000..0x5000_1000 | 0x5002_A000..0x5002_C000 => {
+            Place::Peripherals
         }
-        result
+        0xF000_0000..0xF000_1000 => Place::PartInfo,
+        _ => Place::Nothing,
     }
 }
 
-/// One window of the address map that is answered by the peripherals.
-struct Window {
-    base: u32,
-    soc: SharedSoc,
-}
-
-impl fmt::Debug for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "window at {:#010x}", self.base)
-    }
-}
-
-impl MemOps for Window {
-    fn read(&self, offset: u64, bytes: &mut [u8], _attrs: MemAttrs) -> MemResult {
-        let address = self.base + offset as u32;
-        let lane = (address & 3) as usize;
-        if lane + bytes.len() > 4 {
-            return Err(BusError::BadAccess);
-        }
-        let word = match self.base {
-            APB_BASE | USB_TRIM_BASE | GPIO_BASE | CRYPTOCELL_BASE => self.soc.access(|soc| soc.read(address)),
-            INFO_BASE => self.soc.access(|soc| soc.read_info(address)),
-            PART_INFO_BASE => part_info(address),
-            _ => self.soc.access(|soc| soc.read_flash(address & !3)),
-        };
-        bytes.copy_from_slice(&word.to_le_bytes()[lane..lane + bytes.len()]);
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8], _attrs: MemAttrs) -> MemResult {
-        let address = self.base + offset as u32;
-        // Registers and flash take whole aligned words only.
-        let Ok(word) = <[u8; 4]>::try_from(bytes) else { return Err(BusError::BadAccess) };
-        if !address.is_multiple_of(4) {
-            return Err(BusError::BadAccess);
-        }
-        let value = u32::from_le_bytes(word);
-        let done = match self.base {
-            APB_BASE | USB_TRIM_BASE | GPIO_BASE | CRYPTOCELL_BASE => {
-                self.soc.access(|soc| soc.write(address, value));
-                true
-            }
-            INFO_BASE => self.soc.access(|soc| soc.write_info(address, value)),
-            PART_INFO_BASE => false,
-            _ => self.soc.access(|soc| soc.write_flash(address, value)),
-        };
-        if done { Ok(()) } else { Err(BusError::Protected) }
-    }
-}
-
-/// ROM table identification at 0xF000_0FE0: part 0x08 (nRF52840).
+/// Part 0x08 (nRF52840).
 fn part_info(address: u32) -> u32 {
     match address & 0xFFC {
         0xFE0 => 0x08,
@@ -125,89 +47,146 @@ fn part_info(address: u32) -> u32 {
     }
 }
 
-/// The address space and the means to make flash writable.
-pub(crate) struct Bus {
-    pub space: Arc<AddressSpace>,
-    soc: SharedSoc,
-    flash_window: Option<MappingId>,
+impl Soc {
+    /// Reads 1, 2 or 4 bytes at an address that is aligned, as of now; `None`: bus fault.
+    pub fn read_mapped(&mut self, address: u32, bytes: u32) -> Option<u32> {
+        let word = match place(address) {
+            Place::Flash => self.read_flash(address & !3),
+            Place::Ram(offset) => {
+                let mut word = [0; 4];
+                self.fabric.ram.read_at(offset & !3, &mut word).ok()?;
+                u32::from_le_bytes(word)
+            }
+            Place::Info => self.read_info(address),
+            Place::Peripherals => self.read(address),
+            Place::PartInfo => part_info(address),
+            Place::Nothing => return None,
+        };
+        let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+        Some(word >> (8 * (address & 3)) & mask)
+    }
+
+    /// Writes 1, 2 or 4 bytes at an address that is aligned, as of now; `None`: bus fault. Registers and flash take
+    /// whole words only.
+    pub fn write_mapped(&mut self, address: u32, bytes: u32, value: u32) -> Option<()> {
+        let done = match place(address) {
+            Place::Ram(offset) => {
+                let word = value.to_le_bytes();
+                self.fabric.ram.write_at(offset, word.get(..bytes as usize)?).is_ok()
+            }
+            _ if bytes != 4 => false,
+            Place::Flash => self.write_flash(address, value),
+            Place::Info => self.write_info(address, value),
+            Place::Peripherals => {
+                self.write(address, value);
+                true
+            }
+            Place::PartInfo | Place::Nothing => false,
+        };
+        done.then_some(())
+    }
 }
 
-impl Bus {
-    pub fn new(ram: &Arc<Memory>, flash: &Arc<Memory>, soc: &SharedSoc) -> Result<Bus, rsemu::core::error::Error> {
-        // One entry per 256 KiB finds RAM and flash without a search, and is quick to build again.
-        let space = AddressSpace::new("nrf52840", 32)
-            .with_unassigned(UnassignedPolicy::FAULT)
-            .with_dispatch(DispatchPolicy::Dense { page_bits: 18, cover: 0x5004_0000 });
-        {
-            let mut map = space.topology();
-            map.map_with_perms(Region::ram("flash", Arc::clone(flash)), 0, Perms::RX)?;
-            map.map(Region::ram("RAM", Arc::clone(ram)), u64::from(RAM_BASE))?;
-            map.map(Region::ram("code RAM", Arc::clone(ram)), CODE_RAM_BASE)?;
-            for (name, base, length) in [
-                ("FICR and UICR", INFO_BASE, 0x2000),
-                ("APB", APB_BASE, 0x4_0000),
-                ("USB trim", USB_TRIM_BASE, 0x1000),
-                ("GPIO", GPIO_BASE, 0x1000),
-                ("CRYPTOCELL", CRYPTOCELL_BASE, 0x2000),
-                ("part info", PART_INFO_BASE, 0x1000),
-            ] {
-                map.map(window(name, base, length, soc), u64::from(base))?;
-            }
+/// The peripherals for the length of a run of the CPU.
+pub(crate) struct CpuBus<'a> {
+    pub soc: &'a mut Soc,
+    /// The time at which the CPU had executed that many cycles.
+    pub time: Time,
+    pub cycles: u64,
+    /// The run loop should look at the peripherals before the next instruction.
+    attention: bool,
+}
+
+impl<'a> CpuBus<'a> {
+    pub fn new(soc: &'a mut Soc, time: Time, cycles: u64) -> CpuBus<'a> {
+        CpuBus { soc, time, cycles, attention: false }
+    }
+
+    fn time_of(&self, cycle: u64) -> Time {
+        self.time + cycle.saturating_sub(self.cycles) * CPU_CYCLE
+    }
+
+    /// Does something with the peripherals as of the instruction that began at cycle `at`.
+    fn access<R>(&mut self, at: u64, access: impl FnOnce(&mut Soc) -> R) -> R {
+        let now = self.time_of(at);
+        let soc = &mut *self.soc;
+        soc.catch_up(now);
+        let (next, irq) = (soc.next, soc.irq);
+        let result = access(soc);
+        self.attention = soc.next != next || soc.irq != irq || soc.wants_attention();
+        result
+    }
+}
+
+impl Bus for CpuBus<'_> {
+    #[inline(always)]
+    fn code(&self) -> &[u8] {
+        self.soc.nvmc.flash.bytes()
+    }
+
+    fn code_generation(&self) -> u32 {
+        self.soc.nvmc.flash.generation()
+    }
+
+    #[inline(always)]
+    fn ram(&self) -> &[u8] {
+        self.soc.fabric.ram.bytes()
+    }
+
+    #[inline(always)]
+    fn ram_mut(&mut self) -> &mut [u8] {
+        self.soc.fabric.ram.bytes_mut()
+    }
+
+    fn read(&mut self, address: u32, bytes: u32, at: u64) -> Option<u32> {
+        self.access(at, |soc| soc.read_mapped(address, bytes))
+    }
+
+    fn write(&mut self, address: u32, bytes: u32, value: u32, at: u64) -> Option<()> {
+        self.access(at, |soc| soc.write_mapped(address, bytes, value))
+    }
+
+    fn fetch(&self, address: u32) -> Option<u32> {
+        let Place::Ram(offset) = place(address) else { return None };
+        let mut bytes = [0; 4];
+        let length = (RAM_SIZE - offset).min(4) as usize;
+        self.soc.fabric.ram.read_at(offset, bytes.get_mut(..length)?).ok()?;
+        Some(u32::from_le_bytes(bytes))
+    }
+
+    fn wants_attention(&self) -> bool {
+        self.attention
+    }
+
+    fn rom_table(&self, offset: u32) -> u32 {
+        rom_table(offset)
+    }
+
+    fn fault(&mut self, fault: Fault, at: u64) {
+        // An empty chip cannot but do this.
+        if self.soc.nvmc.is_blank() {
+            return;
         }
-        Ok(Bus { space: Arc::new(space), soc: soc.clone(), flash_window: None })
+        let name = match fault.exception {
+            3 => "HardFault",
+            4 => "MemManage",
+            5 => "BusFault",
+            _ => "UsageFault",
+        };
+        let Fault { cfsr, hfsr, address, pc, .. } = fault;
+        let problem = Problem::Fault { name, cfsr, hfsr, address, pc };
+        let now = self.time_of(at);
+        self.soc.fabric.diagnostics.report(now, problem);
     }
 
-    /// Reads 1, 2 or 4 bytes as the AHB access port does; `None`: bus fault.
-    pub fn read_sized(&self, address: u32, bytes: u32) -> Option<u32> {
-        self.space.read(u64::from(address), width(bytes), MemAttrs::DEFAULT).ok().map(|word| word as u32)
+    fn missing(&mut self, block: &'static str, address: u32, written: Option<u32>, at: u64) {
+        let (access, value) = match written {
+            Some(value) => (Access::Write, value),
+            None => (Access::Read, 0),
+        };
+        let problem = Problem::NotModelled { peripheral: block, address, access, value };
+        let now = self.time_of(at);
+        self.soc.fabric.diagnostics.report(now, problem);
+        self.attention = true;
     }
-
-    /// Writes 1, 2 or 4 bytes as the AHB access port does; `None`: bus fault.
-    pub fn write_sized(&self, address: u32, bytes: u32, value: u32) -> Option<()> {
-        self.space.write(u64::from(address), width(bytes), u64::from(value), MemAttrs::DEFAULT).ok()
-    }
-
-    /// Reads a word as the CPU would; `None`: bus fault.
-    pub fn read(&self, address: u32) -> Option<u32> {
-        self.space.read(u64::from(address), Width::U32, MemAttrs::DEFAULT).ok().map(|word| word as u32)
-    }
-
-    /// Writes a word as the CPU would; `None`: bus fault.
-    pub fn write(&self, address: u32, value: u32) -> Option<()> {
-        self.space.write(u64::from(address), Width::U32, u64::from(value), MemAttrs::DEFAULT).ok()
-    }
-
-    /// Whether writes to flash addresses reach the NVMC; otherwise they fault. Flash is mapped as
-    /// plain read-only memory most of the time because fetching through a window is slow.
-    pub fn set_flash_writable(&mut self, writable: bool) {
-        match (self.flash_window, writable) {
-            (None, true) => {
-                let region = window("flash being written", 0, u64::from(FLASH_SIZE), &self.soc);
-                self.flash_window = self.space.topology().map_with_priority(region, 0, 1).ok();
-            }
-            (Some(id), false) => {
-                // The mapping is ours and still there.
-                let _ = self.space.topology().unmap(id);
-                self.flash_window = None;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn width(bytes: u32) -> Width {
-    match bytes {
-        1 => Width::U8,
-        2 => Width::U16,
-        _ => Width::U32,
-    }
-}
-
-fn window(name: &str, base: u32, length: u64, soc: &SharedSoc) -> Region {
-    Region::io(name, length, Arc::new(Window { base, soc: soc.clone() }))
-}
-
-/// RAM and flash of one chip.
-pub(crate) fn memories() -> (Arc<Memory>, Arc<Memory>) {
-    (Arc::new(Memory::new(u64::from(RAM_SIZE))), Arc::new(Memory::new(u64::from(FLASH_SIZE))))
 }

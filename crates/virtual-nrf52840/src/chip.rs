@@ -1,12 +1,10 @@
 //! The chip: memories, peripherals and CPU, and the loop that runs them in virtual time.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use cortex_m4f::{Config, Core, Exit};
 
 use crate::board::{Board, RadioPacket, with_board_set};
-use crate::bus::{Bus, Memory, SharedSoc, memories};
-use crate::cpu::{Cpu, RsemuCpu};
-use crate::debug::{CoreDebug, DebugPort, Halted};
+use crate::bus::CpuBus;
+use crate::debug::DebugPort;
 use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
@@ -72,29 +70,22 @@ enum Idle {
     Polling,
 }
 
-/// The bytes of the CPU state in a [`Snapshot`] were refused.
-#[derive(Debug, thiserror::Error)]
-#[error("the saved state is not one of this chip model")]
-pub struct RestoreError;
-
 /// Well before [`NEVER`](crate::time::NEVER), so that the last instruction does not overrun it.
 const END_OF_TIME: Time = Time::MAX / 2;
 /// P0.18, the only port that UICR.PSELRESET may select.
 const RESET_PORT: usize = 18;
-/// How often the loop looks whether the CPU fell asleep, in instructions, less one. A power of
-/// two, and counted from power-on, so that it does not depend on how a run is divided.
-const SLEEP_CHECK: u64 = 7;
-/// The same for lockup and reset requests.
-const TROUBLE_CHECK: u64 = 63;
-/// A step that takes at least so many cycles may have entered an exception.
-const EXCEPTION_ENTRY: u64 = 12;
+/// A CPU that has nothing to do any more idles until the number of its instructions is a multiple of this, then it
+/// sleeps. Counted from power-on, so that it does not depend on how a run is divided.
+const SLEEP_CHECK: u64 = 8;
+/// The same until lockup resets it.
+const LOCKUP_CHECK: u64 = 64;
+/// 48 interrupt lines, eight priorities.
+const CORE: Config = Config { interrupts: 48, priority_bits: 3 };
 
 /// An nRF52840.
 pub struct Chip {
-    pub(crate) soc: SharedSoc,
-    pub(crate) bus: Bus,
-    pub(crate) cpu: RsemuCpu,
-    ram: Arc<Memory>,
+    pub(crate) soc: Soc,
+    pub(crate) cpu: Core,
     pub(crate) state: RunState,
     /// Copies for callers, taken when a run ends.
     ports: Ports,
@@ -105,15 +96,15 @@ pub struct Chip {
 #[derive(Debug, Clone)]
 pub(crate) struct RunState {
     pub now: Time,
-    pub debug: CoreDebug,
     pub port: DebugPort,
-    asleep: bool,
+    pub(crate) asleep: bool,
     /// While asleep: the CPU was stepped with the present interrupt lines and slept on.
     probed: bool,
     reset_pin_low: bool,
     held_in_reset: bool,
+    /// CTRL-AP holds the core in reset.
+    pub held_by_debugger: bool,
     irq: u64,
-    fault_seen: (u32, u32),
     power_cycles: u64,
     stats: Stats,
     /// Time spent asleep, halted and off.
@@ -124,43 +115,32 @@ pub(crate) struct RunState {
 #[derive(Clone)]
 pub struct Snapshot {
     soc: Soc,
-    cpu: Vec<u8>,
-    ram: Vec<u8>,
-    flash: Vec<u8>,
+    cpu: cortex_m4f::State,
     state: RunState,
 }
 
 impl Chip {
     /// A chip as delivered: flash and UICR erased, no power.
     pub fn new(identity: ChipIdentity) -> Chip {
-        let (ram, flash) = memories();
-        let soc = SharedSoc::new(Soc::new(identity, Arc::clone(&ram), Arc::clone(&flash)));
-        // The map is a constant; that it is free of overlaps is what the tests of this crate show.
-        let bus = match Bus::new(&ram, &flash, &soc) {
-            Ok(bus) => bus,
-            Err(error) => unreachable!("the address map of the nRF52840 is consistent: {error}"),
-        };
-        let cpu = RsemuCpu::new(Arc::clone(&bus.space));
         let state = RunState {
             now: 0,
-            debug: CoreDebug::default(),
             port: DebugPort::new(),
             asleep: false,
             probed: false,
             reset_pin_low: false,
             held_in_reset: false,
+            held_by_debugger: false,
             irq: 0,
-            fault_seen: (0, 0),
             power_cycles: 0,
             stats: Stats::default(),
             idle: [0; 3],
         };
-        Chip { soc, bus, cpu, ram, state, ports: Ports::default(), diagnostics: Vec::new() }
+        Chip { soc: Soc::new(identity), cpu: Core::new(CORE), state, ports: Ports::default(), diagnostics: Vec::new() }
     }
 
     /// Switches VDD. Off: ports let go, RAM is lost, time goes on. On: power-on reset.
     pub fn set_power(&mut self, on: bool) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         if on == soc.powered {
             return;
         }
@@ -169,20 +149,19 @@ impl Chip {
             let mut garbage = vec![0; RAM_SIZE as usize];
             Random::new(soc.identity.seed ^ self.state.power_cycles << 32).fill(&mut garbage);
             // The garbage is exactly as long as RAM.
-            let _ = self.ram.write_at(0, &garbage);
+            let _ = soc.fabric.ram.write_at(0, &garbage);
             self.state.power_cycles += 1;
             soc.powered = true;
         } else {
             soc.power_off();
         }
-        drop(soc);
         self.restart(ResetCause::PowerOn);
         self.refresh();
     }
 
     /// Whether VDD is there.
     pub fn is_powered(&self) -> bool {
-        self.soc.lock().powered
+        self.soc.powered
     }
 
     /// Pulls the reset pin low or lets it go. Without effect unless UICR.PSELRESET selects P0.18.
@@ -194,9 +173,8 @@ impl Chip {
 
     /// Whether the reset pin holds the chip; if it begins to, the chip is reset.
     fn hold_in_reset(&mut self) -> bool {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         let held = self.state.reset_pin_low && soc.powered && soc.reset_port == Some(RESET_PORT);
-        drop(soc);
         let begins = held && !self.state.held_in_reset;
         self.state.held_in_reset = held;
         if begins {
@@ -207,16 +185,16 @@ impl Chip {
 
     /// Connects or removes USB power.
     pub fn set_vbus(&mut self, present: bool) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
-        let Soc { clock, fabric, .. } = &mut *soc;
+        let Soc { clock, fabric, .. } = soc;
         clock.set_vbus(fabric, present);
         soc.settle();
     }
 
     /// Whether the USB device pulls D+ up.
     pub fn usb_pull_up(&self) -> bool {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         soc.usbd.is_attached(&soc.fabric)
     }
 
@@ -247,15 +225,14 @@ impl Chip {
 
     /// Something happens on the USB lines, now. `ignored`: the answer of a device that does not hear.
     fn usb<R>(&mut self, ignored: R, happens: impl FnOnce(&mut Usbd, &mut Fabric) -> R) -> R {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         if soc.identity.tolerances.usb_deaf {
             return ignored;
         }
         soc.catch_up(self.state.now);
-        let Soc { usbd, fabric, .. } = &mut *soc;
+        let Soc { usbd, fabric, .. } = soc;
         let answer = happens(usbd, fabric);
         soc.settle();
-        drop(soc);
         self.refresh();
         answer
     }
@@ -271,34 +248,31 @@ impl Chip {
     }
 
     fn radio<R>(&mut self, happens: impl FnOnce(&mut Radio, &mut Fabric) -> R) -> R {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
-        let Soc { radio, fabric, .. } = &mut *soc;
+        let Soc { radio, fabric, .. } = soc;
         let answer = happens(radio, fabric);
         soc.settle();
-        drop(soc);
         self.refresh();
         answer
     }
 
     /// The carrier of an NFC reader at the antenna's pads rises above what the chip detects, or falls below it.
     pub fn nfc_field(&mut self, present: bool) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
         soc.set_nfc_carrier(present);
         soc.settle();
-        drop(soc);
         self.refresh();
     }
 
     /// An NFC reader has just sent a frame. What the tag answers goes to [`Board::nfc_frame`].
     pub fn nfc_frame(&mut self, frame: &NfcFrame) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
-        let Soc { nfct, fabric, .. } = &mut *soc;
+        let Soc { nfct, fabric, .. } = soc;
         nfct.hear(fabric, frame);
         soc.settle();
-        drop(soc);
         self.refresh();
     }
 
@@ -319,7 +293,7 @@ impl Chip {
     /// A level changed outside, without the chip's doing: lets sense and GPIOTE inputs see it.
     pub fn inputs_changed(&mut self, board: &mut dyn Board) {
         with_board_set(board, || {
-            let mut soc = self.soc.lock();
+            let soc = &mut self.soc;
             soc.catch_up(self.state.now);
             soc.fabric.sense_dirty = true;
             soc.settle();
@@ -330,20 +304,19 @@ impl Chip {
     /// A byte has just arrived completely on RXD of UARTE `uart` (0 or 1). It is lost if that
     /// UARTE does not receive. A framing error is a missing stop bit; with byte 0 also a break.
     pub fn uart_rx_byte(&mut self, uart: u8, byte: u8, framing_error: bool) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
-        let Soc { uarte, fabric, .. } = &mut *soc;
+        let Soc { uarte, fabric, .. } = soc;
         if let Some(uarte) = uarte.get_mut(usize::from(uart)) {
             uarte.receive(fabric, byte, framing_error);
             soc.settle();
         }
-        drop(soc);
         self.refresh();
     }
 
     /// The rate at which UARTE `uart` receives; `None` if it does not listen.
     pub fn uart_rx_baud(&self, uart: u8) -> Option<u32> {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         soc.uarte
             .get(usize::from(uart))
             .filter(|uarte| soc.powered && uarte.can_receive())
@@ -352,12 +325,12 @@ impl Chip {
 
     /// Whether UARTE `uart` is sending.
     pub fn uart_tx_busy(&self, uart: u8) -> bool {
-        self.soc.lock().uarte.get(usize::from(uart)).is_some_and(|uarte| uarte.tx_busy())
+        self.soc.uarte.get(usize::from(uart)).is_some_and(|uarte| uarte.tx_busy())
     }
 
     /// The ports that UARTE `uart` uses as TXD and RXD.
     pub fn uart_ports(&self, uart: u8) -> (Option<usize>, Option<usize>) {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         soc.uarte.get(usize::from(uart)).map_or((None, None), |uarte| (uarte.txd_port(), uarte.rxd_port()))
     }
 
@@ -373,7 +346,7 @@ impl Chip {
 
     /// Diagnostics that found no place in the list any more.
     pub fn diagnostics_dropped(&self) -> u64 {
-        self.soc.lock().fabric.diagnostics.dropped
+        self.soc.fabric.diagnostics.dropped
     }
 
     /// Cost so far.
@@ -383,7 +356,7 @@ impl Chip {
 
     /// What the chip was and is busy with.
     pub fn activity(&self) -> Activity {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         let [asleep, halted, off] = self.state.idle;
         let runs = soc.powered && !soc.in_system_off;
         let (hfxo, lfxo, lfclk) = soc.clock.running();
@@ -409,47 +382,49 @@ impl Chip {
     /// Reads RAM, as a debugger would. `None` outside of RAM.
     pub fn read_ram(&self, address: u32, bytes: &mut [u8]) -> Option<()> {
         let offset = address.checked_sub(RAM_BASE)?;
-        self.ram.read_at(u64::from(offset), bytes).ok()
+        self.soc.fabric.ram.read_at(offset, bytes).ok()
     }
 
     /// Reads flash, as a programmer would. `None` outside of flash.
     pub fn read_flash(&self, address: u32, bytes: &mut [u8]) -> Option<()> {
         let end = u64::from(address) + bytes.len() as u64;
         (end <= u64::from(FLASH_SIZE)).then_some(())?;
-        self.soc.lock().nvmc.flash.read_at(u64::from(address), bytes).ok()
+        self.soc.nvmc.flash.read_at(address, bytes).ok()
     }
 
     /// Overwrites flash (erase and program), as a programmer would. `None` outside of flash.
     pub fn write_flash(&mut self, address: u32, bytes: &[u8]) -> Option<()> {
         let end = u64::from(address) + bytes.len() as u64;
         (end <= u64::from(FLASH_SIZE)).then_some(())?;
-        self.soc.lock().nvmc.flash.write_at(u64::from(address), bytes).ok()
+        self.soc.nvmc.flash.write_at(address, bytes).ok()
     }
 
     /// Reads a word of UICR at `offset` from 0x1000_1000.
     pub fn read_uicr(&self, offset: u32) -> u32 {
-        self.soc.lock().nvmc.read_uicr(offset)
+        self.soc.nvmc.read_uicr(offset)
     }
 
     /// Sets a word of UICR, as a programmer would. `None` outside of UICR.
     pub fn write_uicr(&mut self, offset: u32, value: u32) -> Option<()> {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         *soc.nvmc.uicr.get_mut(offset as usize / 4)? = value;
         Some(())
     }
 
     /// Erases flash and UICR, as a programmer's "erase all" does.
     pub fn erase_all(&mut self) {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.nvmc.uicr.fill(u32::MAX);
         // The range is the whole flash.
-        let _ = soc.nvmc.flash.fill(0, u64::from(FLASH_SIZE), 0xFF);
+        let _ = soc.nvmc.flash.fill(0, FLASH_SIZE, 0xFF);
     }
 
     /// Reads a register or memory word the way the CPU would, at this instant. For tests.
     pub fn bus_read(&mut self, address: u32, board: &mut dyn Board) -> Option<u32> {
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        let word = with_board_set(board, || self.bus.read(address));
+        let word = with_board_set(board, || {
+            self.soc.catch_up(self.state.now);
+            self.soc.read_mapped(address, 4)
+        });
         self.refresh();
         word
     }
@@ -457,11 +432,9 @@ impl Chip {
     /// Writes a register or memory word the way the CPU would, at this instant. For tests.
     /// `None`: the CPU would have taken a bus fault.
     pub fn bus_write(&mut self, address: u32, value: u32, board: &mut dyn Board) -> Option<()> {
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
         let written = with_board_set(board, || {
-            let written = self.bus.write(address, value);
-            self.map_flash();
-            written
+            self.soc.catch_up(self.state.now);
+            self.soc.write_mapped(address, 4, value)
         });
         self.refresh();
         written
@@ -469,73 +442,39 @@ impl Chip {
 
     /// The whole state.
     pub fn snapshot(&self) -> Snapshot {
-        let soc = self.soc.lock().clone();
-        let (mut ram, mut flash) = (vec![0; RAM_SIZE as usize], vec![0; FLASH_SIZE as usize]);
-        // Both reads cover exactly the memory.
-        let _ = self.ram.read_at(0, &mut ram);
-        let _ = soc.nvmc.flash.read_at(0, &mut flash);
-        Snapshot { soc, cpu: self.cpu.save(), ram, flash, state: self.state.clone() }
+        Snapshot { soc: self.soc.clone(), cpu: self.cpu.snapshot(), state: self.state.clone() }
     }
 
     /// Back to a snapshot of this or another chip; the run goes on as it did from there.
-    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), RestoreError> {
-        if !self.cpu.load(&snapshot.cpu) {
-            return Err(RestoreError);
-        }
-        let mut soc = self.soc.lock();
-        let flash = Arc::clone(&soc.nvmc.flash);
-        let mapped = soc.flash_mapped_writable;
-        *soc = snapshot.soc.clone();
-        soc.flash_mapped_writable = mapped;
-        soc.fabric.ram = Arc::clone(&self.ram);
-        // Both writes cover exactly the memory.
-        let _ = self.ram.write_at(0, &snapshot.ram);
-        let _ = flash.write_at(0, &snapshot.flash);
-        soc.nvmc.flash = flash;
-        drop(soc);
-        self.state = snapshot.state.clone();
-        // The first instruction may be one that asks the peripherals for the time.
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        self.map_flash();
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.soc.clone_from(&snapshot.soc);
+        self.cpu.restore(&snapshot.cpu);
+        self.state.clone_from(&snapshot.state);
         self.refresh();
-        Ok(())
     }
 
     /// Starts peripherals and CPU over.
     pub(crate) fn restart(&mut self, cause: ResetCause) {
-        let mut soc = self.soc.lock();
-        soc.reset(cause);
+        self.soc.reset(cause);
         if cause != ResetCause::PowerOn {
-            soc.lose_retained_ram();
+            self.soc.lose_retained_ram();
+            self.state.stats.resets += 1;
+        } else {
+            (self.state.held_by_debugger, self.state.port) = (false, DebugPort::new());
         }
-        drop(soc);
-        self.cpu.reset();
+        self.cpu.reset(cause == ResetCause::PowerOn);
         self.state.asleep = false;
         self.state.irq = 0;
-        self.state.fault_seen = (0, 0);
-        if cause != ResetCause::PowerOn {
-            self.state.stats.resets += 1;
-        }
-        self.map_flash();
-        if cause == ResetCause::PowerOn {
-            (self.state.debug, self.state.port) = (CoreDebug::default(), DebugPort::new());
-        } else if self.state.debug.core_was_reset() {
+        self.cpu.set_lines(0);
+        if self.cpu.catches_reset() {
             // Stack pointer and program counter come from their vectors before the core halts.
-            self.cpu.step();
-            self.state.debug.halt(Halted::Vector);
+            let cycles = self.cpu.cycles();
+            self.cpu.run(&mut CpuBus::new(&mut self.soc, self.state.now, cycles), cycles + 1);
         }
-    }
-
-    pub(crate) fn map_flash(&mut self) {
-        let mut soc = self.soc.lock();
-        let writable = soc.nvmc.writes_enabled();
-        soc.flash_mapped_writable = writable;
-        drop(soc);
-        self.bus.set_flash_writable(writable);
     }
 
     pub(crate) fn refresh(&mut self) {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         if self.ports != soc.fabric.ports {
             self.ports.clone_from(&soc.fabric.ports);
         }
@@ -550,40 +489,28 @@ impl Chip {
         if self.state.reset_pin_low {
             self.hold_in_reset();
         }
-        let mut soc = self.soc.lock();
-        soc.catch_up(self.state.now);
-        if soc.fabric.diagnostics.wants_pc() {
-            let pc = self.cpu.previous_pc();
-            soc.fabric.diagnostics.fill_pc(Some(pc));
+        self.soc.catch_up(self.state.now);
+        if self.soc.fabric.diagnostics.wants_pc() {
+            self.soc.fabric.diagnostics.fill_pc(Some(self.cpu.newest_pc()));
         }
-        if soc.nvmc.writes_enabled() != soc.flash_mapped_writable {
-            drop(soc);
-            self.map_flash();
-            soc = self.soc.lock();
+        if std::mem::take(&mut self.soc.fabric.system_off) {
+            self.soc.enter_system_off();
         }
-        if std::mem::take(&mut soc.fabric.system_off) {
-            soc.enter_system_off();
-        }
-        if let Some(cause) = soc.fabric.reset.take() {
-            drop(soc);
+        if let Some(cause) = self.soc.fabric.reset.take() {
             self.restart(cause);
-            soc = self.soc.lock();
         }
-        let lines = if self.state.debug.masks_interrupts() { 0 } else { soc.irq };
-        let changed = lines ^ self.state.irq;
-        if changed != 0 {
-            for number in (0..48).filter(|number| changed & 1 << number != 0) {
-                self.cpu.set_irq(number, lines & 1 << number != 0);
-            }
+        let lines = self.soc.irq;
+        if lines != self.state.irq {
+            self.cpu.set_lines(lines);
             self.state.irq = lines;
             self.state.probed = false;
         }
+        let soc = &mut self.soc;
         let limit = soc.next.min(target);
         if !soc.powered || soc.in_system_off {
             return (limit, Some(Idle::Off));
         }
-        let debug = &self.state.debug;
-        if self.state.held_in_reset || debug.held || debug.is_halted() {
+        if self.state.held_in_reset || self.state.held_by_debugger || self.cpu.is_halted() {
             return (limit, Some(Idle::Halted));
         }
         if self.state.port.is_powered_up() && self.cpu.is_locked_up() {
@@ -607,10 +534,10 @@ impl Chip {
     }
 
     fn run(&mut self, target: Time) -> Stop {
-        self.soc.lock().settle();
+        self.soc.settle();
         loop {
             let (limit, idle) = self.attend(target);
-            if std::mem::take(&mut self.soc.lock().fabric.stop) {
+            if std::mem::take(&mut self.soc.fabric.stop) {
                 return Stop::BoardAsked;
             }
             if self.state.now >= target {
@@ -618,10 +545,12 @@ impl Chip {
             }
             if let Some(idle) = idle {
                 self.skip_to(limit, idle);
-            } else if self.state.debug.watches() {
-                self.execute_debugged(limit);
+            } else if self.state.asleep && (self.state.irq == 0 || self.state.probed) {
+                self.skip_to(limit, Idle::Asleep);
             } else if self.state.asleep {
-                self.sleep(limit);
+                // One step shows whether the change of the lines wakes the CPU.
+                (self.state.asleep, self.state.probed) = (false, true);
+                self.execute(self.state.now + 1);
             } else {
                 self.execute(limit);
             }
@@ -633,122 +562,51 @@ impl Chip {
             *idle += time.saturating_sub(self.state.now);
         }
         self.state.now = self.state.now.max(time);
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-    }
-
-    /// One step of the CPU; returns its cycles.
-    fn step(&mut self) -> u64 {
-        let cycles = self.cpu.step();
-        self.count(cycles)
-    }
-
-    fn count(&mut self, cycles: u64) -> u64 {
-        self.state.now += cycles * CPU_CYCLE;
-        self.state.stats.instructions += 1;
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        cycles
-    }
-
-    /// In WFE or WFI: only an interrupt line can wake the CPU, so it is stepped once after one
-    /// changed, and otherwise time jumps.
-    fn sleep(&mut self, limit: Time) {
-        if self.state.irq != 0 && !self.state.probed {
-            self.step();
-            self.state.probed = true;
-            self.state.asleep = self.cpu.is_asleep();
-        } else {
-            self.skip_to(limit, Idle::Asleep);
-        }
     }
 
     fn execute(&mut self, limit: Time) {
-        while self.state.now < limit {
-            let cycles = self.step();
-            if cycles >= EXCEPTION_ENTRY {
-                // A fault's frame is on top of the stack only before its handler runs.
-                self.look_for_fault();
-            }
-            if self.soc.signals.attention.load(Ordering::Relaxed) {
-                self.soc.signals.attention.store(false, Ordering::Relaxed);
-                return;
-            }
-            if self.state.stats.instructions & SLEEP_CHECK == 0 {
-                if self.cpu.is_asleep() {
-                    (self.state.asleep, self.state.probed) = (true, false);
-                    return;
-                }
-                if self.state.stats.instructions & TROUBLE_CHECK == 0 && self.trouble() {
-                    return;
-                }
-            }
+        let (cycles, steps) = (self.cpu.cycles(), self.cpu.steps());
+        let ahead = limit.saturating_sub(self.state.now).div_ceil(CPU_CYCLE);
+        let mut bus = CpuBus::new(&mut self.soc, self.state.now, cycles);
+        let exit = self.cpu.run(&mut bus, cycles.saturating_add(ahead));
+        self.state.now += (self.cpu.cycles() - cycles) * CPU_CYCLE;
+        self.state.stats.instructions += self.cpu.steps() - steps;
+        match exit {
+            Exit::Limit | Exit::Bus | Exit::Halted => {}
+            Exit::Asleep => self.fall_asleep(limit),
+            Exit::ResetRequested => self.soc.fabric.reset = Some(ResetCause::Software),
+            Exit::LockedUp => self.lock_up(limit),
         }
     }
 
-    /// The same with a debugger that watches: before each instruction it may halt the core.
-    fn execute_debugged(&mut self, limit: Time) {
-        while self.state.now < limit {
-            let wakes = self.state.debug.wakes() && self.cpu.is_asleep();
-            if self.state.asleep && !wakes && !self.state.debug.is_stepping() {
-                return self.sleep(limit);
-            }
-            if self.state.debug.stops_at(self.cpu.pc(), self.cpu.opcode()) {
-                return self.state.debug.halt(Halted::Breakpoint);
-            }
-            if wakes {
-                let cycles = self.cpu.step_awake();
-                self.count(cycles);
-            } else {
-                self.step();
-            }
-            self.state.asleep = self.cpu.is_asleep();
-            self.state.probed = false;
-            if self.state.debug.is_stepping() {
-                return self.state.debug.halt(Halted::Request);
-            }
-            if self.trouble() || self.soc.signals.attention.swap(false, Ordering::Relaxed) {
-                return;
-            }
-        }
+    /// The CPU waits for an interrupt or event. It takes a few cycles until it really sleeps.
+    fn fall_asleep(&mut self, limit: Time) {
+        self.state.asleep = self.cpu.is_debugged() || self.idle_until_multiple(SLEEP_CHECK, limit);
     }
 
-    /// Looks for reset requests and lockup; `true` if one needs attention.
-    fn trouble(&mut self) -> bool {
-        if self.cpu.reset_requested() {
-            self.soc.lock().fabric.reset = Some(ResetCause::Software);
-            return true;
-        }
-        if self.cpu.is_locked_up() {
-            self.look_for_fault();
-            if self.state.port.is_powered_up() {
-                return true;
+    /// Idles until the number of instructions is a multiple of that; whether the time allowed for it.
+    fn idle_until_multiple(&mut self, of: u64, limit: Time) -> bool {
+        while !self.state.stats.instructions.is_multiple_of(of) {
+            if self.state.now >= limit {
+                return false;
             }
-            let mut soc = self.soc.lock();
-            // An empty chip cannot but do this.
-            if !soc.nvmc.is_blank() {
-                soc.fabric.report(Problem::Lockup);
-            }
-            soc.fabric.reset = Some(ResetCause::Lockup);
-            return true;
+            self.state.now += CPU_CYCLE;
+            self.state.stats.instructions += 1;
         }
-        false
+        true
     }
 
-    fn look_for_fault(&mut self) {
-        let (cfsr, hfsr, address) = self.cpu.fault_status();
-        if (cfsr, hfsr) != self.state.fault_seen {
-            self.state.fault_seen = (cfsr, hfsr);
-            if self.soc.lock().nvmc.is_blank() {
-                return;
-            }
-            let name = match self.cpu.exception() {
-                3 => "HardFault",
-                4 => "MemManage",
-                5 => "BusFault",
-                6 => "UsageFault",
-                _ => "a fault",
-            };
-            let stacked_pc = self.cpu.stacked_pc();
-            self.soc.lock().fabric.report(Problem::Fault { name, cfsr, hfsr, address, stacked_pc });
+    fn lock_up(&mut self, limit: Time) {
+        if self.state.port.is_powered_up() {
+            return;
         }
+        if !self.idle_until_multiple(LOCKUP_CHECK, limit) {
+            return;
+        }
+        // An empty chip cannot but do this.
+        if !self.soc.nvmc.is_blank() {
+            self.soc.fabric.report(Problem::Lockup);
+        }
+        self.soc.fabric.reset = Some(ResetCause::Lockup);
     }
 }

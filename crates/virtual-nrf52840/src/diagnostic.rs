@@ -23,7 +23,7 @@ pub enum Problem {
     /// A setting the model stores but does not act on.
     NotSupported { peripheral: &'static str, what: &'static str },
     /// The CPU took a fault exception. The registers are those of the Cortex-M4.
-    Fault { name: &'static str, cfsr: u32, hfsr: u32, address: u32, stacked_pc: u32 },
+    Fault { name: &'static str, cfsr: u32, hfsr: u32, address: Option<u32>, pc: u32 },
     /// The CPU locked up (a fault inside a fault handler); the chip resets itself.
     Lockup,
     /// Events and tasks trigger each other without end in the same instant.
@@ -56,10 +56,13 @@ impl fmt::Display for Diagnostic {
                 write!(f, "{peripheral}: DMA of {length} bytes at {address:#010x} is outside RAM")
             }
             Problem::NotSupported { peripheral, what } => write!(f, "{peripheral}: {what} is not modelled"),
-            Problem::Fault { name, cfsr, hfsr, address, stacked_pc } => write!(
-                f,
-                "{name} (CFSR {cfsr:#010x}, HFSR {hfsr:#010x}, fault address {address:#010x}) at PC {stacked_pc:#010x}"
-            ),
+            Problem::Fault { name, cfsr, hfsr, address, pc } => {
+                write!(f, "{name} (CFSR {cfsr:#010x}, HFSR {hfsr:#010x}")?;
+                if let Some(address) = address {
+                    write!(f, ", fault address {address:#010x}")?;
+                }
+                write!(f, ") at PC {pc:#010x}")
+            }
             Problem::Lockup => write!(f, "CPU lockup, the chip resets"),
             Problem::EventStorm { peripheral } => {
                 write!(f, "{peripheral}: events and tasks trigger each other without end")

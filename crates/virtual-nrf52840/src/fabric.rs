@@ -1,10 +1,8 @@
 //! What all peripherals share: the time, RAM for EasyDMA, the list of events that just fired.
 
-use std::sync::Arc;
-
 use crate::board::{Board, ask_board};
-use crate::bus::Memory;
 use crate::diagnostic::{Access, Diagnostics, Problem};
+use crate::memory::Memory;
 use crate::ports::Ports;
 use crate::tick_clock::TickClock;
 use crate::time::{NANOSECOND, Time};
@@ -22,7 +20,7 @@ pub const FLASH_PAGE: u32 = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Fabric {
     pub now: Time,
-    pub ram: Arc<Memory>,
+    pub ram: Memory,
     /// Events (peripheral id, event number) generated and not yet handed to the PPI.
     pub fired: Vec<(u8, u8)>,
     /// Peripherals (by id) whose deadline or interrupt line may have changed.
@@ -116,10 +114,10 @@ impl Fabric {
         self.touched |= 0x7 << 0x08 | 0x3 << 0x1A | 1 << 0x1C | 0x3 << 0x21 | 1 << 0x2D;
     }
 
-    fn dma_offset(&mut self, peripheral: &'static str, address: u32, length: u32) -> Option<u64> {
+    fn dma_offset(&mut self, peripheral: &'static str, address: u32, length: u32) -> Option<u32> {
         let offset = address.wrapping_sub(RAM_BASE);
         if offset < RAM_SIZE && length <= RAM_SIZE - offset {
-            return Some(u64::from(offset));
+            return Some(offset);
         }
         self.report(Problem::DmaOutsideRam { peripheral, address, length });
         None
@@ -128,7 +126,7 @@ impl Fabric {
     /// EasyDMA read of one byte; `None` (and a diagnostic) outside RAM.
     pub fn dma_read(&mut self, peripheral: &'static str, address: u32) -> Option<u8> {
         let offset = self.dma_offset(peripheral, address, 1)?;
-        self.ram.read_u8(offset).ok()
+        self.ram.bytes().get(offset as usize).copied()
     }
 
     /// EasyDMA write; nothing is written (and a diagnostic given) outside RAM.

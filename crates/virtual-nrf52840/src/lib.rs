@@ -39,12 +39,12 @@
 mod board;
 mod bus;
 mod chip;
-mod cpu;
 mod debug;
 mod diagnostic;
 mod fabric;
 mod identity;
 mod image;
+mod memory;
 mod nfc;
 mod peripherals;
 mod ports;
@@ -54,7 +54,7 @@ mod tick_clock;
 mod time;
 
 pub use board::{BareBoard, Board, FlashCommand, FlashPorts, RadioPacket};
-pub use chip::{Activity, Chip, RestoreError, Snapshot, Stats, Stop};
+pub use chip::{Activity, Chip, Snapshot, Stats, Stop};
 pub use debug::{DapFault, DapRegister};
 pub use diagnostic::{Access, Diagnostic, Problem};
 pub use fabric::{FLASH_PAGE, FLASH_SIZE, RAM_BASE, RAM_SIZE, ResetCause};

@@ -1,13 +1,11 @@
 //! Everything of the chip but the CPU and the memories it reads directly.
 
-use std::sync::Arc;
-
 use crate::board;
-use crate::bus::Memory;
 use crate::debug::AccessLock;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::{BusDefects, ChipIdentity, Tolerances};
+use crate::memory::Memory;
 use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
 use crate::peripherals::gpio::Gpio;
@@ -53,8 +51,6 @@ pub(crate) struct Soc {
     /// A reader's carrier is strong enough at the antenna's pads.
     nfc_carrier: bool,
     pub access: AccessLock,
-    /// Whether the address map lets the CPU write to flash at the moment.
-    pub flash_mapped_writable: bool,
     /// The board has not yet been told about the newest state of the ports.
     untold: bool,
     pub clock: ClockPower,
@@ -85,11 +81,11 @@ pub(crate) struct Soc {
 }
 
 impl Soc {
-    pub fn new(identity: ChipIdentity, ram: Arc<Memory>, flash: Arc<Memory>) -> Soc {
+    pub fn new(identity: ChipIdentity) -> Soc {
         let tolerances = identity.tolerances.clone();
         let fabric = Fabric {
             now: 0,
-            ram,
+            ram: Memory::new(RAM_SIZE),
             fired: Vec::new(),
             touched: 0,
             dirty_ports: 0,
@@ -114,7 +110,6 @@ impl Soc {
             nfc_pins: false,
             nfc_carrier: false,
             access: AccessLock::default(),
-            flash_mapped_writable: false,
             untold: false,
             clock: ClockPower::new(&tolerances),
             uarte: new_uartes(&tolerances.buses),
@@ -134,7 +129,7 @@ impl Soc {
             usbd: Usbd::new(),
             nfct: Nfct::new(false, tolerances.nfc_deaf),
             gpio: Gpio::new(),
-            nvmc: Nvmc::new(flash, &tolerances),
+            nvmc: Nvmc::new(&tolerances),
             storage: Storage::default(),
             deadlines: [NEVER; SLOTS],
             next: NEVER,
@@ -225,16 +220,16 @@ impl Soc {
     }
 
     /// Replaces the contents of RAM by what is there after a loss of supply.
-    fn scramble_ram(&self, offset: u32, length: u32) {
+    fn scramble_ram(&mut self, offset: u32, length: u32) {
         let mut garbage = vec![0; length as usize];
         Random::new(self.identity.seed ^ self.fabric.now ^ u64::from(offset) << 32).fill(&mut garbage);
         // Outside of RAM there is nothing to lose.
-        let _ = self.fabric.ram.write_at(u64::from(offset), &garbage);
+        let _ = self.fabric.ram.write_at(offset, &garbage);
     }
 
     /// A defect that shows at every reset but power-on, after which no RAM is known anyway.
-    pub fn lose_retained_ram(&self) {
-        if let Some(lost) = &self.identity.tolerances.retained_ram_lost {
+    pub fn lose_retained_ram(&mut self) {
+        if let Some(lost) = self.identity.tolerances.retained_ram_lost.clone() {
             let start = lost.start.clamp(RAM_BASE, RAM_BASE + RAM_SIZE);
             let end = lost.end.clamp(start, RAM_BASE + RAM_SIZE);
             self.scramble_ram(start - RAM_BASE, end - start);
@@ -380,7 +375,7 @@ impl Soc {
     pub fn read_flash(&self, address: u32) -> u32 {
         let mut word = [0xFF; 4];
         // Only called for addresses in flash.
-        let _ = self.nvmc.flash.read_at(u64::from(address), &mut word);
+        let _ = self.nvmc.flash.read_at(address, &mut word);
         u32::from_le_bytes(word)
     }
 
@@ -398,7 +393,6 @@ impl Soc {
             || fabric.stall_until > fabric.now
             || fabric.polls_until > fabric.now
             || fabric.diagnostics.wants_pc()
-            || self.nvmc.writes_enabled() != self.flash_mapped_writable
     }
 
     /// Hands events to the PPI, ports to the board and inputs to who watches them, until nothing

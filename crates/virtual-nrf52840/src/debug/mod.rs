@@ -3,21 +3,18 @@
 //! A transfer is that of a probe, not the bits on the line: an access port's read returns the value and not that of the
 //! read before. Errors are sticky, the line has to be reset and switched to SWD first, the address goes on within 10 bits.
 
-mod core;
 mod lock;
 mod port;
 
-pub(crate) use core::{CoreDebug, Halted};
 pub(crate) use lock::AccessLock;
 pub use port::DapFault;
 pub(crate) use port::DebugPort;
 
 use crate::board::{Board, with_board_set};
 use crate::chip::Chip;
-use crate::cpu::Cpu;
 use crate::fabric::{RAM_SIZE, ResetCause};
+use cortex_m4f::DHCSR;
 use port::Behind;
-use std::sync::atomic::Ordering;
 
 /// A register of the debug port or of the access port that SELECT names; bits 3:2 of the address count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,10 +99,10 @@ impl Chip {
     /// erases.
     pub fn dap_is_awaited(&self, register: DapRegister) -> bool {
         let DapRegister::Ap(address) = register else { return false };
-        let (soc, debug) = (self.soc.lock(), &self.state.debug);
+        let soc = &self.soc;
         match self.state.port.meant(address) {
             (0, 0x0C) => match self.state.port.memory_address() {
-                core::DHCSR => debug.watches() && !debug.is_halted(),
+                DHCSR => self.cpu.is_debugged() && !self.cpu.is_halted(),
                 FLASH_READY => soc.nvmc.is_busy(self.state.now),
                 _ => false,
             },
@@ -116,20 +113,22 @@ impl Chip {
 
     /// Whether a debugger has halted the core.
     pub fn is_halted(&self) -> bool {
-        self.state.debug.is_halted()
+        self.cpu.is_halted()
     }
 
     fn with_board<R>(&mut self, board: &mut dyn Board, access: impl FnOnce(&mut Chip) -> R) -> R {
-        self.soc.signals.now.store(self.state.now, Ordering::Relaxed);
-        let result = with_board_set(board, || access(self));
+        let result = with_board_set(board, || {
+            self.soc.catch_up(self.state.now);
+            access(self)
+        });
         // It is not the CPU that was told to wait.
-        self.soc.lock().fabric.polls_until = 0;
+        self.soc.fabric.polls_until = 0;
         self.refresh();
         result
     }
 
     fn is_open(&self) -> bool {
-        let soc = self.soc.lock();
+        let soc = &self.soc;
         soc.access.is_open(&soc.clock)
     }
 
@@ -146,15 +145,14 @@ impl Chip {
         if address >= VENDOR_SYSTEM {
             return Some(0);
         }
-        self.bus.read_sized(address, bytes)
+        self.soc.read_mapped(address, bytes)
     }
 
     fn read_private(&mut self, word: u32) -> u32 {
         if word >= ROM_TABLE {
             return rom_table(word - ROM_TABLE);
         }
-        let own = self.state.debug.read(word, &self.cpu);
-        own.unwrap_or_else(|| self.cpu.read_system(word))
+        self.cpu.read_system(word)
     }
 
     fn write_debugged(&mut self, address: u32, bytes: u32, value: u32) -> Option<()> {
@@ -162,26 +160,26 @@ impl Chip {
             return None;
         }
         if PRIVATE.contains(&address) {
-            if !self.state.debug.write(address, value, &mut self.cpu) {
-                self.cpu.write_system(address, value);
+            self.cpu.write_system(address, value);
+            if address == DHCSR {
+                // A core that was halted or stepped does not sleep on.
+                self.state.asleep = false;
             }
-            if self.cpu.reset_requested() {
+            if self.cpu.reset_is_requested() {
                 self.restart(ResetCause::Software);
             }
             return Some(());
         }
-        let written = self.bus.write_sized(address, bytes, value);
-        self.map_flash();
-        written
+        self.soc.write_mapped(address, bytes, value)
     }
 
     // ---- CTRL-AP ----
 
     fn read_control(&mut self, register: u8) -> u32 {
-        let mut soc = self.soc.lock();
+        let soc = &mut self.soc;
         soc.catch_up(self.state.now);
         match register {
-            RESET => u32::from(self.state.debug.held),
+            RESET => u32::from(self.state.held_by_debugger),
             ERASE_ALL_STATUS => u32::from(soc.access.is_erasing() && soc.nvmc.is_busy(soc.fabric.now)),
             PROTECT_STATUS => u32::from(soc.access.is_open(&soc.clock)),
             _ => 0,
@@ -190,19 +188,19 @@ impl Chip {
 
     fn write_control(&mut self, register: u8, value: u32) {
         match register {
-            RESET if value & 1 != 0 => self.state.debug.held = true,
-            RESET if self.state.debug.held => {
-                self.state.debug.held = false;
+            RESET if value & 1 != 0 => self.state.held_by_debugger = true,
+            RESET if self.state.held_by_debugger => {
+                self.state.held_by_debugger = false;
                 self.restart(ResetCause::Software);
             }
             ERASE_ALL if value & 1 != 0 => {
-                let mut soc = self.soc.lock();
+                let soc = &mut self.soc;
                 soc.catch_up(self.state.now);
-                let crate::soc::Soc { nvmc, fabric, access, .. } = &mut *soc;
+                let crate::soc::Soc { nvmc, fabric, access, .. } = soc;
                 nvmc.erase_by_control_port(fabric);
                 access.erased();
                 // RAM goes, too.
-                let _ = fabric.ram.fill(0, u64::from(RAM_SIZE), 0);
+                let _ = fabric.ram.fill(0, RAM_SIZE, 0);
             }
             _ => {}
         }
@@ -210,7 +208,7 @@ impl Chip {
 }
 
 /// One entry, the system control space; designer Nordic, part 0x08.
-fn rom_table(offset: u32) -> u32 {
+pub(crate) fn rom_table(offset: u32) -> u32 {
     match offset {
         0x000 => 0xFFF0_F003,
         0xFD0 => 0x02,

@@ -1,11 +1,9 @@
 //! NVMC, flash and UICR.
 
-use std::sync::Arc;
-
 use super::index;
-use crate::bus::Memory;
 use crate::fabric::{FLASH_PAGE, FLASH_SIZE, Fabric};
 use crate::identity::Tolerances;
+use crate::memory::Memory;
 use crate::time::{MICROSECOND, Time};
 
 const WRITE_ENABLE: u32 = 1;
@@ -17,7 +15,7 @@ const ERASED: u32 = 0xFFFF_FFFF;
 /// Where firmware is put and what survives power-off.
 #[derive(Debug, Clone)]
 pub(crate) struct Nvmc {
-    pub flash: Arc<Memory>,
+    pub flash: Memory,
     pub uicr: Vec<u32>,
     config: u32,
     partial_config: u32,
@@ -31,9 +29,9 @@ pub(crate) struct Nvmc {
 }
 
 impl Nvmc {
-    pub fn new(flash: Arc<Memory>, tolerances: &Tolerances) -> Nvmc {
+    pub fn new(tolerances: &Tolerances) -> Nvmc {
         let mut nvmc = Nvmc {
-            flash,
+            flash: Memory::new(FLASH_SIZE),
             uicr: vec![ERASED; UICR_WORDS],
             config: 0,
             partial_config: 10,
@@ -59,7 +57,7 @@ impl Nvmc {
 
     fn fill_flash(&mut self, offset: u32, length: u32) {
         // Both are inside the flash: callers align and limit them.
-        let _ = self.flash.fill(u64::from(offset), u64::from(length), 0xFF);
+        let _ = self.flash.fill(offset, length, 0xFF);
     }
 
     /// The CPU cannot fetch from flash that is being written or erased.
@@ -79,9 +77,9 @@ impl Nvmc {
         }
         let mut old = [0; 4];
         // The offset was just checked.
-        let _ = self.flash.read_at(u64::from(offset), &mut old);
+        let _ = self.flash.read_at(offset, &mut old);
         let new = u32::from_le_bytes(old) & value;
-        let _ = self.flash.write_at(u64::from(offset), &new.to_le_bytes());
+        let _ = self.flash.write_at(offset, &new.to_le_bytes());
         true
     }
 
