@@ -5,6 +5,7 @@ use cortex_m4f::{Bus, Fault};
 use crate::debug::rom_table;
 use crate::diagnostic::{Access, Problem};
 use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE};
+use crate::observe::BusAccess;
 use crate::soc::Soc;
 use crate::time::{CPU_CYCLE, Time};
 
@@ -118,6 +119,16 @@ impl<'a> CpuBus<'a> {
     }
 }
 
+impl CpuBus<'_> {
+    /// With an observer, the run pauses after each instruction that accesses the bus.
+    fn tell(&mut self, access: BusAccess) {
+        if let Some(observer) = &mut self.soc.watcher.0 {
+            observer.access(access);
+            self.attention = true;
+        }
+    }
+}
+
 impl Bus for CpuBus<'_> {
     #[inline(always)]
     fn code(&self) -> &[u8] {
@@ -139,11 +150,15 @@ impl Bus for CpuBus<'_> {
     }
 
     fn read(&mut self, address: u32, bytes: u32, at: u64) -> Option<u32> {
-        self.access(at, |soc| soc.read_mapped(address, bytes))
+        let read = self.access(at, |soc| soc.read_mapped(address, bytes));
+        self.tell(BusAccess { address, bytes, written: None, read });
+        read
     }
 
     fn write(&mut self, address: u32, bytes: u32, value: u32, at: u64) -> Option<()> {
-        self.access(at, |soc| soc.write_mapped(address, bytes, value))
+        let done = self.access(at, |soc| soc.write_mapped(address, bytes, value));
+        self.tell(BusAccess { address, bytes, written: Some(value), read: None });
+        done
     }
 
     fn fetch(&self, address: u32) -> Option<u32> {

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Problem};
 use crate::fabric::{FLASH_SIZE, Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::ChipIdentity;
 use crate::nfc::NfcFrame;
+use crate::observe::Observer;
 use crate::peripherals::radio::{Emission, Radio};
 use crate::peripherals::usbd::{UsbAnswer, Usbd};
 use crate::ports::Ports;
@@ -447,7 +448,10 @@ impl Chip {
 
     /// Back to a snapshot of this or another chip; the run goes on as it did from there.
     pub fn restore(&mut self, snapshot: &Snapshot) {
+        let watcher = std::mem::take(&mut self.soc.watcher);
+        let log = self.soc.fabric.dma_log.take();
         self.soc.clone_from(&snapshot.soc);
+        (self.soc.watcher, self.soc.fabric.dma_log) = (watcher, log);
         self.cpu.restore(&snapshot.cpu);
         self.state.clone_from(&snapshot.state);
         self.refresh();
@@ -466,10 +470,35 @@ impl Chip {
         self.state.asleep = false;
         self.state.irq = 0;
         self.cpu.set_lines(0);
+        self.tell_reset();
         if self.cpu.catches_reset() {
             // Stack pointer and program counter come from their vectors before the core halts.
             let cycles = self.cpu.cycles();
             self.cpu.run(&mut CpuBus::new(&mut self.soc, self.state.now, cycles), cycles + 1);
+        }
+    }
+
+    /// Lets somebody hear what the CPU does from now on.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.soc.watcher.0 = Some(observer);
+        self.soc.fabric.dma_log = Some(Vec::new());
+        self.tell_reset();
+    }
+
+    fn tell_reset(&mut self) {
+        let Soc { watcher, fabric, nvmc, .. } = &mut self.soc;
+        if let Some(observer) = &mut watcher.0 {
+            observer.reset(self.cpu.steps(), fabric.ram.bytes(), nvmc.flash.bytes());
+        }
+    }
+
+    /// What happened in RAM and on the interrupt lines, for the observer.
+    fn tell_dma(&mut self) {
+        let Soc { watcher, fabric, .. } = &mut self.soc;
+        if let (Some(observer), Some(log)) = (&mut watcher.0, &mut fabric.dma_log) {
+            for (offset, bytes) in log.drain(..) {
+                observer.dma(self.cpu.steps(), offset, &bytes);
+            }
         }
     }
 
@@ -499,9 +528,13 @@ impl Chip {
         if let Some(cause) = self.soc.fabric.reset.take() {
             self.restart(cause);
         }
+        self.tell_dma();
         let lines = self.soc.irq;
         if lines != self.state.irq {
             self.cpu.set_lines(lines);
+            if let Some(observer) = &mut self.soc.watcher.0 {
+                observer.lines(self.cpu.steps(), lines);
+            }
             self.state.irq = lines;
             self.state.probed = false;
         }
@@ -571,12 +604,23 @@ impl Chip {
         let exit = self.cpu.run(&mut bus, cycles.saturating_add(ahead));
         self.state.now += (self.cpu.cycles() - cycles) * CPU_CYCLE;
         self.state.stats.instructions += self.cpu.steps() - steps;
+        self.tell_after();
         match exit {
             Exit::Limit | Exit::Bus | Exit::Halted => {}
             Exit::Asleep => self.fall_asleep(limit),
             Exit::ResetRequested => self.soc.fabric.reset = Some(ResetCause::Software),
             Exit::LockedUp => self.lock_up(limit),
         }
+    }
+
+    fn tell_after(&mut self) {
+        let Some(observer) = &mut self.soc.watcher.0 else { return };
+        if self.cpu.is_debugged() {
+            observer.debugged();
+        } else {
+            observer.after(self.cpu.steps(), self.cpu.cycles(), &self.cpu.registers());
+        }
+        self.tell_dma();
     }
 
     /// The CPU waits for an interrupt or event. It takes a few cycles until it really sleeps.

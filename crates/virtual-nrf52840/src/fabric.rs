@@ -21,6 +21,8 @@ pub const FLASH_PAGE: u32 = 4096;
 pub(crate) struct Fabric {
     pub now: Time,
     pub ram: Memory,
+    /// What peripherals wrote to RAM, for an observer; `None`: there is none.
+    pub dma_log: Option<Vec<(u32, Vec<u8>)>>,
     /// Events (peripheral id, event number) generated and not yet handed to the PPI.
     pub fired: Vec<(u8, u8)>,
     /// Peripherals (by id) whose deadline or interrupt line may have changed.
@@ -134,6 +136,9 @@ impl Fabric {
         if let Some(offset) = self.dma_offset(peripheral, address, bytes.len() as u32) {
             // The range was just checked.
             let _ = self.ram.write_at(offset, bytes);
+            if let Some(log) = &mut self.dma_log {
+                log.push((offset, bytes.to_vec()));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::diagnostic::{Access, Problem};
 use crate::fabric::{Fabric, RAM_BASE, RAM_SIZE, ResetCause};
 use crate::identity::{BusDefects, ChipIdentity, Tolerances};
 use crate::memory::Memory;
+use crate::observe::Watcher;
 use crate::peripherals::clock_power::ClockPower;
 use crate::peripherals::egu::Egu;
 use crate::peripherals::gpio::Gpio;
@@ -40,6 +41,7 @@ const STORM: usize = 2_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Soc {
+    pub watcher: Watcher,
     pub fabric: Fabric,
     pub identity: ChipIdentity,
     pub powered: bool,
@@ -86,6 +88,7 @@ impl Soc {
         let fabric = Fabric {
             now: 0,
             ram: Memory::new(RAM_SIZE),
+            dma_log: None,
             fired: Vec::new(),
             touched: 0,
             dirty_ports: 0,
@@ -103,6 +106,7 @@ impl Soc {
             polls_until: 0,
         };
         Soc {
+            watcher: Watcher::default(),
             fabric,
             powered: false,
             in_system_off: false,
