@@ -9,6 +9,7 @@ pub mod image;
 pub mod kinds;
 pub mod layout;
 pub mod machine;
+pub mod ours;
 pub mod program;
 pub mod report;
 pub mod rng;
@@ -19,5 +20,6 @@ pub mod shrink;
 
 pub use image::{Image, Outcome};
 pub use machine::{Machine, Qemu};
+pub use ours::Ours;
 #[cfg(feature = "rsemu")]
 pub use rsemu::Rsemu;

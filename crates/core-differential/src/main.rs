@@ -17,7 +17,7 @@ usage: core-differential [OPTIONS]
   --seed N       which ones (1)
   --first N      the number of the first one (0)
   --group NAME   only this group of instructions, or this kind
-  --machine NAME what is compared with QEMU (rsemu)
+  --machine NAME what is compared with QEMU (ours)
   --reports N    how many differences are made small and shown (10)
   --kinds        counts each kind instead of each group
 ";
@@ -67,7 +67,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options
         seed: 1,
         first: 0,
         group: None,
-        machine: "rsemu".to_owned(),
+        machine: "ours".to_owned(),
         reports: 10,
         kinds: false,
     };

@@ -6,8 +6,8 @@ use core_differential::kinds::kinds;
 use core_differential::layout::result;
 use core_differential::machine::{NEEDED, run_each};
 use core_differential::program::{Generator, Program};
-use core_differential::report::Counts;
-use core_differential::{Image, Machine, Outcome, Qemu};
+use core_differential::report::{Counts, difference};
+use core_differential::{Image, Machine, Ours, Outcome, Qemu};
 use std::path::Path;
 
 const SEED: u64 = 404;
@@ -135,11 +135,25 @@ fn a_program_that_hangs_does_not_take_the_others_with_it() {
     assert_eq!(differences(&outcomes[3], &outcomes[4])[0].what, "the run");
 }
 
+/// The core of our emulated chip does what QEMU does, in every kind of instruction.
+#[test]
+fn our_core_agrees() {
+    if skipped("our_core_agrees") {
+        return;
+    }
+    let (generator, programs) = programs(None, 600);
+    let expected = run_each(&mut Qemu, &programs).unwrap();
+    let found = run_each(&mut Ours, &programs).unwrap();
+    for ((program, expected), found) in programs.iter().zip(&expected).zip(&found) {
+        let fields = differences(expected, found);
+        assert!(fields.is_empty(), "{}", difference(&generator.kinds, ["qemu", "ours"], program, &fields));
+    }
+}
+
 #[cfg(feature = "rsemu")]
 mod rsemu {
     use super::*;
     use core_differential::Rsemu;
-    use core_differential::report::difference;
     use core_differential::shrink::shrink;
 
     fn differing(only: &str, count: u64) -> (Generator, Vec<Program>) {

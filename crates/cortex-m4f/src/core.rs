@@ -181,6 +181,11 @@ impl Core {
         state.raise();
     }
 
+    /// Halts the core before the instruction at `address`, as a debugger's breakpoint does.
+    pub fn set_breakpoint(&mut self, address: u32) {
+        self.state.debug.set_breakpoint(address);
+    }
+
     /// Lets the core begin at the vector table at `address` in place of that at 0, as a bootloader does; before the
     /// reset sequence has run.
     pub fn set_vectors(&mut self, address: u32) {

@@ -58,6 +58,13 @@ pub(crate) fn is_transfer(address: u32) -> bool {
 }
 
 impl Debug {
+    /// The same as the writes that a debugger makes for it.
+    pub fn set_breakpoint(&mut self, address: u32) {
+        let half = if address & 2 == 0 { 0b01 } else { 0b10 };
+        (self.enabled, self.comparing) = (true, true);
+        self.comparators[0] = half << 30 | address & 0x1FFF_FFFC | 1;
+    }
+
     /// Whether a debugger may halt the core: instructions have to be looked at before they are executed.
     #[inline]
     pub fn is_enabled(&self) -> bool {

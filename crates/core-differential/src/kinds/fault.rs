@@ -59,11 +59,15 @@ pub(super) fn add(table: &mut Table) {
         table.alone(
             name,
             |b, opcode| {
-                let (n, d) = (b.reg(), b.reg());
+                let n = b.reg();
                 let m = b.other(&[n]);
+                let d = b.reg();
                 b.fault();
                 store(b, CCR, STKALIGN | DIV_0_TRP);
                 b.set(m, 0);
+                // ISB ends what QEMU translates at once: when the division traps, QEMU 7.2 loses what was written to
+                // registers before it in the same piece.
+                b.wide(0xF3BF, 0x8F6F);
                 b.wide(opcode | n, 0xF0F0 | d << 8 | m);
                 control_back(b);
             },
