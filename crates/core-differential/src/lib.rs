@@ -13,13 +13,9 @@ pub mod ours;
 pub mod program;
 pub mod report;
 pub mod rng;
-#[cfg(feature = "rsemu")]
-pub mod rsemu;
 mod runtime;
 pub mod shrink;
 
 pub use image::{Image, Outcome};
 pub use machine::{Machine, Qemu};
 pub use ours::Ours;
-#[cfg(feature = "rsemu")]
-pub use rsemu::Rsemu;

@@ -17,8 +17,6 @@ pub fn by_name(name: &str) -> Result<Box<dyn Machine>, String> {
     match name {
         "qemu" => Ok(Box::new(Qemu)),
         "ours" => Ok(Box::new(crate::Ours)),
-        #[cfg(feature = "rsemu")]
-        "rsemu" => Ok(Box::new(crate::Rsemu)),
         _ => Err(format!("no machine named {name}")),
     }
 }

@@ -1,6 +1,9 @@
 //! A small fixed sample, on QEMU and on a core with known faults. Without QEMU those tests say so and count as skipped.
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
+#[path = "support/rsemu.rs"]
+mod rsemu_machine;
+
 use core_differential::compare::{differences, is_finished};
 use core_differential::kinds::kinds;
 use core_differential::layout::result;
@@ -150,10 +153,9 @@ fn our_core_agrees() {
     }
 }
 
-#[cfg(feature = "rsemu")]
 mod rsemu {
+    use super::rsemu_machine::Rsemu;
     use super::*;
-    use core_differential::Rsemu;
     use core_differential::shrink::shrink;
 
     fn differing(only: &str, count: u64) -> (Generator, Vec<Program>) {

@@ -1,8 +1,7 @@
 //! The core of `rsemu`, whose faults show that differences are found.
 
-use crate::image::{Image, Outcome};
-use crate::layout::{CODE_BYTES, RAM, RAM_BYTES, RESULTS};
-use crate::machine::Machine;
+use core_differential::layout::{CODE_BYTES, RAM, RAM_BYTES, RESULTS};
+use core_differential::{Image, Machine, Outcome};
 use rsemu::core::device::{Device, ResetKind};
 use rsemu::core::error::Error;
 use rsemu::core::space::{AddressSpace, DispatchPolicy, RamStore, Region, UnassignedPolicy};
