@@ -72,7 +72,7 @@ impl Machine for Ours {
         core.set_breakpoint(image.stop);
         // No instruction of the programs takes more than that.
         const MOST_CYCLES_EACH: u64 = 64;
-        let limit = image.most_steps() as u64 * MOST_CYCLES_EACH;
+        let limit = image.most_steps() * MOST_CYCLES_EACH;
         match core.run(&mut flat, limit) {
             Exit::Halted if core.pc() == image.stop => {
                 let from = (RESULTS - RAM) as usize;

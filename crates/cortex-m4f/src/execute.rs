@@ -476,7 +476,7 @@ impl Core {
         let factor = dsp::half(self.r(m), m_top);
         let accumulator = i64::from(self.r(a) as i32);
         let product = match op {
-            HalfMultiply::Smulw | HalfMultiply::Smlaw => i64::from(self.r(n) as i32) * factor >> 16,
+            HalfMultiply::Smulw | HalfMultiply::Smlaw => (i64::from(self.r(n) as i32) * factor) >> 16,
             _ => dsp::half(self.r(n), n_top) * factor,
         };
         match op {

@@ -289,7 +289,7 @@ impl Unit {
             _ => {
                 // Enough bits of quotient for any lengths of the significands.
                 let (dividend, divisor) = (u128::from(a.significand) << 64, u128::from(b.significand));
-                let quotient = dividend / divisor << 1 | u128::from(dividend % divisor != 0);
+                let quotient = (dividend / divisor) << 1 | u128::from(dividend % divisor != 0);
                 self.round(negative, a.exponent - b.exponent - 65, quotient)
             }
         }
@@ -339,7 +339,7 @@ impl Unit {
     }
 
     /// To an integer of `bits` bits with `fraction` of them behind the point; out of range it saturates.
-    pub fn to_fixed(&mut self, a: u32, bits: u8, fraction: u8, is_signed: bool, rounding: Rounding) -> u32 {
+    pub fn fixed_of(&mut self, a: u32, bits: u8, fraction: u8, is_signed: bool, rounding: Rounding) -> u32 {
         let a = self.unpack(a);
         let (low, high) =
             if is_signed { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
@@ -377,7 +377,7 @@ impl Unit {
     }
 
     /// From an integer of `bits` bits with `fraction` of them behind the point.
-    pub fn from_fixed(&mut self, value: u32, bits: u8, fraction: u8, is_signed: bool) -> u32 {
+    pub fn float_of_fixed(&mut self, value: u32, bits: u8, fraction: u8, is_signed: bool) -> u32 {
         let unused = 32 - u32::from(bits);
         let value = match is_signed {
             true => i64::from((value << unused) as i32 >> unused),
@@ -389,7 +389,7 @@ impl Unit {
         self.round(value < 0, -i32::from(fraction), value.unsigned_abs().into())
     }
 
-    pub fn to_half(&mut self, a: u32) -> u16 {
+    pub fn half_of(&mut self, a: u32) -> u16 {
         let a = self.unpack(a);
         let sign = if a.negative { 0x8000 } else { 0 };
         match a.class {
@@ -413,7 +413,7 @@ impl Unit {
         }
     }
 
-    pub fn from_half(&mut self, half: u16) -> u32 {
+    pub fn float_of_half(&mut self, half: u16) -> u32 {
         let (negative, field, fraction) = (half & 0x8000 != 0, half >> 10 & 0x1F, u32::from(half & 0x3FF));
         match (field, fraction) {
             (0, 0) => signed(negative, 0),
@@ -490,10 +490,10 @@ mod tests {
                 let c = a.rotate_left(7) ^ b;
                 same(UNIT.clone().multiply_add(c, a, b), x.mul_add(y, f32::from_bits(c)), "fused", a, b);
             }
-            same(UNIT.clone().from_fixed(a, 32, 0, true), a as i32 as f32, "from signed", a, 0);
-            same(UNIT.clone().from_fixed(a, 32, 0, false), a as f32, "from unsigned", a, 0);
-            assert_eq!(UNIT.clone().to_fixed(a, 32, 0, true, Rounding::TowardZero), x as i32 as u32, "{a:#010x}");
-            assert_eq!(UNIT.clone().to_fixed(a, 32, 0, false, Rounding::TowardZero), x as u32, "{a:#010x}");
+            same(UNIT.clone().float_of_fixed(a, 32, 0, true), a as i32 as f32, "from signed", a, 0);
+            same(UNIT.clone().float_of_fixed(a, 32, 0, false), a as f32, "from unsigned", a, 0);
+            assert_eq!(UNIT.clone().fixed_of(a, 32, 0, true, Rounding::TowardZero), x as i32 as u32, "{a:#010x}");
+            assert_eq!(UNIT.clone().fixed_of(a, 32, 0, false, Rounding::TowardZero), x as u32, "{a:#010x}");
         }
     }
 
@@ -502,11 +502,11 @@ mod tests {
         for half in 0..=u16::MAX {
             let is_nan = half & 0x7C00 == 0x7C00 && half & 0x3FF != 0;
             let expected = if is_nan { half | 0x200 } else { half };
-            let single = UNIT.clone().from_half(half);
-            assert_eq!(UNIT.clone().to_half(single), expected, "{half:#06x} by {single:#010x}");
+            let single = UNIT.clone().float_of_half(half);
+            assert_eq!(UNIT.clone().half_of(single), expected, "{half:#06x} by {single:#010x}");
             let mut alternative = Unit { alternative_half: true, ..UNIT };
-            let single = alternative.from_half(half);
-            assert_eq!((alternative.to_half(single), alternative.flags), (half, 0), "alternative {half:#06x}");
+            let single = alternative.float_of_half(half);
+            assert_eq!((alternative.half_of(single), alternative.flags), (half, 0), "alternative {half:#06x}");
         }
     }
 }

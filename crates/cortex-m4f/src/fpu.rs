@@ -107,36 +107,36 @@ impl Core {
                 let a = fpu.s(m);
                 let value = fpu.compute(|unit| {
                     let rounding = if toward_zero { Rounding::TowardZero } else { unit.rounding };
-                    unit.to_fixed(a, 32, 0, signed, rounding)
+                    unit.fixed_of(a, 32, 0, signed, rounding)
                 });
                 fpu.set_s(d, value);
             }
             Fp::FromInt { d, m, signed } => {
                 let a = fpu.s(m);
-                let value = fpu.compute(|unit| unit.from_fixed(a, 32, 0, signed));
+                let value = fpu.compute(|unit| unit.float_of_fixed(a, 32, 0, signed));
                 fpu.set_s(d, value);
             }
             Fp::ToFixed { d, signed, bits, fraction } => {
                 let a = fpu.s(d);
-                let value = fpu.compute(|unit| unit.to_fixed(a, bits, fraction, signed, Rounding::TowardZero));
+                let value = fpu.compute(|unit| unit.fixed_of(a, bits, fraction, signed, Rounding::TowardZero));
                 fpu.set_s(d, value);
             }
             Fp::FromFixed { d, signed, bits, fraction } => {
                 let a = fpu.s(d);
                 let value = fpu.compute(|unit| {
                     unit.rounding = Rounding::Nearest;
-                    unit.from_fixed(a, bits, fraction, signed)
+                    unit.float_of_fixed(a, bits, fraction, signed)
                 });
                 fpu.set_s(d, value);
             }
             Fp::ToHalf { d, m, top } => {
                 let (a, old) = (fpu.s(m), fpu.s(d));
-                let half = u32::from(fpu.compute(|unit| unit.to_half(a)));
+                let half = u32::from(fpu.compute(|unit| unit.half_of(a)));
                 fpu.set_s(d, if top { old & 0xFFFF | half << 16 } else { old & 0xFFFF_0000 | half });
             }
             Fp::FromHalf { d, m, top } => {
                 let a = fpu.s(m);
-                let value = fpu.compute(|unit| unit.from_half((if top { a >> 16 } else { a }) as u16));
+                let value = fpu.compute(|unit| unit.float_of_half((if top { a >> 16 } else { a }) as u16));
                 fpu.set_s(d, value);
             }
             Fp::FromCore { n, t } => self.state.fpu.set_s(n, self.r(t)),

@@ -159,7 +159,7 @@ impl State {
     /// Flags, ITSTATE, T and the exception number.
     pub(crate) fn set_xpsr(&mut self, xpsr: u32) {
         self.flags.set_apsr(xpsr);
-        self.it = (xpsr >> 25 & 3) as u8 | (xpsr >> 10 & 0x3F) as u8 * 4;
+        self.it = (xpsr >> 25 & 3) as u8 | ((xpsr >> 10 & 0x3F) as u8) << 2;
         self.thumb = xpsr >> 24 & 1 != 0;
         self.exception = (xpsr & 0x1FF) as u16;
     }

@@ -387,7 +387,11 @@ impl Core {
         let interrupts = system.config.interrupts;
         let words = |address: u32, bits: u64| {
             let word = address & 0x7F;
-            if word % 4 == 0 && word < 0x40 { Some((bits.checked_shr(8 * word).unwrap_or(0)) as u32) } else { None }
+            if word.is_multiple_of(4) && word < 0x40 {
+                Some((bits.checked_shr(8 * word).unwrap_or(0)) as u32)
+            } else {
+                None
+            }
         };
         Some(match address {
             0xE000_E004 => u32::from(interrupts.saturating_sub(1)) / 32,
