@@ -15,7 +15,7 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     Group {
         what: "Bluetooth by way of BlueZ",
         packages: &["dbus", "python3-dbusmock"],
@@ -25,6 +25,11 @@ const GROUPS: [Group; 3] = [
         what: "forwarding to PostgreSQL",
         packages: &["postgresql"],
         look: &[("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"])],
+    },
+    Group {
+        what: "the circuit's voltages by another solver",
+        packages: &["ngspice"],
+        look: &[("ngspice", &["--version"])],
     },
     CONTROLLER,
 ];
