@@ -456,6 +456,7 @@ fn parts_that_do_not_agree_are_a_doubt() {
         }
     }
     bench.apply();
+    bench.circuit.logic_volts();
     let doubt = bench.circuit.doubt().unwrap();
     let (start, rest) = doubt.split_once(" times, first at ").unwrap();
     assert!(start.starts_with("the circuit found no state in which all parts agree, "), "{doubt}");
