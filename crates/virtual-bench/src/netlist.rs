@@ -168,6 +168,7 @@ impl Netlist {
         }
     }
 
+    #[cfg(test)]
     pub fn nodes(&self) -> impl Iterator<Item = Node> + use<> {
         (0..self.nodes as u32).map(Node)
     }

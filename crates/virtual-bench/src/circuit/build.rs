@@ -254,6 +254,8 @@ impl Circuit {
             now_ns: 0,
             dirty: true,
             revision: 0,
+            inputs: 0,
+            rest: None,
             volts: Voltages::default(),
             levels: 0,
             workspace: Workspace::default(),
@@ -264,8 +266,7 @@ impl Circuit {
         };
         // The bench stood there long before the run began: nothing is moving.
         circuit.solve_now();
-        let ground = circuit.volts.at(circuit.wiring.ground);
-        circuit.charge = circuit.wiring.nets.iter().map(|net| circuit.volts.at(net.node) - ground).collect();
+        circuit.charge = circuit.wiring.charges_in(&circuit.volts);
         circuit
     }
 }

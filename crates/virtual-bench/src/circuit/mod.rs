@@ -233,6 +233,9 @@ pub struct Circuit {
     dirty: bool,
     /// Counts changes of anything that decides about voltages.
     revision: u64,
+    /// The same without the charge of the capacitors.
+    inputs: u64,
+    rest: Option<capacitors::Rest>,
     volts: Voltages,
     levels: u64,
     memories: peers::Memories,
@@ -296,6 +299,14 @@ impl Circuit {
 
     /// Ports or outputs of the fixture's memories moved, nothing else.
     fn touch_levels(&mut self) {
+        self.inputs += 1;
+        self.dirty = true;
+        self.revision += 1;
+    }
+
+    /// The capacitors moved, nothing else.
+    fn touch_charge(&mut self) {
+        self.memories.forget();
         self.dirty = true;
         self.revision += 1;
     }
