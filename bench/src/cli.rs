@@ -290,6 +290,16 @@ pub(crate) struct FixtureArgs {
     /// Writes a picture.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Writes the circuit that the virtual bench solves, as a deck for `ngspice -b FILE`: a good module, all supplies on,
+    /// the chip runs.
+    #[arg(long, value_name = "FILE")]
+    pub spice: Option<PathBuf>,
+    /// The module in that circuit [default: one of the first family that the fixture names].
+    #[arg(long, value_name = "MODEL", requires = "spice")]
+    pub model: Option<String>,
+    /// Seed of its tolerances.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "spice")]
+    pub seed: u64,
     /// As JSON.
     #[arg(long, conflicts_with = "wiring")]
     pub json: bool,

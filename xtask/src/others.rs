@@ -15,7 +15,7 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     Group {
         what: "Bluetooth by way of BlueZ",
         packages: &["dbus", "python3-dbusmock"],
@@ -30,6 +30,11 @@ const GROUPS: [Group; 4] = [
         what: "the emulated core against QEMU",
         packages: &["qemu-system-arm"],
         look: &[("qemu-system-arm", &["--version"])],
+    },
+    Group {
+        what: "the circuit's voltages by another solver",
+        packages: &["ngspice"],
+        look: &[("ngspice", &["--version"])],
     },
     CONTROLLER,
 ];

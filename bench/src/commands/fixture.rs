@@ -4,6 +4,7 @@ use super::{print, print_json};
 use crate::Project;
 use crate::cli::{Failed, FixtureArgs};
 use crate::wiring::{Wiring, svg, text};
+use bench_plan::DutFamily;
 use std::path::Path;
 
 pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Failed> {
@@ -14,9 +15,24 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
         std::fs::write(path, svg(&wiring))
             .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", path.display())))?;
     }
+    if let Some(path) = &args.spice {
+        let has = |family: &&DutFamily| args.model.as_ref().is_none_or(|model| family.model(model).is_some());
+        let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|one| one.name == *name));
+        let Some(family) = fitting.clone().find(has) else {
+            let models = fitting.flat_map(|family| &family.models).map(|model| model.name.as_str());
+            let help = format!("models for this fixture: {}", models.collect::<Vec<_>>().join(", "));
+            return Err(Failed::Usage(miette::miette!(
+                help = help,
+                "the fixture {} takes no such model",
+                fixture.name
+            )));
+        };
+        std::fs::write(path, virtual_bench::spice_deck(&fixture, family, args.seed))
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", path.display())))?;
+    }
     if args.json {
         print_json(&wiring)?;
-    } else if args.wiring || args.svg.is_none() {
+    } else if args.wiring || (args.svg.is_none() && args.spice.is_none()) {
         print(&text(&wiring));
         if let Some(instructions) = &fixture.instructions {
             print(&format!("\nBy hand\n{}\n", instructions.trim_end()));

@@ -111,7 +111,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         print(&costs(stats.as_ref(), &done.recorder, wall));
     }
     if !done.doubts.is_empty() {
-        let mut text = String::from("The emulated chip was asked for something that is not modelled:\n");
+        let mut text = String::from("The virtual bench was asked for something that is not modelled:\n");
         for doubt in &done.doubts {
             let _ = writeln!(text, "  {doubt}");
         }

@@ -265,7 +265,7 @@ impl VirtualBench {
         }
     }
 
-    /// What the emulated chip could not do as the silicon would, in words; empty for a run to be trusted.
+    /// What emulated chip and circuit could not do as the real ones would, in words; empty for a run to be trusted.
     pub fn diagnostics(&self) -> Vec<String> {
         let world = self.world.borrow();
         let mut lines: Vec<String> = world.chip.diagnostics().iter().map(ToString::to_string).collect();
@@ -273,6 +273,7 @@ impl VirtualBench {
             0 => {}
             more => lines.push(format!("and {more} more")),
         }
+        lines.extend(world.rig.circuit.doubt());
         lines
     }
 }

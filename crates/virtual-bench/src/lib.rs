@@ -37,6 +37,7 @@ mod world;
 
 pub use air::VirtualBluetooth;
 pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
+pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};
 pub use run::RunError;

@@ -25,6 +25,13 @@ pub struct NetlistBuilder {
     edges: BTreeMap<(Node, Node), Edge>,
 }
 
+impl Node {
+    /// Place in the order in which the nodes were made.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl NetlistBuilder {
     pub fn node(&mut self) -> Node {
         self.nodes += 1;
@@ -66,7 +73,11 @@ impl NetlistBuilder {
             }
             stars.push(Star { node, first_spoke, spokes: around.len() as u32, first_mesh });
         }
-        Netlist { nodes: self.nodes as usize, edges: self.edges.len(), stars, spokes, mesh }
+        let mut ends = vec![(Node(0), Node(0)); self.edges.len()];
+        for (&pair, edge) in &self.edges {
+            ends[edge.0 as usize] = pair;
+        }
+        Netlist { nodes: self.nodes as usize, ends, stars, spokes, mesh }
     }
 }
 
@@ -83,7 +94,8 @@ struct Star {
 #[derive(Debug)]
 pub struct Netlist {
     nodes: usize,
-    edges: usize,
+    /// By edge: the nodes that it joins.
+    ends: Vec<(Node, Node)>,
     stars: Vec<Star>,
     spokes: Vec<(Node, Edge)>,
     mesh: Vec<Edge>,
@@ -149,7 +161,19 @@ pub struct Workspace {
 impl Netlist {
     /// Everything open, nothing driven.
     pub fn values(&self) -> Values {
-        Values { between: vec![0.0; self.edges], to_reference: vec![0.0; self.nodes], current: vec![0.0; self.nodes] }
+        Values {
+            between: vec![0.0; self.ends.len()],
+            to_reference: vec![0.0; self.nodes],
+            current: vec![0.0; self.nodes],
+        }
+    }
+
+    #[cfg(test)]
+    pub fn nodes(&self) -> impl Iterator<Item = Node> + use<> {
+        (0..self.nodes as u32).map(Node)
+    }
+    pub fn ends(&self, edge: Edge) -> (Node, Node) {
+        self.ends[edge.0 as usize]
     }
 
     /// Writes the voltage of every node to `volts`. A node that is joined to nothing is at 0 V.

@@ -3,8 +3,8 @@
 use super::parts::{ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts};
 use super::peers::{Memories, PeerWires};
 use super::{
-    Circuit, Commands, Conducting, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace, RailCommand, RailParts,
-    Supply, Wiring, defects, diodes, modem, nfc, regulator, usb,
+    Circuit, Commands, Conducting, FixedParts, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace,
+    RailCommand, RailParts, Supply, Wiring, defects, diodes, modem, nfc, regulator, usb,
 };
 use crate::chips::BitState;
 use crate::fault::{Fault, Terminal, rail_contact, rail_index};
@@ -30,22 +30,26 @@ const PLANE_LEAKAGE_OHMS: f64 = 100e6;
 #[derive(Default)]
 pub(super) struct Sketch {
     builder: NetlistBuilder,
-    resistors: Vec<(Edge, f64)>,
-    leaks: Vec<(Node, f64)>,
+    /// By node.
+    names: Vec<String>,
+    resistors: Vec<(Edge, f64, &'static str)>,
+    leaks: Vec<(Node, f64, &'static str)>,
 }
 
 impl Sketch {
-    fn node(&mut self) -> Node {
+    fn node(&mut self, name: impl Into<String>) -> Node {
         let node = self.builder.node();
-        self.leaks.push((node, NODE_LEAKAGE_OHMS));
+        self.names.push(name.into());
+        self.leaks.push((node, NODE_LEAKAGE_OHMS, "leakage of the board"));
         node
     }
     pub(super) fn edge(&mut self, a: Node, b: Node) -> Edge {
         self.builder.edge(a, b)
     }
-    pub(super) fn resistor(&mut self, a: Node, b: Node, ohms: f64) {
+    /// `what` it is stands in descriptions of the network.
+    pub(super) fn resistor(&mut self, a: Node, b: Node, ohms: f64, what: &'static str) {
         let edge = self.builder.edge(a, b);
-        self.resistors.push((edge, ohms));
+        self.resistors.push((edge, ohms, what));
     }
 }
 
@@ -57,13 +61,14 @@ impl Circuit {
         let mut parts = ModuleParts::new(seed);
         defects::weaken(faults, dut, &mut parts);
         let mut contacts = Random::new(seed, Purpose::Contacts);
-        let bus = sketch.node();
-        sketch.leaks.push((bus, ADC_INPUT_OHMS));
-        let ground = sketch.node();
-        sketch.leaks.push((ground, PLANE_LEAKAGE_OHMS));
+        let bus = sketch.node("measure_bus");
+        sketch.leaks.push((bus, ADC_INPUT_OHMS, "input of the ADC"));
+        let ground = sketch.node("module_ground");
+        sketch.leaks.push((ground, PLANE_LEAKAGE_OHMS, "leakage of the module's planes"));
         let rails = rails(fixture, &mut sketch, &mut tolerances);
-        let nail_nodes: BTreeMap<Contact, Node> = fixture.nails.keys().map(|c| (*c, sketch.node())).collect();
-        sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS)));
+        let nail_nodes: BTreeMap<Contact, Node> =
+            fixture.nails.keys().map(|c| (*c, sketch.node(format!("nail_{}", c.0)))).collect();
+        sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS, "leakage of the nail's input")));
 
         // The module: one net per supply pin name, one node per contact.
         let mut nets: Vec<(String, Net)> = Vec::new();
@@ -72,47 +77,49 @@ impl Circuit {
             if let Some((_, net)) = nets.iter().find(|(known, _)| known == name) {
                 return net.node;
             }
-            let node = sketch.node();
+            let node = sketch.node(format!("net_{name}"));
             let (load_ohms, farads) = match name {
                 LOGIC_PIN => (parts.logic_load_ohms, parts.logic_farads),
                 MODEM_PIN => (parts.modem_load_ohms, parts.modem_farads),
                 _ => (parts.five_volt_load_ohms, parts.five_volt_farads),
             };
-            sketch.resistor(node, ground, load_ohms);
+            sketch.resistor(node, ground, load_ohms, "load of the module");
             nets.push((name.to_owned(), Net { node, to_ground: sketch.builder.edge(node, ground), farads }));
             node
         };
         let logic = net_of(LOGIC_PIN, &mut sketch);
         for info in &dut.contacts {
-            let node = sketch.node();
+            let node = sketch.node(format!("pad_{}_{}", info.contact.0, info.pin));
             module.insert(info.contact, node);
             match role(info) {
-                Role::Ground => sketch.resistor(node, ground, BOND_OHMS),
+                Role::Ground => sketch.resistor(node, ground, BOND_OHMS, "bond"),
                 Role::Supply => {
                     let net = net_of(&info.pin, &mut sketch);
-                    sketch.resistor(node, net, BOND_OHMS);
+                    sketch.resistor(node, net, BOND_OHMS, "bond");
                 }
-                Role::Port(port) => sketch.resistor(node, ground, parts.ports[port].leakage_ohms),
+                Role::Port(port) => {
+                    sketch.resistor(node, ground, parts.ports[port].leakage_ohms, "leakage of the port");
+                }
                 // The modem holds or feeds it; the pull-up of the enable comes with the converter.
                 Role::SimSupply | Role::Enable | Role::Nothing => {}
-                Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms),
+                Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms, "leakage of the input"),
             }
         }
         if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, SIM_SUPPLY_PIN)) {
-            sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms);
+            sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms, "pull-up of the SIM's data");
         }
 
         // Nail meets contact.
         for (contact, &nail) in &nail_nodes {
             let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
             if let Some(&pad) = module.get(&defects::led_to(faults, *contact)) {
-                sketch.resistor(nail, pad, defects::joint_ohms(faults, *contact, touching));
+                sketch.resistor(nail, pad, defects::joint_ohms(faults, *contact, touching), "nail on its contact");
             }
         }
 
         for (a, b) in &fixture.pairs {
             if let (Some(&a), Some(&b)) = (nail_nodes.get(a), nail_nodes.get(b)) {
-                sketch.resistor(a, b, PAIR_WIRE_OHMS);
+                sketch.resistor(a, b, PAIR_WIRE_OHMS, "wire of the pair");
             }
         }
 
@@ -127,11 +134,12 @@ impl Circuit {
         };
         let mut diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
         let regulator = by_pin(dut, ENABLE_PIN).and_then(|contact| module.get(&contact)).map(|&enable| {
-            let system = sketch.node();
+            let system = sketch.node("system_rail");
             for (pin, (volts, ohms)) in [(BATTERY_PIN, regulator::BATTERY_PATH), (USB_PIN, regulator::USB_PATH)] {
                 if let Some(input) = net_node(pin) {
                     let edge = sketch.edge(input, system);
-                    diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms });
+                    let what = "path from the input to the system rail";
+                    diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms, what });
                 }
             }
             regulator::Regulator::new(system, enable, logic, seed, &mut sketch)
@@ -171,13 +179,15 @@ impl Circuit {
         });
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
-        sketch.resistors.into_iter().for_each(|(edge, ohms)| fixed.resistor(edge, ohms));
-        sketch.leaks.into_iter().for_each(|(node, ohms)| fixed.driver(node, 0.0, ohms));
+        let own = FixedParts { resistors: sketch.resistors, leaks: sketch.leaks };
+        own.add(&mut fixed);
         let detects = !faults.contains(&Fault::VusbDetectLost);
         let usb = nets.iter().position(|(name, _)| name == USB_PIN).filter(|_| detects);
         let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
         let wiring = Wiring {
             netlist,
+            names: sketch.names,
+            own,
             fixed,
             nails,
             rails,
@@ -244,16 +254,19 @@ impl Circuit {
             now_ns: 0,
             dirty: true,
             revision: 0,
+            inputs: 0,
+            rest: None,
             volts: Voltages::default(),
             levels: 0,
             workspace: Workspace::default(),
             scratch: Default::default(),
             solutions: 0,
+            max_rounds: super::solve::MAX_ROUNDS,
+            unsettled: Default::default(),
         };
         // The bench stood there long before the run began: nothing is moving.
         circuit.solve_now();
-        let ground = circuit.volts.at(circuit.wiring.ground);
-        circuit.charge = circuit.wiring.nets.iter().map(|net| circuit.volts.at(net.node) - ground).collect();
+        circuit.charge = circuit.wiring.charges_in(&circuit.volts);
         circuit
     }
 }
@@ -296,7 +309,7 @@ fn by_pin(dut: &DutFamily, pin: &str) -> Option<Contact> {
 
 fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureTolerances) -> Vec<RailParts> {
     let rail = |rail: &bench_plan::Rail| RailParts {
-        node: sketch.node(),
+        node: sketch.node(format!("rail_{}", rail.name)),
         volts: tolerances.supply(rail.volts),
         series_ohms: tolerances.switch(rail.series_ohms).max(0.001),
         limit_amps: rail.current_limit_amps,

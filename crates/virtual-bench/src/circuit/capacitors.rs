@@ -1,7 +1,7 @@
 //! The capacitors of the supplies: stepped while they charge or discharge, out of the way when they are settled.
 
-use super::Circuit;
 use super::solve::Capacitors;
+use super::{Circuit, Conducting, Wiring};
 use crate::netlist::Voltages;
 
 /// A capacitor further than this from where it will end is stepped, volts.
@@ -21,6 +21,17 @@ pub(super) struct Transient {
     began_ns: u64,
     last_ns: u64,
     next_ns: u64,
+}
+
+/// Where everything ends if nothing changes, and what that was found from. The steps of a transient ask for it again
+/// and again.
+#[derive(Debug)]
+pub(super) struct Rest {
+    inputs: u64,
+    /// What conducted when the search began.
+    before: Conducting,
+    conducting: Conducting,
+    volts: Voltages,
 }
 
 impl Circuit {
@@ -45,10 +56,9 @@ impl Circuit {
         let rising = self.is_rising();
         if rising || self.distance_to_rest() > DISTURBED_VOLTS {
             self.begin(at_ns);
-            self.touch();
+            self.touch_charge();
         } else {
-            self.solve_now();
-            self.charge = self.charges_in_solution();
+            self.rest_now();
         }
     }
 
@@ -69,9 +79,8 @@ impl Circuit {
         self.advance_capacitors(at_ns);
         if !self.is_rising() && self.distance_to_rest() < SETTLED_VOLTS {
             self.transient = None;
-            self.touch();
-            self.solve_now();
-            self.charge = self.charges_in_solution();
+            self.touch_charge();
+            self.rest_now();
         } else if let Some(mut transient) = self.transient {
             transient.next_ns = at_ns + self.step_ns(at_ns - transient.began_ns);
             self.transient = Some(transient);
@@ -114,21 +123,41 @@ impl Circuit {
         self.conducting = conducting;
         transient.last_ns = at_ns;
         self.transient = Some(transient);
-        self.touch();
+        self.touch_charge();
     }
 
-    /// How far the capacitor that has the longest way is from where it will end, volts.
+    /// How far the capacitor that has the longest way is from where it will end, volts. No supply rises meanwhile.
     fn distance_to_rest(&mut self) -> f64 {
+        let rest = self.take_rest();
+        let ground = rest.volts.at(self.wiring.ground);
+        let way = |(charge, net): (&f64, &super::Net)| (rest.volts.at(net.node) - ground - charge).abs();
+        let distance = self.charge.iter().zip(&self.wiring.nets).map(way).fold(0.0, f64::max);
+        self.rest = Some(rest);
+        distance
+    }
+
+    fn take_rest(&mut self) -> Rest {
+        if let Some(rest) = self.rest.take_if(|rest| rest.inputs == self.inputs && rest.before == self.conducting) {
+            return rest;
+        }
         let mut volts = Voltages::default();
         let mut conducting = self.conducting.clone();
         self.solve(Capacitors::Open, Default::default(), &mut conducting, &mut volts);
-        let ground = volts.at(self.wiring.ground);
-        let way = |(charge, net): (&f64, &super::Net)| (volts.at(net.node) - ground - charge).abs();
-        self.charge.iter().zip(&self.wiring.nets).map(way).fold(0.0, f64::max)
+        Rest { inputs: self.inputs, before: self.conducting.clone(), conducting, volts }
     }
 
-    fn charges_in_solution(&self) -> Vec<f64> {
-        let ground = self.volts.at(self.wiring.ground);
-        self.wiring.nets.iter().map(|net| self.volts.at(net.node) - ground).collect()
+    /// Solves for the present instant with everything at rest: [`Circuit::distance_to_rest`] has done so just before.
+    fn rest_now(&mut self) {
+        let rest = self.take_rest();
+        self.levels = self.wiring.levels_in(&rest.volts);
+        self.charge = self.wiring.charges_in(&rest.volts);
+        (self.volts, self.conducting, self.dirty) = (rest.volts, rest.conducting, false);
+    }
+}
+
+impl Wiring {
+    pub(super) fn charges_in(&self, volts: &Voltages) -> Vec<f64> {
+        let ground = volts.at(self.ground);
+        self.nets.iter().map(|net| volts.at(net.node) - ground).collect()
     }
 }

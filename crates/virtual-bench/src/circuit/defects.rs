@@ -66,18 +66,22 @@ pub(super) fn join(
         let ohms = (volts - OVERLOAD_KNEE_VOLTS) / amps;
         overloads.push(Overload { node, edge: sketch.edge(node, ground), ohms });
     };
-    let join = |a: &Terminal, b: &Terminal, ohms: f64, sketch: &mut Sketch| {
+    let join = |a: &Terminal, b: &Terminal, ohms: f64, what: &'static str, sketch: &mut Sketch| {
         if let (Some(a), Some(b)) = (place_of(a), place_of(b))
             && a != b
         {
-            sketch.resistor(a, b, ohms.max(SOLDER_BRIDGE_OHMS));
+            sketch.resistor(a, b, ohms.max(SOLDER_BRIDGE_OHMS), what);
         }
     };
     for fault in faults {
         match fault {
-            Fault::Short { a, b, ohms } => join(a, b, *ohms, sketch),
-            Fault::Leak { contact, to, ohms } => join(&Terminal::Contact(*contact), to, *ohms, sketch),
-            Fault::Esd { contact, ohms } => join(&Terminal::Contact(*contact), &Terminal::Ground, *ohms, sketch),
+            Fault::Short { a, b, ohms } => join(a, b, *ohms, "ordered: a short", sketch),
+            Fault::Leak { contact, to, ohms } => {
+                join(&Terminal::Contact(*contact), to, *ohms, "ordered: a leak", sketch)
+            }
+            Fault::Esd { contact, ohms } => {
+                join(&Terminal::Contact(*contact), &Terminal::Ground, *ohms, "ordered: a damaged pad", sketch);
+            }
             Fault::Overload { rail, amps } => {
                 if let (Some(node), Some(index)) = (place_of(&Terminal::Rail(rail.clone())), rail_index(fixture, rail))
                 {

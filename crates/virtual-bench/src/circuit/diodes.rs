@@ -28,6 +28,7 @@ pub(super) struct Diode {
     /// Below this nothing flows.
     pub volts: f64,
     pub ohms: f64,
+    pub what: &'static str,
 }
 
 /// Where the diodes lead to.
@@ -96,19 +97,20 @@ pub(super) fn of_module(
             Silicon::ModemSim => (supplies.sim, modem),
             Silicon::Suppressor => (None, [suppressor; 2]),
         };
-        let mut add = |anode: Node, cathode: Node, volts: f64| {
+        let mut add = |anode: Node, cathode: Node, volts: f64, what: &'static str| {
             diodes.push(Diode {
                 anode,
                 cathode,
                 edge: sketch.edge(anode, cathode),
                 volts: volts + random.between(-SPREAD_VOLTS, SPREAD_VOLTS),
                 ohms: random.within(OHMS, SPREAD_OHMS),
+                what,
             });
         };
         if let Some(supply) = supply {
-            add(pad, supply, to_supply);
+            add(pad, supply, to_supply, "protection diode to the supply");
         }
-        add(supplies.ground, pad, from_ground);
+        add(supplies.ground, pad, from_ground, "protection diode from ground");
     }
     diodes
 }

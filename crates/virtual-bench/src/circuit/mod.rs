@@ -15,12 +15,15 @@ mod capacitors;
 mod current;
 mod defects;
 mod diodes;
+mod elements;
 mod modem;
 mod nfc;
 mod parts;
 mod peers;
 mod regulator;
 mod solve;
+mod spice;
+mod unsettled;
 mod usb;
 
 pub(crate) use build::RESET_PORT;
@@ -28,6 +31,7 @@ pub(crate) use diodes::{is_protected, is_sim_supply};
 pub use parts::FixtureTolerances;
 use parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS};
 pub use parts::{POWER_OFF_VOLTS, POWER_ON_VOLTS};
+pub use spice::good_module as spice_deck;
 
 use crate::chips::{BitState, DacOutput};
 use crate::modem::ModemLoad;
@@ -40,7 +44,10 @@ use virtual_nrf52840::{Activity, PORT_COUNT, PortState, Ports};
 /// What is connected to what, and how much of it.
 struct Wiring {
     netlist: Netlist,
-    /// What never changes: bonds, contact resistances, loads, leakage, faults.
+    /// By node.
+    names: Vec<String>,
+    own: FixedParts,
+    /// `own` as the solver takes it.
     fixed: Values,
     nails: Vec<NailParts>,
     rails: Vec<RailParts>,
@@ -73,6 +80,13 @@ struct Wiring {
     /// Supply of the nails' expanders.
     nail_volts: f64,
     source_series_ohms: f64,
+}
+
+/// What never changes: bonds, contact resistances, loads, leakage, faults; each with what it is.
+struct FixedParts {
+    resistors: Vec<(Edge, f64, &'static str)>,
+    /// To the reference.
+    leaks: Vec<(Node, f64, &'static str)>,
 }
 
 struct NailParts {
@@ -219,12 +233,18 @@ pub struct Circuit {
     dirty: bool,
     /// Counts changes of anything that decides about voltages.
     revision: u64,
+    /// The same without the charge of the capacitors.
+    inputs: u64,
+    rest: Option<capacitors::Rest>,
     volts: Voltages,
     levels: u64,
     memories: peers::Memories,
     workspace: Workspace,
     scratch: (Values, Values),
     solutions: u64,
+    /// Rounds until a search for agreement is given up.
+    max_rounds: usize,
+    unsettled: unsettled::Unsettled,
 }
 
 impl Circuit {
@@ -279,6 +299,14 @@ impl Circuit {
 
     /// Ports or outputs of the fixture's memories moved, nothing else.
     fn touch_levels(&mut self) {
+        self.inputs += 1;
+        self.dirty = true;
+        self.revision += 1;
+    }
+
+    /// The capacitors moved, nothing else.
+    fn touch_charge(&mut self) {
+        self.memories.forget();
         self.dirty = true;
         self.revision += 1;
     }

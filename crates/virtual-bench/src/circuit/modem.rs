@@ -2,9 +2,10 @@
 
 use super::Circuit;
 use super::build::{BATTERY_PIN, MODEM_PIN, SIM_SUPPLY_PIN, Sketch};
+use super::elements::Parts;
 use super::parts::SIM_SUPPLY_OFF_OHMS;
 use crate::modem::ModemLoad;
-use crate::netlist::{Edge, Node, Values};
+use crate::netlist::{Edge, Node};
 use bench_plan::{ContactInfo, DutFamily, Function};
 use bench_run::Contact;
 use std::collections::BTreeMap;
@@ -91,26 +92,29 @@ impl Circuit {
         (at(supply), at(usb))
     }
 
-    pub(super) fn add_modem(&self, values: &mut Values) {
+    pub(super) fn add_modem(&self, values: &mut impl Parts) {
         let (pins, load) = (&self.wiring.modem, &self.modem);
         if let Some(net) = pins.supply.filter(|_| load.amps > 0.0) {
-            values.resistor(self.wiring.nets[net].to_ground, LOAD_VOLTS / load.amps);
+            values.resistor(self.wiring.nets[net].to_ground, LOAD_VOLTS / load.amps, "modem");
         }
         match (pins.sim_supply, load.sim_on) {
-            (Some((_, to_ground)), false) => values.resistor(to_ground, SIM_SUPPLY_OFF_OHMS),
-            (Some((node, _)), true) => values.driver(node, SIM_VOLTS, SIM_SUPPLY_OHMS),
+            (Some((_, to_ground)), false) => {
+                values.resistor(to_ground, SIM_SUPPLY_OFF_OHMS, "supply of the SIM, off");
+            }
+            (Some((node, _)), true) => values.driver(node, SIM_VOLTS, SIM_SUPPLY_OHMS, "supply of the SIM"),
             (None, _) => {}
         }
         if load.sim_on {
             // The card is out of reset, and its clock stopped between two commands.
-            pins.sim_reset.iter().for_each(|node| values.driver(*node, SIM_VOLTS, DRIVER_OHMS));
-            pins.sim_clock.iter().for_each(|node| values.driver(*node, 0.0, DRIVER_OHMS));
+            pins.sim_reset.iter().for_each(|node| values.driver(*node, SIM_VOLTS, DRIVER_OHMS, "reset of the SIM"));
+            pins.sim_clock.iter().for_each(|node| values.driver(*node, 0.0, DRIVER_OHMS, "clock of the SIM"));
         }
         if let Some(node) = pins.usb_plus.filter(|_| load.usb_attached) {
-            values.driver(node, USB_VOLTS, USB_PULL_UP_OHMS);
+            values.driver(node, USB_VOLTS, USB_PULL_UP_OHMS, "pull-up of the modem's USB");
         }
         if let (Some(node), Some(high)) = (pins.ring, load.ri_high) {
-            values.driver(node, if high { RI_VOLTS } else { 0.0 }, DRIVER_OHMS);
+            let volts = if high { RI_VOLTS } else { 0.0 };
+            values.driver(node, volts, DRIVER_OHMS, "RI of the modem");
         }
     }
 }

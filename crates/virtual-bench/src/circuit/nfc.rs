@@ -6,9 +6,10 @@
 //!
 //! Assumed, because no source states it: the tuning capacitors are on the module, as in the chip's reference design.
 
+use super::elements::Parts;
 use super::{Circuit, Trial};
 use crate::fault::Fault;
-use crate::netlist::{Edge, Node, Values};
+use crate::netlist::{Edge, Node};
 use crate::random::{Purpose, Random};
 
 /// Reactance of coil and capacitors at the carrier: 1.4 uH at 13.56 MHz.
@@ -91,17 +92,17 @@ impl Circuit {
         halves.iter().sum::<f64>() / 2.0
     }
 
-    pub(super) fn add_nfc(&self, values: &mut Values, trial: Trial) {
+    pub(super) fn add_nfc(&self, values: &mut impl Parts, trial: Trial) {
         let Some(coil) = self.wiring.antenna.as_ref().and_then(|antenna| antenna.coil.as_ref()) else { return };
         if !self.commands.nfc {
             return;
         }
         match trial.nfc {
-            None => values.resistor(coil.edge, COIL_OHMS + coil.switch_ohms),
+            None => values.resistor(coil.edge, COIL_OHMS + coil.switch_ohms, "coil of the NFC antenna"),
             Some(amps) => {
-                values.current(coil.nails[0], amps);
-                values.current(coil.nails[1], -amps);
-                coil.loads.iter().for_each(|load| values.resistor(*load, CHIP_OHMS / 2.0));
+                values.current(coil.nails[0], amps, "test current through the antenna");
+                values.current(coil.nails[1], -amps, "test current through the antenna");
+                coil.loads.iter().for_each(|load| values.resistor(*load, CHIP_OHMS / 2.0, "NFC tag of the chip"));
             }
         }
     }

@@ -3,8 +3,9 @@
 //! A bus clocks thousands of edges, and only a few different states of its lines come back again and again. What the levels
 //! are in each of them is remembered while a memory is joined and nothing but ports and outputs moves.
 
+use super::elements::Parts;
 use super::{Circuit, Wiring};
-use crate::netlist::{Node, Values, Voltages};
+use crate::netlist::{Node, Voltages};
 use crate::peers::{PinLevels, PinOutputs};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -116,16 +117,17 @@ impl Circuit {
         Levels { ports: self.levels, peers: peers.map(levels).collect() }
     }
 
-    pub(super) fn add_peers(&self, values: &mut Values) {
+    pub(super) fn add_peers(&self, values: &mut impl Parts) {
         let joined = self.wiring.peers.iter().zip(&self.commands.peers).zip(&self.memories.outputs);
         for ((peer, _), outputs) in joined.filter(|((_, joined), _)| **joined) {
             for (line, &node) in peer.lines.iter().enumerate() {
                 if let Some(ohms) = peer.pull_up_ohms {
-                    values.driver(node, self.wiring.nail_volts, peer.switch_ohms + ohms);
+                    let ohms = peer.switch_ohms + ohms;
+                    values.driver(node, self.wiring.nail_volts, ohms, "pull-up of the fixture's memory");
                 }
                 if outputs.driven >> line & 1 == 1 {
                     let volts = if outputs.high >> line & 1 == 1 { self.wiring.nail_volts } else { 0.0 };
-                    values.driver(node, volts, peer.switch_ohms + OUTPUT_OHMS);
+                    values.driver(node, volts, peer.switch_ohms + OUTPUT_OHMS, "output of the fixture's memory");
                 }
             }
         }

@@ -5,6 +5,8 @@
 //! and it charges nothing. The 3V3 converter has an efficiency and a current limit.
 
 use super::build::Sketch;
+use super::elements::Parts as _;
+use super::spice::Deck;
 use super::{Supply, Wiring};
 use crate::netlist::{Edge, Node, Values, Voltages};
 use crate::random::{Purpose, Random};
@@ -16,11 +18,11 @@ const OUT_OHMS: f64 = 0.05;
 /// Boron data sheet: 1 A.
 const LIMIT_AMPS: f64 = 1.0;
 const EFFICIENCY: f64 = 0.9;
-/// What the converter needs above its output. With less its switch stays closed: the output follows the input.
-const DROPOUT_VOLTS: f64 = 0.1;
+/// While its input is below what it should deliver, its switch stays closed: the output follows the input.
 const SWITCH_OHMS: f64 = 0.3;
-/// The enable input switches here.
+/// The enable input switches on here, and off there.
 const ENABLE_VOLTS: f64 = 1.0;
+const DISABLE_VOLTS: f64 = 0.4;
 /// Pull-up of the enable input to the system rail, as the module's file says.
 const ENABLE_PULL_OHMS: f64 = 100e3;
 /// A change of the input current below this is none.
@@ -46,12 +48,25 @@ pub(super) struct Converting {
     passes: bool,
     /// Out of the system rail, beside what passes.
     input_amps: f64,
+    /// It took away its own enable in this solution: a real one would try again and again, and be off most of the time.
+    failed: bool,
+}
+
+impl Converting {
+    fn is_on(self) -> bool {
+        self.passes || self.supply.is_some()
+    }
+
+    /// A new solution: it may try again.
+    pub(super) fn forget_failure(&mut self) {
+        self.failed = false;
+    }
 }
 
 impl Regulator {
     pub(super) fn new(system: Node, enable: Node, output: Node, seed: u64, sketch: &mut Sketch) -> Self {
         let mut random = Random::new(seed, Purpose::Regulator);
-        sketch.resistor(enable, system, random.within(ENABLE_PULL_OHMS, 0.05));
+        sketch.resistor(enable, system, random.within(ENABLE_PULL_OHMS, 0.05), "pull-up of the enable input");
         let switch = sketch.edge(system, output);
         Self { system, enable, switch, volts: random.within(OUT_VOLTS, OUT_SPREAD) }
     }
@@ -77,20 +92,75 @@ impl Regulator {
         values.current(wiring.ground, state.input_amps);
     }
 
+    /// Writes what the converter does in its present mode. What it takes in follows what it gives.
+    pub(super) fn describe(&self, deck: &mut Deck<'_>, wiring: &Wiring, state: Converting) {
+        let (output, ground) = (&wiring.nets[wiring.logic], wiring.ground);
+        let (system, out, zero) = (deck.name(self.system), deck.name(output.node), deck.name(ground));
+        // It converts from far more than 1 V only; the other solver may pass by 0 V on its way.
+        let share = format!("min(V({out},{zero})/({EFFICIENCY:e}*max(V({system},{zero}),1)),1)");
+        let regulated = format!("({:e}-V({out},{zero}))/{OUT_OHMS:e}*{share}", self.volts);
+        match state.supply {
+            _ if state.passes => deck.resistor(self.switch, SWITCH_OHMS, "closed switch of the converter"),
+            Some(Supply::Regulates) => {
+                let what = "output of the converter";
+                deck.battery(output.to_ground, output.node, ground, self.volts, OUT_OHMS, what);
+                deck.formula(self.system, ground, &regulated, "input of the converter");
+            }
+            Some(Supply::Limits) => {
+                deck.formula(ground, output.node, &format!("{LIMIT_AMPS:e}"), "output of the converter, limited");
+                deck.formula(self.system, ground, &format!("{LIMIT_AMPS:e}*{share}"), "input of the converter");
+            }
+            Some(Supply::Blocks) | None => {}
+        }
+    }
+
+    /// Whether the present mode follows from these voltages, up to this much.
+    #[cfg(test)]
+    pub(super) fn agrees(&self, at: impl Fn(Node) -> f64, wiring: &Wiring, state: Converting, slack: f64) -> bool {
+        let ground = at(wiring.ground);
+        let (system, out) = (at(self.system) - ground, at(wiring.nets[wiring.logic].node) - ground);
+        let enable = at(self.enable) - ground;
+        if !state.is_on() {
+            return state.failed || enable < ENABLE_VOLTS + slack;
+        }
+        let amps = (self.volts - out) / OUT_OHMS;
+        let slack_amps = slack / OUT_OHMS;
+        let right = match state.supply {
+            _ if state.passes => out < self.volts + slack,
+            Some(Supply::Regulates) => (-slack_amps..LIMIT_AMPS + slack_amps).contains(&amps),
+            Some(Supply::Limits) => amps > LIMIT_AMPS - slack_amps,
+            Some(Supply::Blocks) | None => amps < slack_amps,
+        };
+        enable > DISABLE_VOLTS - slack
+            && right
+            && (state.passes || system > self.volts - slack || out > self.volts - slack)
+    }
+
     /// What the converter would do at these voltages.
-    pub(super) fn wanted(&self, volts: &Voltages, wiring: &Wiring, state: Converting) -> Converting {
+    /// `settled`: everything else agrees with these voltages.
+    pub(super) fn wanted(&self, volts: &Voltages, wiring: &Wiring, state: Converting, settled: bool) -> Converting {
+        if state.failed {
+            return state;
+        }
         let ground = volts.at(wiring.ground);
         let system = volts.at(self.system) - ground;
         let output = volts.at(wiring.nets[wiring.logic].node) - ground;
-        if volts.at(self.enable) - ground < ENABLE_VOLTS {
-            return Converting::default();
+        let enabling = if state.is_on() { DISABLE_VOLTS } else { ENABLE_VOLTS };
+        if volts.at(self.enable) - ground < enabling {
+            return Converting { failed: state.is_on() && settled, ..Converting::default() };
         }
-        let is_low = if state.passes { output < self.volts } else { system < self.volts + DROPOUT_VOLTS };
+        // Both conditions leave room for each other: where one ends, the other has begun. An output that something else
+        // holds up is left alone.
+        let is_low = output < self.volts && (state.passes || system < self.volts);
         if is_low {
             return Converting { passes: true, ..Converting::default() };
         }
         let amps = (self.volts - output) / OUT_OHMS;
-        let supply = match state.supply.unwrap_or(Supply::Regulates) {
+        // The voltages of a converter that did not convert say nothing about what it will deliver.
+        let Some(before) = state.supply else {
+            return Converting { supply: Some(Supply::Regulates), ..Converting::default() };
+        };
+        let supply = match before {
             Supply::Regulates if amps > LIMIT_AMPS => Supply::Limits,
             Supply::Regulates if amps < -1e-9 => Supply::Blocks,
             Supply::Limits if amps < LIMIT_AMPS => Supply::Regulates,
@@ -102,12 +172,16 @@ impl Regulator {
             Supply::Limits => LIMIT_AMPS,
             Supply::Blocks => 0.0,
         };
-        let input_amps = out * output.max(0.0) / (EFFICIENCY * system);
-        let settled = (input_amps - state.input_amps).abs() < SETTLED_AMPS;
+        // Never more than comes out: its switch is open for a part of the time. So passing begins where converting ends.
+        let input_amps = out * (output.max(0.0) / (EFFICIENCY * system)).min(1.0);
+        if supply != before {
+            return Converting { supply: Some(supply), ..state };
+        }
+        let unchanged = (input_amps - state.input_amps).abs() < SETTLED_AMPS;
         Converting {
             supply: Some(supply),
-            passes: false,
-            input_amps: if settled { state.input_amps } else { input_amps },
+            input_amps: if unchanged { state.input_amps } else { input_amps },
+            ..Converting::default()
         }
     }
 }

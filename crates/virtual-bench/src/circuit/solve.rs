@@ -1,15 +1,17 @@
 //! From commands and ports to voltages.
 
+use super::elements::Parts;
 use super::parts::{EXPANDER_OUTPUT_OHMS, EXPANDER_PULL_UP_OHMS, OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS, STUCK_OHMS};
 use super::{Circuit, Conducting, NailCommand, NailPlace, Supply, Trial, Wiring};
 use crate::chips::BitState;
 use crate::netlist::{Values, Voltages};
+use std::collections::BTreeSet;
 use virtual_nrf52840::{Pull, Strength};
 
 /// Resistance of a capacitor that stands for a voltage source in the network, ohms.
 const CAPACITOR_OHMS: f64 = 0.01;
-/// Rounds until the one-way parts agree; far more than any fault has needed.
-const MAX_ROUNDS: usize = 64;
+/// Rounds until the one-way parts must agree; far more than any fault has needed.
+pub(super) const MAX_ROUNDS: usize = 256;
 /// From this round on only one part changes its mind at a time, so that two cannot swap for ever.
 const CAREFUL_ROUNDS: usize = 8;
 
@@ -53,60 +55,87 @@ impl Circuit {
     ) {
         let (mut base, mut values) = std::mem::take(&mut self.scratch);
         base.copy_from(&self.wiring.fixed);
-        self.add_commands(&mut base, trial);
-        self.add_ports(&mut base, trial);
-        self.add_peers(&mut base);
-        self.add_usb(&mut base, trial);
-        self.add_modem(&mut base);
-        self.add_nfc(&mut base, trial);
-        self.add_capacitors(&mut base, capacitors);
-        for round in 0..MAX_ROUNDS {
+        self.add_linear_parts(&mut base, capacitors, trial);
+        let mut undecided = BTreeSet::new();
+        let mut agreed = false;
+        conducting.regulator.forget_failure();
+        for round in 0..self.max_rounds {
             values.copy_from(&base);
             self.add_one_way_parts(&mut values, conducting);
             self.wiring.netlist.solve(&values, &mut self.workspace, volts);
             self.solutions += 1;
+            // Only the late rounds of a search that may be in vain are worth a record.
+            let before = (round >= self.max_rounds / 2).then(|| conducting.clone());
             if !self.reconsider(volts, conducting, round >= CAREFUL_ROUNDS) {
+                agreed = true;
                 break;
+            }
+            if let Some(before) = before {
+                self.name_turned(&before, conducting, &mut undecided);
             }
         }
         self.scratch = (base, values);
+        if !agreed {
+            self.unsettled.add(self.now_ns, undecided);
+        }
     }
 
-    fn add_commands(&self, values: &mut Values, trial: Trial) {
+    /// Adds all parts but the fixed ones and those that conduct one way.
+    pub(super) fn add_linear_parts(&self, values: &mut impl Parts, capacitors: Capacitors, trial: Trial) {
+        self.add_commands(values, trial);
+        self.add_ports(values, trial);
+        self.add_peers(values);
+        self.add_usb(values, trial);
+        self.add_modem(values);
+        self.add_nfc(values, trial);
+        self.add_capacitors(values, capacitors);
+    }
+
+    fn add_commands(&self, values: &mut impl Parts, trial: Trial) {
         let wiring = &self.wiring;
         for (nail, command) in wiring.nails.iter().zip(&self.commands.nails) {
             match (nail.wiring, *command) {
                 (NailPlace::Io { series_ohms }, NailCommand::Io(state)) => match state {
-                    BitState::High => values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_OUTPUT_OHMS),
-                    BitState::Low => values.driver(nail.node, 0.0, series_ohms + EXPANDER_OUTPUT_OHMS),
+                    BitState::High => {
+                        let ohms = series_ohms + EXPANDER_OUTPUT_OHMS;
+                        values.driver(nail.node, wiring.nail_volts, ohms, "nail driven high");
+                    }
+                    BitState::Low => {
+                        values.driver(nail.node, 0.0, series_ohms + EXPANDER_OUTPUT_OHMS, "nail driven low");
+                    }
                     BitState::PullUp => {
-                        values.driver(nail.node, wiring.nail_volts, series_ohms + EXPANDER_PULL_UP_OHMS)
+                        let ohms = series_ohms + EXPANDER_PULL_UP_OHMS;
+                        values.driver(nail.node, wiring.nail_volts, ohms, "nail pulled up");
                     }
                     BitState::Float => {}
                 },
-                (NailPlace::Rail { feed, ohms }, NailCommand::Feed(true)) => values.resistor(feed, ohms),
-                (NailPlace::Ground { ohms }, NailCommand::Feed(true)) => values.driver(nail.node, 0.0, ohms),
+                (NailPlace::Rail { feed, ohms }, NailCommand::Feed(true)) => {
+                    values.resistor(feed, ohms, "switch from the rail to the nail");
+                }
+                (NailPlace::Ground { ohms }, NailCommand::Feed(true)) => {
+                    values.driver(nail.node, 0.0, ohms, "switch from the nail to ground");
+                }
                 _ => {}
             }
             if let Some((bank, channel, edge, ohms)) = nail.mux
                 && channel == self.commands.mux_channel
                 && self.commands.mux_banks >> bank & 1 == 1
             {
-                values.resistor(edge, ohms);
+                values.resistor(edge, ohms, "switch of the measure bus");
             }
         }
         for (rail, command) in wiring.rails.iter().zip(&self.commands.rails) {
             if command.discharge {
-                values.driver(rail.node, 0.0, rail.discharge_ohms);
+                values.driver(rail.node, 0.0, rail.discharge_ohms, "discharge of the rail");
             }
         }
         for (n, rail) in wiring.rails.iter().enumerate() {
             if let Some(load) = self.load_ohms(n) {
-                values.driver(rail.node, 0.0, load);
+                values.driver(rail.node, 0.0, load, "load on the rail");
             }
         }
         if let Some(source) = self.commands.source {
-            values.driver(wiring.bus, source.volts, source.ohms + wiring.source_series_ohms);
+            values.driver(wiring.bus, source.volts, source.ohms + wiring.source_series_ohms, "source");
         }
         if let Some(node) = wiring.controller_tx.node
             && !self.commands.loopback
@@ -114,11 +143,11 @@ impl Circuit {
         {
             // The controller's TX idles high.
             let level = if trial.controller_tx_low { 0.0 } else { wiring.nail_volts };
-            values.driver(node, level, wiring.controller_tx.series_ohms);
+            values.driver(node, level, wiring.controller_tx.series_ohms, "TX of the controller");
         }
     }
 
-    fn add_ports(&self, values: &mut Values, trial: Trial) {
+    fn add_ports(&self, values: &mut impl Parts, trial: Trial) {
         if !self.chip_runs {
             return;
         }
@@ -136,37 +165,43 @@ impl Circuit {
                     Strength::Standard => parts.standard_ohms,
                     Strength::High => parts.high_drive_ohms,
                 };
-                values.resistor(if driver.level { place.to_logic } else { place.to_ground }, ohms);
+                let (edge, what) = match driver.level {
+                    true => (place.to_logic, "port driven high"),
+                    false => (place.to_ground, "port driven low"),
+                };
+                values.resistor(edge, ohms, what);
             }
             if !place.lost_pulls {
                 match state.pull {
-                    Pull::Up => values.resistor(place.to_logic, parts.pull_up_ohms),
-                    Pull::Down => values.resistor(place.to_ground, parts.pull_down_ohms),
+                    Pull::Up => values.resistor(place.to_logic, parts.pull_up_ohms, "pull-up of the port"),
+                    Pull::Down => values.resistor(place.to_ground, parts.pull_down_ohms, "pull-down of the port"),
                     Pull::None => {}
                 }
                 // The reset pad has its pull-up in hardware.
                 if n == super::build::RESET_PORT && state.pull == Pull::None {
-                    values.resistor(place.to_logic, parts.pull_up_ohms);
+                    values.resistor(place.to_logic, parts.pull_up_ohms, "pull-up of the reset pad");
                 }
             }
             match place.stuck {
-                Some(true) => values.resistor(place.to_logic, STUCK_OHMS),
-                Some(false) => values.resistor(place.to_ground, STUCK_OHMS),
+                Some(true) => values.resistor(place.to_logic, STUCK_OHMS, "ordered: stuck high"),
+                Some(false) => values.resistor(place.to_ground, STUCK_OHMS, "ordered: stuck low"),
                 None => {}
             }
         }
     }
 
-    fn add_capacitors(&self, values: &mut Values, capacitors: Capacitors) {
+    fn add_capacitors(&self, values: &mut impl Parts, capacitors: Capacitors) {
+        let what = "capacitors of the supply";
         for (net, &charge) in self.wiring.nets.iter().zip(&self.charge) {
+            let (edge, node, ground) = (net.to_ground, net.node, self.wiring.ground);
             match capacitors {
                 Capacitors::Open => {}
                 Capacitors::Hold => {
-                    values.battery(net.to_ground, net.node, self.wiring.ground, charge, CAPACITOR_OHMS);
+                    values.battery(edge, node, ground, charge, CAPACITOR_OHMS, what);
                 }
                 Capacitors::Step(seconds) => {
                     let ohms = seconds / net.farads;
-                    values.battery(net.to_ground, net.node, self.wiring.ground, charge, ohms);
+                    values.battery(edge, node, ground, charge, ohms, what);
                 }
             }
         }
@@ -204,14 +239,16 @@ impl Circuit {
 
     /// Turns over the one-way parts whose voltages contradict their state. Returns whether there were any.
     pub(super) fn reconsider(&self, volts: &Voltages, conducting: &mut Conducting, one_at_a_time: bool) -> bool {
-        // Where a part is just at its knee, either answer is right.
+        // Where a part is just at its knee, either answer is right. A part that conducts is held to its direction as far as
+        // the digits go: behind 0.06 ohm already a picovolt is more than what keeps a floating node from 0 V.
         const SLACK_VOLTS: f64 = 1e-9;
+        const DIGITS_VOLTS: f64 = 2e-14;
         let wiring = &self.wiring;
         let ground = volts.at(wiring.ground);
         let logic = volts.at(wiring.nets[wiring.logic].node);
         let mut turned = false;
         let mut turn = |state: &mut bool, drop: f64| {
-            let wanted = if *state { drop > -SLACK_VOLTS } else { drop > SLACK_VOLTS };
+            let wanted = if *state { drop > -DIGITS_VOLTS } else { drop > SLACK_VOLTS };
             if wanted != *state && !(one_at_a_time && turned) {
                 (*state, turned) = (wanted, true);
             }
@@ -223,12 +260,6 @@ impl Circuit {
             turn(on, volts.at(overload.node) - ground - OVERLOAD_KNEE_VOLTS);
         }
         turn(&mut conducting.logic, logic - ground - POWER_ON_VOLTS);
-        if let Some(regulator) = &wiring.regulator {
-            let wanted = regulator.wanted(volts, wiring, conducting.regulator);
-            if wanted != conducting.regulator && !(one_at_a_time && turned) {
-                (conducting.regulator, turned) = (wanted, true);
-            }
-        }
         for (n, (rail, supply)) in wiring.rails.iter().zip(&mut conducting.supplies).enumerate() {
             let Some(set) = self.supply_volts(n) else { continue };
             let at_rail = volts.at(rail.node);
@@ -242,6 +273,12 @@ impl Circuit {
             };
             if wanted != *supply && !(one_at_a_time && turned) {
                 (*supply, turned) = (wanted, true);
+            }
+        }
+        if let Some(regulator) = &wiring.regulator {
+            let wanted = regulator.wanted(volts, wiring, conducting.regulator, !turned);
+            if wanted != conducting.regulator && !(one_at_a_time && turned) {
+                (conducting.regulator, turned) = (wanted, true);
             }
         }
         turned

@@ -441,6 +441,28 @@ fn the_same_seed_gives_the_same_bench() {
     assert!(seeds.all(|other| other != first));
 }
 
+/// A search that ends too soon is one that did not end well.
+#[test]
+fn parts_that_do_not_agree_are_a_doubt() {
+    let mut bench = bench(&[]);
+    bench.discharge(true);
+    bench.pass(50 * MS);
+    assert_eq!(bench.circuit.doubt(), None);
+    // Without power all pads that are driven turn a diode.
+    bench.circuit.max_rounds = 1;
+    for nail in &mut bench.commands.nails {
+        if let NailCommand::Io(state) = nail {
+            *state = BitState::High;
+        }
+    }
+    bench.apply();
+    bench.circuit.logic_volts();
+    let doubt = bench.circuit.doubt().unwrap();
+    let (start, rest) = doubt.split_once(" times, first at ").unwrap();
+    assert!(start.starts_with("the circuit found no state in which all parts agree, "), "{doubt}");
+    assert!(rest.starts_with("0.05") && rest.contains("protection diode to the supply (pad_"), "{doubt}");
+}
+
 /// Whatever is driven, shorted and pulled, the one-way parts find a state that agrees with itself.
 #[test]
 fn one_way_parts_always_agree() {
@@ -473,6 +495,7 @@ fn one_way_parts_always_agree() {
         let mut conducting = bench.circuit.conducting.clone();
         let disagree = bench.circuit.reconsider(&volts, &mut conducting, false);
         assert!(!disagree, "{text}: {:?} against {conducting:?}", bench.circuit.conducting.supplies);
+        assert_eq!(bench.circuit.doubt(), None, "{text}");
         let top = bench.contacts.clone().into_iter().map(|contact| bench.volts(contact)).fold(0.0, f64::max);
         assert!(top < 5.2, "{text}: {top} V");
     }

@@ -1,7 +1,8 @@
 //! The USB pair: the device's pull-up, the host's pull-downs, and whether both lines carry levels.
 
+use super::elements::Parts;
 use super::{Circuit, Trial};
-use crate::netlist::{Node, Values};
+use crate::netlist::Node;
 use bench_plan::{ContactInfo, DutFamily, Function};
 use bench_run::Contact;
 use std::collections::BTreeMap;
@@ -45,17 +46,22 @@ impl Circuit {
         }
     }
 
-    pub(super) fn add_usb(&self, values: &mut Values, trial: Trial) {
+    pub(super) fn add_usb(&self, values: &mut impl Parts, trial: Trial) {
         let Some(lines) = &self.wiring.usb_data else { return };
         if self.commands.usb {
-            lines.nails.iter().for_each(|nail| values.driver(*nail, 0.0, HOST_PULL_DOWN_OHMS));
+            lines
+                .nails
+                .iter()
+                .for_each(|nail| values.driver(*nail, 0.0, HOST_PULL_DOWN_OHMS, "pull-down of the USB host"));
         }
         if self.usb_pull_up {
-            values.driver(lines.pads[0], TRANSCEIVER_VOLTS, self.wiring.parts.usb_pull_up_ohms);
+            let ohms = self.wiring.parts.usb_pull_up_ohms;
+            values.driver(lines.pads[0], TRANSCEIVER_VOLTS, ohms, "pull-up of the USB device");
         }
         if let Some(levels) = trial.usb {
             for (pad, high) in lines.pads.iter().zip(levels) {
-                values.driver(*pad, if high { TRANSCEIVER_VOLTS } else { 0.0 }, DRIVER_OHMS);
+                let volts = if high { TRANSCEIVER_VOLTS } else { 0.0 };
+                values.driver(*pad, volts, DRIVER_OHMS, "driver of the USB device");
             }
         }
     }
