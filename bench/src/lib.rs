@@ -11,6 +11,8 @@ pub mod engine;
 mod files;
 mod gantt;
 mod limits_patch;
+#[cfg(test)]
+mod lockstep_tests;
 mod nest_thread;
 #[cfg(test)]
 mod nests_tests;

@@ -3,7 +3,7 @@
 use crate::instruction::Shift;
 
 /// APSR's N, Z, C, V, Q and GE. N and Z are kept as values that have them, so that setting them takes no branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags {
     /// Bit 31 is N.
     n: u32,
@@ -14,6 +14,13 @@ pub(crate) struct Flags {
     pub q: bool,
     /// The four GE bits.
     pub ge: u8,
+}
+
+impl Default for Flags {
+    /// All clear, as after a reset.
+    fn default() -> Flags {
+        Flags { n: 0, not_z: 1, c: false, v: false, q: false, ge: 0 }
+    }
 }
 
 /// For each condition the values of NZCV, as bits 0 to 15, that it passes with (A7.3).

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 use thiserror::Error;
-use virtual_nrf52840::{Chip, ChipIdentity, ImageError, Tolerances};
+use virtual_nrf52840::{Chip, ChipIdentity, ImageError, Observer, Tolerances};
 
 /// What stands on the virtual bench.
 pub struct VirtualConfig<'a> {
@@ -142,6 +142,11 @@ impl VirtualBench {
             serial,
             lines: PanelLines::of(fixture),
         })
+    }
+
+    /// Lets somebody hear what the emulated CPU does from now on.
+    pub fn observe_cpu(&self, observer: Box<dyn Observer>) {
+        self.world.borrow_mut().chip.observe(observer);
     }
 
     pub fn clock(&self) -> Rc<dyn Clock> {

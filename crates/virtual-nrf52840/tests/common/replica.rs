@@ -18,6 +18,15 @@ use virtual_nrf52840::{BusAccess, FLASH_SIZE, Observer, RAM_BASE, RAM_SIZE};
 /// The bits of xPSR that hold ITSTATE.
 const IT_STATE: u32 = 0x0600_FC00;
 
+/// What is not plain memory, with lengths.
+const WINDOWS: [(u32, u64); 5] = [
+    (0x1000_0000, 0x2000),
+    (0x4000_0000, 0x4_0000),
+    (0x4006_E000, 0x1000),
+    (0x5000_0000, 0x1000),
+    (0xF000_0000, 0x1000),
+];
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -110,13 +119,7 @@ impl Rsemu {
             let mut map = space.topology();
             map.map_with_perms(Region::ram("flash", Arc::clone(&flash)), 0, Perms::RX).unwrap();
             map.map(Region::ram("RAM", Arc::clone(&ram)), u64::from(RAM_BASE)).unwrap();
-            for (base, length) in [
-                (0x1000_0000, 0x2000),
-                (0x4000_0000, 0x4_0000),
-                (0x4006_E000, 0x1000),
-                (0x5000_0000, 0x1000),
-                (0xF000_0000, 0x1000),
-            ] {
+            for (base, length) in WINDOWS {
                 let window = Window { base, script: Arc::clone(&script) };
                 map.map(Region::io("window", length, Arc::new(window)), u64::from(base)).unwrap();
             }
@@ -204,7 +207,9 @@ impl Rsemu {
 
 impl Observer for Rsemu {
     fn access(&mut self, access: BusAccess) {
-        if self.active {
+        // Where nothing is both cores find that for themselves.
+        let is_there = |&(base, length): &(u32, u64)| u64::from(access.address.wrapping_sub(base)) < length;
+        if self.active && WINDOWS.iter().any(is_there) {
             self.script.lock().unwrap().accesses.push_back(access);
         }
     }
