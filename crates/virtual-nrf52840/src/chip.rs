@@ -190,6 +190,9 @@ impl Chip {
         soc.catch_up(self.state.now);
         let Soc { clock, fabric, .. } = soc;
         clock.set_vbus(fabric, present);
+        if present && soc.in_system_off {
+            soc.fabric.reset = Some(ResetCause::WakeByVbus);
+        }
         soc.settle();
     }
 

@@ -17,6 +17,10 @@ pub enum Problem {
     /// A register of a known peripheral, or a whole peripheral, that is not modelled. A read
     /// answered with what was last written there (zero if nothing), a write was stored.
     NotModelled { peripheral: &'static str, address: u32, access: Access, value: u32 },
+    /// Bits of SHORTS, INTEN or INTENSET that the chip has and the model does not act on.
+    BitsNotModelled { peripheral: &'static str, register: &'static str, bits: u32 },
+    /// An enabled PPI channel has an end point (EEP, TEP or FORK.TEP) where the model has no such event or task.
+    EndPointNotModelled { peripheral: &'static str, channel: u8, register: &'static str, address: u32 },
     /// A DMA transfer outside RAM. The peripheral moved nothing, as the silicon's EasyDMA
     /// cannot reach flash.
     DmaOutsideRam { peripheral: &'static str, address: u32, length: u32 },
@@ -51,6 +55,13 @@ impl fmt::Display for Diagnostic {
             }
             Problem::NotModelled { peripheral, address, access: Access::Write, value } => {
                 write!(f, "{peripheral}: write of {value:#x} to {address:#010x} is not modelled")
+            }
+            Problem::BitsNotModelled { peripheral, register, bits } => {
+                write!(f, "{peripheral}: {bits:#x} in {register} is not modelled")
+            }
+            Problem::EndPointNotModelled { peripheral, channel, register, address } => {
+                let what = if *register == "EEP" { "event" } else { "task" };
+                write!(f, "PPI: channel {channel} has {register} {address:#010x}, no modelled {what} of {peripheral}")
             }
             Problem::DmaOutsideRam { peripheral, address, length } => {
                 write!(f, "{peripheral}: DMA of {length} bytes at {address:#010x} is outside RAM")
@@ -111,7 +122,10 @@ impl Diagnostics {
     /// doing is completed with `None`.
     pub(crate) fn fill_pc(&mut self, pc: Option<u32>) {
         for entry in &mut self.entries[self.without_pc..] {
-            if matches!(entry.problem, Problem::NotModelled { .. }) {
+            if matches!(
+                entry.problem,
+                Problem::NotModelled { .. } | Problem::BitsNotModelled { .. } | Problem::EndPointNotModelled { .. }
+            ) {
                 entry.pc = pc;
             }
         }
