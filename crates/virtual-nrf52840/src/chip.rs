@@ -470,6 +470,9 @@ impl Chip {
             (self.state.held_by_debugger, self.state.port) = (false, DebugPort::new());
         }
         self.cpu.reset(cause == ResetCause::PowerOn);
+        if let Some(address) = self.soc.vectors() {
+            self.cpu.set_vectors(address);
+        }
         self.state.asleep = false;
         self.state.irq = 0;
         self.cpu.set_lines(0);
@@ -651,7 +654,7 @@ impl Chip {
             return;
         }
         // An empty chip cannot but do this.
-        if !self.soc.nvmc.is_blank() {
+        if !self.soc.has_nothing_to_execute() {
             self.soc.fabric.report(Problem::Lockup);
         }
         self.soc.fabric.reset = Some(ResetCause::Lockup);

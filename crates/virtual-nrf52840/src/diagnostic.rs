@@ -28,6 +28,10 @@ pub enum Problem {
     NotSupported { peripheral: &'static str, what: &'static str },
     /// The CPU took a fault exception. The registers are those of the Cortex-M4.
     Fault { name: &'static str, cfsr: u32, hfsr: u32, address: Option<u32>, pc: u32 },
+    /// Nothing was at address 0, and a loaded image elsewhere: the core began with the image's vector table.
+    StartedImage { address: u32 },
+    /// Nothing was at address 0, and the loaded image does not begin with a vector table: the chip resets for ever.
+    NoVectors { address: u32 },
     /// The CPU locked up (a fault inside a fault handler); the chip resets itself.
     Lockup,
     /// Events and tasks trigger each other without end in the same instant.
@@ -74,6 +78,13 @@ impl fmt::Display for Diagnostic {
                 }
                 write!(f, ") at PC {pc:#010x}")
             }
+            Problem::StartedImage { address } => {
+                write!(f, "nothing at address 0: started the image at {address:#010x} as its bootloader would")
+            }
+            Problem::NoVectors { address } => write!(
+                f,
+                "nothing to execute at address 0, the image begins at {address:#010x} and not with a vector table"
+            ),
             Problem::Lockup => write!(f, "CPU lockup, the chip resets"),
             Problem::EventStorm { peripheral } => {
                 write!(f, "{peripheral}: events and tasks trigger each other without end")

@@ -1,5 +1,7 @@
 //! Everything of the chip but the CPU and the memories it reads directly.
 
+use std::ops::Range;
+
 use crate::board;
 use crate::debug::AccessLock;
 use crate::diagnostic::{Access, Problem};
@@ -76,6 +78,8 @@ pub(crate) struct Soc {
     pub nfct: Nfct,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
+    /// Where in the flash the image lies that was loaded last.
+    pub image: Range<u32>,
     storage: Storage,
     deadlines: [Time; SLOTS],
     /// The earliest deadline.
@@ -138,6 +142,7 @@ impl Soc {
             nfct: Nfct::new(false, tolerances.nfc_deaf),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(&tolerances),
+            image: 0..0,
             storage: Storage::default(),
             deadlines: [NEVER; SLOTS],
             next: NEVER,

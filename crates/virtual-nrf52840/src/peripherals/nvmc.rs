@@ -170,7 +170,7 @@ impl Nvmc {
         now < self.busy_until
     }
 
-    /// Nothing was ever put where the CPU starts: it locks up, as silicon does.
+    /// Nothing was ever put where the CPU starts.
     pub fn is_blank(&self) -> bool {
         let mut vectors = [0; 8];
         // The range is in flash.
