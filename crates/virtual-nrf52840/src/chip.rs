@@ -189,8 +189,7 @@ impl Chip {
         let soc = &mut self.soc;
         soc.catch_up(self.state.now);
         let Soc { clock, fabric, .. } = soc;
-        clock.set_vbus(fabric, present);
-        if present && soc.in_system_off {
+        if clock.set_vbus(fabric, present) && present && soc.in_system_off {
             soc.fabric.reset = Some(ResetCause::WakeByVbus);
         }
         soc.settle();

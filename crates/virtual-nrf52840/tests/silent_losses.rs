@@ -254,3 +254,14 @@ fn system_off_ends_by_usb_supply_and_field() {
         lab.assert_quiet();
     }
 }
+
+#[test]
+fn usb_supply_that_was_there_before_leaves_system_off_alone() {
+    let mut lab = Lab::new();
+    lab.chip.set_vbus(true);
+    lab.write(0x4000_0500, 1);
+    lab.run(MILLISECOND);
+    lab.chip.set_vbus(true);
+    lab.run(MILLISECOND);
+    assert!(lab.chip.activity().system_off);
+}

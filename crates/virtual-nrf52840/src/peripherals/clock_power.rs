@@ -180,14 +180,17 @@ impl ClockPower {
         }
     }
 
-    pub fn set_vbus(&mut self, fabric: &mut Fabric, present: bool) {
-        if present != self.vbus {
+    /// VBUS comes or goes; whether that is news.
+    pub fn set_vbus(&mut self, fabric: &mut Fabric, present: bool) -> bool {
+        let is_news = present != self.vbus;
+        if is_news {
             self.vbus = present;
             self.usb_ready = false;
             self.usb_ready_at = if present { fabric.now + USB_REGULATOR_STARTUP } else { NEVER };
             self.tell_usb(fabric);
             self.common.raise(fabric, if present { event::USBDETECTED } else { event::USBREMOVED });
         }
+        is_news
     }
 
     /// The power-fail comparator, of a chip that is supplied at VDD.
