@@ -73,9 +73,9 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
             pty.name(),
             dut_protocol::INITIAL_BAUD
         ));
-        let told = Cell::new(0);
+        let shown = Cell::new(0);
         let served = serve(&world, &nest, &loaded, listener, &mut pty);
-        let watched = watch(&world, &*nest.clock, &told);
+        let watched = watch(&world, &*nest.clock, &shown);
         let served = async {
             match select(pin!(watched), pin!(served)).await {
                 Either::Left((never, _)) => match never {},
@@ -91,7 +91,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
             }
         };
         let ended = world.run(served_until_stopped).await.map_err(bench)?;
-        tell_reports(&world, &told);
+        tell_reports(&world, &shown);
         count_reports(&world);
         // What other programs saw of it late, they may have taken for something else.
         print(&format!("behind  real time by {:.1} ms at most\n", world.behind().as_secs_f64() * 1e3));
@@ -109,10 +109,10 @@ fn flash_words(args: &VirtualDutArgs) -> String {
 }
 
 /// Says for ever what there is to say about the emulation.
-async fn watch(world: &VirtualBench, clock: &dyn Clock, told: &Cell<usize>) -> Infallible {
+async fn watch(world: &VirtualBench, clock: &dyn Clock, shown: &Cell<usize>) -> Infallible {
     let (began, mut lateness) = (Instant::now(), Lateness::default());
     loop {
-        tell_reports(world, told);
+        tell_reports(world, shown);
         if let Some(line) = lateness.look(began.elapsed(), world.behind_now()) {
             say(&line);
         }
@@ -121,10 +121,10 @@ async fn watch(world: &VirtualBench, clock: &dyn Clock, told: &Cell<usize>) -> I
 }
 
 /// Says what the chip reported since the last time: each kind once.
-fn tell_reports(world: &VirtualBench, told: &Cell<usize>) {
-    for (text, _) in world.diagnostics_from(told.get()) {
+fn tell_reports(world: &VirtualBench, shown: &Cell<usize>) {
+    for (text, _) in world.diagnostics_from(shown.get()) {
         say(&format!("report  {text}"));
-        told.set(told.get() + 1);
+        shown.set(shown.get() + 1);
     }
 }
 
