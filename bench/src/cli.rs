@@ -313,7 +313,7 @@ pub(crate) struct VirtualDutArgs {
     /// Where the debug probe is served: a Black Magic Probe on the network.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2022")]
     pub probe: String,
-    /// Nothing was ever programmed into the module [default: it holds the test firmware].
+    /// Nothing was ever programmed into the module [default: it holds the firmware image].
     #[arg(long)]
     pub blank: bool,
     /// Serial number of the module [default: made from the seed].

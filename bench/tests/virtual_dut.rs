@@ -25,15 +25,22 @@ struct Module {
     /// As `probe-rs` is told.
     probe: String,
     link: String,
+    /// What it said first.
+    first: String,
 }
 
 impl Module {
     fn start(more: &[&str]) -> Module {
+        Module::start_with(more, Stdio::inherit())
+    }
+
+    fn start_with(more: &[&str], errors: Stdio) -> Module {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bench"))
             .args(["virtual-dut", "plans/b404x.toml", "--probe", "127.0.0.1:0"])
             .args(more)
             .current_dir(root())
             .stdout(Stdio::piped())
+            .stderr(errors)
             .spawn()
             .unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -43,17 +50,24 @@ impl Module {
             let from = line.find(after).unwrap_or_else(|| panic!("{line}")) + after.len();
             line[from..].trim().split([' ', ',']).next().unwrap().to_owned()
         };
-        Module { probe: word(1, "--probe"), link: word(2, "link"), process, said }
+        let (probe, link) = (word(1, "--probe"), word(2, "link"));
+        Module { probe, link, first: lines.into_iter().next().unwrap(), process, said }
     }
 
     /// Ends it; its exit code, and how many milliseconds it was behind real time at most.
-    fn end(mut self) -> (Option<i32>, f64) {
+    fn end(self) -> (Option<i32>, f64) {
+        let (code, rest) = self.last_words();
+        let behind = rest.iter().find_map(|line| line.strip_prefix("behind  real time by "));
+        let behind = behind.unwrap_or_else(|| panic!("{rest:?}")).split(' ').next().unwrap().parse().unwrap();
+        (code, behind)
+    }
+
+    /// Ends it; its exit code, and what it said at the end.
+    fn last_words(mut self) -> (Option<i32>, Vec<String>) {
         let told = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
         assert!(told.success());
         let rest: Vec<String> = self.said.by_ref().flatten().collect();
-        let behind = rest.iter().find_map(|line| line.strip_prefix("behind  real time by "));
-        let behind = behind.unwrap_or_else(|| panic!("{rest:?}")).split(' ').next().unwrap().parse().unwrap();
-        (self.process.wait().unwrap().code(), behind)
+        (self.process.wait().unwrap().code(), rest)
     }
 }
 
@@ -133,4 +147,43 @@ fn a_dead_line_is_told_in_the_words_of_a_probe_on_usb() {
         let error = program(&module.probe).err();
         expect(matches!(error, Some(ProgramError::NoAnswer)), || format!("{error:?}"))
     });
+}
+
+/// An ELF file with one segment: a vector table and a program that switches I2S on again and again.
+fn foreign_image(base: u32) -> Vec<u8> {
+    const CODE: u32 = 0x100;
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut image = words(&[0x2004_0000, (base + CODE) | 1]);
+    image.resize(CODE as usize, 0);
+    // movw r0, #0x5500; movt r0, #0x4002; movs r1, #1; str r1, [r0]; b to the str
+    for half in [0xF245u16, 0x5000, 0xF2C4, 0x0002, 0x2101, 0x6001, 0xE7FD] {
+        image.extend(half.to_le_bytes());
+    }
+    let length = image.len() as u32;
+    let mut file = words(&[0x464C_457F, 0x0001_0101, 0, 0, 40 << 16 | 2, 1, 0, 52, 0, 0x0500_0400]);
+    file.extend(words(&[32 << 16 | 52, 1, 0]));
+    file.extend(words(&[1, 84, base, base, length, length, 5, 4]));
+    file.extend(image);
+    file
+}
+
+#[test]
+fn a_foreign_image_is_started_and_what_it_lacks_is_said_as_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("blinky.elf");
+    std::fs::write(&file, foreign_image(0x2_7000)).unwrap();
+    let mut module = Module::start_with(&["--firmware", file.to_str().unwrap()], Stdio::piped());
+    assert!(module.first.contains(", with blinky.elf, in real time"), "{}", module.first);
+    let errors = BufReader::new(module.process.stderr.take().unwrap()).lines();
+    let mut reports = errors.map_while(Result::ok).filter_map(|line| line.strip_prefix("report  ").map(str::to_owned));
+    let started = reports.next().unwrap();
+    assert!(started.starts_with("nothing at address 0: started the image at 0x00027000"), "{started}");
+    let sound = reports.next().unwrap();
+    assert!(sound.starts_with("I2S: write of 0x1 to 0x40025500 is not modelled, PC 0x0002710a, at "), "{sound}");
+    // While it runs, and once; how often it was comes at the end.
+    let (code, rest) = module.last_words();
+    assert_eq!(code, Some(0));
+    assert_eq!(reports.next(), None);
+    assert!(rest.iter().any(|line| line.starts_with("reports ") && line.ends_with(", 2 kinds")), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains(" times I2S: write of 0x1")), "{rest:#?}");
 }

@@ -1,18 +1,21 @@
 //! `bench virtual-dut`.
 
-use super::print;
+use super::{print, say};
 use crate::cli::{Failed, VirtualDutArgs};
 use crate::engine::{self, Recorder};
 use crate::virtual_run::{self, Order};
 use crate::{Loaded, Project, Stop, files};
-use bench_instruments::InstrumentError;
+use bench_instruments::{Clock, InstrumentError};
 use bench_journal::Journal;
 use bench_run::Verdict;
 use bench_steps::{Kinds, Nest};
 use futures_util::future::{Either, select};
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use virtual_bench::VirtualBench;
 use virtual_dut::{Pty, serve_probe};
@@ -21,6 +24,12 @@ use virtual_dut::{Pty, serve_probe};
 const BLACK_MAGIC: &str = "1d50:6018";
 /// The time of the chip is that of the programs that look at it.
 const REAL_TIME: f64 = 1.0;
+/// Between two looks at what there is to say, in virtual time.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// So late, a module may look slow or dead to other programs.
+const LATE: Duration = Duration::from_millis(100);
+/// Least time between two lines about it.
+const LATE_AGAIN: Duration = Duration::from_secs(5);
 
 fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
@@ -52,9 +61,9 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
                 args.probe
             ))
         })?;
-        let mut pty = Pty::new().map_err(bench)?;
+        let mut pty = Pty::new(dut_protocol::INITIAL_BAUD).map_err(bench)?;
         let at = listener.local_addr().map_err(bench)?;
-        let flash = if args.blank { "empty flash" } else { "with the test firmware" };
+        let flash = flash_words(args);
         print(&format!(
             "module  {} {serial}, {flash}, in real time\n\
              probe   a Black Magic Probe: probe-rs ... --probe {BLACK_MAGIC}:{at}\n\
@@ -64,7 +73,15 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
             pty.name(),
             dut_protocol::INITIAL_BAUD
         ));
+        let shown = Cell::new(0);
         let served = serve(&world, &nest, &loaded, listener, &mut pty);
+        let watched = watch(&world, &*nest.clock, &shown);
+        let served = async {
+            match select(pin!(watched), pin!(served)).await {
+                Either::Left((never, _)) => match never {},
+                Either::Right((ended, _)) => ended,
+            }
+        };
         let (requested, _) = stop.split();
         let served_until_stopped = async {
             match select(pin!(served), pin!(requested)).await {
@@ -74,10 +91,82 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
             }
         };
         let ended = world.run(served_until_stopped).await.map_err(bench)?;
+        tell_reports(&world, &shown);
+        count_reports(&world);
         // What other programs saw of it late, they may have taken for something else.
         print(&format!("behind  real time by {:.1} ms at most\n", world.behind().as_secs_f64() * 1e3));
         ended
     })
+}
+
+/// What is in the module's flash. An image that somebody names need not be the test firmware.
+fn flash_words(args: &VirtualDutArgs) -> String {
+    match &args.firmware {
+        _ if args.blank => "empty flash".to_owned(),
+        Some(file) => format!("with {}", file.file_name().unwrap_or(file.as_os_str()).to_string_lossy()),
+        None => "with the test firmware".to_owned(),
+    }
+}
+
+/// Says for ever what there is to say about the emulation.
+async fn watch(world: &VirtualBench, clock: &dyn Clock, shown: &Cell<usize>) -> Infallible {
+    let (began, mut lateness) = (Instant::now(), Lateness::default());
+    loop {
+        tell_reports(world, shown);
+        if let Some(line) = lateness.look(began.elapsed(), world.behind_now()) {
+            say(&line);
+        }
+        clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Says what the chip reported since the last time: each kind once.
+fn tell_reports(world: &VirtualBench, shown: &Cell<usize>) {
+    for (text, _) in world.diagnostics_from(shown.get()) {
+        say(&format!("report  {text}"));
+        shown.set(shown.get() + 1);
+    }
+}
+
+/// Prints at the end how many there were.
+fn count_reports(world: &VirtualBench) {
+    let (reports, more) = (world.diagnostics_from(0), world.diagnostics_dropped());
+    if reports.is_empty() {
+        return;
+    }
+    let all = reports.iter().map(|(_, times)| times).sum::<u64>() + more;
+    print(&format!("reports {all} of the emulated chip, {} kinds\n", reports.len()));
+    for (text, times) in reports.iter().filter(|(_, times)| *times > 1) {
+        print(&format!("        {times} times {text}\n"));
+    }
+    if more > 0 {
+        print(&format!("        and {more} of further kinds, not kept\n"));
+    }
+}
+
+/// Decides when to say that the module is behind real time.
+#[derive(Debug, Default)]
+struct Lateness {
+    /// When it was said last, and how late it was.
+    said: Option<(Duration, Duration)>,
+}
+
+impl Lateness {
+    /// `behind`: how late it is at `now`.
+    fn look(&mut self, now: Duration, behind: Duration) -> Option<String> {
+        if behind < LATE {
+            // It has caught up. The next time is not said too soon for that.
+            self.said = self.said.map(|(at, _)| (at, Duration::ZERO));
+            return None;
+        }
+        if let Some((at, before)) = self.said
+            && (behind <= before || now.saturating_sub(at) < LATE_AGAIN)
+        {
+            return None;
+        }
+        self.said = Some((now, behind));
+        Some(format!("behind  real time by {} ms now: this computer is too slow or too busy", behind.as_millis()))
+    }
 }
 
 /// Powers the module, and serves what leads to it for ever.
@@ -87,7 +176,7 @@ async fn serve(
     loaded: &Loaded,
     listener: TcpListener,
     pty: &mut Pty,
-) -> Result<std::convert::Infallible, InstrumentError> {
+) -> Result<Infallible, InstrumentError> {
     let served = async {
         for rail in &loaded.fixture.rails {
             // Not measured for shorts: nothing can burn here, and a module that is shorted is wanted so.
@@ -100,8 +189,38 @@ async fn serve(
             let ended = serve_probe(listener, Rc::new(world.swd())).await;
             ended.map_err(|error| InstrumentError::Gpio(format!("the probe on the network: {error}")))
         };
-        let carried = pty.carry(&mut *link, dut_protocol::INITIAL_BAUD);
+        let carried = pty.carry(&mut *link);
         select(pin!(probe), pin!(carried)).await.factor_first().0
     };
     engine::kicked(nest, served).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lateness_is_said_once_and_again_while_it_grows() {
+        // Milliseconds: when, how late, whether it is said.
+        let rows = [
+            (0, 0, false),
+            (10, 99, false),
+            (20, 100, true),
+            (30, 150, false),
+            (5_010, 150, false),
+            (5_020, 150, true),
+            (10_030, 150, false),
+            (10_040, 149, false),
+            (15_000, 151, true),
+            // Caught up, and late soon after; not yet, and then less than before.
+            (15_010, 0, false),
+            (15_020, 120, false),
+            (20_000, 120, true),
+        ];
+        let mut lateness = Lateness::default();
+        for (now, behind, said) in rows {
+            let line = lateness.look(Duration::from_millis(now), Duration::from_millis(behind));
+            assert_eq!(line.is_some(), said, "{now} ms: {line:?}");
+        }
+    }
 }

@@ -8,19 +8,19 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Run, RunError};
+use crate::run::{Behind, Run, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::Contact;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 use thiserror::Error;
-use virtual_nrf52840::{Chip, ChipIdentity, ImageError, Observer, Tolerances};
+use virtual_nrf52840::{Chip, ChipIdentity, Diagnostic, ImageError, Observer, Tolerances};
 
 /// What stands on the virtual bench.
 pub struct VirtualConfig<'a> {
@@ -80,7 +80,7 @@ pub struct VirtualStats {
 pub struct VirtualBench {
     world: SharedWorld,
     pace: Option<f64>,
-    behind_ns: Rc<Cell<u64>>,
+    behind: Rc<Behind>,
     serial: String,
     lines: PanelLines,
 }
@@ -138,7 +138,7 @@ impl VirtualBench {
         Ok(Self {
             world: Rc::new(RefCell::new(world)),
             pace,
-            behind_ns: Rc::default(),
+            behind: Rc::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -232,7 +232,7 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind_ns))
+        Run::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, `hold` is called with the
@@ -246,13 +246,18 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind_ns))
+        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero without a
     /// pace.
     pub fn behind(&self) -> Duration {
-        Duration::from_nanos(self.behind_ns.get())
+        Duration::from_nanos(self.behind.most_ns.get())
+    }
+
+    /// Returns how much virtual time is behind its pace now.
+    pub fn behind_now(&self) -> Duration {
+        Duration::from_nanos(self.behind.now_ns.get())
     }
 
     pub fn stats(&self) -> VirtualStats {
@@ -280,6 +285,18 @@ impl VirtualBench {
         }
         lines.extend(world.rig.circuit.doubt());
         lines
+    }
+
+    /// The same from the entry `known` on, each with the number of times it happened so far.
+    pub fn diagnostics_from(&self, known: usize) -> Vec<(String, u64)> {
+        let world = self.world.borrow();
+        let entries = world.chip.diagnostics().iter().skip(known);
+        entries.map(|entry| (Diagnostic { times: 1, ..entry.clone() }.to_string(), entry.times)).collect()
+    }
+
+    /// How many more there were for which the list has no room.
+    pub fn diagnostics_dropped(&self) -> u64 {
+        self.world.borrow().chip.diagnostics_dropped()
     }
 }
 

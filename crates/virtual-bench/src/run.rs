@@ -58,13 +58,20 @@ impl Wake for Signal {
     }
 }
 
+/// How much virtual time is behind its pace, in nanoseconds.
+#[derive(Debug, Default)]
+pub struct Behind {
+    pub now_ns: Cell<u64>,
+    /// The most so far.
+    pub most_ns: Cell<u64>,
+}
+
 /// Slows virtual time down to a multiple of wall time.
 struct Pace {
     ratio: f64,
     /// Whether lost time is caught up. Not if the programs outside share virtual time.
     catches_up: bool,
-    /// The most that virtual time was behind, in nanoseconds.
-    behind_ns: Rc<Cell<u64>>,
+    behind: Rc<Behind>,
     /// Wall and virtual time of the first poll; the runtime's clock, which a test can stop.
     began: Option<(tokio::time::Instant, u64)>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -87,13 +94,13 @@ pub struct Run<F> {
 pub type Hold = Box<dyn FnMut(u64) -> bool>;
 
 impl<F> Run<F> {
-    /// `behind_ns` is set to the most that virtual time was behind its pace.
-    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind_ns: Rc<Cell<u64>>) -> Self {
+    /// `behind` is kept up to date.
+    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind: Rc<Behind>) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
         let catches_up = hold.is_none();
-        let pace = pace.map(|ratio| Pace { ratio, catches_up, behind_ns, began: None, pause: None });
+        let pace = pace.map(|ratio| Pace { ratio, catches_up, behind, began: None, pause: None });
         Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, hold, last_poll_ns: now }
     }
 }
@@ -170,7 +177,8 @@ impl Pace {
                 self.began = None;
                 return false;
             }
-            self.behind_ns.set(self.behind_ns.get().max(behind_ns));
+            self.behind.now_ns.set(behind_ns);
+            self.behind.most_ns.set(self.behind.most_ns.get().max(behind_ns));
             let ahead_ns = now_ns.saturating_sub(allowed_ns);
             if ahead_ns == 0 {
                 return false;

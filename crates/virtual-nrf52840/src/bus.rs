@@ -179,7 +179,7 @@ impl Bus for CpuBus<'_> {
 
     fn fault(&mut self, fault: Fault, at: u64) {
         // An empty chip cannot but do this.
-        if self.soc.nvmc.is_blank() {
+        if self.soc.has_nothing_to_execute() {
             return;
         }
         let name = match fault.exception {

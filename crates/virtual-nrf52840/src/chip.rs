@@ -189,7 +189,9 @@ impl Chip {
         let soc = &mut self.soc;
         soc.catch_up(self.state.now);
         let Soc { clock, fabric, .. } = soc;
-        clock.set_vbus(fabric, present);
+        if clock.set_vbus(fabric, present) && present && soc.in_system_off {
+            soc.fabric.reset = Some(ResetCause::WakeByVbus);
+        }
         soc.settle();
     }
 
@@ -467,6 +469,9 @@ impl Chip {
             (self.state.held_by_debugger, self.state.port) = (false, DebugPort::new());
         }
         self.cpu.reset(cause == ResetCause::PowerOn);
+        if let Some(address) = self.soc.vectors() {
+            self.cpu.set_vectors(address);
+        }
         self.state.asleep = false;
         self.state.irq = 0;
         self.cpu.set_lines(0);
@@ -648,7 +653,7 @@ impl Chip {
             return;
         }
         // An empty chip cannot but do this.
-        if !self.soc.nvmc.is_blank() {
+        if !self.soc.has_nothing_to_execute() {
             self.soc.fabric.report(Problem::Lockup);
         }
         self.soc.fabric.reset = Some(ResetCause::Lockup);

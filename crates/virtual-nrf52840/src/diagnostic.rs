@@ -17,6 +17,10 @@ pub enum Problem {
     /// A register of a known peripheral, or a whole peripheral, that is not modelled. A read
     /// answered with what was last written there (zero if nothing), a write was stored.
     NotModelled { peripheral: &'static str, address: u32, access: Access, value: u32 },
+    /// Bits of SHORTS, INTEN or INTENSET that the chip has and the model does not act on.
+    BitsNotModelled { peripheral: &'static str, register: &'static str, bits: u32 },
+    /// An enabled PPI channel has an end point (EEP, TEP or FORK.TEP) where the model has no such event or task.
+    EndPointNotModelled { peripheral: &'static str, channel: u8, register: &'static str, address: u32 },
     /// A DMA transfer outside RAM. The peripheral moved nothing, as the silicon's EasyDMA
     /// cannot reach flash.
     DmaOutsideRam { peripheral: &'static str, address: u32, length: u32 },
@@ -24,6 +28,10 @@ pub enum Problem {
     NotSupported { peripheral: &'static str, what: &'static str },
     /// The CPU took a fault exception. The registers are those of the Cortex-M4.
     Fault { name: &'static str, cfsr: u32, hfsr: u32, address: Option<u32>, pc: u32 },
+    /// Nothing was at address 0, and a loaded image elsewhere: the core began with the image's vector table.
+    StartedImage { address: u32 },
+    /// Nothing was at address 0, and the loaded image does not begin with a vector table: the chip resets for ever.
+    NoVectors { address: u32 },
     /// The CPU locked up (a fault inside a fault handler); the chip resets itself.
     Lockup,
     /// Events and tasks trigger each other without end in the same instant.
@@ -52,6 +60,13 @@ impl fmt::Display for Diagnostic {
             Problem::NotModelled { peripheral, address, access: Access::Write, value } => {
                 write!(f, "{peripheral}: write of {value:#x} to {address:#010x} is not modelled")
             }
+            Problem::BitsNotModelled { peripheral, register, bits } => {
+                write!(f, "{peripheral}: {bits:#x} in {register} is not modelled")
+            }
+            Problem::EndPointNotModelled { peripheral, channel, register, address } => {
+                let what = if *register == "EEP" { "event" } else { "task" };
+                write!(f, "PPI: channel {channel} has {register} {address:#010x}, no modelled {what} of {peripheral}")
+            }
             Problem::DmaOutsideRam { peripheral, address, length } => {
                 write!(f, "{peripheral}: DMA of {length} bytes at {address:#010x} is outside RAM")
             }
@@ -63,6 +78,13 @@ impl fmt::Display for Diagnostic {
                 }
                 write!(f, ") at PC {pc:#010x}")
             }
+            Problem::StartedImage { address } => {
+                write!(f, "nothing at address 0: started the image at {address:#010x} as its bootloader would")
+            }
+            Problem::NoVectors { address } => write!(
+                f,
+                "nothing to execute at address 0, the image begins at {address:#010x} and not with a vector table"
+            ),
             Problem::Lockup => write!(f, "CPU lockup, the chip resets"),
             Problem::EventStorm { peripheral } => {
                 write!(f, "{peripheral}: events and tasks trigger each other without end")
@@ -111,7 +133,10 @@ impl Diagnostics {
     /// doing is completed with `None`.
     pub(crate) fn fill_pc(&mut self, pc: Option<u32>) {
         for entry in &mut self.entries[self.without_pc..] {
-            if matches!(entry.problem, Problem::NotModelled { .. }) {
+            if matches!(
+                entry.problem,
+                Problem::NotModelled { .. } | Problem::BitsNotModelled { .. } | Problem::EndPointNotModelled { .. }
+            ) {
                 entry.pc = pc;
             }
         }

@@ -44,6 +44,8 @@ pub(crate) struct Fabric {
     pub reset: Option<ResetCause>,
     /// The USB regulator's output is there.
     pub usb_power: bool,
+    /// The power-fail comparator is on and the supply below its threshold.
+    pub supply_fails: bool,
     /// SYSTEMOFF was written.
     pub system_off: bool,
     /// The CPU is halted until then, because the flash it runs from is busy.
@@ -63,6 +65,17 @@ pub enum ResetCause {
     Lockup,
     /// A port with SENSE woke the chip from System OFF.
     WakeFromOff,
+    /// A reader's field did, which NFCT was set to sense.
+    WakeByField,
+    /// The supply of the USB device did.
+    WakeByVbus,
+}
+
+impl ResetCause {
+    /// Whether it ends System OFF.
+    pub fn is_wake(self) -> bool {
+        matches!(self, ResetCause::WakeFromOff | ResetCause::WakeByField | ResetCause::WakeByVbus)
+    }
 }
 
 impl Fabric {

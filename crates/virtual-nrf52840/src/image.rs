@@ -5,11 +5,15 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 
 use crate::chip::Chip;
-use crate::fabric::FLASH_SIZE;
+use crate::diagnostic::Problem;
+use crate::fabric::{FLASH_SIZE, RAM_BASE, RAM_SIZE};
+use crate::soc::Soc;
 
 /// UICR in the address map.
 const UICR_BASE: u32 = 0x1000_1000;
 const UICR_SIZE: u32 = 0x1000;
+/// The lowest bits of VTOR are always 0.
+const TABLE_ALIGNMENT: u32 = 0x80;
 
 /// The file cannot be put into this chip.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,10 @@ impl Chip {
         if !segments.iter().any(|(address, _)| *address < FLASH_SIZE) {
             return Err(ImageError::Empty);
         }
+        let in_flash = segments.iter().filter(|(address, _)| *address < FLASH_SIZE);
+        let begin = in_flash.clone().map(|(address, _)| *address).min().unwrap_or_default();
+        let end = in_flash.map(|(address, bytes)| address + bytes.len() as u32).max().unwrap_or_default();
+        self.soc.image = begin..end;
         for (address, bytes) in segments {
             if address < FLASH_SIZE {
                 // Checked above.
@@ -62,6 +70,61 @@ impl Chip {
             }
         }
         Ok(())
+    }
+}
+
+/// Where the core starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// At the vector table at 0, as silicon does.
+    AtZero,
+    /// Nothing is in the flash.
+    Nowhere,
+    /// Nothing is at 0, but there is the vector table of an image that a bootloader would start.
+    AtImage(u32),
+    /// Nothing is at 0, and the image that begins here has no vector table there.
+    NoVectors(u32),
+}
+
+impl Soc {
+    pub fn start(&self) -> Start {
+        let begin = self.image.start;
+        let (stack, entry) = (self.read_flash(begin), self.read_flash(begin.saturating_add(4)));
+        match (stack, entry) {
+            _ if !self.nvmc.is_blank() => Start::AtZero,
+            // No image, or one that was erased.
+            (u32::MAX, u32::MAX) => Start::Nowhere,
+            _ if self.image.is_empty() => Start::Nowhere,
+            _ => {
+                let in_ram = stack > RAM_BASE && stack <= RAM_BASE + RAM_SIZE && stack.is_multiple_of(4);
+                let in_image = entry & 1 != 0 && self.image.contains(&(entry & !1));
+                let is_table = in_ram && in_image && begin.is_multiple_of(TABLE_ALIGNMENT);
+                if is_table { Start::AtImage(begin) } else { Start::NoVectors(begin) }
+            }
+        }
+    }
+
+    /// After a reset: the vector table that the core has to begin with in place of that at 0.
+    pub fn vectors(&mut self) -> Option<u32> {
+        if !self.powered {
+            return None;
+        }
+        match self.start() {
+            Start::AtZero | Start::Nowhere => None,
+            Start::AtImage(address) => {
+                self.fabric.report(Problem::StartedImage { address });
+                Some(address)
+            }
+            Start::NoVectors(address) => {
+                self.fabric.report(Problem::NoVectors { address });
+                None
+            }
+        }
+    }
+
+    /// Whether the CPU finds nothing to execute: then it locks up after each reset, as silicon does.
+    pub fn has_nothing_to_execute(&self) -> bool {
+        matches!(self.start(), Start::Nowhere | Start::NoVectors(_))
     }
 }
 

@@ -9,8 +9,8 @@
 //! QSPI (no execution in place), USBD (neither isochronous transfers nor suspend), RADIO (Bluetooth's
 //! 1 Mbit/s), NFCT (whole frames), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
 //! watchdog, software and lockup; the debug port with its access ports, halting debug, breakpoints and access
-//! protection (no watchpoints, no trace). MWU and ACL only keep what is written. The SPI and TWI
-//! slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
+//! protection (no watchpoints, no trace), the power-fail comparator of VDD, ACL against writing. MWU only keeps what is
+//! written. The SPI and TWI slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
 //! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
 //! states). SysTick stands while the CPU sleeps. An exception return does not set the event
 //! register, so firmware that relies on that instead of SEV may sleep through an interrupt that

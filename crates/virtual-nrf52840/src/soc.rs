@@ -1,5 +1,7 @@
 //! Everything of the chip but the CPU and the memories it reads directly.
 
+use std::ops::Range;
+
 use crate::board;
 use crate::debug::AccessLock;
 use crate::diagnostic::{Access, Problem};
@@ -26,7 +28,7 @@ use crate::peripherals::timer::Timer;
 use crate::peripherals::uarte::Uarte;
 use crate::peripherals::usbd::Usbd;
 use crate::peripherals::wdt::Wdt;
-use crate::peripherals::{Peripheral, TRIGGER, info};
+use crate::peripherals::{Peripheral, TRIGGER, info, silicon};
 use crate::ports::{ALL_PORTS, PORT_COUNT, PortState, Ports};
 use crate::random::Random;
 use crate::time::{MICROSECOND, NEVER, Time};
@@ -52,6 +54,8 @@ pub(crate) struct Soc {
     nfc_pins: bool,
     /// A reader's carrier is strong enough at the antenna's pads.
     nfc_carrier: bool,
+    /// In System OFF: a field wakes the chip.
+    nfc_wakes: bool,
     pub access: AccessLock,
     /// The board has not yet been told about the newest state of the ports.
     untold: bool,
@@ -74,6 +78,8 @@ pub(crate) struct Soc {
     pub nfct: Nfct,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
+    /// Where in the flash the image lies that was loaded last.
+    pub image: Range<u32>,
     storage: Storage,
     deadlines: [Time; SLOTS],
     /// The earliest deadline.
@@ -101,6 +107,7 @@ impl Soc {
             stop: false,
             reset: None,
             usb_power: false,
+            supply_fails: false,
             system_off: false,
             stall_until: 0,
             polls_until: 0,
@@ -113,6 +120,7 @@ impl Soc {
             reset_port: None,
             nfc_pins: false,
             nfc_carrier: false,
+            nfc_wakes: false,
             access: AccessLock::default(),
             untold: false,
             clock: ClockPower::new(&tolerances),
@@ -134,6 +142,7 @@ impl Soc {
             nfct: Nfct::new(false, tolerances.nfc_deaf),
             gpio: Gpio::new(),
             nvmc: Nvmc::new(&tolerances),
+            image: 0..0,
             storage: Storage::default(),
             deadlines: [NEVER; SLOTS],
             next: NEVER,
@@ -147,7 +156,7 @@ impl Soc {
     pub fn reset(&mut self, cause: ResetCause) {
         let keeps_watchdog = matches!(cause, ResetCause::Software | ResetCause::Lockup);
         self.reset_peripherals();
-        if cause != ResetCause::WakeFromOff {
+        if !cause.is_wake() {
             self.gpio = Gpio::new();
         }
         self.clock.reset(&mut self.fabric, cause);
@@ -199,6 +208,9 @@ impl Soc {
     pub fn set_nfc_carrier(&mut self, present: bool) {
         self.nfc_carrier = present;
         self.nfct.set_field(&mut self.fabric, present && self.nfc_pins);
+        if self.in_system_off && self.nfc_wakes && present && self.nfc_pins {
+            self.fabric.reset = Some(ResetCause::WakeByField);
+        }
     }
 
     /// Power is gone: ports let go, nothing happens any more.
@@ -209,6 +221,7 @@ impl Soc {
 
     /// SYSTEMOFF: only a port with SENSE or the reset pin gets out of it.
     pub fn enter_system_off(&mut self) {
+        self.nfc_wakes = self.nfct.senses();
         self.reset_peripherals();
         for (offset, length) in self.clock.unretained_ram() {
             self.scramble_ram(offset, length);
@@ -221,6 +234,7 @@ impl Soc {
         if self.gpio.detects() {
             self.fabric.reset = Some(ResetCause::WakeFromOff);
         }
+        self.set_nfc_carrier(self.nfc_carrier);
     }
 
     /// Replaces the contents of RAM by what is there after a loss of supply.
@@ -309,7 +323,7 @@ impl Soc {
         };
         known.unwrap_or_else(|| {
             let value = self.storage.read(word);
-            if !is_plain(word) {
+            if !is_plain(word, None) {
                 self.not_modelled(word, Access::Read, value);
             }
             value
@@ -327,7 +341,9 @@ impl Soc {
         let known = match address >> 28 {
             5 if address >> 12 == 0x5_0000 => self.gpio.write(&mut self.fabric, offset, value),
             4 if id == 0x1F => {
+                let before = self.ppi.clone();
                 let known = self.ppi.write(offset, value);
+                self.check_end_points(&before);
                 self.fabric.listened = self.ppi.listened();
                 self.fabric.touched = u64::MAX;
                 known
@@ -335,13 +351,17 @@ impl Soc {
             4 if id == 0x1E => self.nvmc.write(&mut self.fabric, offset, value),
             4 if address & 0x0FFC_0000 == 0 => self.slot(id).is_some_and(|(peripheral, fabric)| {
                 fabric.touch(id);
+                let common = peripheral.common();
+                if let Some((register, bits)) = common.lost_bits(offset, value) {
+                    fabric.report(Problem::BitsNotModelled { peripheral: common.name, register, bits });
+                }
                 peripheral.write(fabric, offset, value)
             }),
             _ => false,
         };
         if !known {
             self.storage.write(address, value);
-            if !is_plain(address) {
+            if !is_plain(address, Some(value)) {
                 self.not_modelled(address, Access::Write, value);
             }
         }
@@ -351,10 +371,35 @@ impl Soc {
     }
 
     fn not_modelled(&mut self, address: u32, access: Access, value: u32) {
-        let id = (address >> 12 & 0x3F) as u8;
-        let modelled =
-            if address >> 28 == 4 { self.slot(id).map(|(peripheral, _)| peripheral.common().name) } else { None };
-        self.fabric.not_modelled(modelled.unwrap_or(block_name(address)), address, access, value);
+        let name = self.name_of(address);
+        self.fabric.not_modelled(name, address, access, value);
+    }
+
+    /// The block at an address.
+    fn name_of(&mut self, address: u32) -> &'static str {
+        let modelled = match slot_of(address) {
+            Some((id, _)) => self.slot(id).map(|(peripheral, _)| peripheral.common().name),
+            None => None,
+        };
+        modelled.unwrap_or(block_name(address))
+    }
+
+    /// Reports end points that lead nowhere, of channels that were just enabled or changed.
+    fn check_end_points(&mut self, before: &Ppi) {
+        for (channel, register, address) in self.ppi.new_end_points(before) {
+            let modelled = match slot_of(address) {
+                Some((id, offset)) if register == "EEP" => {
+                    let event = offset.wrapping_sub(0x100) / 4;
+                    self.slot(id).is_some_and(|(peripheral, _)| peripheral.common().has_event(event))
+                }
+                Some((id, offset)) => offset < 0x80 && silicon::modelled_tasks(id) >> (offset / 4) & 1 != 0,
+                None => false,
+            };
+            if !modelled || !address.is_multiple_of(4) {
+                let peripheral = self.name_of(address);
+                self.fabric.report(Problem::EndPointNotModelled { peripheral, channel, register, address });
+            }
+        }
     }
 
     /// Reads FICR or UICR (address in 0x1000_0000 to 0x1000_1FFF).
@@ -528,6 +573,11 @@ impl Soc {
         }
         self.next = self.deadlines.iter().copied().min().unwrap_or(NEVER);
     }
+}
+
+/// Id and offset, if the address is that of a peripheral with an id.
+fn slot_of(address: u32) -> Option<(u8, u32)> {
+    (0x4000_0000..0x4004_0000).contains(&address).then_some(((address >> 12 & 0x3F) as u8, address & 0xFFF))
 }
 
 fn new_uartes(defects: &BusDefects) -> [Uarte; 2] {

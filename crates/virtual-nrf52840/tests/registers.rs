@@ -52,7 +52,7 @@ fn written_values() {
         (0x4000_051C, 0x1FF, 0xFF), (0x4000_0520, 0xA5, 0xA5),            // GPREGRET is 8 bits
         (0x4000_0930, 0x3, 0x3),                                           // RAM[3].POWER
         (0x4000_2304, 0x110, 0x110), (0x4000_2308, 0x100, 0x10),           // INTENSET, INTENCLR
-        (0x4000_2200, 0xFFFF_FFFF, 0x60),                                  // SHORTS of the UARTE
+        (0x4000_2200, 0xFFFF_FFE7, 0x60),                                  // SHORTS of the UARTE
         (0x4000_8200, 0xFFFF_FFFF, 0x0F0F), (0x4001_A200, 0xFFFF_FFFF, 0x3F3F),
         (0x4000_B540, 0xFF12_3456, 0x12_3456),                             // RTC.CC is 24 bits
         (0x4001_F504, 0x5, 0x5), (0x4001_F508, 0x1, 0x4),                  // CHENSET, CHENCLR
@@ -65,7 +65,7 @@ fn written_values() {
         (0x4002_2524, 0x1_FFFF, 0x7FFF), (0x4002_2200, 0xFF, 0x1F),        // PWM: SEQ[0].CNT, SHORTS
         (0x4002_950C, 0xFFFF_FFFF, 0x3_FFFF), (0x4002_9544, 0x24, 0x24),   // QSPI READ.CNT, IFCONFIG0
         (0x4002_963C, 0x1234_5678, 0x1234_5678),
-        (0x4002_0510, 7, 7),                                               // MWU
+        (0x4002_0600, 7, 7),                                               // MWU
     ];
     let mut lab = Lab::new();
     for (address, written, expected) in rows {

@@ -56,7 +56,7 @@ impl VirtualPi {
         let jobs = wire::listen(&socket, processes.clone())?;
         let registers = Registers::create(&folder.join("gpiomem"))?;
         let clock = SharedClock::create(&folder.join("clock"))?;
-        Ok(Self { socket, registers, uart: Pty::new()?, clock, processes, jobs })
+        Ok(Self { socket, registers, uart: Pty::new(FIRST_BAUD)?, clock, processes, jobs })
     }
 
     /// For the variable `VIRTUAL_PI`.
@@ -105,7 +105,7 @@ impl VirtualPi {
         fixture: &Fixture,
     ) -> Result<std::convert::Infallible, InstrumentError> {
         let mut link = bench.link();
-        let carried = self.uart.carry(&mut *link, FIRST_BAUD);
+        let carried = self.uart.carry(&mut *link);
         let served = serve_devices(&mut self.registers, &mut self.clock, &mut self.jobs, bench, fixture);
         select(pin!(carried), pin!(served)).await.factor_first().0
     }

@@ -9,6 +9,7 @@ use crate::time::{MICROSECOND, NEVER, SECOND, Time};
 mod event {
     pub const HFCLKSTARTED: u8 = 0;
     pub const LFCLKSTARTED: u8 = 1;
+    pub const POFWARN: u8 = 2;
     pub const DONE: u8 = 3;
     pub const CTTO: u8 = 4;
     pub const USBDETECTED: u8 = 7;
@@ -16,7 +17,8 @@ mod event {
     pub const USBPWRRDY: u8 = 9;
     pub const CTSTARTED: u8 = 10;
     pub const CTSTOPPED: u8 = 11;
-    pub const ALL: u32 = 0x0FFF;
+    /// Neither SLEEPENTER nor SLEEPEXIT.
+    pub const ALL: u32 = 0x0F9F;
 }
 
 const LFRC_STARTUP: Time = 600 * MICROSECOND;
@@ -27,6 +29,10 @@ const USB_REGULATOR_STARTUP: Time = 1_000 * MICROSECOND;
 const SOURCE_RC: u32 = 0;
 const SOURCE_CRYSTAL: u32 = 1;
 const RAM_BLOCKS: usize = 9;
+/// Nobody says when the supply changes, so the power-fail comparator looks at it this often.
+const SUPPLY_CHECK: Time = 100 * MICROSECOND;
+/// So much above the threshold the supply counts as good again.
+const SUPPLY_HYSTERESIS_VOLTS: f64 = 0.05;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ClockPower {
@@ -52,6 +58,7 @@ pub(crate) struct ClockPower {
     reset_reasons: u32,
     gpregret: [u32; 2],
     pofcon: u32,
+    supply_checked_at: Time,
     dcdcen: [u32; 2],
     ram_power: [u32; RAM_BLOCKS],
     approtect: [u32; 2],
@@ -85,6 +92,7 @@ impl ClockPower {
             reset_reasons: 0,
             gpregret: [0; 2],
             pofcon: 0,
+            supply_checked_at: NEVER,
             dcdcen: [0; 2],
             ram_power: [0xFFFF; RAM_BLOCKS],
             approtect: [0; 2],
@@ -109,15 +117,18 @@ impl ClockPower {
             ResetCause::Software => 1 << 2,
             ResetCause::Lockup => 1 << 3,
             ResetCause::WakeFromOff => 1 << 16,
+            ResetCause::WakeByField => 1 << 19,
+            ResetCause::WakeByVbus => 1 << 20,
         };
         let old = std::mem::replace(self, ClockPower::new(&self.tolerances));
         if cause != ResetCause::PowerOn {
             self.reset_reasons = old.reset_reasons | reason;
             (self.vbus, self.usb_ready, self.usb_ready_at) = (old.vbus, old.usb_ready, old.usb_ready_at);
         }
-        if matches!(cause, ResetCause::Software | ResetCause::Lockup | ResetCause::WakeFromOff) {
+        if cause.is_wake() || matches!(cause, ResetCause::Software | ResetCause::Lockup) {
             self.gpregret = old.gpregret;
         }
+        fabric.supply_fails = false;
         self.run_hfclk(fabric);
         fabric.lfclk.set_source(fabric.now, None);
         fabric.lfclk_changed();
@@ -155,6 +166,7 @@ impl ClockPower {
         (self.hfxo_requested, self.hfxo_running, self.lf_requested) = (false, false, false);
         (self.hfxo_ready_at, self.lf_ready_at) = (NEVER, NEVER);
         (self.calibrated_at, self.calibration_timer_at) = (NEVER, NEVER);
+        (self.supply_checked_at, fabric.supply_fails) = (NEVER, false);
         (self.common.events, self.common.inten) = (0, 0);
         self.run_hfclk(fabric);
         self.run_lfclk(fabric, None);
@@ -168,14 +180,35 @@ impl ClockPower {
         }
     }
 
-    pub fn set_vbus(&mut self, fabric: &mut Fabric, present: bool) {
-        if present != self.vbus {
+    /// VBUS comes or goes; whether that is news.
+    pub fn set_vbus(&mut self, fabric: &mut Fabric, present: bool) -> bool {
+        let is_news = present != self.vbus;
+        if is_news {
             self.vbus = present;
             self.usb_ready = false;
             self.usb_ready_at = if present { fabric.now + USB_REGULATOR_STARTUP } else { NEVER };
             self.tell_usb(fabric);
             self.common.raise(fabric, if present { event::USBDETECTED } else { event::USBREMOVED });
         }
+        is_news
+    }
+
+    /// The power-fail comparator, of a chip that is supplied at VDD.
+    fn check_supply(&mut self, fabric: &mut Fabric) {
+        let threshold = self.pofcon >> 1 & 0xF;
+        if self.pofcon & 1 == 0 {
+            (self.supply_checked_at, fabric.supply_fails) = (NEVER, false);
+            return;
+        }
+        self.supply_checked_at = fabric.now + SUPPLY_CHECK;
+        // Threshold 4 is 1.7 V, and those below are reserved.
+        let least = 1.3 + 0.1 * f64::from(threshold.max(4));
+        let Some(volts) = fabric.board(|board, _, _| board.vdd_volts()) else { return };
+        let fails = volts < if fabric.supply_fails { least + SUPPLY_HYSTERESIS_VOLTS } else { least };
+        if fails && !std::mem::replace(&mut fabric.supply_fails, fails) {
+            self.common.raise(fabric, event::POFWARN);
+        }
+        fabric.supply_fails = fails;
     }
 
     /// The 16 MHz clock comes from the crystal if that runs, else from the internal oscillator.
@@ -305,14 +338,22 @@ impl Peripheral for ClockPower {
         match offset {
             0x400 => self.reset_reasons &= !value,
             0x500 => fabric.system_off |= value & 1 != 0,
-            0x510 => self.pofcon = value,
+            0x510 => {
+                self.pofcon = value & 0xF1F;
+                self.check_supply(fabric);
+            }
             0x518 => self.lf_source = value & 0x3_0003,
             0x51C => self.gpregret[0] = value & 0xFF,
             0x520 => self.gpregret[1] = value & 0xFF,
             0x528 => self.hfxo_debounce = value & 0xFF,
             0x538 => self.ctiv = value & 0x7F,
             0x550 | 0x558 => self.approtect[(offset as usize - 0x550) / 8] = value,
-            0x55C => self.trace_config = value,
+            0x55C => {
+                self.trace_config = value;
+                if value >> 16 & 3 != 0 {
+                    fabric.not_supported("CLOCK", "trace output (TRACECONFIG.TRACEMUX)");
+                }
+            }
             0x578 => self.dcdcen[0] = value & 1,
             0x580 => self.dcdcen[1] = value & 1,
             0x5B4 => self.lfrc_mode = value,
@@ -322,10 +363,8 @@ impl Peripheral for ClockPower {
     }
 
     fn deadline(&self, _fabric: &Fabric) -> Time {
-        [self.hfxo_ready_at, self.lf_ready_at, self.calibrated_at, self.calibration_timer_at, self.usb_ready_at]
-            .into_iter()
-            .min()
-            .unwrap_or(NEVER)
+        let clocks = self.hfxo_ready_at.min(self.lf_ready_at).min(self.calibrated_at).min(self.calibration_timer_at);
+        clocks.min(self.usb_ready_at).min(self.supply_checked_at)
     }
 
     fn act(&mut self, fabric: &mut Fabric) {
@@ -349,6 +388,9 @@ impl Peripheral for ClockPower {
         if self.calibration_timer_at == now {
             self.calibration_timer_at = NEVER;
             self.common.raise(fabric, event::CTTO);
+        }
+        if self.supply_checked_at == now {
+            self.check_supply(fabric);
         }
         if self.usb_ready_at == now {
             (self.usb_ready_at, self.usb_ready) = (NEVER, true);

@@ -15,6 +15,7 @@ pub(crate) mod rng_temp;
 pub(crate) mod rtc;
 pub(crate) mod saadc;
 pub(crate) mod serial;
+pub(crate) mod silicon;
 pub(crate) mod spim;
 pub(crate) mod storage;
 pub(crate) mod timer;
@@ -35,9 +36,9 @@ pub(crate) struct Common {
     /// Peripheral id: its address is 0x4000_0000 + id * 0x1000, its interrupt number is id.
     pub id: u8,
     pub name: &'static str,
-    /// Events that exist, bit n for the register at 0x100 + 4 n.
+    /// Events that are modelled, bit n for the register at 0x100 + 4 n.
     known_events: u32,
-    /// Writable bits of SHORTS.
+    /// Bits of SHORTS that are modelled.
     known_shorts: u32,
     pub events: u32,
     pub inten: u32,
@@ -64,6 +65,23 @@ impl Common {
         self.events & self.inten != 0
     }
 
+    /// Whether the event is modelled.
+    pub fn has_event(&self, event: u32) -> bool {
+        event < 32 && self.known_events >> event & 1 != 0
+    }
+
+    /// What a write to SHORTS, INTEN or INTENSET asks of the chip and the model does not do: the register, and its bits.
+    pub fn lost_bits(&self, offset: u32, value: u32) -> Option<(&'static str, u32)> {
+        let (events, shorts) = silicon::events_and_shorts(self.id);
+        let (register, bits) = match offset {
+            0x200 => ("SHORTS", shorts & !self.known_shorts),
+            0x300 => ("INTEN", events & !self.known_events),
+            0x304 => ("INTENSET", events & !self.known_events),
+            _ => return None,
+        };
+        (value & bits != 0).then_some((register, value & bits))
+    }
+
     /// Reads one of the common registers; `None` if `offset` is not one.
     pub fn read(&self, offset: u32) -> Option<u32> {
         match offset {
@@ -87,6 +105,8 @@ impl Common {
                     self.events |= event_bit(offset);
                 }
             }
+            // Nothing is lost with the clearing of an event that never comes.
+            0x100..=0x17C if value == 0 && silicon::events_and_shorts(self.id).0 & event_bit(offset) != 0 => {}
             0x200 if self.known_shorts != 0 => self.shorts = value & self.known_shorts,
             0x300 if self.known_events != 0 => self.inten = value & self.known_events,
             0x304 if self.known_events != 0 => self.inten |= value & self.known_events,

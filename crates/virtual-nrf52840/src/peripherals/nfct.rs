@@ -1,7 +1,7 @@
 //! NFCT: tag of type A with EasyDMA, as a reader sees it frame by frame.
 //!
 //! Not modelled: anticollision bit by bit (every select command names a whole part of the identifier), frames without
-//! parity bits, wake-up from System OFF by a field, MODULATIONCTRL and the antenna's voltage.
+//! parity bits, MODULATIONCTRL and the antenna's voltage.
 
 use super::{Common, Peripheral};
 use crate::fabric::Fabric;
@@ -152,6 +152,11 @@ impl Nfct {
             sel_res: 0,
             powered: 1,
         }
+    }
+
+    /// Whether it waits for a field.
+    pub fn senses(&self) -> bool {
+        self.state == State::Sense
     }
 
     // ---- the reader's side ----

@@ -11,6 +11,25 @@ const ERASE_ENABLE: u32 = 2;
 /// Words from 0x1000_1000.
 const UICR_WORDS: usize = 1024;
 const ERASED: u32 = 0xFFFF_FFFF;
+/// Regions of the access control lists.
+const REGIONS: usize = 8;
+/// PERM: neither writing nor erasing; no reading.
+const NO_WRITE: u32 = 1 << 1;
+const NO_READ: u32 = 1 << 2;
+
+/// ADDR, SIZE, PERM of a region, each of which can be written once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Protection([Option<u32>; 3]);
+
+impl Protection {
+    /// Whether it forbids to write to `length` bytes from `address`.
+    fn forbids(&self, address: u32, length: u32) -> bool {
+        let [start, size, permissions] = self.0.map(Option::unwrap_or_default);
+        let at_page = start.is_multiple_of(FLASH_PAGE);
+        let overlaps = address < start.saturating_add(size) && start < address.saturating_add(length);
+        permissions & NO_WRITE != 0 && at_page && overlaps
+    }
+}
 
 /// Where firmware is put and what survives power-off.
 #[derive(Debug, Clone)]
@@ -24,6 +43,7 @@ pub(crate) struct Nvmc {
     write_us: u32,
     erase_page_us: u32,
     erase_all_us: u32,
+    acl: [Protection; REGIONS],
     /// First address of a page whose bits cannot be written.
     bad_page: Option<u32>,
 }
@@ -40,6 +60,7 @@ impl Nvmc {
             write_us: tolerances.flash_write_us,
             erase_page_us: tolerances.flash_erase_page_us,
             erase_all_us: tolerances.flash_erase_all_us,
+            acl: [Protection::default(); REGIONS],
             bad_page: tolerances.flash_bad_page.map(|address| address & !(FLASH_PAGE - 1)),
         };
         nvmc.fill_flash(0, FLASH_SIZE);
@@ -48,6 +69,7 @@ impl Nvmc {
 
     pub fn reset(&mut self) {
         (self.config, self.icache_config, self.busy_until) = (0, 0, 0);
+        self.acl = [Protection::default(); REGIONS];
     }
 
     /// Whether the CPU's writes to flash addresses go to the flash.
@@ -68,8 +90,11 @@ impl Nvmc {
 
     /// A word written by the CPU; bits can only go from 1 to 0. `false`: writing is not enabled.
     pub fn write_flash(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
-        if !self.writes_enabled() || !offset.is_multiple_of(4) || offset >= FLASH_SIZE {
+        if !self.writes_enabled() || !offset.is_multiple_of(4) || offset >= FLASH_SIZE || self.is_protected(offset, 4) {
             return false;
+        }
+        if fabric.supply_fails {
+            return true;
         }
         self.busy(fabric, self.write_us);
         if self.bad_page == Some(offset & !(FLASH_PAGE - 1)) {
@@ -92,6 +117,9 @@ impl Nvmc {
         if !self.writes_enabled() || !offset.is_multiple_of(4) {
             return false;
         }
+        if fabric.supply_fails {
+            return true;
+        }
         if let Some(word) = self.uicr.get_mut(offset as usize / 4) {
             *word &= value;
         }
@@ -99,15 +127,30 @@ impl Nvmc {
         true
     }
 
+    fn is_protected(&self, address: u32, length: u32) -> bool {
+        self.acl.iter().any(|region| region.forbids(address, length))
+    }
+
+    fn may_erase(&self, fabric: &mut Fabric, address: u32, length: u32) -> bool {
+        if self.config != ERASE_ENABLE || fabric.supply_fails {
+            return false;
+        }
+        let protected = length != 0 && self.is_protected(address, length);
+        if protected {
+            fabric.not_supported("ACL", "the bus fault for erasing a protected region");
+        }
+        !protected
+    }
+
     fn erase_page(&mut self, fabric: &mut Fabric, address: u32) {
-        if self.config == ERASE_ENABLE && address < FLASH_SIZE {
+        if self.may_erase(fabric, address & !(FLASH_PAGE - 1), FLASH_PAGE) && address < FLASH_SIZE {
             self.fill_flash(address & !(FLASH_PAGE - 1), FLASH_PAGE);
             self.busy(fabric, self.erase_page_us);
         }
     }
 
     fn erase_all(&mut self, fabric: &mut Fabric, also_flash: bool) {
-        if self.config == ERASE_ENABLE {
+        if self.may_erase(fabric, 0, if also_flash { FLASH_SIZE } else { 0 }) {
             if also_flash {
                 self.fill_flash(0, FLASH_SIZE);
             }
@@ -127,7 +170,7 @@ impl Nvmc {
         now < self.busy_until
     }
 
-    /// Nothing was ever put where the CPU starts: it locks up, as silicon does.
+    /// Nothing was ever put where the CPU starts.
     pub fn is_blank(&self) -> bool {
         let mut vectors = [0; 8];
         // The range is in flash.
@@ -135,7 +178,16 @@ impl Nvmc {
         vectors == [0xFF; 8]
     }
 
+    /// Region and register of the access control lists; the fourth word of each region is not used.
+    fn acl_register(offset: u32) -> Option<(usize, usize)> {
+        let register = index(offset, 0x800, 4, 4 * REGIONS as u32)?;
+        (register % 4 < 3).then_some((register / 4, register % 4))
+    }
+
     pub fn read(&self, fabric: &mut Fabric, offset: u32) -> Option<u32> {
+        if let Some((region, register)) = Nvmc::acl_register(offset) {
+            return Some(self.acl[region].0[register].unwrap_or_default());
+        }
         match offset {
             0x400 | 0x408 => {
                 fabric.polls_until = self.busy_until;
@@ -151,6 +203,14 @@ impl Nvmc {
     }
 
     pub fn write(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool {
+        if let Some((region, register)) = Nvmc::acl_register(offset) {
+            let region = &mut self.acl[region];
+            region.0[register].get_or_insert(value);
+            if register == 2 && region.0[register].is_some_and(|permissions| permissions & NO_READ != 0) {
+                fabric.not_supported("ACL", "protection against reading (PERM.READ)");
+            }
+            return true;
+        }
         match offset {
             0x504 => self.config = value & 3,
             // ERASEPAGE and its two deprecated names.
@@ -162,7 +222,12 @@ impl Nvmc {
                 fabric.not_supported("NVMC", "partial erase (ERASEPAGEPARTIAL)");
             }
             0x51C => self.partial_config = value & 0x7F,
-            0x540 => self.icache_config = value & 0x101,
+            0x540 => {
+                self.icache_config = value & 0x101;
+                if value >> 8 & 1 != 0 {
+                    fabric.not_supported("NVMC", "counting the hits of the cache (ICACHECNF.CACHEPROFEN)");
+                }
+            }
             0x548 | 0x54C => {}
             _ => return index(offset, 0x400, 8, 2).is_some(),
         }

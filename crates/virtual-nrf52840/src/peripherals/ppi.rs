@@ -46,6 +46,20 @@ impl Ppi {
         }
     }
 
+    /// Channel, register and address of the end points in use that were not in use `before`.
+    pub fn new_end_points(&self, before: &Ppi) -> Vec<(u8, &'static str, u32)> {
+        let in_use = |ppi: &Ppi, n: usize| {
+            let (event, task) = ppi.end_points[n];
+            [("EEP", event), ("TEP", task), ("FORK.TEP", ppi.forks[n])]
+                .map(|(register, address)| (register, if ppi.enabled >> n & 1 != 0 { address } else { 0 }))
+        };
+        let fresh = |n: usize| {
+            let pairs = in_use(self, n).into_iter().zip(in_use(before, n));
+            pairs.filter(|(new, old)| new.1 != 0 && new != old).map(move |(new, _)| (n as u8, new.0, new.1))
+        };
+        (0..CHANNELS).flat_map(fresh).collect()
+    }
+
     /// Events (peripheral id, number) that enabled channels listen to.
     pub fn listened(&self) -> Vec<(u8, u8)> {
         (0..CHANNELS)

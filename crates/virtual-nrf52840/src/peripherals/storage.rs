@@ -23,13 +23,13 @@ impl Storage {
     }
 }
 
-/// Whether the register is one that firmware may use and that needs no behaviour.
-pub(crate) fn is_plain(address: u32) -> bool {
+/// Whether the register is one that firmware may use and that needs no behaviour, for what was written if it was.
+pub(crate) fn is_plain(address: u32, written: Option<u32>) -> bool {
     match address {
-        // MWU: regions and watches; nothing ever hits them in the model.
+        // MWU: REGIONEN and REGIONENSET set it to work.
+        0x4002_0510 | 0x4002_0514 => written.is_none_or(|regions| regions == 0),
+        // Its other registers do nothing as long as no region is enabled.
         0x4002_0100..=0x4002_06FC => true,
-        // ACL regions (protection is not enforced).
-        0x4001_E800..=0x4001_E87C => true,
         // Undocumented registers that errata workarounds of the vendor's start-up code write.
         0x4000_0EE4 | 0x4000_053C | 0x4000_568C | 0x4000_173C | 0x4000_0EC0 => true,
         // The same for the USB device (anomalies 171 and 187).

@@ -18,7 +18,8 @@ mod event {
     pub const USBEVENT: u8 = 22;
     pub const EP0SETUP: u8 = 23;
     pub const EPDATA: u8 = 24;
-    pub const ALL: u32 = 0x1FF_FFFF;
+    /// Neither ENDISOIN nor ENDISOOUT.
+    pub const ALL: u32 = 0x1EF_F7FF;
 }
 
 mod short {
@@ -422,11 +423,21 @@ impl Peripheral for Usbd {
             0x504 => self.pull_up = value & 1 != 0,
             0x508 => self.dpdm_value = value & 0x1F,
             0x50C => self.dtoggle = value & 0x387,
-            0x510 => self.in_enabled = value & 0x1FF,
-            0x514 => self.out_enabled = value & 0x1FF,
+            0x510 | 0x514 => {
+                let enabled = if offset == 0x510 { &mut self.in_enabled } else { &mut self.out_enabled };
+                *enabled = value & 0x1FF;
+                if value >> 8 & 1 != 0 {
+                    fabric.not_supported(NAME, "isochronous transfers");
+                }
+            }
             0x518 => self.set_stall(value),
             0x51C | 0x530 => self.iso[usize::from(offset == 0x530)] = value,
-            0x52C => self.low_power = value & 1,
+            0x52C => {
+                self.low_power = value & 1;
+                if self.low_power != 0 {
+                    fabric.not_supported(NAME, "suspend (LOWPOWER)");
+                }
+            }
             _ => return self.common.write(offset, value),
         }
         true
