@@ -467,7 +467,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state ^ state >> 15
         });
-        let near_one = random.clone().take(60).map(|word| word & 0x80FF_FFFF | 0x3F00_0000);
+        let near_one = random.take(60).map(|word| word & 0x80FF_FFFF | 0x3F00_0000);
         edges.iter().flat_map(|edge| [*edge, edge | SIGN]).chain(random.take(120)).chain(near_one).collect()
     }
 
