@@ -10,6 +10,7 @@ use dut_protocol::frame::encode_request;
 use dut_protocol::{PROTOCOL_VERSION, Request, schema_hash};
 use replica::{Event, Ours, Recorder, Rsemu, play};
 use std::hint::black_box;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use virtual_nrf52840::{BareBoard, Chip, ChipIdentity, Observer};
 
@@ -73,7 +74,52 @@ fn quickest(mut once: impl FnMut()) -> Duration {
     times.min().unwrap()
 }
 
+/// The program in `mark/`, built for the chip; `None`: the toolchain cannot.
+fn mark() -> Option<Vec<u8>> {
+    let (sources, elf) =
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/benches/mark"), concat!(env!("CARGO_TARGET_TMPDIR"), "/mark.elf"));
+    let built = Command::new("rustc")
+        .args([
+            "--edition",
+            "2024",
+            "--target",
+            "thumbv7em-none-eabihf",
+            "-C",
+            "opt-level=3",
+            "-C",
+            "panic=abort",
+            "-C",
+        ])
+        .args([format!("link-arg=-T{sources}/mark.x"), format!("{sources}/mark.rs"), "-o".to_owned(), elf.to_owned()])
+        .status();
+    built.is_ok_and(|status| status.success()).then(|| std::fs::read(elf).unwrap())
+}
+
+/// Work like that of CoreMark: how much quicker than the chip's real 64 MHz it runs.
+fn like_coremark() {
+    let Some(elf) = mark() else {
+        return println!("the program in benches/mark was not built: `rustup target add thumbv7em-none-eabihf`");
+    };
+    const SPAN_NS: u64 = 500 * MILLISECOND;
+    let mut chip = Chip::new(ChipIdentity::from_seed(1));
+    chip.load_elf(&elf).unwrap();
+    chip.set_power(true);
+    let took = quickest(|| {
+        chip.run_until(chip.now_ns() + SPAN_NS, &mut BareBoard);
+    });
+    let stats = chip.stats();
+    let cycles = (chip.now_ns() - stats.slept_ns) as f64 * 0.064;
+    println!(
+        "lists, matrices, text and checksums: {:.2} times as quick as a real chip, {:.2} cycles an instruction, {:.0} MHz",
+        SPAN_NS as f64 / took.as_nanos() as f64,
+        cycles / stats.instructions as f64,
+        64.0 * SPAN_NS as f64 / took.as_nanos() as f64
+    );
+    assert!(chip.diagnostics().is_empty(), "{:?}", chip.diagnostics());
+}
+
 fn instructions(criterion: &mut Criterion) {
+    like_coremark();
     let (events, steps) = record();
     let on_ours = || play(&events, black_box(&mut Ours::new()));
     let on_rsemu = || {

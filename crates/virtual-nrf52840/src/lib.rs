@@ -1,6 +1,6 @@
 //! An nRF52840 that executes the real firmware image, instruction by instruction, in virtual time.
 //!
-//! The CPU is a Cortex-M4F interpreter; the peripherals follow the register descriptions of the
+//! The CPU is the Cortex-M4F of the crate `cortex-m4f`; the peripherals follow the register descriptions of the
 //! nRF52840 product specification, not the habits of one firmware. What the model does not cover
 //! is answered and reported, never silently ignored: see [`Chip::diagnostics`].
 //!
@@ -10,11 +10,9 @@
 //! 1 Mbit/s), NFCT (whole frames), NVMC with flash and UICR, FICR, WDT, RNG, TEMP, EGU0-5, and the resets by pin,
 //! watchdog, software and lockup; the debug port with its access ports, halting debug, breakpoints and access
 //! protection (no watchpoints, no trace), the power-fail comparator of VDD, ACL against writing. MWU only keeps what is
-//! written. The SPI and TWI slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to the nanosecond for
-//! peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
-//! states). SysTick stands while the CPU sleeps. An exception return does not set the event
-//! register, so firmware that relies on that instead of SEV may sleep through an interrupt that
-//! came just before WFE. Code in RAM that reads NVMC.READY while the flash is busy goes on when it is ready: the loop
+//! written. The SPI and TWI slaves, PDM, I2S, QDEC, COMP, ECB, CCM, AAR and CRYPTOCELL are not modelled. Time is right to
+//! the nanosecond for peripherals and an approximation for the CPU (about the cycles of the Cortex-M4, no flash wait
+//! states). SysTick stands while the CPU sleeps. Code in RAM that reads NVMC.READY while the flash is busy goes on when it is ready: the loop
 //! that waits is not executed.
 //!
 //! A [`Chip`] owns all of its state and no part of the world. What is connected to it is a
