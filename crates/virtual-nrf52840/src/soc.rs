@@ -561,6 +561,7 @@ impl Soc {
 
     fn update_deadlines(&mut self) {
         let mut touched = std::mem::take(&mut self.fabric.touched);
+        let mut moved = false;
         while touched != 0 {
             let id = touched.trailing_zeros() as u8;
             touched &= touched - 1;
@@ -568,10 +569,13 @@ impl Soc {
             let Some((peripheral, fabric)) = self.slot(id) else { continue };
             let deadline = if powered { peripheral.deadline(fabric) } else { NEVER };
             let irq = powered && peripheral.common().irq();
+            moved |= self.deadlines[usize::from(id)] != deadline;
             self.deadlines[usize::from(id)] = deadline;
             self.irq = self.irq & !(1 << id) | u64::from(irq) << id;
         }
-        self.next = self.deadlines.iter().copied().min().unwrap_or(NEVER);
+        if moved {
+            self.next = self.deadlines.iter().copied().min().unwrap_or(NEVER);
+        }
     }
 }
 
