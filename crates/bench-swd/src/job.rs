@@ -11,7 +11,7 @@ use probe_rs::probe::list::{Accessibility, Lister};
 use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector, Probe, WireProtocol};
 use probe_rs::{Permissions, Session, Target};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 const TARGET: &str = "nRF52840_xxAA";
@@ -185,15 +185,26 @@ fn attach(task: &Task, lister: &Lister, probe: Probe) -> Result<(Session, bool),
     }
 }
 
+/// The description of the chip. To read those of all chips takes a tenth of a second on a controller: once is enough.
+fn target() -> Option<&'static Target> {
+    static KNOWN: OnceLock<Option<Target>> = OnceLock::new();
+    KNOWN.get_or_init(|| Registry::from_builtin_families().get_target_by_name(TARGET).ok()).as_ref()
+}
+
+/// Begins to read it, so that it is there when the first module is to be programmed.
+pub(crate) fn read_target_early() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        // Without the thread it is read when it is needed.
+        let _ = std::thread::Builder::new().name("target".to_owned()).spawn(target);
+    });
+}
+
 fn session(probe: Probe, permissions: Permissions) -> Result<Session, probe_rs::Error> {
-    // Reading the descriptions of all targets takes a tenth of a second: once is enough.
-    static KNOWN: OnceLock<Target> = OnceLock::new();
-    let target = match KNOWN.get() {
+    let target = match target() {
         Some(target) => target.clone(),
-        None => {
-            let target = Registry::from_builtin_families().get_target_by_name(TARGET)?;
-            KNOWN.get_or_init(|| target).clone()
-        }
+        // With the error this time.
+        None => Registry::from_builtin_families().get_target_by_name(TARGET)?,
     };
     probe.attach_with_registry(TargetSelector::Specified(target), permissions, &Registry::new())
 }

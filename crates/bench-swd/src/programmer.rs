@@ -93,6 +93,7 @@ enum Message {
 impl SwdProgrammer {
     /// A probe on one of the controller's USB ports.
     pub fn usb(clock: Rc<dyn Clock>, selection: Selection) -> SwdProgrammer {
+        job::read_target_early();
         SwdProgrammer { clock, selection, front: Front::Usb, busy: Arc::default(), silent_for: SILENT_FOR }
     }
 
