@@ -158,7 +158,7 @@ impl SwdProgrammer {
             let (answer, answered) = mpsc::sync_channel(1);
             asks(Message::Ask { operations, hz, answer });
             // Without anybody who listens the sender is gone, too.
-            answered.recv().ok()
+            soon(&answered).or_else(|| answered.recv().ok())
         });
         self.start(job, move || wire::lister(serial, ask), say)?;
         self.serve(wire, &receiver, observer).await
@@ -173,7 +173,8 @@ impl SwdProgrammer {
         let deadline: BenchTime = self.clock.now() + WITHIN;
         loop {
             // Blocks: what the thread computes takes no time of this bench, or the same run would not be the same.
-            match receiver.recv_timeout(self.silent_for) {
+            let message = soon(receiver).map_or_else(|| receiver.recv_timeout(self.silent_for), Ok);
+            match message {
                 Ok(Message::Ask { operations, hz, answer }) => {
                     let answered = with_deadline(&*self.clock, deadline, wire.run(&operations, hz)).await;
                     // Whoever asked may have given up.
@@ -198,6 +199,18 @@ impl Programmer for SwdProgrammer {
             Front::Wire(wire) => self.over_wire(&**wire, job, observer).await,
         }
     }
+}
+
+/// What comes within some microseconds: most answers do, and to sleep and be woken takes longer than that.
+fn soon<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
+    const LOOKS: usize = 500;
+    for _ in 0..LOOKS {
+        if let Ok(message) = receiver.try_recv() {
+            return Some(message);
+        }
+        std::hint::spin_loop();
+    }
+    None
 }
 
 /// Sets the flag back however the thread ends.
