@@ -1,7 +1,7 @@
 //! Loading firmware, as a programmer would.
 
 use object::elf::{FileHeader32, PT_LOAD};
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, elf};
 
 use crate::chip::Chip;
@@ -56,7 +56,9 @@ impl Chip {
         let in_flash = segments.iter().filter(|(address, _)| *address < FLASH_SIZE);
         let begin = in_flash.clone().map(|(address, _)| *address).min().unwrap_or_default();
         let end = in_flash.map(|(address, bytes)| address + bytes.len() as u32).max().unwrap_or_default();
-        self.soc.image = begin..end;
+        // A linker may put the file's own header in front of what it has for the flash.
+        let first = first_section(header, endian, file).filter(|first| (begin..end).contains(first));
+        self.soc.image = first.unwrap_or(begin)..end;
         for (address, bytes) in segments {
             if address < FLASH_SIZE {
                 // Checked above.
@@ -71,6 +73,16 @@ impl Chip {
         }
         Ok(())
     }
+}
+
+/// The lowest address in flash that a section of the file has something for; `None`: the file names no sections.
+fn first_section(header: &FileHeader32<Endianness>, endian: Endianness, file: &[u8]) -> Option<u32> {
+    let sections = header.section_headers(endian, file).ok()?;
+    let in_flash = sections.iter().filter(|section| {
+        let has_bytes = section.sh_type(endian) == elf::SHT_PROGBITS && section.sh_size(endian) > 0;
+        has_bytes && section.sh_flags(endian).0 & u64::from(elf::SHF_ALLOC.0) != 0
+    });
+    in_flash.map(|section| section.sh_addr(endian)).filter(|address| *address < FLASH_SIZE).min()
 }
 
 /// Where the core starts.

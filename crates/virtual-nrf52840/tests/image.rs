@@ -164,3 +164,23 @@ fn a_chip_that_was_erased_is_silent() {
     chip.run_until(20 * MILLISECOND, &mut bench);
     assert!(texts(&chip).is_empty(), "{:#?}", texts(&chip));
 }
+
+/// Linkers put the file's header in front of the first bytes for the flash when both fit into one page.
+#[test]
+fn the_header_of_the_file_in_front_of_an_image_does_not_hide_its_vectors() {
+    let (base, gap) = (0x2_7000, 0x7000);
+    let mut bytes = vec![0x7F; gap as usize];
+    bytes.extend(counting(base, &[WFI, HANG]));
+    let length = bytes.len() as u32 - gap;
+    let mut file = elf(&[(base - gap, bytes)]);
+    // Two sections: the one that every file has, and the image.
+    let sections = file.len() as u32;
+    let offset = ELF_HEADER + PROGRAM_HEADER + gap;
+    for value in [[0; 10], [0, 1, 6, base, offset, length, 0, 0, 4, 0]] {
+        file.extend(value.iter().flat_map(|word: &u32| word.to_le_bytes()));
+    }
+    file[32..36].copy_from_slice(&sections.to_le_bytes());
+    file[46..52].copy_from_slice(&[40, 0, 2, 0, 0, 0]);
+    let (chip, _) = started(&file);
+    assert_eq!(words(&chip), [1, base], "{:#?}", texts(&chip));
+}
