@@ -80,7 +80,7 @@ fn first_section(header: &FileHeader32<Endianness>, endian: Endianness, file: &[
     let sections = header.section_headers(endian, file).ok()?;
     let in_flash = sections.iter().filter(|section| {
         let has_bytes = section.sh_type(endian) == elf::SHT_PROGBITS && section.sh_size(endian) > 0;
-        has_bytes && section.sh_flags(endian).0 & u64::from(elf::SHF_ALLOC.0) != 0
+        has_bytes && section.sh_flags(endian).0 & elf::SHF_ALLOC.0 != 0
     });
     in_flash.map(|section| section.sh_addr(endian)).filter(|address| *address < FLASH_SIZE).min()
 }
