@@ -42,7 +42,7 @@ pub trait Bus {
     /// effects; `None`: nothing to execute there.
     fn fetch(&self, address: u32) -> Option<u32>;
 
-    /// Asked after each [`Bus::read`] and [`Bus::write`]: whether [`Core::run`](crate::Core::run) shall return before
+    /// Asked after each [`Bus::read`], [`Bus::write`] and [`Bus::missing`]: whether [`Core::run`](crate::Core::run) shall return before
     /// the next instruction.
     fn wants_attention(&self) -> bool;
 

@@ -195,7 +195,7 @@ impl Core {
     /// Executes until `limit` cycles have been executed in all, or something happens. The last instruction may end
     /// some cycles later.
     pub fn run<B: Bus>(&mut self, bus: &mut B, limit: u64) -> Exit {
-        self.cache.refresh(bus.code_generation());
+        self.forget_old_code(bus);
         // Others may have touched memory, registers or lines since.
         self.state.attention = true;
         loop {
@@ -224,6 +224,11 @@ impl Core {
                 self.burst::<B, false>(bus);
             }
         }
+    }
+
+    /// What was decoded of code memory is good until that changes.
+    pub(crate) fn forget_old_code<B: Bus>(&mut self, bus: &B) {
+        self.cache.refresh(bus.code_generation());
     }
 
     /// SysTick's time has come?

@@ -92,7 +92,16 @@ impl Debug {
 
     pub fn halt(&mut self, why: Halted) {
         (self.halted, self.stepping, self.wakes) = (true, false, true);
+        self.note(why);
+    }
+
+    /// Keeps the reason in DFSR, which is cleared by writing ones.
+    pub fn note(&mut self, why: Halted) {
         self.dfsr |= why as u32;
+    }
+
+    pub fn clear_reasons(&mut self, ones: u32) {
+        self.dfsr &= !ones;
     }
 
     /// After any reset but power-on, which takes everything.
@@ -146,9 +155,9 @@ impl Debug {
     }
 
     /// A register of the debug blocks; `None`: not one of these.
-    pub fn read(&mut self, address: u32, system_dfsr: u32, asleep: bool, locked_up: bool) -> Option<u32> {
+    pub fn read(&mut self, address: u32, asleep: bool, locked_up: bool) -> Option<u32> {
         Some(match address {
-            DFSR => self.dfsr | system_dfsr,
+            DFSR => self.dfsr,
             DHCSR => self.status(asleep, locked_up),
             DCRSR | FP_REMAP => 0,
             DCRDR => self.transfer,
@@ -161,15 +170,13 @@ impl Debug {
     /// What only a debugger may write; `false`: something else.
     pub fn control_by_debugger(&mut self, address: u32, value: u32) -> bool {
         match address {
-            DFSR => self.dfsr &= !value,
             DHCSR if value >> 16 == DEBUG_KEY => self.control(value),
             DHCSR | DCRSR => {}
             DCRDR => self.transfer = value,
             DEMCR => self.demcr = value & DEMCR_KEPT,
             _ => return false,
         }
-        // DFSR has a part that the core keeps.
-        address != DFSR
+        true
     }
 
     /// DEMCR as firmware writes it: the vector catches are the debugger's.

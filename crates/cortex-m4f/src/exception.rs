@@ -391,7 +391,7 @@ impl Core {
         system.cfsr |= status;
         if trap == Trap::Breakpoint {
             system.hfsr |= HFSR_DEBUGEVT;
-            system.dfsr |= Halted::Breakpoint as u32;
+            self.state.debug.note(Halted::Breakpoint);
         }
         let address = match trap {
             Trap::BusData => {

@@ -597,8 +597,7 @@ impl Core {
 
     fn write_special(&mut self, special: u8, mask: u8, value: u32) {
         let privileged = self.state.privileged();
-        let priority_bits = self.state.system.config.priority_bits;
-        let keep = (0xFFu16 << (8 - priority_bits.min(8))) as u8;
+        let keep = self.state.system.priority_mask();
         let urgent = self.execution_priority() <= -1;
         let state = &mut self.state;
         match special {

@@ -109,13 +109,14 @@ impl Core {
         if put_word(bus.ram_mut(), address.wrapping_sub(RAM_BASE) as usize, bytes, value) {
             return Some(());
         }
-        let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+        let mask = low_bytes(bytes);
         let done = bus.write(address, bytes, value & mask, self.state.began);
+        self.forget_old_code(bus);
         self.look_at_bus(bus);
         done
     }
 
-    fn look_at_bus<B: Bus>(&mut self, bus: &B) {
+    pub(crate) fn look_at_bus<B: Bus>(&mut self, bus: &B) {
         if bus.wants_attention() {
             self.state.bus_waits = true;
             self.state.raise();
@@ -176,7 +177,7 @@ impl Core {
             return Err(self.bus_fault(address));
         }
         let word = self.read_private(bus, address & !3).ok_or_else(|| self.bus_fault(address))?;
-        let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+        let mask = low_bytes(bytes);
         Ok(word >> (8 * (address & 3)) & mask)
     }
 
@@ -195,10 +196,15 @@ impl Core {
             return Err(self.bus_fault(address));
         }
         let shift = 8 * (address & 3);
-        let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+        let mask = low_bytes(bytes);
         self.write_private(bus, address & !3, (value & mask) << shift, mask << shift);
         Ok(())
     }
+}
+
+/// A mask of 1, 2 or 4 bytes.
+fn low_bytes(bytes: u32) -> u32 {
+    u32::MAX >> (32 - 8 * bytes)
 }
 
 /// A little-endian value of 1, 2 or 4 bytes; `None`: not in this memory.

@@ -71,7 +71,6 @@ pub(crate) struct System {
     fault_enables: u32,
     pub cfsr: u32,
     pub hfsr: u32,
-    pub dfsr: u32,
     pub mmfar: u32,
     pub bfar: u32,
     cpacr: u32,
@@ -115,7 +114,6 @@ impl System {
             fault_enables: 0,
             cfsr: 0,
             hfsr: 0,
-            dfsr: 0,
             mmfar: 0,
             bfar: 0,
             cpacr: 0,
@@ -204,7 +202,8 @@ impl System {
         urgent
     }
 
-    fn priority_mask(&self) -> u8 {
+    /// The bits of a priority that exist.
+    pub fn priority_mask(&self) -> u8 {
         (0xFFu16 << (8 - self.config.priority_bits.min(8))) as u8
     }
 
@@ -370,6 +369,7 @@ impl Core {
             _ => self.state.system.stored.iter().find(|(at, _)| *at == address).map_or(0, |(_, value)| *value),
         };
         bus.missing(block(address), address, None, self.state.began);
+        self.look_at_bus(bus);
         Some(value)
     }
 
@@ -441,7 +441,7 @@ impl Core {
                 None => {
                     let asleep = state.asleep.is_some();
                     let locked_up = state.locked_up;
-                    return state.debug.read(address, state.system.dfsr, asleep, locked_up);
+                    return state.debug.read(address, asleep, locked_up);
                 }
             },
         })
@@ -452,6 +452,7 @@ impl Core {
         if !self.write_system_bytes(address, value, mask) {
             self.state.system.store(address, value);
             bus.missing(block(address), address, Some(value), self.state.began);
+            self.look_at_bus(bus);
         }
     }
 
@@ -557,7 +558,7 @@ impl Core {
             0xE000_ED24 => set_handler_states(system, merged),
             0xE000_ED28 => system.cfsr &= !ones,
             0xE000_ED2C => system.hfsr &= !ones,
-            0xE000_ED30 => system.dfsr &= !ones,
+            0xE000_ED30 => self.state.debug.clear_reasons(ones),
             0xE000_ED34 => system.mmfar = value,
             0xE000_ED38 => system.bfar = value,
             0xE000_ED88 => system.cpacr = value & 0x00F0_0000,

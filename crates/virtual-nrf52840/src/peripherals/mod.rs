@@ -72,13 +72,14 @@ impl Common {
 
     /// What a write to SHORTS, INTEN or INTENSET asks of the chip and the model does not do: the register, and its bits.
     pub fn lost_bits(&self, offset: u32, value: u32) -> Option<(&'static str, u32)> {
-        let (events, shorts) = silicon::events_and_shorts(self.id);
-        let (register, bits) = match offset {
-            0x200 => ("SHORTS", shorts & !self.known_shorts),
-            0x300 => ("INTEN", events & !self.known_events),
-            0x304 => ("INTENSET", events & !self.known_events),
+        let register = match offset {
+            0x200 => "SHORTS",
+            0x300 => "INTEN",
+            0x304 => "INTENSET",
             _ => return None,
         };
+        let (events, shorts) = silicon::events_and_shorts(self.id);
+        let bits = if offset == 0x200 { shorts & !self.known_shorts } else { events & !self.known_events };
         (value & bits != 0).then_some((register, value & bits))
     }
 
