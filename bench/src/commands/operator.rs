@@ -1,17 +1,19 @@
 //! `bench operator`: the screen of a station.
 
-use crate::cli::{Failed, OperatorArgs};
+use crate::cli::OperatorArgs;
 use crate::operator::people::hash_pin;
 use crate::operator::rules::Rules;
 use crate::operator::{
     Devices, EdgeMap, FolderHistory, Lamps, Line, NoLamps, RealLamps, RealLine, Setup, Texts, VirtualLine,
     VirtualUnits, show,
 };
-use crate::real::{self, FixtureLock, Hand, Place};
-use crate::{FileError, Loaded, Project, files, virtual_run};
+use bench_engine::Failed;
+use bench_engine::{FileError, Loaded, Project};
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
+use bench_real::{self as real, FixtureLock, Hand, Place};
 use bench_steps::Kinds;
+use bench_virtual as virtual_run;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;
@@ -43,7 +45,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let Some(family) = loaded.family() else {
         return Err(Failed::Bench(miette::miette!("the plan's family got lost")));
     };
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let fault_at = faults(&args.fault_at, &loaded, &firmware)?;
     let rules = rules(&project, args.rules.as_deref())?;
     let language = args.language.as_ref().unwrap_or(&rules.language);

@@ -1,17 +1,19 @@
 //! `bench run`.
 
 use super::{print, say, width};
-use crate::cli::{Failed, RunArgs};
+use crate::cli::RunArgs;
 use crate::coverage::{dictionary::Dictionary, failing};
-use crate::engine::Recorder;
-use crate::one_run::OneRun;
-use crate::real::{self, Place, RealBackend};
-use crate::virtual_run::{self, Order, VirtualBackend};
-use crate::{Loaded, Project, Stop, files, progress};
+use crate::progress;
+use bench_engine::Failed;
+use bench_engine::OneRun;
+use bench_engine::Recorder;
+use bench_engine::{Loaded, Project, Stop};
 use bench_plan::DutFamily;
+use bench_real::{self as real, Place, RealBackend};
 use bench_report::{Record, Style, summary};
 use bench_run::{Provenance, Verdict};
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -42,7 +44,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     let notes = without(&loaded);
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let serial = match &args.serial {
         Some(serial) => serial.clone(),
         None if args.virtual_bench => virtual_run::serial(family, &loaded.plan.model, args.seed),

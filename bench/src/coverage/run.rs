@@ -1,6 +1,6 @@
 //! What one run came to, as far as coverage goes by it.
 
-use crate::engine::Outcome;
+use bench_engine::Outcome;
 use bench_report::Record;
 use bench_run::{Contact, Defect, Measurement, Verdict};
 use serde::{Deserialize, Serialize};

@@ -6,14 +6,14 @@
 
 use super::run::Run;
 use super::without::take_out;
-use crate::cli::Failed;
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Loaded, Project, Stop};
+use bench_engine::Failed;
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Loaded, Project, Stop};
 use bench_journal::Journal;
 use bench_report::Record;
 use bench_run::Provenance;
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 
 use super::rules::{Rules, UnitPast};
 use super::texts::{Key, Texts};
-use crate::nest_thread::Ended;
+use bench_engine::Ended;
 use bench_report::Record;
 use bench_run::{Contact, Defect, Diagnosis, Verdict};
 

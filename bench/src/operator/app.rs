@@ -10,7 +10,7 @@ use super::rules::{Rules, Why};
 use super::scan::Typed;
 use super::shift::Shift;
 use super::texts::{Key, Texts};
-use crate::nest_thread::{Ended, FromNest};
+use bench_engine::{Ended, FromNest};
 use bench_run::Verdict;
 use std::time::Duration;
 

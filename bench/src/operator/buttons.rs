@@ -1,8 +1,8 @@
 //! Lids and start buttons of a real fixture.
 
 use super::input::Input;
-use crate::real::Hand;
 use bench_instruments::{InputLine, InstrumentError, Panel};
+use bench_real::Hand;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 

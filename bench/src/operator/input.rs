@@ -8,7 +8,7 @@ use super::people::Role;
 use super::rules::{ASK_WITHIN, Begin, Ruling};
 use super::scan::{ScanProblem, first_part, read_label};
 use super::texts::Key;
-use crate::nest_thread::FromNest;
+use bench_engine::FromNest;
 use std::time::Duration;
 use zeroize::Zeroizing;
 

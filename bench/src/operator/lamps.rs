@@ -1,8 +1,8 @@
 //! The lamps of the nests. Buttons and lids come as [`super::input::Input`], from whoever reads them.
 
 use super::nest::Lamp;
-use crate::real::Hand;
 use bench_instruments::Panel;
+use bench_real::Hand;
 
 /// Shows what a nest does to people who do not look at the screen.
 pub(crate) trait Lamps {

@@ -1,14 +1,14 @@
 //! What the nests of a line are made of: for each run, the work that its thread does.
 
-use crate::cli::Failed;
 use crate::commands::run::without;
-use crate::engine::Observer;
-use crate::one_run::{Done, OneRun};
-use crate::real::{self, Hand, Place, RealBackend};
-use crate::virtual_run::{self, Order, VirtualBackend};
-use crate::{Loaded, Project, Stop, files};
+use bench_engine::Failed;
+use bench_engine::Observer;
+use bench_engine::{Done, OneRun};
+use bench_engine::{Loaded, Project, Stop};
+use bench_real::{self as real, Hand, Place, RealBackend};
 use bench_run::Provenance;
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(crate) struct VirtualLine {
 impl VirtualLine {
     /// Another seed makes other modules of the same serial numbers.
     fn seed(&self, serial: &str) -> u64 {
-        let hash = files::sha256(format!("{} {serial}", self.seed).as_bytes());
+        let hash = bench_engine::sha256(format!("{} {serial}", self.seed).as_bytes());
         u64::from_str_radix(&hash[..8], 16).unwrap_or(self.seed)
     }
 }

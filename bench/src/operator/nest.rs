@@ -3,7 +3,7 @@
 use super::advice::Advice;
 use super::live::Live;
 use super::rules::UnitPast;
-use crate::nest_thread::Ended;
+use bench_engine::Ended;
 use std::time::Duration;
 
 /// A unit that was scanned.

@@ -100,7 +100,7 @@ fn numbers(row: &[Option<Contact>], bad: &[Contact], cell: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Project;
+    use bench_engine::Project;
     use std::path::Path;
 
     fn map(model: &str) -> EdgeMap {

@@ -1,14 +1,14 @@
 //! The instruments of a real nest.
 
-use super::Place;
-use super::guard::{Guard, Kicked};
-use super::hand::Hand;
-use super::lock::{self, FixtureLock, LockError};
-use crate::Loaded;
-use crate::cli::Failed;
-use crate::engine::{self, Outcome, Recorder};
-use crate::one_run::Backend;
+use crate::Place;
+use crate::guard::{Guard, Kicked};
+use crate::hand::Hand;
+use crate::lock::{self, FixtureLock, LockError};
 use bench_bluez::BluezAir;
+use bench_engine::Backend;
+use bench_engine::Failed;
+use bench_engine::Loaded;
+use bench_engine::{Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
     BleAir, Clock, DutClient, FixtureDriver, InstrumentError, NoBle, OutputLine, Panel, RailObserver, SerialLink,
     SerialUsbHost, TokioClock,
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A nest of this controller.
-pub(crate) struct RealBackend {
+pub struct RealBackend {
     place: Place,
     clock: Rc<dyn Clock>,
     /// RFC 3339.
@@ -41,7 +41,7 @@ pub(crate) struct RealBackend {
 ///
 /// # Errors
 /// When another program has it.
-pub(crate) fn lock(place: &Place) -> Result<FixtureLock, Failed> {
+pub fn lock(place: &Place) -> Result<FixtureLock, Failed> {
     FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
         let help = match error {
             LockError::Held { .. } => "end it, or wait until it is done",
@@ -56,13 +56,13 @@ impl RealBackend {
     ///
     /// # Errors
     /// When another program has it.
-    pub(crate) fn take(root: &Path, place: Place, now: &jiff::Zoned) -> Result<Self, Failed> {
+    pub fn take(root: &Path, place: Place, now: &jiff::Zoned) -> Result<Self, Failed> {
         let lock = lock(&place)?;
         Ok(Self { _lock: Some(lock), ..Self::on_shift(root, place, now, None) })
     }
 
     /// On a fixture that is held already; the lines of the operator's hand are shared with who holds it.
-    pub(crate) fn on_shift(root: &Path, place: Place, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
+    pub fn on_shift(root: &Path, place: Place, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
         Self {
             started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             run_id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), place.nest.name),
@@ -74,7 +74,7 @@ impl RealBackend {
         }
     }
 
-    pub(crate) fn i2c_bus(&self) -> u8 {
+    pub fn i2c_bus(&self) -> u8 {
         self.place.nest.i2c_bus
     }
 
@@ -82,7 +82,7 @@ impl RealBackend {
     ///
     /// # Errors
     /// When this is no controller.
-    pub(crate) fn kick_once(&self) -> Result<impl Sized, Failed> {
+    pub fn kick_once(&self) -> Result<impl Sized, Failed> {
         let line = Line { gpio: self.place.nest.watchdog, active_low: false };
         let kick = || {
             let line = PiGpio::open()?.output(line)?;
@@ -103,7 +103,7 @@ impl RealBackend {
         let mut panel = hand.panel();
         let line = Rc::new(gpio.output(Line { gpio: nest.watchdog, active_low: false })?);
         panel.watchdog = Some(Rc::new(Kicked { line, guard: Rc::new(guard) }));
-        engine::first_kick(&panel);
+        first_kick(&panel);
         Ok(panel)
     }
 
@@ -117,7 +117,7 @@ impl RealBackend {
     ///
     /// # Errors
     /// Names the first that does not start.
-    pub(crate) async fn instruments(
+    pub async fn instruments(
         &self,
         fixture: &Fixture,
         family: &DutFamily,
@@ -194,7 +194,7 @@ impl Backend for RealBackend {
             let family = family.ok_or_else(|| Failed::Bench(miette::miette!("the plan's family got lost")))?;
             // Asked for only where the plan has a use for it: a line without Bluetooth tests the rest.
             let wants_ble = loaded.plan.steps.iter().any(|planned| planned.step.kind == "ble");
-            self.instruments(&loaded.fixture, family, wants_ble, serial, engine::rail_observer(recorder)).await
+            self.instruments(&loaded.fixture, family, wants_ble, serial, rail_observer(recorder)).await
         })
     }
 

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs `body`, and kicks the watchdog until it ends. An output that cannot be set is as good as no kick: the watchdog
 /// acts, which is what it is for.
-pub(crate) async fn kicked<T>(nest: &Nest, body: impl Future<Output = T>) -> T {
+pub async fn kicked<T>(nest: &Nest, body: impl Future<Output = T>) -> T {
     let Some(line) = nest.panel.watchdog.clone() else { return body.await };
     match select(pin!(kick(&*nest.clock, &*line)), pin!(body)).await {
         Either::Left((never, _)) => match never {},
@@ -37,7 +37,7 @@ async fn kick(clock: &dyn Clock, line: &dyn OutputLine) -> std::convert::Infalli
 }
 
 /// One kick, for what has to be done before a run begins.
-pub(crate) fn first_kick(panel: &Panel) {
+pub fn first_kick(panel: &Panel) {
     if let Some(line) = &panel.watchdog {
         let _ = line.set(true);
         let _ = line.set(false);
@@ -46,7 +46,7 @@ pub(crate) fn first_kick(panel: &Panel) {
 
 /// The stop, which an open lid orders too: then nothing may be waited for, because a hand may be in the nest. The hardware
 /// has cut the rails already where the fixture's lid does that.
-pub(super) fn watch_lid(nest: &Nest, stop: Stop) -> Stop {
+pub(crate) fn watch_lid(nest: &Nest, stop: Stop) -> Stop {
     let Some(lid) = nest.panel.lid.clone() else { return stop };
     let clock = Rc::clone(&nest.clock);
     stop.or_at_once(move || {

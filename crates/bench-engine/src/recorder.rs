@@ -104,29 +104,29 @@ impl Recorder {
         self.inner.borrow().journal.folder().to_owned()
     }
 
-    pub(super) fn delivered(&self, step: &str, attempt: u8) -> Vec<Measurement> {
+    pub(crate) fn delivered(&self, step: &str, attempt: u8) -> Vec<Measurement> {
         let inner = self.inner.borrow();
         let newest = inner.delivered.get(step).filter(|(running, _)| *running == attempt);
         newest.map(|(_, list)| list.clone()).unwrap_or_default()
     }
 
     /// Measurements of the newest attempt of every step.
-    pub(super) fn all_delivered(&self) -> Vec<Measurement> {
+    pub(crate) fn all_delivered(&self) -> Vec<Measurement> {
         self.inner.borrow().delivered.values().flat_map(|(_, list)| list.clone()).collect()
     }
 
     /// Number of the newest attempt at a step.
-    pub(super) fn attempt(&self, step: &str) -> u8 {
+    pub(crate) fn attempt(&self, step: &str) -> u8 {
         self.inner.borrow().delivered.get(step).map_or(0, |(attempt, _)| *attempt)
     }
 
-    pub(super) fn for_step<'a>(&'a self, step: &'a Step, attempt: u8) -> StepRecord<'a> {
+    pub(crate) fn for_step<'a>(&'a self, step: &'a Step, attempt: u8) -> StepRecord<'a> {
         StepRecord { recorder: self, step, attempt }
     }
 }
 
 /// What one attempt at a step reports to.
-pub(super) struct StepRecord<'a> {
+pub(crate) struct StepRecord<'a> {
     recorder: &'a Recorder,
     step: &'a Step,
     attempt: u8,

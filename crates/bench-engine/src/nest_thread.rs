@@ -1,10 +1,10 @@
 //! One run on one nest, in a thread of its own: what goes wrong there leaves the other nests alone.
 
+use crate::Done;
+use crate::Failed;
 use crate::Stop;
-use crate::cli::Failed;
-use crate::engine::{Observer, Seen, panic_text};
-use crate::one_run::Done;
-use crate::stop::StopHandle;
+use crate::StopHandle;
+use crate::{Observer, Seen, panic_text};
 use bench_report::Record;
 use bench_run::{Entry, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 /// What a nest tells.
 #[derive(Debug)]
-pub(crate) enum FromNest {
+pub enum FromNest {
     /// The journal has this entry.
     Entry(Box<Entry>),
     /// The last word; nothing follows.
@@ -21,7 +21,7 @@ pub(crate) enum FromNest {
 
 /// What a run came to, as people act on it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ended {
+pub struct Ended {
     pub verdict: Verdict,
     /// Why, when it is no pass.
     pub reason: Option<String>,
@@ -38,13 +38,13 @@ impl Ended {
     }
 
     /// The bench could not even run, or fell over.
-    pub(crate) fn broken(reason: String) -> Self {
+    pub fn broken(reason: String) -> Self {
         Self { verdict: Verdict::Error, reason: Some(reason), record: None }
     }
 }
 
 /// A run that is under way.
-pub(crate) struct NestThread {
+pub struct NestThread {
     stop: StopHandle,
     thread: JoinHandle<()>,
 }
@@ -55,7 +55,7 @@ impl NestThread {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(crate) fn start<W, T>(name: String, work: W, tell: T) -> std::io::Result<Self>
+    pub fn start<W, T>(name: String, work: W, tell: T) -> std::io::Result<Self>
     where
         W: FnOnce(Observer, Stop) -> Result<Done, Failed> + Send + 'static,
         T: Fn(FromNest) + Clone + Send + 'static,
@@ -84,16 +84,16 @@ impl NestThread {
     }
 
     /// The run ends, and everything is switched off in order.
-    pub(crate) fn stop(&self, reason: &str) {
+    pub fn stop(&self, reason: &str) {
         self.stop.stop(reason);
     }
 
     /// The rails go off now.
-    pub(crate) fn stop_at_once(&self, reason: &str) {
+    pub fn stop_at_once(&self, reason: &str) {
         self.stop.stop_at_once(reason);
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 }

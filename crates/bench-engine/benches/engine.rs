@@ -9,7 +9,7 @@
 mod support;
 
 use async_trait::async_trait;
-use bench::{Stop, engine};
+use bench_engine::{self as engine, Stop};
 use bench_instruments::ManualClock;
 use bench_run::Verdict;
 use bench_steps::{Nest, Procedure, Record, StepError};

@@ -4,7 +4,7 @@
 //! way in which anybody can do it years later (`bench verify`). Only a pass is looked at: everything else is acted on
 //! anyway.
 
-use super::Recorder;
+use crate::Recorder;
 use bench_plan::Plan;
 use bench_run::{Entry, Event, JOURNAL_FORMAT, PlannedStep, Tally, Verdict, rejudge};
 
@@ -21,7 +21,7 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
 }
 
 /// A pass of this plan must follow from the record: every promised measurement of every step, judged again.
-pub(super) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
+pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
     let mut entries = recorder.entries();
     let written = entries.iter().find_map(|entry| match &entry.event {
         Event::RunStarted { steps, .. } => Some(steps),

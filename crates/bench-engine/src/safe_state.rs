@@ -1,6 +1,6 @@
 //! Rails off and nails released, and measured to be so.
 
-use super::Recorder;
+use crate::Recorder;
 use bench_instruments::with_deadline;
 use bench_plan::Function;
 use bench_run::Event;
@@ -23,7 +23,7 @@ const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
 /// Switches everything off, then looks whether it is. The error says what is not known to be safe. `at_once` ends when
 /// the rails may not wait for the modem any longer.
-pub(super) async fn reach(nest: &Nest, recorder: &Recorder, at_once: impl Future<Output = ()>) -> Result<(), String> {
+pub(crate) async fn reach(nest: &Nest, recorder: &Recorder, at_once: impl Future<Output = ()>) -> Result<(), String> {
     // A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
     let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let mut modem = std::pin::pin!(bench_steps::modem::make_safe(nest, &say).fuse());
@@ -73,7 +73,7 @@ pub(super) async fn reach(nest: &Nest, recorder: &Recorder, at_once: impl Future
 ///
 /// An instrument that refuses this will refuse the safe state too, and there it counts.
 /// It may not take long either: whoever wants the same resources waits meanwhile.
-pub(super) async fn tidy_up(nest: &Nest, uses: &[String]) {
+pub(crate) async fn tidy_up(nest: &Nest, uses: &[String]) {
     let deadline = nest.clock.now() + TIDY_WITHIN;
     let _ = with_deadline(&*nest.clock, deadline, put_back(nest, uses)).await;
 }

@@ -1,15 +1,15 @@
 //! Where a run happens: which station, which nest of it.
 
-use crate::cli::Failed;
-use crate::{FileError, Project, files};
+use bench_engine::Failed;
+use bench_engine::{FileError, Project, read as read_source};
 use bench_plan::{Calibration, Day, DutFamily, Fixture, Overdue, Problem, Source, Station, StationNest};
 use std::path::Path;
 
 /// Where a controller keeps its station file, unless the user names one.
-pub(crate) const DEFAULT_FILE: &str = "station.toml";
+pub const DEFAULT_FILE: &str = "station.toml";
 
 /// One nest of a station.
-pub(crate) struct Place {
+pub struct Place {
     pub station: Station,
     pub nest: StationNest,
     /// Calibrations that are over their date, in words; the station says that they are to be marked.
@@ -22,7 +22,7 @@ impl Place {
     ///
     /// # Errors
     /// Nothing was powered.
-    pub(crate) fn find(file: &Path, nest: Option<&str>, fixture: &Fixture, today: Day) -> Result<Self, Failed> {
+    pub fn find(file: &Path, nest: Option<&str>, fixture: &Fixture, today: Day) -> Result<Self, Failed> {
         let station = station(file, fixture)?;
         let nest = choose(&station, nest)?;
         Self::at(station, nest, today)
@@ -32,7 +32,7 @@ impl Place {
     ///
     /// # Errors
     /// Nothing was powered.
-    pub(crate) fn all(file: &Path, fixture: &Fixture, today: Day) -> Result<Vec<Self>, Failed> {
+    pub fn all(file: &Path, fixture: &Fixture, today: Day) -> Result<Vec<Self>, Failed> {
         let station = station(file, fixture)?;
         station.nests.iter().map(|nest| Self::at(station.clone(), nest.clone(), today)).collect()
     }
@@ -86,7 +86,7 @@ fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed
 fn read(file: &Path) -> Result<Source, Failed> {
     let help = "a station is described in a file of its own: `bench init` writes one by asking, --station names another, \
                 and --virtual needs none";
-    Ok(files::read(file, help)?)
+    Ok(read_source(file, help)?)
 }
 
 fn wrong(problem: Box<Problem>) -> Failed {
@@ -94,7 +94,7 @@ fn wrong(problem: Box<Problem>) -> Failed {
 }
 
 /// The fixture of a station, with all families: for who has no plan at hand.
-pub(crate) fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>), Failed> {
+pub fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>), Failed> {
     let named = Station::fixture_of(&read(file)?).map_err(wrong)?;
     Ok(project.fixture_and_families(named.get_ref())?)
 }

@@ -6,14 +6,14 @@ mod lock;
 mod nest;
 mod place;
 
-pub(crate) use guard::watch;
-pub(crate) use hand::Hand;
-pub(crate) use lock::FixtureLock;
-pub(crate) use nest::{RealBackend, lock};
-pub(crate) use place::{DEFAULT_FILE, Place, fixture_of};
+pub use guard::watch;
+pub use hand::Hand;
+pub use lock::FixtureLock;
+pub use nest::{RealBackend, lock};
+pub use place::{DEFAULT_FILE, Place, fixture_of};
 
 /// The day of a moment, where its clock stands.
-pub(crate) fn day_of(now: &jiff::Zoned) -> bench_plan::Day {
+pub fn day_of(now: &jiff::Zoned) -> bench_plan::Day {
     let number = |value: i8| u8::try_from(value).unwrap_or_default();
     bench_plan::Day {
         year: u16::try_from(now.year()).unwrap_or_default(),

@@ -7,12 +7,12 @@ use thiserror::Error;
 
 /// Held for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct FixtureLock {
+pub struct FixtureLock {
     _file: File,
 }
 
 #[derive(Debug, Error)]
-pub(crate) enum LockError {
+pub enum LockError {
     #[error("the fixture is in use by {holder}")]
     Held { holder: String },
     #[error("the lock {} cannot be made: {error}", path.display())]
@@ -20,14 +20,14 @@ pub(crate) enum LockError {
 }
 
 /// Where such locks are kept; gone after a restart, as they should be.
-pub(crate) fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     let system = Path::new("/run/lock");
     if system.is_dir() { system.to_owned() } else { std::env::temp_dir() }
 }
 
 impl FixtureLock {
     /// Takes the fixture on this I2C bus, or says who has it. `who` is what the next one is told.
-    pub(crate) fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
+    pub fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
         let path = folder.join(format!("bench-i2c-{i2c_bus}.lock"));
         let failed = |error| LockError::Io { path: path.clone(), error };
         // Not truncated: until the lock is ours the text is another's.
@@ -51,7 +51,7 @@ impl FixtureLock {
 }
 
 /// This program, for whoever finds its lock: "bench (process 123, user ann)".
-pub(crate) fn holder() -> String {
+pub fn holder() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     format!("bench (process {}, user {user})", std::process::id())
 }

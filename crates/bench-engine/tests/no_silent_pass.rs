@@ -5,7 +5,7 @@
 mod support;
 
 use async_trait::async_trait;
-use bench::{Stop, engine};
+use bench_engine::{self as engine, Stop};
 use bench_instruments::{Clock, ManualClock};
 use bench_plan::PlanStep;
 use bench_run::{Entry, Event, Limits, MeasurementSpec, OnFail, Unit, Verdict, rejudge};

@@ -74,17 +74,17 @@ impl Loaded {
     }
 
     /// Gives a nest what the plan's steps put into the module.
-    pub(crate) fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
+    pub fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
     /// The plan's steps as the first line of a journal tells them.
-    pub(crate) fn planned_steps(&self) -> Vec<PlannedStep> {
-        crate::engine::promises(&self.plan)
+    pub fn planned_steps(&self) -> Vec<PlannedStep> {
+        crate::promises(&self.plan)
     }
 
     /// The plan's own text, then those of its parts.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &Source> {
+    pub fn texts(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(self.plan_text.plan()).chain(self.plan_text.parts().iter().map(|part| &part.source))
     }
 
@@ -111,11 +111,11 @@ impl Loaded {
 }
 
 /// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(crate) fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
+pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
         Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
@@ -151,7 +151,7 @@ impl Project {
         Self { root: if root.as_os_str().is_empty() { PathBuf::from(".") } else { root } }
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
@@ -160,19 +160,19 @@ impl Project {
     }
 
     /// The image of this name: as built here, or as installed.
-    pub(crate) fn firmware(&self, name: &str) -> PathBuf {
+    pub fn firmware(&self, name: &str) -> PathBuf {
         let built = self.below(&format!("target/firmware/{name}.elf"));
         let installed = self.below(&format!("firmware/{name}.elf"));
         if !built.is_file() && installed.is_file() { installed } else { built }
     }
 
     /// How often which defect occurs.
-    pub(crate) fn defect_rates(&self) -> PathBuf {
+    pub fn defect_rates(&self) -> PathBuf {
         self.below("fixtures/defect-rates.toml")
     }
 
     /// Who may test what, and how often.
-    pub(crate) fn operator_rules(&self) -> PathBuf {
+    pub fn operator_rules(&self) -> PathBuf {
         self.below("fixtures/operator.toml")
     }
 
@@ -215,7 +215,7 @@ impl Project {
     }
 
     /// A fixture by its name, with every family that the project knows: for who has no plan at hand.
-    pub(crate) fn fixture_and_families(&self, name: &str) -> Result<(Fixture, Vec<DutFamily>), FileError> {
+    pub fn fixture_and_families(&self, name: &str) -> Result<(Fixture, Vec<DutFamily>), FileError> {
         let families: Vec<DutFamily> = self.families()?.into_iter().map(|(_, family)| family).collect();
         let (_, fixture) = self.fixture(name, &families.iter().collect::<Vec<_>>())?;
         Ok((fixture, families))
@@ -296,7 +296,7 @@ fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images
 }
 
 /// The firmware image, as bytes.
-pub(crate) fn read_firmware(path: &Path) -> Result<Vec<u8>, FileError> {
+pub fn read_firmware(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),
         error,

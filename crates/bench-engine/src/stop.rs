@@ -26,7 +26,7 @@ impl Stop {
     }
 
     /// A stop, and the handle by which another thread orders it.
-    pub(crate) fn by_handle() -> (StopHandle, Self) {
+    pub fn by_handle() -> (StopHandle, Self) {
         let (sender, receiver) = watch::channel(Wanted::GoOn);
         let (mut orders, mut urgent) = (receiver.clone(), receiver);
         let requested = async move {
@@ -68,7 +68,7 @@ impl Stop {
     /// Also when what `event` makes ends, and then nothing may be waited for either. It is made twice: the way to the safe
     /// state looks for itself.
     #[must_use]
-    pub(crate) fn or_at_once<F: Future<Output = String> + 'static>(self, event: impl Fn() -> F) -> Self {
+    pub fn or_at_once<F: Future<Output = String> + 'static>(self, event: impl Fn() -> F) -> Self {
         let (first, second) = (Box::pin(event()), Box::pin(event()));
         let Self { requested, at_once } = self;
         Self {
@@ -80,7 +80,7 @@ impl Stop {
     }
 
     /// When to stop, and when to stop waiting for anything.
-    pub(crate) fn split(self) -> (Wait<String>, Wait<()>) {
+    pub fn split(self) -> (Wait<String>, Wait<()>) {
         (self.requested, self.at_once)
     }
 }
@@ -92,11 +92,11 @@ enum Wanted {
 }
 
 /// Orders the end of a run from another thread. Dropping it orders nothing.
-pub(crate) struct StopHandle(watch::Sender<Wanted>);
+pub struct StopHandle(watch::Sender<Wanted>);
 
 impl StopHandle {
     /// The run ends, and everything is switched off in order: a modem in its own time.
-    pub(crate) fn stop(&self, reason: &str) {
+    pub fn stop(&self, reason: &str) {
         self.0.send_if_modified(|wanted| {
             let first = matches!(wanted, Wanted::GoOn);
             if first {
@@ -107,7 +107,7 @@ impl StopHandle {
     }
 
     /// The rails go off now, whatever that does to a modem that is on. Also after [`StopHandle::stop`].
-    pub(crate) fn stop_at_once(&self, reason: &str) {
+    pub fn stop_at_once(&self, reason: &str) {
         self.0.send_replace(Wanted::AtOnce(reason.to_owned()));
     }
 }

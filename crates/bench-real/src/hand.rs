@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Clones share the lines.
 #[derive(Clone, Default)]
-pub(crate) struct Hand {
+pub struct Hand {
     lid: Option<Arc<Mutex<PiInput>>>,
     start: Option<Arc<Mutex<PiInput>>>,
     lamps: BTreeMap<String, Arc<Mutex<PiOutput>>>,
@@ -34,7 +34,7 @@ impl<L: OutputLine> OutputLine for Shared<L> {
 impl Hand {
     /// # Errors
     /// Names the first pin that is not to be had.
-    pub(crate) fn take(gpio: &PiGpio, nest: &StationNest) -> Result<Hand, InstrumentError> {
+    pub fn take(gpio: &PiGpio, nest: &StationNest) -> Result<Hand, InstrumentError> {
         let input = |line| gpio.input(line).map(|line| Arc::new(Mutex::new(line)));
         let lamp =
             |(name, line): (&String, &bench_plan::Line)| Ok((name.clone(), Arc::new(Mutex::new(gpio.output(*line)?))));
@@ -46,7 +46,7 @@ impl Hand {
     }
 
     /// The same lines for one thread; without a watchdog, which is the run's own.
-    pub(crate) fn panel(&self) -> Panel {
+    pub fn panel(&self) -> Panel {
         let input = |line: &Arc<Mutex<PiInput>>| Rc::new(Shared(Arc::clone(line))) as Rc<dyn InputLine>;
         let output = |(name, line): (&String, &Arc<Mutex<PiOutput>>)| {
             (name.clone(), Rc::new(Shared(Arc::clone(line))) as Rc<dyn OutputLine>)

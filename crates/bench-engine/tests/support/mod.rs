@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use async_trait::async_trait;
-use bench::engine::Recorder;
+use bench_engine::Recorder;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
     LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, UsbEcho, UsbHost, UsbIds,
@@ -203,7 +203,7 @@ impl Dut for Idle {
     }
 }
 
-const FAMILY: &str = include_str!("../../../fixtures/duts/b4xx.toml");
+const FAMILY: &str = include_str!("../../../../fixtures/duts/b4xx.toml");
 
 pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
     let family = DutFamily::parse(&Source::new("b4xx.toml", FAMILY)).unwrap();
@@ -294,7 +294,7 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
             firmware_sha256: String::new(),
             images: Vec::new(),
         },
-        steps: bench::engine::promises(plan),
+        steps: bench_engine::promises(plan),
     }
 }
 

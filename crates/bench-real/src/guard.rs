@@ -5,9 +5,7 @@
 //! it dies. The fixture's watchdog does the same in hardware; the guard is for the fixture whose watchdog is bridged or
 //! broken, and it releases the nails too.
 
-use crate::Project;
-use crate::cli::{Failed, GuardArgs};
-use crate::commands::say;
+use bench_engine::{Failed, Project};
 use bench_instruments::{InstrumentError, OutputLine, make_safe};
 use bench_pi::PiI2c;
 use std::cell::RefCell;
@@ -26,7 +24,7 @@ const BEAT: u8 = b'b';
 const DONE: u8 = b'd';
 
 /// The guard of one nest, from the side of the bench.
-pub(crate) struct Guard {
+pub struct Guard {
     child: RefCell<Child>,
     heart: RefCell<Option<ChildStdin>>,
 }
@@ -36,7 +34,7 @@ impl Guard {
     ///
     /// # Errors
     /// When the system gives no process.
-    pub(crate) fn start(root: &Path, fixture: &str, i2c_bus: u8) -> std::io::Result<Self> {
+    pub fn start(root: &Path, fixture: &str, i2c_bus: u8) -> std::io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("--root")
             .arg(root)
@@ -67,7 +65,7 @@ impl Drop for Guard {
 }
 
 /// The watchdog's line, with a beat for the guard at every kick.
-pub(crate) struct Kicked {
+pub struct Kicked {
     pub line: Rc<dyn OutputLine>,
     pub guard: Rc<Guard>,
 }
@@ -111,21 +109,23 @@ fn listen(mut heart: impl Read + Send + 'static, patience: Duration) -> std::io:
     }
 }
 
-/// `bench guard`.
-pub(crate) fn watch(root: Option<&Path>, args: &GuardArgs) -> Result<u8, Failed> {
-    let failed = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("the guard: {error}"));
+/// Watches over a fixture until its bench is done with it. Returns why it had to act, if it had to.
+///
+/// # Errors
+/// When the fixture cannot be reached, or did not obey.
+pub fn watch(root: Option<&Path>, fixture: &str, i2c_bus: u8) -> Result<Option<&'static str>, Failed> {
+    let failed = |error: &dyn std::fmt::Display| Failed::bench(format_args!("the guard: {error}"));
     let project = Project::find(root, None);
-    let (fixture, _) = project.fixture_and_families(&args.fixture)?;
+    let (fixture, _) = project.fixture_and_families(fixture)?;
     // Opened before anything can go wrong.
-    let bus = PiI2c::open(args.i2c_bus).map_err(|error| failed(&error))?;
+    let bus = PiI2c::open(i2c_bus).map_err(|error| failed(&error))?;
     let why = match listen(std::io::stdin(), PATIENCE).map_err(|error| failed(&error))? {
-        End::Dismissed => return Ok(0),
+        End::Dismissed => return Ok(None),
         End::Dead => "the bench program is gone",
         End::Silent => "the bench program does nothing any more",
     };
     let safe = make_safe(&fixture, bus);
-    say(&format!("guard: {why}: rails off, nails released"));
-    safe.map_err(|error| failed(&format!("{error}; switch the fixture off by hand"))).map(|()| 0)
+    safe.map_err(|error| failed(&format!("{why}, and {error}; switch the fixture off by hand"))).map(|()| Some(why))
 }
 
 #[cfg(test)]

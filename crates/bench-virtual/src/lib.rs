@@ -1,9 +1,6 @@
 //! A nest on the virtual bench.
 
-use crate::cli::Failed;
-use crate::engine::{self, Outcome, Recorder};
-use crate::one_run::Backend;
-use crate::{Loaded, files};
+use bench_engine::{Backend, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
 use bench_instruments::{Clock, DutClient, FixtureDriver, Image};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
@@ -15,7 +12,7 @@ use std::rc::Rc;
 use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
 
 /// What is on the virtual nest, and how it behaves.
-pub(crate) struct Order<'a> {
+pub struct Order<'a> {
     pub fixture: &'a Fixture,
     pub families: &'a [DutFamily],
     /// The model that the plan is for.
@@ -50,7 +47,7 @@ impl<'a> Order<'a> {
 const FAULT_HELP: &str = "`bench faults PLAN` lists every fault that can be ordered";
 
 /// Reads the faults as typed. Whether module and fixture can have them is checked by [`build`].
-pub(crate) fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
+pub fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
     let parse = |spec: &String| {
         spec.parse().map_err(|error| Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault {spec}: {error}")))
     };
@@ -58,7 +55,7 @@ pub(crate) fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
 }
 
 /// Builds the simulated fixture with the module in it.
-pub(crate) fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
+pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
     let family_of = |model: &str| order.families.iter().find(|family| family.model(model).is_some());
     let on_nest = order
         .faults
@@ -93,7 +90,7 @@ pub(crate) fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
 }
 
 /// The same drivers as on a real bench, over the simulated bus and link.
-pub(crate) fn nest(
+pub fn nest(
     world: &VirtualBench,
     fixture: &Fixture,
     family: &DutFamily,
@@ -103,9 +100,9 @@ pub(crate) fn nest(
     let clock: Rc<dyn Clock> = world.clock();
     // Without a kick the watchdog holds the port expanders in reset, and nothing would answer.
     let panel = world.panel();
-    engine::first_kick(&panel);
+    first_kick(&panel);
     let bus = Rc::new(RefCell::new(world.i2c()));
-    let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), engine::rail_observer(recorder))
+    let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), rail_observer(recorder))
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
     let timed = fixture.measure_bus.edges_gpio.is_some();
     let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
@@ -121,7 +118,7 @@ pub(crate) fn nest(
 }
 
 /// The virtual bench as what a run happens on.
-pub(crate) struct VirtualBackend {
+pub struct VirtualBackend {
     pub world: VirtualBench,
     pub seed: u64,
     /// As ordered.
@@ -161,7 +158,7 @@ impl Backend for VirtualBackend {
 }
 
 /// The firmware as the programmer takes it.
-pub(crate) fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Failed> {
+pub fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Failed> {
     let name = loaded.firmware_name();
     let image = parse_image(&name, firmware, ImageFormat::Elf);
     let image =
@@ -178,16 +175,16 @@ fn comes_blank(loaded: &Loaded) -> bool {
 const PROGRAM: &str = "program";
 
 /// The serial number that a virtual module of this model carries when none was given.
-pub(crate) fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
+pub fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
     let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
     format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
 }
 
 /// The first entry of a virtual run's journal.
-pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64, faults: &[String]) -> Event {
+pub fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64, faults: &[String]) -> Event {
     // The same order gives the same name, as it gives the same journal.
     let identity = format!("{provenance:?} {serial} {} {faults:?}", seed);
-    let hash = files::sha256(identity.as_bytes());
+    let hash = sha256(identity.as_bytes());
     Event::RunStarted {
         run_id: format!("virtual-{}-{}", seed, &hash[..12]),
         serial: serial.to_owned(),
@@ -197,33 +194,5 @@ pub(crate) fn started(loaded: &Loaded, provenance: Provenance, serial: &str, see
         lot: None,
         provenance,
         steps: loaded.planned_steps(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Project;
-    use crate::commands::faults::listed;
-    use bench_steps::Kinds;
-    use std::path::Path;
-
-    /// No fault of the list is refused, and each reads back from what is printed. Whether it is found is another question.
-    #[test]
-    fn every_listed_fault_can_be_ordered() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for (plan, at_least) in [("plans/b404x.toml", 600), ("plans/boron.toml", 400)] {
-            let file = root.join(plan);
-            let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
-            let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
-            let faults = listed(&loaded);
-            assert!(faults.len() >= at_least, "{plan}: {}", faults.len());
-            for fault in faults {
-                let again: Fault = fault.to_string().parse().unwrap();
-                assert_eq!(again.to_string(), fault.to_string(), "{plan}");
-                let order = Order { faults: &[again], ..Order::of(&loaded, &firmware, "P042AV000000001", 1) };
-                assert!(build(&order).is_ok(), "{plan}: {fault} is refused");
-            }
-        }
     }
 }

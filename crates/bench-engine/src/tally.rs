@@ -1,11 +1,11 @@
 //! Counts at the end of a run.
 
-use super::Recorder;
+use crate::Recorder;
 use bench_plan::Plan;
 use bench_run::{Contact, Schedule, Tally, Verdict};
 use std::collections::BTreeSet;
 
-pub(super) fn count<P>(schedule: &Schedule<'_>, plan: &Plan<P>, recorder: &Recorder) -> Tally {
+pub(crate) fn count<P>(schedule: &Schedule<'_>, plan: &Plan<P>, recorder: &Recorder) -> Tally {
     let mut tally = Tally { steps: plan.steps.len(), ..Tally::default() };
     for index in 0..plan.steps.len() {
         match schedule.verdict_of(index) {

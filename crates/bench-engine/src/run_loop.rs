@@ -1,16 +1,6 @@
 //! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
 
-mod recorder;
-mod safe_state;
-mod seal;
-mod supervise;
-mod tally;
-
-pub use recorder::{Observer, Recorder, Seen};
-pub use seal::promises;
-pub(crate) use supervise::{first_kick, kicked};
-
-use crate::Stop;
+use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
 use bench_instruments::{TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
 use bench_run::{Event, Schedule, Start, Step, Verdict, step_verdict};
@@ -54,7 +44,7 @@ pub async fn run(
 
 /// As [`run`], with what is to stand in the record before anything is powered: who tests, and why a unit is tested that
 /// the rules would turn away.
-pub(crate) async fn run_with_notes(
+pub async fn run_with_notes(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
     recorder: &Recorder,
@@ -276,7 +266,7 @@ fn why_not(step: &Step, delivered: &[bench_run::Measurement], verdict: Verdict) 
     Some(format!("{} was never measured", missing.name))
 }
 
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }

@@ -1,8 +1,8 @@
 //! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
 
-use crate::cli::Failed;
-use crate::engine::{self, Observer, Outcome, Recorder};
+use crate::Failed;
 use crate::{Loaded, Stop};
+use crate::{Observer, Outcome, Recorder};
 use bench_instruments::{Clock, Image};
 use bench_journal::Journal;
 use bench_report::{Record, junit};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// What a run happens on: builds the nest, and drives the run in its own time.
-pub(crate) trait Backend {
+pub trait Backend {
     fn clock(&self) -> Rc<dyn Clock>;
 
     /// The first entry of the journal.
@@ -38,7 +38,7 @@ pub(crate) trait Backend {
 }
 
 /// What is to be tested, and where it is written down.
-pub(crate) struct OneRun<'a> {
+pub struct OneRun<'a> {
     pub loaded: &'a Loaded,
     /// What the plan puts into the module.
     pub firmware: Rc<Image>,
@@ -54,7 +54,7 @@ pub(crate) struct OneRun<'a> {
 }
 
 /// A run that came to its end.
-pub(crate) struct Done {
+pub struct Done {
     pub record: Record,
     /// What people and CI act on: never better than what the record says.
     pub verdict: Verdict,
@@ -73,7 +73,7 @@ impl OneRun<'_> {
     ///
     /// # Errors
     /// What kept the run from being made or recorded. Once it began, whatever happens in it is a verdict.
-    pub(crate) fn run(
+    pub fn run(
         &self,
         backend: &dyn Backend,
         observers: Vec<Observer>,
@@ -95,7 +95,7 @@ impl OneRun<'_> {
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
-            let run = engine::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
+            let run = crate::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         })?;
 
