@@ -1,6 +1,6 @@
 //! Whenever a run is stopped, the modem has been switched off, and its waiting times kept, before its supply goes.
 
-use crate::coverage::take_out;
+use bench_coverage::take_out;
 use bench_engine::{self as engine, Recorder};
 use bench_engine::{Project, Stop};
 use bench_journal::Journal;

@@ -186,7 +186,7 @@ pub(crate) struct OperatorArgs {
     /// A scanner on a serial port, for example /dev/ttyACM0 or /dev/ttyUSB0:115200. One that poses as a keyboard needs
     /// nothing.
     #[arg(long, value_name = "PORT")]
-    pub scanner: Option<crate::operator::Port>,
+    pub scanner: Option<bench_operator::Port>,
     /// A fault of the so-many-th virtual module that is tested, for example 3=open:23; may be repeated.
     #[arg(long, value_name = "NUMBER=SPEC", requires = "virtual_bench")]
     pub fault_at: Vec<String>,

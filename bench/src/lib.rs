@@ -6,17 +6,16 @@
 mod abort_tests;
 pub mod cli;
 mod commands;
-mod coverage;
 mod gantt;
 mod limits_patch;
 #[cfg(test)]
 mod lockstep_tests;
 #[cfg(test)]
 mod nests_tests;
-mod operator;
 mod progress;
 #[cfg(test)]
 mod safety_tests;
+mod study_progress;
 #[cfg(test)]
 mod swd_tests;
 mod wiring;

@@ -1,7 +1,7 @@
 //! Eight nests on one controller: what goes wrong in one leaves the others' records as they would be alone.
 
 use crate::abort_tests::GONE;
-use crate::coverage::take_out;
+use bench_coverage::take_out;
 use bench_engine::OneRun;
 use bench_engine::{Ended, FromNest, NestThread};
 use bench_engine::{Project, Stop};

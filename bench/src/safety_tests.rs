@@ -1,7 +1,7 @@
 //! The lid, the watchdog and a bench that is killed: rails go off, whenever it happens.
 
 use crate::abort_tests::GONE;
-use crate::coverage::take_out;
+use bench_coverage::take_out;
 use bench_engine::{self as engine, Recorder};
 use bench_engine::{Loaded, Project, Stop};
 use bench_journal::Journal;

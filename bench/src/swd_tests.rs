@@ -1,6 +1,6 @@
 //! A download that is cut anywhere ends in an error, never in a pass and never in a hang.
 
-use crate::coverage::take_out;
+use bench_coverage::take_out;
 use bench_engine::{self as engine, Recorder};
 use bench_engine::{Project, Stop};
 use bench_instruments::ProgramError;

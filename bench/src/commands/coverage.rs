@@ -3,9 +3,10 @@
 use super::faults::listed;
 use super::{print, say};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
-use crate::coverage::{
+use crate::study_progress::Progress;
+use bench_coverage::{
     FaultResult, Module, Rates, Results, Run, Study, Without, Work, dictionary::Dictionary, glob, judge, lost, name,
-    page, progress::Progress, summary, with_dependants,
+    page, summary, with_dependants,
 };
 use bench_engine::Failed;
 use bench_engine::{Loaded, Project, Stop};

@@ -1,14 +1,15 @@
 //! `bench operator`: the screen of a station.
 
-use crate::cli::OperatorArgs;
-use crate::operator::people::hash_pin;
-use crate::operator::rules::Rules;
-use crate::operator::{
+use super::say;
+use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
+use bench_engine::Failed;
+use bench_engine::{FileError, Loaded, Project};
+use bench_operator::people::hash_pin;
+use bench_operator::rules::Rules;
+use bench_operator::{
     Devices, EdgeMap, FolderHistory, Lamps, Line, NoLamps, RealLamps, RealLine, Setup, Texts, VirtualLine,
     VirtualUnits, show,
 };
-use bench_engine::Failed;
-use bench_engine::{FileError, Loaded, Project};
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
 use bench_real::{self as real, FixtureLock, Hand, Place};
@@ -87,7 +88,17 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     };
     let scanner = args.scanner.clone();
     let devices = Devices { line, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
-    show(setup, texts, devices)
+    let end = show(setup, texts, devices)?;
+    for nest in &end.hung_nests {
+        say(&format!("nest {}: the test does not end; switch the fixture off by hand", nest + 1));
+    }
+    if !end.hung_nests.is_empty() {
+        return Ok(EXIT_ERROR);
+    }
+    Ok(end.stopped_by.map_or(0, |reason| {
+        say(&reason);
+        EXIT_ABORTED
+    }))
 }
 
 /// A nest that is the shift's own.
@@ -154,7 +165,7 @@ fn make_pin() -> Result<u8, Failed> {
     let bench = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("{error}"));
     let mut line = zeroize::Zeroizing::new(String::new());
     if stdin().is_terminal() {
-        super::say("PIN, then Enter:");
+        say("PIN, then Enter:");
         let read = console::Term::stderr().read_secure_line().map_err(|error| bench(&error))?;
         line.push_str(&zeroize::Zeroizing::new(read));
     } else {

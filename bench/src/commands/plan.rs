@@ -2,8 +2,8 @@
 
 use super::{print, print_json, say, width};
 use crate::cli::PlanArgs;
-use crate::coverage::{Module, Run, Work};
 use crate::gantt::{Look, Times, chart, svg, text};
+use bench_coverage::{Module, Run, Work};
 use bench_engine::Failed;
 use bench_engine::{Loaded, Project};
 use bench_report::Record;

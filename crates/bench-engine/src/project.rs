@@ -78,6 +78,16 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
+    /// What a fixture that is built on another leaves out of the plan, for the record, where nobody can overlook it.
+    pub fn left_out_notes(&self) -> Vec<String> {
+        if self.fixture.base.is_none() {
+            return Vec::new();
+        }
+        let note =
+            |left: &bench_plan::LeftOut| format!("without {} on {}: {}", left.step, self.fixture.name, left.reason);
+        self.plan.left_out.iter().map(note).collect()
+    }
+
     /// The plan's steps as the first line of a journal tells them.
     pub fn planned_steps(&self) -> Vec<PlannedStep> {
         crate::promises(&self.plan)
