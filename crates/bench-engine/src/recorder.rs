@@ -1,13 +1,16 @@
 //! Every event: journal first, then everybody else.
 
+use crate::lateness::Late;
+use crate::power::Power;
 use bench_instruments::Clock;
 use bench_journal::Journal;
-use bench_run::{Diagnosis, Entry, Event, Measurement, Step, measured};
+use bench_run::{BenchTime, Diagnosis, Entry, Event, Measurement, Step, measured};
 use bench_steps::Record;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What somebody who looks on sees.
 #[derive(Debug, Clone, Copy)]
@@ -120,8 +123,8 @@ impl Recorder {
         self.inner.borrow().delivered.get(step).map_or(0, |(attempt, _)| *attempt)
     }
 
-    pub(crate) fn for_step<'a>(&'a self, step: &'a Step, attempt: u8) -> StepRecord<'a> {
-        StepRecord { recorder: self, step, attempt }
+    pub(crate) fn for_step<'a>(&'a self, step: &'a Step, attempt: u8, power: &'a Power) -> StepRecord<'a> {
+        StepRecord { recorder: self, step, attempt, power, missed: Cell::new(None) }
     }
 }
 
@@ -130,10 +133,23 @@ pub(crate) struct StepRecord<'a> {
     recorder: &'a Recorder,
     step: &'a Step,
     attempt: u8,
+    power: &'a Power,
+    /// The longest delay that made the step miss a window.
+    missed: Cell<Option<Late>>,
+}
+
+impl StepRecord<'_> {
+    pub(crate) fn missed(&self) -> Option<Late> {
+        self.missed.get()
+    }
 }
 
 impl Record for StepRecord<'_> {
     fn measured(&self, name: &str, reading: Option<f64>) {
+        if self.power.look_before_judging().is_err() {
+            // Read from a module whose power is gone: nothing is judged any more, and the run is being stopped.
+            return;
+        }
         let (step, attempt) = (self.step.id.clone(), self.attempt);
         match self.step.measurements.iter().find(|spec| spec.name == name) {
             Some(spec) => self.recorder.emit(Event::Measured { step, attempt, measurement: measured(spec, reading) }),
@@ -143,6 +159,12 @@ impl Record for StepRecord<'_> {
     }
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });
+    }
+    fn timely(&self, since: BenchTime, slack: Duration) {
+        let late = self.power.lateness().since(since);
+        if late.by > slack && self.missed.get().is_none_or(|known| late.by > known.by) {
+            self.missed.set(Some(late));
+        }
     }
     fn progress(&self, what: &str, share: f64) {
         self.recorder.progress(&self.step.id, what, share);
