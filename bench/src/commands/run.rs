@@ -88,13 +88,13 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };
         let world = virtual_run::build(&order)?;
         let backend = VirtualBackend { world, seed: args.seed, faults: args.faults.clone() };
-        let done = one.run(&backend, observers, Stop::on_signals)?;
+        let done = one.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
         let place = Place::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
-        (one.run(&backend, observers, Stop::on_signals)?, None)
+        (one.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
     let wall = began.elapsed();
 
