@@ -18,6 +18,9 @@ pub enum Seen<'a> {
     Progress { step: &'a str, what: &'a str, share: f64 },
 }
 
+/// Real time that the disk may take for a line.
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Looks on.
 pub type Observer = Box<dyn FnMut(Seen<'_>)>;
 
@@ -60,8 +63,9 @@ impl Recorder {
             }
             _ => {}
         }
-        match journal.append(at, event) {
-            Ok(entry) => observers.iter_mut().for_each(|observer| observer(Seen::Entry(entry))),
+        let appended = journal.append(at, event).cloned();
+        match appended.and_then(|entry| journal.acknowledgement(entry.seq).wait_at_most(LONGEST_WAIT).map(|()| entry)) {
+            Ok(entry) => observers.iter_mut().for_each(|observer| observer(Seen::Entry(&entry))),
             Err(error) => {
                 failure.get_or_insert(error);
             }
@@ -80,15 +84,15 @@ impl Recorder {
 
     /// Everything recorded so far is on the disk when this returns.
     pub fn sync(&self) -> io::Result<()> {
-        let mut inner = self.inner.borrow_mut();
+        let inner = self.inner.borrow();
         if let Some(failure) = &inner.failure {
             return Err(io::Error::new(failure.kind(), failure.to_string()));
         }
-        inner.journal.sync()
+        inner.journal.verify().wait_at_most(LONGEST_WAIT)
     }
 
     pub fn entries(&self) -> Vec<Entry> {
-        self.inner.borrow().journal.entries().to_vec()
+        self.inner.borrow().journal.entries().iter().map(|entry| Entry::clone(entry)).collect()
     }
 
     /// Chain value of the journal's last line.
