@@ -1,9 +1,10 @@
 //! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
 
+use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
 use bench_instruments::{TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Event, Schedule, Start, Step, Verdict, step_verdict};
+use bench_run::{Event, Schedule, Start, Step, Tally, Verdict, step_verdict};
 use bench_steps::{Nest, Procedure, StepError};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -12,6 +13,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,9 +70,8 @@ async fn run_kicked(
     for text in notes {
         recorder.emit(Event::Note { step: None, text: text.clone() });
     }
-    let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
-    let mut schedule = Schedule::new(&steps);
-    let work = AssertUnwindSafe(work(plan, &steps, nest, recorder, &mut schedule, stop)).catch_unwind();
+    let mut schedule = Schedule::new(plan.steps.iter().map(|planned| &planned.step));
+    let work = AssertUnwindSafe(work(plan, nest, recorder, &mut schedule, stop)).catch_unwind();
     let (mut verdict, mut reason) = match work.await {
         Ok(reason) => (schedule.verdict(), reason),
         Err(panic) => {
@@ -91,27 +92,37 @@ async fn run_kicked(
         reason = Some(text.clone());
     }
     recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
-    if let Some(failure) = recorder.failure() {
+    // Everybody has seen everything else before the verdict is made.
+    let settled = recorder.settle(LAST_WAIT).await;
+    let trouble = recorder.trouble().or_else(|| settled.as_ref().err().map(ToString::to_string));
+    if let Some(trouble) = trouble {
         // No record, no pass.
         verdict = verdict.and(Verdict::Error);
-        reason = Some(format!("the journal could not be written: {failure}"));
+        reason = Some(trouble);
     }
     let tally = tally::count(&schedule, plan, recorder);
     if verdict == Verdict::Pass
-        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+        && let Err(text) = deserve_pass(plan, recorder, tally).await
     {
         verdict = Verdict::Error;
         reason = Some(text);
     }
     let reason = reason.filter(|_| verdict != Verdict::Pass);
     recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
-    if let Err(failure) = recorder.sync() {
-        return Outcome {
-            verdict: Verdict::Error,
-            reason: Some(format!("the journal could not be written: {failure}")),
-        };
+    // A disk that hung until now is not waited for a second time.
+    let finished = recorder.finish(if settled.is_ok() { LAST_WAIT } else { Duration::ZERO }).await;
+    match finished.and_then(|()| recorder.seen_to_the_end()) {
+        Ok(()) => Outcome { verdict, reason },
+        // The first reason is what must be acted on.
+        Err(error) if verdict == Verdict::Error => Outcome { verdict, reason: reason.or(Some(error.to_string())) },
+        Err(error) => Outcome { verdict: Verdict::Error, reason: Some(error.to_string()) },
     }
-    Outcome { verdict, reason }
+}
+
+/// A pass needs a record that is on the disk, is as it was written, and bears the pass out.
+async fn deserve_pass(plan: &Plan<Box<dyn Procedure>>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
+    recorder.verify(LAST_WAIT).await.map_err(|error| error.to_string())?;
+    seal::bear_out_pass(plan, recorder, tally)
 }
 
 /// What the run waits for.
@@ -125,75 +136,111 @@ enum Done {
 
 async fn work(
     plan: &Plan<Box<dyn Procedure>>,
-    steps: &[Step],
     nest: &Nest,
     recorder: &Recorder,
     schedule: &mut Schedule<'_>,
     stop: impl Future<Output = String>,
 ) -> Option<String> {
+    let step = |index: usize| &plan.steps[index].step;
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
     let mut stop = std::pin::pin!(stop.fuse());
+    // Nothing is powered before the first line is on the disk.
+    let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
+    let begun = futures_util::select_biased! {
+        why = stop => Err(Halt::Asked(why)),
+        begun = begun => begun.map_err(|error| Halt::Trouble(error.to_string())),
+    };
+    if let Err(halt) = begun {
+        return Some(halted(plan, recorder, schedule, halt));
+    }
+    let mut pump = std::pin::pin!(recorder.pump().fuse());
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
     loop {
         // First: a step that is skipped has ended, which is all that some others wait for.
         for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(&steps[index]));
+            recorder.emit(skipped(step(index)));
         }
         for start in schedule.start() {
-            recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: start.attempt });
+            recorder.begin(start.step, start.attempt);
+            recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: start.attempt });
             running.push(attempt(&plan.steps[start.step], start, nest, recorder).map(Done::Attempt).boxed_local());
         }
         if running.is_empty() {
             return worst.map(|(_, reason)| reason);
         }
         let done = futures_util::select_biased! {
-            why = stop => Err(why),
+            why = stop => Err(Halt::Asked(why)),
+            why = pump => Err(Halt::Trouble(why)),
             done = running.next() => Ok(done),
         };
-        let why = match done {
+        let halt = match done {
             Ok(Some(Done::Attempt(ended))) => {
-                let closed = close(&steps[ended.step], &ended, recorder, schedule);
+                let closed = close(step(ended.step), &ended, recorder, schedule);
                 if ended.procedure == Verdict::Pass {
                     schedule.let_go(ended.step);
                 } else {
                     // After its end is on record, before anything that waits for its resources starts, and beside the
                     // steps that go on: one of them may hold what this needs.
-                    let uses = &steps[ended.step].uses;
+                    let uses = &step(ended.step).uses;
                     let tidied = Done::TidiedUp { step: ended.step };
                     running.push(safe_state::tidy_up(nest, uses).map(|()| tidied).boxed_local());
                 }
                 let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
                 if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
                     let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
-                    worst = Some((closed.verdict, format!("{}: {reason}", steps[ended.step].id)));
+                    worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
                 }
-                let Some(failure) = recorder.failure() else { continue };
-                format!("the journal cannot be written: {failure}")
+                match recorder.trouble() {
+                    None => continue,
+                    Some(trouble) => Halt::Trouble(trouble),
+                }
             }
             Ok(Some(Done::TidiedUp { step })) => {
                 schedule.let_go(step);
                 continue;
             }
             Ok(None) => continue,
-            Err(why) => why,
+            Err(halt) => halt,
         };
         // Dropping the futures ends what runs, in the middle of whatever it waits for.
         running.clear();
-        recorder.emit(Event::Stopping { reason: why.clone() });
-        let was_running = schedule.running();
-        schedule.abort();
-        for index in was_running {
-            let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));
-            let reason = Some(why.clone());
-            let verdict = Verdict::Aborted;
-            recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure: None, retried: false });
-        }
-        for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(&steps[index]));
-        }
-        return Some(why);
+        return Some(halted(plan, recorder, schedule, halt));
     }
+}
+
+/// Why a run ends before its steps are through.
+enum Halt {
+    /// Somebody outside asked.
+    Asked(String),
+    /// The bench cannot go on.
+    Trouble(String),
+}
+
+/// Records the end of what ran and of what will not run any more; gives the reason.
+fn halted(plan: &Plan<Box<dyn Procedure>>, recorder: &Recorder, schedule: &mut Schedule<'_>, halt: Halt) -> String {
+    let step = |index: usize| &plan.steps[index].step;
+    let was_running = schedule.running();
+    let (why, verdict, procedure) = match halt {
+        Halt::Asked(why) => {
+            schedule.abort();
+            (why, Verdict::Aborted, None)
+        }
+        Halt::Trouble(why) => {
+            schedule.give_up();
+            (why, Verdict::Error, Some(Verdict::Error))
+        }
+    };
+    recorder.emit(Event::Stopping { reason: why.clone() });
+    for index in was_running {
+        let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
+        let (step, reason) = (step(index).id.clone(), Some(why.clone()));
+        recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false });
+    }
+    for index in schedule.skip_unreachable() {
+        recorder.emit(skipped(step(index)));
+    }
+    why
 }
 
 fn skipped(step: &Step) -> Event {
@@ -205,7 +252,7 @@ fn skipped(step: &Step) -> Event {
 /// Runs one attempt to its end, its time limit or its panic.
 async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Nest, recorder: &Recorder) -> Ended {
     let step = &planned.step;
-    let record = recorder.for_step(step, start.attempt);
+    let record = recorder.for_step(start.step, step, start.attempt);
     let deadline = nest.clock.now() + step.timeout;
     let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
     let result = with_deadline(&*nest.clock, deadline, procedure).await;
@@ -229,9 +276,10 @@ struct Closed {
 
 /// Judges an attempt and records its end.
 fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Closed {
-    let delivered = recorder.delivered(&step.id, ended.attempt);
-    let verdict = step_verdict(&step.measurements, &delivered, ended.procedure);
-    let reason = ended.reason.clone().or_else(|| why_not(step, &delivered, verdict));
+    let (verdict, reason) = recorder.with_delivered(ended.step, |Delivered { measurements, .. }| {
+        let verdict = step_verdict(&step.measurements, measurements, ended.procedure);
+        (verdict, ended.reason.clone().or_else(|| why_not(step, measurements, verdict)))
+    });
     let retried = schedule.ended(ended.step, verdict);
     recorder.emit(Event::StepEnded {
         step: step.id.clone(),

@@ -30,7 +30,7 @@ pub struct Start {
 /// ended), not on the length of the plan.
 #[derive(Debug)]
 pub struct Schedule<'a> {
-    steps: &'a [Step],
+    steps: Vec<&'a Step>,
     standing: Vec<Standing>,
     /// Of each step, how many of its `needs` have not passed and how many of its `after` have not ended.
     open: Vec<usize>,
@@ -48,24 +48,25 @@ pub struct Schedule<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
-    /// A step with `on_fail = "stop"` did not pass.
+    /// A step with `on_fail = "stop"` did not pass, or the bench cannot go on.
     Step,
     /// Somebody or something outside asked.
     Aborted,
 }
 
 impl<'a> Schedule<'a> {
-    pub fn new(steps: &'a [Step]) -> Self {
+    pub fn new(steps: impl IntoIterator<Item = &'a Step>) -> Self {
+        let steps: Vec<&Step> = steps.into_iter().collect();
         let mut schedule = Self {
-            steps,
             standing: vec![Standing::Waiting { attempt: 1 }; steps.len()],
             open: steps.iter().map(|step| step.needs.len() + step.after.len()).collect(),
             needed_by: vec![Vec::new(); steps.len()],
             before: vec![Vec::new(); steps.len()],
-            turns: Turns::new(steps),
+            turns: Turns::new(&steps),
             unreachable: Vec::new(),
             stopping: None,
             swept: false,
+            steps: steps.clone(),
         };
         for (index, step) in steps.iter().enumerate() {
             // A step that is not in the plan never passes.
@@ -134,9 +135,18 @@ impl<'a> Schedule<'a> {
 
     /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
     pub fn abort(&mut self) {
-        self.stopping = Some(Stopping::Aborted);
+        self.halt(Stopping::Aborted, Verdict::Aborted);
+    }
+
+    /// The bench cannot go on, and nobody asked for it: as [`Schedule::abort`], but what runs is an error.
+    pub fn give_up(&mut self) {
+        self.halt(Stopping::Step, Verdict::Error);
+    }
+
+    fn halt(&mut self, stopping: Stopping, verdict: Verdict) {
+        self.stopping = Some(stopping);
         for index in self.running() {
-            self.standing[index] = Standing::Ended(Verdict::Aborted);
+            self.standing[index] = Standing::Ended(verdict);
         }
         self.turns.clear();
     }

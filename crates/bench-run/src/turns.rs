@@ -49,7 +49,7 @@ struct Resource {
 }
 
 impl Turns {
-    pub(crate) fn new(steps: &[Step]) -> Self {
+    pub(crate) fn new(steps: &[&Step]) -> Self {
         let mut turns = Self { ahead: vec![0; steps.len()], behind: vec![Vec::new(); steps.len()], ..Self::default() };
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut classes: HashMap<[Vec<usize>; 2], usize> = HashMap::new();
