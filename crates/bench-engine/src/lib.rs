@@ -18,7 +18,7 @@ pub use failed::Failed;
 pub use nest_thread::{Ended, FromNest, NestThread};
 pub use one_run::{Backend, Done, OneRun};
 pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
-pub use recorder::{DiskWait, Observer, Recorder, Seen};
+pub use recorder::{Delay, DiskWait, Observer, Recorder, Seen};
 pub use run_loop::{Outcome, panic_text, rail_observer, run, run_with_notes};
 pub use seal::promises;
 pub use stop::{Stop, StopHandle};

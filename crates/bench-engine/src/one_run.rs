@@ -11,7 +11,6 @@ use bench_steps::Nest;
 use futures_util::future::LocalBoxFuture;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// What a run happens on: builds the nest, and drives the run in its own time.
 pub trait Backend {
@@ -89,7 +88,7 @@ impl OneRun<'_> {
         *lot = self.lot.map(str::to_owned);
         let journal = Journal::create(reports, serial, run_id)
             .map_err(|error| bench(format!("the record of the run cannot be made: {error}")))?;
-        let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), Duration::ZERO);
+        let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), None);
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
         let outcome = runtime.block_on(async {

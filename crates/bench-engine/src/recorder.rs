@@ -20,8 +20,6 @@ use std::time::Duration;
 pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// The same when nothing is powered any more: then there is time, and a verdict to save.
 pub(crate) const LAST_WAIT: Duration = Duration::from_secs(10);
-/// How far virtual time may go on before it stands still for the disk.
-const AHEAD: Duration = Duration::from_millis(50);
 
 /// What an observer sees.
 #[derive(Debug, Clone, Copy)]
@@ -44,12 +42,14 @@ pub enum DiskWait {
     Blocking,
 }
 
+/// Bench time that passes before the acknowledgement of an entry counts: a slow disk, for tests.
+pub type Delay = Box<dyn Fn(&Entry) -> Duration>;
+
 /// Shared by all steps of a run; single-threaded, borrowed only for the length of a call.
 pub struct Recorder {
     clock: Rc<dyn Clock>,
     wait: DiskWait,
-    /// Bench time that passes before an acknowledgement counts: a slow disk, for tests.
-    delay: Duration,
+    delay: Option<Delay>,
     inner: RefCell<Inner>,
     /// By index of the step.
     delivered: RefCell<Vec<Delivered>>,
@@ -79,17 +79,16 @@ pub(crate) struct Delivered {
 impl Recorder {
     /// A recorder whose thread stops while it waits for the disk: for virtual time, and for a journal in memory.
     pub fn new(journal: Journal, clock: Rc<dyn Clock>, observers: Vec<Observer>) -> Rc<Self> {
-        Self::waiting(journal, clock, observers, DiskWait::Blocking, Duration::ZERO)
+        Self::waiting(journal, clock, observers, DiskWait::Blocking, None)
     }
 
-    /// The same with another way of waiting. `delay` is bench time that passes before an acknowledgement counts; none
-    /// outside of tests.
+    /// The same with another way of waiting. Only tests have a `delay`.
     pub fn waiting(
         journal: Journal,
         clock: Rc<dyn Clock>,
         observers: Vec<Observer>,
         wait: DiskWait,
-        delay: Duration,
+        delay: Option<Delay>,
     ) -> Rc<Self> {
         let end_holds = journal.is_in_memory();
         let inner = Inner { journal, observers, shown: 0, end_holds, failure: None, panic: None, pump: None };
@@ -106,7 +105,7 @@ impl Recorder {
         if let Err(error) = inner.journal.append(now, event) {
             inner.failure.get_or_insert(error);
         }
-        inner.show(now, self.delay);
+        inner.show(now, &self.delay);
         let pump = if inner.first_unseen().is_some() { inner.pump.take() } else { None };
         drop(inner);
         pump.into_iter().for_each(Waker::wake);
@@ -122,7 +121,7 @@ impl Recorder {
             let (until, progress) = {
                 let mut inner = self.inner.borrow_mut();
                 let now = self.clock.now();
-                inner.show(now, self.delay);
+                inner.show(now, &self.delay);
                 if let Some(trouble) = inner.trouble() {
                     return trouble;
                 }
@@ -133,15 +132,14 @@ impl Recorder {
                 };
                 let hangs_at = first.at_us + HANGS_AFTER;
                 let until = if inner.journal.is_acknowledged(first.seq) {
-                    hangs_at.min(first.at_us + self.delay)
+                    hangs_at.min(counts_at(&first, &self.delay))
                 } else if self.wait == DiskWait::Async {
                     hangs_at
-                } else if now >= first.at_us + AHEAD {
+                } else {
+                    // Everything that could be done at this time has been done: lines that wait share a forced write.
                     let pending = inner.journal.acknowledgement(first.seq);
                     inner.block_on(pending);
                     continue;
-                } else {
-                    first.at_us + AHEAD
                 };
                 if now >= hangs_at {
                     let error = inner.journal.hanging(HANGS_AFTER);
@@ -170,20 +168,31 @@ impl Recorder {
     /// Waits until everything emitted so far is acknowledged and shown.
     ///
     /// # Errors
-    /// When it could not be written, or not within `limit`.
+    /// When it could not be written, or not within `limit`. That is a failure for good, even if the disk comes back.
     pub(crate) async fn settle(&self, limit: Duration) -> io::Result<()> {
-        let began = self.clock.now();
-        let last = self.inner.borrow().journal.entries().last().cloned();
-        let Some(last) = last else { return Ok(()) };
-        let pending = self.inner.borrow().journal.acknowledgement(last.seq);
-        self.wait_for(pending, limit).await?;
-        let (counts_at, deadline) = (last.at_us + self.delay, began + limit);
-        self.clock.sleep_until(counts_at.min(deadline)).await;
-        if counts_at > deadline {
-            return Err(self.inner.borrow().journal.hanging(limit));
+        let settled = self.acknowledged_within(limit).await;
+        let mut inner = self.inner.borrow_mut();
+        match &settled {
+            Ok(()) => inner.show(self.clock.now(), &self.delay),
+            Err(error) => {
+                inner.failure.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
+            }
         }
-        self.inner.borrow_mut().show(self.clock.now(), self.delay);
-        Ok(())
+        settled
+    }
+
+    async fn acknowledged_within(&self, limit: Duration) -> io::Result<()> {
+        let deadline = self.clock.now() + limit;
+        let (pending, safe_at) = {
+            let inner = self.inner.borrow();
+            let unseen = inner.journal.entries().get(inner.shown..).unwrap_or_default();
+            let Some(last) = unseen.last() else { return Ok(()) };
+            let safe_at = unseen.iter().map(|entry| counts_at(entry, &self.delay)).max();
+            (inner.journal.acknowledgement(last.seq), safe_at.unwrap_or_default())
+        };
+        self.wait_for(pending, limit).await?;
+        self.clock.sleep_until(safe_at.min(deadline)).await;
+        if safe_at > deadline { Err(self.inner.borrow().journal.hanging(limit)) } else { Ok(()) }
     }
 
     /// Reads the journal back and compares it with what was written.
@@ -204,7 +213,7 @@ impl Recorder {
         self.verify(limit).await?;
         let mut inner = self.inner.borrow_mut();
         inner.end_holds = true;
-        inner.show(self.clock.now(), self.delay);
+        inner.show(self.clock.now(), &self.delay);
         Ok(())
     }
 
@@ -291,10 +300,10 @@ impl Inner {
     }
 
     /// Shows what is acknowledged, in order.
-    fn show(&mut self, now: BenchTime, delay: Duration) {
+    fn show(&mut self, now: BenchTime, delay: &Option<Delay>) {
         while let Some(entry) = self.first_unseen().cloned() {
             let held = matches!(entry.event, Event::RunEnded { .. }) && !self.end_holds;
-            if held || !self.journal.is_acknowledged(entry.seq) || entry.at_us + delay > now {
+            if held || !self.journal.is_acknowledged(entry.seq) || counts_at(&entry, delay) > now {
                 break;
             }
             self.shown += 1;
@@ -313,7 +322,7 @@ impl Inner {
         }
     }
 
-    /// Virtual time has gone on: not before the disk has what it was given earlier.
+    /// Virtual time has gone on within a call, such as a transfer on a bus: not before the disk has what it was given.
     fn hold_time(&mut self, now: BenchTime) {
         let Some(oldest) = self.journal.oldest_waiting() else { return };
         let place = usize::try_from(oldest).unwrap_or(usize::MAX);
@@ -339,6 +348,10 @@ impl Inner {
         let failure = self.failure.as_ref().map(ToString::to_string);
         failure.or_else(|| self.panic.as_ref().map(|text| format!("the bench failed: {text}")))
     }
+}
+
+fn counts_at(entry: &Entry, delay: &Option<Delay>) -> BenchTime {
+    delay.as_ref().map_or(entry.at_us, |delay| entry.at_us + delay(entry))
 }
 
 /// What one attempt at a step reports to.

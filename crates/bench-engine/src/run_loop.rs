@@ -94,8 +94,7 @@ async fn run_kicked(
     recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
     // Everybody has seen everything else before the verdict is made.
     let settled = recorder.settle(LAST_WAIT).await;
-    let trouble = recorder.trouble().or_else(|| settled.as_ref().err().map(ToString::to_string));
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = recorder.trouble() {
         // No record, no pass.
         verdict = verdict.and(Verdict::Error);
         reason = Some(trouble);
