@@ -15,6 +15,8 @@ mod nests_tests;
 mod progress;
 #[cfg(test)]
 mod safety_tests;
+#[cfg(test)]
+mod stall_tests;
 mod study_progress;
 #[cfg(test)]
 mod swd_tests;

@@ -50,6 +50,8 @@ fn nest_of(clock: &Rc<ManualClock>) -> Nest {
         nails: idle.clone(),
         bus: idle.clone(),
         rails: idle.clone(),
+        switches: Rc::new(bench_instruments::NoSwitches),
+        load: Rc::new(bench_instruments::UnknownLoad),
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),

@@ -3,8 +3,10 @@
 //! The instruments come from a [`Backend`]; what people see of a run goes through observers and is not decided here.
 
 mod failed;
+mod lateness;
 mod nest_thread;
 mod one_run;
+mod power;
 mod project;
 mod recorder;
 mod run_loop;
@@ -15,8 +17,10 @@ mod supervise;
 mod tally;
 
 pub use failed::Failed;
+pub use lateness::{Cause, Late, Lateness};
 pub use nest_thread::{Ended, FromNest, NestThread};
 pub use one_run::{Backend, Done, OneRun};
+pub use power::{Cut, CutBy, Power, Switching};
 pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
 pub use recorder::{Delay, DiskWait, Observer, Recorder, Seen};
 pub use run_loop::{Outcome, panic_text, rail_observer, run, run_with_notes};

@@ -1,12 +1,14 @@
 //! Every event: journal first, then everybody else.
 
+use crate::lateness::Late;
 use crate::panic_text;
+use crate::power::Power;
 use bench_instruments::{Clock, with_deadline};
 use bench_journal::{Journal, Pending};
 use bench_run::{BenchTime, Diagnosis, Entry, Event, Measurement, Step, measured};
 use bench_steps::Record;
 use futures_util::future::select;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,37 +120,39 @@ impl Recorder {
     /// Shows what the disk acknowledges, while the steps run. Ends when the run cannot go on, with the reason.
     pub(crate) async fn pump(&self) -> String {
         loop {
-            let (until, progress) = {
-                let mut inner = self.inner.borrow_mut();
-                let now = self.clock.now();
-                inner.show(now, &self.delay);
-                if let Some(trouble) = inner.trouble() {
-                    return trouble;
+            match self.show_and_look() {
+                Err(trouble) => return trouble,
+                Ok(None) => self.next_entry().await,
+                Ok(Some((until, progress))) => {
+                    select(pin!(progress), self.clock.sleep_until(until)).await;
                 }
-                let Some(first) = inner.first_unseen().cloned() else {
-                    drop(inner);
-                    self.next_entry().await;
-                    continue;
-                };
-                let hangs_at = first.at_us + HANGS_AFTER;
-                let until = if inner.journal.is_acknowledged(first.seq) {
-                    hangs_at.min(counts_at(&first, &self.delay))
-                } else if self.wait == DiskWait::Async {
-                    hangs_at
-                } else {
-                    // Everything that could be done at this time has been done: lines that wait share a forced write.
-                    let pending = inner.journal.acknowledgement(first.seq);
-                    inner.block_on(pending);
-                    continue;
-                };
-                if now >= hangs_at {
-                    let error = inner.journal.hanging(HANGS_AFTER);
-                    inner.failure.get_or_insert(error);
-                    continue;
-                }
-                (until, inner.journal.progress_beyond(inner.journal.progress()))
-            };
-            select(pin!(progress), self.clock.sleep_until(until)).await;
+            }
+        }
+    }
+
+    /// Shows what can be shown. Then returns what the rest waits for, and the time at which to look again whatever comes.
+    fn show_and_look(&self) -> Result<Option<(BenchTime, Pending)>, String> {
+        let mut inner = self.inner.borrow_mut();
+        let now = self.clock.now();
+        loop {
+            inner.show(now, &self.delay);
+            if let Some(trouble) = inner.trouble() {
+                return Err(trouble);
+            }
+            let Some(first) = inner.first_unseen().cloned() else { return Ok(None) };
+            let hangs_at = first.at_us + HANGS_AFTER;
+            let acknowledged = inner.journal.is_acknowledged(first.seq);
+            if !acknowledged && self.wait == DiskWait::Blocking {
+                // Everything that could be done at this time has been done: lines that wait share a forced write.
+                let pending = inner.journal.acknowledgement(first.seq);
+                inner.block_on(pending);
+            } else if now >= hangs_at {
+                let error = inner.journal.hanging(HANGS_AFTER);
+                inner.failure.get_or_insert(error);
+            } else {
+                let until = if acknowledged { hangs_at.min(counts_at(&first, &self.delay)) } else { hangs_at };
+                return Ok(Some((until, inner.journal.progress_beyond(inner.journal.progress()))));
+            }
         }
     }
 
@@ -289,8 +293,14 @@ impl Recorder {
         hand_over(self.delivered.borrow().get(index).unwrap_or(&Delivered::default()))
     }
 
-    pub(crate) fn for_step<'a>(&'a self, index: usize, step: &'a Step, attempt: u8) -> StepRecord<'a> {
-        StepRecord { recorder: self, index, step, attempt }
+    pub(crate) fn for_step<'a>(
+        &'a self,
+        index: usize,
+        step: &'a Step,
+        attempt: u8,
+        power: &'a Power,
+    ) -> StepRecord<'a> {
+        StepRecord { recorder: self, index, step, attempt, power, missed: Cell::new(None) }
     }
 }
 
@@ -360,10 +370,23 @@ pub(crate) struct StepRecord<'a> {
     index: usize,
     step: &'a Step,
     attempt: u8,
+    power: &'a Power,
+    /// The longest delay that made the step miss a window.
+    missed: Cell<Option<Late>>,
+}
+
+impl StepRecord<'_> {
+    pub(crate) fn missed(&self) -> Option<Late> {
+        self.missed.get()
+    }
 }
 
 impl Record for StepRecord<'_> {
     fn measured(&self, name: &str, reading: Option<f64>) {
+        if self.power.look_before_judging().is_err() {
+            // Read from a module whose power is gone: nothing is judged any more, and the run is being stopped.
+            return;
+        }
         let Some(spec) = self.step.measurements.iter().find(|spec| spec.name == name) else {
             // A reading without limits cannot be judged; the promised one is missing then, which is an error.
             return self.note(format!("{name} was measured ({reading:?}) but not promised"));
@@ -378,6 +401,12 @@ impl Record for StepRecord<'_> {
     }
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });
+    }
+    fn timely(&self, since: BenchTime, slack: Duration) {
+        let late = self.power.lateness().since(since);
+        if late.by > slack && self.missed.get().is_none_or(|known| late.by > known.by) {
+            self.missed.set(Some(late));
+        }
     }
     fn progress(&self, what: &str, share: f64) {
         self.recorder.progress(&self.step.id, what, share);

@@ -1,15 +1,18 @@
 //! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
 
+use crate::lateness::{Late, Lateness};
+use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
-use bench_instruments::{TimedOut, with_deadline};
+use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Event, Schedule, Start, Step, Tally, Verdict, step_verdict};
-use bench_steps::{Nest, Procedure, StepError};
+use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Tally, Verdict, step_verdict};
+use bench_steps::{Nest, Procedure, StepError, resource};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -28,6 +31,12 @@ struct Ended {
     attempt: u8,
     procedure: Verdict,
     reason: Option<String>,
+    /// The most that the controller was late meanwhile.
+    late: Late,
+    /// The lateness because of which it does not count.
+    void: Option<Late>,
+    /// Rails that the step switched on.
+    switched_on: Vec<String>,
 }
 
 /// Runs the plan on the module in the nest. `started` is the first entry of the journal.
@@ -54,24 +63,29 @@ pub async fn run_with_notes(
     notes: &[String],
     stop: Stop,
 ) -> Outcome {
-    supervise::kicked(nest, run_kicked(plan, nest, recorder, started, notes, stop)).await
+    let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
+    let power = Rc::new(Power::new(nest, lateness));
+    // Whatever switches rails from here on goes through their owner.
+    let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
+    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, notes, stop)).await
 }
 
 async fn run_kicked(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
+    power: &Power,
     recorder: &Recorder,
     started: Event,
     notes: &[String],
     stop: Stop,
 ) -> Outcome {
-    let (stop, at_once) = supervise::watch_lid(nest, stop).split();
+    let (stop, at_once) = stop.split();
     recorder.emit(started);
     for text in notes {
         recorder.emit(Event::Note { step: None, text: text.clone() });
     }
     let mut schedule = Schedule::new(plan.steps.iter().map(|planned| &planned.step));
-    let work = AssertUnwindSafe(work(plan, nest, recorder, &mut schedule, stop)).catch_unwind();
+    let work = AssertUnwindSafe(work(plan, nest, power, recorder, &mut schedule, stop)).catch_unwind();
     let (mut verdict, mut reason) = match work.await {
         Ok(reason) => (schedule.verdict(), reason),
         Err(panic) => {
@@ -81,7 +95,7 @@ async fn run_kicked(
         }
     };
 
-    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder, at_once)).catch_unwind().await {
+    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder, power, at_once)).catch_unwind().await {
         Ok(safe) => safe,
         Err(panic) => {
             Err(format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic)))
@@ -136,133 +150,247 @@ enum Done {
 async fn work(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
+    power: &Power,
     recorder: &Recorder,
     schedule: &mut Schedule<'_>,
     stop: impl Future<Output = String>,
 ) -> Option<String> {
     let step = |index: usize| &plan.steps[index].step;
-    let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
     let mut stop = std::pin::pin!(stop.fuse());
-    // Nothing is powered before the first line is on the disk.
-    let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
-    let begun = futures_util::select_biased! {
-        why = stop => Err(Halt::Asked(why)),
-        begun = begun => begun.map_err(|error| Halt::Trouble(error.to_string())),
-    };
-    if let Err(halt) = begun {
-        return Some(halted(plan, recorder, schedule, halt));
-    }
-    let mut pump = std::pin::pin!(recorder.pump().fuse());
+    let mut cut = std::pin::pin!(power.until_cut().fuse());
+    // Attempts that did not count, of each step.
+    let voids: Vec<Cell<u8>> = vec![Cell::new(0); plan.steps.len()];
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
+    // Nothing is powered before the first line is on the disk.
+    let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
+    let mut early = futures_util::select_biased! {
+        cut = cut => Some(End::Cut(cut)),
+        why = stop => Some(End::Stopped(why)),
+        begun = begun => begun.err().map(|error| End::Trouble(error.to_string())),
+    };
+    let mut pump = std::pin::pin!(recorder.pump().fuse());
     loop {
-        // First: a step that is skipped has ended, which is all that some others wait for.
-        for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(step(index)));
-        }
-        for start in schedule.start() {
-            recorder.begin(start.step, start.attempt);
-            recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: start.attempt });
-            running.push(attempt(&plan.steps[start.step], start, nest, recorder).map(Done::Attempt).boxed_local());
-        }
-        if running.is_empty() {
-            return worst.map(|(_, reason)| reason);
-        }
-        let done = futures_util::select_biased! {
-            why = stop => Err(Halt::Asked(why)),
-            why = pump => Err(Halt::Trouble(why)),
-            done = running.next() => Ok(done),
-        };
-        let halt = match done {
-            Ok(Some(Done::Attempt(ended))) => {
-                let closed = close(step(ended.step), &ended, recorder, schedule);
-                if ended.procedure == Verdict::Pass {
-                    schedule.let_go(ended.step);
-                } else {
-                    // After its end is on record, before anything that waits for its resources starts, and beside the
-                    // steps that go on: one of them may hold what this needs.
-                    let uses = &step(ended.step).uses;
-                    let tidied = Done::TidiedUp { step: ended.step };
-                    running.push(safe_state::tidy_up(nest, uses).map(|()| tidied).boxed_local());
+        let end = match early.take() {
+            Some(end) => end,
+            None => {
+                // First: a step that is skipped has ended, which is all that some others wait for.
+                for index in schedule.skip_unreachable() {
+                    recorder.emit(skipped(step(index)));
                 }
-                let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
-                if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
-                    let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
-                    worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
+                for start in schedule.start() {
+                    let number = start.attempt.saturating_add(voids[start.step].get());
+                    recorder.begin(start.step, number);
+                    recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: number });
+                    let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
+                    running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
                 }
-                match recorder.trouble() {
-                    None => continue,
-                    Some(trouble) => Halt::Trouble(trouble),
+                if running.is_empty() {
+                    return worst.map(|(_, reason)| reason);
+                }
+                let done = futures_util::select_biased! {
+                    cut = cut => Err(End::Cut(cut)),
+                    why = stop => Err(End::Stopped(why)),
+                    why = pump => Err(End::Trouble(why)),
+                    done = running.next() => Ok(done),
+                };
+                match (done, power.cut()) {
+                    // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
+                    (_, Some(cut)) => End::Cut(cut),
+                    (Ok(Some(Done::Attempt(ended))), None) => {
+                        let closed = close(step(ended.step), &ended, recorder, schedule);
+                        if ended.procedure == Verdict::Pass {
+                            schedule.let_go(ended.step);
+                        } else {
+                            // After its end is on record, before anything that waits for its resources starts, and next to the
+                            // steps that go on: one of them may hold what this needs.
+                            let tidied = Done::TidiedUp { step: ended.step };
+                            let (uses, rails) = (&step(ended.step).uses, ended.switched_on);
+                            let tidy_up = async move {
+                                safe_state::tidy_up(nest, uses, &rails).await;
+                                tidied
+                            };
+                            running.push(tidy_up.boxed_local());
+                        }
+                        let weightier =
+                            worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
+                        if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
+                            let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
+                            worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
+                        }
+                        match recorder.trouble() {
+                            None => continue,
+                            Some(trouble) => End::Trouble(trouble),
+                        }
+                    }
+                    (Ok(Some(Done::TidiedUp { step })), None) => {
+                        schedule.let_go(step);
+                        continue;
+                    }
+                    (Ok(None), None) => continue,
+                    (Err(end), None) => end,
                 }
             }
-            Ok(Some(Done::TidiedUp { step })) => {
-                schedule.let_go(step);
-                continue;
-            }
-            Ok(None) => continue,
-            Err(halt) => halt,
         };
         // Dropping the futures ends what runs, in the middle of whatever it waits for.
         running.clear();
-        return Some(halted(plan, recorder, schedule, halt));
+        let why = end.to_string();
+        recorder.emit(Event::Stopping { reason: why.clone() });
+        let was_running = schedule.running();
+        match end.verdict() {
+            Verdict::Aborted => schedule.abort(),
+            verdict => schedule.cut_off(verdict),
+        }
+        for (n, index) in was_running.into_iter().enumerate() {
+            let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
+            let Step { id, measurements, .. } = step(index);
+            if let (0, End::Cut(Cut { by: CutBy::CurrentLimit { contacts }, text, .. })) = (n, &end) {
+                let diagnosis = Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text: text.clone() };
+                recorder.emit(Event::Diagnosed { step: id.clone(), attempt, diagnosis });
+            }
+            let (verdict, procedure) = match end.verdict() {
+                Verdict::Aborted => (Verdict::Aborted, None),
+                procedure => {
+                    let judged = recorder.with_delivered(index, |delivered| {
+                        step_verdict(measurements, &delivered.measurements, procedure)
+                    });
+                    (judged, Some(procedure))
+                }
+            };
+            let (step, reason) = (id.clone(), Some(why.clone()));
+            recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false, late: None });
+        }
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(step(index)));
+        }
+        return Some(why);
     }
 }
 
-/// Why a run ends before its steps are through.
-enum Halt {
-    /// Somebody outside asked.
-    Asked(String),
-    /// The bench cannot go on.
+/// Why a run ends before its plan does.
+enum End {
+    Stopped(String),
+    Cut(Cut),
+    /// The bench itself cannot go on.
     Trouble(String),
 }
 
-/// Records the end of what ran and of what will not run any more; gives the reason.
-fn halted(plan: &Plan<Box<dyn Procedure>>, recorder: &Recorder, schedule: &mut Schedule<'_>, halt: Halt) -> String {
-    let step = |index: usize| &plan.steps[index].step;
-    let was_running = schedule.running();
-    let (why, verdict, procedure) = match halt {
-        Halt::Asked(why) => {
-            schedule.abort();
-            (why, Verdict::Aborted, None)
+impl End {
+    fn verdict(&self) -> Verdict {
+        match self {
+            End::Stopped(_) => Verdict::Aborted,
+            End::Cut(cut) => cut.verdict(),
+            End::Trouble(_) => Verdict::Error,
         }
-        Halt::Trouble(why) => {
-            schedule.give_up();
-            (why, Verdict::Error, Some(Verdict::Error))
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Stopped(why) | End::Trouble(why) => f.write_str(why),
+            End::Cut(cut) => cut.fmt(f),
         }
-    };
-    recorder.emit(Event::Stopping { reason: why.clone() });
-    for index in was_running {
-        let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
-        let (step, reason) = (step(index).id.clone(), Some(why.clone()));
-        recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false });
     }
-    for index in schedule.skip_unreachable() {
-        recorder.emit(skipped(step(index)));
-    }
-    why
 }
 
 fn skipped(step: &Step) -> Event {
     let reason = Some("not started".to_owned());
     let (step, verdict) = (step.id.clone(), Verdict::Skipped);
-    Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false }
+    Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false, late: None }
 }
 
-/// Runs one attempt to its end, its time limit or its panic.
-async fn attempt(planned: &PlanStep<Box<dyn Procedure>>, start: Start, nest: &Nest, recorder: &Recorder) -> Ended {
-    let step = &planned.step;
-    let record = recorder.for_step(start.step, step, start.attempt);
-    let deadline = nest.clock.now() + step.timeout;
-    let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
-    let result = with_deadline(&*nest.clock, deadline, procedure).await;
-    let (procedure, reason) = match result {
-        Ok(Ok(Ok(()))) => (Verdict::Pass, None),
-        Ok(Ok(Err(StepError::Dut(why)))) => (Verdict::Fail, Some(why)),
-        Ok(Ok(Err(StepError::Bench(why)))) => (Verdict::Error, Some(why)),
-        Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
-        Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
-    };
-    Ended { step: start.step, attempt: start.attempt, procedure, reason }
+/// What attempts at a step are made with.
+struct Tries<'a> {
+    nest: &'a Nest,
+    power: &'a Power,
+    recorder: &'a Recorder,
+    /// Attempts at this step that did not count.
+    voids: &'a Cell<u8>,
+}
+
+impl Tries<'_> {
+    /// Runs an attempt to its end, its time limit or its panic; once more if it is void because the controller was late.
+    async fn attempt(self, planned: &PlanStep<Box<dyn Procedure>>, start: Start) -> Ended {
+        let step = &planned.step;
+        let ended = self.once(planned, start).await;
+        let Some(late) = ended.void else { return ended };
+        let judge = |procedure: Verdict| {
+            self.recorder.with_delivered(start.step, |delivered| {
+                step_verdict(&step.measurements, &delivered.measurements, procedure)
+            })
+        };
+        self.recorder.emit(Event::StepEnded {
+            step: step.id.clone(),
+            attempt: ended.attempt,
+            verdict: judge(Verdict::Error),
+            reason: Some(format!("void: {late}")),
+            procedure: Some(Verdict::Error),
+            retried: true,
+            late: late_record(late),
+        });
+        safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
+        self.voids.set(self.voids.get().saturating_add(1));
+        let attempt = start.attempt.saturating_add(self.voids.get());
+        self.recorder.begin(start.step, attempt);
+        self.recorder.emit(Event::StepStarted { step: step.id.clone(), attempt });
+        let again = self.once(planned, start).await;
+        if let Some(late) = again.void {
+            // Late once more: the bench could not tell, whatever was read.
+            return Ended { procedure: Verdict::Error, reason: Some(late.to_string()), ..again };
+        }
+        if judge(again.procedure) == Verdict::Pass {
+            return again;
+        }
+        // The first attempt may have left the module in the middle of something: a failure now proves nothing.
+        let why_not = |delivered: &Delivered| why_not(step, &delivered.measurements, Verdict::Fail);
+        let why = again.reason.clone().or_else(|| self.recorder.with_delivered(start.step, why_not));
+        let reason = format!("{late} in the first attempt, and the second did not pass: {}", why.unwrap_or_default());
+        Ended { procedure: Verdict::Error, reason: Some(reason), ..again }
+    }
+
+    async fn once(&self, planned: &PlanStep<Box<dyn Procedure>>, start: Start) -> Ended {
+        let (nest, power, step) = (self.nest, self.power, &planned.step);
+        let attempt = start.attempt.saturating_add(self.voids.get());
+        let record = self.recorder.for_step(start.step, step, attempt, power);
+        let began = nest.clock.now();
+        let on_before = power.on_now();
+        let switching = step.uses.iter().any(|used| used == resource::RAILS).then(|| power.switching());
+        let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
+        let result = with_deadline(&*nest.clock, began + step.timeout, procedure).await;
+        let (procedure, reason) = match result {
+            Ok(Ok(Ok(()))) => (Verdict::Pass, None),
+            Ok(Ok(Err(StepError::Dut(why)))) => (Verdict::Fail, Some(why)),
+            Ok(Ok(Err(StepError::Bench(why)))) => (Verdict::Error, Some(why)),
+            Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
+            Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
+        };
+        let judge = |delivered: &Delivered| step_verdict(&step.measurements, &delivered.measurements, procedure);
+        let passed = self.recorder.with_delivered(start.step, judge) == Verdict::Pass;
+        if passed && switching.is_some() {
+            power.settled();
+        }
+        if !passed {
+            // Before the module is blamed: has it had its power all the time? What is found stops the run.
+            let _ = power.check_thoroughly().await;
+        }
+        drop(switching);
+        let late = power.lateness().since(began);
+        let void = record.missed().or_else(|| (!passed && late.by >= NOT_BLAMED).then_some(late));
+        let switched_on = power.on_now().difference(&on_before).cloned().collect();
+        Ended { step: start.step, attempt, procedure, reason, late, void, switched_on }
+    }
+}
+
+/// A module that does not pass while the controller was late by so much is not blamed for it.
+const NOT_BLAMED: Duration = Duration::from_millis(15);
+/// Less lateness is not worth a word in the record.
+const NOTED: Duration = Duration::from_millis(5);
+
+fn late_record(late: Late) -> Option<LateRecord> {
+    let us = u64::try_from(late.by.as_micros()).unwrap_or(u64::MAX);
+    (late.by >= NOTED).then(|| LateRecord { us, cause: late.cause.to_string() })
 }
 
 /// How an attempt was judged.
@@ -287,6 +415,7 @@ fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedul
         reason: reason.clone().filter(|_| verdict != Verdict::Pass),
         procedure: Some(ended.procedure),
         retried,
+        late: late_record(ended.late),
     });
     Closed { verdict, reason, retried }
 }

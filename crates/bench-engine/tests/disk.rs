@@ -79,7 +79,10 @@ fn run(journal: Journal, steps: Vec<PlanStep<Box<dyn Procedure>>>, delay: Option
     Came { outcome, entries: recorder.entries(), seen: seen.take(), rails_off }
 }
 
-/// How long the disk takes for which entry, and what comes of the run.
+/// How long the disk takes for which entry; the verdict; when the first step starts and when its end is seen, in
+/// milliseconds.
+type SlowDisk = (&'static str, Option<Delay>, Verdict, Option<u64>, Option<u128>);
+
 #[test]
 fn the_run_waits_for_a_slow_disk_and_ends_when_it_hangs() {
     let slow = |wanted: fn(&Event) -> bool, ms: u64| -> Option<Delay> {
@@ -88,8 +91,7 @@ fn the_run_waits_for_a_slow_disk_and_ends_when_it_hangs() {
     let start = |event: &Event| matches!(event, Event::RunStarted { .. });
     let first = |event: &Event| matches!(event, Event::StepEnded { step, .. } if step == "a");
     let end = |event: &Event| matches!(event, Event::RunEnded { .. });
-    // Delay, verdict, when the first step starts and when its end is seen, in milliseconds.
-    let rows: [(&str, Option<Delay>, Verdict, Option<u64>, Option<u128>); 8] = [
+    let rows: [SlowDisk; 8] = [
         ("quick", None, Verdict::Pass, Some(0), Some(1_000)),
         ("slow at the start", slow(start, 4_000), Verdict::Pass, Some(4_000), Some(5_000)),
         ("hangs at the start", slow(start, 6_000), Verdict::Error, None, Some(6_000)),

@@ -56,6 +56,7 @@ impl Hand {
             start: self.start.as_ref().map(input),
             lamps: self.lamps.iter().map(output).collect(),
             watchdog: None,
+            guard: None,
         }
     }
 }

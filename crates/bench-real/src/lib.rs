@@ -2,6 +2,7 @@
 
 mod guard;
 mod hand;
+mod load;
 mod lock;
 mod nest;
 mod place;

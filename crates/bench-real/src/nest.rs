@@ -3,6 +3,7 @@
 use crate::Place;
 use crate::guard::{Guard, Kicked};
 use crate::hand::Hand;
+use crate::load::SystemLoad;
 use crate::lock::{self, FixtureLock, LockError};
 use bench_bluez::BluezAir;
 use bench_engine::Backend;
@@ -152,6 +153,7 @@ impl RealBackend {
             usb: Rc::new(SerialUsbHost::new(Rc::clone(&clock))),
             ble,
             panel,
+            load: Rc::new(SystemLoad),
             dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
             clock,
         };

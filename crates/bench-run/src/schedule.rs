@@ -138,17 +138,18 @@ impl<'a> Schedule<'a> {
         self.halt(Stopping::Aborted, Verdict::Aborted);
     }
 
-    /// The bench cannot go on, and nobody asked for it: as [`Schedule::abort`], but what runs is an error.
-    pub fn give_up(&mut self) {
-        self.halt(Stopping::Step, Verdict::Error);
-    }
-
     fn halt(&mut self, stopping: Stopping, verdict: Verdict) {
         self.stopping = Some(stopping);
         for index in self.running() {
             self.standing[index] = Standing::Ended(verdict);
         }
         self.turns.clear();
+    }
+
+    /// Something outside of the plan ends the steps that run, with this verdict: their power is gone, or the bench cannot go
+    /// on. Nothing more is started.
+    pub fn cut_off(&mut self, verdict: Verdict) {
+        self.halt(self.stopping.unwrap_or(Stopping::Step), verdict);
     }
 
     /// Steps that can never start any more, now counted as skipped; in the plan's order.

@@ -1,7 +1,7 @@
 //! A nest on the virtual bench.
 
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
-use bench_instruments::{Clock, DutClient, FixtureDriver, Image};
+use bench_instruments::{Clock, DutClient, FixtureDriver, Image, UnknownLoad};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
@@ -111,6 +111,7 @@ pub fn nest(
         programmer: Rc::new(SwdProgrammer::wired(Rc::clone(&clock), Rc::new(world.swd()))),
         ble: Rc::new(world.bluetooth()),
         panel,
+        load: Rc::new(UnknownLoad),
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
     };

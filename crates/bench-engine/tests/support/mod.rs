@@ -213,6 +213,8 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
         nails: idle.clone(),
         bus: idle.clone(),
         rails: idle.clone(),
+        switches: Rc::new(bench_instruments::NoSwitches),
+        load: Rc::new(bench_instruments::UnknownLoad),
         relay: idle.clone(),
         peers: Rc::new(bench_instruments::ScriptedPeers::default()),
         edges: idle.clone(),

@@ -99,6 +99,7 @@ fn end_of_step(journal: &mut Journal) -> u64 {
         reason: None,
         procedure: Some(Verdict::Pass),
         retried: false,
+        late: None,
     };
     journal.append(BenchTime(0), event).unwrap().seq
 }

@@ -224,7 +224,7 @@ fn half(value: f64) -> Vec<Entry> {
 
 fn end(step: &str, verdict: Verdict) -> Event {
     let reason = (verdict != Verdict::Pass).then(|| format!("{verdict}, as the test wants it"));
-    Event::StepEnded { step: step.to_owned(), attempt: 1, verdict, reason, procedure: None, retried: false }
+    Event::StepEnded { step: step.to_owned(), attempt: 1, verdict, reason, procedure: None, retried: false, late: None }
 }
 
 /// A whole run with this verdict.
