@@ -180,7 +180,7 @@ fn costs(stats: Option<&virtual_bench::VirtualStats>, recorder: &Recorder, wall:
     let journal = recorder.stats();
     format!(
         "{emulated}Journal: {} lines, {} bytes, written in {:.1} ms; chained in {:.1} ms, forced to disk {} times in {:.1} ms.\n",
-        journal.writes,
+        journal.lines,
         journal.bytes,
         journal.write_time.as_secs_f64() * 1e3,
         journal.chain_time.as_secs_f64() * 1e3,

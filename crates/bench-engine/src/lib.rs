@@ -22,7 +22,7 @@ pub use nest_thread::{Ended, FromNest, NestThread};
 pub use one_run::{Backend, Done, OneRun};
 pub use power::{Cut, CutBy, Power, Switching};
 pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
-pub use recorder::{Observer, Recorder, Seen};
+pub use recorder::{Delay, DiskWait, Observer, Recorder, Seen};
 pub use run_loop::{Outcome, panic_text, rail_observer, run, run_with_notes};
 pub use seal::promises;
 pub use stop::{Stop, StopHandle};

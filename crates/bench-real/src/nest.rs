@@ -9,7 +9,7 @@ use bench_bluez::BluezAir;
 use bench_engine::Backend;
 use bench_engine::Failed;
 use bench_engine::Loaded;
-use bench_engine::{Outcome, Recorder, first_kick, rail_observer};
+use bench_engine::{DiskWait, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
     BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBle, OutputLine, Panel, RailObserver,
     SerialLink, SerialUsbHost, TokioClock,
@@ -176,6 +176,10 @@ impl RealBackend {
 impl Backend for RealBackend {
     fn clock(&self) -> Rc<dyn Clock> {
         Rc::clone(&self.clock)
+    }
+
+    fn disk_wait(&self) -> DiskWait {
+        DiskWait::Async
     }
 
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {
