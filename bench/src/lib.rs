@@ -24,6 +24,8 @@ mod real;
 mod safety_tests;
 mod stop;
 #[cfg(test)]
+mod swd_cancel_tests;
+#[cfg(test)]
 mod swd_tests;
 mod virtual_run;
 mod wiring;
