@@ -177,7 +177,11 @@ pub async fn press(nest: &Nest, line: ModemLine, ms: u16) -> Result<(), StepErro
     };
     let deadline = nest.clock.now() + Duration::from_millis(ms.into()) + JOB_MARGIN;
     match nest.dut.job_done(job, deadline).await {
-        Ok(JobResult::Waited { .. }) => Ok(()),
+        Ok(JobResult::Waited { ms: lasted }) if lasted == ms => Ok(()),
+        Ok(JobResult::Waited { ms: lasted }) => Err(StepError::Bench(format!(
+            "the module released {} after {lasted} ms instead of {ms} ms: the link was silent for too long",
+            line.port
+        ))),
         Ok(other) => Err(StepError::Bench(format!("the firmware ended another job: {other:?}"))),
         Err(error) => Err(nest.silent(error).await),
     }
