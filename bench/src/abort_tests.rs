@@ -1,12 +1,12 @@
 //! Whenever a run is stopped, the modem has been switched off, and its waiting times kept, before its supply goes.
 
-use crate::coverage::take_out;
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Project, Stop, files};
+use bench_coverage::take_out;
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Project, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::Path;
@@ -49,7 +49,7 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
     take_out(&mut loaded.plan, &gone);
-    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, seed);
     let faults: Vec<virtual_bench::Fault> = faults.iter().map(|fault| fault.parse().unwrap()).collect();

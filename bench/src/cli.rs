@@ -1,6 +1,7 @@
 //! Arguments, and what they lead to.
 
 use crate::commands;
+use bench_engine::Failed;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ Examples:
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BENCH_COMMIT"), ")"), after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "bench", version = bench_engine::VERSION, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Folder that holds `fixtures/` and `plans/` [default: the nearest one above the plan].
     #[arg(long, global = true, value_name = "FOLDER")]
@@ -117,7 +118,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub fixture: Option<String>,
     /// What is plugged in where, and the calibrations: the controller's own file.
-    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
+    #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
     pub station: PathBuf,
     /// Which nest of the station [default: the only one].
     #[arg(long, value_name = "NAME", conflicts_with = "virtual_bench")]
@@ -174,7 +175,7 @@ pub(crate) struct OperatorArgs {
     #[arg(long, value_name = "N", requires = "virtual_bench", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub nests: Option<u8>,
     /// What is plugged in where, and the calibrations: the controller's own file.
-    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
+    #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
     pub station: PathBuf,
     /// Rules of the line [default: fixtures/operator.toml, else the built-in ones].
     #[arg(long, value_name = "FILE")]
@@ -185,7 +186,7 @@ pub(crate) struct OperatorArgs {
     /// A scanner on a serial port, for example /dev/ttyACM0 or /dev/ttyUSB0:115200. One that poses as a keyboard needs
     /// nothing.
     #[arg(long, value_name = "PORT")]
-    pub scanner: Option<crate::operator::Port>,
+    pub scanner: Option<bench_operator::Port>,
     /// A fault of the so-many-th virtual module that is tested, for example 3=open:23; may be repeated.
     #[arg(long, value_name = "NUMBER=SPEC", requires = "virtual_bench")]
     pub fault_at: Vec<String>,
@@ -261,7 +262,7 @@ pub(crate) struct PinsArgs {
 #[command(after_help = "Example: bench doctor --station station.toml --nest A")]
 pub(crate) struct DoctorArgs {
     /// What is plugged in where: the controller's own file.
-    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE)]
+    #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE)]
     pub station: PathBuf,
     /// Which nest of the station [default: the only one].
     #[arg(long, value_name = "NAME")]
@@ -275,7 +276,7 @@ pub(crate) struct DoctorArgs {
 #[command(after_help = "Example: bench init --file station.toml")]
 pub(crate) struct InitArgs {
     /// The file to write; one that exists is not touched.
-    #[arg(long, value_name = "FILE", default_value = crate::real::DEFAULT_FILE)]
+    #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE)]
     pub file: PathBuf,
 }
 
@@ -429,21 +430,6 @@ pub(crate) struct ReportArgs {
     pub json: bool,
 }
 
-/// A command failed before or beside a run.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    /// The user's files or arguments; already in the words that he needs.
-    Usage(miette::Report),
-    /// The bench itself.
-    Bench(miette::Report),
-}
-
-impl From<crate::FileError> for Failed {
-    fn from(error: crate::FileError) -> Self {
-        Failed::Usage(error.report())
-    }
-}
-
 /// Parses the arguments, does what they say, and answers with the documented exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -468,7 +454,7 @@ pub fn main() -> ExitCode {
         Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(args),
         Command::Report(args) => commands::report::report(args),
-        Command::Guard(args) => crate::real::watch(root, args),
+        Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Store(args) => commands::store::store(args),

@@ -4,7 +4,7 @@
 //! one key of the step whose limits are those of the measurement. Where none or several fit, nothing is guessed, and the
 //! suggestion stands as a comment.
 
-use crate::Loaded;
+use bench_engine::Loaded;
 use bench_plan::parse_quantity;
 use bench_run::{Limits, Unit};
 use bench_stats::{Sample, Suggestion};

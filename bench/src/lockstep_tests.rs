@@ -4,12 +4,12 @@
 #[path = "../../crates/virtual-nrf52840/tests/common/replica.rs"]
 mod replica;
 
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Project, Stop, files};
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Project, Stop};
 use bench_journal::Journal;
 use bench_run::Verdict;
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order};
 use replica::Rsemu;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn another_core_does_the_same_through_a_whole_plan() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("plans/b404x.toml");
     let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
-    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap().clone();
     let serial = virtual_run::serial(&family, &loaded.plan.model, 1);
     let world = virtual_run::build(&Order::of(&loaded, &firmware, &serial, 1)).unwrap();

@@ -1,13 +1,13 @@
 //! Eight nests on one controller: what goes wrong in one leaves the others' records as they would be alone.
 
 use crate::abort_tests::GONE;
-use crate::coverage::take_out;
-use crate::nest_thread::{Ended, FromNest, NestThread};
-use crate::one_run::OneRun;
-use crate::virtual_run::{self, Order, VirtualBackend};
-use crate::{Project, Stop, files};
+use bench_coverage::take_out;
+use bench_engine::OneRun;
+use bench_engine::{Ended, FromNest, NestThread};
+use bench_engine::{Project, Stop};
 use bench_run::{Entry, Verdict};
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
@@ -30,7 +30,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
         let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default())?;
         let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
         take_out(&mut loaded.plan, &gone);
-        let firmware = files::read_firmware(&loaded.firmware_path)?;
+        let firmware = bench_engine::read_firmware(&loaded.firmware_path)?;
         let seed = nest as u64 + 1;
         let specs: Vec<String> = match put {
             Put::Faulty(fault) => vec![fault.to_owned()],

@@ -1,7 +1,7 @@
 //! What a person sees while a plan runs: a bar on a terminal, plain lines elsewhere.
 
 use crate::commands::say;
-use crate::engine::{Observer, Seen};
+use bench_engine::{Observer, Seen};
 use bench_run::{Event, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

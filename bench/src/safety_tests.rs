@@ -1,13 +1,13 @@
 //! The lid, the watchdog and a bench that is killed: rails go off, whenever it happens.
 
 use crate::abort_tests::GONE;
-use crate::coverage::take_out;
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Loaded, Project, Stop, files};
+use bench_coverage::take_out;
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Loaded, Project, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::{Kinds, Nest};
+use bench_virtual::{self as virtual_run, Order};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::path::Path;
@@ -39,7 +39,7 @@ fn bench(seed: u64) -> Bench {
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
     take_out(&mut loaded.plan, &gone);
-    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap().clone();
     let serial = virtual_run::serial(&family, &loaded.plan.model, seed);
     let order = Order { blank: false, ..Order::of(&loaded, &firmware, &serial, seed) };

@@ -1,13 +1,13 @@
 //! A download that is cut anywhere ends in an error, never in a pass and never in a hang.
 
-use crate::coverage::take_out;
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Project, Stop, files};
+use bench_coverage::take_out;
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Project, Stop};
 use bench_instruments::ProgramError;
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use std::fs;
@@ -38,7 +38,7 @@ fn programmed_by(file: &Path, faults: &[Fault], blank: bool) -> Ended {
     let ids = loaded.plan.steps.iter().map(|planned| planned.step.id.clone());
     let gone: Vec<String> = ids.filter(|id| !KEPT.contains(&id.as_str())).collect();
     take_out(&mut loaded.plan, &gone);
-    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, 1);
     let order = Order { blank, faults, ..Order::of(&loaded, &firmware, &serial, 1) };

@@ -12,7 +12,7 @@
 #[path = "program/terminal.rs"]
 mod terminal;
 
-use bench::Project;
+use bench_engine::Project;
 use bench_instruments::Clock;
 use bench_plan::{DutFamily, Fixture};
 use bench_steps::Kinds;

@@ -28,11 +28,13 @@ const REPORT_TIME: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
 
 /// Tests that run in real time: a process, a terminal, a server, a thread with a deadline. `--under-load` runs these. A new
 /// one gets a line here.
-const IN_REAL_TIME: [(&str, &[&str]); 10] = [
+const IN_REAL_TIME: [(&str, &[&str]); 12] = [
     ("bench/pi", &[]),
     ("bench/virtual_dut", &[]),
     ("bench/program", &["operator::", "stops::", "coverage::ctrl_c", "swd::"]),
-    ("bench", &["real::", "scanner::", "swd_tests::", "nests_tests::"]),
+    ("bench", &["swd_tests::", "nests_tests::"]),
+    ("bench-real", &[]),
+    ("bench-operator", &["scanner::"]),
     ("bench-instruments", &["serial_link::", "usb_serial::"]),
     ("bench-swd", &[]),
     ("bench-bluez/bluez", &[]),

@@ -1,8 +1,9 @@
 //! `bench check`: everything resolved, nothing powered.
 
 use super::{print, print_json, show};
-use crate::cli::{CheckArgs, EXIT_USAGE, Failed};
-use crate::{Loaded, Project};
+use crate::cli::{CheckArgs, EXIT_USAGE};
+use bench_engine::Failed;
+use bench_engine::{Loaded, Project};
 use bench_plan::{DutFamily, Function, LeftOut};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;

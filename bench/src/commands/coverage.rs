@@ -2,12 +2,14 @@
 
 use super::faults::listed;
 use super::{print, say};
-use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW, Failed};
-use crate::coverage::{
+use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
+use crate::study_progress::Progress;
+use bench_coverage::{
     FaultResult, Module, Rates, Results, Run, Study, Without, Work, dictionary::Dictionary, glob, judge, lost, name,
-    page, progress::Progress, summary, with_dependants,
+    page, summary, with_dependants,
 };
-use crate::{Loaded, Project, Stop, files};
+use bench_engine::Failed;
+use bench_engine::{Loaded, Project, Stop};
 use bench_plan::Source;
 use bench_run::{Contact, Step};
 use bench_steps::Kinds;
@@ -55,7 +57,7 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let project = Project::find(root, Some(&args.plan));
     let loaded = project.load(&args.plan, &Kinds::default())?;
     let rates = rates(&project, args)?;
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let faults = wanted(&loaded, &args.faults)?;
     let gone = left_out(&loaded, &args.without)?;
     let provenance = loaded.provenance(&firmware);

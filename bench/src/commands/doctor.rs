@@ -1,16 +1,17 @@
 //! `bench doctor`.
 
 use super::{print, say};
-use crate::cli::{DoctorArgs, EXIT_ERROR, Failed};
-use crate::engine::{self, Recorder};
-use crate::real::{self, Place, RealBackend, fixture_of};
-use crate::virtual_run::{self, Order};
-use crate::{Project, files};
+use crate::cli::{DoctorArgs, EXIT_ERROR};
+use bench_engine::Failed;
+use bench_engine::Project;
+use bench_engine::{self as engine, Recorder};
 use bench_instruments::{InstrumentError, ask_chips};
 use bench_journal::Journal;
 use bench_pi::PiI2c;
 use bench_plan::{DutFamily, Fixture};
+use bench_real::{self as real, Place, RealBackend, fixture_of};
 use bench_steps::{Finding, Nest};
+use bench_virtual::{self as virtual_run, Order};
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
@@ -48,7 +49,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     if missing > 0 {
         return Ok(ill + missing);
     }
-    let recorder = Recorder::new(Journal::in_memory(), crate::one_run::Backend::clock(&backend), Vec::new());
+    let recorder = Recorder::new(Journal::in_memory(), bench_engine::Backend::clock(&backend), Vec::new());
     let observer = engine::rail_observer(&recorder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
@@ -63,7 +64,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
 fn on_virtual(project: &Project, name: &str) -> Result<usize, Failed> {
     let (fixture, families) = project.fixture_and_families(name)?;
     let family = family(&fixture, &families)?;
-    let firmware = files::read_firmware(&project.firmware("dut-firmware"))?;
+    let firmware = bench_engine::read_firmware(&project.firmware("dut-firmware"))?;
     let world = empty_nest(&fixture, &families, family, &firmware)?;
     let missing = {
         let panel = world.panel();
@@ -146,7 +147,7 @@ mod tests {
     fn line() -> Line {
         let project = Project::find(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), None);
         let (fixture, families) = project.fixture_and_families("b-series").unwrap();
-        let firmware = files::read_firmware(&project.firmware("dut-firmware")).unwrap();
+        let firmware = bench_engine::read_firmware(&project.firmware("dut-firmware")).unwrap();
         Line { fixture, families, firmware }
     }
 

@@ -3,7 +3,8 @@
 use super::stats::FilterArgs;
 use super::store::{Where, failed};
 use super::{print, say};
-use crate::cli::{EXIT_ERROR, Failed};
+use crate::cli::EXIT_ERROR;
+use bench_engine::Failed;
 use bench_report::{Record, ReportError, csv, json_line, junit, stdf};
 use clap::Args;
 use std::path::{Path, PathBuf};

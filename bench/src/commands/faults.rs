@@ -1,8 +1,9 @@
 //! `bench faults`: everything that can be ordered of the virtual bench.
 
 use super::{print, print_json};
-use crate::cli::{Failed, FaultsArgs};
-use crate::{Loaded, Project};
+use crate::cli::FaultsArgs;
+use bench_engine::Failed;
+use bench_engine::{Loaded, Project};
 use bench_steps::Kinds;
 use std::path::Path;
 use virtual_bench::Fault;
@@ -30,4 +31,33 @@ pub(crate) fn listed(loaded: &Loaded) -> Vec<Fault> {
         .filter(|name| *name != loaded.plan.model)
         .collect();
     virtual_bench::all_faults(family, &loaded.fixture, &others, family.model(&loaded.plan.model))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+    use bench_engine::{Project, read_firmware};
+    use bench_steps::Kinds;
+    use bench_virtual::{Order, build};
+    use std::path::Path;
+    use virtual_bench::Fault;
+
+    /// No fault of the list is refused, and each reads back from what is printed. Whether it is found is another question.
+    #[test]
+    fn every_listed_fault_can_be_ordered() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (plan, at_least) in [("plans/b404x.toml", 600), ("plans/boron.toml", 400)] {
+            let file = root.join(plan);
+            let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+            let firmware = read_firmware(&loaded.firmware_path).unwrap();
+            let faults = listed(&loaded);
+            assert!(faults.len() >= at_least, "{plan}: {}", faults.len());
+            for fault in faults {
+                let again: Fault = fault.to_string().parse().unwrap();
+                assert_eq!(again.to_string(), fault.to_string(), "{plan}");
+                let order = Order { faults: &[again], ..Order::of(&loaded, &firmware, "P042AV000000001", 1) };
+                assert!(build(&order).is_ok(), "{plan}: {fault} is refused");
+            }
+        }
+    }
 }

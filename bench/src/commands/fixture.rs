@@ -1,9 +1,10 @@
 //! `bench fixture`.
 
 use super::{print, print_json};
-use crate::Project;
-use crate::cli::{Failed, FixtureArgs};
+use crate::cli::FixtureArgs;
 use crate::wiring::{Wiring, svg, text};
+use bench_engine::Failed;
+use bench_engine::Project;
 use bench_plan::DutFamily;
 use std::path::Path;
 

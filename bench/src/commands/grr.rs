@@ -3,7 +3,8 @@
 use super::stats::FilterArgs;
 use super::store::{Where, failed};
 use super::{print, print_json};
-use crate::cli::{EXIT_USAGE, Failed};
+use crate::cli::EXIT_USAGE;
+use bench_engine::Failed;
 use bench_run::Verdict;
 use bench_stats::Acceptance;
 use bench_store::{Appraiser, MeasurementGauge, Study, StudyPlan, study};

@@ -1,8 +1,9 @@
 //! `bench init`.
 
 use super::{print, say};
-use crate::Project;
-use crate::cli::{Failed, InitArgs};
+use crate::cli::InitArgs;
+use bench_engine::Failed;
+use bench_engine::Project;
 use bench_plan::{Fixture, Source, Station};
 use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
@@ -42,7 +43,7 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
     };
     let text = write(&answers, &fixture);
     let source = Source::new(file.display().to_string(), text.as_str());
-    Station::parse(&source, &fixture).map_err(|problem| Failed::from(crate::FileError::from(problem)))?;
+    Station::parse(&source, &fixture).map_err(|problem| Failed::from(bench_engine::FileError::from(problem)))?;
     let failed = |error: std::io::Error| Failed::Usage(miette::miette!("{}: {error}", file.display()));
     let mut made = OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
     made.write_all(text.as_bytes()).map_err(failed)?;

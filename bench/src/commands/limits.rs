@@ -3,9 +3,10 @@
 use super::print;
 use super::stats::FilterArgs;
 use super::store::{Where, failed};
-use crate::cli::{EXIT_USAGE, Failed};
+use crate::cli::EXIT_USAGE;
 use crate::limits_patch::{self, Wanted};
-use crate::{Loaded, Project};
+use bench_engine::Failed;
+use bench_engine::{Loaded, Project};
 use bench_stats::{FEWEST, suggest};
 use bench_steps::Kinds;
 use bench_store::{Appraiser, Filter, Study, StudyPlan, good_units, study};

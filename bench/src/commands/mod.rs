@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod fixture;
 pub(crate) mod grr;
+pub(crate) mod guard;
 pub(crate) mod init;
 pub(crate) mod limits;
 pub(crate) mod operator;
@@ -21,7 +22,7 @@ pub(crate) mod sync;
 pub(crate) mod verify;
 pub(crate) mod virtual_dut;
 
-use crate::cli::Failed;
+use bench_engine::Failed;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 

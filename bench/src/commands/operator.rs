@@ -1,17 +1,20 @@
 //! `bench operator`: the screen of a station.
 
-use crate::cli::{Failed, OperatorArgs};
-use crate::operator::people::hash_pin;
-use crate::operator::rules::Rules;
-use crate::operator::{
+use super::say;
+use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
+use bench_engine::Failed;
+use bench_engine::{FileError, Loaded, Project};
+use bench_operator::people::hash_pin;
+use bench_operator::rules::Rules;
+use bench_operator::{
     Devices, EdgeMap, FolderHistory, Lamps, Line, NoLamps, RealLamps, RealLine, Setup, Texts, VirtualLine,
     VirtualUnits, show,
 };
-use crate::real::{self, FixtureLock, Hand, Place};
-use crate::{FileError, Loaded, Project, files, virtual_run};
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
+use bench_real::{self as real, FixtureLock, Hand, Place};
 use bench_steps::Kinds;
+use bench_virtual as virtual_run;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;
@@ -43,7 +46,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let Some(family) = loaded.family() else {
         return Err(Failed::Bench(miette::miette!("the plan's family got lost")));
     };
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let fault_at = faults(&args.fault_at, &loaded, &firmware)?;
     let rules = rules(&project, args.rules.as_deref())?;
     let language = args.language.as_ref().unwrap_or(&rules.language);
@@ -85,7 +88,17 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     };
     let scanner = args.scanner.clone();
     let devices = Devices { line, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
-    show(setup, texts, devices)
+    let end = show(setup, texts, devices)?;
+    for nest in &end.hung_nests {
+        say(&format!("nest {}: the test does not end; switch the fixture off by hand", nest + 1));
+    }
+    if !end.hung_nests.is_empty() {
+        return Ok(EXIT_ERROR);
+    }
+    Ok(end.stopped_by.map_or(0, |reason| {
+        say(&reason);
+        EXIT_ABORTED
+    }))
 }
 
 /// A nest that is the shift's own.
@@ -152,7 +165,7 @@ fn make_pin() -> Result<u8, Failed> {
     let bench = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("{error}"));
     let mut line = zeroize::Zeroizing::new(String::new());
     if stdin().is_terminal() {
-        super::say("PIN, then Enter:");
+        say("PIN, then Enter:");
         let read = console::Term::stderr().read_secure_line().map_err(|error| bench(&error))?;
         line.push_str(&zeroize::Zeroizing::new(read));
     } else {

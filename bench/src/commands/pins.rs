@@ -1,8 +1,9 @@
 //! `bench pins`.
 
 use super::{print, print_json, width};
-use crate::Project;
-use crate::cli::{Failed, PinsArgs};
+use crate::cli::PinsArgs;
+use bench_engine::Failed;
+use bench_engine::Project;
 use bench_plan::{DutFamily, compare_pins, pin_table};
 use std::path::Path;
 

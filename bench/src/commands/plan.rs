@@ -1,10 +1,11 @@
 //! `bench plan`: the schedule of a plan, drawn.
 
 use super::{print, print_json, say, width};
-use crate::cli::{Failed, PlanArgs};
-use crate::coverage::{Module, Run, Work};
+use crate::cli::PlanArgs;
 use crate::gantt::{Look, Times, chart, svg, text};
-use crate::{Loaded, Project, files};
+use bench_coverage::{Module, Run, Work};
+use bench_engine::Failed;
+use bench_engine::{Loaded, Project};
 use bench_report::Record;
 use bench_run::Verdict;
 use bench_steps::Kinds;
@@ -37,7 +38,7 @@ pub(crate) fn plan(root: Option<&Path>, args: &PlanArgs) -> Result<u8, Failed> {
 /// of the steps are those of the first: a step that waits for what another one began, such as a modem that boots, takes
 /// as long as the others leave it.
 fn measured(root: Option<&Path>, args: &PlanArgs, loaded: &Loaded) -> Result<Times, Failed> {
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let provenance = loaded.provenance(&firmware);
     let stop = AtomicBool::new(false);
     let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs: 2, stop: &stop };

@@ -1,7 +1,8 @@
 //! `bench report`: a journal tells it all again.
 
 use super::{print, width};
-use crate::cli::{Failed, ReportArgs};
+use crate::cli::ReportArgs;
+use bench_engine::Failed;
 use bench_report::{Record, Style, csv, json, junit, stdf, summary, unit_page};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

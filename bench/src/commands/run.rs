@@ -1,17 +1,19 @@
 //! `bench run`.
 
 use super::{print, say, width};
-use crate::cli::{Failed, RunArgs};
-use crate::coverage::{dictionary::Dictionary, failing};
-use crate::engine::Recorder;
-use crate::one_run::OneRun;
-use crate::real::{self, Place, RealBackend};
-use crate::virtual_run::{self, Order, VirtualBackend};
-use crate::{Loaded, Project, Stop, files, progress};
+use crate::cli::RunArgs;
+use crate::progress;
+use bench_coverage::{dictionary::Dictionary, failing};
+use bench_engine::Failed;
+use bench_engine::OneRun;
+use bench_engine::Recorder;
+use bench_engine::{Project, Stop};
 use bench_plan::DutFamily;
+use bench_real::{self as real, Place, RealBackend};
 use bench_report::{Record, Style, summary};
 use bench_run::{Provenance, Verdict};
 use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -40,9 +42,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             loaded.fixture.name
         )));
     }
-    let notes = without(&loaded);
+    let notes = loaded.left_out_notes();
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let serial = match &args.serial {
         Some(serial) => serial.clone(),
         None if args.virtual_bench => virtual_run::serial(family, &loaded.plan.model, args.seed),
@@ -120,15 +122,6 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     Ok(done.verdict.exit_code())
 }
 
-/// What a lesser fixture leaves out stands in the record, where nobody can overlook it.
-pub(crate) fn without(loaded: &Loaded) -> Vec<String> {
-    if loaded.fixture.base.is_none() {
-        return Vec::new();
-    }
-    let one = |left: &bench_plan::LeftOut| format!("without {} on {}: {}", left.step, loaded.fixture.name, left.reason);
-    loaded.plan.left_out.iter().map(one).collect()
-}
-
 /// Reads a dictionary of faults and sees that it was made with what runs now.
 fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
     let help = "make it anew: bench coverage PLAN --dictionary FILE";
@@ -158,9 +151,9 @@ const MOST_CANDIDATES: usize = 3;
 fn candidates(dictionary: &Dictionary, record: &Record, family: &DutFamily) -> String {
     let found = dictionary.look_up(&failing(record), MOST_CANDIDATES);
     if found.is_empty() {
-        return format!("None of the {} faults in the dictionary looks like this unit.\n", dictionary.len());
+        return format!("None of the {} faults in the dictionary looks like this unit.\n", dictionary.faults());
     }
-    let mut text = format!("Of {} faults in the dictionary these look most like it:\n", dictionary.len());
+    let mut text = format!("Of {} faults in the dictionary these look most like it:\n", dictionary.faults());
     for candidate in found {
         let contacts: Vec<String> = candidate.contacts.iter().map(|contact| family.label(*contact)).collect();
         let contacts =

@@ -1,7 +1,8 @@
 //! `bench schema`.
 
 use super::print_json;
-use crate::cli::{Failed, SchemaArgs, SchemaOf};
+use crate::cli::{SchemaArgs, SchemaOf};
+use bench_engine::Failed;
 use bench_plan::{DutFamily, fixture_schema, plan_part_schema, plan_schema, station_schema};
 use bench_steps::Kinds;
 

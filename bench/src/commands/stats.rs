@@ -2,7 +2,7 @@
 
 use super::store::{Where, failed};
 use super::{print, print_json};
-use crate::cli::Failed;
+use bench_engine::Failed;
 use bench_report::{line_page, line_text};
 use bench_store::{By, Filter, Question, overview};
 use clap::{Args, ValueEnum};

@@ -1,7 +1,8 @@
 //! `bench store`: the index over many runs, which can always be made anew.
 
 use super::{print, say};
-use crate::cli::{EXIT_ERROR, Failed};
+use crate::cli::EXIT_ERROR;
+use bench_engine::Failed;
 use bench_store::{Filter, Ingested, Store, StoreError};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 
 use super::store::{Where, failed};
 use super::{print, say};
-use crate::cli::{EXIT_ERROR, Failed};
+use crate::cli::EXIT_ERROR;
+use bench_engine::Failed;
 use bench_sync::{SyncError, Synced, state};
 use clap::Args;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! `bench verify`: does what is on record still hold?
 
 use super::{print, print_json};
-use crate::cli::{EXIT_ERROR, Failed};
+use crate::cli::EXIT_ERROR;
+use bench_engine::Failed;
 use bench_journal::{JournalError, Run};
 use bench_run::{Contradiction, Verdict, rejudge};
 use clap::Args;

@@ -1,14 +1,15 @@
 //! `bench virtual-dut`.
 
 use super::{print, say};
-use crate::cli::{Failed, VirtualDutArgs};
-use crate::engine::{self, Recorder};
-use crate::virtual_run::{self, Order};
-use crate::{Loaded, Project, Stop, files};
+use crate::cli::VirtualDutArgs;
+use bench_engine::Failed;
+use bench_engine::{self as engine, Recorder};
+use bench_engine::{Loaded, Project, Stop};
 use bench_instruments::{Clock, InstrumentError};
 use bench_journal::Journal;
 use bench_run::Verdict;
 use bench_steps::{Kinds, Nest};
+use bench_virtual::{self as virtual_run, Order};
 use futures_util::future::{Either, select};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -38,7 +39,7 @@ fn bench(error: impl std::fmt::Display) -> Failed {
 pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<u8, Failed> {
     let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
-    let firmware = files::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
+    let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let serial = args.serial.clone().unwrap_or_else(|| virtual_run::serial(family, &loaded.plan.model, args.seed));
     let faults = virtual_run::parse_faults(&args.faults)?;
     let order = Order {

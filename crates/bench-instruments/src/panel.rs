@@ -20,6 +20,23 @@ pub trait OutputLine {
     fn set(&self, active: bool) -> Result<(), InstrumentError>;
 }
 
+/// What is known of the process that holds the rails of a nest next to the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuardState {
+    Alive,
+    /// It has switched everything off, and why.
+    Acted(String),
+    /// It is gone or does not answer, and what is known of that.
+    Gone(String),
+}
+
+/// The guard of a nest, as the run sees it.
+pub trait GuardLine {
+    fn state(&self) -> GuardState;
+    /// Has everything switched off from outside, because the run itself cannot any more.
+    fn order_off(&self);
+}
+
 /// The lid, the button and the lamps of one nest. A nest without one of them has `None` there.
 #[derive(Clone, Default)]
 pub struct Panel {
@@ -31,6 +48,8 @@ pub struct Panel {
     pub lamps: BTreeMap<String, Rc<dyn OutputLine>>,
     /// Each change of it is a kick of the fixture's watchdog; without kicks that cuts the rails.
     pub watchdog: Option<Rc<dyn OutputLine>>,
+    /// Who switches everything off when the run does not get round to it.
+    pub guard: Option<Rc<dyn GuardLine>>,
 }
 
 impl Panel {

@@ -35,6 +35,9 @@ pub enum InstrumentError {
     Usb(String),
     #[error("the controller's Bluetooth failed: {0}")]
     Ble(String),
+    /// Somebody cut the power, so nothing is switched any more.
+    #[error("refused: {0}")]
+    PowerCut(String),
     /// The driver refuses to do something dangerous.
     #[error("refused: {0}")]
     Unsafe(String),

@@ -173,6 +173,7 @@ impl RunBuilder {
             reason,
             procedure: None,
             retried,
+            late: None,
         };
         self.wait_us(1_000).event(event)
     }

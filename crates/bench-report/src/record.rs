@@ -1,7 +1,7 @@
 //! A run put in order: what every report is made from.
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, Measurement, Provenance, Tally, Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, Verdict,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -88,6 +88,9 @@ pub struct Attempt {
     pub reason: Option<String>,
     /// Whether the plan gave the step another attempt after this one.
     pub retried: bool,
+    /// The most that the controller was late meanwhile, where that is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<LateRecord>,
     pub measurements: Vec<MeasurementRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<Diagnosis>,
@@ -169,6 +172,7 @@ impl StepRecord {
                     verdict: None,
                     reason: None,
                     retried: false,
+                    late: None,
                     measurements: Vec::new(),
                     diagnoses: Vec::new(),
                 });
@@ -269,12 +273,13 @@ impl Record {
             // Only for who reads the journal.
             Event::Dialogue { .. } => {}
             Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
-            Event::StepEnded { step, attempt, verdict, reason, retried, procedure: _ } => {
+            Event::StepEnded { step, attempt, verdict, reason, retried, procedure: _, late } => {
                 let attempt = self.step(&step).attempt(attempt);
                 attempt.ended_us = Some(at);
                 attempt.verdict = Some(verdict);
                 attempt.reason = reason;
                 attempt.retried = retried;
+                attempt.late = late;
             }
             Event::RailSwitched { rail, on, volts } => {
                 let known = RailRecord { rail, on, volts, switched_us: at };

@@ -114,6 +114,9 @@ pub enum Event {
         /// Whether the plan gives the step another attempt.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         retried: bool,
+        /// The most that the controller was late meanwhile; absent when it was not.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        late: Option<LateRecord>,
     },
     /// A rail was switched. `volts` is what was measured afterwards.
     RailSwitched {
@@ -138,6 +141,15 @@ pub enum Event {
         reason: Option<String>,
         tally: Tally,
     },
+}
+
+/// How late the controller was while a step ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateRecord {
+    /// The longest delay, microseconds.
+    pub us: u64,
+    /// What it was spent on, in words.
+    pub cause: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

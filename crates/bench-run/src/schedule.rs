@@ -117,6 +117,15 @@ impl<'a> Schedule<'a> {
         self.holding.clear();
     }
 
+    /// Something took the power from the steps that run: they end with this verdict, and nothing more is started.
+    pub fn cut_off(&mut self, verdict: Verdict) {
+        self.stopping.get_or_insert(Stopping::Step);
+        for index in self.running() {
+            self.standing[index] = Standing::Ended(verdict);
+        }
+        self.holding.clear();
+    }
+
     /// Steps that can never start any more, now counted as skipped; in the plan's order.
     pub fn skip_unreachable(&mut self) -> Vec<usize> {
         let mut skipped = Vec::new();

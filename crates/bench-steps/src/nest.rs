@@ -2,8 +2,8 @@
 
 use crate::{ImageFile, SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails, NfcReader, Panel,
-    Peers, Programmer, Rails, UsbHost, UsbSwitch,
+    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails,
+    NfcReader, Panel, Peers, Programmer, Rails, Switches, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -20,6 +20,8 @@ pub struct Nest {
     pub nails: Rc<dyn Nails>,
     pub bus: Rc<dyn MeasureBus>,
     pub rails: Rc<dyn Rails>,
+    /// All switches read back; for the owner of power, not for steps.
+    pub switches: Rc<dyn Switches>,
     pub relay: Rc<dyn LinkRelay>,
     pub peers: Rc<dyn Peers>,
     pub edges: Rc<dyn EdgeCapture>,
@@ -39,6 +41,8 @@ pub struct Nest {
     pub images: Rc<BTreeMap<ImageFile, Image>>,
     /// Lid, button, lamps and watchdog.
     pub panel: Panel,
+    /// What the controller is busy with.
+    pub load: Rc<dyn ControllerLoad>,
     /// The family that the plan is for.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.
@@ -55,6 +59,7 @@ pub struct Ends {
     pub programmer: Rc<dyn Programmer>,
     pub ble: Rc<dyn BleAir>,
     pub panel: Panel,
+    pub load: Rc<dyn ControllerLoad>,
 }
 
 /// Sent around the fixture's loop-back: every bit pattern that a broken line tends to swallow.
@@ -75,13 +80,14 @@ impl Nest {
     /// A nest whose fixture one driver drives as a whole, with a module of this family and serial number in it.
     pub fn on<D>(driver: Rc<D>, ends: Ends, family: &DutFamily, serial: &str) -> Self
     where
-        D: Nails + MeasureBus + Rails + LinkRelay + Peers + EdgeCapture + UsbSwitch + NfcReader + 'static,
+        D: Nails + MeasureBus + Rails + Switches + LinkRelay + Peers + EdgeCapture + UsbSwitch + NfcReader + 'static,
     {
-        let Ends { clock, dut, usb, programmer, ble, panel } = ends;
+        let Ends { clock, dut, usb, programmer, ble, panel, load } = ends;
         Self {
             nails: driver.clone(),
             bus: driver.clone(),
             rails: driver.clone(),
+            switches: driver.clone(),
             relay: driver.clone(),
             peers: driver.clone(),
             edges: driver.clone(),
@@ -93,6 +99,7 @@ impl Nest {
             programmer,
             ble,
             panel,
+            load,
             firmware: Rc::default(),
             images: Rc::default(),
             imei: None,

@@ -4,7 +4,8 @@ use crate::Nest;
 use async_trait::async_trait;
 use bench_instruments::{DutError, InstrumentError};
 use bench_plan::{ParamProblem, Resolved, Surroundings};
-use bench_run::Diagnosis;
+use bench_run::{BenchTime, Diagnosis};
+use std::time::Duration;
 use thiserror::Error;
 
 /// Where a running step reports to. Every call reaches the journal before it returns.
@@ -16,6 +17,9 @@ pub trait Record {
     fn note(&self, text: String);
     /// How far something long has come, from 0 to 1: for who looks on, not for the record.
     fn progress(&self, _what: &str, _share: f64) {}
+    /// What was read since then only counts if the controller was never late by more than `slack` meanwhile: the module did
+    /// something for a limited time. Otherwise the attempt is void.
+    fn timely(&self, _since: BenchTime, _slack: Duration) {}
     /// An exchange with a part of the module, for who wants to read all of it.
     fn dialogue(&self, text: String);
 }

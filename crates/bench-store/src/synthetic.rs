@@ -91,7 +91,15 @@ impl Production {
             if verdict != Verdict::Pass {
                 let (step, reason) = (step.id.clone(), Some("not started".to_owned()));
                 let verdict = Verdict::Skipped;
-                log.push(Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false });
+                log.push(Event::StepEnded {
+                    step,
+                    attempt: 0,
+                    verdict,
+                    reason,
+                    procedure: None,
+                    retried: false,
+                    late: None,
+                });
                 tally.skipped += 1;
                 continue;
             }
@@ -123,6 +131,7 @@ impl Production {
                     reason: (ended != Verdict::Pass).then(|| "outside limits".to_owned()),
                     procedure: Some(Verdict::Pass),
                     retried,
+                    late: None,
                 });
                 if !retried {
                     tally.measurements += delivered.len();

@@ -14,7 +14,7 @@ use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
-use bench_run::Contact;
+use bench_run::{BenchTime, Contact};
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
@@ -204,6 +204,12 @@ impl VirtualBench {
     pub fn rails_on(&self) -> Vec<bool> {
         let world = self.world.borrow();
         world.rig.circuit.commands().rails.iter().map(|rail| rail.on_since_ns.is_some()).collect()
+    }
+    /// Orders that the controller's program stands still for `span` from `at` on, wherever it is then, as one does whose
+    /// kernel, disk or processor is busy: nobody asks, answers or kicks the watchdog, and everything around goes on.
+    pub fn stall(&self, at: BenchTime, span: Duration) {
+        let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.world.borrow_mut().order_stall(at.as_micros().saturating_mul(1000), span_ns);
     }
     /// Lets time pass with nobody at the bench: what happens after its program has died.
     pub fn let_pass(&self, span: std::time::Duration) {

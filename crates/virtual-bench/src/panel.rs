@@ -155,6 +155,7 @@ pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
         start: fixture.start.then(|| line(Wire::Start) as Rc<dyn InputLine>),
         lamps,
         watchdog: Some(line(Wire::Watchdog)),
+        guard: None,
     }
 }
 

@@ -155,7 +155,9 @@ impl<F> Run<F> {
         if deadline.is_none() && now.saturating_sub(self.last_poll_ns) >= STUCK_NS {
             return Err(RunError::Stuck { since_ms: self.last_poll_ns / 1_000_000 });
         }
-        world.advance(deadline.unwrap_or(u64::MAX).min(now + stride), true);
+        let stall = world.next_stall_ns().unwrap_or(u64::MAX);
+        world.advance(deadline.unwrap_or(u64::MAX).min(now + stride).min(stall.max(now)), true);
+        world.stall_if_due();
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use crate::swd::SwdLines;
 use crate::uart;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 use virtual_nrf52840::{Chip, UsbAnswer};
 
@@ -33,6 +33,8 @@ pub struct World {
     seen_modem: Option<(u64, u64)>,
     reset_asserted: bool,
     current_seen_ns: u64,
+    /// The controller's program stands still from the first moment for the second span, in nanoseconds; in order.
+    stalls: VecDeque<(u64, u64)>,
 }
 
 /// Names a timer until it fires.
@@ -53,6 +55,7 @@ impl World {
             seen_modem: None,
             reset_asserted: false,
             current_seen_ns: 0,
+            stalls: VecDeque::new(),
         }
     }
 
@@ -217,6 +220,28 @@ impl World {
         }
     }
 
+    // ---- a controller that stops for a while ----
+
+    /// Orders a stall. What was ordered for an earlier moment than now comes at once.
+    pub fn order_stall(&mut self, at_ns: u64, span_ns: u64) {
+        self.stalls.push_back((at_ns, span_ns));
+        self.stalls.make_contiguous().sort_unstable();
+    }
+
+    pub fn next_stall_ns(&self) -> Option<u64> {
+        self.stalls.front().map(|&(at, _)| at)
+    }
+
+    /// Lets the time of a stall pass whose moment has come: the world goes on, the controller's program does not.
+    pub fn stall_if_due(&mut self) {
+        while let Some(&(at, span)) = self.stalls.front()
+            && at <= self.now_ns()
+        {
+            self.stalls.pop_front();
+            self.advance(self.now_ns().saturating_add(span), false);
+        }
+    }
+
     // ---- I2C ----
 
     /// One transaction; the world moves on while its bits go over the wire.
@@ -224,6 +249,7 @@ impl World {
         self.rig.i2c_transactions += 1;
         let result = self.i2c_operations(address, operations);
         self.pass_bits(1);
+        self.stall_if_due();
         result
     }
 

@@ -5,7 +5,7 @@
 //! and the nails would move one after the other. Here a register pair is one burst of two bytes.
 
 use super::{bus_error, implausible};
-use crate::InstrumentError;
+use crate::{Disturbance, InstrumentError};
 use embedded_hal::i2c::I2c;
 
 /// Register pairs with IOCON.BANK = 0 (MCP23017 data sheet DS20001952, table 3-3); the B register follows at +1.
@@ -79,6 +79,16 @@ impl<B: I2c> Expander<B> {
         }
     }
 
+    /// What a register shall hold.
+    pub fn wanted(&self, register: Register) -> u16 {
+        match register {
+            Register::Latch => self.latch.wanted,
+            Register::Direction => self.direction.wanted,
+            Register::PullUp => self.pull_up.wanted,
+            Register::Levels => 0,
+        }
+    }
+
     /// Writes a register if it differs from what is wanted.
     pub fn flush(&mut self, register: Register) -> Result<(), InstrumentError> {
         let Some(shadow) = self.shadow(register) else { return Ok(()) };
@@ -123,6 +133,39 @@ impl<B: I2c> Expander<B> {
             }
             _ => Ok(u16::from_le_bytes([a, b])),
         }
+    }
+
+    /// Reads outputs and directions back and compares them with what was written last.
+    pub fn check(&mut self) -> Result<(), Disturbance> {
+        let (Some(latch), Some(direction)) = (self.latch.written, self.direction.written) else { return Ok(()) };
+        let found = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
+        let found = match found {
+            Ok(found) => found,
+            Err(InstrumentError::Chip { chip, detail }) => return Err(Disturbance::Silent { chip, detail }),
+            Err(other) => return Err(Disturbance::Silent { chip: self.id.clone(), detail: other.to_string() }),
+        };
+        if found == (latch, direction) {
+            return Ok(());
+        }
+        let chip = self.id.clone();
+        if found == (0, 0xFFFF) {
+            return Err(Disturbance::Reset { chip });
+        }
+        let detail = format!(
+            "latches {:#06x} and directions {:#06x} instead of {latch:#06x} and {direction:#06x}",
+            found.0, found.1
+        );
+        Err(Disturbance::Changed { chip, detail })
+    }
+
+    /// Once more after a transfer that failed: one disturbed byte is no reset.
+    fn read(&mut self, register: Register) -> Result<u16, InstrumentError> {
+        let mut bytes = [0; 2];
+        let first = self.bus.write_read(self.address, &[register as u8], &mut bytes);
+        first
+            .or_else(|_| self.bus.write_read(self.address, &[register as u8], &mut bytes))
+            .map_err(|error| bus_error(&self.id, self.address, &error))?;
+        Ok(u16::from_le_bytes(bytes))
     }
 
     /// `None` for [`Register::Levels`], which is only read.

@@ -34,7 +34,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use crate::{Clock, EdgeLine, InstrumentError, LinkRelay, RailObserver, UsbSwitch};
+use crate::{
+    Clock, Disturbance, EdgeLine, InstrumentError, LinkRelay, RailObserver, RailReading, Supply, Switches, UsbSwitch,
+};
 use adc::Adc;
 use async_trait::async_trait;
 use bench_plan::{AnalogChannel, Chip, ChipKind, Correction, Fixture};
@@ -48,6 +50,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The I2C bus of a controller, shared by the chips on it.
 type Bus<I> = Rc<RefCell<I>>;
@@ -169,6 +172,32 @@ impl<I: I2c> UsbSwitch for FixtureDriver<I> {
             Some(usb) => self.ports.borrow_mut().set_outputs(&[(usb.switch, on)]),
             None => Err(InstrumentError::Usb("this fixture joins none to the module".to_owned())),
         }
+    }
+}
+
+impl<I: I2c> Switches for FixtureDriver<I> {
+    fn parts(&self) -> usize {
+        self.ports.borrow().chips()
+    }
+    fn rail_parts(&self) -> Vec<usize> {
+        self.ports.borrow().rail_chips()
+    }
+    fn check(&self, part: usize) -> Result<(), Disturbance> {
+        self.ports.borrow_mut().check(part)
+    }
+    fn lock(&self, why: &str) {
+        self.ports.borrow_mut().lock(why);
+    }
+    fn watchdog_timeout(&self) -> Option<Duration> {
+        Some(self.fixture.safety.watchdog.timeout)
+    }
+    fn supply(&self, rail: &str) -> Option<Supply> {
+        let rail = self.fixture.rails.iter().find(|known| known.name == rail)?;
+        Some(Supply { volts: rail.volts, current_limit_amps: rail.current_limit_amps })
+    }
+    fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError> {
+        let rail = self.fixture.rails.iter().find(|known| known.name == rail);
+        rail.and_then(|rail| self.monitors.get(&rail.monitor)).map_or(Ok(None), Monitor::glance)
     }
 }
 

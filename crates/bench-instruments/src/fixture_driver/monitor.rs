@@ -6,6 +6,7 @@ use bench_plan::{Chip, Correction};
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use ina226::{AVG, Config, INA226, MODE, MaskEnableFlags, VBUSCT, VSHCT};
+use std::cell::Cell;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -20,6 +21,8 @@ const LOOKS: u32 = 20;
 pub struct Monitor<I> {
     /// Held over a conversion: a second one would restart the first.
     chip: Mutex<INA226<RcDevice<I>>>,
+    /// Since when it converts without end, for [`Monitor::glance`].
+    continuous: Cell<bool>,
     wiring: Chip,
     shunt_ohms: f64,
     correction: Correction,
@@ -30,9 +33,13 @@ impl<I: I2c> Monitor<I> {
     pub fn start(bus: RcDevice<I>, wiring: &Chip, shunt_ohms: f64) -> Result<Self, InstrumentError> {
         let mut chip = INA226::new(bus, wiring.address);
         match chip.manufacturer_id().map_err(|error| chip_error(wiring, &error))? {
-            MANUFACTURER_TI => {
-                Ok(Self { chip: Mutex::new(chip), wiring: wiring.clone(), shunt_ohms, correction: Correction::NONE })
-            }
+            MANUFACTURER_TI => Ok(Self {
+                chip: Mutex::new(chip),
+                continuous: Cell::new(false),
+                wiring: wiring.clone(),
+                shunt_ohms,
+                correction: Correction::NONE,
+            }),
             other => {
                 Err(implausible(&wiring.id, format!("its manufacturer id is {other:#06x}, not that of an INA226")))
             }
@@ -49,6 +56,7 @@ impl<I: I2c> Monitor<I> {
     pub async fn measure(&self, clock: &dyn Clock) -> Result<RailReading, InstrumentError> {
         let fault = |error| chip_error(&self.wiring, &error);
         let mut chip = self.chip.lock().await;
+        self.continuous.set(false);
         chip.set_configuration(&Config {
             avg: AVG::_4,
             vbusct: VBUSCT::_588us,
@@ -66,5 +74,25 @@ impl<I: I2c> Monitor<I> {
             clock.sleep(LOOK_AGAIN).await;
         }
         Err(implausible(&self.wiring.id, "a conversion does not end".to_owned()))
+    }
+
+    /// The newest conversion of an endless series, without waiting. `None` when somebody is measuring, and the first time
+    /// after that: the series begins then.
+    pub fn glance(&self) -> Result<Option<RailReading>, InstrumentError> {
+        let fault = |error| chip_error(&self.wiring, &error);
+        let Ok(mut chip) = self.chip.try_lock() else { return Ok(None) };
+        if !self.continuous.replace(true) {
+            let config = Config {
+                avg: AVG::_4,
+                vbusct: VBUSCT::_588us,
+                vshct: VSHCT::_588us,
+                mode: MODE::ShuntBusVoltageContinuous,
+            };
+            chip.set_configuration(&config).map_err(fault)?;
+            return Ok(None);
+        }
+        let volts = chip.bus_voltage_millivolts().map_err(fault)? / 1e3;
+        let amps = chip.shunt_voltage_microvolts().map_err(fault)? / 1e6 / self.shunt_ohms;
+        Ok(Some(RailReading { volts, amps: self.correction.apply(amps) }))
     }
 }

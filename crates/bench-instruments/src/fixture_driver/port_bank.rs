@@ -1,7 +1,7 @@
 //! All port expanders of the fixture together: outputs by role, nails by contact, one safe state.
 
 use super::expander::{Expander, Register};
-use crate::{ContactSet, InstrumentError, NailVector};
+use crate::{ContactSet, Disturbance, InstrumentError, NailVector};
 use bench_plan::{Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use embedded_hal::i2c::I2c;
@@ -21,6 +21,10 @@ pub struct PortBank<B> {
     switched_off: Vec<IoBit>,
     /// High in the safe state: discharges and feeds.
     switched_on: Vec<IoBit>,
+    /// Enables of the rails in each chip that has any.
+    rail_bits: BTreeMap<usize, u16>,
+    /// Why nothing may be switched any more, but by the safe state.
+    locked: Option<String>,
 }
 
 fn mask(bit: IoBit) -> u16 {
@@ -48,7 +52,11 @@ impl<B: I2c> PortBank<B> {
                 NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => switched_on.push(feed),
             }
         }
-        Self { chips, nails, nail_bits, switched_off, switched_on }
+        let mut rail_bits = BTreeMap::new();
+        for rail in &fixture.rails {
+            *rail_bits.entry(rail.enable.chip).or_default() |= mask(rail.enable);
+        }
+        Self { chips, nails, nail_bits, switched_off, switched_on, rail_bits, locked: None }
     }
 
     pub fn nails(&self) -> ContactSet {
@@ -57,6 +65,11 @@ impl<B: I2c> PortBank<B> {
 
     /// Sets outputs, chip by chip in one write each. For an order among them, call it several times.
     pub fn set_outputs(&mut self, outputs: &[(IoBit, bool)]) -> Result<(), InstrumentError> {
+        self.refuse_if_locked()?;
+        // A write sets all outputs of a chip: one that somebody else has taken from a rail must not come back with it.
+        let touched = |index: &usize| outputs.iter().any(|(bit, _)| bit.chip == *index);
+        let powered: Vec<usize> = self.powered().filter(touched).collect();
+        powered.into_iter().try_for_each(|index| self.same_as_written(index))?;
         for (bit, high) in outputs {
             self.want(*bit, Register::Latch, *high);
         }
@@ -69,6 +82,7 @@ impl<B: I2c> PortBank<B> {
     /// Moves nails: released ones first, then levels, then directions, each over all chips, so that no nail is driven
     /// with a stale level and no two nails fight over a net while the vector changes. All contacts must be wired.
     pub fn set_nails(&mut self, vector: NailVector) -> Result<(), InstrumentError> {
+        self.refuse_if_locked()?;
         for (set, pull) in [(vector.pull_up, true), (vector.float, false)] {
             for bit in self.bits(set) {
                 self.want(bit, Register::PullUp, pull);
@@ -143,6 +157,51 @@ impl<B: I2c> PortBank<B> {
         }
         each_chip(&mut self.chips, false);
         result
+    }
+
+    /// Locks every switch for the rest of this bank's life; only the safe state is still reached.
+    pub fn lock(&mut self, why: &str) {
+        self.locked.get_or_insert_with(|| why.to_owned());
+    }
+
+    pub fn chips(&self) -> usize {
+        self.chips.len()
+    }
+
+    /// Which of the chips, in their order, hold enables of rails.
+    pub fn rail_chips(&self) -> Vec<usize> {
+        self.chips.keys().enumerate().filter(|(_, index)| self.rail_bits.contains_key(index)).map(|(n, _)| n).collect()
+    }
+
+    /// Compares the chip at this place in their order with what was written to it last.
+    pub fn check(&mut self, place: usize) -> Result<(), Disturbance> {
+        self.chips.values_mut().nth(place).map_or(Ok(()), Expander::check)
+    }
+
+    /// After something was switched on: whether it is so.
+    pub fn confirm(&mut self, bit: IoBit) -> Result<(), InstrumentError> {
+        self.same_as_written(bit.chip)
+    }
+
+    fn same_as_written(&mut self, index: usize) -> Result<(), InstrumentError> {
+        let checked = self.chips.get_mut(&index).map_or(Ok(()), Expander::check);
+        checked.map_err(|disturbance| {
+            let why = disturbance.to_string();
+            self.lock(&why);
+            InstrumentError::PowerCut(why)
+        })
+    }
+
+    fn refuse_if_locked(&self) -> Result<(), InstrumentError> {
+        self.locked.clone().map_or(Ok(()), |why| Err(InstrumentError::PowerCut(why)))
+    }
+
+    /// Chips with a rail's enable that is on.
+    fn powered(&self) -> impl Iterator<Item = usize> {
+        let on = |(index, bits): &(&usize, &u16)| {
+            self.chips.get(index).is_some_and(|chip| chip.wanted(Register::Latch) & **bits != 0)
+        };
+        self.rail_bits.iter().filter(on).map(|(index, _)| *index)
     }
 
     fn bits(&self, contacts: ContactSet) -> Vec<IoBit> {

@@ -33,7 +33,8 @@ impl<I: I2c> FixtureDriver<I> {
         let mut ports = self.ports.borrow_mut();
         ports.set_outputs(&self.feeds_of(index))?;
         ports.set_outputs(&[(rail.discharge, false)])?;
-        let enabled = ports.set_outputs(&[(rail.enable, true)]);
+        // Read back: an expander that was reset acknowledges everything and drives nothing.
+        let enabled = ports.set_outputs(&[(rail.enable, true)]).and_then(|()| ports.confirm(rail.enable));
         if enabled.is_err() {
             // The write may have come through. Off again; if that fails too, the safe state is tried next anyway.
             let _ = ports.set_outputs(&[(rail.enable, false)]);

@@ -1,8 +1,8 @@
 //! Events of every kind with anything in them.
 
 use bench_run::{
-    BenchKind, Contact, Defect, Diagnosis, Event, Limits, Measurement, MeasurementSpec, PartHash, PlannedStep,
-    Provenance, Tally, Unit, Verdict,
+    BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, PartHash,
+    PlannedStep, Provenance, Tally, Unit, Verdict,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -158,6 +158,10 @@ fn tally() -> impl Strategy<Value = Tally> {
     )
 }
 
+fn late() -> impl Strategy<Value = LateRecord> {
+    (any::<u64>(), text()).prop_map(|(us, cause)| LateRecord { us, cause })
+}
+
 pub fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         started(),
@@ -174,14 +178,15 @@ pub fn event() -> impl Strategy<Value = Event> {
         }),
         (of(text()), text()).prop_map(|(step, text)| Event::Note { step, text }),
         (of(text()), text()).prop_map(|(step, text)| Event::Dialogue { step, text }),
-        (text(), any::<u8>(), verdict(), of(text()), of(verdict()), any::<bool>()).prop_map(
-            |(step, attempt, verdict, reason, procedure, retried)| Event::StepEnded {
+        (text(), any::<u8>(), verdict(), of(text()), of(verdict()), any::<bool>(), of(late())).prop_map(
+            |(step, attempt, verdict, reason, procedure, retried, late)| Event::StepEnded {
                 step,
                 attempt,
                 verdict,
                 reason,
                 procedure,
-                retried
+                retried,
+                late
             }
         ),
         (text(), any::<bool>(), of(number())).prop_map(|(rail, on, volts)| Event::RailSwitched { rail, on, volts }),

@@ -262,7 +262,7 @@ fn measured(value: f64) -> Event {
 }
 
 fn ended(step: &str, verdict: Verdict, retried: bool) -> Event {
-    Event::StepEnded { step: step.into(), attempt: 1, verdict, reason: None, procedure: None, retried }
+    Event::StepEnded { step: step.into(), attempt: 1, verdict, reason: None, procedure: None, retried, late: None }
 }
 
 /// The line as documented in docs/journal-format.md: a change here is a change of the format.

@@ -185,6 +185,8 @@ impl Bed {
             nails: bed.clone(),
             bus: bed.clone(),
             rails: bed.clone(),
+            switches: Rc::new(bench_instruments::NoSwitches),
+            load: Rc::new(bench_instruments::UnknownLoad),
             relay: bed.clone(),
             peers: bed.peers.clone(),
             edges: bed.clone(),

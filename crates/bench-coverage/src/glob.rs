@@ -1,0 +1,35 @@
+//! Patterns of faults.
+
+/// Whether `pattern`, with `*` for any text and `?` for one character, fits all of `text`.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let tails = text.char_indices().map(|(at, _)| &text[at..]).chain([""]);
+            tails.into_iter().any(|tail| fits(rest.as_str(), tail))
+        }
+        Some(wanted) => {
+            let mut left = text.chars();
+            left.next().is_some_and(|found| wanted == '?' || wanted == found) && fits(rest.as_str(), left.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn globs() {
+        for (pattern, text, fits) in [
+            ("open:*", "open:23", true),
+            ("open:2?", "open:23", true),
+            ("open:2?", "open:2", false),
+            ("*", "", true),
+            ("*-38*", "short:36-38@100", true),
+            ("short:*@100", "short:36-38", false),
+            ("open", "open:1", false),
+        ] {
+            assert_eq!(super::fits(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

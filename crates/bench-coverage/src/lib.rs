@@ -1,0 +1,24 @@
+//! How many of the faults that can be ordered a plan finds, and names.
+//!
+//! Every fault is one complete run of the plan on the virtual bench, with the engine that tests real modules. The list
+//! of faults is used only afterwards, to compare what was ordered with what the bench said.
+
+pub mod dictionary;
+pub mod glob;
+mod html;
+mod judge;
+mod rates;
+mod run;
+mod study;
+mod text;
+mod without;
+mod work;
+
+pub use html::page;
+pub use judge::{FaultResult, Naming, judge, name};
+pub use rates::Rates;
+pub use run::{Run, failing};
+pub use study::{Results, Study, Without, lost};
+pub use text::summary;
+pub use without::{take_out, with_dependants};
+pub use work::{Module, Work};

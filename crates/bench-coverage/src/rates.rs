@@ -1,0 +1,109 @@
+//! How often which defect occurs: a file that the test engineer edits.
+
+use super::glob;
+use bench_plan::{Problem, Source};
+use serde::Deserialize;
+
+const FORMAT: u32 = 1;
+
+/// The file, checked.
+#[derive(Debug, Default)]
+pub struct Rates {
+    classes: Vec<Class>,
+}
+
+/// Defects that occur equally often.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Class {
+    pub name: String,
+    /// Patterns of faults.
+    faults: Vec<String>,
+    /// Modules in a million that have each of these faults.
+    pub per_million: f64,
+    /// Where the figure is from.
+    pub source: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: u32,
+    #[serde(default)]
+    class: Vec<toml::Spanned<Class>>,
+}
+
+impl Rates {
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
+        let file: File = toml::from_str(&source.text).map_err(|error| {
+            let problem = Problem::new(source, error.message());
+            Box::new(match error.span() {
+                Some(span) => problem.at(span, "here"),
+                None => problem,
+            })
+        })?;
+        if file.format != FORMAT {
+            let text = format!("format {} of defect rates is unknown", file.format);
+            return Err(Box::new(Problem::new(source, text).help(format!("this bench reads format = {FORMAT}"))));
+        }
+        let is_rate = |rate: f64| (0.0..=1e6).contains(&rate);
+        if let Some(wrong) = file.class.iter().find(|class| !is_rate(class.get_ref().per_million)) {
+            let class = wrong.get_ref();
+            let text = format!("{} in a million is no rate, in class \"{}\"", class.per_million, class.name);
+            let problem = Problem::new(source, text).at(wrong.span(), "this class");
+            return Err(Box::new(problem.help("`per_million` is a number from 0 to 1000000")));
+        }
+        Ok(Self { classes: file.class.into_iter().map(toml::Spanned::into_inner).collect() })
+    }
+
+    /// The class of a fault, as `bench faults` spells it.
+    pub fn of(&self, fault: &str) -> Option<&Class> {
+        self.classes.iter().find(|class| class.faults.iter().any(|pattern| glob::fits(pattern, fault)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Rates, String> {
+        Rates::parse(&Source::new("rates.toml", text)).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn the_first_class_that_fits_counts() {
+        let rates = parse(
+            r#"
+            format = 1
+            class = [
+              { name = "weak", faults = ["short:*@*"], per_million = 2.0, source = "a" },
+              { name = "bridge", faults = ["short:*"], per_million = 10.0, source = "b" },
+            ]
+            "#,
+        )
+        .unwrap();
+        let name = |fault: &str| rates.of(fault).map(|class| class.name.as_str());
+        assert_eq!(name("short:36-38@100"), Some("weak"));
+        assert_eq!(name("short:36-38"), Some("bridge"));
+        assert_eq!(name("open:23"), None);
+    }
+
+    #[test]
+    fn mistakes() {
+        let class = |rest: &str| {
+            format!("format = 1\n[[class]]\nname = \"a\"\nfaults = [\"open:*\"]\nsource = \"b\"\n{rest}\n")
+        };
+        for (text, expected) in [
+            ("format = 2".to_owned(), "format 2"),
+            (class("per_million = -1.0"), "-1 in a million"),
+            (class("per_million = nan"), "NaN in a million"),
+            (class("per_million = 1.0\nrate = 2"), "unknown field"),
+            (class(""), "missing field `per_million`"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

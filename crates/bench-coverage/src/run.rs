@@ -1,0 +1,143 @@
+//! What one run came to, as far as coverage goes by it.
+
+use bench_engine::Outcome;
+use bench_report::Record;
+use bench_run::{Contact, Defect, Measurement, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What a run of the plan on one module came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    pub verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Steps that failed or erred, in the order of their ends.
+    pub steps: Vec<String>,
+    /// Measurements outside their limits or never taken, of each step's last attempt, in the plan's order.
+    pub measurements: Vec<Failing>,
+    /// As reports show them.
+    pub diagnoses: Vec<Said>,
+    /// Steps that passed.
+    #[serde(skip)]
+    pub passed: BTreeSet<String>,
+    /// Step and its length in microseconds of bench time, in the plan's order.
+    #[serde(skip)]
+    pub step_us: Vec<(String, u64)>,
+    /// Length of the whole run in microseconds of bench time.
+    #[serde(skip)]
+    pub total_us: u64,
+}
+
+/// A measurement that is not good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failing {
+    /// "interconnect/A0.high".
+    pub name: String,
+    pub how: How,
+    /// In the base unit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<f64>,
+}
+
+/// On which side of its limits a reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    Low,
+    High,
+    /// There is no usable reading.
+    Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    pub defect: Defect,
+    pub contacts: Vec<Contact>,
+    pub text: String,
+}
+
+impl Failing {
+    fn of(step: &str, measurement: &Measurement) -> Self {
+        let how = match measurement.value {
+            None => How::Missing,
+            Some(value) if measurement.limits.min.is_some_and(|min| value < min) => How::Low,
+            Some(_) => How::High,
+        };
+        Self { name: format!("{step}/{}", measurement.name), how, value: measurement.value }
+    }
+}
+
+/// Every failing measurement of a run on record.
+pub fn failing(record: &Record) -> Vec<Failing> {
+    let mut failing = Vec::new();
+    for step in &record.steps {
+        let last = step.last().map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
+        let bad = last.iter().map(|taken| &taken.measurement).filter(|one| one.verdict != Verdict::Pass);
+        failing.extend(bad.map(|measurement| Failing::of(&step.id, measurement)));
+    }
+    failing
+}
+
+impl Run {
+    pub fn of(record: &Record, outcome: &Outcome) -> Self {
+        let bad = |verdict| matches!(verdict, Some(Verdict::Fail | Verdict::Error));
+        let mut ended: Vec<_> = record.steps.iter().filter(|step| bad(step.verdict)).collect();
+        ended.sort_by_key(|step| step.last().and_then(|attempt| attempt.ended_us));
+        let passed = record.steps.iter().filter(|step| step.verdict == Some(Verdict::Pass));
+        let said = |found: &bench_run::Diagnosis| Said {
+            defect: found.defect,
+            contacts: found.contacts.clone(),
+            text: found.text.clone(),
+        };
+        Self {
+            verdict: record.verdict.and(outcome.verdict),
+            reason: record.doubts.first().cloned().or_else(|| outcome.reason.clone()),
+            steps: ended.into_iter().map(|step| step.id.clone()).collect(),
+            measurements: failing(record),
+            diagnoses: record.diagnoses.iter().map(said).collect(),
+            passed: passed.map(|step| step.id.clone()).collect(),
+            step_us: record
+                .steps
+                .iter()
+                .map(|step| (step.id.clone(), u64::try_from(step.duration().as_micros()).unwrap_or(u64::MAX)))
+                .collect(),
+            total_us: record.duration_us.as_micros(),
+        }
+    }
+
+    /// The bench could not even run: what `bench run` ends with exit code 2 for.
+    pub fn broken(reason: String) -> Self {
+        Self {
+            verdict: Verdict::Error,
+            reason: Some(reason),
+            steps: Vec::new(),
+            measurements: Vec::new(),
+            diagnoses: Vec::new(),
+            passed: BTreeSet::new(),
+            step_us: Vec::new(),
+            total_us: 0,
+        }
+    }
+
+    /// A pass that leans on something that is not modelled is none, as `bench run` has it.
+    pub fn lean_on(&mut self, not_modelled: &[String]) {
+        if self.verdict == Verdict::Pass && !not_modelled.is_empty() {
+            self.verdict = Verdict::Error;
+            self.reason = Some(format!("not modelled: {}", not_modelled.join("; ")));
+        }
+    }
+
+    /// The unit would not be shipped.
+    pub fn is_detected(&self) -> bool {
+        self.verdict != Verdict::Pass
+    }
+
+    /// What people are told, in one line.
+    pub fn said(&self) -> String {
+        if self.diagnoses.is_empty() {
+            return self.reason.clone().unwrap_or_default();
+        }
+        self.diagnoses.iter().map(|said| said.text.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}

@@ -1,0 +1,32 @@
+//! Runs a plan on a unit: from the first line of its record to its reports, and to the safe state whatever happens.
+//!
+//! The instruments come from a [`Backend`]; what people see of a run goes through observers and is not decided here.
+
+mod failed;
+mod lateness;
+mod nest_thread;
+mod one_run;
+mod power;
+mod project;
+mod recorder;
+mod run_loop;
+mod safe_state;
+mod seal;
+mod stop;
+mod supervise;
+mod tally;
+
+pub use failed::Failed;
+pub use lateness::{Cause, Late, Lateness};
+pub use nest_thread::{Ended, FromNest, NestThread};
+pub use one_run::{Backend, Done, OneRun};
+pub use power::{Cut, CutBy, Power, Switching};
+pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
+pub use recorder::{Observer, Recorder, Seen};
+pub use run_loop::{Outcome, panic_text, rail_observer, run, run_with_notes};
+pub use seal::promises;
+pub use stop::{Stop, StopHandle};
+pub use supervise::{first_kick, kicked};
+
+/// Version of the bench and the commit that it was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BENCH_COMMIT"), ")");

@@ -1,0 +1,99 @@
+//! One run on one nest, in a thread of its own: what goes wrong there leaves the other nests alone.
+
+use crate::Done;
+use crate::Failed;
+use crate::Stop;
+use crate::StopHandle;
+use crate::{Observer, Seen, panic_text};
+use bench_report::Record;
+use bench_run::{Entry, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+/// What a nest tells.
+#[derive(Debug)]
+pub enum FromNest {
+    /// The journal has this entry.
+    Entry(Box<Entry>),
+    /// The last word; nothing follows.
+    Ended(Box<Ended>),
+}
+
+/// What a run came to, as people act on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    pub verdict: Verdict,
+    /// Why, when it is no pass.
+    pub reason: Option<String>,
+    /// What stands on record; absent when the run could not be made.
+    pub record: Option<Record>,
+}
+
+impl Ended {
+    fn of(done: Done) -> Self {
+        let Done { record, verdict, doubts, .. } = done;
+        let doubted = doubts.first().map(|doubt| format!("not modelled: {doubt}"));
+        let reason = record.doubts.first().cloned().or_else(|| record.reason.clone()).or(doubted);
+        Self { verdict, reason: reason.filter(|_| verdict != Verdict::Pass), record: Some(record) }
+    }
+
+    /// The bench could not even run, or fell over.
+    pub fn broken(reason: String) -> Self {
+        Self { verdict: Verdict::Error, reason: Some(reason), record: None }
+    }
+}
+
+/// A run that is under way.
+pub struct NestThread {
+    stop: StopHandle,
+    thread: JoinHandle<()>,
+}
+
+impl NestThread {
+    /// Runs `work` with something that shows it every entry after the journal has it, and with a stop that this handle
+    /// orders. Whatever becomes of it, `tell` hears [`FromNest::Ended`] in the end.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start<W, T>(name: String, work: W, tell: T) -> std::io::Result<Self>
+    where
+        W: FnOnce(Observer, Stop) -> Result<Done, Failed> + Send + 'static,
+        T: Fn(FromNest) + Clone + Send + 'static,
+    {
+        let (handle, thread_started) = std::sync::mpsc::sync_channel(1);
+        let body = move || {
+            // Made here: what waits for an order does not cross threads, only the order does.
+            let (order, stop) = Stop::by_handle();
+            let _ = handle.send(order);
+            let show = tell.clone();
+            let observer: Observer = Box::new(move |seen| {
+                if let Seen::Entry(entry) = seen {
+                    show(FromNest::Entry(Box::new(entry.clone())));
+                }
+            });
+            let ended = match catch_unwind(AssertUnwindSafe(|| work(observer, stop))) {
+                Ok(Ok(done)) => Ended::of(done),
+                Ok(Err(Failed::Usage(report) | Failed::Bench(report))) => Ended::broken(report.to_string()),
+                Err(panic) => Ended::broken(format!("the bench failed: {}", panic_text(&*panic))),
+            };
+            tell(FromNest::Ended(Box::new(ended)));
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(body)?;
+        let stop = thread_started.recv().map_err(std::io::Error::other)?;
+        Ok(Self { stop, thread })
+    }
+
+    /// The run ends, and everything is switched off in order.
+    pub fn stop(&self, reason: &str) {
+        self.stop.stop(reason);
+    }
+
+    /// The rails go off now.
+    pub fn stop_at_once(&self, reason: &str) {
+        self.stop.stop_at_once(reason);
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}

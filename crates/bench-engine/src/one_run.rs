@@ -1,0 +1,117 @@
+//! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
+
+use crate::Failed;
+use crate::{Loaded, Stop};
+use crate::{Observer, Outcome, Recorder};
+use bench_instruments::{Clock, Image};
+use bench_journal::Journal;
+use bench_report::{Record, junit};
+use bench_run::{Event, Provenance, Verdict};
+use bench_steps::Nest;
+use futures_util::future::LocalBoxFuture;
+use std::path::Path;
+use std::rc::Rc;
+
+/// What a run happens on: builds the nest, and drives the run in its own time.
+pub trait Backend {
+    fn clock(&self) -> Rc<dyn Clock>;
+
+    /// The first entry of the journal.
+    fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event;
+
+    /// The instruments around the unit.
+    ///
+    /// # Errors
+    /// When an instrument does not start.
+    fn nest<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        serial: &'a str,
+        recorder: &'a Rc<Recorder>,
+    ) -> LocalBoxFuture<'a, Result<Nest, Failed>>;
+
+    /// Runs to the end; the error says why the bench could not.
+    fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>>;
+
+    /// What this bench could not do as the real thing would: a pass that leans on it is none.
+    fn doubts(&self) -> Vec<String>;
+}
+
+/// What is to be tested, and where it is written down.
+pub struct OneRun<'a> {
+    pub loaded: &'a Loaded,
+    /// What the plan puts into the module.
+    pub firmware: Rc<Image>,
+    pub provenance: Provenance,
+    pub serial: &'a str,
+    /// Production lot, for statistics.
+    pub lot: Option<&'a str>,
+    /// IMEI on the unit's label, where somebody gave it.
+    pub imei: Option<&'a str>,
+    pub reports: &'a Path,
+    /// What stands in the record before anything is powered.
+    pub notes: &'a [String],
+}
+
+/// A run that came to its end.
+pub struct Done {
+    pub record: Record,
+    /// What people and CI act on: never better than what the record says.
+    pub verdict: Verdict,
+    pub doubts: Vec<String>,
+    pub recorder: Rc<Recorder>,
+    /// The run's own JUnit report.
+    pub junit: String,
+}
+
+fn bench(error: impl std::fmt::Display) -> Failed {
+    Failed::Bench(miette::miette!("{error}"))
+}
+
+impl OneRun<'_> {
+    /// `stop` is made when nothing has been powered yet, inside of the runtime.
+    ///
+    /// # Errors
+    /// What kept the run from being made or recorded. Once it began, whatever happens in it is a verdict.
+    pub fn run(
+        &self,
+        backend: &dyn Backend,
+        observers: Vec<Observer>,
+        stop: impl FnOnce() -> std::io::Result<Stop>,
+    ) -> Result<Done, Failed> {
+        let Self { loaded, serial, reports, .. } = *self;
+        let mut started = backend.started(loaded, self.provenance.clone(), serial);
+        let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
+        *lot = self.lot.map(str::to_owned);
+        let journal = Journal::create(reports, serial, run_id).map_err(|error| {
+            bench(format!("the record of the run cannot be made in {}: {error}", reports.display()))
+        })?;
+        let recorder = Recorder::new(journal, backend.clock(), observers);
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
+        let outcome = runtime.block_on(async {
+            // Signals first: from here on nothing ends the program but the run itself.
+            let stop = stop().map_err(bench)?;
+            let mut nest = backend.nest(loaded, serial, &recorder).await?;
+            loaded.equip(&mut nest, Rc::clone(&self.firmware));
+            nest.imei = self.imei.map(str::to_owned);
+            let run = crate::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
+            backend.drive(Box::pin(run)).await.map_err(bench)
+        })?;
+
+        let folder = recorder.folder();
+        let record = Record::from_entries(&recorder.entries())
+            .with_run_folder(folder.display().to_string())
+            .with_seal(recorder.seal());
+        let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;
+        let path = folder.join("junit.xml");
+        std::fs::write(&path, &junit).map_err(|error| bench(format!("{}: {error}", path.display())))?;
+        let doubts = backend.doubts();
+        // The record may doubt what the run said of itself; what people and CI act on is the same.
+        let mut verdict = record.verdict.and(outcome.verdict);
+        if verdict == Verdict::Pass && !doubts.is_empty() {
+            verdict = Verdict::Error;
+        }
+        Ok(Done { record, verdict, doubts, recorder, junit })
+    }
+}

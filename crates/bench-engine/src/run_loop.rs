@@ -1,0 +1,415 @@
+//! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
+
+use crate::lateness::{Late, Lateness};
+use crate::power::{Cut, CutBy, Power};
+use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
+use bench_instruments::{Rails, TimedOut, with_deadline};
+use bench_plan::{Plan, PlanStep};
+use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Verdict, step_verdict};
+use bench_steps::{Nest, Procedure, StepError, resource};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::any::Any;
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+}
+
+/// How one attempt at a step ended.
+struct Ended {
+    step: usize,
+    attempt: u8,
+    procedure: Verdict,
+    reason: Option<String>,
+    /// The most that the controller was late meanwhile.
+    late: Late,
+    /// The lateness because of which it does not count.
+    void: Option<Late>,
+    /// Rails that the step switched on.
+    switched_on: Vec<String>,
+}
+
+/// Runs the plan on the module in the nest. `started` is the first entry of the journal.
+///
+/// Whatever happens in here (a step that fails, panics or hangs, a stop from outside, a disk that is full) the rails are
+/// off and the nails released before the verdict is written, and the verdict is on the disk before this returns.
+pub async fn run(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    recorder: &Recorder,
+    started: Event,
+    stop: Stop,
+) -> Outcome {
+    run_with_notes(plan, nest, recorder, started, &[], stop).await
+}
+
+/// As [`run`], with what is to stand in the record before anything is powered: who tests, and why a unit is tested that
+/// the rules would turn away.
+pub async fn run_with_notes(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    recorder: &Recorder,
+    started: Event,
+    notes: &[String],
+    stop: Stop,
+) -> Outcome {
+    let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
+    let power = Rc::new(Power::new(nest, lateness));
+    // Whatever switches rails from here on goes through their owner.
+    let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
+    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, notes, stop)).await
+}
+
+async fn run_kicked(
+    plan: &Plan<Box<dyn Procedure>>,
+    nest: &Nest,
+    power: &Power,
+    recorder: &Recorder,
+    started: Event,
+    notes: &[String],
+    stop: Stop,
+) -> Outcome {
+    let (stop, at_once) = stop.split();
+    recorder.emit(started);
+    for text in notes {
+        recorder.emit(Event::Note { step: None, text: text.clone() });
+    }
+    let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
+    let mut schedule = Schedule::new(&steps);
+    let work = AssertUnwindSafe(work(plan, &steps, nest, power, recorder, &mut schedule, stop)).catch_unwind();
+    let (mut verdict, mut reason) = match work.await {
+        Ok(reason) => (schedule.verdict(), reason),
+        Err(panic) => {
+            schedule.abort();
+            // Nobody asked for it: not aborted, but the bench's own fault.
+            (Verdict::Error, Some(format!("the bench failed: {}", panic_text(&*panic))))
+        }
+    };
+
+    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder, power, at_once)).catch_unwind().await {
+        Ok(safe) => safe,
+        Err(panic) => {
+            Err(format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic)))
+        }
+    };
+    if let Err(text) = &safe {
+        verdict = verdict.and(Verdict::Error);
+        reason = Some(text.clone());
+    }
+    recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
+    if let Some(failure) = recorder.failure() {
+        // No record, no pass.
+        verdict = verdict.and(Verdict::Error);
+        reason = Some(format!("the journal could not be written: {failure}"));
+    }
+    let tally = tally::count(&schedule, plan, recorder);
+    if verdict == Verdict::Pass
+        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+    {
+        verdict = Verdict::Error;
+        reason = Some(text);
+    }
+    let reason = reason.filter(|_| verdict != Verdict::Pass);
+    recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
+    if let Err(failure) = recorder.sync() {
+        return Outcome {
+            verdict: Verdict::Error,
+            reason: Some(format!("the journal could not be written: {failure}")),
+        };
+    }
+    Outcome { verdict, reason }
+}
+
+/// What the run waits for.
+enum Done {
+    Attempt(Ended),
+    /// After a step that did not go to its end.
+    TidiedUp {
+        step: usize,
+    },
+}
+
+async fn work(
+    plan: &Plan<Box<dyn Procedure>>,
+    steps: &[Step],
+    nest: &Nest,
+    power: &Power,
+    recorder: &Recorder,
+    schedule: &mut Schedule<'_>,
+    stop: impl Future<Output = String>,
+) -> Option<String> {
+    let mut stop = std::pin::pin!(stop.fuse());
+    let mut cut = std::pin::pin!(power.until_cut().fuse());
+    // Attempts that did not count, of each step.
+    let voids: Vec<Cell<u8>> = vec![Cell::new(0); steps.len()];
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
+    // Of what did not pass, the first of the weightiest: it is what must be acted on.
+    let mut worst: Option<(Verdict, String)> = None;
+    loop {
+        // First: a step that is skipped has ended, which is all that some others wait for.
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(&steps[index]));
+        }
+        for start in schedule.start() {
+            let number = start.attempt.saturating_add(voids[start.step].get());
+            recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: number });
+            let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
+            running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
+        }
+        if running.is_empty() {
+            return worst.map(|(_, reason)| reason);
+        }
+        let done = futures_util::select_biased! {
+            cut = cut => Err(End::Cut(cut)),
+            why = stop => Err(End::Stopped(why)),
+            done = running.next() => Ok(done),
+        };
+        let end = match (done, power.cut()) {
+            // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
+            (_, Some(cut)) => End::Cut(cut),
+            (Ok(Some(Done::Attempt(ended))), None) => {
+                let closed = close(&steps[ended.step], &ended, recorder, schedule);
+                if ended.procedure == Verdict::Pass {
+                    schedule.let_go(ended.step);
+                } else {
+                    // After its end is on record, before anything that waits for its resources starts, and next to the
+                    // steps that go on: one of them may hold what this needs.
+                    let tidied = Done::TidiedUp { step: ended.step };
+                    let (uses, rails) = (&steps[ended.step].uses, ended.switched_on);
+                    let tidy_up = async move {
+                        safe_state::tidy_up(nest, uses, &rails).await;
+                        tidied
+                    };
+                    running.push(tidy_up.boxed_local());
+                }
+                let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
+                if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
+                    let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
+                    worst = Some((closed.verdict, format!("{}: {reason}", steps[ended.step].id)));
+                }
+                let Some(failure) = recorder.failure() else { continue };
+                End::Stopped(format!("the journal cannot be written: {failure}"))
+            }
+            (Ok(Some(Done::TidiedUp { step })), None) => {
+                schedule.let_go(step);
+                continue;
+            }
+            (Ok(None), None) => continue,
+            (Err(end), None) => end,
+        };
+        // Dropping the futures ends what runs, in the middle of whatever it waits for.
+        running.clear();
+        let why = end.to_string();
+        recorder.emit(Event::Stopping { reason: why.clone() });
+        let was_running = schedule.running();
+        match end.verdict() {
+            Verdict::Aborted => schedule.abort(),
+            verdict => schedule.cut_off(verdict),
+        }
+        for (n, index) in was_running.into_iter().enumerate() {
+            let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));
+            if let (0, End::Cut(Cut { by: CutBy::CurrentLimit { contacts }, text, .. })) = (n, &end) {
+                let diagnosis = Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text: text.clone() };
+                recorder.emit(Event::Diagnosed { step: step.clone(), attempt, diagnosis });
+            }
+            let (verdict, procedure) = match end.verdict() {
+                Verdict::Aborted => (Verdict::Aborted, None),
+                verdict => {
+                    let delivered = recorder.delivered(&step, attempt);
+                    (step_verdict(&steps[index].measurements, &delivered, verdict), Some(verdict))
+                }
+            };
+            let reason = Some(why.clone());
+            recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false, late: None });
+        }
+        for index in schedule.skip_unreachable() {
+            recorder.emit(skipped(&steps[index]));
+        }
+        return Some(why);
+    }
+}
+
+/// Why a run ends before its plan does.
+enum End {
+    Stopped(String),
+    Cut(Cut),
+}
+
+impl End {
+    fn verdict(&self) -> Verdict {
+        match self {
+            End::Stopped(_) => Verdict::Aborted,
+            End::Cut(cut) => cut.verdict(),
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Stopped(why) => f.write_str(why),
+            End::Cut(cut) => cut.fmt(f),
+        }
+    }
+}
+
+fn skipped(step: &Step) -> Event {
+    let reason = Some("not started".to_owned());
+    let (step, verdict) = (step.id.clone(), Verdict::Skipped);
+    Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false, late: None }
+}
+
+/// What attempts at a step are made with.
+struct Tries<'a> {
+    nest: &'a Nest,
+    power: &'a Power,
+    recorder: &'a Recorder,
+    /// Attempts at this step that did not count.
+    voids: &'a Cell<u8>,
+}
+
+impl Tries<'_> {
+    /// Runs an attempt to its end, its time limit or its panic; once more if it is void because the controller was late.
+    async fn attempt(self, planned: &PlanStep<Box<dyn Procedure>>, start: Start) -> Ended {
+        let step = &planned.step;
+        let ended = self.once(planned, start).await;
+        let Some(late) = ended.void else { return ended };
+        let delivered = self.recorder.delivered(&step.id, ended.attempt);
+        self.recorder.emit(Event::StepEnded {
+            step: step.id.clone(),
+            attempt: ended.attempt,
+            verdict: step_verdict(&step.measurements, &delivered, Verdict::Error),
+            reason: Some(format!("void: {late}")),
+            procedure: Some(Verdict::Error),
+            retried: true,
+            late: late_record(late),
+        });
+        safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
+        self.voids.set(self.voids.get().saturating_add(1));
+        let attempt = start.attempt.saturating_add(self.voids.get());
+        self.recorder.emit(Event::StepStarted { step: step.id.clone(), attempt });
+        let again = self.once(planned, start).await;
+        if let Some(late) = again.void {
+            // Late once more: the bench could not tell, whatever was read.
+            return Ended { procedure: Verdict::Error, reason: Some(late.to_string()), ..again };
+        }
+        let delivered = self.recorder.delivered(&step.id, again.attempt);
+        if step_verdict(&step.measurements, &delivered, again.procedure) == Verdict::Pass {
+            return again;
+        }
+        // The first attempt may have left the module in the middle of something: a failure now proves nothing.
+        let why = again.reason.clone().or_else(|| why_not(step, &delivered, Verdict::Fail));
+        let reason = format!("{late} in the first attempt, and the second did not pass: {}", why.unwrap_or_default());
+        Ended { procedure: Verdict::Error, reason: Some(reason), ..again }
+    }
+
+    async fn once(&self, planned: &PlanStep<Box<dyn Procedure>>, start: Start) -> Ended {
+        let (nest, power, step) = (self.nest, self.power, &planned.step);
+        let attempt = start.attempt.saturating_add(self.voids.get());
+        let record = self.recorder.for_step(step, attempt, power);
+        let began = nest.clock.now();
+        let on_before = power.on_now();
+        let switching = step.uses.iter().any(|used| used == resource::RAILS).then(|| power.switching());
+        let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
+        let result = with_deadline(&*nest.clock, began + step.timeout, procedure).await;
+        let (procedure, reason) = match result {
+            Ok(Ok(Ok(()))) => (Verdict::Pass, None),
+            Ok(Ok(Err(StepError::Dut(why)))) => (Verdict::Fail, Some(why)),
+            Ok(Ok(Err(StepError::Bench(why)))) => (Verdict::Error, Some(why)),
+            Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
+            Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
+        };
+        let passed =
+            step_verdict(&step.measurements, &self.recorder.delivered(&step.id, attempt), procedure) == Verdict::Pass;
+        if passed && switching.is_some() {
+            power.settled();
+        }
+        if !passed {
+            // Before the module is blamed: has it had its power all the time? What is found stops the run.
+            let _ = power.check_thoroughly().await;
+        }
+        drop(switching);
+        let late = power.lateness().since(began);
+        let void = record.missed().or_else(|| (!passed && late.by >= NOT_BLAMED).then_some(late));
+        let switched_on = power.on_now().difference(&on_before).cloned().collect();
+        Ended { step: start.step, attempt, procedure, reason, late, void, switched_on }
+    }
+}
+
+/// A module that does not pass while the controller was late by so much is not blamed for it.
+const NOT_BLAMED: Duration = Duration::from_millis(15);
+/// Less lateness is not worth a word in the record.
+const NOTED: Duration = Duration::from_millis(5);
+
+fn late_record(late: Late) -> Option<LateRecord> {
+    let us = u64::try_from(late.by.as_micros()).unwrap_or(u64::MAX);
+    (late.by >= NOTED).then(|| LateRecord { us, cause: late.cause.to_string() })
+}
+
+/// How an attempt was judged.
+struct Closed {
+    verdict: Verdict,
+    reason: Option<String>,
+    /// Another attempt follows, and only that one counts.
+    retried: bool,
+}
+
+/// Judges an attempt and records its end.
+fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Closed {
+    let delivered = recorder.delivered(&step.id, ended.attempt);
+    let verdict = step_verdict(&step.measurements, &delivered, ended.procedure);
+    let reason = ended.reason.clone().or_else(|| why_not(step, &delivered, verdict));
+    let retried = schedule.ended(ended.step, verdict);
+    recorder.emit(Event::StepEnded {
+        step: step.id.clone(),
+        attempt: ended.attempt,
+        verdict,
+        reason: reason.clone().filter(|_| verdict != Verdict::Pass),
+        procedure: Some(ended.procedure),
+        retried,
+        late: late_record(ended.late),
+    });
+    Closed { verdict, reason, retried }
+}
+
+/// The measurements that spoil a verdict, in words.
+fn why_not(step: &Step, delivered: &[bench_run::Measurement], verdict: Verdict) -> Option<String> {
+    if verdict == Verdict::Pass {
+        return None;
+    }
+    let mut bad = delivered.iter().filter(|measurement| measurement.verdict != Verdict::Pass);
+    if let Some(first) = bad.next() {
+        let value = match (first.value, &first.raw) {
+            (Some(value), _) => first.unit.show(value),
+            (None, Some(raw)) => raw.clone(),
+            (None, None) => "not measured".to_owned(),
+        };
+        let more = match bad.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        return Some(format!("{} is {value}, expected {}{more}", first.name, first.limits.show(first.unit)));
+    }
+    let missing = step.measurements.iter().find(|spec| delivered.iter().all(|one| one.name != spec.name))?;
+    Some(format!("{} was never measured", missing.name))
+}
+
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// What the rails' driver calls on each switching.
+pub fn rail_observer(recorder: &Rc<Recorder>) -> bench_instruments::RailObserver {
+    let recorder = Rc::clone(recorder);
+    Rc::new(move |event| recorder.emit(Event::RailSwitched { rail: event.rail, on: event.on, volts: None }))
+}

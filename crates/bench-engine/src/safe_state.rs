@@ -1,0 +1,171 @@
+//! Rails off and nails released, and measured to be so.
+
+use crate::Recorder;
+use crate::power::{Cut, Power};
+use bench_instruments::{InstrumentError, TimedOut, with_deadline};
+use bench_plan::Function;
+use bench_run::Event;
+use bench_steps::{Nest, resource};
+use dut_protocol::{BleRequest, Request};
+use futures_util::FutureExt;
+use std::future::Future;
+use std::time::Duration;
+
+/// A rail below this is off.
+const OFF_VOLTS: f64 = 0.3;
+/// Longest time that the discharge of a rail may take.
+const OFF_WITHIN: Duration = Duration::from_millis(500);
+
+/// What the record says when somebody could not wait.
+const CUT: &str = "the power was cut at once; a modem that was on may have been damaged";
+
+/// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
+const TIDY_WITHIN: Duration = Duration::from_millis(100);
+
+/// Longest time for a modem to be switched off in order. The slowest modem needs 45 s when none of the gentle ways works.
+const MODEM_WITHIN: Duration = Duration::from_secs(60);
+/// Longest time for each of the other parts, all of which are a few I2C transfers.
+const PART_WITHIN: Duration = Duration::from_millis(500);
+
+/// Time for the expanders to come out of their reset.
+const RELEASED: Duration = Duration::from_millis(1);
+
+const BY_HAND: &str = "switch the fixture off by hand";
+
+/// Switches everything off, then measures whether it is. The error says what is not known to be safe. `at_once` ends when
+/// the rails may not wait for the modem any longer. Every part has a time limit of its own, so that whatever hangs delays the
+/// rest and does not prevent it.
+pub(crate) async fn reach(
+    nest: &Nest,
+    recorder: &Recorder,
+    power: &Power,
+    at_once: impl Future<Output = ()>,
+) -> Result<(), String> {
+    if let Some(cut) = power.cut().filter(|cut| !cut.leaves_power()) {
+        if nest.modem.get().is_some() {
+            let text = format!("the modem was on when its power went, and may have been damaged: {cut}");
+            recorder.emit(Event::Note { step: None, text });
+            nest.modem.clear();
+        }
+    } else {
+        modem_off(nest, recorder, power, at_once).await;
+    }
+    if power.cut().is_some() {
+        // A watchdog that has acted holds the expanders in reset until it is kicked, and nothing could be ordered.
+        power.kick();
+        nest.clock.sleep(RELEASED).await;
+    }
+    let limited = |what: &'static str| {
+        let deadline = nest.clock.now() + PART_WITHIN;
+        move |timed_out: TimedOut| format!("the {what} may not be safe: {timed_out} at {deadline}; {BY_HAND}")
+    };
+    // The rails: nothing else is as urgent, and nothing else may prevent it.
+    let off = part(nest, nest.rails.all_off()).await.map_err(limited("rails"));
+    let nails = part(nest, nest.nails.release_all()).await.map_err(limited("nails"));
+    let bus = part(nest, nest.bus.release()).await.map_err(limited("measure bus"));
+    let relay = part(nest, nest.relay.set_loopback(true)).await.map_err(limited("link relay"));
+    let _ = part(nest, nest.dut.disconnect()).await;
+    // A controller that goes on advertising harms nobody, and whoever looks for a module may wonder.
+    let _ = part(nest, nest.ble.stop()).await;
+    // After a cut the switches are locked, and only the rails can be switched off, with everything on the same expanders.
+    let locked = power.cut().is_some();
+    for (what, result) in [("rails", off), ("nails", nails), ("measure bus", bus), ("link relay", relay)] {
+        match result? {
+            Err(InstrumentError::PowerCut(_)) if locked => {}
+            done => done.map_err(|error| format!("the {what} may not be safe: {error}; {BY_HAND}"))?,
+        }
+    }
+    let deadline = nest.clock.now() + OFF_WITHIN;
+    for rail in nest.rails.names() {
+        loop {
+            let measured = part(nest, nest.rails.measure(&rail)).await.map_err(limited("rails"))?;
+            let volts = measured.map_err(|error| format!("rail {rail} cannot be measured: {error}; {BY_HAND}"))?.volts;
+            if volts < OFF_VOLTS {
+                recorder.emit(Event::RailSwitched { rail: rail.clone(), on: false, volts: Some(volts) });
+                break;
+            }
+            if nest.clock.now() >= deadline {
+                return Err(format!("rail {rail} still has {volts:.2} V; {BY_HAND}"));
+            }
+            nest.clock.sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn part<T>(nest: &Nest, work: impl Future<Output = T>) -> Result<T, TimedOut> {
+    with_deadline(&*nest.clock, nest.clock.now() + PART_WITHIN, work).await
+}
+
+/// A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
+async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) {
+    let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
+    let in_order = bench_steps::modem::make_safe(nest, &say);
+    let deadline = nest.clock.now() + MODEM_WITHIN;
+    let mut in_order = std::pin::pin!(with_deadline(&*nest.clock, deadline, in_order).fuse());
+    let mut at_once = std::pin::pin!(at_once.fuse());
+    let mut cut = std::pin::pin!(power_gone(power).fuse());
+    let modem = futures_util::select_biased! {
+        () = at_once => Err(CUT.to_owned()),
+        cut = cut => Err(format!("the modem was being switched off when its power went: {cut}")),
+        modem = in_order => modem.unwrap_or_else(|_| {
+            Err(format!("the modem is not off after {} s: its supply is cut while it is on", MODEM_WITHIN.as_secs()))
+        }),
+    };
+    if let Err(text) = modem {
+        recorder.emit(Event::Note { step: None, text });
+    }
+}
+
+/// Ends when somebody has cut the power.
+async fn power_gone(power: &Power) -> Cut {
+    let cut = power.until_cut().await;
+    if cut.leaves_power() { std::future::pending().await } else { cut }
+}
+
+/// Takes back what a step that ended early, or was dropped in the middle of a wait, may have left: of the resources that
+/// it had for itself only, because another step may be at work with the others.
+///
+/// An instrument that refuses this will refuse the safe state too, and there it counts.
+/// It may not take long either: whoever wants the same resources waits meanwhile. `rails` are those that the step has
+/// switched on: a step that timed out or panicked leaves none of them on.
+pub(crate) async fn tidy_up(nest: &Nest, uses: &[String], rails: &[String]) {
+    let deadline = nest.clock.now() + TIDY_WITHIN;
+    let _ = with_deadline(&*nest.clock, deadline, put_back(nest, uses, rails)).await;
+}
+
+async fn put_back(nest: &Nest, uses: &[String], rails: &[String]) {
+    for rail in rails {
+        let _ = nest.rail_off(rail).await;
+    }
+    let used = |resource: &str| uses.iter().any(|used| used == resource);
+    if used(resource::NAILS) {
+        let _ = nest.nails.release_all().await;
+    }
+    if used(resource::MEASURE_BUS) {
+        let _ = nest.bus.release().await;
+    }
+    if used(resource::PEERS) {
+        let _ = nest.peers.disconnect_all().await;
+    }
+    if used(resource::DUT) {
+        let _ = nest.leave_link().await;
+    } else if used(resource::PORTS) {
+        // The firmware would release them by itself after a silence, but the steps beside this one go on talking.
+        let _ = nest.request(Request::ReleasePorts).await;
+    }
+    if used(resource::RADIO) {
+        let _ = nest.ble.stop().await;
+        let _ = nest.request(Request::Ble(BleRequest::Stop)).await;
+    }
+    if used(resource::RAILS) {
+        for rail in nest.rails.names() {
+            // Refused for a rail that is on, which is as it should be.
+            let _ = nest.rails.discharge(&rail, true).await;
+        }
+        let supplies = [Function::Power, Function::Ground];
+        for info in nest.family.contacts.iter().filter(|info| supplies.iter().any(|one| info.functions.contains(one))) {
+            let _ = nest.rails.feed(info.contact, true).await;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What goes on next to a run for as long as it is healthy: kicks for the fixture's watchdog, and looks at everything that could
+//! take the power away.
+//!
+//! All of it lives on the same executor as the run. When that hangs in a call that does not come back, there are no more kicks,
+//! and the watchdog cuts the rails: a thread of its own would kick on for ever.
+
+use crate::power::Power;
+use bench_instruments::Panel;
+use bench_steps::Nest;
+use futures_util::future::{Either, select};
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Between two looks at the lid and the guard: rails are off well within 50 ms of its opening.
+const BEAT: Duration = Duration::from_millis(10);
+/// Beats between two kicks; the shortest watchdog that a fixture file may have waits several of these.
+const KICK_EVERY: u64 = 5;
+/// Beats between two parts of the fixture that are read back: each in turn, so that no step waits long for the bus.
+const CHECK_EVERY: u64 = 2;
+
+/// Runs `body` on the nest, and kicks the watchdog until it ends.
+pub async fn kicked<T>(nest: &Nest, body: impl Future<Output = T>) -> T {
+    let lateness = crate::lateness::Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load));
+    watched_over(nest, &Power::new(nest, Rc::new(lateness)), body).await
+}
+
+/// The same, for an owner of power that somebody else asks, too.
+pub(crate) async fn watched_over<T>(nest: &Nest, power: &Power, body: impl Future<Output = T>) -> T {
+    match select(pin!(beats(nest, power)), pin!(body)).await {
+        Either::Left((never, _)) => match never {},
+        Either::Right((value, _)) => value,
+    }
+}
+
+async fn beats(nest: &Nest, power: &Power) -> std::convert::Infallible {
+    let mut due = nest.clock.now();
+    let mut beat: u64 = 0;
+    loop {
+        // A beat that was missed is not made up for.
+        due = (due + BEAT).max(nest.clock.now());
+        power.lateness().beat(due);
+        if beat.is_multiple_of(KICK_EVERY) {
+            power.kick();
+            power.lateness().sample();
+        }
+        let noticed = power.look();
+        if noticed.is_ok() && beat % CHECK_EVERY == 1 && !power.on_now().is_empty() {
+            let _ = power.check_next();
+        }
+        beat += 1;
+        nest.clock.sleep_until(due).await;
+    }
+}
+
+/// One kick, for what has to be done before a run begins.
+pub fn first_kick(panel: &Panel) {
+    if let Some(line) = &panel.watchdog {
+        let _ = line.set(true);
+        let _ = line.set(false);
+    }
+}

@@ -1,0 +1,24 @@
+//! Counts at the end of a run.
+
+use crate::Recorder;
+use bench_plan::Plan;
+use bench_run::{Contact, Schedule, Tally, Verdict};
+use std::collections::BTreeSet;
+
+pub(crate) fn count<P>(schedule: &Schedule<'_>, plan: &Plan<P>, recorder: &Recorder) -> Tally {
+    let mut tally = Tally { steps: plan.steps.len(), ..Tally::default() };
+    for index in 0..plan.steps.len() {
+        match schedule.verdict_of(index) {
+            Some(Verdict::Pass) => tally.passed += 1,
+            Some(Verdict::Fail) => tally.failed += 1,
+            Some(Verdict::Error) => tally.errors += 1,
+            Some(Verdict::Skipped) | None => tally.skipped += 1,
+            Some(Verdict::Aborted) => tally.aborted += 1,
+        }
+    }
+    let measurements = recorder.all_delivered();
+    tally.measurements = measurements.len();
+    let judged = measurements.iter().filter(|one| one.value.is_some());
+    tally.contacts = judged.flat_map(|one| one.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
+    tally
+}

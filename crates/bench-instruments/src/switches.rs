@@ -1,0 +1,75 @@
+//! Whether a fixture still is as it was set. The run's owner of power asks, and locks what must not be switched on again.
+
+use crate::{InstrumentError, RailReading};
+use std::time::Duration;
+use thiserror::Error;
+
+/// A part of the fixture is not as the driver has set it: somebody or something else was there.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Disturbance {
+    /// As after power-up: all pins are inputs, so that pull-downs open every switch.
+    #[error("{chip} was reset")]
+    Reset { chip: String },
+    #[error("{chip} does not answer ({detail})")]
+    Silent { chip: String, detail: String },
+    /// By another program on the same bus, such as the guard.
+    #[error("the outputs of {chip} were changed: {detail}")]
+    Changed { chip: String, detail: String },
+}
+
+/// What a rail's supply gives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Supply {
+    pub volts: f64,
+    pub current_limit_amps: f64,
+}
+
+/// The switches of a fixture as a whole. None of these waits.
+pub trait Switches {
+    /// Parts that can be read back, numbered from 0.
+    fn parts(&self) -> usize;
+    /// The parts that hold the switches of the rails.
+    fn rail_parts(&self) -> Vec<usize>;
+    /// Reads one part back and compares it with what was written last.
+    ///
+    /// # Errors
+    /// How it differs.
+    fn check(&self, part: usize) -> Result<(), Disturbance>;
+    /// From now on nothing is switched, but by [`Rails::all_off`](crate::Rails::all_off): every other order is refused with
+    /// these words. For the rest of the driver's life.
+    fn lock(&self, why: &str);
+    /// Returns how long the fixture's watchdog waits for a kick.
+    fn watchdog_timeout(&self) -> Option<Duration>;
+    fn supply(&self, rail: &str) -> Option<Supply>;
+    /// The rail's newest reading, if one is there without waiting.
+    ///
+    /// # Errors
+    /// When its monitor does not answer.
+    fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError>;
+}
+
+/// For a nest that has no switches to read back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSwitches;
+
+impl Switches for NoSwitches {
+    fn parts(&self) -> usize {
+        0
+    }
+    fn rail_parts(&self) -> Vec<usize> {
+        Vec::new()
+    }
+    fn check(&self, _: usize) -> Result<(), Disturbance> {
+        Ok(())
+    }
+    fn lock(&self, _: &str) {}
+    fn watchdog_timeout(&self) -> Option<Duration> {
+        None
+    }
+    fn supply(&self, _: &str) -> Option<Supply> {
+        None
+    }
+    fn glance(&self, _: &str) -> Result<Option<RailReading>, InstrumentError> {
+        Ok(None)
+    }
+}

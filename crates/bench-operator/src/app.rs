@@ -1,0 +1,293 @@
+//! The screen's state, and what each thing that happens does to it. No device, no clock, no thread: what happened and
+//! when goes in, what to do comes out.
+
+use super::advice::advise;
+use super::history::UnitHistory;
+use super::live::Live;
+use super::log::Row;
+use super::nest::{Finished, Lamp, Nest, State, Unit};
+use super::rules::{Rules, Why};
+use super::scan::Typed;
+use super::shift::Shift;
+use super::texts::{Key, Texts};
+use bench_engine::{Ended, FromNest};
+use bench_run::Verdict;
+use std::time::Duration;
+
+/// What the screen is for.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub plan: String,
+    pub title: String,
+    pub model: String,
+    /// First characters of the serial numbers of this model.
+    pub prefixes: Vec<String>,
+    pub nests: usize,
+    pub rules: Rules,
+    pub virtual_bench: bool,
+    /// Bench seconds per second of the clock; `None`: as fast as it goes.
+    pub pace: Option<f64>,
+    /// A run of which nothing is heard for so long hangs.
+    pub silence: Duration,
+    /// How long a good unit takes, bench time, when that is known.
+    pub expected: Option<Duration>,
+}
+
+/// What has to be done outside, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Must be on the disk before anything after it is done.
+    Log(Row),
+    Start {
+        nest: usize,
+        serial: String,
+        notes: Vec<String>,
+    },
+    Stop {
+        nest: usize,
+        reason: String,
+        at_once: bool,
+    },
+    Lamp(usize, Lamp),
+    Bell,
+    /// Nothing runs any more: the screen may go.
+    Leave,
+}
+
+/// What the operator is being asked.
+pub enum Mode {
+    Work,
+    /// Whether runs are to be ended, of these nests.
+    Abort(Vec<usize>),
+    /// Whether the shift ends although something runs.
+    Leave,
+    /// Somebody has to let a unit in.
+    Allow(Allow),
+}
+
+/// A unit that waits for somebody's word.
+pub struct Allow {
+    pub nest: usize,
+    pub unit: Unit,
+    pub why: Why,
+    pub role: super::people::Role,
+    /// Badge of who answers for it, once it was scanned.
+    pub badge: Option<String>,
+    pub since: Duration,
+    pub wrong_pins: u8,
+}
+
+/// A line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    pub warning: bool,
+    pub since: Duration,
+}
+
+pub struct App {
+    pub setup: Setup,
+    pub texts: Texts,
+    pub nests: Vec<Nest>,
+    /// The nest that Enter and the next label are for.
+    pub focus: usize,
+    pub typed: Typed,
+    pub mode: Mode,
+    /// Badge of who works here.
+    pub operator: Option<String>,
+    pub notice: Option<Notice>,
+    pub shift: Shift,
+    /// Runs that could not be forwarded to the line's server yet.
+    pub waiting: usize,
+    /// Why the screen is being left.
+    pub leaving: Option<String>,
+    pub(super) now: Duration,
+    /// Date and time of what happens now, for the log.
+    pub(super) date: String,
+    /// When the last label ended: scanners may send more than one end of line.
+    pub(super) scan_ended: Option<Duration>,
+    pub(super) history: Box<dyn UnitHistory>,
+    pub(super) actions: Vec<Action>,
+}
+
+/// How long a line for the operator stays.
+pub const NOTICE_STAYS: Duration = Duration::from_secs(8);
+
+impl App {
+    pub fn new(setup: Setup, texts: Texts, history: Box<dyn UnitHistory>) -> Self {
+        let nests = vec![Nest::default(); setup.nests.max(1)];
+        Self {
+            setup,
+            texts,
+            nests,
+            focus: 0,
+            typed: Typed::default(),
+            mode: Mode::Work,
+            operator: None,
+            notice: None,
+            shift: Shift::default(),
+            waiting: 0,
+            leaving: None,
+            now: Duration::ZERO,
+            date: String::new(),
+            scan_ended: None,
+            history,
+            actions: Vec::new(),
+        }
+    }
+
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    pub(super) fn say(&mut self, key: Key, values: &[(&'static str, fluent_bundle::FluentValue<'_>)]) {
+        let text = self.texts.with(key, values);
+        self.notice = Some(Notice { text, warning: false, since: self.now });
+    }
+
+    pub(super) fn warn(&mut self, key: Key, values: &[(&'static str, fluent_bundle::FluentValue<'_>)]) {
+        let text = self.texts.with(key, values);
+        self.warn_text(text);
+    }
+
+    pub(super) fn warn_text(&mut self, text: String) {
+        self.notice = Some(Notice { text, warning: true, since: self.now });
+    }
+
+    pub(super) fn lamp(&mut self, nest: usize) {
+        let lamp = self.nests[nest].lamp();
+        self.actions.push(Action::Lamp(nest, lamp));
+    }
+
+    /// The unit is known and may be tested.
+    pub(super) fn place(&mut self, nest: usize, unit: Unit) {
+        self.say(Key::NoticePutIn, &[("nest", (nest + 1).into()), ("serial", unit.serial.clone().into())]);
+        self.nests[nest].state = State::Ready(unit);
+        self.focus = nest;
+        self.lamp(nest);
+        if self.setup.rules.begin == super::rules::Begin::Scan {
+            self.start(nest);
+        }
+    }
+
+    /// Starts the unit that waits on this nest, if one does.
+    pub(super) fn start(&mut self, nest: usize) {
+        let Some(place) = self.nests.get_mut(nest) else { return };
+        let State::Ready(unit) = &place.state else { return };
+        if place.lid_closed == Some(false) {
+            self.warn(Key::NoticeCloseLid, &[("nest", (nest + 1).into())]);
+            return;
+        }
+        let unit = unit.clone();
+        let serial = unit.serial.clone();
+        let mut notes = Vec::new();
+        notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
+        notes.extend(unit.let_in.clone());
+        place.state = State::Running(unit, Box::new(Live::begin(self.now)));
+        place.stopping = false;
+        self.notice = None;
+        let (at, operator) = (self.date.clone(), self.operator.clone());
+        self.actions.push(Action::Log(Row::Started { at, nest: nest + 1, serial: serial.clone(), operator }));
+        self.actions.push(Action::Start { nest, serial, notes });
+        self.lamp(nest);
+        // The next label is for the next free nest.
+        if let Some(free) = self.next_free(nest) {
+            self.focus = free;
+        }
+    }
+
+    /// The first nest after this one, around the corner, that a unit may be put on; an empty one before one that still
+    /// shows a verdict.
+    pub(super) fn next_free(&self, after: usize) -> Option<usize> {
+        let count = self.nests.len();
+        let around = || (1..=count).map(|step| (after + step) % count);
+        let empty = around().find(|nest| matches!(self.nests[*nest].state, State::Empty));
+        empty.or_else(|| around().find(|nest| self.nests[*nest].is_free()))
+    }
+
+    /// The unit was taken out.
+    pub(super) fn remove(&mut self, nest: usize) {
+        if matches!(self.nests[nest].state, State::Done(_)) {
+            self.nests[nest].state = State::Empty;
+            self.lamp(nest);
+        }
+    }
+
+    pub(super) fn told_by(&mut self, nest: usize, said: FromNest) {
+        let now = self.now;
+        let Some(place) = self.nests.get_mut(nest) else { return };
+        let State::Running(unit, live) = &mut place.state else { return };
+        let ended = match said {
+            FromNest::Entry(entry) => return live.take(&entry, now),
+            FromNest::Ended(ended) => *ended,
+        };
+        let (unit, rails_off_after) = (std::mem::take(unit), live.rails_off_after());
+        let took = live.elapsed(now, None);
+        self.finish(nest, unit, ended, took, rails_off_after);
+    }
+
+    /// The run could not even begin.
+    pub(super) fn failed_to_start(&mut self, nest: usize, reason: String) {
+        let ended = FromNest::Ended(Box::new(Ended::broken(reason)));
+        self.told_by(nest, ended);
+    }
+
+    fn finish(&mut self, nest: usize, unit: Unit, ended: Ended, took: Duration, off: Option<Duration>) {
+        let verdict = ended.verdict;
+        let advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
+        self.shift.ended(&unit.serial, verdict, unit.past.is_new());
+        if verdict == Verdict::Pass {
+            self.setup.expected = Some(took);
+        }
+        let (at, serial) = (self.date.clone(), unit.serial.clone());
+        self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
+        let finished = Finished { unit, ended, advice, took, rails_off_after: off };
+        self.nests[nest] = Nest { state: State::Done(Box::new(finished)), stopping: false, ..self.nests[nest].clone() };
+        self.lamp(nest);
+        if self.setup.rules.bell {
+            self.actions.push(Action::Bell);
+        }
+        // A question about a run that is over answers itself.
+        if let Mode::Abort(nests) = &mut self.mode {
+            nests.retain(|one| *one != nest);
+            if nests.is_empty() {
+                self.mode = Mode::Work;
+            }
+        }
+        // Enter is for the unit that can be taken out, unless the operator is busy with another one.
+        if !matches!(self.nests[self.focus].state, State::Ready(_) | State::Done(_)) {
+            self.focus = nest;
+        }
+        self.leave_when_idle();
+    }
+
+    /// Ends everything, then leaves.
+    pub(super) fn leave(&mut self, reason: &str) {
+        if self.leaving.is_none() {
+            self.leaving = Some(reason.to_owned());
+            self.mode = Mode::Work;
+            for nest in 0..self.nests.len() {
+                self.stop(nest, reason, false);
+            }
+            self.leave_when_idle();
+        }
+    }
+
+    fn leave_when_idle(&mut self) {
+        let Some(reason) = &self.leaving else { return };
+        if self.nests.iter().any(Nest::is_running) {
+            return;
+        }
+        let (at, reason) = (self.date.clone(), reason.clone());
+        self.actions.push(Action::Log(Row::ShiftEnded { at, reason }));
+        self.actions.push(Action::Leave);
+    }
+
+    pub(super) fn stop(&mut self, nest: usize, reason: &str, at_once: bool) {
+        let place = &mut self.nests[nest];
+        if place.is_running() {
+            place.stopping = true;
+            self.actions.push(Action::Stop { nest, reason: reason.to_owned(), at_once });
+        }
+    }
+}

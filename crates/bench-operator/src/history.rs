@@ -1,0 +1,135 @@
+//! What is known of a unit before it is tested: its runs, from their journals, and who let it in against the rules,
+//! from the operators' log.
+
+use super::log::{self, Row};
+use super::rules::UnitPast;
+use bench_report::Record;
+use bench_run::{BenchTime, Provenance, Verdict};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Knows what became of a unit before.
+pub trait UnitHistory {
+    /// # Errors
+    /// In words, when it cannot be told: then nobody knows whether the unit may be tested.
+    fn past(&self, serial: &str) -> Result<UnitPast, String>;
+}
+
+/// Reads the folder of the unit below the reports.
+pub struct FolderHistory {
+    reports: PathBuf,
+}
+
+impl FolderHistory {
+    pub fn new(reports: &Path) -> Self {
+        Self { reports: reports.to_owned() }
+    }
+
+    /// How long a good unit took last, as far as that is on record, and was tested with the same plan and fixture.
+    pub fn expected(&self, now: &Provenance) -> Option<Duration> {
+        let rows = log::read(&self.reports, "\"pass\"").ok()?;
+        let passed = rows.iter().rev().filter_map(|row| match row {
+            Row::Ended { serial, verdict: Verdict::Pass, .. } => Some(serial),
+            _ => None,
+        });
+        let took = |serial: &String| {
+            let record = record(self.journals(serial).ok()?.last()?)?;
+            let made_of = record.provenance.as_ref()?;
+            let same = (&made_of.plan_sha256, &made_of.plan_parts, &made_of.fixture_sha256)
+                == (&now.plan_sha256, &now.plan_parts, &now.fixture_sha256);
+            (same && record.verdict == Verdict::Pass).then(|| record.duration_us - BenchTime::ZERO)
+        };
+        passed.take(RUNS_LOOKED_AT).find_map(took)
+    }
+
+    /// Journals of the unit, oldest first, by the time of their last lines.
+    fn journals(&self, serial: &str) -> io::Result<Vec<PathBuf>> {
+        let mut runs: Vec<(SystemTime, PathBuf)> = Vec::new();
+        let listing = match std::fs::read_dir(self.reports.join(bench_journal::safe_name(serial))) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        for entry in listing {
+            let journal = entry?.path().join(bench_journal::JOURNAL_FILE);
+            match std::fs::metadata(&journal) {
+                Ok(facts) => runs.push((facts.modified()?, journal)),
+                // A folder without a journal is no run.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        runs.sort();
+        Ok(runs.into_iter().map(|(_, journal)| journal).collect())
+    }
+}
+
+/// Runs that are asked how long a good unit takes.
+const RUNS_LOOKED_AT: usize = 10;
+
+fn record(journal: &Path) -> Option<Record> {
+    bench_journal::read(journal).ok().map(|run| Record::from_entries(&run.entries))
+}
+
+impl UnitHistory for FolderHistory {
+    fn past(&self, serial: &str) -> Result<UnitPast, String> {
+        let journals =
+            self.journals(serial).map_err(|error| format!("the runs of {serial} cannot be listed: {error}"))?;
+        // A journal that cannot be read says as much as one that does not end: the bench could not tell.
+        let verdicts = journals.iter().map(|path| record(path).map_or(Verdict::Error, |run| run.verdict)).collect();
+        let rows =
+            log::read(&self.reports, serial).map_err(|error| format!("the operators' log cannot be read: {error}"))?;
+        let let_in_after = rows
+            .iter()
+            .filter_map(|row| match row {
+                Row::LetIn { serial: of, runs_before, .. } if of == serial => Some(*runs_before),
+                _ => None,
+            })
+            .next_back();
+        Ok(UnitPast { verdicts, let_in_after: let_in_after.unwrap_or(0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use bench_journal::Journal;
+    use bench_run::{Event, Tally};
+
+    fn run(reports: &Path, serial: &str, verdict: Option<Verdict>) {
+        let mut journal = Journal::create(reports, serial, "r").unwrap();
+        let Some(verdict) = verdict else { return };
+        journal.append(BenchTime(1), Event::RunEnded { verdict, reason: None, tally: Tally::default() }).unwrap();
+    }
+
+    #[test]
+    fn a_unit_s_past_is_its_own_runs_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let reports = folder.path();
+        let history = FolderHistory::new(reports);
+        assert_eq!(history.past("A"), Ok(UnitPast::default()));
+        run(reports, "A", Some(Verdict::Fail));
+        run(reports, "B", Some(Verdict::Fail));
+        // A run that died, and something that is none.
+        run(reports, "A", None);
+        std::fs::create_dir(reports.join("A/notes")).unwrap();
+        std::fs::write(reports.join("A/photo.jpg"), "").unwrap();
+        let past = |let_in_after| UnitPast { verdicts: vec![Verdict::Fail, Verdict::Error], let_in_after };
+        assert_eq!(history.past("A"), Ok(past(0)));
+
+        let let_in = |serial: &str, runs_before| Row::LetIn {
+            at: "2026-01-01T00:00:00Z".into(),
+            serial: serial.into(),
+            why: "in-repair".into(),
+            operator: None,
+            allowed_by: "t1".into(),
+            runs_before,
+        };
+        let mut log = Log::open(reports).unwrap();
+        log.append(&let_in("A", 2)).unwrap();
+        log.append(&let_in("B", 7)).unwrap();
+        assert_eq!(history.past("A"), Ok(past(2)));
+    }
+}

@@ -1,0 +1,291 @@
+//! What happens at the screen: keys, labels, buttons, the nests' own words.
+
+use super::allow::why_key;
+use super::app::{Action, Allow, App, Mode, NOTICE_STAYS};
+use super::log::Row;
+use super::nest::{State, Unit};
+use super::people::Role;
+use super::rules::{ASK_WITHIN, Begin, Ruling};
+use super::scan::{ScanProblem, first_part, read_label};
+use super::texts::Key;
+use bench_engine::FromNest;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A key that means something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Press {
+    Character(char),
+    Enter,
+    Backspace,
+    Escape,
+    Delete,
+    /// To the next nest, or the one before.
+    Next,
+    Previous,
+    /// To this nest, from 0.
+    Nest(usize),
+    /// Another language.
+    Language,
+    /// The operator goes; another badge is wanted.
+    LogOff,
+    /// The shift is over.
+    EndShift,
+    /// Everything is to end now.
+    Interrupt,
+}
+
+/// Something that happened.
+pub enum Input {
+    Press(Press),
+    /// Text in one piece: pasted, or from a scanner on a port of its own.
+    Text(Zeroizing<String>),
+    StartButton(usize),
+    Lid {
+        nest: usize,
+        closed: bool,
+    },
+    FromNest(usize, FromNest),
+    /// A run could not be started.
+    NotStarted(usize, String),
+    /// Somebody's word for this unit could not be written down.
+    NotLetIn(String),
+    /// Something beside the runs does not work.
+    Trouble(String),
+    /// So many runs could not be forwarded to the line's server yet.
+    Waiting(usize),
+    /// The terminal's size changed, perhaps for a moment only: it may not show what was drawn.
+    Resized,
+    /// A signal, or the terminal is gone.
+    End(String),
+    Tick,
+}
+
+/// A second end of line within this time belongs to the label before it.
+const SAME_SCAN: Duration = Duration::from_millis(200);
+
+impl App {
+    /// Takes something in and answers what to do. `now` is time since the screen came up, `date` that of the day.
+    pub fn handle(&mut self, input: Input, now: Duration, date: &str) -> Vec<Action> {
+        self.now = now;
+        date.clone_into(&mut self.date);
+        match input {
+            Input::Press(press) => self.press(press),
+            Input::Text(text) => self.text(text),
+            Input::StartButton(nest) => self.start(nest),
+            Input::Lid { nest, closed } => self.lid(nest, closed),
+            Input::FromNest(nest, said) => self.told_by(nest, said),
+            Input::NotStarted(nest, reason) => self.failed_to_start(nest, reason),
+            Input::NotLetIn(serial) => self.not_let_in(&serial),
+            Input::Trouble(text) => self.warn_text(text),
+            Input::Waiting(runs) => self.waiting = runs,
+            Input::End(reason) => self.leave(&reason),
+            Input::Tick | Input::Resized => self.tick(),
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    fn tick(&mut self) {
+        if self.notice.as_ref().is_some_and(|notice| self.now.saturating_sub(notice.since) > NOTICE_STAYS) {
+            self.notice = None;
+        }
+        if matches!(&self.mode, Mode::Allow(allow) if self.now.saturating_sub(allow.since) > ASK_WITHIN) {
+            self.typed.clear();
+            self.mode = Mode::Work;
+        }
+    }
+
+    fn press(&mut self, press: Press) {
+        match press {
+            Press::Interrupt => self.leave("stopped by Ctrl-C"),
+            Press::Character(character) => self.typed.push(character),
+            Press::Backspace => self.typed.pop(),
+            Press::Enter if self.typed.is_empty() => self.bare_enter(),
+            Press::Enter => match self.typed.take() {
+                Some(text) => self.text(text),
+                None => {
+                    self.scan_ended = Some(self.now);
+                    self.warn(Key::NoticeNoLabel, &[]);
+                }
+            },
+            Press::Escape if !self.typed.is_empty() => self.typed.clear(),
+            Press::Escape => self.escape(),
+            Press::Delete => self.delete(),
+            Press::Next => self.focus = (self.focus + 1) % self.nests.len(),
+            Press::Previous => self.focus = (self.focus + self.nests.len() - 1) % self.nests.len(),
+            Press::Nest(nest) => {
+                if nest < self.nests.len() {
+                    self.focus = nest;
+                }
+            }
+            Press::Language => self.texts = self.texts.next(),
+            Press::LogOff => {
+                self.operator = None;
+                self.say(Key::NoticeLoggedOff, &[]);
+            }
+            Press::EndShift if self.nests.iter().any(super::nest::Nest::is_running) => self.mode = Mode::Leave,
+            Press::EndShift => self.leave("the shift was ended by the operator"),
+        }
+    }
+
+    /// Enter without a label before it.
+    fn bare_enter(&mut self) {
+        if self.scan_ended.is_some_and(|ended| self.now.saturating_sub(ended) < SAME_SCAN) {
+            return;
+        }
+        match &self.mode {
+            Mode::Work => self.go_on(),
+            Mode::Abort(nests) => {
+                let nests = nests.clone();
+                self.abort(&nests, false);
+            }
+            Mode::Leave => self.leave("the shift was ended by the operator"),
+            Mode::Allow(allow) if allow.role == Role::Operator => self.let_in(None),
+            Mode::Allow(_) => {}
+        }
+    }
+
+    /// Starts what waits, or takes out what has its verdict: of the nest in focus, else of the first that has either.
+    fn go_on(&mut self) {
+        let nests = || std::iter::once(self.focus).chain(0..self.nests.len());
+        let ready = |nest: &usize| matches!(self.nests[*nest].state, State::Ready(_));
+        let done = |nest: &usize| matches!(self.nests[*nest].state, State::Done(_));
+        if done(&self.focus) {
+            self.remove(self.focus);
+        } else if let Some(nest) = nests().find(ready) {
+            self.start(nest);
+        } else if let Some(nest) = nests().find(done) {
+            self.focus = nest;
+            self.remove(nest);
+        }
+    }
+
+    fn escape(&mut self) {
+        match &self.mode {
+            Mode::Work => {
+                // A unit that waits is given up without a question: nothing is powered.
+                if let State::Ready(_) = self.nests[self.focus].state {
+                    self.nests[self.focus].state = State::Empty;
+                    self.lamp(self.focus);
+                    self.notice = None;
+                    return;
+                }
+                let running = |nest: &usize| self.nests[*nest].is_running();
+                let nests: Vec<usize> = if running(&self.focus) {
+                    vec![self.focus]
+                } else {
+                    (0..self.nests.len()).filter(running).collect()
+                };
+                if !nests.is_empty() {
+                    self.mode = Mode::Abort(nests);
+                }
+            }
+            Mode::Abort(_) | Mode::Leave | Mode::Allow(_) => self.mode = Mode::Work,
+        }
+    }
+
+    fn delete(&mut self) {
+        if let Mode::Abort(nests) = &self.mode {
+            let nests = nests.clone();
+            self.abort(&nests, true);
+        }
+    }
+
+    fn abort(&mut self, nests: &[usize], at_once: bool) {
+        self.mode = Mode::Work;
+        let who = self.operator.as_ref().map(|badge| format!(" {badge}")).unwrap_or_default();
+        // First of all: what is written about it must not hold it up.
+        for nest in nests {
+            self.stop(*nest, &format!("aborted by the operator{who}"), at_once);
+        }
+        let (at, operator) = (self.date.clone(), self.operator.clone());
+        let nests = nests.iter().map(|nest| nest + 1).collect();
+        self.actions.push(Action::Log(Row::Aborted { at, nests, at_once, operator }));
+    }
+
+    fn lid(&mut self, nest: usize, closed: bool) {
+        let Some(place) = self.nests.get_mut(nest) else { return };
+        let before = place.lid_closed.replace(closed);
+        match &place.state {
+            State::Ready(_) if closed && self.setup.rules.begin == Begin::Lid => self.start(nest),
+            State::Running(..) if !closed && before == Some(true) => {
+                self.stop(nest, "the lid was opened", true);
+                self.warn(Key::NoticeLidOpened, &[("nest", (nest + 1).into())]);
+            }
+            State::Done(_) if !closed => self.remove(nest),
+            _ => {}
+        }
+    }
+
+    /// A whole label, badge or PIN.
+    fn text(&mut self, text: Zeroizing<String>) {
+        self.scan_ended = Some(self.now);
+        self.typed.clear();
+        match &self.mode {
+            Mode::Work => self.scanned(&text),
+            Mode::Allow(_) => self.badge_or_pin(text.trim()),
+            Mode::Abort(_) | Mode::Leave => self.warn(Key::NoticeAnswerFirst, &[]),
+        }
+    }
+
+    fn scanned(&mut self, text: &str) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if let Some(person) = self.setup.rules.person(first_part(text)) {
+            let (badge, name) = (person.id.clone(), person.name.clone());
+            self.operator = Some(badge.clone());
+            self.actions.push(Action::Log(Row::Operator { at: self.date.clone(), operator: badge }));
+            return self.say(Key::NoticeHello, &[("name", name.into())]);
+        }
+        if self.setup.rules.badge_required && self.operator.is_none() {
+            return self.warn(Key::NoticeBadgeFirst, &[]);
+        }
+        let serial = match read_label(text, &self.setup.prefixes) {
+            Ok(serial) => serial,
+            Err(ScanProblem::NoSerial) => return self.warn(Key::NoticeNoLabel, &[]),
+            Err(ScanProblem::OtherPrefix(prefix)) => {
+                let values = [
+                    ("prefix", prefix.into()),
+                    ("model", self.setup.model.to_uppercase().into()),
+                    ("expected", self.setup.prefixes.join(", ").into()),
+                ];
+                return self.warn(Key::NoticeOtherModel, &values);
+            }
+        };
+        self.unit_scanned(serial);
+    }
+
+    fn unit_scanned(&mut self, serial: String) {
+        let on = self.nests.iter().position(|nest| nest.unit().is_some_and(|unit| unit.serial == serial));
+        let nest = match on {
+            Some(nest) if self.nests[nest].is_free() => nest,
+            Some(nest) => {
+                return self.warn(Key::NoticeTwice, &[("serial", serial.into()), ("nest", (nest + 1).into())]);
+            }
+            None if self.nests[self.focus].is_free() => self.focus,
+            None => match self.next_free(self.focus) {
+                Some(nest) => nest,
+                None => return self.warn(Key::NoticeAllBusy, &[]),
+            },
+        };
+        let past = match self.history.past(&serial) {
+            Ok(past) => past,
+            Err(error) => return self.warn_text(error),
+        };
+        let ruling = self.setup.rules.judge(&past);
+        let unit = Unit { serial, past, let_in: None };
+        match ruling {
+            Ruling::Test => self.place(nest, unit),
+            Ruling::Refuse(why) => {
+                let why = self.texts.say(why_key(why));
+                self.warn(Key::NoticeRefused, &[("serial", unit.serial.into()), ("why", why.into())]);
+            }
+            Ruling::Ask(why, role) => {
+                self.notice = None;
+                let since = self.now;
+                self.mode = Mode::Allow(Allow { nest, unit, why, role, badge: None, since, wrong_pins: 0 });
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the nests of a line are made of: for each run, the work that its thread does.
+
+use bench_engine::Failed;
+use bench_engine::Observer;
+use bench_engine::{Done, OneRun};
+use bench_engine::{Loaded, Project, Stop};
+use bench_real::{self as real, Hand, Place, RealBackend};
+use bench_run::Provenance;
+use bench_steps::Kinds;
+use bench_virtual::{self as virtual_run, Order, VirtualBackend};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One run, from its order to its end, in whatever thread it is called.
+pub type Work = Box<dyn FnOnce(Observer, Stop) -> Result<Done, Failed> + Send>;
+
+/// Makes runs.
+pub trait Line {
+    /// The run of a unit on a nest. `notes` are for the record, before anything is powered.
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work;
+}
+
+/// Virtual modules: each serial number has tolerances of its own, and some have faults to order.
+#[derive(Debug)]
+pub struct VirtualUnits {
+    fault_at: BTreeMap<usize, Vec<String>>,
+    known: BTreeMap<String, Vec<String>>,
+}
+
+impl VirtualUnits {
+    /// `fault_at`: the faults of the so-many-th module that is tested, from 1.
+    pub fn new(fault_at: BTreeMap<usize, Vec<String>>) -> Self {
+        Self { fault_at, known: BTreeMap::new() }
+    }
+
+    /// A module keeps its faults when it is tested again.
+    fn faults(&mut self, serial: &str) -> Vec<String> {
+        let count = self.known.len() + 1;
+        let faults = || self.fault_at.get(&count).cloned().unwrap_or_default();
+        self.known.entry(serial.to_owned()).or_insert_with(faults).clone()
+    }
+}
+
+/// The nests of the virtual bench.
+pub struct VirtualLine {
+    pub root: Option<PathBuf>,
+    pub plan: PathBuf,
+    pub firmware: Arc<[u8]>,
+    /// What the plan must be made of: a file that changes during a shift ends it.
+    pub provenance: Provenance,
+    pub reports: PathBuf,
+    /// Production lot of the units, for statistics.
+    pub lot: Option<String>,
+    pub pace: Option<f64>,
+    pub seed: u64,
+    pub units: VirtualUnits,
+}
+
+impl VirtualLine {
+    /// Another seed makes other modules of the same serial numbers.
+    fn seed(&self, serial: &str) -> u64 {
+        let hash = bench_engine::sha256(format!("{} {serial}", self.seed).as_bytes());
+        u64::from_str_radix(&hash[..8], 16).unwrap_or(self.seed)
+    }
+}
+
+impl Line for VirtualLine {
+    fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
+        let (root, plan, reports) = (self.root.clone(), self.plan.clone(), self.reports.clone());
+        let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
+        let lot = self.lot.clone();
+        let (pace, seed, serial, specs) = (self.pace, self.seed(serial), serial.to_owned(), self.units.faults(serial));
+        Box::new(move |observer, stop| {
+            let project = Project::find(root.as_deref(), Some(&plan));
+            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
+            let notes = [loaded.left_out_notes(), notes].concat();
+            let faults = virtual_run::parse_faults(&specs)?;
+            let order = Order { faults: &faults, pace, ..Order::of(&loaded, &firmware, &serial, seed) };
+            let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
+            let one = OneRun {
+                loaded: &loaded,
+                firmware: virtual_run::image(&loaded, &firmware)?,
+                provenance: expected,
+                serial: &serial,
+                lot: lot.as_deref(),
+                imei: None,
+                reports: &reports,
+                notes: &notes,
+            };
+            one.run(&backend, vec![observer], || Ok(stop))
+        })
+    }
+}
+
+/// The nests of a real fixture.
+pub struct RealLine {
+    pub root: Option<PathBuf>,
+    pub plan: PathBuf,
+    pub firmware: Arc<[u8]>,
+    /// As in [`VirtualLine`].
+    pub provenance: Provenance,
+    pub reports: PathBuf,
+    pub lot: Option<String>,
+    pub station: PathBuf,
+    /// Name of each nest in the station file, and what the operator's hand reaches there. The fixtures are held by the caller.
+    pub nests: Vec<(String, Hand)>,
+}
+
+impl Line for RealLine {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
+        let (root, plan, station) = (self.root.clone(), self.plan.clone(), self.station.clone());
+        let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
+        let (reports, lot, serial) = (self.reports.clone(), self.lot.clone(), serial.to_owned());
+        let place = self.nests.get(nest).cloned();
+        Box::new(move |observer, stop| {
+            let project = Project::find(root.as_deref(), Some(&plan));
+            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
+            let notes = [loaded.left_out_notes(), notes].concat();
+            let Some((name, hand)) = place else {
+                return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
+            };
+            let now = jiff::Zoned::now();
+            // Read anew: a calibration may have come to its end.
+            let place = Place::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
+            let backend = RealBackend::on_shift(project.root(), place, &now, Some(hand));
+            let one = OneRun {
+                loaded: &loaded,
+                firmware: virtual_run::image(&loaded, &firmware)?,
+                provenance: expected,
+                serial: &serial,
+                lot: lot.as_deref(),
+                imei: None,
+                reports: &reports,
+                notes: &notes,
+            };
+            one.run(&backend, vec![observer], || Ok(stop))
+        })
+    }
+}
+
+/// The plan as it was when the shift began, read anew: procedures do not cross threads.
+fn unchanged(project: &Project, plan: &Path, firmware: &[u8], expected: &Provenance) -> Result<Loaded, Failed> {
+    let loaded = project.load(plan, &Kinds::default())?;
+    if loaded.provenance(firmware) == *expected {
+        return Ok(loaded);
+    }
+    Err(Failed::Usage(miette::miette!(
+        "the plan, fixture or module file was changed during the shift: end it and start anew"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_keeps_its_faults() {
+        let fault_at = BTreeMap::from([(2, vec!["open:23".to_owned()])]);
+        let mut units = VirtualUnits::new(fault_at);
+        let faulty: Vec<bool> = ["a", "b", "a", "c", "b"].iter().map(|unit| !units.faults(unit).is_empty()).collect();
+        assert_eq!(faulty, [false, true, false, false, true]);
+    }
+}

@@ -1,0 +1,144 @@
+//! The operators' log: `REPORTS/operator-log.jsonl`, one line for everything that people decided at the screen.
+//!
+//! A run's journal says what the bench did; this says who was there, and who let a unit in against the rules. A line is
+//! on the disk before what it allows happens. Format: docs/operator.md.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "operator-log.jsonl";
+
+/// One line. `at` is RFC 3339, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Row {
+    /// The screen came up.
+    ShiftBegan { at: String, plan: String, nests: usize },
+    /// Somebody scanned a badge to work here.
+    Operator { at: String, operator: String },
+    /// Somebody let a unit in that the rules would turn away.
+    LetIn {
+        at: String,
+        serial: String,
+        /// `passed-already`, `in-repair`, `too-many-errors`.
+        why: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        operator: Option<String>,
+        /// Badge of who allowed it.
+        allowed_by: String,
+        /// How many runs the unit had before.
+        runs_before: usize,
+    },
+    /// A wrong PIN was typed.
+    WrongPin { at: String, person: String },
+    /// A run began.
+    Started {
+        at: String,
+        nest: usize,
+        serial: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        operator: Option<String>,
+    },
+    /// Somebody ended runs from the screen.
+    Aborted {
+        at: String,
+        nests: Vec<usize>,
+        /// The power was cut without waiting for the modem.
+        at_once: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        operator: Option<String>,
+    },
+    /// A run ended.
+    Ended { at: String, nest: usize, serial: String, verdict: bench_run::Verdict },
+    /// The screen was left.
+    ShiftEnded { at: String, reason: String },
+}
+
+/// The log, open for appending.
+pub struct Log {
+    file: File,
+    path: PathBuf,
+}
+
+impl Log {
+    /// # Errors
+    /// When the file cannot be made or written.
+    pub fn open(reports: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(reports)?;
+        let path = reports.join(FILE);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        // What the last shift was writing when it died is no line; without an end it would spoil the next one.
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        File::open(reports)?.sync_all()?;
+        Ok(Self { file, path })
+    }
+
+    /// The line is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When it is not: then what it says must not happen.
+    pub fn append(&mut self, row: &Row) -> io::Result<()> {
+        let mut line = serde_json::to_vec(row)?;
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.file.sync_data()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Every whole line with this text in it; one that cannot be read (torn by a loss of power, or from another version) says
+/// nothing. The text is looked for first, because a log of years is quicker searched than understood.
+pub fn read(reports: &Path, with: &str) -> io::Result<Vec<Row>> {
+    let file = match File::open(reports.join(FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut rows = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        let text = String::from_utf8_lossy(&line);
+        if text.contains(with) {
+            rows.extend(serde_json::from_str(&text));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |reason: &str| Row::ShiftEnded { at: "2026-01-01T00:00:00Z".into(), reason: reason.into() };
+        Log::open(folder.path()).unwrap().append(&row("one")).unwrap();
+        let path = folder.path().join(FILE);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"event\":\"shift-en\xff").unwrap();
+        Log::open(folder.path()).unwrap().append(&row("two")).unwrap();
+        assert_eq!(read(folder.path(), "").unwrap(), [row("one"), row("two")]);
+        assert_eq!(read(folder.path(), "two").unwrap(), [row("two")]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let path = PathBuf::from("/dev/full");
+        let mut log = Log { file: OpenOptions::new().append(true).open(&path).unwrap(), path };
+        let row = Row::ShiftEnded { at: String::new(), reason: String::new() };
+        assert_eq!(log.append(&row).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}

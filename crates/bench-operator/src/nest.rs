@@ -1,0 +1,98 @@
+//! One nest as the operator sees it: label, start, run, verdict, remove.
+
+use super::advice::Advice;
+use super::live::Live;
+use super::rules::UnitPast;
+use bench_engine::Ended;
+use std::time::Duration;
+
+/// A unit that was scanned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unit {
+    pub serial: String,
+    /// What was known of it when it was scanned.
+    pub past: UnitPast,
+    /// Who let it in against the rules, for the record of its run.
+    pub let_in: Option<String>,
+}
+
+/// A run that ended, until the unit is taken out.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    pub unit: Unit,
+    pub ended: Ended,
+    pub advice: Advice,
+    /// Bench time of the whole run.
+    pub took: Duration,
+    /// From the order to stop to the last rail off, when it was stopped.
+    pub rails_off_after: Option<Duration>,
+}
+
+/// Where a nest stands in the way of a unit.
+#[derive(Debug, Clone, Default)]
+pub enum State {
+    /// Waits for a label.
+    #[default]
+    Empty,
+    /// The unit is to be put in, and started.
+    Ready(Unit),
+    Running(Unit, Box<Live>),
+    /// The verdict stands until the unit is taken out.
+    Done(Box<Finished>),
+}
+
+/// What a nest's lamps show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lamp {
+    Dark,
+    /// Put the unit in and start.
+    Waiting,
+    Running,
+    Pass,
+    Fail,
+    /// The bench could not tell, or the run was aborted.
+    Trouble,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Nest {
+    pub state: State,
+    /// As its switch says; `None` without one.
+    pub lid_closed: Option<bool>,
+    /// Somebody ordered the end of the run.
+    pub stopping: bool,
+}
+
+impl Nest {
+    /// The unit that is on this nest or to be put there.
+    pub fn unit(&self) -> Option<&Unit> {
+        match &self.state {
+            State::Empty => None,
+            State::Ready(unit) | State::Running(unit, _) => Some(unit),
+            State::Done(finished) => Some(&finished.unit),
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(..))
+    }
+
+    /// A unit may be put here: nothing is on it, or what is has its verdict.
+    pub fn is_free(&self) -> bool {
+        matches!(self.state, State::Empty | State::Done(_))
+    }
+
+    pub fn lamp(&self) -> Lamp {
+        use bench_run::Verdict;
+        match &self.state {
+            State::Empty => Lamp::Dark,
+            State::Ready(_) => Lamp::Waiting,
+            State::Running(..) => Lamp::Running,
+            State::Done(finished) => match finished.ended.verdict {
+                Verdict::Pass => Lamp::Pass,
+                Verdict::Fail => Lamp::Fail,
+                Verdict::Error | Verdict::Skipped | Verdict::Aborted => Lamp::Trouble,
+            },
+        }
+    }
+}

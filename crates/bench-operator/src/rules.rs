@@ -1,0 +1,256 @@
+//! Who may test what, and how often: the rules of a line, from `fixtures/operator.toml` or a file of its own.
+
+use super::people::{Person, Role};
+use bench_plan::{Problem, Source};
+use bench_run::Verdict;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// What becomes of a unit that is scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    Test,
+    /// Only when somebody with this role says so.
+    Ask(Why, Role),
+    Refuse(Why),
+}
+
+/// Why a unit is not simply tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    PassedAlready,
+    /// It failed as often as it may.
+    InRepair,
+    /// The bench could not tell as often as that may happen.
+    TooManyErrors,
+}
+
+/// What is known of a unit, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnitPast {
+    pub verdicts: Vec<Verdict>,
+    /// How many of these runs were before somebody last let it in again.
+    pub let_in_after: usize,
+}
+
+impl UnitPast {
+    /// No run came to a verdict yet.
+    pub fn is_new(&self) -> bool {
+        self.verdicts.iter().all(|verdict| *verdict == Verdict::Aborted)
+    }
+
+    fn since_let_in(&self) -> &[Verdict] {
+        self.verdicts.get(self.let_in_after..).unwrap_or_default()
+    }
+
+    /// How often it came to this verdict since it passed last or was let in.
+    pub fn in_a_row(&self, verdict: Verdict) -> usize {
+        let since = self.since_let_in().iter().rev().take_while(|one| **one != Verdict::Pass);
+        since.filter(|one| **one == verdict).count()
+    }
+}
+
+/// How often, and who may allow more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Retest {
+    /// Further tests of a unit that failed.
+    pub after_fail: usize,
+    /// Further tests of a unit of which the bench could not tell.
+    pub after_error: usize,
+    pub beyond: Allowed,
+}
+
+/// Who may say that a unit is tested against the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allowed {
+    Operator,
+    Technician,
+    Engineer,
+    Nobody,
+}
+
+/// How a test begins once the label was scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Begin {
+    /// With the start button or the Enter key.
+    Button,
+    /// When the lid closes; the button does too.
+    Lid,
+    /// At once: the module was put in first.
+    Scan,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Rules {
+    /// `en` or `de`.
+    pub language: String,
+    /// Whether the terminal's bell rings at a verdict.
+    pub bell: bool,
+    pub begin: Begin,
+    /// Nobody tests before a badge was scanned.
+    pub badge_required: bool,
+    pub retest: Retest,
+    /// A unit that passed already.
+    pub passed_already: Allowed,
+    pub person: Vec<Person>,
+}
+
+impl Default for Retest {
+    fn default() -> Self {
+        Self { after_fail: 1, after_error: 2, beyond: Allowed::Technician }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            language: "en".to_owned(),
+            bell: true,
+            begin: Begin::Button,
+            badge_required: false,
+            retest: Retest::default(),
+            passed_already: Allowed::Technician,
+            person: Vec::new(),
+        }
+    }
+}
+
+/// After this long without a badge an allowance is given up: whoever asked for it went away.
+pub const ASK_WITHIN: Duration = Duration::from_secs(120);
+
+impl Rules {
+    /// Reads and checks a rules file.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
+        let rules: Self = toml::from_str(&source.text).map_err(|error| {
+            let problem = Problem::new(source, error.message().to_owned());
+            Box::new(match error.span() {
+                Some(span) => problem.at(span, "here"),
+                None => problem,
+            })
+        })?;
+        let wrong = |text: String, help: &str| Err(Box::new(Problem::new(source, text).help(help.to_owned())));
+        if !super::texts::LANGUAGES.contains(&rules.language.as_str()) {
+            let help = format!("known languages: {}", super::texts::LANGUAGES.join(", "));
+            return wrong(format!("there are no messages in `{}`", rules.language), &help);
+        }
+        for (index, person) in rules.person.iter().enumerate() {
+            if person.id.is_empty() || person.id.chars().any(char::is_whitespace) {
+                return wrong(format!("`{}` is no badge", person.id), "a badge is what the scanner reads: no spaces");
+            }
+            if rules.person[..index].iter().any(|other| other.id == person.id) {
+                return wrong(format!("two people have the badge `{}`", person.id), "a badge names one person");
+            }
+            if let Err(text) = person.check() {
+                return wrong(text, "make one with `bench operator --make-pin`");
+            }
+        }
+        if rules.badge_required && rules.person.is_empty() {
+            return wrong(
+                "a badge is required, and nobody has one".to_owned(),
+                "add a [[person]] with `id` and `name`",
+            );
+        }
+        Ok(rules)
+    }
+
+    /// Whether a unit with this past is tested.
+    pub fn judge(&self, past: &UnitPast) -> Ruling {
+        let ask = |why, allowed| match allowed {
+            Allowed::Operator => Ruling::Ask(why, Role::Operator),
+            Allowed::Technician => Ruling::Ask(why, Role::Technician),
+            Allowed::Engineer => Ruling::Ask(why, Role::Engineer),
+            Allowed::Nobody => Ruling::Refuse(why),
+        };
+        let settled = past.since_let_in().iter().rfind(|verdict| **verdict != Verdict::Aborted);
+        if settled == Some(&Verdict::Pass) {
+            return ask(Why::PassedAlready, self.passed_already);
+        }
+        if past.in_a_row(Verdict::Fail) > self.retest.after_fail {
+            return ask(Why::InRepair, self.retest.beyond);
+        }
+        if past.in_a_row(Verdict::Error) > self.retest.after_error {
+            return ask(Why::TooManyErrors, self.retest.beyond);
+        }
+        Ruling::Test
+    }
+
+    pub fn person(&self, badge: &str) -> Option<&Person> {
+        self.person.iter().find(|person| person.id.eq_ignore_ascii_case(badge))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(text: &str, let_in_after: usize) -> UnitPast {
+        let verdict = |letter| match letter {
+            'p' => Verdict::Pass,
+            'f' => Verdict::Fail,
+            'e' => Verdict::Error,
+            _ => Verdict::Aborted,
+        };
+        UnitPast { verdicts: text.chars().map(verdict).collect(), let_in_after }
+    }
+
+    #[test]
+    fn what_becomes_of_a_unit_by_its_past() {
+        use Ruling::{Ask, Test};
+        let rules = Rules::default();
+        let rows = [
+            ("", 0, Test),
+            ("f", 0, Test),
+            ("ff", 0, Ask(Why::InRepair, Role::Technician)),
+            // Somebody let it in after the second fail: it fails once more, and may be tested again once.
+            ("ff", 2, Test),
+            ("fff", 2, Test),
+            ("ffff", 2, Ask(Why::InRepair, Role::Technician)),
+            ("fp", 0, Ask(Why::PassedAlready, Role::Technician)),
+            ("pa", 0, Ask(Why::PassedAlready, Role::Technician)),
+            ("p", 1, Test),
+            ("pp", 1, Ask(Why::PassedAlready, Role::Technician)),
+            ("aaaa", 0, Test),
+            ("ee", 0, Test),
+            ("eee", 0, Ask(Why::TooManyErrors, Role::Technician)),
+            ("fef", 0, Ask(Why::InRepair, Role::Technician)),
+            // More was let in than is on disk: journals were archived.
+            ("f", 9, Test),
+        ];
+        for (text, let_in, expected) in rows {
+            assert_eq!(rules.judge(&past(text, let_in)), expected, "{text} let in after {let_in}");
+        }
+        let strict = Rules { passed_already: Allowed::Nobody, ..Rules::default() };
+        assert_eq!(strict.judge(&past("p", 0)), Ruling::Refuse(Why::PassedAlready));
+    }
+
+    #[test]
+    fn files() {
+        let rows = [
+            ("", Ok(())),
+            ("language = \"de\"\nbegin = \"lid\"\n[retest]\nafter-fail = 0\n", Ok(())),
+            ("language = \"fr\"", Err("there are no messages in `fr`")),
+            ("[retest]\nafter-fial = 0\n", Err("unknown field `after-fial`")),
+            ("begin = \"soon\"", Err("unknown variant `soon`")),
+            ("badge-required = true", Err("a badge is required, and nobody has one")),
+            ("[[person]]\nid = \"a b\"\nname = \"A\"\n", Err("`a b` is no badge")),
+            ("[[person]]\nid = \"a\"\nname = \"A\"\n[[person]]\nid = \"a\"\nname = \"B\"\n", Err("two people have")),
+            ("[[person]]\nid = \"a\"\nname = \"A\"\nrole = \"engineer\"\n", Err("has no PIN")),
+            ("[[person]]\nid = \"a\"\nname = \"A\"\npin = \"1234\"\n", Err("is no argon2 hash")),
+        ];
+        for (text, expected) in rows {
+            let result = Rules::parse(&Source::new("operator.toml", text)).map(drop);
+            match (result, expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(problem), Err(part)) => assert!(problem.to_string().contains(part), "{text}: {problem}"),
+                (result, _) => panic!("{text}: {result:?}"),
+            }
+        }
+    }
+}

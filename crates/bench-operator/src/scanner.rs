@@ -1,0 +1,141 @@
+//! A scanner on a serial port.
+
+use super::input::Input;
+use super::scan::Typed;
+use std::io::Read;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// How long a read waits before it looks again.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long until a port that went away is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a scanner is: `/dev/ttyACM0`, or with a rate, `/dev/ttyUSB0:115200`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    path: String,
+    rate: u32,
+}
+
+impl std::str::FromStr for Port {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (path, rate) = match text.rsplit_once(':') {
+            Some((path, rate)) => {
+                (path, rate.parse().map_err(|_| format!("`{rate}` is no rate; expected PORT or PORT:RATE"))?)
+            }
+            None => (text, 9600),
+        };
+        if path.is_empty() { Err("no port is named".to_owned()) } else { Ok(Self { path: path.to_owned(), rate }) }
+    }
+}
+
+/// Reads labels in a thread of its own until nobody listens any more. A scanner that is unplugged is told once and
+/// taken up again when it is back.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
+    let body = move || {
+        let mut told = false;
+        loop {
+            let opened = serialport::new(&port.path, port.rate).timeout(LOOK).open();
+            let why = match opened {
+                Ok(mut open) => {
+                    told = false;
+                    match labels(&mut *open, &sender) {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            if !told && sender.send(Input::Trouble(format!("scanner {}: {why}", port.path))).is_err() {
+                return;
+            }
+            told = true;
+            std::thread::sleep(TRY_AGAIN);
+            // Somebody must still be there.
+            if sender.send(Input::Tick).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("scanner".to_owned()).spawn(body).map(drop)
+}
+
+/// Sends on what ends with a line end, until the port fails (why) or nobody listens (`None`).
+fn labels(port: &mut dyn Read, sender: &Sender<Input>) -> Option<String> {
+    let mut label = Typed::default();
+    let mut byte = zeroize::Zeroizing::new([0_u8; 64]);
+    loop {
+        let count = match port.read(&mut *byte) {
+            Ok(0) => return Some("the port was closed".to_owned()),
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::Interrupted) => {
+                if sender.send(Input::Tick).is_err() {
+                    return None;
+                }
+                continue;
+            }
+            Err(error) => return Some(error.to_string()),
+        };
+        for byte in &byte[..count] {
+            match byte {
+                b'\r' | b'\n' if label.is_empty() => {}
+                b'\r' | b'\n' => {
+                    // Longer than any label: the core says that it is none.
+                    let text = label.take().unwrap_or_default();
+                    if sender.send(Input::Text(text)).is_err() {
+                        return None;
+                    }
+                }
+                byte => label.push(char::from(*byte)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn ports() {
+        let port = |path: &str, rate| Ok(Port { path: path.to_owned(), rate });
+        for (text, expected) in [
+            ("/dev/ttyACM0", port("/dev/ttyACM0", 9600)),
+            ("/dev/ttyUSB0:115200", port("/dev/ttyUSB0", 115_200)),
+            ("/dev/x:fast", Err("`fast` is no rate; expected PORT or PORT:RATE".to_owned())),
+            ("", Err("no port is named".to_owned())),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+    }
+
+    /// For what is on its way.
+    const PATIENCE: Duration = Duration::from_secs(300);
+
+    #[test]
+    fn labels_come_whole_from_a_port() {
+        let (mut scanner, port) = serialport::TTYPort::pair().unwrap();
+        let path = serialport::SerialPort::name(&port).unwrap();
+        drop(port);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        listen(path.parse().unwrap(), sender).unwrap();
+        let mut texts = Vec::new();
+        let mut parts = [&b"P042AN0000DEMO1 SEC"[..], b"RET\r\n\r\nX\xff\n"].into_iter();
+        while texts.len() < 2 {
+            match receiver.recv_timeout(PATIENCE).unwrap() {
+                // It listens, and has waited for the next part.
+                Input::Tick => parts.next().into_iter().for_each(|part| scanner.write_all(part).unwrap()),
+                Input::Text(text) => texts.push(text.to_string()),
+                Input::Trouble(text) => panic!("{text}"),
+                _ => unreachable!(),
+            }
+        }
+        assert_eq!(texts, ["P042AN0000DEMO1 SECRET", "X\u{ff}"]);
+    }
+}

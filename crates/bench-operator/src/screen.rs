@@ -1,0 +1,297 @@
+//! The edge: the terminal, the threads, the clock.
+
+use super::app::{Action, App, Setup};
+use super::history::UnitHistory;
+use super::input::Input;
+use super::keyboard;
+use super::lamps::Lamps;
+use super::line::Line;
+use super::log::{Log, Row};
+use super::outbox::{Outbox, Pen};
+use super::scanner;
+use super::texts::Texts;
+use super::view::{self, EdgeMap, Look, Screen};
+use super::{buttons, forwarding};
+use bench_engine::Failed;
+use bench_engine::NestThread;
+use bench_engine::Stop;
+use bench_real::Hand;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::crossterm::{cursor, execute};
+use ratatui::layout::{Position, Rect};
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// Longest time between two pictures.
+const TICK: Duration = Duration::from_millis(100);
+/// Shortest time between two pictures: a run at full speed has thousands of entries a second.
+const FRAME: Duration = Duration::from_millis(40);
+
+/// What the screen works with, beside the terminal.
+pub struct Devices<'a> {
+    pub line: Box<dyn Line>,
+    pub history: Box<dyn UnitHistory>,
+    pub edge: EdgeMap,
+    pub reports: &'a Path,
+    pub scanner: Option<scanner::Port>,
+    pub lamps: Box<dyn Lamps>,
+    /// What the operator's hand reaches at each nest of a real fixture.
+    pub hands: Vec<Hand>,
+}
+
+fn bench(error: impl std::fmt::Display) -> Failed {
+    Failed::Bench(miette::miette!("{error}"))
+}
+
+/// Shows the screen until the shift ends.
+///
+/// # Errors
+/// When the terminal, the log or a thread cannot be had; nothing runs then.
+pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd, Failed> {
+    let mut log = Log::open(devices.reports).map_err(|error| {
+        bench(format!("the operators' log cannot be opened in {}: {error}", devices.reports.display()))
+    })?;
+    let began = Row::ShiftBegan { at: date(), plan: setup.plan.clone(), nests: setup.nests };
+    log.append(&began).map_err(|error| bench(format!("{}: {error}", log.path().display())))?;
+    let (sender, receiver) = channel();
+    watch_signals(sender.clone())?;
+    let nests = setup.nests;
+    let app = App::new(setup, texts, devices.history);
+    let terminal = RawTerminal::open().map_err(|error| bench(format!("the terminal cannot be used: {error}")))?;
+    keyboard::listen(sender.clone()).map_err(bench)?;
+    if let Some(port) = devices.scanner {
+        scanner::listen(port, sender.clone()).map_err(bench)?;
+    }
+    buttons::listen(devices.hands, sender.clone()).map_err(bench)?;
+    forwarding::listen(devices.reports, sender.clone()).map_err(bench)?;
+    let look = Look { colour: std::env::var_os("NO_COLOR").is_none() };
+    let mut shown = Shown {
+        app,
+        edge: devices.edge,
+        look,
+        line: devices.line,
+        lamps: devices.lamps,
+        log,
+        threads: (0..nests).map(|_| None).collect(),
+        sender,
+        began: Instant::now(),
+        stale: false,
+        bell: false,
+    };
+    let stopped_by = shown.run(&receiver, terminal);
+    Ok(ShiftEnd { stopped_by, hung_nests: shown.hung() })
+}
+
+/// How a shift came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShiftEnd {
+    /// What ended it from outside: a signal, a terminal that is gone. `None`: the operator did.
+    pub stopped_by: Option<String>,
+    /// Nests, from 0, whose test does not come to its end.
+    pub hung_nests: Vec<usize>,
+}
+
+struct Shown {
+    app: App,
+    edge: EdgeMap,
+    look: Look,
+    line: Box<dyn Line>,
+    lamps: Box<dyn Lamps>,
+    log: Log,
+    threads: Vec<Option<NestThread>>,
+    sender: Sender<Input>,
+    began: Instant,
+    /// The terminal does not show what was drawn last: the next picture draws all of it.
+    stale: bool,
+    bell: bool,
+}
+
+impl Shown {
+    fn run(&mut self, receiver: &Receiver<Input>, mut terminal: RawTerminal) -> Option<String> {
+        let mut by_operator = true;
+        loop {
+            let drawn = Instant::now();
+            let mut left = self.draw(&mut terminal).err().is_some_and(|error| {
+                // Nobody sees anything any more, and what is powered must not stay so.
+                by_operator = false;
+                self.take(Input::End(format!("the terminal is gone: {error}")))
+            });
+            let mut wait = TICK;
+            loop {
+                let input = match receiver.recv_timeout(wait) {
+                    Ok(input) => input,
+                    Err(RecvTimeoutError::Timeout) => Input::Tick,
+                    Err(RecvTimeoutError::Disconnected) => Input::End("nothing is connected any more".to_owned()),
+                };
+                self.stale |= matches!(input, Input::Resized);
+                by_operator &= !matches!(input, Input::End(_) | Input::Press(super::input::Press::Interrupt));
+                left |= self.take(input);
+                wait = FRAME.saturating_sub(drawn.elapsed());
+                if left || wait.is_zero() {
+                    break;
+                }
+            }
+            if left || self.gave_up() {
+                let reason = self.app.leaving.clone().unwrap_or_default();
+                return (!by_operator).then_some(reason);
+            }
+        }
+    }
+
+    /// Everything that runs was told to stop, and nothing is heard of it any more.
+    fn gave_up(&self) -> bool {
+        let silent = |nest: &super::nest::Nest| match &nest.state {
+            super::nest::State::Running(_, live) => live.silent(self.app.now()) > self.app.setup.silence,
+            _ => true,
+        };
+        self.app.leaving.is_some() && self.app.nests.iter().all(silent)
+    }
+
+    /// Nests whose thread goes on although it was told to stop.
+    fn hung(&self) -> Vec<usize> {
+        let goes_on = |thread: &Option<NestThread>| thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        let running = |nest: &usize| self.app.nests[*nest].is_running() && goes_on(&self.threads[*nest]);
+        (0..self.threads.len()).filter(running).collect()
+    }
+
+    fn draw(&mut self, terminal: &mut RawTerminal) -> std::io::Result<()> {
+        if !terminal.outbox.is_ready()? {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.stale) {
+            // Not `clear`, which asks the terminal where its cursor is and reads the answer from the keyboard.
+            let size = terminal.terminal.size()?;
+            terminal.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
+        }
+        let screen = Screen { app: &self.app, edge: &self.edge, look: self.look };
+        terminal.terminal.draw(|frame| view::draw(frame, &screen))?;
+        if std::mem::take(&mut self.bell) {
+            terminal.outbox.pen.write_all(b"\x07")?;
+        }
+        terminal.outbox.send();
+        Ok(())
+    }
+
+    /// Does what follows from an input, in order; whether the screen is to go.
+    fn take(&mut self, input: Input) -> bool {
+        let actions = self.app.handle(input, self.began.elapsed(), &date());
+        let mut unwritten = None;
+        let mut left = false;
+        for action in actions {
+            match action {
+                Action::Log(row) => {
+                    if let Err(error) = self.log.append(&row) {
+                        let reason = format!("{}: {error}", self.log.path().display());
+                        unwritten = Some(reason);
+                        if let Row::LetIn { serial, .. } = row {
+                            self.take(Input::NotLetIn(serial));
+                        }
+                    }
+                }
+                // What has no record does not happen.
+                Action::Start { nest, .. } if unwritten.is_some() => {
+                    let reason = unwritten.clone().unwrap_or_default();
+                    self.take(Input::NotStarted(nest, reason));
+                }
+                Action::Start { nest, serial, notes } => self.start(nest, &serial, notes),
+                Action::Stop { nest, reason, at_once } => {
+                    if let Some(Some(thread)) = self.threads.get(nest) {
+                        if at_once { thread.stop_at_once(&reason) } else { thread.stop(&reason) }
+                    }
+                }
+                Action::Lamp(nest, lamp) => {
+                    if let Err(error) = self.lamps.show(nest, lamp) {
+                        self.take(Input::Trouble(error));
+                    }
+                }
+                Action::Bell => self.bell = true,
+                Action::Leave => left = true,
+            }
+        }
+        if let Some(error) = unwritten.filter(|_| !left) {
+            self.take(Input::Trouble(error));
+        }
+        left
+    }
+
+    fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>) {
+        let work = self.line.work(nest, serial, notes);
+        let sender = self.sender.clone();
+        let tell = move |said| {
+            // Nobody listens when the screen gave up; the run itself goes on to its safe state.
+            let _ = sender.send(Input::FromNest(nest, said));
+        };
+        match NestThread::start(format!("nest {}", nest + 1), work, tell) {
+            Ok(thread) => self.threads[nest] = Some(thread),
+            Err(error) => {
+                self.take(Input::NotStarted(nest, format!("no thread for the test: {error}")));
+            }
+        }
+    }
+}
+
+fn date() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// SIGTERM, SIGHUP and SIGINT end the shift, as the operator would.
+fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
+    let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+    let body = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        runtime.block_on(async {
+            match Stop::on_signals() {
+                Ok(stop) => {
+                    let _ = ready.send(Ok(()));
+                    let _ = sender.send(Input::End(stop.split().0.await));
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(body).map_err(bench)?;
+    is_ready.recv().map_err(bench)?.map_err(bench)
+}
+
+/// The terminal as the screen needs it; whatever happens, it is given back as it was.
+struct RawTerminal {
+    terminal: Terminal<CrosstermBackend<Pen>>,
+    outbox: Outbox,
+}
+
+/// Longest wait for a terminal to be given back.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
+
+impl RawTerminal {
+    fn open() -> std::io::Result<Self> {
+        let outbox = Outbox::open()?;
+        let terminal = Terminal::new(CrosstermBackend::new(outbox.pen.clone()))?;
+        enable_raw_mode()?;
+        // From here on dropping puts everything back.
+        let mut raw = Self { terminal, outbox };
+        execute!(raw.outbox.pen, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        // A panic is caught and told where it happened; its words on the screen would only spoil the picture.
+        std::panic::set_hook(Box::new(|_| ()));
+        Ok(raw)
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        let _ = std::panic::take_hook();
+        if self.outbox.settle(GIVEN_BACK) {
+            let _ = execute!(self.outbox.pen, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+            self.outbox.send();
+            self.outbox.settle(GIVEN_BACK);
+        }
+        let _ = disable_raw_mode();
+    }
+}

@@ -1,0 +1,66 @@
+//! One nest.
+
+use super::{Screen, big, running, verdict};
+use crate::nest::State;
+use crate::texts::Key;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, BorderType, Paragraph};
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index: usize) {
+    let app = screen.app;
+    let nest = &app.nests[index];
+    let focused = app.focus == index && app.nests.len() > 1;
+    let mark = if focused { ">" } else { "" };
+    let title = format!("{mark}{} {}", app.texts.say(Key::Nest), index + 1);
+    if let State::Done(finished) = &nest.state {
+        return verdict::draw(frame, area, screen, &title, finished);
+    }
+    let (border, style) =
+        if focused { (BorderType::Double, screen.look.accent()) } else { (BorderType::Plain, Style::new()) };
+    let block = Block::bordered().border_type(border).border_style(style).title(format!(" {title} "));
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    match &nest.state {
+        State::Empty => told(frame, inside, screen, Key::BigScan, Key::DoScan, None),
+        State::Ready(unit) => told(frame, inside, screen, Key::BigStart, Key::DoPutIn, Some(&unit.serial)),
+        State::Running(unit, live) => {
+            // The large word only where the test itself has its place too.
+            const TEST: u16 = 11;
+            let high = if inside.height >= TEST + 4 {
+                big::rows(&app.texts.say(Key::BigWait), inside.width, inside.height - TEST)
+            } else {
+                0
+            };
+            if high > 1 {
+                big::draw(frame, Rect { height: high, ..inside }, &app.texts.say(Key::BigWait), Style::new());
+            }
+            let high = if high > 1 { high } else { 0 };
+            let rest = Rect { y: inside.y + high, height: inside.height - high, ..inside };
+            running::draw(frame, rest, screen, nest, unit, live);
+        }
+        State::Done(_) => {}
+    }
+}
+
+/// A word in large letters, and what it means.
+fn told(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, word: Key, order: Key, serial: Option<&str>) {
+    let texts = &screen.app.texts;
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    lines.extend(serial.map(|serial| Line::styled(serial.to_owned(), screen.look.accent()).centered()));
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let order = texts.say(order);
+    let wrapped = textwrap::wrap(&order, usize::from(area.width.max(1)));
+    lines.extend(wrapped.into_iter().map(|line| Line::styled(line.into_owned(), bold).centered()));
+    let text = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height);
+    let word = texts.say(word);
+    let high = big::rows(&word, area.width, area.height.saturating_sub(text));
+    let all = (high + text).min(area.height);
+    let top = area.y + (area.height - all) / 2;
+    if area.height > text {
+        big::draw(frame, Rect { y: top, height: high, ..area }, &word, screen.look.accent());
+    }
+    frame.render_widget(Paragraph::new(lines), Rect { y: top + all - text, height: text, ..area });
+}

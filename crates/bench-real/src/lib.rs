@@ -1,0 +1,24 @@
+//! The real bench: a nest of a station, on the controller that this program runs on.
+
+mod guard;
+mod hand;
+mod load;
+mod lock;
+mod nest;
+mod place;
+
+pub use guard::watch;
+pub use hand::Hand;
+pub use lock::FixtureLock;
+pub use nest::{RealBackend, lock};
+pub use place::{DEFAULT_FILE, Place, fixture_of};
+
+/// The day of a moment, where its clock stands.
+pub fn day_of(now: &jiff::Zoned) -> bench_plan::Day {
+    let number = |value: i8| u8::try_from(value).unwrap_or_default();
+    bench_plan::Day {
+        year: u16::try_from(now.year()).unwrap_or_default(),
+        month: number(now.month()),
+        day: number(now.day()),
+    }
+}

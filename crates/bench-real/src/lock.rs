@@ -1,0 +1,88 @@
+//! One bench program on one fixture: a lock that the operating system takes back when its holder dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Held for as long as this lives.
+#[derive(Debug)]
+pub struct FixtureLock {
+    _file: File,
+}
+
+#[derive(Debug, Error)]
+pub enum LockError {
+    #[error("the fixture is in use by {holder}")]
+    Held { holder: String },
+    #[error("the lock {} cannot be made: {error}", path.display())]
+    Io { path: PathBuf, error: std::io::Error },
+}
+
+/// Where such locks are kept; gone after a restart, as they should be.
+pub fn folder() -> PathBuf {
+    let system = Path::new("/run/lock");
+    if system.is_dir() { system.to_owned() } else { std::env::temp_dir() }
+}
+
+impl FixtureLock {
+    /// Takes the fixture on this I2C bus, or says who has it. `who` is what the next one is told.
+    pub fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
+        let path = folder.join(format!("bench-i2c-{i2c_bus}.lock"));
+        let failed = |error| LockError::Io { path: path.clone(), error };
+        // Not truncated: until the lock is ours the text is another's.
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "another program" } else { holder }.to_owned();
+                return Err(LockError::Held { holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}"));
+        written.map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// This program, for whoever finds its lock: "bench (process 123, user ann)".
+pub fn holder() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    format!("bench (process {}, user {user})", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_a_fixture_and_the_second_is_told_who() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |bus, who| FixtureLock::take(folder.path(), bus, who);
+        let first = take(1, "bench (process 7, user ann), since the morning").unwrap();
+        match take(1, "bob") {
+            Err(LockError::Held { holder }) => assert_eq!(holder, "bench (process 7, user ann), since the morning"),
+            other => panic!("{other:?}"),
+        }
+        let _other_fixture = take(3, "bob").unwrap();
+        drop(first);
+        let _second = take(1, "bob").unwrap();
+        match take(1, "carl") {
+            Err(LockError::Held { holder }) => assert_eq!(holder, "bob"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told() {
+        let Err(LockError::Io { path, .. }) = FixtureLock::take(Path::new("/no/such/folder"), 1, "ann") else {
+            panic!("locked")
+        };
+        assert_eq!(path, Path::new("/no/such/folder/bench-i2c-1.lock"));
+    }
+}

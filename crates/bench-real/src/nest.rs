@@ -1,0 +1,210 @@
+//! The instruments of a real nest.
+
+use crate::Place;
+use crate::guard::{Guard, Kicked};
+use crate::hand::Hand;
+use crate::load::SystemLoad;
+use crate::lock::{self, FixtureLock, LockError};
+use bench_bluez::BluezAir;
+use bench_engine::Backend;
+use bench_engine::Failed;
+use bench_engine::Loaded;
+use bench_engine::{Outcome, Recorder, first_kick, rail_observer};
+use bench_instruments::{
+    BleAir, Clock, DutClient, FixtureDriver, InstrumentError, NoBle, OutputLine, Panel, RailObserver, SerialLink,
+    SerialUsbHost, TokioClock,
+};
+use bench_pi::{PiGpio, PiI2c};
+use bench_plan::{DutFamily, Fixture, Line};
+use bench_run::{BenchKind, Event, Provenance};
+use bench_steps::{Ends, Nest};
+use bench_swd::{Selection, SwdProgrammer};
+use futures_util::future::LocalBoxFuture;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A nest of this controller.
+pub struct RealBackend {
+    place: Place,
+    clock: Rc<dyn Clock>,
+    /// RFC 3339.
+    started_at: String,
+    run_id: String,
+    root: PathBuf,
+    /// What the operator's hand reaches, when somebody else has it, too.
+    hand: Option<Hand>,
+    /// Absent when somebody holds it for a whole shift.
+    _lock: Option<FixtureLock>,
+}
+
+/// Takes the fixture of this nest for this program.
+///
+/// # Errors
+/// When another program has it.
+pub fn lock(place: &Place) -> Result<FixtureLock, Failed> {
+    FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
+        let help = match error {
+            LockError::Held { .. } => "end it, or wait until it is done",
+            LockError::Io { .. } => "the lock keeps two programs from driving one fixture: is the folder writable?",
+        };
+        Failed::Bench(miette::miette!(help = help, "{error}"))
+    })
+}
+
+impl RealBackend {
+    /// Takes the fixture for this program. `now` is the time of day, for the record.
+    ///
+    /// # Errors
+    /// When another program has it.
+    pub fn take(root: &Path, place: Place, now: &jiff::Zoned) -> Result<Self, Failed> {
+        let lock = lock(&place)?;
+        Ok(Self { _lock: Some(lock), ..Self::on_shift(root, place, now, None) })
+    }
+
+    /// On a fixture that is held already; the lines of the operator's hand are shared with who holds it.
+    pub fn on_shift(root: &Path, place: Place, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
+        Self {
+            started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            run_id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), place.nest.name),
+            clock: Rc::new(TokioClock::start()),
+            place,
+            root: root.to_owned(),
+            hand,
+            _lock: None,
+        }
+    }
+
+    pub fn i2c_bus(&self) -> u8 {
+        self.place.nest.i2c_bus
+    }
+
+    /// Wakes the fixture for less than the watchdog's time, to ask who is there.
+    ///
+    /// # Errors
+    /// When this is no controller.
+    pub fn kick_once(&self) -> Result<impl Sized, Failed> {
+        let line = Line { gpio: self.place.nest.watchdog, active_low: false };
+        let kick = || {
+            let line = PiGpio::open()?.output(line)?;
+            line.set(true)?;
+            line.set(false)?;
+            Ok(line)
+        };
+        kick().map_err(|error: InstrumentError| Failed::Bench(miette::miette!("{error}")))
+    }
+
+    /// The controller's own pins of this nest; the watchdog has been kicked once.
+    fn panel(&self, gpio: &PiGpio, guard: Guard) -> Result<Panel, InstrumentError> {
+        let nest = &self.place.nest;
+        let hand = match &self.hand {
+            Some(hand) => hand.clone(),
+            None => Hand::take(gpio, nest)?,
+        };
+        let mut panel = hand.panel();
+        let line = Rc::new(gpio.output(Line { gpio: nest.watchdog, active_low: false })?);
+        panel.watchdog = Some(Rc::new(Kicked { line, guard: Rc::new(guard) }));
+        first_kick(&panel);
+        Ok(panel)
+    }
+
+    /// The debug probe of this nest: what the station names, or the only one of the fixture's kind.
+    fn probe(&self, fixture: &Fixture) -> Selection {
+        let of_fixture = fixture.controller.probe.as_ref().and_then(|probe| probe.usb.as_deref());
+        self.place.nest.probe.as_deref().or(of_fixture).map(Selection::parse).unwrap_or_default()
+    }
+
+    /// The instruments, with the fixture in its safe state.
+    ///
+    /// # Errors
+    /// Names the first that does not start.
+    pub async fn instruments(
+        &self,
+        fixture: &Fixture,
+        family: &DutFamily,
+        wants_ble: bool,
+        serial: &str,
+        observer: RailObserver,
+    ) -> Result<Nest, Failed> {
+        let does_not_start =
+            |error: InstrumentError| Failed::Bench(miette::miette!("the fixture does not start: {error}"));
+        let nest = &self.place.nest;
+        let clock = Rc::clone(&self.clock);
+        // What may take its time comes before the first kick: from there on the watchdog is awake.
+        let ble: Rc<dyn BleAir> = match nest.ble.as_deref().filter(|_| wants_ble) {
+            Some(name) => Rc::new(BluezAir::open(name, Rc::clone(&clock)).await.map_err(does_not_start)?),
+            None => Rc::new(NoBle),
+        };
+        let gpio = PiGpio::open().map_err(does_not_start)?;
+        let guard = Guard::start(&self.root, &fixture.name, nest.i2c_bus)
+            .map_err(|error| Failed::Bench(miette::miette!("the guard of the rails does not start: {error}")))?;
+        let panel = self.panel(&gpio, guard).map_err(does_not_start)?;
+        let bus = Rc::new(RefCell::new(PiI2c::open(nest.i2c_bus).map_err(does_not_start)?));
+        let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), observer)
+            .map_err(does_not_start)?
+            .with_corrections(&self.place.station.corrections(&nest.name));
+        let driver = match nest.edges {
+            Some(number) => driver.with_edge_line(Box::new(gpio.edge_line(number).map_err(does_not_start)?)),
+            None => driver,
+        };
+        let link = SerialLink::open(&nest.link, dut_protocol::INITIAL_BAUD).map_err(does_not_start)?;
+        let ends = Ends {
+            programmer: Rc::new(SwdProgrammer::usb(Rc::clone(&clock), self.probe(fixture))),
+            usb: Rc::new(SerialUsbHost::new(Rc::clone(&clock))),
+            ble,
+            panel,
+            load: Rc::new(SystemLoad),
+            dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
+            clock,
+        };
+        Ok(Nest::on(Rc::new(driver), ends, family, serial))
+    }
+}
+
+impl Backend for RealBackend {
+    fn clock(&self) -> Rc<dyn Clock> {
+        Rc::clone(&self.clock)
+    }
+
+    fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {
+        let Place { station, nest, overdue } = &self.place;
+        Event::RunStarted {
+            run_id: self.run_id.clone(),
+            serial: serial.to_owned(),
+            model: loaded.plan.model.clone(),
+            started_at: Some(self.started_at.clone()),
+            bench: BenchKind::Real {
+                station: station.name.clone(),
+                nest: Some(nest.name.clone()),
+                fixture_serial: Some(station.fixture_serial.clone()),
+                overdue: overdue.clone(),
+            },
+            lot: None,
+            provenance,
+            steps: loaded.planned_steps(),
+        }
+    }
+
+    fn nest<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        serial: &'a str,
+        recorder: &'a Rc<Recorder>,
+    ) -> LocalBoxFuture<'a, Result<Nest, Failed>> {
+        Box::pin(async move {
+            let family = loaded.family();
+            let family = family.ok_or_else(|| Failed::Bench(miette::miette!("the plan's family got lost")))?;
+            // Asked for only where the plan has a use for it: a line without Bluetooth tests the rest.
+            let wants_ble = loaded.plan.steps.iter().any(|planned| planned.step.kind == "ble");
+            self.instruments(&loaded.fixture, family, wants_ble, serial, rail_observer(recorder)).await
+        })
+    }
+
+    fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>> {
+        Box::pin(async move { Ok(run.await) })
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

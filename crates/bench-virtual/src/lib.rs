@@ -1,0 +1,199 @@
+//! A nest on the virtual bench.
+
+use bench_engine::{Backend, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
+use bench_instruments::{Clock, DutClient, FixtureDriver, Image, UnknownLoad};
+use bench_plan::{DutFamily, Fixture};
+use bench_run::{BenchKind, Event, Provenance};
+use bench_steps::{Ends, Nest};
+use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
+use futures_util::future::LocalBoxFuture;
+use std::cell::RefCell;
+use std::rc::Rc;
+use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
+
+/// What is on the virtual nest, and how it behaves.
+pub struct Order<'a> {
+    pub fixture: &'a Fixture,
+    pub families: &'a [DutFamily],
+    /// The model that the plan is for.
+    pub model: &'a str,
+    /// What the plan puts into the module, as an ELF file.
+    pub firmware: &'a [u8],
+    /// The module comes without it: its flash is empty.
+    pub blank: bool,
+    pub seed: u64,
+    pub faults: &'a [Fault],
+    pub serial: &'a str,
+    pub pace: Option<f64>,
+}
+
+impl<'a> Order<'a> {
+    /// What a plan asks for: a good module of its model, empty if the plan programs it, as fast as it goes.
+    pub fn of(loaded: &'a Loaded, firmware: &'a [u8], serial: &'a str, seed: u64) -> Self {
+        Self {
+            fixture: &loaded.fixture,
+            families: &loaded.families,
+            model: &loaded.plan.model,
+            firmware,
+            blank: comes_blank(loaded),
+            seed,
+            faults: &[],
+            serial,
+            pace: None,
+        }
+    }
+}
+
+const FAULT_HELP: &str = "`bench faults PLAN` lists every fault that can be ordered";
+
+/// Reads the faults as typed. Whether module and fixture can have them is checked by [`build`].
+pub fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
+    let parse = |spec: &String| {
+        spec.parse().map_err(|error| Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault {spec}: {error}")))
+    };
+    specs.iter().map(parse).collect()
+}
+
+/// Builds the simulated fixture with the module in it.
+pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
+    let family_of = |model: &str| order.families.iter().find(|family| family.model(model).is_some());
+    let on_nest = order
+        .faults
+        .iter()
+        .find_map(|fault| match fault {
+            Fault::WrongModel(model) => Some(model.as_str()),
+            _ => None,
+        })
+        .unwrap_or(order.model);
+    let Some(dut) = family_of(on_nest) else {
+        let known: Vec<&str> =
+            order.families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str()).collect();
+        let help = format!("known models: {}", known.join(", "));
+        return Err(Failed::Usage(miette::miette!(help = help, "no module family has a model {on_nest}")));
+    };
+    // A module of another model carries its own serial number, not the one that was scanned.
+    let serial = (on_nest == order.model).then(|| order.serial.to_owned());
+    VirtualBench::new(VirtualConfig {
+        fixture: order.fixture,
+        dut,
+        model: on_nest,
+        firmware: (!order.blank).then_some(order.firmware),
+        seed: order.seed,
+        faults: order.faults,
+        serial,
+        pace: order.pace,
+    })
+    .map_err(|error| match error {
+        VirtualError::Fault(error) => Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault: {error}")),
+        error => Failed::Bench(miette::miette!("the virtual bench cannot be built: {error}")),
+    })
+}
+
+/// The same drivers as on a real bench, over the simulated bus and link.
+pub fn nest(
+    world: &VirtualBench,
+    fixture: &Fixture,
+    family: &DutFamily,
+    serial: &str,
+    recorder: &Rc<Recorder>,
+) -> Result<Nest, Failed> {
+    let clock: Rc<dyn Clock> = world.clock();
+    // Without a kick the watchdog holds the port expanders in reset, and nothing would answer.
+    let panel = world.panel();
+    first_kick(&panel);
+    let bus = Rc::new(RefCell::new(world.i2c()));
+    let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), rail_observer(recorder))
+        .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
+    let timed = fixture.measure_bus.edges_gpio.is_some();
+    let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
+    let ends = Ends {
+        usb: Rc::new(world.usb_host()),
+        programmer: Rc::new(SwdProgrammer::wired(Rc::clone(&clock), Rc::new(world.swd()))),
+        ble: Rc::new(world.bluetooth()),
+        panel,
+        load: Rc::new(UnknownLoad),
+        dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
+        clock,
+    };
+    Ok(Nest::on(driver, ends, family, serial))
+}
+
+/// The virtual bench as what a run happens on.
+pub struct VirtualBackend {
+    pub world: VirtualBench,
+    pub seed: u64,
+    /// As ordered.
+    pub faults: Vec<String>,
+}
+
+impl Backend for VirtualBackend {
+    fn clock(&self) -> Rc<dyn Clock> {
+        self.world.clock()
+    }
+
+    fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {
+        started(loaded, provenance, serial, self.seed, &self.faults)
+    }
+
+    fn nest<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        serial: &'a str,
+        recorder: &'a Rc<Recorder>,
+    ) -> LocalBoxFuture<'a, Result<Nest, Failed>> {
+        let made = match loaded.family() {
+            Some(family) => nest(&self.world, &loaded.fixture, family, serial, recorder),
+            None => Err(Failed::Bench(miette::miette!("the plan's family got lost"))),
+        };
+        Box::pin(std::future::ready(made))
+    }
+
+    fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>> {
+        let driven = self.world.run(run);
+        Box::pin(async move { driven.await.map_err(|error| format!("the virtual bench stopped: {error}")) })
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        self.world.diagnostics()
+    }
+}
+
+/// The firmware as the programmer takes it.
+pub fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Failed> {
+    let name = loaded.firmware_name();
+    let image = parse_image(&name, firmware, ImageFormat::Elf);
+    let image =
+        image.map_err(|error| Failed::Bench(miette::miette!("the firmware image {name} cannot be used: {error}")));
+    image.map(Rc::new)
+}
+
+/// Whether a module for this plan comes with an empty flash: only a plan that programs it can use such a one.
+fn comes_blank(loaded: &Loaded) -> bool {
+    loaded.plan.steps.iter().any(|planned| planned.step.kind == PROGRAM)
+}
+
+/// The kind of step that puts the firmware into the module.
+const PROGRAM: &str = "program";
+
+/// The serial number that a virtual module of this model carries when none was given.
+pub fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
+    let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
+    format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
+}
+
+/// The first entry of a virtual run's journal.
+pub fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64, faults: &[String]) -> Event {
+    // The same order gives the same name, as it gives the same journal.
+    let identity = format!("{provenance:?} {serial} {} {faults:?}", seed);
+    let hash = sha256(identity.as_bytes());
+    Event::RunStarted {
+        run_id: format!("virtual-{}-{}", seed, &hash[..12]),
+        serial: serial.to_owned(),
+        model: loaded.plan.model.clone(),
+        started_at: None,
+        bench: BenchKind::Virtual { seed, faults: faults.to_vec() },
+        lot: None,
+        provenance,
+        steps: loaded.planned_steps(),
+    }
+}
