@@ -1,13 +1,13 @@
 //! A download that is given up ends there: no transfer follows it, its thread ends, and the next job works.
 
-use crate::virtual_run::{self, Order};
-use crate::{Project, files};
 use async_trait::async_trait;
+use bench_engine::{self as engine, Project, Recorder};
 use bench_instruments::{
     Clock, ProgramError, ProgramJob, ProgramPhase, Programmed, Programmer, SwdAnswer, SwdOperation, SwdWire,
 };
 use bench_steps::Kinds;
 use bench_swd::SwdProgrammer;
+use bench_virtual::{self as virtual_run, Order};
 use futures_util::future::select;
 use std::cell::Cell;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn a_job_that_is_given_up_ends_and_the_next_one_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("plans/b404x.toml");
     let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
-    let firmware = files::read_firmware(&loaded.firmware_path).unwrap();
+    let firmware = engine::read_firmware(&loaded.firmware_path).unwrap();
     let image = virtual_run::image(&loaded, &firmware).unwrap();
     // What was in the flash before, so that there are pages to erase.
     let mut other = (*image).clone();
@@ -73,7 +73,7 @@ fn a_job_that_is_given_up_ends_and_the_next_one_works() {
     for (what, at) in rows {
         let world = virtual_run::build(&Order::of(&loaded, &firmware, "P046AV000000001", 1)).unwrap();
         let clock: Rc<dyn Clock> = world.clock();
-        let recorder = crate::engine::Recorder::new(bench_journal::Journal::in_memory(), world.clock(), Vec::new());
+        let recorder = Recorder::new(bench_journal::Journal::in_memory(), world.clock(), Vec::new());
         let family = loaded.family().unwrap();
         let nest = virtual_run::nest(&world, &loaded.fixture, family, "P046AV000000001", &recorder).unwrap();
         let wire = Rc::new(Counted { lines: Rc::new(world.swd()), begun: Cell::new(0), ended: Cell::new(0) });
@@ -122,7 +122,7 @@ fn a_job_that_is_given_up_ends_and_the_next_one_works() {
         let panel = world.panel();
         let kicks = async {
             loop {
-                crate::engine::first_kick(&panel);
+                engine::first_kick(&panel);
                 clock.sleep(Duration::from_millis(100)).await;
             }
         };
