@@ -92,7 +92,7 @@ ask-abort = { $count ->
 }
 ask-abort-keys = Enter: abort, modem first   Del: power off AT ONCE   Esc: go on testing
 ask-leave = Modules are being tested. Abort them and end the shift?
-ask-leave-keys = Enter: abort and end   Esc: go on
+ask-leave-keys = Enter: abort, modem first, and end   Del: power off AT ONCE   Esc: go on
 ask-let-in = { $serial } { $why }.
 ask-let-in-operator = Test it nevertheless? Enter: yes   Esc: no
 ask-badge-technician = A technician may allow the test: scan the badge.   Esc: no
@@ -107,6 +107,8 @@ too-small = The terminal is too small: { $columns } x { $rows } are needed
 notice-put-in = { $serial }: put it on nest { $nest }
 notice-close-lid = Close the lid of nest { $nest }
 notice-lid-opened = The lid of nest { $nest } was opened: power off
+notice-emergency = Emergency stop of nest { $nest }: power off
+notice-release-emergency = Release the emergency stop of nest { $nest } first
 notice-no-label = That is no label of a module; scan it again
 notice-other-model = { $prefix } is not the label of a { $model } (expected { $expected })
 notice-twice = { $serial } is on nest { $nest } already

@@ -170,10 +170,17 @@ impl App {
         }
     }
 
-    /// Starts the unit that waits on this nest, if one does.
+    /// Starts the unit that waits on this nest, if one does. Every start goes through here.
     pub(super) fn start(&mut self, nest: usize) {
+        if self.leaving.is_some() {
+            return;
+        }
         let Some(place) = self.nests.get_mut(nest) else { return };
         let State::Ready(unit) = &place.state else { return };
+        if place.emergency {
+            self.warn(Key::NoticeReleaseEmergency, &[("nest", (nest + 1).into())]);
+            return;
+        }
         if place.lid_closed == Some(false) {
             self.warn(Key::NoticeCloseLid, &[("nest", (nest + 1).into())]);
             return;
@@ -184,7 +191,7 @@ impl App {
         notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
         notes.extend(unit.let_in.clone());
         place.state = State::Running(unit, Box::new(Live::begin(self.now)));
-        place.stopping = false;
+        (place.stopping, place.cut) = (false, false);
         self.notice = None;
         let (at, operator) = (self.date.clone(), self.operator.clone());
         self.actions.push(Action::Log(Row::Started { at, nest: nest + 1, serial: serial.clone(), operator }));
@@ -242,7 +249,8 @@ impl App {
         let (at, serial) = (self.date.clone(), unit.serial.clone());
         self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
         let finished = Finished { unit, ended, advice, took, rails_off_after: off };
-        self.nests[nest] = Nest { state: State::Done(Box::new(finished)), stopping: false, ..self.nests[nest].clone() };
+        self.nests[nest] =
+            Nest { state: State::Done(Box::new(finished)), stopping: false, cut: false, ..self.nests[nest].clone() };
         self.lamp(nest);
         if self.setup.rules.bell {
             self.actions.push(Action::Bell);
@@ -287,6 +295,7 @@ impl App {
         let place = &mut self.nests[nest];
         if place.is_running() {
             place.stopping = true;
+            place.cut |= at_once;
             self.actions.push(Action::Stop { nest, reason: reason.to_owned(), at_once });
         }
     }

@@ -93,6 +93,8 @@ keys! {
     NoticePutIn = "notice-put-in",
     NoticeCloseLid = "notice-close-lid",
     NoticeLidOpened = "notice-lid-opened",
+    NoticeEmergency = "notice-emergency",
+    NoticeReleaseEmergency = "notice-release-emergency",
     NoticeNoLabel = "notice-no-label",
     NoticeOtherModel = "notice-other-model",
     NoticeTwice = "notice-twice",
