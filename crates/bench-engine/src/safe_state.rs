@@ -32,6 +32,11 @@ const RELEASED: Duration = Duration::from_millis(1);
 
 const BY_HAND: &str = "switch the fixture off by hand";
 
+/// Longest time from an orderly stop to the last rail off.
+pub fn orderly_within(family: &bench_plan::DutFamily, model: &str) -> Duration {
+    bench_steps::modem::safe_within(family, model).min(MODEM_WITHIN) + PART_WITHIN + OFF_WITHIN
+}
+
 /// Switches everything off, then measures whether it is. The error says what is not known to be safe. `at_once` ends when
 /// the rails may not wait for the modem any longer. Every part has a time limit of its own, so that whatever hangs delays the
 /// rest and does not prevent it.

@@ -63,6 +63,8 @@ pub struct Nest {
     pub emergency: bool,
     /// Somebody ordered the end of the run.
     pub stopping: bool,
+    /// When that was, in the bench time of the run.
+    pub stopped_at: Option<Duration>,
     /// Somebody ordered its power off at once.
     pub cut: bool,
 }

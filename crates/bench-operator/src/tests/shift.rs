@@ -117,10 +117,6 @@ fn abort_asks_first_and_stops_before_it_writes() {
     station.press(Press::Escape);
     let actions = station.press(Press::Enter);
     assert!(matches!(actions[..], [Action::Stop { nest: 1, at_once: false, .. }, Action::Log(_)]), "{actions:?}");
-    // Whoever cannot wait for the modem cuts the power.
-    station.press(Press::Escape);
-    let actions = station.press(Press::Delete);
-    assert!(matches!(actions[..], [Action::Stop { nest: 1, at_once: true, .. }, Action::Log(_)]), "{actions:?}");
     station.ends(1, Verdict::Aborted);
     assert_eq!(station.states(), format!("runs {}, aborted {}", serial(1), serial(2)));
     // A question about a run that has ended meanwhile is none any more.
