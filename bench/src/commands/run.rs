@@ -84,7 +84,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         reports: &args.reports,
         notes: &notes,
     };
-    let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
+    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
+    let orderly = orderly.unwrap_or_default();
+    let observers = if args.quiet { Vec::new() } else { vec![progress::observer(orderly)] };
 
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;

@@ -24,6 +24,7 @@ pub use power::{Cut, CutBy, Power, Switching};
 pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
 pub use recorder::{Delay, DiskWait, Observer, Recorder, Seen};
 pub use run_loop::{Outcome, Surroundings, panic_text, rail_observer, run, run_for};
+pub use safe_state::orderly_within;
 pub use seal::promises;
 pub use stop::{Stop, StopHandle};
 pub use supervise::{first_kick, kicked};

@@ -30,7 +30,16 @@ const PART_WITHIN: Duration = Duration::from_millis(500);
 /// Time for the expanders to come out of their reset.
 const RELEASED: Duration = Duration::from_millis(1);
 
+/// Longest time for a dropped job of the debug probe to let go before the rails go off; it is waited for again afterwards.
+const PROBE_WITHIN: Duration = Duration::from_millis(200);
+const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 const BY_HAND: &str = "switch the fixture off by hand";
+
+/// Longest time from an orderly stop to the last rail off.
+pub fn orderly_within(family: &bench_plan::DutFamily, model: &str) -> Duration {
+    bench_steps::modem::safe_within(family, model).min(MODEM_WITHIN) + PART_WITHIN + OFF_WITHIN
+}
 
 /// Switches everything off, then measures whether it is. The error says what is not known to be safe. `at_once` ends when
 /// the rails may not wait for the modem any longer. Every part has a time limit of its own, so that whatever hangs delays the
@@ -55,6 +64,8 @@ pub(crate) async fn reach(
         power.kick();
         nest.clock.sleep(RELEASED).await;
     }
+    // A job of the debug probe that was dropped ends with its next transfer: none shall reach a module without power.
+    nest.programmer.ended(PROBE_WITHIN).await;
     let limited = |what: &'static str| {
         let deadline = nest.clock.now() + PART_WITHIN;
         move |timed_out: TimedOut| format!("the {what} may not be safe: {timed_out} at {deadline}; {BY_HAND}")
@@ -89,6 +100,11 @@ pub(crate) async fn reach(
             }
             nest.clock.sleep(Duration::from_millis(5)).await;
         }
+    }
+    if !nest.programmer.ended(PROBE_ENDS_WITHIN).await {
+        // The next unit would find the probe in use.
+        let text = "the debug probe did not let go: unplug it and plug it in again".to_owned();
+        recorder.emit(Event::Note { step: None, text });
     }
     Ok(())
 }

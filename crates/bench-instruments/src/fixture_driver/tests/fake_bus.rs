@@ -66,6 +66,7 @@ pub fn fixture() -> Fixture {
             link_tx: 14,
             link_rx: 15,
             lid: None,
+            emergency: None,
             start: None,
             lamps: BTreeMap::new(),
             probe: None,
