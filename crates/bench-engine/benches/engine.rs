@@ -122,12 +122,13 @@ fn print_costs() {
     let fsync = fsync_time().as_secs_f64() * 1e6;
     println!(
         "the disk's own write and fsync: {fsync:.0} us; with a file a step takes {:.2} of it. {} lines, {} bytes, {} writes in \
-         {:?}, {} fsyncs in {:?}",
+         {:?}, chained in {:?}, {} fsyncs in {:?}",
         took.as_secs_f64() * 1e6 / STEPS as f64 / fsync,
         stats.lines,
         stats.bytes,
         stats.writes,
         stats.write_time,
+        stats.chain_time,
         stats.syncs,
         stats.sync_time
     );
