@@ -105,6 +105,23 @@ fn no_stop_cuts_the_supply_of_a_modem_that_is_on() {
     assert!(seen_aborts.get() >= 12, "most of the runs were not stopped: {}", seen_aborts.get());
 }
 
+/// What the operator is shown as the longest time holds for a modem that nothing switches off.
+#[test]
+fn an_orderly_stop_takes_no_longer_than_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (plan, on_ms) in [("plans/b404.toml", 7_000), ("plans/b404x.toml", 7_000), ("plans/b524.toml", 15_000)] {
+        let file = root.join(plan);
+        let loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+        let longest = engine::orderly_within(loaded.family().unwrap(), &loaded.plan.model).as_secs_f64();
+        let run = stopped(plan, 1, &["modem-never-off"], Duration::from_millis(on_ms));
+        let took = run.seconds - 1e-3 * on_ms as f64;
+        assert_eq!(run.verdict, Verdict::Aborted, "{plan}: {run:?}");
+        // Not much longer either: nobody believes a longest time that is never reached.
+        assert!((0.3 * longest..=longest).contains(&took), "{plan}: {took} s of {longest} s: {run:?}");
+        println!("{plan}: {took:.1} s of {longest} s");
+    }
+}
+
 /// The detector works: with a modem that nothing switches off, the cut is seen, and the record says so.
 #[test]
 fn a_modem_that_never_goes_off_is_cut_and_that_is_known() {

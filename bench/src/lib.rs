@@ -19,5 +19,7 @@ mod safety_tests;
 mod stall_tests;
 mod study_progress;
 #[cfg(test)]
+mod swd_cancel_tests;
+#[cfg(test)]
 mod swd_tests;
 mod wiring;

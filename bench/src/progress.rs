@@ -7,12 +7,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// Watches the entries of one run. Everything goes to standard error: standard output is for results.
-pub(crate) fn observer() -> Observer {
-    if std::io::stderr().is_terminal() { bar() } else { lines() }
+/// Watches the entries of one run. Everything goes to standard error: standard output is for results. `orderly` is the longest time
+/// from a signal to the last rail off.
+pub(crate) fn observer(orderly: Duration) -> Observer {
+    if std::io::stderr().is_terminal() { bar(orderly) } else { lines(orderly) }
 }
 
-fn bar() -> Observer {
+/// The end of a run before its time; after a signal with how long that may take. Whatever else ends one does not wait for the modem.
+fn stopping(reason: &str, orderly: Duration) -> String {
+    if reason.starts_with("stopped by") {
+        let seconds = orderly.as_secs_f64().ceil();
+        return format!("stopping: {reason}; the modem first, then the power: off in {seconds} s at most");
+    }
+    format!("stopping: {reason}")
+}
+
+fn bar(orderly: Duration) -> Observer {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {elapsed}  {wide_msg}") {
         bar.set_style(style);
@@ -40,7 +50,7 @@ fn bar() -> Observer {
                 }
             }
             Event::Diagnosed { diagnosis, .. } => bar.println(format!("         {}", diagnosis.text)),
-            Event::Stopping { reason } => bar.println(format!("stopping: {reason}")),
+            Event::Stopping { reason } => bar.println(stopping(reason, orderly)),
             Event::RunEnded { .. } => bar.finish_and_clear(),
             _ => {}
         }
@@ -48,7 +58,7 @@ fn bar() -> Observer {
     })
 }
 
-fn lines() -> Observer {
+fn lines(orderly: Duration) -> Observer {
     Box::new(move |seen| {
         let Seen::Entry(entry) = seen else { return };
         match &entry.event {
@@ -57,7 +67,7 @@ fn lines() -> Observer {
                 say(&format!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string()));
             }
             Event::Diagnosed { diagnosis, .. } => say(&format!("{:>12}           {}", "", diagnosis.text)),
-            Event::Stopping { reason } => say(&format!("stopping: {reason}")),
+            Event::Stopping { reason } => say(&stopping(reason, orderly)),
             _ => {}
         }
     })

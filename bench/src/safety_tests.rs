@@ -37,6 +37,8 @@ fn bench(seed: u64) -> Bench {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("plans/b404x.toml");
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
+    // As a fixture that has one.
+    loaded.fixture.controller.emergency = Some(bench_plan::Line { gpio: 26, active_low: true });
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
     take_out(&mut loaded.plan, &gone);
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
@@ -55,35 +57,50 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
+/// What a hand does, how it is undone, and what the reason says.
+type Hand = (fn(&VirtualBench, bool), &'static str);
+
+const LID: Hand = (|world, done| world.move_lid(!done), "the lid was opened");
+const EMERGENCY: Hand = (|world, done| world.press_emergency(done), "the emergency stop was pressed: ");
+
 #[test]
 fn an_opened_lid_ends_the_run_and_the_switches_are_open_within_50_ms() {
+    a_hand_ends_the_run(LID);
+}
+
+#[test]
+fn an_emergency_stop_ends_the_run_and_the_switches_are_open_within_50_ms() {
+    a_hand_ends_the_run(EMERGENCY);
+}
+
+fn a_hand_ends_the_run((act, why): Hand) {
     let (mut seen, mut slowest) = (0, 0.0_f64);
     for (seed, after) in moments() {
         let Bench { loaded, world, recorder, nest, started } = bench(seed);
         let (clock, hand) = (world.clock(), Rc::clone(&world));
-        let lid = async move {
+        let acts = async move {
             clock.sleep(after).await;
             let powered = hand.rails_on().contains(&true);
-            hand.move_lid(false);
+            act(&hand, true);
             (clock.now(), powered)
         }
         .shared();
-        let opened = lid.clone();
-        // Only moves the lid; the run has to notice by itself.
+        let acted = acts.clone();
+        // Only acts; the run has to notice by itself.
         let stop = Stop::when(async move {
-            lid.await;
+            acts.await;
             std::future::pending().await
         });
         let run = engine::run(&loaded.plan, &nest, &recorder, started, stop);
         let outcome = runtime().block_on(world.run(run)).unwrap();
-        let Some(Ok((at, powered))) = opened.now_or_never().map(Ok::<_, ()>) else {
-            assert_eq!(outcome.verdict, Verdict::Pass, "over before the lid was opened");
+        let Some(Ok((at, powered))) = acted.now_or_never().map(Ok::<_, ()>) else {
+            assert_eq!(outcome.verdict, Verdict::Pass, "over before anybody acted");
             continue;
         };
         assert_eq!(outcome.verdict, Verdict::Aborted, "after {after:?}: {:?}", outcome.reason);
-        assert!(outcome.reason.as_ref().is_some_and(|reason| reason.contains("lid")), "{outcome:?}");
-        // A lid that is closed again brings no rail back: the bench has opened the switches, too.
-        world.move_lid(true);
+        assert!(outcome.reason.as_ref().is_some_and(|reason| reason.contains(why)), "{outcome:?}");
+        // What is undone brings no rail back: the bench has opened the switches, too.
+        act(&world, false);
         assert!(!world.rails_on().contains(&true), "after {after:?}");
         let off = recorder.entries().into_iter().find_map(|entry| match entry.event {
             Event::RailSwitched { on: false, .. } if entry.at_us >= at => Some(entry.at_us - at),
@@ -97,7 +114,19 @@ fn an_opened_lid_ends_the_run_and_the_switches_are_open_within_50_ms() {
         }
     }
     assert!(seen >= cases() / 2, "{seen} of {} with power", cases());
-    println!("{seen} opened lids with power on: switches open after {slowest:.1} ms at most");
+    println!("{seen} times with power on: switches open after {slowest:.1} ms at most");
+}
+
+#[test]
+fn no_run_begins_while_the_emergency_stop_is_pressed() {
+    let Bench { loaded, world, recorder, nest, started } = bench(1);
+    world.press_emergency(true);
+    let run = engine::run(&loaded.plan, &nest, &recorder, started, Stop::never());
+    let outcome = runtime().block_on(world.run(run)).unwrap();
+    assert_eq!(outcome.verdict, Verdict::Aborted, "{:?}", outcome.reason);
+    assert!(outcome.reason.as_ref().is_some_and(|reason| reason.contains(EMERGENCY.1)), "{outcome:?}");
+    let powered = recorder.entries().iter().any(|entry| matches!(entry.event, Event::RailSwitched { on: true, .. }));
+    assert!(!powered, "a rail was switched on");
 }
 
 #[test]

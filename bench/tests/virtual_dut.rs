@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bench_instruments::{
-    Clock, Dut, DutClient, ProgramError, ProgramJob, Programmed, Programmer, SerialLink, TokioClock,
+    Clock, Dut, DutClient, ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed, Programmer, SerialLink,
+    TokioClock,
 };
 use bench_swd::{ImageFormat, Selection, SwdProgrammer, parse_image};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
 
 const FAST: u32 = 1_000_000;
 
@@ -138,6 +141,36 @@ fn other_programs_flash_the_module_and_talk_to_it() {
         // A second program comes after the first, and finds everything in place.
         let again = program(&module.probe).map_err(|error| error.to_string())?;
         expect((again.written, again.kept) == (0, programmed.written), || format!("{again:?}"))
+    });
+}
+
+/// Of a probe that `probe-rs` does not drive register by register, so that nothing refuses its transfers: the job ends with its
+/// page.
+#[test]
+fn a_download_that_is_given_up_ends_with_its_page() {
+    in_real_time(&["--blank"], |module| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let clock: Rc<dyn Clock> = Rc::new(TokioClock::start());
+        let programmer = SwdProgrammer::usb(clock, Selection::parse(&module.probe));
+        runtime.block_on(async {
+            let (begun, writes) = tokio::sync::oneshot::channel();
+            let begun = Cell::new(Some(begun));
+            let observer = |progress: ProgramProgress| {
+                if progress.phase == ProgramPhase::Write
+                    && let Some(begun) = begun.take()
+                {
+                    let _ = begun.send(());
+                }
+            };
+            tokio::select! {
+                done = programmer.program(job(), &observer) => return Err(format!("not given up: {done:?}")),
+                writes = writes => writes.unwrap(),
+            }
+            expect(programmer.ended(Duration::from_secs(60)).await, || "its thread has not ended".to_owned())?;
+            let next = programmer.program(job(), &|_| ()).await.map_err(|error| error.to_string())?;
+            // Had the first job gone on, nothing would be left to write.
+            expect(next.verified && next.written > 10_000, || format!("{next:?}"))
+        })
     });
 }
 

@@ -2,21 +2,29 @@
 
 use crate::clock::{self, Alarm};
 use crate::ports;
+use core::cell::Cell;
 use core::hint::black_box;
-use dut_protocol::{Job, JobResult, Port};
+use dut_protocol::{Job, JobResult, Port, PortSet};
 use embassy_executor::Spawner;
+use embassy_futures::select::{Either, select};
 use embassy_nrf::pac::gpiote::vals::{Mode, Polarity};
 use embassy_nrf::peripherals::{PPI_CH2, PPI_CH3, TIMER1, TIMER2};
 use embassy_nrf::ppi::{AnyConfigurableChannel, Channel as _};
 use embassy_nrf::timer::Timer as Counter;
 use embassy_nrf::{Peri, pac};
+use embassy_sync::blocking_mutex::ThreadModeMutex;
 use embassy_sync::blocking_mutex::raw::ThreadModeRawMutex;
 use embassy_sync::channel::Channel;
+use embassy_sync::signal::Signal;
 
 /// Jobs at a time.
 pub const SLOTS: usize = 2;
 
 static ORDERS: [Channel<ThreadModeRawMutex, Job, 1>; SLOTS] = [const { Channel::new() }; SLOTS];
+/// The port that each slot's job drives.
+static DRIVEN: [ThreadModeMutex<Cell<Option<Port>>>; SLOTS] = [const { ThreadModeMutex::new(Cell::new(None)) }; SLOTS];
+/// The slot's port was released: its job must not drive it again.
+static RELEASED: [Signal<ThreadModeRawMutex, ()>; SLOTS] = [const { Signal::new() }; SLOTS];
 static RESULTS: Channel<ThreadModeRawMutex, (usize, JobResult), SLOTS> = Channel::new();
 
 /// Gives the slots their counters. Every edge on the port goes through GPIOTE and PPI into a timer: none is missed,
@@ -40,8 +48,26 @@ pub fn start(
 
 /// Gives a job to a slot that the job table has just found idle.
 pub async fn order(slot: usize, job: Job) {
-    if let Some(orders) = ORDERS.get(slot) {
-        orders.send(job).await;
+    let (Some(orders), Some(driven), Some(released)) = (ORDERS.get(slot), DRIVEN.get(slot), RELEASED.get(slot)) else {
+        return;
+    };
+    // Here and not when the job starts: a release between the two counts.
+    released.reset();
+    driven.lock(|driven| {
+        driven.set(match job {
+            Job::Press { port, .. } => Some(port),
+            Job::Wait { .. } | Job::Busy { .. } | Job::CountEdges { .. } => None,
+        });
+    });
+    orders.send(job).await;
+}
+
+/// Ends the jobs that drive one of these ports. To be called before the ports are released: no job drives them from then on.
+pub fn release(ports: PortSet) {
+    for (driven, released) in DRIVEN.iter().zip(&RELEASED) {
+        if driven.lock(Cell::get).is_some_and(|port| ports.contains(port)) {
+            released.signal(());
+        }
     }
 }
 
@@ -73,15 +99,38 @@ async fn worker(
                 keep_busy(ms);
                 JobResult::Waited { ms }
             }
-            Job::Press { port, high, ms } => {
-                ports::drive(port, high);
-                alarm.wait_us(u32::from(ms) * 1_000).await;
-                ports::drive(port, !high);
-                JobResult::Waited { ms }
-            }
+            Job::Press { port, high, ms } => press(&RELEASED[slot], &mut alarm, port, high, ms).await,
             Job::CountEdges { port, window_ms } => count_edges(slot, &mut alarm, &counter, port, window_ms).await,
         };
+        DRIVEN[slot].lock(|driven| driven.set(None));
         RESULTS.send((slot, result)).await;
+    }
+}
+
+/// Ends early, with the time that it lasted, once the port was released: who releases a port has the last word.
+async fn press(
+    released: &Signal<ThreadModeRawMutex, ()>,
+    alarm: &mut Alarm,
+    port: Port,
+    high: bool,
+    ms: u16,
+) -> JobResult {
+    if released.signaled() {
+        return JobResult::Waited { ms: 0 };
+    }
+    let begin_us = clock::now_us();
+    ports::drive(port, high);
+    // The release comes first: both may be ready when this task gets its turn.
+    match select(released.wait(), alarm.wait_us(u32::from(ms) * 1_000)).await {
+        Either::First(()) => {
+            let lasted_ms = clock::now_us().wrapping_sub(begin_us) / 1_000;
+            // Never as much as was ordered: that would be a job that was done.
+            JobResult::Waited { ms: (lasted_ms as u16).min(ms.saturating_sub(1)) }
+        }
+        Either::Second(()) => {
+            ports::drive(port, !high);
+            JobResult::Waited { ms }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Irqs;
 use crate::clock::Alarm;
 use crate::memory::Buffer;
 use crate::ports::{self, Saved};
-use dut_protocol::{FLOW_BUFFER_BYTES, Port};
+use dut_protocol::{FLOW_BUFFER_BYTES, Port, PortSet};
 use embassy_nrf::buffered_uarte::{Baudrate, BufferedUarte};
 use embassy_nrf::gpio::AnyPin;
 use embassy_nrf::pac::{self, gpio::vals::Pull};
@@ -126,6 +126,13 @@ impl Link {
         }
         self.taken = flow.map(|FlowPorts { rts, cts }| [Saved::of(rts), Saved::of(cts)]);
         self.make(flow);
+    }
+
+    /// These ports are being released: the end of the flow control leaves them alone.
+    pub fn forget(&mut self, ports: PortSet) {
+        for saved in self.taken.iter_mut().flatten() {
+            saved.forget(ports);
+        }
     }
 
     /// Makes the driver; there must be none.

@@ -127,6 +127,15 @@ impl Saved {
         Self { port, configuration: configuration(port).read(), high }
     }
 
+    /// A port that is in `ports` is restored to the state after reset.
+    pub fn forget(&mut self, ports: PortSet) {
+        if ports.contains(self.port) {
+            let mut released = PinCnf(0);
+            released.set_input(Input::Disconnect);
+            (self.configuration, self.high) = (released, false);
+        }
+    }
+
     pub fn restore(&self) {
         let driven = self.configuration.dir() == Dir::Output;
         if driven {

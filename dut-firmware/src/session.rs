@@ -146,8 +146,12 @@ impl Session {
             }
             if has_passed(self.silent_at) {
                 self.silent_at = None;
+                if self.flow_ends.take().is_some() {
+                    // Its end would put the ports back to what they were before.
+                    self.link.flow_control(None);
+                    decoder.reset();
+                }
                 self.release_all();
-                self.release();
                 ble::stop();
                 self.last.forget(); // its effect is gone
             }
@@ -383,7 +387,10 @@ impl Session {
         self.channels.close();
         self.pwm.stop();
         self.crystal.leave();
-        ports::release(self.rules.usable().minus(self.held));
+        let ports = self.rules.usable().minus(self.held);
+        jobs::release(ports);
+        self.link.forget(ports);
+        ports::release(ports);
     }
 
     fn identity(&self) -> Identity {

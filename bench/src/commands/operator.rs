@@ -71,6 +71,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         pace: args.pace,
         silence: (longest + SILENCE).div_f64(args.pace.unwrap_or(1.0).clamp(1e-3, 1.0)),
         expected: history.expected(&provenance),
+        orderly: bench_engine::orderly_within(family, &loaded.plan.model),
     };
     let edge = EdgeMap::of(family);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());

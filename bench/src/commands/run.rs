@@ -67,6 +67,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             "--imei: an IMEI has 15 digits, the last of which checks the others"
         )));
     }
+    if let Some(path) = &args.junit {
+        can_be_written(path)?;
+    }
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
@@ -81,7 +84,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         reports: &args.reports,
         notes: &notes,
     };
-    let observers = if args.quiet { Vec::new() } else { vec![progress::observer()] };
+    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
+    let orderly = orderly.unwrap_or_default();
+    let observers = if args.quiet { Vec::new() } else { vec![progress::observer(orderly)] };
 
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
@@ -98,9 +103,11 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     };
     let wall = began.elapsed();
 
-    if let Some(path) = &args.junit {
-        std::fs::write(path, &done.junit).map_err(|error| bench(format!("{}: {error}", path.display())))?;
-    }
+    // Whatever becomes of the report: the verdict is printed.
+    let unwritten = args.junit.as_ref().and_then(|path| {
+        let error = std::fs::write(path, &done.junit).err()?;
+        Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", path.display()))
+    });
     let record = &done.record;
     if !args.quiet {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -119,7 +126,27 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         }
         say(text.trim_end());
     }
+    if let Some(problem) = unwritten {
+        say(&problem);
+        return Ok(done.verdict.and(Verdict::Error).exit_code());
+    }
     Ok(done.verdict.exit_code())
+}
+
+/// Found before power: a report that has no place to go.
+fn can_be_written(path: &Path) -> Result<(), Failed> {
+    let existed = path.exists();
+    let tried = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    if tried.is_ok() && !existed {
+        let _ = std::fs::remove_file(path);
+    }
+    tried.map(drop).map_err(|error| {
+        Failed::Usage(miette::miette!(
+            help = "name a file in a folder that exists and may be written to; nothing was powered",
+            "--junit {}: {error}",
+            path.display()
+        ))
+    })
 }
 
 /// Reads a dictionary of faults and sees that it was made with what runs now.

@@ -1,10 +1,10 @@
 //! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
 
-use crate::Failed;
 use crate::{DiskWait, Observer, Outcome, Recorder};
+use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
-use bench_journal::Journal;
+use bench_journal::{Journal, MIN_FREE, free_space};
 use bench_report::{Record, junit};
 use bench_run::{Event, Provenance, Verdict};
 use bench_steps::Nest;
@@ -71,6 +71,24 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
+/// Before anything is powered: a disk that fills up in the middle of a run ends that run as an error.
+fn enough_space(reports: &Path) -> Result<(), Failed> {
+    const MB: u64 = 1024 * 1024;
+    // A disk that cannot be asked is tried.
+    let Ok(free) = free_space(reports) else { return Ok(()) };
+    if free >= MIN_FREE {
+        return Ok(());
+    }
+    let help = "remove old runs from it after `bench sync`, or name another folder with --reports; nothing was powered";
+    Err(Failed::Bench(miette::miette!(
+        help = help,
+        "{}: only {} MB left on this disk, and a run needs {} MB for its record",
+        reports.display(),
+        free / MB,
+        MIN_FREE / MB
+    )))
+}
+
 impl OneRun<'_> {
     /// `stop` is made when nothing has been powered yet, inside of the runtime.
     ///
@@ -86,6 +104,7 @@ impl OneRun<'_> {
         let mut started = backend.started(loaded, self.provenance.clone(), serial);
         let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
         *lot = self.lot.map(str::to_owned);
+        enough_space(reports)?;
         let journal = Journal::create(reports, serial, run_id)
             .map_err(|error| bench(format!("the record of the run cannot be made: {error}")))?;
         let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), None);
@@ -97,7 +116,9 @@ impl OneRun<'_> {
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
-            let run = crate::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
+            let doubts = || backend.doubts();
+            let surroundings = Surroundings { notes: self.notes, doubts: Some(&doubts) };
+            let run = crate::run_for(&loaded.plan, &nest, &recorder, started, surroundings, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         });
         let outcome = match outcome {
@@ -122,12 +143,8 @@ impl OneRun<'_> {
             record = record.with_outcome(Verdict::Error, Some(&problem));
         }
         let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;
-        let doubts = backend.doubts();
         // The record may doubt what the run said of itself; what people and CI act on is the same.
-        let mut verdict = record.verdict.and(outcome.verdict);
-        if verdict == Verdict::Pass && !doubts.is_empty() {
-            verdict = Verdict::Error;
-        }
-        Ok(Done { record, verdict, doubts, recorder, junit })
+        let verdict = record.verdict.and(outcome.verdict);
+        Ok(Done { record, verdict, doubts: backend.doubts(), recorder, junit })
     }
 }

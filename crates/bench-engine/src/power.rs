@@ -29,6 +29,7 @@ pub enum CutBy {
     Watchdog(Late),
     Guard,
     Lid,
+    Emergency,
     /// The supply's own limit, which acts on what the module draws.
     CurrentLimit {
         contacts: Vec<Contact>,
@@ -52,7 +53,7 @@ impl Cut {
     /// What it makes of the steps that ran.
     pub fn verdict(&self) -> Verdict {
         match self.by {
-            CutBy::Lid => Verdict::Aborted,
+            CutBy::Lid | CutBy::Emergency => Verdict::Aborted,
             CutBy::CurrentLimit { .. } => Verdict::Fail,
             CutBy::Watchdog(_) | CutBy::Guard | CutBy::Fixture | CutBy::GuardLost => Verdict::Error,
         }
@@ -174,13 +175,22 @@ impl Power {
         self.cut().unwrap_or(cut)
     }
 
-    /// What can be known without a transfer: lid, guard, and whether the kicks came in time.
+    /// What can be known without a transfer: emergency stop, lid, guard, and whether the kicks came in time.
     ///
     /// # Errors
     /// The cut, from now on every time.
     pub fn look(&self) -> Result<(), Cut> {
         if let Some(cut) = self.cut() {
             return Err(cut);
+        }
+        if let Some(emergency) = &self.panel.emergency {
+            match emergency.is_active() {
+                Ok(false) => {}
+                Ok(true) => return Err(self.emergency_pressed()),
+                Err(error) => {
+                    return Err(self.note(CutBy::Fixture, format!("the emergency stop cannot be watched: {error}")));
+                }
+            }
         }
         if let Some(lid) = &self.panel.lid {
             match lid.is_active() {
@@ -285,6 +295,10 @@ impl Power {
         if let Some(cut) = self.cut() {
             return cut;
         }
+        // It may cut the rails in hardware, too.
+        if self.panel.emergency.as_ref().is_some_and(|emergency| emergency.is_active() == Ok(true)) {
+            return self.emergency_pressed();
+        }
         if self.panel.lid.as_ref().is_some_and(|lid| lid.is_active() == Ok(false)) {
             return self.lid_opened();
         }
@@ -306,6 +320,11 @@ impl Power {
             Disturbance::Changed { .. } => format!("{disturbance}: another program is on the fixture's I2C bus"),
         };
         self.note(CutBy::Fixture, text)
+    }
+
+    fn emergency_pressed(&self) -> Cut {
+        let text = "the emergency stop was pressed: find out why, release it, then test the module again";
+        self.note(CutBy::Emergency, text.to_owned())
     }
 
     fn lid_opened(&self) -> Cut {

@@ -50,24 +50,32 @@ pub async fn run(
     started: Event,
     stop: Stop,
 ) -> Outcome {
-    run_with_notes(plan, nest, recorder, started, &[], stop).await
+    run_for(plan, nest, recorder, started, Surroundings::default(), stop).await
 }
 
-/// As [`run`], with what is to stand in the record before anything is powered: who tests, and why a unit is tested that
-/// the rules would turn away.
-pub async fn run_with_notes(
+/// What a run is told of its surroundings.
+#[derive(Default)]
+pub struct Surroundings<'a> {
+    /// For the record, before anything is powered: who tests, and why a unit is tested that the rules would turn away.
+    pub notes: &'a [String],
+    /// Asked at the end: what this bench could not do as the real thing would. A pass that leans on it is none.
+    pub doubts: Option<&'a dyn Fn() -> Vec<String>>,
+}
+
+/// As [`run`], in these surroundings.
+pub async fn run_for(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
     recorder: &Recorder,
     started: Event,
-    notes: &[String],
+    surroundings: Surroundings<'_>,
     stop: Stop,
 ) -> Outcome {
     let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
     let power = Rc::new(Power::new(nest, lateness));
     // Whatever switches rails from here on goes through their owner.
     let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
-    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, notes, stop)).await
+    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, surroundings, stop)).await
 }
 
 async fn run_kicked(
@@ -76,9 +84,10 @@ async fn run_kicked(
     power: &Power,
     recorder: &Recorder,
     started: Event,
-    notes: &[String],
+    surroundings: Surroundings<'_>,
     stop: Stop,
 ) -> Outcome {
+    let Surroundings { notes, doubts } = surroundings;
     let (stop, at_once) = stop.split();
     recorder.emit(started);
     for text in notes {
@@ -126,6 +135,13 @@ async fn run_kicked(
     {
         verdict = Verdict::Error;
         reason = Some(error.to_string());
+    }
+    // Before the end is written, so that the journal and every report say the same.
+    if verdict == Verdict::Pass
+        && let Some(doubt) = doubts.and_then(|doubts| doubts().into_iter().next())
+    {
+        verdict = Verdict::Error;
+        reason = Some(format!("not modelled: {doubt}"));
     }
     let reason = reason.filter(|_| verdict != Verdict::Pass);
     recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });

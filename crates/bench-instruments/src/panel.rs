@@ -35,13 +35,15 @@ pub trait GuardLine {
     fn state(&self) -> GuardState;
 }
 
-/// The lid, the button and the lamps of one nest. A nest without one of them has `None` there.
+/// The lid, the buttons and the lamps of one nest. A nest without one of them has `None` there.
 #[derive(Clone, Default)]
 pub struct Panel {
     /// Active while the lid is closed.
     pub lid: Option<Rc<dyn InputLine>>,
     /// Active while the button is pressed.
     pub start: Option<Rc<dyn InputLine>>,
+    /// Active while the emergency stop is pressed.
+    pub emergency: Option<Rc<dyn InputLine>>,
     /// By their names in the fixture file: "pass", "fail", "busy", "error".
     pub lamps: BTreeMap<String, Rc<dyn OutputLine>>,
     /// Each change of it is a kick of the fixture's watchdog; without kicks that cuts the rails.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Bytes at an address of the module's flash.
@@ -171,6 +172,13 @@ impl ProgramError {
 pub trait Programmer {
     /// Makes the module hold what the job says and starts it. Only what differs is written; all of it is read back.
     ///
-    /// The future may be dropped at any time: the probe lets the module go as soon as it can.
+    /// The future may be dropped at any time: that cancels the job. Its next transfer is refused, and the probe lets the module go.
     async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError>;
+
+    /// Waits for the end of a cancelled job. Returns whether nothing is at work with the probe any more.
+    ///
+    /// Await it before the module's power is cut, so that no transfer is under way at that moment.
+    async fn ended(&self, _within: Duration) -> bool {
+        true
+    }
 }

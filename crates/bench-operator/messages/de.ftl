@@ -67,6 +67,7 @@ steps = Schritt { $done } von { $all }
 power-on = SPANNUNG EIN
 power-off = Spannung aus
 stopping = SCHALTET AB
+stopping-within = Modem zuerst: aus in höchstens { $seconds } s
 silent = Seit { $seconds } s kein Lebenszeichen: Techniker rufen, Vorrichtung von Hand ausschalten
 rails-off-after = Spannung aus { $millis } ms nach dem Befehl
 took = { $seconds } s
@@ -87,12 +88,12 @@ shift-last = zuletzt
 
 keys-work = Enter Start/weiter  Esc Abbruch  Tab Nest  F9 Abmelden  F10 Ende  F12 Sprache
 ask-abort = { $count ->
-    [one] Prüfung auf Nest { $nests } abbrechen?
-   *[other] Prüfungen auf den Nestern { $nests } abbrechen?
+    [one] Prüfung auf Nest { $nests } abbrechen? Geordnet dauert das höchstens { $seconds } s.
+   *[other] Prüfungen auf den Nestern { $nests } abbrechen? Geordnet dauert das höchstens { $seconds } s.
 }
-ask-abort-keys = Enter: abbrechen, Modem zuerst   Entf: SOFORT spannungsfrei   Esc: weiter prüfen
-ask-leave = Es wird noch geprüft. Abbrechen und die Schicht beenden?
-ask-leave-keys = Enter: abbrechen und beenden   Esc: weiter
+ask-abort-keys = Enter: abbrechen, Modem zuerst   Entf: alle Nester SOFORT spannungsfrei   Esc: weiter prüfen
+ask-leave = Es wird noch geprüft. Abbrechen und die Schicht beenden? Geordnet dauert das höchstens { $seconds } s.
+ask-leave-keys = Enter: abbrechen, Modem zuerst, und beenden   Entf: alle Nester SOFORT spannungsfrei   Esc: weiter
 ask-let-in = { $serial } { $why }.
 ask-let-in-operator = Trotzdem prüfen? Enter: ja   Esc: nein
 ask-badge-technician = Ein Techniker darf die Prüfung erlauben: Ausweis scannen.   Esc: nein
@@ -102,11 +103,14 @@ why-passed-already = hat schon bestanden
 why-in-repair = ist zu oft durchgefallen: es gehört in die Reparatur
 why-too-many-errors = hatte zu viele Störungen
 leaving = Ende: alles wird abgeschaltet
+leaving-within = Ende: alles wird abgeschaltet, höchstens { $seconds } s
 too-small = Das Terminal ist zu klein: { $columns } x { $rows } sind nötig
 
 notice-put-in = { $serial }: auf Nest { $nest } legen
 notice-close-lid = Deckel von Nest { $nest } schließen
 notice-lid-opened = Der Deckel von Nest { $nest } wurde geöffnet: Spannung aus
+notice-emergency = Not-Halt an Nest { $nest }: Spannung aus
+notice-release-emergency = Zuerst den Not-Halt an Nest { $nest } entriegeln
 notice-no-label = Das ist kein Etikett eines Moduls; noch einmal scannen
 notice-other-model = { $prefix } ist kein Etikett eines { $model } (erwartet { $expected })
 notice-twice = { $serial } ist schon auf Nest { $nest }

@@ -67,6 +67,7 @@ steps = step { $done } of { $all }
 power-on = POWER ON
 power-off = power off
 stopping = SWITCHING OFF
+stopping-within = modem first: off in { $seconds } s at most
 silent = No sign of life for { $seconds } s: call the technician, switch the fixture off by hand
 rails-off-after = Power off { $millis } ms after the order
 took = { $seconds } s
@@ -87,12 +88,12 @@ shift-last = last
 
 keys-work = Enter start/remove  Esc abort  Tab nest  F9 log off  F10 end  F12 language
 ask-abort = { $count ->
-    [one] Abort the test on nest { $nests }?
-   *[other] Abort the tests on nests { $nests }?
+    [one] Abort the test on nest { $nests }? In order this takes at most { $seconds } s.
+   *[other] Abort the tests on nests { $nests }? In order this takes at most { $seconds } s.
 }
-ask-abort-keys = Enter: abort, modem first   Del: power off AT ONCE   Esc: go on testing
-ask-leave = Modules are being tested. Abort them and end the shift?
-ask-leave-keys = Enter: abort and end   Esc: go on
+ask-abort-keys = Enter: abort, modem first   Del: power of all nests off AT ONCE   Esc: go on testing
+ask-leave = Modules are being tested. Abort them and end the shift? In order this takes at most { $seconds } s.
+ask-leave-keys = Enter: abort, modem first, and end   Del: power of all nests off AT ONCE   Esc: go on
 ask-let-in = { $serial } { $why }.
 ask-let-in-operator = Test it nevertheless? Enter: yes   Esc: no
 ask-badge-technician = A technician may allow the test: scan the badge.   Esc: no
@@ -102,11 +103,14 @@ why-passed-already = has passed already
 why-in-repair = has failed as often as it may: it belongs to repair
 why-too-many-errors = met too many bench errors
 leaving = Ending: everything is being switched off
+leaving-within = Ending: everything is being switched off, at most { $seconds } s
 too-small = The terminal is too small: { $columns } x { $rows } are needed
 
 notice-put-in = { $serial }: put it on nest { $nest }
 notice-close-lid = Close the lid of nest { $nest }
 notice-lid-opened = The lid of nest { $nest } was opened: power off
+notice-emergency = Emergency stop of nest { $nest }: power off
+notice-release-emergency = Release the emergency stop of nest { $nest } first
 notice-no-label = That is no label of a module; scan it again
 notice-other-model = { $prefix } is not the label of a { $model } (expected { $expected })
 notice-twice = { $serial } is on nest { $nest } already

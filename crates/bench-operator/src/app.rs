@@ -31,6 +31,8 @@ pub struct Setup {
     pub silence: Duration,
     /// How long a good unit takes, bench time, when that is known.
     pub expected: Option<Duration>,
+    /// Longest time from an orderly stop to the last rail off, bench time.
+    pub orderly: Duration,
 }
 
 /// What has to be done outside, in this order.
@@ -170,10 +172,17 @@ impl App {
         }
     }
 
-    /// Starts the unit that waits on this nest, if one does.
+    /// Starts the unit that waits on this nest, if one does. Every start goes through here.
     pub(super) fn start(&mut self, nest: usize) {
+        if self.leaving.is_some() {
+            return;
+        }
         let Some(place) = self.nests.get_mut(nest) else { return };
         let State::Ready(unit) = &place.state else { return };
+        if place.emergency {
+            self.warn(Key::NoticeReleaseEmergency, &[("nest", (nest + 1).into())]);
+            return;
+        }
         if place.lid_closed == Some(false) {
             self.warn(Key::NoticeCloseLid, &[("nest", (nest + 1).into())]);
             return;
@@ -184,7 +193,7 @@ impl App {
         notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
         notes.extend(unit.let_in.clone());
         place.state = State::Running(unit, Box::new(Live::begin(self.now)));
-        place.stopping = false;
+        (place.stopping, place.cut, place.stopped_at) = (false, false, None);
         self.notice = None;
         let (at, operator) = (self.date.clone(), self.operator.clone());
         self.actions.push(Action::Log(Row::Started { at, nest: nest + 1, serial: serial.clone(), operator }));
@@ -242,7 +251,13 @@ impl App {
         let (at, serial) = (self.date.clone(), unit.serial.clone());
         self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
         let finished = Finished { unit, ended, advice, took, rails_off_after: off };
-        self.nests[nest] = Nest { state: State::Done(Box::new(finished)), stopping: false, ..self.nests[nest].clone() };
+        self.nests[nest] = Nest {
+            state: State::Done(Box::new(finished)),
+            stopping: false,
+            cut: false,
+            stopped_at: None,
+            ..self.nests[nest].clone()
+        };
         self.lamp(nest);
         if self.setup.rules.bell {
             self.actions.push(Action::Bell);
@@ -283,10 +298,22 @@ impl App {
         self.actions.push(Action::Leave);
     }
 
+    /// How long it may take at most until everything is off that is being switched off in order on this nest.
+    pub(crate) fn orderly_left(&self, nest: &Nest) -> Option<Duration> {
+        let State::Running(_, live) = &nest.state else { return None };
+        let stopped_at = nest.stopped_at.filter(|_| !nest.cut)?;
+        let since = live.elapsed(self.now, self.setup.pace).saturating_sub(stopped_at);
+        Some(self.setup.orderly.saturating_sub(since))
+    }
+
     pub(super) fn stop(&mut self, nest: usize, reason: &str, at_once: bool) {
         let place = &mut self.nests[nest];
         if place.is_running() {
+            if let State::Running(_, live) = &place.state {
+                place.stopped_at.get_or_insert(live.elapsed(self.now, self.setup.pace));
+            }
             place.stopping = true;
+            place.cut |= at_once;
             self.actions.push(Action::Stop { nest, reason: reason.to_owned(), at_once });
         }
     }

@@ -1,4 +1,4 @@
-//! Lids and start buttons of a real fixture.
+//! Lids, start buttons and emergency stops of a real fixture.
 
 use super::input::Input;
 use bench_instruments::{InputLine, InstrumentError, Panel};
@@ -24,27 +24,48 @@ impl Debounced {
     }
 }
 
-/// Lid and button of one nest.
+/// A stop that counts as pressed at its first contact, and as released when it is at rest.
+#[derive(Debug, Default)]
+struct EmergencyStop {
+    pressed: bool,
+    released: Debounced,
+}
+
+impl EmergencyStop {
+    fn look(&mut self, active: bool) -> Option<bool> {
+        let settled = self.released.look(active);
+        let pressed = if active { true } else { settled.unwrap_or(self.pressed) };
+        (std::mem::replace(&mut self.pressed, pressed) != pressed).then_some(pressed)
+    }
+}
+
+/// Lid and buttons of one nest.
 #[derive(Debug, Default)]
 struct Watched {
     lid: Debounced,
     start: Debounced,
-    /// A line that cannot be read was told.
-    told: bool,
+    emergency: EmergencyStop,
+    /// A line that cannot be read was reported.
+    reported: bool,
 }
 
 impl Watched {
     fn look(&mut self, nest: usize, panel: &Panel) -> Vec<Input> {
         let mut seen = Vec::new();
         let level = |line: &Option<std::rc::Rc<dyn InputLine>>| line.as_ref().map(|line| line.is_active()).transpose();
-        match self.both(level(&panel.lid), level(&panel.start)) {
+        // First, and whatever becomes of the other lines.
+        let emergency = level(&panel.emergency).map(|level| level.and_then(|pressed| self.emergency.look(pressed)));
+        if let Ok(Some(pressed)) = emergency {
+            seen.push(Input::Emergency { nest, pressed });
+        }
+        match emergency.and(self.both(level(&panel.lid), level(&panel.start))) {
             Ok((lid, start)) => {
                 seen.extend(lid.map(|closed| Input::Lid { nest, closed }));
                 // The lid first: the button counts for what it is then.
                 seen.extend((start == Some(true)).then_some(Input::StartButton(nest)));
             }
-            Err(error) if !self.told => {
-                self.told = true;
+            Err(error) if !self.reported => {
+                self.reported = true;
                 seen.push(Input::Trouble(format!("nest {}: {error}", nest + 1)));
             }
             Err(_) => {}
@@ -102,6 +123,22 @@ mod tests {
         ] {
             let mut line = Debounced::default();
             let seen: Vec<bool> = levels.chars().filter_map(|level| line.look(level == '1')).collect();
+            assert_eq!(seen, events, "{levels}");
+        }
+    }
+
+    #[test]
+    fn an_emergency_stop_acts_at_its_first_contact() {
+        for (levels, events) in [
+            ("0000", vec![]),
+            ("01", vec![true]),
+            ("1", vec![true]),
+            ("0101011", vec![true]),
+            ("01111010100", vec![true, false]),
+            ("010010", vec![true, false, true]),
+        ] {
+            let mut stop = EmergencyStop::default();
+            let seen: Vec<bool> = levels.chars().filter_map(|level| stop.look(level == '1')).collect();
             assert_eq!(seen, events, "{levels}");
         }
     }

@@ -45,6 +45,10 @@ pub enum Input {
         nest: usize,
         closed: bool,
     },
+    Emergency {
+        nest: usize,
+        pressed: bool,
+    },
     FromNest(usize, FromNest),
     /// A run could not be started.
     NotStarted(usize, String),
@@ -74,6 +78,7 @@ impl App {
             Input::Text(text) => self.text(text),
             Input::StartButton(nest) => self.start(nest),
             Input::Lid { nest, closed } => self.lid(nest, closed),
+            Input::Emergency { nest, pressed } => self.emergency(nest, pressed),
             Input::FromNest(nest, said) => self.told_by(nest, said),
             Input::NotStarted(nest, reason) => self.failed_to_start(nest, reason),
             Input::NotLetIn(serial) => self.not_let_in(&serial),
@@ -123,6 +128,7 @@ impl App {
                 self.operator = None;
                 self.say(Key::NoticeLoggedOff, &[]);
             }
+            Press::EndShift if self.leaving.is_some() => {}
             Press::EndShift if self.nests.iter().any(super::nest::Nest::is_running) => self.mode = Mode::Leave,
             Press::EndShift => self.leave("the shift was ended by the operator"),
         }
@@ -184,19 +190,28 @@ impl App {
         }
     }
 
+    /// Cuts the power of everything that runs, whatever else is going on; if nothing runs, clears what was typed.
     fn delete(&mut self) {
-        if let Mode::Abort(nests) = &self.mode {
-            let nests = nests.clone();
-            self.abort(&nests, true);
+        let nests: Vec<usize> = (0..self.nests.len()).filter(|nest| self.nests[*nest].is_running()).collect();
+        if nests.is_empty() {
+            return self.typed.clear();
         }
+        self.abort(&nests, true);
     }
 
     fn abort(&mut self, nests: &[usize], at_once: bool) {
-        self.mode = Mode::Work;
+        if matches!(self.mode, Mode::Abort(_) | Mode::Leave) {
+            self.mode = Mode::Work;
+        }
         let who = self.operator.as_ref().map(|badge| format!(" {badge}")).unwrap_or_default();
+        let repeated = at_once && nests.iter().all(|nest| self.nests[*nest].cut);
         // First of all: what is written about it must not hold it up.
         for nest in nests {
             self.stop(*nest, &format!("aborted by the operator{who}"), at_once);
+        }
+        // A key that is held down repeats itself.
+        if repeated {
+            return;
         }
         let (at, operator) = (self.date.clone(), self.operator.clone());
         let nests = nests.iter().map(|nest| nest + 1).collect();
@@ -214,6 +229,16 @@ impl App {
             }
             State::Done(_) if !closed => self.remove(nest),
             _ => {}
+        }
+    }
+
+    /// The run itself watches the emergency stop, too, and does not wait for this screen.
+    fn emergency(&mut self, nest: usize, pressed: bool) {
+        let Some(place) = self.nests.get_mut(nest) else { return };
+        place.emergency = pressed;
+        if pressed {
+            self.stop(nest, "the emergency stop was pressed: find out why, then release it", true);
+            self.warn(Key::NoticeEmergency, &[("nest", (nest + 1).into())]);
         }
     }
 

@@ -59,8 +59,14 @@ pub struct Nest {
     pub state: State,
     /// As its switch says; `None` without one.
     pub lid_closed: Option<bool>,
+    /// The emergency stop is pressed.
+    pub emergency: bool,
     /// Somebody ordered the end of the run.
     pub stopping: bool,
+    /// When that was, in the bench time of the run.
+    pub stopped_at: Option<Duration>,
+    /// Somebody ordered its power off at once.
+    pub cut: bool,
 }
 
 impl Nest {

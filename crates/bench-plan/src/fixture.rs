@@ -58,6 +58,8 @@ pub struct Controller {
     pub lid: Option<Line>,
     /// Active while the button is pressed.
     pub start: Option<Line>,
+    /// Active while the emergency stop is pressed.
+    pub emergency: Option<Line>,
     /// "pass", "fail", "busy", "error" and whatever else the fixture has; active when lit.
     pub lamps: BTreeMap<String, Line>,
     pub probe: Option<Probe>,

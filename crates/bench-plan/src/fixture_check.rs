@@ -282,6 +282,7 @@ impl<'a> Checker<'a> {
             link_rx: self.gpio(&raw.link_rx, "the link's RX")?,
             lid: raw.lid.as_ref().map(|line| self.line(line, "the lid switch")).transpose()?,
             start: raw.start.as_ref().map(|line| self.line(line, "the start button")).transpose()?,
+            emergency: raw.emergency.as_ref().map(|line| self.line(line, "the emergency stop")).transpose()?,
             lamps: {
                 let lamps = raw.lamps.iter();
                 lamps

@@ -105,6 +105,9 @@ pub(crate) struct RawController {
     /// Active while the start button is pressed.
     #[serde(default)]
     pub start: Option<RawLine>,
+    /// Active while the emergency stop is pressed.
+    #[serde(default)]
+    pub emergency: Option<RawLine>,
     /// By name: pass, fail, busy, error.
     #[serde(default)]
     pub lamps: BTreeMap<String, RawLine>,

@@ -89,8 +89,8 @@ struct RawNest {
     /// Bluetooth adapter, which nests may share [default: the fixture file's].
     #[serde(default)]
     ble: Option<String>,
-    /// GPIO numbers that differ from the fixture file's, by what they do: "lid", "start", "watchdog", "edges", or the name
-    /// of a lamp.
+    /// GPIO numbers that differ from the fixture file's, by what they do: "lid", "start", "emergency", "watchdog", "edges", or
+    /// the name of a lamp.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, u8>")]
     gpio: BTreeMap<Spanned<String>, Spanned<u8>>,
@@ -174,6 +174,7 @@ pub struct StationNest {
     pub ble: Option<String>,
     pub lid: Option<Line>,
     pub start: Option<Line>,
+    pub emergency: Option<Line>,
     pub lamps: BTreeMap<String, Line>,
     pub watchdog: u8,
     pub edges: Option<u8>,
@@ -322,6 +323,8 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     let lid = controller.lid.map(|lid| lines.get("lid", lid.gpio).map(|gpio| line(lid, gpio))).transpose()?;
     let start =
         controller.start.map(|start| lines.get("start", start.gpio).map(|gpio| line(start, gpio))).transpose()?;
+    let emergency = controller.emergency;
+    let emergency = emergency.map(|stop| lines.get("emergency", stop.gpio).map(|gpio| line(stop, gpio))).transpose()?;
     let watchdog = lines.get("watchdog", fixture.safety.watchdog.kick)?;
     let edges = fixture.measure_bus.edges_gpio.map(|gpio| lines.get("edges", gpio)).transpose()?;
     let mut lamps = BTreeMap::new();
@@ -336,6 +339,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
         ble: raw.ble.clone().or_else(|| fixture.ble.as_ref().map(|ble| ble.adapter.clone())),
         lid,
         start,
+        emergency,
         lamps,
         watchdog,
         edges,

@@ -1,4 +1,4 @@
-//! What the operator's hand reaches at a nest: the lid, the start button and the lamps. They are taken once for a shift, and
+//! What the operator's hand reaches at a nest: the lid, the start button, the emergency stop and the lamps. They are taken once for a shift, and
 //! shared between the screen, which looks at them all the time, and the run that is under way.
 
 use bench_instruments::{InputLine, InstrumentError, OutputLine, Panel};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Hand {
     lid: Option<Arc<Mutex<PiInput>>>,
     start: Option<Arc<Mutex<PiInput>>>,
+    emergency: Option<Arc<Mutex<PiInput>>>,
     lamps: BTreeMap<String, Arc<Mutex<PiOutput>>>,
 }
 
@@ -41,6 +42,7 @@ impl Hand {
         Ok(Hand {
             lid: nest.lid.map(input).transpose()?,
             start: nest.start.map(input).transpose()?,
+            emergency: nest.emergency.map(input).transpose()?,
             lamps: nest.lamps.iter().map(lamp).collect::<Result<_, InstrumentError>>()?,
         })
     }
@@ -54,6 +56,7 @@ impl Hand {
         Panel {
             lid: self.lid.as_ref().map(input),
             start: self.start.as_ref().map(input),
+            emergency: self.emergency.as_ref().map(input),
             lamps: self.lamps.iter().map(output).collect(),
             watchdog: None,
             guard: None,

@@ -78,6 +78,7 @@ impl Rounds<'_> {
         let panel = &self.nest.panel;
         let looks = [
             ("lid", panel.lid.clone(), true, "close the lid, or look at its switch and GPIO"),
+            ("emergency stop", panel.emergency.clone(), false, "release it, or check its line"),
             ("start button", panel.start.clone(), false, "it is pressed, or its line is shorted"),
         ];
         for (what, line, expected, help) in looks {

@@ -1,5 +1,6 @@
 //! What the probe's thread does: from finding the probe to the started program.
 
+use crate::cancel::Cancel;
 use crate::failure;
 use crate::memory::{Memory, PAGE, Page, UICR, pages};
 use crate::programmer::Selection;
@@ -31,15 +32,20 @@ pub(crate) struct Task {
     pub job: ProgramJob,
     pub selection: Selection,
     pub khz: u32,
+    /// Nobody waits for the result any more.
+    pub cancel: Cancel,
 }
 
 /// Does all of it. Ends with the module running, unless it fails.
 ///
 /// `probe-rs` waits by the wall clock: on a controller that was busy with something else for a second a good module looks like
-/// one that does not do what it is asked. Once more, then; what is in the flash already stays there.
+/// one that does not do what it is asked. Once more, then; what is in the flash already stays there. A job that was cancelled
+/// fails in the same ways, and is not tried again.
 pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
     match attempt(task, lister, report) {
-        Err(ProgramError::Page { .. } | ProgramError::Core(_)) => attempt(task, lister, report),
+        Err(ProgramError::Page { .. } | ProgramError::Core(_)) if !task.cancel.is_cancelled() => {
+            attempt(task, lister, report)
+        }
         done => done,
     }
 }
@@ -47,6 +53,7 @@ pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)
 fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
     let job = &task.job;
     let pages = pages(&job.images)?;
+    let cancel = &task.cancel;
     let Opened { info, probe, heard } = open(task, lister)?;
     let attached = attach(task, lister, probe);
     let (mut session, recovered) = attached.map_err(|error| match error {
@@ -54,11 +61,12 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
         ProgramError::Lost { .. } if !heard => ProgramError::NoAnswer,
         error => error,
     })?;
-    let (device_id, mut done) = match check(&mut session) {
+    let (device_id, mut done) = match check(&mut session, cancel) {
         Ok(checked) => checked,
         Err(error) => {
             // The reset that the check began with has closed the port of silicon that comes locked.
             drop(session);
+            cancel.check()?;
             return Err(if see_locked(task, lister).is_ok() { ProgramError::Locked } else { error });
         }
     };
@@ -66,20 +74,21 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
     (done.device_id, done.recovered) = (device_id, recovered);
 
     if job.erase_rest {
-        memory(&mut session, "while the flash was erased")?.erase_all()?;
+        memory(&mut session, "while the flash was erased", cancel)?.erase_all()?;
     }
-    let found = compare(&mut session, &pages, report)?;
+    let found = compare(&mut session, &pages, report, cancel)?;
     done.kept = found.kept;
     done.written =
         found.blank.iter().chain(&found.other).map(|address| pages.get(address).map_or(0, Page::wanted)).sum();
-    write(&mut session, &pages, &found.blank, false, report)?;
-    write(&mut session, &pages, &found.other, true, report)?;
-    read_back(&mut session, &pages, found.blank.iter().chain(&found.other), report)?;
-    done.uicr_written = write_uicr(&mut session, &job.uicr)?;
+    write(&mut session, &pages, &found.blank, false, report, cancel)?;
+    write(&mut session, &pages, &found.other, true, report, cancel)?;
+    read_back(&mut session, &pages, found.blank.iter().chain(&found.other), report, cancel)?;
+    done.uicr_written = write_uicr(&mut session, &job.uicr, cancel)?;
     if job.lock {
-        done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }])?;
+        done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }], cancel)?;
     }
     done.verified = true;
+    cancel.check()?;
     let started = session.core(0).and_then(|mut core| core.reset());
     if job.lock {
         // The port is closed from the reset on: whether it went well cannot be read any more, only whether it is closed.
@@ -102,9 +111,10 @@ fn see_locked(task: &Task, lister: &Lister) -> Result<(), ProgramError> {
 
 const START: &str = "when the program was started";
 
-fn memory<'s>(session: &'s mut Session, during: &'static str) -> Result<Memory<'s>, ProgramError> {
+fn memory<'s>(session: &'s mut Session, during: &'static str, cancel: &Cancel) -> Result<Memory<'s>, ProgramError> {
+    cancel.check()?;
     let core = session.core(0).map_err(|error| failure::in_session(&error, during))?;
-    Ok(Memory::new(core, during))
+    Ok(Memory::new(core, during, cancel.clone()))
 }
 
 struct Opened {
@@ -116,6 +126,7 @@ struct Opened {
 
 /// The one probe that is meant.
 fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
+    task.cancel.check()?;
     // A probe on the network is in no list, unless it is asked for by its address.
     let all = match task.selection.on_network() {
         Some(selector) => lister.list_with_access(Some(&selector)),
@@ -145,6 +156,7 @@ fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     probe.attach_to_unspecified().map_err(|error| failure::in_session(&error, "when the probe was opened"))?;
     // `probe-rs` itself calls for five seconds.
     let heard = probe.try_as_dap_probe().map(|lines| (0..CALLS).any(|_| answers(lines)));
+    task.cancel.check()?;
     if heard == Some(false) {
         return Err(ProgramError::NoAnswer);
     }
@@ -210,11 +222,11 @@ fn session(probe: Probe, permissions: Permissions) -> Result<Session, probe_rs::
 }
 
 /// Stops the core at its reset, and looks whether it is the right microcontroller.
-fn check(session: &mut Session) -> Result<(u64, Programmed), ProgramError> {
+fn check(session: &mut Session, cancel: &Cancel) -> Result<(u64, Programmed), ProgramError> {
     const DURING: &str = "at the beginning";
     let mut core = session.core(0).map_err(|error| failure::in_session(&error, DURING))?;
     core.reset_and_halt(HALT_WITHIN).map_err(|error| failure::in_session(&error, DURING))?;
-    let mut memory = Memory::new(core, DURING);
+    let mut memory = Memory::new(core, DURING, cancel.clone());
     let found = memory.word(PART)?;
     if found != EXPECTED_PART {
         return Err(ProgramError::OtherPart { found, expected: EXPECTED_PART });
@@ -247,8 +259,9 @@ fn compare(
     session: &mut Session,
     pages: &BTreeMap<u32, Page>,
     report: &dyn Fn(ProgramProgress),
+    cancel: &Cancel,
 ) -> Result<Found, ProgramError> {
-    let mut memory = memory(session, "while the flash was compared")?;
+    let mut memory = memory(session, "while the flash was compared", cancel)?;
     let mut found = Found::default();
     for (n, (address, page)) in pages.iter().enumerate() {
         let there = memory.page(*address)?;
@@ -274,11 +287,13 @@ fn write(
     addresses: &[u32],
     erase: bool,
     report: &dyn Fn(ProgramProgress),
+    cancel: &Cancel,
 ) -> Result<(), ProgramError> {
     const DURING: &str = "while the flash was written";
     if addresses.is_empty() {
         return Ok(());
     }
+    cancel.check()?;
     let mut loader = session.target().flash_loader();
     for address in addresses {
         for (offset, bytes) in pages.get(address).map(Page::runs).unwrap_or_default() {
@@ -299,6 +314,11 @@ fn write(
         ProgressEvent::Progress { size, .. } => {
             done += size;
             report(ProgramProgress { phase, done: done.min(total), total });
+            if cancel.is_cancelled() {
+                // The callback returns nothing, and a probe that is not wrapped would go on to the last page. The thread catches
+                // what unwinds, as it does a panic.
+                std::panic::resume_unwind(Box::new("cancelled"));
+            }
         }
         _ => {}
     });
@@ -310,8 +330,9 @@ fn read_back<'a>(
     pages: &BTreeMap<u32, Page>,
     addresses: impl Iterator<Item = &'a u32> + Clone,
     report: &dyn Fn(ProgramProgress),
+    cancel: &Cancel,
 ) -> Result<(), ProgramError> {
-    let mut memory = memory(session, "while the flash was verified")?;
+    let mut memory = memory(session, "while the flash was verified", cancel)?;
     let of = addresses.clone().count();
     for (n, address) in addresses.enumerate() {
         let there = memory.page(*address)?;
@@ -324,11 +345,11 @@ fn read_back<'a>(
 }
 
 /// Makes these words of UICR what they should be; the other words stay. Returns how many were written.
-fn write_uicr(session: &mut Session, words: &[UicrWord]) -> Result<u32, ProgramError> {
+fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Result<u32, ProgramError> {
     if words.is_empty() {
         return Ok(0);
     }
-    let mut memory = memory(session, "while UICR was written")?;
+    let mut memory = memory(session, "while UICR was written", cancel)?;
     let word_of = |there: &[u8], offset: usize| {
         let bytes = there.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(u32::MAX, u32::from_le_bytes)

@@ -1,5 +1,6 @@
 //! Pages and words of the microcontroller, over a session.
 
+use crate::cancel::Cancel;
 use crate::failure;
 use bench_instruments::{Image, ProgramError};
 use probe_rs::{Core, MemoryInterface};
@@ -96,23 +97,27 @@ pub(crate) fn pages(images: &[Image]) -> Result<BTreeMap<u32, Page>, ProgramErro
 pub(crate) struct Memory<'s> {
     core: Core<'s>,
     during: &'static str,
+    cancel: Cancel,
 }
 
 impl<'s> Memory<'s> {
-    pub fn new(core: Core<'s>, during: &'static str) -> Memory<'s> {
-        Memory { core, during }
+    pub fn new(core: Core<'s>, during: &'static str, cancel: Cancel) -> Memory<'s> {
+        Memory { core, during, cancel }
     }
 
     pub fn word(&mut self, address: u64) -> Result<u32, ProgramError> {
+        self.cancel.check()?;
         self.core.read_word_32(address).map_err(|error| failure::in_session(&error, self.during))
     }
 
     fn set(&mut self, address: u64, value: u32) -> Result<(), ProgramError> {
+        self.cancel.check()?;
         self.core.write_word_32(address, value).map_err(|error| failure::in_session(&error, self.during))
     }
 
     /// A whole page, or UICR.
     pub fn page(&mut self, address: u32) -> Result<Vec<u8>, ProgramError> {
+        self.cancel.check()?;
         let mut words = [0; WORDS];
         let read = self.core.read_32(u64::from(address), &mut words);
         read.map_err(|error| failure::in_session(&error, self.during))?;

@@ -1,5 +1,6 @@
 //! The asynchronous side: a thread for each job, and the bench's lines for a probe that has no driver of its own.
 
+use crate::cancel::{Cancel, cancellable};
 use crate::job::{self, Task};
 use crate::wire;
 use async_trait::async_trait;
@@ -13,9 +14,8 @@ use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What SWD over pogo pins carries safely.
@@ -24,6 +24,10 @@ const KHZ: u32 = 4000;
 const WITHIN: Duration = Duration::from_secs(60);
 /// A probe's thread that neither asks nor ends for so long (by the wall clock) hangs. It only computes meanwhile.
 const SILENT_FOR: Duration = Duration::from_secs(20);
+/// Longest time that a job waits for the end of a cancelled one. The longest part of it is to let a probe go.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
+/// How often the end of a thread is looked for that reports to nobody any more.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Which of the plugged-in probes is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,10 +76,37 @@ pub struct SwdProgrammer {
     clock: Rc<dyn Clock>,
     selection: Selection,
     front: Front,
-    /// A job's thread is still at work, perhaps after nobody waits for it any more.
-    busy: Arc<AtomicBool>,
+    work: Arc<Work>,
     /// [`SILENT_FOR`], but for tests.
     silent_for: Duration,
+}
+
+/// Whether a job's thread is at work, perhaps after nobody waits for it any more.
+#[derive(Default)]
+struct Work {
+    under_way: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl Work {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end of the thread, by the wall clock. Returns whether it came.
+    fn wait(&self, within: Duration) -> bool {
+        let waited = self.ended.wait_timeout_while(self.lock(), within, |under_way| *under_way);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Cancels a job whose result nobody waits for any more. After the result it has no effect.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 enum Front {
@@ -94,7 +125,7 @@ impl SwdProgrammer {
     /// A probe on one of the controller's USB ports.
     pub fn usb(clock: Rc<dyn Clock>, selection: Selection) -> SwdProgrammer {
         job::read_target_early();
-        SwdProgrammer { clock, selection, front: Front::Usb, busy: Arc::default(), silent_for: SILENT_FOR }
+        SwdProgrammer { clock, selection, front: Front::Usb, work: Arc::default(), silent_for: SILENT_FOR }
     }
 
     /// A probe whose lines the bench serves itself. While its thread computes, the bench's time stands still.
@@ -102,36 +133,43 @@ impl SwdProgrammer {
         SwdProgrammer { front: Front::Wire(wire), ..SwdProgrammer::usb(clock, Selection::default()) }
     }
 
-    /// Starts the thread; what it has to say goes through `say`, which returns whether anybody listens.
+    /// Starts the thread; what it has to say goes through `say`, which returns whether anybody listens. The thread ends soon after
+    /// what is returned is dropped.
     fn start(
         &self,
         job: ProgramJob,
         lister: impl FnOnce() -> Lister + Send + 'static,
         say: Arc<dyn Fn(Message) -> bool + Send + Sync>,
-    ) -> Result<(), ProgramError> {
-        if self.busy.swap(true, Ordering::AcqRel) {
+    ) -> Result<CancelOnDrop, ProgramError> {
+        if std::mem::replace(&mut *self.work.lock(), true) {
             let with = "an earlier job that was given up has not ended yet".to_owned();
             return Err(ProgramError::Busy { probe: self.selection.words().trim().to_owned(), with });
         }
-        let at_end = AtEnd(Arc::clone(&self.busy));
-        let task = Task { job, selection: self.selection.clone(), khz: KHZ };
+        let at_end = AtEnd(Arc::clone(&self.work));
+        let cancel = Cancel::default();
+        let task = Task { job, selection: self.selection.clone(), khz: KHZ, cancel: cancel.clone() };
         let work = move || {
             let report = |progress| {
-                // A job that nobody waits for any more goes on to its end all the same.
+                // A job that nobody waits for any more is cancelled another way.
                 let _ = say(Message::Progress(progress));
             };
-            let result = catch_unwind(AssertUnwindSafe(|| job::run(&task, &lister(), &report)));
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let lister = cancellable(lister(), task.cancel.clone());
+                job::run(&task, &lister, &report)
+            }));
             let result = result.unwrap_or_else(|panic| Err(ProgramError::Broken(panic_text(&*panic))));
             drop(at_end);
             say(Message::Done(result));
         };
         let started = std::thread::Builder::new().name("probe".to_owned()).spawn(work);
-        started.map(drop).map_err(|error| ProgramError::Broken(format!("no thread for the probe: {error}")))
+        started
+            .map(|_| CancelOnDrop(cancel))
+            .map_err(|error| ProgramError::Broken(format!("no thread for the probe: {error}")))
     }
 
     async fn over_usb(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        self.start(job, Lister::new, Arc::new(move |message| sender.send(message).is_ok()))?;
+        let _cancel = self.start(job, Lister::new, Arc::new(move |message| sender.send(message).is_ok()))?;
         let deadline = self.clock.now() + WITHIN;
         loop {
             match with_deadline(&*self.clock, deadline, receiver.recv()).await {
@@ -160,7 +198,7 @@ impl SwdProgrammer {
             // Without anybody who listens the sender is gone, too.
             soon(&answered).or_else(|| answered.recv().ok())
         });
-        self.start(job, move || wire::lister(serial, ask), say)?;
+        let _cancel = self.start(job, move || wire::lister(serial, ask), say)?;
         self.serve(wire, &receiver, observer).await
     }
 
@@ -194,9 +232,28 @@ impl SwdProgrammer {
 #[async_trait(?Send)]
 impl Programmer for SwdProgrammer {
     async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
+        // A cancelled job lets the probe go within some milliseconds. Where it does not, the start reports it.
+        self.ended(ENDS_WITHIN).await;
         match &self.front {
             Front::Usb => self.over_usb(job, observer).await,
             Front::Wire(wire) => self.over_wire(&**wire, job, observer).await,
+        }
+    }
+
+    async fn ended(&self, within: Duration) -> bool {
+        match &self.front {
+            Front::Usb => {
+                let deadline = self.clock.now() + within;
+                while *self.work.lock() {
+                    if self.clock.now() >= deadline {
+                        return false;
+                    }
+                    self.clock.sleep(LOOK_EVERY).await;
+                }
+                true
+            }
+            // Blocks, as in `serve`: a cancelled thread asks for nothing any more, so it ends without this bench's time.
+            Front::Wire(_) => self.work.wait(within),
         }
     }
 }
@@ -214,11 +271,12 @@ fn soon<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
 }
 
 /// Sets the flag back however the thread ends.
-struct AtEnd(Arc<AtomicBool>);
+struct AtEnd(Arc<Work>);
 
 impl Drop for AtEnd {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        *self.0.lock() = false;
+        self.0.ended.notify_all();
     }
 }
 
@@ -251,7 +309,8 @@ mod tests {
     /// Serves a thread that does this in place of a job.
     fn served(programmer: &SwdProgrammer, thread: impl FnOnce() -> Lister + Send + 'static) -> ProgramError {
         let (sender, receiver) = mpsc::channel();
-        programmer.start(ProgramJob::default(), thread, Arc::new(move |message| sender.send(message).is_ok())).unwrap();
+        let say = Arc::new(move |message| sender.send(message).is_ok());
+        let _cancel = programmer.start(ProgramJob::default(), thread, say).unwrap();
         let served = programmer.serve(&NoLines, &receiver, &|_| {});
         futures_util::FutureExt::now_or_never(served).unwrap().unwrap_err()
     }
@@ -272,8 +331,8 @@ mod tests {
         assert!(matches!(&error, ProgramError::Broken(what) if what.starts_with("it hangs")), "{error:?}");
         // While the last one hangs, no other job is mixed into it.
         let say: Arc<dyn Fn(Message) -> bool + Send + Sync> = Arc::new(|_| true);
-        let refused = programmer.start(ProgramJob::default(), Lister::new, say).unwrap_err();
-        assert!(matches!(refused, ProgramError::Busy { .. }), "{refused:?}");
+        let refused = programmer.start(ProgramJob::default(), Lister::new, say).err();
+        assert!(matches!(refused, Some(ProgramError::Busy { .. })), "{refused:?}");
     }
 
     #[test]

@@ -293,14 +293,21 @@ pub enum Job {
     /// served meanwhile.
     Busy { ms: u16 },
     /// Drive a port to a level for so long, then to the other one, and keep it there: a key that is pressed.
-    /// 1..=[`crate::check::MAX_PRESS_MS`].
+    /// 1..=[`crate::check::MAX_PRESS_MS`]. A release of the port ends the job: it does not drive the port again, and its
+    /// result is shorter than what was asked for.
     Press { port: Port, high: bool, ms: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum JobResult {
-    Edges { rising: u32, window_us: u32 },
-    Waited { ms: u16 },
+    Edges {
+        rising: u32,
+        window_us: u32,
+    },
+    /// How long it lasted.
+    Waited {
+        ms: u16,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]

@@ -189,6 +189,10 @@ impl VirtualBench {
     pub fn press_start(&self, pressed: bool) {
         panel::press_start(&self.world, pressed);
     }
+    /// Presses or releases the emergency stop, which is released at first.
+    pub fn press_emergency(&self, pressed: bool) {
+        panel::press_emergency(&self.world, pressed);
+    }
     /// The lamps that are lit.
     pub fn lamps(&self) -> Vec<String> {
         panel::lamps(&self.world)

@@ -7,11 +7,12 @@ use bench_plan::Fixture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// State of lid, button, lamps and watchdog.
+/// State of lid, buttons, lamps and watchdog.
 pub(crate) struct PanelState {
     lid_closed: bool,
     lid_cuts_rails: bool,
     start_pressed: bool,
+    emergency_pressed: bool,
     lamps: BTreeSet<String>,
     watchdog: Watchdog,
 }
@@ -33,6 +34,7 @@ impl PanelState {
             lid_closed: true,
             lid_cuts_rails: fixture.safety.lid_cuts_rails && fixture.controller.lid.is_some(),
             start_pressed: false,
+            emergency_pressed: false,
             lamps: BTreeSet::new(),
             watchdog: Watchdog {
                 bridged: true,
@@ -98,6 +100,7 @@ impl PanelState {
 enum Wire {
     Lid,
     Start,
+    Emergency,
     Lamp(String),
     Watchdog,
 }
@@ -113,6 +116,7 @@ impl InputLine for VirtualLine {
         Ok(match self.wire {
             Wire::Lid => panel.lid_closed,
             Wire::Start => panel.start_pressed,
+            Wire::Emergency => panel.emergency_pressed,
             Wire::Lamp(_) | Wire::Watchdog => false,
         })
     }
@@ -133,7 +137,7 @@ impl OutputLine for VirtualLine {
             Wire::Lamp(name) => {
                 world.rig.panel.lamps.remove(name);
             }
-            Wire::Lid | Wire::Start => {}
+            Wire::Lid | Wire::Start | Wire::Emergency => {}
         }
         Ok(())
     }
@@ -153,6 +157,7 @@ pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
     Panel {
         lid: fixture.lid.then(|| line(Wire::Lid) as Rc<dyn InputLine>),
         start: fixture.start.then(|| line(Wire::Start) as Rc<dyn InputLine>),
+        emergency: fixture.emergency.then(|| line(Wire::Emergency) as Rc<dyn InputLine>),
         lamps,
         watchdog: Some(line(Wire::Watchdog)),
         guard: None,
@@ -163,6 +168,7 @@ pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
 pub(crate) struct PanelLines {
     lid: bool,
     start: bool,
+    emergency: bool,
     lamps: Vec<String>,
 }
 
@@ -172,6 +178,7 @@ impl PanelLines {
         Self {
             lid: controller.lid.is_some(),
             start: controller.start.is_some(),
+            emergency: controller.emergency.is_some(),
             lamps: controller.lamps.keys().cloned().collect(),
         }
     }
@@ -187,6 +194,11 @@ pub(crate) fn move_lid(world: &SharedWorld, closed: bool) {
 
 pub(crate) fn press_start(world: &SharedWorld, pressed: bool) {
     world.borrow_mut().rig.panel.start_pressed = pressed;
+}
+
+/// A line to the controller alone: what it cuts besides is the fixture's own wiring, and not modelled.
+pub(crate) fn press_emergency(world: &SharedWorld, pressed: bool) {
+    world.borrow_mut().rig.panel.emergency_pressed = pressed;
 }
 
 pub(crate) fn lamps(world: &SharedWorld) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod people;
 mod pictures;
+mod power;
 mod screens;
 mod shift;
 
@@ -76,6 +77,7 @@ impl Station {
             pace: Some(1.0),
             silence: Duration::from_secs(60),
             expected: None,
+            orderly: bench_engine::orderly_within(&family, model),
         };
         let runs = Runs::default();
         let texts = Texts::new(&setup.rules.language).unwrap();

@@ -93,6 +93,32 @@ fn a_boron_and_another_language() {
 }
 
 #[test]
+fn the_longest_time_of_an_orderly_stop_is_shown_and_counts_down() {
+    let mut station = started(2);
+    station.app.setup.orderly = Duration::from_millis(30_500);
+    station.entries(0, &half(3.31));
+    station.press(Press::Nest(0));
+    station.press(Press::Escape);
+    let shown = station.draw(80, 24);
+    assert!(shown.contains("at most 31 s"), "{shown}");
+    station.press(Press::Enter);
+    // Seconds since the order, and what is left.
+    for (seconds, left) in [(0, 31), (10, 21), (20, 1), (10, 0)] {
+        station.soon(Duration::from_secs(seconds), Input::Tick);
+        let shown = station.draw(80, 24);
+        assert!(shown.contains(&format!("off in {left} s at most")), "{seconds} s later: {shown}");
+    }
+    // Ctrl-C: the longest of all nests; the first one has been at it for longer.
+    station.press(Press::Interrupt);
+    let shown = station.draw(80, 24);
+    assert!(shown.contains("everything is being switched off, at most 31 s"), "{shown}");
+    // Nothing to wait for any more.
+    station.press(Press::Delete);
+    let shown = station.draw(80, 24);
+    assert!(!shown.contains("at most") && !shown.contains("off in") && shown.contains("SWITCHING OFF"), "{shown}");
+}
+
+#[test]
 fn a_nest_that_hangs_says_so() {
     let mut station = started(1);
     station.entries(0, &half(3.31));

@@ -117,10 +117,6 @@ fn abort_asks_first_and_stops_before_it_writes() {
     station.press(Press::Escape);
     let actions = station.press(Press::Enter);
     assert!(matches!(actions[..], [Action::Stop { nest: 1, at_once: false, .. }, Action::Log(_)]), "{actions:?}");
-    // Whoever cannot wait for the modem cuts the power.
-    station.press(Press::Escape);
-    let actions = station.press(Press::Delete);
-    assert!(matches!(actions[..], [Action::Stop { nest: 1, at_once: true, .. }, Action::Log(_)]), "{actions:?}");
     station.ends(1, Verdict::Aborted);
     assert_eq!(station.states(), format!("runs {}, aborted {}", serial(1), serial(2)));
     // A question about a run that has ended meanwhile is none any more.
@@ -204,4 +200,201 @@ fn no_secret_leaves_the_scan() {
     }
     assert!(station.draw(80, 24).contains(&serial(2)));
     assert!(!format!("{:?}", station.done).contains("MOBILE"), "{:?}", station.done);
+}
+
+/// Something that the operator is in the middle of, with these nests running.
+type Situation = (&'static str, fn() -> Station, &'static [usize]);
+
+fn running(nests: usize, of: usize, rules: Rules) -> Station {
+    let mut station = Station::new(of, rules);
+    for number in 1..=nests {
+        station.scan(&label(u32::try_from(number).unwrap()));
+        station.press(Press::Enter);
+    }
+    station
+}
+
+/// A unit that failed too often: somebody must allow it.
+fn asked(mut station: Station) -> Station {
+    let past = UnitPast { verdicts: vec![Verdict::Fail; 5], let_in_after: 0 };
+    station.runs.0.borrow_mut().insert(serial(9), past);
+    station.scan(&label(9));
+    assert!(matches!(station.app.mode, super::super::app::Mode::Allow(_)), "{}", station.notice());
+    station
+}
+
+fn after(mut station: Station, presses: &[Press]) -> Station {
+    for press in presses {
+        station.press(*press);
+    }
+    station
+}
+
+#[test]
+fn del_cuts_the_power_of_everything_that_runs_whatever_else_goes_on() {
+    let rows: &[Situation] = &[
+        ("nothing runs", || Station::new(2, Rules::default()), &[]),
+        (
+            "a unit waits",
+            || {
+                let mut station = Station::new(2, Rules::default());
+                station.scan(&label(1));
+                station
+            },
+            &[],
+        ),
+        ("one runs, the focus is elsewhere", || running(1, 2, Rules::default()), &[0]),
+        ("two run", || running(2, 2, Rules::default()), &[0, 1]),
+        (
+            "one of two has its verdict",
+            || {
+                let mut station = running(2, 2, Rules::default());
+                station.ends(0, Verdict::Pass);
+                station
+            },
+            &[1],
+        ),
+        (
+            "asked whether to abort one of two",
+            || after(running(2, 2, Rules::default()), &[Press::Nest(1), Press::Escape]),
+            &[0, 1],
+        ),
+        ("asked whether to leave", || after(running(2, 2, Rules::default()), &[Press::EndShift]), &[0, 1]),
+        ("asked to allow a unit", || asked(running(1, 2, Rules::default())), &[0]),
+        (
+            "a label is being typed",
+            || after(running(2, 2, Rules::default()), &[Press::Character('P'), Press::Character('0')]),
+            &[0, 1],
+        ),
+        (
+            "switching off in order",
+            || after(running(2, 2, Rules::default()), &[Press::Nest(1), Press::Escape, Press::Enter]),
+            &[0, 1],
+        ),
+        ("leaving by F10", || after(running(2, 2, Rules::default()), &[Press::EndShift, Press::Enter]), &[0, 1]),
+        ("leaving by Ctrl-C", || after(running(2, 2, Rules::default()), &[Press::Interrupt]), &[0, 1]),
+        (
+            "leaving by a signal",
+            || {
+                let mut station = running(2, 2, Rules::default());
+                station.happens(Input::End("stopped by SIGTERM".to_owned()));
+                station
+            },
+            &[0, 1],
+        ),
+    ];
+    for (what, situation, expected) in rows {
+        let mut station = situation();
+        let actions = station.press(Press::Delete);
+        let stops: Vec<String> = expected.iter().map(|nest| format!("stop {nest} at once")).collect();
+        assert_eq!(orders(&actions), stops, "{what}");
+        // Nothing is written before the power is off.
+        let first: Vec<&Action> = actions.iter().take(expected.len()).collect();
+        assert!(first.iter().all(|action| matches!(action, Action::Stop { .. })), "{what}: {actions:?}");
+        let rows = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Log(_))).count();
+        assert_eq!(rows(&actions), usize::from(!expected.is_empty()), "{what}");
+        // A key that is held down: the order again, and no line for each.
+        let again = station.press(Press::Delete);
+        assert_eq!((orders(&again), rows(&again)), (stops, 0), "{what}");
+    }
+    let mut idle = after(Station::new(1, Rules::default()), &[Press::Character('P')]);
+    idle.press(Press::Delete);
+    assert!(idle.app.typed.is_empty(), "with nothing to switch off it clears what was typed");
+}
+
+#[test]
+fn an_emergency_stop_is_del_on_its_nest_and_nothing_begins_while_it_is_pressed() {
+    let emergency = |nest, pressed| Input::Emergency { nest, pressed };
+    let mut station = running(2, 3, Rules::default());
+    let actions = station.happens(emergency(1, true));
+    assert_eq!(orders(&actions), ["stop 1 at once"]);
+    let Some(Action::Stop { reason, .. }) = actions.first() else { panic!("{actions:?}") };
+    assert!(reason.starts_with("the emergency stop was pressed: "), "{reason}");
+    assert!(station.notice().contains("Emergency stop of nest 2"), "{}", station.notice());
+    station.ends(1, Verdict::Aborted);
+    station.press(Press::Nest(1));
+    station.scan(&label(5));
+    assert_eq!(orders(&station.press(Press::Enter)), [""; 0]);
+    assert!(station.notice().contains("Release the emergency stop of nest 2"), "{}", station.notice());
+    assert_eq!(orders(&station.happens(Input::StartButton(1))), [""; 0]);
+    // Its release starts nothing.
+    assert_eq!(orders(&station.happens(emergency(1, false))), [""; 0]);
+    assert_eq!(orders(&station.happens(Input::StartButton(1))), [format!("start {} on 1", serial(5))]);
+    assert_eq!(orders(&station.happens(emergency(7, true))), [""; 0], "a nest that is not there");
+}
+
+#[test]
+fn nothing_starts_while_the_screen_is_being_left() {
+    use super::super::rules::Begin;
+    type Leaving = (&'static str, fn(&mut Station));
+    let causes: &[Leaving] = &[
+        ("Ctrl-C", |station| drop(station.press(Press::Interrupt))),
+        ("F10", |station| {
+            station.press(Press::EndShift);
+            station.press(Press::Enter);
+        }),
+        ("SIGTERM", |station| drop(station.happens(Input::End("stopped by SIGTERM".to_owned())))),
+        ("terminal", |station| drop(station.happens(Input::End("the terminal is gone".to_owned())))),
+    ];
+    let inputs: &[(&str, fn(&mut Station))] = &[
+        ("Enter", |station| drop(station.press(Press::Enter))),
+        ("start button", |station| drop(station.happens(Input::StartButton(1)))),
+        ("lid", |station| {
+            station.happens(Input::Lid { nest: 1, closed: false });
+            station.happens(Input::Lid { nest: 1, closed: true });
+        }),
+        ("scan", |station| drop(station.scan(&label(3)))),
+        ("paste", |station| drop(station.happens(text(&label(3))))),
+        ("badge and PIN", |station| {
+            station.happens(text("TE-1"));
+            station.happens(text("4711"));
+        }),
+        ("emergency stop", |station| {
+            station.happens(Input::Emergency { nest: 1, pressed: true });
+            station.happens(Input::Emergency { nest: 1, pressed: false });
+        }),
+        ("Esc and Enter", |station| {
+            station.press(Press::Escape);
+            station.press(Press::Enter);
+        }),
+        ("Del", |station| drop(station.press(Press::Delete))),
+        ("F10", |station| {
+            station.press(Press::EndShift);
+            station.press(Press::Enter);
+        }),
+        ("a run that ends", |station| {
+            station.ends(0, Verdict::Aborted);
+            station.press(Press::Enter);
+            station.happens(Input::StartButton(1));
+        }),
+    ];
+    // What waits when the screen is being left: a unit that was scanned, and one that somebody must allow.
+    let waiting: &[(&str, fn(Rules) -> Station)] = &[
+        ("a unit waits", |rules| {
+            let begin = rules.begin;
+            let mut station = running(1, 2, rules);
+            // Where a scan starts at once, nothing ever waits for Enter.
+            if begin != Begin::Scan {
+                station.press(Press::Nest(1));
+                station.scan(&label(2));
+            }
+            station
+        }),
+        ("a unit is to be allowed", |rules| asked(running(1, 2, rules))),
+    ];
+    for begin in [Begin::Button, Begin::Lid, Begin::Scan] {
+        for (wait, situation) in waiting {
+            for (cause, leave) in causes {
+                for (what, input) in inputs {
+                    let mut station = situation(Rules { begin, ..Rules::default() });
+                    leave(&mut station);
+                    assert!(station.app.leaving.is_some(), "{cause}");
+                    let before = station.done.len();
+                    input(&mut station);
+                    let started = station.done[before..].iter().any(|action| matches!(action, Action::Start { .. }));
+                    assert!(!started, "{begin:?}, {wait}, {cause}, then {what}: {:?}", &station.done[before..]);
+                }
+            }
+        }
+    }
 }

@@ -70,7 +70,12 @@ fn mark(verdict: Verdict) -> char {
 pub(super) fn notice(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let app = screen.app;
     if app.leaving.is_some() {
-        let line = Line::styled(format!(" {} ", app.texts.say(Key::Leaving)), screen.look.warning());
+        let left = app.nests.iter().filter_map(|nest| app.orderly_left(nest)).max();
+        let text = match left {
+            Some(left) => app.texts.with(Key::LeavingWithin, &[("seconds", super::whole_seconds(left).into())]),
+            None => app.texts.say(Key::Leaving),
+        };
+        let line = Line::styled(format!(" {text} "), screen.look.warning());
         return frame.render_widget(Paragraph::new(line), area);
     }
     let Some(notice) = &app.notice else { return };

@@ -13,14 +13,16 @@ use ratatui::widgets::{Block, BorderType, Clear, Paragraph};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let texts = &screen.app.texts;
+    let orderly = super::whole_seconds(screen.app.setup.orderly);
     let (question, answers) = match &screen.app.mode {
         Mode::Work => return,
         Mode::Abort(nests) => {
             let numbers: Vec<String> = nests.iter().map(|nest| (nest + 1).to_string()).collect();
-            let values = [("nests", numbers.join(", ").into()), ("count", nests.len().into())];
+            let values =
+                [("nests", numbers.join(", ").into()), ("count", nests.len().into()), ("seconds", orderly.into())];
             (texts.with(Key::AskAbort, &values), texts.say(Key::AskAbortKeys))
         }
-        Mode::Leave => (texts.say(Key::AskLeave), texts.say(Key::AskLeaveKeys)),
+        Mode::Leave => (texts.with(Key::AskLeave, &[("seconds", orderly.into())]), texts.say(Key::AskLeaveKeys)),
         Mode::Allow(allow) => allow_question(screen, allow),
     };
     let width = area.width.saturating_sub(4).clamp(10, 76);

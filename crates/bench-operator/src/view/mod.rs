@@ -74,6 +74,11 @@ fn grid(area: Rect, count: usize) -> Vec<Rect> {
     places.take(count).collect()
 }
 
+/// Rounded up: of a longest time, never less than it is.
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
 /// "10.4": tenths of a second are enough for people.
 fn seconds(span: Duration) -> String {
     format!("{:.1}", span.as_secs_f64())

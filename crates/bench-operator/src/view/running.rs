@@ -1,7 +1,7 @@
 //! A nest while its unit is tested.
 
 use super::style::Look;
-use super::{Screen, seconds};
+use super::{Screen, seconds, whole_seconds};
 use crate::live::{Live, Reading};
 use crate::nest::{Nest, Unit};
 use crate::texts::Key;
@@ -23,6 +23,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, nest:
         (false, _) => Span::styled(texts.say(Key::PowerOn), look.power()),
     };
     lines.push(Line::from(vec![Span::styled(format!("{}  ", unit.serial), look.accent()), power]));
+    if let Some(left) = screen.app.orderly_left(nest) {
+        let text = texts.with(Key::StoppingWithin, &[("seconds", whole_seconds(left).into())]);
+        lines.push(Line::styled(text, look.warning()));
+    }
 
     let elapsed = live.elapsed(screen.app.now(), screen.app.setup.pace);
     let (done, all) = live.progress();

@@ -23,7 +23,7 @@ pub use privacy::Privacy;
 pub use ready::ModemReady;
 pub use signal::ModemSignal;
 pub use sim::ModemSim;
-pub use state::{ModemOn, ModemState, make_safe};
+pub use state::{ModemOn, ModemState, make_safe, safe_within};
 
 use crate::{Record, StepError, resource};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};

@@ -177,7 +177,11 @@ pub async fn press(nest: &Nest, line: ModemLine, ms: u16) -> Result<(), StepErro
     };
     let deadline = nest.clock.now() + Duration::from_millis(ms.into()) + JOB_MARGIN;
     match nest.dut.job_done(job, deadline).await {
-        Ok(JobResult::Waited { .. }) => Ok(()),
+        Ok(JobResult::Waited { ms: lasted }) if lasted == ms => Ok(()),
+        Ok(JobResult::Waited { ms: lasted }) => Err(StepError::Bench(format!(
+            "the module released {} after {lasted} ms instead of {ms} ms: the link was silent for too long",
+            line.port
+        ))),
         Ok(other) => Err(StepError::Bench(format!("the firmware ended another job: {other:?}"))),
         Err(error) => Err(nest.silent(error).await),
     }
@@ -334,6 +338,28 @@ pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String>
         Ok(None) => Err("the modem does not switch off: its supply is cut while it is on".to_owned()),
         Err(error) => Err(format!("the modem cannot be switched off: {error}; its supply is cut while it is on")),
     }
+}
+
+/// Longest time for which [`make_safe`] is at work with a module that answers: a modem that was switched on a moment ago, and that
+/// goes off at the last attempt only. The slowest of the parts that the model may carry counts; zero without a modem.
+pub fn safe_within(family: &DutFamily, model: &str) -> Duration {
+    let parts = family.model(model).map(|model| model.modem_parts.as_slice()).unwrap_or_default();
+    parts.iter().filter_map(|name| family.modem_part(name)).map(off_in_the_end).max().unwrap_or_default()
+}
+
+/// The waits of [`switch_off`], each to its end.
+fn off_in_the_end(part: &ModemPart) -> Duration {
+    let ms = |ms: u16| Duration::from_millis(ms.into());
+    let taken = ms(part.power_on_pulse_ms) + KEY_TAKEN;
+    let keep = part.keep_on.iter().map(|keep| Duration::from_millis(keep.ms.into())).max().unwrap_or_default();
+    let boots = taken.max(part.on_within()).max(part.ready_within()).max(keep);
+    // Both commands at both rates.
+    let orders = OFF_ANSWER * 4;
+    let key = ms(part.power_off_pulse_ms) + JOB_MARGIN;
+    let emergency = part.emergency_off.map_or(Duration::ZERO, |emergency| {
+        ms(emergency.power_before_reset_ms) + ms(emergency.both_ms) + ms(emergency.reset_after_power_ms) + KEY_TAKEN
+    });
+    boots + orders + part.off_within() + key + part.off_within() + emergency
 }
 
 /// Wiring and part of the modem that a plan expects.

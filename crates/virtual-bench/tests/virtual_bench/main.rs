@@ -14,5 +14,6 @@ mod hands;
 mod link;
 mod nfc;
 mod panel;
+mod silence;
 mod time;
 mod usb;
