@@ -2,7 +2,7 @@
 
 use crate::{Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, Verdict, judge, step_verdict};
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// What a run comes to when it is judged anew.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ struct Judge {
     places: HashMap<String, usize>,
     /// Format 2: promises are named, and how a procedure ended is on record.
     named: bool,
-    attempts: BTreeMap<String, Attempt>,
+    attempts: HashMap<String, Attempt>,
     stopping: bool,
     safe: bool,
     claimed: Option<Verdict>,
