@@ -2,7 +2,7 @@
 
 use crate::functions::Asking;
 use crate::hands::{run, setup};
-use bench_instruments::{EdgeCapture, EdgeTrace};
+use bench_instruments::EdgeTrace;
 use dut_protocol::{
     FlowControlRequest, INITIAL_BAUD, Job, JobResult, JobState, ModemUart, Port, PortSet, PortVector, PwmOutput,
     PwmRequest, Reply, Request,
