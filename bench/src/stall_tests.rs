@@ -92,7 +92,8 @@ fn a_controller_that_is_late_condemns_no_module() {
         let Outcome { verdict, reason } = &stalled.outcome;
         let text = reason.clone().unwrap_or_default();
         let mut object = |what: &str| {
-            wrong.push(format!("{} seed {seed}, {span:.0?} at {at:.3?}: {what}: {verdict}: {text}", PLANS[which]));
+            let order = format!("{} {seed} {} {}", PLANS[which], at.as_micros(), span.as_micros());
+            wrong.push(format!("{order}: {what}: {verdict}: {text}"));
         };
         match verdict {
             Verdict::Pass => count[0] += 1,
@@ -125,4 +126,17 @@ fn off_already(entries: &[Entry], at: Duration) -> bool {
     later
         .map(|entry| &entry.event)
         .all(|event| !matches!(event, Event::RailSwitched { .. } | Event::StepStarted { .. }))
+}
+
+#[test]
+#[ignore = "for a look at one of them: BENCH_STALL='plan seed at-us span-us'"]
+fn one_stall() {
+    let order = std::env::var("BENCH_STALL").unwrap();
+    let words: Vec<&str> = order.split(' ').collect();
+    let number = |n: usize| words[n].parse::<u64>().unwrap();
+    let stall = (Duration::from_micros(number(2)), Duration::from_micros(number(3)));
+    let stalled = run(&load(words[0]), number(1), Some(stall));
+    for entry in &stalled.entries {
+        println!("{}", serde_json::to_string(entry).unwrap());
+    }
 }

@@ -246,7 +246,7 @@ fn stop_on_signals() -> Arc<AtomicBool> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let asked = Stop::on_signals()?.split().0;
+            let asked = Stop::on_signals(say)?.split().0;
             let _ = tell_ready.send(());
             asked.await;
             seen.store(true, Ordering::Relaxed);

@@ -67,6 +67,9 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             "--imei: an IMEI has 15 digits, the last of which checks the others"
         )));
     }
+    if let Some(path) = &args.junit {
+        can_be_written(path)?;
+    }
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
@@ -90,19 +93,21 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };
         let world = virtual_run::build(&order)?;
         let backend = VirtualBackend { world, seed: args.seed, faults: args.faults.clone() };
-        let done = one.run(&backend, observers, Stop::on_signals)?;
+        let done = one.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
         let place = Place::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
-        (one.run(&backend, observers, Stop::on_signals)?, None)
+        (one.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
     let wall = began.elapsed();
 
-    if let Some(path) = &args.junit {
-        std::fs::write(path, &done.junit).map_err(|error| bench(format!("{}: {error}", path.display())))?;
-    }
+    // Whatever becomes of the report: the verdict is printed.
+    let unwritten = args.junit.as_ref().and_then(|path| {
+        let error = std::fs::write(path, &done.junit).err()?;
+        Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", path.display()))
+    });
     let record = &done.record;
     if !args.quiet {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -121,7 +126,27 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         }
         say(text.trim_end());
     }
+    if let Some(problem) = unwritten {
+        say(&problem);
+        return Ok(done.verdict.and(Verdict::Error).exit_code());
+    }
     Ok(done.verdict.exit_code())
+}
+
+/// Found before power: a report that has no place to go.
+fn can_be_written(path: &Path) -> Result<(), Failed> {
+    let existed = path.exists();
+    let tried = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    if tried.is_ok() && !existed {
+        let _ = std::fs::remove_file(path);
+    }
+    tried.map(drop).map_err(|error| {
+        Failed::Usage(miette::miette!(
+            help = "name a file in a folder that exists and may be written to; nothing was powered",
+            "--junit {}: {error}",
+            path.display()
+        ))
+    })
 }
 
 /// Reads a dictionary of faults and sees that it was made with what runs now.
@@ -182,7 +207,7 @@ fn costs(stats: Option<&virtual_bench::VirtualStats>, recorder: &Recorder, wall:
     let journal = recorder.stats();
     format!(
         "{emulated}Journal: {} lines, {} bytes, written in {:.1} ms; chained in {:.1} ms, forced to disk {} times in {:.1} ms.\n",
-        journal.writes,
+        journal.lines,
         journal.bytes,
         journal.write_time.as_secs_f64() * 1e3,
         journal.chain_time.as_secs_f64() * 1e3,

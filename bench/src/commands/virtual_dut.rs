@@ -54,7 +54,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
     runtime.block_on(async {
-        let stop = Stop::on_signals().map_err(bench)?;
+        let stop = Stop::on_signals(say).map_err(bench)?;
         let listener = TcpListener::bind(&args.probe).await.map_err(|error| {
             Failed::Usage(miette::miette!(
                 help = "--probe 127.0.0.1:0 takes any port that is free",

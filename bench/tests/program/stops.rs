@@ -29,8 +29,17 @@ fn stop_after(step: &str, signal: &str, listening: bool, reports: &Path) -> (Opt
 #[test]
 fn signals_switch_the_rails_off_before_the_verdict() {
     // The last row is a terminal that was closed: nobody reads standard error any more.
-    let rows =
-        [("-TERM", "SIGTERM", true), ("-HUP", "SIGHUP", true), ("-INT", "Ctrl-C", true), ("-HUP", "SIGHUP", false)];
+    let rows = [
+        ("-TERM", "SIGTERM", true),
+        ("-HUP", "SIGHUP", true),
+        ("-INT", "Ctrl-C", true),
+        ("-QUIT", "SIGQUIT", true),
+        ("-USR1", "SIGUSR1", true),
+        ("-USR2", "SIGUSR2", true),
+        ("-ALRM", "SIGALRM", true),
+        ("-ABRT", "SIGABRT", true),
+        ("-HUP", "SIGHUP", false),
+    ];
     for (signal, name, listening) in rows {
         let reports = tempfile::tempdir().unwrap();
         // With 3V3 and VCC on.
@@ -70,9 +79,10 @@ fn kill_9_leaves_every_finished_measurement_and_no_verdict() {
     assert_eq!(report.status.code(), Some(2));
 }
 
-/// On the virtual bench an I2C transfer that has begun is finished first, as on a real one: still within a millisecond.
+/// On the virtual bench an I2C transfer that has begun is finished first, as on a real one. Before the end is recorded, all
+/// switches are read back and the rails measured, which takes 2 ms and 6 ms for each rail.
 #[test]
-fn a_time_out_acts_within_a_millisecond_of_its_limit() {
+fn a_time_out_acts_at_its_limit() {
     let plan = std::fs::read_to_string(root().join(PLAN)).unwrap().replace("\"parts/", "\"../../plans/parts/");
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     for (step, limit_ms) in
@@ -88,6 +98,6 @@ fn a_time_out_acts_within_a_millisecond_of_its_limit() {
         let began = at(&|event| matches!(event, Event::StepStarted { step: id, .. } if id == step));
         let ended = at(&|event| matches!(event, Event::StepEnded { step: id, .. } if id == step));
         let late_us = (ended - began).checked_sub(limit_ms * 1000).unwrap();
-        assert!(late_us <= 1000, "{step}: {late_us} us after {limit_ms} ms");
+        assert!(late_us <= 25_000, "{step}: {late_us} us after {limit_ms} ms");
     }
 }

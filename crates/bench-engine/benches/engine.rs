@@ -93,7 +93,7 @@ fn engine_cost(criterion: &mut Criterion) {
     let stats = run_once(&on_disk, &plan);
     println!(
         "one run on disk: {} lines, {} bytes, write {:?}, {} fsyncs {:?}",
-        stats.writes, stats.bytes, stats.write_time, stats.syncs, stats.sync_time
+        stats.lines, stats.bytes, stats.write_time, stats.syncs, stats.sync_time
     );
 }
 

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn the_controller_s_counters_name_the_cause() {
-        let rows: [(fn(&mut LoadSample), Cause); 4] = [
+        type Change = fn(&mut LoadSample);
+        let rows: [(Change, Cause); 4] = [
             (|load| load.page_reads += 3, Cause::Disk),
             (|load| load.waited_for_processor += 80 * MS, Cause::OtherPrograms),
             (|load| load.computed += 90 * MS, Cause::Bench),

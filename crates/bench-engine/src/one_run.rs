@@ -1,10 +1,10 @@
 //! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
 
-use crate::Failed;
+use crate::{DiskWait, Observer, Outcome, Recorder};
+use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
-use crate::{Observer, Outcome, Recorder};
 use bench_instruments::{Clock, Image};
-use bench_journal::Journal;
+use bench_journal::{Journal, MIN_FREE, free_space};
 use bench_report::{Record, junit};
 use bench_run::{Event, Provenance, Verdict};
 use bench_steps::Nest;
@@ -15,6 +15,9 @@ use std::rc::Rc;
 /// What a run happens on: builds the nest, and drives the run in its own time.
 pub trait Backend {
     fn clock(&self) -> Rc<dyn Clock>;
+
+    /// How a run here waits for the disk that its journal is on.
+    fn disk_wait(&self) -> DiskWait;
 
     /// The first entry of the journal.
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event;
@@ -68,6 +71,24 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
+/// Before anything is powered: a disk that fills up in the middle of a run ends that run as an error.
+fn enough_space(reports: &Path) -> Result<(), Failed> {
+    const MB: u64 = 1024 * 1024;
+    // A disk that cannot be asked is tried.
+    let Ok(free) = free_space(reports) else { return Ok(()) };
+    if free >= MIN_FREE {
+        return Ok(());
+    }
+    let help = "remove old runs from it after `bench sync`, or name another folder with --reports; nothing was powered";
+    Err(Failed::Bench(miette::miette!(
+        help = help,
+        "{}: only {} MB left on this disk, and a run needs {} MB for its record",
+        reports.display(),
+        free / MB,
+        MIN_FREE / MB
+    )))
+}
+
 impl OneRun<'_> {
     /// `stop` is made when nothing has been powered yet, inside of the runtime.
     ///
@@ -83,10 +104,10 @@ impl OneRun<'_> {
         let mut started = backend.started(loaded, self.provenance.clone(), serial);
         let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
         *lot = self.lot.map(str::to_owned);
-        let journal = Journal::create(reports, serial, run_id).map_err(|error| {
-            bench(format!("the record of the run cannot be made in {}: {error}", reports.display()))
-        })?;
-        let recorder = Recorder::new(journal, backend.clock(), observers);
+        enough_space(reports)?;
+        let journal = Journal::create(reports, serial, run_id)
+            .map_err(|error| bench(format!("the record of the run cannot be made: {error}")))?;
+        let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), None);
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
         let outcome = runtime.block_on(async {
@@ -95,23 +116,35 @@ impl OneRun<'_> {
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
-            let run = crate::run_with_notes(&loaded.plan, &nest, &recorder, started, self.notes, stop);
+            let doubts = || backend.doubts();
+            let surroundings = Surroundings { notes: self.notes, doubts: Some(&doubts) };
+            let run = crate::run_for(&loaded.plan, &nest, &recorder, started, surroundings, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
-        })?;
+        });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failed) => {
+                // Best effort: why it did not start is what must be acted on.
+                let _ = recorder.discard();
+                return Err(failed);
+            }
+        };
 
         let folder = recorder.folder();
-        let record = Record::from_entries(&recorder.entries())
+        let mut record = Record::from_entries(&recorder.recorded())
             .with_run_folder(folder.display().to_string())
-            .with_seal(recorder.seal());
-        let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;
+            .with_seal(recorder.seal())
+            .with_outcome(outcome.verdict, outcome.reason.as_deref());
+        let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
-        std::fs::write(&path, &junit).map_err(|error| bench(format!("{}: {error}", path.display())))?;
-        let doubts = backend.doubts();
-        // The record may doubt what the run said of itself; what people and CI act on is the same.
-        let mut verdict = record.verdict.and(outcome.verdict);
-        if verdict == Verdict::Pass && !doubts.is_empty() {
-            verdict = Verdict::Error;
+        if let Err(error) = std::fs::write(&path, &text) {
+            // The verdict is told all the same, and it is no pass: what collects the reports would miss this one.
+            let problem = format!("{}: {error}: free some space or repair the folder", path.display());
+            record = record.with_outcome(Verdict::Error, Some(&problem));
         }
-        Ok(Done { record, verdict, doubts, recorder, junit })
+        let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;
+        // The record may doubt what the run said of itself; what people and CI act on is the same.
+        let verdict = record.verdict.and(outcome.verdict);
+        Ok(Done { record, verdict, doubts: backend.doubts(), recorder, junit })
     }
 }

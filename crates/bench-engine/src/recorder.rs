@@ -1,18 +1,29 @@
 //! Every event: journal first, then everybody else.
 
 use crate::lateness::Late;
+use crate::panic_text;
 use crate::power::Power;
-use bench_instruments::Clock;
-use bench_journal::Journal;
+use bench_instruments::{Clock, with_deadline};
+use bench_journal::{Journal, Pending};
 use bench_run::{BenchTime, Diagnosis, Entry, Event, Measurement, Step, measured};
 use bench_steps::Record;
+use futures_util::future::select;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// What somebody who looks on sees.
+/// How long a line may wait for the disk while steps run. A disk that is merely busy answers within a second or two.
+pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(5);
+/// The same when nothing is powered any more: then there is time, and a verdict to save.
+pub(crate) const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// What an observer sees.
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
     /// The journal has this entry.
@@ -24,74 +35,230 @@ pub enum Seen<'a> {
 /// Looks on.
 pub type Observer = Box<dyn FnMut(Seen<'_>)>;
 
+/// How a run waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskWait {
+    /// The executor goes on meanwhile: it kicks the watchdog. For a bench in real time.
+    Async,
+    /// The thread stops, and virtual time with it: how long the disk takes must not change what a run does.
+    Blocking,
+}
+
+/// Bench time that passes before the acknowledgement of an entry counts: a slow disk, for tests.
+pub type Delay = Box<dyn Fn(&Entry) -> Duration>;
+
 /// Shared by all steps of a run; single-threaded, borrowed only for the length of a call.
 pub struct Recorder {
     clock: Rc<dyn Clock>,
+    wait: DiskWait,
+    delay: Option<Delay>,
     inner: RefCell<Inner>,
+    /// By index of the step.
+    delivered: RefCell<Vec<Delivered>>,
 }
 
 struct Inner {
     journal: Journal,
     observers: Vec<Observer>,
+    /// Entries that the observers have seen.
+    shown: usize,
+    /// Whether the end of the run may be shown.
+    end_holds: bool,
     failure: Option<io::Error>,
-    /// Measurements of the newest attempt of each step.
-    delivered: BTreeMap<String, (u8, Vec<Measurement>)>,
+    /// What an observer panicked with.
+    panic: Option<String>,
+    /// The pump, when it waits for the next entry.
+    pump: Option<Waker>,
+}
+
+/// Measurements of the newest attempt at a step.
+#[derive(Default)]
+pub(crate) struct Delivered {
+    pub(crate) attempt: u8,
+    pub(crate) measurements: Vec<Measurement>,
 }
 
 impl Recorder {
+    /// A recorder whose thread stops while it waits for the disk: for virtual time, and for a journal in memory.
     pub fn new(journal: Journal, clock: Rc<dyn Clock>, observers: Vec<Observer>) -> Rc<Self> {
-        let inner = Inner { journal, observers, failure: None, delivered: BTreeMap::new() };
-        Rc::new(Self { clock, inner: RefCell::new(inner) })
+        Self::waiting(journal, clock, observers, DiskWait::Blocking, None)
     }
 
-    /// Writes an event down, then shows it. After a failed write nothing more is shown: nobody may see what has no
-    /// record.
+    /// The same with another way of waiting. Only tests have a `delay`.
+    pub fn waiting(
+        journal: Journal,
+        clock: Rc<dyn Clock>,
+        observers: Vec<Observer>,
+        wait: DiskWait,
+        delay: Option<Delay>,
+    ) -> Rc<Self> {
+        let end_holds = journal.is_in_memory();
+        let inner = Inner { journal, observers, shown: 0, end_holds, failure: None, panic: None, pump: None };
+        Rc::new(Self { clock, wait, delay, inner: RefCell::new(inner), delivered: RefCell::default() })
+    }
+
+    /// Writes an event down. It is shown when the journal has acknowledged it: nobody may see what has no record.
     pub fn emit(&self, event: Event) {
-        let at = self.clock.now();
+        let now = self.clock.now();
         let mut inner = self.inner.borrow_mut();
-        let Inner { journal, observers, failure, delivered } = &mut *inner;
-        match &event {
-            Event::StepStarted { step, attempt } => {
-                delivered.insert(step.clone(), (*attempt, Vec::new()));
-            }
-            Event::Measured { step, attempt, measurement } => {
-                if let Some((running, list)) = delivered.get_mut(step)
-                    && running == attempt
-                {
-                    list.push(measurement.clone());
-                }
-            }
-            _ => {}
+        if self.wait == DiskWait::Blocking {
+            inner.hold_time(now);
         }
-        match journal.append(at, event) {
-            Ok(entry) => observers.iter_mut().for_each(|observer| observer(Seen::Entry(entry))),
-            Err(error) => {
-                failure.get_or_insert(error);
-            }
+        if let Err(error) = inner.journal.append(now, event) {
+            inner.failure.get_or_insert(error);
         }
+        inner.show(now, &self.delay);
+        let pump = if inner.first_unseen().is_some() { inner.pump.take() } else { None };
+        drop(inner);
+        pump.into_iter().for_each(Waker::wake);
     }
 
     fn progress(&self, step: &str, what: &str, share: f64) {
-        let observers = &mut self.inner.borrow_mut().observers;
-        observers.iter_mut().for_each(|observer| observer(Seen::Progress { step, what, share }));
+        self.inner.borrow_mut().tell(&Seen::Progress { step, what, share });
     }
 
-    /// Why the journal could not be written, if so.
-    pub fn failure(&self) -> Option<String> {
-        self.inner.borrow().failure.as_ref().map(ToString::to_string)
-    }
-
-    /// Everything recorded so far is on the disk when this returns.
-    pub fn sync(&self) -> io::Result<()> {
-        let mut inner = self.inner.borrow_mut();
-        if let Some(failure) = &inner.failure {
-            return Err(io::Error::new(failure.kind(), failure.to_string()));
+    /// Shows what the disk acknowledges, while the steps run. Ends when the run cannot go on, with the reason.
+    pub(crate) async fn pump(&self) -> String {
+        loop {
+            match self.show_and_look() {
+                Err(trouble) => return trouble,
+                Ok(None) => self.next_entry().await,
+                Ok(Some((until, progress))) => {
+                    select(pin!(progress), self.clock.sleep_until(until)).await;
+                }
+            }
         }
-        inner.journal.sync()
+    }
+
+    /// Shows what can be shown. Then returns what the rest waits for, and the time at which to look again whatever comes.
+    fn show_and_look(&self) -> Result<Option<(BenchTime, Pending)>, String> {
+        let mut inner = self.inner.borrow_mut();
+        let now = self.clock.now();
+        loop {
+            inner.show(now, &self.delay);
+            if let Some(trouble) = inner.trouble() {
+                return Err(trouble);
+            }
+            let Some(first) = inner.first_unseen().cloned() else { return Ok(None) };
+            let hangs_at = first.at_us + HANGS_AFTER;
+            let acknowledged = inner.journal.is_acknowledged(first.seq);
+            if !acknowledged && self.wait == DiskWait::Blocking {
+                // Everything that could be done at this time has been done: lines that wait share a forced write.
+                let pending = inner.journal.acknowledgement(first.seq);
+                inner.block_on(pending);
+            } else if now >= hangs_at {
+                let error = inner.journal.hanging(HANGS_AFTER);
+                inner.failure.get_or_insert(error);
+            } else {
+                let until = if acknowledged { hangs_at.min(counts_at(&first, &self.delay)) } else { hangs_at };
+                return Ok(Some((until, inner.journal.progress_beyond(inner.journal.progress()))));
+            }
+        }
+    }
+
+    /// Ends when there is an entry that nobody has seen yet.
+    async fn next_entry(&self) {
+        poll_fn(|context| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.first_unseen().is_some() {
+                return Poll::Ready(());
+            }
+            inner.pump = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits until everything emitted so far is acknowledged and shown.
+    ///
+    /// # Errors
+    /// When it could not be written, or not within `limit`. That is a failure for good, even if the disk comes back.
+    pub(crate) async fn settle(&self, limit: Duration) -> io::Result<()> {
+        let settled = self.acknowledged_within(limit).await;
+        let mut inner = self.inner.borrow_mut();
+        match &settled {
+            Ok(()) => inner.show(self.clock.now(), &self.delay),
+            Err(error) => {
+                inner.failure.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
+            }
+        }
+        settled
+    }
+
+    async fn acknowledged_within(&self, limit: Duration) -> io::Result<()> {
+        let deadline = self.clock.now() + limit;
+        let (pending, safe_at) = {
+            let inner = self.inner.borrow();
+            let unseen = inner.journal.entries().get(inner.shown..).unwrap_or_default();
+            let Some(last) = unseen.last() else { return Ok(()) };
+            let safe_at = unseen.iter().map(|entry| counts_at(entry, &self.delay)).max();
+            (inner.journal.acknowledgement(last.seq), safe_at.unwrap_or_default())
+        };
+        self.wait_for(pending, limit).await?;
+        self.clock.sleep_until(safe_at.min(deadline)).await;
+        if safe_at > deadline { Err(self.inner.borrow().journal.hanging(limit)) } else { Ok(()) }
+    }
+
+    /// Reads the journal back and compares it with what was written.
+    ///
+    /// # Errors
+    /// When it is not the same, in words that name the file; or when the disk does not answer within `limit`.
+    pub(crate) async fn verify(&self, limit: Duration) -> io::Result<()> {
+        let pending = self.inner.borrow().journal.verify();
+        self.wait_for(pending, limit).await
+    }
+
+    /// The end of the run is on the disk, in a journal that holds: then it may be seen.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) async fn finish(&self, limit: Duration) -> io::Result<()> {
+        self.settle(limit).await?;
+        self.verify(limit).await?;
+        let mut inner = self.inner.borrow_mut();
+        inner.end_holds = true;
+        inner.show(self.clock.now(), &self.delay);
+        Ok(())
+    }
+
+    /// Whether everybody saw the run to its end.
+    ///
+    /// # Errors
+    /// When an observer panicked.
+    pub(crate) fn seen_to_the_end(&self) -> io::Result<()> {
+        let panic = self.inner.borrow().panic.clone();
+        panic.map_or(Ok(()), |text| Err(io::Error::other(format!("the bench failed: {text}"))))
+    }
+
+    async fn wait_for(&self, pending: Pending, limit: Duration) -> io::Result<()> {
+        match self.wait {
+            DiskWait::Blocking => pending.wait_at_most(limit),
+            DiskWait::Async => match with_deadline(&*self.clock, self.clock.now() + limit, pending).await {
+                Ok(result) => result,
+                Err(_) => Err(self.inner.borrow().journal.hanging(limit)),
+            },
+        }
+    }
+
+    /// Why the run cannot go on, if so: the journal could not be written, or an observer panicked.
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.borrow_mut().trouble()
     }
 
     pub fn entries(&self) -> Vec<Entry> {
+        self.inner.borrow().journal.entries().iter().map(|entry| Entry::clone(entry)).collect()
+    }
+
+    /// The same entries, shared.
+    pub(crate) fn shared_entries(&self) -> Vec<Arc<Entry>> {
         self.inner.borrow().journal.entries().to_vec()
+    }
+
+    /// Entries that are on record for sure.
+    pub(crate) fn recorded(&self) -> Vec<Arc<Entry>> {
+        let inner = self.inner.borrow();
+        let sure = usize::try_from(inner.journal.acknowledged()).unwrap_or(usize::MAX);
+        inner.journal.entries().iter().take(sure).cloned().collect()
     }
 
     /// Chain value of the journal's last line.
@@ -107,30 +274,100 @@ impl Recorder {
         self.inner.borrow().journal.folder().to_owned()
     }
 
-    pub(crate) fn delivered(&self, step: &str, attempt: u8) -> Vec<Measurement> {
-        let inner = self.inner.borrow();
-        let newest = inner.delivered.get(step).filter(|(running, _)| *running == attempt);
-        newest.map(|(_, list)| list.clone()).unwrap_or_default()
+    /// Removes the journal of a run that did not start.
+    pub(crate) fn discard(&self) -> io::Result<()> {
+        std::mem::replace(&mut self.inner.borrow_mut().journal, Journal::in_memory()).discard()
     }
 
-    /// Measurements of the newest attempt of every step.
-    pub(crate) fn all_delivered(&self) -> Vec<Measurement> {
-        self.inner.borrow().delivered.values().flat_map(|(_, list)| list.clone()).collect()
+    /// A new attempt at a step begins: what it delivers replaces what the one before did.
+    pub(crate) fn begin(&self, index: usize, attempt: u8) {
+        let mut delivered = self.delivered.borrow_mut();
+        if delivered.len() <= index {
+            delivered.resize_with(index + 1, Delivered::default);
+        }
+        delivered[index] = Delivered { attempt, measurements: Vec::new() };
     }
 
-    /// Number of the newest attempt at a step.
-    pub(crate) fn attempt(&self, step: &str) -> u8 {
-        self.inner.borrow().delivered.get(step).map_or(0, |(attempt, _)| *attempt)
+    /// Hands over what the newest attempt at a step delivered; nothing when there was none.
+    pub(crate) fn with_delivered<T>(&self, index: usize, hand_over: impl FnOnce(&Delivered) -> T) -> T {
+        hand_over(self.delivered.borrow().get(index).unwrap_or(&Delivered::default()))
     }
 
-    pub(crate) fn for_step<'a>(&'a self, step: &'a Step, attempt: u8, power: &'a Power) -> StepRecord<'a> {
-        StepRecord { recorder: self, step, attempt, power, missed: Cell::new(None) }
+    pub(crate) fn for_step<'a>(
+        &'a self,
+        index: usize,
+        step: &'a Step,
+        attempt: u8,
+        power: &'a Power,
+    ) -> StepRecord<'a> {
+        StepRecord { recorder: self, index, step, attempt, power, missed: Cell::new(None) }
     }
+}
+
+impl Inner {
+    fn first_unseen(&self) -> Option<&Arc<Entry>> {
+        self.journal.entries().get(self.shown)
+    }
+
+    /// Shows what is acknowledged, in order.
+    fn show(&mut self, now: BenchTime, delay: &Option<Delay>) {
+        while let Some(entry) = self.first_unseen().cloned() {
+            let held = matches!(entry.event, Event::RunEnded { .. }) && !self.end_holds;
+            if held || !self.journal.is_acknowledged(entry.seq) || counts_at(&entry, delay) > now {
+                break;
+            }
+            self.shown += 1;
+            self.tell(&Seen::Entry(&entry));
+        }
+    }
+
+    /// An observer that panics is asked no more, and neither are the others: the run ends, and its way to the safe state
+    /// must not meet the same panic again.
+    fn tell(&mut self, seen: &Seen<'_>) {
+        let observers = &mut self.observers;
+        let told = catch_unwind(AssertUnwindSafe(|| observers.iter_mut().for_each(|observer| observer(*seen))));
+        if let Err(panic) = told {
+            self.observers.clear();
+            self.panic.get_or_insert(panic_text(&*panic));
+        }
+    }
+
+    /// Virtual time has gone on within a call, such as a transfer on a bus: not before the disk has what it was given.
+    fn hold_time(&mut self, now: BenchTime) {
+        let Some(oldest) = self.journal.oldest_waiting() else { return };
+        let place = usize::try_from(oldest).unwrap_or(usize::MAX);
+        if self.journal.entries().get(place).is_some_and(|entry| entry.at_us < now) {
+            let pending = self.journal.acknowledgement(oldest);
+            self.block_on(pending);
+        }
+    }
+
+    fn block_on(&mut self, pending: Pending) {
+        // Once it hung, nobody waits for it again and again.
+        if self.failure.is_none()
+            && let Err(error) = pending.wait_at_most(HANGS_AFTER)
+        {
+            self.failure = Some(error);
+        }
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        if self.failure.is_none() {
+            self.failure = self.journal.failure();
+        }
+        let failure = self.failure.as_ref().map(ToString::to_string);
+        failure.or_else(|| self.panic.as_ref().map(|text| format!("the bench failed: {text}")))
+    }
+}
+
+fn counts_at(entry: &Entry, delay: &Option<Delay>) -> BenchTime {
+    delay.as_ref().map_or(entry.at_us, |delay| entry.at_us + delay(entry))
 }
 
 /// What one attempt at a step reports to.
 pub(crate) struct StepRecord<'a> {
     recorder: &'a Recorder,
+    index: usize,
     step: &'a Step,
     attempt: u8,
     power: &'a Power,
@@ -150,12 +387,17 @@ impl Record for StepRecord<'_> {
             // Read from a module whose power is gone: nothing is judged any more, and the run is being stopped.
             return;
         }
-        let (step, attempt) = (self.step.id.clone(), self.attempt);
-        match self.step.measurements.iter().find(|spec| spec.name == name) {
-            Some(spec) => self.recorder.emit(Event::Measured { step, attempt, measurement: measured(spec, reading) }),
+        let Some(spec) = self.step.measurements.iter().find(|spec| spec.name == name) else {
             // A reading without limits cannot be judged; the promised one is missing then, which is an error.
-            None => self.note(format!("{name} was measured ({reading:?}) but not promised")),
+            return self.note(format!("{name} was measured ({reading:?}) but not promised"));
+        };
+        let (step, attempt, measurement) = (self.step.id.clone(), self.attempt, measured(spec, reading));
+        if let Some(delivered) = self.recorder.delivered.borrow_mut().get_mut(self.index)
+            && delivered.attempt == attempt
+        {
+            delivered.measurements.push(measurement.clone());
         }
+        self.recorder.emit(Event::Measured { step, attempt, measurement });
     }
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });

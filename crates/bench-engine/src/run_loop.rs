@@ -2,10 +2,11 @@
 
 use crate::lateness::{Late, Lateness};
 use crate::power::{Cut, CutBy, Power};
+use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Verdict, step_verdict};
+use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Tally, Verdict, step_verdict};
 use bench_steps::{Nest, Procedure, StepError, resource};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -49,24 +50,32 @@ pub async fn run(
     started: Event,
     stop: Stop,
 ) -> Outcome {
-    run_with_notes(plan, nest, recorder, started, &[], stop).await
+    run_for(plan, nest, recorder, started, Surroundings::default(), stop).await
 }
 
-/// As [`run`], with what is to stand in the record before anything is powered: who tests, and why a unit is tested that
-/// the rules would turn away.
-pub async fn run_with_notes(
+/// What a run is told of its surroundings.
+#[derive(Default)]
+pub struct Surroundings<'a> {
+    /// For the record, before anything is powered: who tests, and why a unit is tested that the rules would turn away.
+    pub notes: &'a [String],
+    /// Asked at the end: what this bench could not do as the real thing would. A pass that leans on it is none.
+    pub doubts: Option<&'a dyn Fn() -> Vec<String>>,
+}
+
+/// As [`run`], in these surroundings.
+pub async fn run_for(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
     recorder: &Recorder,
     started: Event,
-    notes: &[String],
+    surroundings: Surroundings<'_>,
     stop: Stop,
 ) -> Outcome {
     let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
     let power = Rc::new(Power::new(nest, lateness));
     // Whatever switches rails from here on goes through their owner.
     let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
-    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, notes, stop)).await
+    supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, surroundings, stop)).await
 }
 
 async fn run_kicked(
@@ -75,17 +84,17 @@ async fn run_kicked(
     power: &Power,
     recorder: &Recorder,
     started: Event,
-    notes: &[String],
+    surroundings: Surroundings<'_>,
     stop: Stop,
 ) -> Outcome {
+    let Surroundings { notes, doubts } = surroundings;
     let (stop, at_once) = stop.split();
     recorder.emit(started);
     for text in notes {
         recorder.emit(Event::Note { step: None, text: text.clone() });
     }
-    let steps: Vec<Step> = plan.steps.iter().map(|planned| planned.step.clone()).collect();
-    let mut schedule = Schedule::new(&steps);
-    let work = AssertUnwindSafe(work(plan, &steps, nest, power, recorder, &mut schedule, stop)).catch_unwind();
+    let mut schedule = Schedule::new(plan.steps.iter().map(|planned| &planned.step));
+    let work = AssertUnwindSafe(work(plan, nest, power, recorder, &mut schedule, stop)).catch_unwind();
     let (mut verdict, mut reason) = match work.await {
         Ok(reason) => (schedule.verdict(), reason),
         Err(panic) => {
@@ -106,27 +115,43 @@ async fn run_kicked(
         reason = Some(text.clone());
     }
     recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
-    if let Some(failure) = recorder.failure() {
+    // Everybody has seen everything else before the verdict is made.
+    let settled = recorder.settle(LAST_WAIT).await;
+    if let Some(trouble) = recorder.trouble() {
         // No record, no pass.
         verdict = verdict.and(Verdict::Error);
-        reason = Some(format!("the journal could not be written: {failure}"));
+        reason = Some(trouble);
     }
     let tally = tally::count(&schedule, plan, recorder);
     if verdict == Verdict::Pass
-        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+        && let Err(text) = deserve_pass(plan, recorder, tally).await
     {
         verdict = Verdict::Error;
         reason = Some(text);
     }
+    // Before the end is written, so that the journal and every report say the same.
+    if verdict == Verdict::Pass
+        && let Some(doubt) = doubts.and_then(|doubts| doubts().into_iter().next())
+    {
+        verdict = Verdict::Error;
+        reason = Some(format!("not modelled: {doubt}"));
+    }
     let reason = reason.filter(|_| verdict != Verdict::Pass);
     recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
-    if let Err(failure) = recorder.sync() {
-        return Outcome {
-            verdict: Verdict::Error,
-            reason: Some(format!("the journal could not be written: {failure}")),
-        };
+    // A disk that hung until now is not waited for a second time.
+    let finished = recorder.finish(if settled.is_ok() { LAST_WAIT } else { Duration::ZERO }).await;
+    match finished.and_then(|()| recorder.seen_to_the_end()) {
+        Ok(()) => Outcome { verdict, reason },
+        // The first reason is what must be acted on.
+        Err(error) if verdict == Verdict::Error => Outcome { verdict, reason: reason.or(Some(error.to_string())) },
+        Err(error) => Outcome { verdict: Verdict::Error, reason: Some(error.to_string()) },
     }
-    Outcome { verdict, reason }
+}
+
+/// A pass needs a record that is on the disk, is as it was written, and bears the pass out.
+async fn deserve_pass(plan: &Plan<Box<dyn Procedure>>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
+    recorder.verify(LAST_WAIT).await.map_err(|error| error.to_string())?;
+    seal::bear_out_pass(plan, recorder, tally)
 }
 
 /// What the run waits for.
@@ -140,71 +165,89 @@ enum Done {
 
 async fn work(
     plan: &Plan<Box<dyn Procedure>>,
-    steps: &[Step],
     nest: &Nest,
     power: &Power,
     recorder: &Recorder,
     schedule: &mut Schedule<'_>,
     stop: impl Future<Output = String>,
 ) -> Option<String> {
+    let step = |index: usize| &plan.steps[index].step;
     let mut stop = std::pin::pin!(stop.fuse());
     let mut cut = std::pin::pin!(power.until_cut().fuse());
     // Attempts that did not count, of each step.
-    let voids: Vec<Cell<u8>> = vec![Cell::new(0); steps.len()];
+    let voids: Vec<Cell<u8>> = vec![Cell::new(0); plan.steps.len()];
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
     // Of what did not pass, the first of the weightiest: it is what must be acted on.
     let mut worst: Option<(Verdict, String)> = None;
+    // Nothing is powered before the first line is on the disk.
+    let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
+    let mut early = futures_util::select_biased! {
+        cut = cut => Some(End::Cut(cut)),
+        why = stop => Some(End::Stopped(why)),
+        begun = begun => begun.err().map(|error| End::Trouble(error.to_string())),
+    };
+    let mut pump = std::pin::pin!(recorder.pump().fuse());
     loop {
-        // First: a step that is skipped has ended, which is all that some others wait for.
-        for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(&steps[index]));
-        }
-        for start in schedule.start() {
-            let number = start.attempt.saturating_add(voids[start.step].get());
-            recorder.emit(Event::StepStarted { step: steps[start.step].id.clone(), attempt: number });
-            let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
-            running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
-        }
-        if running.is_empty() {
-            return worst.map(|(_, reason)| reason);
-        }
-        let done = futures_util::select_biased! {
-            cut = cut => Err(End::Cut(cut)),
-            why = stop => Err(End::Stopped(why)),
-            done = running.next() => Ok(done),
-        };
-        let end = match (done, power.cut()) {
-            // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
-            (_, Some(cut)) => End::Cut(cut),
-            (Ok(Some(Done::Attempt(ended))), None) => {
-                let closed = close(&steps[ended.step], &ended, recorder, schedule);
-                if ended.procedure == Verdict::Pass {
-                    schedule.let_go(ended.step);
-                } else {
-                    // After its end is on record, before anything that waits for its resources starts, and next to the
-                    // steps that go on: one of them may hold what this needs.
-                    let tidied = Done::TidiedUp { step: ended.step };
-                    let (uses, rails) = (&steps[ended.step].uses, ended.switched_on);
-                    let tidy_up = async move {
-                        safe_state::tidy_up(nest, uses, &rails).await;
-                        tidied
-                    };
-                    running.push(tidy_up.boxed_local());
+        let end = match early.take() {
+            Some(end) => end,
+            None => {
+                // First: a step that is skipped has ended, which is all that some others wait for.
+                for index in schedule.skip_unreachable() {
+                    recorder.emit(skipped(step(index)));
                 }
-                let weightier = worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
-                if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
-                    let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
-                    worst = Some((closed.verdict, format!("{}: {reason}", steps[ended.step].id)));
+                for start in schedule.start() {
+                    let number = start.attempt.saturating_add(voids[start.step].get());
+                    recorder.begin(start.step, number);
+                    recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: number });
+                    let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
+                    running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
                 }
-                let Some(failure) = recorder.failure() else { continue };
-                End::Stopped(format!("the journal cannot be written: {failure}"))
+                if running.is_empty() {
+                    return worst.map(|(_, reason)| reason);
+                }
+                let done = futures_util::select_biased! {
+                    cut = cut => Err(End::Cut(cut)),
+                    why = stop => Err(End::Stopped(why)),
+                    why = pump => Err(End::Trouble(why)),
+                    done = running.next() => Ok(done),
+                };
+                match (done, power.cut()) {
+                    // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
+                    (_, Some(cut)) => End::Cut(cut),
+                    (Ok(Some(Done::Attempt(ended))), None) => {
+                        let closed = close(step(ended.step), &ended, recorder, schedule);
+                        if ended.procedure == Verdict::Pass {
+                            schedule.let_go(ended.step);
+                        } else {
+                            // After its end is on record, before anything that waits for its resources starts, and next to the
+                            // steps that go on: one of them may hold what this needs.
+                            let tidied = Done::TidiedUp { step: ended.step };
+                            let (uses, rails) = (&step(ended.step).uses, ended.switched_on);
+                            let tidy_up = async move {
+                                safe_state::tidy_up(nest, uses, &rails).await;
+                                tidied
+                            };
+                            running.push(tidy_up.boxed_local());
+                        }
+                        let weightier =
+                            worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
+                        if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
+                            let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
+                            worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
+                        }
+                        match recorder.trouble() {
+                            None => continue,
+                            Some(trouble) => End::Trouble(trouble),
+                        }
+                    }
+                    (Ok(Some(Done::TidiedUp { step })), None) => {
+                        schedule.let_go(step);
+                        continue;
+                    }
+                    (Ok(None), None) => continue,
+                    (Err(end), None) => end,
+                }
             }
-            (Ok(Some(Done::TidiedUp { step })), None) => {
-                schedule.let_go(step);
-                continue;
-            }
-            (Ok(None), None) => continue,
-            (Err(end), None) => end,
         };
         // Dropping the futures ends what runs, in the middle of whatever it waits for.
         running.clear();
@@ -216,23 +259,26 @@ async fn work(
             verdict => schedule.cut_off(verdict),
         }
         for (n, index) in was_running.into_iter().enumerate() {
-            let (step, attempt) = (steps[index].id.clone(), recorder.attempt(&steps[index].id));
+            let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
+            let Step { id, measurements, .. } = step(index);
             if let (0, End::Cut(Cut { by: CutBy::CurrentLimit { contacts }, text, .. })) = (n, &end) {
                 let diagnosis = Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text: text.clone() };
-                recorder.emit(Event::Diagnosed { step: step.clone(), attempt, diagnosis });
+                recorder.emit(Event::Diagnosed { step: id.clone(), attempt, diagnosis });
             }
             let (verdict, procedure) = match end.verdict() {
                 Verdict::Aborted => (Verdict::Aborted, None),
-                verdict => {
-                    let delivered = recorder.delivered(&step, attempt);
-                    (step_verdict(&steps[index].measurements, &delivered, verdict), Some(verdict))
+                procedure => {
+                    let judged = recorder.with_delivered(index, |delivered| {
+                        step_verdict(measurements, &delivered.measurements, procedure)
+                    });
+                    (judged, Some(procedure))
                 }
             };
-            let reason = Some(why.clone());
+            let (step, reason) = (id.clone(), Some(why.clone()));
             recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false, late: None });
         }
         for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(&steps[index]));
+            recorder.emit(skipped(step(index)));
         }
         return Some(why);
     }
@@ -242,6 +288,8 @@ async fn work(
 enum End {
     Stopped(String),
     Cut(Cut),
+    /// The bench itself cannot go on.
+    Trouble(String),
 }
 
 impl End {
@@ -249,6 +297,7 @@ impl End {
         match self {
             End::Stopped(_) => Verdict::Aborted,
             End::Cut(cut) => cut.verdict(),
+            End::Trouble(_) => Verdict::Error,
         }
     }
 }
@@ -256,7 +305,7 @@ impl End {
 impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            End::Stopped(why) => f.write_str(why),
+            End::Stopped(why) | End::Trouble(why) => f.write_str(why),
             End::Cut(cut) => cut.fmt(f),
         }
     }
@@ -283,11 +332,15 @@ impl Tries<'_> {
         let step = &planned.step;
         let ended = self.once(planned, start).await;
         let Some(late) = ended.void else { return ended };
-        let delivered = self.recorder.delivered(&step.id, ended.attempt);
+        let judge = |procedure: Verdict| {
+            self.recorder.with_delivered(start.step, |delivered| {
+                step_verdict(&step.measurements, &delivered.measurements, procedure)
+            })
+        };
         self.recorder.emit(Event::StepEnded {
             step: step.id.clone(),
             attempt: ended.attempt,
-            verdict: step_verdict(&step.measurements, &delivered, Verdict::Error),
+            verdict: judge(Verdict::Error),
             reason: Some(format!("void: {late}")),
             procedure: Some(Verdict::Error),
             retried: true,
@@ -296,18 +349,19 @@ impl Tries<'_> {
         safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
         self.voids.set(self.voids.get().saturating_add(1));
         let attempt = start.attempt.saturating_add(self.voids.get());
+        self.recorder.begin(start.step, attempt);
         self.recorder.emit(Event::StepStarted { step: step.id.clone(), attempt });
         let again = self.once(planned, start).await;
         if let Some(late) = again.void {
             // Late once more: the bench could not tell, whatever was read.
             return Ended { procedure: Verdict::Error, reason: Some(late.to_string()), ..again };
         }
-        let delivered = self.recorder.delivered(&step.id, again.attempt);
-        if step_verdict(&step.measurements, &delivered, again.procedure) == Verdict::Pass {
+        if judge(again.procedure) == Verdict::Pass {
             return again;
         }
         // The first attempt may have left the module in the middle of something: a failure now proves nothing.
-        let why = again.reason.clone().or_else(|| why_not(step, &delivered, Verdict::Fail));
+        let why_not = |delivered: &Delivered| why_not(step, &delivered.measurements, Verdict::Fail);
+        let why = again.reason.clone().or_else(|| self.recorder.with_delivered(start.step, why_not));
         let reason = format!("{late} in the first attempt, and the second did not pass: {}", why.unwrap_or_default());
         Ended { procedure: Verdict::Error, reason: Some(reason), ..again }
     }
@@ -315,7 +369,7 @@ impl Tries<'_> {
     async fn once(&self, planned: &PlanStep<Box<dyn Procedure>>, start: Start) -> Ended {
         let (nest, power, step) = (self.nest, self.power, &planned.step);
         let attempt = start.attempt.saturating_add(self.voids.get());
-        let record = self.recorder.for_step(step, attempt, power);
+        let record = self.recorder.for_step(start.step, step, attempt, power);
         let began = nest.clock.now();
         let on_before = power.on_now();
         let switching = step.uses.iter().any(|used| used == resource::RAILS).then(|| power.switching());
@@ -328,8 +382,8 @@ impl Tries<'_> {
             Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
             Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
         };
-        let passed =
-            step_verdict(&step.measurements, &self.recorder.delivered(&step.id, attempt), procedure) == Verdict::Pass;
+        let judge = |delivered: &Delivered| step_verdict(&step.measurements, &delivered.measurements, procedure);
+        let passed = self.recorder.with_delivered(start.step, judge) == Verdict::Pass;
         if passed && switching.is_some() {
             power.settled();
         }
@@ -365,9 +419,10 @@ struct Closed {
 
 /// Judges an attempt and records its end.
 fn close(step: &Step, ended: &Ended, recorder: &Recorder, schedule: &mut Schedule<'_>) -> Closed {
-    let delivered = recorder.delivered(&step.id, ended.attempt);
-    let verdict = step_verdict(&step.measurements, &delivered, ended.procedure);
-    let reason = ended.reason.clone().or_else(|| why_not(step, &delivered, verdict));
+    let (verdict, reason) = recorder.with_delivered(ended.step, |Delivered { measurements, .. }| {
+        let verdict = step_verdict(&step.measurements, measurements, ended.procedure);
+        (verdict, ended.reason.clone().or_else(|| why_not(step, measurements, verdict)))
+    });
     let retried = schedule.ended(ended.step, verdict);
     recorder.emit(Event::StepEnded {
         step: step.id.clone(),

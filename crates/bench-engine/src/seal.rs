@@ -7,6 +7,7 @@
 use crate::Recorder;
 use bench_plan::Plan;
 use bench_run::{Entry, Event, JOURNAL_FORMAT, PlannedStep, Tally, Verdict, rejudge};
+use std::sync::Arc;
 
 /// What a run of the plan promises, for the first entry of its journal.
 pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
@@ -22,7 +23,7 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
 
 /// A pass of this plan must follow from the record: every promised measurement of every step, judged again.
 pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
-    let mut entries = recorder.entries();
+    let mut entries = recorder.shared_entries();
     let written = entries.iter().find_map(|entry| match &entry.event {
         Event::RunStarted { steps, .. } => Some(steps),
         _ => None,
@@ -32,7 +33,7 @@ pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally
     }
     let last = entries.last().map(|entry| (entry.seq + 1, entry.at_us)).unwrap_or_default();
     let event = Event::RunEnded { verdict: Verdict::Pass, reason: None, tally };
-    entries.push(Entry { v: JOURNAL_FORMAT, seq: last.0, at_us: last.1, event });
+    entries.push(Arc::new(Entry { v: JOURNAL_FORMAT, seq: last.0, at_us: last.1, event }));
     match rejudge(&entries).contradictions.first() {
         None => Ok(()),
         Some(first) => Err(format!("the record does not bear out the pass: line {}: {}", first.line, first.text)),

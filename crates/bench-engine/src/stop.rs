@@ -1,8 +1,10 @@
-//! Requests from outside to end the run: Ctrl-C, SIGTERM, SIGHUP, or a test.
+//! Requests from outside to end the run: a signal, another thread, or a test.
 
-use futures_util::future::select;
+use futures_util::future::select_all;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 type Wait<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -45,44 +47,84 @@ impl Stop {
         (StopHandle(sender), stop)
     }
 
-    /// At the first of the signals that ask a program to end. Later ones are swallowed: the rails are being switched
-    /// off already, and nothing may interrupt that.
+    /// At the first of the signals that ask a program to end, in order; at the second one at once, whatever that does to a modem
+    /// that is on. They are heard by a thread of their own, which also ends the program when even that does not help: at a third
+    /// signal, or when the rest of the program hangs. Guard and watchdog switch off then. `say` hears about it.
     ///
     /// # Errors
-    /// When the operating system refuses the handlers.
-    pub fn on_signals() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        Ok(Self::when(async move {
-            let name = tokio::select! {
-                _ = interrupt.recv() => "Ctrl-C",
-                _ = terminate.recv() => "SIGTERM",
-                _ = hang_up.recv() => "SIGHUP",
+    /// When the operating system refuses the handlers or the thread.
+    pub fn on_signals(say: fn(&str)) -> std::io::Result<Self> {
+        let (order, stop) = Self::by_handle();
+        let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+        let listen = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(error))),
             };
-            format!("stopped by {name}")
-        }))
-    }
-
-    /// Also when what `event` makes ends, and then nothing may be waited for either. It is made twice: the way to the safe
-    /// state looks for itself.
-    #[must_use]
-    pub fn or_at_once<F: Future<Output = String> + 'static>(self, event: impl Fn() -> F) -> Self {
-        let (first, second) = (Box::pin(event()), Box::pin(event()));
-        let Self { requested, at_once } = self;
-        Self {
-            requested: Box::pin(async move { select(requested, first).await.factor_first().0 }),
-            at_once: Box::pin(async move {
-                select(at_once, second).await;
-            }),
-        }
+            runtime.block_on(async {
+                match Signals::new() {
+                    Ok(signals) => {
+                        let _ = ready.send(Ok(()));
+                        obey(signals, &order, say).await;
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            });
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+        is_ready.recv().map_err(std::io::Error::other)??;
+        Ok(stop)
     }
 
     /// When to stop, and when to stop waiting for anything.
     pub fn split(self) -> (Wait<String>, Wait<()>) {
         (self.requested, self.at_once)
     }
+}
+
+/// Everything that asks a program to end, but for what it cannot survive.
+const ASK_TO_END: [(SignalKind, &str); 8] = [
+    (SignalKind::interrupt(), "Ctrl-C"),
+    (SignalKind::terminate(), "SIGTERM"),
+    (SignalKind::hangup(), "SIGHUP"),
+    (SignalKind::quit(), "SIGQUIT"),
+    (SignalKind::user_defined1(), "SIGUSR1"),
+    (SignalKind::user_defined2(), "SIGUSR2"),
+    (SignalKind::alarm(), "SIGALRM"),
+    (SignalKind::from_raw(SIGABRT), "SIGABRT"),
+];
+/// The same number on every Linux.
+const SIGABRT: i32 = 6;
+
+/// After the order to cut the power at once, the rest of the program gets so long. It needs a tenth of a second.
+const LAST_RESORT: Duration = Duration::from_secs(30);
+/// Exit code of an error of the bench.
+const EXIT_HUNG: i32 = 2;
+
+struct Signals(Vec<(Signal, &'static str)>);
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        ASK_TO_END.iter().map(|(kind, name)| Ok((signal(*kind)?, *name))).collect::<std::io::Result<_>>().map(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let each = self.0.iter_mut().map(|(signal, name)| Box::pin(async move { (signal.recv().await, *name) }));
+        select_all(each).await.0.1
+    }
+}
+
+async fn obey(mut signals: Signals, order: &StopHandle, say: fn(&str)) {
+    let first = signals.next().await;
+    order.stop(&format!("stopped by {first}"));
+    let second = signals.next().await;
+    order.stop_at_once(&format!("stopped at once by a second signal, {second}"));
+    let third = tokio::time::timeout(LAST_RESORT, signals.next()).await;
+    say(match third {
+        Ok(_) => "ended by a third signal: guard and watchdog switch the fixture off; make sure that they did",
+        Err(_) => "the bench hangs: it ends, and guard and watchdog switch the fixture off; make sure that they did",
+    });
+    std::process::exit(EXIT_HUNG);
 }
 
 enum Wanted {

@@ -16,9 +16,14 @@ pub(crate) fn count<P>(schedule: &Schedule<'_>, plan: &Plan<P>, recorder: &Recor
             Some(Verdict::Aborted) => tally.aborted += 1,
         }
     }
-    let measurements = recorder.all_delivered();
-    tally.measurements = measurements.len();
-    let judged = measurements.iter().filter(|one| one.value.is_some());
-    tally.contacts = judged.flat_map(|one| one.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
+    let mut contacts = BTreeSet::<Contact>::new();
+    for index in 0..plan.steps.len() {
+        recorder.with_delivered(index, |delivered| {
+            tally.measurements += delivered.measurements.len();
+            let judged = delivered.measurements.iter().filter(|one| one.value.is_some());
+            contacts.extend(judged.flat_map(|one| one.contacts.iter().copied()));
+        });
+    }
+    tally.contacts = contacts.len();
     tally
 }

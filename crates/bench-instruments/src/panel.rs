@@ -33,8 +33,6 @@ pub enum GuardState {
 /// The guard of a nest, as the run sees it.
 pub trait GuardLine {
     fn state(&self) -> GuardState;
-    /// Has everything switched off from outside, because the run itself cannot any more.
-    fn order_off(&self);
 }
 
 /// The lid, the buttons and the lamps of one nest. A nest without one of them has `None` there.

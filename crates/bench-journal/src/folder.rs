@@ -60,12 +60,13 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
     let serial = safe_name(serial);
     let run_id = safe_name(run_id);
     let unit_folder = reports_root.join(&serial);
-    match fs::create_dir(&unit_folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
     let mut taken = 1_u32;
+    let mut tries = 0_u8;
     loop {
+        match fs::create_dir(&unit_folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let run_id = if taken == 1 { run_id.clone() } else { format!("{run_id}.{taken}") };
         let folder = unit_folder.join(&run_id);
         // create_dir and not create_dir_all: of two stations that want the same name only one gets it.
@@ -79,6 +80,8 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
                 return Ok(RunFolder { serial, run_id, journal: folder.join(JOURNAL_FILE), folder });
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = taken.saturating_add(1),
+            // Another nest discarded a run of the same unit, and the unit's folder with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
             Err(error) => return Err(error),
         }
     }

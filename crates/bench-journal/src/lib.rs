@@ -1,4 +1,4 @@
-//! What happened in a run, on disk, in order, before anybody is told.
+//! What happened in a run, on disk, in order, before anybody sees it.
 //!
 //! One file per run, `REPORTS/<serial>/<run id>/journal.jsonl`: one JSON object a line, only ever appended to, each
 //! chained by a hash to those before it. Every report can be rebuilt from it. The format is described in `docs/journal-format.md`.
@@ -6,13 +6,17 @@
 //! Writing ([`Journal`]) and reading ([`read`], [`find_runs`]) know each other through the file only.
 
 mod chain;
+mod disk;
 mod folder;
 mod reader;
+mod thread;
 mod writer;
 
+pub use disk::{Disk, MIN_FREE, free_space};
 pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name};
 pub use reader::{JournalError, Run, chained_lines, parse, read};
-pub use writer::{Durability, Journal, Stats, to_bytes};
+pub use thread::Pending;
+pub use writer::{Durability, Journal, Progress, Stats, to_bytes};
 
 /// Name of the file in a run's folder.
 pub const JOURNAL_FILE: &str = "journal.jsonl";

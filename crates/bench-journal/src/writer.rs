@@ -1,24 +1,31 @@
 //! Writing: a line is a promise.
 
 use crate::chain::Chain;
+use crate::disk::{Disk, Failure, JournalFile, remove_run};
 use crate::folder::{RunFolder, create_run_folder, sync_folder};
+use crate::thread::{Goal, Line, Pending, Shared, Writer, hanging};
 use bench_run::{BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Verdict};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::borrow::Borrow;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a journal that is dropped waits for what is queued. A disk that takes longer finishes without it.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// When lines are forced to the disk, beyond being handed to the operating system.
 ///
 /// A line that was handed over survives the death of this process, whatever kills it. Forcing it to the disk is for the
-/// loss of the station's power. A rail switched shortly before that needs no forcing: without power it is off.
+/// loss of the station's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// After every line. For hunting a bench that dies; costs a disk access per measurement.
     EveryEntry,
-    /// After the lines that somebody acts on: the start of the run (before anything is powered), a step's final verdict
-    /// (pass, fail, error, aborted), the end of the run. One per step and two per run. Skipped steps come in swarms,
-    /// say nothing about the module and are forced with the end of the run, and so are attempts that are repeated.
+    /// After the lines that somebody acts on: the start of the run (before anything is powered), a rail switched, a step's
+    /// final verdict (pass, fail, error, aborted), the end of the run. Skipped steps come in swarms, say nothing about the
+    /// module and are forced with the end of the run, and so are attempts that are repeated.
     #[default]
     AtBoundaries,
 }
@@ -26,6 +33,8 @@ pub enum Durability {
 /// What the journal cost so far, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
+    pub lines: u64,
+    /// Lines that waited together are one write.
     pub writes: u64,
     pub bytes: u64,
     pub write_time: Duration,
@@ -35,21 +44,39 @@ pub struct Stats {
     pub sync_time: Duration,
 }
 
+/// How far the disk has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Lines handed to the operating system: they survive the death of this process.
+    pub written: u64,
+    /// Lines on the disk: they survive the loss of power.
+    pub forced: u64,
+}
+
 /// The journal of one run, open for appending.
 ///
-/// An error of any method is final: the run ends as a fault of the bench, because what cannot be recorded must not be
-/// shown. After an error every later call fails too; a line after a half-written one would be unreadable.
-#[derive(Debug)]
+/// A thread of its own writes the lines, so [`append`](Self::append) never waits for the disk. Lines that wait together are
+/// written with one write and forced with one `fdatasync`. What has not been [acknowledged](Self::is_acknowledged) must not
+/// be shown: there may be no record of it.
+///
+/// A failure is final: the run ends as a fault of the bench, because what cannot be recorded must not be shown. After a
+/// failure every later call fails too; a line after a half-written one would be unreadable.
 pub struct Journal {
     /// `None`: kept in memory only.
-    file: Option<File>,
+    shared: Option<Arc<Shared>>,
     place: RunFolder,
     durability: Durability,
-    entries: Vec<Entry>,
-    chain: Chain,
-    unsynced: bool,
-    failed: bool,
-    stats: Stats,
+    entries: Vec<Arc<Entry>>,
+    /// Numbers of the lines that must be on the disk, ascending.
+    boundaries: Vec<u64>,
+    /// Found before the thread ever saw the line.
+    refused: Option<Failure>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("path", &self.place.journal).field("lines", &self.entries.len()).finish()
+    }
 }
 
 impl Journal {
@@ -59,29 +86,52 @@ impl Journal {
     /// `<run id>.2`, `.3`…: a run is never written over. Ask [`run_id`](Self::run_id) for the name that it got.
     ///
     /// # Errors
-    /// When the folder or the file cannot be made.
+    /// When the folder, the file or the thread cannot be made. The text names the file and says what to do.
     pub fn create(reports_root: &Path, serial: &str, run_id: &str) -> io::Result<Self> {
-        let place = create_run_folder(reports_root, serial, run_id)?;
-        let file = OpenOptions::new().append(true).create_new(true).open(&place.journal)?;
-        sync_folder(&place.folder)?;
-        Ok(Self {
-            file: Some(file),
-            place,
-            durability: Durability::default(),
-            entries: Vec::new(),
-            chain: Chain::default(),
-            unsynced: false,
-            failed: false,
-            stats: Stats::default(),
+        let place =
+            create_run_folder(reports_root, serial, run_id).map_err(|error| Failure::of(reports_root, &error))?;
+        let made = JournalFile::create(&place.journal).and_then(|file| {
+            sync_folder(&place.folder)?;
+            Self::with_thread(Box::new(file), place.clone())
+        });
+        made.map_err(|error| {
+            // Best effort: the first error is the one to act on.
+            let _ = remove_run(&place.journal);
+            Failure::of(&place.journal, &error).into()
         })
     }
 
+    /// A journal on any [`Disk`], for tests of a disk that is slow, full or hanging. `path` is what errors name.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn on_disk_of(disk: Box<dyn Disk>, path: impl Into<PathBuf>) -> io::Result<Self> {
+        let journal = path.into();
+        let folder = journal.parent().unwrap_or(Path::new("")).to_owned();
+        Self::with_thread(disk, RunFolder { folder, journal, ..RunFolder::default() })
+    }
+
+    fn with_thread(disk: Box<dyn Disk>, place: RunFolder) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writer = Writer { disk, path: place.journal.clone(), shared: Arc::clone(&shared) };
+        // Not joined: a thread that a disk holds would hold whoever waits for it. The shared state says when it ends.
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        let mut journal = Self::in_memory();
+        (journal.shared, journal.place) = (Some(shared), place);
+        Ok(journal)
+    }
+
     /// A journal that is kept in memory and nowhere else: for runs that are counted and not recorded, such as the
-    /// thousands that measure what a plan finds. A unit that is tested needs a file.
+    /// thousands that measure what a plan finds. Every line is acknowledged at once. A unit that is tested needs a file.
     pub fn in_memory() -> Self {
-        let place = RunFolder::default();
-        let (durability, stats, chain) = (Durability::default(), Stats::default(), Chain::default());
-        Self { file: None, place, durability, entries: Vec::new(), chain, unsynced: false, failed: false, stats }
+        Self {
+            shared: None,
+            place: RunFolder::default(),
+            durability: Durability::default(),
+            entries: Vec::new(),
+            boundaries: Vec::new(),
+            refused: None,
+        }
     }
 
     /// Chooses when lines are forced to the disk.
@@ -106,95 +156,148 @@ impl Journal {
         &self.place.run_id
     }
 
-    /// Everything appended so far.
-    pub fn entries(&self) -> &[Entry] {
+    /// Everything appended so far, acknowledged or not.
+    pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 
-    /// Chain value of the last line on record: after the end of the run, the seal of the whole journal. None in memory.
+    /// Whether lines go no further than memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.shared.is_none()
+    }
+
+    /// Chain value of the last line written: after the end of the run, the seal of the whole journal. None in memory.
     pub fn seal(&self) -> Option<String> {
-        self.chain.value()
+        self.shared.as_ref()?.seal()
     }
 
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.shared.as_ref().map(|shared| shared.stats()).unwrap_or_default()
     }
 
-    /// Writes one line, numbers it, and forces it to the disk where the [`Durability`] says so.
-    ///
-    /// When this returns for a step's final verdict or for the end of the run, the line is on disk: only then may the
-    /// verdict be shown.
+    /// Numbers one line and hands it to the thread that writes. Never waits.
     ///
     /// # Errors
-    /// When the line cannot be written or forced, when an earlier call failed, or when the event holds a number that
-    /// JSON has no word for (NaN, infinity): it would come back as another event.
-    pub fn append(&mut self, at: BenchTime, event: Event) -> io::Result<&Entry> {
-        self.check_usable()?;
-        if !numbers_are_finite(&event) {
-            self.failed = true;
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a finite number in {event:?}")));
+    /// When the journal failed before, or when the event holds a number that JSON has no word for (NaN, infinity): it
+    /// would come back as another event.
+    pub fn append(&mut self, at: BenchTime, event: Event) -> io::Result<&Arc<Entry>> {
+        if let Some(failure) = self.failed() {
+            return Err(failure.into());
         }
+        if !numbers_are_finite(&event) {
+            let text = format!("{}: not a finite number in {event:?}; report this as a bug", self.path().display());
+            let failure = Failure::new(io::ErrorKind::InvalidInput, text);
+            return Err(self.refused.insert(failure).clone().into());
+        }
+        let seq = self.entries.len() as u64;
         let force = self.durability == Durability::EveryEntry || is_boundary(&event);
-        let entry = Entry { v: JOURNAL_FORMAT, seq: self.entries.len() as u64, at_us: at, event };
-        let result = self.write_line(&entry);
-        self.failed = result.is_err();
-        result?;
-        if force {
-            self.sync()?;
+        let entry = Arc::new(Entry { v: JOURNAL_FORMAT, seq, at_us: at, event });
+        if let Some(shared) = &self.shared {
+            if force {
+                self.boundaries.push(seq);
+            }
+            shared.push(Line { entry: Arc::clone(&entry), force });
         }
         self.entries.push(entry);
         self.entries.last().ok_or_else(|| io::Error::other("no entry"))
     }
 
-    /// Forces everything appended so far to the disk; does nothing when it is there already.
+    /// The first failure, if there was one. A line acknowledged before it is on record all the same.
+    pub fn failure(&self) -> Option<io::Error> {
+        self.failed().map(io::Error::from)
+    }
+
+    fn failed(&self) -> Option<Failure> {
+        self.refused.clone().or_else(|| self.shared.as_ref()?.failure())
+    }
+
+    /// How far the disk has come; in memory, as far as the lines.
+    pub fn progress(&self) -> Progress {
+        let lines = self.entries.len() as u64;
+        match &self.shared {
+            Some(shared) => Progress { written: shared.written(), forced: shared.forced() },
+            None => Progress { written: lines, forced: lines },
+        }
+    }
+
+    /// Lines that may be shown, in their order: each of them, and each before it, is where it must be. One that must be on
+    /// the disk is there; any other is with the operating system.
+    pub fn acknowledged(&self) -> u64 {
+        let Progress { written, .. } = self.progress();
+        self.oldest_waiting().unwrap_or(u64::MAX).min(written)
+    }
+
+    /// Whether the line may be shown.
+    pub fn is_acknowledged(&self, seq: u64) -> bool {
+        seq < self.acknowledged()
+    }
+
+    /// The oldest line that must be on the disk and is not there yet.
+    pub fn oldest_waiting(&self) -> Option<u64> {
+        let Progress { forced, .. } = self.progress();
+        self.boundaries.get(self.boundaries.partition_point(|seq| *seq < forced)).copied()
+    }
+
+    /// Ends when the line, and each before it, may be shown.
+    pub fn acknowledgement(&self, seq: u64) -> Pending {
+        // Only the lines up to the last that must be on the disk are sure to get there.
+        let boundaries = self.boundaries.partition_point(|boundary| *boundary <= seq);
+        let forced = self.boundaries[..boundaries].last().map_or(0, |boundary| boundary + 1);
+        self.pending(Goal::Reached { written: seq + 1, forced })
+    }
+
+    /// Ends when the disk has come further than `from`.
+    pub fn progress_beyond(&self, from: Progress) -> Pending {
+        self.pending(Goal::Moved { written: from.written, forced: from.forced })
+    }
+
+    /// Forces everything to the disk, reads the file back and compares. Ends well when it holds exactly the lines appended
+    /// so far; else the error says what became of it. In memory there is nothing to check.
+    pub fn verify(&self) -> Pending {
+        let number = self.shared.as_ref().map_or(0, |shared| shared.order_check());
+        self.pending(Goal::Checked(number))
+    }
+
+    /// The error for a disk that has not acknowledged a line for so long.
+    pub fn hanging(&self, waited: Duration) -> io::Error {
+        hanging(self.path(), waited)
+    }
+
+    fn pending(&self, goal: Goal) -> Pending {
+        Pending::new(self.shared.clone(), goal, self.place.journal.clone())
+    }
+
+    /// Removes the journal of a run that did not start, with its folder, and the unit's folder when it is empty. A journal
+    /// that has a line stays.
     ///
     /// # Errors
-    /// When the disk refuses. What is on it is then unknown, so the journal stays failed.
-    pub fn sync(&mut self) -> io::Result<()> {
-        self.check_usable()?;
-        if !self.unsynced {
+    /// When it cannot be removed.
+    pub fn discard(self) -> io::Result<()> {
+        if self.shared.is_none() || !self.entries.is_empty() {
             return Ok(());
         }
-        let Some(file) = &self.file else { return Ok(()) };
-        let began = Instant::now();
-        let result = file.sync_data();
-        self.stats.sync_time += began.elapsed();
-        self.stats.syncs += 1;
-        self.failed = result.is_err();
-        self.unsynced = result.is_err();
-        result
+        let path = self.place.journal.clone();
+        drop(self);
+        remove_run(&path).map_err(|error| Failure::of(&path, &error).into())
     }
+}
 
-    fn check_usable(&self) -> io::Result<()> {
-        if self.failed {
-            return Err(io::Error::other(format!("{}: an earlier line could not be written", self.path().display())));
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.close();
+            // A disk that hangs keeps its thread, and nobody else.
+            shared.wait_for_end(LINGER);
         }
-        Ok(())
-    }
-
-    fn write_line(&mut self, entry: &Entry) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let mut line = serde_json::to_vec(entry)?;
-        let began = Instant::now();
-        self.chain.forge(&mut line);
-        self.stats.chain_time += began.elapsed();
-        let began = Instant::now();
-        // One call for the whole line: the file is opened for appending and nothing is buffered in this process.
-        let result = file.write_all(&line);
-        self.stats.write_time += began.elapsed();
-        self.stats.writes += 1;
-        self.stats.bytes += line.len() as u64;
-        self.unsynced = true;
-        result
     }
 }
 
 /// The text of a whole journal, as [`Journal`] would write it; for runs that are in memory. An entry that JSON has no word
 /// for is left out, which breaks the numbering: a reader refuses the result.
-pub fn to_bytes(entries: &[Entry]) -> Vec<u8> {
+pub fn to_bytes<E: Borrow<Entry>>(entries: &[E]) -> Vec<u8> {
     let (mut bytes, mut chain) = (Vec::new(), Chain::default());
     for entry in entries {
-        let Ok(mut line) = serde_json::to_vec(entry) else { continue };
+        let Ok(mut line) = serde_json::to_vec(entry.borrow()) else { continue };
         chain.forge(&mut line);
         bytes.extend_from_slice(&line);
     }
@@ -204,7 +307,7 @@ pub fn to_bytes(entries: &[Entry]) -> Vec<u8> {
 /// Lines that somebody acts on; see [`Durability::AtBoundaries`].
 fn is_boundary(event: &Event) -> bool {
     match event {
-        Event::RunStarted { .. } | Event::RunEnded { .. } => true,
+        Event::RunStarted { .. } | Event::RunEnded { .. } | Event::RailSwitched { .. } => true,
         Event::StepEnded { verdict, retried, .. } => *verdict != Verdict::Skipped && !retried,
         _ => false,
     }
@@ -220,25 +323,5 @@ fn numbers_are_finite(event: &Event) -> bool {
         }
         Event::RailSwitched { volts, .. } => finite(*volts),
         _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_ends_the_journal() {
-        let root = tempfile::tempdir().unwrap();
-        let mut journal = Journal::create(root.path(), "P042", "r1").unwrap();
-        let note = || Event::Note { step: None, text: "a".into() };
-        journal.append(BenchTime(0), note()).unwrap();
-        // /dev/full refuses every byte, as a full disk does.
-        let full = File::options().append(true).open("/dev/full").unwrap();
-        let real = journal.file.replace(full);
-        assert_eq!(journal.append(BenchTime(1), note()).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        journal.file = real;
-        assert!(journal.append(BenchTime(2), note()).is_err(), "a line behind a lost one would hide the loss");
-        assert_eq!(journal.entries().len(), 1);
     }
 }

@@ -102,6 +102,7 @@ mod tests {
         let mut journal = Journal::create(reports, serial, "r").unwrap();
         let Some(verdict) = verdict else { return };
         journal.append(BenchTime(1), Event::RunEnded { verdict, reason: None, tally: Tally::default() }).unwrap();
+        journal.verify().wait_at_most(std::time::Duration::from_secs(60)).unwrap();
     }
 
     #[test]

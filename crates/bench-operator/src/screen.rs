@@ -239,7 +239,7 @@ fn date() -> String {
     jiff::Timestamp::now().to_string()
 }
 
-/// SIGTERM, SIGHUP and SIGINT end the shift, as the operator would.
+/// A signal ends the shift, as the operator would; a second one cuts the power.
 fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let body = move || {
@@ -248,10 +248,14 @@ fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
             Err(error) => return drop(ready.send(Err(error))),
         };
         runtime.block_on(async {
-            match Stop::on_signals() {
+            match Stop::on_signals(|_| ()) {
                 Ok(stop) => {
                     let _ = ready.send(Ok(()));
-                    let _ = sender.send(Input::End(stop.split().0.await));
+                    let (requested, at_once) = stop.split();
+                    let _ = sender.send(Input::End(requested.await));
+                    at_once.await;
+                    // As the key that cuts the power.
+                    let _ = sender.send(Input::Press(super::input::Press::Delete));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }

@@ -27,10 +27,17 @@ pub(crate) struct RawStation {
     /// What to do with an instrument whose calibration is over its date.
     #[serde(default)]
     overdue: Overdue,
+    /// Whether a process of its own holds the rails next to each run; `false` for a fixture that its watchdog alone protects.
+    #[serde(default = "with_guard")]
+    guard: bool,
     #[serde(default)]
     calibration: Vec<RawCalibration>,
     #[schemars(length(min = 1))]
     nest: Vec<RawNest>,
+}
+
+const fn with_guard() -> bool {
+    true
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -107,6 +114,8 @@ pub struct Station {
     pub fixture: String,
     pub fixture_serial: String,
     pub overdue: Overdue,
+    /// Whether no run begins or goes on without a guard.
+    pub guard: bool,
     pub calibrations: Vec<Calibration>,
     pub nests: Vec<StationNest>,
 }
@@ -271,6 +280,7 @@ fn check(raw: RawStation, fixture: &Fixture) -> Checked<Station> {
         fixture: raw.fixture.into_inner(),
         fixture_serial: not_empty(&raw.fixture_serial, "fixture's serial number")?,
         overdue: raw.overdue,
+        guard: raw.guard,
         calibrations,
         nests,
     })

@@ -6,60 +6,147 @@
 //! broken, and it releases the nails too.
 
 use bench_engine::{Failed, Project};
-use bench_instruments::{InstrumentError, OutputLine, make_safe};
+use bench_instruments::{GuardLine, GuardState, InstrumentError, OutputLine, make_safe};
 use bench_pi::PiI2c;
-use std::cell::RefCell;
-use std::io::{Read, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Without a beat for this long the rails go off.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest time for the guard to open its bus: it reads the fixture's file, which takes some milliseconds.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+/// A guard that has not answered so many beats, one every 50 ms, hangs.
+const MOST_UNANSWERED: u64 = 20;
 const BEAT: u8 = b'b';
 /// The bench has switched everything off itself.
 const DONE: u8 = b'd';
+
+/// What the guard says, a line each.
+const READY: &str = "ready";
+/// To each beat.
+const ALIVE: &str = "alive";
+/// Followed by the reason.
+const ACTED: &str = "acted: ";
+
+/// What was heard of the guard.
+#[derive(Default)]
+struct Heard {
+    ready: bool,
+    answered: u64,
+    acted: Option<String>,
+    gone: bool,
+}
+
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Heard>,
+    changed: Condvar,
+}
+
+impl Listener {
+    /// Takes in all that the guard says, until it ends.
+    fn listen(&self, said: impl BufRead) {
+        for line in said.lines().map_while(Result::ok) {
+            self.update(|heard| match (line.as_str(), line.strip_prefix(ACTED)) {
+                (READY, _) => heard.ready = true,
+                (ALIVE, _) => heard.answered += 1,
+                (_, Some(why)) => heard.acted = Some(why.to_owned()),
+                _ => {}
+            });
+        }
+        self.update(|heard| heard.gone = true);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Heard)) {
+        change(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// Waits until the guard is ready; `false` when it ended or did not get ready in time.
+    fn wait_ready(&self, within: Duration) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |heard: &mut Heard| !heard.ready && !heard.gone;
+        let (heard, _) = self.changed.wait_timeout_while(heard, within, waits).unwrap_or_else(PoisonError::into_inner);
+        heard.ready && !heard.gone
+    }
+
+    fn state(&self, beats: u64) -> GuardState {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match &heard.acted {
+            Some(why) => GuardState::Acted(why.clone()),
+            None if heard.gone => GuardState::Gone("its process has ended".to_owned()),
+            None if beats.saturating_sub(heard.answered) > MOST_UNANSWERED => {
+                GuardState::Gone("it does not answer".to_owned())
+            }
+            None => GuardState::Alive,
+        }
+    }
+}
 
 /// The guard of one nest, from the side of the bench.
 pub struct Guard {
     child: RefCell<Child>,
     heart: RefCell<Option<ChildStdin>>,
+    listener: Arc<Listener>,
+    beats: Cell<u64>,
 }
 
 impl Guard {
-    /// Starts it, outside of the process group: what Ctrl-C and a closed terminal send does not reach it.
+    /// Starts it, outside of the process group: what Ctrl-C and a closed terminal send does not reach it. Returns when it is
+    /// ready to act.
     ///
     /// # Errors
-    /// When the system gives no process.
+    /// When the system gives no process, or the guard cannot do its work; it has said why on standard error.
     pub fn start(root: &Path, fixture: &str, i2c_bus: u8) -> std::io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("--root")
             .arg(root)
             .args(["guard", fixture, "--i2c-bus", &i2c_bus.to_string()])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .process_group(0)
             .spawn()?;
         let heart = RefCell::new(child.stdin.take());
-        Ok(Self { child: RefCell::new(child), heart })
+        let listener = Arc::<Listener>::default();
+        let said = child.stdout.take().ok_or_else(|| std::io::Error::other("the guard has no output"))?;
+        let guard = Self { child: RefCell::new(child), heart, listener: Arc::clone(&listener), beats: Cell::new(0) };
+        std::thread::Builder::new().name("guard".to_owned()).spawn(move || listener.listen(BufReader::new(said)))?;
+        if guard.listener.wait_ready(READY_WITHIN) {
+            return Ok(guard);
+        }
+        Err(std::io::Error::other("it is not ready to switch the fixture off"))
     }
 
-    fn tell(&self, what: u8) {
-        // A guard that died is missed, but no reason to leave the safe way: the watchdog is still there.
+    fn say(&self, what: u8) {
+        // A guard that died is noticed by its silence.
         if let Some(heart) = self.heart.borrow_mut().as_mut() {
             let _ = heart.write_all(&[what]);
         }
     }
 }
 
+impl GuardLine for Guard {
+    fn state(&self) -> GuardState {
+        self.listener.state(self.beats.get())
+    }
+}
+
 impl Drop for Guard {
     /// After the fixture's driver has reached the safe state.
     fn drop(&mut self) {
-        self.tell(DONE);
+        self.say(DONE);
         drop(self.heart.borrow_mut().take());
+        // One that hangs is not waited for: nothing is powered any more.
+        if matches!(self.state(), GuardState::Gone(_)) {
+            let _ = self.child.borrow_mut().kill();
+        }
         let _ = self.child.borrow_mut().wait();
     }
 }
@@ -72,7 +159,8 @@ pub struct Kicked {
 
 impl OutputLine for Kicked {
     fn set(&self, active: bool) -> Result<(), InstrumentError> {
-        self.guard.tell(BEAT);
+        self.guard.beats.set(self.guard.beats.get() + 1);
+        self.guard.say(BEAT);
         self.line.set(active)
     }
 }
@@ -87,8 +175,9 @@ enum End {
     Silent,
 }
 
-/// Listens until it has to act or is not needed any more.
-fn listen(mut heart: impl Read + Send + 'static, patience: Duration) -> std::io::Result<End> {
+/// Answers each beat until it has to act or is not needed any more. Before the first beat nothing is powered, and it may take
+/// as long as it likes.
+fn listen(mut heart: impl Read + Send + 'static, answer: &mut impl Write, patience: Duration) -> std::io::Result<End> {
     let (beat, beats) = channel();
     let hear = move || {
         let mut byte = [0];
@@ -99,13 +188,18 @@ fn listen(mut heart: impl Read + Send + 'static, patience: Duration) -> std::io:
         }
     };
     std::thread::Builder::new().name("heart".into()).spawn(hear)?;
+    let mut next = beats.recv().map_err(|_| RecvTimeoutError::Disconnected);
     loop {
-        match beats.recv_timeout(patience) {
+        match next {
             Ok(DONE) => return Ok(End::Dismissed),
-            Ok(_) => {}
+            Ok(_) => {
+                // Who does not listen any more is gone, which the next wait shows.
+                let _ = writeln!(answer, "{ALIVE}").and_then(|()| answer.flush());
+            }
             Err(RecvTimeoutError::Disconnected) => return Ok(End::Dead),
             Err(RecvTimeoutError::Timeout) => return Ok(End::Silent),
         }
+        next = beats.recv_timeout(patience);
     }
 }
 
@@ -119,11 +213,15 @@ pub fn watch(root: Option<&Path>, fixture: &str, i2c_bus: u8) -> Result<Option<&
     let (fixture, _) = project.fixture_and_families(fixture)?;
     // Opened before anything can go wrong.
     let bus = PiI2c::open(i2c_bus).map_err(|error| failed(&error))?;
-    let why = match listen(std::io::stdin(), PATIENCE).map_err(|error| failed(&error))? {
+    let mut answer = std::io::stdout();
+    writeln!(answer, "{READY}").and_then(|()| answer.flush()).map_err(|error| failed(&error))?;
+    let why = match listen(std::io::stdin(), &mut answer, PATIENCE).map_err(|error| failed(&error))? {
         End::Dismissed => return Ok(None),
         End::Dead => "the bench program is gone",
-        End::Silent => "the bench program does nothing any more",
+        End::Silent => "nothing was heard of the bench program for 500 ms",
     };
+    // Before the first transfer: the bench must not take this for a fault of the fixture.
+    let _ = writeln!(answer, "{ACTED}{why}").and_then(|()| answer.flush());
     let safe = make_safe(&fixture, bus);
     safe.map_err(|error| failed(&format!("{why}, and {error}; switch the fixture off by hand"))).map(|()| Some(why))
 }
@@ -137,19 +235,45 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3_600);
 
     #[test]
-    fn beats_silence_and_death_are_told_apart() {
+    fn beats_silence_and_death_are_distinguished() {
         for (said, closed, patience, expected) in [
             (&b"bbbd"[..], false, LONG, End::Dismissed),
+            (b"d", false, SHORT, End::Dismissed),
             (b"bbb", true, LONG, End::Dead),
             (b"", true, LONG, End::Dead),
             (b"bbb", false, SHORT, End::Silent),
-            (b"", false, SHORT, End::Silent),
         ] {
             let (heart, mut bench) = std::io::pipe().unwrap();
             bench.write_all(said).unwrap();
             let bench = (!closed).then_some(bench);
-            assert_eq!(listen(heart, patience).unwrap(), expected, "{said:?}, closed: {closed}");
+            let mut answers = Vec::new();
+            assert_eq!(listen(heart, &mut answers, patience).unwrap(), expected, "{said:?}, closed: {closed}");
+            let beats = said.iter().filter(|byte| **byte == BEAT).count();
+            assert_eq!(answers, "alive\n".repeat(beats).into_bytes(), "{said:?}");
             drop(bench);
+        }
+    }
+
+    #[test]
+    fn what_the_guard_says_is_its_state() {
+        let gone = |why: &str| GuardState::Gone(why.to_owned());
+        let acted = GuardState::Acted("nothing was heard".to_owned());
+        let alive = "ready\n".to_owned() + &"alive\n".repeat(7);
+        for (said, ended, beats, ready, expected) in [
+            (alive.as_str(), false, 7, true, GuardState::Alive),
+            (&alive, false, 7 + MOST_UNANSWERED, true, GuardState::Alive),
+            (&alive, false, 8 + MOST_UNANSWERED, true, gone("it does not answer")),
+            (&alive, true, 7, false, gone("its process has ended")),
+            ("", true, 0, false, gone("its process has ended")),
+            ("what?\n", false, 0, false, GuardState::Alive),
+            ("ready\nacted: nothing was heard\n", false, 40, true, acted.clone()),
+            ("ready\nacted: nothing was heard\n", true, 0, false, acted),
+        ] {
+            let listener = Listener::default();
+            listener.listen(said.as_bytes());
+            listener.update(|heard| heard.gone = ended);
+            assert_eq!(listener.wait_ready(Duration::ZERO), ready, "{said:?}");
+            assert_eq!(listener.state(beats), expected, "{said:?}, {beats} beats");
         }
     }
 }

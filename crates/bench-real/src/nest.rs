@@ -9,10 +9,10 @@ use bench_bluez::BluezAir;
 use bench_engine::Backend;
 use bench_engine::Failed;
 use bench_engine::Loaded;
-use bench_engine::{Outcome, Recorder, first_kick, rail_observer};
+use bench_engine::{DiskWait, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
-    BleAir, Clock, DutClient, FixtureDriver, InstrumentError, NoBle, OutputLine, Panel, RailObserver, SerialLink,
-    SerialUsbHost, TokioClock,
+    BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBle, OutputLine, Panel, RailObserver,
+    SerialLink, SerialUsbHost, TokioClock,
 };
 use bench_pi::{PiGpio, PiI2c};
 use bench_plan::{DutFamily, Fixture, Line};
@@ -95,7 +95,7 @@ impl RealBackend {
     }
 
     /// The controller's own pins of this nest; the watchdog has been kicked once.
-    fn panel(&self, gpio: &PiGpio, guard: Guard) -> Result<Panel, InstrumentError> {
+    fn panel(&self, gpio: &PiGpio, guard: Option<Rc<Guard>>) -> Result<Panel, InstrumentError> {
         let nest = &self.place.nest;
         let hand = match &self.hand {
             Some(hand) => hand.clone(),
@@ -103,9 +103,22 @@ impl RealBackend {
         };
         let mut panel = hand.panel();
         let line = Rc::new(gpio.output(Line { gpio: nest.watchdog, active_low: false })?);
-        panel.watchdog = Some(Rc::new(Kicked { line, guard: Rc::new(guard) }));
+        panel.watchdog = Some(match &guard {
+            Some(guard) => Rc::new(Kicked { line, guard: Rc::clone(guard) }),
+            None => line,
+        });
+        panel.guard = guard.map(|guard| guard as Rc<dyn GuardLine>);
         first_kick(&panel);
         Ok(panel)
+    }
+
+    /// The process that holds the rails next to the run.
+    fn guard(&self, fixture: &Fixture) -> Result<Rc<Guard>, Failed> {
+        Guard::start(&self.root, &fixture.name, self.place.nest.i2c_bus).map(Rc::new).map_err(|error| {
+            let help = "no run begins without it; `guard = false` in the station file is for a fixture that its watchdog \
+                        alone protects";
+            Failed::Bench(miette::miette!(help = help, "the guard of the rails does not start: {error}"))
+        })
     }
 
     /// The debug probe of this nest: what the station names, or the only one of the fixture's kind.
@@ -136,8 +149,7 @@ impl RealBackend {
             None => Rc::new(NoBle),
         };
         let gpio = PiGpio::open().map_err(does_not_start)?;
-        let guard = Guard::start(&self.root, &fixture.name, nest.i2c_bus)
-            .map_err(|error| Failed::Bench(miette::miette!("the guard of the rails does not start: {error}")))?;
+        let guard = if self.place.station.guard { Some(self.guard(fixture)?) } else { None };
         let panel = self.panel(&gpio, guard).map_err(does_not_start)?;
         let bus = Rc::new(RefCell::new(PiI2c::open(nest.i2c_bus).map_err(does_not_start)?));
         let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), observer)
@@ -164,6 +176,10 @@ impl RealBackend {
 impl Backend for RealBackend {
     fn clock(&self) -> Rc<dyn Clock> {
         Rc::clone(&self.clock)
+    }
+
+    fn disk_wait(&self) -> DiskWait {
+        DiskWait::Async
     }
 
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {

@@ -4,6 +4,7 @@ use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, Verdict,
 };
 use serde::Serialize;
+use std::borrow::Borrow;
 use std::time::Duration;
 
 /// Everything a report needs to know of one run on one unit.
@@ -186,7 +187,7 @@ impl StepRecord {
 impl Record {
     /// Reads the entries of one run. Takes anything: a run that died in the middle, or no entry at all, gives a record
     /// that is not finished.
-    pub fn from_entries(entries: &[Entry]) -> Self {
+    pub fn from_entries<E: Borrow<Entry>>(entries: &[E]) -> Self {
         let mut record = Self {
             run_id: String::new(),
             serial: String::new(),
@@ -205,7 +206,7 @@ impl Record {
             stopping: None,
             notes: Vec::new(),
             tally: None,
-            duration_us: entries.last().map_or(BenchTime::ZERO, |entry| entry.at_us),
+            duration_us: entries.last().map_or(BenchTime::ZERO, |entry| entry.borrow().at_us),
             bench: None,
             nest: None,
             lot: None,
@@ -213,7 +214,7 @@ impl Record {
             seal: None,
         };
         let mut ended = None;
-        for entry in entries {
+        for entry in entries.iter().map(Borrow::borrow) {
             ended = record.take(entry.at_us, &entry.event).or(ended);
         }
         for step in &mut record.steps {
@@ -242,6 +243,18 @@ impl Record {
     #[must_use]
     pub fn with_seal(mut self, seal: Option<String>) -> Self {
         self.seal = seal;
+        self
+    }
+
+    /// With what the run itself came to, which may be worse than what is on record: the record may be gone by now. Then
+    /// `reason` is one of the doubts.
+    #[must_use]
+    pub fn with_outcome(mut self, verdict: Verdict, reason: Option<&str>) -> Self {
+        if !self.finished || self.verdict.and(verdict) != self.verdict {
+            self.verdict = self.verdict.and(verdict);
+            let known = |text: &str| [&self.reason, &self.stopping].iter().any(|one| one.as_deref() == Some(text));
+            self.doubts.extend(reason.filter(|text| !known(text)).map(str::to_owned));
+        }
         self
     }
 

@@ -13,6 +13,7 @@ mod silent;
 mod step;
 mod time;
 mod timetable;
+mod turns;
 mod verdict;
 
 pub use critical::*;

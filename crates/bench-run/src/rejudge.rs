@@ -1,6 +1,7 @@
 //! Judges a whole run again from what is on record, and says where the record does not bear itself out.
 
 use crate::{Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, Verdict, judge, step_verdict};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run comes to when it is judged anew.
@@ -36,9 +37,9 @@ impl Rejudged {
 ///
 /// Of a journal in format 1 the promises are known by number only, and a step's verdict can be checked in one direction:
 /// it may be worse than its measurements say (its procedure failed), never better.
-pub fn rejudge(entries: &[Entry]) -> Rejudged {
+pub fn rejudge<E: Borrow<Entry>>(entries: &[E]) -> Rejudged {
     let mut judge = Judge::default();
-    for entry in entries {
+    for entry in entries.iter().map(Borrow::borrow) {
         judge.line = entry.seq + 1;
         if entry.at_us < judge.now {
             judge.object(format!("at {} us, earlier than the line before it", entry.at_us.as_micros()));

@@ -1,5 +1,6 @@
 //! What may start now, and what the whole adds up to.
 
+use crate::turns::Turns;
 use crate::{OnFail, Step, Verdict};
 
 /// Where a step stands.
@@ -24,63 +25,76 @@ pub struct Start {
 /// The order of the plan decides between steps that could start: the same plan gives the same run. A step whose needs
 /// have passed and whose resources are taken may be overtaken, but only while a step that ran before its turn came still
 /// keeps it waiting: nothing it could use lies idle then, and those that overtook it cannot do so again and again.
+///
+/// What a call costs depends on the steps that it touches (those that can start, and those that wait for a step that
+/// ended), not on the length of the plan.
 #[derive(Debug)]
 pub struct Schedule<'a> {
-    steps: &'a [Step],
+    steps: Vec<&'a Step>,
     standing: Vec<Standing>,
-    /// Steps that have their resources: few, while a plan may be long. They run, or are being tidied up after.
-    holding: Vec<usize>,
-    /// Of a step whose turn has come: the steps that had its resources by then and have not let them go since.
-    ahead: Vec<Option<Vec<usize>>>,
+    /// Of each step, how many of its `needs` have not passed and how many of its `after` have not ended.
+    open: Vec<usize>,
+    /// Of each step, the steps that have it in `needs`, and those that have it in `after`.
+    needed_by: Vec<Vec<usize>>,
+    before: Vec<Vec<usize>>,
+    turns: Turns,
+    /// Steps with a need that did not pass, which nobody has been shown as skipped yet.
+    unreachable: Vec<usize>,
     /// No further step is started once this is set.
     stopping: Option<Stopping>,
+    /// Whether what waited when the run was stopped has been skipped.
+    swept: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
-    /// A step with `on_fail = "stop"` did not pass.
+    /// A step with `on_fail = "stop"` did not pass, or the bench cannot go on.
     Step,
     /// Somebody or something outside asked.
     Aborted,
 }
 
 impl<'a> Schedule<'a> {
-    pub fn new(steps: &'a [Step]) -> Self {
-        Self {
-            steps,
+    pub fn new(steps: impl IntoIterator<Item = &'a Step>) -> Self {
+        let steps: Vec<&Step> = steps.into_iter().collect();
+        let mut schedule = Self {
             standing: vec![Standing::Waiting { attempt: 1 }; steps.len()],
-            holding: Vec::new(),
-            ahead: vec![None; steps.len()],
+            open: steps.iter().map(|step| step.needs.len() + step.after.len()).collect(),
+            needed_by: vec![Vec::new(); steps.len()],
+            before: vec![Vec::new(); steps.len()],
+            turns: Turns::new(&steps),
+            unreachable: Vec::new(),
             stopping: None,
+            swept: false,
+            steps: steps.clone(),
+        };
+        for (index, step) in steps.iter().enumerate() {
+            // A step that is not in the plan never passes.
+            step.needs
+                .iter()
+                .for_each(|&need| schedule.needed_by.get_mut(need).into_iter().for_each(|one| one.push(index)));
+            step.after
+                .iter()
+                .for_each(|&other| schedule.before.get_mut(other).into_iter().for_each(|one| one.push(index)));
+            if schedule.open[index] == 0 {
+                schedule.turns.wait(index);
+            }
         }
+        schedule
     }
 
     /// The steps to start now; they count as running from here on. To be called after [`Schedule::skip_unreachable`]: a
     /// step that is skipped has ended, which may be all that another waits for.
     pub fn start(&mut self) -> Vec<Start> {
-        let mut starts = Vec::new();
         if self.stopping.is_some() {
-            return starts;
+            return Vec::new();
         }
-        // Steps that nobody may overtake any more.
-        let mut first: Vec<usize> = Vec::new();
-        for index in 0..self.steps.len() {
-            let Standing::Waiting { attempt } = self.standing[index] else { continue };
-            if !self.needs_passed(index) || !self.after_ended(index) {
-                continue;
-            }
-            let conflict = |other: &usize| *other == index || self.steps[index].conflicts_with(&self.steps[*other]);
-            let holders: Vec<usize> = self.holding.iter().copied().filter(conflict).collect();
-            if holders.is_empty() && !first.iter().any(conflict) {
-                self.ahead[index] = None;
-                self.standing[index] = Standing::Running { attempt };
-                self.holding.push(index);
-                starts.push(Start { step: index, attempt });
-            } else if self.ahead[index].get_or_insert(holders).is_empty() {
-                first.push(index);
-            }
-        }
-        starts
+        let start = |step: usize| {
+            let Standing::Waiting { attempt } = self.standing[step] else { return None };
+            self.standing[step] = Standing::Running { attempt };
+            Some(Start { step, attempt })
+        };
+        self.turns.start().into_iter().filter_map(start).collect()
     }
 
     /// A running step ended; its resources stay taken until [`Schedule::let_go`]. Answers whether the plan gives it
@@ -93,64 +107,72 @@ impl<'a> Schedule<'a> {
         let failed = matches!(verdict, Verdict::Fail | Verdict::Error);
         if failed && self.stopping.is_none() && attempt <= self.steps[index].retry {
             self.standing[index] = Standing::Waiting { attempt: attempt + 1 };
+            self.turns.wait(index);
             return true;
         }
-        self.standing[index] = Standing::Ended(verdict);
+        self.end(index, verdict);
         if verdict != Verdict::Pass && self.steps[index].on_fail == OnFail::Stop && self.stopping.is_none() {
             self.stopping = Some(Stopping::Step);
         }
         false
     }
 
+    /// The step is over, and with it what others wait for.
+    fn end(&mut self, index: usize, verdict: Verdict) {
+        self.standing[index] = Standing::Ended(verdict);
+        if verdict == Verdict::Pass {
+            close(&mut self.open, &mut self.turns, &self.needed_by[index]);
+        } else {
+            self.unreachable.extend(&self.needed_by[index]);
+        }
+        close(&mut self.open, &mut self.turns, &self.before[index]);
+    }
+
     /// The resources of a step that ended are free.
     pub fn let_go(&mut self, index: usize) {
-        self.holding.retain(|&holder| holder != index);
-        self.ahead.iter_mut().flatten().for_each(|ahead| ahead.retain(|&holder| holder != index));
+        self.turns.let_go(index);
     }
 
     /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
     pub fn abort(&mut self) {
-        self.stopping = Some(Stopping::Aborted);
-        for index in self.running() {
-            self.standing[index] = Standing::Ended(Verdict::Aborted);
-        }
-        self.holding.clear();
+        self.halt(Stopping::Aborted, Verdict::Aborted);
     }
 
-    /// Something took the power from the steps that run: they end with this verdict, and nothing more is started.
-    pub fn cut_off(&mut self, verdict: Verdict) {
-        self.stopping.get_or_insert(Stopping::Step);
+    fn halt(&mut self, stopping: Stopping, verdict: Verdict) {
+        self.stopping = Some(stopping);
         for index in self.running() {
             self.standing[index] = Standing::Ended(verdict);
         }
-        self.holding.clear();
+        self.turns.clear();
+    }
+
+    /// Something outside of the plan ends the steps that run, with this verdict: their power is gone, or the bench cannot go
+    /// on. Nothing more is started.
+    pub fn cut_off(&mut self, verdict: Verdict) {
+        self.halt(self.stopping.unwrap_or(Stopping::Step), verdict);
     }
 
     /// Steps that can never start any more, now counted as skipped; in the plan's order.
     pub fn skip_unreachable(&mut self) -> Vec<usize> {
+        if self.stopping.is_some() && !std::mem::replace(&mut self.swept, true) {
+            // Whatever waits, reachable or not. Nothing can begin to wait afterwards.
+            self.unreachable = (0..self.steps.len()).collect();
+        }
         let mut skipped = Vec::new();
-        // A need may stand behind its follower in the plan: look until nothing changes.
-        loop {
-            let before = skipped.len();
-            for index in 0..self.steps.len() {
-                if matches!(self.standing[index], Standing::Waiting { .. })
-                    && (self.stopping.is_some() || self.needs_failed(index))
-                {
-                    self.standing[index] = Standing::Ended(Verdict::Skipped);
-                    skipped.push(index);
-                }
-            }
-            if skipped.len() == before {
-                skipped.sort_unstable();
-                return skipped;
+        while let Some(index) = self.unreachable.pop() {
+            if matches!(self.standing[index], Standing::Waiting { .. }) {
+                self.end(index, Verdict::Skipped);
+                skipped.push(index);
             }
         }
+        skipped.sort_unstable();
+        skipped
     }
 
     /// The steps that run, in the plan's order.
     pub fn running(&self) -> Vec<usize> {
         let is_running = |index: &usize| matches!(self.standing[*index], Standing::Running { .. });
-        let mut running: Vec<usize> = self.holding.iter().copied().filter(is_running).collect();
+        let mut running: Vec<usize> = self.turns.holding().iter().copied().filter(is_running).collect();
         running.sort_unstable();
         running
     }
@@ -180,20 +202,15 @@ impl<'a> Schedule<'a> {
     fn all_passed(&self) -> bool {
         self.standing.iter().all(|standing| *standing == Standing::Ended(Verdict::Pass))
     }
+}
 
-    fn needs_passed(&self, index: usize) -> bool {
-        self.steps[index].needs.iter().all(|&need| self.standing[need] == Standing::Ended(Verdict::Pass))
-    }
-
-    fn after_ended(&self, index: usize) -> bool {
-        self.steps[index].after.iter().all(|&other| matches!(self.standing[other], Standing::Ended(_)))
-    }
-
-    fn needs_failed(&self, index: usize) -> bool {
-        self.steps[index]
-            .needs
-            .iter()
-            .any(|&need| matches!(self.standing[need], Standing::Ended(verdict) if verdict != Verdict::Pass))
+/// One thing less that these steps wait for.
+fn close(open: &mut [usize], turns: &mut Turns, waiting: &[usize]) {
+    for &index in waiting {
+        open[index] -= 1;
+        if open[index] == 0 {
+            turns.wait(index);
+        }
     }
 }
 

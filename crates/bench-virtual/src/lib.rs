@@ -1,6 +1,6 @@
 //! A nest on the virtual bench.
 
-use bench_engine::{Backend, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
+use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
 use bench_instruments::{Clock, DutClient, FixtureDriver, Image, UnknownLoad};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
@@ -129,6 +129,10 @@ pub struct VirtualBackend {
 impl Backend for VirtualBackend {
     fn clock(&self) -> Rc<dyn Clock> {
         self.world.clock()
+    }
+
+    fn disk_wait(&self) -> DiskWait {
+        DiskWait::Blocking
     }
 
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {

@@ -148,7 +148,8 @@ impl<B: I2c> Expander<B> {
             return Ok(());
         }
         let chip = self.id.clone();
-        if found == (0, 0xFFFF) {
+        // All pins inputs; latches may have been written since, to no effect.
+        if found.1 == 0xFFFF && (found.0 == 0 || direction != 0xFFFF) {
             return Err(Disturbance::Reset { chip });
         }
         let detail = format!(

@@ -1,10 +1,16 @@
 //! On real files.
 
 use crate::arbitrary::{event, events};
-use bench_journal::{Durability, Journal, JournalError, find_runs, latest, parse, read};
+use bench_journal::{
+    Durability, Journal, JournalError, MIN_FREE, Progress, find_runs, free_space, latest, parse, read,
+};
 use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, Provenance, Tally, Unit, Verdict};
 use proptest::prelude::*;
 use std::fs;
+use std::time::Duration;
+
+/// Real time that no test needs.
+const LONG: Duration = Duration::from_secs(60);
 
 fn write(events: &[Event]) -> Vec<u8> {
     let root = tempfile::tempdir().unwrap();
@@ -12,7 +18,13 @@ fn write(events: &[Event]) -> Vec<u8> {
     for (index, event) in events.iter().enumerate() {
         journal.append(BenchTime(index as u64 * 7), event.clone()).unwrap();
     }
+    settle(&journal);
     fs::read(journal.path()).unwrap()
+}
+
+/// Waits until everything is on the disk, and the file is as it was written.
+fn settle(journal: &Journal) {
+    journal.verify().wait_at_most(LONG).unwrap();
 }
 
 fn is_end(event: &Event) -> bool {
@@ -142,6 +154,7 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
     for _ in 0..11 {
         let mut journal = Journal::create(&reports, "../P042", "r1").unwrap();
         journal.append(BenchTime(0), note(journal.run_id().to_owned().as_str())).unwrap();
+        settle(&journal);
         assert!(journal.folder().starts_with(&reports));
         names.push(journal.run_id().to_owned());
     }
@@ -170,32 +183,42 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
 }
 
 #[test]
-fn one_forced_write_per_step_and_two_per_run() {
+fn what_somebody_acts_on_is_forced_and_nothing_else() {
     let root = tempfile::tempdir().unwrap();
-    let rows = [(Durability::AtBoundaries, 2 + 1), (Durability::EveryEntry, 9)];
-    for (durability, expected) in rows {
+    let run = || {
+        [
+            (started(), true),
+            (Event::RailSwitched { rail: "3V3".into(), on: true, volts: None }, true),
+            (Event::StepStarted { step: "a".into(), attempt: 1 }, false),
+            (measured(3.3), false),
+            (ended("a", Verdict::Fail, true), false),
+            (Event::StepStarted { step: "a".into(), attempt: 2 }, false),
+            (ended("a", Verdict::Pass, false), true),
+            (ended("b", Verdict::Skipped, false), false),
+            (Event::RunEnded { verdict: Verdict::Pass, reason: None, tally: Tally::default() }, true),
+        ]
+    };
+    for durability in [Durability::AtBoundaries, Durability::EveryEntry] {
         let mut journal = Journal::create(root.path(), "P042", "r1").unwrap().with_durability(durability);
-        let run = [
-            started(),
-            Event::StepStarted { step: "a".into(), attempt: 1 },
-            measured(3.3),
-            ended("a", Verdict::Fail, true),
-            Event::StepStarted { step: "a".into(), attempt: 2 },
-            measured(3.3),
-            ended("a", Verdict::Pass, false),
-            ended("b", Verdict::Skipped, false),
-            Event::RunEnded { verdict: Verdict::Pass, reason: None, tally: Tally::default() },
-        ];
-        for event in run {
-            journal.append(BenchTime(0), event).unwrap();
+        let (mut syncs, mut forced) = (0, 0);
+        for (seq, (event, boundary)) in run().into_iter().enumerate() {
+            let seq = journal.append(BenchTime(seq as u64), event).unwrap().seq;
+            // One at a time, so that no two share a forced write.
+            journal.acknowledgement(seq).wait_at_most(LONG).unwrap();
+            if boundary || durability == Durability::EveryEntry {
+                syncs += 1;
+                forced = seq + 1;
+            }
+            assert_eq!(journal.stats().syncs, syncs, "{durability:?}, line {seq}");
+            assert_eq!(journal.progress(), Progress { written: seq + 1, forced }, "{durability:?}");
         }
+        settle(&journal);
         let stats = journal.stats();
-        assert_eq!((stats.writes, stats.syncs), (9, expected), "{durability:?}");
+        assert_eq!((stats.lines, stats.syncs), (9, syncs), "the end of the run was forced already");
         assert_eq!(stats.bytes, fs::metadata(journal.path()).unwrap().len());
-        journal.sync().unwrap();
-        assert_eq!(journal.stats().syncs, expected, "the end of the run was forced already");
-        assert_eq!(journal.entries(), read(journal.path()).unwrap().entries);
-        assert_eq!(journal.seal(), read(journal.path()).unwrap().seal);
+        let read = read(journal.path()).unwrap();
+        assert!(journal.entries().iter().map(|entry| &**entry).eq(&read.entries));
+        assert_eq!(journal.seal(), read.seal);
     }
 }
 
@@ -206,7 +229,8 @@ fn numbers_without_a_json_word_end_the_journal() {
     journal.append(BenchTime(0), note("a")).unwrap();
     assert!(journal.append(BenchTime(1), measured(f64::NAN)).is_err());
     assert!(journal.append(BenchTime(2), note("b")).is_err(), "a failed journal stays failed");
-    assert!(journal.sync().is_err());
+    assert!(journal.failure().unwrap().to_string().contains("not a finite number"));
+    settle(&journal);
     assert_eq!(read(journal.path()).unwrap().entries.len(), 1);
 }
 
@@ -216,6 +240,116 @@ fn a_place_that_cannot_hold_a_run_is_refused() {
     fs::write(root.path().join("P044"), "a file where the unit's folder should be").unwrap();
     assert!(Journal::create(root.path(), "P044", "r1").is_err());
     assert!(Journal::create(&root.path().join("P044"), "P045", "r1").is_err());
+}
+
+/// Who does what to a journal, and what the check says of it.
+#[test]
+fn a_journal_that_somebody_touched_is_noticed() {
+    type Touch = fn(&std::path::Path);
+    fn change(file: &std::path::Path, change: impl Fn(&mut Vec<u8>)) {
+        // In place: the file stays the same one.
+        let mut bytes = fs::read(file).unwrap();
+        change(&mut bytes);
+        fs::write(file, bytes).unwrap();
+    }
+    fn put_instead(file: &std::path::Path, bytes: &[u8]) {
+        let other = file.with_extension("other");
+        fs::write(&other, bytes).unwrap();
+        fs::rename(other, file).unwrap();
+    }
+    let rows: [(&str, Touch, Option<&str>); 12] = [
+        ("nobody", |_| {}, None),
+        ("only read", |file| drop(fs::read(file).unwrap()), None),
+        ("deleted", |file| fs::remove_file(file).unwrap(), Some("is gone")),
+        ("moved", |file| fs::rename(file, file.with_extension("old")).unwrap(), Some("is gone")),
+        (
+            "its folder moved",
+            |file| {
+                let folder = file.parent().unwrap();
+                fs::rename(folder, folder.with_extension("old")).unwrap();
+            },
+            Some("is gone"),
+        ),
+        ("emptied", |file| change(file, Vec::clear), Some("was emptied")),
+        ("cut in a line", |file| change(file, |bytes| bytes.truncate(bytes.len() - 9)), Some("was cut at line 3")),
+        (
+            "a line appended",
+            |file| change(file, |bytes| bytes.extend(b"{\"x\":1}\n")),
+            Some("was written into by somebody else, at line 4"),
+        ),
+        (
+            "a byte changed",
+            |file| {
+                change(file, |bytes| {
+                    let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+                    bytes[second] ^= 1;
+                })
+            },
+            Some("was changed at line 2"),
+        ),
+        (
+            "a line doubled in front",
+            |file| {
+                change(file, |bytes| {
+                    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+                    let first = bytes[..end].to_vec();
+                    bytes.splice(0..0, first);
+                })
+            },
+            Some("was changed at line 2"),
+        ),
+        ("another file", |file| put_instead(file, b"{}\n"), Some("was replaced by another file")),
+        ("a copy of itself", |file| put_instead(file, &fs::read(file).unwrap()), Some("was replaced by another file")),
+    ];
+    for (who, touch, expected) in rows {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(root.path(), "P042", "r1").unwrap();
+        for text in ["a", "b", "c"] {
+            journal.append(BenchTime(0), note(text)).unwrap();
+        }
+        settle(&journal);
+        touch(journal.path());
+        let said = journal.verify().wait_at_most(LONG).err().map(|error| error.to_string());
+        let path = journal.path().display().to_string();
+        let wanted =
+            expected.map(|what| format!("the journal {path} {what}: find out who did it, then test the module again"));
+        assert_eq!(said, wanted, "{who}");
+    }
+}
+
+#[test]
+fn a_run_that_did_not_start_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let discard = || Journal::create(root.path(), "P042", "r1").unwrap().discard().unwrap();
+    let listing = || fs::read_dir(root.path()).unwrap().count();
+    discard();
+    assert_eq!(listing(), 0);
+
+    let mut journal = Journal::create(root.path(), "P042", "r1").unwrap();
+    journal.append(BenchTime(0), note("a")).unwrap();
+    settle(&journal);
+    let kept = journal.path().to_owned();
+    journal.discard().unwrap();
+    assert_eq!(read(&kept).unwrap().entries.len(), 1, "a journal with a line stays");
+
+    discard();
+    assert_eq!(find_runs(root.path()).unwrap().len(), 1, "the unit's folder holds another run");
+
+    let journal = Journal::create(root.path(), "P043", "r1").unwrap();
+    let photo = journal.folder().join("photo.jpg");
+    fs::write(&photo, "").unwrap();
+    journal.discard().unwrap();
+    assert!(photo.is_file());
+}
+
+#[test]
+fn free_space_is_that_of_the_nearest_folder() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(free_space(root.path()).unwrap() > 0);
+    assert!(free_space(&root.path().join("not/yet/there")).unwrap() > 0);
+    assert!(free_space(std::path::Path::new("not/yet/there")).unwrap() > 0);
+    // This disk has no room at all, whatever is free elsewhere.
+    assert!(free_space(std::path::Path::new("/proc/reports")).unwrap() < MIN_FREE);
 }
 
 fn note(text: &str) -> Event {

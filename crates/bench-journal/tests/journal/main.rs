@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 mod arbitrary;
+mod disks;
 mod document;
 mod files;
 mod rejudge;

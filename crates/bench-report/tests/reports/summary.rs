@@ -16,7 +16,7 @@ fn pages() {
     insta::assert_snapshot!("aborted", shown(&runs::aborted()));
     insta::assert_snapshot!("not_finished", shown(&runs::not_finished()));
     insta::assert_snapshot!("rails_unknown", shown(&runs::rails_unknown()));
-    insta::assert_snapshot!("empty", summary(&Record::from_entries(&[]), Style::default()));
+    insta::assert_snapshot!("empty", summary(&Record::from_entries::<bench_run::Entry>(&[]), Style::default()));
 }
 
 #[test]

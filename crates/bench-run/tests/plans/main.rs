@@ -3,4 +3,6 @@
 
 mod critical;
 mod made;
+mod reference;
+mod same;
 mod schedule;

@@ -8,6 +8,9 @@ use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
 use std::time::Duration;
 
+/// Time for what a modem says unasked to come to its end.
+const QUIET_AGAIN: Duration = Duration::from_millis(100);
+
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -58,20 +61,34 @@ impl Procedure for ModemIdentity {
         let part = &modem.part;
         let tell = |text: String| record.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
-        let mut ask = async |command: &str| -> Result<Option<String>, StepError> {
-            let answer = talk.command(command, ANSWER).await?;
-            Ok(answer.is_ok().then(|| answer.text().unwrap_or_default().to_owned()))
+        // Once more if it is not as expected: what a modem says unasked may be torn, and look like the answer.
+        let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<Option<String>, StepError> {
+            let mut said = None;
+            for again in [true, false] {
+                let answer = talk.command(command, ANSWER).await?;
+                said = answer.is_ok().then(|| answer.text().unwrap_or_default().to_owned());
+                if said.as_deref().is_some_and(expected) {
+                    break;
+                }
+                if again {
+                    nest.settle(QUIET_AGAIN).await;
+                }
+            }
+            Ok(said)
         };
-        let maker = ask("AT+CGMI").await?.unwrap_or_default();
-        let model = ask("AT+CGMM").await?.unwrap_or_default();
-        let firmware = ask("AT+CGMR").await?.unwrap_or_default();
-        let imei = ask("AT+CGSN").await?;
-
-        let maker_matches = maker.to_ascii_lowercase().contains(&part.maker_answer.to_ascii_lowercase());
         let begins = |text: &str, known: &[String]| known.iter().any(|known| text.starts_with(known.as_str()));
-        let model_matches = begins(&model, &part.model_answers);
+        let is_maker = |said: &str| said.to_ascii_lowercase().contains(&part.maker_answer.to_ascii_lowercase());
+        let is_model = |said: &str| begins(said, &part.model_answers);
         let known = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
-        let firmware_matches = known.is_empty() || begins(&firmware, known);
+        let is_firmware = |said: &str| known.is_empty() || begins(said, known);
+        let maker = ask("AT+CGMI", &is_maker).await?.unwrap_or_default();
+        let model = ask("AT+CGMM", &is_model).await?.unwrap_or_default();
+        let firmware = ask("AT+CGMR", &is_firmware).await?.unwrap_or_default();
+        let imei = ask("AT+CGSN", &is_imei).await?;
+
+        let maker_matches = is_maker(&maker);
+        let model_matches = is_model(&model);
+        let firmware_matches = is_firmware(&firmware);
         record.measured(&self.maker.name, flag(maker_matches));
         record.measured(&self.model.name, flag(model_matches));
         record.measured(&self.firmware_known.name, flag(firmware_matches));

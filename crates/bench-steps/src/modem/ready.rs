@@ -37,6 +37,8 @@ pub struct ModemReady {
 const TRY: Duration = Duration::from_millis(250);
 /// Nothing may come for so long while RTS is high.
 const HELD: Duration = Duration::from_millis(60);
+/// The longest word that modems say unasked, at their slowest rate here.
+const RUNS_OUT: Duration = Duration::from_millis(10);
 /// A modem that is this much too late is as good as dead.
 const PATIENCE: Duration = Duration::from_secs(45);
 
@@ -206,6 +208,9 @@ impl ModemReady {
         }
         let mut talk = Talk::open_quietly(nest, modem, baud, false, tell).await?;
         hold_rts(nest, modem, true).await?;
+        // What it was saying unasked when RTS rose may come to its end.
+        nest.settle(RUNS_OUT).await;
+        read(nest).await?;
         talk.send("AT").await?;
         nest.settle(HELD).await;
         let while_high = read(nest).await?.bytes.len();

@@ -227,6 +227,13 @@ impl FakeBus {
         self.expanders.insert(address, registers);
     }
 
+    /// As another program on the bus does it, such as the guard.
+    pub fn set_latch(&mut self, address: u8, latch: u16) {
+        if let Some(registers) = self.expanders.get_mut(&address) {
+            registers[0x14..0x16].copy_from_slice(&latch.to_le_bytes());
+        }
+    }
+
     fn bus_volts(&self, source_side: bool) -> f64 {
         let fixture = fixture();
         let (state, wiring) = (self.state(), &fixture.measure_bus);
@@ -309,6 +316,12 @@ impl FakeBus {
                 let [c, d] = state.latch[chip].to_le_bytes();
                 into.copy_from_slice(&[a, b, c, d][..into.len()]);
                 return;
+            }
+            // Direction and latch: read back.
+            (U1 | U2, 0x00 | 0x14) => {
+                let (state, chip) = (self.state(), usize::from(address - U1));
+                let word = if pointer == 0 { state.input[chip] } else { state.latch[chip] };
+                return into.copy_from_slice(&word.to_le_bytes()[..into.len()]);
             }
             (DAC, _) => return into.fill(0),
             (ADC, 0) => {

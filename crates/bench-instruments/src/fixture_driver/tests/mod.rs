@@ -360,6 +360,69 @@ fn no_power_without_a_measured_resistance() {
     assert_eq!(*events, expected);
 }
 
+/// Whatever took the power away: no later order brings it back, and switching on does not claim what is not so.
+#[test]
+fn after_a_cut_nothing_is_powered_again() {
+    type Cut = fn(&mut FakeBus);
+    let rows: [(&str, Cut, &str); 4] = [
+        ("an expander that was reset", |bus| bus.reset(U1), "was reset"),
+        ("the guard", |bus| bus.set_latch(U1, 0), "were changed"),
+        ("held in reset", |bus| _ = bus.dead.insert(U1), "does not answer"),
+        ("the owner of power", |_| (), "the lid was opened"),
+    ];
+    let rail = fixture().rails[0].clone();
+    assert_eq!(rail.enable.chip, 0, "on U1");
+    for (what, cut, expected) in rows {
+        let bench = start();
+        let run = |order: Result<(), InstrumentError>| order.unwrap_err().to_string();
+        bench.driver.clear_for_power("3V3", 1e3).unwrap();
+        bench.driver.clear_for_power("VCC", 1e3).unwrap();
+        bench.clock.run(bench.driver.on("3V3")).unwrap();
+        assert_eq!((0..bench.driver.parts()).map(|part| bench.driver.check(part)).find(Result::is_err), None, "{what}");
+        cut(&mut bench.bus.borrow_mut());
+        if expected.contains("lid") {
+            bench.driver.lock(expected);
+        } else {
+            let noticed = bench.driver.rail_parts().into_iter().find_map(|part| bench.driver.check(part).err());
+            assert!(
+                noticed.as_ref().is_some_and(|noticed| noticed.to_string().contains(expected)),
+                "{what}: {noticed:?}"
+            );
+        }
+        // Held in reset by a watchdog, it answers again with the next kick.
+        let on_before = bench.bus.borrow().state().high(rail.enable);
+        let refused = run(bench.clock.run(bench.driver.feed(Contact(10), false)));
+        assert!(refused.contains(expected), "{what}: {refused}");
+        if bench.bus.borrow_mut().dead.remove(&U1) {
+            bench.bus.borrow_mut().reset(U1);
+        }
+        let vector = NailVector { high: contacts([20]), ..NailVector::default() };
+        for refused in [
+            run(bench.clock.run(bench.driver.on("VCC"))),
+            run(bench.clock.run(bench.driver.discharge("VCC", false))),
+            run(bench.clock.run(bench.driver.set(vector))),
+            run(bench.clock.run(bench.driver.set_loopback(false))),
+        ] {
+            assert!(refused.contains(expected), "{what}: {refused}");
+        }
+        let on = bench.bus.borrow().state().high(rail.enable);
+        assert!(!on || on_before && expected.contains("lid"), "{what}: powered again");
+        assert_eq!(bench.clock.run(bench.driver.all_off()), Ok(()), "{what}: the safe state is always reached");
+        assert!(is_safe(&bench.bus.borrow().state()), "{what}");
+    }
+}
+
+#[test]
+fn a_rail_that_does_not_come_on_is_no_success() {
+    let bench = start();
+    bench.driver.clear_for_power("3V3", 1e3).unwrap();
+    // Between the driver's start and now: all shadows are right, and the chip drives nothing.
+    bench.bus.borrow_mut().reset(U1);
+    let refused = bench.clock.run(bench.driver.on("3V3")).unwrap_err();
+    assert!(matches!(&refused, InstrumentError::PowerCut(why) if why.contains("was reset")), "{refused}");
+    assert!(bench.events.borrow().is_empty(), "nothing was switched on: {:?}", bench.events.borrow());
+}
+
 #[test]
 fn rail_and_discharge_are_never_on_together() {
     let bench = start();

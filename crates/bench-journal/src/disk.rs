@@ -1,0 +1,173 @@
+//! The disk below a journal, and what it means when the disk refuses.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Space that must be free before a run starts. A run with its reports takes 2 MB at most, and other programs write to the
+/// same disk meanwhile: 64 MB leave room for both, and for the technician to log in and clean up.
+pub const MIN_FREE: u64 = 64 * 1024 * 1024;
+
+/// What a journal's lines go to. A thread of the journal owns it, so its calls may block.
+pub trait Disk: Send {
+    /// Hands bytes to the operating system, behind those handed over before.
+    ///
+    /// # Errors
+    /// When not all of them were accepted. How many were is then unknown.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns when everything handed over is safe from a loss of power.
+    ///
+    /// # Errors
+    /// When the disk refuses. What is on it is then unknown.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Reads everything back, in the way in which somebody finds it who looks for the journal tomorrow.
+    ///
+    /// # Errors
+    /// When nothing can be read, or when it is not what this journal writes to.
+    fn read_back(&mut self) -> io::Result<Vec<u8>>;
+}
+
+/// A file that is only appended to.
+pub(crate) struct JournalFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl JournalFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+}
+
+impl Disk for JournalFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+    fn read_back(&mut self) -> io::Result<Vec<u8>> {
+        // By its path: the open handle still reads a file that was deleted.
+        let mut found = File::open(&self.path)?;
+        if !same_file(&self.file, &found)? {
+            return Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "replaced by another file"));
+        }
+        let mut bytes = Vec::new();
+        found.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn same_file(one: &File, other: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// Bytes that this user may still write to the disk that `path` is on. Of a folder that does not exist yet, the nearest
+/// one above it counts.
+///
+/// # Errors
+/// When the disk cannot be asked.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    let nearest = path.ancestors().find(|folder| folder.exists());
+    // A relative path ends with "": the working folder.
+    let nearest = nearest.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(nearest)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Why a journal failed. Unlike [`io::Error`] it can be shown to everybody who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl Failure {
+    /// `text` is whole: it names the file and says what to do.
+    pub(crate) fn new(kind: io::ErrorKind, text: String) -> Self {
+        Self { kind, text }
+    }
+
+    /// What a refused access to `path` means, and what to do.
+    pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
+        const EIO: i32 = 5;
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        let then = "then test the module again";
+        let text = match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::StorageFull, _) => format!("no space left on the disk: free some space, {then}"),
+            (io::ErrorKind::QuotaExceeded, _) => {
+                format!("this user's share of the disk is full: free some space, {then}")
+            }
+            (io::ErrorKind::FileTooLarge, _) => {
+                format!("the system lets no file grow further: raise its limit (`ulimit -f`), {then}")
+            }
+            (io::ErrorKind::ReadOnlyFilesystem, _) => {
+                format!("the disk is read-only: check it and mount it for writing, {then}")
+            }
+            (io::ErrorKind::PermissionDenied, _) => {
+                format!("no permission to write: change the folder's rights, {then}")
+            }
+            (_, Some(EMFILE | ENFILE)) => {
+                format!("too many files are open: close other programs or raise the limit (`ulimit -n`), {then}")
+            }
+            (_, Some(EIO)) => format!("the disk reports a read or write error: check or replace it, {then}"),
+            _ => format!("{error}: check the disk, {then}"),
+        };
+        Self { kind: error.kind(), text: format!("{}: {text}", path.display()) }
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.kind, failure.text)
+    }
+}
+
+/// What became of a journal, when it no longer holds exactly `expected`.
+pub(crate) fn compare(path: &Path, expected: &[u8], found: io::Result<Vec<u8>>) -> Result<(), Failure> {
+    let changed = |what: String| {
+        let text = format!("the journal {} {what}: find out who did it, then test the module again", path.display());
+        Err(Failure::new(io::ErrorKind::InvalidData, text))
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return changed("is gone".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
+            return changed("was replaced by another file".to_owned());
+        }
+        Err(error) => return Err(Failure::of(path, &error)),
+    };
+    if found == expected {
+        return Ok(());
+    }
+    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let line = 1 + expected[..same].iter().filter(|byte| **byte == b'\n').count();
+    if found.is_empty() {
+        changed("was emptied".to_owned())
+    } else if same == expected.len() {
+        changed(format!("was written into by somebody else, at line {line}"))
+    } else if same == found.len() {
+        changed(format!("was cut at line {line}"))
+    } else {
+        changed(format!("was changed at line {line}"))
+    }
+}
+
+/// Removes what [`crate::Journal::create`] made for a run that did not start. Folders that hold anything else stay.
+pub(crate) fn remove_run(journal: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(error),
+        _ => Ok(()),
+    };
+    gone(fs::remove_file(journal))?;
+    for folder in journal.ancestors().skip(1).take(2) {
+        gone(fs::remove_dir(folder))?;
+    }
+    Ok(())
+}
