@@ -17,7 +17,9 @@ pub(crate) fn observer(orderly: Duration) -> Observer {
 fn stopping(reason: &str, orderly: Duration) -> String {
     if reason.starts_with("stopped by") {
         let seconds = orderly.as_secs_f64().ceil();
-        return format!("stopping: {reason}; the modem first, then the power: off in {seconds} s at most");
+        return format!(
+            "stopping: {reason}; the modem first, then the power: off in {seconds} s at most. A second signal cuts it at once"
+        );
     }
     format!("stopping: {reason}")
 }

@@ -59,6 +59,22 @@ fn what_the_file_leaves_out_comes_from_the_fixture() {
 }
 
 #[test]
+fn an_emergency_stop_is_a_line_as_the_others() {
+    const LID: &str = "lid = { gpio = 5, active = \"low\" }";
+    let with = |line: &str| check_fixture(&changed(&fixture_text(), LID, &format!("{LID}\n{line}")));
+    let fixture = with("emergency = { gpio = 12, active = \"low\" }").expect("right");
+    let of = |gpio: &str| {
+        let text = changed(STATION, "lid = 16", gpio);
+        let station = Station::parse(&Source::new("station.toml", text), &fixture).expect("right");
+        station.nest("A").expect("there").emergency.map(|line| (line.gpio, line.active_low))
+    };
+    assert_eq!([of("lid = 16"), of("emergency = 13")], [Some((12, true)), Some((13, true))]);
+    assert_eq!(parse(STATION).expect("right").nest("A").expect("there").emergency, None, "a fixture without");
+    let twice = with("emergency = { gpio = 17, active = \"low\" }").map(drop).map_err(|problem| render(&problem));
+    assert!(twice.expect_err("GPIO 17 is the watchdog's").contains("GPIO 17 of the controller is used twice"));
+}
+
+#[test]
 fn a_calibration_counts_from_its_day_to_its_last_day() {
     let station = parse(STATION).expect("right");
     let overdue = |year, month, day| -> Vec<&str> {

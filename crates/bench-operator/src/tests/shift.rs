@@ -326,8 +326,9 @@ fn an_emergency_stop_is_del_on_its_nest_and_nothing_begins_while_it_is_pressed()
 #[test]
 fn nothing_starts_while_the_screen_is_being_left() {
     use super::super::rules::Begin;
-    type Leaving = (&'static str, fn(&mut Station));
-    let causes: &[Leaving] = &[
+    type Happening = (&'static str, fn(&mut Station));
+    type Waiting = (&'static str, fn(Rules) -> Station);
+    let causes: &[Happening] = &[
         ("Ctrl-C", |station| drop(station.press(Press::Interrupt))),
         ("F10", |station| {
             station.press(Press::EndShift);
@@ -336,7 +337,7 @@ fn nothing_starts_while_the_screen_is_being_left() {
         ("SIGTERM", |station| drop(station.happens(Input::End("stopped by SIGTERM".to_owned())))),
         ("terminal", |station| drop(station.happens(Input::End("the terminal is gone".to_owned())))),
     ];
-    let inputs: &[(&str, fn(&mut Station))] = &[
+    let inputs: &[Happening] = &[
         ("Enter", |station| drop(station.press(Press::Enter))),
         ("start button", |station| drop(station.happens(Input::StartButton(1)))),
         ("lid", |station| {
@@ -369,7 +370,7 @@ fn nothing_starts_while_the_screen_is_being_left() {
         }),
     ];
     // What waits when the screen is being left: a unit that was scanned, and one that somebody must allow.
-    let waiting: &[(&str, fn(Rules) -> Station)] = &[
+    let waiting: &[Waiting] = &[
         ("a unit waits", |rules| {
             let begin = rules.begin;
             let mut station = running(1, 2, rules);

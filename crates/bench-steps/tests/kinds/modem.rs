@@ -26,6 +26,10 @@ struct Responder {
     cut: &'static [&'static str],
     pulled_up: PortSet,
     off_after_reads: Option<u32>,
+    /// How long the last press lasts.
+    press_ms: u16,
+    /// Presses end with a release of the ports after so long.
+    released_after_ms: Option<u16>,
 }
 
 const POWER: &str = "P0.16";
@@ -93,12 +97,13 @@ impl Responder {
                 Reply::Levels(self.levels())
             }
             Request::ReadPorts => Reply::Levels(self.levels()),
-            Request::StartJob(Job::Press { port, .. }) => {
+            Request::StartJob(Job::Press { port, ms, .. }) => {
+                self.press_ms = self.released_after_ms.unwrap_or(*ms);
                 self.on |= *port == POWER.parse().unwrap();
                 Reply::JobAccepted { job: 1 }
             }
             Request::PollJob { job } => {
-                Reply::JobState { job: *job, state: JobState::Done(JobResult::Waited { ms: 0 }) }
+                Reply::JobState { job: *job, state: JobState::Done(JobResult::Waited { ms: self.press_ms }) }
             }
             Request::OpenModem(order) => {
                 self.open_at = Some(order.baud);
@@ -250,6 +255,18 @@ fn a_plan_may_do_without_flow_control() {
     let measured = told.measured.borrow();
     let of_lines: Vec<&String> = measured.keys().filter(|name| name.contains("cts") || name.contains("rts")).collect();
     assert!(of_lines.is_empty() && measured.contains_key("modem.ready-after"), "{measured:?}");
+}
+
+/// The firmware releases the key when the link was silent: then nothing was pressed for as long as it must be.
+#[test]
+fn a_press_that_was_cut_short_is_no_press() {
+    let world = World::new();
+    let responder =
+        Responder { script: R510, echo: true, baud: 115_200, released_after_ms: Some(300), ..Responder::default() };
+    let (_, outcome, on) = dialogue(&world, responder, &[ON]);
+    let expected = "the module released P0.16 after 300 ms instead of 1500 ms";
+    assert!(matches!(&outcome, Err(StepError::Bench(why)) if why.starts_with(expected)), "{outcome:?}");
+    assert!(on, "the way to the safe state must know of it");
 }
 
 /// A step without the one before it is the plan's mistake, not the module's.
