@@ -6,6 +6,8 @@
 mod abort_tests;
 pub mod cli;
 mod commands;
+#[cfg(test)]
+mod cut_tests;
 mod gantt;
 mod limits_patch;
 #[cfg(test)]

@@ -25,15 +25,15 @@ fn moments() -> impl Iterator<Item = (u64, Duration)> {
     (1..=cases()).map(|n| (n, Duration::from_micros(200_000 + n.wrapping_mul(2_654_435_761) % 9_000_000)))
 }
 
-struct Bench {
-    loaded: Loaded,
-    world: Rc<VirtualBench>,
-    recorder: Rc<Recorder>,
-    nest: Nest,
-    started: Event,
+pub(crate) struct Bench {
+    pub loaded: Loaded,
+    pub world: Rc<VirtualBench>,
+    pub recorder: Rc<Recorder>,
+    pub nest: Nest,
+    pub started: Event,
 }
 
-fn bench(seed: u64) -> Bench {
+pub(crate) fn bench(seed: u64) -> Bench {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("plans/b404x.toml");
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
@@ -53,7 +53,7 @@ fn bench(seed: u64) -> Bench {
     Bench { loaded, world: Rc::new(world), recorder, nest, started }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod contacts;
 mod coverage;
 mod diagnosis;
+mod disk;
 mod edges;
 mod external_flash;
 mod faults;

@@ -6,7 +6,7 @@ use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Tally, Verdict, step_verdict};
+use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Verdict, step_verdict};
 use bench_steps::{Nest, Procedure, StepError, resource};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -115,6 +115,13 @@ async fn run_kicked(
         reason = Some(text.clone());
     }
     recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
+    let tally = tally::count(&schedule, plan, recorder);
+    if verdict == Verdict::Pass
+        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+    {
+        verdict = Verdict::Error;
+        reason = Some(text);
+    }
     // Everybody has seen everything else before the verdict is made.
     let settled = recorder.settle(LAST_WAIT).await;
     if let Some(trouble) = recorder.trouble() {
@@ -122,12 +129,12 @@ async fn run_kicked(
         verdict = verdict.and(Verdict::Error);
         reason = Some(trouble);
     }
-    let tally = tally::count(&schedule, plan, recorder);
+    // A pass needs a record that is as it was written.
     if verdict == Verdict::Pass
-        && let Err(text) = deserve_pass(plan, recorder, tally).await
+        && let Err(error) = recorder.verify(LAST_WAIT).await
     {
         verdict = Verdict::Error;
-        reason = Some(text);
+        reason = Some(error.to_string());
     }
     // Before the end is written, so that the journal and every report say the same.
     if verdict == Verdict::Pass
@@ -146,12 +153,6 @@ async fn run_kicked(
         Err(error) if verdict == Verdict::Error => Outcome { verdict, reason: reason.or(Some(error.to_string())) },
         Err(error) => Outcome { verdict: Verdict::Error, reason: Some(error.to_string()) },
     }
-}
-
-/// A pass needs a record that is on the disk, is as it was written, and bears the pass out.
-async fn deserve_pass(plan: &Plan<Box<dyn Procedure>>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
-    recorder.verify(LAST_WAIT).await.map_err(|error| error.to_string())?;
-    seal::bear_out_pass(plan, recorder, tally)
 }
 
 /// What the run waits for.

@@ -30,6 +30,10 @@ const PART_WITHIN: Duration = Duration::from_millis(500);
 /// Time for the expanders to come out of their reset.
 const RELEASED: Duration = Duration::from_millis(1);
 
+/// Longest time for a dropped job of the debug probe to let go before the rails go off; it is waited for again afterwards.
+const PROBE_WITHIN: Duration = Duration::from_millis(200);
+const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 const BY_HAND: &str = "switch the fixture off by hand";
 
 /// Longest time from an orderly stop to the last rail off.
@@ -53,7 +57,11 @@ pub(crate) async fn reach(
             nest.modem.clear();
         }
     } else {
-        modem_off(nest, recorder, power, at_once).await;
+        let in_order = modem_off(nest, recorder, power, at_once).await;
+        if in_order {
+            // A job of the debug probe that was dropped ends with its next transfer: none shall reach a module without power.
+            nest.programmer.ended(PROBE_WITHIN).await;
+        }
     }
     if power.cut().is_some() {
         // A watchdog that has acted holds the expanders in reset until it is kicked, and nothing could be ordered.
@@ -95,6 +103,11 @@ pub(crate) async fn reach(
             nest.clock.sleep(Duration::from_millis(5)).await;
         }
     }
+    if !nest.programmer.ended(PROBE_ENDS_WITHIN).await {
+        // The next unit would find the probe in use.
+        let text = "the debug probe did not let go: unplug it and plug it in again".to_owned();
+        recorder.emit(Event::Note { step: None, text });
+    }
     Ok(())
 }
 
@@ -103,7 +116,8 @@ async fn part<T>(nest: &Nest, work: impl Future<Output = T>) -> Result<T, TimedO
 }
 
 /// A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) {
+/// Returns whether nobody was in a greater hurry.
+async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) -> bool {
     let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let in_order = bench_steps::modem::make_safe(nest, &say);
     let deadline = nest.clock.now() + MODEM_WITHIN;
@@ -111,15 +125,17 @@ async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: imp
     let mut at_once = std::pin::pin!(at_once.fuse());
     let mut cut = std::pin::pin!(power_gone(power).fuse());
     let modem = futures_util::select_biased! {
-        () = at_once => Err(CUT.to_owned()),
-        cut = cut => Err(format!("the modem was being switched off when its power went: {cut}")),
-        modem = in_order => modem.unwrap_or_else(|_| {
+        () = at_once => (Err(CUT.to_owned()), false),
+        cut = cut => (Err(format!("the modem was being switched off when its power went: {cut}")), false),
+        modem = in_order => (modem.unwrap_or_else(|_| {
             Err(format!("the modem is not off after {} s: its supply is cut while it is on", MODEM_WITHIN.as_secs()))
-        }),
+        }), true),
     };
+    let (modem, in_order) = modem;
     if let Err(text) = modem {
         recorder.emit(Event::Note { step: None, text });
     }
+    in_order
 }
 
 /// Ends when somebody has cut the power.

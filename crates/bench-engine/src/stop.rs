@@ -93,8 +93,10 @@ const ASK_TO_END: [(SignalKind, &str); 8] = [
     (SignalKind::alarm(), "SIGALRM"),
     (SignalKind::from_raw(SIGABRT), "SIGABRT"),
 ];
-/// The same number on every Linux.
+/// These numbers are the same on x86 and ARM.
 const SIGABRT: i32 = 6;
+/// A file reached the limit on the size of files.
+const SIGXFSZ: i32 = 25;
 
 /// After the order to cut the power at once, the rest of the program gets so long. It needs a tenth of a second.
 const LAST_RESORT: Duration = Duration::from_secs(30);
@@ -105,6 +107,8 @@ struct Signals(Vec<(Signal, &'static str)>);
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        // Heard and ignored: a file that may not grow is then an error of the write, and not the end of the program.
+        let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
         ASK_TO_END.iter().map(|(kind, name)| Ok((signal(*kind)?, *name))).collect::<std::io::Result<_>>().map(Self)
     }
 

@@ -253,7 +253,7 @@ fn a_journal_that_was_touched_is_no_pass() {
     let rows: [(&str, Touch, Option<&str>); 5] = [
         ("nothing", |_| {}, None),
         ("deleted", |file| fs::remove_file(file).unwrap(), Some("is gone")),
-        ("emptied", |file| fs::write(file, "").unwrap(), Some("was changed at line 1")),
+        ("emptied", |file| fs::write(file, "").unwrap(), Some("was emptied")),
         (
             "written into",
             |file| {

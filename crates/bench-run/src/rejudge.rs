@@ -2,7 +2,7 @@
 
 use crate::{Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, Verdict, judge, step_verdict};
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// What a run comes to when it is judged anew.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,9 +66,11 @@ struct Judge {
     now: crate::BenchTime,
     begun: bool,
     steps: Vec<PlannedStep>,
+    /// Where in them a step is, by its id.
+    places: HashMap<String, usize>,
     /// Format 2: promises are named, and how a procedure ended is on record.
     named: bool,
-    attempts: BTreeMap<String, Attempt>,
+    attempts: HashMap<String, Attempt>,
     stopping: bool,
     safe: bool,
     claimed: Option<Verdict>,
@@ -112,10 +114,11 @@ impl Judge {
         self.begun = true;
         self.named = steps.iter().any(|step| !step.promised.is_empty());
         self.steps = steps.to_vec();
-        let mut ids = BTreeSet::new();
-        for step in steps {
-            if !ids.insert(&step.id) {
+        for (place, step) in steps.iter().enumerate() {
+            if self.places.contains_key(&step.id) {
                 self.object(format!("step {} is planned twice", step.id));
+            } else {
+                self.places.insert(step.id.clone(), place);
             }
             if self.named && step.promised.len() != step.measurements {
                 let (named, counted) = (step.promised.len(), step.measurements);
@@ -125,7 +128,7 @@ impl Judge {
     }
 
     fn planned(&self, step: &str) -> Option<&PlannedStep> {
-        self.steps.iter().find(|planned| planned.id == step)
+        self.steps.get(*self.places.get(step)?)
     }
 
     fn step_started(&mut self, step: &str, number: u8) {
@@ -161,13 +164,12 @@ impl Judge {
     }
 
     fn step_ended(&mut self, step: &str, number: u8, said: Verdict, procedure: Option<Verdict>) {
-        let Some(planned) = self.planned(step).cloned() else {
+        let Some(place) = self.places.get(step).copied() else {
             return self.object(format!("step {step} is not in the plan"));
         };
         let attempt = self.attempts.entry(step.to_owned()).or_default();
         let (running, ran) = (attempt.running, attempt.running && attempt.number == number);
         (attempt.number, attempt.running, attempt.verdict) = (number, false, Some(said));
-        let delivered = attempt.delivered.clone();
         if said == Verdict::Skipped {
             // One that waits for another attempt when the run is stopped is skipped; one that runs cannot be.
             if running {
@@ -181,9 +183,12 @@ impl Judge {
         if said == Verdict::Aborted {
             return;
         }
+        let (Some(planned), Some(Attempt { delivered, .. })) = (self.steps.get(place), self.attempts.get(step)) else {
+            return;
+        };
         let least = match procedure {
             Some(procedure) => {
-                let again = step_verdict(&planned.promised, &delivered, procedure);
+                let again = step_verdict(&planned.promised, delivered, procedure);
                 if again != said {
                     self.object(format!("step {step} is {said} on record; what it delivered makes it {again}"));
                 }

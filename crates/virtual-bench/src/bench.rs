@@ -186,6 +186,18 @@ impl VirtualBench {
     pub fn move_lid(&self, closed: bool) {
         panel::move_lid(&self.world, closed);
     }
+    /// A glitch at the RESET input of a port expander, by its id in the fixture file: all its pins become inputs.
+    pub fn reset_expander(&self, id: &str) {
+        let mut world = self.world.borrow_mut();
+        let now = world.now_ns();
+        world.rig.reset_expander(id, now);
+    }
+    /// A supply that is worn out: from now on it gives no more than this.
+    pub fn weaken_supply(&self, rail: &str, amps: f64) {
+        let mut world = self.world.borrow_mut();
+        let now = world.now_ns();
+        world.rig.weaken_supply(rail, amps, now);
+    }
     pub fn press_start(&self, pressed: bool) {
         panel::press_start(&self.world, pressed);
     }

@@ -257,6 +257,22 @@ impl Rig {
         self.apply_commands(at_ns);
     }
 
+    // ---- what happens to the fixture ----
+
+    pub fn reset_expander(&mut self, id: &str, at_ns: u64) {
+        let place = self.fixture.chips.iter().position(|chip| chip.id == id);
+        if let Some(ChipModel::Expander(chip)) = place.and_then(|place| self.chip_at(place)) {
+            *chip = Mcp23017::default();
+            self.apply_commands(at_ns);
+        }
+    }
+
+    pub fn weaken_supply(&mut self, rail: &str, amps: f64, at_ns: u64) {
+        if let Some(place) = self.fixture.rails.iter().position(|known| known.name == rail) {
+            self.circuit.limit_supply(place, amps, at_ns);
+        }
+    }
+
     // ---- the fixture's chips ----
 
     pub(crate) fn chip_model(&self, index: usize) -> Option<&ChipModel> {

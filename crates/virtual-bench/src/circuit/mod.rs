@@ -263,6 +263,16 @@ impl Circuit {
         }
     }
 
+    /// From now on the supply of a rail limits its current to this.
+    pub fn limit_supply(&mut self, rail: usize, amps: f64, at_ns: u64) {
+        self.catch_up(at_ns);
+        if let Some(parts) = self.wiring.rails.get_mut(rail) {
+            parts.limit_amps = amps;
+            self.touch();
+            self.settle(at_ns);
+        }
+    }
+
     /// Takes what the chip's ports do now; cheap when no port that reaches a contact changed.
     pub fn set_ports(&mut self, ports: &Ports) {
         let runs = ports.powered;

@@ -367,7 +367,7 @@ fn after_a_cut_nothing_is_powered_again() {
     let rows: [(&str, Cut, &str); 4] = [
         ("an expander that was reset", |bus| bus.reset(U1), "was reset"),
         ("the guard", |bus| bus.set_latch(U1, 0), "were changed"),
-        ("held in reset", |bus| _ = bus.dead.insert(U1), "does not answer"),
+        ("held in reset", |bus| assert!(bus.dead.insert(U1)), "does not answer"),
         ("the owner of power", |_| (), "the lid was opened"),
     ];
     let rail = fixture().rails[0].clone();
