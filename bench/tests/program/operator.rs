@@ -80,7 +80,7 @@ fn rails_off_after(run: &Run) -> f64 {
 #[test]
 fn however_a_test_is_ended_the_power_is_off_and_the_record_is_whole() {
     type End = fn(&mut Terminal);
-    let rows: [(&str, Option<i32>, End); 6] = [
+    let rows: [(&str, Option<i32>, End); 7] = [
         ("a pulled terminal", Some(4), |screen| screen.pull()),
         ("SIGTERM", Some(4), |screen| screen.signal("-TERM")),
         ("SIGHUP", Some(4), |screen| screen.signal("-HUP")),
@@ -92,9 +92,15 @@ fn however_a_test_is_ended_the_power_is_off_and_the_record_is_whole() {
             screen.wait_for("the module is not tested");
             screen.send(b"\x1b[21~");
         }),
+        ("Del at once", Some(0), |screen| {
+            screen.send(b"\x1b[3~");
+            screen.wait_for("the module is not tested");
+            screen.wait_for("after the order");
+            screen.send(b"\x1b[21~");
+        }),
         ("abort at once", Some(0), |screen| {
             screen.send(b"\x1b");
-            screen.wait_for("power off AT ONCE");
+            screen.wait_for("Del: power of all nests off");
             screen.send(b"\x1b[3~");
             screen.wait_for("the module is not tested");
             screen.wait_for("after the order");
@@ -115,7 +121,7 @@ fn however_a_test_is_ended_the_power_is_off_and_the_record_is_whole() {
         assert!(run.entries.iter().any(|entry| confirmed(&entry.event)), "{how}");
         let after = rails_off_after(&run);
         println!("{how}: rails off {after:.1} ms of bench time after the order");
-        if how == "abort at once" {
+        if how.ends_with("at once") {
             assert!(after <= 50.0, "{how}: {after} ms");
         }
         assert_eq!(found_below(folder.path(), SECRET), None, "{how}");
