@@ -16,7 +16,7 @@ use tokio::sync::watch;
 /// A watchdog's timer may be short by so much (TPS3431 data sheet, t_WD: 10 % with an external capacitor).
 const EARLY_WATCHDOG: f64 = 0.85;
 /// A rail below this share of its voltage has collapsed.
-const COLLAPSED: f64 = 0.5;
+const COLLAPSED: f64 = 0.75;
 /// A rail that delivers more than this share of its limit has collapsed because of what it feeds.
 const OVERLOADED: f64 = 0.5;
 /// Glances in a row that must agree that a rail has collapsed: one of them may be in the middle of a change.
