@@ -3,8 +3,10 @@
 use crate::commands;
 use bench_engine::Failed;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use virtual_bench::PACES;
 
 /// Plan, arguments or files are wrong; nothing was powered.
 pub const EXIT_USAGE: u8 = 3;
@@ -140,7 +142,7 @@ pub(crate) struct RunArgs {
     #[arg(long = "fault", value_name = "SPEC", requires = "virtual_bench")]
     pub faults: Vec<String>,
     /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
-    #[arg(long, value_name = "FACTOR", requires = "virtual_bench")]
+    #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
     /// Where runs leave their files.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
@@ -194,7 +196,7 @@ pub(crate) struct OperatorArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
-    #[arg(long, value_name = "FACTOR", requires = "virtual_bench")]
+    #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
     /// Production lot that the units belong to, for statistics.
     #[arg(long, value_name = "TEXT")]
@@ -430,6 +432,28 @@ pub(crate) struct ReportArgs {
     pub json: bool,
 }
 
+fn pace(text: &str) -> Result<f64, String> {
+    let pace: f64 = text.parse().map_err(|_| "a number such as 1 or 0.5 is expected".to_owned())?;
+    let (slowest, fastest) = (PACES.start(), PACES.end());
+    if PACES.contains(&pace) {
+        return Ok(pace);
+    }
+    Err(format!("from {slowest} to {fastest} is possible; leave it out for full speed"))
+}
+
+/// File handles that a run needs at most, with some to spare.
+const HANDLES: usize = 32;
+
+/// Before anything begins: the runtime's own start panics when there are none left.
+fn enough_handles() -> Result<(), Failed> {
+    let opened: std::io::Result<Vec<std::fs::File>> = (0..HANDLES).map(|_| std::fs::File::open("/dev/null")).collect();
+    opened.map(drop).map_err(|error| {
+        let help =
+            "raise the limit of open files, for example with `ulimit -n 1024`, and try again; nothing was powered";
+        Failed::Bench(miette::miette!(help = help, "bench needs {HANDLES} more open files than it may have: {error}"))
+    })
+}
+
 /// Parses the arguments, does what they say, and answers with the documented exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -440,8 +464,27 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    let done = match catch_unwind(AssertUnwindSafe(|| enough_handles().and_then(|()| command(&cli)))) {
+        Ok(done) => done,
+        // Whatever was powered is off by now: what holds the rails puts them off when it goes.
+        Err(panic) => Err(Failed::bench(format_args!("the bench failed: {}", bench_engine::panic_text(&*panic)))),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(Failed::Usage(report)) => {
+            commands::show(&report);
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failed::Bench(report)) => {
+            commands::show(&report);
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+fn command(cli: &Cli) -> Result<u8, Failed> {
     let root = cli.root.as_deref();
-    let done = match &cli.command {
+    match &cli.command {
         Command::Run(args) => commands::run::run(root, args),
         Command::Operator(args) => commands::operator::operator(root, args),
         Command::Check(args) => commands::check::check(root, args),
@@ -469,17 +512,6 @@ pub fn main() -> ExitCode {
             clap_complete::generate(*shell, &mut command, "bench", &mut script);
             commands::print(&String::from_utf8_lossy(&script));
             Ok(0)
-        }
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(Failed::Usage(report)) => {
-            commands::show(&report);
-            ExitCode::from(EXIT_USAGE)
-        }
-        Err(Failed::Bench(report)) => {
-            commands::show(&report);
-            ExitCode::from(EXIT_ERROR)
         }
     }
 }

@@ -17,6 +17,7 @@ mod good;
 mod operator;
 mod plans;
 mod power;
+mod resources;
 mod results;
 mod schedule;
 mod stops;

@@ -12,9 +12,9 @@ use super::scanner;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use super::{buttons, forwarding};
-use bench_engine::Failed;
 use bench_engine::NestThread;
 use bench_engine::Stop;
+use bench_engine::{Failed, panic_text};
 use bench_real::Hand;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -23,6 +23,7 @@ use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, d
 use ratatui::crossterm::{cursor, execute};
 use ratatui::layout::{Position, Rect};
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -83,7 +84,15 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         stale: false,
         bell: false,
     };
-    let stopped_by = shown.run(&receiver, terminal);
+    let stopped_by = match catch_unwind(AssertUnwindSafe(|| shown.run(&receiver, terminal))) {
+        Ok(stopped_by) => stopped_by,
+        Err(panic) => {
+            // The screen is gone and the tests are not: each ends in order, as after SIGTERM.
+            let reason = format!("the screen failed: {}", panic_text(&*panic));
+            shown.stop_all(&reason);
+            return Err(bench(reason));
+        }
+    };
     Ok(ShiftEnd { stopped_by, hung_nests: shown.hung() })
 }
 
@@ -140,6 +149,16 @@ impl Shown {
                 let reason = self.app.leaving.clone().unwrap_or_default();
                 return (!by_operator).then_some(reason);
             }
+        }
+    }
+
+    /// Ends every run in order and waits for it; for longer than one needs, nobody waits.
+    fn stop_all(&self, reason: &str) {
+        let running = || self.threads.iter().flatten().filter(|thread| !thread.is_finished());
+        running().for_each(|thread| thread.stop(reason));
+        let deadline = Instant::now() + self.app.setup.silence;
+        while running().next().is_some() && Instant::now() < deadline {
+            std::thread::sleep(TICK);
         }
     }
 

@@ -105,22 +105,23 @@ impl Guard {
     /// # Errors
     /// When the system gives no process, or the guard cannot do its work; it has said why on standard error.
     pub fn start(root: &Path, fixture: &str, i2c_bus: u8) -> std::io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("--root")
-            .arg(root)
-            .args(["guard", fixture, "--i2c-bus", &i2c_bus.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--root").arg(root).args(["guard", fixture, "--i2c-bus", &i2c_bus.to_string()]);
+        Self::start_as(command, READY_WITHIN)
+    }
+
+    fn start_as(mut command: Command, within: Duration) -> std::io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
         let heart = RefCell::new(child.stdin.take());
         let listener = Arc::<Listener>::default();
         let said = child.stdout.take().ok_or_else(|| std::io::Error::other("the guard has no output"))?;
         let guard = Self { child: RefCell::new(child), heart, listener: Arc::clone(&listener), beats: Cell::new(0) };
         std::thread::Builder::new().name("guard".to_owned()).spawn(move || listener.listen(BufReader::new(said)))?;
-        if guard.listener.wait_ready(READY_WITHIN) {
+        if guard.listener.wait_ready(within) {
             return Ok(guard);
         }
+        // It may hang: dropping it must not wait for its end.
+        let _ = guard.child.borrow_mut().kill();
         Err(std::io::Error::other("it is not ready to switch the fixture off"))
     }
 
@@ -252,6 +253,35 @@ mod tests {
             assert_eq!(answers, "alive\n".repeat(beats).into_bytes(), "{said:?}");
             drop(bench);
         }
+    }
+
+    #[test]
+    fn a_guard_that_does_not_get_ready_is_none() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        for (what, script) in [
+            ("ends at once", "exit 1"),
+            ("says something else", "echo no such bus; exit 2"),
+            ("ends after it was ready", "echo ready; exit 0"),
+        ] {
+            let started = Guard::start_as(shell(script), LONG);
+            // One that ends right after it was ready is noticed now or at the first look.
+            let gone = started.is_err()
+                || started.is_ok_and(|guard| {
+                    guard.listener.changed.notify_all();
+                    let heard = guard.listener.heard.lock().unwrap();
+                    drop(guard.listener.changed.wait_while(heard, |heard| !heard.gone).unwrap());
+                    matches!(guard.state(), GuardState::Gone(_))
+                });
+            assert!(gone, "{what}");
+        }
+        assert!(Guard::start_as(shell("exec sleep 1000"), SHORT).is_err(), "it hangs");
+        assert!(Guard::start_as(Command::new("/no/such/program"), LONG).is_err());
+        let alive = Guard::start_as(shell("echo ready; exec cat"), LONG).unwrap();
+        assert_eq!(alive.state(), GuardState::Alive);
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct VirtualConfig<'a> {
     pub pace: Option<f64>,
 }
 
+/// Virtual seconds per second of wall time that can be kept.
+pub const PACES: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
+
 /// The virtual bench could not be set up.
 #[derive(Debug, Error)]
 pub enum VirtualError {
@@ -53,7 +56,7 @@ pub enum VirtualError {
     Firmware(#[from] ImageError),
     #[error("a serial number has 15 printable ASCII characters, `{0}` has not")]
     Serial(String),
-    #[error("virtual time cannot run at {0} times wall time: the pace must be a positive number")]
+    #[error("virtual time cannot run at {0} times wall time: a pace is from 0.001 to 1000000")]
     Pace(f64),
 }
 
@@ -105,7 +108,7 @@ impl VirtualBench {
             }
         }
         if let Some(ratio) = pace
-            && !(ratio.is_finite() && ratio > 0.0)
+            && !PACES.contains(&ratio)
         {
             return Err(VirtualError::Pace(ratio));
         }

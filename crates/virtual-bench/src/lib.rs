@@ -36,7 +36,7 @@ mod usb_host;
 mod world;
 
 pub use air::VirtualBluetooth;
-pub use bench::{VirtualBench, VirtualConfig, VirtualError, VirtualStats};
+pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};
