@@ -430,3 +430,61 @@ fn the_operators_screen_drives_a_real_fixture() {
     assert_eq!(found_below(&line.folder.path().join("reports"), SECRET), None);
     assert!(!line.bench.rails_on().contains(&true));
 }
+
+/// How many: BENCH_PI_STALLS=24 when somebody wants to be sure.
+fn stalls() -> u64 {
+    std::env::var("BENCH_PI_STALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+fn signal(signal: &str, pid: u32) {
+    let sent = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// The whole program is stopped for a while, as by a kernel that is busy elsewhere; guard and watchdog are not.
+#[test]
+fn a_program_that_is_stopped_for_a_while_condemns_no_module() {
+    const TEST: &str = "a_program_that_is_stopped_for_a_while_condemns_no_module";
+    if skipped(TEST) {
+        return;
+    }
+    let (mut passed, mut erred) = (0, 0);
+    for n in 0..stalls() {
+        // From 20 ms to 2 s, as many short ones as long ones; at moments all over a run.
+        let mixed = |salt: u64| (n * 7 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let span = (20 * MS).mul_f64(100f64.powf((mixed(1) % 1000) as f64 / 1000.0));
+        let after = Duration::from_millis(mixed(2) % 9_000);
+        let mut line = line(&[]);
+        let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat());
+        let child = line.run(&plan, &[]);
+        let pid = child.id();
+        let exit = exit_of(child);
+        let bench = Rc::clone(&line.bench);
+        let status = line.serve(async move {
+            let clock = bench.clock();
+            let on = || bench.rails_on().contains(&true);
+            assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+            clock.sleep(after).await;
+            signal("-STOP", pid);
+            clock.sleep(span).await;
+            signal("-CONT", pid);
+            exit.await
+        });
+        let (said, journal, stats) = (line.output(), line.journal(), line.bench.stats());
+        let end = journal.lines().last().unwrap_or_default().to_owned();
+        println!("{TEST}: {span:.0?} after {after:?}: {}", end.get(..end.len().min(300)).unwrap_or_default());
+        match status.code() {
+            Some(0) => passed += 1,
+            Some(2) => {
+                erred += 1;
+                assert!(said.contains(" ms late ("), "{span:?} after {after:?}: the lateness is not named: {said}");
+            }
+            other => panic!("{span:?} after {after:?}: a good module is blamed: {other:?}\n{said}"),
+        }
+        assert!(!line.bench.rails_on().contains(&true));
+        if span < 400 * MS {
+            assert_eq!(stats.modem_cuts, 0, "{span:?} after {after:?}\n{said}");
+        }
+    }
+    println!("{TEST}: {passed} passed, {erred} ended as errors that name the lateness");
+}

@@ -21,6 +21,7 @@ usage: cargo xtask NAME
   differential
             compare the emulated core with QEMU on random programs; options as `differential --help` says,
             such as `--programs 100000`
+  stalls    300 stalls of the controller, 20 ms to 2 s, in good runs: no module may be blamed; `stalls 1000` for more
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
   test --under-load
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ["dist", name] if dist::MACHINES[0].name == name => |steps| dist::dist(steps, dist::MACHINES[0]),
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["differential", ..] => differential,
+        ["stalls", ..] => stalls,
         ["setup"] => |_| others::install(),
         ["test"] => test,
         ["test", "--under-load"] => test_under_load,
@@ -79,6 +81,27 @@ fn differential(steps: &mut Steps) -> Result<(), Failed> {
     let run = ["run", "--release", "--locked", "--package", "core-differential", "--"];
     let all: Vec<&str> = run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
     steps.cargo("", &all)
+}
+
+/// Of every twelve stalls one is that of a stopped process on a Pi's devices, which takes real time; the others are of a
+/// blocked executor on the virtual bench.
+fn stalls(steps: &mut Steps) -> Result<(), Failed> {
+    const ALL: u64 = 300;
+    const OF_WHICH_ON_A_PI: u64 = 12;
+    let ordered = env::args().nth(2);
+    let ordered = ordered.map(|text| text.parse::<u64>().map_err(|_| Failed::new(format!("{text}: how many stalls?"))));
+    let all = ordered.transpose()?.unwrap_or(ALL);
+    let on_a_pi = all / OF_WHICH_ON_A_PI;
+    steps.time("firmware", firmware::build)?;
+    let mut run = |(variable, count): (&str, u64), program: &[&str], test: &str| {
+        let arguments =
+            [&["test", "--workspace", "--locked", "--quiet"], program, &[test, "--", "--nocapture"]].concat();
+        let mut cargo = std::process::Command::new(cargo());
+        cargo.env(variable, count.to_string());
+        steps.run_command("", cargo, &arguments)
+    };
+    run(("BENCH_STALLS", all - on_a_pi), &["--lib"], "a_controller_that_is_late_condemns_no_module")?;
+    run(("BENCH_PI_STALLS", on_a_pi), &["--test", "pi"], "a_program_that_is_stopped_for_a_while")
 }
 
 fn test(steps: &mut Steps) -> Result<(), Failed> {

@@ -28,7 +28,8 @@ impl Steps {
         self.run_command(folder, Command::new(program), arguments)
     }
 
-    fn run_command(&mut self, folder: &str, mut command: Command, arguments: &[&str]) -> Result<(), Failed> {
+    /// The same with a command that has been prepared.
+    pub fn run_command(&mut self, folder: &str, mut command: Command, arguments: &[&str]) -> Result<(), Failed> {
         command.args(arguments).current_dir(self.root.join(folder));
         let place = if folder.is_empty() { String::new() } else { format!("(in {folder}) ") };
         let program = Path::new(command.get_program());

@@ -11,14 +11,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A watchdog's timer may be short by so much (TPS3431 data sheet, t_WD: 10 % with an external capacitor).
 const EARLY_WATCHDOG: f64 = 0.85;
 /// A rail below this share of its voltage has collapsed.
-const COLLAPSED: f64 = 0.5;
+const COLLAPSED: f64 = 0.75;
 /// A rail that delivers more than this share of its limit has collapsed because of what it feeds.
 const OVERLOADED: f64 = 0.5;
+/// Less lateness than this makes no guard act.
+const WORTH_NAMING: Duration = Duration::from_millis(50);
 /// Glances in a row that must agree that a rail has collapsed: one of them may be in the middle of a change.
 const AGREE: u8 = 2;
 
@@ -202,7 +205,7 @@ impl Power {
         match self.panel.guard.as_ref().map(|guard| guard.state()) {
             None | Some(GuardState::Alive) => {}
             Some(GuardState::Acted(why)) => {
-                return Err(self.note(CutBy::Guard, format!("the guard cut the power: {why}")));
+                return Err(self.guard_acted(&why));
             }
             Some(GuardState::Gone(why)) => {
                 let text = format!("the guard of the rails is gone ({why}): nothing is tested without it");
@@ -303,7 +306,7 @@ impl Power {
             return self.lid_opened();
         }
         if let Some(GuardState::Acted(why)) = self.panel.guard.as_ref().map(|guard| guard.state()) {
-            return self.note(CutBy::Guard, format!("the guard cut the power: {why}"));
+            return self.guard_acted(&why);
         }
         if self.watchdog_may_have_acted() {
             let late = self.lateness.since(self.kicked_at.get().unwrap_or_default());
@@ -325,6 +328,12 @@ impl Power {
     fn emergency_pressed(&self) -> Cut {
         let text = "the emergency stop was pressed: find out why, release it, then test the module again";
         self.note(CutBy::Emergency, text.to_owned())
+    }
+
+    fn guard_acted(&self, why: &str) -> Cut {
+        let late = self.lateness.since(self.kicked_at.get().unwrap_or_default());
+        let because = if late.by >= WORTH_NAMING { format!(" because {late}") } else { String::new() };
+        self.note(CutBy::Guard, format!("the guard cut the power{because}: {why}"))
     }
 
     fn lid_opened(&self) -> Cut {

@@ -22,8 +22,6 @@ const CUT: &str = "the power was cut at once; a modem that was on may have been 
 /// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
 const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
-/// Longest time for a modem to be switched off in order. The slowest modem needs 45 s when none of the gentle ways works.
-const MODEM_WITHIN: Duration = Duration::from_secs(60);
 /// Longest time for each of the other parts, all of which are a few I2C transfers.
 const PART_WITHIN: Duration = Duration::from_millis(500);
 
@@ -38,7 +36,7 @@ const BY_HAND: &str = "switch the fixture off by hand";
 
 /// Longest time from an orderly stop to the last rail off.
 pub fn orderly_within(family: &bench_plan::DutFamily, model: &str) -> Duration {
-    bench_steps::modem::safe_within(family, model).min(MODEM_WITHIN) + PART_WITHIN + OFF_WITHIN
+    bench_steps::modem::safe_within(family, model) + PART_WITHIN + OFF_WITHIN
 }
 
 /// Switches everything off, then measures whether it is. The error says what is not known to be safe. `at_once` ends when
@@ -115,12 +113,20 @@ async fn part<T>(nest: &Nest, work: impl Future<Output = T>) -> Result<T, TimedO
     with_deadline(&*nest.clock, nest.clock.now() + PART_WITHIN, work).await
 }
 
+/// Longest time for the modem to be switched off in order: that of the slowest which the module may carry, and one that is
+/// still at it then hangs.
+fn modem_within(nest: &Nest) -> Duration {
+    let models = nest.family.models.iter();
+    models.map(|model| bench_steps::modem::safe_within(&nest.family, &model.name)).max().unwrap_or_default()
+}
+
 /// A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
 /// Returns whether nobody was in a greater hurry.
 async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) -> bool {
     let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let in_order = bench_steps::modem::make_safe(nest, &say);
-    let deadline = nest.clock.now() + MODEM_WITHIN;
+    let limit = modem_within(nest);
+    let deadline = nest.clock.now() + limit;
     let mut in_order = std::pin::pin!(with_deadline(&*nest.clock, deadline, in_order).fuse());
     let mut at_once = std::pin::pin!(at_once.fuse());
     let mut cut = std::pin::pin!(power_gone(power).fuse());
@@ -128,7 +134,7 @@ async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: imp
         () = at_once => (Err(CUT.to_owned()), false),
         cut = cut => (Err(format!("the modem was being switched off when its power went: {cut}")), false),
         modem = in_order => (modem.unwrap_or_else(|_| {
-            Err(format!("the modem is not off after {} s: its supply is cut while it is on", MODEM_WITHIN.as_secs()))
+            Err(format!("the modem is not off after {} s: its supply is cut while it is on", limit.as_secs()))
         }), true),
     };
     let (modem, in_order) = modem;

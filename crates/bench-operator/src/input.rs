@@ -102,6 +102,8 @@ impl App {
 
     fn press(&mut self, press: Press) {
         match press {
+            // As a second signal: nothing is waited for any more.
+            Press::Interrupt if self.leaving.is_some() => self.delete(),
             Press::Interrupt => self.leave("stopped by Ctrl-C"),
             Press::Character(character) => self.typed.push(character),
             Press::Backspace => self.typed.pop(),
