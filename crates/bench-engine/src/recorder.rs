@@ -402,9 +402,10 @@ impl Record for StepRecord<'_> {
     fn diagnosed(&self, diagnosis: Diagnosis) {
         self.recorder.emit(Event::Diagnosed { step: self.step.id.clone(), attempt: self.attempt, diagnosis });
     }
-    fn timely(&self, since: BenchTime, slack: Duration) {
-        let late = self.power.lateness().since(since);
-        if late.by > slack && self.missed.get().is_none_or(|known| late.by > known.by) {
+    fn within(&self, since: BenchTime, limit: Duration) {
+        let took = self.recorder.clock.now() - since;
+        let late = Late { by: took.saturating_sub(limit), ..self.power.lateness().since(since) };
+        if took > limit && self.missed.get().is_none_or(|known| late.by > known.by) {
             self.missed.set(Some(late));
         }
     }

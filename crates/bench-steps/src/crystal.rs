@@ -4,6 +4,7 @@
 //! without its own doing; the bench times some hundred edges. A late time stamp here and there moves the straight line
 //! through them by about a millionth.
 
+use crate::pwm::GATE_MARGIN;
 use crate::resolve::{self, ports_of};
 use crate::resource;
 use crate::signal::Signal;
@@ -100,7 +101,9 @@ impl Crystal {
             }
             Err(error) => return Err(nest.silent(error).await),
         }
+        let began = nest.clock.now();
         let trace = nest.edges.capture(self.contact, self.window).await;
+        record.within(began, self.window + GATE_MARGIN);
         let left = nest.ask(Request::LeaveCrystal).await;
         let signal = Signal::of(&trace?);
         left?;

@@ -80,6 +80,9 @@ const APART: f64 = 0.0999;
 const WINDOW: Duration = Duration::from_millis(16);
 const FEWEST_PERIODS: f64 = 8.0;
 
+/// How much longer a gate may be open than ordered: the controller's kernel keeps a few edges only until they are read.
+pub(crate) const GATE_MARGIN: Duration = Duration::from_millis(50);
+
 /// What a driven contact moves at least, from low to high.
 const SWING_VOLTS: f64 = 1.5;
 
@@ -171,7 +174,7 @@ impl Pwm {
         nest.join_link().await?;
         nest.release_nails().await?;
         for (&unit, pins) in &self.units {
-            let heard = self.unit(nest, unit, pins).await;
+            let heard = self.unit(nest, record, unit, pins).await;
             // What went wrong first says more; a module that is silent stops by itself.
             let stopped = nest.ask(Request::StopPwm).await;
             let heard = heard.and_then(|heard| stopped.map(|_| heard))?;
@@ -206,7 +209,13 @@ impl Pwm {
     }
 
     /// What each contact of one unit did, by contact and round.
-    async fn unit(&self, nest: &Nest, unit: u8, pins: &[PwmPin]) -> Result<Vec<Vec<Heard>>, StepError> {
+    async fn unit(
+        &self,
+        nest: &Nest,
+        record: &dyn Record,
+        unit: u8,
+        pins: &[PwmPin],
+    ) -> Result<Vec<Vec<Heard>>, StepError> {
         let mut heard: Vec<Vec<Heard>> = pins.iter().map(|_| Vec::new()).collect();
         for round in 0..self.tones.len().max(self.duties.len()) {
             let hz = self.tones[round % self.tones.len()];
@@ -221,7 +230,9 @@ impl Pwm {
             nest.ask(Request::StartPwm(PwmRequest { unit, frequency_hz: hz as u32, outputs })).await?;
             let window = WINDOW.max(Duration::from_secs_f64(FEWEST_PERIODS / hz));
             for (place, (pin, heard)) in pins.iter().zip(&mut heard).enumerate() {
+                let began = nest.clock.now();
                 let trace = nest.edges.capture(pin.contact, window).await?;
+                record.within(began, window + GATE_MARGIN);
                 heard.push(Heard { hz, duty: duty_of(place), signal: Signal::of(&trace) });
             }
         }

@@ -17,9 +17,9 @@ pub trait Record {
     fn note(&self, text: String);
     /// How far something long has come, from 0 to 1: for who looks on, not for the record.
     fn progress(&self, _what: &str, _share: f64) {}
-    /// What was read since then only counts if the controller was never late by more than `slack` meanwhile: the module did
-    /// something for a limited time. Otherwise the attempt is void.
-    fn timely(&self, _since: BenchTime, _slack: Duration) {}
+    /// What was read since then only counts if that took no longer than `limit`: the module did something for a limited time,
+    /// or had to be watched without a gap. Otherwise the attempt is void, whatever was read.
+    fn within(&self, _since: BenchTime, _limit: Duration) {}
     /// An exchange with a part of the module, for who wants to read all of it.
     fn dialogue(&self, text: String);
 }

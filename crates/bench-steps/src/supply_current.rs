@@ -173,8 +173,10 @@ impl SupplyCurrent {
             Reply::JobAccepted { job } => job,
             other => return Err(DutError::OutOfTurn(other).into()),
         };
+        let began = nest.clock.now();
         nest.settle(BUSY_SETTLE).await;
         let amps = self.amps(nest, record, &self.supply, &self.busy).await?;
+        record.within(began, Duration::from_millis(BUSY_MS.into()));
         let deadline = nest.clock.now() + Duration::from_millis(500);
         match nest.dut.job_done(job, deadline).await {
             Ok(_) => Ok(amps),
