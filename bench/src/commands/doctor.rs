@@ -4,12 +4,13 @@ use super::{print, say};
 use crate::cli::{DoctorArgs, EXIT_ERROR};
 use bench_engine::Failed;
 use bench_engine::Project;
-use bench_engine::{self as engine, Recorder};
-use bench_instruments::{InstrumentError, ask_chips};
+use bench_engine::{self as engine, Cause, Late, Recorder};
+use bench_instruments::{GuardState, InstrumentError, ask_chips};
 use bench_journal::Journal;
 use bench_pi::PiI2c;
 use bench_plan::{DutFamily, Fixture};
 use bench_real::{self as real, Place, RealBackend, fixture_of};
+use bench_run::NOT_BLAMED;
 use bench_steps::{Finding, Nest};
 use bench_virtual::{self as virtual_run, Order};
 use std::cell::RefCell;
@@ -39,6 +40,10 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     for overdue in &place.overdue {
         ill += show(&Finding { what: "calibration".to_owned(), seen: Err(overdue.clone()) });
     }
+    if !place.station.guard {
+        let seen = Ok("not used: `guard = false` in the station file".to_owned());
+        show(&Finding { what: "guard".to_owned(), seen });
+    }
     let family = family(&fixture, &families)?;
     let backend = RealBackend::take(project.root(), place, &now)?;
     // Every chip before the drivers, which stop at the first that is missing.
@@ -55,7 +60,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     let runtime = runtime.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
     let looked = runtime.block_on(async {
         let nest = backend.instruments(&fixture, family, false, "", observer).await?;
-        look(&nest, &fixture).await
+        look(&nest, &fixture, &print_finding).await
     })?;
     Ok(ill + looked)
 }
@@ -83,7 +88,7 @@ fn on_world(world: &VirtualBench, fixture: &Fixture, family: &DutFamily) -> Resu
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
     runtime
-        .block_on(world.run(look(&nest, fixture)))
+        .block_on(world.run(look(&nest, fixture, &print_finding)))
         .map_err(|error| Failed::Bench(miette::miette!("the virtual bench stopped: {error}")))?
 }
 
@@ -114,12 +119,52 @@ fn chips<I: embedded_hal::i2c::I2c>(fixture: &Fixture, bus: I) -> usize {
     ask_chips(fixture, Rc::new(RefCell::new(bus))).into_iter().map(told).sum()
 }
 
-async fn look(nest: &Nest, fixture: &Fixture) -> Result<usize, Failed> {
-    let looked = bench_steps::doctor(nest, fixture, &|finding| {
-        show(finding);
+/// Checks the fixture, and the controller while it works. Returns how many findings `tell` heard that are not well.
+async fn look(nest: &Nest, fixture: &Fixture, tell: &dyn Fn(&Finding)) -> Result<usize, Failed> {
+    let looked = engine::kicked_with(nest, |lateness| async move {
+        let began = nest.clock.now();
+        let ill = bench_steps::doctor(nest, fixture, tell).await?;
+        let own =
+            [Some(controller(lateness.since(began))), guard(nest.panel.guard.as_ref().map(|guard| guard.state()))];
+        let own = own.into_iter().flatten().map(|finding| {
+            tell(&finding);
+            usize::from(finding.seen.is_err())
+        });
+        Ok(ill + own.sum::<usize>())
     });
-    let looked = engine::kicked(nest, looked).await;
-    looked.map_err(|error| Failed::Bench(miette::miette!("{error}")))
+    looked.await.map_err(|error: InstrumentError| Failed::Bench(miette::miette!("{error}")))
+}
+
+/// How late the bench was while it did all that.
+fn controller(late: Late) -> Finding {
+    let ms = late.by.as_millis();
+    let what_to_do = match late.cause {
+        Cause::Disk => "the program was read back from the disk. Free memory, or use a faster disk for the system",
+        Cause::OtherPrograms => "stop what else runs on the controller",
+        Cause::Bench => "the bench computed or waited in a driver. Check the bus and its speed, then report it",
+        Cause::Unknown => "check the controller's supply and temperature, and what else runs on it",
+    };
+    let seen = if late.by < NOT_BLAMED {
+        Ok(format!("late by {ms} ms at most"))
+    } else {
+        Err(format!("late by {ms} ms ({}): {what_to_do}", late.cause))
+    };
+    Finding { what: "controller".to_owned(), seen }
+}
+
+/// Nothing for a bench that has none: the virtual one, and a station with `guard = false`.
+fn guard(state: Option<GuardState>) -> Option<Finding> {
+    let again = "run the doctor again; if it happens twice, check what ends the bench's processes";
+    let seen = match state? {
+        GuardState::Alive => Ok("runs and answers".to_owned()),
+        GuardState::Acted(why) => Err(format!("it cut the power ({why}): {again}")),
+        GuardState::Gone(why) => Err(format!("{why}: {again}")),
+    };
+    Some(Finding { what: "guard".to_owned(), seen })
+}
+
+fn print_finding(finding: &Finding) {
+    let _ = show(finding);
 }
 
 /// One line; 1 when it has to be fixed.
@@ -135,8 +180,9 @@ fn show(finding: &Finding) -> usize {
 mod tests {
     use super::*;
     use bench_plan::NailWiring;
-    use bench_run::Contact;
+    use bench_run::{BenchTime, Contact};
     use std::cell::RefCell;
+    use std::time::Duration;
 
     struct Line {
         fixture: Fixture,
@@ -154,6 +200,11 @@ mod tests {
     impl Line {
         /// What the doctor says of a fixture that was built as `built`, and not as its file says.
         fn ill(&self, built: &Fixture) -> Vec<String> {
+            self.ill_with(built, None)
+        }
+
+        /// The same, with a controller that stands still for a time.
+        fn ill_with(&self, built: &Fixture, stall: Option<(Duration, Duration)>) -> Vec<String> {
             let family = family(&self.fixture, &self.families).unwrap();
             let world = empty_nest(built, &self.families, family, &self.firmware).unwrap();
             let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
@@ -165,10 +216,12 @@ mod tests {
                     told.borrow_mut().push(format!("{}: {wrong}", finding.what));
                 }
             };
-            let looked = bench_steps::doctor(&nest, &self.fixture, &tell);
-            let looked = runtime.block_on(world.run(engine::kicked(&nest, looked))).unwrap();
+            if let Some((at, span)) = stall {
+                world.stall(BenchTime::ZERO + at, span);
+            }
+            let looked = runtime.block_on(world.run(look(&nest, &self.fixture, &tell))).unwrap();
             let told = told.into_inner();
-            assert_eq!(looked.unwrap(), told.len());
+            assert_eq!(looked.ok(), Some(told.len()));
             assert!(!world.rails_on().contains(&true), "the doctor leaves nothing on");
             told
         }
@@ -230,6 +283,62 @@ mod tests {
             for (told, expected) in told.iter().zip(*expected) {
                 assert!(told.starts_with(expected), "{what}: {told}");
             }
+        }
+    }
+
+    #[test]
+    fn a_controller_that_is_late_has_to_be_fixed() {
+        let line = line();
+        let ms = Duration::from_millis;
+        for (span, expected) in
+            [(12, None), (40, Some("controller: late by 32 ms")), (120, Some("controller: late by 112 ms"))]
+        {
+            let told = line.ill_with(&line.fixture, Some((ms(300), ms(span))));
+            let seen: Vec<&str> = told.iter().map(String::as_str).collect();
+            assert!(
+                match (expected, seen.as_slice()) {
+                    (None, []) => true,
+                    (Some(start), [one]) => one.starts_with(start) && one.contains("what else runs on it"),
+                    _ => false,
+                },
+                "{span} ms: {told:#?}"
+            );
+        }
+    }
+
+    fn shown(seen: Result<String, String>) -> String {
+        seen.map_or_else(|wrong| format!("FIX {wrong}"), |seen| format!("ok {seen}"))
+    }
+
+    #[test]
+    fn each_cause_has_its_remedy() {
+        let rows = [
+            (0, Cause::Unknown, "ok late by 0 ms at most"),
+            (14, Cause::Disk, "ok late by 14 ms at most"),
+            (15, Cause::Disk, "FIX late by 15 ms (disk): the program was read back from the disk. Free memory"),
+            (640, Cause::OtherPrograms, "FIX late by 640 ms (other programs had the processor): stop what else runs"),
+            (40, Cause::Bench, "FIX late by 40 ms (the bench itself): the bench computed or waited in a driver"),
+            (40, Cause::Unknown, "FIX late by 40 ms (cause unknown): check the controller's supply"),
+        ];
+        for (by, cause, expected) in rows {
+            let shown = shown(controller(Late { by: Duration::from_millis(by), cause }).seen);
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_guard_that_does_not_answer_has_to_be_fixed() {
+        let gone = || GuardState::Gone("it does not answer".to_owned());
+        let acted = || GuardState::Acted("nothing was heard".to_owned());
+        let rows = [
+            (None, ""),
+            (Some(GuardState::Alive), "ok runs and answers"),
+            (Some(gone()), "FIX it does not answer: run the doctor again"),
+            (Some(acted()), "FIX it cut the power (nothing was heard): run the doctor again"),
+        ];
+        for (state, expected) in rows {
+            let shown = guard(state).map(|finding| shown(finding.seen)).unwrap_or_default();
+            assert!(shown.starts_with(expected) && shown.is_empty() == expected.is_empty(), "{shown}");
         }
     }
 

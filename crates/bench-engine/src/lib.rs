@@ -27,7 +27,7 @@ pub use run_loop::{Outcome, Surroundings, panic_text, rail_observer, run, run_fo
 pub use safe_state::orderly_within;
 pub use seal::promises;
 pub use stop::{Stop, StopHandle};
-pub use supervise::{first_kick, kicked};
+pub use supervise::{first_kick, kicked, kicked_with};
 
 /// Version of the bench and the commit that it was built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BENCH_COMMIT"), ")");

@@ -6,7 +6,7 @@ use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Defect, Diagnosis, Event, LateRecord, Schedule, Start, Step, Verdict, step_verdict};
+use bench_run::{Defect, Diagnosis, Event, LateRecord, NOT_BLAMED, Schedule, Start, Step, VOID, Verdict, step_verdict};
 use bench_steps::{Nest, Procedure, StepError, resource};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -342,7 +342,7 @@ impl Tries<'_> {
             step: step.id.clone(),
             attempt: ended.attempt,
             verdict: judge(Verdict::Error),
-            reason: Some(format!("void: {late}")),
+            reason: Some(format!("{VOID}{late}")),
             procedure: Some(Verdict::Error),
             retried: true,
             late: late_record(late),
@@ -400,8 +400,6 @@ impl Tries<'_> {
     }
 }
 
-/// A module that does not pass while the controller was late by so much is not blamed for it.
-const NOT_BLAMED: Duration = Duration::from_millis(15);
 /// Less lateness is not worth a word in the record.
 const NOTED: Duration = Duration::from_millis(5);
 

@@ -4,6 +4,7 @@
 //! All of it lives on the same executor as the run. When that hangs in a call that does not come back, there are no more kicks,
 //! and the watchdog cuts the rails: a thread of its own would kick on for ever.
 
+use crate::lateness::Lateness;
 use crate::power::Power;
 use bench_instruments::Panel;
 use bench_steps::Nest;
@@ -22,8 +23,14 @@ const CHECK_EVERY: u64 = 2;
 
 /// Runs `body` on the nest, and kicks the watchdog until it ends.
 pub async fn kicked<T>(nest: &Nest, body: impl Future<Output = T>) -> T {
-    let lateness = crate::lateness::Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load));
-    watched_over(nest, &Power::new(nest, Rc::new(lateness)), body).await
+    kicked_with(nest, |_| body).await
+}
+
+/// The same, for a body that asks how late the controller was.
+pub async fn kicked_with<T, F: Future<Output = T>>(nest: &Nest, body: impl FnOnce(Rc<Lateness>) -> F) -> T {
+    let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
+    let power = Power::new(nest, Rc::clone(&lateness));
+    watched_over(nest, &power, body(lateness)).await
 }
 
 /// The same, for an owner of power that somebody else asks, too.

@@ -15,8 +15,8 @@
 //! ```
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, JOURNAL_FORMAT, Limits, Measurement,
-    MeasurementSpec, PlannedStep, Provenance, Tally, Unit, Verdict, measured,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, JOURNAL_FORMAT, LateRecord, Limits, Measurement,
+    MeasurementSpec, PlannedStep, Provenance, Tally, Unit, VOID, Verdict, measured,
 };
 
 /// Strings events together, numbers them, and lets time pass.
@@ -147,6 +147,20 @@ impl RunBuilder {
         self.ended(verdict, Some(reason), true)
     }
 
+    /// Ends the running attempt, which does not count because the controller was late, and is to be repeated.
+    #[must_use]
+    pub fn end_void(self, us: u64, cause: &str) -> Self {
+        let late = LateRecord { us, cause: cause.to_owned() };
+        let reason = format!("{VOID}{late}");
+        self.ended_late(Verdict::Error, Some(&reason), true, Some(late))
+    }
+
+    /// Ends the running step, in which the controller was late.
+    #[must_use]
+    pub fn end_late(self, verdict: Verdict, us: u64, cause: &str) -> Self {
+        self.ended_late(verdict, None, false, Some(LateRecord { us, cause: cause.to_owned() }))
+    }
+
     /// A step that was never started.
     #[must_use]
     pub fn skip(mut self, id: &str, reason: &str) -> Self {
@@ -154,7 +168,11 @@ impl RunBuilder {
         self.end_because(Verdict::Skipped, reason)
     }
 
-    fn ended(mut self, verdict: Verdict, reason: Option<&str>, retried: bool) -> Self {
+    fn ended(self, verdict: Verdict, reason: Option<&str>, retried: bool) -> Self {
+        self.ended_late(verdict, reason, retried, None)
+    }
+
+    fn ended_late(mut self, verdict: Verdict, reason: Option<&str>, retried: bool, late: Option<LateRecord>) -> Self {
         if !retried {
             self.tally.steps += 1;
             *match verdict {
@@ -173,7 +191,7 @@ impl RunBuilder {
             reason,
             procedure: None,
             retried,
-            late: None,
+            late,
         };
         self.wait_us(1_000).event(event)
     }

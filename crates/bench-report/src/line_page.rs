@@ -1,6 +1,8 @@
 //! What many runs say, as one page for supervisors: yield, hours, stations, causes, capability, nails.
 
 use crate::charts;
+use crate::line_text::{delay, late_controllers};
+use bench_run::NOT_BLAMED;
 use bench_stats::{Group, Interval, MeasurementStat, NailState, Overview};
 use maud::{Markup, html};
 
@@ -40,11 +42,27 @@ pub fn line_page(overview: &Overview) -> String {
                 }
             }
         }
+        @if late_controllers(overview).next().is_some() { h2 { "Controllers that were late" } (controllers(overview)) }
         h2 { "Measurements, the least capable first" }
         @for one in overview.measurements.iter().filter(|one| !one.histogram.is_empty()) { (details(one)) }
         (measurements(overview))
     };
     charts::page(&format!("The line: {}", overview.asked), &body)
+}
+
+fn controllers(overview: &Overview) -> Markup {
+    html! {
+        p { "A step counts as late when the controller was late by " (NOT_BLAMED.as_millis()) " ms or more. A void attempt is repeated and does not count against the module." }
+        table {
+            tr { th { "station" } th class="n" { "share" } th class="n" { "late runs" } th class="n" { "runs" } th class="n" { "void attempts" } th { "worst delay" } }
+            @for one in late_controllers(overview) {
+                tr {
+                    td { (one.place) } td class="n" { (share(one.share())) } td class="n" { (one.late) } td class="n" { (one.runs) }
+                    td class="n" { (one.voids) } td { (one.worst.as_ref().map(delay).unwrap_or_default()) }
+                }
+            }
+        }
+    }
 }
 
 fn share(share: f64) -> String {

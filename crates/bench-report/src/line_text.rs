@@ -1,8 +1,10 @@
 //! What many runs say, for a terminal.
 
 use crate::text::one_line;
-use bench_run::Unit;
-use bench_stats::{Bar, Capability, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields};
+use bench_run::{LateRecord, NOT_BLAMED, Unit};
+use bench_stats::{
+    Bar, Capability, ControllerStat, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields,
+};
 use std::fmt::Write as _;
 
 /// Rows of a Pareto.
@@ -36,6 +38,7 @@ pub fn line_text(overview: &Overview) -> String {
         details(&mut text, one);
     }
     nails(&mut text, overview);
+    controllers(&mut text, overview);
     text
 }
 
@@ -274,4 +277,38 @@ fn nails(text: &mut String, overview: &Overview) {
             trend.cycles
         );
     }
+}
+
+fn controllers(text: &mut String, overview: &Overview) {
+    let late: Vec<_> = late_controllers(overview).collect();
+    if late.is_empty() {
+        return;
+    }
+    let limit = NOT_BLAMED.as_millis();
+    let all = overview.controllers.len();
+    let _ = writeln!(text, "\nControllers that were late by {limit} ms or more, {} of {all}", late.len());
+    let width = late.iter().map(|one| one.place.chars().count()).max().unwrap_or(0);
+    let _ = writeln!(text, "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  worst", "", "share", "late", "runs", "void");
+    for one in late {
+        let worst = one.worst.as_ref().map_or_else(String::new, delay);
+        let _ = writeln!(
+            text,
+            "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  {worst}",
+            one_line(&one.place),
+            percent(one.share()),
+            one.late,
+            one.runs,
+            one.voids
+        );
+    }
+}
+
+/// Those with something to look into.
+pub(crate) fn late_controllers(overview: &Overview) -> impl Iterator<Item = &ControllerStat> {
+    overview.controllers.iter().filter(|one| one.late > 0 || one.voids > 0)
+}
+
+/// "640 ms (disk)".
+pub(crate) fn delay(late: &LateRecord) -> String {
+    format!("{} ms ({})", late.us / 1_000, one_line(&late.cause))
 }

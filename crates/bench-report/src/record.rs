@@ -1,7 +1,8 @@
 //! A run put in order: what every report is made from.
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, VOID,
+    Verdict,
 };
 use serde::Serialize;
 use std::borrow::Borrow;
@@ -89,6 +90,9 @@ pub struct Attempt {
     pub reason: Option<String>,
     /// Whether the plan gave the step another attempt after this one.
     pub retried: bool,
+    /// It does not count, because the controller was late: neither against the module nor against its contacts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
     /// The most that the controller was late meanwhile, where that is on record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<LateRecord>,
@@ -135,6 +139,17 @@ pub struct NoteRecord {
 }
 
 impl Attempt {
+    /// Why it does not count, or how late the controller was in one that does: one line for people.
+    pub fn lateness(&self) -> Option<String> {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let late = || self.late.as_ref().map(ToString::to_string);
+        if self.void {
+            return Some(format!("did not count: {}", reason.strip_prefix(VOID).unwrap_or(reason)));
+        }
+        // Where the lateness is the reason, it need not be repeated.
+        late().filter(|late| !reason.contains(late.as_str()))
+    }
+
     /// From start to end; `None` when either is not on record.
     pub fn duration(&self) -> Option<Duration> {
         Some(self.ended_us? - self.started_us?)
@@ -152,14 +167,24 @@ impl StepRecord {
         self.attempts.iter().any(|attempt| attempt.started_us.is_some())
     }
 
-    /// How many attempts began.
+    /// How many attempts began, without those that are void.
     pub fn tries(&self) -> usize {
-        self.attempts.iter().filter(|attempt| attempt.started_us.is_some()).count()
+        self.attempts.iter().filter(|attempt| attempt.started_us.is_some() && !attempt.void).count()
     }
 
     /// Over all attempts.
     pub fn duration(&self) -> Duration {
         self.attempts.iter().filter_map(Attempt::duration).sum()
+    }
+
+    /// An attempt that did not pass after a void one is the bench's too: the module may still be in the middle of something.
+    fn void_attempts(&mut self) {
+        let mut before = false;
+        for attempt in &mut self.attempts {
+            let late = attempt.reason.as_deref().is_some_and(|reason| reason.starts_with(VOID));
+            attempt.void = attempt.retried && (late || (before && attempt.verdict == Some(Verdict::Error)));
+            before = attempt.void;
+        }
     }
 
     fn attempt(&mut self, number: u8) -> &mut Attempt {
@@ -173,6 +198,7 @@ impl StepRecord {
                     verdict: None,
                     reason: None,
                     retried: false,
+                    void: false,
                     late: None,
                     measurements: Vec::new(),
                     diagnoses: Vec::new(),
@@ -218,6 +244,7 @@ impl Record {
             ended = record.take(entry.at_us, &entry.event).or(ended);
         }
         for step in &mut record.steps {
+            step.void_attempts();
             step.verdict = step.attempts.last().filter(|attempt| !attempt.retried).and_then(|attempt| attempt.verdict);
         }
         record.finished = ended.is_some();

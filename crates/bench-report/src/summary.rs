@@ -2,7 +2,7 @@
 
 use crate::record::{Attempt, MeasurementRecord, NoteRecord, Record, StepRecord};
 use crate::text::{counted, one_line};
-use bench_run::{Defect, Diagnosis, Verdict};
+use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
 use std::time::Duration;
 
 /// Measurements outside their limits that are listed for a step without a diagnosis; the rest is counted.
@@ -269,11 +269,22 @@ impl Page {
     fn below_step(&mut self, step: &StepRecord) {
         let indent = " ".repeat(10);
         for earlier in step.attempts.iter().rev().skip(1).rev() {
+            if let Some(why) = earlier.lateness().filter(|_| earlier.void) {
+                self.wrapped(&indent, &format!("attempt {} {why}", earlier.number));
+                continue;
+            }
             let reason = earlier.reason.clone().or_else(|| bad(earlier).next().map(reading)).unwrap_or_default();
             let verdict = earlier.verdict.map_or("no end", Verdict::as_str);
             self.wrapped(&indent, &format!("attempt {}: {verdict}, {reason}", earlier.number));
         }
-        let Some(last) = step.last().filter(|_| step.verdict != Some(Verdict::Pass)) else { return };
+        let Some(last) = step.last() else { return };
+        let serious = last.late.as_ref().is_some_and(LateRecord::is_serious);
+        if let Some(late) = last.lateness().filter(|_| serious && !last.void) {
+            self.wrapped(&indent, &late);
+        }
+        if step.verdict == Some(Verdict::Pass) {
+            return;
+        }
         let lines = last.reason.clone().into_iter().chain(undiagnosed(step));
         for line in lines {
             if !self.said.contains(&line) {

@@ -27,7 +27,7 @@ const COLUMNS: [&str; 18] = [
 ];
 
 /// One line per measurement of every attempt, below one line of column names. `counts` is 1 for a step's last attempt
-/// and 0 for those that were repeated. Values have full precision in the base unit; contacts are separated by spaces.
+/// and 0 for those that were repeated or void. Values have full precision in the base unit; contacts are separated by spaces.
 ///
 /// # Errors
 /// When a line cannot be written; writing to memory gives no cause for that.
@@ -38,7 +38,7 @@ pub fn csv(records: &[Record]) -> Result<String, ReportError> {
         let plan = record.provenance.as_ref().map_or("", |made_of| made_of.plan.as_str());
         for step in &record.steps {
             for (index, attempt) in step.attempts.iter().enumerate() {
-                let counts = if index + 1 == step.attempts.len() { "1" } else { "0" };
+                let counts = if index + 1 == step.attempts.len() && !attempt.void { "1" } else { "0" };
                 for taken in &attempt.measurements {
                     let measurement = &taken.measurement;
                     let number = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());

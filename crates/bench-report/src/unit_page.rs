@@ -102,7 +102,7 @@ fn measurements(step: &StepRecord) -> Markup {
         details open[!good] {
             summary { (step.title) " " code { (step.id) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
             @for attempt in &step.attempts {
-                @if step.attempts.len() > 1 { p { "Attempt " (attempt.number) @if let Some(reason) = &attempt.reason { ": " (reason) } } }
+                @if let Some(line) = about(step, attempt) { p { (line) } }
                 table {
                     @for one in &attempt.measurements {
                         @let taken = &one.measurement;
@@ -116,6 +116,22 @@ fn measurements(step: &StepRecord) -> Markup {
             }
         }
     }
+}
+
+/// What is said above the readings of an attempt; nothing where there is only one and the controller was in time.
+fn about(step: &StepRecord, attempt: &Attempt) -> Option<String> {
+    let number = attempt.number;
+    let lateness = attempt.lateness();
+    if let Some(why) = lateness.as_ref().filter(|_| attempt.void) {
+        return Some(format!("Attempt {number} {why}"));
+    }
+    let mut parts = Vec::new();
+    if step.attempts.len() > 1 {
+        parts.push(format!("Attempt {number}"));
+        parts.extend(attempt.reason.clone());
+    }
+    parts.extend(lateness);
+    (!parts.is_empty()).then(|| parts.join(": "))
 }
 
 fn value(taken: &Measurement) -> String {

@@ -2,6 +2,8 @@
 
 use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, Verdict};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
 
 /// What a run was made of; hashed into every record so that it can be told later what exactly ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -150,6 +152,25 @@ pub struct LateRecord {
     pub us: u64,
     /// What it was spent on, in words.
     pub cause: String,
+}
+
+/// Begins the reason of an attempt that did not pass while the controller was late: it does not count, and is repeated.
+pub const VOID: &str = "void: ";
+
+/// Lateness from which a module that does not pass is not blamed.
+pub const NOT_BLAMED: Duration = Duration::from_millis(15);
+
+impl LateRecord {
+    /// Whether a module that did not pass meanwhile would not have been blamed.
+    pub fn is_serious(&self) -> bool {
+        Duration::from_micros(self.us) >= NOT_BLAMED
+    }
+}
+
+impl fmt::Display for LateRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the controller was {} ms late ({})", self.us / 1_000, self.cause)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

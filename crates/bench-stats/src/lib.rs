@@ -17,6 +17,6 @@ pub use gauge::{Acceptance, Gauge, GaugeError, GaugeStudy, gauge};
 pub use histogram::{Bar, histogram};
 pub use limits::{FEWEST, Suggestion, suggest};
 pub use nails::{NailLog, NailReading, NailState, NailTrend};
-pub use overview::{Group, Hour, MeasurementStat, Nail, Overview, TrendPoint};
+pub use overview::{ControllerStat, Group, Hour, MeasurementStat, Nail, Overview, TrendPoint};
 pub use pareto::{Slice, pareto};
 pub use yields::{Counter, Interval, StepYield, UnitRun, Yields, wilson, yields};

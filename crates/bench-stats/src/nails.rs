@@ -25,7 +25,7 @@ const FEWEST_RUNS: usize = 50;
 pub struct NailReading {
     /// Share of its limit that the resistance through the nail took: 1 is at the limit. `None`: not measured.
     pub of_limit: Option<f64>,
-    /// Whether a repeated attempt named the contact and a later one did not.
+    /// Whether a repeated attempt named the contact and a later one did not. A void attempt names nothing.
     pub retried: bool,
 }
 

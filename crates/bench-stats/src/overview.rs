@@ -1,7 +1,7 @@
 //! Everything that a question about many runs is answered with.
 
 use crate::{Bar, Capability, NailTrend, Slice, Yields};
-use bench_run::{Contact, Limits, Unit};
+use bench_run::{Contact, LateRecord, Limits, Unit};
 use serde::Serialize;
 
 /// The answer, for text, JSON and pages alike.
@@ -23,6 +23,8 @@ pub struct Overview {
     /// Judged runs by hour of the station's day.
     pub hours: Vec<Hour>,
     pub nails: Vec<Nail>,
+    /// By share of late runs, the largest first.
+    pub controllers: Vec<ControllerStat>,
 }
 
 /// Yields of a part of the runs.
@@ -76,4 +78,25 @@ pub struct Nail {
     pub contact: Contact,
     #[serde(flatten)]
     pub trend: NailTrend,
+}
+
+/// How late the controller of a station was.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct ControllerStat {
+    /// Station and nest.
+    pub place: String,
+    pub runs: usize,
+    /// Runs with a step in which it was so late that a module would not have been blamed.
+    pub late: usize,
+    /// Attempts that did not count because of that.
+    pub voids: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst: Option<LateRecord>,
+}
+
+impl ControllerStat {
+    /// Late runs, as a share of all.
+    pub fn share(&self) -> f64 {
+        self.late as f64 / self.runs.max(1) as f64
+    }
 }

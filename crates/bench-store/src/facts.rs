@@ -3,8 +3,8 @@
 use crate::quick;
 use crate::shape::{Shape, Shapes};
 use bench_journal::{JournalError, Run};
-use bench_report::{Record, StepRecord};
-use bench_run::{BenchKind, Defect, MeasurementSpec, PlannedStep, Verdict, rejudge};
+use bench_report::{Attempt, Record, StepRecord};
+use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, Verdict, rejudge};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -36,9 +36,13 @@ pub struct Facts {
     /// One for each measurement of the shape, of the last attempt; NaN where there is no usable reading.
     pub values: Vec<f64>,
     pub faults: Vec<FaultFact>,
+    /// The most that the controller was late in a step.
+    pub late: Option<LateRecord>,
+    /// Attempts that did not count because of that.
+    pub voids: u32,
 }
 
-/// How a step went.
+/// How a step went. Attempts that are void say nothing about the module and are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StepFact {
     /// Of the first attempt; `None`: it never ended or never began.
@@ -85,6 +89,8 @@ impl Facts {
         let doubt = again.contradictions.first().map(|one| format!("line {}: {}", one.line, one.text));
         let (digest, sealed) = digest(bytes, &run);
         let values = values(&record, &shape);
+        let late = attempts(&record).filter_map(|attempt| attempt.late.clone()).reduce(worse);
+        let voids = attempts(&record).filter(|attempt| attempt.void).count();
         Ok(Self {
             digest,
             sealed,
@@ -108,6 +114,8 @@ impl Facts {
             finished: record.finished,
             shape,
             values,
+            late,
+            voids: u32::try_from(voids).unwrap_or(u32::MAX),
         })
     }
 
@@ -159,6 +167,15 @@ fn steps_of(run: &Run) -> Vec<PlannedStep> {
     steps
 }
 
+/// The longer delay; of two that are as long always the same one.
+pub(crate) fn worse(a: LateRecord, b: LateRecord) -> LateRecord {
+    if (b.us, &b.cause) > (a.us, &a.cause) { b } else { a }
+}
+
+fn attempts(record: &Record) -> impl Iterator<Item = &Attempt> {
+    record.steps.iter().flat_map(|step| &step.attempts)
+}
+
 fn step<'a>(record: &'a Record, id: &str) -> Option<&'a StepRecord> {
     record.steps.iter().find(|step| step.id == id)
 }
@@ -166,7 +183,7 @@ fn step<'a>(record: &'a Record, id: &str) -> Option<&'a StepRecord> {
 fn step_fact(record: &Record, id: &str) -> StepFact {
     let Some(step) = step(record, id) else { return StepFact::default() };
     StepFact {
-        first: step.attempts.first().and_then(|attempt| attempt.verdict),
+        first: step.attempts.iter().find(|attempt| !attempt.void).and_then(|attempt| attempt.verdict),
         last: step.verdict,
         attempts: u8::try_from(step.tries()).unwrap_or(u8::MAX),
     }
@@ -175,7 +192,7 @@ fn step_fact(record: &Record, id: &str) -> StepFact {
 fn values(record: &Record, shape: &Shape) -> Vec<f64> {
     let mut values = Vec::with_capacity(shape.values());
     for planned in &shape.steps {
-        let last = step(record, &planned.id).and_then(StepRecord::last);
+        let last = step(record, &planned.id).and_then(StepRecord::last).filter(|attempt| !attempt.void);
         let taken = last.map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
         for (at, spec) in planned.promised.iter().enumerate() {
             // Mostly they were taken in the order of the promises.
@@ -192,7 +209,7 @@ fn faults(record: &Record, shape: &Shape) -> Vec<FaultFact> {
     for (index, planned) in shape.steps.iter().enumerate() {
         let Some(step) = step(record, &planned.id) else { continue };
         let last = step.attempts.len().wrapping_sub(1);
-        for (at, attempt) in step.attempts.iter().enumerate() {
+        for (at, attempt) in step.attempts.iter().enumerate().filter(|(_, attempt)| !attempt.void) {
             let counts = at == last && step.verdict == Some(Verdict::Fail);
             for found in attempt.diagnoses.iter().filter(|found| found.defect != Defect::Bench) {
                 let contacts = found.contacts.iter().map(|contact| Some(contact.0));

@@ -3,10 +3,10 @@
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
 use crate::store::{Store, StoreError};
-use bench_run::{Contact, Limits, Unit, Verdict};
+use bench_run::{Contact, LateRecord, Limits, Unit, Verdict};
 use bench_stats::{
-    Capability, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint,
-    UnitRun, Yields, capability, histogram, pareto,
+    Capability, ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample,
+    TrendPoint, UnitRun, Yields, capability, histogram, pareto,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -100,6 +100,7 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
         contacts: pareto(named.into_iter().map(|(_, contact)| contact.to_string())),
         hours: hours(&judged),
         nails: nails.all(),
+        controllers: controllers(&runs),
         measurements,
     })
 }
@@ -172,6 +173,30 @@ fn hours(judged: &[RunRow]) -> Vec<Hour> {
         row.first_pass += usize::from(run.first_pass);
     }
     hours.into_values().collect()
+}
+
+/// How late the controllers were, by station and nest; the one that is late most often comes first.
+fn controllers(runs: &[RunRow]) -> Vec<ControllerStat> {
+    let mut places: BTreeMap<String, ControllerStat> = BTreeMap::new();
+    for run in runs {
+        let place = place_name(run.station.as_deref(), run.nest.as_deref());
+        let of = places.entry(place.clone()).or_insert_with(|| ControllerStat { place, ..ControllerStat::default() });
+        of.runs += 1;
+        of.late += usize::from(run.late.as_ref().is_some_and(LateRecord::is_serious));
+        of.voids += usize::try_from(run.voids).unwrap_or(usize::MAX);
+        if run.late.as_ref().is_some_and(|late| of.worst.as_ref().is_none_or(|worst| late.us > worst.us)) {
+            of.worst.clone_from(&run.late);
+        }
+    }
+    let mut all: Vec<ControllerStat> = places.into_values().collect();
+    // Stable: those alike stay in the order of their names.
+    all.sort_by(|a, b| b.share().total_cmp(&a.share()));
+    all
+}
+
+fn place_name(station: Option<&str>, nest: Option<&str>) -> String {
+    let station = station.unwrap_or("virtual");
+    nest.map_or_else(|| station.to_owned(), |nest| format!("{station} nest {nest}"))
 }
 
 #[derive(Default)]
@@ -349,8 +374,7 @@ impl Nails {
     fn all(self) -> Vec<Nail> {
         let mut all = Vec::new();
         for ((station, nest), logs) in self.logs {
-            let station = station.as_deref().unwrap_or("virtual").to_owned();
-            let place = nest.map_or_else(|| station.clone(), |nest| format!("{station} nest {nest}"));
+            let place = place_name(station.as_deref(), nest.as_deref());
             all.extend(logs.into_iter().map(|(contact, log)| Nail {
                 place: place.clone(),
                 contact,

@@ -3,9 +3,9 @@
 //! It believes nothing that the long way ([`Facts::read_any`]) would not: whatever is out of the ordinary, and be it the
 //! order of two lines, is left to that one. A test holds the two together.
 
-use crate::facts::{Facts, StepFact, unhex};
+use crate::facts::{Facts, StepFact, unhex, worse};
 use crate::shape::{Shape, Shapes};
-use bench_run::{BenchKind, Limits, Provenance, Tally, Unit, Verdict, judge};
+use bench_run::{BenchKind, LateRecord, Limits, Provenance, Tally, Unit, Verdict, judge};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -55,6 +55,8 @@ struct Line<'a> {
     #[serde(default)]
     retried: bool,
     #[serde(default)]
+    late: Option<LateRecord>,
+    #[serde(default)]
     confirmed: bool,
     #[serde(default)]
     tally: Option<Tally>,
@@ -102,7 +104,7 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
     let end: Line<'_> = serde_json::from_str(end).ok()?;
     run.in_order(&end, body.len() as u64 + 1)?;
     run.ends_well(&end)?;
-    let (duration_us, values) = (run.now, run.values);
+    let (duration_us, values, late) = (run.now, run.values, run.late);
     let (station, nest) = match start.bench {
         BenchKind::Real { station, nest, .. } => (Some(station), nest),
         BenchKind::Virtual { .. } => (None, None),
@@ -126,6 +128,8 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
         steps: vec![StepFact { first: Some(Verdict::Pass), last: Some(Verdict::Pass), attempts: 1 }; shape.steps.len()],
         values,
         faults: Vec::new(),
+        late,
+        voids: 0,
         shape,
     })
 }
@@ -144,6 +148,7 @@ struct Run<'a> {
     /// How many of each step's measurements are there.
     taken: Vec<usize>,
     safe: bool,
+    late: Option<LateRecord>,
     /// Place of the measurement that is due, most likely.
     due: usize,
 }
@@ -161,6 +166,7 @@ impl<'a> Run<'a> {
             standing: vec![Standing::Waits; steps],
             taken: vec![0; steps],
             safe: false,
+            late: None,
             due: 0,
         })
     }
@@ -202,6 +208,11 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, line: Line<'_>, seq: u64) -> Option<()> {
         self.in_order(&line, seq)?;
+        if let Some(late) = line.late.clone() {
+            // Only the end of a step has it; the long way reads it nowhere else.
+            (&*line.event.0 == "step-ended").then_some(())?;
+            self.late = Some(self.late.take().map_or_else(|| late.clone(), |known| worse(known, late.clone())));
+        }
         match &*line.event.0 {
             "measured" => self.measured(&line),
             "step-started" => self.step(&line, Standing::Waits, Standing::Runs).map(|_| ()),

@@ -3,7 +3,7 @@
 use crate::facts::StepFact;
 use crate::shape::Shape;
 use crate::store::{Store, StoreError, unpack, verdict_of};
-use bench_run::Verdict;
+use bench_run::{LateRecord, Verdict};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 use std::collections::{HashMap, HashSet};
@@ -49,6 +49,10 @@ pub struct RunRow {
     pub first_pass: bool,
     pub shape: i64,
     pub steps: Vec<StepFact>,
+    /// The most that the controller was late in a step.
+    pub late: Option<LateRecord>,
+    /// Attempts that did not count because of that.
+    pub voids: u32,
 }
 
 /// A contact that a diagnosis names.
@@ -110,7 +114,8 @@ impl Store {
         let (wanted, values) = filter.sql();
         let sql = format!(
             "SELECT id, path, serial, model, plan, station, nest, lot, day, substr(started_at, 12, 2), started_us, \
-             duration_us, verdict, first_pass, shape, steps, digest, run_id FROM run WHERE {wanted} ORDER BY started_us, path"
+             duration_us, verdict, first_pass, shape, steps, digest, run_id, late_us, \
+             late_cause, voids FROM run WHERE {wanted} ORDER BY started_us, path"
         );
         let mut query = self.connection.prepare(&sql).map_err(&failed)?;
         let mut rows = query.query(params_from_iter(values)).map_err(&failed)?;
@@ -214,6 +219,10 @@ fn found_fault(row: &Row<'_>) -> rusqlite::Result<FoundFault> {
     })
 }
 
+fn late(us: Option<i64>, cause: Option<String>) -> Option<LateRecord> {
+    Some(LateRecord { us: us?.try_into().unwrap_or(0), cause: cause.unwrap_or_default() })
+}
+
 fn run_row(row: &Row<'_>, texts: &mut Texts) -> rusqlite::Result<RunRow> {
     let verdict: Arc<str> = texts.get(row, 12)?.unwrap_or_else(|| Arc::from(""));
     let hour = row.get_ref(9)?.as_str_or_null()?.and_then(|hour| hour.parse().ok());
@@ -236,5 +245,7 @@ fn run_row(row: &Row<'_>, texts: &mut Texts) -> rusqlite::Result<RunRow> {
         first_pass: row.get(13)?,
         shape: row.get(14)?,
         steps: unpack(row.get_ref(15)?.as_blob()?),
+        late: late(row.get(18)?, row.get(19)?),
+        voids: row.get(20)?,
     })
 }

@@ -28,6 +28,9 @@ CREATE TABLE run (
     first_pass  INTEGER NOT NULL,
     reason      TEXT,
     shape       INTEGER NOT NULL REFERENCES shape (id),
+    late_us     INTEGER,              -- the most that the controller was late in a step; NULL: it was not
+    late_cause  TEXT,
+    voids       INTEGER NOT NULL,     -- attempts that did not count because of that
     steps       BLOB NOT NULL         -- two bytes a step: verdicts of first and last attempt, number of attempts
 );
 CREATE INDEX run_by_serial ON run (serial, started_us);

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Version of [`SCHEMA`], kept in the file. A store of another version is made anew from the journals, never converted.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Why the store cannot be used. None of it is the fault of a unit, and no run is lost by it.
 #[derive(Debug, thiserror::Error)]
@@ -175,8 +175,9 @@ fn insert(
     transaction
         .prepare_cached(
             "INSERT INTO run (digest, sealed, path, size, modified_ns, run_id, serial, model, plan, fixture, station, \
-             nest, lot, started_at, started_us, day, duration_us, finished, verdict, first_pass, reason, shape, steps) \
-             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+             nest, lot, started_at, started_us, day, duration_us, finished, verdict, first_pass, reason, shape, steps, \
+             late_us, late_cause, voids) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)",
         )?
         .execute(params![
             &facts.digest[..],
@@ -202,6 +203,9 @@ fn insert(
             facts.reason,
             shape,
             steps,
+            facts.late.as_ref().map(|late| i64::try_from(late.us).unwrap_or(i64::MAX)),
+            facts.late.as_ref().map(|late| late.cause.as_str()),
+            facts.voids,
         ])?;
     let run = transaction.last_insert_rowid();
     let readings: Vec<u8> = facts.values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -129,7 +129,8 @@ fn abort_asks_first_and_stops_before_it_writes() {
 #[test]
 fn nothing_is_left_running_when_the_screen_goes() {
     // A second Ctrl-C at the keyboard cuts the power; a second signal arrives as the key that does.
-    let inputs: [(fn() -> Input, &[&str]); 3] = [
+    type Row = (fn() -> Input, &'static [&'static str]);
+    let inputs: [Row; 3] = [
         (|| Input::Press(Press::Interrupt), &["stop 0 at once"]),
         (|| Input::End("stopped by SIGHUP".to_owned()), &[]),
         (|| Input::End("stopped by SIGTERM".to_owned()), &[]),

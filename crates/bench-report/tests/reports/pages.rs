@@ -2,10 +2,10 @@
 
 use crate::runs;
 use bench_report::{Record, line_page, line_text, unit_page};
-use bench_run::{Contact, Limits, Unit, Verdict};
+use bench_run::{Contact, LateRecord, Limits, Unit, Verdict};
 use bench_stats::{
-    Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint, UnitRun, capability,
-    histogram, pareto, yields,
+    ControllerStat, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint, UnitRun,
+    capability, histogram, pareto, yields,
 };
 use proptest::prelude::*;
 
@@ -38,12 +38,20 @@ fn a_unit_is_a_page() {
                 assert!(page.contains(&one.measurement.limits.show(one.measurement.unit)), "{name}");
             }
         }
+        for line in record.steps.iter().flat_map(|step| &step.attempts).filter_map(bench_report::Attempt::lateness) {
+            assert!(page.contains(&line), "{name}: {line}");
+        }
         for found in &record.diagnoses {
             assert!(page.contains(&found.text), "{name}: {}", found.text);
         }
         let crosses = page.matches("stroke-width=\"2.5\"").count();
         assert_eq!(crosses, record.contacts_at_fault.len(), "{name}: contacts at fault have a cross");
     }
+}
+
+fn late(place: &str, runs: usize, late: usize, voids: usize, worst: Option<(u64, &str)>) -> ControllerStat {
+    let worst = worst.map(|(us, cause)| LateRecord { us, cause: cause.to_owned() });
+    ControllerStat { place: place.to_owned(), runs, late, voids, worst }
 }
 
 fn overview() -> Overview {
@@ -91,6 +99,12 @@ fn overview() -> Overview {
             trend: (0..20).map(point).collect(),
         }],
         hours: (6..14).map(|hour| Hour { hour, judged: 100, first_pass: 90 + usize::from(hour) % 5 }).collect(),
+        controllers: vec![
+            late("line-3", 1_204, 31, 9, Some((640_250, "disk"))),
+            late("line-1 nest 2", 1_310, 2, 0, Some((21_000, "the bench itself"))),
+            late("line-2", 998, 0, 0, Some((7_000, "cause unknown"))),
+            late("virtual", 12, 0, 0, None),
+        ],
         nails: vec![Nail { place: "line-1 nest 2".to_owned(), contact: Contact(23), trend: worn.trend() }],
     }
 }
@@ -100,9 +114,18 @@ fn the_line_in_words_and_as_a_page() {
     insta::assert_snapshot!("line", line_text(&overview()));
     let page = line_page(&overview());
     check(&page);
-    for part in ["supply/3V3.volts", "line-1 nest 2", "contact 23", "2026-11-01  b404x", "interconnect"] {
+    for part in [
+        "supply/3V3.volts",
+        "line-1 nest 2",
+        "contact 23",
+        "2026-11-01  b404x",
+        "interconnect",
+        "640 ms (disk)",
+        "21 ms",
+    ] {
         assert!(page.contains(part), "{part}");
     }
+    assert!(!page.contains("line-2"), "a controller that was in time is not listed");
     // Nothing asked, nothing known.
     check(&line_page(&Overview::default()));
     assert!(line_text(&Overview::default()).contains("0 runs on 0 units"));

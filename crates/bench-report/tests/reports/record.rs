@@ -32,6 +32,22 @@ fn what_a_repeated_attempt_found_is_history() {
 }
 
 #[test]
+fn an_attempt_that_is_void_does_not_count() {
+    let record = Record::from_entries(&runs::pass_after_void_attempts());
+    let step = &record.steps[1];
+    assert_eq!((step.tries(), step.verdict), (1, Some(Verdict::Pass)));
+    let said: Vec<_> = step.attempts.iter().map(|attempt| (attempt.void, attempt.lateness())).collect();
+    let late = "the controller was 640 ms late (disk)";
+    let expected = [
+        (true, Some(format!("did not count: {late}"))),
+        (true, Some(format!("did not count: {late} in the first attempt, and the second did not pass: A0.high"))),
+        (false, Some("the controller was 15 ms late (the bench itself)".to_owned())),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(record.diagnoses, []);
+}
+
+#[test]
 fn a_run_cut_anywhere_before_its_end_is_an_error() {
     for (what, entries) in runs::all() {
         for cut in 0..entries.len() {

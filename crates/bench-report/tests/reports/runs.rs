@@ -45,6 +45,18 @@ pub fn pass_at_second_attempt() -> Vec<Entry> {
     nfc(run).end(Verdict::Pass).rail("VCC", false, 0.01).safe().run_end(Verdict::Pass)
 }
 
+/// The controller was late in the first two attempts and, a little, in the one that counts.
+pub fn pass_after_void_attempts() -> Vec<Entry> {
+    let run = contact(with_good_supply().step("interconnect"), "A0.high", 0.4, 23)
+        .diagnosis(Defect::Open, &[23], "contact 23 (A0): open")
+        .end_void(640_250, "disk");
+    let why = "the controller was 640 ms late (disk) in the first attempt, and the second did not pass: A0.high";
+    let run = run.attempt("interconnect", 2).end_retried(Verdict::Error, why).attempt("interconnect", 3);
+    let run = contact(contact(run, "A0.high", 3.287, 23), "A1.high", 3.286, 33);
+    let run = run.end_late(Verdict::Pass, 15_000, "the bench itself").step("nfc");
+    nfc(run).end_late(Verdict::Pass, 7_000, "cause unknown").rail("VCC", false, 0.01).safe().run_end(Verdict::Pass)
+}
+
 pub fn fail() -> Vec<Entry> {
     let run = contact(with_good_supply().step("interconnect"), "A0.high", 0.4, 23);
     contact(run, "A1.high", 3.286, 33)
@@ -109,6 +121,7 @@ pub fn all() -> Vec<(&'static str, Vec<Entry>)> {
     vec![
         ("pass", pass()),
         ("pass at second attempt", pass_at_second_attempt()),
+        ("pass after void attempts", pass_after_void_attempts()),
         ("fail", fail()),
         ("fail without diagnosis", fail_without_diagnosis()),
         ("error", error()),

@@ -10,6 +10,7 @@ fn shown(entries: &[Entry]) -> String {
 fn pages() {
     insta::assert_snapshot!("pass", shown(&runs::pass()));
     insta::assert_snapshot!("pass_at_second_attempt", shown(&runs::pass_at_second_attempt()));
+    insta::assert_snapshot!("pass_after_void_attempts", shown(&runs::pass_after_void_attempts()));
     insta::assert_snapshot!("fail", shown(&runs::fail()));
     insta::assert_snapshot!("fail_without_diagnosis", shown(&runs::fail_without_diagnosis()));
     insta::assert_snapshot!("error", shown(&runs::error()));

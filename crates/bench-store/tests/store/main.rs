@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use bench_journal::to_bytes;
-use bench_run::{BenchTime, Entry, Event, Verdict};
+use bench_run::{BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, VOID, Verdict};
 use bench_store::synthetic::Production;
-use bench_store::{Facts, Filter, Shapes, Store, add, rebuild};
+use bench_store::{Facts, Filter, Question, Shapes, Store, add, overview, rebuild};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -60,6 +60,9 @@ fn tamper(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<Entry> {
         _ => match &mut entries[at].event {
             Event::Measured { measurement, .. } if how % 6 == 4 => measurement.value = None,
             Event::Measured { measurement, .. } => measurement.limits.max = Some(1e9),
+            Event::StepEnded { late, .. } if how % 6 == 4 => {
+                *late = Some(LateRecord { us: at as u64, cause: "disk".to_owned() });
+            }
             Event::StepEnded { verdict, .. } => *verdict = Verdict::Fail,
             Event::SafeState { confirmed, .. } => *confirmed = false,
             Event::StepStarted { attempt, .. } => *attempt = 2,
@@ -204,4 +207,181 @@ fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
     assert_eq!(Store::open(&path).unwrap().runs(&Filter::default()).unwrap().len(), 3);
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+/// What is done to the journal of a unit that passed at once.
+#[derive(Clone, Copy)]
+enum Lateness {
+    None,
+    /// In a step that passed.
+    Noted(u64),
+    /// The first attempt at a step is void, and the second passes.
+    Void(u64),
+    /// After the void one the module does not pass, which is the bench's; the plan's own repetition passes.
+    VoidThenError(u64),
+}
+
+/// The third step of [`SMALL`]: the first one of its contacts is in no other.
+const LATE_STEP: &str = "step-2";
+
+fn with(entries: &[Entry], what: Lateness) -> Vec<Entry> {
+    let record = |us| LateRecord { us, cause: "disk".to_owned() };
+    let in_vain: Vec<(String, Option<LateRecord>)> = match what {
+        Lateness::None | Lateness::Noted(_) => Vec::new(),
+        Lateness::Void(us) => vec![(format!("{VOID}{}", record(us)), Some(record(us)))],
+        Lateness::VoidThenError(us) => {
+            let (late, why) = (record(us), "P0.volts is 0.1 V");
+            vec![
+                (format!("{VOID}{late}"), Some(late.clone())),
+                (format!("{late} in the first attempt, and the second did not pass: {why}"), None),
+            ]
+        }
+    };
+    let mut made = Vec::new();
+    let more = u8::try_from(in_vain.len()).unwrap();
+    for entry in entries {
+        let mut entry = entry.clone();
+        match &mut entry.event {
+            Event::StepStarted { step, .. } if step == LATE_STEP => {
+                for (attempt, (reason, late)) in (1..).zip(&in_vain) {
+                    made.extend(attempt_in_vain(entries, attempt, reason, late.clone()));
+                }
+            }
+            Event::StepEnded { step, late, .. } if step == LATE_STEP => {
+                if let Lateness::Noted(us) = what {
+                    *late = Some(record(us));
+                }
+            }
+            _ => {}
+        }
+        match &mut entry.event {
+            Event::StepStarted { step, attempt }
+            | Event::Measured { step, attempt, .. }
+            | Event::StepEnded { step, attempt, .. }
+                if step == LATE_STEP =>
+            {
+                *attempt += more;
+            }
+            _ => {}
+        }
+        made.push(entry);
+    }
+    for (seq, entry) in made.iter_mut().enumerate() {
+        (entry.seq, entry.at_us) = (seq as u64, BenchTime(seq as u64));
+    }
+    made
+}
+
+/// It names contact 7, as the steps of [`Production`] name the contact that they find open.
+fn attempt_in_vain(entries: &[Entry], attempt: u8, reason: &str, late: Option<LateRecord>) -> Vec<Entry> {
+    let step = || LATE_STEP.to_owned();
+    let diagnosis = Diagnosis { defect: Defect::Open, contacts: vec![Contact(7)], text: "contact 7: open".to_owned() };
+    let taken = entries.iter().find_map(|entry| match &entry.event {
+        Event::Measured { step, measurement, .. } if step == LATE_STEP => Some(measurement.clone()),
+        _ => None,
+    });
+    let measurement = Measurement { value: Some(0.1), verdict: Verdict::Fail, ..taken.unwrap() };
+    let events = [
+        Event::StepStarted { step: step(), attempt },
+        Event::Measured { step: step(), attempt, measurement },
+        Event::Diagnosed { step: step(), attempt, diagnosis },
+        Event::StepEnded {
+            step: step(),
+            attempt,
+            verdict: Verdict::Error,
+            reason: Some(reason.to_owned()),
+            procedure: Some(Verdict::Error),
+            retried: true,
+            late,
+        },
+    ];
+    let entry = |event| Entry { v: bench_run::JOURNAL_FORMAT, seq: 0, at_us: BenchTime::ZERO, event };
+    events.map(entry).to_vec()
+}
+
+/// Entries of units that passed, each step at once.
+fn good_units() -> impl Iterator<Item = Vec<Entry>> {
+    (0..).map(|number| SMALL.entries(number)).filter(|entries| {
+        let facts = Facts::read_any(&to_bytes(entries), &Shapes::default()).unwrap();
+        facts.first_pass()
+    })
+}
+
+#[test]
+fn a_late_controller_is_not_the_module_s_fault() {
+    let good = good_units().next().unwrap();
+    // Lateness of the run, void attempts.
+    let rows = [
+        (Lateness::None, None, 0),
+        (Lateness::Noted(7_000), Some(7_000), 0),
+        (Lateness::Noted(20_000), Some(20_000), 0),
+        (Lateness::Void(640_000), Some(640_000), 1),
+        (Lateness::VoidThenError(30_000), Some(30_000), 2),
+    ];
+    for (what, late, voids) in rows {
+        let bytes = to_bytes(&with(&good, what));
+        both(&bytes);
+        let facts = Facts::read(&bytes, &Shapes::default()).unwrap();
+        assert_eq!((facts.verdict, &facts.reason), (Verdict::Pass, &None));
+        assert!(facts.first_pass());
+        assert_eq!((facts.late.as_ref().map(|late| late.us), facts.voids), (late, voids));
+        assert_eq!(facts.faults, [], "what a void attempt names is no finding");
+        assert!(facts.values.iter().all(|value| value.is_finite()));
+        let counted: Vec<_> = facts.steps.iter().map(|step| (step.first, step.last, step.attempts)).collect();
+        assert_eq!(counted, vec![(Some(Verdict::Pass), Some(Verdict::Pass), 1); SMALL.steps]);
+    }
+}
+
+#[test]
+fn a_failed_attempt_in_time_still_counts() {
+    let rescued = (0..).map(|number| SMALL.entries(number)).find_map(|entries| {
+        let facts = Facts::read_any(&to_bytes(&entries), &Shapes::default()).unwrap();
+        (facts.verdict == Verdict::Pass && !facts.first_pass()).then_some(facts)
+    });
+    let rescued = rescued.unwrap();
+    let step = rescued.steps.iter().find(|step| step.attempts == 2).unwrap();
+    assert_eq!((step.first, step.last), (Some(Verdict::Fail), Some(Verdict::Pass)));
+    assert_eq!((rescued.faults.len(), rescued.faults[0].counts, rescued.voids), (1, false, 0));
+}
+
+#[test]
+fn stations_that_are_often_late_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, path) = (folder.path().join("reports"), folder.path().join("s.sqlite"));
+    let rows: [(&str, &[Lateness]); 3] = [
+        ("line-1", &[Lateness::None, Lateness::None, Lateness::Noted(7_000)]),
+        ("line-2", &[Lateness::None, Lateness::Noted(20_000), Lateness::None, Lateness::Noted(6_000)]),
+        ("line-3", &[Lateness::Void(640_000), Lateness::VoidThenError(30_000), Lateness::None]),
+    ];
+    let mut units = good_units();
+    let places = rows.iter().flat_map(|(station, runs)| runs.iter().map(move |what| (*station, *what)));
+    for (number, (line, what)) in places.enumerate() {
+        let mut entries = units.next().unwrap();
+        if let Event::RunStarted { bench: bench_run::BenchKind::Real { station, nest, .. }, .. } = &mut entries[0].event
+        {
+            (*station, *nest) = (line.to_owned(), None);
+        }
+        let run = reports.join(format!("unit/{number}"));
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join(bench_journal::JOURNAL_FILE), to_bytes(&with(&entries, what))).unwrap();
+    }
+    rebuild(&reports, &path).unwrap();
+    let found = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
+    let shown: Vec<_> = found
+        .controllers
+        .iter()
+        .map(|of| (of.place.as_str(), of.runs, of.late, of.voids, of.worst.as_ref().map(|worst| worst.us)))
+        .collect();
+    let expected =
+        [("line-3", 3, 2, 3, Some(640_000)), ("line-2", 4, 1, 0, Some(20_000)), ("line-1", 3, 0, 0, Some(7_000))];
+    assert_eq!(shown, expected);
+    assert_eq!((found.total.first_pass, found.total.rescued_by_retry, found.total.units), (10, 0, 10));
+    assert_eq!(found.total.defects_per_unit, Some(0.0));
+    let retries: Vec<f64> =
+        found.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
+    assert_eq!(retries, [0.0; 3], "a void attempt is no second attempt of a nail");
+    let late_step = found.measurements.iter().filter(|one| one.step == LATE_STEP);
+    let (values, least) = late_step
+        .fold((0, f64::INFINITY), |(values, least), one| (values + one.capability.n, least.min(one.capability.mean)));
+    assert!(values == 10 * SMALL.per_step as u64 && least > 0.9, "{values} values, least mean {least}");
 }

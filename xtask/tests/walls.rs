@@ -1,0 +1,352 @@
+//! The walls between the crates: who may depend on whom, which crate alone names which library, who may print.
+//!
+//! The tables are the walls. A change to them is a decision, and belongs into `ARCHITECTURE.md` as well.
+#![allow(clippy::unwrap_used)] // all of it is test code
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Each crate, and the crates of this workspace that it depends on. Dependencies of tests are not counted.
+const MAY_USE: &[(&str, &str)] = &[
+    (
+        "bench",
+        "bench-coverage bench-engine bench-instruments bench-journal bench-operator bench-pi bench-plan bench-real \
+         bench-report bench-run bench-stats bench-steps bench-store bench-swd bench-sync bench-virtual dut-protocol \
+         virtual-bench virtual-dut",
+    ),
+    ("bench-bluez", "bench-instruments bench-run"),
+    (
+        "bench-coverage",
+        "bench-engine bench-journal bench-plan bench-report bench-run bench-steps bench-virtual virtual-bench",
+    ),
+    (
+        "bench-engine",
+        "bench-instruments bench-journal bench-plan bench-report bench-run bench-steps bench-swd dut-protocol",
+    ),
+    ("bench-instruments", "bench-plan bench-run dut-protocol"),
+    ("bench-journal", "bench-run"),
+    (
+        "bench-operator",
+        "bench-engine bench-instruments bench-journal bench-plan bench-real bench-report bench-run bench-steps \
+         bench-store bench-sync bench-virtual",
+    ),
+    ("bench-pi", "bench-instruments bench-plan"),
+    ("bench-plan", "bench-run dut-protocol"),
+    (
+        "bench-real",
+        "bench-bluez bench-engine bench-instruments bench-pi bench-plan bench-run bench-steps bench-swd dut-protocol",
+    ),
+    ("bench-report", "bench-run bench-stats"),
+    ("bench-run", ""),
+    ("bench-stats", "bench-run"),
+    ("bench-steps", "bench-instruments bench-plan bench-run dut-protocol"),
+    ("bench-store", "bench-journal bench-report bench-run bench-stats"),
+    ("bench-swd", "bench-instruments bench-run"),
+    ("bench-sync", "bench-run bench-store"),
+    ("bench-virtual", "bench-engine bench-instruments bench-plan bench-run bench-steps bench-swd virtual-bench"),
+    ("core-differential", "cortex-m4f"),
+    ("cortex-m4f", ""),
+    ("dut-protocol", ""),
+    ("virtual-bench", "bench-instruments bench-plan bench-run dut-protocol virtual-nrf52840"),
+    ("virtual-dut", "bench-instruments"),
+    ("virtual-nrf52840", "cortex-m4f"),
+    ("virtual-pi", "bench-instruments bench-plan bench-run virtual-bench virtual-dut"),
+    ("virtual-pi-kernel", ""),
+    ("xtask", ""),
+];
+
+/// Libraries that one crate, or two, keep to themselves: so they can be replaced, and no other crate waits for them.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("ads1x1x", "bench-instruments"),
+    ("argon2", "bench-operator"),
+    ("bluer", "bench-bluez"),
+    ("clap", "bench"),
+    ("clap_complete", "bench"),
+    ("console", "bench"),
+    ("crossterm", "bench-operator"),
+    ("csv", "bench-report"),
+    ("dbus", "bench-bluez"),
+    ("fluent-bundle", "bench-operator"),
+    ("indicatif", "bench"),
+    ("ina226", "bench-instruments"),
+    ("junit-report", "bench-report"),
+    ("libc", "virtual-pi-kernel"),
+    ("mcp4728", "bench-instruments"),
+    ("pn532", "bench-instruments"),
+    ("postcard", "dut-protocol"),
+    ("probe-rs", "bench-swd"),
+    ("ratatui", "bench-operator"),
+    ("rppal", "bench-pi"),
+    ("rusqlite", "bench-store bench-sync"),
+    ("serialport", "bench-instruments bench-operator virtual-dut"),
+    ("statrs", "bench-stats"),
+    ("tokio-postgres", "bench-sync"),
+    ("tui-big-text", "bench-operator"),
+];
+
+/// Text and facts in, values out: they wait for nothing.
+const PURE: &str = "bench-plan bench-report bench-run bench-stats";
+
+/// Of the crates that are not `virtual-*` themselves, these know that there is a virtual bench.
+const KNOW_VIRTUAL: &str = "bench bench-coverage bench-operator bench-virtual";
+
+/// Programs: they have a standard output. The libraries below them report to whoever called.
+const MAY_PRINT: &str = "bench core-differential xtask";
+
+/// The last way out of a program that hangs in its safe state.
+const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];
+
+struct Package {
+    folder: PathBuf,
+    uses: BTreeSet<String>,
+    /// Of tests as well.
+    uses_anywhere: BTreeSet<String>,
+}
+
+type Packages = BTreeMap<String, Package>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn packages() -> Packages {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let answer = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let read = |package: &serde_json::Value| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        let names = |normal_only: bool| {
+            let wanted = dependencies.iter().filter(|one| !normal_only || one["kind"].is_null());
+            wanted.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let folder = manifest.parent().unwrap().to_owned();
+        (
+            package["name"].as_str().unwrap().to_owned(),
+            Package { folder, uses: names(true), uses_anywhere: names(false) },
+        )
+    };
+    metadata["packages"].as_array().unwrap().iter().map(read).collect()
+}
+
+/// What is wrong with who depends on whom.
+fn broken_walls(packages: &Packages, may_use: &[(&str, &str)]) -> Vec<String> {
+    let rows: BTreeMap<&str, BTreeSet<String>> = may_use.iter().map(|(name, used)| (*name, words(used))).collect();
+    let mut wrong = Vec::new();
+    for (name, package) in packages {
+        let Some(allowed) = rows.get(name.as_str()) else {
+            wrong.push(format!(
+                "{name} is new: add a row for it to MAY_USE in xtask/tests/walls.rs, and a line to the table of rooms in \
+                 ARCHITECTURE.md"
+            ));
+            continue;
+        };
+        let used: BTreeSet<String> = package.uses.iter().filter(|used| packages.contains_key(*used)).cloned().collect();
+        wrong.extend(used.difference(allowed).map(|more| {
+            format!(
+                "{name} must not depend on {more}; if it has to, change MAY_USE in xtask/tests/walls.rs and say why"
+            )
+        }));
+        wrong.extend(
+            allowed.difference(&used).map(|less| {
+                format!("{name} no longer depends on {less}: take it out of MAY_USE in xtask/tests/walls.rs")
+            }),
+        );
+    }
+    let gone = rows.keys().filter(|name| !packages.contains_key(**name));
+    wrong.extend(gone.map(|name| format!("there is no crate {name}: take its row out of MAY_USE")));
+    wrong
+}
+
+/// What is wrong with who names which library.
+fn strayed_libraries(packages: &Packages, libraries: &[(&str, &str)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (library, owners) in libraries {
+        let naming = packages.iter().filter(|(_, package)| package.uses.contains(*library));
+        let naming: BTreeSet<String> = naming.map(|(name, _)| name.clone()).collect();
+        if naming != words(owners) {
+            let naming = naming.into_iter().collect::<Vec<_>>().join(" ");
+            wrong.push(format!("{library} belongs to {owners} alone; now it is named by: {naming}"));
+        }
+    }
+    wrong
+}
+
+/// Everything below a crate, however far down.
+fn below(packages: &Packages, name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![name.to_owned()];
+    while let Some(package) = open.pop().and_then(|name| packages.get(&name)) {
+        open.extend(package.uses.iter().filter(|used| found.insert((*used).clone())).cloned());
+    }
+    found
+}
+
+/// The rules that hold whatever the tables say.
+fn broken_rules(packages: &Packages) -> Vec<String> {
+    let (pure, know_virtual) = (words(PURE), words(KNOW_VIRTUAL));
+    let is_virtual = |name: &str| name.starts_with("virtual-") || name == "bench-virtual";
+    let mut wrong = Vec::new();
+    for (name, package) in packages {
+        if package.uses_anywhere.contains("bench") {
+            wrong.push(format!("{name} names bench: nothing below reaches up into the program"));
+        }
+        let below = below(packages, name);
+        if pure.contains(name) && below.contains("tokio") {
+            wrong.push(format!("{name} waits for nothing and has no tokio below it"));
+        }
+        if !is_virtual(name)
+            && !know_virtual.contains(name)
+            && let Some(reached) = below.iter().find(|below| is_virtual(below))
+        {
+            wrong.push(format!("{name} must not know that there is a virtual bench; it reaches {reached}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_crate_depends_on_what_it_may_and_on_nothing_else() {
+    let packages = packages();
+    let mut wrong = broken_walls(&packages, MAY_USE);
+    wrong.extend(strayed_libraries(&packages, LIBRARIES));
+    wrong.extend(broken_rules(&packages));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A check of walls that sees nothing would pass for ever.
+#[test]
+fn a_broken_wall_is_seen() {
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (&[("a", "b"), ("b", "")], ""),
+        (&[("a", "b"), ("b", ""), ("c", "")], "c is new: add a row"),
+        (&[("a", "b"), ("b", "a")], "b must not depend on a"),
+        (&[("a", ""), ("b", "")], "a no longer depends on b"),
+        (&[("a", "b")], "there is no crate b"),
+        (&[("a", "b probe"), ("b", "")], ""),
+        (&[("a", "b"), ("b", "probe")], "probe belongs to a alone; now it is named by: b"),
+        (&[("a", "b bench"), ("b", ""), ("bench", "")], "a names bench"),
+        (&[("a", "b"), ("b", "virtual-bench")], "a must not know that there is a virtual bench"),
+        (&[("bench-plan", "x"), ("x", "tokio")], "bench-plan waits for nothing"),
+    ];
+    for (crates, expected) in rows {
+        let package = |uses: &str| Package { folder: PathBuf::new(), uses: words(uses), uses_anywhere: words(uses) };
+        let packages = crates.iter().map(|(name, uses)| ((*name).to_owned(), package(uses))).collect();
+        let mut wrong = broken_walls(&packages, &[("a", "b"), ("b", "")]);
+        let probe = crates.iter().any(|(_, uses)| uses.contains("probe"));
+        wrong.extend(strayed_libraries(&packages, if probe { &[("probe", "a")] } else { &[] }));
+        wrong.extend(broken_rules(&packages));
+        let seen = wrong.iter().any(|one| one.contains(expected));
+        assert!(if expected.is_empty() { wrong.is_empty() } else { seen }, "{crates:?}: {wrong:?}");
+    }
+}
+
+/// The first column of the table of rooms: paths between backticks.
+fn rooms(text: &str) -> Vec<String> {
+    let table =
+        text.lines().skip_while(|line| !line.starts_with("| room")).skip(2).take_while(|line| line.starts_with('|'));
+    let column = table.filter_map(|line| line.split('|').nth(1));
+    column
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(|path| path.trim_end_matches('/').to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_table_of_rooms_is_whole() {
+    let root = root();
+    let rooms = rooms(&fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap());
+    let mut wrong: Vec<String> = Vec::new();
+    for (at, room) in rooms.iter().enumerate() {
+        if !root.join(room).exists() {
+            wrong.push(format!("ARCHITECTURE.md has a room {room} that does not exist"));
+        }
+        if rooms[..at].contains(room) {
+            wrong.push(format!("ARCHITECTURE.md has the room {room} twice"));
+        }
+    }
+    for (name, package) in packages() {
+        let folder = package.folder.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        if !rooms.contains(&folder) {
+            wrong.push(format!("{name} has no row in the table of rooms in ARCHITECTURE.md: add `{folder}`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // Tests may print: cargo shows it only when one fails.
+        if stem == "tests" || stem.ends_with("_tests") {
+            continue;
+        }
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Lines that print or end the process. Tests in the same file come last in it, and are left out.
+fn outbursts(text: &str) -> Vec<(usize, &'static str)> {
+    const PRINTS: [&str; 4] = ["eprintln!", "eprint!", "println!", "print!"];
+    const EXIT: &str = "process::exit";
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|two| two[0] == "#[cfg(test)]" && two[1].ends_with('{'));
+    let code = lines[..tests.unwrap_or(lines.len())].iter().copied().enumerate();
+    let code = code.filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.filter_map(|(at, line)| {
+        let print = PRINTS.into_iter().find(|print| line.contains(print));
+        Some((at + 1, print.or_else(|| line.contains(EXIT).then_some(EXIT))?))
+    })
+    .collect()
+}
+
+/// What a library prints lands in the middle of the operator's screen, and a closed terminal makes it panic.
+#[test]
+fn nothing_below_the_program_prints_or_ends_the_process() {
+    let (root, may_print) = (root(), words(MAY_PRINT));
+    let (mut wrong, mut files) = (Vec::new(), 0);
+    for (_, package) in packages().iter().filter(|(name, _)| !may_print.contains(*name)) {
+        let mut found = Vec::new();
+        sources(&package.folder.join("src"), &mut found);
+        files += found.len();
+        for file in found {
+            let shown = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            for (line, what) in outbursts(&fs::read_to_string(&file).unwrap()) {
+                if !MAY_EXIT.contains(&shown.as_str()) || what != "process::exit" {
+                    wrong.push(format!(
+                        "{shown}:{line}: {what}: report to the caller instead, who decides what people see"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(files > 200, "only {files} files were read");
+}
+
+#[test]
+fn an_outburst_is_seen() {
+    let rows: &[(&str, &[(usize, &str)])] = &[
+        ("fn f() {\n    println!(\"x\");\n}", &[(2, "println!")]),
+        ("    eprintln!(\"x\");", &[(1, "eprintln!")]),
+        ("std::process::exit(3);", &[(1, "process::exit")]),
+        ("/// println!(\"x\");\n//! print!()", &[]),
+        ("#[cfg(test)]\nmod tests {\n    println!();", &[]),
+        ("#[cfg(test)]\nmod tests;\nprintln!();", &[(3, "println!")]),
+        ("writeln!(text, \"x\")", &[]),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(outbursts(text), *expected, "{text}");
+    }
+}
