@@ -36,6 +36,11 @@ pub trait Backend {
     /// Runs to the end; the error says why the bench could not.
     fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>>;
 
+    /// What stands in the record of every run on it, before anything is powered.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What this bench could not do as the real thing would: a pass that leans on it is none.
     fn doubts(&self) -> Vec<String>;
 }
@@ -117,7 +122,8 @@ impl OneRun<'_> {
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
             let doubts = || backend.doubts();
-            let surroundings = Surroundings { notes: self.notes, doubts: Some(&doubts) };
+            let notes = [backend.notes(), self.notes.to_vec()].concat();
+            let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts) };
             let run = crate::run_for(&loaded.plan, &nest, &recorder, started, surroundings, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         });

@@ -23,6 +23,9 @@ pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// The same when nothing is powered any more: then there is time, and a verdict to save.
 pub(crate) const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// In virtual time nothing waits meanwhile, and the computer may be busy with anything: so long in real time.
+const BLOCKED_AT_MOST: Duration = Duration::from_secs(60);
+
 /// What an observer sees.
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
@@ -232,7 +235,8 @@ impl Recorder {
 
     async fn wait_for(&self, pending: Pending, limit: Duration) -> io::Result<()> {
         match self.wait {
-            DiskWait::Blocking => pending.wait_at_most(limit),
+            DiskWait::Blocking if limit.is_zero() => pending.wait_at_most(limit),
+            DiskWait::Blocking => pending.wait_at_most(BLOCKED_AT_MOST),
             DiskWait::Async => match with_deadline(&*self.clock, self.clock.now() + limit, pending).await {
                 Ok(result) => result,
                 Err(_) => Err(self.inner.borrow().journal.hanging(limit)),
@@ -345,7 +349,7 @@ impl Inner {
     fn block_on(&mut self, pending: Pending) {
         // Once it hung, nobody waits for it again and again.
         if self.failure.is_none()
-            && let Err(error) = pending.wait_at_most(HANGS_AFTER)
+            && let Err(error) = pending.wait_at_most(BLOCKED_AT_MOST)
         {
             self.failure = Some(error);
         }

@@ -22,6 +22,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Longest time for the guard to open its bus: it reads the fixture's file, which takes some milliseconds.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// A guard that is not needed any more ends within milliseconds.
+const DISMISSED_WITHIN_LOOKS: u32 = 500;
+const LOOK_EVERY: Duration = Duration::from_millis(4);
 /// A guard that has not answered so many beats, one every 50 ms, hangs.
 const MOST_UNANSWERED: u64 = 20;
 const BEAT: u8 = b'b';
@@ -145,10 +148,15 @@ impl Drop for Guard {
         self.say(DONE);
         drop(self.heart.borrow_mut().take());
         // One that hangs is not waited for: nothing is powered any more.
-        if matches!(self.state(), GuardState::Gone(_)) {
-            let _ = self.child.borrow_mut().kill();
+        let mut child = self.child.borrow_mut();
+        for _ in 0..DISMISSED_WITHIN_LOOKS {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
-        let _ = self.child.borrow_mut().wait();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

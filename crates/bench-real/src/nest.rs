@@ -220,6 +220,11 @@ impl Backend for RealBackend {
         Box::pin(async move { Ok(run.await) })
     }
 
+    fn notes(&self) -> Vec<String> {
+        let alone = "no guard: the station file says that the fixture's watchdog alone protects it";
+        if self.place.station.guard { Vec::new() } else { vec![alone.to_owned()] }
+    }
+
     fn doubts(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,6 +1,7 @@
 //! `program`: puts the test firmware into the module by the debug probe, unless it is there already, and starts it.
 
 use crate::diagnose::short::{Meter, SHORT_OHMS};
+use crate::reset::without_noise;
 use crate::resolve;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, Record, StepError};
@@ -155,7 +156,7 @@ impl Program {
         let (defect, how) = if to_ground < SHORT_OHMS {
             (Defect::StuckLow, format!("held low through {}", Unit::Ohms.show(to_ground)))
         } else {
-            (Defect::MissingPull, format!("not pulled up, it rests at {}", Unit::Volts.show(rest)))
+            (Defect::MissingPull, format!("not pulled up, it rests at {}", Unit::Volts.show(without_noise(rest))))
         };
         let text = format!("contact {}: {how}: the MCU is kept in reset", nest.label(reset));
         Ok(Some(Diagnosis { defect, contacts: vec![reset], text }))

@@ -153,7 +153,8 @@ impl Reset {
         if !exchanged.is_empty() {
             return Ok(exchanged);
         }
-        let (label, at_rest, shown) = (nest.label(self.reset), Unit::Volts.show(rest), Unit::Ohms.show(pull_up));
+        let (label, shown) = (nest.label(self.reset), Unit::Ohms.show(pull_up));
+        let at_rest = Unit::Volts.show(without_noise(rest));
         let (defect, text) = if self.pull_up.limits.min.is_some_and(|min| pull_up < min) {
             (Defect::StuckHigh, format!("contact {label}: held high through {shown}"))
         } else if fits(&self.rest, rest) {
@@ -183,4 +184,9 @@ impl Reset {
         };
         Ok(vec![Diagnosis { defect, contacts: vec![self.reset], text }])
     }
+}
+
+/// The noise of a volt-meter is nothing that a person should read.
+pub(crate) fn without_noise(volts: f64) -> f64 {
+    if volts.abs() < 1e-3 { 0.0 } else { volts }
 }
