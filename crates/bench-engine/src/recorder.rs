@@ -253,9 +253,9 @@ impl Recorder {
         self.inner.borrow().journal.entries().iter().map(|entry| Entry::clone(entry)).collect()
     }
 
-    /// The same entries, shared.
-    pub(crate) fn shared_entries(&self) -> Vec<Arc<Entry>> {
-        self.inner.borrow().journal.entries().to_vec()
+    /// Hands over the same entries without a copy. Nothing may be emitted meanwhile.
+    pub(crate) fn with_entries<T>(&self, hand_over: impl FnOnce(&[Arc<Entry>]) -> T) -> T {
+        hand_over(self.inner.borrow().journal.entries())
     }
 
     /// Entries that are on record for sure.
@@ -283,13 +283,14 @@ impl Recorder {
         std::mem::replace(&mut self.inner.borrow_mut().journal, Journal::in_memory()).discard()
     }
 
-    /// A new attempt at a step begins: what it delivers replaces what the one before did.
-    pub(crate) fn begin(&self, index: usize, attempt: u8) {
+    /// A new attempt at a step begins: what it delivers replaces what the one before did. `promised` is how many measurements
+    /// that is at most.
+    pub(crate) fn begin(&self, index: usize, attempt: u8, promised: usize) {
         let mut delivered = self.delivered.borrow_mut();
         if delivered.len() <= index {
             delivered.resize_with(index + 1, Delivered::default);
         }
-        delivered[index] = Delivered { attempt, measurements: Vec::new() };
+        delivered[index] = Delivered { attempt, measurements: Vec::with_capacity(promised) };
     }
 
     /// Hands over what the newest attempt at a step delivered; nothing when there was none.

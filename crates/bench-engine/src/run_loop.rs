@@ -198,7 +198,7 @@ async fn work(
                 }
                 for start in schedule.start() {
                     let number = start.attempt.saturating_add(voids[start.step].get());
-                    recorder.begin(start.step, number);
+                    recorder.begin(start.step, number, step(start.step).measurements.len());
                     recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: number });
                     let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
                     running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
@@ -350,7 +350,7 @@ impl Tries<'_> {
         safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
         self.voids.set(self.voids.get().saturating_add(1));
         let attempt = start.attempt.saturating_add(self.voids.get());
-        self.recorder.begin(start.step, attempt);
+        self.recorder.begin(start.step, attempt, step.measurements.len());
         self.recorder.emit(Event::StepStarted { step: step.id.clone(), attempt });
         let again = self.once(planned, start).await;
         if let Some(late) = again.void {

@@ -5,13 +5,12 @@
 //! anyway.
 
 use crate::Recorder;
-use bench_plan::Plan;
-use bench_run::{Entry, Event, JOURNAL_FORMAT, PlannedStep, Tally, Verdict, rejudge};
-use std::sync::Arc;
+use bench_plan::{Plan, PlanStep};
+use bench_run::{Entry, Event, JOURNAL_FORMAT, PlannedStep, Tally, Verdict, rejudge_lines};
 
 /// What a run of the plan promises, for the first entry of its journal.
 pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
-    let promise = |planned: &bench_plan::PlanStep<P>| PlannedStep {
+    let promise = |planned: &PlanStep<P>| PlannedStep {
         id: planned.step.id.clone(),
         kind: planned.step.kind.clone(),
         title: planned.step.title.clone(),
@@ -23,19 +22,32 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
 
 /// A pass of this plan must follow from the record: every promised measurement of every step, judged again.
 pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
-    let mut entries = recorder.shared_entries();
-    let written = entries.iter().find_map(|entry| match &entry.event {
-        Event::RunStarted { steps, .. } => Some(steps),
-        _ => None,
-    });
-    if written != Some(&promises(plan)) {
-        return Err("the record does not promise what the plan does".to_owned());
-    }
-    let last = entries.last().map(|entry| (entry.seq + 1, entry.at_us)).unwrap_or_default();
-    let event = Event::RunEnded { verdict: Verdict::Pass, reason: None, tally };
-    entries.push(Arc::new(Entry { v: JOURNAL_FORMAT, seq: last.0, at_us: last.1, event }));
-    match rejudge(&entries).contradictions.first() {
-        None => Ok(()),
-        Some(first) => Err(format!("the record does not bear out the pass: line {}: {}", first.line, first.text)),
-    }
+    recorder.with_entries(|entries| {
+        let written = entries.iter().find_map(|entry| match &entry.event {
+            Event::RunStarted { steps, .. } => Some(steps),
+            _ => None,
+        });
+        if !written.is_some_and(|written| promise_the_same(written, plan)) {
+            return Err("the record does not promise what the plan does".to_owned());
+        }
+        let (seq, at_us) = entries.last().map(|entry| (entry.seq + 1, entry.at_us)).unwrap_or_default();
+        let event = Event::RunEnded { verdict: Verdict::Pass, reason: None, tally };
+        let end = Entry { v: JOURNAL_FORMAT, seq, at_us, event };
+        match rejudge_lines(entries.iter().map(|entry| &**entry).chain([&end])).contradictions.first() {
+            None => Ok(()),
+            Some(first) => Err(format!("the record does not bear out the pass: line {}: {}", first.line, first.text)),
+        }
+    })
+}
+
+/// Whether these are the [`promises`] of the plan, without a copy of them.
+fn promise_the_same<P>(written: &[PlannedStep], plan: &Plan<P>) -> bool {
+    let same = |(written, planned): (&PlannedStep, &PlanStep<P>)| {
+        let PlannedStep { id, kind, title, measurements, promised } = written;
+        let step = &planned.step;
+        (id, kind, title) == (&step.id, &step.kind, &step.title)
+            && *measurements == step.measurements.len()
+            && *promised == step.measurements
+    };
+    written.len() == plan.steps.len() && written.iter().zip(&plan.steps).all(same)
 }

@@ -38,6 +38,10 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct State {
     queue: Vec<Line>,
+    /// Whether the thread waits for work, and how many others wait for the disk. A condition variable that nobody waits for
+    /// costs a system call all the same, so it is asked here first.
+    idle: bool,
+    blocked: usize,
     /// No more lines will come.
     closed: bool,
     /// The thread has ended.
@@ -63,23 +67,31 @@ impl Shared {
     }
 
     pub(crate) fn push(&self, line: Line) {
-        self.lock().queue.push(line);
-        self.work.notify_one();
+        self.order(|state| state.queue.push(line));
     }
 
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_one();
+        self.order(|state| state.closed = true);
     }
 
     pub(crate) fn order_check(&self) -> u64 {
-        let number = {
-            let mut state = self.lock();
+        self.order(|state| {
             state.checks_wanted += 1;
             state.checks_wanted
-        };
-        self.work.notify_one();
-        number
+        })
+    }
+
+    /// Gives the thread work, and wakes it when it waits for some.
+    fn order<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let value = change(&mut state);
+        // Cleared here: what follows before the thread runs need not wake it again.
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        if idle {
+            self.work.notify_one();
+        }
+        value
     }
 
     pub(crate) fn written(&self) -> u64 {
@@ -118,21 +130,25 @@ impl Shared {
                 return Some(value);
             }
             let left = limit.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
+            state.blocked += 1;
             state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.blocked -= 1;
         }
     }
 
     /// Changes the state and wakes everybody who waits for it.
     fn publish(&self, change: impl FnOnce(&mut State)) {
-        let wakers = {
+        let (wakers, blocked) = {
             let mut state = self.lock();
             change(&mut state);
             self.written.store(state.written, Ordering::Release);
             self.forced.store(state.forced, Ordering::Release);
             self.failed.store(state.failure.is_some().into(), Ordering::Release);
-            std::mem::take(&mut state.wakers)
+            (std::mem::take(&mut state.wakers), state.blocked > 0)
         };
-        self.progress.notify_all();
+        if blocked {
+            self.progress.notify_all();
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -149,6 +165,7 @@ impl Shared {
             if state.closed {
                 return None;
             }
+            state.idle = true;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -189,14 +189,14 @@ impl Backend for RealBackend {
             serial: serial.to_owned(),
             model: loaded.plan.model.clone(),
             started_at: Some(self.started_at.clone()),
-            bench: BenchKind::Real {
+            bench: Box::new(BenchKind::Real {
                 station: station.name.clone(),
                 nest: Some(nest.name.clone()),
                 fixture_serial: Some(station.fixture_serial.clone()),
                 overdue: overdue.clone(),
-            },
+            }),
             lot: None,
-            provenance,
+            provenance: Box::new(provenance),
             steps: loaded.planned_steps(),
         }
     }

@@ -241,9 +241,9 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
         serial: serial.to_owned(),
         model: model.to_owned(),
         started_at: None,
-        bench: BenchKind::Virtual { seed: 7, faults: Vec::new() },
+        bench: Box::new(BenchKind::Virtual { seed: 7, faults: Vec::new() }),
         lot: None,
-        provenance: Provenance {
+        provenance: Box::new(Provenance {
             bench_version: "0.1.0".to_owned(),
             bench_commit: "0123456".to_owned(),
             plan: "end-of-line".to_owned(),
@@ -254,7 +254,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
             fixture_sha256: "cc".repeat(32),
             firmware_sha256: "dd".repeat(32),
             images: Vec::new(),
-        },
+        }),
         steps,
     }
 }

@@ -290,12 +290,12 @@ impl Record {
         match event.clone() {
             Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps } => {
                 (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
-                self.nest = match &bench {
+                self.nest = match &*bench {
                     BenchKind::Real { nest, .. } => nest.clone(),
                     BenchKind::Virtual { .. } => None,
                 };
-                (self.bench, self.lot) = (Some(bench), lot);
-                self.provenance = Some(provenance);
+                (self.bench, self.lot) = (Some(*bench), lot);
+                self.provenance = Some(*provenance);
                 for planned in steps {
                     let step = self.step(&planned.id);
                     (step.kind, step.title, step.promised) = (planned.kind, planned.title, planned.measurements);

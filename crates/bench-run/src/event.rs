@@ -57,8 +57,8 @@ pub enum BenchKind {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[allow(clippy::large_enum_variant)] // the large one comes once in a run
 pub enum Event {
+    /// What is boxed would make every entry in memory three times as large, and this one comes once in a run.
     RunStarted {
         run_id: String,
         serial: String,
@@ -66,11 +66,11 @@ pub enum Event {
         /// RFC 3339; absent on the virtual bench, whose days have no date.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         started_at: Option<String>,
-        bench: BenchKind,
+        bench: Box<BenchKind>,
         /// Production lot that the unit belongs to.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lot: Option<String>,
-        provenance: Provenance,
+        provenance: Box<Provenance>,
         /// Step ids in the plan's order with the measurements that each promises.
         steps: Vec<PlannedStep>,
     },
@@ -217,3 +217,14 @@ pub const JOURNAL_FORMAT: u16 = 2;
 
 /// The oldest format that is still read.
 pub const OLDEST_JOURNAL_FORMAT: u16 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_small_in_memory() {
+        // A long plan has ten thousands of them, and the last checks before a pass go over them all.
+        assert!(size_of::<Entry>() <= 192, "{}", size_of::<Entry>());
+    }
+}

@@ -1,6 +1,7 @@
 //! The one place where a reading becomes a verdict.
 
 use crate::{Limits, Measurement, MeasurementSpec, Verdict};
+use std::borrow::Borrow;
 
 /// A missing or NaN reading is never a pass: it is an error of the bench, which could not tell.
 pub fn judge(limits: &Limits, reading: Option<f64>) -> Verdict {
@@ -34,10 +35,14 @@ pub fn measured(spec: &MeasurementSpec, reading: Option<f64>) -> Measurement {
 ///
 /// Pass is computed, never assumed: each promised measurement must be there, once, and pass. A step that promised
 /// nothing cannot pass by measuring nothing unless its procedure itself is the test (`procedure` says how that ended).
-pub fn step_verdict(promised: &[MeasurementSpec], delivered: &[Measurement], procedure: Verdict) -> Verdict {
+pub fn step_verdict<M: Borrow<Measurement>>(
+    promised: &[MeasurementSpec],
+    delivered: &[M],
+    procedure: Verdict,
+) -> Verdict {
     let mut verdict = procedure;
     for spec in promised {
-        let mut found = delivered.iter().filter(|measurement| measurement.name == spec.name);
+        let mut found = delivered.iter().map(Borrow::borrow).filter(|measurement| measurement.name == spec.name);
         verdict = match (found.next(), found.next()) {
             (Some(only), None) => verdict.and(judge(&spec.limits, only.value)),
             // Taken twice: which one counts? The bench cannot tell.

@@ -38,8 +38,13 @@ impl Rejudged {
 /// Of a journal in format 1 the promises are known by number only, and a step's verdict can be checked in one direction:
 /// it may be worse than its measurements say (its procedure failed), never better.
 pub fn rejudge<E: Borrow<Entry>>(entries: &[E]) -> Rejudged {
+    rejudge_lines(entries.iter().map(Borrow::borrow))
+}
+
+/// The same for entries that are not next to each other in memory.
+pub fn rejudge_lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Rejudged {
     let mut judge = Judge::default();
-    for entry in entries.iter().map(Borrow::borrow) {
+    for entry in entries {
         judge.line = entry.seq + 1;
         if entry.at_us < judge.now {
             judge.object(format!("at {} us, earlier than the line before it", entry.at_us.as_micros()));
@@ -50,27 +55,39 @@ pub fn rejudge<E: Borrow<Entry>>(entries: &[E]) -> Rejudged {
     judge.end()
 }
 
-/// The attempt at a step that runs or ran last.
+/// A step that the record names, with the attempt at it that runs or ran last.
+///
+/// Everything is borrowed from the record: before a pass all of this happens in the unit's test time.
+struct OnRecord<'a> {
+    id: &'a str,
+    /// `None`: the step is not in the plan.
+    planned: Option<&'a PlannedStep>,
+    attempt: Option<Attempt<'a>>,
+}
+
 #[derive(Default)]
-struct Attempt {
+struct Attempt<'a> {
     number: u8,
     running: bool,
     /// `None`: it has no end on record.
     verdict: Option<Verdict>,
-    delivered: Vec<Measurement>,
+    delivered: Vec<&'a Measurement>,
 }
 
 #[derive(Default)]
-struct Judge {
+struct Judge<'a> {
     line: u64,
     now: crate::BenchTime,
     begun: bool,
-    steps: Vec<PlannedStep>,
+    /// In the plan's order, which step on record each one is.
+    plan: Vec<usize>,
+    on_record: Vec<OnRecord<'a>>,
     /// Where in them a step is, by its id.
-    places: HashMap<String, usize>,
+    places: HashMap<&'a str, usize>,
+    /// The step of the line before: most lines are about the same one.
+    last: usize,
     /// Format 2: promises are named, and how a procedure ended is on record.
     named: bool,
-    attempts: HashMap<String, Attempt>,
     stopping: bool,
     safe: bool,
     claimed: Option<Verdict>,
@@ -79,12 +96,12 @@ struct Judge {
     contradictions: Vec<Contradiction>,
 }
 
-impl Judge {
+impl<'a> Judge<'a> {
     fn object(&mut self, text: String) {
         self.contradictions.push(Contradiction { line: self.line, text });
     }
 
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &'a Event) {
         if self.claimed.is_some() {
             self.object("stands behind the end of the run".to_owned());
         }
@@ -106,19 +123,24 @@ impl Judge {
         }
     }
 
-    fn run_started(&mut self, steps: &[PlannedStep]) {
+    fn run_started(&mut self, steps: &'a [PlannedStep]) {
         if self.begun {
             self.object("the run starts a second time".to_owned());
             return;
         }
         self.begun = true;
         self.named = steps.iter().any(|step| !step.promised.is_empty());
-        self.steps = steps.to_vec();
-        for (place, step) in steps.iter().enumerate() {
-            if self.places.contains_key(&step.id) {
+        self.plan.reserve(steps.len());
+        self.on_record.reserve(steps.len());
+        self.places.reserve(steps.len());
+        for step in steps {
+            let known = self.on_record.len();
+            let place = self.place(&step.id);
+            self.plan.push(place);
+            if place < known {
                 self.object(format!("step {} is planned twice", step.id));
             } else {
-                self.places.insert(step.id.clone(), place);
+                self.on_record[place].planned = Some(step);
             }
             if self.named && step.promised.len() != step.measurements {
                 let (named, counted) = (step.promised.len(), step.measurements);
@@ -127,13 +149,23 @@ impl Judge {
         }
     }
 
-    fn planned(&self, step: &str) -> Option<&PlannedStep> {
-        self.steps.get(*self.places.get(step)?)
+    /// Where the step is among those on record; a new one gets a place.
+    fn place(&mut self, step: &'a str) -> usize {
+        if self.on_record.get(self.last).is_some_and(|last| last.id == step) {
+            return self.last;
+        }
+        let next = self.on_record.len();
+        self.last = *self.places.entry(step).or_insert(next);
+        if self.last == next {
+            self.on_record.push(OnRecord { id: step, planned: None, attempt: None });
+        }
+        self.last
     }
 
-    fn step_started(&mut self, step: &str, number: u8) {
-        let before = self.attempts.insert(step.to_owned(), Attempt { number, running: true, ..Attempt::default() });
-        if self.planned(step).is_none() {
+    fn step_started(&mut self, step: &'a str, number: u8) {
+        let place = self.place(step);
+        let before = self.on_record[place].attempt.replace(Attempt { number, running: true, ..Attempt::default() });
+        if self.on_record[place].planned.is_none() {
             self.object(format!("step {step} is not in the plan"));
         }
         if before.is_some_and(|before| before.running || before.number >= number) {
@@ -141,33 +173,36 @@ impl Judge {
         }
     }
 
-    fn measured(&mut self, step: &str, number: u8, measurement: &Measurement) {
+    fn measured(&mut self, step: &'a str, number: u8, measurement: &'a Measurement) {
         self.measurements += 1;
+        let place = self.place(step);
         let (name, said) = (&measurement.name, measurement.verdict);
         let again = judge(&measurement.limits, measurement.value);
         if again != said {
             self.object(format!("{step}/{name} is {said} on record; its reading and limits make it {again}"));
         }
         if self.named {
-            let promised = self.planned(step).and_then(|planned| spec(&planned.promised, name));
+            let promised = self.on_record[place].planned.and_then(|planned| spec(&planned.promised, name));
             match promised.map(|spec| spec.unit == measurement.unit && spec.limits == measurement.limits) {
                 Some(true) => {}
                 Some(false) => self.object(format!("{step}/{name} was judged by other limits than the plan's")),
                 None => self.object(format!("{step}/{name} was never promised")),
             }
         }
-        match self.attempts.get_mut(step).filter(|attempt| attempt.running && attempt.number == number) {
-            Some(attempt) => attempt.delivered.push(measurement.clone()),
+        let attempt = self.on_record[place].attempt.as_mut();
+        match attempt.filter(|attempt| attempt.running && attempt.number == number) {
+            Some(attempt) => attempt.delivered.push(measurement),
             // A reading from another time says nothing about this attempt.
             None => self.object(format!("{step}/{name} was taken while attempt {number} did not run")),
         }
     }
 
-    fn step_ended(&mut self, step: &str, number: u8, said: Verdict, procedure: Option<Verdict>) {
-        let Some(place) = self.places.get(step).copied() else {
+    fn step_ended(&mut self, step: &'a str, number: u8, said: Verdict, procedure: Option<Verdict>) {
+        let place = self.place(step);
+        let Some(planned) = self.on_record[place].planned else {
             return self.object(format!("step {step} is not in the plan"));
         };
-        let attempt = self.attempts.entry(step.to_owned()).or_default();
+        let attempt = self.on_record[place].attempt.get_or_insert_default();
         let (running, ran) = (attempt.running, attempt.running && attempt.number == number);
         (attempt.number, attempt.running, attempt.verdict) = (number, false, Some(said));
         if said == Verdict::Skipped {
@@ -183,9 +218,7 @@ impl Judge {
         if said == Verdict::Aborted {
             return;
         }
-        let (Some(planned), Some(Attempt { delivered, .. })) = (self.steps.get(place), self.attempts.get(step)) else {
-            return;
-        };
+        let delivered = &attempt.delivered;
         let least = match procedure {
             Some(procedure) => {
                 let again = step_verdict(&planned.promised, delivered, procedure);
@@ -229,10 +262,9 @@ impl Judge {
 
     /// As the run loop has it: pass only when every planned step passed and the bench is known to be safe.
     fn unit(&self) -> Verdict {
-        let of = |step: &PlannedStep| self.attempts.get(&step.id).and_then(|attempt| attempt.verdict);
-        let sum = |sum: Verdict, step: &PlannedStep| sum.and(of(step).unwrap_or(Verdict::Error));
-        let mut verdict = self.steps.iter().fold(Verdict::Skipped, sum);
-        if verdict == Verdict::Pass && !self.steps.iter().all(|step| of(step) == Some(Verdict::Pass)) {
+        let sum = |sum: Verdict, one: Option<Verdict>| sum.and(one.unwrap_or(Verdict::Error));
+        let mut verdict = self.verdicts().fold(Verdict::Skipped, sum);
+        if verdict == Verdict::Pass && !self.verdicts().all(|one| one == Some(Verdict::Pass)) {
             verdict = Verdict::Error;
         }
         if self.stopping && verdict == Verdict::Pass {
@@ -241,10 +273,15 @@ impl Judge {
         if self.safe { verdict } else { verdict.and(Verdict::Error) }
     }
 
+    /// Of each planned step, in the plan's order.
+    fn verdicts(&self) -> impl Iterator<Item = Option<Verdict>> {
+        self.plan.iter().map(|place| self.on_record[*place].attempt.as_ref()?.verdict)
+    }
+
     fn tally(&self) -> Tally {
-        let mut tally = Tally { steps: self.steps.len(), ..Tally::default() };
-        for step in &self.steps {
-            match self.attempts.get(&step.id).and_then(|attempt| attempt.verdict) {
+        let mut tally = Tally { steps: self.plan.len(), ..Tally::default() };
+        for verdict in self.verdicts() {
+            match verdict {
                 Some(Verdict::Pass) => tally.passed += 1,
                 Some(Verdict::Fail) => tally.failed += 1,
                 Some(Verdict::Error) => tally.errors += 1,
@@ -252,7 +289,8 @@ impl Judge {
                 Some(Verdict::Aborted) => tally.aborted += 1,
             }
         }
-        let delivered = || self.attempts.values().flat_map(|attempt| &attempt.delivered);
+        let attempts = || self.on_record.iter().filter_map(|step| step.attempt.as_ref());
+        let delivered = || attempts().flat_map(|attempt| &attempt.delivered);
         tally.measurements = delivered().count();
         let judged = delivered().filter(|one| one.value.is_some());
         tally.contacts = judged.flat_map(|one| one.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
@@ -265,7 +303,7 @@ impl Judge {
             claimed: self.claimed,
             verdict,
             measurements: self.measurements,
-            steps: self.steps.len(),
+            steps: self.plan.len(),
             contradictions: self.contradictions,
         }
     }

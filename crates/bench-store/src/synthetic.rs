@@ -162,14 +162,18 @@ impl Production {
             serial,
             model: model.to_owned(),
             started_at: Some(date(FIRST_DAY + day * 86_400 + second)),
-            bench: BenchKind::Real {
+            bench: Box::new(BenchKind::Real {
                 station: STATIONS[(number / 3 % 3) as usize].to_owned(),
                 nest: Some((1 + number / 9 % 4).to_string()),
                 fixture_serial: None,
                 overdue: Vec::new(),
-            },
+            }),
             lot: Some(format!("lot-{}", number / 5_000)),
-            provenance: Provenance { plan: model.to_owned(), fixture: "b-series".to_owned(), ..Provenance::default() },
+            provenance: Box::new(Provenance {
+                plan: model.to_owned(),
+                fixture: "b-series".to_owned(),
+                ..Provenance::default()
+            }),
             steps,
         }
     }

@@ -195,9 +195,9 @@ pub fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64,
         serial: serial.to_owned(),
         model: loaded.plan.model.clone(),
         started_at: None,
-        bench: BenchKind::Virtual { seed, faults: faults.to_vec() },
+        bench: Box::new(BenchKind::Virtual { seed, faults: faults.to_vec() }),
         lot: None,
-        provenance,
+        provenance: Box::new(provenance),
         steps: loaded.planned_steps(),
     }
 }

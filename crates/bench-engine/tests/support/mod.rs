@@ -282,9 +282,9 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
         serial: "P042TEST".into(),
         model: "b404x".into(),
         started_at: None,
-        bench: BenchKind::Virtual { seed: 0, faults: Vec::new() },
+        bench: Box::new(BenchKind::Virtual { seed: 0, faults: Vec::new() }),
         lot: None,
-        provenance: Provenance {
+        provenance: Box::new(Provenance {
             bench_version: String::new(),
             bench_commit: String::new(),
             plan: "test".into(),
@@ -295,7 +295,7 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
             fixture_sha256: String::new(),
             firmware_sha256: String::new(),
             images: Vec::new(),
-        },
+        }),
         steps: bench_engine::promises(plan),
     }
 }

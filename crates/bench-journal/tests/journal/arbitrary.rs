@@ -139,6 +139,7 @@ fn started() -> impl Strategy<Value = Event> {
                 firmware_sha256,
                 images,
             };
+            let (bench, provenance) = (Box::new(bench), Box::new(provenance));
             Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps }
         })
 }

@@ -363,9 +363,9 @@ fn started() -> Event {
         serial: text(),
         model: text(),
         started_at: None,
-        bench: BenchKind::Virtual { seed: u64::MAX, faults: vec![] },
+        bench: Box::new(BenchKind::Virtual { seed: u64::MAX, faults: vec![] }),
         lot: None,
-        provenance: Provenance {
+        provenance: Box::new(Provenance {
             bench_version: text(),
             bench_commit: text(),
             plan: text(),
@@ -376,7 +376,7 @@ fn started() -> Event {
             fixture_sha256: text(),
             firmware_sha256: text(),
             images: Vec::new(),
-        },
+        }),
         steps: vec![],
     }
 }

@@ -204,9 +204,9 @@ fn half(value: f64) -> Vec<Entry> {
                 serial: serial(1),
                 model: "b404x".to_owned(),
                 started_at: None,
-                bench: BenchKind::Virtual { seed: 1, faults: Vec::new() },
+                bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
                 lot: None,
-                provenance: Provenance::default(),
+                provenance: Box::default(),
                 steps: vec![
                     planned("supply", "Supplies"),
                     planned("contacts", "Opens and shorts"),

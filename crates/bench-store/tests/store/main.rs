@@ -357,7 +357,8 @@ fn stations_that_are_often_late_come_first() {
     let places = rows.iter().flat_map(|(station, runs)| runs.iter().map(move |what| (*station, *what)));
     for (number, (line, what)) in places.enumerate() {
         let mut entries = units.next().unwrap();
-        if let Event::RunStarted { bench: bench_run::BenchKind::Real { station, nest, .. }, .. } = &mut entries[0].event
+        if let Event::RunStarted { bench, .. } = &mut entries[0].event
+            && let bench_run::BenchKind::Real { station, nest, .. } = &mut **bench
         {
             (*station, *nest) = (line.to_owned(), None);
         }
