@@ -1,8 +1,7 @@
 //! Whenever a run is stopped, the modem has been switched off, and its waiting times kept, before its supply goes.
 
 use bench_coverage::take_out;
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Project, Stop};
+use bench_engine::{self as engine, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::Kinds;

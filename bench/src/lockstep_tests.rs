@@ -4,8 +4,7 @@
 #[path = "../../crates/virtual-nrf52840/tests/common/replica.rs"]
 mod replica;
 
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Project, Stop};
+use bench_engine::{self as engine, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::Verdict;
 use bench_steps::Kinds;

@@ -2,9 +2,7 @@
 
 use crate::abort_tests::GONE;
 use bench_coverage::take_out;
-use bench_engine::OneRun;
-use bench_engine::{Ended, FromNest, NestThread};
-use bench_engine::{Project, Stop};
+use bench_engine::{Ended, FromNest, NestThread, OneRun, Project, Stop};
 use bench_run::{Entry, Verdict};
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};

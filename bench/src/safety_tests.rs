@@ -2,8 +2,7 @@
 
 use crate::abort_tests::GONE;
 use bench_coverage::take_out;
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Loaded, Project, Stop};
+use bench_engine::{self as engine, Loaded, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
 use bench_steps::{Kinds, Nest};

@@ -3,8 +3,7 @@
 //! The virtual controller stands still at a random moment for 20 ms to 2 s, in good runs of every plan: wherever the program is
 //! then, also between two transfers of a driver that never waits. `cargo xtask stalls` orders more of them.
 
-use bench_engine::{self as engine, Outcome, Recorder, Stop};
-use bench_engine::{Loaded, Project};
+use bench_engine::{self as engine, Loaded, Outcome, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::{BenchTime, Entry, Event, Verdict};
 use bench_steps::Kinds;

@@ -1,8 +1,7 @@
 //! A download that is cut anywhere ends in an error, never in a pass and never in a hang.
 
 use bench_coverage::take_out;
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Project, Stop};
+use bench_engine::{self as engine, Project, Recorder, Stop};
 use bench_instruments::ProgramError;
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};

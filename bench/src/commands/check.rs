@@ -2,8 +2,7 @@
 
 use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE};
-use bench_engine::Failed;
-use bench_engine::{Loaded, Project};
+use bench_engine::{Failed, Loaded, Project};
 use bench_plan::{DutFamily, Function, LeftOut};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;

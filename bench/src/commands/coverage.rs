@@ -8,8 +8,7 @@ use bench_coverage::{
     FaultResult, Module, Rates, Results, Run, Study, Without, Work, dictionary::Dictionary, glob, judge, lost, name,
     page, summary, with_dependants,
 };
-use bench_engine::Failed;
-use bench_engine::{Loaded, Project, Stop};
+use bench_engine::{Failed, Loaded, Project, Stop};
 use bench_plan::Source;
 use bench_run::{Contact, Step};
 use bench_steps::Kinds;

@@ -2,9 +2,7 @@
 
 use super::{print, say};
 use crate::cli::{DoctorArgs, EXIT_ERROR};
-use bench_engine::Failed;
-use bench_engine::Project;
-use bench_engine::{self as engine, Cause, Late, Recorder};
+use bench_engine::{self as engine, Cause, Failed, Late, Project, Recorder};
 use bench_instruments::{GuardState, InstrumentError, ask_chips};
 use bench_journal::Journal;
 use bench_pi::PiI2c;

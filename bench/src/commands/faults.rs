@@ -2,8 +2,7 @@
 
 use super::{print, print_json};
 use crate::cli::FaultsArgs;
-use bench_engine::Failed;
-use bench_engine::{Loaded, Project};
+use bench_engine::{Failed, Loaded, Project};
 use bench_steps::Kinds;
 use std::path::Path;
 use virtual_bench::Fault;

@@ -3,8 +3,7 @@
 use super::{print, print_json};
 use crate::cli::FixtureArgs;
 use crate::wiring::{Wiring, svg, text};
-use bench_engine::Failed;
-use bench_engine::Project;
+use bench_engine::{Failed, Project};
 use bench_plan::DutFamily;
 use std::path::Path;
 

@@ -2,8 +2,7 @@
 
 use super::{print, say};
 use crate::cli::InitArgs;
-use bench_engine::Failed;
-use bench_engine::Project;
+use bench_engine::{Failed, Project};
 use bench_plan::{Fixture, Source, Station};
 use std::fs::OpenOptions;
 use std::io::{BufRead, Write};

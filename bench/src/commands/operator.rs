@@ -2,8 +2,7 @@
 
 use super::say;
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
-use bench_engine::Failed;
-use bench_engine::{FileError, Loaded, Project};
+use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
 use bench_operator::{

@@ -2,8 +2,7 @@
 
 use super::{print, print_json, width};
 use crate::cli::PinsArgs;
-use bench_engine::Failed;
-use bench_engine::Project;
+use bench_engine::{Failed, Project};
 use bench_plan::{DutFamily, compare_pins, pin_table};
 use std::path::Path;
 

@@ -2,9 +2,7 @@
 
 use super::{print, say};
 use crate::cli::VirtualDutArgs;
-use bench_engine::Failed;
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Loaded, Project, Stop};
+use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
 use bench_instruments::{Clock, InstrumentError};
 use bench_journal::Journal;
 use bench_run::Verdict;

@@ -6,9 +6,7 @@
 
 use super::run::Run;
 use super::without::take_out;
-use bench_engine::Failed;
-use bench_engine::{self as engine, Recorder};
-use bench_engine::{Loaded, Project, Stop};
+use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_report::Record;
 use bench_run::Provenance;

@@ -1,9 +1,6 @@
 //! What the nests of a line are made of: for each run, the work that its thread does.
 
-use bench_engine::Failed;
-use bench_engine::Observer;
-use bench_engine::{Done, OneRun};
-use bench_engine::{Loaded, Project, Stop};
+use bench_engine::{Done, Failed, Loaded, Observer, OneRun, Project, Stop};
 use bench_real::{self as real, Hand, Place, RealBackend};
 use bench_run::Provenance;
 use bench_steps::Kinds;

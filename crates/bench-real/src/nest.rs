@@ -6,10 +6,7 @@ use crate::hand::Hand;
 use crate::load::SystemLoad;
 use crate::lock::{self, FixtureLock, LockError};
 use bench_bluez::BluezAir;
-use bench_engine::Backend;
-use bench_engine::Failed;
-use bench_engine::Loaded;
-use bench_engine::{DiskWait, Outcome, Recorder, first_kick, rail_observer};
+use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
     BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBle, OutputLine, Panel, RailObserver,
     SerialLink, SerialUsbHost, TokioClock,

@@ -1,7 +1,6 @@
 //! Where a run happens: which station, which nest of it.
 
-use bench_engine::Failed;
-use bench_engine::{FileError, Project, read as read_source};
+use bench_engine::{Failed, FileError, Project, read as read_source};
 use bench_plan::{Calibration, Day, DutFamily, Fixture, Overdue, Problem, Source, Station, StationNest};
 use std::path::Path;
 

@@ -14,8 +14,7 @@ use super::nest::State;
 use super::rules::{Rules, UnitPast};
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
-use bench_engine::Project;
-use bench_engine::{Ended, FromNest};
+use bench_engine::{Ended, FromNest, Project};
 use bench_plan::DutFamily;
 use bench_report::Record;
 use bench_run::{
