@@ -53,7 +53,7 @@ impl Late {
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the controller was {} ms late ({})", self.by.as_millis(), self.cause)
+        write!(f, "the controller was {} ms late ({})", self.by.as_micros().div_ceil(1000), self.cause)
     }
 }
 

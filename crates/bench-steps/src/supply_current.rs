@@ -47,8 +47,9 @@ pub struct SupplyCurrent {
     others: Vec<(String, MeasurementSpec)>,
 }
 
-/// Longer than the monitor takes to measure once (5.2 ms), with the bus around it.
-const BUSY_MS: u16 = 12;
+/// Much longer than the monitor takes to measure once (5.2 ms), with the bus and a busy controller around it: a reading that ends
+/// later is void.
+const BUSY_MS: u16 = 40;
 /// From the request to where nothing moves any more.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Into the busy time.
