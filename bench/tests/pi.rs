@@ -341,6 +341,32 @@ fn the_watchdog_switches_off_when_nobody_is_left() {
 }
 
 #[test]
+fn without_its_guard_a_run_does_not_go_on() {
+    const TEST: &str = "without_its_guard_a_run_does_not_go_on";
+    if skipped(TEST) {
+        return;
+    }
+    let mut line = line(&[]);
+    let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat());
+    let child = line.run(&plan, &[]);
+    let pid = child.id();
+    let exit = exit_of(child);
+    let bench = Rc::clone(&line.bench);
+    let status = line.serve(async move {
+        let clock = bench.clock();
+        let on = || bench.rails_on().contains(&true);
+        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        kill(guard_of(pid));
+        exit.await
+    });
+    assert_eq!(status.code(), Some(2), "{}", line.output());
+    let journal = line.journal();
+    assert!(journal.contains("the guard of the rails is gone (its process has ended)"), "{journal}");
+    assert!(!line.bench.rails_on().contains(&true));
+    assert_eq!(line.bench.stats().watchdog_cuts, 0, "the run itself switched off");
+}
+
+#[test]
 fn a_second_bench_on_the_same_fixture_is_turned_away() {
     if skipped("a_second_bench_on_the_same_fixture_is_turned_away") {
         return;
