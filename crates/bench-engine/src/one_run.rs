@@ -144,7 +144,7 @@ impl OneRun<'_> {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
         if let Err(error) = std::fs::write(&path, &text) {
-            // The verdict is told all the same, and it is no pass: what collects the reports would miss this one.
+            // The verdict is printed all the same, and it is no pass: what collects the reports would miss this one.
             let problem = format!("{}: {error}: free some space or repair the folder", path.display());
             record = record.with_outcome(Verdict::Error, Some(&problem));
         }

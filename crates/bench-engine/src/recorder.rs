@@ -330,8 +330,8 @@ impl Inner {
     /// must not meet the same panic again.
     fn tell(&mut self, seen: &Seen<'_>) {
         let observers = &mut self.observers;
-        let told = catch_unwind(AssertUnwindSafe(|| observers.iter_mut().for_each(|observer| observer(*seen))));
-        if let Err(panic) = told {
+        let shown = catch_unwind(AssertUnwindSafe(|| observers.iter_mut().for_each(|observer| observer(*seen))));
+        if let Err(panic) = shown {
             self.observers.clear();
             self.panic.get_or_insert(panic_text(&*panic));
         }

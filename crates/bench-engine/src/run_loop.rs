@@ -53,7 +53,7 @@ pub async fn run(
     run_for(plan, nest, recorder, started, Surroundings::default(), stop).await
 }
 
-/// What a run is told of its surroundings.
+/// What a run needs from around it.
 #[derive(Default)]
 pub struct Surroundings<'a> {
     /// For the record, before anything is powered: who tests, and why a unit is tested that the rules would turn away.

@@ -178,7 +178,7 @@ async fn put_back(nest: &Nest, uses: &[String], rails: &[String]) {
     if used(resource::DUT) {
         let _ = nest.leave_link().await;
     } else if used(resource::PORTS) {
-        // The firmware would release them by itself after a silence, but the steps beside this one go on talking.
+        // The firmware would release them by itself after a silence, but the steps that run at the same time go on talking.
         let _ = nest.request(Request::ReleasePorts).await;
     }
     if used(resource::RADIO) {
