@@ -48,11 +48,18 @@ fn a_sample_equals_runs_by_themselves() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|said| said["text"].as_str().unwrap().to_owned())
+            .map(|said| without_readings(said["text"].as_str().unwrap()))
             .collect();
-        let alone_told: BTreeSet<String> = alone.diagnoses().iter().map(|said| said.text.clone()).collect();
+        let alone_told: BTreeSet<String> = alone.diagnoses().iter().map(|said| without_readings(&said.text)).collect();
         assert_eq!(told, alone_told, "{fault}");
     }
+}
+
+/// The study tests a module that holds the firmware, the run by itself an empty one: later on, the same readings are taken at
+/// other moments of the supervisor's own transfers on the bus, and differ by their noise.
+fn without_readings(text: &str) -> String {
+    let is_reading = |word: &str| word.contains('.') && word.parse::<f64>().is_ok();
+    text.split(' ').map(|word| if is_reading(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
