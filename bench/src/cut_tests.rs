@@ -230,3 +230,72 @@ fn a_rail_on_that_timed_out_or_panicked_leaves_its_rail_off() {
         assert!(off > ended && after <= 20 * MS, "panics: {panics}: after {after:?}");
     }
 }
+
+/// Something that the module does for 100 ms: who is late reads too much.
+struct Timed {
+    good: bool,
+}
+
+#[async_trait::async_trait(?Send)]
+impl Procedure for Timed {
+    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+        let began = nest.clock.now();
+        nest.clock.sleep(100 * MS).await;
+        let took = (nest.clock.now() - began).as_secs_f64();
+        record.measured("span", Some(if self.good { took } else { 1.0 }));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_attempt_while_the_controller_is_late_does_not_count() {
+    // Stalls at these moments, of 200 ms each; whether the module is good; the step's verdict, attempts, and its reason.
+    type Row = (&'static [u64], bool, Verdict, u8, &'static str);
+    let rows: [Row; 5] = [
+        (&[], true, Verdict::Pass, 1, ""),
+        (&[], false, Verdict::Fail, 1, "span is 1.000 s"),
+        (&[50], true, Verdict::Pass, 2, ""),
+        (&[50, 340], true, Verdict::Error, 2, " ms late (cause unknown)"),
+        (&[50], false, Verdict::Error, 2, " in the first attempt, and the second did not pass: span is 1.000 s"),
+    ];
+    for (stalls, good, verdict, attempts, reason) in rows {
+        let Bench { mut loaded, world, recorder, nest, mut started } = bench(1);
+        loaded.plan.steps.truncate(1);
+        let planned = &mut loaded.plan.steps[0];
+        planned.procedure = Box::new(Timed { good });
+        planned.step.measurements = vec![bench_run::MeasurementSpec {
+            name: "span".to_owned(),
+            unit: bench_run::Unit::Seconds,
+            limits: bench_run::Limits::at_most(0.15),
+            contacts: Vec::new(),
+        }];
+        if let Event::RunStarted { steps, .. } = &mut started {
+            *steps = engine::promises(&loaded.plan);
+        }
+        for at in stalls {
+            world.stall(BenchTime::from_micros(at * 1000), 200 * MS);
+        }
+        let run = engine::run(&loaded.plan, &nest, &recorder, started, Stop::never());
+        let outcome = runtime().block_on(world.run(run)).unwrap();
+        assert_eq!(outcome.verdict, verdict, "{stalls:?}, good: {good}: {outcome:?}");
+        let said = outcome.reason.unwrap_or_default();
+        assert!(said.contains(reason), "{stalls:?}, good: {good}: {said}");
+        let entries = recorder.entries();
+        let ends = entries.iter().filter_map(|entry| match &entry.event {
+            Event::StepEnded { attempt, verdict, reason, retried, late, .. } => {
+                Some((*attempt, *verdict, reason.clone().unwrap_or_default(), *retried, late.clone()))
+            }
+            _ => None,
+        });
+        let ends: Vec<_> = ends.collect();
+        assert_eq!(ends.len(), usize::from(attempts), "{ends:?}");
+        for (n, (attempt, _, reason, retried, late)) in ends.iter().enumerate() {
+            assert_eq!(usize::from(*attempt), n + 1);
+            let void = n + 1 < ends.len();
+            assert_eq!((*retried, reason.starts_with("void: the controller was ")), (void, void), "{ends:?}");
+            let stalled = stalls.len() > n;
+            assert_eq!(late.as_ref().is_some_and(|late| late.us > 150_000), stalled, "{ends:?}");
+        }
+        assert_eq!(bench_run::rejudge(&entries).contradictions, []);
+    }
+}
