@@ -126,16 +126,3 @@ fn off_already(entries: &[Entry], at: Duration) -> bool {
         .map(|entry| &entry.event)
         .all(|event| !matches!(event, Event::RailSwitched { .. } | Event::StepStarted { .. }))
 }
-
-#[test]
-#[ignore = "for a look at one of them: BENCH_STALL='plan seed at-us span-us'"]
-fn one_stall() {
-    let order = std::env::var("BENCH_STALL").unwrap();
-    let words: Vec<&str> = order.split(' ').collect();
-    let number = |n: usize| words[n].parse::<u64>().unwrap();
-    let stall = (Duration::from_micros(number(2)), Duration::from_micros(number(3)));
-    let stalled = run(&load(words[0]), number(1), Some(stall));
-    for entry in &stalled.entries {
-        println!("{}", serde_json::to_string(entry).unwrap());
-    }
-}

@@ -263,6 +263,12 @@ async fn wait_for(clock: &dyn Clock, within: Duration, mut what: impl FnMut() ->
     None
 }
 
+/// Waits until the run has switched a rail on.
+async fn powered(bench: &VirtualBench) {
+    let on = || bench.rails_on().contains(&true);
+    assert!(wait_for(&*bench.clock(), 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+}
+
 #[test]
 fn a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network() {
     if skipped("a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network") {
@@ -298,16 +304,15 @@ fn killed(test: &str, guard_too: bool) {
     let bench = Rc::clone(&line.bench);
     let off_after = line.serve(async move {
         let clock = bench.clock();
-        let on = || bench.rails_on().contains(&true);
-        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        powered(&bench).await;
         clock.sleep(300 * MS).await;
-        assert!(on());
+        assert!(bench.rails_on().contains(&true));
         if guard_too {
             kill(guard_of(pid));
         }
         kill(pid);
         exit.await;
-        wait_for(&*clock, 1000 * MS, || !on()).await
+        wait_for(&*clock, 1000 * MS, || !bench.rails_on().contains(&true)).await
     });
     let off_after = off_after.expect("a supply stayed on");
     println!("{test}: all supplies off after {off_after:?}");
@@ -353,9 +358,7 @@ fn without_its_guard_a_run_does_not_go_on() {
     let exit = exit_of(child);
     let bench = Rc::clone(&line.bench);
     let status = line.serve(async move {
-        let clock = bench.clock();
-        let on = || bench.rails_on().contains(&true);
-        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        powered(&bench).await;
         kill(guard_of(pid));
         exit.await
     });
@@ -378,9 +381,7 @@ fn a_second_bench_on_the_same_fixture_is_turned_away() {
     let exit = exit_of(first);
     let second = line.folder.path().to_owned();
     let refused = line.serve(async move {
-        let clock = bench.clock();
-        let on = || bench.rails_on().contains(&true);
-        assert!(wait_for(&*clock, 20_000 * MS, on).await.is_some(), "no rail was ever switched on");
+        powered(&bench).await;
         let refused = Command::new("unshare")
             .args(["-m", "sh", "-c", ONLY_LOCKS, "sh", env!("CARGO_BIN_EXE_bench"), "--root"])
             .arg(root())

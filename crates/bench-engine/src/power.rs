@@ -186,31 +186,12 @@ impl Power {
         if let Some(cut) = self.cut() {
             return Err(cut);
         }
-        if let Some(emergency) = &self.panel.emergency {
-            match emergency.is_active() {
-                Ok(false) => {}
-                Ok(true) => return Err(self.emergency_pressed()),
-                Err(error) => {
-                    return Err(self.note(CutBy::Fixture, format!("the emergency stop cannot be watched: {error}")));
-                }
-            }
+        if let Some(cut) = self.known_author() {
+            return Err(cut);
         }
-        if let Some(lid) = &self.panel.lid {
-            match lid.is_active() {
-                Ok(true) => {}
-                Ok(false) => return Err(self.lid_opened()),
-                Err(error) => return Err(self.note(CutBy::Fixture, format!("the lid cannot be watched: {error}"))),
-            }
-        }
-        match self.panel.guard.as_ref().map(|guard| guard.state()) {
-            None | Some(GuardState::Alive) => {}
-            Some(GuardState::Acted(why)) => {
-                return Err(self.guard_acted(&why));
-            }
-            Some(GuardState::Gone(why)) => {
-                let text = format!("the guard of the rails is gone ({why}): nothing is tested without it");
-                return Err(self.note(CutBy::GuardLost, text));
-            }
+        if let Some(GuardState::Gone(why)) = self.guard_state() {
+            let text = format!("the guard of the rails is gone ({why}): nothing is tested without it");
+            return Err(self.note(CutBy::GuardLost, text));
         }
         if self.watchdog_may_have_acted() {
             return self.check_all();
@@ -288,6 +269,30 @@ impl Power {
         Ok(())
     }
 
+    /// A cut whose author shows: emergency stop and lid, which may cut the rails in hardware, and a guard that acted.
+    fn known_author(&self) -> Option<Cut> {
+        let unwatched =
+            |what: &str, error| Some(self.note(CutBy::Fixture, format!("{what} cannot be watched: {error}")));
+        match self.panel.emergency.as_ref().map(|emergency| emergency.is_active()) {
+            None | Some(Ok(false)) => {}
+            Some(Ok(true)) => return Some(self.emergency_pressed()),
+            Some(Err(error)) => return unwatched("the emergency stop", error),
+        }
+        match self.panel.lid.as_ref().map(|lid| lid.is_active()) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => return Some(self.lid_opened()),
+            Some(Err(error)) => return unwatched("the lid", error),
+        }
+        match self.guard_state() {
+            Some(GuardState::Acted(why)) => Some(self.guard_acted(&why)),
+            _ => None,
+        }
+    }
+
+    fn guard_state(&self) -> Option<GuardState> {
+        self.panel.guard.as_ref().map(|guard| guard.state())
+    }
+
     fn check(&self, part: usize) -> Result<(), Cut> {
         let Err(disturbance) = self.switches.check(part) else { return Ok(()) };
         Err(self.attribute(&disturbance))
@@ -298,15 +303,8 @@ impl Power {
         if let Some(cut) = self.cut() {
             return cut;
         }
-        // It may cut the rails in hardware, too.
-        if self.panel.emergency.as_ref().is_some_and(|emergency| emergency.is_active() == Ok(true)) {
-            return self.emergency_pressed();
-        }
-        if self.panel.lid.as_ref().is_some_and(|lid| lid.is_active() == Ok(false)) {
-            return self.lid_opened();
-        }
-        if let Some(GuardState::Acted(why)) = self.panel.guard.as_ref().map(|guard| guard.state()) {
-            return self.guard_acted(&why);
+        if let Some(cut) = self.known_author() {
+            return cut;
         }
         if self.watchdog_may_have_acted() {
             let late = self.lateness.since(self.kicked_at.get().unwrap_or_default());

@@ -118,7 +118,7 @@ impl Line for RealLine {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };
             let now = jiff::Zoned::now();
-            // Read anew: a calibration may have come to its end.
+            // Read again: a calibration may have come to its end.
             let place = Place::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
             let backend = RealBackend::on_shift(project.root(), place, &now, Some(hand));
             let one = OneRun {
@@ -136,14 +136,14 @@ impl Line for RealLine {
     }
 }
 
-/// The plan as it was when the shift began, read anew: procedures do not cross threads.
+/// The plan as it was when the shift began, read again: procedures do not cross threads.
 fn unchanged(project: &Project, plan: &Path, firmware: &[u8], expected: &Provenance) -> Result<Loaded, Failed> {
     let loaded = project.load(plan, &Kinds::default())?;
     if loaded.provenance(firmware) == *expected {
         return Ok(loaded);
     }
     Err(Failed::Usage(miette::miette!(
-        "the plan, fixture or module file was changed during the shift: end it and start anew"
+        "the plan, fixture or module file was changed during the shift: end it and start again"
     )))
 }
 
