@@ -4,7 +4,7 @@
 //! are at that moment: a stopped process, a busy kernel, a call that does not come back.
 
 use bench_instruments::{Clock, ControllerLoad, LoadSample};
-use bench_run::BenchTime;
+use bench_run::{BenchTime, LateRecord};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -49,11 +49,17 @@ pub struct Late {
 
 impl Late {
     const NOT: Self = Self { by: Duration::ZERO, cause: Cause::Unknown };
+
+    /// As it stands in the record.
+    pub fn record(self) -> LateRecord {
+        LateRecord { us: u64::try_from(self.by.as_micros()).unwrap_or(u64::MAX), cause: self.cause.to_string() }
+    }
 }
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the controller was {} ms late ({})", self.by.as_micros().div_ceil(1000), self.cause)
+        // Word for word: readers of a record recognise the lateness in a reason.
+        self.record().fmt(f)
     }
 }
 
@@ -157,6 +163,15 @@ mod tests {
         lateness.beat(at(150));
         for (from, expected) in [(0, 120), (130, 120), (140, 120), (141, 0), (200, 0)] {
             assert_eq!(lateness.since(at(from)).by, expected * MS, "since {from} ms");
+        }
+    }
+
+    #[test]
+    fn a_delay_and_its_record_are_the_same_words() {
+        for (us, expected) in [(640_250, "640 ms"), (15_999, "15 ms"), (300, "1 ms")] {
+            let late = Late { by: Duration::from_micros(us), cause: Cause::Disk };
+            assert_eq!(late.to_string(), format!("the controller was {expected} late (disk)"));
+            assert_eq!(late.to_string(), late.record().to_string());
         }
     }
 

@@ -404,8 +404,7 @@ impl Tries<'_> {
 const NOTED: Duration = Duration::from_millis(5);
 
 fn late_record(late: Late) -> Option<LateRecord> {
-    let us = u64::try_from(late.by.as_micros()).unwrap_or(u64::MAX);
-    (late.by >= NOTED).then(|| LateRecord { us, cause: late.cause.to_string() })
+    (late.by >= NOTED).then(|| late.record())
 }
 
 /// How an attempt was judged.

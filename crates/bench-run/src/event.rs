@@ -169,7 +169,8 @@ impl LateRecord {
 
 impl fmt::Display for LateRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the controller was {} ms late ({})", self.us / 1_000, self.cause)
+        // What is worth a word is no "0 ms".
+        write!(f, "the controller was {} ms late ({})", (self.us / 1_000).max(1), self.cause)
     }
 }
 
