@@ -22,7 +22,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use support::{Idle, nest, plan, started, step};
+use support::{Idle, nest, nest_for, plan, started, step};
 
 struct Trivial;
 
@@ -158,35 +158,9 @@ fn print_costs() {
 }
 
 fn nest_of(clock: &Rc<dyn Clock>) -> Nest {
-    thread_local!(static FAMILY: bench_plan::DutFamily = {
-        (*nest(Rc::new(ManualClock::new()), Rc::new(Idle::default())).family).clone()
-    });
-    let idle = Rc::new(Idle::default());
-    Nest {
-        clock: clock.clone(),
-        nails: idle.clone(),
-        bus: idle.clone(),
-        rails: idle.clone(),
-        switches: Rc::new(bench_instruments::NoSwitches),
-        load: Rc::new(bench_instruments::UnknownLoad),
-        relay: idle.clone(),
-        peers: Rc::new(bench_instruments::ScriptedPeers::default()),
-        edges: idle.clone(),
-        dut: idle.clone(),
-        modem: Rc::default(),
-        usb_switch: idle.clone(),
-        usb: idle.clone(),
-        nfc: idle,
-        programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
-        firmware: Rc::default(),
-        images: Rc::default(),
-        imei: None,
-        link: Rc::default(),
-        panel: bench_instruments::Panel::default(),
-        ble: Rc::new(bench_instruments::NoBle),
-        family: Rc::new(FAMILY.with(Clone::clone)),
-        serial: "P042TEST".into(),
-    }
+    thread_local!(static FAMILY: Rc<bench_plan::DutFamily> =
+        nest(Rc::new(ManualClock::new()), Rc::new(Idle::default())).family);
+    nest_for(clock.clone(), Rc::default(), FAMILY.with(Rc::clone))
 }
 
 fn engine_cost(criterion: &mut Criterion) {
