@@ -1,19 +1,16 @@
 //! `drive`: how strongly each port drives its contact, high and low.
 //!
-//! The port drives in its strong mode, and the source of the measure bus pulls the other way through its series
-//! resistor: the divider tells the resistance of driver and joint together. One contact is loaded at a time, so each
-//! LED channel shows that it sinks its current alone.
+//! The port drives in its strong mode against a load ([`loaded_ports`]). Because one contact is loaded at a time, each LED
+//! channel shows that it sinks its current alone.
 
-use crate::diagnose::divider;
-use crate::resolve::{self, pin_name, ports_of};
-use crate::resource;
+use crate::loaded_ports::{self, LoadedPort};
+use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
-use dut_protocol::{DriveStrength, Port, PortSet, PortVector};
-use std::time::Duration;
+use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_run::{Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
+use dut_protocol::{DriveStrength, PortVector};
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,15 +25,8 @@ pub struct Params {
 }
 
 pub struct Drive {
-    pins: Vec<DrivenPin>,
+    ports: Vec<LoadedPort>,
     supply: String,
-}
-
-struct DrivenPin {
-    contact: Contact,
-    port: Port,
-    high: MeasurementSpec,
-    low: MeasurementSpec,
 }
 
 impl Kind for Drive {
@@ -45,27 +35,8 @@ impl Kind for Drive {
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;
-        let spec = |contact: Contact, which: &str| MeasurementSpec {
-            name: format!("{}.drive-{which}", pin_name(around.dut, contact)),
-            unit: MeasurementUnit::Ohms,
-            limits: params.ohms.limits(),
-            contacts: vec![contact],
-        };
-        let pins: Vec<_> = ports_of(&params.pins, around)?
-            .into_iter()
-            .map(|(contact, port)| DrivenPin { contact, port, high: spec(contact, "high"), low: spec(contact, "low") })
-            .collect();
-        Ok(Resolved {
-            measurements: pins.iter().flat_map(|pin| [pin.high.clone(), pin.low.clone()]).collect(),
-            coverage: pins
-                .iter()
-                .map(|pin| Coverage { contact: pin.contact, aspects: vec!["driver", "cold joint", "open"] })
-                .collect(),
-            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
-            shares: resource::list(&[resource::DUT]),
-            default_timeout: Duration::from_secs(5),
-            procedure: Box::new(Drive { pins, supply }),
-        })
+        let ports = loaded_ports::select(&params.pins, &params.ohms, ["drive-high", "drive-low"], around)?;
+        Ok(loaded_ports::resolved(ports, ["driver", "cold joint", "open"], |ports| Box::new(Drive { ports, supply })))
     }
 }
 
@@ -78,30 +49,14 @@ impl Procedure for Drive {
 
 impl Drive {
     async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
-        nest.join_link().await?;
-        nest.release_nails().await?;
-        let supply = nest.supply_volts(&self.supply).await?;
-        let all: PortSet = self.pins.iter().map(|pin| pin.port).collect();
-        let source = nest.bus.source_ohms();
         let strong = PortVector { strength: DriveStrength::High, settle_us: 100, ..Default::default() };
-        let mut readings = Vec::with_capacity(self.pins.len());
-
-        nest.vector(PortVector { high: all, ..strong }).await?;
-        for pin in &self.pins {
-            let volts = nest.bus.loaded_volts(pin.contact, 0.0).await?;
-            let ohms = divider(source, supply - volts, volts);
-            log.measured(&pin.high.name, Some(ohms));
-            readings.push((ohms, 0.0));
-        }
-        nest.vector(PortVector { low: all, ..strong }).await?;
-        for (pin, reading) in self.pins.iter().zip(&mut readings) {
-            let volts = nest.bus.loaded_volts(pin.contact, supply).await?;
-            reading.1 = divider(source, volts, supply - volts);
-            log.measured(&pin.low.name, Some(reading.1));
-        }
-        nest.vector(PortVector { float: all, ..Default::default() }).await?;
-        for (pin, (high, low)) in self.pins.iter().zip(&readings) {
-            if let Some(diagnosis) = name(nest, pin, *high, *low) {
+        let held = |ports, high| match high {
+            true => PortVector { high: ports, ..strong },
+            false => PortVector { low: ports, ..strong },
+        };
+        let readings = loaded_ports::measure(nest, log, &self.supply, &self.ports, held).await?;
+        for (port, (high, low)) in self.ports.iter().zip(readings) {
+            if let Some(diagnosis) = name(nest, port, high, low) {
                 log.diagnosed(diagnosis);
             }
         }
@@ -112,7 +67,7 @@ impl Drive {
 /// A joint adds the same to both directions, within the spread of the drivers.
 const ALIKE_OHMS: f64 = 60.0;
 
-fn name(nest: &Nest, pin: &DrivenPin, high: f64, low: f64) -> Option<Diagnosis> {
+fn name(nest: &Nest, pin: &LoadedPort, high: f64, low: f64) -> Option<Diagnosis> {
     let bad = |spec: &MeasurementSpec, ohms| judge(&spec.limits, Some(ohms)) != Verdict::Pass;
     let (bad_high, bad_low) = (bad(&pin.high, high), bad(&pin.low, low));
     if !bad_high && !bad_low {

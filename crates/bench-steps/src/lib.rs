@@ -8,6 +8,7 @@ mod diagnose;
 mod doctor;
 mod external_flash;
 mod kinds;
+mod loaded_ports;
 mod nest;
 mod resolve;
 pub mod resource;

@@ -3,16 +3,14 @@
 //! The source of the measure bus pulls the other way through its series resistor; the divider tells the pull's
 //! resistance. An open contact shows none, a stuck one shows a driver.
 
-use crate::diagnose::divider;
-use crate::resolve::{self, pin_name, ports_of};
-use crate::resource;
+use crate::loaded_ports::{self, LoadedPort};
+use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
-use dut_protocol::{Port, PortSet, PortVector};
-use std::time::Duration;
+use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementUnit, Verdict, judge};
+use dut_protocol::{Port, PortVector};
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +25,7 @@ pub struct Params {
 }
 
 pub struct Pulls {
-    pins: Vec<(Contact, Port, MeasurementSpec, MeasurementSpec)>,
+    ports: Vec<LoadedPort>,
     supply: String,
 }
 
@@ -37,28 +35,8 @@ impl Kind for Pulls {
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;
-        let pins = ports_of(&params.pins, around)?;
-        let spec = |contact: Contact, which: &str| MeasurementSpec {
-            name: format!("{}.{which}", pin_name(around.dut, contact)),
-            unit: MeasurementUnit::Ohms,
-            limits: params.ohms.limits(),
-            contacts: vec![contact],
-        };
-        let pins: Vec<_> = pins
-            .into_iter()
-            .map(|(contact, port)| (contact, port, spec(contact, "pull-up"), spec(contact, "pull-down")))
-            .collect();
-        Ok(Resolved {
-            measurements: pins.iter().flat_map(|(_, _, up, down)| [up.clone(), down.clone()]).collect(),
-            coverage: pins
-                .iter()
-                .map(|(contact, ..)| Coverage { contact: *contact, aspects: vec!["pull-up", "pull-down", "open"] })
-                .collect(),
-            uses: resource::list(&[resource::PORTS, resource::NAILS, resource::MEASURE_BUS]),
-            shares: resource::list(&[resource::DUT]),
-            default_timeout: Duration::from_secs(5),
-            procedure: Box::new(Pulls { pins, supply }),
-        })
+        let ports = loaded_ports::select(&params.pins, &params.ohms, ["pull-up", "pull-down"], around)?;
+        Ok(loaded_ports::resolved(ports, ["pull-up", "pull-down", "open"], |ports| Box::new(Pulls { ports, supply })))
     }
 }
 
@@ -71,30 +49,13 @@ impl Procedure for Pulls {
 
 impl Pulls {
     async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
-        nest.join_link().await?;
-        nest.release_nails().await?;
-        let supply = nest.supply_volts(&self.supply).await?;
-        let all: PortSet = self.pins.iter().map(|(_, port, ..)| *port).collect();
-        let source = nest.bus.source_ohms();
-        let mut readings = Vec::new();
-
-        nest.vector(PortVector { pull_up: all, settle_us: 100, ..Default::default() }).await?;
-        for (contact, _, up, _) in &self.pins {
-            let volts = nest.bus.loaded_volts(*contact, 0.0).await?;
-            let ohms = divider(source, supply - volts, volts);
-            log.measured(&up.name, Some(ohms));
-            readings.push((ohms, 0.0));
-        }
-        nest.vector(PortVector { pull_down: all, settle_us: 100, ..Default::default() }).await?;
-        for ((contact, _, _, down), reading) in self.pins.iter().zip(&mut readings) {
-            let volts = nest.bus.loaded_volts(*contact, supply).await?;
-            let ohms = divider(source, volts, supply - volts);
-            log.measured(&down.name, Some(ohms));
-            reading.1 = ohms;
-        }
-        nest.vector(PortVector { float: all, ..Default::default() }).await?;
-        for ((contact, port, up, _), (up_ohms, down_ohms)) in self.pins.iter().zip(readings) {
-            if let Some(diagnosis) = name(nest, *contact, *port, &up.limits, up_ohms, down_ohms) {
+        let held = |ports, high| match high {
+            true => PortVector { pull_up: ports, settle_us: 100, ..Default::default() },
+            false => PortVector { pull_down: ports, settle_us: 100, ..Default::default() },
+        };
+        let readings = loaded_ports::measure(nest, log, &self.supply, &self.ports, held).await?;
+        for (port, (up, down)) in self.ports.iter().zip(readings) {
+            if let Some(diagnosis) = name(nest, port.contact, port.port, &port.high.limits, up, down) {
                 log.diagnosed(diagnosis);
             }
         }
