@@ -10,6 +10,7 @@ mod contacts;
 mod coverage;
 mod diagnosis;
 mod disk;
+mod docs;
 mod edges;
 mod external_flash;
 mod faults;
