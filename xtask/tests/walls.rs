@@ -298,6 +298,42 @@ fn the_picture_of_the_rooms_shows_the_walls() {
     assert!(kept == drawn, "{NAME} is not what MAY_USE says: run with UPDATE_PICTURES=1");
 }
 
+/// Types of the glossary that their crate does not have.
+fn unknown_types(glossary: &str, sources_of: impl Fn(&str) -> String) -> Vec<String> {
+    const KINDS: [&str; 4] = ["struct", "enum", "trait", "const"];
+    let code = glossary.split('`').skip(1).step_by(2);
+    let types = code.filter_map(|path| path.split_once("::"));
+    let missing = types.filter(|(package, name)| {
+        let sources = sources_of(&package.replace('_', "-"));
+        let begins = |kind: &&str| {
+            let declared = format!("pub {kind} {name}");
+            sources.match_indices(&declared).any(|(at, _)| {
+                !sources[at + declared.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
+            })
+        };
+        !KINDS.iter().any(|kind| begins(&kind))
+    });
+    missing.map(|(package, name)| format!("the glossary names {package}::{name}, which is not there")).collect()
+}
+
+#[test]
+fn the_types_of_the_glossary_exist() {
+    let (packages, text) = (packages(), fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap());
+    let glossary = text.split_once("## Glossary").unwrap().1;
+    let sources_of = |name: &str| {
+        let mut found = Vec::new();
+        if let Some(package) = packages.get(name) {
+            sources(&package.folder.join("src"), &mut found);
+        }
+        found.iter().map(|file| fs::read_to_string(file).unwrap()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(glossary.matches("::").count() > 15, "too few types to say anything");
+    let wrong = unknown_types(glossary, sources_of);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let example = |_: &str| "pub struct Rails;\npub enum Rail {".to_owned();
+    assert_eq!(unknown_types("`a::Rail`, `a::Rai`", example), ["the glossary names a::Rai, which is not there"]);
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
