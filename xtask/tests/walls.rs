@@ -311,7 +311,7 @@ fn unknown_types(glossary: &str, sources_of: impl Fn(&str) -> String) -> Vec<Str
                 !sources[at + declared.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
             })
         };
-        !KINDS.iter().any(|kind| begins(&kind))
+        !KINDS.iter().any(begins)
     });
     missing.map(|(package, name)| format!("the glossary names {package}::{name}, which is not there")).collect()
 }
