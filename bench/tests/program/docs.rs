@@ -1,11 +1,12 @@
-//! The examples in the documentation: what a page shows is what the program prints, and what it tells people to type parses.
+//! The documentation against the program: examples print what the page shows, commands parse, every key is described.
 //!
-//! The ```` ```console ```` blocks of a page run one after the other in one copy of the repository's data. A file that the
-//! page asks for, a block under `<!-- file: PATH -->`, is written there at its turn. `UPDATE_DOCS=1` writes into the
-//! pages what the program prints; `[..]` and `...` remain where they still fit.
+//! The ```` ```console ```` blocks of a page run one after the other in one copy of the repository's data. A block under
+//! `<!-- file: PATH -->` is written to that file of the copy at its turn. `UPDATE_DOCS=1` writes into the pages what the
+//! program prints; `[..]` and `...` remain where they still fit.
 
-use crate::support::{for_all, root, text};
+use crate::support::{for_all, output, root, text};
 use book::{Block, Page, pages};
+use serde_json::Value;
 use snapbox::Data;
 use snapbox::filter::NormalizeToExpected;
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ use std::sync::Mutex;
 /// What the examples need of the repository.
 const DATA: [&str; 2] = ["plans", "fixtures"];
 const IMAGE: &str = "target/firmware/dut-firmware.elf";
-/// What an example may start. Whatever else a page asks for belongs into a block of the language `sh`, which nothing runs.
+/// What an example may start. Everything else belongs in a block of the language `sh`, which is not run.
 const HARMLESS: [&str; 9] = ["bench", "cat", "echo", "exit", "grep", "head", "ls", "printf", "touch"];
 
 /// A folder like the repository's root, for the examples of one page.
@@ -183,7 +184,7 @@ fn examples_print_what_the_pages_show() {
     }
 }
 
-/// Every program that a page tells people to start, as words: what is before a pipe, a redirection or a comment.
+/// Every program in a line of the shell, as words, without redirections and comments.
 fn started(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let (mut word, mut quote, mut any) = (String::new(), None, false);
@@ -216,7 +217,7 @@ fn started(line: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// What is wrong with a command that nobody can run in a test.
+/// What is wrong with a command that a test cannot run.
 fn objection(words: &[String], chores: &str) -> Option<String> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // `--help` last: everything before it is parsed, and nothing is done.
@@ -254,6 +255,78 @@ fn commands_that_only_people_run_exist() {
     for_all(&rows, |(place, words)| {
         objection(words, chores).map_or(Ok(()), |why| Err(format!("{place}: {}: {why}", words.join(" "))))
     });
+}
+
+/// Keys of the formats, by `bench schema`, and the page that describes them.
+const FORMATS: [(&str, &str); 5] = [
+    ("plan", "docs/reference/plan-format.md"),
+    ("part", "docs/reference/plan-format.md"),
+    ("fixture", "docs/reference/fixture-format.md"),
+    ("dut", "docs/reference/module-format.md"),
+    ("station", "docs/reference/station-format.md"),
+];
+const STEP_KINDS: &str = "docs/reference/step-kinds.md";
+
+fn schema(of: &str) -> Value {
+    serde_json::from_slice(&output(&["schema", of]).stdout).unwrap()
+}
+
+/// Names of all properties below a part of a schema.
+fn keys(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(parts) => {
+            for (name, part) in parts {
+                if let (true, Value::Object(properties)) = (name == "properties", part) {
+                    found.extend(properties.keys().cloned());
+                }
+                keys(part, found);
+            }
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| keys(part, found)),
+        _ => {}
+    }
+}
+
+/// As a word of its own.
+fn names(page: &str, key: &str) -> bool {
+    let in_word = |one: char| one.is_alphanumeric() || matches!(one, '_' | '-');
+    page.match_indices(key)
+        .any(|(at, _)| !page[..at].ends_with(in_word) && !page[at + key.len()..].starts_with(in_word))
+}
+
+#[test]
+fn every_key_of_every_format_is_described() {
+    let kinds = fs::read_to_string(root().join(STEP_KINDS)).unwrap();
+    let (mut wrong, mut keys_seen) = (Vec::new(), 0);
+    for (format, file) in FORMATS {
+        let page = fs::read_to_string(root().join(file)).unwrap();
+        let mut schema = schema(format);
+        let step = schema["properties"]["step"]["items"]["oneOf"].take();
+        let steps = step.as_array().cloned().unwrap_or_default();
+        for step in &steps {
+            let kind = step["title"].as_str().unwrap();
+            let section = kinds.split_once(&format!("\n### `{kind}`\n")).map(|(_, rest)| rest.split("\n##").next());
+            let Some(section) = section.flatten() else {
+                wrong.push(format!("{STEP_KINDS} has no heading ### `{kind}`"));
+                continue;
+            };
+            for key in step["properties"].as_object().unwrap().keys() {
+                if !section.contains(&format!("`{key}`")) && !page.contains(&format!("`{key}`")) {
+                    wrong.push(format!(
+                        "`{kind}` takes `{key}`, which is neither in its section of {STEP_KINDS} nor in {file}"
+                    ));
+                }
+            }
+        }
+        let mut found = BTreeSet::new();
+        keys(&schema, &mut found);
+        keys_seen += found.len();
+        let missing = found.iter().filter(|key| !names(&page, key) && !names(&kinds, key));
+        wrong.extend(missing.map(|key| format!("`bench schema {format}` has `{key}`, and {file} does not name it")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(keys_seen > 250, "only {keys_seen} keys");
+    assert!(names("`pins`, `ohms`", "ohms") && !names("`pull_ohms`", "ohms") && !names("ohms-x", "ohms"));
 }
 
 fn words_of(line: &str) -> Vec<String> {

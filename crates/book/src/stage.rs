@@ -1,6 +1,6 @@
-//! The source of the book: the pages of `docs/`, and those that the repository keeps elsewhere, with links that hold in it.
+//! The source of the book: the pages of `docs/` and some from elsewhere in the repository, with links that hold in a book.
 //!
-//! The pages are written for whoever reads them in the repository. A link that leaves `docs/` leads nowhere in a book.
+//! The pages are written to be read in the repository too, where links may leave `docs/`. A book has nothing outside.
 
 use crate::{Page, links_of, pages};
 use std::path::{Path, PathBuf};

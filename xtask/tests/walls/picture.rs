@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Where a crate is across the picture, in boxes from the left, and what it belongs to. How high it is follows from what it
-/// depends on. Crates without a place are for this repository alone.
+/// How far a crate is from the left, in boxes, and what it belongs to. Its height follows from what it depends on.
 const PLACES: &[(&str, f64, Group)] = &[
     ("bench", 2.6, Group::Program),
     ("bench-bluez", 1.0, Group::Device),
@@ -151,7 +150,7 @@ fn level(uses: &Uses<'_>, name: &str) -> i32 {
     uses.get(name).into_iter().flatten().map(|below| level(uses, below) + 1).max().unwrap_or(0)
 }
 
-/// Without those that another of them leads to: the picture shows who may depend on whom, and a line less says the same.
+/// Without those that another of them leads to, which would add lines and no information.
 fn direct<'a>(uses: &Uses<'a>, used: &BTreeSet<&'a str>) -> Vec<&'a str> {
     fn reaches(uses: &Uses<'_>, from: &str, to: &str) -> bool {
         uses.get(from).into_iter().flatten().any(|next| *next == to || reaches(uses, next, to))
