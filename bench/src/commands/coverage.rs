@@ -202,9 +202,15 @@ impl Runs<'_> {
 }
 
 fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
-    let path = args.rates.clone().unwrap_or_else(|| project.defect_rates());
+    let usual = project.defect_rates();
+    let path = match &args.rates {
+        Some(path) => path.clone(),
+        None if usual.is_file() => usual,
+        // Shares of detected faults need no rates.
+        None => return Ok(Rates::default()),
+    };
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let help = "rates of defects stand in fixtures/defect-rates.toml; --rates names another file";
+        let help = "--rates names a file of defect rates, such as fixtures/defect-rates.toml";
         Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display()))
     })?;
     let source = Source::new(path.display().to_string(), text);

@@ -16,6 +16,7 @@ mod edges;
 mod external_flash;
 mod faults;
 mod good;
+mod invented;
 mod operator;
 mod plans;
 mod power;

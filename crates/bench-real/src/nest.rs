@@ -207,8 +207,7 @@ impl Backend for RealBackend {
         Box::pin(async move {
             let family = loaded.family();
             let family = family.ok_or_else(|| Failed::Bench(miette::miette!("the plan's family got lost")))?;
-            // Asked for only where the plan has a use for it: a line without Bluetooth tests the rest.
-            let wants_ble = loaded.plan.steps.iter().any(|planned| planned.step.kind == "ble");
+            let wants_ble = loaded.plan.steps.iter().any(|planned| planned.procedure.needs_bluetooth());
             self.instruments(&loaded.fixture, family, wants_ble, serial, rail_observer(recorder)).await
         })
     }

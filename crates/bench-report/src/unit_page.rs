@@ -24,8 +24,8 @@ pub fn unit_page(record: &RunRecord) -> String {
         (contacts(record))
         h2 { "Measurements" }
         @for step in record.steps.iter().filter(|step| step.was_started()) { (measurements(step)) }
-        (series(record, "Currents in the order in which they were measured", |_, one| one.unit == MeasurementUnit::Amps))
-        (series(record, "Bluetooth levels by channel, dBm", |step, one| step.kind == "ble" && one.name.ends_with("-dbm")))
+        (series(record, "Currents in the order in which they were measured", |one| one.unit == MeasurementUnit::Amps))
+        (series(record, "Radio levels, dBm", |one| one.name.ends_with("-dbm")))
         h2 { "When each step ran" }
         (gantt(record))
         @if !record.notes.is_empty() {
@@ -166,9 +166,9 @@ fn limit_bar(taken: &Measurement) -> Markup {
 }
 
 /// Some measurements as columns in time.
-fn series(record: &RunRecord, title: &str, wanted: impl Fn(&StepRecord, &Measurement) -> bool) -> Markup {
+fn series(record: &RunRecord, title: &str, wanted: impl Fn(&Measurement) -> bool) -> Markup {
     let mut points: Vec<(u64, &Measurement)> = last_taken(record)
-        .filter(|(step, one)| wanted(step, &one.measurement))
+        .filter(|(_, one)| wanted(&one.measurement))
         .filter(|(_, one)| one.measurement.value.is_some())
         .map(|(_, one)| (one.at_us.as_micros(), &one.measurement))
         .collect();

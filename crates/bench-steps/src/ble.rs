@@ -152,6 +152,10 @@ impl Kind for Ble {
 
 #[async_trait(?Send)]
 impl Procedure for Ble {
+    fn needs_bluetooth(&self) -> bool {
+        true
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let outcome = self.measure(nest, log).await;

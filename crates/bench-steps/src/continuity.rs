@@ -120,13 +120,14 @@ impl Procedure for Continuity {
                 open.push((one, ohms));
             }
         }
-        if open.len() == self.contacts.len() && open.len() > 2 {
-            let text =
-                "no contact of the supplies and grounds reaches a module: is one in the nest, and is the lid closed?";
-            log.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
-            return Err(StepError::Bench(text.into()));
+        let all_open = open.len() == self.contacts.len();
+        if all_open && open.len() > 2 {
+            return Err(no_module(log));
         }
         let good = self.good_one_of_two(nest, &open).await?;
+        if all_open && open.len() == 2 && good.is_none() && open.iter().all(|(_, ohms)| *ohms >= OPEN_OHMS) {
+            return Err(no_module(log));
+        }
         for (contact, ohms) in at_fault(&open).into_iter().filter(|(contact, _)| Some(*contact) != good) {
             let label = nest.label(contact);
             let text = if ohms >= OPEN_OHMS {
@@ -138,6 +139,12 @@ impl Procedure for Continuity {
         }
         Ok(())
     }
+}
+
+fn no_module(log: &dyn StepLog) -> StepError {
+    let text = "no contact of the supplies and grounds reaches a module: is one in the nest, and is the lid closed?";
+    log.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
+    StepError::Bench(text.into())
 }
 
 /// Current through a protection diode into the rail.

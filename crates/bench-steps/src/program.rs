@@ -83,6 +83,10 @@ impl Kind for Program {
 
 #[async_trait(?Send)]
 impl Procedure for Program {
+    fn writes_firmware(&self) -> bool {
+        true
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         if nest.firmware.is_empty() {
             return Err(StepError::Bench("no firmware image was given to this run".to_owned()));

@@ -59,9 +59,19 @@ pub trait Procedure {
     /// judged from the measurements.
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError>;
 
-    /// Files that it puts into the module, beside the test firmware: whoever loads the plan reads them.
+    /// Further files that it puts into the module, which are read when the plan is loaded.
     fn images(&self) -> &[ImageFile] {
         &[]
+    }
+
+    /// Whether it writes the test firmware, so that a module may come empty.
+    fn writes_firmware(&self) -> bool {
+        false
+    }
+
+    /// Whether it uses the controller's Bluetooth, which is opened only then: a line without it can test the rest.
+    fn needs_bluetooth(&self) -> bool {
+        false
     }
 }
 

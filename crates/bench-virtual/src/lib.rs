@@ -167,11 +167,8 @@ pub fn image(loaded: &Loaded, firmware: &[u8]) -> Result<Rc<Image>, Failed> {
 
 /// Whether a module for this plan comes with an empty flash: only a plan that programs it can use such a one.
 fn comes_blank(loaded: &Loaded) -> bool {
-    loaded.plan.steps.iter().any(|planned| planned.step.kind == PROGRAM)
+    loaded.plan.steps.iter().any(|planned| planned.procedure.writes_firmware())
 }
-
-/// The kind of step that puts the firmware into the module.
-const PROGRAM: &str = "program";
 
 /// The serial number that a virtual module of this model carries when none was given.
 pub fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
