@@ -1,7 +1,8 @@
 //! The documentation against the program: examples print what the page shows, commands parse, every key is described.
 //!
 //! The ```` ```console ```` blocks of a page run one after the other in one copy of the repository's data. A block under
-//! `<!-- file: PATH -->` is written to that file of the copy at its turn. `UPDATE_DOCS=1` writes into the pages what the
+//! `<!-- file: PATH -->` is written to that file of the copy at its turn; one under `<!-- step of: PATH -->` is a step that is
+//! added to it or replaces the step with its id. `UPDATE_DOCS=1` writes into the pages what the
 //! program prints; `[..]` and `...` remain where they still fit.
 
 use crate::support::{for_all, output, root, text};
@@ -64,10 +65,17 @@ impl Sandbox {
         text(&output.stdout)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    /// Writes what the block says into its file, if it has one.
+    fn take(&self, block: &Block) -> bool {
+        let Some(name) = block.file.as_ref().or(block.step_of.as_ref()) else { return false };
         let path = self.folder.path().join(name);
+        let content = match block.step_of {
+            None => block.code.clone(),
+            Some(_) => with_step(&fs::read_to_string(&path).unwrap(), &block.code),
+        };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+        true
     }
 }
 
@@ -82,6 +90,19 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).unwrap();
         }
     }
+}
+
+/// The plan with this step at its end, or in place of the step with the same id.
+fn with_step(plan: &str, step: &str) -> String {
+    const BEGIN: &str = "[[step]]";
+    let id = |step: &str| step.lines().find(|line| line.starts_with("id = ")).map(str::to_owned);
+    let mut steps: Vec<String> = plan.split(BEGIN).map(|step| step.trim_end().to_owned()).collect();
+    let new = step.trim_end().strip_prefix(BEGIN).unwrap().to_owned();
+    match steps.iter_mut().skip(1).find(|old| id(old) == id(&new)) {
+        Some(old) => *old = new,
+        None => steps.push(new),
+    }
+    steps.join(&format!("\n\n{BEGIN}")) + "\n"
 }
 
 /// Commands of a console block, each with what it prints. A command goes on in lines that begin with `> `.
@@ -140,7 +161,7 @@ fn difference(expected: &Data, printed: &Data) -> Option<String> {
 }
 
 fn is_example(block: &Block) -> bool {
-    block.language == "console" || block.file.is_some()
+    block.language == "console" || block.file.is_some() || block.step_of.is_some()
 }
 
 #[test]
@@ -156,15 +177,12 @@ fn examples_print_what_the_pages_show() {
         for block in
             all.iter().filter(|other| page.files_of.as_ref() == Some(&other.path)).flat_map(|page| &page.blocks)
         {
-            if let Some(name) = &block.file {
-                sandbox.write(name, &block.code);
-            }
+            sandbox.take(block);
         }
         let (mut wrong, mut now) = (Vec::new(), page.text.clone());
         let mut written = Vec::new();
         for block in page.blocks.iter().filter(|block| is_example(block)) {
-            if let Some(name) = &block.file {
-                sandbox.write(name, &block.code);
+            if sandbox.take(block) {
                 continue;
             }
             let (code, mistakes) = run_block(&mut sandbox, block);
@@ -352,6 +370,10 @@ fn a_wrong_example_is_seen() {
         assert_eq!(wrong.is_empty(), expected.is_empty(), "{line}: {wrong}");
         assert!(wrong.contains(expected), "{line}: {wrong}");
     }
+    let step = |id: &str, key: &str| format!("[[step]]\nid = \"{id}\"\n{key}\n");
+    let plan = with_step(&with_step("head\n", &step("a", "one")), &step("b", "two"));
+    assert_eq!(plan, format!("head\n\n{}\n{}", step("a", "one"), step("b", "two")));
+    assert_eq!(with_step(&plan, &step("a", "three")), format!("head\n\n{}\n{}", step("a", "three"), step("b", "two")));
     let blocks: &[(&str, &str)] = &[
         ("$ echo one\none\n", ""),
         ("$ echo one two; echo three\none [..]\nthree\n", ""),
@@ -364,7 +386,8 @@ fn a_wrong_example_is_seen() {
         ("$ exit 3\n$ echo $?\n4\n", "-4"),
     ];
     for (code, expected) in blocks {
-        let block = Block { line: 1, language: "console".into(), code: (*code).into(), at: 0..0, file: None };
+        let block =
+            Block { line: 1, language: "console".into(), code: (*code).into(), at: 0..0, file: None, step_of: None };
         let mut sandbox = Sandbox { folder: tempfile::tempdir().unwrap(), code: 0 };
         let (_, wrong) = run_block(&mut sandbox, &block);
         let wrong = wrong.join("\n").replace(' ', "");

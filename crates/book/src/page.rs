@@ -47,6 +47,8 @@ pub struct Block {
     pub at: Range<usize>,
     /// The file named by a comment `<!-- file: PATH -->` right above.
     pub file: Option<String>,
+    /// The file named by a comment `<!-- step of: PATH -->` right above, to which the block adds a step or replaces one.
+    pub step_of: Option<String>,
 }
 
 /// All pages, by path.
@@ -99,20 +101,28 @@ impl Page {
             Event::Start(Tag::Image { dest_url, .. }) => self.link(text, &dest_url, at, true),
             Event::End(TagEnd::Link | TagEnd::Image) => {}
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
-                let file = state.comment.take().filter(|(_, end)| text[*end..at.start].trim().is_empty());
+                let comment = state.comment.take().filter(|(.., end)| text[*end..at.start].trim().is_empty());
+                let (file, step_of) = match comment {
+                    Some((name, true, _)) => (Some(name), None),
+                    Some((name, false, _)) => (None, Some(name)),
+                    None => (None, None),
+                };
                 state.block = Some(Block {
                     line: line_of(text, at.start) + 1,
                     language: language.split([',', ' ']).next().unwrap_or_default().to_owned(),
                     code: String::new(),
                     at: at.start..at.start,
-                    file: file.map(|(name, _)| name),
+                    file,
+                    step_of,
                 });
             }
             Event::End(TagEnd::CodeBlock) => self.blocks.extend(state.block.take()),
             Event::Html(html) | Event::InlineHtml(html) => {
                 let after = |begin| html.trim().strip_prefix(begin)?.strip_suffix("-->").map(str::trim);
                 if let Some(name) = after("<!-- file:") {
-                    state.comment = Some((name.to_owned(), at.end));
+                    state.comment = Some((name.to_owned(), true, at.end));
+                } else if let Some(name) = after("<!-- step of:") {
+                    state.comment = Some((name.to_owned(), false, at.end));
                 } else if let Some(name) = after("<!-- files of:") {
                     self.files_of = self.path.parent().map(|folder| folder.join(name));
                 }
@@ -150,7 +160,8 @@ impl Page {
 struct State {
     heading: Option<(HeadingLevel, String)>,
     block: Option<Block>,
-    comment: Option<(String, usize)>,
+    /// The name of a file, whether the block is all of it, and where the comment ends.
+    comment: Option<(String, bool, usize)>,
     /// How often each anchor came.
     anchors: BTreeMap<String, usize>,
 }
