@@ -1,9 +1,9 @@
 //! The documentation against the program: examples print what the page shows, commands parse, every key is described.
 //!
 //! The ```` ```console ```` blocks of a page run one after the other in one copy of the repository's data. A block under
-//! `<!-- file: PATH -->` is written to that file of the copy at its turn; one under `<!-- step of: PATH -->` is a step that is
-//! added to it or replaces the step with its id. `UPDATE_DOCS=1` writes into the pages what the
-//! program prints; `[..]` and `...` remain where they still fit.
+//! `<!-- file: PATH -->` is written to that file of the copy at its turn. One under `<!-- step of: PATH -->` is a step
+//! that is added to that file, or replaces the step with its id. `UPDATE_DOCS=1` writes into the pages what the program
+//! prints; `[..]` and `...` remain where they still fit.
 
 use crate::support::{for_all, output, root, text};
 use book::{Block, Page, pages};

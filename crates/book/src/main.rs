@@ -1,4 +1,4 @@
-//! `book ROOT FOLDER` builds the documentation of the repository at ROOT as a book in FOLDER. `cargo xtask book` runs it.
+//! `book ROOT FOLDER` builds the documentation of the repository at ROOT in FOLDER. `cargo xtask book` runs it.
 
 use mdbook_driver::MDBook;
 use std::path::PathBuf;

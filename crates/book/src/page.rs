@@ -47,7 +47,7 @@ pub struct Block {
     pub at: Range<usize>,
     /// The file named by a comment `<!-- file: PATH -->` right above.
     pub file: Option<String>,
-    /// The file named by a comment `<!-- step of: PATH -->` right above, to which the block adds a step or replaces one.
+    /// The file named by a comment `<!-- step of: PATH -->` right above: the block is a step of it.
     pub step_of: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The source of the book: the pages of `docs/` and some from elsewhere in the repository, with links that hold in a book.
+//! The source of the book: the pages of `docs/` and some from elsewhere, with links that hold in a book.
 //!
 //! The pages are written to be read in the repository too, where links may leave `docs/`. A book has nothing outside.
 
