@@ -1,24 +1,34 @@
 //! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, with flow control only for as long as a test asks
 //! for it.
 
-use crate::Irqs;
 use crate::clock::Alarm;
 use crate::memory::Buffer;
 use crate::ports::{self, Saved};
+use crate::uart::{self, FlowPorts, Lines, baud_rate};
 use dut_protocol::{FLOW_BUFFER_BYTES, Port, PortSet};
-use embassy_nrf::buffered_uarte::{Baudrate, BufferedUarte};
-use embassy_nrf::gpio::AnyPin;
+use embassy_nrf::Peri;
+use embassy_nrf::buffered_uarte::BufferedUarte;
 use embassy_nrf::pac::{self, gpio::vals::Pull};
-use embassy_nrf::peripherals::{P0_06, P0_08, PPI_CH0, PPI_CH1, PPI_GROUP0, TIMER0, UARTE0};
-use embassy_nrf::{Peri, uarte};
+use embassy_nrf::peripherals::{PPI_CH0, PPI_CH1, PPI_GROUP0, TIMER0, UARTE0};
 
 /// Holds what arrives during the longest exchange that does not yield, 3 ms of software SPI: 300 bytes at 1 Mbaud.
 const RECEIVE_BUFFER: usize = 1024;
 const SEND_BUFFER: usize = 256;
 
+/// P0.06 and P0.08, the same on every module.
+const TX: Port = port(0, 6);
+const RX: Port = port(0, 8);
+
+const fn port(bank: u8, pin: u8) -> Port {
+    match Port::from_bank(bank, pin) {
+        Some(port) => port,
+        None => panic!("no port of the chip"), // while it is compiled
+    }
+}
+
 /// The wire to the bench.
 pub struct Link {
-    /// `None` only while it is made anew.
+    /// `None` only while it is opened again.
     uarte: Option<BufferedUarte<'static>>,
     parts: Parts,
     baud: u32,
@@ -26,21 +36,7 @@ pub struct Link {
     taken: Option<[Saved; 2]>,
 }
 
-/// What the driver is made of, again and again: its ports can only be chosen when it is made.
-struct Parts {
-    uarte: Peri<'static, UARTE0>,
-    byte_counter: Peri<'static, TIMER0>,
-    count_channel: Peri<'static, PPI_CH0>,
-    restart_channel: Peri<'static, PPI_CH1>,
-    group: Peri<'static, PPI_GROUP0>,
-}
-
-/// Ports of the flow control.
-#[derive(Clone, Copy)]
-pub struct FlowPorts {
-    pub rts: Port,
-    pub cts: Port,
-}
+type Parts = uart::Parts<UARTE0, TIMER0, PPI_CH0, PPI_CH1, PPI_GROUP0>;
 
 /// Bytes were lost: more arrived than the buffer holds.
 pub struct Overrun;
@@ -137,56 +133,13 @@ impl Link {
 
     /// Makes the driver; there must be none.
     fn make(&mut self, flow: Option<FlowPorts>) {
-        let mut config = uarte::Config::default();
-        config.baudrate = baud_rate(self.baud);
-        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The
-        // ports of the link are nobody else's; those of the flow control were checked, and are put back afterwards.
-        let (uarte, byte_counter, count_channel, restart_channel, group, rx, tx, received, to_send) = unsafe {
-            (
-                self.parts.uarte.clone_unchecked(),
-                self.parts.byte_counter.clone_unchecked(),
-                self.parts.count_channel.clone_unchecked(),
-                self.parts.restart_channel.clone_unchecked(),
-                self.parts.group.clone_unchecked(),
-                P0_08::steal(),
-                P0_06::steal(),
-                RECEIVED.take(),
-                TO_SEND.take(),
-            )
-        };
-        self.uarte = Some(match flow {
-            None => BufferedUarte::new(
-                uarte,
-                byte_counter,
-                count_channel,
-                restart_channel,
-                group,
-                rx,
-                tx,
-                Irqs,
-                config,
-                received,
-                to_send,
-            ),
-            Some(FlowPorts { rts, cts }) => {
-                // SAFETY: as above.
-                let (cts, rts) = unsafe { (AnyPin::steal(cts.index()), AnyPin::steal(rts.index())) };
-                BufferedUarte::new_with_rtscts(
-                    uarte,
-                    byte_counter,
-                    count_channel,
-                    restart_channel,
-                    group,
-                    rx,
-                    tx,
-                    cts,
-                    rts,
-                    Irqs,
-                    config,
-                    &mut received[..FLOW_BUFFER_BYTES],
-                    to_send,
-                )
-            }
+        let lines = Lines { tx: TX, rx: RX, flow };
+        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The ports
+        // of the link are nobody else's; those of the flow control were checked, and are put back afterwards.
+        self.uarte = Some(unsafe {
+            let received = RECEIVED.take();
+            let received = if flow.is_some() { &mut received[..FLOW_BUFFER_BYTES] } else { &mut received[..] };
+            self.parts.open(lines, self.baud, received, TO_SEND.take())
         });
         // The driver has just configured the port without pull, and does not touch it again. The pull-up keeps an open
         // RX from inventing bytes, and lets the nail on this contact feel that the chip is there.
@@ -195,17 +148,5 @@ impl Link {
         if let Some(FlowPorts { cts, .. }) = flow {
             ports::configuration(cts).modify(|port| port.set_pull(Pull::Pulldown));
         }
-    }
-}
-
-/// As the driver calls it; one of [`dut_protocol::SUPPORTED_BAUDS`].
-pub fn baud_rate(baud: u32) -> Baudrate {
-    match baud {
-        230_400 => Baudrate::Baud230400,
-        250_000 => Baudrate::Baud250000,
-        460_800 => Baudrate::Baud460800,
-        921_600 => Baudrate::Baud921600,
-        1_000_000 => Baudrate::Baud1m,
-        _ => Baudrate::Baud115200,
     }
 }

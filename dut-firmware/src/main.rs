@@ -42,6 +42,7 @@ mod session;
 mod spi;
 mod spim;
 mod twim;
+mod uart;
 mod usb;
 
 use dut_protocol::check::PortRules;

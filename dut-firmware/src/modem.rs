@@ -1,14 +1,12 @@
 //! The modem's UART, for the bench to speak AT through. Its driver takes bytes in the background, by interrupts: what
 //! the modem says unasked waits here until the bench comes by.
 
-use crate::Irqs;
 use crate::memory::Buffer;
+use crate::uart::{self, FlowPorts, Lines};
 use dut_protocol::{MODEM_BUFFER_BYTES, MODEM_MAX_BYTES, ModemBytes, ModemUart, Port, Refusal};
 use embassy_futures::poll_once;
 use embassy_nrf::buffered_uarte::BufferedUarte;
-use embassy_nrf::gpio::AnyPin;
 use embassy_nrf::peripherals::{PPI_CH4, PPI_CH5, PPI_GROUP1, TIMER4, UARTE1};
-use embassy_nrf::{Peri, uarte};
 
 /// The longest command of a dialogue.
 const SEND_BUFFER: usize = 256;
@@ -16,14 +14,7 @@ const SEND_BUFFER: usize = 256;
 static RECEIVED: Buffer<MODEM_BUFFER_BYTES> = Buffer::new();
 static TO_SEND: Buffer<SEND_BUFFER> = Buffer::new();
 
-/// What the driver is made of, each time that it is opened.
-pub struct Parts {
-    pub uarte: Peri<'static, UARTE1>,
-    pub byte_counter: Peri<'static, TIMER4>,
-    pub count_channel: Peri<'static, PPI_CH4>,
-    pub restart_channel: Peri<'static, PPI_CH5>,
-    pub group: Peri<'static, PPI_GROUP1>,
-}
+pub type Parts = uart::Parts<UARTE1, TIMER4, PPI_CH4, PPI_CH5, PPI_GROUP1>;
 
 /// The wire to the modem.
 pub struct Modem {
@@ -37,63 +28,16 @@ impl Modem {
         Self { parts, uarte: None, ports: [None; 4] }
     }
 
-    /// Opens the UART, anew if it is open.
+    /// Opens the UART, again if it is open.
     pub fn open(&mut self, order: &ModemUart) {
         self.close();
         let ModemUart { tx, rx, flow, baud } = *order;
         self.ports = [Some(tx), Some(rx), flow.map(|flow| flow.rts), flow.map(|flow| flow.cts)];
-        let mut config = uarte::Config::default();
-        config.baudrate = crate::link::baud_rate(baud);
-        let parts = &self.parts;
+        let flow = flow.map(|flow| FlowPorts { rts: flow.rts, cts: flow.cts });
         // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The ports
         // were checked to be nobody else's.
-        let (uarte, byte_counter, count_channel, restart_channel, group, tx, rx, received, to_send) = unsafe {
-            (
-                parts.uarte.clone_unchecked(),
-                parts.byte_counter.clone_unchecked(),
-                parts.count_channel.clone_unchecked(),
-                parts.restart_channel.clone_unchecked(),
-                parts.group.clone_unchecked(),
-                AnyPin::steal(tx.index()),
-                AnyPin::steal(rx.index()),
-                RECEIVED.take(),
-                TO_SEND.take(),
-            )
-        };
-        self.uarte = Some(match flow {
-            None => BufferedUarte::new(
-                uarte,
-                byte_counter,
-                count_channel,
-                restart_channel,
-                group,
-                rx,
-                tx,
-                Irqs,
-                config,
-                received,
-                to_send,
-            ),
-            Some(flow) => {
-                // SAFETY: as above.
-                let (cts, rts) = unsafe { (AnyPin::steal(flow.cts.index()), AnyPin::steal(flow.rts.index())) };
-                BufferedUarte::new_with_rtscts(
-                    uarte,
-                    byte_counter,
-                    count_channel,
-                    restart_channel,
-                    group,
-                    rx,
-                    tx,
-                    cts,
-                    rts,
-                    Irqs,
-                    config,
-                    received,
-                    to_send,
-                )
-            }
-        });
+        let driver = unsafe { self.parts.open(Lines { tx, rx, flow }, baud, RECEIVED.take(), TO_SEND.take()) };
+        self.uarte = Some(driver);
     }
 
     /// Closes the UART; its ports are inputs then.

@@ -6,7 +6,7 @@ use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
 use bench_operator::{
-    Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Texts, VirtualRuns,
+    Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Shift, Texts, VirtualRuns,
     VirtualUnits, show,
 };
 use bench_pi::PiGpio;
@@ -71,20 +71,18 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     };
     let edge = EdgeMap::of(family);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
-    let (firmware, reports) = (firmware.into(), args.reports.clone());
+    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot };
     let hands: Vec<Hand> = nests.iter().filter_map(|nest| nest.hand.clone()).collect();
-    let (line, lamps): (Box<dyn RunFactory>, Box<dyn Lamps>) = if args.virtual_bench {
-        let (pace, seed, units) = (args.pace, args.seed, VirtualUnits::new(fault_at));
-        let line = VirtualRuns { root, plan, provenance, firmware, reports, lot, pace, seed, units };
-        (Box::new(line), Box::new(NoLamps))
+    let (runs, lamps): (Box<dyn RunFactory>, Box<dyn Lamps>) = if args.virtual_bench {
+        let units = VirtualUnits::new(fault_at);
+        (Box::new(VirtualRuns { shift, pace: args.pace, seed: args.seed, units }), Box::new(NoLamps))
     } else {
         let named = nests.iter().filter_map(|nest| Some((nest.name.clone(), nest.hand.clone()?))).collect();
         let station = args.station.clone();
-        let line = RealRuns { root, plan, firmware, provenance, reports, lot, station, nests: named };
-        (Box::new(line), Box::new(RealLamps::of(&hands)))
+        (Box::new(RealRuns { shift, station, nests: named }), Box::new(RealLamps::of(&hands)))
     };
     let scanner = args.scanner.clone();
-    let devices = Devices { line, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
+    let devices = Devices { runs, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
     let end = show(setup, texts, devices)?;
     for nest in &end.hung_nests {
         say(&format!("nest {}: the test does not end; switch the fixture off by hand", nest + 1));

@@ -4,7 +4,7 @@ use super::{print, say, width};
 use crate::cli::RunArgs;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
-use bench_engine::{Failed, OneRun, Project, Recorder, Stop};
+use bench_engine::{Done, Failed, OneRun, Project, Recorder, Stop};
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
 use bench_report::{RunRecord, Style, summary};
@@ -39,28 +39,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let notes = loaded.left_out_notes();
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let serial = match &args.serial {
-        Some(serial) => serial.clone(),
-        None if args.virtual_bench => virtual_run::serial(family, &loaded.plan.model, args.seed),
-        None => {
-            return Err(Failed::Usage(miette::miette!(
-                help = "--serial P042AN0000DEMO1: the first part of the code on the module's label; or --virtual for an emulated module",
-                "which module is it?"
-            )));
-        }
-    };
-    if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Failed::Usage(miette::miette!(
-            help = "the label's code holds the serial number, a space and the mobile secret: give the first part only",
-            "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
-        )));
-    }
-    if args.imei.as_deref().is_some_and(|imei| !bench_steps::modem::is_imei(imei)) {
-        return Err(Failed::Usage(miette::miette!(
-            help = "it stands on the label of the modem or of the module",
-            "--imei: an IMEI has 15 digits, the last of which checks the others"
-        )));
-    }
+    let serial = unit(args, family, &loaded.plan.model)?;
     if let Some(path) = &args.junit {
         can_be_written(path)?;
     }
@@ -102,16 +81,54 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let error = std::fs::write(path, &done.junit).err()?;
         Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", path.display()))
     });
-    let record = &done.record;
-    if !args.quiet {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print(&summary(record, Style { colour, width: usize::from(width()).min(120) }));
-    }
-    if let Some(dictionary) = dictionary.filter(|_| record.verdict == Verdict::Fail) {
-        print(&candidates(&dictionary, record, family));
-    }
+    let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);
+    let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
+    show(args, &done, alike.as_deref());
     if args.verbose {
         print(&costs(stats.as_ref(), &done.recorder, wall));
+    }
+    if let Some(problem) = unwritten {
+        say(&problem);
+        return Ok(done.verdict.and(Verdict::Error).exit_code());
+    }
+    Ok(done.verdict.exit_code())
+}
+
+/// The serial number of the unit, and its IMEI where one is given, as they may be.
+fn unit(args: &RunArgs, family: &DutFamily, model: &str) -> Result<String, Failed> {
+    let serial = match &args.serial {
+        Some(serial) => serial.clone(),
+        None if args.virtual_bench => virtual_run::serial(family, model, args.seed),
+        None => {
+            return Err(Failed::Usage(miette::miette!(
+                help = "--serial P042AN0000DEMO1: the first part of the code on the module's label; or --virtual for an emulated module",
+                "which module is it?"
+            )));
+        }
+    };
+    if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Failed::Usage(miette::miette!(
+            help = "the label's code holds the serial number, a space and the mobile secret: give the first part only",
+            "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
+        )));
+    }
+    if args.imei.as_deref().is_some_and(|imei| !bench_steps::modem::is_imei(imei)) {
+        return Err(Failed::Usage(miette::miette!(
+            help = "it is printed on the label of the modem or of the module",
+            "--imei: an IMEI has 15 digits, the last of which checks the others"
+        )));
+    }
+    Ok(serial)
+}
+
+/// Prints the summary, the faults that look most like this unit, and what the virtual bench does not model.
+fn show(args: &RunArgs, done: &Done, candidates: Option<&str>) {
+    if !args.quiet {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print(&summary(&done.record, Style { colour, width: usize::from(width()).min(120) }));
+    }
+    if let Some(candidates) = candidates {
+        print(candidates);
     }
     if !done.doubts.is_empty() {
         let mut text = String::from("The virtual bench was asked for something that is not modelled:\n");
@@ -120,11 +137,6 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         }
         say(text.trim_end());
     }
-    if let Some(problem) = unwritten {
-        say(&problem);
-        return Ok(done.verdict.and(Verdict::Error).exit_code());
-    }
-    Ok(done.verdict.exit_code())
 }
 
 /// Found before power: a report that has no place to go.

@@ -31,7 +31,7 @@ mod view;
 pub use app::Setup;
 pub use history::FolderHistory;
 pub use lamps::{Lamps, NoLamps, RealLamps};
-pub use run_factory::{RealRuns, RunFactory, VirtualRuns, VirtualUnits};
+pub use run_factory::{RealRuns, RunFactory, Shift, VirtualRuns, VirtualUnits};
 pub use scanner::Port;
 pub use screen::{Devices, ShiftEnd, show};
 pub use texts::Texts;

@@ -1,12 +1,12 @@
 //! What the nests of a line are made of: for each run, the work that its thread does.
 
-use bench_engine::{Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
 use bench_run::Provenance;
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One run, from its order to its end, in whatever thread it is called.
@@ -39,8 +39,9 @@ impl VirtualUnits {
     }
 }
 
-/// The nests of the virtual bench.
-pub struct VirtualRuns {
+/// What all runs of a shift have in common.
+#[derive(Clone)]
+pub struct Shift {
     pub root: Option<PathBuf>,
     pub plan: PathBuf,
     pub firmware: Arc<[u8]>,
@@ -49,6 +50,51 @@ pub struct VirtualRuns {
     pub reports: PathBuf,
     /// Production lot of the units, for statistics.
     pub lot: Option<String>,
+}
+
+impl Shift {
+    /// The run of a unit, on the bench that `backend` makes of the plan.
+    fn work<B: Backend>(
+        &self,
+        serial: &str,
+        notes: Vec<String>,
+        backend: impl FnOnce(&Self, &Project, &Loaded, &str) -> Result<B, Failed> + Send + 'static,
+    ) -> Work {
+        let (shift, serial) = (self.clone(), serial.to_owned());
+        Box::new(move |observer, stop| {
+            let project = Project::find(shift.root.as_deref(), Some(&shift.plan));
+            let loaded = shift.unchanged(&project)?;
+            let notes = [loaded.left_out_notes(), notes].concat();
+            let backend = backend(&shift, &project, &loaded, &serial)?;
+            let run = OneRun {
+                loaded: &loaded,
+                firmware: virtual_run::image(&loaded, &shift.firmware)?,
+                provenance: shift.provenance.clone(),
+                serial: &serial,
+                lot: shift.lot.as_deref(),
+                imei: None,
+                reports: &shift.reports,
+                notes: &notes,
+            };
+            run.run(&backend, vec![observer], || Ok(stop))
+        })
+    }
+
+    /// The plan as it was when the shift began, read again: procedures do not cross threads.
+    fn unchanged(&self, project: &Project) -> Result<Loaded, Failed> {
+        let loaded = project.load(&self.plan, &Kinds::default())?;
+        if loaded.provenance(&self.firmware) == self.provenance {
+            return Ok(loaded);
+        }
+        Err(Failed::Usage(miette::miette!(
+            "the plan, fixture or module file was changed during the shift: end it and start again"
+        )))
+    }
+}
+
+/// Runs on the virtual bench.
+pub struct VirtualRuns {
+    pub shift: Shift,
     pub pace: Option<f64>,
     pub seed: u64,
     pub units: VirtualUnits,
@@ -64,41 +110,18 @@ impl VirtualRuns {
 
 impl RunFactory for VirtualRuns {
     fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
-        let (root, plan, reports) = (self.root.clone(), self.plan.clone(), self.reports.clone());
-        let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
-        let lot = self.lot.clone();
-        let (pace, seed, serial, specs) = (self.pace, self.seed(serial), serial.to_owned(), self.units.faults(serial));
-        Box::new(move |observer, stop| {
-            let project = Project::find(root.as_deref(), Some(&plan));
-            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
-            let notes = [loaded.left_out_notes(), notes].concat();
+        let (pace, seed, specs) = (self.pace, self.seed(serial), self.units.faults(serial));
+        self.shift.work(serial, notes, move |shift, _, loaded, serial| {
             let faults = virtual_run::parse_faults(&specs)?;
-            let order = Order { faults: &faults, pace, ..Order::of(&loaded, &firmware, &serial, seed) };
-            let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
-            let one = OneRun {
-                loaded: &loaded,
-                firmware: virtual_run::image(&loaded, &firmware)?,
-                provenance: expected,
-                serial: &serial,
-                lot: lot.as_deref(),
-                imei: None,
-                reports: &reports,
-                notes: &notes,
-            };
-            one.run(&backend, vec![observer], || Ok(stop))
+            let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
+            Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs })
         })
     }
 }
 
-/// The nests of a real fixture.
+/// Runs on a real fixture.
 pub struct RealRuns {
-    pub root: Option<PathBuf>,
-    pub plan: PathBuf,
-    pub firmware: Arc<[u8]>,
-    /// As in [`VirtualRuns`].
-    pub provenance: Provenance,
-    pub reports: PathBuf,
-    pub lot: Option<String>,
+    pub shift: Shift,
     pub station: PathBuf,
     /// Name of each nest in the station file, and what the operator's hand reaches there. The fixtures are held by the caller.
     pub nests: Vec<(String, Hand)>,
@@ -106,45 +129,17 @@ pub struct RealRuns {
 
 impl RunFactory for RealRuns {
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
-        let (root, plan, station) = (self.root.clone(), self.plan.clone(), self.station.clone());
-        let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
-        let (reports, lot, serial) = (self.reports.clone(), self.lot.clone(), serial.to_owned());
-        let place = self.nests.get(nest).cloned();
-        Box::new(move |observer, stop| {
-            let project = Project::find(root.as_deref(), Some(&plan));
-            let loaded = unchanged(&project, &plan, &firmware, &expected)?;
-            let notes = [loaded.left_out_notes(), notes].concat();
-            let Some((name, hand)) = place else {
+        let (station, named) = (self.station.clone(), self.nests.get(nest).cloned());
+        self.shift.work(serial, notes, move |_, project, loaded, _| {
+            let Some((name, hand)) = named else {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };
             let now = jiff::Zoned::now();
             // Read again: a calibration may have come to its end.
-            let place = ConfiguredNest::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
-            let backend = RealBackend::on_shift(project.root(), place, &now, Some(hand));
-            let one = OneRun {
-                loaded: &loaded,
-                firmware: virtual_run::image(&loaded, &firmware)?,
-                provenance: expected,
-                serial: &serial,
-                lot: lot.as_deref(),
-                imei: None,
-                reports: &reports,
-                notes: &notes,
-            };
-            one.run(&backend, vec![observer], || Ok(stop))
+            let nest = ConfiguredNest::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
+            Ok(RealBackend::on_shift(project.root(), nest, &now, Some(hand)))
         })
     }
-}
-
-/// The plan as it was when the shift began, read again: procedures do not cross threads.
-fn unchanged(project: &Project, plan: &Path, firmware: &[u8], expected: &Provenance) -> Result<Loaded, Failed> {
-    let loaded = project.load(plan, &Kinds::default())?;
-    if loaded.provenance(firmware) == *expected {
-        return Ok(loaded);
-    }
-    Err(Failed::Usage(miette::miette!(
-        "the plan, fixture or module file was changed during the shift: end it and start again"
-    )))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ const FRAME: Duration = Duration::from_millis(40);
 
 /// What the screen works with, beside the terminal.
 pub struct Devices<'a> {
-    pub line: Box<dyn RunFactory>,
+    pub runs: Box<dyn RunFactory>,
     pub history: Box<dyn UnitHistory>,
     pub edge: EdgeMap,
     pub reports: &'a Path,
@@ -73,7 +73,7 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         app,
         edge: devices.edge,
         look,
-        line: devices.line,
+        runs: devices.runs,
         lamps: devices.lamps,
         log,
         threads: (0..nests).map(|_| None).collect(),
@@ -107,7 +107,7 @@ struct Shown {
     app: App,
     edge: EdgeMap,
     look: Look,
-    line: Box<dyn RunFactory>,
+    runs: Box<dyn RunFactory>,
     lamps: Box<dyn Lamps>,
     log: Log,
     threads: Vec<Option<NestThread>>,
@@ -237,7 +237,7 @@ impl Shown {
     }
 
     fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>) {
-        let work = self.line.work(nest, serial, notes);
+        let work = self.runs.work(nest, serial, notes);
         let sender = self.sender.clone();
         let tell = move |said| {
             // Nobody listens when the screen gave up; the run itself goes on to its safe state.
