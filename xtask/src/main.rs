@@ -22,6 +22,7 @@ usage: cargo xtask NAME
             compare the emulated core with QEMU on random programs; options as `differential --help` says,
             such as `--programs 100000`
   stalls    300 stalls of the controller, 20 ms to 2 s, in good runs: no module may be blamed; `stalls 1000` for more
+  book      build the documentation with mdBook: target/book/html/index.html
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
   test      everything that CI checks
   test --under-load
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["differential", ..] => differential,
         ["stalls", ..] => stalls,
+        ["book"] => book,
         ["setup"] => |_| others::install(),
         ["test"] => test,
         ["test", "--under-load"] => test_under_load,
@@ -104,6 +106,16 @@ fn stalls(steps: &mut Steps) -> Result<(), Failed> {
     run(("BENCH_PI_STALLS", on_a_pi), &["--test", "pi"], "a_program_that_is_stopped_for_a_while")
 }
 
+/// mdBook is a library of the crate `book`, behind a feature that nothing else switches on: a new clone needs no program
+/// but cargo, and the tests compile none of it.
+fn book(steps: &mut Steps) -> Result<(), Failed> {
+    // The whole workspace's features, so that what other crates use as well is compiled once.
+    steps.cargo("", &["build", "--workspace", "--features", "book/html", "--bin", "book", "--locked"])?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let (root, folder) = (root().display().to_string(), root().join("target/book").display().to_string());
+    steps.run("", &target.join("debug/book"), &[&root, &folder])
+}
+
 fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("setup", others::install)?;
     steps.time("firmware", firmware::build)?;
@@ -111,6 +123,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("dut-firmware", &["fmt", "--check"])?;
     steps.cargo("", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     steps.time("firmware clippy", firmware::lint)?;
+    book(steps)?;
     let skipped = others::Skipped::none_yet()?;
     let on_controller = match others::has_controller() {
         Ok(()) => steps.time("build for the Pi's processor", build_for_controller).map(|job| vec![job]),

@@ -3,6 +3,9 @@
 //! The tables are the walls. A change to them is a decision, and belongs into `ARCHITECTURE.md` as well.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
+#[path = "walls/picture.rs"]
+mod picture;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +49,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("bench-swd", "bench-instruments bench-run"),
     ("bench-sync", "bench-run bench-store"),
     ("bench-virtual", "bench-engine bench-instruments bench-plan bench-run bench-steps bench-swd virtual-bench"),
+    ("book", ""),
     ("core-differential", "cortex-m4f"),
     ("cortex-m4f", ""),
     ("dut-protocol", ""),
@@ -74,9 +78,11 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("junit-report", "bench-report"),
     ("libc", "virtual-pi-kernel"),
     ("mcp4728", "bench-instruments"),
+    ("mdbook-driver", "book"),
     ("pn532", "bench-instruments"),
     ("postcard", "dut-protocol"),
     ("probe-rs", "bench-swd"),
+    ("pulldown-cmark", "book"),
     ("ratatui", "bench-operator"),
     ("rppal", "bench-pi"),
     ("rusqlite", "bench-store bench-sync"),
@@ -93,7 +99,7 @@ const PURE: &str = "bench-plan bench-report bench-run bench-stats";
 const KNOW_VIRTUAL: &str = "bench bench-coverage bench-operator bench-virtual";
 
 /// Programs: they have a standard output. The libraries below them report to whoever called.
-const MAY_PRINT: &str = "bench core-differential xtask";
+const MAY_PRINT: &str = "bench book core-differential xtask";
 
 /// The last way out of a program that hangs in its safe state.
 const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];
@@ -278,6 +284,54 @@ fn the_table_of_rooms_is_whole() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_picture_of_the_rooms_shows_the_walls() {
+    const NAME: &str = "docs/pictures/rooms.svg";
+    let drawn = picture::rooms(MAY_USE).unwrap();
+    let path = root().join(NAME);
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        fs::write(&path, &drawn).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == drawn, "{NAME} is not what MAY_USE says: run with UPDATE_PICTURES=1");
+}
+
+/// Types of the glossary that their crate does not have.
+fn unknown_types(glossary: &str, sources_of: impl Fn(&str) -> String) -> Vec<String> {
+    const KINDS: [&str; 4] = ["struct", "enum", "trait", "const"];
+    let code = glossary.split('`').skip(1).step_by(2);
+    let types = code.filter_map(|path| path.split_once("::"));
+    let missing = types.filter(|(package, name)| {
+        let sources = sources_of(&package.replace('_', "-"));
+        let begins = |kind: &&str| {
+            let declared = format!("pub {kind} {name}");
+            sources.match_indices(&declared).any(|(at, _)| {
+                !sources[at + declared.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
+            })
+        };
+        !KINDS.iter().any(begins)
+    });
+    missing.map(|(package, name)| format!("the glossary names {package}::{name}, which is not there")).collect()
+}
+
+#[test]
+fn the_types_of_the_glossary_exist() {
+    let (packages, text) = (packages(), fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap());
+    let glossary = text.split_once("## Glossary").unwrap().1;
+    let sources_of = |name: &str| {
+        let mut found = Vec::new();
+        if let Some(package) = packages.get(name) {
+            sources(&package.folder.join("src"), &mut found);
+        }
+        found.iter().map(|file| fs::read_to_string(file).unwrap()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(glossary.matches("::").count() > 15, "too few types to say anything");
+    let wrong = unknown_types(glossary, sources_of);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let example = |_: &str| "pub struct Rails;\npub enum Rail {".to_owned();
+    assert_eq!(unknown_types("`a::Rail`, `a::Rai`", example), ["the glossary names a::Rai, which is not there"]);
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -86,7 +86,7 @@ fn write(answers: &Answers, fixture: &Fixture) -> String {
         format!("probe = {}", quoted(probe))
     };
     format!(
-        "# One station: what is plugged in where. docs/pi-setup.md says more; `bench schema station` is for editors.\n\
+        "# One station: what is plugged in where. See docs/how-to/raspberry-pi.md; `bench schema station` is for editors.\n\
          format = 1\n\
          name = {}\n\
          fixture = {}\n\

@@ -131,7 +131,7 @@ fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),
         error,
-        help: "--rules names a file of rules, docs/operator.md shows one".into(),
+        help: "--rules names a file of rules, docs/how-to/operator-screen.md shows one".into(),
     })?;
     Ok(Rules::parse(&Source::new(path.display().to_string(), text)).map_err(FileError::from)?)
 }

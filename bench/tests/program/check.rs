@@ -90,7 +90,7 @@ fn what_covers_each_contact() {
 
 #[test]
 fn the_example_of_the_format_description_runs() {
-    let text = fs::read_to_string(root().join("docs/plan-format.md")).unwrap();
+    let text = fs::read_to_string(root().join("docs/reference/plan-format.md")).unwrap();
     let example = text.split("## An example").nth(1).unwrap().split("```").nth(1).unwrap();
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let plan = folder.path().join("example.toml");

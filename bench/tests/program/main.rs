@@ -10,6 +10,8 @@ mod contacts;
 mod coverage;
 mod diagnosis;
 mod disk;
+#[cfg(unix)] // a shell runs the examples
+mod docs;
 mod edges;
 mod external_flash;
 mod faults;

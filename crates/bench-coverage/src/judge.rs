@@ -71,8 +71,8 @@ pub fn name(fault: &Fault, run: &RunFindings, dut: &DutFamily, fixture: &Fixture
     }
 }
 
-/// The rule, in full in `docs/coverage.md`: the right verdict; every contact of the fault named and no other; of each
-/// supply or ground at fault a contact or the name; for a fault without either, its subject in words.
+/// The rule, in full in `docs/explanation/coverage.md`: the right verdict; every contact of the fault named and no other;
+/// of each supply or ground at fault a contact or the name; for a fault without either, its subject in words.
 fn objection(location: &FaultLocation, of_bench: bool, run: &RunFindings) -> Option<String> {
     let due = if of_bench { Verdict::Error } else { Verdict::Fail };
     if run.verdict != due {

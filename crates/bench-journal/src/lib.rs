@@ -1,7 +1,8 @@
 //! What happened in a run, on disk, in order, before anybody sees it.
 //!
 //! One file per run, `REPORTS/<serial>/<run id>/journal.jsonl`: one JSON object a line, only ever appended to, each
-//! chained by a hash to those before it. Every report can be rebuilt from it. The format is described in `docs/journal-format.md`.
+//! chained by a hash to those before it. Every report can be rebuilt from it. `docs/reference/journal-format.md` describes
+//! the format.
 //!
 //! Writing ([`Journal`]) and reading ([`read`], [`find_runs`]) know each other through the file only.
 

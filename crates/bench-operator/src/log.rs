@@ -1,7 +1,7 @@
 //! The operators' log: `REPORTS/operator-log.jsonl`, one line for everything that people decided at the screen.
 //!
 //! A run's journal says what the bench did; this says who was there, and who let a unit in against the rules. A line is
-//! on the disk before what it allows happens. Format: docs/operator.md.
+//! on the disk before what it allows happens. Format: docs/how-to/operator-screen.md.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! docs/journal-format.md says what the code does.
+//! docs/reference/journal-format.md says what the code does.
 
 use crate::arbitrary;
 use bench_journal::parse;
@@ -7,7 +7,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 
-const DOCUMENT: &str = include_str!("../../../../docs/journal-format.md");
+const DOCUMENT: &str = include_str!("../../../../docs/reference/journal-format.md");
 
 /// Names of all fields and events below a value.
 fn names(value: &Value, found: &mut BTreeSet<String>) {

@@ -399,7 +399,7 @@ fn ended(step: &str, verdict: Verdict, retried: bool) -> Event {
     Event::StepEnded { step: step.into(), attempt: 1, verdict, reason: None, procedure: None, retried, late: None }
 }
 
-/// The line as documented in docs/journal-format.md: a change here is a change of the format.
+/// The line as documented in docs/reference/journal-format.md: a change here is a change of the format.
 #[test]
 fn the_format_is_the_documented_one() {
     let entry = Entry { v: 2, seq: 2, at_us: BenchTime(1500), event: measured(3.25) };

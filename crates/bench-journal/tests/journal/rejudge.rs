@@ -4,7 +4,7 @@ use bench_journal::{parse, read};
 use bench_run::{Entry, Event, Limits, Verdict, rejudge};
 use std::path::Path;
 
-const DOCUMENT: &str = include_str!("../../../../docs/journal-format.md");
+const DOCUMENT: &str = include_str!("../../../../docs/reference/journal-format.md");
 
 fn example() -> Vec<Entry> {
     let text = DOCUMENT.split_once("```jsonl\n").unwrap().1.split_once("```").unwrap().0;

@@ -104,7 +104,7 @@ fn pictures_of_the_manual() {
     one.ends(0, Verdict::Fail);
     let fail = svg(one.backend(80, 24).buffer());
     let four = svg(shift().backend(100, 32).buffer());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operator");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures/operator");
     let pictures = [("ready", ready), ("running", running), ("abort", abort), ("fail", fail), ("four", four)];
     for (name, picture) in pictures {
         assert!(roxmltree::Document::parse(&picture).is_ok(), "{name}");
@@ -114,6 +114,6 @@ fn pictures_of_the_manual() {
             std::fs::write(&path, &picture).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == picture, "docs/operator/{name}.svg is not what the screen shows: run with UPDATE_PICTURES=1");
+        assert!(kept == picture, "docs/pictures/operator/{name}.svg is out of date: run with UPDATE_PICTURES=1");
     }
 }

@@ -1,4 +1,4 @@
-//! A family file as typed. Keys and meaning: `docs/dut-format.md`.
+//! A family file as typed. Keys and meaning: `docs/reference/module-format.md`.
 
 use super::{
     AbsentContacts, AdcLimits, AdcReference, Bus, Direction, Environment, Function, GpioLimits, InterruptLimits,

@@ -1,8 +1,8 @@
 //! A module family: contacts, pins, ports, functions, limits. From `fixtures/duts/*.toml`.
 //!
 //! The text is read as typed (`file`), then checked (`check`): after that every name is resolved, no port is used twice
-//! and every statement of the spec that contradicts the file carries a doubt in words. `docs/dut-format.md` describes
-//! the text.
+//! and every statement of the spec that contradicts the file carries a doubt in words. `docs/reference/module-format.md`
+//! describes the text.
 
 mod check;
 mod electrical;
