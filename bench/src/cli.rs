@@ -345,10 +345,10 @@ pub(crate) struct GuardArgs {
 #[command(
     after_help = "Examples:\n  bench faults                       every kind of fault, and how it is written\n  \
                   bench faults plans/b404x.toml      every fault of this plan's module in its fixture",
-    after_long_help = format!("Kinds of fault:\n\n{}", virtual_bench::fault_usages()),
+    after_long_help = format!("Kinds of fault:\n\n{}", virtual_bench::fault_help()),
 )]
 pub(crate) struct FaultsArgs {
-    /// Lists the faults that the module of this plan can have in its fixture. Without a plan, lists the kinds of fault.
+    /// The plan whose module and fixture may have the faults; without one, the kinds of fault are listed.
     pub plan: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]

@@ -218,15 +218,13 @@ fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
 }
 
 fn wanted(loaded: &Loaded, patterns: &[String]) -> Result<Vec<Fault>, Failed> {
-    let all: Vec<(Fault, String)> =
-        listed(loaded).into_iter().map(|fault| (fault.clone(), fault.to_string())).collect();
-    let fits = |pattern: &String, text: &str| glob::fits(pattern, text);
-    if let Some(unknown) = patterns.iter().find(|pattern| !all.iter().any(|(_, text)| fits(pattern, text))) {
-        let help = "`bench faults PLAN` lists them; `*` stands for any text and `?` for one character";
+    let mut faults = listed(loaded);
+    if let Some(unknown) = patterns.iter().find(|pattern| !faults.iter().any(|fault| glob::names(pattern, fault))) {
+        let help = "`bench faults PLAN` lists them; `*` is any text, `?` one character";
         return Err(Failed::Usage(miette::miette!(help = help, "no fault fits `{unknown}`")));
     }
-    let is_wanted = |text: &str| patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, text));
-    Ok(all.into_iter().filter(|(_, text)| is_wanted(text)).map(|(fault, _)| fault).collect())
+    faults.retain(|fault| patterns.is_empty() || patterns.iter().any(|pattern| glob::names(pattern, fault)));
+    Ok(faults)
 }
 
 /// Ids of the steps that are meant: named by id or by kind.

@@ -395,3 +395,20 @@ fn a_wrong_example_is_seen() {
         assert!(wrong.contains(&expected.replace(' ', "")), "{code}: {wrong}");
     }
 }
+
+/// The table of faults in the documentation is made from the table of faults in the code.
+#[test]
+fn the_documentation_lists_the_faults_of_the_program() {
+    const BEGIN: &str = "<!-- faults: generated -->\n";
+    const END: &str = "<!-- /faults -->";
+    let path = root().join("docs/explanation/virtual-bench.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (shown, after) = rest.split_once(END).unwrap();
+    let table = virtual_bench::fault_table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert!(shown == table, "{} is old: run with UPDATE_DOCS=1", path.display());
+    }
+}

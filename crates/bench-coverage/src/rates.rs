@@ -77,8 +77,7 @@ impl Rates {
 
     /// The class of a fault.
     pub fn of(&self, fault: &Fault) -> Option<&Class> {
-        let text = fault.to_string();
-        let by_pattern = |class: &&Class| class.faults.iter().any(|pattern| glob::fits(pattern, &text));
+        let by_pattern = |class: &&Class| class.faults.iter().any(|pattern| glob::names(pattern, fault));
         let by_kind = |class: &&Class| class.faults.is_empty() && class.name == fault.class();
         self.classes.iter().find(by_pattern).or_else(|| self.classes.iter().find(by_kind))
     }
