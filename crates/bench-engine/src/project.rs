@@ -37,7 +37,7 @@ impl From<Box<Problem>> for FileError {
     }
 }
 
-/// Where the Debian package puts plans and fixtures.
+/// Where the Debian package puts plans and fixtures; the archive for Windows has them next to the program.
 const INSTALLED: &str = "/usr/share/bench";
 
 /// The folder that holds `fixtures/` and `plans/`.
@@ -153,7 +153,12 @@ impl Project {
         let from_file = file.map(|file| here.join(file));
         let above =
             |path: &Path| path.ancestors().find(|folder| folder.join("fixtures/duts").is_dir()).map(Path::to_owned);
-        let installed = || Some(PathBuf::from(INSTALLED)).filter(|root| root.join("fixtures/duts").is_dir());
+        let program = std::env::current_exe().unwrap_or_default();
+        let next_to_it = program.parent().map(Path::to_owned);
+        let installed = || {
+            let places = [Some(PathBuf::from(INSTALLED)), next_to_it];
+            places.into_iter().flatten().find(|root| root.join("fixtures/duts").is_dir())
+        };
         let found = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
         let root = found.unwrap_or_else(|| here.clone());
         // As seen from where the user stands: shorter, and the same on every machine.

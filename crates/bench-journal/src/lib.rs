@@ -7,12 +7,14 @@
 
 mod chain;
 mod disk;
+mod filesystem;
 mod folder;
 mod reader;
 mod thread;
 mod writer;
 
 pub use disk::{Disk, MIN_FREE, free_space};
+pub use filesystem::sync_folder;
 pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name};
 pub use reader::{JournalError, Run, chained_lines, parse, read};
 pub use thread::Pending;

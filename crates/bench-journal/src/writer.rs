@@ -2,7 +2,8 @@
 
 use crate::chain::Chain;
 use crate::disk::{Disk, Failure, JournalFile, remove_run};
-use crate::folder::{RunFolder, create_run_folder, sync_folder};
+use crate::filesystem::sync_folder;
+use crate::folder::{RunFolder, create_run_folder};
 use crate::thread::{Goal, Line, Pending, Shared, Writer, hanging};
 use bench_run::{BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Verdict};
 use std::borrow::Borrow;

@@ -6,6 +6,7 @@ mod load;
 mod lock;
 mod nest;
 mod place;
+mod process;
 
 pub use guard::watch;
 pub use hand::Hand;
