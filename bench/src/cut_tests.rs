@@ -5,7 +5,7 @@ use bench_engine::{self as engine, DiskWait, Recorder, Stop};
 use bench_instruments::{GuardLine, GuardState, make_safe};
 use bench_journal::Journal;
 use bench_run::{BenchTime, Entry, Event, Verdict};
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -198,7 +198,7 @@ struct LeavesOn {
 
 #[async_trait::async_trait(?Send)]
 impl Procedure for LeavesOn {
-    async fn run(&self, nest: &Nest, _: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, _: &dyn StepLog) -> Result<(), StepError> {
         nest.rails.on(&self.rail).await?;
         assert!(!self.panics, "the step fell over");
         std::future::pending().await
@@ -238,11 +238,11 @@ struct Timed {
 
 #[async_trait::async_trait(?Send)]
 impl Procedure for Timed {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let began = nest.clock.now();
         nest.clock.sleep(100 * MS).await;
         let took = (nest.clock.now() - began).as_secs_f64();
-        record.measured("span", Some(if self.good { took } else { 1.0 }));
+        log.measured("span", Some(if self.good { took } else { 1.0 }));
         Ok(())
     }
 }
@@ -265,7 +265,7 @@ fn an_attempt_while_the_controller_is_late_does_not_count() {
         planned.procedure = Box::new(Timed { good });
         planned.step.measurements = vec![bench_run::MeasurementSpec {
             name: "span".to_owned(),
-            unit: bench_run::Unit::Seconds,
+            unit: bench_run::MeasurementUnit::Seconds,
             limits: bench_run::Limits::at_most(0.15),
             contacts: Vec::new(),
         }];

@@ -6,7 +6,7 @@
 
 use bench_engine::Loaded;
 use bench_plan::parse_quantity;
-use bench_run::{Limits, Unit};
+use bench_run::{Limits, MeasurementUnit};
 use bench_stats::{Sample, Suggestion};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub(crate) struct Wanted {
     pub step: String,
     pub name: String,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     /// As the plan has it.
     pub planned: Limits,
     pub sample: Sample,
@@ -118,7 +118,7 @@ fn same(a: &Limits, b: &Limits) -> bool {
 }
 
 /// As plans write it: five digits are finer than any instrument here, and rounding is outwards.
-fn show(limits: &Limits, unit: Unit) -> String {
+fn show(limits: &Limits, unit: MeasurementUnit) -> String {
     let number = |value: f64, up: bool| {
         if value == 0.0 {
             return "0".to_owned();

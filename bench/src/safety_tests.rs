@@ -41,7 +41,7 @@ fn bench_with(seed: u64, journal: Journal) -> Bench {
     let file = root.join("plans/b404x.toml");
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
     // As a fixture that has one.
-    loaded.fixture.controller.emergency = Some(bench_plan::Line { gpio: 26, active_low: true });
+    loaded.fixture.controller.emergency = Some(bench_plan::GpioLine { gpio: 26, active_low: true });
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
     take_out(&mut loaded.plan, &gone);
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
@@ -163,7 +163,7 @@ fn a_bench_that_is_killed_leaves_no_rail_on_for_longer_than_500_ms() {
         // What is on record replays, and nobody takes the unit for a tested one.
         std::mem::forget(recorder);
         let run = bench_journal::read(&path).unwrap();
-        let record = bench_report::Record::from_entries(&run.entries);
+        let record = bench_report::RunRecord::from_entries(&run.entries);
         assert_eq!(
             (run.finished, record.finished, record.verdict),
             (false, false, Verdict::Error),

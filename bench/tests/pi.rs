@@ -53,7 +53,7 @@ fn skipped(test: &str) -> bool {
 }
 
 /// The virtual fixture, with the devices that lead to it.
-struct Line {
+struct ProductionLine {
     folder: tempfile::TempDir,
     bench: Rc<VirtualBench>,
     fixture: Fixture,
@@ -90,18 +90,18 @@ fn plan_in(folder: &Path, more: &str) -> PathBuf {
 static ONE: Mutex<()> = Mutex::new(());
 
 /// With a module that holds the test firmware.
-fn line(faults: &[&str]) -> Line {
+fn line(faults: &[&str]) -> ProductionLine {
     line_with(faults, None)
 }
 
 /// With an empty module and a debug probe.
-fn line_with_probe() -> Line {
+fn line_with_probe() -> ProductionLine {
     let probe = TcpListener::bind("127.0.0.1:0").unwrap();
     probe.set_nonblocking(true).unwrap();
     line_with(&[], Some(probe))
 }
 
-fn line_with(faults: &[&str], probe: Option<TcpListener>) -> Line {
+fn line_with(faults: &[&str], probe: Option<TcpListener>) -> ProductionLine {
     let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let file = root().join("plans/b404x.toml");
@@ -122,7 +122,7 @@ fn line_with(faults: &[&str], probe: Option<TcpListener>) -> Line {
     .unwrap();
     let pi = VirtualPi::new(folder.path()).unwrap();
     fs::create_dir(folder.path().join("lock")).unwrap();
-    Line {
+    ProductionLine {
         uart: pi.uart().to_owned(),
         socket: pi.socket().to_owned(),
         gpiomem: pi.gpiomem().to_owned(),
@@ -162,7 +162,7 @@ exec "$@"
 /// A namespace with the locks of this line and no devices.
 const ONLY_LOCKS: &str = r#"mount --make-rprivate / && mount --bind "$LINE/lock" /run/lock && exec "$@""#;
 
-impl Line {
+impl ProductionLine {
     /// Starts `bench` with these arguments on the Pi's devices.
     fn start(&self, arguments: &[&str]) -> Child {
         let output = fs::File::create(self.folder.path().join("output")).unwrap();

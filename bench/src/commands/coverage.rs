@@ -5,8 +5,8 @@ use super::{print, say};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
 use crate::study_progress::Progress;
 use bench_coverage::{
-    FaultResult, Module, Rates, Results, Run, Study, Without, Work, dictionary::Dictionary, glob, judge, lost, name,
-    page, summary, with_dependants,
+    FaultResult, Module, Rates, Results, RunFindings, Study, Without, Work, dictionary::Dictionary, glob, judge, lost,
+    name, page, summary, with_dependants,
 };
 use bench_engine::{Failed, Loaded, Project, Stop};
 use bench_plan::Source;
@@ -135,7 +135,7 @@ impl Runs<'_> {
         Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec(), ..Default::default() }
     }
 
-    fn all(&self, modules: &[Module]) -> Result<Vec<Run>, Ended> {
+    fn all(&self, modules: &[Module]) -> Result<Vec<RunFindings>, Ended> {
         let progress = &self.progress;
         Ok(self.work.run(modules, &|| progress.one_done())?.ok_or(Stopped)?)
     }
@@ -172,7 +172,8 @@ impl Runs<'_> {
             .collect();
 
         let again = |gone: &[String]| -> Vec<usize> {
-            let only_there = |run: &Run| !run.steps.is_empty() && run.steps.iter().all(|step| gone.contains(step));
+            let only_there =
+                |run: &RunFindings| !run.steps.is_empty() && run.steps.iter().all(|step| gone.contains(step));
             results.iter().enumerate().filter(|(_, result)| only_there(&result.run)).map(|(index, _)| index).collect()
         };
         let plans: Vec<(&String, &Vec<String>, Vec<usize>)> =

@@ -7,7 +7,7 @@ use bench_instruments::{GuardState, InstrumentError, ask_chips};
 use bench_journal::Journal;
 use bench_pi::PiI2c;
 use bench_plan::{DutFamily, Fixture};
-use bench_real::{self as real, Place, RealBackend, fixture_of};
+use bench_real::{self as real, ConfiguredNest, RealBackend, fixture_of};
 use bench_run::NOT_BLAMED;
 use bench_steps::{Finding, Nest};
 use bench_virtual::{self as virtual_run, Order};
@@ -33,7 +33,7 @@ pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Faile
 fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     let (fixture, families) = fixture_of(project, &args.station)?;
     let now = jiff::Zoned::now();
-    let place = Place::find(&args.station, args.nest.as_deref(), &fixture, real::day_of(&now))?;
+    let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &fixture, real::day_of(&now))?;
     let mut ill = 0;
     for overdue in &place.overdue {
         ill += show(&Finding { what: "calibration".to_owned(), seen: Err(overdue.clone()) });
@@ -182,20 +182,20 @@ mod tests {
     use std::cell::RefCell;
     use std::time::Duration;
 
-    struct Line {
+    struct ShippedFixture {
         fixture: Fixture,
         families: Vec<DutFamily>,
         firmware: Vec<u8>,
     }
 
-    fn line() -> Line {
+    fn line() -> ShippedFixture {
         let project = Project::find(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), None);
         let (fixture, families) = project.fixture_and_families("b-series").unwrap();
         let firmware = bench_engine::read_firmware(&project.firmware("dut-firmware")).unwrap();
-        Line { fixture, families, firmware }
+        ShippedFixture { fixture, families, firmware }
     }
 
-    impl Line {
+    impl ShippedFixture {
         /// What the doctor says of a fixture that was built as `built`, and not as its file says.
         fn ill(&self, built: &Fixture) -> Vec<String> {
             self.ill_with(built, None)

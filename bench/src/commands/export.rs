@@ -5,7 +5,7 @@ use super::store::{Where, failed};
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
-use bench_report::{Record, ReportError, csv, json_line, junit, stdf};
+use bench_report::{ReportError, RunRecord, csv, json_line, junit, stdf};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     for run in &runs {
         let journal = args.place.reports.join(&*run.path);
         match bench_journal::read(&journal) {
-            Ok(read) => records.push(Record::from_entries(&read.entries).with_seal(read.seal)),
+            Ok(read) => records.push(RunRecord::from_entries(&read.entries).with_seal(read.seal)),
             Err(error) => {
                 refused += 1;
                 say(&format!("{}: left out: {error}", journal.display()));

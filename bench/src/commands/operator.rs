@@ -6,12 +6,12 @@ use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
 use bench_operator::{
-    Devices, EdgeMap, FolderHistory, Lamps, Line, NoLamps, RealLamps, RealLine, Setup, Texts, VirtualLine,
+    Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Texts, VirtualRuns,
     VirtualUnits, show,
 };
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
-use bench_real::{self as real, FixtureLock, Hand, Place};
+use bench_real::{self as real, ConfiguredNest, FixtureLock, Hand};
 use bench_steps::Kinds;
 use bench_virtual as virtual_run;
 use std::collections::BTreeMap;
@@ -73,14 +73,14 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
     let (firmware, reports) = (firmware.into(), args.reports.clone());
     let hands: Vec<Hand> = nests.iter().filter_map(|nest| nest.hand.clone()).collect();
-    let (line, lamps): (Box<dyn Line>, Box<dyn Lamps>) = if args.virtual_bench {
+    let (line, lamps): (Box<dyn RunFactory>, Box<dyn Lamps>) = if args.virtual_bench {
         let (pace, seed, units) = (args.pace, args.seed, VirtualUnits::new(fault_at));
-        let line = VirtualLine { root, plan, provenance, firmware, reports, lot, pace, seed, units };
+        let line = VirtualRuns { root, plan, provenance, firmware, reports, lot, pace, seed, units };
         (Box::new(line), Box::new(NoLamps))
     } else {
         let named = nests.iter().filter_map(|nest| Some((nest.name.clone(), nest.hand.clone()?))).collect();
         let station = args.station.clone();
-        let line = RealLine { root, plan, firmware, provenance, reports, lot, station, nests: named };
+        let line = RealRuns { root, plan, firmware, provenance, reports, lot, station, nests: named };
         (Box::new(line), Box::new(RealLamps::of(&hands)))
     };
     let scanner = args.scanner.clone();
@@ -114,12 +114,12 @@ fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed
     }
     let today = real::day_of(&jiff::Zoned::now());
     let gpio = || PiGpio::open().map_err(|error| Failed::Bench(miette::miette!("{error}")));
-    let take = |place: Place| {
+    let take = |place: ConfiguredNest| {
         let lock = real::lock(&place)?;
         let hand = Hand::take(&gpio()?, &place.nest).map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
         Ok(HeldNest { name: place.nest.name, hand: Some(hand), _lock: Some(lock) })
     };
-    Place::all(&args.station, fixture, today)?.into_iter().map(take).collect()
+    ConfiguredNest::all(&args.station, fixture, today)?.into_iter().map(take).collect()
 }
 
 /// The rules as named, else those of the project, else the built-in ones.

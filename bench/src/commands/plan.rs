@@ -3,9 +3,9 @@
 use super::{print, print_json, say, width};
 use crate::cli::PlanArgs;
 use crate::gantt::{Look, Times, chart, svg, text};
-use bench_coverage::{Module, Run, Work};
+use bench_coverage::{Module, RunFindings, Work};
 use bench_engine::{Failed, Loaded, Project};
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::Verdict;
 use bench_steps::Kinds;
 use std::io::IsTerminal;
@@ -46,7 +46,7 @@ fn measured(root: Option<&Path>, args: &PlanArgs, loaded: &Loaded) -> Result<Tim
     let [run, one_by_one] = runs.as_slice() else {
         return Err(Failed::Bench(miette::miette!("the virtual bench gave no result")));
     };
-    let passed = |run: &Run| run.verdict == Verdict::Pass;
+    let passed = |run: &RunFindings| run.verdict == Verdict::Pass;
     if !passed(run) {
         let help = "`bench run PLAN --virtual` shows more";
         return Err(Failed::Bench(miette::miette!(
@@ -77,7 +77,7 @@ fn recorded(loaded: &Loaded, run: &Path) -> Result<Times, Failed> {
         Failed::Usage(miette::miette!(help = "name the folder of a run of this plan that passed", "{message}"))
     };
     let read = bench_journal::read(&journal).map_err(|error| usage(format!("{}: {error}", journal.display())))?;
-    let record = Record::from_entries(&read.entries);
+    let record = RunRecord::from_entries(&read.entries);
     let time = |id: &str| {
         let step = record.steps.iter().find(|step| step.id == id && step.verdict == Some(Verdict::Pass))?;
         // The attempt that passed: the others would not be there on a good module.

@@ -3,7 +3,7 @@
 use super::{print, width};
 use crate::cli::ReportArgs;
 use bench_engine::Failed;
-use bench_report::{Record, Style, csv, json, junit, stdf, summary, unit_page};
+use bench_report::{RunRecord, Style, csv, json, junit, stdf, summary, unit_page};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
         ))
     })?;
     let folder = journal.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let record = Record::from_entries(&run.entries).with_run_folder(folder).with_seal(run.seal);
+    let record = RunRecord::from_entries(&run.entries).with_run_folder(folder).with_seal(run.seal);
     if let Some(file) = &args.junit {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", file.display())))?;

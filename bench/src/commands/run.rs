@@ -6,8 +6,8 @@ use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Failed, OneRun, Project, Recorder, Stop};
 use bench_plan::DutFamily;
-use bench_real::{self as real, Place, RealBackend};
-use bench_report::{Record, Style, summary};
+use bench_real::{self as real, ConfiguredNest, RealBackend};
+use bench_report::{RunRecord, Style, summary};
 use bench_run::{Provenance, Verdict};
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
@@ -91,7 +91,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
-        let place = Place::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
+        let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
         (one.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
@@ -169,7 +169,7 @@ fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
 /// Faults that the dictionary tells of a failing unit.
 const MOST_CANDIDATES: usize = 3;
 
-fn candidates(dictionary: &Dictionary, record: &Record, family: &DutFamily) -> String {
+fn candidates(dictionary: &Dictionary, record: &RunRecord, family: &DutFamily) -> String {
     let found = dictionary.look_up(&failing(record), MOST_CANDIDATES);
     if found.is_empty() {
         return format!("None of the {} faults in the dictionary looks like this unit.\n", dictionary.faults());

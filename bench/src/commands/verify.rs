@@ -3,7 +3,7 @@
 use super::{print, print_json};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
-use bench_journal::{JournalError, Run};
+use bench_journal::{JournalContents, JournalError};
 use bench_run::{Contradiction, Verdict, rejudge};
 use clap::Args;
 use serde::Serialize;
@@ -116,7 +116,7 @@ fn look(journal: &Path) -> Verified {
     }
 }
 
-fn judge(journal: String, run: Run) -> Verified {
+fn judge(journal: String, run: JournalContents) -> Verified {
     let again = rejudge(&run.entries);
     let mut reasons: Vec<String> = again.contradictions.iter().map(show).collect();
     if run.finished && run.torn_bytes > 0 {

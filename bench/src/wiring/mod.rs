@@ -7,7 +7,7 @@ pub(crate) use svg::svg;
 pub(crate) use text::text;
 
 use bench_plan::{ChipKind, DutFamily, Fixture, NailWiring};
-use bench_run::{Contact, Unit};
+use bench_run::{Contact, MeasurementUnit};
 use serde::Serialize;
 
 /// The wires of a fixture.
@@ -89,7 +89,7 @@ fn name(families: &[&DutFamily], contact: Contact) -> String {
 }
 
 fn ohms(value: f64) -> String {
-    Unit::Ohms.show(value)
+    MeasurementUnit::Ohms.show(value)
 }
 
 fn wires(fixture: &Fixture, families: &[&DutFamily], contact: Contact) -> ContactWires {
@@ -219,7 +219,9 @@ fn part(kind: &ChipKind) -> String {
     match kind {
         ChipKind::Mcp23017 => "MCP23017".to_owned(),
         ChipKind::Ads1115 => "ADS1115".to_owned(),
-        ChipKind::Mcp4728 { reference_volts } => format!("MCP4728, reference {}", Unit::Volts.show(*reference_volts)),
+        ChipKind::Mcp4728 { reference_volts } => {
+            format!("MCP4728, reference {}", MeasurementUnit::Volts.show(*reference_volts))
+        }
         ChipKind::Ina226 { shunt_ohms } => format!("INA226, shunt {}", ohms(*shunt_ohms)),
         ChipKind::Pn532 => "PN532".to_owned(),
     }
@@ -234,7 +236,7 @@ fn controller(fixture: &Fixture) -> Vec<Pin> {
         (controller.link_rx, "RX, from the link relay".to_owned()),
         (fixture.safety.watchdog.kick, "watchdog, each edge is a kick".to_owned()),
     ];
-    let level = |line: &bench_plan::Line| if line.active_low { "active low" } else { "active high" };
+    let level = |line: &bench_plan::GpioLine| if line.active_low { "active low" } else { "active high" };
     pins.extend(controller.lid.as_ref().map(|line| (line.gpio, format!("lid switch, {}", level(line)))));
     pins.extend(controller.start.as_ref().map(|line| (line.gpio, format!("start button, {}", level(line)))));
     pins.extend(controller.lamps.iter().map(|(name, line)| (line.gpio, format!("lamp `{name}`, {}", level(line)))));

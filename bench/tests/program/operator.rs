@@ -2,7 +2,7 @@
 
 use crate::support::{PLAN, bench, text};
 use crate::terminal::{Terminal, found_below};
-use bench_journal::Run;
+use bench_journal::JournalContents;
 use bench_run::{Event, Verdict};
 use std::path::Path;
 
@@ -27,12 +27,12 @@ fn station(reports: &Path, arguments: &[&str]) -> Terminal {
     Terminal::run(&bench(&all), 80, 24)
 }
 
-fn run_of(reports: &Path, number: u32) -> Run {
+fn run_of(reports: &Path, number: u32) -> JournalContents {
     let run = bench_journal::latest(reports, Some(&serial(number))).unwrap().unwrap();
     bench_journal::read(&run.journal).unwrap()
 }
 
-fn verdict(run: &Run) -> Option<Verdict> {
+fn verdict(run: &JournalContents) -> Option<Verdict> {
     run.entries.iter().rev().find_map(|entry| match entry.event {
         Event::RunEnded { verdict, .. } => Some(verdict),
         _ => None,
@@ -70,7 +70,7 @@ fn a_shift_of_ten_units_two_of_them_faulty() {
 }
 
 /// When the last rail was switched off after the order to stop, in milliseconds of bench time.
-fn rails_off_after(run: &Run) -> f64 {
+fn rails_off_after(run: &JournalContents) -> f64 {
     let stopping = run.entries.iter().position(|entry| matches!(entry.event, Event::Stopping { .. })).unwrap();
     let off = |event: &Event| matches!(event, Event::RailSwitched { on: false, volts: None, .. });
     let last = run.entries[stopping..].iter().rfind(|entry| off(&entry.event)).unwrap();

@@ -1,7 +1,7 @@
 //! Ended from outside: what the journal's last lines say.
 
 use crate::support::{PLAN, bench, output, root, run_plan, text};
-use bench_journal::Run;
+use bench_journal::JournalContents;
 use bench_run::{Event, Verdict};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A run that takes its time, stopped at the moment when the line about a step appears. Returns its exit code and
 /// journal.
-fn stop_after(step: &str, signal: &str, listening: bool, reports: &Path) -> (Option<i32>, Run) {
+fn stop_after(step: &str, signal: &str, listening: bool, reports: &Path) -> (Option<i32>, JournalContents) {
     let mut child: Child = bench(&["run", PLAN, "--virtual", "--pace", "0.6", "--reports", reports.to_str().unwrap()])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

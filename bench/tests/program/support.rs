@@ -1,6 +1,6 @@
 //! Runs the program and reads what it left behind.
 
-use bench_journal::Run;
+use bench_journal::JournalContents;
 use bench_run::{Diagnosis, Entry, Event};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -37,7 +37,7 @@ pub struct Done {
     pub stderr: String,
     pub journal: Vec<u8>,
     pub junit: String,
-    pub run: Run,
+    pub run: JournalContents,
 }
 
 impl Done {

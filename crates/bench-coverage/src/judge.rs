@@ -1,12 +1,12 @@
 //! What was ordered against what the bench said.
 
 use super::rates::Rates;
-use super::run::Run;
+use super::run::RunFindings;
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{Contact, Verdict};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use virtual_bench::{Fault, Net, Place};
+use virtual_bench::{Fault, FaultLocation, Net};
 
 /// How well a run told the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,10 +40,10 @@ pub struct FaultResult {
     /// How many of a million modules have this fault.
     pub per_million: f64,
     #[serde(flatten)]
-    pub run: Run,
+    pub run: RunFindings,
 }
 
-pub fn judge(fault: &Fault, run: Run, dut: &DutFamily, fixture: &Fixture, rates: &Rates) -> FaultResult {
+pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture, rates: &Rates) -> FaultResult {
     let (naming, objection) = name(fault, &run, dut, fixture);
     let text = fault.to_string();
     let class = rates.of(&text);
@@ -61,11 +61,11 @@ pub fn judge(fault: &Fault, run: Run, dut: &DutFamily, fixture: &Fixture, rates:
 }
 
 /// How well the run told the fault, and what speaks against it.
-pub fn name(fault: &Fault, run: &Run, dut: &DutFamily, fixture: &Fixture) -> (Naming, Option<String>) {
+pub fn name(fault: &Fault, run: &RunFindings, dut: &DutFamily, fixture: &Fixture) -> (Naming, Option<String>) {
     if !run.is_detected() {
         return (Naming::Missed, None);
     }
-    match objection(&fault.place(dut, fixture), fault.is_of_bench(), run) {
+    match objection(&fault.location(dut, fixture), fault.is_of_bench(), run) {
         None => (Naming::Named, None),
         Some(why) => (Naming::Misnamed, Some(why)),
     }
@@ -73,31 +73,31 @@ pub fn name(fault: &Fault, run: &Run, dut: &DutFamily, fixture: &Fixture) -> (Na
 
 /// The rule, in full in `docs/coverage.md`: the right verdict; every contact of the fault named and no other; of each
 /// supply or ground at fault a contact or the name; for a fault without either, its subject in words.
-fn objection(place: &Place, of_bench: bool, run: &Run) -> Option<String> {
+fn objection(location: &FaultLocation, of_bench: bool, run: &RunFindings) -> Option<String> {
     let due = if of_bench { Verdict::Error } else { Verdict::Fail };
     if run.verdict != due {
         return Some(format!("the verdict is {} and not {due}", run.verdict));
     }
     let told: BTreeSet<Contact> = run.diagnoses.iter().flat_map(|said| said.contacts.iter().copied()).collect();
-    let of_nets = |contact: &Contact| place.nets.iter().any(|net| net.contacts.contains(contact));
+    let of_nets = |contact: &Contact| location.nets.iter().any(|net| net.contacts.contains(contact));
     let list = |contacts: &[Contact]| contacts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let blamed: Vec<Contact> =
-        told.iter().copied().filter(|contact| !place.contacts.contains(contact) && !of_nets(contact)).collect();
+        told.iter().copied().filter(|contact| !location.contacts.contains(contact) && !of_nets(contact)).collect();
     if !blamed.is_empty() {
         return Some(format!("blames {} wrongly", list(&blamed)));
     }
-    let untold: Vec<Contact> = place.contacts.iter().copied().filter(|contact| !told.contains(contact)).collect();
+    let untold: Vec<Contact> = location.contacts.iter().copied().filter(|contact| !told.contains(contact)).collect();
     if !untold.is_empty() {
         return Some(format!("does not name {}", list(&untold)));
     }
     let text = run.said().to_lowercase();
     let is_told = |net: &&Net| net.contacts.iter().any(|contact| told.contains(contact)) || text.contains(&net.name);
-    if let Some(net) = place.nets.iter().find(|net| !is_told(net)) {
+    if let Some(net) = location.nets.iter().find(|net| !is_told(net)) {
         return Some(format!("does not name {}", net.name));
     }
-    let nowhere = place.contacts.is_empty() && place.nets.is_empty();
-    if nowhere && !place.words.iter().any(|word| text.contains(word)) {
-        return Some(format!("says nothing of \"{}\"", place.words.join("\" or \"")));
+    let nowhere = location.contacts.is_empty() && location.nets.is_empty();
+    if nowhere && !location.words.iter().any(|word| text.contains(word)) {
+        return Some(format!("says nothing of \"{}\"", location.words.join("\" or \"")));
     }
     None
 }
@@ -108,10 +108,10 @@ mod tests {
     use crate::run::Said;
     use bench_run::Defect;
 
-    fn run(verdict: Verdict, contacts: &[u8], text: &str) -> Run {
+    fn run(verdict: Verdict, contacts: &[u8], text: &str) -> RunFindings {
         let contacts = contacts.iter().copied().map(Contact).collect();
         let diagnoses = vec![Said { defect: Defect::Other, contacts, text: text.to_owned() }];
-        Run { verdict, diagnoses, ..Run::broken(String::new()) }
+        RunFindings { verdict, diagnoses, ..RunFindings::broken(String::new()) }
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
             name: name.to_owned(),
             contacts: contacts.iter().copied().map(Contact).collect(),
         };
-        let place = |contacts: &[u8], nets: Vec<Net>, words: &[&'static str]| Place {
+        let place = |contacts: &[u8], nets: Vec<Net>, words: &[&'static str]| FaultLocation {
             contacts: contacts.iter().copied().map(Contact).collect(),
             nets,
             words: words.to_vec(),

@@ -17,7 +17,7 @@ mod work;
 pub use html::page;
 pub use judge::{FaultResult, Naming, judge, name};
 pub use rates::Rates;
-pub use run::{Run, failing};
+pub use run::{RunFindings, failing};
 pub use study::{Results, Study, Without, lost};
 pub use text::summary;
 pub use without::{take_out, with_dependants};

@@ -1,14 +1,14 @@
 //! What one run came to, as far as coverage goes by it.
 
 use bench_engine::Outcome;
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::{Contact, Defect, Measurement, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// What a run of the plan on one module came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Run {
+pub struct RunFindings {
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -69,7 +69,7 @@ impl Failing {
 }
 
 /// Every failing measurement of a run on record.
-pub fn failing(record: &Record) -> Vec<Failing> {
+pub fn failing(record: &RunRecord) -> Vec<Failing> {
     let mut failing = Vec::new();
     for step in &record.steps {
         let last = step.last().map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
@@ -79,8 +79,8 @@ pub fn failing(record: &Record) -> Vec<Failing> {
     failing
 }
 
-impl Run {
-    pub fn of(record: &Record, outcome: &Outcome) -> Self {
+impl RunFindings {
+    pub fn of(record: &RunRecord, outcome: &Outcome) -> Self {
         let bad = |verdict| matches!(verdict, Some(Verdict::Fail | Verdict::Error));
         let mut ended: Vec<_> = record.steps.iter().filter(|step| bad(step.verdict)).collect();
         ended.sort_by_key(|step| step.last().and_then(|attempt| attempt.ended_us));

@@ -2,7 +2,7 @@
 
 use super::judge::{FaultResult, Naming};
 use super::rates::Rates;
-use super::run::Run;
+use super::run::RunFindings;
 use bench_run::{Contact, Provenance};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +101,7 @@ pub struct PerClass {
 pub struct FalseFail {
     pub seed: u64,
     #[serde(flatten)]
-    pub run: Run,
+    pub run: RunFindings,
 }
 
 /// What a study is made from.
@@ -117,7 +117,7 @@ pub struct Results<'a> {
     /// By step; none when it was not measured.
     pub without: BTreeMap<String, Without>,
     /// Seed and run.
-    pub good: Vec<(u64, Run)>,
+    pub good: Vec<(u64, RunFindings)>,
     pub rates: &'a Rates,
     /// Real time that the faulty modules took.
     pub faults_took: Duration,
@@ -228,8 +228,8 @@ fn per_class(faults: &[FaultResult], rates: &Rates) -> Vec<PerClass> {
     classes
 }
 
-fn mean_step_ms(good: &[(u64, Run)]) -> BTreeMap<String, f64> {
-    let passed: Vec<&Run> = good.iter().map(|(_, run)| run).filter(|run| !run.is_detected()).collect();
+fn mean_step_ms(good: &[(u64, RunFindings)]) -> BTreeMap<String, f64> {
+    let passed: Vec<&RunFindings> = good.iter().map(|(_, run)| run).filter(|run| !run.is_detected()).collect();
     let mut sums = BTreeMap::<String, f64>::new();
     for (step, us) in passed.iter().flat_map(|run| &run.step_us) {
         *sums.entry(step.clone()).or_default() += *us as f64 / 1e3;

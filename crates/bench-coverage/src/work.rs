@@ -4,11 +4,11 @@
 //! left behind. Only the journal stays in memory. Every run has a bench of its own, so that its result depends on the
 //! seed, the faults and the plan alone and not on how many run beside it.
 
-use super::run::Run;
+use super::run::RunFindings;
 use super::without::take_out;
 use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
 use bench_journal::Journal;
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::Provenance;
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order};
@@ -48,9 +48,9 @@ impl Work<'_> {
     ///
     /// # Errors
     /// What kept a run from being ordered: the same for all of them.
-    pub fn run(&self, modules: &[Module], done: &(dyn Fn() + Sync)) -> Result<Option<Vec<Run>>, Failed> {
+    pub fn run(&self, modules: &[Module], done: &(dyn Fn() + Sync)) -> Result<Option<Vec<RunFindings>>, Failed> {
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Run>>> = Mutex::new(vec![None; modules.len()]);
+        let results: Mutex<Vec<Option<RunFindings>>> = Mutex::new(vec![None; modules.len()]);
         let worker = || -> Result<(), Failed> {
             let mut loaded: Option<(&Module, Loaded)> = None;
             while !self.stop.load(Ordering::Relaxed) {
@@ -96,15 +96,15 @@ impl Work<'_> {
     }
 
     /// One run, with the outcome that `bench run` would have.
-    fn one(&self, loaded: &Loaded, module: &Module) -> Result<Run, Failed> {
+    fn one(&self, loaded: &Loaded, module: &Module) -> Result<RunFindings, Failed> {
         match catch_unwind(AssertUnwindSafe(|| self.attempt(loaded, module))) {
-            Ok(Err(Failed::Bench(report))) => Ok(Run::broken(report.to_string())),
+            Ok(Err(Failed::Bench(report))) => Ok(RunFindings::broken(report.to_string())),
             Ok(result) => result,
-            Err(_) => Ok(Run::broken("the virtual bench panicked".to_owned())),
+            Err(_) => Ok(RunFindings::broken("the virtual bench panicked".to_owned())),
         }
     }
 
-    fn attempt(&self, loaded: &Loaded, module: &Module) -> Result<Run, Failed> {
+    fn attempt(&self, loaded: &Loaded, module: &Module) -> Result<RunFindings, Failed> {
         let bench = |error: &dyn std::fmt::Display| Failed::Bench(miette::miette!("{error}"));
         let Some(family) = loaded.family() else { return Err(bench(&"the plan's family got lost")) };
         let serial = virtual_run::serial(family, &loaded.plan.model, module.seed);
@@ -124,7 +124,7 @@ impl Work<'_> {
         let outcome = runtime
             .block_on(world.run(engine::run(&loaded.plan, &nest, &recorder, started, Stop::never())))
             .map_err(|error| bench(&format!("the virtual bench stopped: {error}")))?;
-        let mut run = Run::of(&Record::from_entries(&recorder.entries()), &outcome);
+        let mut run = RunFindings::of(&RunRecord::from_entries(&recorder.entries()), &outcome);
         run.lean_on(&world.diagnostics());
         Ok(run)
     }

@@ -17,7 +17,7 @@ use bench_engine::{self as engine, DiskWait, Recorder, Stop};
 use bench_instruments::{Clock, ManualClock, TokioClock};
 use bench_journal::{Disk, Journal};
 use bench_run::Verdict;
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -28,8 +28,8 @@ struct Trivial;
 
 #[async_trait(?Send)]
 impl Procedure for Trivial {
-    async fn run(&self, _: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        record.measured("x", Some(0.5));
+    async fn run(&self, _: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        log.measured("x", Some(0.5));
         Ok(())
     }
 }

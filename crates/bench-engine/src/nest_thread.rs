@@ -5,7 +5,7 @@ use crate::Failed;
 use crate::Stop;
 use crate::StopHandle;
 use crate::{Observer, Seen, panic_text};
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::{Entry, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -26,7 +26,7 @@ pub struct Ended {
     /// Why, when it is no pass.
     pub reason: Option<String>,
     /// What stands on record; absent when the run could not be made.
-    pub record: Option<Record>,
+    pub record: Option<RunRecord>,
 }
 
 impl Ended {

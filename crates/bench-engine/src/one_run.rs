@@ -5,7 +5,7 @@ use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
 use bench_journal::{Journal, MIN_FREE, free_space};
-use bench_report::{Record, junit};
+use bench_report::{RunRecord, junit};
 use bench_run::{Event, Provenance, Verdict};
 use bench_steps::Nest;
 use futures_util::future::LocalBoxFuture;
@@ -63,7 +63,7 @@ pub struct OneRun<'a> {
 
 /// A run that came to its end.
 pub struct Done {
-    pub record: Record,
+    pub record: RunRecord,
     /// What people and CI act on: never better than what the record says.
     pub verdict: Verdict,
     pub doubts: Vec<String>,
@@ -137,7 +137,7 @@ impl OneRun<'_> {
         };
 
         let folder = recorder.folder();
-        let mut record = Record::from_entries(&recorder.recorded())
+        let mut record = RunRecord::from_entries(&recorder.recorded())
             .with_run_folder(folder.display().to_string())
             .with_seal(recorder.seal())
             .with_outcome(outcome.verdict, outcome.reason.as_deref());

@@ -6,7 +6,7 @@ use crate::power::Power;
 use bench_instruments::{Clock, with_deadline};
 use bench_journal::{Journal, Pending};
 use bench_run::{BenchTime, Diagnosis, Entry, Event, Measurement, Step, measured};
-use bench_steps::Record;
+use bench_steps::StepLog;
 use futures_util::future::select;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -304,8 +304,8 @@ impl Recorder {
         step: &'a Step,
         attempt: u8,
         power: &'a Power,
-    ) -> StepRecord<'a> {
-        StepRecord { recorder: self, index, step, attempt, power, missed: Cell::new(None) }
+    ) -> AttemptLog<'a> {
+        AttemptLog { recorder: self, index, step, attempt, power, missed: Cell::new(None) }
     }
 }
 
@@ -370,7 +370,7 @@ fn counts_at(entry: &Entry, delay: &Option<Delay>) -> BenchTime {
 }
 
 /// What one attempt at a step reports to.
-pub(crate) struct StepRecord<'a> {
+pub(crate) struct AttemptLog<'a> {
     recorder: &'a Recorder,
     index: usize,
     step: &'a Step,
@@ -380,13 +380,13 @@ pub(crate) struct StepRecord<'a> {
     missed: Cell<Option<Late>>,
 }
 
-impl StepRecord<'_> {
+impl AttemptLog<'_> {
     pub(crate) fn missed(&self) -> Option<Late> {
         self.missed.get()
     }
 }
 
-impl Record for StepRecord<'_> {
+impl StepLog for AttemptLog<'_> {
     fn measured(&self, name: &str, reading: Option<f64>) {
         if self.power.look_before_judging().is_err() {
             // Read from a module whose power is gone: nothing is judged any more, and the run is being stopped.

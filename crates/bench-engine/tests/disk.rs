@@ -10,7 +10,7 @@ use bench_instruments::{Clock, InstrumentError, ManualClock, OutputLine, TokioCl
 use bench_journal::{Disk, Journal};
 use bench_plan::PlanStep;
 use bench_run::{Entry, Event, Verdict};
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{self, Write};
@@ -27,11 +27,11 @@ struct Good {
 
 #[async_trait(?Send)]
 impl Procedure for Good {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.rails.on("3V3").await?;
         self.does.iter().for_each(|does| does());
         nest.clock.sleep(Duration::from_secs(1)).await;
-        record.measured("x", Some(0.5));
+        log.measured("x", Some(0.5));
         Ok(())
     }
 }

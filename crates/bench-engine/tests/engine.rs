@@ -9,7 +9,7 @@ use bench_engine::{self as engine, Stop};
 use bench_instruments::{Clock, ManualClock};
 use bench_plan::PlanStep;
 use bench_run::{Entry, Event, OnFail, Verdict};
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Script {
 
 #[async_trait(?Send)]
 impl Procedure for Script {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         self.attempts.set(self.attempts.get() + 1);
         if let Some(rail) = self.rail {
             nest.rails.on(rail).await?;
@@ -44,7 +44,7 @@ impl Procedure for Script {
         }
         let late = self.attempts.get() < self.good_from;
         if self.reading.is_some() {
-            record.measured("x", self.reading.map(|value| if late { 99.0 } else { value }));
+            log.measured("x", self.reading.map(|value| if late { 99.0 } else { value }));
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ struct Advertises;
 
 #[async_trait(?Send)]
 impl Procedure for Advertises {
-    async fn run(&self, nest: &Nest, _: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, _: &dyn StepLog) -> Result<(), StepError> {
         nest.ble.advertise(0xFFFF, b"x", Duration::from_millis(20)).await?;
         nest.clock.sleep(Duration::from_secs(60)).await;
         Ok(())
@@ -95,9 +95,9 @@ struct Listens(Rc<Cell<Option<bool>>>, Rc<Cell<bool>>);
 
 #[async_trait(?Send)]
 impl Procedure for Listens {
-    async fn run(&self, _: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, _: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         self.0.set(Some(self.1.get()));
-        record.measured("x", Some(0.5));
+        log.measured("x", Some(0.5));
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bench_engine::{self as engine, Stop};
 use bench_instruments::{Clock, ManualClock};
 use bench_plan::PlanStep;
-use bench_run::{Entry, Event, Limits, MeasurementSpec, OnFail, Unit, Verdict, rejudge};
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_run::{Entry, Event, Limits, MeasurementSpec, MeasurementUnit, OnFail, Verdict, rejudge};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -46,12 +46,12 @@ struct Script {
 
 #[async_trait(?Send)]
 impl Procedure for Script {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let at = self.attempt.get();
         self.attempt.set(at + 1);
         for deed in &self.attempts[at.min(self.attempts.len() - 1)] {
             match deed {
-                Deed::Measure(name, reading) => record.measured(&format!("m{name}"), *reading),
+                Deed::Measure(name, reading) => log.measured(&format!("m{name}"), *reading),
                 Deed::Sleep(ms) => nest.clock.sleep(Duration::from_millis(*ms)).await,
                 Deed::Hang => nest.clock.sleep(Duration::from_secs(3_600)).await,
                 Deed::Panic => panic!("a bug in a step"),
@@ -116,7 +116,7 @@ fn planned(made: &[Made]) -> Vec<PlanStep<Box<dyn Procedure>>> {
             planned.step.measurements = (0..made.promised)
                 .map(|name| MeasurementSpec {
                     name: format!("m{name}"),
-                    unit: Unit::Volts,
+                    unit: MeasurementUnit::Volts,
                     limits: Limits::between(0.0, 1.0),
                     contacts: Vec::new(),
                 })

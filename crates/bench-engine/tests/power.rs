@@ -50,15 +50,15 @@ impl Switches for Bed {
     }
 }
 
-struct Line(Cell<bool>);
+struct TestLine(Cell<bool>);
 
-impl InputLine for Line {
+impl InputLine for TestLine {
     fn is_active(&self) -> Result<bool, InstrumentError> {
         Ok(self.0.get())
     }
 }
 
-impl OutputLine for Line {
+impl OutputLine for TestLine {
     fn set(&self, active: bool) -> Result<(), InstrumentError> {
         self.0.set(active);
         Ok(())
@@ -66,13 +66,13 @@ impl OutputLine for Line {
 }
 
 /// With VCC on and judged to be good, and a watchdog that was just kicked.
-fn powered() -> (ManualClock, Rc<Bed>, Rc<Line>, Power) {
+fn powered() -> (ManualClock, Rc<Bed>, Rc<TestLine>, Power) {
     let clock = ManualClock::new();
-    let (bed, lid) = (Rc::<Bed>::default(), Rc::new(Line(Cell::new(true))));
+    let (bed, lid) = (Rc::<Bed>::default(), Rc::new(TestLine(Cell::new(true))));
     let mut of_idle: Nest = nest(Rc::new(clock.clone()), Rc::new(Idle::default()));
     of_idle.switches = bed.clone();
     of_idle.panel.lid = Some(lid.clone());
-    of_idle.panel.watchdog = Some(Rc::new(Line(Cell::new(false))));
+    of_idle.panel.watchdog = Some(Rc::new(TestLine(Cell::new(false))));
     let lateness = Lateness::new(Rc::new(clock.clone()), Rc::new(UnknownLoad));
     let power = Power::new(&of_idle, Rc::new(lateness));
     power.kick();

@@ -16,7 +16,7 @@ mod writer;
 pub use disk::{Disk, MIN_FREE, free_space};
 pub use filesystem::sync_folder;
 pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name};
-pub use reader::{JournalError, Run, chained_lines, parse, read};
+pub use reader::{JournalContents, JournalError, chained_lines, parse, read};
 pub use thread::Pending;
 pub use writer::{Durability, Journal, Progress, Stats, to_bytes};
 

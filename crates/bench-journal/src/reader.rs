@@ -11,7 +11,7 @@ const FIRST_CHAINED: u16 = 2;
 
 /// The whole entries of one journal.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct JournalContents {
     pub entries: Vec<Entry>,
     /// Whether the run's end is on record. False: the bench died or is still at it; the unit counts as not tested.
     pub finished: bool,
@@ -22,7 +22,7 @@ pub struct Run {
     pub seal: Option<String>,
 }
 
-impl Run {
+impl JournalContents {
     /// Format that the journal is written in; `None` when it has no line.
     pub fn format(&self) -> Option<u16> {
         self.entries.first().map(|entry| entry.v)
@@ -56,7 +56,7 @@ pub enum JournalError {
 ///
 /// # Errors
 /// When the file cannot be read or [`parse`] refuses it.
-pub fn read(path: &Path) -> Result<Run, JournalError> {
+pub fn read(path: &Path) -> Result<JournalContents, JournalError> {
     let file = if path.is_dir() { path.join(crate::JOURNAL_FILE) } else { path.to_owned() };
     let bytes = fs::read(&file).map_err(|source| JournalError::Io { path: file, source })?;
     parse(&bytes)
@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> Result<Run, JournalError> {
 /// # Errors
 /// A whole line that is no entry, an entry of another format version, a number missing in `seq`, or, from format 2 on, a
 /// line that its chain value does not bear out.
-pub fn parse(bytes: &[u8]) -> Result<Run, JournalError> {
+pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut entries: Vec<Entry> = Vec::new();
     let mut chain = Chain::default();
@@ -91,7 +91,7 @@ pub fn parse(bytes: &[u8]) -> Result<Run, JournalError> {
         entries.push(entry);
     }
     let finished = entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
-    Ok(Run { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
+    Ok(JournalContents { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
 }
 
 /// The lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken. What stands in

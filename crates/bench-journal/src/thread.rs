@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// One line on its way to the disk.
-pub(crate) struct Line {
+pub(crate) struct PendingLine {
     pub(crate) entry: Arc<Entry>,
     /// Whether it must be safe from a loss of power.
     pub(crate) force: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: Vec<Line>,
+    queue: Vec<PendingLine>,
     /// Whether the thread waits for work, and how many others wait for the disk. A condition variable that nobody waits for
     /// costs a system call all the same, so it is asked here first.
     idle: bool,
@@ -66,7 +66,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, line: Line) {
+    pub(crate) fn push(&self, line: PendingLine) {
         self.order(|state| state.queue.push(line));
     }
 
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// Waits for something to do; `None` when no more will come.
-    fn next(&self, batch: &mut Vec<Line>) -> Option<Job> {
+    fn next(&self, batch: &mut Vec<PendingLine>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             let check = (state.checks_done < state.checks_wanted).then_some(state.checks_wanted);
@@ -295,7 +295,7 @@ impl Writer {
         while let Some(Job { check }) = self.shared.next(&mut batch) {
             let began = image.len();
             let mut force = check.is_some();
-            for Line { entry, force: this } in batch.drain(..) {
+            for PendingLine { entry, force: this } in batch.drain(..) {
                 line.clear();
                 serde_json::to_writer(&mut line, &*entry).map_err(|error| Failure::of(&self.path, &error.into()))?;
                 let start = Instant::now();

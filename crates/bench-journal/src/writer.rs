@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::disk::{Disk, Failure, JournalFile, remove_run};
 use crate::filesystem::sync_folder;
 use crate::folder::{RunFolder, create_run_folder};
-use crate::thread::{Goal, Line, Pending, Shared, Writer, hanging};
+use crate::thread::{Goal, Pending, PendingLine, Shared, Writer, hanging};
 use bench_run::{BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Verdict};
 use std::borrow::Borrow;
 use std::fmt;
@@ -197,7 +197,7 @@ impl Journal {
             if force {
                 self.boundaries.push(seq);
             }
-            shared.push(Line { entry: Arc::clone(&entry), force });
+            shared.push(PendingLine { entry: Arc::clone(&entry), force });
         }
         self.entries.push(entry);
         self.entries.last().ok_or_else(|| io::Error::other("no entry"))

@@ -3,7 +3,7 @@
 use super::rules::{Rules, UnitPast};
 use super::texts::{Key, Texts};
 use bench_engine::Ended;
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::{Contact, Defect, Diagnosis, Verdict};
 
 /// What to do with a unit: first the order, then what helps whoever carries it out.
@@ -43,7 +43,7 @@ pub fn advise(ended: &Ended, past: &UnitPast, rules: &Rules, texts: &Texts) -> A
 }
 
 /// One line for each kind of defect with its contacts, in the words of a repair bench.
-fn repairs(record: &Record, texts: &Texts) -> Vec<String> {
+fn repairs(record: &RunRecord, texts: &Texts) -> Vec<String> {
     let mut opens: Vec<Contact> = Vec::new();
     let mut lines = Vec::new();
     for found in &record.diagnoses {

@@ -5,7 +5,7 @@ use super::advice::advise;
 use super::history::UnitHistory;
 use super::live::Live;
 use super::log::Row;
-use super::nest::{Finished, Lamp, Nest, State, Unit};
+use super::nest::{Finished, Lamp, NestStatus, State, Unit};
 use super::rules::{Rules, Why};
 use super::scan::Typed;
 use super::shift::Shift;
@@ -90,7 +90,7 @@ pub struct Notice {
 pub struct App {
     pub setup: Setup,
     pub texts: Texts,
-    pub nests: Vec<Nest>,
+    pub nests: Vec<NestStatus>,
     /// The nest that Enter and the next label are for.
     pub focus: usize,
     pub typed: Typed,
@@ -117,7 +117,7 @@ pub const NOTICE_STAYS: Duration = Duration::from_secs(8);
 
 impl App {
     pub fn new(setup: Setup, texts: Texts, history: Box<dyn UnitHistory>) -> Self {
-        let nests = vec![Nest::default(); setup.nests.max(1)];
+        let nests = vec![NestStatus::default(); setup.nests.max(1)];
         Self {
             setup,
             texts,
@@ -251,7 +251,7 @@ impl App {
         let (at, serial) = (self.date.clone(), unit.serial.clone());
         self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
         let finished = Finished { unit, ended, advice, took, rails_off_after: off };
-        self.nests[nest] = Nest {
+        self.nests[nest] = NestStatus {
             state: State::Done(Box::new(finished)),
             stopping: false,
             cut: false,
@@ -290,7 +290,7 @@ impl App {
 
     fn leave_when_idle(&mut self) {
         let Some(reason) = &self.leaving else { return };
-        if self.nests.iter().any(Nest::is_running) {
+        if self.nests.iter().any(NestStatus::is_running) {
             return;
         }
         let (at, reason) = (self.date.clone(), reason.clone());
@@ -299,7 +299,7 @@ impl App {
     }
 
     /// How long it may take at most until everything is off that is being switched off in order on this nest.
-    pub(crate) fn orderly_left(&self, nest: &Nest) -> Option<Duration> {
+    pub(crate) fn orderly_left(&self, nest: &NestStatus) -> Option<Duration> {
         let State::Running(_, live) = &nest.state else { return None };
         let stopped_at = nest.stopped_at.filter(|_| !nest.cut)?;
         let since = live.elapsed(self.now, self.setup.pace).saturating_sub(stopped_at);

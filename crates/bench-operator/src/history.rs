@@ -3,7 +3,7 @@
 
 use super::log::{self, Row};
 use super::rules::UnitPast;
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::{BenchTime, Provenance, Verdict};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,8 @@ impl FolderHistory {
 /// Runs that are asked how long a good unit takes.
 const RUNS_LOOKED_AT: usize = 10;
 
-fn record(journal: &Path) -> Option<Record> {
-    bench_journal::read(journal).ok().map(|run| Record::from_entries(&run.entries))
+fn record(journal: &Path) -> Option<RunRecord> {
+    bench_journal::read(journal).ok().map(|run| RunRecord::from_entries(&run.entries))
 }
 
 impl UnitHistory for FolderHistory {

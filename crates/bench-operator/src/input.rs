@@ -24,7 +24,7 @@ pub enum Press {
     Next,
     Previous,
     /// To this nest, from 0.
-    Nest(usize),
+    NestStatus(usize),
     /// Another language.
     Language,
     /// The operator goes; another badge is wanted.
@@ -120,7 +120,7 @@ impl App {
             Press::Delete => self.delete(),
             Press::Next => self.focus = (self.focus + 1) % self.nests.len(),
             Press::Previous => self.focus = (self.focus + self.nests.len() - 1) % self.nests.len(),
-            Press::Nest(nest) => {
+            Press::NestStatus(nest) => {
                 if nest < self.nests.len() {
                     self.focus = nest;
                 }
@@ -131,7 +131,7 @@ impl App {
                 self.say(Key::NoticeLoggedOff, &[]);
             }
             Press::EndShift if self.leaving.is_some() => {}
-            Press::EndShift if self.nests.iter().any(super::nest::Nest::is_running) => self.mode = Mode::Leave,
+            Press::EndShift if self.nests.iter().any(super::nest::NestStatus::is_running) => self.mode = Mode::Leave,
             Press::EndShift => self.leave("the shift was ended by the operator"),
         }
     }

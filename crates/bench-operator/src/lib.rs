@@ -1,7 +1,7 @@
 //! The operator's screen: one pane per nest, driven by a scanner and one button.
 //!
 //! The core (`app`, `input` and what they use) takes what happened and when and answers what to do; `view` draws it; only
-//! `screen`, `keyboard`, `scanner` and `line` touch the terminal, ports, threads and clocks.
+//! `screen`, `keyboard`, `scanner` and `run_factory` touch the terminal, ports, threads and clocks.
 
 mod advice;
 mod allow;
@@ -12,13 +12,13 @@ mod history;
 mod input;
 mod keyboard;
 mod lamps;
-mod line;
 mod live;
 mod log;
 mod nest;
 mod outbox;
 pub mod people;
 pub mod rules;
+mod run_factory;
 mod scan;
 mod scanner;
 mod screen;
@@ -31,7 +31,7 @@ mod view;
 pub use app::Setup;
 pub use history::FolderHistory;
 pub use lamps::{Lamps, NoLamps, RealLamps};
-pub use line::{Line, RealLine, VirtualLine, VirtualUnits};
+pub use run_factory::{RealRuns, RunFactory, VirtualRuns, VirtualUnits};
 pub use scanner::Port;
 pub use screen::{Devices, ShiftEnd, show};
 pub use texts::Texts;

@@ -55,7 +55,7 @@ pub enum Lamp {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Nest {
+pub struct NestStatus {
     pub state: State,
     /// As its switch says; `None` without one.
     pub lid_closed: Option<bool>,
@@ -69,7 +69,7 @@ pub struct Nest {
     pub cut: bool,
 }
 
-impl Nest {
+impl NestStatus {
     /// The unit that is on this nest or to be put there.
     pub fn unit(&self) -> Option<&Unit> {
         match &self.state {

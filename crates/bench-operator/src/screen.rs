@@ -5,9 +5,9 @@ use super::history::UnitHistory;
 use super::input::Input;
 use super::keyboard;
 use super::lamps::Lamps;
-use super::line::Line;
 use super::log::{Log, Row};
 use super::outbox::{Outbox, Pen};
+use super::run_factory::RunFactory;
 use super::scanner;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
@@ -33,7 +33,7 @@ const FRAME: Duration = Duration::from_millis(40);
 
 /// What the screen works with, beside the terminal.
 pub struct Devices<'a> {
-    pub line: Box<dyn Line>,
+    pub line: Box<dyn RunFactory>,
     pub history: Box<dyn UnitHistory>,
     pub edge: EdgeMap,
     pub reports: &'a Path,
@@ -107,7 +107,7 @@ struct Shown {
     app: App,
     edge: EdgeMap,
     look: Look,
-    line: Box<dyn Line>,
+    line: Box<dyn RunFactory>,
     lamps: Box<dyn Lamps>,
     log: Log,
     threads: Vec<Option<NestThread>>,
@@ -162,7 +162,7 @@ impl Shown {
 
     /// Everything that runs was told to stop, and nothing is heard of it any more.
     fn gave_up(&self) -> bool {
-        let silent = |nest: &super::nest::Nest| match &nest.state {
+        let silent = |nest: &super::nest::NestStatus| match &nest.state {
             super::nest::State::Running(_, live) => live.silent(self.app.now()) > self.app.setup.silence,
             _ => true,
         };

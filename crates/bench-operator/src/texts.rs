@@ -29,7 +29,7 @@ keys! {
     Operator = "operator",
     NobodyLoggedOn = "nobody-logged-on",
     VirtualBench = "virtual-bench",
-    Nest = "nest",
+    NestStatus = "nest",
     BigScan = "big-scan",
     BigStart = "big-start",
     BigWait = "big-wait",

@@ -55,19 +55,19 @@ pub struct Controller {
     pub link_tx: u8,
     pub link_rx: u8,
     /// Active when the lid is closed.
-    pub lid: Option<Line>,
+    pub lid: Option<GpioLine>,
     /// Active while the button is pressed.
-    pub start: Option<Line>,
+    pub start: Option<GpioLine>,
     /// Active while the emergency stop is pressed.
-    pub emergency: Option<Line>,
+    pub emergency: Option<GpioLine>,
     /// "pass", "fail", "busy", "error" and whatever else the fixture has; active when lit.
-    pub lamps: BTreeMap<String, Line>,
+    pub lamps: BTreeMap<String, GpioLine>,
     pub probe: Option<Probe>,
 }
 
 /// One GPIO of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct GpioLine {
     pub gpio: u8,
     pub active_low: bool,
 }

@@ -4,7 +4,7 @@ use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBed, RawNail};
 use crate::reading::nearest_help;
 use crate::{ContactInfo, Direction, Function, Nail, NailWiring, Ohms, ParamProblem, Rail};
-use bench_run::{Contact, Unit};
+use bench_run::{Contact, MeasurementUnit};
 use std::collections::BTreeMap;
 use toml::Spanned;
 
@@ -164,7 +164,7 @@ impl Checker<'_> {
                 return Err(ParamProblem::new(message).at(wanted.span(), label).help(help));
             }
             if let Some(most) = info.max_volts.filter(|most| rail.volts > *most) {
-                let (most, volts) = (Unit::Volts.show(most), Unit::Volts.show(rail.volts));
+                let (most, volts) = (MeasurementUnit::Volts.show(most), MeasurementUnit::Volts.show(rail.volts));
                 return Err(ParamProblem::new(format!("rail {} has {volts}, too much for contact {label}", rail.name))
                     .at(wanted.span(), format!("{} takes {most} at most", family.name))
                     .help("lower the rail's voltage"));

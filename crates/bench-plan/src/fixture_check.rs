@@ -4,10 +4,10 @@ use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLe
 use crate::plan_text::line_of;
 use crate::reading::{nearest_help, parse_file};
 use crate::{
-    AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, IoBit, Line,
+    AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine, IoBit,
     LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,
 };
-use bench_run::{Contact, Unit};
+use bench_run::{Contact, MeasurementUnit};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -306,8 +306,8 @@ impl<'a> Checker<'a> {
         Ok(controller)
     }
 
-    fn line(&mut self, raw: &RawLine, user: &str) -> Checked<Line> {
-        Ok(Line { gpio: self.gpio(&raw.gpio, user)?, active_low: raw.active == RawLevel::Low })
+    fn line(&mut self, raw: &RawLine, user: &str) -> Checked<GpioLine> {
+        Ok(GpioLine { gpio: self.gpio(&raw.gpio, user)?, active_low: raw.active == RawLevel::Low })
     }
 
     fn gpio(&mut self, raw: &Spanned<u8>, user: &str) -> Checked<u8> {
@@ -335,7 +335,7 @@ impl<'a> Checker<'a> {
         let limit = above_zero(&raw.current_limit)?;
         // 81.92 mV across the shunt is the end of the INA226's range (SBOS547, section 7.5).
         if limit * shunt_ohms > 0.081_92 {
-            let seen = Unit::Amps.show(0.081_92 / shunt_ohms);
+            let seen = MeasurementUnit::Amps.show(0.081_92 / shunt_ohms);
             return Err(ParamProblem::new(format!("monitor `{}` cannot see the rail's limit", chip.id))
                 .at(raw.current_limit.span(), format!("it sees {seen} at most"))
                 .help("expected a lower limit or a smaller shunt: the INA226 measures up to 81.92 mV across it"));
@@ -440,7 +440,7 @@ fn i2c_speed(raw: &RawController) -> Checked<u32> {
     if (10_000.0..=400_000.0).contains(&hertz) {
         return Ok(hertz as u32);
     }
-    Err(ParamProblem::new(format!("I2C cannot run at {}", Unit::Hertz.show(hertz)))
+    Err(ParamProblem::new(format!("I2C cannot run at {}", MeasurementUnit::Hertz.show(hertz)))
         .at(raw.i2c_speed.span(), "out of range")
         .help("expected \"10 kHz\" to \"400 kHz\": no faster mode is known to all of these chips"))
 }

@@ -3,7 +3,7 @@
 //! A plan or fixture never holds a bare number where a unit belongs: whoever writes 3.3 for 3300 mV finds out on his
 //! desk and not on the line.
 
-use bench_run::{Limits, Unit};
+use bench_run::{Limits, MeasurementUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// A value with a dimension, kept in its base unit.
 pub trait Quantity: Copy + PartialOrd + fmt::Display {
-    const UNIT: Unit;
+    const UNIT: MeasurementUnit;
     /// For messages: "a voltage such as \"3.3 V\"".
     const EXPECTED: &'static str;
     /// Whether a value below zero means anything.
@@ -37,24 +37,24 @@ pub struct QuantityError {
 const ANY_EXPECTED: &str = "a number with a unit such as \"3.3 V\" or \"10 ms\"";
 
 /// Units with what one of them is in the base unit: the power of ten, and whether a prefix may precede it.
-const UNITS: &[(&str, Unit, i32, bool)] = &[
-    ("V", Unit::Volts, 0, true),
-    ("A", Unit::Amps, 0, true),
-    ("ohm", Unit::Ohms, 0, true),
-    ("Ohm", Unit::Ohms, 0, true),
-    ("\u{3a9}", Unit::Ohms, 0, true),  // Greek capital omega
-    ("\u{2126}", Unit::Ohms, 0, true), // the ohm sign, which looks the same
-    ("Hz", Unit::Hertz, 0, true),
-    ("s", Unit::Seconds, 0, true),
-    ("%", Unit::Percent, 0, false),
-    ("ppm", Unit::Percent, -4, false),
+const UNITS: &[(&str, MeasurementUnit, i32, bool)] = &[
+    ("V", MeasurementUnit::Volts, 0, true),
+    ("A", MeasurementUnit::Amps, 0, true),
+    ("ohm", MeasurementUnit::Ohms, 0, true),
+    ("Ohm", MeasurementUnit::Ohms, 0, true),
+    ("\u{3a9}", MeasurementUnit::Ohms, 0, true),  // Greek capital omega
+    ("\u{2126}", MeasurementUnit::Ohms, 0, true), // the ohm sign, which looks the same
+    ("Hz", MeasurementUnit::Hertz, 0, true),
+    ("s", MeasurementUnit::Seconds, 0, true),
+    ("%", MeasurementUnit::Percent, 0, false),
+    ("ppm", MeasurementUnit::Percent, -4, false),
 ];
 
 const PREFIXES: &[(&str, i32)] =
     &[("n", -9), ("u", -6), ("\u{b5}", -6), ("\u{3bc}", -6), ("m", -3), ("k", 3), ("M", 6), ("G", 9)];
 
 /// The base unit and power of ten of a unit as written, "mV" or "kohm".
-fn unit_named(name: &str) -> Option<(Unit, i32)> {
+fn unit_named(name: &str) -> Option<(MeasurementUnit, i32)> {
     UNITS.iter().find_map(|(symbol, unit, power, prefixed)| {
         let prefix = name.strip_suffix(symbol)?;
         if prefix.is_empty() {
@@ -93,11 +93,11 @@ fn number_length(text: &str) -> usize {
 }
 
 /// A number with any unit that the bench knows, in the base unit.
-pub fn parse_quantity(text: &str) -> Result<(f64, Unit), QuantityError> {
+pub fn parse_quantity(text: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
     parse(text, ANY_EXPECTED)
 }
 
-fn parse(text: &str, expected: &str) -> Result<(f64, Unit), QuantityError> {
+fn parse(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
     let wrong = |what: String| QuantityError { wrong: format!("{} {what}", quoted(text)), expected: expected.into() };
     let trimmed = text.trim();
     let (number, unit) = trimmed.split_at(number_length(trimmed));
@@ -110,7 +110,7 @@ fn parse(text: &str, expected: &str) -> Result<(f64, Unit), QuantityError> {
     }
     // Minutes are no power of ten, and "min" must not be read as a prefix.
     let ((unit, power), factor) = if unit == "min" {
-        ((Unit::Seconds, 0), 60.0)
+        ((MeasurementUnit::Seconds, 0), 60.0)
     } else {
         (unit_named(unit).ok_or_else(|| wrong(format!("has an unknown unit {}", quoted(unit))))?, 1.0)
     };
@@ -131,15 +131,15 @@ fn quoted(text: &str) -> String {
     if short.len() < text.len() { format!("{short:?}...") } else { format!("{text:?}") }
 }
 
-fn dimension(unit: Unit) -> &'static str {
+fn dimension(unit: MeasurementUnit) -> &'static str {
     match unit {
-        Unit::Volts => "a voltage",
-        Unit::Amps => "a current",
-        Unit::Ohms => "a resistance",
-        Unit::Hertz => "a frequency",
-        Unit::Seconds => "a time",
-        Unit::Percent => "a percentage",
-        Unit::One => "a plain number",
+        MeasurementUnit::Volts => "a voltage",
+        MeasurementUnit::Amps => "a current",
+        MeasurementUnit::Ohms => "a resistance",
+        MeasurementUnit::Hertz => "a frequency",
+        MeasurementUnit::Seconds => "a time",
+        MeasurementUnit::Percent => "a percentage",
+        MeasurementUnit::One => "a plain number",
     }
 }
 
@@ -159,7 +159,7 @@ fn check_sign<Q: Quantity>(value: f64) -> Result<(), &'static str> {
         return Err("is negative");
     }
     // A century: far beyond any test, and small enough for every clock.
-    if Q::UNIT == Unit::Seconds && value > 3.2e9 {
+    if Q::UNIT == MeasurementUnit::Seconds && value > 3.2e9 {
         return Err("is out of range");
     }
     Ok(())
@@ -206,7 +206,7 @@ macro_rules! quantity {
         }
 
         impl Quantity for $name {
-            const UNIT: Unit = Unit::$unit;
+            const UNIT: MeasurementUnit = MeasurementUnit::$unit;
             const EXPECTED: &'static str = concat!($noun, " such as \"", $example, "\"");
             const SIGNED: bool = $signed;
             fn from_value(value: f64) -> Self {
@@ -220,7 +220,7 @@ macro_rules! quantity {
         /// With all its digits, so that reading it back gives the same value.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{} {}", self.0, Unit::$unit.symbol())
+                write!(f, "{} {}", self.0, MeasurementUnit::$unit.symbol())
             }
         }
 
@@ -313,7 +313,7 @@ impl Number {
 }
 
 impl Quantity for Number {
-    const UNIT: Unit = Unit::One;
+    const UNIT: MeasurementUnit = MeasurementUnit::One;
     const EXPECTED: &'static str = "a number without a unit such as 12";
     const SIGNED: bool = true;
     fn from_value(value: f64) -> Self {
@@ -396,7 +396,7 @@ impl<Q: Quantity> LimitsOf<Q> {
     pub const fn max(&self) -> Option<Q> {
         self.max
     }
-    pub const fn unit(&self) -> Unit {
+    pub const fn unit(&self) -> MeasurementUnit {
         Q::UNIT
     }
     /// As the judge takes them, in the base unit.

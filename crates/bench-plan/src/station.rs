@@ -2,7 +2,7 @@
 //! `station.toml`, which belongs to one place on one line and not to the project.
 
 use crate::reading::{nearest_help, parse_file};
-use crate::{ChipKind, Fixture, Line, ParamProblem, Problem, Source, Spanned};
+use crate::{ChipKind, Fixture, GpioLine, ParamProblem, Problem, Source, Spanned};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -172,10 +172,10 @@ pub struct StationNest {
     pub link: String,
     pub probe: Option<String>,
     pub ble: Option<String>,
-    pub lid: Option<Line>,
-    pub start: Option<Line>,
-    pub emergency: Option<Line>,
-    pub lamps: BTreeMap<String, Line>,
+    pub lid: Option<GpioLine>,
+    pub start: Option<GpioLine>,
+    pub emergency: Option<GpioLine>,
+    pub lamps: BTreeMap<String, GpioLine>,
     pub watchdog: u8,
     pub edges: Option<u8>,
 }
@@ -319,7 +319,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
         claims.claim(format!("probe {}", probe.get_ref()), format!("nest {name}"), probe.span())?;
     }
     let mut lines = Gpios { raw, claims, nest: &name, known: Vec::new() };
-    let line = |line: Line, gpio| Line { gpio, ..line };
+    let line = |line: GpioLine, gpio| GpioLine { gpio, ..line };
     let lid = controller.lid.map(|lid| lines.get("lid", lid.gpio).map(|gpio| line(lid, gpio))).transpose()?;
     let start =
         controller.start.map(|start| lines.get("start", start.gpio).map(|gpio| line(start, gpio))).transpose()?;

@@ -154,7 +154,7 @@ impl StepKinds for Promising {
     fn resolve(&self, _: &str, _: toml::de::DeTable<'_>, _: &Surroundings<'_>) -> Result<Resolved<()>, ParamProblem> {
         let measurements = self.0.iter().map(|(name, limits)| bench_run::MeasurementSpec {
             name: (*name).into(),
-            unit: bench_run::Unit::Volts,
+            unit: bench_run::MeasurementUnit::Volts,
             limits: *limits,
             contacts: vec![Contact(1)],
         });

@@ -1,32 +1,32 @@
 //! Numbers with units: what is read, what is refused, and that no text brings the reader down.
 
 use bench_plan::*;
-use bench_run::Unit;
+use bench_run::MeasurementUnit;
 use proptest::prelude::*;
 
 #[test]
 fn accepted() {
-    let rows: &[(&str, f64, Unit)] = &[
-        ("3.3 V", 3.3, Unit::Volts),
-        ("-40 mV", -0.04, Unit::Volts),
-        ("500 Hz", 500.0, Unit::Hertz),
-        ("32 MHz", 32e6, Unit::Hertz),
-        ("10 ms", 0.01, Unit::Seconds),
-        ("2 min", 120.0, Unit::Seconds),
-        ("5 \u{b5}s", 5e-6, Unit::Seconds),
-        ("5\u{3bc}s", 5e-6, Unit::Seconds),
-        ("1 kohm", 1000.0, Unit::Ohms),
-        ("470 \u{3a9}", 470.0, Unit::Ohms),
-        ("4.7 k\u{2126}", 4700.0, Unit::Ohms),
-        ("20 mohm", 0.02, Unit::Ohms),
-        ("1e3 ohm", 1000.0, Unit::Ohms),
-        ("1E-3 MOhm", 1000.0, Unit::Ohms),
-        ("150 mA", 0.15, Unit::Amps),
-        ("+2 uA", 2e-6, Unit::Amps),
-        ("2 %", 2.0, Unit::Percent),
-        ("50 ppm", 0.005, Unit::Percent),
-        ("  .5V ", 0.5, Unit::Volts),
-        ("5.V", 5.0, Unit::Volts),
+    let rows: &[(&str, f64, MeasurementUnit)] = &[
+        ("3.3 V", 3.3, MeasurementUnit::Volts),
+        ("-40 mV", -0.04, MeasurementUnit::Volts),
+        ("500 Hz", 500.0, MeasurementUnit::Hertz),
+        ("32 MHz", 32e6, MeasurementUnit::Hertz),
+        ("10 ms", 0.01, MeasurementUnit::Seconds),
+        ("2 min", 120.0, MeasurementUnit::Seconds),
+        ("5 \u{b5}s", 5e-6, MeasurementUnit::Seconds),
+        ("5\u{3bc}s", 5e-6, MeasurementUnit::Seconds),
+        ("1 kohm", 1000.0, MeasurementUnit::Ohms),
+        ("470 \u{3a9}", 470.0, MeasurementUnit::Ohms),
+        ("4.7 k\u{2126}", 4700.0, MeasurementUnit::Ohms),
+        ("20 mohm", 0.02, MeasurementUnit::Ohms),
+        ("1e3 ohm", 1000.0, MeasurementUnit::Ohms),
+        ("1E-3 MOhm", 1000.0, MeasurementUnit::Ohms),
+        ("150 mA", 0.15, MeasurementUnit::Amps),
+        ("+2 uA", 2e-6, MeasurementUnit::Amps),
+        ("2 %", 2.0, MeasurementUnit::Percent),
+        ("50 ppm", 0.005, MeasurementUnit::Percent),
+        ("  .5V ", 0.5, MeasurementUnit::Volts),
+        ("5.V", 5.0, MeasurementUnit::Volts),
     ];
     for (text, value, unit) in rows {
         assert_eq!(parse_quantity(text), Ok((*value, *unit)), "{text}");
@@ -82,7 +82,7 @@ fn limits_in_a_file() {
     let read = |text: &str| toml::from_str::<Holder>(&format!("limits = {text}"));
     let limits = read(r#"{ min = "3.2 V", max = "3.4 V" }"#).unwrap().limits;
     assert_eq!(limits.limits(), bench_run::Limits::between(3.2, 3.4));
-    assert_eq!(limits.unit(), Unit::Volts);
+    assert_eq!(limits.unit(), MeasurementUnit::Volts);
     assert_eq!(read(r#"{ max = "50 mV" }"#).unwrap().limits.limits(), bench_run::Limits::at_most(0.05));
     assert!(read(r#"{ min = "3 V", max = "3000 mV" }"#).is_ok(), "a single point is an interval");
     let rows = [
@@ -127,8 +127,8 @@ proptest! {
     #[test]
     fn shown_for_people_and_read_back(mantissa in 1.0_f64..10.0, power in -9_i32..9, negative: bool) {
         let value = mantissa * 10_f64.powi(power) * if negative { -1.0 } else { 1.0 };
-        let (read, unit) = parse_quantity(&Unit::Volts.show(value)).unwrap();
-        prop_assert_eq!(unit, Unit::Volts);
+        let (read, unit) = parse_quantity(&MeasurementUnit::Volts.show(value)).unwrap();
+        prop_assert_eq!(unit, MeasurementUnit::Volts);
         prop_assert!((read - value).abs() <= value.abs() * 1e-3, "{} became {}", value, read);
     }
 
@@ -137,7 +137,7 @@ proptest! {
         let (prefix, scale) = [("n", -9), ("u", -6), ("\u{b5}", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9),
             ("\u{3bc}", -6)][prefix];
         let (value, unit) = parse_quantity(&format!("{number} {prefix}A")).unwrap();
-        prop_assert_eq!(unit, Unit::Amps);
+        prop_assert_eq!(unit, MeasurementUnit::Amps);
         prop_assert!((value / number / 10_f64.powi(scale) - 1.0).abs() < 1e-12);
     }
 

@@ -48,7 +48,7 @@ fn what_the_file_leaves_out_comes_from_the_fixture() {
     assert_eq!(station.overdue, Overdue::Mark);
     let nest = station.nest("A").expect("there");
     assert_eq!((nest.i2c_bus, nest.link.as_str(), nest.ble.as_deref()), (1, "/dev/ttyAMA3", Some("hci0")));
-    let gpio = |line: Option<bench_plan::Line>| line.map(|line| (line.gpio, line.active_low));
+    let gpio = |line: Option<bench_plan::GpioLine>| line.map(|line| (line.gpio, line.active_low));
     assert_eq!((gpio(nest.lid), gpio(nest.start)), (Some((16, true)), Some((6, true))));
     let lamps: Vec<(&str, u8)> = nest.lamps.iter().map(|(name, line)| (name.as_str(), line.gpio)).collect();
     assert_eq!(lamps, [("busy", 24), ("error", 25), ("fail", 23), ("pass", 26)]);

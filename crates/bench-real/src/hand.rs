@@ -37,8 +37,9 @@ impl Hand {
     /// Names the first pin that is not to be had.
     pub fn take(gpio: &PiGpio, nest: &StationNest) -> Result<Hand, InstrumentError> {
         let input = |line| gpio.input(line).map(|line| Arc::new(Mutex::new(line)));
-        let lamp =
-            |(name, line): (&String, &bench_plan::Line)| Ok((name.clone(), Arc::new(Mutex::new(gpio.output(*line)?))));
+        let lamp = |(name, line): (&String, &bench_plan::GpioLine)| {
+            Ok((name.clone(), Arc::new(Mutex::new(gpio.output(*line)?))))
+        };
         Ok(Hand {
             lid: nest.lid.map(input).transpose()?,
             start: nest.start.map(input).transpose()?,

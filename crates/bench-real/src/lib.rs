@@ -1,18 +1,18 @@
 //! The real bench: a nest of a station, on the controller that this program runs on.
 
+mod configured_nest;
 mod guard;
 mod hand;
 mod load;
 mod lock;
 mod nest;
-mod place;
 mod process;
 
+pub use configured_nest::{ConfiguredNest, DEFAULT_FILE, fixture_of};
 pub use guard::watch;
 pub use hand::Hand;
 pub use lock::FixtureLock;
 pub use nest::{RealBackend, lock};
-pub use place::{DEFAULT_FILE, Place, fixture_of};
 
 /// The day of a moment, where its clock stands.
 pub fn day_of(now: &jiff::Zoned) -> bench_plan::Day {

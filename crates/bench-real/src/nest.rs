@@ -1,6 +1,6 @@
 //! The instruments of a real nest.
 
-use crate::Place;
+use crate::ConfiguredNest;
 use crate::guard::{Guard, Kicked};
 use crate::hand::Hand;
 use crate::load::SystemLoad;
@@ -12,7 +12,7 @@ use bench_instruments::{
     SerialLink, SerialUsbHost, TokioClock,
 };
 use bench_pi::{PiGpio, PiI2c};
-use bench_plan::{DutFamily, Fixture, Line};
+use bench_plan::{DutFamily, Fixture, GpioLine};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use bench_swd::{Selection, SwdProgrammer};
@@ -23,7 +23,7 @@ use std::rc::Rc;
 
 /// A nest of this controller.
 pub struct RealBackend {
-    place: Place,
+    place: ConfiguredNest,
     clock: Rc<dyn Clock>,
     /// RFC 3339.
     started_at: String,
@@ -39,7 +39,7 @@ pub struct RealBackend {
 ///
 /// # Errors
 /// When another program has it.
-pub fn lock(place: &Place) -> Result<FixtureLock, Failed> {
+pub fn lock(place: &ConfiguredNest) -> Result<FixtureLock, Failed> {
     FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
         let help = match error {
             LockError::Held { .. } => "end it, or wait until it is done",
@@ -54,13 +54,13 @@ impl RealBackend {
     ///
     /// # Errors
     /// When another program has it.
-    pub fn take(root: &Path, place: Place, now: &jiff::Zoned) -> Result<Self, Failed> {
+    pub fn take(root: &Path, place: ConfiguredNest, now: &jiff::Zoned) -> Result<Self, Failed> {
         let lock = lock(&place)?;
         Ok(Self { _lock: Some(lock), ..Self::on_shift(root, place, now, None) })
     }
 
     /// On a fixture that is held already; the lines of the operator's hand are shared with who holds it.
-    pub fn on_shift(root: &Path, place: Place, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
+    pub fn on_shift(root: &Path, place: ConfiguredNest, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
         Self {
             started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             run_id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), place.nest.name),
@@ -81,7 +81,7 @@ impl RealBackend {
     /// # Errors
     /// When this is no controller.
     pub fn kick_once(&self) -> Result<impl Sized, Failed> {
-        let line = Line { gpio: self.place.nest.watchdog, active_low: false };
+        let line = GpioLine { gpio: self.place.nest.watchdog, active_low: false };
         let kick = || {
             let line = PiGpio::open()?.output(line)?;
             line.set(true)?;
@@ -99,7 +99,7 @@ impl RealBackend {
             None => Hand::take(gpio, nest)?,
         };
         let mut panel = hand.panel();
-        let line = Rc::new(gpio.output(Line { gpio: nest.watchdog, active_low: false })?);
+        let line = Rc::new(gpio.output(GpioLine { gpio: nest.watchdog, active_low: false })?);
         panel.watchdog = Some(match &guard {
             Some(guard) => Rc::new(Kicked { line, guard: Rc::clone(guard) }),
             None => line,
@@ -180,7 +180,7 @@ impl Backend for RealBackend {
     }
 
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> Event {
-        let Place { station, nest, overdue } = &self.place;
+        let ConfiguredNest { station, nest, overdue } = &self.place;
         Event::RunStarted {
             run_id: self.run_id.clone(),
             serial: serial.to_owned(),

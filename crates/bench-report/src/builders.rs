@@ -11,12 +11,12 @@
 //!     .end(Verdict::Pass)
 //!     .safe()
 //!     .run_end(Verdict::Pass);
-//! assert_eq!(Record::from_entries(&entries).verdict, Verdict::Pass);
+//! assert_eq!(RunRecord::from_entries(&entries).verdict, Verdict::Pass);
 //! ```
 
 use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, JOURNAL_FORMAT, LateRecord, Limits, Measurement,
-    MeasurementSpec, PlannedStep, Provenance, Tally, Unit, VOID, Verdict, measured,
+    MeasurementSpec, MeasurementUnit, PlannedStep, Provenance, Tally, VOID, Verdict, measured,
 };
 
 /// Strings events together, numbers them, and lets time pass.
@@ -91,12 +91,12 @@ impl RunBuilder {
     /// A judged voltage, 10 ms after what came before.
     #[must_use]
     pub fn volts(self, name: &str, value: f64, min: f64, max: f64) -> Self {
-        self.value(name, Some(value), Unit::Volts, Limits::between(min, max), &[])
+        self.value(name, Some(value), MeasurementUnit::Volts, Limits::between(min, max), &[])
     }
 
     /// A judged reading, 10 ms after what came before. `None` was never taken.
     #[must_use]
-    pub fn value(self, name: &str, value: Option<f64>, unit: Unit, limits: Limits, contacts: &[u8]) -> Self {
+    pub fn value(self, name: &str, value: Option<f64>, unit: MeasurementUnit, limits: Limits, contacts: &[u8]) -> Self {
         let contacts = contacts.iter().copied().map(Contact).collect();
         let spec = MeasurementSpec { name: name.to_owned(), unit, limits, contacts };
         self.measurement(measured(&spec, value))

@@ -1,6 +1,6 @@
 //! Charts as SVG, drawn from numbers: no script, no network, the same bytes for the same numbers.
 
-use bench_run::{Limits, Unit};
+use bench_run::{Limits, MeasurementUnit};
 use bench_stats::{Bar, Slice, TrendPoint};
 use maud::{Markup, html};
 
@@ -65,7 +65,7 @@ const LEFT: f64 = 10.0;
 const BASE: f64 = HEIGHT - 24.0;
 
 /// Bars of a distribution with its limits, where these lie near enough to be shown.
-pub(crate) fn histogram(bars: &[Bar], limits: &Limits, unit: Unit) -> Markup {
+pub(crate) fn histogram(bars: &[Bar], limits: &Limits, unit: MeasurementUnit) -> Markup {
     let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return html! {} };
     let span = last.to - first.from;
     let near =
@@ -95,7 +95,7 @@ pub(crate) fn histogram(bars: &[Bar], limits: &Limits, unit: Unit) -> Markup {
 }
 
 /// Means over time with the span between least and greatest behind them.
-pub(crate) fn trend(points: &[TrendPoint], unit: Unit) -> Markup {
+pub(crate) fn trend(points: &[TrendPoint], unit: MeasurementUnit) -> Markup {
     if points.len() < 2 {
         return html! {};
     }

@@ -5,7 +5,7 @@
 //! passed case's output, so the properties come before the measurements. A case has no `<properties>` in these
 //! dialects: they stand as `[[PROPERTY|key=value]]` lines in `system-out`.
 
-use crate::record::{Attempt, Record, StepRecord, merged};
+use crate::record::{Attempt, RunRecord, StepRecord, merged};
 use crate::text::{contact_list, counted, one_line, xml_text};
 use crate::{MeasurementRecord, ReportError};
 use bench_run::{BenchKind, PartHash, Verdict};
@@ -20,7 +20,7 @@ use time::format_description::well_known::Rfc3339;
 ///
 /// # Errors
 /// When the XML cannot be written; writing to memory gives no cause for that.
-pub fn junit(records: &[Record]) -> Result<String, ReportError> {
+pub fn junit(records: &[RunRecord]) -> Result<String, ReportError> {
     let mut report = Report::new();
     report.add_testsuites(records.iter().map(suite));
     let mut xml = Vec::new();
@@ -28,7 +28,7 @@ pub fn junit(records: &[Record]) -> Result<String, ReportError> {
     Ok(String::from_utf8_lossy(&xml).into_owned())
 }
 
-fn suite(record: &Record) -> TestSuite {
+fn suite(record: &RunRecord) -> TestSuite {
     let plan = record.provenance.as_ref().map_or("", |provenance| provenance.plan.as_str());
     // Readers take what stands before the last dot for a package.
     let classname = format!("{}.{}", record.model, plan.replace('.', "_"));
@@ -63,13 +63,13 @@ fn suite(record: &Record) -> TestSuite {
 
 /// The virtual bench has no date: the same run must give the same bytes on every day. Its runs begin at the start of
 /// the year 2000, UTC, which nobody takes for a day on which a module was tested.
-fn timestamp(record: &Record) -> OffsetDateTime {
+fn timestamp(record: &RunRecord) -> OffsetDateTime {
     const VIRTUAL_EPOCH: OffsetDateTime = junit_report::datetime!(2000-01-01 00:00 UTC);
     record.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).unwrap_or(VIRTUAL_EPOCH)
 }
 
 /// Whether a reader that adds up the cases comes to at least the verdict of the run.
-fn shown_by_steps(record: &Record, testcases: &[TestCase]) -> bool {
+fn shown_by_steps(record: &RunRecord, testcases: &[TestCase]) -> bool {
     let errors = testcases.iter().any(TestCase::is_error);
     match record.verdict {
         Verdict::Pass => testcases.iter().any(TestCase::is_success),
@@ -78,7 +78,7 @@ fn shown_by_steps(record: &Record, testcases: &[TestCase]) -> bool {
     }
 }
 
-fn case(record: &Record, step: &StepRecord, name: String, classname: &str) -> TestCase {
+fn case(record: &RunRecord, step: &StepRecord, name: String, classname: &str) -> TestCase {
     let text = |verdict: Verdict| {
         (verdict.as_str().to_owned(), xml_attribute(&headline(step)), Some(cdata(&failure_text(step))))
     };
@@ -119,7 +119,7 @@ fn case(record: &Record, step: &StepRecord, name: String, classname: &str) -> Te
 }
 
 /// GitLab shows files of cases that failed: here the record of the run.
-fn attachment(record: &Record, step: &StepRecord) -> String {
+fn attachment(record: &RunRecord, step: &StepRecord) -> String {
     let failed = matches!(step.verdict, Some(Verdict::Fail | Verdict::Error | Verdict::Aborted));
     match &record.run_folder {
         Some(folder) if failed => format!("\n[[ATTACHMENT|{}/journal.jsonl]]", one_line(folder)),
@@ -128,7 +128,7 @@ fn attachment(record: &Record, step: &StepRecord) -> String {
 }
 
 /// The case for a verdict that no step carries.
-fn run_case(record: &Record, classname: &str) -> TestCase {
+fn run_case(record: &RunRecord, classname: &str) -> TestCase {
     let mut lines: Vec<String> = Vec::new();
     if !record.finished {
         lines
@@ -245,7 +245,7 @@ fn measurement_properties(attempt: &Attempt, taken: &MeasurementRecord) -> Vec<S
     lines
 }
 
-fn suite_output(record: &Record) -> String {
+fn suite_output(record: &RunRecord) -> String {
     let mut lines = vec![
         property("verdict", record.verdict.as_str()),
         property("finished", if record.finished { "yes" } else { "no" }),

@@ -1,6 +1,6 @@
 //! Journal entries in, text out.
 //!
-//! [`Record`] puts a run's events in order; [`summary()`] tells the operator, [`junit()`] the CI server, [`csv()`] and
+//! [`RunRecord`] puts a run's events in order; [`summary()`] tells the operator, [`junit()`] the CI server, [`csv()`] and
 //! [`json()`] whoever counts; [`line_text`] and [`line_page`] show what many runs say. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
 
 pub mod builders;
@@ -18,7 +18,7 @@ mod unit_page;
 pub use junit::junit;
 pub use line_page::line_page;
 pub use line_text::line_text;
-pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, Record, SafeStateRecord, StepRecord};
+pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, RunRecord, SafeStateRecord, StepRecord};
 pub use stdf::stdf;
 pub use summary::{Style, summary};
 pub use table::{csv, json, json_line};

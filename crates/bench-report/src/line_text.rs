@@ -1,7 +1,7 @@
 //! What many runs say, for a terminal.
 
 use crate::text::one_line;
-use bench_run::{LateRecord, NOT_BLAMED, Unit};
+use bench_run::{LateRecord, MeasurementUnit, NOT_BLAMED};
 use bench_stats::{
     Bar, Capability, ControllerStat, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields,
 };
@@ -220,7 +220,7 @@ fn details(text: &mut String, one: &MeasurementStat) {
     trend(text, &one.trend, one.unit);
 }
 
-fn histogram(text: &mut String, bars: &[Bar], unit: Unit) {
+fn histogram(text: &mut String, bars: &[Bar], unit: MeasurementUnit) {
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let edges: Vec<String> = bars.iter().map(|bar| unit.show(bar.from)).collect();
     let width = edges.iter().map(|edge| edge.chars().count()).max().unwrap_or(0);
@@ -230,7 +230,7 @@ fn histogram(text: &mut String, bars: &[Bar], unit: Unit) {
 }
 
 /// Means as dots, from the left to the right in time.
-fn trend(text: &mut String, points: &[TrendPoint], unit: Unit) {
+fn trend(text: &mut String, points: &[TrendPoint], unit: MeasurementUnit) {
     if points.len() < 2 {
         return;
     }

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 /// Everything a report needs to know of one run on one unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Record {
+pub struct RunRecord {
     pub run_id: String,
     pub serial: String,
     pub model: String,
     /// RFC 3339; absent on the virtual bench.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// Folder of the run as the caller wants it shown; see [`Record::with_run_folder`].
+    /// Folder of the run as the caller wants it shown; see [`RunRecord::with_run_folder`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_folder: Option<String>,
     /// Whether the journal holds the end of the run.
@@ -58,7 +58,7 @@ pub struct Record {
     pub lot: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
-    /// Chain value of the journal's last line; see [`Record::with_seal`].
+    /// Chain value of the journal's last line; see [`RunRecord::with_seal`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<String>,
 }
@@ -210,7 +210,7 @@ impl StepRecord {
     }
 }
 
-impl Record {
+impl RunRecord {
     /// Reads the entries of one run. Takes anything: a run that died in the middle, or no entry at all, gives a record
     /// that is not finished.
     pub fn from_entries<E: Borrow<Entry>>(entries: &[E]) -> Self {

@@ -1,6 +1,6 @@
 //! What the operator reads: the contacts at fault first, then what to do, then the rest.
 
-use crate::record::{Attempt, MeasurementRecord, NoteRecord, Record, StepRecord};
+use crate::record::{Attempt, MeasurementRecord, NoteRecord, RunRecord, StepRecord};
 use crate::text::{counted, one_line};
 use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
 use std::time::Duration;
@@ -34,7 +34,7 @@ enum Paint {
 }
 
 /// The run in words. Ends with a line end.
-pub fn summary(record: &Record, style: Style) -> String {
+pub fn summary(record: &RunRecord, style: Style) -> String {
     let mut page = Page { text: String::new(), style: Style { width: style.width.max(40), ..style }, said: Vec::new() };
     page.headline(record);
     page.findings(record);
@@ -56,7 +56,7 @@ pub fn summary(record: &Record, style: Style) -> String {
 }
 
 /// Passed, each step at its first attempt: nothing to tell but that.
-fn is_clean_pass(record: &Record) -> bool {
+fn is_clean_pass(record: &RunRecord) -> bool {
     record.verdict == Verdict::Pass && record.steps.iter().all(|step| step.attempts.len() == 1)
 }
 
@@ -108,7 +108,7 @@ impl Page {
         }
     }
 
-    fn headline(&mut self, record: &Record) {
+    fn headline(&mut self, record: &RunRecord) {
         let (word, paint) = match record.verdict {
             _ if !record.finished => ("NOT FINISHED", Paint::Magenta),
             Verdict::Pass => ("PASS", Paint::Green),
@@ -134,7 +134,7 @@ impl Page {
     }
 
     /// Contacts at fault, or why the bench could not tell.
-    fn findings(&mut self, record: &Record) {
+    fn findings(&mut self, record: &RunRecord) {
         let (ours, found): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
             record.diagnoses.iter().partition(|found| found.defect == Defect::Bench);
         let mut found: Vec<String> = found.into_iter().map(|found| found.text.clone()).collect();
@@ -171,7 +171,7 @@ impl Page {
         }
     }
 
-    fn what_to_do(&mut self, record: &Record) {
+    fn what_to_do(&mut self, record: &RunRecord) {
         let order = match record.verdict {
             _ if !record.finished => {
                 "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
@@ -193,7 +193,7 @@ impl Page {
         }
     }
 
-    fn pass_line(&mut self, record: &Record) {
+    fn pass_line(&mut self, record: &RunRecord) {
         let measurements = record.steps.iter().filter_map(StepRecord::last).map(|last| last.measurements.len()).sum();
         let (skipped, passed): (Vec<&StepRecord>, Vec<&StepRecord>) =
             record.steps.iter().partition(|step| step.verdict == Some(Verdict::Skipped));
@@ -209,7 +209,7 @@ impl Page {
     }
 
     /// The table of steps; what is wrong with a step stands below it.
-    fn steps(&mut self, record: &Record) {
+    fn steps(&mut self, record: &RunRecord) {
         if record.steps.is_empty() {
             return;
         }
@@ -293,14 +293,14 @@ impl Page {
         }
     }
 
-    fn notes(&mut self, record: &Record, wanted: impl Fn(&NoteRecord) -> bool) {
+    fn notes(&mut self, record: &RunRecord, wanted: impl Fn(&NoteRecord) -> bool) {
         for note in record.notes.iter().filter(|note| wanted(note)) {
             let step = note.step.as_deref().map_or_else(String::new, |step| format!("{step}: "));
             self.plain(&format!("Note: {step}{}", note.text));
         }
     }
 
-    fn rails(&mut self, record: &Record) {
+    fn rails(&mut self, record: &RunRecord) {
         let on: Vec<&str> = record.rails.iter().filter(|rail| rail.on).map(|rail| rail.rail.as_str()).collect();
         match &record.safe_state {
             Some(state) if state.confirmed => self.plain("Rails off and nails released, measured."),
@@ -317,7 +317,7 @@ impl Page {
     }
 }
 
-fn rails_in_doubt(record: &Record) -> bool {
+fn rails_in_doubt(record: &RunRecord) -> bool {
     record.safe_state.as_ref().is_some_and(|state| !state.confirmed)
         || (record.safe_state.is_none() && record.rails.iter().any(|rail| rail.on))
 }

@@ -1,7 +1,7 @@
 //! For whoever counts: CSV of all measurements, JSON of the whole record.
 
 use crate::ReportError;
-use crate::record::Record;
+use crate::record::RunRecord;
 use crate::text::contact_list;
 use bench_run::BenchTime;
 
@@ -31,7 +31,7 @@ const COLUMNS: [&str; 18] = [
 ///
 /// # Errors
 /// When a line cannot be written; writing to memory gives no cause for that.
-pub fn csv(records: &[Record]) -> Result<String, ReportError> {
+pub fn csv(records: &[RunRecord]) -> Result<String, ReportError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
     for record in records {
@@ -75,7 +75,7 @@ pub fn csv(records: &[Record]) -> Result<String, ReportError> {
 ///
 /// # Errors
 /// When it cannot be written; a record has no part that JSON has no word for.
-pub fn json(record: &Record) -> Result<String, ReportError> {
+pub fn json(record: &RunRecord) -> Result<String, ReportError> {
     let mut text = serde_json::to_string_pretty(record)?;
     text.push('\n');
     Ok(text)
@@ -85,7 +85,7 @@ pub fn json(record: &Record) -> Result<String, ReportError> {
 ///
 /// # Errors
 /// When it cannot be written; a record has no part that JSON has no word for.
-pub fn json_line(record: &Record) -> Result<String, ReportError> {
+pub fn json_line(record: &RunRecord) -> Result<String, ReportError> {
     let mut text = serde_json::to_string(record)?;
     text.push('\n');
     Ok(text)

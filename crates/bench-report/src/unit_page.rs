@@ -1,15 +1,15 @@
 //! One unit as one page: everything that is on record, to be read without a network years later.
 
 use crate::charts::{self, Scale};
-use crate::record::{Attempt, MeasurementRecord, Record, StepRecord};
-use bench_run::{BenchKind, Contact, Measurement, Unit, Verdict};
+use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
+use bench_run::{BenchKind, Contact, Measurement, MeasurementUnit, Verdict};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 const WIDTH: f64 = 900.0;
 
 /// The page: one file, no script, nothing from the network.
-pub fn unit_page(record: &Record) -> String {
+pub fn unit_page(record: &RunRecord) -> String {
     let (word, class) = verdict(record);
     let body = html! {
         h1 { (record.model.to_uppercase()) " " (record.serial) }
@@ -24,7 +24,7 @@ pub fn unit_page(record: &Record) -> String {
         (contacts(record))
         h2 { "Measurements" }
         @for step in record.steps.iter().filter(|step| step.was_started()) { (measurements(step)) }
-        (series(record, "Currents in the order in which they were measured", |_, one| one.unit == Unit::Amps))
+        (series(record, "Currents in the order in which they were measured", |_, one| one.unit == MeasurementUnit::Amps))
         (series(record, "Bluetooth levels by channel, dBm", |step, one| step.kind == "ble" && one.name.ends_with("-dbm")))
         h2 { "When each step ran" }
         (gantt(record))
@@ -38,7 +38,7 @@ pub fn unit_page(record: &Record) -> String {
     charts::page(&format!("{} {} {word}", record.model.to_uppercase(), record.serial), &body)
 }
 
-fn verdict(record: &Record) -> (&'static str, &'static str) {
+fn verdict(record: &RunRecord) -> (&'static str, &'static str) {
     match record.verdict {
         _ if !record.finished => ("NOT FINISHED", "error"),
         Verdict::Pass => ("PASS", "pass"),
@@ -48,7 +48,7 @@ fn verdict(record: &Record) -> (&'static str, &'static str) {
     }
 }
 
-fn last_taken(record: &Record) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
+fn last_taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
     let of = |step| {
         StepRecord::last(step)
             .into_iter()
@@ -58,7 +58,7 @@ fn last_taken(record: &Record) -> impl Iterator<Item = (&StepRecord, &Measuremen
 }
 
 /// The module's edge: odd numbers on the front, even ones on the back. What is at fault has a cross, and not only a colour.
-fn contacts(record: &Record) -> Markup {
+fn contacts(record: &RunRecord) -> Markup {
     let bad: BTreeSet<Contact> = record.contacts_at_fault.iter().copied().collect();
     let judged: BTreeSet<Contact> = last_taken(record)
         .flat_map(|(_, one)| one.measurement.contacts.iter().copied())
@@ -166,7 +166,7 @@ fn limit_bar(taken: &Measurement) -> Markup {
 }
 
 /// Some measurements as columns in time.
-fn series(record: &Record, title: &str, wanted: impl Fn(&StepRecord, &Measurement) -> bool) -> Markup {
+fn series(record: &RunRecord, title: &str, wanted: impl Fn(&StepRecord, &Measurement) -> bool) -> Markup {
     let mut points: Vec<(u64, &Measurement)> = last_taken(record)
         .filter(|(step, one)| wanted(step, &one.measurement))
         .filter(|(_, one)| one.measurement.value.is_some())
@@ -199,7 +199,7 @@ fn series(record: &Record, title: &str, wanted: impl Fn(&StepRecord, &Measuremen
     }
 }
 
-fn gantt(record: &Record) -> Markup {
+fn gantt(record: &RunRecord) -> Markup {
     let end = record.duration_us.as_micros().max(1) as f64;
     let rows: Vec<&StepRecord> = record.steps.iter().filter(|step| step.was_started()).collect();
     let height = 18.0 * rows.len() as f64 + 24.0;
@@ -230,7 +230,7 @@ fn gantt(record: &Record) -> Markup {
     }
 }
 
-fn provenance(record: &Record) -> Markup {
+fn provenance(record: &RunRecord) -> Markup {
     let mut rows: Vec<(&str, String)> = vec![("run", record.run_id.clone())];
     let optional = [
         ("started", &record.started_at),

@@ -58,7 +58,7 @@ pub fn step_verdict<M: Borrow<Measurement>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Contact, Unit};
+    use crate::{Contact, MeasurementUnit};
 
     #[test]
     fn readings_against_limits() {
@@ -84,7 +84,7 @@ mod tests {
     fn spec(name: &str) -> MeasurementSpec {
         MeasurementSpec {
             name: name.into(),
-            unit: Unit::Volts,
+            unit: MeasurementUnit::Volts,
             limits: Limits::between(0.0, 1.0),
             contacts: vec![Contact(23)],
         }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Unit of a value. Values are kept in the base unit (volts, not millivolts).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum Unit {
+pub enum MeasurementUnit {
     #[serde(rename = "V")]
     Volts,
     #[serde(rename = "A")]
@@ -24,16 +24,16 @@ pub enum Unit {
     One,
 }
 
-impl Unit {
+impl MeasurementUnit {
     pub const fn symbol(self) -> &'static str {
         match self {
-            Unit::Volts => "V",
-            Unit::Amps => "A",
-            Unit::Ohms => "ohm",
-            Unit::Hertz => "Hz",
-            Unit::Seconds => "s",
-            Unit::Percent => "%",
-            Unit::One => "",
+            MeasurementUnit::Volts => "V",
+            MeasurementUnit::Amps => "A",
+            MeasurementUnit::Ohms => "ohm",
+            MeasurementUnit::Hertz => "Hz",
+            MeasurementUnit::Seconds => "s",
+            MeasurementUnit::Percent => "%",
+            MeasurementUnit::One => "",
         }
     }
 
@@ -42,10 +42,10 @@ impl Unit {
         if !value.is_finite() {
             return format!("{value} {}", self.symbol()).trim_end().to_owned();
         }
-        if matches!(self, Unit::One | Unit::Percent) {
+        if matches!(self, MeasurementUnit::One | MeasurementUnit::Percent) {
             let text = format!("{value:.3}");
             let text = text.trim_end_matches('0').trim_end_matches('.');
-            return if self == Unit::Percent { format!("{text} %") } else { text.to_owned() };
+            return if self == MeasurementUnit::Percent { format!("{text} %") } else { text.to_owned() };
         }
         // What would be shown as 0.000 of the smallest prefix is nothing.
         let value = if value.abs() < 0.5e-12 { 0.0 } else { value };
@@ -93,7 +93,7 @@ impl Limits {
         Self::between(value, value)
     }
     /// "3.2 V to 3.4 V", "at most 50 ohm".
-    pub fn show(&self, unit: Unit) -> String {
+    pub fn show(&self, unit: MeasurementUnit) -> String {
         match (self.min, self.max) {
             (Some(min), Some(max)) if min == max => format!("exactly {}", unit.show(min)),
             (Some(min), Some(max)) => format!("{} to {}", unit.show(min), unit.show(max)),
@@ -120,7 +120,7 @@ impl fmt::Display for Contact {
 pub struct MeasurementSpec {
     /// Unique within its step: "3V3.volts", "A0.high".
     pub name: String,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     pub limits: Limits,
     /// The contacts that this measurement says something about.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -135,7 +135,7 @@ pub struct Measurement {
     pub value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub raw: Option<String>,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     pub limits: Limits,
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

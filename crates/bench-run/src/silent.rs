@@ -76,13 +76,13 @@ fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnFail, Unit};
+    use crate::{MeasurementUnit, OnFail};
     use std::time::Duration;
 
     fn step(specs: &[(&str, Limits)]) -> Step {
         let spec = |(name, limits): &(&str, Limits)| MeasurementSpec {
             name: (*name).to_owned(),
-            unit: Unit::Volts,
+            unit: MeasurementUnit::Volts,
             limits: *limits,
             contacts: Vec::new(),
         };

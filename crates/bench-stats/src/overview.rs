@@ -1,7 +1,7 @@
 //! Everything that a question about many runs is answered with.
 
 use crate::{Bar, Capability, NailTrend, Slice, Yields};
-use bench_run::{Contact, LateRecord, Limits, Unit};
+use bench_run::{Contact, LateRecord, Limits, MeasurementUnit};
 use serde::Serialize;
 
 /// The answer, for text, JSON and pages alike.
@@ -40,7 +40,7 @@ pub struct MeasurementStat {
     pub plan: String,
     pub step: String,
     pub name: String,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     /// Of the newest run.
     pub limits: Limits,
     pub capability: Capability,

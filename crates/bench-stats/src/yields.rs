@@ -79,7 +79,7 @@ pub fn wilson(good: usize, all: usize) -> Option<Interval> {
 }
 
 #[derive(Default)]
-struct Unit {
+struct UnitVerdicts {
     first: Option<Verdict>,
     clean: bool,
     last: Option<Verdict>,
@@ -89,7 +89,7 @@ struct Unit {
 #[derive(Default)]
 pub struct Counter<'a> {
     all: Yields,
-    units: HashMap<&'a str, Unit>,
+    units: HashMap<&'a str, UnitVerdicts>,
     steps: Vec<StepYield>,
     places: HashMap<String, usize>,
 }

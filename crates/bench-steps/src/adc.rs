@@ -5,13 +5,13 @@
 //! by the bench and pulled to ground by its port, and must not follow (cross-talk).
 
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{
     AdcReference, Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Spanned, Surroundings, Volts,
 };
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{AdcInput, AdcRange, AdcRequest, Port, PortSet, PortVector, Reply, Request};
 use std::time::Duration;
 
@@ -96,10 +96,10 @@ impl Kind for Adc {
                 contact,
                 port,
                 input,
-                offset: spec("offset", Unit::Volts, params.offset.limits()),
-                gain_error: spec("gain-error", Unit::Percent, params.gain_error.limits()),
-                linearity: spec("linearity", Unit::Volts, params.linearity.limits()),
-                crosstalk: spec("crosstalk", Unit::Volts, params.crosstalk.limits()),
+                offset: spec("offset", MeasurementUnit::Volts, params.offset.limits()),
+                gain_error: spec("gain-error", MeasurementUnit::Percent, params.gain_error.limits()),
+                linearity: spec("linearity", MeasurementUnit::Volts, params.linearity.limits()),
+                crosstalk: spec("crosstalk", MeasurementUnit::Volts, params.crosstalk.limits()),
             });
         }
         if pins.len() < 2 {
@@ -133,13 +133,13 @@ impl Kind for Adc {
 
 #[async_trait(?Send)]
 impl Procedure for Adc {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Adc {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         let full_scale = match self.range {
@@ -161,35 +161,39 @@ impl Adc {
                 beside.push(self.sample(nest, neighbour.input, full_scale).await?);
             }
             nest.bus.release().await?;
-            let line = Line::through(&pairs);
-            record.measured(&pin.offset.name, Some(line.offset));
-            record.measured(&pin.gain_error.name, Some(line.gain_error()));
-            record.measured(&pin.linearity.name, Some(line.worst));
+            let line = LinearFit::through(&pairs);
+            log.measured(&pin.offset.name, Some(line.offset));
+            log.measured(&pin.gain_error.name, Some(line.gain_error()));
+            log.measured(&pin.linearity.name, Some(line.worst));
             let follows =
                 beside.iter().copied().fold(f64::MIN, f64::max) - beside.iter().copied().fold(f64::MAX, f64::min);
-            record.measured(&pin.crosstalk.name, Some(follows));
+            log.measured(&pin.crosstalk.name, Some(follows));
             lines.push(line);
         }
         nest.vector(PortVector { float: all, ..Default::default() }).await?;
         match self.common(&lines) {
-            Some(diagnosis) => record.diagnosed(diagnosis),
+            Some(diagnosis) => log.diagnosed(diagnosis),
             None => {
                 let named = self.pins.iter().zip(&lines).filter_map(|(pin, line)| name(nest, pin, line));
-                named.for_each(|diagnosis| record.diagnosed(diagnosis));
+                named.for_each(|diagnosis| log.diagnosed(diagnosis));
             }
         }
         Ok(())
     }
 
     /// What is wrong with every input alike comes from the converter they share, not from eight contacts.
-    fn common(&self, lines: &[Line]) -> Option<Diagnosis> {
-        let all =
-            |bad: &dyn Fn(&AnalogPin, &Line) -> bool| self.pins.iter().zip(lines).all(|(pin, line)| bad(pin, line));
-        let mean = |of: fn(&Line) -> f64| lines.iter().map(of).sum::<f64>() / lines.len() as f64;
+    fn common(&self, lines: &[LinearFit]) -> Option<Diagnosis> {
+        let all = |bad: &dyn Fn(&AnalogPin, &LinearFit) -> bool| {
+            self.pins.iter().zip(lines).all(|(pin, line)| bad(pin, line))
+        };
+        let mean = |of: fn(&LinearFit) -> f64| lines.iter().map(of).sum::<f64>() / lines.len() as f64;
         let text = if all(&|pin, line| outside(&pin.gain_error, line.gain_error()) && line.gain > DEAD_GAIN) {
-            format!("the MCU's ADC or its reference: all inputs are off by {:.2} %", mean(Line::gain_error))
+            format!("the MCU's ADC or its reference: all inputs are off by {:.2} %", mean(LinearFit::gain_error))
         } else if all(&|pin, line| outside(&pin.offset, line.offset) && line.gain > DEAD_GAIN) {
-            format!("the MCU's ADC: all inputs have an offset of {}", Unit::Volts.show(mean(|line| line.offset)))
+            format!(
+                "the MCU's ADC: all inputs have an offset of {}",
+                MeasurementUnit::Volts.show(mean(|line| line.offset))
+            )
         } else {
             return None;
         };
@@ -216,13 +220,13 @@ impl Adc {
 
 /// The straight line that lies nearest to pairs of (truth, reading), and how far the worst reading is from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
+struct LinearFit {
     offset: f64,
     gain: f64,
     worst: f64,
 }
 
-impl Line {
+impl LinearFit {
     /// Percent.
     fn gain_error(&self) -> f64 {
         100.0 * (self.gain - 1.0)
@@ -245,16 +249,16 @@ fn outside(spec: &MeasurementSpec, value: f64) -> bool {
     judge(&spec.limits, Some(value)) != Verdict::Pass
 }
 
-fn name(nest: &Nest, pin: &AnalogPin, line: &Line) -> Option<Diagnosis> {
+fn name(nest: &Nest, pin: &AnalogPin, line: &LinearFit) -> Option<Diagnosis> {
     let label = nest.label(pin.contact);
     let (defect, text) = if line.gain < DEAD_GAIN {
         (Defect::Open, format!("contact {label}: open, or analog input {} dead: it does not follow", pin.input))
     } else if outside(&pin.gain_error, line.gain_error()) {
         (Defect::Other, format!("contact {label}: analog gain is off by {:.2} %", line.gain_error()))
     } else if outside(&pin.offset, line.offset) {
-        (Defect::Other, format!("contact {label}: analog offset of {}", Unit::Volts.show(line.offset)))
+        (Defect::Other, format!("contact {label}: analog offset of {}", MeasurementUnit::Volts.show(line.offset)))
     } else if outside(&pin.linearity, line.worst) {
-        (Defect::Other, format!("contact {label}: analog input bent by {}", Unit::Volts.show(line.worst)))
+        (Defect::Other, format!("contact {label}: analog input bent by {}", MeasurementUnit::Volts.show(line.worst)))
     } else {
         return None;
     };
@@ -272,13 +276,13 @@ mod tests {
         for (offset, gain, bend) in rows {
             let mut pairs: Vec<(f64, f64)> = levels.iter().map(|x| (*x, offset + gain * x)).collect();
             pairs[2].1 += bend;
-            let line = Line::through(&pairs);
+            let line = LinearFit::through(&pairs);
             // One bent point of five in the middle lifts the line by a fifth of the bend.
             assert!((line.offset - offset - bend / 5.0).abs() < 1e-9, "{line:?}");
             assert!((line.gain - gain).abs() < 1e-9, "{line:?}");
             assert!((line.worst - bend * 0.8).abs() < 1e-9, "{line:?}");
         }
-        let stuck = Line::through(&[(1.0, 2.0), (1.0, 2.0)]);
+        let stuck = LinearFit::through(&[(1.0, 2.0), (1.0, 2.0)]);
         assert_eq!(stuck.gain, 0.0);
     }
 }

@@ -6,11 +6,11 @@
 mod judge;
 
 use crate::bus_peer::nonce;
-use crate::{Kind, Nest, Procedure, Record, StepError, resource};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_instruments::{Advert, DutError};
 use bench_plan::{LimitsOf, Number, ParamProblem, Percent, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{BLE_CHANNELS, BLE_COMPANY, BleNonce, BleReport, BleRequest, BleTag, Refusal, Reply, Request};
 use futures_util::future::{Either, select};
 use judge::{Direction, Received};
@@ -114,7 +114,9 @@ impl Kind for Ble {
             let Limits { min, max } = params.level.limits();
             let shifted = Limits { min: min.map(|min| expected + min), max: max.map(|max| expected + max) };
             let of = |end: &str, limits: Limits| {
-                BLE_CHANNELS.map(|channel| spec(format!("ble.{channel}.{what}{end}"), Unit::One, limits)).into()
+                BLE_CHANNELS
+                    .map(|channel| spec(format!("ble.{channel}.{what}{end}"), MeasurementUnit::One, limits))
+                    .into()
             };
             Specs { packets: of("", packets.limits()), levels: of("-dbm", shifted) }
         };
@@ -125,10 +127,10 @@ impl Kind for Ble {
             expected_dbm,
             heard: specs("heard", &params.heard, expected_dbm[0]),
             hears: specs("hears", &params.hears, expected_dbm[1]),
-            broken: spec("ble.broken".into(), Unit::Percent, params.broken.limits()),
+            broken: spec("ble.broken".into(), MeasurementUnit::Percent, params.broken.limits()),
             carrier_error: params
                 .carrier_error
-                .map(|limits| spec("ble.carrier-error".into(), Unit::Percent, limits.limits())),
+                .map(|limits| spec("ble.carrier-error".into(), MeasurementUnit::Percent, limits.limits())),
         };
         let Ble { heard, hears, broken, carrier_error, .. } = &ble;
         let of = |specs: &Specs| [specs.packets.clone(), specs.levels.clone()].concat();
@@ -150,9 +152,9 @@ impl Kind for Ble {
 
 #[async_trait(?Send)]
 impl Procedure for Ble {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
-        let outcome = self.measure(nest, record).await;
+        let outcome = self.measure(nest, log).await;
         // Both, whatever became of it; what went wrong first says more.
         let bench_silent = nest.ble.stop().await;
         let module_silent = done(nest, BleRequest::Stop).await;
@@ -163,14 +165,14 @@ impl Procedure for Ble {
 }
 
 impl Ble {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        let heard = self.listen(nest, record).await?;
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        let heard = self.listen(nest, log).await?;
         let hears = self.let_listen(nest).await?;
-        self.judge(record, &heard, &hears)
+        self.judge(log, &heard, &hears)
     }
 
     /// The module advertises, the bench listens.
-    async fn listen(&self, nest: &Nest, record: &dyn Record) -> Result<Received, StepError> {
+    async fn listen(&self, nest: &Nest, log: &dyn StepLog) -> Result<Received, StepError> {
         let nonce: BleNonce = nonce(nest, MODULE_SENDS);
         let rounds = self.listens.as_millis() / self.interval.as_millis() + 2;
         let advertise = BleRequest::Advertise {
@@ -183,7 +185,7 @@ impl Ble {
             Ok(_) => {}
             Err(DutError::Refused(Refusal::NotRunning)) => {
                 let text = "the 32 MHz crystal on the module does not run: its radio cannot work".to_owned();
-                return Err(judge::found(record, text));
+                return Err(judge::found(log, text));
             }
             Err(error) => return Err(nest.silent(error).await),
         }
@@ -199,7 +201,7 @@ impl Ble {
         let received = Received::by_bench(&adverts, |advert: &Advert| {
             BleTag::parse(&advert.data).filter(|tag| advert.company == BLE_COMPANY && tag.nonce == nonce)
         });
-        record.note(format!(
+        log.note(format!(
             "BLE nonce {} of the module: sent {sent:?} times on channels {BLE_CHANNELS:?}, heard {:?} times",
             hex(&nonce),
             received.packets

@@ -14,14 +14,14 @@
 use crate::diagnose::series::{Joint, Look, judge_joints, nothing_flows};
 use crate::resolve::{self, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::MOST_INJECTED_AMPS;
 use bench_plan::{
     Amps, Coverage, DutFamily, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned,
     Surroundings, Volts,
 };
-use bench_run::{Contact, MeasurementSpec, Unit};
+use bench_run::{Contact, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -93,10 +93,13 @@ impl Kind for ClampDiodes {
         if let Some(current) = &params.current
             && !(amps > 0.0 && amps <= MOST_INJECTED_AMPS)
         {
-            let most = Unit::Amps.show(MOST_INJECTED_AMPS);
-            return Err(ParamProblem::new(format!("{} is no current for a protection diode", Unit::Amps.show(amps)))
-                .at(current.span(), "here")
-                .help(format!("above 0 and at most {most}; data sheets promise little beyond 1 mA")));
+            let most = MeasurementUnit::Amps.show(MOST_INJECTED_AMPS);
+            return Err(ParamProblem::new(format!(
+                "{} is no current for a protection diode",
+                MeasurementUnit::Amps.show(amps)
+            ))
+            .at(current.span(), "here")
+            .help(format!("above 0 and at most {most}; data sheets promise little beyond 1 mA")));
         }
         let supply = match params.supply {
             Some(name) => Some(resolve::rail(around.fixture, &name)?.name.clone()),
@@ -108,7 +111,7 @@ impl Kind for ClampDiodes {
         for contact in params.pins.resolve(around.dut)? {
             let spec = |which: &str, limits| MeasurementSpec {
                 name: format!("{}.{which}", pin_name(around.dut, contact)),
-                unit: Unit::Volts,
+                unit: MeasurementUnit::Volts,
                 limits,
                 contacts: vec![contact],
             };
@@ -173,13 +176,13 @@ fn grounds(fixture: &Fixture) -> Vec<Contact> {
 
 #[async_trait(?Send)]
 impl Procedure for ClampDiodes {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl ClampDiodes {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.leave_link().await?;
         nest.release_nails().await?;
         let mut joints: Vec<Joint<'_>> =
@@ -192,17 +195,17 @@ impl ClampDiodes {
             let Some(spec) = &one.to_supply else { continue };
             let pushed = nest.bus.inject(one.contact, self.amps).await?;
             let volts = pushed.volts - pushed.amps * behind;
-            record.measured(&spec.name, Some(volts));
+            log.measured(&spec.name, Some(volts));
             joint.looks.push(Look { spec, volts, amps: pushed.amps, wanted_amps: self.amps });
         }
         if self.contacts.iter().any(|one| one.from_ground.is_some()) {
-            self.lifted(nest, self.look_from_ground(nest, record, &mut joints)).await?;
+            self.lifted(nest, self.look_from_ground(nest, log, &mut joints)).await?;
         }
         let by_one_contact = self.grounds.len() == 1 && self.contacts.iter().all(|one| one.to_supply.is_none());
         if by_one_contact && nothing_flows(&joints) && !self.any_touches(nest).await? {
             return Err(StepError::Bench(EMPTY_NEST.to_owned()));
         }
-        judge_joints(nest, record, &joints);
+        judge_joints(nest, log, &joints);
         Ok(())
     }
 
@@ -245,7 +248,7 @@ impl ClampDiodes {
     async fn look_from_ground<'s>(
         &'s self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         joints: &mut [Joint<'s>],
     ) -> Result<(), StepError> {
         let Some(&lifted) = self.grounds.first() else {
@@ -268,7 +271,7 @@ impl ClampDiodes {
                 }
             };
             let volts = pushed.volts - pushed.amps * held_ohms;
-            record.measured(&spec.name, Some(volts));
+            log.measured(&spec.name, Some(volts));
             joint.looks.push(Look { spec, volts, amps: pushed.amps, wanted_amps: self.amps });
         }
         Ok(())

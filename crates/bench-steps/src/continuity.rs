@@ -5,13 +5,13 @@
 
 use crate::resolve::{can_drive, feeds_ports, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{Injected, OPEN_OHMS};
 use bench_plan::{
     Coverage, Function, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings,
 };
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -79,7 +79,7 @@ impl Kind for Continuity {
                 feeds_ports: rail.is_some_and(|rail| feeds_ports(around.fixture, rail)),
                 spec: MeasurementSpec {
                     name: format!("{}.{contact}", pin_name(around.dut, contact)),
-                    unit: Unit::Ohms,
+                    unit: MeasurementUnit::Ohms,
                     limits: params.ohms.limits(),
                     contacts: vec![contact],
                 },
@@ -106,14 +106,14 @@ fn ways_in(around: &Surroundings<'_>) -> Vec<Contact> {
 
 #[async_trait(?Send)]
 impl Procedure for Continuity {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let mut open: Vec<(&ContactUnderTest, f64)> = Vec::new();
         for one in &self.contacts {
             nest.rails.feed(one.contact, false).await?;
             let ohms = self.through_module(nest, one).await;
             nest.rails.feed(one.contact, true).await?;
             let ohms = ohms?;
-            record.measured(&one.spec.name, Some(ohms));
+            log.measured(&one.spec.name, Some(ohms));
             if judge(&one.spec.limits, Some(ohms)) == Verdict::Fail {
                 // More resistance lets the ohm-meter charge the rail more than the next look could bear.
                 nest.drained(one.contact).await?;
@@ -123,7 +123,7 @@ impl Procedure for Continuity {
         if open.len() == self.contacts.len() && open.len() > 2 {
             let text =
                 "no contact of the supplies and grounds reaches a module: is one in the nest, and is the lid closed?";
-            record.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
+            log.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.into() });
             return Err(StepError::Bench(text.into()));
         }
         let good = self.good_one_of_two(nest, &open).await?;
@@ -132,9 +132,9 @@ impl Procedure for Continuity {
             let text = if ohms >= OPEN_OHMS {
                 format!("contact {label}: open")
             } else {
-                format!("contact {label}: cold joint, {} in series", Unit::Ohms.show(ohms))
+                format!("contact {label}: cold joint, {} in series", MeasurementUnit::Ohms.show(ohms))
             };
-            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
+            log.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
         }
         Ok(())
     }

@@ -8,11 +8,11 @@ use crate::pwm::GATE_MARGIN;
 use crate::resolve::{self, ports_of};
 use crate::resource;
 use crate::signal::Signal;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{CRYSTAL_LED_HZ, Port, Refusal, Request};
 use std::time::Duration;
 
@@ -67,8 +67,8 @@ impl Kind for Crystal {
             }
         };
         let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
-        let starts = spec("crystal.starts", Unit::One, Limits::exactly(1.0));
-        let error = spec("crystal.error", Unit::Percent, params.error.limits());
+        let starts = spec("crystal.starts", MeasurementUnit::One, Limits::exactly(1.0));
+        let error = spec("crystal.error", MeasurementUnit::Percent, params.error.limits());
         Ok(Resolved {
             measurements: vec![starts.clone(), error.clone()],
             coverage: vec![Coverage { contact, aspects: vec!["open"] }],
@@ -82,35 +82,35 @@ impl Kind for Crystal {
 
 #[async_trait(?Send)]
 impl Procedure for Crystal {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Crystal {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         match nest.request(Request::LeadCrystal { port: self.port }).await {
-            Ok(_) => record.measured(&self.starts.name, Some(1.0)),
+            Ok(_) => log.measured(&self.starts.name, Some(1.0)),
             Err(DutError::Refused(Refusal::NotRunning)) => {
-                record.measured(&self.starts.name, Some(0.0));
+                log.measured(&self.starts.name, Some(0.0));
                 let text = "the 32.768 kHz crystal on the module does not start";
-                record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.to_owned() });
+                log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.to_owned() });
                 return Err(StepError::Dut(text.to_owned()));
             }
             Err(error) => return Err(nest.silent(error).await),
         }
         let began = nest.clock.now();
         let trace = nest.edges.capture(self.contact, self.window).await;
-        record.within(began, self.window + GATE_MARGIN);
+        log.within(began, self.window + GATE_MARGIN);
         let left = nest.ask(Request::LeaveCrystal).await;
         let signal = Signal::of(&trace?);
         left?;
         let error = 100.0 * (signal.hz / f64::from(CRYSTAL_LED_HZ) - 1.0);
-        record.measured(&self.error.name, Some(error));
+        log.measured(&self.error.name, Some(error));
         if judge(&self.error.limits, Some(error)) != Verdict::Pass {
-            record.diagnosed(self.name(nest, error));
+            log.diagnosed(self.name(nest, error));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use crate::Nest;
 use bench_instruments::{ContactSet, InstrumentError, NailVector, OPEN_OHMS};
 use bench_plan::{Fixture, NailWiring};
-use bench_run::{Contact, Unit};
+use bench_run::{Contact, MeasurementUnit};
 use std::time::Duration;
 
 /// One thing that was looked at.
@@ -116,11 +116,11 @@ impl Rounds<'_> {
         for rail in self.nest.rails.names() {
             let volts = self.nest.rails.measure(&rail).await?.volts;
             let seen = if volts < OFF_VOLTS {
-                Ok(format!("off, {}", Unit::Volts.show(volts)))
+                Ok(format!("off, {}", MeasurementUnit::Volts.show(volts)))
             } else {
                 Err(format!(
                     "{} although it is off: look at its switch, the pull-down there, and its discharge",
-                    Unit::Volts.show(volts)
+                    MeasurementUnit::Volts.show(volts)
                 ))
             };
             self.found(format!("rail {rail}"), seen);
@@ -140,11 +140,11 @@ impl Rounds<'_> {
             worst = if (volts - most * share).abs() > worst.abs() { volts - most * share } else { worst };
         }
         let seen = if worst.abs() <= LOOP_VOLTS {
-            Ok(format!("within {}", Unit::Volts.show(worst.abs())))
+            Ok(format!("within {}", MeasurementUnit::Volts.show(worst.abs())))
         } else {
             Err(format!(
                 "off by {}: look at the source's switch, the DAC's reference and the ADC's supply; is a module in the nest?",
-                Unit::Volts.show(worst)
+                MeasurementUnit::Volts.show(worst)
             ))
         };
         self.found("source to ADC", seen);
@@ -181,8 +181,8 @@ impl Rounds<'_> {
                 if (volts - supply).abs() > NAIL_TOLERANCE * supply {
                     wrong.push(format!(
                         "drives {} and the measure bus sees {}: wrong bit, wrong multiplexer channel, or a broken wire",
-                        Unit::Volts.show(supply),
-                        Unit::Volts.show(volts)
+                        MeasurementUnit::Volts.show(supply),
+                        MeasurementUnit::Volts.show(volts)
                     ));
                 }
                 let vector = NailVector { low: wired, ..NailVector::default() };
@@ -190,7 +190,7 @@ impl Rounds<'_> {
                 self.nest.clock.sleep(SETTLE).await;
                 let volts = self.nest.bus.volts(*contact).await?;
                 if volts.abs() > LOW_VOLTS {
-                    wrong.push(format!("drives low and the measure bus sees {}", Unit::Volts.show(volts)));
+                    wrong.push(format!("drives low and the measure bus sees {}", MeasurementUnit::Volts.show(volts)));
                 }
             }
             if wrong.is_empty() {
@@ -225,11 +225,11 @@ impl Rounds<'_> {
             let seen = match lifted {
                 _ if closed > GROUND_OHMS => Err(format!(
                     "{} to ground with its switch closed: a broken wire, or the switch does not close",
-                    Unit::Ohms.show(closed.min(OPEN_OHMS))
+                    MeasurementUnit::Ohms.show(closed.min(OPEN_OHMS))
                 )),
                 Ok(lifted) if lifted < LIFTED_OHMS => Err(format!(
                     "{} to ground with its switch open: the switch is stuck, or a module is in the nest",
-                    Unit::Ohms.show(lifted)
+                    MeasurementUnit::Ohms.show(lifted)
                 )),
                 // It floats at some voltage: lifted as well.
                 Ok(_) | Err(InstrumentError::Energized { .. }) => {
@@ -275,17 +275,21 @@ impl Rounds<'_> {
             let mut seen = if (reading.volts - rail.volts).abs() > RAIL_TOLERANCE * rail.volts {
                 Err(format!(
                     "{} in place of {}: look at its regulator, its switch and the monitor",
-                    Unit::Volts.show(reading.volts),
-                    Unit::Volts.show(rail.volts)
+                    MeasurementUnit::Volts.show(reading.volts),
+                    MeasurementUnit::Volts.show(rail.volts)
                 ))
             } else {
-                Ok(format!("on, {} at {}", Unit::Volts.show(reading.volts), Unit::Amps.show(reading.amps)))
+                Ok(format!(
+                    "on, {} at {}",
+                    MeasurementUnit::Volts.show(reading.volts),
+                    MeasurementUnit::Amps.show(reading.amps)
+                ))
             };
             for contact in contacts {
                 match self.nest.bus.volts(contact).await {
                     Ok(volts) if (volts - rail.volts).abs() > RAIL_TOLERANCE * rail.volts && seen.is_ok() => {
                         let label = self.label(contact);
-                        let volts = Unit::Volts.show(volts);
+                        let volts = MeasurementUnit::Volts.show(volts);
                         seen = Err(format!("{volts} at {label}: a broken wire, or its feed switch does not close"));
                     }
                     Ok(_) | Err(InstrumentError::NotWired(_)) => {}
@@ -297,7 +301,7 @@ impl Rounds<'_> {
             self.nest.clock.sleep(DISCHARGE).await;
             let volts = self.nest.rails.measure(name).await?.volts;
             if volts >= OFF_VOLTS {
-                let volts = Unit::Volts.show(volts);
+                let volts = MeasurementUnit::Volts.show(volts);
                 self.found(
                     format!("rail {name}"),
                     Err(format!("{volts} after it was discharged: look at its discharge")),

@@ -7,11 +7,11 @@
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name, ports_of};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{DriveStrength, Port, PortSet, PortVector};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Kind for Drive {
         let supply = resolve::supply(around.fixture, params.supply)?;
         let spec = |contact: Contact, which: &str| MeasurementSpec {
             name: format!("{}.drive-{which}", pin_name(around.dut, contact)),
-            unit: Unit::Ohms,
+            unit: MeasurementUnit::Ohms,
             limits: params.ohms.limits(),
             contacts: vec![contact],
         };
@@ -71,13 +71,13 @@ impl Kind for Drive {
 
 #[async_trait(?Send)]
 impl Procedure for Drive {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Drive {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         let supply = nest.supply_volts(&self.supply).await?;
@@ -90,19 +90,19 @@ impl Drive {
         for pin in &self.pins {
             let volts = nest.bus.loaded_volts(pin.contact, 0.0).await?;
             let ohms = divider(source, supply - volts, volts);
-            record.measured(&pin.high.name, Some(ohms));
+            log.measured(&pin.high.name, Some(ohms));
             readings.push((ohms, 0.0));
         }
         nest.vector(PortVector { low: all, ..strong }).await?;
         for (pin, reading) in self.pins.iter().zip(&mut readings) {
             let volts = nest.bus.loaded_volts(pin.contact, supply).await?;
             reading.1 = divider(source, volts, supply - volts);
-            record.measured(&pin.low.name, Some(reading.1));
+            log.measured(&pin.low.name, Some(reading.1));
         }
         nest.vector(PortVector { float: all, ..Default::default() }).await?;
         for (pin, (high, low)) in self.pins.iter().zip(&readings) {
             if let Some(diagnosis) = name(nest, pin, *high, *low) {
-                record.diagnosed(diagnosis);
+                log.diagnosed(diagnosis);
             }
         }
         Ok(())
@@ -119,7 +119,7 @@ fn name(nest: &Nest, pin: &DrivenPin, high: f64, low: f64) -> Option<Diagnosis> 
         return None;
     }
     let (label, port) = (nest.label(pin.contact), pin.port);
-    let (shown_high, shown_low) = (Unit::Ohms.show(high), Unit::Ohms.show(low));
+    let (shown_high, shown_low) = (MeasurementUnit::Ohms.show(high), MeasurementUnit::Ohms.show(low));
     let (defect, text) = if high >= OPEN_OHMS && low >= OPEN_OHMS {
         (Defect::Open, format!("contact {label}: open, no driver of port {port} reaches it"))
     } else if (high - low).abs() <= ALIKE_OHMS {

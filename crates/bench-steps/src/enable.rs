@@ -3,10 +3,10 @@
 
 use crate::resolve::{self, can_drive, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings, Volts};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -55,7 +55,12 @@ impl Kind for Enable {
             return Err(ParamProblem::new(format!("contact {label} has no nail that pulls it low and is measured"))
                 .at(params.pin.span(), "selects it"));
         }
-        let spec = |name: String, limits| MeasurementSpec { name, unit: Unit::Volts, limits, contacts: vec![contact] };
+        let spec = |name: String, limits| MeasurementSpec {
+            name,
+            unit: MeasurementUnit::Volts,
+            limits,
+            contacts: vec![contact],
+        };
         let pin = pin_name(around.dut, contact);
         let (rest, off, on) = (
             spec(format!("{pin}.rest"), params.rest.limits()),
@@ -78,30 +83,31 @@ impl Kind for Enable {
 
 #[async_trait(?Send)]
 impl Procedure for Enable {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Enable {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         // An idle TX of the controller would feed the module while it is off.
         nest.leave_link().await?;
         nest.release_nails().await?;
         let rest = nest.bus.volts(self.contact).await?;
-        record.measured(&self.rest.name, Some(rest));
+        log.measured(&self.rest.name, Some(rest));
         nest.drive_nail(self.contact, false).await?;
         nest.settle(self.settle).await;
         let off = nest.rails.measure(&self.supply).await?.volts;
-        record.measured(&self.off.name, Some(off));
+        log.measured(&self.off.name, Some(off));
         nest.release_nail(self.contact).await?;
         nest.settle(self.settle).await;
         let on = nest.rails.measure(&self.supply).await?.volts;
-        record.measured(&self.on.name, Some(on));
+        log.measured(&self.on.name, Some(on));
 
         let good = |spec: &MeasurementSpec, volts| judge(&spec.limits, Some(volts)) == Verdict::Pass;
         let (label, supply) = (nest.label(self.contact), &self.supply);
-        let (at_rest, while_low, after) = (Unit::Volts.show(rest), Unit::Volts.show(off), Unit::Volts.show(on));
+        let (at_rest, while_low, after) =
+            (MeasurementUnit::Volts.show(rest), MeasurementUnit::Volts.show(off), MeasurementUnit::Volts.show(on));
         let (defect, text) = if !good(&self.rest, rest) && rest < OPEN_VOLTS {
             (Defect::Open, format!("contact {label}: open or not pulled up, it rests at {at_rest}"))
         } else if !good(&self.rest, rest) {
@@ -113,7 +119,7 @@ impl Enable {
         } else {
             return Ok(());
         };
-        record.diagnosed(Diagnosis { defect, contacts: vec![self.contact], text });
+        log.diagnosed(Diagnosis { defect, contacts: vec![self.contact], text });
         Ok(())
     }
 }

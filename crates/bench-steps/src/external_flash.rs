@@ -8,11 +8,11 @@
 mod access;
 
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use access::{Access, SECTOR};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{Checksum, Port};
 use std::time::Duration;
 
@@ -100,8 +100,12 @@ impl Kind for ExternalFlash {
                     .help(format!("the external flash of a {} allows {first} to {}", model.name, sectors - 1)));
             }
         };
-        let spec =
-            |name: &str, limits| MeasurementSpec { name: name.into(), unit: Unit::One, limits, contacts: Vec::new() };
+        let spec = |name: &str, limits| MeasurementSpec {
+            name: name.into(),
+            unit: MeasurementUnit::One,
+            limits,
+            contacts: Vec::new(),
+        };
         let none = Limits::exactly(0.0);
         let specs = Specs {
             id: spec("flash.id-matches", Limits::exactly(1.0)),
@@ -130,16 +134,16 @@ impl Kind for ExternalFlash {
 
 #[async_trait(?Send)]
 impl Procedure for ExternalFlash {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let flash = Access { nest, spi: self.spi };
-        self.identify(&flash, record).await?;
+        self.identify(&flash, log).await?;
         let before = self.checksums_around(&flash).await?;
         let held = flash.keep(self.scratch).await?;
-        let exercised = self.exercise(&flash, record).await;
-        let put_back = self.put_back(&flash, record, held).await;
+        let exercised = self.exercise(&flash, log).await;
+        let put_back = self.put_back(&flash, log, held).await;
         let changed = match &exercised {
-            Ok(()) => self.judge_others(&flash, record, &before).await,
+            Ok(()) => self.judge_others(&flash, log, &before).await,
             Err(_) => Ok(()),
         };
         exercised.and(put_back).and(changed)
@@ -147,22 +151,22 @@ impl Procedure for ExternalFlash {
 }
 
 impl ExternalFlash {
-    fn found(&self, record: &dyn Record, text: String) -> StepError {
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
+    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+        log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
 
-    async fn identify(&self, flash: &Access<'_>, record: &dyn Record) -> Result<(), StepError> {
+    async fn identify(&self, flash: &Access<'_>, log: &dyn StepLog) -> Result<(), StepError> {
         let id = match flash.identify().await? {
             Some(id) => id,
             None => {
-                record.measured(&self.specs.id.name, Some(0.0));
+                log.measured(&self.specs.id.name, Some(0.0));
                 let text = "the external flash on the module is absent or dead: nothing answers on its lines";
-                return Err(self.found(record, text.to_owned()));
+                return Err(self.found(log, text.to_owned()));
             }
         };
         let matches = self.ids.contains(&id);
-        record.measured(&self.specs.id.name, Some(f64::from(u8::from(matches))));
+        log.measured(&self.specs.id.name, Some(f64::from(u8::from(matches))));
         if matches {
             return Ok(());
         }
@@ -172,7 +176,7 @@ impl ExternalFlash {
              expected is a {}",
             self.parts
         );
-        Err(self.found(record, text))
+        Err(self.found(log, text))
     }
 
     /// The sectors before and behind the scratch sector, and a sample.
@@ -194,19 +198,19 @@ impl ExternalFlash {
     }
 
     /// Erases the scratch sector and writes to it. An error leaves it in any state.
-    async fn exercise(&self, flash: &Access<'_>, record: &dyn Record) -> Result<(), StepError> {
+    async fn exercise(&self, flash: &Access<'_>, log: &dyn StepLog) -> Result<(), StepError> {
         flash.erase(self.scratch).await?;
         flash.write_plain(self.scratch + PROBE_AT, &PROBE).await?;
         let over_one = flash.read_plain(self.scratch + PROBE_AT, PROBE.len() as u32).await?;
         let over_four = flash.read(self.scratch + PROBE_AT, PROBE.len() as u32).await?;
         let line_errors = wrong_bits(&over_four, &over_one);
-        record.measured(&self.specs.line_errors.name, Some(f64::from(line_errors)));
+        log.measured(&self.specs.line_errors.name, Some(f64::from(line_errors)));
         if line_errors > 0 {
-            return Err(self.found(record, tell_lines(&over_four, &over_one)));
+            return Err(self.found(log, tell_lines(&over_four, &over_one)));
         }
 
         let erased = self.not_erased(flash).await?;
-        record.measured(&self.specs.not_erased.name, Some(f64::from(erased.bits)));
+        log.measured(&self.specs.not_erased.name, Some(f64::from(erased.bits)));
         if erased.bits > 0 {
             let text = format!(
                 "external flash: bad sector at {:#08x}, {} of its bits stay 0 after an erase, the first at {:#08x}",
@@ -214,7 +218,7 @@ impl ExternalFlash {
                 erased.bits,
                 self.scratch + erased.first
             );
-            self.found(record, text);
+            self.found(log, text);
         }
 
         let pattern = pattern();
@@ -224,14 +228,14 @@ impl ExternalFlash {
             flash.write(self.scratch + at, bytes).await?;
             errors += self.wrong_bits_at(flash, at, bytes).await?;
         }
-        record.measured(&self.specs.pattern_errors.name, Some(f64::from(errors)));
+        log.measured(&self.specs.pattern_errors.name, Some(f64::from(errors)));
         if errors > 0 && erased.bits == 0 {
             let text = format!(
                 "external flash: {errors} of {} bits written at {:#08x} read back wrong",
                 2 * 8 * PATTERN_BYTES,
                 self.scratch
             );
-            self.found(record, text);
+            self.found(log, text);
         }
         Ok(())
     }
@@ -262,25 +266,25 @@ impl ExternalFlash {
     }
 
     /// `held`: checksum of what was there.
-    async fn put_back(&self, flash: &Access<'_>, record: &dyn Record, held: u32) -> Result<(), StepError> {
+    async fn put_back(&self, flash: &Access<'_>, log: &dyn StepLog, held: u32) -> Result<(), StepError> {
         let lost = flash.put_back().await? != held;
-        record.measured(&self.specs.not_put_back.name, Some(f64::from(u8::from(lost))));
+        log.measured(&self.specs.not_put_back.name, Some(f64::from(u8::from(lost))));
         if lost {
-            record.note(format!("the scratch sector at {:#08x} could not be put back", self.scratch));
+            log.note(format!("the scratch sector at {:#08x} could not be put back", self.scratch));
         }
         Ok(())
     }
 
-    async fn judge_others(&self, flash: &Access<'_>, record: &dyn Record, before: &[u32]) -> Result<(), StepError> {
+    async fn judge_others(&self, flash: &Access<'_>, log: &dyn StepLog, before: &[u32]) -> Result<(), StepError> {
         let after = self.checksums_around(flash).await?;
         let areas = self.areas();
         let changed: Vec<String> = (areas.iter().zip(before.iter().zip(&after)))
             .filter(|(_, (before, after))| before != after)
             .map(|((address, length), _)| format!("{length} bytes at {address:#08x}"))
             .collect();
-        record.measured(&self.specs.others.name, Some(changed.len() as f64));
+        log.measured(&self.specs.others.name, Some(changed.len() as f64));
         if !changed.is_empty() {
-            self.found(record, format!("external flash: writing one sector changed others: {}", changed.join(", ")));
+            self.found(log, format!("external flash: writing one sector changed others: {}", changed.join(", ")));
         }
         Ok(())
     }

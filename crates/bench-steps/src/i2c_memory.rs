@@ -3,14 +3,14 @@
 //! First the lines at rest: a bus that is held low is told by its line, and the pull-ups, which are the fixture's, are
 //! measured at the contacts. Each run writes two pages for good; the part takes a million writes of a page.
 
-use crate::bus_peer::{self, EdgesSeen, Line, Master, found, joined_to, line_defects, nonce, wrong_bits};
+use crate::bus_peer::{self, BusLine, EdgesSeen, Master, found, joined_to, line_defects, nonce, wrong_bits};
 use crate::diagnose::divider;
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Coverage, Hertz, LimitsOf, Ohms, ParamProblem, PeerPart, Quantity, Resolved, Spanned, Surroundings};
-use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{I2cMasterRequest, I2cOutcome, PortSet, PortVector, Reply, Request};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct I2cMemory {
     master: Master,
     supply: String,
     /// By line: SDA, SCL.
-    pull_ups: Vec<(Line, MeasurementSpec)>,
+    pull_ups: Vec<(BusLine, MeasurementSpec)>,
     /// In kilohertz.
     clocks: Vec<(u16, MeasurementSpec)>,
 }
@@ -62,11 +62,11 @@ impl Kind for I2cMemory {
             return Err(ParamProblem::new(format!("`{}` is no I2C memory", peer.id)).at(params.peer.span(), "SPI"));
         };
         let master = bus_peer::master(around, &params.peer, "TWIM", &[("SDA", lines.sda), ("SCL", lines.scl)], &[])?;
-        let pull_up = |line: &Line| {
+        let pull_up = |line: &BusLine| {
             let name = format!("{}.{}.pull-up", master.bus, line.role);
             let spec = MeasurementSpec {
                 name,
-                unit: Unit::Ohms,
+                unit: MeasurementUnit::Ohms,
                 limits: params.pull_up.limits(),
                 contacts: vec![line.contact],
             };
@@ -84,7 +84,7 @@ impl Kind for I2cMemory {
             };
             if clocks.iter().all(|(known, _)| *known != kilohertz) {
                 let name = format!("{kilohertz}-khz.wrong-bits");
-                clocks.push((kilohertz, master.spec(&name, Unit::One, Limits::exactly(0.0))));
+                clocks.push((kilohertz, master.spec(&name, MeasurementUnit::One, Limits::exactly(0.0))));
             }
         }
         if clocks.is_empty() {
@@ -108,27 +108,27 @@ impl Kind for I2cMemory {
 
 #[async_trait(?Send)]
 impl Procedure for I2cMemory {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         let supply = nest.supply_volts(&self.supply).await?;
-        joined_to(nest, &self.peer, self.exercise(nest, record, supply)).await
+        joined_to(nest, &self.peer, self.exercise(nest, log, supply)).await
     }
 }
 
 impl I2cMemory {
-    async fn exercise(&self, nest: &Nest, record: &dyn Record, supply: f64) -> Result<(), StepError> {
+    async fn exercise(&self, nest: &Nest, log: &dyn StepLog, supply: f64) -> Result<(), StepError> {
         let float: PortSet = self.master.lines.iter().map(|line| line.port).collect();
         nest.vector(PortVector { float, ..Default::default() }).await?;
-        self.look_at_rest(nest, record, supply).await?;
+        self.look_at_rest(nest, log, supply).await?;
         let mut bad = Vec::new();
         for (n, (kilohertz, spec)) in self.clocks.iter().enumerate() {
             let place = FIRST_PAGE + PAGE * n as u16;
             let bytes = nonce::<BYTES>(nest, (*kilohertz).into());
-            self.write(nest, record, *kilohertz, place, &bytes).await?;
-            let read = self.read(nest, record, *kilohertz, place).await?;
+            self.write(nest, log, *kilohertz, place, &bytes).await?;
+            let read = self.read(nest, log, *kilohertz, place).await?;
             let bits = wrong_bits(&read, &bytes);
-            record.measured(&spec.name, Some(f64::from(bits)));
+            log.measured(&spec.name, Some(f64::from(bits)));
             if bits > 0 {
                 bad.push(format!("at {kilohertz} kHz"));
             }
@@ -138,19 +138,19 @@ impl I2cMemory {
             let contacts = self.master.lines.iter().map(|line| line.contact).collect();
             let text =
                 format!("{bus} ({peripheral}): bits are wrong {}, although the memory acknowledges", bad.join(", "));
-            found(record, contacts, text);
+            found(log, contacts, text);
         }
         Ok(())
     }
 
     /// Levels and pull-ups while nobody talks.
-    async fn look_at_rest(&self, nest: &Nest, record: &dyn Record, supply: f64) -> Result<(), StepError> {
+    async fn look_at_rest(&self, nest: &Nest, log: &dyn StepLog, supply: f64) -> Result<(), StepError> {
         let mut held = Vec::new();
         for (line, spec) in &self.pull_ups {
             let at_rest = nest.bus.volts(line.contact).await?;
             let loaded = nest.bus.loaded_volts(line.contact, 0.0).await?;
             let ohms = divider(nest.bus.source_ohms(), at_rest - loaded, loaded);
-            record.measured(&spec.name, Some(ohms));
+            log.measured(&spec.name, Some(ohms));
             if at_rest < IDLE_SHARE * supply {
                 held.push((line, at_rest));
             } else if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
@@ -158,9 +158,9 @@ impl I2cMemory {
                     "{}: pulled up through {}, with the fixture's resistor: something on the module pulls too, or this \
                      resistor is wrong",
                     line.told(nest, &self.master.bus),
-                    Unit::Ohms.show(ohms)
+                    MeasurementUnit::Ohms.show(ohms)
                 );
-                record.diagnosed(Diagnosis { defect: Defect::Leak, contacts: vec![line.contact], text });
+                log.diagnosed(Diagnosis { defect: Defect::Leak, contacts: vec![line.contact], text });
             }
         }
         if held.is_empty() {
@@ -174,7 +174,7 @@ impl I2cMemory {
             if lifted < IDLE_SHARE * supply {
                 by_module
                     .push(format!("{}: held low, {volts:.2} V: the bus is stuck", line.told(nest, &self.master.bus)));
-                record.diagnosed(Diagnosis {
+                log.diagnosed(Diagnosis {
                     defect: Defect::StuckLow,
                     contacts: vec![line.contact],
                     text: by_module.last().cloned().unwrap_or_default(),
@@ -195,7 +195,7 @@ impl I2cMemory {
     async fn write(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         kilohertz: u16,
         place: u16,
         bytes: &[u8],
@@ -203,22 +203,22 @@ impl I2cMemory {
         let request = self.request(kilohertz, &[&place.to_be_bytes(), bytes].concat(), 0);
         match self.transfer(nest, request.clone()).await? {
             I2cOutcome::Done(_) => Ok(()),
-            outcome => Err(self.find_line(nest, record, request, &outcome).await?),
+            outcome => Err(self.find_line(nest, log, request, &outcome).await?),
         }
     }
 
     /// The part does not acknowledge while it writes.
-    async fn read(&self, nest: &Nest, record: &dyn Record, kilohertz: u16, place: u16) -> Result<Vec<u8>, StepError> {
+    async fn read(&self, nest: &Nest, log: &dyn StepLog, kilohertz: u16, place: u16) -> Result<Vec<u8>, StepError> {
         let request = self.request(kilohertz, &place.to_be_bytes(), BYTES as u8);
         for _ in 0..LOOKS {
             nest.settle(LOOK).await;
             match self.transfer(nest, request.clone()).await? {
                 I2cOutcome::Done(bytes) => return Ok(bytes.to_vec()),
                 I2cOutcome::AddressNack => {}
-                outcome => return Err(self.find_line(nest, record, request, &outcome).await?),
+                outcome => return Err(self.find_line(nest, log, request, &outcome).await?),
             }
         }
-        Err(self.find_line(nest, record, request, &I2cOutcome::AddressNack).await?)
+        Err(self.find_line(nest, log, request, &I2cOutcome::AddressNack).await?)
     }
 
     fn request(&self, kilohertz: u16, write: &[u8], read: u8) -> I2cMasterRequest {
@@ -238,19 +238,19 @@ impl I2cMemory {
     async fn find_line(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         request: I2cMasterRequest,
         outcome: &I2cOutcome,
     ) -> Result<StepError, StepError> {
         let Master { bus, peripheral, .. } = &self.master;
         let dead = |how: &str| {
             let text = format!("{peripheral} of the MCU, the master of {bus}, {how}: replace the module");
-            found(record, Vec::new(), text)
+            found(log, Vec::new(), text)
         };
         let defects = line_defects(nest, &self.master).await?;
         if !defects.is_empty() {
             let texts: Vec<String> = defects.iter().map(|defect| defect.text.clone()).collect();
-            defects.into_iter().for_each(|defect| record.diagnosed(defect));
+            defects.into_iter().for_each(|defect| log.diagnosed(defect));
             return Ok(StepError::Dut(texts.join("; ")));
         }
         if let I2cOutcome::Stuck { sda_high: true, scl_high: true } = outcome {
@@ -268,7 +268,7 @@ impl I2cMemory {
             [line] => {
                 let name = line.told(nest, bus);
                 let text = format!("{name}: {peripheral} does not drive it, as a plain port it works");
-                found(record, vec![line.contact], text)
+                found(log, vec![line.contact], text)
             }
             _ => dead("drives neither SDA nor SCL"),
         })

@@ -8,11 +8,11 @@ use crate::diagnose::divider;
 use crate::diagnose::link::{LinkContacts, silent_module};
 use crate::resolve::{self, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
 use bench_plan::{Coverage, DutFamily, LimitsOf, Model, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Identity, Port, Reply, Request, SpiRequest};
 use std::time::Duration;
 
@@ -148,20 +148,25 @@ impl Kind for Identify {
         };
         let yes = Limits::exactly(1.0);
         let specs = Specs {
-            baud: spec("link.baud", Unit::One, Limits::exactly(f64::from(params.baud)), &both),
-            part: spec("mcu.part", Unit::One, Limits::exactly(PART), &[]),
-            ram: spec("mcu.ram-kib", Unit::One, Limits::exactly(f64::from(around.dut.memory.ram_kib)), &[]),
-            flash: spec("mcu.flash-kib", Unit::One, Limits::exactly(f64::from(around.dut.memory.flash_kib)), &[]),
-            flash_id: spec("flash.id-known", Unit::One, yes, &[]),
-            model: spec("model.matches", Unit::One, yes, &[]),
-            serial: spec("serial.matches", Unit::One, yes, &[]),
+            baud: spec("link.baud", MeasurementUnit::One, Limits::exactly(f64::from(params.baud)), &both),
+            part: spec("mcu.part", MeasurementUnit::One, Limits::exactly(PART), &[]),
+            ram: spec("mcu.ram-kib", MeasurementUnit::One, Limits::exactly(f64::from(around.dut.memory.ram_kib)), &[]),
+            flash: spec(
+                "mcu.flash-kib",
+                MeasurementUnit::One,
+                Limits::exactly(f64::from(around.dut.memory.flash_kib)),
+                &[],
+            ),
+            flash_id: spec("flash.id-known", MeasurementUnit::One, yes, &[]),
+            model: spec("model.matches", MeasurementUnit::One, yes, &[]),
+            serial: spec("serial.matches", MeasurementUnit::One, yes, &[]),
             rx_pull: params.rx_pull.map(|ohms| {
                 let name = format!("{}.pull-up", pin_name(around.dut, link.rx));
-                spec(&name, Unit::Ohms, ohms.limits(), &[link.rx])
+                spec(&name, MeasurementUnit::Ohms, ohms.limits(), &[link.rx])
             }),
             tx_drive: params.tx_drive.map(|ohms| {
                 let name = format!("{}.drive-high", pin_name(around.dut, link.tx));
-                spec(&name, Unit::Ohms, ohms.limits(), &[link.tx])
+                spec(&name, MeasurementUnit::Ohms, ohms.limits(), &[link.tx])
             }),
         };
         Ok(Resolved {
@@ -203,27 +208,27 @@ fn all_models(families: &[&DutFamily]) -> Vec<KnownModel> {
 
 #[async_trait(?Send)]
 impl Procedure for Identify {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let baud = match nest.dut.connect(self.baud).await {
             Ok(baud) => baud,
-            Err(DutError::Silent { .. }) => return self.explain_silence(nest, record).await,
+            Err(DutError::Silent { .. }) => return self.explain_silence(nest, log).await,
             Err(error) => return Err(nest.silent(error).await),
         };
-        record.measured(&self.specs.baud.name, Some(f64::from(baud)));
-        self.measure_link_contacts(nest, record).await?;
+        log.measured(&self.specs.baud.name, Some(f64::from(baud)));
+        self.measure_link_contacts(nest, log).await?;
 
         let identity = match nest.ask(Request::Identify).await? {
             Reply::Identity(identity) => identity,
             other => return Err(DutError::OutOfTurn(other).into()),
         };
-        record.note(describe(&identity));
-        record.measured(&self.specs.part.name, Some(f64::from(identity.part)));
-        record.measured(&self.specs.ram.name, Some(f64::from(identity.ram_kib)));
-        record.measured(&self.specs.flash.name, Some(f64::from(identity.flash_kib)));
+        log.note(describe(&identity));
+        log.measured(&self.specs.part.name, Some(f64::from(identity.part)));
+        log.measured(&self.specs.ram.name, Some(f64::from(identity.ram_kib)));
+        log.measured(&self.specs.flash.name, Some(f64::from(identity.flash_kib)));
 
         let said = self.ask_flash(nest).await?;
-        self.judge_model(nest, record, &said);
+        self.judge_model(nest, log, &said);
         Ok(())
     }
 }
@@ -239,7 +244,7 @@ struct FlashSays {
 
 impl Identify {
     /// Now that the firmware runs for sure; while the relay keeps the controller's TX off the contact.
-    async fn measure_link_contacts(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure_link_contacts(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let looks = [(self.link.rx, &self.specs.rx_pull), (self.link.tx, &self.specs.tx_drive)];
         if looks.iter().all(|(_, spec)| spec.is_none()) {
             return Ok(());
@@ -256,9 +261,9 @@ impl Identify {
         for (contact, spec, volts) in seen {
             let volts = volts?;
             let ohms = divider(nest.bus.source_ohms(), supply - volts, volts);
-            record.measured(&spec.name, Some(ohms));
+            log.measured(&spec.name, Some(ohms));
             if judge(&spec.limits, Some(ohms)) != Verdict::Pass {
-                let (label, shown) = (nest.label(contact), Unit::Ohms.show(ohms));
+                let (label, shown) = (nest.label(contact), MeasurementUnit::Ohms.show(ohms));
                 let (defect, text) = if contact == self.link.tx {
                     (Defect::Other, format!("contact {label}: drives high through {shown}: weak driver or cold joint"))
                 } else if ohms >= OPEN_OHMS {
@@ -266,7 +271,7 @@ impl Identify {
                 } else {
                     (Defect::MissingPull, format!("contact {label}: pull-up out of tolerance, {shown}"))
                 };
-                record.diagnosed(Diagnosis { defect, contacts: vec![contact], text });
+                log.diagnosed(Diagnosis { defect, contacts: vec![contact], text });
             }
         }
         Ok(())
@@ -302,12 +307,12 @@ impl Identify {
         })
     }
 
-    fn judge_model(&self, nest: &Nest, record: &dyn Record, said: &FlashSays) {
+    fn judge_model(&self, nest: &Nest, log: &dyn StepLog, said: &FlashSays) {
         let [maker, kind, size] = said.jedec;
         let known_flash = self.known.iter().any(|model| model.flash_ids.contains(&said.jedec));
-        record.measured(&self.specs.flash_id.name, Some(if known_flash { 1.0 } else { 0.0 }));
+        log.measured(&self.specs.flash_id.name, Some(if known_flash { 1.0 } else { 0.0 }));
         if !known_flash {
-            record.diagnosed(Diagnosis {
+            log.diagnosed(Diagnosis {
                 defect: Defect::Other,
                 contacts: Vec::new(),
                 text: format!(
@@ -316,20 +321,20 @@ impl Identify {
             });
         }
         let candidates = candidates(&self.known, said);
-        record.note(format!(
+        log.note(format!(
             "flash id {maker:02x} {kind:02x} {size:02x}, serial {}, modem id {}: {}",
             said.serial.as_deref().unwrap_or("not written"),
             said.modem_id.map_or("not written".to_owned(), |id| format!("{id:#04x}")),
             if candidates.is_empty() { "no known model".to_owned() } else { candidates.join(" or ") },
         ));
         let matches = candidates.iter().any(|name| *name == self.model);
-        record.measured(&self.specs.model.name, Some(if matches { 1.0 } else { 0.0 }));
+        log.measured(&self.specs.model.name, Some(if matches { 1.0 } else { 0.0 }));
         if !matches {
             let nest_has = match candidates.as_slice() {
                 [] => "a module of an unknown model".to_owned(),
                 names => format!("a {}", names.join(" or ").to_uppercase().replace(" OR ", " or ")),
             };
-            record.diagnosed(Diagnosis {
+            log.diagnosed(Diagnosis {
                 defect: Defect::WrongModel,
                 contacts: Vec::new(),
                 text: format!(
@@ -340,9 +345,9 @@ impl Identify {
         }
         // A module that has no serial number yet cannot contradict the scanner.
         let same = said.serial.as_deref().is_none_or(|written| written == nest.serial);
-        record.measured(&self.specs.serial.name, Some(if same { 1.0 } else { 0.0 }));
+        log.measured(&self.specs.serial.name, Some(if same { 1.0 } else { 0.0 }));
         if !same && matches {
-            record.diagnosed(Diagnosis {
+            log.diagnosed(Diagnosis {
                 defect: Defect::Other,
                 contacts: Vec::new(),
                 text: format!(
@@ -354,14 +359,14 @@ impl Identify {
         }
     }
 
-    async fn explain_silence(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn explain_silence(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         if !nest.loopback_works().await? {
             return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
         }
         let volts = nest.supply_volts(&self.supply).await?;
         let found = silent_module(nest, self.link, (&self.supply, volts)).await?;
         let reason = found.first().map_or_else(|| "the module does not answer".to_owned(), |one| one.text.clone());
-        found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         Err(StepError::Dut(reason))
     }
 }

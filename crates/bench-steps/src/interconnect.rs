@@ -7,11 +7,11 @@ use crate::diagnose::short::{Meter, Path, ohms_between};
 use crate::diagnose::{held, short};
 use crate::resolve::{self, pin_name, ports_of};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, DutError, NailVector};
 use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{DEFAULT_LINK_TIMEOUT_MS, Port, PortSet, PortVector, Request};
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Kind for Interconnect {
         let pins = ports_of(&params.pins, around)?;
         let spec = |contact: Contact, which: &str| MeasurementSpec {
             name: format!("{}.{which}", pin_name(around.dut, contact)),
-            unit: Unit::One,
+            unit: MeasurementUnit::One,
             limits: Limits::exactly(0.0),
             contacts: vec![contact],
         };
@@ -105,13 +105,13 @@ struct Seen {
 
 #[async_trait(?Send)]
 impl Procedure for Interconnect {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Interconnect {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let mut seen = vec![Seen::default(); self.pins.len()];
         let mut free: Vec<usize> = self.all().collect();
@@ -123,7 +123,7 @@ impl Interconnect {
         }
         if let Err(error) = applied {
             if matches!(error, StepError::Dut(_)) {
-                self.name_silencers(nest, record, &free).await?;
+                self.name_silencers(nest, log, &free).await?;
             }
             return Err(error);
         }
@@ -132,10 +132,10 @@ impl Interconnect {
 
         for (seen, (at_nail, at_port)) in seen.iter().zip(&self.specs) {
             let held = u32::from(seen.held_high) + u32::from(seen.held_low);
-            record.measured(&at_nail.name, Some(f64::from(seen.at_nail.wrong() + held)));
-            record.measured(&at_port.name, Some(f64::from(seen.at_port.wrong() + held)));
+            log.measured(&at_nail.name, Some(f64::from(seen.at_nail.wrong() + held)));
+            log.measured(&at_port.name, Some(f64::from(seen.at_port.wrong() + held)));
         }
-        self.diagnose(nest, record, &seen).await
+        self.diagnose(nest, log, &seen).await
     }
 
     fn ports(&self, which: impl Iterator<Item = usize>) -> PortSet {
@@ -164,7 +164,7 @@ impl Interconnect {
 
     /// The module fell silent in the middle of a vector: which single contact, driven alone, silences it? Such a contact
     /// touches the link or the reset.
-    async fn name_silencers(&self, nest: &Nest, record: &dyn Record, free: &[usize]) -> Result<(), StepError> {
+    async fn name_silencers(&self, nest: &Nest, log: &dyn StepLog, free: &[usize]) -> Result<(), StepError> {
         let mut silencers = Vec::new();
         nest.release_nails().await?;
         for &i in free {
@@ -205,7 +205,7 @@ impl Interconnect {
             Ok(found)
         })
         .await?;
-        found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         // It was reset: greeted again for the steps that go on after this one. One that stays silent is theirs to tell.
         is_silent(nest.dut.connect(self.baud).await)?;
         Ok(())
@@ -303,11 +303,11 @@ impl Interconnect {
         Ok(())
     }
 
-    async fn diagnose(&self, nest: &Nest, record: &dyn Record, seen: &[Seen]) -> Result<(), StepError> {
+    async fn diagnose(&self, nest: &Nest, log: &dyn StepLog, seen: &[Seen]) -> Result<(), StepError> {
         let mut told: Vec<Diagnosis> = Vec::new();
         let mut tell = |diagnosis: Diagnosis| {
             if !told.iter().any(|one| one.contacts == diagnosis.contacts) {
-                record.diagnosed(diagnosis.clone());
+                log.diagnosed(diagnosis.clone());
                 told.push(diagnosis);
             }
         };

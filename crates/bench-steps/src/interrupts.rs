@@ -6,11 +6,11 @@
 
 use crate::resolve::{pin_name, ports_of};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, DutError, NailVector};
 use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, PortVector, Refusal, Reply, Request};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Kind for Interrupts {
             let name = pin_name(around.dut, contact);
             let counts = std::array::from_fn(|kind| MeasurementSpec {
                 name: format!("{name}.{}", KINDS[kind].1),
-                unit: Unit::One,
+                unit: MeasurementUnit::One,
                 limits: Limits::exactly(expected[kind].into()),
                 contacts: vec![contact],
             });
@@ -88,7 +88,7 @@ impl Kind for Interrupts {
         }
         let ninth = MeasurementSpec {
             name: "interrupts.ninth-refused".into(),
-            unit: Unit::One,
+            unit: MeasurementUnit::One,
             limits: Limits::exactly(1.0),
             contacts: Vec::new(),
         };
@@ -109,31 +109,31 @@ impl Kind for Interrupts {
 
 #[async_trait(?Send)]
 impl Procedure for Interrupts {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Interrupts {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
-        let counted = self.count(nest, record).await;
+        let counted = self.count(nest, log).await;
         let closed = nest.ask(Request::UnwatchEdges).await;
         let all: PortSet = self.pins.iter().map(|pin| pin.port).collect();
         let released = nest.vector(PortVector { float: all, ..Default::default() }).await;
         let counted = counted.and_then(|counted| closed.and(released.map(|_| counted)))?;
         for (pin, counts) in self.pins.iter().zip(&counted) {
             for (spec, count) in pin.counts.iter().zip(counts) {
-                record.measured(&spec.name, count.map(|count| count.counted.into()));
+                log.measured(&spec.name, count.map(|count| count.counted.into()));
             }
         }
-        self.name(nest, &counted).into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        self.name(nest, &counted).into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         Ok(())
     }
 
     /// By contact and kind of edge.
-    async fn count(&self, nest: &Nest, record: &dyn Record) -> Result<Vec<[Option<Count>; 3]>, StepError> {
+    async fn count(&self, nest: &Nest, log: &dyn StepLog) -> Result<Vec<[Option<Count>; 3]>, StepError> {
         let mut counted = vec![[None; 3]; self.pins.len()];
         let mut ninth_asked = false;
         for group in groups(self.pins.len()) {
@@ -147,7 +147,7 @@ impl Interrupts {
                 }
                 if !ninth_asked {
                     ninth_asked = true;
-                    record.measured(&self.ninth.name, Some(self.ask_for_a_ninth(nest, group.end, record).await?));
+                    log.measured(&self.ninth.name, Some(self.ask_for_a_ninth(nest, group.end, log).await?));
                 }
                 self.pulse(nest, &group).await?;
                 let counts = match nest.ask(Request::TakeEdgeCounts).await? {
@@ -190,13 +190,13 @@ impl Interrupts {
     }
 
     /// 1 if it was refused as it must be. Any other contact than the eight will do.
-    async fn ask_for_a_ninth(&self, nest: &Nest, place: usize, record: &dyn Record) -> Result<f64, StepError> {
+    async fn ask_for_a_ninth(&self, nest: &Nest, place: usize, log: &dyn StepLog) -> Result<f64, StepError> {
         let Some(ninth) = self.pins.get(place) else { return Ok(0.0) };
         match nest.request(Request::WatchEdges { port: ninth.port, edges: Edges::Both }).await {
             Err(DutError::Refused(Refusal::NoChannelLeft)) => Ok(1.0),
             Ok(_) => {
                 let text = "the firmware opens a ninth interrupt channel where the MCU has eight".to_owned();
-                record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
+                log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
                 Ok(0.0)
             }
             Err(error) => Err(nest.silent(error).await),

@@ -7,11 +7,11 @@ use crate::diagnose::exchange::exchanged;
 use crate::diagnose::short::{Meter, Path, ground_all_but, paths};
 use crate::resolve::{can_drive, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, OPEN_OHMS};
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -69,7 +69,7 @@ impl Kind for Isolation {
                 }
                 let spec = MeasurementSpec {
                     name: format!("{}.{contact}", pin_name(around.dut, contact)),
-                    unit: Unit::Ohms,
+                    unit: MeasurementUnit::Ohms,
                     limits: ohms.limits(),
                     contacts: vec![contact],
                 };
@@ -96,34 +96,34 @@ impl Kind for Isolation {
 
 #[async_trait(?Send)]
 impl Procedure for Isolation {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Isolation {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let wired = nest.nails.wired();
         let mut seen = Vec::with_capacity(self.contacts.len());
         for one in &self.contacts {
             nest.nails.set(ground_all_but(wired, one.contact)).await?;
             let ohms = nest.bus.ohms(one.contact).await?;
-            record.measured(&one.spec.name, Some(ohms));
+            log.measured(&one.spec.name, Some(ohms));
             seen.push(Seen { one, ohms });
         }
         nest.nails.release_all().await?;
         let mut joined: Vec<&Seen<'_>> = seen.iter().filter(|seen| seen.is_below()).collect();
         let mut lost: Vec<&Seen<'_>> = seen.iter().filter(|seen| seen.is_above()).collect();
         for (a, b) in swapped(&joined, &lost) {
-            record.diagnosed(exchanged(nest, a, b));
+            log.diagnosed(exchanged(nest, a, b));
             joined.retain(|seen| seen.one.contact != a);
             lost.retain(|seen| seen.one.contact != b);
         }
         for seen in lost {
             let elsewhere = self.held_elsewhere(nest, seen).await?;
-            record.diagnosed(elsewhere.map_or_else(|| seen.lost(nest), |it| exchanged(nest, seen.one.contact, it)));
+            log.diagnosed(elsewhere.map_or_else(|| seen.lost(nest), |it| exchanged(nest, seen.one.contact, it)));
         }
-        self.follow(nest, record, &joined).await
+        self.follow(nest, log, &joined).await
     }
 
     /// The one contact outside of this step's selection that is held as this one should be.
@@ -139,7 +139,7 @@ impl Isolation {
     }
 
     /// Each path that should not be there to its other end.
-    async fn follow(&self, nest: &Nest, record: &dyn Record, joined: &[&Seen<'_>]) -> Result<(), StepError> {
+    async fn follow(&self, nest: &Nest, log: &dyn StepLog, joined: &[&Seen<'_>]) -> Result<(), StepError> {
         let suspects: ContactSet = joined.iter().map(|seen| seen.one.contact).collect();
         let limit = joined.iter().filter_map(|seen| seen.one.spec.limits.min).fold(0.0, f64::max);
         let mut told: Vec<Diagnosis> = Vec::new();
@@ -152,7 +152,7 @@ impl Isolation {
                 let diagnosis = path.diagnosis(nest, contact);
                 // A pair is found from both its ends.
                 if !told.iter().any(|one| one.contacts == diagnosis.contacts && one.defect == diagnosis.defect) {
-                    record.diagnosed(diagnosis.clone());
+                    log.diagnosed(diagnosis.clone());
                     told.push(diagnosis);
                 }
             }
@@ -186,7 +186,7 @@ impl Seen<'_> {
         let text = if self.ohms >= OPEN_OHMS {
             format!("contact {label}: open, nothing holds it at ground")
         } else {
-            let shown = Unit::Ohms.show(self.ohms);
+            let shown = MeasurementUnit::Ohms.show(self.ohms);
             format!("contact {label}: held at ground through {shown}, too much: cold joint")
         };
         Diagnosis { defect: Defect::Open, contacts: vec![self.one.contact], text }

@@ -52,4 +52,4 @@ pub use doctor::{Finding, doctor};
 pub use kinds::Kinds;
 pub use nest::{Ends, Nest};
 pub use shared_link::SharedLink;
-pub use step::{ImageFile, Kind, Procedure, Record, StepError};
+pub use step::{ImageFile, Kind, Procedure, StepError, StepLog};

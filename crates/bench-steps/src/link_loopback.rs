@@ -2,10 +2,10 @@
 
 use crate::nest::LOOPBACK_BROKEN;
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Kind for LinkLoopback {
         Ok(Resolved {
             measurements: vec![MeasurementSpec {
                 name: HEARD.into(),
-                unit: Unit::One,
+                unit: MeasurementUnit::One,
                 limits: Limits::exactly(1.0),
                 contacts: Vec::new(),
             }],
@@ -48,7 +48,7 @@ impl Kind for LinkLoopback {
 
 #[async_trait(?Send)]
 impl Procedure for LinkLoopback {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         // A line that is silent is no measurement out of its limits, which would blame the module.
         if !nest.loopback_works_at(Some(INITIAL_BAUD)).await? {
             return Err(StepError::Bench(LOOPBACK_BROKEN.to_owned()));
@@ -61,7 +61,7 @@ impl Procedure for LinkLoopback {
                  the cable between the controller's UART and the fixture is damaged or too long"
             )));
         }
-        record.measured(HEARD, Some(1.0));
+        log.measured(HEARD, Some(1.0));
         Ok(())
     }
 }

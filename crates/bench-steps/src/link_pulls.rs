@@ -5,11 +5,11 @@ use crate::diagnose::divider;
 use crate::resolve;
 use crate::resource;
 use crate::restart;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{BenchTime, Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{BenchTime, Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{INITIAL_BAUD, Pull, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, Reply, Request, TX_LENT_MS};
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Kind for LinkPulls {
         let supply = resolve::supply(around.fixture, params.supply)?;
         let spec = |which: &str| MeasurementSpec {
             name: format!("{}.pull-{which}", resolve::pin_name(around.dut, tx)),
-            unit: Unit::Ohms,
+            unit: MeasurementUnit::Ohms,
             limits: params.ohms.limits(),
             contacts: vec![tx],
         };
@@ -72,7 +72,7 @@ impl Kind for LinkPulls {
         let rx_drive = params.rx_drive.map(|ohms| {
             let spec = |which: &str| MeasurementSpec {
                 name: format!("{}.drive-{which}", resolve::pin_name(around.dut, rx)),
-                unit: Unit::Ohms,
+                unit: MeasurementUnit::Ohms,
                 limits: ohms.limits(),
                 contacts: vec![rx],
             };
@@ -102,7 +102,7 @@ impl Kind for LinkPulls {
 
 #[async_trait(?Send)]
 impl Procedure for LinkPulls {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let supply = nest.supply_volts(&self.supply).await?;
         let source = nest.bus.source_ohms();
@@ -111,20 +111,20 @@ impl Procedure for LinkPulls {
         // The source ends below the supply's upper tolerance; what matters is that it is measured.
         let low = self.lent(nest, Pull::Down, self.baud, supply).await?;
         let down = divider(source, low.tx, supply - low.tx);
-        record.measured(&self.up.name, Some(up));
-        record.measured(&self.down.name, Some(down));
+        log.measured(&self.up.name, Some(up));
+        log.measured(&self.down.name, Some(down));
         let fits = |spec: &MeasurementSpec, ohms| judge(&spec.limits, Some(ohms)) == Verdict::Pass;
-        let shown = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { Unit::Ohms.show(ohms) };
+        let shown = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { MeasurementUnit::Ohms.show(ohms) };
         if !fits(&self.up, up) || !fits(&self.down, down) {
             let label = nest.label(self.tx);
             let text =
                 format!("contact {label}: internal pulls out of tolerance (up {}, down {})", shown(up), shown(down));
-            record.diagnosed(Diagnosis { defect: Defect::MissingPull, contacts: vec![self.tx], text });
+            log.diagnosed(Diagnosis { defect: Defect::MissingPull, contacts: vec![self.tx], text });
         }
         let Some(drive) = &self.rx_drive else { return Ok(()) };
         let (high, low) = (divider(source, supply - high.rx, high.rx), divider(source, low.rx, supply - low.rx));
-        record.measured(&drive.high.name, Some(high));
-        record.measured(&drive.low.name, Some(low));
+        log.measured(&drive.high.name, Some(high));
+        log.measured(&drive.low.name, Some(low));
         if !fits(&drive.high, high) || !fits(&drive.low, low) {
             let label = nest.label(self.rx);
             let text = format!(
@@ -132,7 +132,7 @@ impl Procedure for LinkPulls {
                 shown(high),
                 shown(low)
             );
-            record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.rx], text });
+            log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.rx], text });
         }
         Ok(())
     }

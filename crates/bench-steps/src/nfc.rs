@@ -3,11 +3,11 @@
 
 mod record;
 
-use crate::{Kind, Nest, Procedure, Record, StepError, resource};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, Resolved, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{NfcStatus, Refusal, Reply, Request, TAG_BYTES, TAG_DATA, TAG_READ, TAG_READ_BYTES, TAG_TEXT};
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ impl Kind for Nfc {
             contacts: contacts.clone(),
         };
         let nfc = Nfc {
-            found: spec("nfc.found", Unit::One, Limits::exactly(1.0)),
-            record: spec("nfc.number-read", Unit::One, Limits::exactly(1.0)),
-            drive: spec("nfc.drive", Unit::Percent, params.drive.limits()),
+            found: spec("nfc.found", MeasurementUnit::One, Limits::exactly(1.0)),
+            record: spec("nfc.number-read", MeasurementUnit::One, Limits::exactly(1.0)),
+            drive: spec("nfc.drive", MeasurementUnit::Percent, params.drive.limits()),
             contacts,
         };
         Ok(Resolved {
@@ -68,11 +68,11 @@ impl Kind for Nfc {
 
 #[async_trait(?Send)]
 impl Procedure for Nfc {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let nonce = nonce(nest);
-        self.start(nest, record, nonce).await?;
-        let outcome = self.measure(nest, record, nonce).await;
+        self.start(nest, log, nonce).await?;
+        let outcome = self.measure(nest, log, nonce).await;
         // Each of them, whatever becomes of the others.
         let off = nest.nfc.set_field(0).await;
         let parted = nest.nfc.join(false).await;
@@ -84,55 +84,55 @@ impl Procedure for Nfc {
 }
 
 impl Nfc {
-    async fn start(&self, nest: &Nest, record: &dyn Record, nonce: u64) -> Result<(), StepError> {
+    async fn start(&self, nest: &Nest, log: &dyn StepLog, nonce: u64) -> Result<(), StepError> {
         match nest.request(Request::StartNfc { nonce }).await {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(DutError::OutOfTurn(other).into()),
             Err(DutError::Refused(Refusal::NfcPadsArePorts)) => {
                 let text = "NFC: the MCU is set up to use its NFC pads as ports (UICR.NFCPINS)".to_owned();
-                Err(self.found(record, text))
+                Err(self.found(log, text))
             }
             Err(error) => Err(nest.silent(error).await),
         }
     }
 
-    fn found(&self, record: &dyn Record, text: String) -> StepError {
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
+    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+        log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
 
-    async fn measure(&self, nest: &Nest, record: &dyn Record, nonce: u64) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog, nonce: u64) -> Result<(), StepError> {
         nest.nfc.join(true).await?;
         nest.settle(TAG_SETTLE).await;
         nest.nfc.set_field(nest.nfc.strongest()).await?;
         let tag = nest.nfc.find().await?;
-        record.measured(&self.found.name, Some(f64::from(u8::from(tag.is_some()))));
+        log.measured(&self.found.name, Some(f64::from(u8::from(tag.is_some()))));
         let Some(tag) = tag else {
             let text = self.why_not_found(nest).await?;
-            return Err(self.found(record, text));
+            return Err(self.found(log, text));
         };
         let id: Vec<String> = tag.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = self.read(nest).await?;
         let expected = format!("{TAG_TEXT}{nonce:016x}");
-        record.measured(&self.record.name, Some(f64::from(u8::from(text.as_ref() == Some(&expected)))));
+        log.measured(&self.record.name, Some(f64::from(u8::from(text.as_ref() == Some(&expected)))));
         match &text {
-            Some(text) => record.note(format!("tag {} says \"{text}\"", id.join(":"))),
-            None => record.note(format!("tag {} has no text record", id.join(":"))),
+            Some(text) => log.note(format!("tag {} says \"{text}\"", id.join(":"))),
+            None => log.note(format!("tag {} has no text record", id.join(":"))),
         }
         if text.as_ref() != Some(&expected) {
             let read = text.map_or("nothing".to_owned(), |text| format!("\"{text}\""));
             let text =
                 format!("NFC: the reader finds the tag {}, but reads {read} and not \"{expected}\"", id.join(":"));
-            return Err(self.found(record, text));
+            return Err(self.found(log, text));
         }
         let drive = self.weakest_drive(nest).await?;
-        record.measured(&self.drive.name, Some(drive));
+        log.measured(&self.drive.name, Some(drive));
         if judge(&self.drive.limits, Some(drive)) != Verdict::Pass {
             let text = format!(
                 "NFC: the tag answers only from {} of the reader's drive on: the antenna circuit is detuned or loaded",
-                Unit::Percent.show(drive)
+                MeasurementUnit::Percent.show(drive)
             );
-            record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
+            log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
         }
         Ok(())
     }

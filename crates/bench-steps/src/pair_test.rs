@@ -6,10 +6,10 @@
 
 use crate::resolve::pin_name;
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{INITIAL_BAUD, Port, PortSet, PortVector};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Kind for PairTest {
                 };
                 let wrong = MeasurementSpec {
                     name: format!("{}.wrong-levels", pin_name(around.dut, contact)),
-                    unit: Unit::One,
+                    unit: MeasurementUnit::One,
                     limits: Limits::exactly(0.0),
                     contacts: vec![contact],
                 };
@@ -100,13 +100,13 @@ impl Kind for PairTest {
 
 #[async_trait(?Send)]
 impl Procedure for PairTest {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl PairTest {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.release_nails().await?;
         nest.join_link().await?;
         nest.dut.disconnect().await;
@@ -119,11 +119,11 @@ impl PairTest {
         }
         nest.release_ports().await?;
         for (pin, seen) in self.pins.iter().zip(&seen) {
-            record.measured(&pin.wrong.name, Some(f64::from(seen.wrong)));
+            log.measured(&pin.wrong.name, Some(f64::from(seen.wrong)));
         }
         for (pin, seen) in self.pins.iter().zip(&seen) {
             if let Some(diagnosis) = self.name(nest, pin, seen) {
-                record.diagnosed(diagnosis);
+                log.diagnosed(diagnosis);
             }
         }
         Ok(())

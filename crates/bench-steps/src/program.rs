@@ -4,11 +4,11 @@ use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::reset::without_noise;
 use crate::resolve;
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ProgramError, ProgramJob, ProgramProgress, Programmed};
 use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ impl Kind for Program {
                 ));
         }
         let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
-        let verified = spec("firmware.verified", Unit::One, Limits::exactly(1.0));
-        let seconds = spec("firmware.seconds", Unit::Seconds, Limits::at_most(params.within.get()));
+        let verified = spec("firmware.verified", MeasurementUnit::One, Limits::exactly(1.0));
+        let seconds = spec("firmware.seconds", MeasurementUnit::Seconds, Limits::at_most(params.within.get()));
         Ok(Resolved {
             measurements: vec![verified.clone(), seconds.clone()],
             coverage: Vec::new(),
@@ -83,7 +83,7 @@ impl Kind for Program {
 
 #[async_trait(?Send)]
 impl Procedure for Program {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         if nest.firmware.is_empty() {
             return Err(StepError::Bench("no firmware image was given to this run".to_owned()));
         }
@@ -95,33 +95,33 @@ impl Procedure for Program {
             recover_locked: self.recover_locked,
             ..ProgramJob::default()
         };
-        let done = match nest.programmer.program(job, &|progress| shown(record, progress)).await {
+        let done = match nest.programmer.program(job, &|progress| shown(log, progress)).await {
             Ok(done) => done,
-            Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, record).await?),
+            Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, log).await?),
             Err(error) => {
                 // The debug port answers then, and nothing else does what it is asked.
                 let kept = if error.is_of_module() { self.kept_in_reset(nest).await? } else { None };
                 return Err(match kept {
                     Some(diagnosis) => {
                         let text = diagnosis.text.clone();
-                        record.diagnosed(diagnosis);
+                        log.diagnosed(diagnosis);
                         StepError::Dut(text)
                     }
-                    None => failed(record, &error),
+                    None => failed(log, &error),
                 });
             }
         };
-        record.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
-        record.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
-        record.note(describe(&nest.firmware.name, &done));
+        log.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
+        log.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
+        log.note(describe(&nest.firmware.name, &done));
         Ok(())
     }
 }
 
 /// For the one who waits.
-pub(crate) fn shown(record: &dyn Record, progress: ProgramProgress) {
+pub(crate) fn shown(log: &dyn StepLog, progress: ProgramProgress) {
     let ProgramProgress { phase, done, total } = progress;
-    record.progress(&phase.to_string(), done as f64 / total.max(1) as f64);
+    log.progress(&phase.to_string(), done as f64 / total.max(1) as f64);
 }
 
 /// "Virtual SWD probe VIRTUAL-1: MCU 0123456789abcdef, dut-firmware: 98304 bytes written, 0 there already, verified".
@@ -136,11 +136,11 @@ pub(crate) fn describe(what: &str, done: &Programmed) -> String {
 }
 
 /// Whose fault an error of the programmer is, told to who has to act on it.
-pub(crate) fn failed(record: &dyn Record, error: &ProgramError) -> StepError {
+pub(crate) fn failed(log: &dyn StepLog, error: &ProgramError) -> StepError {
     let text = error.to_string();
     let of_module = error.is_of_module();
     let defect = if of_module { Defect::Other } else { Defect::Bench };
-    record.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
+    log.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
     if of_module { StepError::Dut(text) } else { StepError::Bench(text) }
 }
 
@@ -154,23 +154,26 @@ impl Program {
         }
         let to_ground = Meter::Powered(supply).ohms(nest, reset).await?;
         let (defect, how) = if to_ground < SHORT_OHMS {
-            (Defect::StuckLow, format!("held low through {}", Unit::Ohms.show(to_ground)))
+            (Defect::StuckLow, format!("held low through {}", MeasurementUnit::Ohms.show(to_ground)))
         } else {
-            (Defect::MissingPull, format!("not pulled up, it rests at {}", Unit::Volts.show(without_noise(rest))))
+            (
+                Defect::MissingPull,
+                format!("not pulled up, it rests at {}", MeasurementUnit::Volts.show(without_noise(rest))),
+            )
         };
         let text = format!("contact {}: {how}: the MCU is kept in reset", nest.label(reset));
         Ok(Some(Diagnosis { defect, contacts: vec![reset], text }))
     }
 
     /// Nobody answers the probe: is the MCU dead, or does the probe not reach it?
-    async fn who_is_silent(&self, nest: &Nest, record: &dyn Record) -> Result<StepError, StepError> {
+    async fn who_is_silent(&self, nest: &Nest, log: &dyn StepLog) -> Result<StepError, StepError> {
         const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";
         nest.join_link().await?;
         let talks = nest.dut.connect(INITIAL_BAUD).await.is_ok();
         nest.dut.disconnect().await;
         nest.leave_link().await?;
         let amps = nest.rails.measure(&self.supply).await?.amps;
-        let shown = Unit::Amps.show(amps);
+        let shown = MeasurementUnit::Amps.show(amps);
         let draws = self.alive.as_ref().map(|limits| judge(limits, Some(amps)) == Verdict::Pass);
         let (defect, text) = match (talks, draws) {
             (true, _) => {
@@ -195,7 +198,7 @@ impl Program {
                 ),
             ),
         };
-        record.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
+        log.diagnosed(Diagnosis { defect, contacts: Vec::new(), text: text.clone() });
         Ok(if defect == Defect::Bench { StepError::Bench(text) } else { StepError::Dut(text) })
     }
 }

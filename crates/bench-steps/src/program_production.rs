@@ -3,11 +3,11 @@
 use crate::program::{describe, failed, shown};
 use crate::resolve;
 use crate::resource;
-use crate::{ImageFile, Kind, Nest, Procedure, Record, StepError};
+use crate::{ImageFile, Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{Image, ProgramError, ProgramJob, UicrWord};
 use bench_plan::{ParamProblem, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -150,8 +150,8 @@ impl Kind for ProgramProduction {
         let images = images(&params.images)?;
         let words = params.uicr.as_ref().map(words).transpose()?.unwrap_or_default();
         let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
-        let verified = spec("production.verified", Unit::One, Limits::exactly(1.0));
-        let seconds = spec("production.seconds", Unit::Seconds, Limits::at_most(params.within.get()));
+        let verified = spec("production.verified", MeasurementUnit::One, Limits::exactly(1.0));
+        let seconds = spec("production.seconds", MeasurementUnit::Seconds, Limits::at_most(params.within.get()));
         Ok(Resolved {
             measurements: vec![verified.clone(), seconds.clone()],
             coverage: Vec::new(),
@@ -219,7 +219,7 @@ impl Procedure for ProgramProduction {
         &self.images
     }
 
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let image = |wanted: &ImageFile| {
             let image = nest.images.get(wanted).cloned();
             image.ok_or_else(|| StepError::Bench(format!("the image {} was not given to this run", wanted.file)))
@@ -236,18 +236,18 @@ impl Procedure for ProgramProduction {
             recover_locked: false,
             lock: self.lock,
         };
-        let done = match nest.programmer.program(job, &|progress| shown(record, progress)).await {
+        let done = match nest.programmer.program(job, &|progress| shown(log, progress)).await {
             Ok(done) => done,
             // The probe reached it when the test firmware was put in.
             Err(ProgramError::NoAnswer) => {
                 return Err(StepError::Dut("the MCU does not answer the debug probe any more".to_owned()));
             }
-            Err(error) => return Err(failed(record, &error)),
+            Err(error) => return Err(failed(log, &error)),
         };
-        record.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
-        record.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
+        log.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
+        log.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
         let locked = if self.lock { ", locked" } else { "" };
-        record.note(format!("{}{locked}", describe(&names, &done)));
+        log.note(format!("{}{locked}", describe(&names, &done)));
         Ok(())
     }
 }

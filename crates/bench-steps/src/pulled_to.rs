@@ -11,10 +11,10 @@
 use crate::diagnose::short::leaking_share;
 use crate::resolve::{can_drive, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -61,7 +61,7 @@ impl Kind for PulledTo {
             }
             let spec = MeasurementSpec {
                 name: format!("{}.share", pin_name(around.dut, contact)),
-                unit: Unit::Percent,
+                unit: MeasurementUnit::Percent,
                 limits: params.share.limits(),
                 contacts: vec![contact],
             };
@@ -83,19 +83,19 @@ impl Kind for PulledTo {
 
 #[async_trait(?Send)]
 impl Procedure for PulledTo {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl PulledTo {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.release_nails().await?;
         let held_by = nest.bus.ohms(self.to).await?;
         if held_by > MOST_OHMS {
-            let (label, shown) = (nest.label(self.to), Unit::Ohms.show(held_by));
+            let (label, shown) = (nest.label(self.to), MeasurementUnit::Ohms.show(held_by));
             let text = format!("contact {label}: held at ground through {shown}, too much to be driven");
-            record.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![self.to], text: text.clone() });
+            log.diagnosed(Diagnosis { defect: Defect::Open, contacts: vec![self.to], text: text.clone() });
             return Err(StepError::Dut(text));
         }
         nest.drive_nail(self.to, true).await?;
@@ -105,7 +105,7 @@ impl PulledTo {
             let volts = nest.bus.fine_volts(self.to).await?;
             let share = 100.0 * nest.bus.fine_volts(*contact).await? / volts;
             let share = Some(share).filter(|_| volts > LEAST_VOLTS);
-            record.measured(&spec.name, share);
+            log.measured(&spec.name, share);
             if judge(&spec.limits, share) == Verdict::Fail {
                 leaking.push((*contact, share));
             }
@@ -125,7 +125,7 @@ impl PulledTo {
             contacts.sort_unstable();
             let shown = share.map_or_else(|| "none".to_owned(), |share| format!("{share:.1} %"));
             let text = format!("contact {label}: leak to {where_to}, of the voltage at {to} only {shown} reach it");
-            record.diagnosed(Diagnosis { defect: Defect::Leak, contacts, text });
+            log.diagnosed(Diagnosis { defect: Defect::Leak, contacts, text });
         }
         Ok(())
     }

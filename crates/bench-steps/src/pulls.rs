@@ -6,11 +6,11 @@
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name, ports_of};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Port, PortSet, PortVector};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Kind for Pulls {
         let pins = ports_of(&params.pins, around)?;
         let spec = |contact: Contact, which: &str| MeasurementSpec {
             name: format!("{}.{which}", pin_name(around.dut, contact)),
-            unit: Unit::Ohms,
+            unit: MeasurementUnit::Ohms,
             limits: params.ohms.limits(),
             contacts: vec![contact],
         };
@@ -64,13 +64,13 @@ impl Kind for Pulls {
 
 #[async_trait(?Send)]
 impl Procedure for Pulls {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Pulls {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         let supply = nest.supply_volts(&self.supply).await?;
@@ -82,20 +82,20 @@ impl Pulls {
         for (contact, _, up, _) in &self.pins {
             let volts = nest.bus.loaded_volts(*contact, 0.0).await?;
             let ohms = divider(source, supply - volts, volts);
-            record.measured(&up.name, Some(ohms));
+            log.measured(&up.name, Some(ohms));
             readings.push((ohms, 0.0));
         }
         nest.vector(PortVector { pull_down: all, settle_us: 100, ..Default::default() }).await?;
         for ((contact, _, _, down), reading) in self.pins.iter().zip(&mut readings) {
             let volts = nest.bus.loaded_volts(*contact, supply).await?;
             let ohms = divider(source, volts, supply - volts);
-            record.measured(&down.name, Some(ohms));
+            log.measured(&down.name, Some(ohms));
             reading.1 = ohms;
         }
         nest.vector(PortVector { float: all, ..Default::default() }).await?;
         for ((contact, port, up, _), (up_ohms, down_ohms)) in self.pins.iter().zip(readings) {
             if let Some(diagnosis) = name(nest, *contact, *port, &up.limits, up_ohms, down_ohms) {
-                record.diagnosed(diagnosis);
+                log.diagnosed(diagnosis);
             }
         }
         Ok(())
@@ -110,7 +110,7 @@ fn name(nest: &Nest, contact: Contact, port: Port, limits: &Limits, up: f64, dow
         return None;
     }
     let label = nest.label(contact);
-    let show = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { Unit::Ohms.show(ohms) };
+    let show = |ohms: f64| if ohms >= OPEN_OHMS { "none".to_owned() } else { MeasurementUnit::Ohms.show(ohms) };
     let (defect, text) = match (weak(up), weak(down)) {
         (true, true) => (
             Defect::MissingPull,

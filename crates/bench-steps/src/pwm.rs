@@ -10,10 +10,10 @@ mod name;
 use crate::resolve::{self, pin_name, ports_of};
 use crate::resource;
 use crate::signal::Signal;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, Hertz, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, MeasurementSpec, Unit};
+use bench_run::{Contact, MeasurementSpec, MeasurementUnit};
 use dut_protocol::check::PWM_HZ;
 use dut_protocol::{PWM_OUTPUTS, Port, PortSet, PortVector, PwmOutput, PwmRequest, Request};
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ impl Kind for Pwm {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let spec = |contact: Contact, what: &str, limits| MeasurementSpec {
             name: format!("{}.{what}", pin_name(around.dut, contact)),
-            unit: Unit::Percent,
+            unit: MeasurementUnit::Percent,
             limits,
             contacts: vec![contact],
         };
@@ -134,7 +134,7 @@ fn tones(raw: &Spanned<Vec<Hertz>>) -> Result<Vec<f64>, ParamProblem> {
     match tones.iter().find(|hz| !(TONES_HZ.contains(*hz) && firmware_can(**hz))) {
         None if !tones.is_empty() => Ok(tones),
         None => Err(ParamProblem::new("no tones").at(raw.span(), "empty")),
-        Some(hz) => Err(ParamProblem::new(format!("{} is no tone for this step", Unit::Hertz.show(*hz)))
+        Some(hz) => Err(ParamProblem::new(format!("{} is no tone for this step", MeasurementUnit::Hertz.show(*hz)))
             .at(raw.span(), "in here")
             .help("expected whole hertz from 100 Hz to 20 kHz: the bench times edges to some microseconds")),
     }
@@ -149,7 +149,7 @@ fn duties(raw: &Spanned<Vec<Percent>>, together: usize) -> Result<Vec<f64>, Para
         )))
     };
     if let Some(odd) = duties.iter().find(|duty| !DUTIES.contains(*duty)) {
-        return problem(format!("a duty of {}", Unit::Percent.show(100.0 * odd)));
+        return problem(format!("a duty of {}", MeasurementUnit::Percent.show(100.0 * odd)));
     }
     let mut sorted = duties.clone();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -164,30 +164,30 @@ fn duties(raw: &Spanned<Vec<Percent>>, together: usize) -> Result<Vec<f64>, Para
 
 #[async_trait(?Send)]
 impl Procedure for Pwm {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Pwm {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         for (&unit, pins) in &self.units {
-            let heard = self.unit(nest, record, unit, pins).await;
+            let heard = self.unit(nest, log, unit, pins).await;
             // What went wrong first says more; a module that is silent stops by itself.
             let stopped = nest.ask(Request::StopPwm).await;
             let heard = heard.and_then(|heard| stopped.map(|_| heard))?;
             for (pin, heard) in pins.iter().zip(&heard) {
-                record.measured(&pin.frequency_error.name, worst(heard, Heard::frequency_error));
-                record.measured(&pin.duty_error.name, worst(heard, Heard::duty_error));
+                log.measured(&pin.frequency_error.name, worst(heard, Heard::frequency_error));
+                log.measured(&pin.duty_error.name, worst(heard, Heard::duty_error));
             }
             let follows = match (pins.as_slice(), heard.as_slice()) {
                 ([only], [heard]) if name::is_still(heard) => self.follows(nest, only).await?,
                 _ => false,
             };
             let named = name::unit(nest, unit, pins, &heard, follows);
-            named.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+            named.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Pwm {
     async fn unit(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         unit: u8,
         pins: &[PwmPin],
     ) -> Result<Vec<Vec<Heard>>, StepError> {
@@ -232,7 +232,7 @@ impl Pwm {
             for (place, (pin, heard)) in pins.iter().zip(&mut heard).enumerate() {
                 let began = nest.clock.now();
                 let trace = nest.edges.capture(pin.contact, window).await?;
-                record.within(began, window + GATE_MARGIN);
+                log.within(began, window + GATE_MARGIN);
                 heard.push(Heard { hz, duty: duty_of(place), signal: Signal::of(&trace) });
             }
         }

@@ -3,10 +3,10 @@
 use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -72,8 +72,8 @@ impl Kind for Quiet {
             };
             contacts.push(ContactUnderTest {
                 contact,
-                volts: spec("", Unit::Volts, limits),
-                ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", Unit::Ohms, ohms.limits())),
+                volts: spec("", MeasurementUnit::Volts, limits),
+                ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", MeasurementUnit::Ohms, ohms.limits())),
             });
         }
         let specs = |one: &ContactUnderTest| std::iter::once(one.volts.clone()).chain(one.ohms.clone());
@@ -94,34 +94,34 @@ impl Kind for Quiet {
 
 #[async_trait(?Send)]
 impl Procedure for Quiet {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.release_nails().await?;
         for one in &self.contacts {
             let volts = self.volts(nest, one.contact).await?;
-            record.measured(&one.volts.name, Some(volts));
+            log.measured(&one.volts.name, Some(volts));
             let mut held = None;
             if let Some(spec) = &one.ohms {
                 let ohms = Meter::Powered(PUSHED_VOLTS).ohms(nest, one.contact).await?;
-                record.measured(&spec.name, Some(ohms));
+                log.measured(&spec.name, Some(ohms));
                 held = Some(ohms).filter(|_| judge(&spec.limits, Some(ohms)) == Verdict::Fail);
             }
             let label = nest.label(one.contact);
             if judge(&one.volts.limits, Some(volts)) != Verdict::Pass {
                 let loaded = nest.bus.loaded_volts(one.contact, 0.0).await?;
-                let (shown, under_load) = (Unit::Volts.show(volts), Unit::Volts.show(loaded));
+                let (shown, under_load) = (MeasurementUnit::Volts.show(volts), MeasurementUnit::Volts.show(loaded));
                 let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
                 let from = match self.comes_from(nest, one.contact, volts).await? {
                     Some(rail) => format!(", from {rail}"),
                     None => String::new(),
                 };
-                record.diagnosed(Diagnosis {
+                log.diagnosed(Diagnosis {
                     defect: Defect::WrongVoltage,
                     contacts: vec![one.contact],
                     text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}{from}"),
                 });
             } else if let Some(ohms) = held {
-                let shown = Unit::Ohms.show(ohms);
-                record.diagnosed(Diagnosis {
+                let shown = MeasurementUnit::Ohms.show(ohms);
+                log.diagnosed(Diagnosis {
                     defect: Defect::StuckLow,
                     contacts: vec![one.contact],
                     text: format!("contact {label}: held at ground through {shown} while the module has power"),

@@ -3,13 +3,13 @@
 use crate::diagnose::held;
 use crate::resolve::{self, rail_contacts};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, RailReading};
 use bench_plan::{
     Amps, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Resolved, Seconds, Spanned, Surroundings, Volts,
 };
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -55,8 +55,8 @@ impl Kind for RailOn {
             limits,
             contacts: contacts.clone(),
         };
-        let volts = spec("volts", Unit::Volts, params.volts.limits());
-        let amps = spec("amps", Unit::Amps, params.amps.limits());
+        let volts = spec("volts", MeasurementUnit::Volts, params.volts.limits());
+        let amps = spec("amps", MeasurementUnit::Amps, params.amps.limits());
         Ok(Resolved {
             measurements: vec![volts.clone(), amps.clone()],
             coverage: contacts
@@ -93,8 +93,8 @@ const ABOVE_VOLTS: f64 = 0.5;
 
 #[async_trait(?Send)]
 impl Procedure for RailOn {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        let outcome = self.switch_on(nest, record).await;
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        let outcome = self.switch_on(nest, log).await;
         if !matches!(outcome, Ok(Good(true))) {
             // Whatever draws too much must not go on drawing it while other steps run.
             nest.rails.off(&self.rail).await?;
@@ -107,18 +107,18 @@ impl Procedure for RailOn {
 struct Good(bool);
 
 impl RailOn {
-    async fn switch_on(&self, nest: &Nest, record: &dyn Record) -> Result<Good, StepError> {
+    async fn switch_on(&self, nest: &Nest, log: &dyn StepLog) -> Result<Good, StepError> {
         nest.rails.on(&self.rail).await?;
         nest.settle(self.settle).await;
         let reading = nest.rails.measure(&self.rail).await?;
-        record.measured(&self.volts.name, Some(reading.volts));
-        record.measured(&self.amps.name, Some(reading.amps));
+        log.measured(&self.volts.name, Some(reading.volts));
+        log.measured(&self.amps.name, Some(reading.amps));
 
         let verdict = judge(&self.volts.limits, Some(reading.volts)).and(judge(&self.amps.limits, Some(reading.amps)));
         let low = self.volts.limits.min.is_some_and(|min| reading.volts < min);
         let greedy = self.amps.limits.max.is_some_and(|max| reading.amps > max);
-        let volts = Unit::Volts.show(reading.volts);
-        let amps = Unit::Amps.show(reading.amps);
+        let volts = MeasurementUnit::Volts.show(reading.volts);
+        let amps = MeasurementUnit::Amps.show(reading.amps);
         let (defect, text) = match (low, greedy) {
             (_, true) => (Defect::Overload, format!("rail {}: overloaded, {amps} at {volts}", self.rail)),
             (true, false) => (Defect::WrongVoltage, format!("rail {}: only {volts} at {amps}", self.rail)),
@@ -138,7 +138,7 @@ impl RailOn {
         // The supply is good when it only feeds a fight.
         for mut fight in fights.iter().cloned() {
             fight.text += &format!("; its driver fights that, the rail delivers {amps}");
-            record.diagnosed(fight);
+            log.diagnosed(fight);
         }
         if fights.is_empty() {
             let behind = match (greedy, low) {
@@ -147,7 +147,7 @@ impl RailOn {
                 (false, false) => None,
             };
             let own = Diagnosis { defect, contacts: self.contacts.clone(), text };
-            record.diagnosed(behind.unwrap_or(own));
+            log.diagnosed(behind.unwrap_or(own));
         }
         Ok(Good(false))
     }
@@ -167,7 +167,7 @@ impl RailOn {
         let text = format!(
             "rail {made}, which the module makes of {}: overloaded, {amps} out of {0}, and {} with contact {} low",
             self.rail,
-            Unit::Amps.show(without),
+            MeasurementUnit::Amps.show(without),
             nest.label(enable)
         );
         Ok(Some(Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text }))
@@ -189,7 +189,7 @@ impl RailOn {
             let feeding = nest.rails.measure(&rail).await?;
             if feeding.volts > reading.volts + ABOVE_VOLTS {
                 contacts.extend(nest.rails.contacts(&rail));
-                fed.push(format!("{rail} gives {}", Unit::Amps.show(feeding.amps)));
+                fed.push(format!("{rail} gives {}", MeasurementUnit::Amps.show(feeding.amps)));
             }
         }
         contacts.sort_unstable();
@@ -197,7 +197,7 @@ impl RailOn {
         let text = format!(
             "rail {}: {} inside the module too, {}: cold joint at contact {}, or the module's converter is bad",
             self.rail,
-            Unit::Volts.show(reading.volts),
+            MeasurementUnit::Volts.show(reading.volts),
             fed.join(", "),
             labels.join(" or ")
         );

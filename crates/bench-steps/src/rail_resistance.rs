@@ -3,10 +3,10 @@
 use crate::diagnose::short::charged_ohms;
 use crate::resolve::{self, rail_contacts};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -72,7 +72,7 @@ impl Kind for RailResistance {
             };
             let spec = MeasurementSpec {
                 name: format!("{name}.to-ground"),
-                unit: Unit::Ohms,
+                unit: MeasurementUnit::Ohms,
                 limits: params.ohms.limits(),
                 contacts: contacts.clone(),
             };
@@ -95,17 +95,17 @@ impl Kind for RailResistance {
 
 #[async_trait(?Send)]
 impl Procedure for RailResistance {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         for rail in &self.rails {
             let enough = rail.spec.limits.min.unwrap_or(f64::INFINITY);
             let work = charged_ohms(nest, rail.probe, enough, self.settle);
             let ohms = nest.undischarged(&[&rail.name], work).await?;
             nest.drained(rail.probe).await?;
-            record.measured(&rail.spec.name, Some(ohms));
+            log.measured(&rail.spec.name, Some(ohms));
             if judge(&rail.spec.limits, Some(ohms)) == Verdict::Pass {
                 nest.rails.clear_for_power(&rail.name, ohms)?;
             } else if ohms < enough {
-                record.diagnosed(self.name(nest, rail, ohms).await?);
+                log.diagnosed(self.name(nest, rail, ohms).await?);
             }
         }
         Ok(())
@@ -118,7 +118,7 @@ impl RailResistance {
         let (defect, to) = match self.other_rail(nest, rail, ohms).await? {
             // What was read is that rail's discharge resistor, next to which the short itself does not show.
             Some(other) => (Defect::ShortToRail, format!("rail {other}")),
-            None => (Defect::ShortToGround, format!("ground, {}", Unit::Ohms.show(ohms))),
+            None => (Defect::ShortToGround, format!("ground, {}", MeasurementUnit::Ohms.show(ohms))),
         };
         let contacts = rail.contacts.iter().map(|&contact| nest.label(contact)).collect::<Vec<_>>().join(", ");
         Ok(Diagnosis {

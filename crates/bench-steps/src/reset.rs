@@ -7,11 +7,11 @@ use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::restart::{self, RESET_PIN, STARTS};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
 use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
 
@@ -54,9 +54,9 @@ impl Kind for Reset {
             contacts: vec![reset],
         };
         let (rest, pull_up, restarts) = (
-            spec("rest", Unit::Volts, params.volts.limits()),
-            spec("pull-up", Unit::Ohms, params.ohms.limits()),
-            spec("restarts", Unit::One, Limits::exactly(1.0)),
+            spec("rest", MeasurementUnit::Volts, params.volts.limits()),
+            spec("pull-up", MeasurementUnit::Ohms, params.ohms.limits()),
+            spec("restarts", MeasurementUnit::One, Limits::exactly(1.0)),
         );
         Ok(Resolved {
             measurements: vec![rest.clone(), pull_up.clone(), restarts.clone()],
@@ -78,30 +78,30 @@ impl Kind for Reset {
 
 #[async_trait(?Send)]
 impl Procedure for Reset {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl Reset {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.leave_link().await?;
         nest.release_nails().await?;
         let supply = nest.supply_volts(&self.supply).await?;
         let rest = nest.bus.volts(self.reset).await?;
-        record.measured(&self.rest.name, Some(rest));
+        log.measured(&self.rest.name, Some(rest));
         // Resets the module as well; it starts again meanwhile.
         let loaded = nest.bus.loaded_volts(self.reset, 0.0).await?;
         let pull_up = divider(nest.bus.source_ohms(), supply - loaded, loaded);
-        record.measured(&self.pull_up.name, Some(pull_up));
+        log.measured(&self.pull_up.name, Some(pull_up));
         nest.settle(STARTS).await;
         let said = self.name(nest, supply, rest, pull_up).await?;
         let blamed = !said.is_empty();
-        said.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+        said.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
 
         nest.join_link().await?;
         let Some(before) = restart::greet(nest, INITIAL_BAUD).await? else {
-            return self.explain_silence(nest, record, supply, blamed).await;
+            return self.explain_silence(nest, log, supply, blamed).await;
         };
         nest.drive_nail(self.reset, false).await?;
         nest.settle(HELD).await;
@@ -109,20 +109,20 @@ impl Reset {
         let released = nest.clock.now();
         nest.settle(STARTS).await;
         let Some(after) = restart::greet(nest, INITIAL_BAUD).await? else {
-            return self.explain_silence(nest, record, supply, blamed).await;
+            return self.explain_silence(nest, log, supply, blamed).await;
         };
         let since = nest.clock.now() - released;
         // Both could be old news: the chip remembers the reason until it is read, and it may have been started before.
         let young = Duration::from_millis(after.uptime_ms.into()) <= since;
         let restarted = young && after.reset_reason & RESET_PIN != 0;
-        record.note(format!(
+        log.note(format!(
             "before: reset reason {:#x}, up {} ms; after: reset reason {:#x}, up {} ms",
             before.reset_reason, before.uptime_ms, after.reset_reason, after.uptime_ms
         ));
-        record.measured(&self.restarts.name, Some(if restarted { 1.0 } else { 0.0 }));
+        log.measured(&self.restarts.name, Some(if restarted { 1.0 } else { 0.0 }));
         if !restarted && !blamed {
             let text = format!("contact {}: a low level does not reset the module", nest.label(self.reset));
-            record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.reset], text });
+            log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![self.reset], text });
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Reset {
     async fn explain_silence(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         supply: f64,
         blamed: bool,
     ) -> Result<(), StepError> {
@@ -139,7 +139,7 @@ impl Reset {
         }
         if !blamed {
             let found = silent_module(nest, self.link, (&self.supply, supply)).await?;
-            found.into_iter().for_each(|diagnosis| record.diagnosed(diagnosis));
+            found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         }
         Err(StepError::Dut("the module does not answer".to_owned()))
     }
@@ -153,8 +153,8 @@ impl Reset {
         if !exchanged.is_empty() {
             return Ok(exchanged);
         }
-        let (label, shown) = (nest.label(self.reset), Unit::Ohms.show(pull_up));
-        let at_rest = Unit::Volts.show(without_noise(rest));
+        let (label, shown) = (nest.label(self.reset), MeasurementUnit::Ohms.show(pull_up));
+        let at_rest = MeasurementUnit::Volts.show(without_noise(rest));
         let (defect, text) = if self.pull_up.limits.min.is_some_and(|min| pull_up < min) {
             (Defect::StuckHigh, format!("contact {label}: held high through {shown}"))
         } else if fits(&self.rest, rest) {
@@ -163,7 +163,7 @@ impl Reset {
             let to_ground = Meter::Powered(supply).ohms(nest, self.reset).await?;
             // The firmware drives its TX as soon as it runs.
             let runs = nest.bus.loaded_volts(self.link.tx, 0.0).await? > DRIVEN * supply;
-            let held = Unit::Ohms.show(to_ground);
+            let held = MeasurementUnit::Ohms.show(to_ground);
             if to_ground < SHORT_OHMS {
                 (Defect::StuckLow, format!("contact {label}: held low through {held}"))
             } else if runs && pull_up >= OPEN_OHMS {
@@ -171,7 +171,7 @@ impl Reset {
             } else if runs {
                 // No port of an idle module drives, so that only ground is left. What was measured is the pull-up and the
                 // leak side by side.
-                let leak = Unit::Ohms.show(to_ground * supply / (supply - rest).max(f64::MIN_POSITIVE));
+                let leak = MeasurementUnit::Ohms.show(to_ground * supply / (supply - rest).max(f64::MIN_POSITIVE));
                 (Defect::Leak, format!("contact {label}: leak to ground, about {leak}: it rests at {at_rest}"))
             } else if starts_with_reset_high(nest, self.reset, self.link.tx, supply).await? {
                 let text =

@@ -4,11 +4,11 @@
 use crate::resolve;
 use crate::resource;
 use crate::restart::{self, RESET_PIN, SOFTWARE, STARTS};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{ParamProblem, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{INITIAL_BAUD, RETAINED_BYTES, Reply, Request};
 use std::time::Duration;
 
@@ -76,8 +76,12 @@ impl Kind for Retained {
                 .at(rails_place, "without the supply")
                 .help("the module loses its memory only when this rail goes off"));
         }
-        let spec =
-            |name: &str, limits| MeasurementSpec { name: name.into(), unit: Unit::One, limits, contacts: Vec::new() };
+        let spec = |name: &str, limits| MeasurementSpec {
+            name: name.into(),
+            unit: MeasurementUnit::One,
+            limits,
+            contacts: Vec::new(),
+        };
         let (soft, pin, power) = (
             spec("retained.lost-in-restart", Limits::exactly(0.0)),
             spec("retained.lost-in-reset", Limits::exactly(0.0)),
@@ -108,7 +112,7 @@ impl Kind for Retained {
 
 #[async_trait(?Send)]
 impl Procedure for Retained {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         nest.release_ports().await?;
@@ -117,7 +121,7 @@ impl Procedure for Retained {
             done(nest.ask(Request::FillRetained { seed: SEED, inverse }).await?)?;
             let written = self.wrong_bits(nest, inverse).await?;
             if written > 0 {
-                return Err(self.found(record, format!("retained memory: {written} of {BITS} bits cannot be written")));
+                return Err(self.found(log, format!("retained memory: {written} of {BITS} bits cannot be written")));
             }
             done(nest.ask(Request::Restart).await?)?;
             nest.settle(STARTS).await;
@@ -131,9 +135,9 @@ impl Procedure for Retained {
             pin += self.wrong_bits(nest, inverse).await?;
         }
         for (spec, lost, what) in [(&self.soft, soft, "a restart"), (&self.pin, pin, "a reset by contact")] {
-            record.measured(&spec.name, Some(f64::from(lost)));
+            log.measured(&spec.name, Some(f64::from(lost)));
             if lost > 0 {
-                self.found(record, format!("retained memory: {lost} of {} bits lost in {what}", 2 * BITS));
+                self.found(log, format!("retained memory: {lost} of {} bits lost in {what}", 2 * BITS));
             }
         }
 
@@ -142,21 +146,21 @@ impl Procedure for Retained {
             restart::greet_again(nest, self.baud, "its supply was off and on again").await?;
             self.wrong_bits(nest, true).await?
         };
-        record.measured(&self.power.name, Some(f64::from(lost)));
+        log.measured(&self.power.name, Some(f64::from(lost)));
         if lost < BITS / 4 {
             let text = format!(
                 "retained memory: only {lost} of {BITS} bits lost while {} was off: something else feeds the module",
                 self.supply
             );
-            self.found(record, text);
+            self.found(log, text);
         }
         Ok(())
     }
 }
 
 impl Retained {
-    fn found(&self, record: &dyn Record, text: String) -> StepError {
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
+    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+        log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
 

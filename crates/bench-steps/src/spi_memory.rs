@@ -9,11 +9,11 @@
 
 use crate::bus_peer::{self, EdgesSeen, Master, found, joined_to, line_defects, nonce, wrong_bits};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Coverage, Hertz, ParamProblem, PeerPart, Quantity, Resolved, Spanned, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::check::SPI_KILOHERTZ;
 use dut_protocol::{Refusal, Reply, Request, SpiMasterRequest, SpiRequest};
 use std::time::Duration;
@@ -83,19 +83,20 @@ impl Kind for SpiMemory {
                 let text = format!("{mode} is no SPI mode, or stands there twice");
                 return Err(ParamProblem::new(text).at(params.modes.span(), "expected some of 0, 1, 2, 3"));
             }
-            modes.push((mode, master.spec(&format!("mode-{mode}.wrong-bits"), Unit::One, none)));
+            modes.push((mode, master.spec(&format!("mode-{mode}.wrong-bits"), MeasurementUnit::One, none)));
         }
         let mut clocks: Vec<(u16, MeasurementSpec)> = Vec::new();
         for hertz in params.frequencies.get_ref() {
             let kilohertz = clock(hertz, &master)?;
             if clocks.iter().all(|(known, _)| *known != kilohertz) {
-                clocks.push((kilohertz, master.spec(&format!("{kilohertz}-khz.wrong-bits"), Unit::One, none)));
+                clocks
+                    .push((kilohertz, master.spec(&format!("{kilohertz}-khz.wrong-bits"), MeasurementUnit::One, none)));
             }
         }
         if clocks.is_empty() {
             return Err(ParamProblem::new("no clock to write and read at").at(params.frequencies.span(), "empty"));
         }
-        let id = master.spec("id-matches", Unit::One, Limits::exactly(1.0));
+        let id = master.spec("id-matches", MeasurementUnit::One, Limits::exactly(1.0));
         let specs =
             [&id].into_iter().chain(modes.iter().map(|(_, spec)| spec)).chain(clocks.iter().map(|(_, spec)| spec));
         Ok(Resolved {
@@ -124,7 +125,7 @@ fn clock(hertz: &Spanned<Hertz>, master: &Master) -> Result<u16, ParamProblem> {
     let wanted = hertz.get_ref().value();
     known.iter().copied().find(|kilohertz| f64::from(*kilohertz) * 1e3 == wanted).ok_or_else(|| {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        ParamProblem::new(format!("{} has no clock of {}", master.peripheral, Unit::Hertz.show(wanted)))
+        ParamProblem::new(format!("{} has no clock of {}", master.peripheral, MeasurementUnit::Hertz.show(wanted)))
             .at(hertz.span(), "no such clock")
             .help(format!("it has {} kHz", known.join(", ")))
     })
@@ -132,40 +133,40 @@ fn clock(hertz: &Spanned<Hertz>, master: &Master) -> Result<u16, ParamProblem> {
 
 #[async_trait(?Send)]
 impl Procedure for SpiMemory {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         nest.supply_volts(&self.supply).await?;
-        joined_to(nest, &self.peer, self.exercise(nest, record)).await
+        joined_to(nest, &self.peer, self.exercise(nest, log)).await
     }
 }
 
 impl SpiMemory {
-    async fn exercise(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        let id = self.transfer(nest, record, 0, CALM_KILOHERTZ, &[READ_ID], ID.len()).await?;
-        record.measured(&self.id.name, Some(f64::from(u8::from(id == ID))));
+    async fn exercise(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        let id = self.transfer(nest, log, 0, CALM_KILOHERTZ, &[READ_ID], ID.len()).await?;
+        log.measured(&self.id.name, Some(f64::from(u8::from(id == ID))));
         if id != ID {
-            return Err(self.find_line(nest, record, &id).await?);
+            return Err(self.find_line(nest, log, &id).await?);
         }
-        let held = self.read(nest, record, 0, CALM_KILOHERTZ).await?;
+        let held = self.read(nest, log, 0, CALM_KILOHERTZ).await?;
         let mut bad = Vec::new();
         for (mode, spec) in &self.modes {
-            let bits = self.in_mode(nest, record, *mode).await?;
-            record.measured(&spec.name, Some(f64::from(bits)));
+            let bits = self.in_mode(nest, log, *mode).await?;
+            log.measured(&spec.name, Some(f64::from(bits)));
             if bits > 0 {
                 bad.push(format!("in mode {mode}"));
             }
         }
         for (kilohertz, spec) in &self.clocks {
             let bytes = nonce::<BYTES>(nest, (*kilohertz).into());
-            self.write(nest, record, 0, *kilohertz, &bytes).await?;
-            let bits = wrong_bits(&self.read(nest, record, 0, *kilohertz).await?, &bytes);
-            record.measured(&spec.name, Some(f64::from(bits)));
+            self.write(nest, log, 0, *kilohertz, &bytes).await?;
+            let bits = wrong_bits(&self.read(nest, log, 0, *kilohertz).await?, &bytes);
+            log.measured(&spec.name, Some(f64::from(bits)));
             if bits > 0 {
-                bad.push(format!("at {}", Unit::Hertz.show(f64::from(*kilohertz) * 1e3)));
+                bad.push(format!("at {}", MeasurementUnit::Hertz.show(f64::from(*kilohertz) * 1e3)));
             }
         }
-        self.write(nest, record, 0, CALM_KILOHERTZ, &held).await?;
+        self.write(nest, log, 0, CALM_KILOHERTZ, &held).await?;
         if !bad.is_empty() {
             let text = format!(
                 "{} ({}): bits are wrong {}, although the memory answers with its id",
@@ -174,18 +175,18 @@ impl SpiMemory {
                 bad.join(", ")
             );
             let contacts = self.master.lines.iter().map(|line| line.contact).collect();
-            found(record, contacts, text);
+            found(log, contacts, text);
         }
         Ok(())
     }
 
     /// Wrong bits of what is written in this mode; and in modes 0 and 3 also of what is read in it.
-    async fn in_mode(&self, nest: &Nest, record: &dyn Record, mode: u8) -> Result<u32, StepError> {
+    async fn in_mode(&self, nest: &Nest, log: &dyn StepLog, mode: u8) -> Result<u32, StepError> {
         let bytes = nonce::<BYTES>(nest, mode.into());
-        self.write(nest, record, mode, CALM_KILOHERTZ, &bytes).await?;
-        let mut bits = wrong_bits(&self.read(nest, record, 0, CALM_KILOHERTZ).await?, &bytes);
+        self.write(nest, log, mode, CALM_KILOHERTZ, &bytes).await?;
+        let mut bits = wrong_bits(&self.read(nest, log, 0, CALM_KILOHERTZ).await?, &bytes);
         if mode == 3 {
-            bits += wrong_bits(&self.read(nest, record, mode, CALM_KILOHERTZ).await?, &bytes);
+            bits += wrong_bits(&self.read(nest, log, mode, CALM_KILOHERTZ).await?, &bytes);
         }
         Ok(bits)
     }
@@ -193,7 +194,7 @@ impl SpiMemory {
     async fn write(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         mode: u8,
         kilohertz: u16,
         bytes: &[u8],
@@ -201,14 +202,14 @@ impl SpiMemory {
         let [high, low] = PLACE.to_be_bytes();
         for command in [vec![WRITE_ENABLE], [&[WRITE, high, low], bytes].concat()] {
             let sent = if mode == 1 { one_bit_early(&command) } else { command };
-            self.transfer(nest, record, mode, kilohertz, &sent, 0).await?;
+            self.transfer(nest, log, mode, kilohertz, &sent, 0).await?;
         }
         Ok(())
     }
 
-    async fn read(&self, nest: &Nest, record: &dyn Record, mode: u8, kilohertz: u16) -> Result<Vec<u8>, StepError> {
+    async fn read(&self, nest: &Nest, log: &dyn StepLog, mode: u8, kilohertz: u16) -> Result<Vec<u8>, StepError> {
         let [high, low] = PLACE.to_be_bytes();
-        self.transfer(nest, record, mode, kilohertz, &[READ, high, low], BYTES).await
+        self.transfer(nest, log, mode, kilohertz, &[READ, high, low], BYTES).await
     }
 
     fn request(&self, mode: u8, kilohertz: u16, write: &[u8], read: usize) -> SpiMasterRequest {
@@ -236,7 +237,7 @@ impl SpiMemory {
     async fn transfer(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         mode: u8,
         kilohertz: u16,
         write: &[u8],
@@ -249,19 +250,19 @@ impl SpiMemory {
             Err(DutError::Refused(Refusal::NotRunning)) => {
                 let Master { bus, peripheral, .. } = &self.master;
                 let text = format!("{peripheral} of the MCU, the master of {bus}, does not clock: replace the module");
-                Err(found(record, Vec::new(), text))
+                Err(found(log, Vec::new(), text))
             }
             Err(error) => Err(nest.silent(error).await),
         }
     }
 
     /// The memory did not answer as it should: whose fault?
-    async fn find_line(&self, nest: &Nest, record: &dyn Record, id: &[u8]) -> Result<StepError, StepError> {
+    async fn find_line(&self, nest: &Nest, log: &dyn StepLog, id: &[u8]) -> Result<StepError, StepError> {
         let Master { bus, peripheral, .. } = &self.master;
         let defects = line_defects(nest, &self.master).await?;
         if !defects.is_empty() {
             let texts: Vec<String> = defects.iter().map(|defect| defect.text.clone()).collect();
-            defects.into_iter().for_each(|defect| record.diagnosed(defect));
+            defects.into_iter().for_each(|defect| log.diagnosed(defect));
             return Ok(StepError::Dut(texts.join("; ")));
         }
         nest.peers.connect(&self.peer).await?;
@@ -282,15 +283,15 @@ impl SpiMemory {
         let transfer = Request::SpiMaster(self.request(0, CALM_KILOHERTZ, &[READ_ID], ID.len()));
         let edges = EdgesSeen::during(nest, &self.master, transfer).await?;
         let silent = edges.silent(&self.master, &[SCK, MOSI]);
-        let told = |lines: &[&bus_peer::Line], what: &str| {
+        let told = |lines: &[&bus_peer::BusLine], what: &str| {
             let contacts = lines.iter().map(|line| line.contact).collect();
             let names: Vec<String> = lines.iter().map(|line| line.told(nest, bus)).collect();
-            found(record, contacts, format!("{}: {what}", names.join("; ")))
+            found(log, contacts, format!("{}: {what}", names.join("; ")))
         };
         Ok(if !silent.is_empty() {
             told(&silent, &format!("{peripheral} does not drive it, as a plain port it works"))
         } else {
-            let miso: Vec<&bus_peer::Line> = self.master.lines.iter().filter(|line| line.role == "MISO").collect();
+            let miso: Vec<&bus_peer::BusLine> = self.master.lines.iter().filter(|line| line.role == "MISO").collect();
             told(&miso, &format!("{peripheral} hears {id:02x?} there, as a plain port it hears the memory"))
         })
     }

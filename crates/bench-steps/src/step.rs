@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Where a running step reports to. Every call reaches the journal before it returns.
-pub trait Record {
+pub trait StepLog {
     /// One of the step's promised measurements, by name. `None` and NaN are judged as errors, never as passes.
     fn measured(&self, name: &str, reading: Option<f64>);
     fn diagnosed(&self, diagnosis: Diagnosis);
@@ -57,7 +57,7 @@ impl From<DutError> for StepError {
 pub trait Procedure {
     /// Measures what the step promised. `Ok` says that the procedure went to its end, not that the DUT is good: that is
     /// judged from the measurements.
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError>;
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError>;
 
     /// Files that it puts into the module, beside the test firmware: whoever loads the plan reads them.
     fn images(&self) -> &[ImageFile] {

@@ -3,11 +3,11 @@
 use crate::resolve::{self, can_drive};
 use crate::resource;
 use crate::restart::{self, STARTS, WOKEN};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Job, Port, Reply, Request};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Kind for SupplyCurrent {
         let contacts = resolve::rail_contacts(around.fixture, &supply);
         let spec = |rail: &str, what: &str, limits: &LimitsOf<Amps>| MeasurementSpec {
             name: format!("{rail}.{what}"),
-            unit: Unit::Amps,
+            unit: MeasurementUnit::Amps,
             limits: limits.limits(),
             contacts: resolve::rail_contacts(around.fixture, rail),
         };
@@ -88,7 +88,7 @@ impl Kind for SupplyCurrent {
         );
         let wakes = MeasurementSpec {
             name: "mcu.wakes".into(),
-            unit: Unit::One,
+            unit: MeasurementUnit::One,
             limits: Limits::exactly(1.0),
             contacts: vec![contact],
         };
@@ -116,30 +116,35 @@ impl Kind for SupplyCurrent {
 
 #[async_trait(?Send)]
 impl Procedure for SupplyCurrent {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
-        nest.released_after(self.measure(nest, record)).await
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        nest.released_after(self.measure(nest, log)).await
     }
 }
 
 impl SupplyCurrent {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         nest.release_ports().await?;
         nest.settle(SETTLE).await;
-        let idle = self.amps(nest, record, &self.supply, &self.idle).await?;
-        let busy = self.while_busy(nest, record).await?;
+        let idle = self.amps(nest, log, &self.supply, &self.idle).await?;
+        let busy = self.while_busy(nest, log).await?;
 
         match nest.ask(Request::SystemOff { wake: self.wake.1 }).await? {
             Reply::Done => {}
             other => return Err(DutError::OutOfTurn(other).into()),
         }
         nest.settle(SETTLE).await;
-        let asleep = self.amps(nest, record, &self.supply, &self.sleep).await?;
+        let asleep = self.amps(nest, log, &self.supply, &self.sleep).await?;
         for (rail, spec) in &self.others {
-            let amps = self.amps(nest, record, rail, spec).await?;
+            let amps = self.amps(nest, log, rail, spec).await?;
             if judge(&spec.limits, Some(amps)) == Verdict::Fail {
-                self.found(record, rail, format!("draws {} while it sleeps", Unit::Amps.show(amps)), &spec.contacts);
+                self.found(
+                    log,
+                    rail,
+                    format!("draws {} while it sleeps", MeasurementUnit::Amps.show(amps)),
+                    &spec.contacts,
+                );
             }
         }
         // More in every state is one defect, not three.
@@ -147,37 +152,31 @@ impl SupplyCurrent {
         let wrong = of.into_iter().find(|(spec, amps, _)| judge(&spec.limits, Some(*amps)) == Verdict::Fail);
         if let Some((_, amps, state)) = wrong {
             // Where the current goes on the module no contact tells.
-            self.found(record, &self.supply, format!("draws {} {state}", Unit::Amps.show(amps)), &[]);
+            self.found(log, &self.supply, format!("draws {} {state}", MeasurementUnit::Amps.show(amps)), &[]);
         }
-        self.wake(nest, record).await
+        self.wake(nest, log).await
     }
 
-    fn found(&self, record: &dyn Record, rail: &str, what: String, contacts: &[Contact]) {
+    fn found(&self, log: &dyn StepLog, rail: &str, what: String, contacts: &[Contact]) {
         let text = format!("supply current: the module {what} from rail {rail}");
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: contacts.to_vec(), text });
+        log.diagnosed(Diagnosis { defect: Defect::Other, contacts: contacts.to_vec(), text });
     }
 
-    async fn amps(
-        &self,
-        nest: &Nest,
-        record: &dyn Record,
-        rail: &str,
-        spec: &MeasurementSpec,
-    ) -> Result<f64, StepError> {
+    async fn amps(&self, nest: &Nest, log: &dyn StepLog, rail: &str, spec: &MeasurementSpec) -> Result<f64, StepError> {
         let amps = nest.rails.measure(rail).await?.amps;
-        record.measured(&spec.name, Some(amps));
+        log.measured(&spec.name, Some(amps));
         Ok(amps)
     }
 
-    async fn while_busy(&self, nest: &Nest, record: &dyn Record) -> Result<f64, StepError> {
+    async fn while_busy(&self, nest: &Nest, log: &dyn StepLog) -> Result<f64, StepError> {
         let job = match nest.ask(Request::StartJob(Job::Busy { ms: BUSY_MS })).await? {
             Reply::JobAccepted { job } => job,
             other => return Err(DutError::OutOfTurn(other).into()),
         };
         let began = nest.clock.now();
         nest.settle(BUSY_SETTLE).await;
-        let amps = self.amps(nest, record, &self.supply, &self.busy).await?;
-        record.within(began, Duration::from_millis(BUSY_MS.into()));
+        let amps = self.amps(nest, log, &self.supply, &self.busy).await?;
+        log.within(began, Duration::from_millis(BUSY_MS.into()));
         let deadline = nest.clock.now() + Duration::from_millis(500);
         match nest.dut.job_done(job, deadline).await {
             Ok(_) => Ok(amps),
@@ -185,7 +184,7 @@ impl SupplyCurrent {
         }
     }
 
-    async fn wake(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn wake(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let (contact, _) = self.wake;
         nest.drive_nail(contact, true).await?;
         nest.settle(HELD).await;
@@ -193,7 +192,7 @@ impl SupplyCurrent {
         nest.settle(STARTS).await;
         let woken = restart::greet(nest, self.baud).await?;
         let wakes = woken.as_ref().is_some_and(|identity| identity.reset_reason & WOKEN != 0);
-        record.measured(&self.wakes.name, Some(f64::from(u8::from(wakes))));
+        log.measured(&self.wakes.name, Some(f64::from(u8::from(wakes))));
         if wakes {
             return Ok(());
         }
@@ -205,7 +204,7 @@ impl SupplyCurrent {
             ),
             None => format!("the module does not wake from deep sleep when contact {label} becomes high"),
         };
-        record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![contact], text: text.clone() });
+        log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![contact], text: text.clone() });
         // Whoever comes next needs a module that is awake.
         if let Some(reset) = nest.reset_contact() {
             restart::by_contact(nest, reset).await?;

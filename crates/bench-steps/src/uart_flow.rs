@@ -3,14 +3,14 @@
 //! The UART is the link itself. The firmware switches flow control on for a while and off again by itself, so that no
 //! defect of these lines can cost the bench the module.
 
-use crate::bus_peer::{Line, nonce, wrong_bits};
+use crate::bus_peer::{BusLine, nonce, wrong_bits};
 use crate::resolve::{self, can_drive};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{Coverage, Function, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{BenchTime, Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{BenchTime, Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::frame::{Decoder, encode_request};
 use dut_protocol::{BUS_MAX_BYTES, FLOW_BUFFER_BYTES, FlowControlRequest, MAX_FRAME, Reply, Request, SUPPORTED_BAUDS};
 use futures_util::future::join;
@@ -29,8 +29,8 @@ pub struct Params {
 
 pub struct UartFlow {
     bus: String,
-    rts: Line,
-    cts: Line,
+    rts: BusLine,
+    cts: BusLine,
     /// The module's TX and RX.
     data: [Contact; 2],
     supply: String,
@@ -70,7 +70,7 @@ impl Kind for UartFlow {
         let bus = bus.map_or_else(|| "UART".to_owned(), |bus| bus.name.clone());
         let line = |role: &'static str| {
             let info = around.dut.by_role(Function::Uart, role);
-            let found = info.and_then(|info| Some(Line { contact: info.contact, port: info.port?, role }));
+            let found = info.and_then(|info| Some(BusLine { contact: info.contact, port: info.port?, role }));
             found.filter(|line| can_drive(around.fixture, line.contact)).ok_or_else(|| {
                 ParamProblem::new(format!("the family {} has no {role} that a nail reaches", around.dut.name))
             })
@@ -79,7 +79,7 @@ impl Kind for UartFlow {
         let data = [around.fixture.link.dut_tx, around.fixture.link.dut_rx];
         let spec = |name: String, limits, contacts: &[Contact]| MeasurementSpec {
             name,
-            unit: Unit::One,
+            unit: MeasurementUnit::One,
             limits,
             contacts: contacts.to_vec(),
         };
@@ -136,17 +136,17 @@ impl Kind for UartFlow {
 
 #[async_trait(?Send)]
 impl Procedure for UartFlow {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
         nest.supply_volts(&self.supply).await?;
         for (baud, spec) in &self.rates {
-            self.talk(nest, record, *baud, spec).await?;
+            self.talk(nest, log, *baud, spec).await?;
         }
         // Low lets the module send.
         let flow = async {
             nest.drive_nail(self.cts.contact, false).await?;
-            self.flow(nest, record).await
+            self.flow(nest, log).await
         };
         nest.released_after(flow).await?;
         // Without flow control again, which only an answer proves.
@@ -155,7 +155,7 @@ impl Procedure for UartFlow {
 }
 
 impl UartFlow {
-    async fn talk(&self, nest: &Nest, record: &dyn Record, baud: u32, spec: &MeasurementSpec) -> Result<(), StepError> {
+    async fn talk(&self, nest: &Nest, log: &dyn StepLog, baud: u32, spec: &MeasurementSpec) -> Result<(), StepError> {
         nest.ask(Request::SetBaud { baud }).await?;
         nest.settle(RATE_SETTLE).await;
         let mut wrong = 0;
@@ -166,7 +166,7 @@ impl UartFlow {
                 other => return Err(DutError::OutOfTurn(other).into()),
             }
         }
-        record.measured(&spec.name, Some(f64::from(wrong)));
+        log.measured(&spec.name, Some(f64::from(wrong)));
         if wrong > 0 {
             let labels = self.data.map(|contact| nest.label(contact));
             let text = format!(
@@ -175,12 +175,12 @@ impl UartFlow {
             );
             let mut contacts = self.data.to_vec();
             contacts.sort_unstable();
-            record.diagnosed(Diagnosis { defect: Defect::Other, contacts, text });
+            log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text });
         }
         Ok(())
     }
 
-    async fn flow(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn flow(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let flow = FlowControlRequest { rts: self.rts.port, cts: self.cts.port, pause_ms: PAUSE_MS, for_ms: FLOW_MS };
         nest.ask(Request::FlowControl(flow)).await?;
         let begun = nest.clock.now();
@@ -189,15 +189,15 @@ impl UartFlow {
         nest.clock.sleep_until(begun + Duration::from_millis(FLOW_MS.into()) + MARGIN).await;
         let seen = seen?;
         let yes = |seen: bool| Some(f64::from(u8::from(seen)));
-        record.measured(&self.ready.name, yes(seen.low_when_ready));
-        record.measured(&self.full.name, yes(seen.high_when_full));
-        record.measured(&self.again.name, yes(seen.low_again));
-        record.measured(&self.while_high.name, Some(seen.bytes_while_high as f64));
-        record.measured(&self.when_low.name, yes(seen.answers_when_low));
+        log.measured(&self.ready.name, yes(seen.low_when_ready));
+        log.measured(&self.full.name, yes(seen.high_when_full));
+        log.measured(&self.again.name, yes(seen.low_again));
+        log.measured(&self.while_high.name, Some(seen.bytes_while_high as f64));
+        log.measured(&self.when_low.name, yes(seen.answers_when_low));
         for (line, text) in [(self.rts, seen.rts_defect()), (self.cts, seen.cts_defect())] {
             if let Some(text) = text {
                 let text = format!("{}: {text}", line.told(nest, &self.bus));
-                record.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![line.contact], text });
+                log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![line.contact], text });
             }
         }
         Ok(())

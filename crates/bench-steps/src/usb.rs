@@ -4,13 +4,13 @@
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS, UsbEcho, UsbIds};
 use bench_plan::{
     ContactInfo, Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings, Volts,
 };
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Reply, Request};
 use std::time::Duration;
 
@@ -82,12 +82,12 @@ impl Kind for Usb {
         let usb = Usb {
             ids: UsbIds { vendor: around.dut.platform.usb_vendor, product: around.dut.platform.usb_product_serial },
             within: params.within.map_or(Duration::from_secs(5), |within| within.duration()),
-            gone: spec("usb.supply-seen-when-off", Unit::One, none, &supply),
-            seen: spec("usb.supply-seen", Unit::One, one, &supply),
-            pull_up: spec(&name(plus, "usb-pull-up"), Unit::Ohms, params.pull_up.limits(), &[plus]),
-            idle: spec(&name(minus, "usb-idle"), Unit::Volts, params.idle.limits(), &[minus]),
-            enumerates: spec("usb.enumerates", Unit::One, one, &both),
-            wrong: spec("usb.wrong-bytes", Unit::One, none, &both),
+            gone: spec("usb.supply-seen-when-off", MeasurementUnit::One, none, &supply),
+            seen: spec("usb.supply-seen", MeasurementUnit::One, one, &supply),
+            pull_up: spec(&name(plus, "usb-pull-up"), MeasurementUnit::Ohms, params.pull_up.limits(), &[plus]),
+            idle: spec(&name(minus, "usb-idle"), MeasurementUnit::Volts, params.idle.limits(), &[minus]),
+            enumerates: spec("usb.enumerates", MeasurementUnit::One, one, &both),
+            wrong: spec("usb.wrong-bytes", MeasurementUnit::One, none, &both),
             rail,
             plus,
             minus,
@@ -111,12 +111,12 @@ impl Kind for Usb {
 
 #[async_trait(?Send)]
 impl Procedure for Usb {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
-        self.look_at_supply(nest, record).await?;
+        self.look_at_supply(nest, log).await?;
         self.done(nest, Request::StartUsb { vendor: self.ids.vendor, product: self.ids.product }).await?;
-        let outcome = self.attached(nest, record).await;
+        let outcome = self.attached(nest, log).await;
         let released = nest.bus.release().await;
         let parted = nest.usb_switch.join(false).await;
         let stopped = self.done(nest, Request::StopUsb).await;
@@ -134,31 +134,31 @@ impl Usb {
         }
     }
 
-    fn found(&self, record: &dyn Record, defect: Defect, contacts: &[Contact], text: String) -> StepError {
-        record.diagnosed(Diagnosis { defect, contacts: contacts.to_vec(), text: text.clone() });
+    fn found(&self, log: &dyn StepLog, defect: Defect, contacts: &[Contact], text: String) -> StepError {
+        log.diagnosed(Diagnosis { defect, contacts: contacts.to_vec(), text: text.clone() });
         StepError::Dut(text)
     }
 
     /// The supply goes and comes back, however the look ends.
-    async fn look_at_supply(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn look_at_supply(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.rail_off(&self.rail).await?;
         nest.settle(SUPPLY_SETTLE).await;
         let gone = self.is_detected(nest).await;
         nest.rails.on(&self.rail).await?;
         nest.settle(SUPPLY_SETTLE).await;
         let (gone, seen) = (gone?, self.is_detected(nest).await?);
-        record.measured(&self.gone.name, Some(f64::from(u8::from(gone))));
-        record.measured(&self.seen.name, Some(f64::from(u8::from(seen))));
+        log.measured(&self.gone.name, Some(f64::from(u8::from(gone))));
+        log.measured(&self.seen.name, Some(f64::from(u8::from(seen))));
         let rail = &self.rail;
         match (gone, seen) {
             (false, true) => Ok(()),
             (false, false) => {
                 let text = format!("USB supply not detected: rail {rail} is on, but the MCU does not see it");
-                Err(self.found(record, Defect::Other, &[], text))
+                Err(self.found(log, Defect::Other, &[], text))
             }
             (true, _) => {
                 let text = format!("USB supply detected although rail {rail} is off: something else feeds it");
-                Err(self.found(record, Defect::Other, &[], text))
+                Err(self.found(log, Defect::Other, &[], text))
             }
         }
     }
@@ -170,13 +170,13 @@ impl Usb {
         }
     }
 
-    async fn attached(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn attached(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.settle(ATTACH_SETTLE).await;
         let [plus, minus] = [self.pull_up_of(nest, self.plus).await?, self.pull_up_of(nest, self.minus).await?];
         let at_rest = nest.bus.volts(self.minus).await?;
         nest.bus.release().await?;
-        record.measured(&self.pull_up.name, Some(plus));
-        record.measured(&self.idle.name, Some(at_rest));
+        log.measured(&self.pull_up.name, Some(plus));
+        log.measured(&self.idle.name, Some(at_rest));
         let fits = |spec: &MeasurementSpec, value| judge(&spec.limits, Some(value)) == Verdict::Pass;
         let pulled = fits(&self.pull_up, plus);
         if !pulled || !fits(&self.idle, at_rest) {
@@ -189,16 +189,16 @@ impl Usb {
                     format!("USB: the module pulls D+ (contact {one}) up through nothing: its USB device is dead");
                 (Defect::MissingPull, Vec::new(), text)
             } else if !pulled {
-                let text = format!("contact {one}: USB pull-up out of tolerance, {}", Unit::Ohms.show(plus));
+                let text = format!("contact {one}: USB pull-up out of tolerance, {}", MeasurementUnit::Ohms.show(plus));
                 (Defect::MissingPull, vec![self.plus], text)
             } else {
-                let text = format!("contact {other}: USB D- rests at {}", Unit::Volts.show(at_rest));
+                let text = format!("contact {other}: USB D- rests at {}", MeasurementUnit::Volts.show(at_rest));
                 (Defect::WrongVoltage, vec![self.minus], text)
             };
-            return Err(self.found(record, defect, &contacts, text));
+            return Err(self.found(log, defect, &contacts, text));
         }
         nest.usb_switch.join(true).await?;
-        self.echo(nest, record).await
+        self.echo(nest, log).await
     }
 
     /// From the voltages with and without the bench's load against 0 V.
@@ -208,11 +208,11 @@ impl Usb {
         Ok(divider(nest.bus.source_ohms(), free - loaded, loaded))
     }
 
-    async fn echo(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn echo(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let bytes: Vec<u8> = (0..ECHO_BYTES).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
         let outcome = nest.usb.echo(self.ids, &bytes, self.within).await?;
         let there = matches!(outcome, UsbEcho::Received(_));
-        record.measured(&self.enumerates.name, Some(f64::from(u8::from(there))));
+        log.measured(&self.enumerates.name, Some(f64::from(u8::from(there))));
         let received = match outcome {
             UsbEcho::Received(received) => received,
             UsbEcho::NoDevice { others } => {
@@ -223,15 +223,15 @@ impl Usb {
                 } else {
                     format!("USB: the module does not enumerate as {ids}; the host sees {}", seen.join(", "))
                 };
-                return Err(self.found(record, Defect::Other, &[], text));
+                return Err(self.found(log, Defect::Other, &[], text));
             }
         };
         let differ = received.iter().zip(&bytes).filter(|(is, should)| is != should).count();
         let wrong = differ + received.len().abs_diff(bytes.len());
-        record.measured(&self.wrong.name, Some(wrong as f64));
+        log.measured(&self.wrong.name, Some(wrong as f64));
         if wrong > 0 {
             let text = format!("USB: {wrong} of {} bytes did not come back as they were sent", bytes.len());
-            self.found(record, Defect::Other, &[], text);
+            self.found(log, Defect::Other, &[], text);
         }
         Ok(())
     }

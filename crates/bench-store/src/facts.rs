@@ -2,8 +2,8 @@
 
 use crate::quick;
 use crate::shape::{Shape, Shapes};
-use bench_journal::{JournalError, Run};
-use bench_report::{Attempt, Record, StepRecord};
+use bench_journal::{JournalContents, JournalError};
+use bench_report::{Attempt, RunRecord, StepRecord};
 use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, Verdict, rejudge};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Facts {
         let run = bench_journal::parse(bytes)?;
         let garbage = |error: serde_json::Error| JournalError::Garbage { line: 1, problem: error.to_string() };
         let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
-        let record = Record::from_entries(&run.entries);
+        let record = RunRecord::from_entries(&run.entries);
         let again = rejudge(&run.entries);
         let doubt = again.contradictions.first().map(|one| format!("line {}: {}", one.line, one.text));
         let (digest, sealed) = digest(bytes, &run);
@@ -125,7 +125,7 @@ impl Facts {
     }
 }
 
-fn digest(bytes: &[u8], run: &Run) -> ([u8; 32], bool) {
+fn digest(bytes: &[u8], run: &JournalContents) -> ([u8; 32], bool) {
     let seal = run.seal.as_deref().filter(|_| run.finished).and_then(unhex);
     (seal.unwrap_or_else(|| Sha256::digest(bytes).into()), seal.is_some())
 }
@@ -139,7 +139,7 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 /// The promised steps. Format 1 names no measurement: there the ones that were taken stand for those that were promised.
-fn steps_of(run: &Run) -> Vec<PlannedStep> {
+fn steps_of(run: &JournalContents) -> Vec<PlannedStep> {
     use bench_run::Event::{Measured, RunStarted};
     let mut steps: Vec<PlannedStep> = run
         .entries
@@ -172,15 +172,15 @@ pub(crate) fn worse(a: LateRecord, b: LateRecord) -> LateRecord {
     if (b.us, &b.cause) > (a.us, &a.cause) { b } else { a }
 }
 
-fn attempts(record: &Record) -> impl Iterator<Item = &Attempt> {
+fn attempts(record: &RunRecord) -> impl Iterator<Item = &Attempt> {
     record.steps.iter().flat_map(|step| &step.attempts)
 }
 
-fn step<'a>(record: &'a Record, id: &str) -> Option<&'a StepRecord> {
+fn step<'a>(record: &'a RunRecord, id: &str) -> Option<&'a StepRecord> {
     record.steps.iter().find(|step| step.id == id)
 }
 
-fn step_fact(record: &Record, id: &str) -> StepFact {
+fn step_fact(record: &RunRecord, id: &str) -> StepFact {
     let Some(step) = step(record, id) else { return StepFact::default() };
     StepFact {
         first: step.attempts.iter().find(|attempt| !attempt.void).and_then(|attempt| attempt.verdict),
@@ -189,7 +189,7 @@ fn step_fact(record: &Record, id: &str) -> StepFact {
     }
 }
 
-fn values(record: &Record, shape: &Shape) -> Vec<f64> {
+fn values(record: &RunRecord, shape: &Shape) -> Vec<f64> {
     let mut values = Vec::with_capacity(shape.values());
     for planned in &shape.steps {
         let last = step(record, &planned.id).and_then(StepRecord::last).filter(|attempt| !attempt.void);
@@ -204,7 +204,7 @@ fn values(record: &Record, shape: &Shape) -> Vec<f64> {
     values
 }
 
-fn faults(record: &Record, shape: &Shape) -> Vec<FaultFact> {
+fn faults(record: &RunRecord, shape: &Shape) -> Vec<FaultFact> {
     let mut faults: Vec<FaultFact> = Vec::new();
     for (index, planned) in shape.steps.iter().enumerate() {
         let Some(step) = step(record, &planned.id) else { continue };

@@ -3,7 +3,7 @@
 use crate::STORE_FILE;
 use crate::facts::Facts;
 use crate::shape::Shapes;
-use crate::store::{Added, Place, Store, StoreError};
+use crate::store::{Added, JournalFile, Store, StoreError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,19 +106,19 @@ fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
 }
 
 /// A journal that was refused: where it lies, and why.
-type Refused = (Place, PathBuf, String);
+type Refused = (JournalFile, PathBuf, String);
 
 /// Reads in as many threads as there are cores; `write` gets batches in this one. The order in which runs are written, and
 /// so their numbers, differ from time to time; nothing that is asked of the store depends on it.
 fn read_all(
-    work: &[(PathBuf, Place)],
-    mut write: impl FnMut(Vec<(Place, Facts)>, Vec<Refused>) -> Result<(), StoreError>,
+    work: &[(PathBuf, JournalFile)],
+    mut write: impl FnMut(Vec<(JournalFile, Facts)>, Vec<Refused>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let next = AtomicUsize::new(0);
     let shapes = Shapes::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let (send, receive) = mpsc::sync_channel::<Result<(Place, Facts), Refused>>(WAITING);
+        let (send, receive) = mpsc::sync_channel::<Result<(JournalFile, Facts), Refused>>(WAITING);
         for _ in 0..workers {
             let (next, shapes, send) = (&next, &shapes, send.clone());
             scope.spawn(move || {
@@ -151,11 +151,11 @@ fn read_all(
     })
 }
 
-fn place(reports: &Path, journal: &Path) -> std::io::Result<Place> {
+fn place(reports: &Path, journal: &Path) -> std::io::Result<JournalFile> {
     let meta = fs::metadata(journal)?;
     let modified = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let path = journal.strip_prefix(reports).unwrap_or(journal).to_string_lossy().into_owned();
-    Ok(Place {
+    Ok(JournalFile {
         path,
         size: i64::try_from(meta.len()).unwrap_or(i64::MAX),
         modified_ns: i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX),
@@ -174,7 +174,7 @@ pub(crate) fn add_bytes(store: &mut Store, journals: &[(String, Vec<u8>)], shape
         let facts = Facts::read(bytes, shapes)
             .map_err(|error| StoreError::Io { path: path.into(), source: std::io::Error::other(error.to_string()) })?;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        batch.push((Place { path: path.clone(), size, modified_ns: 0 }, facts));
+        batch.push((JournalFile { path: path.clone(), size, modified_ns: 0 }, facts));
     }
     store.add(&batch).map(|_| ())
 }

@@ -3,7 +3,7 @@
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
 use crate::store::{Store, StoreError};
-use bench_run::{Contact, LateRecord, Limits, Unit, Verdict};
+use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
 use bench_stats::{
     Capability, ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample,
     TrendPoint, UnitRun, Yields, capability, histogram, pareto,
@@ -46,7 +46,7 @@ struct Column {
     plan: Arc<str>,
     step: String,
     name: String,
-    unit: Unit,
+    unit: MeasurementUnit,
     limits: Limits,
     sample: Sample,
     bad: usize,
@@ -338,7 +338,7 @@ fn trend(taken: &[Dated]) -> Vec<TrendPoint> {
 }
 
 /// Station and nest.
-type Place = (Option<Arc<str>>, Option<Arc<str>>);
+type NestKey = (Option<Arc<str>>, Option<Arc<str>>);
 
 /// A contact with the values that are a resistance through its nail alone, and their limits.
 type Ways = (Contact, Vec<(usize, f64)>);
@@ -346,7 +346,7 @@ type Ways = (Contact, Vec<(usize, f64)>);
 /// Nails by station, nest and contact.
 #[derive(Default)]
 struct Nails {
-    logs: HashMap<Place, Vec<(Contact, NailLog)>>,
+    logs: HashMap<NestKey, Vec<(Contact, NailLog)>>,
     of_shape: HashMap<i64, Vec<Ways>>,
 }
 
@@ -393,7 +393,7 @@ fn ways(shape: &Shape) -> Vec<Ways> {
             let of_contact = found.entry(*contact).or_default();
             // A way through one nail has an upper limit and no lower one.
             let max = spec.limits.max.filter(|max| *max > 0.0 && spec.limits.min.is_none());
-            if let Some(max) = max.filter(|_| spec.unit == Unit::Ohms && spec.contacts.len() == 1) {
+            if let Some(max) = max.filter(|_| spec.unit == MeasurementUnit::Ohms && spec.contacts.len() == 1) {
                 of_contact.push((at, max));
             }
         }

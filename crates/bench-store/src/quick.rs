@@ -5,7 +5,7 @@
 
 use crate::facts::{Facts, StepFact, unhex, worse};
 use crate::shape::{Shape, Shapes};
-use bench_run::{BenchKind, LateRecord, Limits, Provenance, Tally, Unit, Verdict, judge};
+use bench_run::{BenchKind, LateRecord, Limits, MeasurementUnit, Provenance, Tally, Verdict, judge};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ struct Start<'a> {
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct JournalLine<'a> {
     v: u16,
     seq: u64,
     at_us: u64,
@@ -67,7 +67,7 @@ struct Measured<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     value: Option<f64>,
-    unit: Unit,
+    unit: MeasurementUnit,
     limits: Limits,
     verdict: Verdict,
 }
@@ -93,15 +93,15 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
     }
     let shape = shapes.of_text(start.steps.get()).ok()?;
     let (end, body) = rest.split_last()?;
-    let mut run = Run::new(&shape)?;
+    let mut run = FastReplay::new(&shape)?;
     for (index, text) in body.iter().enumerate() {
         if run.as_written(text, index as u64 + 1).is_some() {
             continue;
         }
-        let line: Line<'_> = serde_json::from_str(text).ok()?;
+        let line: JournalLine<'_> = serde_json::from_str(text).ok()?;
         run.take(line, index as u64 + 1)?;
     }
-    let end: Line<'_> = serde_json::from_str(end).ok()?;
+    let end: JournalLine<'_> = serde_json::from_str(end).ok()?;
     run.in_order(&end, body.len() as u64 + 1)?;
     run.ends_well(&end)?;
     let (duration_us, values, late) = (run.now, run.values, run.late);
@@ -140,7 +140,7 @@ fn natural(text: &str) -> Option<u64> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-struct Run<'a> {
+struct FastReplay<'a> {
     shape: &'a Shape,
     now: u64,
     values: Vec<f64>,
@@ -153,7 +153,7 @@ struct Run<'a> {
     due: usize,
 }
 
-impl<'a> Run<'a> {
+impl<'a> FastReplay<'a> {
     fn new(shape: &'a Shape) -> Option<Self> {
         let steps = shape.steps.len();
         let distinct = shape.steps.iter().map(|step| step.id.as_str()).collect::<BTreeSet<_>>().len();
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn in_order(&mut self, line: &Line<'_>, seq: u64) -> Option<()> {
+    fn in_order(&mut self, line: &JournalLine<'_>, seq: u64) -> Option<()> {
         let good = line.v == bench_run::JOURNAL_FORMAT && line.seq == seq && line.at_us >= self.now;
         self.now = line.at_us;
         good.then_some(())
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn take(&mut self, line: Line<'_>, seq: u64) -> Option<()> {
+    fn take(&mut self, line: JournalLine<'_>, seq: u64) -> Option<()> {
         self.in_order(&line, seq)?;
         if let Some(late) = line.late.clone() {
             // Only the end of a step has it; the long way reads it nowhere else.
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn step(&mut self, line: &Line<'_>, from: Standing, to: Standing) -> Option<usize> {
+    fn step(&mut self, line: &JournalLine<'_>, from: Standing, to: Standing) -> Option<usize> {
         let at = self.shape.step(&line.step.as_ref()?.0)?;
         let good = line.attempt == 1 && self.standing[at] == from;
         self.standing[at] = to;
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
         good.then_some(at)
     }
 
-    fn measured(&mut self, line: &Line<'_>) -> Option<()> {
+    fn measured(&mut self, line: &JournalLine<'_>) -> Option<()> {
         let at = self.step(line, Standing::Runs, Standing::Runs)?;
         let (one, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
         // Mostly they come in the order of the promises.
@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
         good.then_some(())
     }
 
-    fn ends_well(&self, end: &Line<'_>) -> Option<()> {
+    fn ends_well(&self, end: &JournalLine<'_>) -> Option<()> {
         let all = self.standing.iter().all(|standing| *standing == Standing::Passed);
         let contacts: BTreeSet<_> = self.shape.specs().flat_map(|(_, spec)| spec.contacts.iter().copied()).collect();
         let counted = Tally {
@@ -287,7 +287,7 @@ mod tests {
         let (lines, _) = bench_journal::chained_lines(text)?;
         let start: Start<'_> = serde_json::from_str(lines.first()?).ok()?;
         let shape = Shapes::default().of_text(start.steps.get()).ok()?;
-        let mut run = Run::new(&shape)?;
+        let mut run = FastReplay::new(&shape)?;
         let (mut quick, mut measured) = (0, 0);
         for (index, text) in lines.iter().enumerate().skip(1) {
             measured += usize::from(text.contains(r#""event":"measured""#));

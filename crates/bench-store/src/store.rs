@@ -40,7 +40,7 @@ pub struct Store {
 
 /// Where a journal lies and how it looked when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct JournalFile {
     /// From the folder of reports.
     pub path: String,
     pub size: i64,
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Adds some runs, all or none.
-    pub(crate) fn add(&mut self, runs: &[(Place, Facts)]) -> Result<Vec<Added>, StoreError> {
+    pub(crate) fn add(&mut self, runs: &[(JournalFile, Facts)]) -> Result<Vec<Added>, StoreError> {
         let failed = self.failed();
         let transaction = self.connection.transaction().map_err(&failed)?;
         let mut added = Vec::with_capacity(runs.len());
@@ -148,7 +148,7 @@ impl Store {
 fn insert(
     transaction: &Transaction<'_>,
     shapes: &mut HashMap<[u8; 32], i64>,
-    place: &Place,
+    place: &JournalFile,
     facts: &Facts,
 ) -> rusqlite::Result<Added> {
     let replaced = transaction.prepare_cached("DELETE FROM run WHERE path = ?1")?.execute([&place.path])? > 0;

@@ -3,7 +3,7 @@
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
 use crate::store::{Store, StoreError};
-use bench_run::{Limits, Unit, Verdict};
+use bench_run::{Limits, MeasurementUnit, Verdict};
 use bench_stats::{Gauge, GaugeError, GaugeStudy, Sample, gauge};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -44,7 +44,7 @@ pub enum Study {
 pub struct MeasurementGauge {
     pub step: String,
     pub name: String,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     pub limits: Limits,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gauge: Option<Gauge>,
@@ -58,7 +58,7 @@ pub struct MeasurementGauge {
 pub struct GoodUnits {
     pub step: String,
     pub name: String,
-    pub unit: Unit,
+    pub unit: MeasurementUnit,
     pub limits: Limits,
     pub sample: Sample,
 }

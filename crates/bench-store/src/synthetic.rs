@@ -5,7 +5,7 @@ use crate::shape::Shapes;
 use crate::store::{Store, StoreError};
 use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, JOURNAL_FORMAT, Limits, MeasurementSpec,
-    PlannedStep, Provenance, Tally, Unit, Verdict, measured, step_verdict,
+    MeasurementUnit, PlannedStep, Provenance, Tally, Verdict, measured, step_verdict,
 };
 
 const MODELS: [&str; 3] = ["b404x", "b524", "b402"];
@@ -53,7 +53,7 @@ impl Production {
             let nominal = 1.0 + (step * self.per_step + at) as f64 / 100.0;
             MeasurementSpec {
                 name: format!("P{at}.volts"),
-                unit: Unit::Volts,
+                unit: MeasurementUnit::Volts,
                 limits: Limits::between(nominal * 0.9, nominal * 1.1),
                 contacts: vec![Contact((1 + (step * self.per_step + at) % 67) as u8)],
             }

@@ -1,6 +1,6 @@
 //! A random program: what the machine is in before it, and its instructions.
 
-use crate::kinds::{GROUPS, Kind, Unit, unit};
+use crate::kinds::{Fragment, GROUPS, Kind, unit};
 use crate::layout::{STACK_ABOVE, WINDOW_END, WINDOW_WORDS};
 use crate::rng::Rng;
 
@@ -24,7 +24,7 @@ pub struct Program {
     pub seed: u64,
     pub number: u64,
     pub state: State,
-    pub units: Vec<Unit>,
+    pub units: Vec<Fragment>,
 }
 
 /// Makes the programs of a seed.

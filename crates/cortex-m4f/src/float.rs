@@ -24,7 +24,7 @@ pub(crate) enum Rounding {
 
 /// The modes of FPSCR, and the flags that operations leave.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Unit {
+pub(crate) struct FpuState {
     pub rounding: Rounding,
     pub flush: bool,
     pub default_nan: bool,
@@ -94,7 +94,7 @@ fn rounds_up(rounding: Rounding, negative: bool, is_odd: bool, rest: u128, half:
     }
 }
 
-impl Unit {
+impl FpuState {
     fn unpack(&mut self, bits: u32) -> Number {
         let (negative, field, fraction) = (bits & SIGN != 0, (bits >> 23 & 0xFF) as i32, bits & 0x7F_FFFF);
         let number = |class, exponent, significand: u32| Number {
@@ -456,8 +456,8 @@ fn product(a: Number, b: Number) -> Number {
 mod tests {
     use super::*;
 
-    const UNIT: Unit =
-        Unit { rounding: Rounding::Nearest, flush: false, default_nan: false, alternative_half: false, flags: 0 };
+    const UNIT: FpuState =
+        FpuState { rounding: Rounding::Nearest, flush: false, default_nan: false, alternative_half: false, flags: 0 };
 
     fn patterns() -> Vec<u32> {
         let edges =
@@ -504,7 +504,7 @@ mod tests {
             let expected = if is_nan { half | 0x200 } else { half };
             let single = UNIT.clone().float_of_half(half);
             assert_eq!(UNIT.clone().half_of(single), expected, "{half:#06x} by {single:#010x}");
-            let mut alternative = Unit { alternative_half: true, ..UNIT };
+            let mut alternative = FpuState { alternative_half: true, ..UNIT };
             let single = alternative.float_of_half(half);
             assert_eq!((alternative.half_of(single), alternative.flags), (half, 0), "alternative {half:#06x}");
         }

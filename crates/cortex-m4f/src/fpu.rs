@@ -4,7 +4,7 @@ use crate::bus::Bus;
 use crate::core::Core;
 use crate::exception::Trap;
 use crate::execute::must_be_aligned;
-use crate::float::{Rounding, Unit};
+use crate::float::{FpuState, Rounding};
 use crate::instruction::{Fp, FpData, FpUnary};
 use crate::state::FPCA;
 
@@ -30,7 +30,7 @@ pub(crate) struct Fpu {
 }
 
 impl Fpu {
-    fn unit(&self) -> Unit {
+    fn unit(&self) -> FpuState {
         let rounding = match self.fpscr >> 22 & 3 {
             0 => Rounding::Nearest,
             1 => Rounding::Up,
@@ -38,7 +38,7 @@ impl Fpu {
             _ => Rounding::TowardZero,
         };
         let [alternative_half, default_nan, flush] = [26, 25, 24].map(|bit| self.fpscr >> bit & 1 != 0);
-        Unit { rounding, flush, default_nan, alternative_half, flags: 0 }
+        FpuState { rounding, flush, default_nan, alternative_half, flags: 0 }
     }
 
     fn s(&self, number: u8) -> u32 {
@@ -50,7 +50,7 @@ impl Fpu {
     }
 
     /// Does something with the unit's modes, and keeps its flags.
-    fn compute<R>(&mut self, operation: impl FnOnce(&mut Unit) -> R) -> R {
+    fn compute<R>(&mut self, operation: impl FnOnce(&mut FpuState) -> R) -> R {
         let mut unit = self.unit();
         let result = operation(&mut unit);
         self.fpscr |= unit.flags;
@@ -276,7 +276,7 @@ impl Core {
     }
 }
 
-fn data(unit: &mut Unit, op: FpData, a: u32, n: u32, m: u32) -> u32 {
+fn data(unit: &mut FpuState, op: FpData, a: u32, n: u32, m: u32) -> u32 {
     match op {
         FpData::Add => unit.add(n, m),
         FpData::Sub => unit.subtract(n, m),

@@ -8,7 +8,7 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Behind, Run, RunError};
+use crate::run::{Behind, InVirtualTime, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
@@ -257,7 +257,7 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, `hold` is called with the
@@ -271,7 +271,7 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        Run::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero without a

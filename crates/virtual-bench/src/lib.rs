@@ -40,7 +40,9 @@ pub use air::VirtualBluetooth;
 pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
-pub use fault::{Fault, FaultError, FlowLine, ModemFault, Net, Place, Terminal, all_faults, neighbours, undetectable};
+pub use fault::{
+    Fault, FaultError, FaultLocation, FlowLine, ModemFault, Net, Terminal, all_faults, neighbours, undetectable,
+};
 pub use run::RunError;
 pub use swd::VirtualSwd;
 pub use usb_host::VirtualUsbHost;

@@ -78,7 +78,7 @@ struct Pace {
 }
 
 /// The wrapper that [`crate::VirtualBench::run`] returns.
-pub struct Run<F> {
+pub struct InVirtualTime<F> {
     world: SharedWorld,
     /// Without tokio's budget: a lock that it refuses is only granted after we yield to the runtime, and until then
     /// virtual time would run on, by an amount that the wall clock decides.
@@ -93,7 +93,7 @@ pub struct Run<F> {
 /// Called with the virtual time in nanoseconds before time passes. Returns `true` if it must not pass yet.
 pub type Hold = Box<dyn FnMut(u64) -> bool>;
 
-impl<F> Run<F> {
+impl<F> InVirtualTime<F> {
     /// `behind` is kept up to date.
     pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind: Rc<Behind>) -> Self {
         let now = world.borrow().now_ns();
@@ -105,7 +105,7 @@ impl<F> Run<F> {
     }
 }
 
-impl<F: Future> Future for Run<F> {
+impl<F: Future> Future for InVirtualTime<F> {
     type Output = Result<F::Output, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -145,7 +145,7 @@ impl<F: Future> Future for Run<F> {
     }
 }
 
-impl<F> Run<F> {
+impl<F> InVirtualTime<F> {
     /// Lets virtual time pass up to the next thing that may wake the future.
     fn move_on(&self) -> Result<(), RunError> {
         let mut world = self.world.borrow_mut();

@@ -100,7 +100,7 @@ impl SwdWire for VirtualSwd {
 
     async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer {
         let mut read = Vec::new();
-        let mut line = Line { world: &self.0, bit_ns: NS_PER_S / u64::from(hz.max(1)), owed_ns: 0 };
+        let mut line = SwdTransfers { world: &self.0, bit_ns: NS_PER_S / u64::from(hz.max(1)), owed_ns: 0 };
         for operation in operations {
             if let Err(fault) = line.operate(operation, &mut read).await {
                 line.pay().await;
@@ -112,14 +112,14 @@ impl SwdWire for VirtualSwd {
     }
 }
 
-struct Line<'w> {
+struct SwdTransfers<'w> {
     world: &'w SharedWorld,
     bit_ns: u64,
     /// Time of what was done and has not passed yet.
     owed_ns: u64,
 }
 
-impl Line<'_> {
+impl SwdTransfers<'_> {
     async fn operate(&mut self, operation: &SwdOperation, read: &mut Vec<u32>) -> Result<(), SwdFault> {
         if !self.world.borrow().swd_reaches() {
             return match operation {

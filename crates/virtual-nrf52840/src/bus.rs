@@ -13,7 +13,7 @@ use crate::time::{CPU_CYCLE, Time};
 const CODE_RAM_BASE: u32 = 0x0080_0000;
 
 /// What an address belongs to, with the offset in it.
-enum Place {
+enum MemoryRegion {
     Flash,
     Ram(u32),
     /// FICR and UICR.
@@ -24,18 +24,18 @@ enum Place {
     Nothing,
 }
 
-fn place(address: u32) -> Place {
+fn place(address: u32) -> MemoryRegion {
     match address {
-        0..FLASH_SIZE => Place::Flash,
-        CODE_RAM_BASE..0x0084_0000 => Place::Ram(address - CODE_RAM_BASE),
-        0x1000_0000..0x1000_2000 => Place::Info,
-        RAM_BASE..0x2004_0000 => Place::Ram(address - RAM_BASE),
+        0..FLASH_SIZE => MemoryRegion::Flash,
+        CODE_RAM_BASE..0x0084_0000 => MemoryRegion::Ram(address - CODE_RAM_BASE),
+        0x1000_0000..0x1000_2000 => MemoryRegion::Info,
+        RAM_BASE..0x2004_0000 => MemoryRegion::Ram(address - RAM_BASE),
         // The peripherals; the undocumented registers that errata workarounds of the USB device write; GPIO; CRYPTOCELL.
         0x4000_0000..0x4004_0000 | 0x4006_E000..0x4006_F000 | 0x5000_0000..0x5000_1000 | 0x5002_A000..0x5002_C000 => {
-            Place::Peripherals
+            MemoryRegion::Peripherals
         }
-        0xF000_0000..0xF000_1000 => Place::PartInfo,
-        _ => Place::Nothing,
+        0xF000_0000..0xF000_1000 => MemoryRegion::PartInfo,
+        _ => MemoryRegion::Nothing,
     }
 }
 
@@ -52,16 +52,16 @@ impl Soc {
     /// Reads 1, 2 or 4 bytes at an address that is aligned, as of now; `None`: bus fault.
     pub fn read_mapped(&mut self, address: u32, bytes: u32) -> Option<u32> {
         let word = match place(address) {
-            Place::Flash => self.read_flash(address & !3),
-            Place::Ram(offset) => {
+            MemoryRegion::Flash => self.read_flash(address & !3),
+            MemoryRegion::Ram(offset) => {
                 let mut word = [0; 4];
                 self.fabric.ram.read_at(offset & !3, &mut word).ok()?;
                 u32::from_le_bytes(word)
             }
-            Place::Info => self.read_info(address),
-            Place::Peripherals => self.read(address),
-            Place::PartInfo => part_info(address),
-            Place::Nothing => return None,
+            MemoryRegion::Info => self.read_info(address),
+            MemoryRegion::Peripherals => self.read(address),
+            MemoryRegion::PartInfo => part_info(address),
+            MemoryRegion::Nothing => return None,
         };
         let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
         Some(word >> (8 * (address & 3)) & mask)
@@ -71,18 +71,18 @@ impl Soc {
     /// whole words only.
     pub fn write_mapped(&mut self, address: u32, bytes: u32, value: u32) -> Option<()> {
         let done = match place(address) {
-            Place::Ram(offset) => {
+            MemoryRegion::Ram(offset) => {
                 let word = value.to_le_bytes();
                 self.fabric.ram.write_at(offset, word.get(..bytes as usize)?).is_ok()
             }
             _ if bytes != 4 => false,
-            Place::Flash => self.write_flash(address, value),
-            Place::Info => self.write_info(address, value),
-            Place::Peripherals => {
+            MemoryRegion::Flash => self.write_flash(address, value),
+            MemoryRegion::Info => self.write_info(address, value),
+            MemoryRegion::Peripherals => {
                 self.write(address, value);
                 true
             }
-            Place::PartInfo | Place::Nothing => false,
+            MemoryRegion::PartInfo | MemoryRegion::Nothing => false,
         };
         done.then_some(())
     }
@@ -162,7 +162,7 @@ impl Bus for CpuBus<'_> {
     }
 
     fn fetch(&self, address: u32) -> Option<u32> {
-        let Place::Ram(offset) = place(address) else { return None };
+        let MemoryRegion::Ram(offset) = place(address) else { return None };
         let mut bytes = [0; 4];
         let length = (RAM_SIZE - offset).min(4) as usize;
         self.soc.fabric.ram.read_at(offset, bytes.get_mut(..length)?).ok()?;

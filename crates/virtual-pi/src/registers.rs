@@ -5,7 +5,7 @@
 //! some tens of times a second, which these are.
 
 use bench_instruments::Panel;
-use bench_plan::{Fixture, Line};
+use bench_plan::{Fixture, GpioLine};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ impl Registers {
         }
         let inputs = [(controller.lid, &panel.lid), (controller.start, &panel.start)];
         for (wiring, line) in inputs {
-            if let (Some(Line { gpio, active_low }), Some(line)) = (wiring, line) {
+            if let (Some(GpioLine { gpio, active_low }), Some(line)) = (wiring, line) {
                 let active = line.is_active().unwrap_or(false);
                 levels |= u32::from(active != active_low) << gpio;
             }

@@ -10,7 +10,9 @@ use bench_instruments::{
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
-use bench_run::{BenchKind, BenchTime, Contact, Entry, Event, Limits, MeasurementSpec, OnFail, Provenance, Step, Unit};
+use bench_run::{
+    BenchKind, BenchTime, Contact, Entry, Event, Limits, MeasurementSpec, MeasurementUnit, OnFail, Provenance, Step,
+};
 use bench_steps::{Nest, Procedure};
 use dut_protocol::{JobResult, Reply, Request};
 use std::cell::{Cell, RefCell};
@@ -255,7 +257,7 @@ pub fn step(id: &str, procedure: impl Procedure + 'static) -> PlanStep<Box<dyn P
             on_fail: OnFail::Continue,
             measurements: vec![MeasurementSpec {
                 name: "x".into(),
-                unit: Unit::Volts,
+                unit: MeasurementUnit::Volts,
                 limits: Limits::between(0.0, 1.0),
                 contacts: Vec::new(),
             }],

@@ -1,8 +1,8 @@
 //! Events of every kind with anything in them.
 
 use bench_run::{
-    BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, PartHash,
-    PlannedStep, Provenance, Tally, Unit, Verdict,
+    BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, MeasurementUnit,
+    PartHash, PlannedStep, Provenance, Tally, Verdict,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -30,8 +30,16 @@ fn contacts() -> impl Strategy<Value = Vec<Contact>> {
     prop::collection::vec(any::<u8>().prop_map(Contact), 0..3)
 }
 
-fn unit() -> impl Strategy<Value = Unit> {
-    select(vec![Unit::Volts, Unit::Amps, Unit::Ohms, Unit::Hertz, Unit::Seconds, Unit::Percent, Unit::One])
+fn unit() -> impl Strategy<Value = MeasurementUnit> {
+    select(vec![
+        MeasurementUnit::Volts,
+        MeasurementUnit::Amps,
+        MeasurementUnit::Ohms,
+        MeasurementUnit::Hertz,
+        MeasurementUnit::Seconds,
+        MeasurementUnit::Percent,
+        MeasurementUnit::One,
+    ])
 }
 
 fn measurement() -> impl Strategy<Value = Measurement> {

@@ -4,7 +4,7 @@ use crate::arbitrary::{event, events};
 use bench_journal::{
     Durability, Journal, JournalError, MIN_FREE, Progress, find_runs, free_space, latest, parse, read,
 };
-use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, Provenance, Tally, Unit, Verdict};
+use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, MeasurementUnit, Provenance, Tally, Verdict};
 use proptest::prelude::*;
 use std::fs;
 use std::time::Duration;
@@ -387,7 +387,7 @@ fn measured(value: f64) -> Event {
         name: "3V3.volts".into(),
         value: Some(value),
         raw: None,
-        unit: Unit::Volts,
+        unit: MeasurementUnit::Volts,
         limits,
         verdict: Verdict::Pass,
         contacts: vec![],

@@ -16,10 +16,10 @@ use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use bench_engine::{Ended, FromNest, Project};
 use bench_plan::DutFamily;
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, Limits, Measurement, PlannedStep, Provenance,
-    Tally, Unit, Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, Limits, Measurement, MeasurementUnit, PlannedStep,
+    Provenance, Tally, Verdict,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -128,7 +128,7 @@ impl Station {
 
     /// Each nest in a letter, with the label on it.
     fn states(&self) -> String {
-        let state = |nest: &super::nest::Nest| match &nest.state {
+        let state = |nest: &super::nest::NestStatus| match &nest.state {
             State::Empty => "empty".to_owned(),
             State::Ready(unit) => format!("ready {}", unit.serial),
             State::Running(unit, _) => format!("runs {}{}", unit.serial, if nest.stopping { " stopping" } else { "" }),
@@ -177,7 +177,7 @@ fn volts(value: f64) -> Measurement {
         name: "3V3.volts".to_owned(),
         value: Some(value),
         raw: None,
-        unit: Unit::Volts,
+        unit: MeasurementUnit::Volts,
         limits,
         verdict,
         contacts: vec![Contact(10)],
@@ -260,6 +260,6 @@ fn run(verdict: Verdict) -> Vec<Entry> {
 }
 
 fn ended(verdict: Verdict, entries: &[Entry]) -> Ended {
-    let record = Record::from_entries(entries);
+    let record = RunRecord::from_entries(entries);
     Ended { verdict, reason: record.reason.clone(), record: Some(record) }
 }

@@ -64,7 +64,7 @@ fn several_nests() {
         if nests == 8 {
             station.entries(4, &half(3.31));
             station.ends(6, Verdict::Pass);
-            station.press(Press::Nest(6));
+            station.press(Press::NestStatus(6));
             station.press(Press::Enter);
             station.scan(&label(9));
         }
@@ -97,7 +97,7 @@ fn the_longest_time_of_an_orderly_stop_is_shown_and_counts_down() {
     let mut station = started(2);
     station.app.setup.orderly = Duration::from_millis(30_500);
     station.entries(0, &half(3.31));
-    station.press(Press::Nest(0));
+    station.press(Press::NestStatus(0));
     station.press(Press::Escape);
     let shown = station.draw(80, 24);
     assert!(shown.contains("at most 31 s"), "{shown}");
@@ -135,7 +135,7 @@ fn every_size_is_drawn() {
         for nest in 1..nests {
             station.ends(nest, [Verdict::Fail, Verdict::Pass, Verdict::Error, Verdict::Aborted][nest % 4]);
         }
-        station.press(Press::Nest(0));
+        station.press(Press::NestStatus(0));
         station.press(Press::Escape);
         for (columns, rows) in
             [(1, 1), (3, 50), (200, 2), (40, 16), (41, 17), (79, 23), (80, 24), (133, 37), (300, 100)]

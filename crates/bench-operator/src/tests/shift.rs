@@ -107,7 +107,7 @@ fn abort_asks_first_and_stops_before_it_writes() {
         station.scan(&label(number));
         station.press(Press::Enter);
     }
-    station.press(Press::Nest(1));
+    station.press(Press::NestStatus(1));
     assert_eq!(orders(&station.press(Press::Escape)), [""; 0]);
     // A label is no answer, and its Enter neither.
     station.scan(&label(3));
@@ -120,7 +120,7 @@ fn abort_asks_first_and_stops_before_it_writes() {
     station.ends(1, Verdict::Aborted);
     assert_eq!(station.states(), format!("runs {}, aborted {}", serial(1), serial(2)));
     // A question about a run that has ended meanwhile is none any more.
-    station.press(Press::Nest(0));
+    station.press(Press::NestStatus(0));
     station.press(Press::Escape);
     station.ends(0, Verdict::Pass);
     assert!(matches!(station.app.mode, super::super::app::Mode::Work));
@@ -258,7 +258,7 @@ fn del_cuts_the_power_of_everything_that_runs_whatever_else_goes_on() {
         ),
         (
             "asked whether to abort one of two",
-            || after(running(2, 2, Rules::default()), &[Press::Nest(1), Press::Escape]),
+            || after(running(2, 2, Rules::default()), &[Press::NestStatus(1), Press::Escape]),
             &[0, 1],
         ),
         ("asked whether to leave", || after(running(2, 2, Rules::default()), &[Press::EndShift]), &[0, 1]),
@@ -270,7 +270,7 @@ fn del_cuts_the_power_of_everything_that_runs_whatever_else_goes_on() {
         ),
         (
             "switching off in order",
-            || after(running(2, 2, Rules::default()), &[Press::Nest(1), Press::Escape, Press::Enter]),
+            || after(running(2, 2, Rules::default()), &[Press::NestStatus(1), Press::Escape, Press::Enter]),
             &[0, 1],
         ),
         ("leaving by F10", || after(running(2, 2, Rules::default()), &[Press::EndShift, Press::Enter]), &[0, 1]),
@@ -314,7 +314,7 @@ fn an_emergency_stop_is_del_on_its_nest_and_nothing_begins_while_it_is_pressed()
     assert!(reason.starts_with("the emergency stop was pressed: "), "{reason}");
     assert!(station.notice().contains("Emergency stop of nest 2"), "{}", station.notice());
     station.ends(1, Verdict::Aborted);
-    station.press(Press::Nest(1));
+    station.press(Press::NestStatus(1));
     station.scan(&label(5));
     assert_eq!(orders(&station.press(Press::Enter)), [""; 0]);
     assert!(station.notice().contains("Release the emergency stop of nest 2"), "{}", station.notice());
@@ -378,7 +378,7 @@ fn nothing_starts_while_the_screen_is_being_left() {
             let mut station = running(1, 2, rules);
             // Where a scan starts at once, nothing ever waits for Enter.
             if begin != Begin::Scan {
-                station.press(Press::Nest(1));
+                station.press(Press::NestStatus(1));
                 station.scan(&label(2));
             }
             station

@@ -14,7 +14,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
     let nest = &app.nests[index];
     let focused = app.focus == index && app.nests.len() > 1;
     let mark = if focused { ">" } else { "" };
-    let title = format!("{mark}{} {}", app.texts.say(Key::Nest), index + 1);
+    let title = format!("{mark}{} {}", app.texts.say(Key::NestStatus), index + 1);
     if let State::Done(finished) = &nest.state {
         return verdict::draw(frame, area, screen, &title, finished);
     }

@@ -3,7 +3,7 @@
 use super::style::Look;
 use super::{Screen, seconds, whole_seconds};
 use crate::live::{Live, Reading};
-use crate::nest::{Nest, Unit};
+use crate::nest::{NestStatus, Unit};
 use crate::texts::Key;
 use bench_run::{Limits, Verdict};
 use ratatui::Frame;
@@ -12,7 +12,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, nest: &Nest, unit: &Unit, live: &Live) {
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    screen: &Screen<'_>,
+    nest: &NestStatus,
+    unit: &Unit,
+    live: &Live,
+) {
     let texts = &screen.app.texts;
     let look = screen.look;
     let width = usize::from(area.width);

@@ -2,7 +2,7 @@
 
 use super::PiEdgeLine;
 use bench_instruments::{InputLine, InstrumentError, OutputLine, how_to_be_allowed};
-use bench_plan::Line;
+use bench_plan::GpioLine;
 use rppal::gpio::{Error, Gpio, InputPin, Level, OutputPin};
 use std::cell::RefCell;
 
@@ -34,7 +34,7 @@ impl PiGpio {
     ///
     /// # Errors
     /// [`InstrumentError::Gpio`] for a pin that is not there or taken.
-    pub fn input(&self, line: Line) -> Result<PiInput, InstrumentError> {
+    pub fn input(&self, line: GpioLine) -> Result<PiInput, InstrumentError> {
         let pin = self.take(line.gpio)?;
         let pin = if line.active_low { pin.into_input_pullup() } else { pin.into_input_pulldown() };
         Ok(PiInput { pin, active_low: line.active_low })
@@ -44,7 +44,7 @@ impl PiGpio {
     ///
     /// # Errors
     /// As [`PiGpio::input`].
-    pub fn output(&self, line: Line) -> Result<PiOutput, InstrumentError> {
+    pub fn output(&self, line: GpioLine) -> Result<PiOutput, InstrumentError> {
         let pin = self.take(line.gpio)?;
         // The level is set before the pin becomes an output, so that no lamp flashes.
         let pin = if line.active_low { pin.into_output_high() } else { pin.into_output_low() };

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use bench_plan::*;
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use std::path::Path;
@@ -129,7 +129,7 @@ struct WaitParams {
     time: Seconds,
 }
 
-fn measurement(name: String, unit: Unit, limits: Limits) -> MeasurementSpec {
+fn measurement(name: String, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
     MeasurementSpec { name, unit, limits, contacts: vec![] }
 }
 

@@ -8,8 +8,8 @@
 mod bytes;
 mod records;
 
-use crate::record::{MeasurementRecord, Record, StepRecord};
-use bench_run::{BenchKind, Contact, Unit, Verdict};
+use crate::record::{MeasurementRecord, RunRecord, StepRecord};
+use bench_run::{BenchKind, Contact, MeasurementUnit, Verdict};
 use bytes::{File, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -47,7 +47,7 @@ struct Test {
 }
 
 /// The file for some runs, in the order given, which should be that of time. `time` of virtual runs is 0, "unknown".
-pub fn stdf(records: &[Record]) -> Vec<u8> {
+pub fn stdf(records: &[RunRecord]) -> Vec<u8> {
     let mut file = File::default();
     let mut sites: BTreeMap<String, u8> = BTreeMap::new();
     for record in records {
@@ -86,18 +86,18 @@ pub fn stdf(records: &[Record]) -> Vec<u8> {
     file.bytes
 }
 
-fn seconds(record: &Record) -> u32 {
+fn seconds(record: &RunRecord) -> u32 {
     u32::try_from(record.duration_us.as_micros() / 1_000_000).unwrap_or(u32::MAX)
 }
 
 /// Seconds since 1970; 0 when there is no date.
-fn started(record: Option<&Record>) -> u32 {
+fn started(record: Option<&RunRecord>) -> u32 {
     let at = record.and_then(|record| record.started_at.as_deref());
     let at = at.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
     at.and_then(|at| u32::try_from(at.unix_timestamp()).ok()).unwrap_or(0)
 }
 
-fn site_of(record: &Record) -> String {
+fn site_of(record: &RunRecord) -> String {
     let station = match &record.bench {
         Some(BenchKind::Real { station, .. }) => station.as_str(),
         Some(BenchKind::Virtual { .. }) => "virtual",
@@ -114,16 +114,16 @@ fn name_of(step: &StepRecord, taken: &MeasurementRecord) -> String {
 /// A yes, a no, a code: nothing that lies somewhere between two limits.
 fn is_functional(taken: &MeasurementRecord) -> bool {
     let limits = &taken.measurement.limits;
-    taken.measurement.unit == Unit::One && limits.min.is_some() && limits.min == limits.max
+    taken.measurement.unit == MeasurementUnit::One && limits.min.is_some() && limits.min == limits.max
 }
 
-fn taken(record: &Record) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
+fn taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
     record.steps.iter().flat_map(|step| {
         step.last().into_iter().flat_map(move |last| last.measurements.iter().map(move |one| (step, one)))
     })
 }
 
-fn number_tests(records: &[Record]) -> BTreeMap<String, Test> {
+fn number_tests(records: &[RunRecord]) -> BTreeMap<String, Test> {
     let mut tests: BTreeMap<String, Test> = BTreeMap::new();
     let mut next = 1;
     for (step, one) in records.iter().flat_map(taken) {
@@ -136,23 +136,23 @@ fn number_tests(records: &[Record]) -> BTreeMap<String, Test> {
     tests
 }
 
-fn pins(records: &[Record]) -> BTreeSet<Contact> {
+fn pins(records: &[RunRecord]) -> BTreeSet<Contact> {
     records.iter().flat_map(taken).flat_map(|(_, one)| one.measurement.contacts.iter().copied()).collect()
 }
 
 /// Software bins of steps that fail units, by the order of their names.
-fn step_bins(records: &[Record]) -> BTreeMap<String, u16> {
+fn step_bins(records: &[RunRecord]) -> BTreeMap<String, u16> {
     let failing: BTreeSet<&str> = records.iter().filter_map(failing_step).collect();
     let number = |at: usize| FIRST_STEP_BIN.saturating_add(u16::try_from(at).unwrap_or(u16::MAX));
     failing.into_iter().enumerate().map(|(at, step)| (step.to_owned(), number(at))).collect()
 }
 
-fn failing_step(record: &Record) -> Option<&str> {
+fn failing_step(record: &RunRecord) -> Option<&str> {
     let first = record.steps.iter().find(|step| step.verdict == Some(Verdict::Fail));
     first.filter(|_| record.verdict == Verdict::Fail).map(|step| step.id.as_str())
 }
 
-fn hard_bin(record: &Record) -> u16 {
+fn hard_bin(record: &RunRecord) -> u16 {
     let verdict = if record.verdict == Verdict::Skipped { Verdict::Error } else { record.verdict };
     BINS.iter().find(|(_, of, ..)| *of == verdict).map_or(3, |(bin, ..)| *bin)
 }
@@ -168,7 +168,7 @@ struct Summary {
 
 fn part(
     file: &mut File,
-    record: &Record,
+    record: &RunRecord,
     site: u8,
     tests: &mut BTreeMap<String, Test>,
     seen: &mut Summary,

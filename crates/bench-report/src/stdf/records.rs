@@ -2,11 +2,11 @@
 
 use super::bytes::{File, Payload};
 use super::{ALL, HEAD, Test};
-use crate::record::{MeasurementRecord, Record};
+use crate::record::{MeasurementRecord, RunRecord};
 use bench_run::{Contact, Verdict};
 
 /// FAR and MIR.
-pub(super) fn master(file: &mut File, records: &[Record], started: u32) {
+pub(super) fn master(file: &mut File, records: &[RunRecord], started: u32) {
     // FAR: CPU_TYPE, STDF_VER
     file.push(0, 10, Payload::default().u1(2).u1(4));
     let first = records.first();
@@ -46,7 +46,7 @@ pub(super) fn master(file: &mut File, records: &[Record], started: u32) {
 }
 
 /// SDR: a nest with its fixture.
-pub(super) fn site(file: &mut File, site: u8, name: &str, records: &[Record]) {
+pub(super) fn site(file: &mut File, site: u8, name: &str, records: &[RunRecord]) {
     let fixture = records.iter().find_map(|record| record.provenance.as_ref());
     let (fixture, hash) = fixture.map_or(("", ""), |made_of| (&made_of.fixture, &made_of.fixture_sha256));
     let sdr = Payload::default()
@@ -159,7 +159,7 @@ pub(super) fn functional(file: &mut File, test: &Test, one: &MeasurementRecord, 
 /// PRR: what became of the unit.
 pub(super) fn part_result(
     file: &mut File,
-    record: &Record,
+    record: &RunRecord,
     site: u8,
     executed: u16,
     (hard, soft): (u16, u16),

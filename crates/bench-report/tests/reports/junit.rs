@@ -1,14 +1,14 @@
 //! Read back with a reader that shares nothing with the writer.
 
 use crate::runs;
-use bench_report::{Record, builders::RunBuilder, junit};
+use bench_report::{RunRecord, builders::RunBuilder, junit};
 use bench_run::{Defect, Entry, Event, Verdict};
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use std::collections::HashSet;
 
 fn xml(entries: &[Entry]) -> String {
-    junit(&[Record::from_entries(entries)]).unwrap()
+    junit(&[RunRecord::from_entries(entries)]).unwrap()
 }
 
 fn children<'a>(node: Node<'a, 'a>, name: &'static str) -> Vec<Node<'a, 'a>> {
@@ -163,7 +163,7 @@ fn readings_are_properties() {
 
 #[test]
 fn several_units_are_several_suites() {
-    let records: Vec<Record> = runs::all().iter().map(|(_, entries)| Record::from_entries(entries)).collect();
+    let records: Vec<RunRecord> = runs::all().iter().map(|(_, entries)| RunRecord::from_entries(entries)).collect();
     let text = junit(&records).unwrap();
     check(&text);
     let document = Document::parse(&text).unwrap();

@@ -1,8 +1,8 @@
 //! Pages for a browser: whole, alone, and the same for the same run.
 
 use crate::runs;
-use bench_report::{Record, line_page, line_text, unit_page};
-use bench_run::{Contact, LateRecord, Limits, Unit, Verdict};
+use bench_report::{RunRecord, line_page, line_text, unit_page};
+use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
 use bench_stats::{
     ControllerStat, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint, UnitRun,
     capability, histogram, pareto, yields,
@@ -91,7 +91,7 @@ fn overview() -> Overview {
             plan: "b404x".to_owned(),
             step: "supply".to_owned(),
             name: "3V3.volts".to_owned(),
-            unit: Unit::Volts,
+            unit: MeasurementUnit::Volts,
             limits,
             capability: capability(&sample, &limits),
             bad: 2,
@@ -139,10 +139,10 @@ proptest! {
         let entries = bench_report::builders::RunBuilder::new("b404x", &text)
             .plan(&[(&text, "ble", 1)])
             .step(&text)
-            .value(&format!("{text}<script>"), Some(value), Unit::One, Limits::at_least(min), &[200])
+            .value(&format!("{text}<script>"), Some(value), MeasurementUnit::One, Limits::at_least(min), &[200])
             .end_because(Verdict::Fail, &text)
             .run_end_because(Verdict::Fail, &text);
-        let page = unit_page(&Record::from_entries(&entries));
+        let page = unit_page(&RunRecord::from_entries(&entries));
         prop_assert!(!page.contains("<script"));
     }
 }

@@ -1,10 +1,10 @@
 use crate::runs;
-use bench_report::{Record, builders::RunBuilder};
-use bench_run::{Contact, Defect, Event, Limits, Unit, Verdict};
+use bench_report::{RunRecord, builders::RunBuilder};
+use bench_run::{Contact, Defect, Event, Limits, MeasurementUnit, Verdict};
 
 #[test]
 fn a_failed_run_in_order() {
-    let record = Record::from_entries(&runs::fail());
+    let record = RunRecord::from_entries(&runs::fail());
     assert_eq!((record.verdict, record.finished), (Verdict::Fail, true));
     assert_eq!(record.contacts_at_fault, [Contact(23), Contact(36), Contact(38)]);
     let found: Vec<(Defect, Vec<u8>)> =
@@ -23,7 +23,7 @@ fn a_failed_run_in_order() {
 
 #[test]
 fn what_a_repeated_attempt_found_is_history() {
-    let record = Record::from_entries(&runs::pass_at_second_attempt());
+    let record = RunRecord::from_entries(&runs::pass_at_second_attempt());
     assert_eq!((record.verdict, record.doubts.len()), (Verdict::Pass, 0));
     assert_eq!((record.diagnoses.len(), record.contacts_at_fault.len()), (0, 0));
     let step = &record.steps[1];
@@ -33,7 +33,7 @@ fn what_a_repeated_attempt_found_is_history() {
 
 #[test]
 fn an_attempt_that_is_void_does_not_count() {
-    let record = Record::from_entries(&runs::pass_after_void_attempts());
+    let record = RunRecord::from_entries(&runs::pass_after_void_attempts());
     let step = &record.steps[1];
     assert_eq!((step.tries(), step.verdict), (1, Some(Verdict::Pass)));
     let said: Vec<_> = step.attempts.iter().map(|attempt| (attempt.void, attempt.lateness())).collect();
@@ -51,18 +51,18 @@ fn an_attempt_that_is_void_does_not_count() {
 fn a_run_cut_anywhere_before_its_end_is_an_error() {
     for (what, entries) in runs::all() {
         for cut in 0..entries.len() {
-            let record = Record::from_entries(&entries[..cut]);
+            let record = RunRecord::from_entries(&entries[..cut]);
             assert_eq!((record.finished, record.verdict), (false, Verdict::Error), "{what} cut at {cut}");
         }
         let finished = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunEnded { .. }));
-        assert_eq!(Record::from_entries(&entries).finished, finished, "{what}");
+        assert_eq!(RunRecord::from_entries(&entries).finished, finished, "{what}");
     }
 }
 
 #[test]
 fn a_repeated_step_without_its_next_attempt_has_no_verdict() {
     let entries = RunBuilder::new("b402", "P1").plan(&[("a", "x", 0)]).step("a").end_retried(Verdict::Fail, "x").torn();
-    assert_eq!(Record::from_entries(&entries).steps[0].verdict, None);
+    assert_eq!(RunRecord::from_entries(&entries).steps[0].verdict, None);
 }
 
 /// No record, no pass: what the journal claims is believed only when everything in it agrees.
@@ -81,7 +81,7 @@ fn a_pass_that_the_journal_does_not_bear_out_is_an_error() {
         (
             begun()
                 .step("a")
-                .value("v", None, Unit::Volts, Limits::at_least(0.0), &[])
+                .value("v", None, MeasurementUnit::Volts, Limits::at_least(0.0), &[])
                 .end(Verdict::Pass)
                 .step("b")
                 .end(Verdict::Pass)
@@ -96,7 +96,7 @@ fn a_pass_that_the_journal_does_not_bear_out_is_an_error() {
         (good(begun()).step("b").end(Verdict::Pass).unsafe_because("x"), "the run passed although the safe state was"),
     ];
     for (run, expected) in rows {
-        let record = Record::from_entries(&run.run_end(Verdict::Pass));
+        let record = RunRecord::from_entries(&run.run_end(Verdict::Pass));
         let wanted = if expected.is_empty() { Verdict::Pass } else { Verdict::Error };
         assert_eq!(record.verdict, wanted, "{expected}");
         assert_eq!(record.doubts.len(), usize::from(!expected.is_empty()), "{:?}", record.doubts);
@@ -117,7 +117,7 @@ fn contacts_of_a_faulty_bench_are_not_at_fault() {
         .end(Verdict::Error)
         .safe()
         .run_end(Verdict::Error);
-    let record = Record::from_entries(&entries);
+    let record = RunRecord::from_entries(&entries);
     assert_eq!(record.contacts_at_fault, [Contact(7)]);
     let texts: Vec<&str> = record.diagnoses.iter().map(|found| found.text.as_str()).collect();
     assert_eq!(texts, ["contact 7: open", "contact 9: open", "nail at contact 5 worn"]);
@@ -131,7 +131,7 @@ fn events_in_any_order_make_a_record() {
             let mut turned = entries.clone();
             turned.rotate_left(start);
             turned.reverse();
-            let record = Record::from_entries(&turned);
+            let record = RunRecord::from_entries(&turned);
             let _ = (bench_report::summary(&record, bench_report::Style::default()), record.steps.len());
             assert!(bench_report::junit(&[record]).is_ok());
         }

@@ -1,8 +1,8 @@
 //! One run for every way in which a run can end.
 
-use bench_report::Record;
+use bench_report::RunRecord;
 use bench_report::builders::RunBuilder;
-use bench_run::{Defect, Entry, Limits, Unit, Verdict};
+use bench_run::{Defect, Entry, Limits, MeasurementUnit, Verdict};
 
 const PLAN: [(&str, &str, usize); 3] =
     [("supply", "supply", 2), ("interconnect", "interconnect", 2), ("nfc", "nfc", 1)];
@@ -14,14 +14,14 @@ fn begun() -> RunBuilder {
 fn with_good_supply() -> RunBuilder {
     begun()
         .step("supply")
-        .value("3V3.short", Some(12_400.0), Unit::Ohms, Limits::at_least(50.0), &[2])
+        .value("3V3.short", Some(12_400.0), MeasurementUnit::Ohms, Limits::at_least(50.0), &[2])
         .rail("VCC", true, 3.812)
         .volts("3V3.volts", 3.301, 3.2, 3.4)
         .end(Verdict::Pass)
 }
 
 fn contact(run: RunBuilder, name: &str, volts: f64, contact: u8) -> RunBuilder {
-    run.value(name, Some(volts), Unit::Volts, Limits::at_least(2.64), &[contact])
+    run.value(name, Some(volts), MeasurementUnit::Volts, Limits::at_least(2.64), &[contact])
 }
 
 fn good_interconnect(run: RunBuilder) -> RunBuilder {
@@ -29,7 +29,7 @@ fn good_interconnect(run: RunBuilder) -> RunBuilder {
 }
 
 fn nfc(run: RunBuilder) -> RunBuilder {
-    run.value("field", Some(1.0), Unit::One, Limits::exactly(1.0), &[17, 19])
+    run.value("field", Some(1.0), MeasurementUnit::One, Limits::exactly(1.0), &[17, 19])
 }
 
 pub fn pass() -> Vec<Entry> {
@@ -73,7 +73,8 @@ pub fn fail() -> Vec<Entry> {
 
 /// Readings outside limits and no diagnosis.
 pub fn fail_without_diagnosis() -> Vec<Entry> {
-    let run = begun().step("supply").value("3V3.short", Some(12_400.0), Unit::Ohms, Limits::at_least(50.0), &[2]);
+    let run =
+        begun().step("supply").value("3V3.short", Some(12_400.0), MeasurementUnit::Ohms, Limits::at_least(50.0), &[2]);
     run.rail("VCC", true, 3.812)
         .volts("3V3.volts", 2.9, 3.2, 3.4)
         .end(Verdict::Fail)
@@ -87,8 +88,8 @@ pub fn fail_without_diagnosis() -> Vec<Entry> {
 pub fn error() -> Vec<Entry> {
     with_good_supply()
         .step("interconnect")
-        .value("A0.high", None, Unit::Volts, Limits::at_least(2.64), &[23])
-        .value("A1.high", Some(f64::NAN), Unit::Volts, Limits::at_least(2.64), &[33])
+        .value("A0.high", None, MeasurementUnit::Volts, Limits::at_least(2.64), &[23])
+        .value("A1.high", Some(f64::NAN), MeasurementUnit::Volts, Limits::at_least(2.64), &[33])
         .diagnosis(Defect::Bench, &[], "ADC at 0x48 does not answer")
         .end_because(Verdict::Error, "ADC at 0x48 does not answer")
         .skip("nfc", "needs interconnect")
@@ -132,6 +133,6 @@ pub fn all() -> Vec<(&'static str, Vec<Entry>)> {
     ]
 }
 
-pub fn record(entries: &[Entry]) -> Record {
-    Record::from_entries(entries).with_run_folder("reports/P042AB3Q1234/r1")
+pub fn record(entries: &[Entry]) -> RunRecord {
+    RunRecord::from_entries(entries).with_run_folder("reports/P042AB3Q1234/r1")
 }

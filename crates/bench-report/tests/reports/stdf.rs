@@ -1,8 +1,8 @@
 //! The STDF file as a reader of others reads it (`rust-stdf`, which shares no code with the writer).
 
 use crate::runs;
-use bench_report::{Record, stdf};
-use bench_run::{Limits, Measurement, Unit, Verdict};
+use bench_report::{RunRecord, stdf};
+use bench_run::{Limits, Measurement, MeasurementUnit, Verdict};
 use rust_stdf::stdf_file::StdfReader;
 use rust_stdf::{CompressType, StdfRecord};
 use std::collections::BTreeMap;
@@ -13,11 +13,11 @@ fn read(bytes: &[u8]) -> Vec<StdfRecord> {
     reader.get_record_iter().map(Result::unwrap).collect()
 }
 
-fn records() -> Vec<Record> {
-    runs::all().iter().map(|(_, entries)| Record::from_entries(entries).with_seal(Some("ab".repeat(32)))).collect()
+fn records() -> Vec<RunRecord> {
+    runs::all().iter().map(|(_, entries)| RunRecord::from_entries(entries).with_seal(Some("ab".repeat(32)))).collect()
 }
 
-fn taken(record: &Record) -> Vec<(String, Measurement)> {
+fn taken(record: &RunRecord) -> Vec<(String, Measurement)> {
     let last = |step: &bench_report::StepRecord| step.last().map(|last| last.measurements.clone()).unwrap_or_default();
     let named = |step: &bench_report::StepRecord| {
         let id = step.id.clone();
@@ -27,7 +27,7 @@ fn taken(record: &Record) -> Vec<(String, Measurement)> {
 }
 
 fn is_functional(one: &Measurement) -> bool {
-    one.unit == Unit::One && one.limits.min.is_some() && one.limits.min == one.limits.max
+    one.unit == MeasurementUnit::One && one.limits.min.is_some() && one.limits.min == one.limits.max
 }
 
 /// Every part, reading, limit and verdict of the records, in their order.
@@ -160,6 +160,6 @@ fn odd_records_make_whole_files() {
         .volts(&long, f64::MAX, 0.0, 1.0)
         .end_because(Verdict::Fail, &long)
         .run_end_because(Verdict::Fail, &long);
-    let read = read(&stdf(&[Record::from_entries(&entries)]));
+    let read = read(&stdf(&[RunRecord::from_entries(&entries)]));
     assert!(matches!(read.last(), Some(StdfRecord::MRR(_))));
 }

@@ -1,5 +1,5 @@
 use crate::runs;
-use bench_report::{Record, Style, builders::RunBuilder, summary};
+use bench_report::{RunRecord, Style, builders::RunBuilder, summary};
 use bench_run::{Defect, Entry, Verdict};
 
 fn shown(entries: &[Entry]) -> String {
@@ -17,7 +17,7 @@ fn pages() {
     insta::assert_snapshot!("aborted", shown(&runs::aborted()));
     insta::assert_snapshot!("not_finished", shown(&runs::not_finished()));
     insta::assert_snapshot!("rails_unknown", shown(&runs::rails_unknown()));
-    insta::assert_snapshot!("empty", summary(&Record::from_entries::<bench_run::Entry>(&[]), Style::default()));
+    insta::assert_snapshot!("empty", summary(&RunRecord::from_entries::<bench_run::Entry>(&[]), Style::default()));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn no_control_character_reaches_the_screen() {
         .stopping(nasty)
         .unsafe_because(nasty)
         .run_end_because(Verdict::Fail, nasty);
-    let page = summary(&Record::from_entries(&entries).with_run_folder(nasty), Style::default());
+    let page = summary(&RunRecord::from_entries(&entries).with_run_folder(nasty), Style::default());
     assert!(page.chars().all(|c| c == '\n' || !c.is_control()), "{page:?}");
     assert!(page.starts_with("FAIL"));
 }

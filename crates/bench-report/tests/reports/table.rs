@@ -1,10 +1,10 @@
 use crate::runs;
-use bench_report::{Record, builders::RunBuilder, csv, json};
-use bench_run::{Event, Limits, Unit, Verdict};
+use bench_report::{RunRecord, builders::RunBuilder, csv, json};
+use bench_run::{Event, Limits, MeasurementUnit, Verdict};
 
 #[test]
 fn every_measurement_is_one_line() {
-    let records: Vec<Record> = runs::all().iter().map(|(_, entries)| Record::from_entries(entries)).collect();
+    let records: Vec<RunRecord> = runs::all().iter().map(|(_, entries)| RunRecord::from_entries(entries)).collect();
     let taken = runs::all()
         .iter()
         .flat_map(|(_, entries)| entries.clone())
@@ -23,10 +23,10 @@ fn names_with_commas_and_quotes_come_back() {
     let entries = RunBuilder::new("b402", "P1")
         .plan(&[("s", "x", 1)])
         .step("s")
-        .value(name, Some(1.0e-9), Unit::Amps, Limits::at_most(2.5e-6), &[1, 20])
+        .value(name, Some(1.0e-9), MeasurementUnit::Amps, Limits::at_most(2.5e-6), &[1, 20])
         .end(Verdict::Pass)
         .torn();
-    let text = csv(&[Record::from_entries(&entries)]).unwrap();
+    let text = csv(&[RunRecord::from_entries(&entries)]).unwrap();
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().unwrap().clone();
     let row = reader.records().next().unwrap().unwrap();
@@ -40,8 +40,8 @@ fn names_with_commas_and_quotes_come_back() {
 fn the_record_as_json() {
     insta::assert_snapshot!("json", json(&runs::record(&runs::fail())).unwrap());
     for (what, entries) in runs::all() {
-        let text = json(&Record::from_entries(&entries)).unwrap();
+        let text = json(&RunRecord::from_entries(&entries)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["finished"], Record::from_entries(&entries).finished, "{what}");
+        assert_eq!(value["finished"], RunRecord::from_entries(&entries).finished, "{what}");
     }
 }

@@ -1,7 +1,7 @@
 //! What was received in both directions becomes measurements, and one sentence for the repair bench.
 
 use super::{Ble, Specs};
-use crate::{Record, StepError};
+use crate::{StepError, StepLog};
 use bench_instruments::Advert;
 use bench_run::{Defect, Diagnosis, MeasurementSpec, Verdict, judge};
 use dut_protocol::{BLE_CHANNEL_MHZ, BLE_CHANNELS, BleReport, BleTag};
@@ -78,12 +78,12 @@ pub(super) struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    fn record(&self, record: &dyn Record, received: &Received) {
+    fn record(&self, log: &dyn StepLog, received: &Received) {
         for (place, (packets, level)) in self.specs.packets.iter().zip(&self.specs.levels).enumerate() {
-            record.measured(&packets.name, Some(f64::from(received.packets[place])));
+            log.measured(&packets.name, Some(f64::from(received.packets[place])));
             // Where nothing came there is no level to judge, and the missing packets say so.
             if let Some(dbm) = received.level(place) {
-                record.measured(&level.name, Some(dbm));
+                log.measured(&level.name, Some(dbm));
             }
         }
     }
@@ -118,24 +118,24 @@ fn fits(spec: &MeasurementSpec, value: f64) -> bool {
     judge(&spec.limits, Some(value)) == Verdict::Pass
 }
 
-pub(super) fn found(record: &dyn Record, text: String) -> StepError {
-    record.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
+pub(super) fn found(log: &dyn StepLog, text: String) -> StepError {
+    log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
     StepError::Dut(text)
 }
 
 impl Ble {
     /// Records everything, and says what it adds up to.
-    pub(super) fn judge(&self, record: &dyn Record, heard: &Received, hears: &Received) -> Result<(), StepError> {
+    pub(super) fn judge(&self, log: &dyn StepLog, heard: &Received, hears: &Received) -> Result<(), StepError> {
         for (direction, received) in self.directions().iter().zip([heard, hears]) {
-            direction.record(record, received);
+            direction.record(log, received);
         }
         let came = hears.total() + hears.broken;
         if came > 0 {
-            record.measured(&self.broken.name, Some(100.0 * f64::from(hears.broken) / f64::from(came)));
+            log.measured(&self.broken.name, Some(100.0 * f64::from(hears.broken) / f64::from(came)));
         }
         if let Some(spec) = &self.carrier_error {
             match heard.carrier_error() {
-                Some(percent) => record.measured(&spec.name, Some(percent)),
+                Some(percent) => log.measured(&spec.name, Some(percent)),
                 None if heard.total() > 0 => {
                     return Err(StepError::Bench(
                         "the controller's Bluetooth does not tell how far a carrier is off: leave `carrier_error` out \
@@ -147,7 +147,7 @@ impl Ble {
             }
         }
         match self.conclusion(heard, hears) {
-            Some(text) => Err(found(record, text)),
+            Some(text) => Err(found(log, text)),
             None => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Which line of a bus is at fault: as ports against the nails, then under the bus master by counting its edges.
 
-use super::{Line, Master};
+use super::{BusLine, Master};
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, DutError, NailVector};
 use bench_run::{Contact, Defect, Diagnosis};
@@ -101,7 +101,7 @@ impl EdgesSeen {
     }
 
     /// Lines of these roles on which nothing moved.
-    pub fn silent<'a>(&self, master: &'a Master, roles: &[&str]) -> Vec<&'a Line> {
+    pub fn silent<'a>(&self, master: &'a Master, roles: &[&str]) -> Vec<&'a BusLine> {
         let lines = master.lines.iter().zip(&self.0);
         lines.filter(|(line, count)| roles.contains(&line.role) && **count == 0).map(|(line, _)| line).collect()
     }

@@ -5,22 +5,22 @@ mod lines;
 pub(crate) use lines::{EdgesSeen, line_defects};
 
 use crate::resolve::can_drive;
-use crate::{Nest, Record, StepError};
+use crate::{Nest, StepError, StepLog};
 use bench_plan::{Bus, Fixture, Function, ParamProblem, Peer, Spanned, Surroundings};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::Port;
 use std::future::Future;
 
 /// One line of a bus on its way from the chip to the fixture's memory.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Line {
+pub(crate) struct BusLine {
     pub contact: Contact,
     pub port: Port,
     /// "SCK", "SDA".
     pub role: &'static str,
 }
 
-impl Line {
+impl BusLine {
     /// "contact 54 (SCK)", or "contact 42 (D2), SCK of SPI1" where the pin has another name.
     pub fn told(&self, nest: &Nest, bus: &str) -> String {
         let label = nest.label(self.contact);
@@ -38,12 +38,12 @@ pub(crate) struct Master {
     pub peripheral: String,
     pub unit: u8,
     pub max_hz: Option<u32>,
-    pub lines: Vec<Line>,
+    pub lines: Vec<BusLine>,
 }
 
 impl Master {
     /// A measurement of this bus with its contacts: "SPI1.id-matches".
-    pub fn spec(&self, name: &str, unit: Unit, limits: Limits) -> MeasurementSpec {
+    pub fn spec(&self, name: &str, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
         let contacts = self.lines.iter().map(|line| line.contact).collect();
         MeasurementSpec { name: format!("{}.{name}", self.bus), unit, limits, contacts }
     }
@@ -95,7 +95,7 @@ pub(crate) fn master(
         let label = around.dut.label(contact);
         let port = around.dut.contact(contact).and_then(|info| info.port);
         match port.filter(|_| can_drive(around.fixture, contact)) {
-            Some(port) => Ok(Line { contact, port, role }),
+            Some(port) => Ok(BusLine { contact, port, role }),
             None => Err(problem(format!("contact {label} leads to no port of the MCU, or has no nail that can drive"))),
         }
     };
@@ -128,8 +128,8 @@ pub(crate) async fn joined_to<T>(
 }
 
 /// Records what was found and makes the error that ends the step.
-pub(crate) fn found(record: &dyn Record, contacts: Vec<Contact>, text: String) -> StepError {
-    record.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
+pub(crate) fn found(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
+    log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
     StepError::Dut(text)
 }
 

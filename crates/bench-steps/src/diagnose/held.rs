@@ -5,7 +5,7 @@
 use super::short::{Meter, Path, SHORT_OHMS, paths};
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, OPEN_OHMS};
-use bench_run::{Contact, Defect, Diagnosis, Unit};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementUnit};
 use std::time::Duration;
 
 /// Below this it is solder; above, it may as well be the port's own driver.
@@ -49,12 +49,12 @@ pub(crate) async fn name(
     let label = nest.label(contact);
     let loaded = nest.bus.loaded_volts(contact, 0.0).await?;
     if loaded > rail_volts + 0.1 {
-        let text = format!("contact {label}: held at {}, above {rail}", Unit::Volts.show(loaded));
+        let text = format!("contact {label}: held at {}, above {rail}", MeasurementUnit::Volts.show(loaded));
         return Ok(vec![Diagnosis { defect: Defect::ShortToRail, contacts: vec![contact], text }]);
     }
     if loaded > HELD_VOLTS {
         let ohms = (nest.bus.source_ohms() * (rail_volts - loaded) / loaded).max(0.0);
-        let shown = Unit::Ohms.show(ohms);
+        let shown = MeasurementUnit::Ohms.show(ohms);
         let (defect, text) = if ohms < SOLDER_OHMS {
             (Defect::ShortToRail, format!("contact {label}: shorted to {rail}, {shown}"))
         } else {
@@ -68,7 +68,7 @@ pub(crate) async fn name(
         return Ok(vec![path.diagnosis(nest, contact)]);
     }
     if to_zero < SHORT_OHMS {
-        let shown = Unit::Ohms.show(to_zero);
+        let shown = MeasurementUnit::Ohms.show(to_zero);
         let (defect, text) = if to_zero < SOLDER_OHMS {
             (Defect::ShortToGround, format!("contact {label}: shorted to ground, {shown}"))
         } else {

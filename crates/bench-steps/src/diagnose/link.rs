@@ -7,7 +7,7 @@ use super::held;
 use super::short::{Meter, SHORT_OHMS};
 use crate::{Nest, StepError};
 use bench_instruments::ContactSet;
-use bench_run::{Contact, Defect, Diagnosis, Unit};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementUnit};
 use std::time::Duration;
 
 /// The module's UART as the fixture wires it.
@@ -34,7 +34,11 @@ pub(crate) async fn silent_module(
 
     let (driven, pulled) = (supply.1 * DRIVEN, supply.1 * PULLED);
     let (tx_label, rx_label) = (nest.label(link.tx), nest.label(link.rx));
-    let seen = format!("loaded to 0 V: {tx_label} {}, {rx_label} {}", Unit::Volts.show(tx), Unit::Volts.show(rx));
+    let seen = format!(
+        "loaded to 0 V: {tx_label} {}, {rx_label} {}",
+        MeasurementUnit::Volts.show(tx),
+        MeasurementUnit::Volts.show(rx)
+    );
     let one = |defect, contacts: Vec<Contact>, text: String| Diagnosis { defect, contacts, text };
 
     if tx <= driven || rx <= pulled || rx > driven {
@@ -79,7 +83,7 @@ pub(crate) async fn silent_module(
         if nest.bus.volts(reset).await? < supply.1 * 0.3 {
             let ohms = Meter::Powered(supply.1).ohms(nest, reset).await?;
             if ohms < SHORT_OHMS {
-                let shown = Unit::Ohms.show(ohms);
+                let shown = MeasurementUnit::Ohms.show(ohms);
                 let text = format!("contact {label}: the module is held in reset, joined to ground through {shown}");
                 return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
             }

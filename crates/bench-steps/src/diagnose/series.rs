@@ -1,7 +1,7 @@
 //! What is in series with a contact's diodes: nothing, a bad joint, or air.
 
-use crate::{Nest, Record};
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use crate::{Nest, StepLog};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 
 /// One diode as it was seen.
 pub(crate) struct Look<'s> {
@@ -50,7 +50,7 @@ pub(crate) fn nothing_flows(joints: &[Joint<'_>]) -> bool {
 
 /// Names every contact with a diode outside its limits. Diodes of one chip are nearly alike, so the good ones tell how
 /// much resistance a bad one has in series.
-pub(crate) fn judge_joints(nest: &Nest, record: &dyn Record, joints: &[Joint<'_>]) {
+pub(crate) fn judge_joints(nest: &Nest, log: &dyn StepLog, joints: &[Joint<'_>]) {
     let is_ground = |info: &&bench_plan::ContactInfo| info.functions.contains(&bench_plan::Function::Ground);
     let grounds: Vec<Contact> = nest.family.contacts.iter().filter(is_ground).map(|info| info.contact).collect();
     // Only then all looks lead through one contact that is not under test.
@@ -64,19 +64,19 @@ pub(crate) fn judge_joints(nest: &Nest, record: &dyn Record, joints: &[Joint<'_>
             None => (Vec::new(), NOTHING_FLOWS.to_owned()),
         };
         let defect = if contacts.is_empty() { Defect::Other } else { Defect::Open };
-        record.diagnosed(Diagnosis { defect, contacts, text });
+        log.diagnosed(Diagnosis { defect, contacts, text });
         return;
     }
     if let Some(ground) = only_ground
         && let Some(ohms) = common_ohms(joints)
     {
-        let (label, shown) = (nest.label(ground), Unit::Ohms.show(ohms));
+        let (label, shown) = (nest.label(ground), MeasurementUnit::Ohms.show(ohms));
         let text = format!("contact {label}: cold joint, {shown} or more in series with the diodes of all contacts");
-        record.diagnosed(Diagnosis { defect: Defect::Open, contacts: grounds, text });
+        log.diagnosed(Diagnosis { defect: Defect::Open, contacts: grounds, text });
         return;
     }
     let bad = joints.iter().filter(|joint| !joint.looks.iter().all(Look::is_good));
-    bad.for_each(|joint| record.diagnosed(name(nest, joint, joints)));
+    bad.for_each(|joint| log.diagnosed(name(nest, joint, joints)));
 }
 
 fn all_from_ground(joints: &[Joint<'_>]) -> bool {
@@ -111,12 +111,12 @@ fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
         let way = if missing.spec.name.ends_with("from-ground") { "from ground" } else { "to its supply" };
         (Defect::Other, format!("contact {label}: its protection diode {way} is missing: damaged pad"))
     } else if let Some(look) = looks.iter().find(|look| look.too_little()) {
-        let volts = Unit::Volts.show(look.volts);
+        let volts = MeasurementUnit::Volts.show(look.volts);
         (Defect::Short, format!("contact {label}: joined to a supply or ground, only {volts} where a diode should be"))
     } else {
         let worst = looks.iter().enumerate().filter(|(_, look)| !look.is_good());
         let ohms = worst.map(|(place, look)| (look.volts - typical(all, place, look)) / look.amps).fold(0.0, f64::max);
-        let shown = Unit::Ohms.show(ohms);
+        let shown = MeasurementUnit::Ohms.show(ohms);
         (Defect::Open, format!("contact {label}: cold joint, about {shown} in series with its protection diodes"))
     };
     Diagnosis { defect, contacts: vec![joint.contact], text }

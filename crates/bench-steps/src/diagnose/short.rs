@@ -3,7 +3,7 @@
 
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, InstrumentError, NailVector, OPEN_OHMS};
-use bench_run::{Contact, Defect, Diagnosis, Unit};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementUnit};
 use std::time::Duration;
 
 /// Above this a path is a leak, not a short.
@@ -35,12 +35,13 @@ impl Path {
                         nest.label(low),
                         nest.label(high),
                         word(*ohms),
-                        Unit::Ohms.show(*ohms)
+                        MeasurementUnit::Ohms.show(*ohms)
                     ),
                 }
             }
             Path::Ground(ohms, grounded) => {
-                let mut text = format!("contact {label}: {} to ground, {}", word(*ohms), Unit::Ohms.show(*ohms));
+                let mut text =
+                    format!("contact {label}: {} to ground, {}", word(*ohms), MeasurementUnit::Ohms.show(*ohms));
                 if !grounded.is_empty() {
                     let labels: Vec<String> = grounded.iter().map(|&other| nest.label(other)).collect();
                     text += &format!(" (or to contact {}, at ground by itself)", labels.join(" or "));
@@ -57,7 +58,7 @@ impl Path {
                     contacts.push(only);
                     contacts.sort_unstable();
                 }
-                text += &format!(", {}", Unit::Ohms.show(*ohms));
+                text += &format!(", {}", MeasurementUnit::Ohms.show(*ohms));
                 let defect = if *ohms < SHORT_OHMS { Defect::ShortToRail } else { Defect::Leak };
                 Diagnosis { defect, contacts, text }
             }

@@ -2,10 +2,10 @@
 //! for other steps.
 
 use super::{spec, uses};
-use crate::{Kind, Nest, Procedure, Record, StepError, resolve};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -40,8 +40,8 @@ impl Kind for ModemBoot {
         };
         let step = ModemBoot {
             supply: resolve::rail(around.fixture, &params.supply)?.name.clone(),
-            mean: spec("modem.boot-current", Unit::Amps, params.mean_amps.limits()),
-            peak: spec("modem.boot-peak", Unit::Amps, params.peak_amps.limits()),
+            mean: spec("modem.boot-current", MeasurementUnit::Amps, params.mean_amps.limits()),
+            peak: spec("modem.boot-peak", MeasurementUnit::Amps, params.peak_amps.limits()),
         };
         Ok(Resolved {
             measurements: vec![step.mean.clone(), step.peak.clone()],
@@ -56,7 +56,7 @@ impl Kind for ModemBoot {
 
 #[async_trait(?Send)]
 impl Procedure for ModemBoot {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         let until = modem.since + modem.part.boots();
         let (mut sum, mut count, mut peak) = (0.0, 0.0, f64::MIN);
@@ -69,17 +69,21 @@ impl Procedure for ModemBoot {
             }
             nest.settle(LOOK.min(until - nest.clock.now())).await;
             // A peak in a gap would not be seen.
-            record.within(began, LONGEST_GAP);
+            log.within(began, LONGEST_GAP);
         }
         let mean = sum / count;
-        record.measured(&self.mean.name, Some(mean));
-        record.measured(&self.peak.name, Some(peak));
+        log.measured(&self.mean.name, Some(mean));
+        log.measured(&self.peak.name, Some(peak));
         if judge(&self.mean.limits, Some(mean)) != Verdict::Pass
             || judge(&self.peak.limits, Some(peak)) != Verdict::Pass
         {
             super::found(
-                record,
-                format!("modem draws {} while it boots, {} at most", Unit::Amps.show(mean), Unit::Amps.show(peak)),
+                log,
+                format!(
+                    "modem draws {} while it boots, {} at most",
+                    MeasurementUnit::Amps.show(mean),
+                    MeasurementUnit::Amps.show(peak)
+                ),
             );
         }
         Ok(())

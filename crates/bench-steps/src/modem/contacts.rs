@@ -2,10 +2,10 @@
 
 use super::{found_at, shares};
 use crate::resolve::pin_name;
-use crate::{Kind, Nest, Procedure, Record, StepError, resource};
+use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_plan::{ContactInfo, Coverage, Function, LimitsOf, ParamProblem, Resolved, Surroundings, Volts};
-use bench_run::{Contact, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -47,7 +47,7 @@ impl Kind for ModemContacts {
             contacts.push(One {
                 spec: MeasurementSpec {
                     name: format!("{}.modem-on", pin_name(around.dut, info.contact)),
-                    unit: Unit::Volts,
+                    unit: MeasurementUnit::Volts,
                     limits: limits.limits(),
                     contacts: vec![info.contact],
                 },
@@ -95,29 +95,29 @@ fn role<'p>(info: &ContactInfo, params: &'p Params) -> Option<(&'static str, &'p
 
 #[async_trait(?Send)]
 impl Procedure for ModemContacts {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.modem.expect()?;
         nest.release_nails().await?;
-        let measured = nest.released_after(self.measure(nest, record)).await?;
+        let measured = nest.released_after(self.measure(nest, log)).await?;
         let wrong: Vec<&(&One, f64)> =
             measured.iter().filter(|(one, volts)| judge(&one.spec.limits, Some(*volts)) != Verdict::Pass).collect();
-        self.tell(nest, record, &wrong);
+        self.tell(nest, log, &wrong);
         Ok(())
     }
 }
 
 impl ModemContacts {
-    async fn measure(&self, nest: &Nest, record: &dyn Record) -> Result<Vec<(&One, f64)>, StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<Vec<(&One, f64)>, StepError> {
         let mut measured = Vec::new();
         for one in &self.contacts {
             let volts = nest.bus.volts(one.contact).await?;
-            record.measured(&one.spec.name, Some(volts));
+            log.measured(&one.spec.name, Some(volts));
             measured.push((one, volts));
         }
         Ok(measured)
     }
 
-    fn tell(&self, nest: &Nest, record: &dyn Record, wrong: &[&(&One, f64)]) {
+    fn tell(&self, nest: &Nest, log: &dyn StepLog, wrong: &[&(&One, f64)]) {
         // Two of them wrong, and each has what the other should have: exchanged.
         if let [(a, a_volts), (b, b_volts)] = wrong
             && judge(&a.spec.limits, Some(*b_volts)) == Verdict::Pass
@@ -128,21 +128,21 @@ impl ModemContacts {
                 nest.label(a.contact),
                 nest.label(b.contact)
             );
-            found_at(record, vec![a.contact, b.contact], text);
+            found_at(log, vec![a.contact, b.contact], text);
             return;
         }
         let plus = |one: &One| one.what.contains("USB") && one.what.contains("D+");
         for (one, volts) in wrong {
-            let (shown, label) = (Unit::Volts.show(*volts), nest.label(one.contact));
+            let (shown, label) = (MeasurementUnit::Volts.show(*volts), nest.label(one.contact));
             if plus(one) && volts.abs() < RESTS_VOLTS {
                 // A pad that nobody drives, on a contact whose diodes were seen before power: not the contact's fault.
                 let text = format!(
                     "modem's USB does not attach: {shown} at D+, contact {label}: it does not see its VBUS, or is dead"
                 );
-                found_at(record, Vec::new(), text);
+                found_at(log, Vec::new(), text);
                 continue;
             }
-            found_at(record, vec![one.contact], format!("contact {label}: {shown} at {}", one.what));
+            found_at(log, vec![one.contact], format!("contact {label}: {shown} at {}", one.what));
         }
     }
 }

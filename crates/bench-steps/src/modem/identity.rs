@@ -2,7 +2,7 @@
 
 use super::talk::Talk;
 use super::{ANSWER, flag, found, luhn_is_right, shares, uses, yes};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
@@ -56,10 +56,10 @@ impl Kind for ModemIdentity {
 
 #[async_trait(?Send)]
 impl Procedure for ModemIdentity {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         let part = &modem.part;
-        let tell = |text: String| record.dialogue(text);
+        let tell = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         // Once more if it is not as expected: what a modem says unasked may be torn, and look like the answer.
         let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<Option<String>, StepError> {
@@ -89,25 +89,25 @@ impl Procedure for ModemIdentity {
         let maker_matches = is_maker(&maker);
         let model_matches = is_model(&model);
         let firmware_matches = is_firmware(&firmware);
-        record.measured(&self.maker.name, flag(maker_matches));
-        record.measured(&self.model.name, flag(model_matches));
-        record.measured(&self.firmware_known.name, flag(firmware_matches));
+        log.measured(&self.maker.name, flag(maker_matches));
+        log.measured(&self.model.name, flag(model_matches));
+        log.measured(&self.firmware_known.name, flag(firmware_matches));
         let imei_wrong = imei_problem(imei.as_deref(), nest.imei.as_deref());
-        record.measured(&self.imei.name, flag(imei_wrong.is_none()));
+        log.measured(&self.imei.name, flag(imei_wrong.is_none()));
 
         if let Some(keep) = part.keep_on.iter().find(|keep| firmware.starts_with(&keep.firmware)) {
             let until = modem.since + Duration::from_millis(keep.ms.into());
             nest.modem.update(|on| on.keep_until = Some(until));
-            record.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
+            log.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
         }
         if !maker_matches || !model_matches {
-            found(record, format!("wrong modem: it says {maker} {model}, expected is a {}", part.name));
+            found(log, format!("wrong modem: it says {maker} {model}, expected is a {}", part.name));
         } else if !firmware_matches {
             let known = known.join("... or ");
-            found(record, format!("modem: firmware {firmware} is not among those expected ({known}...)"));
+            found(log, format!("modem: firmware {firmware} is not among those expected ({known}...)"));
         }
         if let Some(text) = imei_wrong {
-            found(record, text);
+            found(log, text);
         }
         Ok(())
     }

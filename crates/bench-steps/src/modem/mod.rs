@@ -25,20 +25,20 @@ pub use signal::ModemSignal;
 pub use sim::ModemSim;
 pub use state::{ModemOn, ModemState, make_safe, safe_within};
 
-use crate::{Record, StepError, resource};
-use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, Unit};
+use crate::{StepError, StepLog, resource};
+use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
 /// Longest time for the answer to a command that asks nobody but the modem itself.
 const ANSWER: Duration = Duration::from_millis(1_500);
 
-fn spec(name: &str, unit: Unit, limits: Limits) -> MeasurementSpec {
+fn spec(name: &str, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
     MeasurementSpec { name: name.to_owned(), unit, limits, contacts: Vec::new() }
 }
 
 /// Yes (1) is expected.
 fn yes(name: &str) -> MeasurementSpec {
-    spec(name, Unit::One, Limits::exactly(1.0))
+    spec(name, MeasurementUnit::One, Limits::exactly(1.0))
 }
 
 fn flag(value: bool) -> Option<f64> {
@@ -46,12 +46,12 @@ fn flag(value: bool) -> Option<f64> {
 }
 
 /// Says what is wrong; answers it as the reason to end the step with.
-fn found(record: &dyn Record, text: String) -> StepError {
-    found_at(record, Vec::new(), text)
+fn found(log: &dyn StepLog, text: String) -> StepError {
+    found_at(log, Vec::new(), text)
 }
 
-fn found_at(record: &dyn Record, contacts: Vec<Contact>, text: String) -> StepError {
-    record.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
+fn found_at(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
+    log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
     StepError::Dut(text)
 }
 

@@ -2,10 +2,10 @@
 
 use super::state::{WentOff, hold_until, switch_off};
 use super::{flag, found, shares, spec, uses, yes};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -31,7 +31,7 @@ impl Kind for ModemOff {
         };
         let step = ModemOff {
             by_order: yes("modem.off-by-order"),
-            after: spec("modem.off-after", Unit::Seconds, Limits::at_most(within.as_secs_f64())),
+            after: spec("modem.off-after", MeasurementUnit::Seconds, Limits::at_most(within.as_secs_f64())),
         };
         Ok(Resolved {
             measurements: vec![step.by_order.clone(), step.after.clone()],
@@ -46,32 +46,29 @@ impl Kind for ModemOff {
 
 #[async_trait(?Send)]
 impl Procedure for ModemOff {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         if let Some(until) = modem.keep_until {
             hold_until(nest, &modem.wiring, until).await?;
         }
         let begun = nest.clock.now();
-        let how = switch_off(nest, &modem, &|text| record.dialogue(text)).await?;
+        let how = switch_off(nest, &modem, &|text| log.dialogue(text)).await?;
         let by_order = matches!(how, Some(WentOff::ByOrder));
-        record.measured(&self.by_order.name, flag(by_order));
+        log.measured(&self.by_order.name, flag(by_order));
         match how {
             Some(WentOff::ByOrder) => {
-                record.measured(&self.after.name, Some((nest.clock.now() - begun).as_secs_f64()));
+                log.measured(&self.after.name, Some((nest.clock.now() - begun).as_secs_f64()));
                 Ok(())
             }
-            Some(WentOff::ByKey) => {
-                Err(found(record, "modem does not switch off by order, only by its key".to_owned()))
+            Some(WentOff::ByKey) => Err(found(log, "modem does not switch off by order, only by its key".to_owned())),
+            Some(WentOff::ByEmergency) => {
+                Err(found(log, "modem does not switch off by order or key, only by the emergency sequence".to_owned()))
             }
-            Some(WentOff::ByEmergency) => Err(found(
-                record,
-                "modem does not switch off by order or key, only by the emergency sequence".to_owned(),
-            )),
-            Some(WentOff::WasOff) => Err(found(record, "modem went off by itself".to_owned())),
+            Some(WentOff::WasOff) => Err(found(log, "modem went off by itself".to_owned())),
             None => {
                 // Asking again would only cost the same time again; the supply has to go.
                 nest.modem.clear();
-                Err(found(record, "modem does not switch off: V_INT or STATUS stays on".to_owned()))
+                Err(found(log, "modem does not switch off: V_INT or STATUS stays on".to_owned()))
             }
         }
     }

@@ -4,10 +4,10 @@ use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::talk::Talk;
 use super::{ANSWER, Privacy, flag, found, shares, spec, uses, yes};
 use crate::resolve;
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -61,7 +61,7 @@ impl Kind for ModemOnStep {
         };
         let step = ModemOnStep {
             off_before: yes("modem.off-before"),
-            on_after: spec("modem.on-after", Unit::Seconds, Limits::at_most(part.on_within().as_secs_f64())),
+            on_after: spec("modem.on-after", MeasurementUnit::Seconds, Limits::at_most(part.on_within().as_secs_f64())),
             privacy: params.privacy,
             supply,
             wiring,
@@ -80,7 +80,7 @@ impl Kind for ModemOnStep {
 
 #[async_trait(?Send)]
 impl Procedure for ModemOnStep {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let rail = nest.rails.measure(&self.supply).await?;
         if rail.volts < SUPPLIED_VOLTS {
             return Err(StepError::Bench(format!(
@@ -90,11 +90,11 @@ impl Procedure for ModemOnStep {
         }
         at_rest(nest, &self.wiring).await?;
         let was_off = !state::is_on(nest, &self.wiring).await?;
-        record.measured(&self.off_before.name, flag(was_off));
+        log.measured(&self.off_before.name, flag(was_off));
         if !was_off {
             // Whatever it does, it must be off before its supply goes.
             nest.modem.set(self.modem(nest));
-            return Err(found(record, "modem: it is on before anybody pressed its key".to_owned()));
+            return Err(found(log, "modem: it is on before anybody pressed its key".to_owned()));
         }
         let modem = self.modem(nest);
         // First known, then pressed: whatever happens from here on, the way to the safe state knows of it.
@@ -103,9 +103,9 @@ impl Procedure for ModemOnStep {
         let on = wait_sense(nest, &self.wiring, true, modem.since + self.part.on_within()).await?;
         let after = nest.clock.now() - modem.since;
         if !on {
-            return Err(self.why_not(nest, record).await?);
+            return Err(self.why_not(nest, log).await?);
         }
-        record.measured(&self.on_after.name, Some(after.as_secs_f64()));
+        log.measured(&self.on_after.name, Some(after.as_secs_f64()));
         buffer(nest, &self.wiring, true).await
     }
 }
@@ -128,25 +128,25 @@ impl ModemOnStep {
     }
 
     /// The modem did not come on as the expected one does. Perhaps it is another one, with other times.
-    async fn why_not(&self, nest: &Nest, record: &dyn Record) -> Result<StepError, StepError> {
+    async fn why_not(&self, nest: &Nest, log: &dyn StepLog) -> Result<StepError, StepError> {
         let mut on = wait_sense(nest, &self.wiring, true, nest.clock.now() + SLOWEST_ON).await?;
         if !on {
             press(nest, self.wiring.power, LONG_PRESS_MS).await?;
             on = wait_sense(nest, &self.wiring, true, nest.clock.now() + SLOWEST_ON).await?;
         }
-        let within = Unit::Seconds.show(self.part.on_within().as_secs_f64());
+        let within = MeasurementUnit::Seconds.show(self.part.on_within().as_secs_f64());
         if !on {
             // Two keys were pressed and nothing came: there is nothing to be switched off.
             nest.modem.clear();
             let text = format!(
                 "modem does not switch on: V_INT or STATUS stays off after its key was pressed (within {within} expected)"
             );
-            return Ok(found(record, text));
+            return Ok(found(log, text));
         }
         buffer(nest, &self.wiring, true).await?;
         state::hold(nest, &self.wiring, SLOWEST_READY).await?;
         let modem = self.modem(nest);
-        let tell = |text: String| record.dialogue(text);
+        let tell = |text: String| log.dialogue(text);
         for baud in RATES {
             let mut talk = Talk::open_quietly(nest, &modem, baud, false, &tell).await?;
             if talk.command("AT", ANSWER).await?.is_ok() {
@@ -155,12 +155,12 @@ impl ModemOnStep {
                 let who = answer.text().unwrap_or("nothing").to_owned();
                 if !self.part.model_answers.iter().any(|model| who.starts_with(model)) {
                     let text = format!("wrong modem: it says {who}, expected is a {}", self.part.name);
-                    return Ok(found(record, text));
+                    return Ok(found(log, text));
                 }
                 break;
             }
         }
-        Ok(found(record, format!("modem is on too late: only after more than {within}")))
+        Ok(found(log, format!("modem is on too late: only after more than {within}")))
     }
 }
 

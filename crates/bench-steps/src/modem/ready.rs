@@ -3,10 +3,10 @@
 use super::state::{self, ModemOn, under_pulls, wait_sense};
 use super::talk::{Talk, hold_rts, read};
 use super::{ANSWER, Answer, Ended, flag, found, shares, spec, uses, yes};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{Port, Reply};
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl Kind for ModemReady {
             rx_driven: yes("modem.rx-is-driven"),
             cts_driven: yes("modem.cts-is-driven"),
             rts_free: yes("modem.rts-is-free"),
-            after: spec("modem.ready-after", Unit::Seconds, Limits::at_most(within.as_secs_f64())),
-            held: spec("modem.bytes-while-rts-high", Unit::One, Limits::exactly(0.0)),
+            after: spec("modem.ready-after", MeasurementUnit::Seconds, Limits::at_most(within.as_secs_f64())),
+            held: spec("modem.bytes-while-rts-high", MeasurementUnit::One, Limits::exactly(0.0)),
             released: yes("modem.answers-when-rts-low"),
         };
         let mut measurements = vec![step.rx_driven.clone(), step.after.clone()];
@@ -78,37 +78,36 @@ impl Kind for ModemReady {
 
 #[async_trait(?Send)]
 impl Procedure for ModemReady {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.modem.update(|on| on.flow_control = self.flow_control);
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.dialogue(text);
+        let tell = |text: String| log.dialogue(text);
         state::for_talk(nest, &modem.wiring).await?;
-        self.lines(nest, record, &modem).await?;
+        self.lines(nest, log, &modem).await?;
         let (baud, answer) = match self.answered(nest, &modem, &tell).await? {
             Some(found) => found,
-            None => return Err(self.why_not(nest, record, &modem).await?),
+            None => return Err(self.why_not(nest, log, &modem).await?),
         };
-        record.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
+        log.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
         if nest.clock.now() > modem.since + modem.part.ready_within() {
-            return Err(found(record, "modem boots too late: it answers, but not in time".to_owned()));
+            return Err(found(log, "modem boots too late: it answers, but not in time".to_owned()));
         }
-        record
-            .note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
+        log.note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
         let modem = nest.modem.expect()?;
         let mut talk = Talk::go_on(nest, &modem, &tell);
         // Nothing of this is stored: a modem that was in use is put back as it was found by being switched off.
         for command in ["ATE0", "AT+CMEE=1"] {
             if !talk.command(command, ANSWER).await?.is_ok() {
-                return Err(found(record, format!("modem: it does not take {command}")));
+                return Err(found(log, format!("modem: it does not take {command}")));
             }
         }
-        if modem.flow_control { self.flow(nest, record, &modem, &tell).await } else { Ok(()) }
+        if modem.flow_control { self.flow(nest, log, &modem, &tell).await } else { Ok(()) }
     }
 }
 
 impl ModemReady {
     /// Who drives which line. The modem drives its TX high and its CTS to one level or the other; its RTS is an input.
-    async fn lines(&self, nest: &Nest, record: &dyn Record, modem: &ModemOn) -> Result<(), StepError> {
+    async fn lines(&self, nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<(), StepError> {
         let wiring = &modem.wiring;
         // A modem that becomes ready between the two levels of one look seems to leave its CTS: two looks must agree.
         let mut before = None;
@@ -119,21 +118,20 @@ impl ModemReady {
         }
         let driven = |n: usize| driven.get(n).copied().unwrap_or(false);
         let (rx, cts, rts) = (driven(0), driven(1), driven(2));
-        record.measured(&self.rx_driven.name, flag(rx));
+        log.measured(&self.rx_driven.name, flag(rx));
         if modem.flow_control {
-            record.measured(&self.cts_driven.name, flag(cts));
-            record.measured(&self.rts_free.name, flag(!rts));
+            log.measured(&self.cts_driven.name, flag(cts));
+            log.measured(&self.rts_free.name, flag(!rts));
         }
         match (rx, cts, rts) {
-            (_, false, true) if modem.flow_control => Err(found(
-                record,
-                "modem UART: RTS and CTS are exchanged: the modem drives RTS and leaves CTS".to_owned(),
-            )),
+            (_, false, true) if modem.flow_control => {
+                Err(found(log, "modem UART: RTS and CTS are exchanged: the modem drives RTS and leaves CTS".to_owned()))
+            }
             (false, ..) => {
-                Err(found(record, "modem UART RX: nobody drives the line from the modem to the MCU: open".to_owned()))
+                Err(found(log, "modem UART RX: nobody drives the line from the modem to the MCU: open".to_owned()))
             }
             (_, false, _) if modem.flow_control => Err(found(
-                record,
+                log,
                 "modem UART CTS: nobody drives the line by which the modem says that it can receive: open".to_owned(),
             )),
             _ => Ok(()),
@@ -195,7 +193,7 @@ impl ModemReady {
     async fn flow(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         modem: &ModemOn,
         tell: &dyn Fn(String),
     ) -> Result<(), StepError> {
@@ -204,7 +202,7 @@ impl ModemReady {
         // A modem that does not heed RTS by default still answers this; its next word needs RTS.
         let heeds = talk.command("AT+IFC=2,2", ANSWER).await?;
         if heeds.ended == Ended::Silent {
-            return Err(rts_dead(record));
+            return Err(rts_dead(log));
         }
         let mut talk = Talk::open_quietly(nest, modem, baud, false, tell).await?;
         hold_rts(nest, modem, true).await?;
@@ -216,26 +214,26 @@ impl ModemReady {
         let while_high = read(nest).await?.bytes.len();
         hold_rts(nest, modem, false).await?;
         let answer = talk.listen("AT", ANSWER).await?;
-        record.measured(&self.held.name, Some(while_high as f64));
-        record.measured(&self.released.name, flag(answer.is_ok()));
+        log.measured(&self.held.name, Some(while_high as f64));
+        log.measured(&self.released.name, flag(answer.is_ok()));
         // With flow control again, as the steps that follow expect it.
         Talk::open(nest, modem, tell).await?;
         match (while_high, answer.is_ok()) {
             (0, true) => Ok(()),
-            (0, false) => Err(rts_dead(record)),
-            _ => Err(found(record, "modem UART RTS: the modem sends although RTS is high".to_owned())),
+            (0, false) => Err(rts_dead(log)),
+            _ => Err(found(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
         }
     }
 
     /// Nothing answered. Both ways are looked at one by one: what the modem does shows what it heard.
-    async fn why_not(&self, nest: &Nest, record: &dyn Record, modem: &ModemOn) -> Result<StepError, StepError> {
+    async fn why_not(&self, nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<StepError, StepError> {
         let quiet = |_: String| {};
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         for baud in rates {
             if self.try_once(nest, modem, baud, false, &quiet).await?.is_ok() {
                 nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
                 return Ok(found(
-                    record,
+                    log,
                     "modem UART CTS: the modem answers only when its CTS is not heeded: stuck high".to_owned(),
                 ));
             }
@@ -246,12 +244,12 @@ impl ModemReady {
             talk.command("AT+IFC=0,0", TRY).await?;
             if talk.command("AT", TRY).await?.is_ok() {
                 nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
-                return Ok(rts_dead(record));
+                return Ok(rts_dead(log));
             }
         }
         if !state::is_on(nest, &modem.wiring).await? {
             nest.modem.clear();
-            return Ok(found(record, "modem went off by itself while it booted".to_owned()));
+            return Ok(found(log, "modem went off by itself while it booted".to_owned()));
         }
         // An order that needs no answer: does it go off?
         for baud in rates {
@@ -270,7 +268,7 @@ impl ModemReady {
         } else {
             "modem UART TX: the modem is on and says that it can receive, but hears nothing: open or dead, or the modem hangs"
         };
-        Ok(found(record, text.to_owned()))
+        Ok(found(log, text.to_owned()))
     }
 }
 
@@ -279,6 +277,6 @@ async fn who_drives(nest: &Nest, ports: &[Port]) -> Result<Vec<bool>, StepError>
     Ok(under_pulls(nest, ports).await?.into_iter().map(|(up, down)| up == down).collect())
 }
 
-fn rts_dead(record: &dyn Record) -> StepError {
-    found(record, "modem UART RTS: the modem never hears that it may send: open or dead".to_owned())
+fn rts_dead(log: &dyn StepLog) -> StepError {
+    found(log, "modem UART RTS: the modem never hears that it may send: open or dead".to_owned())
 }

@@ -2,10 +2,10 @@
 
 use super::talk::Talk;
 use super::{ANSWER, Answer, Ended, ModemOn, flag, found, shares, spec, uses, yes};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
-use bench_run::{Limits, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -54,10 +54,10 @@ impl Kind for ModemSignal {
             supply,
             registered_within: params.registered_within.map(Seconds::duration),
             heard: yes("cell.heard"),
-            rsrp: spec("cell.rsrp-dbm", Unit::One, params.rsrp_dbm.limits()),
-            restarts: spec("modem.restarts", Unit::One, Limits::exactly(0.0)),
+            rsrp: spec("cell.rsrp-dbm", MeasurementUnit::One, params.rsrp_dbm.limits()),
+            restarts: spec("modem.restarts", MeasurementUnit::One, Limits::exactly(0.0)),
             registered: yes("cell.registered"),
-            idle: spec("modem.idle-current", Unit::Amps, params.idle_amps.limits()),
+            idle: spec("modem.idle-current", MeasurementUnit::Amps, params.idle_amps.limits()),
         };
         let mut measurements = vec![step.heard.clone(), step.rsrp.clone(), step.restarts.clone(), step.idle.clone()];
         if step.registered_within.is_some() {
@@ -76,9 +76,9 @@ impl Kind for ModemSignal {
 
 #[async_trait(?Send)]
 impl Procedure for ModemSignal {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.dialogue(text);
+        let tell = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         let deadline = nest.clock.now() + self.within;
         let rsrp = loop {
@@ -86,21 +86,21 @@ impl Procedure for ModemSignal {
                 Heard::Dbm(dbm) => break dbm,
                 Heard::Nothing if nest.clock.now() < deadline => nest.settle(LOOK).await,
                 Heard::Nothing => {
-                    record.measured(&self.heard.name, flag(false));
+                    log.measured(&self.heard.name, flag(false));
                     let text = "cellular antenna: no cell is heard: its path is open, or there is none here".to_owned();
-                    return Err(found(record, text));
+                    return Err(found(log, text));
                 }
-                Heard::NoAnswer => return Err(self.restarted(nest, record, &modem, &mut talk).await?),
+                Heard::NoAnswer => return Err(self.restarted(nest, log, &modem, &mut talk).await?),
             }
         };
-        record.measured(&self.heard.name, flag(true));
-        record.measured(&self.rsrp.name, Some(rsrp));
+        log.measured(&self.heard.name, flag(true));
+        log.measured(&self.rsrp.name, Some(rsrp));
         nest.settle(BURST).await;
         let still = talk.command("AT", ANSWER).await?;
         if !still.is_ok() || still.echoed {
-            return Err(self.restarted(nest, record, &modem, &mut talk).await?);
+            return Err(self.restarted(nest, log, &modem, &mut talk).await?);
         }
-        record.measured(&self.restarts.name, Some(0.0));
+        log.measured(&self.restarts.name, Some(0.0));
         if judge(&self.rsrp.limits, Some(rsrp)) == Verdict::Fail {
             let lacks = self.rsrp.limits.min.map_or(0.0, |limit| limit - rsrp);
             let text = if rsrp < self.no_antenna_below {
@@ -112,12 +112,12 @@ impl Procedure for ModemSignal {
                     "cellular receiver is weak: {rsrp:.0} dBm, {lacks:.0} dB too little: antenna's match or receiver"
                 )
             };
-            found(record, text);
+            found(log, text);
         }
         if let Some(within) = self.registered_within {
-            self.register(nest, record, &mut talk, within).await?;
+            self.register(nest, log, &mut talk, within).await?;
         }
-        record.measured(&self.idle.name, Some(nest.rails.measure(&self.supply).await?.amps));
+        log.measured(&self.idle.name, Some(nest.rails.measure(&self.supply).await?.amps));
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ impl ModemSignal {
     async fn register(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         talk: &mut Talk<'_>,
         within: Duration,
     ) -> Result<(), StepError> {
@@ -136,12 +136,12 @@ impl ModemSignal {
             let state = answer.value("+CEREG").and_then(|value| value.split(',').nth(1)).unwrap_or_default().trim();
             // At home, or roaming.
             if matches!(state, "1" | "5") {
-                record.measured(&self.registered.name, flag(true));
+                log.measured(&self.registered.name, flag(true));
                 return Ok(());
             }
             if nest.clock.now() >= deadline {
-                record.measured(&self.registered.name, flag(false));
-                found(record, format!("modem: the network does not take it (state {state})"));
+                log.measured(&self.registered.name, flag(false));
+                found(log, format!("modem: the network does not take it (state {state})"));
                 return Ok(());
             }
             nest.settle(LOOK).await;
@@ -152,7 +152,7 @@ impl ModemSignal {
     async fn restarted(
         &self,
         nest: &Nest,
-        record: &dyn Record,
+        log: &dyn StepLog,
         modem: &ModemOn,
         talk: &mut Talk<'_>,
     ) -> Result<StepError, StepError> {
@@ -165,16 +165,16 @@ impl ModemSignal {
         }
         let restarted = matches!(again, Some(Answer { echoed: true, .. }));
         if restarted {
-            record.measured(&self.restarts.name, Some(1.0));
+            log.measured(&self.restarts.name, Some(1.0));
         }
         Ok(match again {
             Some(_) if restarted => found(
-                record,
+                log,
                 "modem's supply: the modem restarts when its transmitter starts: VCC inside the module, or its capacitors"
                     .to_owned(),
             ),
-            Some(_) => found(record, "modem: it did not answer for a while".to_owned()),
-            None => found(record, "modem: it stopped answering while it looked for a cell".to_owned()),
+            Some(_) => found(log, "modem: it did not answer for a while".to_owned()),
+            None => found(log, "modem: it stopped answering while it looked for a cell".to_owned()),
         })
     }
 }

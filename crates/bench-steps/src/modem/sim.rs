@@ -2,7 +2,7 @@
 
 use super::talk::Talk;
 use super::{ANSWER, Ended, flag, found, luhn_is_right, shares, uses, yes};
-use crate::{Kind, Nest, Procedure, Record, StepError};
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Seconds, Surroundings};
 use bench_run::MeasurementSpec;
@@ -65,9 +65,9 @@ impl Kind for ModemSim {
 
 #[async_trait(?Send)]
 impl Procedure for ModemSim {
-    async fn run(&self, nest: &Nest, record: &dyn Record) -> Result<(), StepError> {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| record.dialogue(text);
+        let tell = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &tell).await?;
         let deadline = nest.clock.now() + self.within;
         let ended = loop {
@@ -82,19 +82,19 @@ impl Procedure for ModemSim {
             }
             nest.settle(RETRY).await;
         };
-        record.measured(&self.ready.name, flag(ended == Ended::Ok));
+        log.measured(&self.ready.name, flag(ended == Ended::Ok));
         match ended {
             Ended::Ok => {}
-            Ended::Error(Some(NOT_INSERTED)) => return Err(found(record, "SIM: no card is there".to_owned())),
+            Ended::Error(Some(NOT_INSERTED)) => return Err(found(log, "SIM: no card is there".to_owned())),
             Ended::Error(Some(number)) => {
                 let text =
                     format!("SIM: the card does not answer the modem (+CME ERROR: {number}): a bad contact, or dead");
-                return Err(found(record, text));
+                return Err(found(log, text));
             }
             Ended::Error(None) => {
-                return Err(found(record, "SIM: not ready in time, it wants a PIN or fails".to_owned()));
+                return Err(found(log, "SIM: not ready in time, it wants a PIN or fails".to_owned()));
             }
-            Ended::Silent => return Err(found(record, "modem: it stopped answering".to_owned())),
+            Ended::Silent => return Err(found(log, "modem: it stopped answering".to_owned())),
         }
         let answer = talk.command("AT+CCID", ANSWER).await?;
         // Some pad to a whole byte.
@@ -105,18 +105,18 @@ impl Procedure for ModemSim {
         let answer = talk.command("AT+CIMI", ANSWER).await?;
         let imsi = answer.text().unwrap_or_default();
         let imsi_valid = (6..=15).contains(&imsi.len()) && imsi.bytes().all(|byte| byte.is_ascii_digit());
-        record.measured(&self.number.name, flag(valid));
-        record.measured(&self.carrier.name, flag(valid && right));
-        record.measured(&self.subscriber.name, flag(imsi_valid));
+        log.measured(&self.number.name, flag(valid));
+        log.measured(&self.carrier.name, flag(valid && right));
+        log.measured(&self.subscriber.name, flag(imsi_valid));
         if !valid {
-            found(record, "SIM: its number (ICCID) cannot be read, or is none".to_owned());
+            found(log, "SIM: its number (ICCID) cannot be read, or is none".to_owned());
         } else if !right {
             let shown = iccid.get(..7).unwrap_or(iccid);
             let known = self.prefixes.join(" or ");
-            found(record, format!("SIM: wrong carrier: its number begins with {shown}, expected {known}"));
+            found(log, format!("SIM: wrong carrier: its number begins with {shown}, expected {known}"));
         }
         if !imsi_valid {
-            found(record, "SIM: its subscriber number (IMSI) cannot be read, or is none".to_owned());
+            found(log, "SIM: its subscriber number (IMSI) cannot be read, or is none".to_owned());
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{Heard, PwmPin, worst};
 use crate::Nest;
-use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, Unit, Verdict, judge};
+use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 
 /// A signal with a duty this near to what another contact was told is that contact's.
 const SAME_DUTY: f64 = 0.04;
@@ -69,10 +69,10 @@ fn one(nest: &Nest, unit: u8, pin: &PwmPin, heard: &[Heard]) -> Option<Diagnosis
     } else if still > 0 {
         (Defect::Other, format!("contact {label}: its PWM comes and goes, {still} times of {} no edges", heard.len()))
     } else if outside(&pin.frequency_error, frequency) {
-        let off = Unit::Percent.show(frequency.unwrap_or_default());
+        let off = MeasurementUnit::Percent.show(frequency.unwrap_or_default());
         (Defect::Other, format!("contact {label}: the frequency of its PWM is off by {off}"))
     } else if outside(&pin.duty_error, duty) {
-        let off = Unit::Percent.show(duty.unwrap_or_default());
+        let off = MeasurementUnit::Percent.show(duty.unwrap_or_default());
         (Defect::Other, format!("contact {label}: the duty of its PWM is off by {off} of the period"))
     } else {
         return None;

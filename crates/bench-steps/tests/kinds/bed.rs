@@ -8,7 +8,7 @@ use bench_instruments::{
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
-use bench_steps::{Nest, Procedure, Record, StepError};
+use bench_steps::{Nest, Procedure, StepError, StepLog};
 use dut_protocol::{BleNonce, BleRequest, JobResult, JobState, Reply, Request, Tag, TagAnswer};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -649,7 +649,7 @@ pub struct Told {
     pub diagnosed: RefCell<Vec<Diagnosis>>,
 }
 
-impl Record for Told {
+impl StepLog for Told {
     fn measured(&self, name: &str, reading: Option<f64>) {
         let before = self.measured.borrow_mut().insert(name.to_owned(), reading);
         assert_eq!(before, None, "{name} was measured twice");

@@ -26,7 +26,7 @@ pub struct Kind {
 
 /// The smallest part of a program that can be left out: an instruction, with those that set up its operands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub struct Fragment {
     /// Index into [`kinds`].
     pub kind: usize,
     pub code: Vec<u16>,
@@ -101,7 +101,7 @@ pub(crate) struct Build<'a> {
 }
 
 /// A random unit of this kind.
-pub fn unit(all: &[Kind], index: usize, rng: &mut Rng) -> Unit {
+pub fn unit(all: &[Kind], index: usize, rng: &mut Rng) -> Fragment {
     let mut build = Build { rng, all, setup: Vec::new(), body: Vec::new(), align: None, faults: false };
     let kind = all[index];
     let conditional = kind.plain && build.rng.chance(20);
@@ -112,7 +112,7 @@ pub fn unit(all: &[Kind], index: usize, rng: &mut Rng) -> Unit {
     }
     let mut code = build.setup;
     code.extend(build.body);
-    Unit { kind: index, code, align: build.align, faults: build.faults, conditional }
+    Fragment { kind: index, code, align: build.align, faults: build.faults, conditional }
 }
 
 impl Build<'_> {

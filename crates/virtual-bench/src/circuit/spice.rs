@@ -74,7 +74,7 @@ impl Circuit {
             text: String::new(),
         };
         deck.say(&format!("* {title}"));
-        deck.say("* Made by the virtual bench. Run it with: ngspice -b FILE");
+        deck.say("* Made by the virtual bench. InVirtualTime it with: ngspice -b FILE");
         deck.say("* What never changes");
         wiring.own.add(&mut deck);
         deck.say("* What fixture, chip and modem do now");

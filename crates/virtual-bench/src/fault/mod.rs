@@ -3,15 +3,15 @@
 //! A fault changes the circuit or the module and nothing else; the bench finds out by measuring, or not at all.
 
 mod list;
+mod location;
 mod modem;
-mod place;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use list::{all_faults, neighbours};
+pub use location::{FaultLocation, Net, undetectable};
 pub use modem::ModemFault;
-pub use place::{Net, Place, undetectable};
 
 use crate::circuit;
 use bench_plan::{DutFamily, Fixture, NailWiring};

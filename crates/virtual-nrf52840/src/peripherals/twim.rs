@@ -35,7 +35,7 @@ const LONGEST_PAUSE: u64 = 64;
 
 /// What is done when the next act comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum TwimPhase {
     Idle,
     /// Pulls SDA low for a START, once both lines are high.
     Start,
@@ -69,7 +69,7 @@ enum Command {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Engine {
-    step: Step,
+    step: TwimPhase,
     pub next_at: Time,
     /// Pause before the next look at a line that is held low, in quarter periods; 0: not waiting.
     pause: u64,
@@ -104,7 +104,7 @@ pub(super) fn quarter_period(frequency: u32) -> Option<u64> {
 impl Engine {
     pub fn new() -> Engine {
         Engine {
-            step: Step::Idle,
+            step: TwimPhase::Idle,
             next_at: NEVER,
             pause: 0,
             released: [true; 2],
@@ -136,13 +136,13 @@ impl Serial {
         fabric.hfclk.span(count * quarter_period(self.frequency).unwrap_or(16))
     }
 
-    fn twim_then(&mut self, fabric: &mut Fabric, step: Step, quarters: u64) {
+    fn twim_then(&mut self, fabric: &mut Fabric, step: TwimPhase, quarters: u64) {
         self.twim.step = step;
         self.twim.next_at = fabric.now + self.quarters(fabric, quarters);
         fabric.touch(self.common.id);
     }
 
-    fn twim_rest(&mut self, step: Step) {
+    fn twim_rest(&mut self, step: TwimPhase) {
         (self.twim.step, self.twim.next_at) = (step, NEVER);
     }
 
@@ -154,7 +154,7 @@ impl Serial {
 
     /// Whether the lines this step needs high are high.
     fn is_free(&self, fabric: &Fabric, levels: u64) -> bool {
-        let sda = self.twim.step != Step::Start || self.sees(fabric, SDA, levels);
+        let sda = self.twim.step != TwimPhase::Start || self.sees(fabric, SDA, levels);
         sda && self.sees(fabric, SCL, levels)
     }
 
@@ -173,13 +173,13 @@ impl Serial {
             0x008 => self.twim_command(fabric, Command::Write),
             0x014 => self.twim_command(fabric, Command::Stop),
             0x01C => match self.twim.step {
-                Step::Idle | Step::Suspended => {}
-                Step::Held => self.twim_suspend(fabric),
+                TwimPhase::Idle | TwimPhase::Suspended => {}
+                TwimPhase::Held => self.twim_suspend(fabric),
                 _ => self.twim.suspend = true,
             },
             0x020 => {
                 self.twim.suspend = false;
-                if self.twim.step == Step::Suspended {
+                if self.twim.step == TwimPhase::Suspended {
                     self.twim_go_on(fabric);
                 }
             }
@@ -192,13 +192,13 @@ impl Serial {
 
     fn twim_command(&mut self, fabric: &mut Fabric, command: Command) {
         match (self.twim.step, command) {
-            (Step::Idle, Command::Stop) => self.common.raise(fabric, event::STOPPED),
-            (Step::Idle, _) => self.twim_begin(fabric, command),
-            (Step::Held, _) => {
+            (TwimPhase::Idle, Command::Stop) => self.common.raise(fabric, event::STOPPED),
+            (TwimPhase::Idle, _) => self.twim_begin(fabric, command),
+            (TwimPhase::Held, _) => {
                 self.twim.next = Some(command);
                 self.twim_go_on(fabric);
             }
-            (Step::StopSda | Step::StopScl | Step::Stop, Command::Stop) => {}
+            (TwimPhase::StopSda | TwimPhase::StopScl | TwimPhase::Stop, Command::Stop) => {}
             _ => self.twim.next = Some(command),
         }
     }
@@ -212,13 +212,13 @@ impl Serial {
         let twim = &mut self.twim;
         (twim.pointer, twim.size, twim.done, twim.reading) = (pointer, size, 0, reading);
         self.common.raise(fabric, if reading { event::RXSTARTED } else { event::TXSTARTED });
-        let first = if self.twim.step == Step::Idle { Step::Start } else { Step::RestartSda };
+        let first = if self.twim.step == TwimPhase::Idle { TwimPhase::Start } else { TwimPhase::RestartSda };
         self.twim_then(fabric, first, 1);
     }
 
     fn twim_suspend(&mut self, fabric: &mut Fabric) {
         self.twim.suspend = false;
-        self.twim_rest(Step::Suspended);
+        self.twim_rest(TwimPhase::Suspended);
         self.common.raise(fabric, event::SUSPENDED);
     }
 
@@ -229,10 +229,10 @@ impl Serial {
             return;
         }
         match self.twim.next.take() {
-            Some(Command::Stop) => self.twim_then(fabric, Step::StopSda, 1),
+            Some(Command::Stop) => self.twim_then(fabric, TwimPhase::StopSda, 1),
             Some(command) => self.twim_begin(fabric, command),
             None if self.twim.done < self.twim.size => self.twim_next_byte(fabric),
-            None => self.twim_rest(Step::Held),
+            None => self.twim_rest(TwimPhase::Held),
         }
     }
 
@@ -246,7 +246,7 @@ impl Serial {
         if is_last {
             self.twim_last(fabric);
         }
-        self.twim_then(fabric, Step::Set, 1);
+        self.twim_then(fabric, TwimPhase::Set, 1);
     }
 
     /// The last byte of the buffer begins.
@@ -314,7 +314,7 @@ impl Serial {
     }
 
     pub(super) fn twim_act(&mut self, fabric: &mut Fabric) {
-        if matches!(self.twim.step, Step::Start | Step::Sample | Step::Stop) {
+        if matches!(self.twim.step, TwimPhase::Start | TwimPhase::Sample | TwimPhase::Stop) {
             let levels = fabric.levels();
             if !self.is_free(fabric, levels) {
                 self.twim.pause = (self.twim.pause * 2).clamp(1, LONGEST_PAUSE);
@@ -327,45 +327,45 @@ impl Serial {
             return;
         }
         match self.twim.step {
-            Step::StartHold => {
+            TwimPhase::StartHold => {
                 self.release(fabric, SCL, false);
                 (self.twim.addressing, self.twim.bit) = (true, 0);
                 self.twim.byte = self.address << 1 | u8::from(self.twim.reading);
-                self.twim_then(fabric, Step::Set, 1);
+                self.twim_then(fabric, TwimPhase::Set, 1);
             }
-            Step::Set => {
+            TwimPhase::Set => {
                 let released = self.twim_bit();
                 self.release(fabric, SDA, released);
-                self.twim_then(fabric, Step::Rise, 1);
+                self.twim_then(fabric, TwimPhase::Rise, 1);
             }
-            Step::Rise => {
+            TwimPhase::Rise => {
                 self.release(fabric, SCL, true);
-                self.twim_then(fabric, Step::Sample, 1);
+                self.twim_then(fabric, TwimPhase::Sample, 1);
             }
-            Step::Fall => {
+            TwimPhase::Fall => {
                 self.release(fabric, SCL, false);
                 self.twim.bit += 1;
                 if self.twim.bit > ACKNOWLEDGE {
                     self.twim_byte_done(fabric);
                 } else {
-                    self.twim_then(fabric, Step::Set, 1);
+                    self.twim_then(fabric, TwimPhase::Set, 1);
                 }
             }
-            Step::RestartSda => {
+            TwimPhase::RestartSda => {
                 self.release(fabric, SDA, true);
-                self.twim_then(fabric, Step::RestartScl, 1);
+                self.twim_then(fabric, TwimPhase::RestartScl, 1);
             }
-            Step::RestartScl => {
+            TwimPhase::RestartScl => {
                 self.release(fabric, SCL, true);
-                self.twim_then(fabric, Step::Start, 2);
+                self.twim_then(fabric, TwimPhase::Start, 2);
             }
-            Step::StopSda => {
+            TwimPhase::StopSda => {
                 self.release(fabric, SDA, false);
-                self.twim_then(fabric, Step::StopScl, 1);
+                self.twim_then(fabric, TwimPhase::StopScl, 1);
             }
-            Step::StopScl => {
+            TwimPhase::StopScl => {
                 self.release(fabric, SCL, true);
-                self.twim_then(fabric, Step::Stop, 2);
+                self.twim_then(fabric, TwimPhase::Stop, 2);
             }
             _ => self.twim.next_at = NEVER,
         }
@@ -374,24 +374,24 @@ impl Serial {
     /// The steps that need the clock high, and have it.
     fn twim_high_step(&mut self, fabric: &mut Fabric, level: bool) {
         match self.twim.step {
-            Step::Start => {
+            TwimPhase::Start => {
                 self.release(fabric, SDA, false);
-                self.twim_then(fabric, Step::StartHold, 2);
+                self.twim_then(fabric, TwimPhase::StartHold, 2);
             }
-            Step::Sample => {
+            TwimPhase::Sample => {
                 self.twim_sampled(level);
-                self.twim_then(fabric, Step::Fall, 1);
+                self.twim_then(fabric, TwimPhase::Fall, 1);
             }
             _ => {
                 self.release(fabric, SDA, true);
-                self.twim_rest(Step::Idle);
+                self.twim_rest(TwimPhase::Idle);
                 self.common.raise(fabric, event::STOPPED);
                 match self.twim.next.take() {
                     None | Some(Command::Stop) => {}
                     Some(command) => {
                         self.twim_begin(fabric, command);
                         // The time the bus has to be free before the next START.
-                        self.twim_then(fabric, Step::Start, 2);
+                        self.twim_then(fabric, TwimPhase::Start, 2);
                     }
                 }
             }

@@ -8,14 +8,14 @@ use std::path::Path;
 pub const DEFAULT_FILE: &str = "station.toml";
 
 /// One nest of a station.
-pub struct Place {
+pub struct ConfiguredNest {
     pub station: Station,
     pub nest: StationNest,
     /// Calibrations that are over their date, in words; the station says that they are to be marked.
     pub overdue: Vec<String>,
 }
 
-impl Place {
+impl ConfiguredNest {
     /// Reads the station file, and sees that the plan's fixture is the one that stands there and that its instruments may
     /// be believed today.
     ///

@@ -9,7 +9,7 @@ const GROUND: &str = "ground";
 
 /// What somebody who repairs the module would have to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct FaultLocation {
     /// Contacts that only this fault concerns; every one of them must be named. Ascending.
     pub contacts: Vec<Contact>,
     /// Supplies and ground that the fault touches.
@@ -29,8 +29,8 @@ pub struct Net {
 
 impl Fault {
     /// Where this fault is, on a module of this family in this fixture.
-    pub fn place(&self, dut: &DutFamily, fixture: &Fixture) -> Place {
-        let mut place = Place::default();
+    pub fn location(&self, dut: &DutFamily, fixture: &Fixture) -> FaultLocation {
+        let mut place = FaultLocation::default();
         match self {
             Fault::Open(contact)
             | Fault::StuckHigh(contact)
@@ -64,7 +64,7 @@ impl Fault {
     /// The contacts that the fault is at: a short to a supply or to ground is the other end's, and only when both ends
     /// are such nets it is that of all their contacts. Ascending.
     pub fn contacts(&self, dut: &DutFamily, fixture: &Fixture) -> Vec<Contact> {
-        let Place { mut contacts, mut nets, .. } = self.place(dut, fixture);
+        let FaultLocation { mut contacts, mut nets, .. } = self.location(dut, fixture);
         if contacts.is_empty() {
             if nets.iter().any(|net| net.name != GROUND) {
                 nets.retain(|net| net.name != GROUND);
@@ -130,7 +130,7 @@ impl Fault {
     }
 }
 
-impl Place {
+impl FaultLocation {
     fn add(&mut self, terminal: &Terminal, dut: &DutFamily, fixture: &Fixture) {
         let net = match terminal {
             Terminal::Ground => ground(dut),
@@ -236,7 +236,7 @@ mod tests {
             ("swap:22-20", &[20, 22], &[]),
         ];
         for (text, contacts, nets) in cases {
-            let place = text.parse::<crate::Fault>().unwrap().place(&dut, &fixture);
+            let place = text.parse::<crate::Fault>().unwrap().location(&dut, &fixture);
             let numbers: Vec<u8> = place.contacts.iter().map(|contact| contact.0).collect();
             let names: Vec<&str> = place.nets.iter().map(|net| net.name.as_str()).collect();
             assert_eq!((numbers.as_slice(), names.as_slice()), (contacts, nets), "{text}");
@@ -250,7 +250,7 @@ mod tests {
     fn every_listed_fault_is_somewhere_or_has_words() {
         let (dut, fixture) = (testing::dut("b4xx"), testing::fixture());
         for fault in crate::all_faults(&dut, &fixture, &["b402".to_owned()], None) {
-            let place = fault.place(&dut, &fixture);
+            let place = fault.location(&dut, &fixture);
             assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
             let leads_nowhere = undetectable(&fault, &dut).is_some();
             assert!(!leads_nowhere || ["open", "swap", "esd", "leak"].contains(&fault.kind().as_str()), "{fault}");

@@ -1,7 +1,7 @@
 //! What the nests of a line are made of: for each run, the work that its thread does.
 
 use bench_engine::{Done, Failed, Loaded, Observer, OneRun, Project, Stop};
-use bench_real::{self as real, Hand, Place, RealBackend};
+use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
 use bench_run::Provenance;
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub type Work = Box<dyn FnOnce(Observer, Stop) -> Result<Done, Failed> + Send>;
 
 /// Makes runs.
-pub trait Line {
+pub trait RunFactory {
     /// The run of a unit on a nest. `notes` are for the record, before anything is powered.
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work;
 }
@@ -40,7 +40,7 @@ impl VirtualUnits {
 }
 
 /// The nests of the virtual bench.
-pub struct VirtualLine {
+pub struct VirtualRuns {
     pub root: Option<PathBuf>,
     pub plan: PathBuf,
     pub firmware: Arc<[u8]>,
@@ -54,7 +54,7 @@ pub struct VirtualLine {
     pub units: VirtualUnits,
 }
 
-impl VirtualLine {
+impl VirtualRuns {
     /// Another seed makes other modules of the same serial numbers.
     fn seed(&self, serial: &str) -> u64 {
         let hash = bench_engine::sha256(format!("{} {serial}", self.seed).as_bytes());
@@ -62,7 +62,7 @@ impl VirtualLine {
     }
 }
 
-impl Line for VirtualLine {
+impl RunFactory for VirtualRuns {
     fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
         let (root, plan, reports) = (self.root.clone(), self.plan.clone(), self.reports.clone());
         let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
@@ -91,11 +91,11 @@ impl Line for VirtualLine {
 }
 
 /// The nests of a real fixture.
-pub struct RealLine {
+pub struct RealRuns {
     pub root: Option<PathBuf>,
     pub plan: PathBuf,
     pub firmware: Arc<[u8]>,
-    /// As in [`VirtualLine`].
+    /// As in [`VirtualRuns`].
     pub provenance: Provenance,
     pub reports: PathBuf,
     pub lot: Option<String>,
@@ -104,7 +104,7 @@ pub struct RealLine {
     pub nests: Vec<(String, Hand)>,
 }
 
-impl Line for RealLine {
+impl RunFactory for RealRuns {
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
         let (root, plan, station) = (self.root.clone(), self.plan.clone(), self.station.clone());
         let (firmware, expected) = (Arc::clone(&self.firmware), self.provenance.clone());
@@ -119,7 +119,7 @@ impl Line for RealLine {
             };
             let now = jiff::Zoned::now();
             // Read again: a calibration may have come to its end.
-            let place = Place::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
+            let place = ConfiguredNest::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
             let backend = RealBackend::on_shift(project.root(), place, &now, Some(hand));
             let one = OneRun {
                 loaded: &loaded,
