@@ -1,6 +1,7 @@
 //! The disk below a journal, and what it means when the disk refuses.
 
 use crate::filesystem::{self, Refusal};
+use crate::shown;
 use same_file::Handle;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -113,7 +114,7 @@ impl Failure {
             }
             _ => format!("{error}: check the disk, {then}"),
         };
-        Self { kind: error.kind(), text: format!("{}: {text}", path.display()) }
+        Self { kind: error.kind(), text: format!("{}: {text}", shown(path)) }
     }
 }
 
@@ -126,7 +127,7 @@ impl From<Failure> for io::Error {
 /// What became of a journal, when it no longer holds exactly `expected`.
 pub(crate) fn compare(path: &Path, expected: &[u8], found: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
-        let text = format!("the journal {} {what}: find out who did it, then test the module again", path.display());
+        let text = format!("the journal {} {what}: find out who did it, then test the module again", shown(path));
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
     let found = match found {

@@ -6,6 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// A path as people read it: the same on every system, so that records and messages are.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
+
 /// Longest part of a serial number or run id that becomes a folder name.
 const LONGEST_NAME: usize = 80;
 

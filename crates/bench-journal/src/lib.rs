@@ -15,7 +15,7 @@ mod writer;
 
 pub use disk::{Disk, MIN_FREE, free_space};
 pub use filesystem::sync_folder;
-pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name};
+pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name, shown};
 pub use reader::{JournalContents, JournalError, chained_lines, parse, read};
 pub use thread::Pending;
 pub use writer::{Durability, Journal, Progress, Stats, to_bytes};
