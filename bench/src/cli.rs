@@ -461,6 +461,8 @@ fn enough_handles() -> Result<(), Failed> {
 
 /// Parses the arguments, does what they say, and answers with the documented exit code.
 pub fn main() -> ExitCode {
+    // The console of Windows has to be asked for it; elsewhere this does nothing.
+    let _ = anstyle_query::windows::enable_ansi_colors();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

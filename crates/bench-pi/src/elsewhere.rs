@@ -1,7 +1,7 @@
 //! A system that no controller runs: nothing opens, so the types hold nothing and their methods are never reached.
 
 use bench_instruments::{EdgeLine, EdgeTrace, InputLine, InstrumentError, OutputLine};
-use bench_plan::Line;
+use bench_plan::GpioLine;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
 use std::convert::Infallible;
 
@@ -30,13 +30,13 @@ impl PiGpio {
 
     /// # Errors
     /// Never reached.
-    pub fn input(&self, _line: Line) -> Result<PiInput, InstrumentError> {
+    pub fn input(&self, _line: GpioLine) -> Result<PiInput, InstrumentError> {
         match self.0 {}
     }
 
     /// # Errors
     /// Never reached.
-    pub fn output(&self, _line: Line) -> Result<PiOutput, InstrumentError> {
+    pub fn output(&self, _line: GpioLine) -> Result<PiOutput, InstrumentError> {
         match self.0 {}
     }
 
