@@ -138,7 +138,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// A fault of the virtual module or fixture, for example open:23 or short:36-38@100; may be repeated. `bench faults`
-    /// lists them.
+    /// lists the kinds, `bench faults PLAN` every fault.
     #[arg(long = "fault", value_name = "SPEC", requires = "virtual_bench")]
     pub faults: Vec<String>,
     /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
@@ -346,10 +346,15 @@ pub(crate) struct GuardArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  bench faults                       every kind of fault, and how it is written\n  \
+                  bench faults plans/b404x.toml      every fault of this plan's module in its fixture",
+    after_long_help = format!("Kinds of fault:\n\n{}", virtual_bench::fault_usages()),
+)]
 pub(crate) struct FaultsArgs {
-    /// The plan.
-    pub plan: PathBuf,
-    /// As JSON.
+    /// Lists the faults that the module of this plan can have in its fixture. Without a plan, lists the kinds of fault.
+    pub plan: Option<PathBuf>,
+    /// Prints JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -413,6 +418,10 @@ pub(crate) enum SchemaOf {
     Dut,
     /// One place on a line, `station.toml`.
     Station,
+    /// An order of a fault, as `--fault` takes it.
+    Fault,
+    /// How often defects occur, `fixtures/defect-rates.toml`.
+    Rates,
 }
 
 #[derive(Debug, Args)]

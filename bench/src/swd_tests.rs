@@ -66,7 +66,7 @@ fn a_download_that_is_cut_anywhere_never_passes() {
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()))
         .run(&(1..whole.transfers - CLOSING), |cut| {
             // If the programmer hangs, so does this test.
-            let run = programmed(&[Fault::ProbeLost(cut)], true);
+            let run = programmed(&[format!("probe-lost:{cut}").parse().unwrap()], true);
             prop_assert_eq!(run.verdict, Verdict::Error, "cut at {} of {}: {:?}", cut, whole.transfers, run.said);
             Ok(())
         })

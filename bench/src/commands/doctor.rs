@@ -97,7 +97,7 @@ fn empty_nest(
     firmware: &[u8],
 ) -> Result<VirtualBench, Failed> {
     let model = family.models.first().map(|model| model.name.clone()).unwrap_or_default();
-    let faults: Vec<Fault> = fixture.nails.keys().map(|contact| Fault::Open(*contact)).collect();
+    let faults: Vec<Fault> = fixture.nails.keys().map(|contact| Fault::open(*contact)).collect();
     let serial = virtual_run::serial(family, &model, 1);
     let (faults, serial) = (faults.as_slice(), serial.as_str());
     let model = model.as_str();

@@ -4,16 +4,45 @@ use super::{print, print_json};
 use crate::cli::FaultsArgs;
 use bench_engine::{Failed, Loaded, Project};
 use bench_steps::Kinds;
+use serde::Serialize;
 use std::path::Path;
-use virtual_bench::Fault;
+use virtual_bench::{Fault, FaultKind, KINDS};
 
 pub(crate) fn faults(root: Option<&Path>, args: &FaultsArgs) -> Result<u8, Failed> {
-    let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
+    let Some(plan) = &args.plan else { return kinds(args) };
+    let loaded = Project::find(root, Some(plan)).load(plan, &Kinds::default())?;
     let specs: Vec<String> = listed(&loaded).iter().map(ToString::to_string).collect();
     if args.json {
         print_json(&specs)?;
     } else {
         print(&specs.iter().map(|spec| format!("{spec}\n")).collect::<String>());
+    }
+    Ok(0)
+}
+
+/// A kind of fault, for other programs.
+#[derive(Serialize)]
+struct Kind {
+    name: &'static str,
+    /// How it is written.
+    usage: String,
+    /// What it does.
+    doc: &'static str,
+    /// Classes of `fixtures/defect-rates.toml`.
+    classes: &'static [&'static str],
+}
+
+fn kinds(args: &FaultsArgs) -> Result<u8, Failed> {
+    if args.json {
+        let kind = |kind: &'static FaultKind| Kind {
+            name: kind.name,
+            usage: kind.usage(),
+            doc: kind.doc,
+            classes: kind.classes(),
+        };
+        print_json(&KINDS.iter().map(kind).collect::<Vec<_>>())?;
+    } else {
+        print(&virtual_bench::fault_usages());
     }
     Ok(0)
 }

@@ -17,14 +17,14 @@ fn gpio() -> Vec<Contact> {
 }
 
 fn short(a: Terminal, b: Terminal, ohms: f64) -> Fault {
-    Fault::Short { a, b, ohms }
+    format!("short:{a}-{b}@{ohms}").parse().unwrap()
 }
 
 /// A fault with what must be named: this defect of these contacts, nothing else.
 type Row = (Fault, Defect, Vec<u8>);
 
 fn opens() -> Vec<Row> {
-    gpio().into_iter().map(|contact| (Fault::Open(contact), Defect::Open, vec![contact.0])).collect()
+    gpio().into_iter().map(|contact| (Fault::open(contact), Defect::Open, vec![contact.0])).collect()
 }
 
 fn shorts_of_neighbours() -> Vec<Row> {
@@ -42,7 +42,7 @@ fn shorts_to_supplies() -> Vec<Row> {
     let row =
         |contact: Contact, to: Terminal, defect| (short(Terminal::Contact(contact), to, 0.0), defect, vec![contact.0]);
     let both = |contact| {
-        let rail = Terminal::Rail("3V3".into());
+        let rail = Terminal::Rail("3v3".into());
         [row(contact, Terminal::Ground, Defect::ShortToGround), row(contact, rail, Defect::ShortToRail)]
     };
     gpio().into_iter().flat_map(both).collect()
@@ -51,7 +51,8 @@ fn shorts_to_supplies() -> Vec<Row> {
 fn check(done: &Done, (fault, defect, contacts): &Row) -> Result<(), String> {
     let right_kind = done.diagnoses().iter().all(|one| one.defect == *defect);
     // A resistance that is told for a short is that of the short.
-    let ordered = if let Fault::Short { ohms, .. } = fault { Some(*ohms) } else { None };
+    let ordered = (fault.kind() == "short")
+        .then(|| fault.to_string().split_once('@').map_or(0.0, |(_, ohms)| ohms.parse().unwrap()));
     let told = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
     let right_ohms = ordered.is_none_or(|ordered| told.is_some_and(|told| (told - ordered).abs() < 5.0));
     if done.code == 1 && done.named() == *contacts && right_kind && right_ohms {

@@ -107,6 +107,9 @@ fn tables_come_as_json_too() {
         &["schema", "fixture"],
         &["schema", "dut"],
         &["schema", "station"],
+        &["schema", "fault"],
+        &["schema", "rates"],
+        &["faults", "--json"],
     ] {
         let output = output(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));

@@ -46,7 +46,7 @@ pub struct FaultResult {
 pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture, rates: &Rates) -> FaultResult {
     let (naming, objection) = name(fault, &run, dut, fixture);
     let text = fault.to_string();
-    let class = rates.of(&text);
+    let class = rates.of(fault);
     FaultResult {
         class: class.map(|class| class.name.clone()),
         per_million: class.map_or(0.0, |class| class.per_million),

@@ -1,8 +1,10 @@
 //! How often which defect occurs: a file that the test engineer edits.
 
 use super::glob;
-use bench_plan::{Problem, Source};
+use bench_plan::{Problem, Source, nearest};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use virtual_bench::{Fault, KINDS};
 
 const FORMAT: u32 = 1;
 
@@ -13,11 +15,14 @@ pub struct Rates {
 }
 
 /// Defects that occur equally often.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
+    /// A class of `bench faults --json`, or, with `faults`, any name.
     pub name: String,
-    /// Patterns of faults.
+    /// Patterns of faults (`*` any text, `?` one character), for a class of your own. The first class with a pattern that
+    /// fits a fault counts, before the class that the fault has by its kind.
+    #[serde(default)]
     faults: Vec<String>,
     /// Modules in a million that have each of these faults.
     pub per_million: f64,
@@ -25,11 +30,12 @@ pub struct Class {
     pub source: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     format: u32,
     #[serde(default)]
+    #[schemars(with = "Vec<Class>")]
     class: Vec<toml::Spanned<Class>>,
 }
 
@@ -55,12 +61,31 @@ impl Rates {
             let problem = Problem::new(source, text).at(wrong.span(), "this class");
             return Err(Box::new(problem.help("`per_million` is a number from 0 to 1000000")));
         }
+        let classes = || KINDS.iter().flat_map(|kind| kind.classes().iter().copied());
+        let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|known| known == class.name);
+        if let Some(unknown) = file.class.iter().find(|class| !is_known(class.get_ref())) {
+            let name = &unknown.get_ref().name;
+            let problem = Problem::new(source, format!("no kind of fault is in the class \"{name}\""));
+            let help = match nearest(name, classes()) {
+                Some(meant) => format!("did you mean \"{meant}\"? A class of your own needs `faults`"),
+                None => "`bench faults --json` lists the classes; a class of your own needs `faults`".to_owned(),
+            };
+            return Err(Box::new(problem.at(unknown.span(), "this class").help(help)));
+        }
         Ok(Self { classes: file.class.into_iter().map(toml::Spanned::into_inner).collect() })
     }
 
-    /// The class of a fault, as `bench faults` spells it.
-    pub fn of(&self, fault: &str) -> Option<&Class> {
-        self.classes.iter().find(|class| class.faults.iter().any(|pattern| glob::fits(pattern, fault)))
+    /// The class of a fault.
+    pub fn of(&self, fault: &Fault) -> Option<&Class> {
+        let text = fault.to_string();
+        let by_pattern = |class: &&Class| class.faults.iter().any(|pattern| glob::fits(pattern, &text));
+        let by_kind = |class: &&Class| class.faults.is_empty() && class.name == fault.class();
+        self.classes.iter().find(by_pattern).or_else(|| self.classes.iter().find(by_kind))
+    }
+
+    /// JSON Schema of the file, for editors.
+    pub fn file_schema() -> schemars::Schema {
+        schemars::schema_for!(File)
     }
 }
 
@@ -79,15 +104,17 @@ mod tests {
             format = 1
             class = [
               { name = "weak", faults = ["short:*@*"], per_million = 2.0, source = "a" },
+              { name = "open joint", per_million = 20.0, source = "c" },
               { name = "bridge", faults = ["short:*"], per_million = 10.0, source = "b" },
             ]
             "#,
         )
         .unwrap();
-        let name = |fault: &str| rates.of(fault).map(|class| class.name.as_str());
+        let name = |fault: &str| rates.of(&fault.parse().unwrap()).map(|class| class.name.as_str());
         assert_eq!(name("short:36-38@100"), Some("weak"));
         assert_eq!(name("short:36-38"), Some("bridge"));
-        assert_eq!(name("open:23"), None);
+        assert_eq!(name("open:23"), Some("open joint"), "by its kind");
+        assert_eq!(name("cold:23"), None);
     }
 
     #[test]
@@ -101,6 +128,10 @@ mod tests {
             (class("per_million = nan"), "NaN in a million"),
             (class("per_million = 1.0\nrate = 2"), "unknown field"),
             (class(""), "missing field `per_million`"),
+            (
+                "format = 1\n[[class]]\nname = \"open jiont\"\nper_million = 1.0\nsource = \"a\"".to_owned(),
+                "no kind of fault",
+            ),
         ] {
             let error = parse(&text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -7,6 +7,7 @@ use bench_run::{Contact, Provenance};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use virtual_bench::Fault;
 
 /// Everything that `--json` writes.
 #[derive(Debug, Serialize)]
@@ -206,7 +207,8 @@ fn per_contact(faults: &[FaultResult], contacts: Vec<(Contact, String)>) -> Vec<
 fn per_class(faults: &[FaultResult], rates: &Rates) -> Vec<PerClass> {
     let mut classes: Vec<PerClass> = Vec::new();
     for result in faults {
-        let Some(class) = rates.of(&result.fault) else { continue };
+        let fault: Option<Fault> = result.fault.parse().ok();
+        let Some(class) = fault.and_then(|fault| rates.of(&fault)) else { continue };
         let index = classes.iter().position(|row| row.class == class.name).unwrap_or_else(|| {
             classes.push(PerClass {
                 class: class.name.clone(),

@@ -37,7 +37,7 @@ pub use plan_check::check_plan;
 pub use plan_head::PlanHead;
 pub use plan_text::{PlanPart, PlanText};
 pub use quantity::*;
-pub use reading::parse_params;
+pub use reading::{nearest, parse_params};
 pub use schema::{fixture_schema, plan_part_schema, plan_schema, station_schema};
 pub use source::*;
 pub use station::{Calibration, Correction, Day, Overdue, Station, StationNest};

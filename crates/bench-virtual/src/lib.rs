@@ -57,14 +57,8 @@ pub fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
 /// Builds the simulated fixture with the module in it.
 pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
     let family_of = |model: &str| order.families.iter().find(|family| family.model(model).is_some());
-    let on_nest = order
-        .faults
-        .iter()
-        .find_map(|fault| match fault {
-            Fault::WrongModel(model) => Some(model.as_str()),
-            _ => None,
-        })
-        .unwrap_or(order.model);
+    let on_nest = order.faults.iter().find_map(Fault::other_model);
+    let on_nest = on_nest.as_deref().unwrap_or(order.model);
     let Some(dut) = family_of(on_nest) else {
         let known: Vec<&str> =
             order.families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str()).collect();

@@ -2,8 +2,8 @@
 
 use crate::air::VirtualBluetooth;
 use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
-use crate::fault::{Fault, FaultError, FlowLine};
-use crate::flash::{self, ExternalFlash, FlashFaults};
+use crate::fault::{Defects, Fault, FaultError, damage};
+use crate::flash::{self, ExternalFlash};
 use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
@@ -14,7 +14,7 @@ use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
-use bench_run::{BenchTime, Contact};
+use bench_run::BenchTime;
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
@@ -100,12 +100,10 @@ impl VirtualBench {
             .ok_or_else(|| VirtualError::NoSuchModel { family: dut.name.clone(), model: model.to_owned() })?;
         for fault in faults {
             fault.check(dut, fixture)?;
-            if let Fault::WrongModel(ordered) = fault
-                && ordered != model
-            {
-                let (ordered, on_nest) = (ordered.clone(), model.to_owned());
-                return Err(VirtualError::OtherModelOnNest { ordered, on_nest });
-            }
+        }
+        let defects = Defects::of(faults);
+        if let Some(ordered) = defects.model.clone().filter(|ordered| ordered != model) {
+            return Err(VirtualError::OtherModelOnNest { ordered, on_nest: model.to_owned() });
         }
         if let Some(ratio) = pace
             && !PACES.contains(&ratio)
@@ -121,23 +119,15 @@ impl VirtualBench {
         if let Some(firmware) = firmware {
             chip.load_elf(firmware)?;
         }
-        if faults.contains(&Fault::NfcAsPorts) {
-            // The register is part of UICR.
-            let _ = chip.write_uicr(NFCPINS, NFC_PADS_ARE_PORTS);
+        for (offset, value) in &defects.uicr {
+            // Both registers exist.
+            let _ = chip.write_uicr(*offset, *value);
         }
-        if faults.contains(&Fault::Locked) {
-            // So is this one.
-            let _ = chip.write_uicr(APPROTECT, ACCESS_PORT_LOCKED);
-        }
-        let memory = ExternalFlash::new(known, &serial, seed, flash_faults(faults));
-        let of_modem = faults.iter().filter_map(|fault| match fault {
-            Fault::Modem(fault) => Some(fault.clone()),
-            _ => None,
-        });
-        let modem = VirtualModem::new(dut, known, seed, of_modem.collect());
-        let rig = Rig::new(fixture, dut, memory, modem, seed, faults);
-        let is_dead = faults.contains(&Fault::DeadMcu);
-        let world = World::new(chip, rig, SwdLines::new(faults), fixture.i2c_hz, is_dead);
+        let memory = ExternalFlash::new(known, &serial, seed, defects.flash);
+        let modem = VirtualModem::new(dut, known, seed, defects.modem.clone());
+        let rig = Rig::new(fixture, dut, memory, modem, seed, &defects);
+        let probe = SwdLines::new(&defects.probe);
+        let world = World::new(chip, rig, probe, fixture.i2c_hz, defects.mcu_dead);
         Ok(Self {
             world: Rc::new(RefCell::new(world)),
             pace,
@@ -325,42 +315,13 @@ impl VirtualBench {
     }
 }
 
-/// Offset of UICR.NFCPINS, and its value with PROTECT off.
-const NFCPINS: u32 = 0x20C;
-const NFC_PADS_ARE_PORTS: u32 = 0xFFFF_FFFE;
-/// Offset of UICR.APPROTECT, and a value that locks every kind of silicon.
-const APPROTECT: u32 = 0x208;
-const ACCESS_PORT_LOCKED: u32 = 0xFFFF_FF00;
-/// What silicon that locks itself at power-on calls itself.
-const SELF_LOCKING: [u8; 4] = *b"AAF0";
-/// FICR.INFO.PART of the smaller sister, which fits the same pads.
-const OTHER_PART: u32 = 0x52833;
-/// An address in the page that `mcu-flash-page` spoils: one that every image has.
-const BAD_PAGE: u32 = 0x3000;
-/// Gain of the 3.6 V range, in which an ordered offset is meant.
-const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
-/// An address in the sector that `flash-bad-block` spoils: the last one, as addresses wrap around at the flash's size.
-const BAD_SECTOR: u32 = u32::MAX;
-
-fn flash_faults(faults: &[Fault]) -> FlashFaults {
-    let lines = faults.iter().fold(0, |lines, fault| match fault {
-        Fault::FlashLineOpen(line) => lines | 1 << line,
-        _ => lines,
-    });
-    FlashFaults {
-        absent: faults.contains(&Fault::FlashAbsent),
-        bad_sector: faults.contains(&Fault::FlashBadBlock).then_some(BAD_SECTOR),
-        open_lines: lines,
-    }
-}
-
 /// A crystal for Bluetooth is within 40 ppm over its life (nRF52840, HFXO); a new one at room temperature much nearer.
 const MAIN_CRYSTAL_PPM: f64 = 10.0;
 
 /// A chip of its own for every seed, within the limits of the product specification.
 fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
     let mut random = Random::new(seed, Purpose::Chip);
-    let mut tolerances = Tolerances {
+    let tolerances = Tolerances {
         lfxo_ppm: random.between(-20.0, 20.0),
         lfrc_ppm: random.between(-250.0, 250.0),
         saadc_gain_error: random.between(-0.01, 0.01),
@@ -369,63 +330,7 @@ fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
         hfxo_ppm: Random::new(seed, Purpose::MainCrystal).between(-MAIN_CRYSTAL_PPM, MAIN_CRYSTAL_PPM),
         ..Tolerances::default()
     };
-    for fault in faults {
-        match fault {
-            Fault::AdcGain(percent) => tolerances.saadc_gain_error += percent / 100.0,
-            // What the calibration takes away would be no defect. The residue is at the converter, behind the gain.
-            Fault::AdcOffset(millivolts) => {
-                tolerances.saadc_residual_offset_volts += millivolts / 1000.0 * WIDEST_ADC_GAIN;
-            }
-            Fault::AdcDead(contact) => {
-                let input = dut.contact(*contact).and_then(|info| info.adc_input);
-                tolerances.saadc_dead_inputs |= input.map_or(0, |input| 1 << input);
-            }
-            Fault::RetainedLost => {
-                let (first, bytes) = (dut.memory.retained_base, dut.memory.retained_region_bytes);
-                tolerances.retained_ram_lost = Some(first..first + bytes);
-            }
-            Fault::Crystal(ppm) => tolerances.lfxo_ppm = *ppm,
-            Fault::BleCrystal(ppm) => tolerances.hfxo_ppm = *ppm,
-            Fault::BleDead => tolerances.radio_dead = true,
-            Fault::UsbDead => tolerances.usb_deaf = true,
-            Fault::NfcDead => tolerances.nfc_deaf = true,
-            Fault::CrystalDead => tolerances.lfxo_dead = true,
-            Fault::PwmDead(unit) => {
-                if let Some(dead) = tolerances.pwm_dead.get_mut(usize::from(*unit)) {
-                    *dead = true;
-                }
-            }
-            Fault::SpimDead(unit) => {
-                if let Some(dead) = tolerances.buses.spim_dead.get_mut(usize::from(*unit)) {
-                    *dead = true;
-                }
-            }
-            Fault::TwimDead(unit) => {
-                if let Some(dead) = tolerances.buses.twim_dead.get_mut(usize::from(*unit)) {
-                    *dead = true;
-                }
-            }
-            Fault::BusLineDead(contact) => {
-                let port = dut.contact(*contact).and_then(|info| info.port);
-                tolerances.buses.unreached_ports |= port.map_or(0, |port| 1 << port.index());
-            }
-            Fault::FlowDead(FlowLine::Rts) => tolerances.buses.rts_dead = true,
-            Fault::FlowDead(FlowLine::Cts) => tolerances.buses.cts_ignored = true,
-            Fault::PwmWrong(a, b) => {
-                let port = |contact: &Contact| dut.contact(*contact)?.port.map(|port| port.index());
-                tolerances.pwm_swapped.extend(port(a).zip(port(b)));
-            }
-            Fault::InterruptDead(channel) => tolerances.gpiote_dead |= 1 << channel,
-            Fault::McuFlashPage => tolerances.flash_bad_page = Some(BAD_PAGE),
-            _ => {}
-        }
-    }
     let mut identity = ChipIdentity { tolerances, ..ChipIdentity::from_seed(random.bits()) };
-    if faults.contains(&Fault::SelfLocking) {
-        identity.variant = SELF_LOCKING;
-    }
-    if faults.contains(&Fault::WrongMcu) {
-        identity.part = OTHER_PART;
-    }
+    damage(&mut identity, dut, faults);
     identity
 }

@@ -41,7 +41,8 @@ pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{
-    Fault, FaultError, FaultLocation, FlowLine, ModemFault, Net, Terminal, all_faults, neighbours, undetectable,
+    Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_schema, fault_table,
+    fault_usages, neighbours, undetectable,
 };
 pub use run::RunError;
 pub use swd::VirtualSwd;

@@ -5,7 +5,7 @@ use crate::air::Air;
 use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice, Mcp23017};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::edges::EdgeRecorder;
-use crate::fault::{Fault, Terminal};
+use crate::fault::{Defects, Joint, Terminal};
 use crate::flash::{self, ExternalFlash};
 use crate::modem::VirtualModem;
 use crate::nfc::Field;
@@ -27,7 +27,7 @@ pub const LINK_UART: u8 = 0;
 /// Levels between these shares of its supply leave an expander's input as it was (DS20001952, table 2-1).
 const INPUT_LOW_SHARE: f64 = 0.2;
 const INPUT_HIGH_SHARE: f64 = 0.8;
-/// Most that a damaged cable carries ([`Fault::SlowLink`]).
+/// Most that a damaged cable carries (`slow-link`).
 const SLOW_LINK_BAUD: u32 = 115_200;
 /// Noise of one ADC conversion, in steps.
 const ADC_NOISE_STEPS: f64 = 0.6;
@@ -107,22 +107,18 @@ impl Rig {
         flash: ExternalFlash,
         modem: Option<VirtualModem>,
         seed: u64,
-        faults: &[Fault],
+        defects: &Defects,
     ) -> Self {
         let chips = FittedChip::all(fixture, seed);
         let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
         let reset =
             dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
-        let ties_reset = |fault: &Fault| match (fault, reset) {
-            (Fault::Short { a, b, .. }, Some(info)) => {
-                [a, b].into_iter().any(|end| *end == Terminal::Contact(info.contact))
-            }
-            _ => false,
-        };
+        let reset = reset.map(|info| Terminal::Contact(info.contact));
+        let ties_reset = |joint: &Joint| reset.as_ref().is_some_and(|reset| joint.a == *reset || joint.b == *reset);
         let mut rig = Self {
             chips,
             panel: PanelState::new(fixture),
-            circuit: Circuit::new(fixture, dut, seed, faults),
+            circuit: Circuit::new(fixture, dut, seed, defects),
             flash,
             modem,
             modem_revision: None,
@@ -136,7 +132,7 @@ impl Rig {
                 receiver: None,
             },
             edges: EdgeRecorder::new(fixture.nail_volts, seed),
-            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, faults)),
+            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, defects.radio_loss_db)),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),
@@ -145,8 +141,8 @@ impl Rig {
             for_chip: VecDeque::new(),
             stop: false,
             woken: false,
-            watch_reset: faults.iter().any(ties_reset),
-            slow_link: faults.contains(&Fault::SlowLink),
+            watch_reset: defects.joints.iter().any(ties_reset),
+            slow_link: defects.slow_link,
             i2c_transactions: 0,
             fixture: fixture.clone(),
         };

@@ -1,7 +1,7 @@
 //! The debug probe's lines to the emulated chip: transfers take their bits' time, while the chip runs on.
 
 use crate::ends::{SharedWorld, Sleep};
-use crate::fault::Fault;
+use crate::fault::ProbeDefects;
 use crate::world::World;
 use async_trait::async_trait;
 use bench_instruments::{SwdAnswer, SwdFault, SwdOperation, SwdRegister, SwdWire};
@@ -33,17 +33,12 @@ pub struct SwdLines {
 }
 
 impl SwdLines {
-    pub fn new(faults: &[Fault]) -> Self {
-        let absent = faults.contains(&Fault::ProbeAbsent);
-        let lost = faults.iter().find_map(|fault| match fault {
-            Fault::ProbeLost(after) => Some(*after),
-            _ => None,
-        });
+    pub fn new(defects: &ProbeDefects) -> Self {
         Self {
-            probe: (!absent).then(|| "VIRTUAL-1".to_owned()),
-            open: faults.iter().any(|fault| matches!(fault, Fault::SwdioOpen | Fault::SwclkOpen)),
+            probe: (!defects.absent).then(|| "VIRTUAL-1".to_owned()),
+            open: defects.open,
             transfers: 0,
-            lost_after: lost,
+            lost_after: defects.lost_after,
             told_to_wait: false,
         }
     }

@@ -1,6 +1,6 @@
 //! The module's edge as a picture: where each contact lies, and which are at fault.
 
-use bench_plan::DutFamily;
+use bench_plan::{DutFamily, Layout};
 use bench_run::Contact;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -13,26 +13,23 @@ pub struct EdgeMap {
     pub is_card: bool,
 }
 
-/// The last contact of the first row of a Feather's headers; the second row begins beside the fifth place of the first.
-const HEADER_LEFT: u8 = 15;
-const HEADER_RIGHT_BEGINS: usize = 4;
-
 impl EdgeMap {
     pub fn of(family: &DutFamily) -> Self {
         let has = |number: u8| family.contacts.iter().any(|info| info.contact.0 == number);
         let contact = |number: u8| has(number).then_some(Contact(number));
         let last = family.contacts.iter().map(|info| info.contact.0).max().unwrap_or(0);
-        let is_card = family.connector.starts_with("M.2");
-        let rows = if is_card {
-            // Odd numbers on one face, even ones behind them on the other; the notch stays empty.
-            [(1..=last).step_by(2).map(contact).collect(), (2..=last).step_by(2).map(contact).collect()]
-        } else {
-            // The numbers go up along one row and back down the other.
-            let right = (HEADER_LEFT + 1..=last).rev().map(contact);
-            let beside = std::iter::repeat_n(None, HEADER_RIGHT_BEGINS);
-            [(1..=HEADER_LEFT.min(last)).map(contact).collect(), beside.chain(right).collect()]
+        let rows = match family.layout {
+            // The notch stays empty.
+            Layout::CardEdge => {
+                [(1..=last).step_by(2).map(contact).collect(), (2..=last).step_by(2).map(contact).collect()]
+            }
+            Layout::Headers { first_row_ends, second_row_ends_at } => {
+                let second = (first_row_ends.saturating_add(1)..=last).rev().map(contact);
+                let opposite = std::iter::repeat_n(None, usize::from(second_row_ends_at).saturating_sub(1));
+                [(1..=first_row_ends.min(last)).map(contact).collect(), opposite.chain(second).collect()]
+            }
         };
-        Self { rows, is_card }
+        Self { rows, is_card: family.layout == Layout::CardEdge }
     }
 
     /// Columns of the picture when a contact takes so many.

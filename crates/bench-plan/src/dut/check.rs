@@ -412,6 +412,7 @@ fn resolve(file: FamilyFile, modem: Option<ModemWiring>) -> DutFamily {
         name: file.family,
         title: file.title,
         connector: file.connector,
+        layout: file.layout,
         platform: file.platform,
         models,
         contacts,

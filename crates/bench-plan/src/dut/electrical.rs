@@ -32,12 +32,30 @@ pub enum SupplyDirection {
     Both,
 }
 
+/// What a rail of the module is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SupplyRole {
+    /// Feeds the microcontroller and its ports.
+    Logic,
+    /// Feeds the modem.
+    Modem,
+    /// Feeds the USB block of the microcontroller.
+    Usb,
+    /// Enables the USB of the modem.
+    ModemUsb,
+    /// Feeds the module's own regulators from a cell.
+    Battery,
+}
+
 /// A rail of the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Supply {
     /// "VCC", "3V3", "VUSB".
     pub rail: String,
+    /// Each role is that of one rail; a rail may have none.
+    pub role: Option<SupplyRole>,
     #[schemars(with = "Vec<u8>")]
     pub contacts: Vec<Contact>,
     pub direction: SupplyDirection,

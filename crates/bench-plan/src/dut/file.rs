@@ -2,8 +2,8 @@
 
 use super::{
     AbsentContacts, AdcLimits, AdcReference, Bus, Direction, Environment, Function, GpioLimits, InterruptLimits,
-    Memory, ModemPart, OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SimFacts, SpecFact,
-    SpecValue, Supply, SupplyCurrent,
+    Layout, Memory, ModemPart, OtpLayout, Pad, Platform, PwmGroup, PwmLimits, RfConnector, SharedPins, SimFacts,
+    SpecFact, SpecValue, Supply, SupplyCurrent,
 };
 use dut_protocol::Port;
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ pub(super) struct FamilyFile {
     pub connector: String,
     /// How many `[[contact]]` tables there must be, so that a lost one is noticed.
     pub contact_count: usize,
+    pub layout: Layout,
     pub notes: Option<String>,
     pub sources: BTreeMap<String, String>,
     pub platform: Platform,

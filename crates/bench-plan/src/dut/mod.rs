@@ -34,6 +34,7 @@ pub struct DutFamily {
     pub title: String,
     /// What the contacts are part of: the M.2 edge, the headers.
     pub connector: String,
+    pub layout: Layout,
     pub platform: Platform,
     pub models: Vec<Model>,
     /// Ascending by contact.
@@ -67,6 +68,21 @@ pub struct DutFamily {
     pub notes: Option<String>,
     /// Short key -> where it comes from, in full.
     pub sources: BTreeMap<String, String>,
+}
+
+/// How the contacts lie, which says which of them are neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "shape", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Layout {
+    /// Odd numbers on one face of a card, even ones on the other.
+    CardEdge,
+    /// Two rows of pins: the numbers go up along the first and back down the second.
+    Headers {
+        /// Number of the first row's last contact.
+        first_row_ends: u8,
+        /// Number of the contact of the first row that is opposite the last contact of the second.
+        second_row_ends_at: u8,
+    },
 }
 
 /// What Particle calls a platform: the models of a family run the same Device OS binary.
@@ -162,6 +178,8 @@ pub enum Function {
     Swd,
     Nc,
     Ethernet,
+    /// Switches the supply of the module on.
+    Enable,
 }
 
 impl Function {
@@ -190,6 +208,7 @@ impl Function {
             Self::Swd => "swd",
             Self::Nc => "nc",
             Self::Ethernet => "ethernet",
+            Self::Enable => "enable",
         }
     }
     /// Functions whose lines have names of their own (SCK, TX), so that a contact must say which one it is.
@@ -401,6 +420,23 @@ impl DutFamily {
     }
     pub fn supply(&self, rail: &str) -> Option<&Supply> {
         self.supplies.iter().find(|supply| supply.rail == rail)
+    }
+    pub fn supply_of(&self, role: SupplyRole) -> Option<&Supply> {
+        self.supplies.iter().find(|supply| supply.role == Some(role))
+    }
+    /// The first contact of the rail with this role that the fixture reaches.
+    pub fn supply_contact(&self, role: SupplyRole) -> Option<&ContactInfo> {
+        self.supply_of(role)?.contacts.iter().find_map(|contact| self.contact(*contact))
+    }
+    /// Pairs of contacts that lie next to each other, ascending.
+    pub fn neighbours(&self) -> impl Iterator<Item = (Contact, Contact)> {
+        let (step, gap) = match self.layout {
+            Layout::CardEdge => (2, None),
+            Layout::Headers { first_row_ends, .. } => (1, Some(Contact(first_row_ends))),
+        };
+        let next = move |info: &ContactInfo| (info.contact, Contact(info.contact.0.saturating_add(step)));
+        let pairs = self.contacts.iter().map(next);
+        pairs.filter(move |(a, b)| a != b && Some(*a) != gap && self.contact(*b).is_some())
     }
     /// "23 (A0)".
     pub fn label(&self, contact: Contact) -> String {

@@ -8,7 +8,6 @@ mod link_layer;
 
 pub use host::VirtualBluetooth;
 
-use crate::fault::Fault;
 use crate::random::{Purpose, Random};
 use crate::real_functions::exp;
 use bench_instruments::Advert;
@@ -43,8 +42,6 @@ const CHANNEL_DB: f64 = 0.5;
 const ADAPTER_DB: f64 = 1.5;
 /// Of the adapter's own crystal.
 const ADAPTER_PPM: f64 = 5.0;
-/// Without its antenna the end of the trace still radiates a little.
-const WITHOUT_ANTENNA_DB: f64 = 40.0;
 
 /// What the adapter hears by.
 #[derive(Debug, Clone, Copy)]
@@ -81,18 +78,10 @@ pub struct Air {
 }
 
 impl Air {
-    pub fn new(radio: &BleRadio, seed: u64, faults: &[Fault]) -> Self {
+    pub fn new(radio: &BleRadio, seed: u64, defect_db: f64) -> Self {
         let mut random = Random::new(seed, Purpose::Air);
         let mut either = |decibels: f64| random.between(-decibels, decibels);
-        let defect: f64 = faults
-            .iter()
-            .map(|fault| match fault {
-                Fault::BleAntenna => WITHOUT_ANTENNA_DB,
-                Fault::BleWeak(decibels) => *decibels,
-                _ => 0.0,
-            })
-            .sum();
-        let loss = radio.path_loss_db + defect + either(COUPLING_DB);
+        let loss = radio.path_loss_db + defect_db + either(COUPLING_DB);
         let loss_db = [loss + either(CHANNEL_DB), loss + either(CHANNEL_DB), loss + either(CHANNEL_DB)];
         let [a, b, c, d, e, ..] = random.bits().to_le_bytes();
         let mut either = |spread: f64| random.between(-spread, spread);

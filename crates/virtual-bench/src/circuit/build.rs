@@ -7,10 +7,10 @@ use super::{
     RailCommand, RailParts, Supply, Wiring, defects, diodes, modem, nfc, regulator, usb,
 };
 use crate::chips::BitState;
-use crate::fault::{Fault, Terminal, rail_contact, rail_index};
+use crate::fault::{Defects, Terminal, rail_contact, rail_index};
 use crate::netlist::{Edge, NetlistBuilder, Node, Voltages, Workspace};
 use crate::random::{Purpose, Random};
-use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring, PeerPart};
+use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring, PeerPart, SupplyRole};
 use bench_run::Contact;
 use std::collections::BTreeMap;
 use virtual_nrf52840::{Activity, PORT_COUNT, PortState};
@@ -54,12 +54,12 @@ impl Sketch {
 }
 
 impl Circuit {
-    /// Builds the network. `faults` must have been checked against `dut` and `fixture`.
-    pub fn new(fixture: &Fixture, dut: &DutFamily, seed: u64, faults: &[Fault]) -> Self {
+    /// Builds the network. The faults must have been checked against `dut` and `fixture`.
+    pub fn new(fixture: &Fixture, dut: &DutFamily, seed: u64, defects: &Defects) -> Self {
         let mut sketch = Sketch::default();
         let mut tolerances = FixtureTolerances::new(seed);
         let mut parts = ModuleParts::new(seed);
-        defects::weaken(faults, dut, &mut parts);
+        defects::weaken(defects, dut, &mut parts);
         let mut contacts = Random::new(seed, Purpose::Contacts);
         let bus = sketch.node("measure_bus");
         sketch.leaks.push((bus, ADC_INPUT_OHMS, "input of the ADC"));
@@ -70,6 +70,7 @@ impl Circuit {
             fixture.nails.keys().map(|c| (*c, sketch.node(format!("nail_{}", c.0)))).collect();
         sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS, "leakage of the nail's input")));
 
+        let pins = SupplyPins::of(dut);
         // The module: one net per supply pin name, one node per contact.
         let mut nets: Vec<(String, Net)> = Vec::new();
         let mut module: BTreeMap<Contact, Node> = BTreeMap::new();
@@ -79,15 +80,15 @@ impl Circuit {
             }
             let node = sketch.node(format!("net_{name}"));
             let (load_ohms, farads) = match name {
-                LOGIC_PIN => (parts.logic_load_ohms, parts.logic_farads),
-                MODEM_PIN => (parts.modem_load_ohms, parts.modem_farads),
+                _ if name == pins.logic => (parts.logic_load_ohms, parts.logic_farads),
+                _ if Some(name) == pins.modem => (parts.modem_load_ohms, parts.modem_farads),
                 _ => (parts.five_volt_load_ohms, parts.five_volt_farads),
             };
             sketch.resistor(node, ground, load_ohms, "load of the module");
             nets.push((name.to_owned(), Net { node, to_ground: sketch.builder.edge(node, ground), farads }));
             node
         };
-        let logic = net_of(LOGIC_PIN, &mut sketch);
+        let logic = net_of(pins.logic, &mut sketch);
         for info in &dut.contacts {
             let node = sketch.node(format!("pad_{}_{}", info.contact.0, info.pin));
             module.insert(info.contact, node);
@@ -105,15 +106,15 @@ impl Circuit {
                 Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms, "leakage of the input"),
             }
         }
-        if let (Some(data), Some(supply)) = (by_pin(dut, "SIM_DATA"), by_pin(dut, SIM_SUPPLY_PIN)) {
+        if let (Some(data), Some(supply)) = (sim_line(dut, "DATA"), sim_line(dut, SIM_SUPPLY)) {
             sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms, "pull-up of the SIM's data");
         }
 
         // Nail meets contact.
         for (contact, &nail) in &nail_nodes {
             let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
-            if let Some(&pad) = module.get(&defects::led_to(faults, *contact)) {
-                sketch.resistor(nail, pad, defects::joint_ohms(faults, *contact, touching), "nail on its contact");
+            if let Some(&pad) = module.get(&defects.led_to(*contact)) {
+                sketch.resistor(nail, pad, defects::joint_ohms(defects, *contact, touching), "nail on its contact");
             }
         }
 
@@ -123,19 +124,21 @@ impl Circuit {
             }
         }
 
-        let ports = port_places(dut, faults, &module, logic, ground, &mut sketch);
-        let net_node = |pin: &str| nets.iter().find(|(net, _)| net == pin).map(|(_, net)| net.node);
+        let ports = port_places(dut, defects, &module, logic, ground, &mut sketch);
+        let net_node =
+            |pin: Option<&str>| nets.iter().find(|(net, _)| Some(net.as_str()) == pin).map(|(_, net)| net.node);
         let supplies = diodes::Supplies {
             ground,
             logic,
-            usb: net_node(USB_PIN),
-            modem: net_node(MODEM_PIN),
-            sim: by_pin(dut, SIM_SUPPLY_PIN).and_then(|contact| module.get(&contact).copied()),
+            usb: net_node(pins.usb),
+            modem: net_node(pins.modem),
+            sim: sim_line(dut, SIM_SUPPLY).and_then(|contact| module.get(&contact).copied()),
         };
         let mut diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
-        let regulator = by_pin(dut, ENABLE_PIN).and_then(|contact| module.get(&contact)).map(|&enable| {
+        let enable = dut.with_function(Function::Enable).next();
+        let regulator = enable.and_then(|info| module.get(&info.contact)).map(|&enable| {
             let system = sketch.node("system_rail");
-            for (pin, (volts, ohms)) in [(BATTERY_PIN, regulator::BATTERY_PATH), (USB_PIN, regulator::USB_PATH)] {
+            for (pin, (volts, ohms)) in [(pins.battery, regulator::BATTERY_PATH), (pins.usb, regulator::USB_PATH)] {
                 if let Some(input) = net_node(pin) {
                     let edge = sketch.edge(input, system);
                     let what = "path from the input to the system rail";
@@ -149,10 +152,10 @@ impl Circuit {
             Terminal::Ground => Some(ground),
             Terminal::Rail(name) => {
                 let contact = rail_contact(fixture, dut, rail_index(fixture, name)?)?;
-                net_node(&dut.contact(contact)?.pin)
+                net_node(Some(&dut.contact(contact)?.pin))
             }
         };
-        let overloads = defects::join(faults, fixture, ground, logic, place_of, &mut sketch);
+        let overloads = defects::join(defects, fixture, ground, logic, place_of, &mut sketch);
         let nails = nail_parts(fixture, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
         let link = |contact: Contact, tolerances: &mut FixtureTolerances| LinkNail {
             node: nail_nodes.get(&contact).copied(),
@@ -164,25 +167,28 @@ impl Circuit {
                 *place = module.get(&info.contact).copied();
             }
         }
-        let logic_amps = if faults.contains(&Fault::DeadMcu) { DEAD_MCU_AMPS } else { parts.chip.busy };
+        let logic_amps = if defects.mcu_dead { DEAD_MCU_AMPS } else { parts.chip.busy };
         let (controller_tx, controller_rx) =
             (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
         let nail_volts = tolerances.supply(fixture.nail_volts);
         let source_series_ohms = tolerances.resistor(fixture.measure_bus.source_series_ohms);
         let peers: Vec<PeerWires> =
             fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
-        let supply_net = |pin: &str| nets.iter().position(|(net, _)| net == pin);
+        let supply_net = |role| {
+            let pin = &dut.supply_contact(role)?.pin;
+            nets.iter().position(|(net, _)| net == pin)
+        };
         let modem = modem::ModemPins::new(dut, &module, supply_net, ground, &mut sketch);
         let antenna = fixture.nfc.map(|wiring| {
             let coil = wiring.coil.and_then(|coil| coil_wires(coil, &nail_nodes, &module, ground, &mut sketch));
-            nfc::Antenna::new(coil, seed, faults)
+            nfc::Antenna::new(coil, seed, defects.nfc_tuning)
         });
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         let own = FixedParts { resistors: sketch.resistors, leaks: sketch.leaks };
         own.add(&mut fixed);
-        let detects = !faults.contains(&Fault::VusbDetectLost);
-        let usb = nets.iter().position(|(name, _)| name == USB_PIN).filter(|_| detects);
+        let detects = !defects.vusb_undetected;
+        let usb = nets.iter().position(|(name, _)| Some(name.as_str()) == pins.usb).filter(|_| detects);
         let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
         let wiring = Wiring {
             netlist,
@@ -200,7 +206,7 @@ impl Circuit {
             analog,
             controller_tx,
             controller_rx,
-            link_cut: faults.contains(&Fault::DeadLink),
+            link_cut: defects.link_cut,
             peers,
             usb_data: usb::data_lines(dut, &module, &nail_nodes),
             modem,
@@ -271,13 +277,6 @@ impl Circuit {
     }
 }
 
-const LOGIC_PIN: &str = "3V3";
-pub(super) const MODEM_PIN: &str = "VCC";
-const USB_PIN: &str = "VUSB";
-pub(super) const BATTERY_PIN: &str = "LI+";
-const ENABLE_PIN: &str = "EN";
-pub(super) const SIM_SUPPLY_PIN: &str = "SIM_VCC";
-
 enum Role {
     Ground,
     Supply,
@@ -295,16 +294,41 @@ fn role(info: &ContactInfo) -> Role {
     match info.port {
         Some(port) => Role::Port(usize::from(port.index())),
         None if has(Function::Ground) => Role::Ground,
-        None if info.pin == ENABLE_PIN => Role::Enable,
+        None if has(Function::Enable) => Role::Enable,
         None if has(Function::Power) => Role::Supply,
-        None if info.pin == SIM_SUPPLY_PIN => Role::SimSupply,
+        None if super::is_sim_supply(info) => Role::SimSupply,
         None if has(Function::Nc) => Role::Nothing,
         None => Role::Input,
     }
 }
 
-fn by_pin(dut: &DutFamily, pin: &str) -> Option<Contact> {
-    dut.pin(pin).map(|info| info.contact)
+/// The role of the SIM's supply among the lines of the card.
+pub(super) const SIM_SUPPLY: &str = "VCC";
+
+/// The contact of a line of the SIM card.
+fn sim_line(dut: &DutFamily, role: &str) -> Option<Contact> {
+    dut.by_role(Function::Sim, role).map(|info| info.contact)
+}
+
+/// Names of the pins that carry the supplies: one net of the module each.
+struct SupplyPins<'d> {
+    logic: &'d str,
+    modem: Option<&'d str>,
+    usb: Option<&'d str>,
+    battery: Option<&'d str>,
+}
+
+impl<'d> SupplyPins<'d> {
+    fn of(dut: &'d DutFamily) -> Self {
+        let pin = |role| dut.supply_contact(role).map(|info| info.pin.as_str());
+        Self {
+            // The microcontroller has a supply, even where no contact leads to it.
+            logic: pin(SupplyRole::Logic).unwrap_or("logic"),
+            modem: pin(SupplyRole::Modem),
+            usb: pin(SupplyRole::Usb),
+            battery: pin(SupplyRole::Battery),
+        }
+    }
 }
 
 fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureTolerances) -> Vec<RailParts> {
@@ -355,7 +379,7 @@ fn coil_wires(
 
 fn port_places(
     dut: &DutFamily,
-    faults: &[Fault],
+    defects: &Defects,
     module: &BTreeMap<Contact, Node>,
     logic: Node,
     ground: Node,
@@ -364,19 +388,13 @@ fn port_places(
     let mut places: Vec<Option<PortPlace>> = (0..PORT_COUNT).map(|_| None).collect();
     for info in &dut.contacts {
         let (Role::Port(port), Some(&node)) = (role(info), module.get(&info.contact)) else { continue };
-        let stuck = if faults.contains(&Fault::StuckHigh(info.contact)) {
-            Some(true)
-        } else if faults.contains(&Fault::StuckLow(info.contact)) {
-            Some(false)
-        } else {
-            None
-        };
+        let stuck = defects.stuck.iter().find(|(contact, _)| *contact == info.contact).map(|(_, high)| *high);
         places[port] = Some(PortPlace {
             node,
             to_logic: sketch.builder.edge(node, logic),
             to_ground: sketch.builder.edge(node, ground),
             stuck,
-            lost_pulls: faults.contains(&Fault::LostPull(info.contact)),
+            lost_pulls: defects.lost_pulls.contains(&info.contact),
         });
     }
     places

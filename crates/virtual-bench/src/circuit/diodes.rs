@@ -59,7 +59,7 @@ fn silicon(info: &ContactInfo) -> Option<Silicon> {
         None if power && (has(Function::Usb) || has(Function::ModemUsb)) => Some(Silicon::Suppressor),
         None if has(Function::Ground) || has(Function::Nc) || power => None,
         None if has(Function::Usb) => Some(Silicon::UsbBlock),
-        None if info.pin == super::build::SIM_SUPPLY_PIN => Some(Silicon::Suppressor),
+        None if is_sim_supply(info) => Some(Silicon::Suppressor),
         None if has(Function::Sim) => Some(Silicon::ModemSim),
         None if has(Function::ModemUsb) || has(Function::ModemRi) => Some(Silicon::Modem),
         None => None,
@@ -73,7 +73,7 @@ pub(crate) fn is_protected(info: &ContactInfo) -> bool {
 
 /// Whether the contact is the SIM's supply, which a modem that is off holds at ground.
 pub(crate) fn is_sim_supply(info: &ContactInfo) -> bool {
-    info.pin == super::build::SIM_SUPPLY_PIN
+    info.roles.get(&Function::Sim).is_some_and(|role| role == super::build::SIM_SUPPLY)
 }
 
 /// All diodes of a module of this family.

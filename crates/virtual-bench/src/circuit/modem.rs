@@ -1,12 +1,12 @@
 //! The modem as the network sees it: what it draws, and what it drives at the contacts that lead to it.
 
 use super::Circuit;
-use super::build::{BATTERY_PIN, MODEM_PIN, SIM_SUPPLY_PIN, Sketch};
+use super::build::{SIM_SUPPLY, Sketch};
 use super::elements::Parts;
 use super::parts::SIM_SUPPLY_OFF_OHMS;
 use crate::modem::ModemLoad;
 use crate::netlist::{Edge, Node};
-use bench_plan::{ContactInfo, DutFamily, Function};
+use bench_plan::{ContactInfo, DutFamily, Function, SupplyRole};
 use bench_run::Contact;
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl ModemPins {
     pub fn new(
         dut: &DutFamily,
         module: &BTreeMap<Contact, Node>,
-        net: impl Fn(&str) -> Option<usize>,
+        net: impl Fn(SupplyRole) -> Option<usize>,
         ground: Node,
         sketch: &mut Sketch,
     ) -> Self {
@@ -50,18 +50,14 @@ impl ModemPins {
         };
         let sim_line = |role: &str| at(&|info| info.roles.get(&Function::Sim).is_some_and(|own| own == role));
         let has = |info: &ContactInfo, function| info.functions.contains(&function);
-        let sim_supply = at(&|info| info.pin == SIM_SUPPLY_PIN);
+        let sim_supply = sim_line(SIM_SUPPLY);
         Self {
-            supply: net(MODEM_PIN).or_else(|| net(BATTERY_PIN)),
+            supply: net(SupplyRole::Modem).or_else(|| net(SupplyRole::Battery)),
             sim_supply: sim_supply.map(|node| (node, sketch.edge(node, ground))),
             sim_reset: sim_line("RST"),
             sim_clock: sim_line("CLK"),
             usb_plus: at(&|info| has(info, Function::ModemUsb) && info.pin.ends_with('+')),
-            usb_supply: dut
-                .contacts
-                .iter()
-                .find(|info| has(info, Function::ModemUsb) && has(info, Function::Power))
-                .and_then(|info| net(&info.pin)),
+            usb_supply: net(SupplyRole::ModemUsb),
             ring: at(&|info| has(info, Function::ModemRi)),
         }
     }

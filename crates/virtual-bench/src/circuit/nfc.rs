@@ -8,7 +8,6 @@
 
 use super::elements::Parts;
 use super::{Circuit, Trial};
-use crate::fault::Fault;
 use crate::netlist::{Edge, Node};
 use crate::random::{Purpose, Random};
 
@@ -25,8 +24,6 @@ const NEEDED_FIELD: f64 = 0.286;
 /// Capacitors of 5 % and the chip's own take the resonance off the carrier.
 const TUNING: (f64, f64) = (0.9, 1.0);
 /// The same with a capacitor of a wrong value, and with none at all.
-const DETUNED: f64 = 0.5;
-const UNTUNED: f64 = 0.1;
 /// What is pushed through the antenna's place to find its resistances.
 const TEST_AMPS: f64 = 1e-6;
 
@@ -51,14 +48,9 @@ pub(super) struct CoilWires {
 }
 
 impl Antenna {
-    pub fn new(coil: Option<CoilWires>, seed: u64, faults: &[Fault]) -> Self {
+    pub fn new(coil: Option<CoilWires>, seed: u64, damage: f64) -> Self {
         let mut random = Random::new(seed, Purpose::Antenna);
         let tuning = random.between(TUNING.0, TUNING.1);
-        let damage = faults.iter().fold(1.0, |share, fault| match fault {
-            Fault::NfcDetuned => share * DETUNED,
-            Fault::NfcAntenna => share * UNTUNED,
-            _ => share,
-        });
         Self { coil, tuning: tuning * damage, needed: random.within(NEEDED_FIELD, 0.12) }
     }
 }
@@ -122,7 +114,7 @@ mod tests {
     fn weakest(model: &str, seed: u64, faults: &[&str], joined: bool) -> Option<u8> {
         let (family, fixture) = if model == "boron" { boron() } else { (dut("b4xx"), fixture()) };
         let faults: Vec<crate::Fault> = faults.iter().map(|text| text.parse().unwrap()).collect();
-        let mut circuit = Circuit::new(&fixture, &family, seed, &faults);
+        let mut circuit = Circuit::new(&fixture, &family, seed, &crate::fault::Defects::of(&faults));
         let mut commands = circuit.commands().clone();
         commands.nfc = joined;
         circuit.command(commands, 0);

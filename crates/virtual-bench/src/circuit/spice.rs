@@ -9,6 +9,7 @@ use super::elements::Parts;
 use super::parts::{OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS};
 use super::solve::Capacitors;
 use super::{Circuit, NailCommand, Trial};
+use crate::fault::Defects;
 use crate::netlist::{Edge, Netlist, Node};
 use bench_plan::{DutFamily, Fixture};
 use std::collections::BTreeSet;
@@ -33,7 +34,7 @@ pub(super) struct Deck<'c> {
 
 /// The deck of a good module of this family: all supplies on, all feeds closed, the chip runs and drives nothing.
 pub fn good_module(fixture: &Fixture, dut: &DutFamily, seed: u64) -> String {
-    let mut circuit = Circuit::new(fixture, dut, seed, &[]);
+    let mut circuit = Circuit::new(fixture, dut, seed, &Defects::default());
     circuit.power_up();
     circuit.spice(&format!("{} with a good module of the family {}, seed {seed}", fixture.name, dut.name))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fault::Fault;
+use crate::fault::{Defects, Fault};
 use crate::testing::{dut, fixture};
 use virtual_nrf52840::{Driven, Pull, Strength};
 
@@ -18,7 +18,7 @@ fn bench(faults: &[&str]) -> Bench {
     let (fixture, family) = (fixture(), dut("b4xx"));
     let faults: Vec<Fault> = faults.iter().map(|text| text.parse().unwrap()).collect();
     faults.iter().for_each(|fault| fault.check(&family, &fixture).unwrap());
-    let circuit = Circuit::new(&fixture, &family, 7, &faults);
+    let circuit = Circuit::new(&fixture, &family, 7, &Defects::of(&faults));
     let mut commands = circuit.commands().clone();
     // As a bench leaves them: link off the nails, all feeds closed.
     commands.loopback = true;
@@ -421,7 +421,7 @@ fn two_banks_at_once_short_two_contacts() {
 #[test]
 fn the_same_seed_gives_the_same_bench() {
     let volts = |seed| {
-        let mut circuit = Circuit::new(&fixture(), &dut("b4xx"), seed, &[]);
+        let mut circuit = Circuit::new(&fixture(), &dut("b4xx"), seed, &Defects::default());
         let mut commands = circuit.commands().clone();
         commands.nails.iter_mut().for_each(|nail| {
             *nail = match nail {
@@ -434,7 +434,7 @@ fn the_same_seed_gives_the_same_bench() {
     };
     assert_eq!(volts(1).to_bits(), volts(1).to_bits());
     let mut seeds = (1..5).map(|seed| {
-        let circuit = Circuit::new(&fixture(), &dut("b4xx"), seed, &[]);
+        let circuit = Circuit::new(&fixture(), &dut("b4xx"), seed, &Defects::default());
         circuit.wiring.parts.logic_load_ohms.to_bits()
     });
     let first = seeds.next().unwrap();

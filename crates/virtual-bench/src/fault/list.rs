@@ -1,138 +1,180 @@
-//! Every fault that can be ordered, to measure what a plan finds.
+//! Every fault that can be ordered of a module in a fixture, to measure what a plan detects.
 
-use super::{
-    BLE_CRYSTAL_PPM, BLE_WEAK_DB, COLD_OHMS, CRYSTAL_PPM, ESD_OHMS, Fault, FlowLine, LEAK_OHMS, LOST_AFTER,
-    SLEEP_MILLIAMPS, Terminal, rail_contact,
-};
+use super::kinds::KINDS;
+use super::{Fault, Subject, Terminal, rail_contact};
 use crate::circuit;
-use bench_plan::{ContactInfo, DutFamily, Fixture, Function, Model};
+use bench_plan::{Bus, ContactInfo, DutFamily, Fixture, Function, Model, NailWiring, SupplyRole};
 use bench_run::Contact;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
-/// Contact numbers that the notch of an M.2 key-E edge takes away.
-const NOTCH: std::ops::RangeInclusive<u8> = 24..=31;
 /// Resistance of a bridge that is not quite one: flux residue, a whisker. Ohms.
 const WEAK_SHORT_OHMS: f64 = 100.0;
 
-/// Pairs of contacts that lie side by side: n and n + 2 on one face of an M.2 edge, n and n + 1 on a header.
-pub fn neighbours(dut: &DutFamily) -> Vec<(Contact, Contact)> {
-    let is_header = dut.name == "boron";
-    let exists = |contact: Contact| dut.contact(contact).is_some() && (is_header || !NOTCH.contains(&contact.0));
-    let step = if is_header { 1 } else { 2 };
-    // The Boron's headers have 16 and 12 pins.
-    let same_side = |a: Contact| !is_header || a.0 != 16;
-    dut.contacts
-        .iter()
-        .map(|info| (info.contact, Contact(info.contact.0.saturating_add(step))))
-        .filter(|&(a, b)| exists(a) && exists(b) && a != b && same_side(a))
-        .collect()
+/// A module in a fixture, as the kinds of fault see it to list themselves.
+pub(super) struct Site<'a> {
+    pub dut: &'a DutFamily,
+    pub fixture: &'a Fixture,
+    /// Models that may be in the nest by mistake.
+    pub others: &'a [String],
+    /// The model that the plan is for, where it is known.
+    pub model: Option<&'a Model>,
+    /// The kind that is being listed.
+    pub kind: &'static super::FaultKind,
 }
 
 /// Everything that can be wrong with a module of this family in this fixture, one fault each. Shorts between contacts
-/// that the module joins anyway (ground to ground) are no faults and do not appear; `other_models` may lie on the nest
-/// by mistake; of `model` it is known which modem belongs into it.
+/// that the module joins anyway (ground to ground) are no faults and do not appear. `other_models` may be in the nest
+/// by mistake; `model` says which modem belongs into the module.
 pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], model: Option<&Model>) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = dut.contacts.iter().map(|info| Fault::Open(info.contact)).collect();
-    for (a, b) in neighbours(dut) {
-        if let (Some(first), Some(second)) = (dut.contact(a), dut.contact(b))
+    let of_kind = |kind| (kind, Site { dut, fixture, others: other_models, model, kind });
+    KINDS.iter().map(of_kind).flat_map(|(kind, site)| (kind.listed)(&site)).collect()
+}
+
+/// Pairs of neighbouring contacts, as the family's file describes its edge or headers.
+pub fn neighbours(dut: &DutFamily) -> Vec<(Contact, Contact)> {
+    dut.neighbours().collect()
+}
+
+impl Site<'_> {
+    fn fault(&self, subject: Subject) -> Fault {
+        Fault { kind: self.kind, subject, amount: self.kind.usual() }
+    }
+    /// The fault itself, where it can be.
+    pub fn once(&self, exists: bool) -> Vec<Fault> {
+        exists.then(|| self.fault(Subject::Nothing)).into_iter().collect()
+    }
+    /// One fault for each contact that has the property.
+    pub fn contacts(&self, has: fn(&ContactInfo) -> bool) -> Vec<Fault> {
+        let contacts = self.dut.contacts.iter().filter(|info| has(info));
+        contacts.map(|info| self.fault(Subject::Contact(info.contact))).collect()
+    }
+    pub fn numbers(&self, values: &[f64]) -> Vec<Fault> {
+        let number = |value: &f64| Fault { kind: self.kind, subject: Subject::Nothing, amount: Some(*value) };
+        values.iter().map(number).collect()
+    }
+    pub fn numbers_if(&self, exists: bool, values: &[f64]) -> Vec<Fault> {
+        if exists { self.numbers(values) } else { Vec::new() }
+    }
+    pub fn indices(&self, range: RangeInclusive<u8>) -> Vec<Fault> {
+        range.map(|index| self.fault(Subject::Index(index))).collect()
+    }
+    pub fn has_probe(&self) -> bool {
+        self.fixture.controller.probe.is_some()
+    }
+    /// Rails that reach the module.
+    pub fn rails(&self) -> Vec<Fault> {
+        self.rail_names().map(|name| self.fault(Subject::Rail(name))).collect()
+    }
+    pub fn other_models(&self) -> Vec<Fault> {
+        self.others.iter().map(|name| self.fault(Subject::Word(name.clone()))).collect()
+    }
+    /// Types of modem that do not belong into this model.
+    pub fn other_modems(&self) -> Vec<Fault> {
+        let fitted = |name: &str| self.model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
+        let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
+        let exist = self.dut.modem.is_some();
+        others.filter(|_| exist).map(|name| self.fault(Subject::Word(name.to_owned()))).collect()
+    }
+    /// Units of this peripheral that are masters of buses at the module's contacts.
+    pub fn masters(&self, peripheral: &str) -> Vec<Fault> {
+        let outside = |bus: &&Bus| bus.function.is_some_and(|function| BUSES.contains(&function));
+        let unit = |bus: &Bus| {
+            let number = bus.peripheral.strip_prefix(peripheral)?.chars().next()?.to_digit(10)?;
+            u8::try_from(number).ok()
+        };
+        self.dut.buses.iter().filter(outside).filter_map(unit).map(|unit| self.fault(Subject::Index(unit))).collect()
+    }
+    fn rail_names(&self) -> impl Iterator<Item = String> {
+        let on_module = |(index, _): &(usize, _)| rail_contact(self.fixture, self.dut, *index).is_some();
+        self.fixture.rails.iter().enumerate().filter(on_module).map(|(_, rail)| rail.name.to_ascii_lowercase())
+    }
+    /// The rail that feeds the microcontroller.
+    fn logic_rail(&self) -> Option<Terminal> {
+        let info = self.dut.supply_contact(SupplyRole::Logic)?;
+        match self.fixture.nail(info.contact)?.wiring {
+            NailWiring::Rail { rail, .. } => {
+                Some(Terminal::Rail(self.fixture.rails.get(rail)?.name.to_ascii_lowercase()))
+            }
+            _ => None,
+        }
+    }
+    fn pwm_outputs(&self, unit: u8) -> Vec<Contact> {
+        let channel = |info: &ContactInfo| info.pwm_channel.filter(|pwm| pwm.instance == unit).map(|pwm| pwm.channel);
+        let outputs = self.dut.contacts.iter().filter_map(|info| Some((channel(info)?, info.contact)));
+        outputs.collect::<BTreeSet<_>>().into_iter().map(|(_, contact)| contact).collect()
+    }
+    fn pwm_units(&self) -> BTreeSet<u8> {
+        self.dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect()
+    }
+}
+
+/// Between neighbours, from ports to ground and to the supply of the microcontroller, from rails to ground.
+pub(super) fn shorts(site: &Site<'_>) -> Vec<Fault> {
+    let short =
+        |a: Terminal, b: Terminal, ohms| Fault { kind: site.kind, subject: Subject::Ends(a, b), amount: Some(ohms) };
+    let mut faults = Vec::new();
+    for (a, b) in site.dut.neighbours() {
+        if let (Some(first), Some(second)) = (site.dut.contact(a), site.dut.contact(b))
             && !joined_inside(first, second)
         {
-            for ohms in [0.0, WEAK_SHORT_OHMS] {
-                faults.push(Fault::Short { a: Terminal::Contact(a), b: Terminal::Contact(b), ohms });
-            }
+            let bridge = |ohms| short(Terminal::Contact(a), Terminal::Contact(b), ohms);
+            faults.extend([0.0, WEAK_SHORT_OHMS].map(bridge));
         }
     }
-    let logic_rail = dut.pin("3V3").and_then(|info| fixture.nail(info.contact)).and_then(|nail| match nail.wiring {
-        bench_plan::NailWiring::Rail { rail, .. } => fixture.rails.get(rail),
-        _ => None,
-    });
-    for info in dut.contacts.iter().filter(|info| info.port.is_some()) {
-        let contact = Terminal::Contact(info.contact);
-        faults.push(Fault::Short { a: contact.clone(), b: Terminal::Ground, ohms: 0.0 });
-        if let Some(rail) = logic_rail {
-            let rail = Terminal::Rail(rail.name.to_ascii_lowercase());
-            faults.push(Fault::Short { a: contact, b: rail, ohms: 0.0 });
-        }
-        faults.push(Fault::StuckHigh(info.contact));
-        faults.push(Fault::StuckLow(info.contact));
-        // The NFC antenna's pads are no GPIO: neither their pulls nor their drivers are ever on.
-        if !info.functions.contains(&Function::Nfc) {
-            faults.push(Fault::LostPull(info.contact));
-            faults.push(Fault::WeakPull(info.contact));
-        }
+    let logic = site.logic_rail();
+    for info in site.dut.contacts.iter().filter(|info| info.port.is_some()) {
+        let ends = [Some(Terminal::Ground), logic.clone()].into_iter().flatten();
+        faults.extend(ends.map(|end| short(Terminal::Contact(info.contact), end, 0.0)));
     }
-    for (index, rail) in fixture.rails.iter().enumerate() {
-        if rail_contact(fixture, dut, index).is_some() {
-            let name = rail.name.to_ascii_lowercase();
-            faults.push(Fault::Short { a: Terminal::Rail(name.clone()), b: Terminal::Ground, ohms: 0.0 });
-            faults.push(Fault::Overload { rail: name, amps: None });
-        }
-    }
-    faults.extend([Fault::AdcGain(5.0), Fault::AdcGain(-5.0), Fault::AdcOffset(50.0), Fault::AdcOffset(-50.0)]);
-    faults.extend([Fault::DeadLink, Fault::SlowLink, Fault::DeadMcu, Fault::EmptyNest]);
-    faults.extend(other_models.iter().cloned().map(Fault::WrongModel));
-    faults.extend(of_contacts(dut, logic_rail.map(|rail| rail.name.to_ascii_lowercase()).as_deref()));
-    faults.extend([Fault::SleepCurrent(SLEEP_MILLIAMPS), Fault::VusbDetectLost, Fault::RetainedLost, Fault::UsbDead]);
-    faults.extend([Fault::FlashAbsent, Fault::FlashBadBlock, Fault::FlashLineOpen(2), Fault::FlashLineOpen(3)]);
-    faults.extend([Fault::Crystal(CRYSTAL_PPM), Fault::Crystal(-CRYSTAL_PPM), Fault::CrystalDead]);
-    let units: BTreeSet<u8> = dut.contacts.iter().filter_map(|info| info.pwm_channel).map(|pwm| pwm.instance).collect();
-    faults.extend(of_buses(dut));
-    faults.extend(units.iter().copied().map(Fault::PwmDead));
-    for unit in units {
-        let channel = |info: &ContactInfo| info.pwm_channel.filter(|pwm| pwm.instance == unit).map(|pwm| pwm.channel);
-        let mut outputs: Vec<(u8, Contact)> =
-            dut.contacts.iter().filter_map(|info| Some((channel(info)?, info.contact))).collect();
-        outputs.sort_unstable();
-        faults.extend(outputs.windows(2).map(|pair| Fault::PwmWrong(pair[0].1, pair[1].1)));
-    }
-    if fixture.nfc.is_some() {
-        faults.extend([Fault::NfcDead, Fault::NfcAntenna, Fault::NfcDetuned, Fault::NfcAsPorts]);
-    }
-    if dut.with_function(Function::Interrupt).next().is_some() {
-        faults.extend((0..dut_protocol::EDGE_CHANNELS as u8).map(Fault::InterruptDead));
-    }
-    if dut.modem.is_some() {
-        faults.extend(super::ModemFault::all().map(Fault::Modem));
-        let fitted = |name: &str| model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
-        let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
-        faults.extend(others.map(|part| Fault::Modem(super::ModemFault::Wrong(part.to_owned()))));
-    }
-    if fixture.ble.is_some() {
-        faults.extend([Fault::BleAntenna, Fault::BleWeak(BLE_WEAK_DB), Fault::BleDead]);
-        faults.extend([Fault::BleCrystal(BLE_CRYSTAL_PPM), Fault::BleCrystal(-BLE_CRYSTAL_PPM)]);
-    }
-    if fixture.controller.probe.is_some() {
-        faults.extend([Fault::ProbeAbsent, Fault::SwdioOpen, Fault::SwclkOpen, Fault::ProbeLost(LOST_AFTER)]);
-        faults.extend([Fault::Locked, Fault::SelfLocking, Fault::WrongMcu, Fault::McuFlashPage]);
-    }
+    faults.extend(site.rail_names().map(|name| short(Terminal::Rail(name), Terminal::Ground, 0.0)));
     faults
 }
 
-/// Cold joints, damaged pads, leaks, exchanged contacts, dead analog inputs.
-fn of_contacts(dut: &DutFamily, logic_rail: Option<&str>) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let has = |info: &ContactInfo, function: Function| info.functions.contains(&function);
-    for info in dut.contacts.iter().filter(|info| !has(info, Function::Nc)) {
-        faults.push(Fault::Cold { contact: info.contact, ohms: COLD_OHMS });
+/// From signals to ground and to the supply of the microcontroller.
+pub(super) fn leaks(site: &Site<'_>) -> Vec<Fault> {
+    let ends: Vec<Terminal> = [Some(Terminal::Ground), site.logic_rail()].into_iter().flatten().collect();
+    let signals = site.dut.contacts.iter().filter(|info| is_signal(info));
+    let leak =
+        |info: &ContactInfo, to: &Terminal| site.fault(Subject::Ends(Terminal::Contact(info.contact), to.clone()));
+    signals.flat_map(|info| ends.iter().map(move |to| leak(info, to))).collect()
+}
+
+/// Neighbouring signals.
+pub(super) fn swaps(site: &Site<'_>) -> Vec<Fault> {
+    let signal = |contact: &Contact| site.dut.contact(*contact).is_some_and(is_signal);
+    let pairs = site.dut.neighbours().filter(|(a, b)| signal(a) && signal(b));
+    pairs.map(|(a, b)| site.fault(Subject::Pair(a, b))).collect()
+}
+
+pub(super) fn pwm_units(site: &Site<'_>) -> Vec<Fault> {
+    site.pwm_units().into_iter().map(|unit| site.fault(Subject::Index(unit))).collect()
+}
+
+/// Contacts of one PWM unit whose channels follow each other.
+pub(super) fn pwm_pairs(site: &Site<'_>) -> Vec<Fault> {
+    let pairs = |unit| {
+        let outputs = site.pwm_outputs(unit);
+        outputs.windows(2).map(|pair| site.fault(Subject::Pair(pair[0], pair[1]))).collect::<Vec<_>>()
+    };
+    site.pwm_units().into_iter().flat_map(pairs).collect()
+}
+
+pub(super) fn flow_lines(site: &Site<'_>) -> Vec<Fault> {
+    let exists = |word: &&str| site.dut.by_role(Function::Uart, &word.to_ascii_uppercase()).is_some();
+    ["rts", "cts"].into_iter().filter(exists).map(|word| site.fault(Subject::Word(word.to_owned()))).collect()
+}
+
+pub(super) fn interrupt_channels(site: &Site<'_>) -> Vec<Fault> {
+    match site.dut.with_function(Function::Interrupt).next() {
+        Some(_) => site.indices(0..=dut_protocol::EDGE_CHANNELS as u8 - 1),
+        None => Vec::new(),
     }
-    let is_signal = |info: &&ContactInfo| circuit::is_protected(info) && !has(info, Function::Power);
-    for info in dut.contacts.iter().filter(is_signal) {
-        faults.push(Fault::Esd { contact: info.contact, ohms: ESD_OHMS });
-        faults.push(Fault::Leak { contact: info.contact, to: Terminal::Ground, ohms: LEAK_OHMS });
-        if let Some(rail) = logic_rail {
-            faults.push(Fault::Leak { contact: info.contact, to: Terminal::Rail(rail.to_owned()), ohms: LEAK_OHMS });
-        }
-    }
-    for (a, b) in neighbours(dut) {
-        if [a, b].iter().all(|contact| dut.contact(*contact).as_ref().is_some_and(is_signal)) {
-            faults.push(Fault::Swap(a, b));
-        }
-    }
-    let drives = |info: &&ContactInfo| info.port.is_some() && !has(info, Function::Reset) && !has(info, Function::Nfc);
-    let ports = dut.contacts.iter().filter(drives);
-    faults.extend(ports.map(|info| Fault::WeakDriver(info.contact)));
-    faults.extend(dut.contacts.iter().filter(|info| info.adc_input.is_some()).map(|info| Fault::AdcDead(info.contact)));
-    faults
+}
+
+/// Behind the contact is silicon, and it is no supply.
+pub(super) fn is_signal(info: &ContactInfo) -> bool {
+    circuit::is_protected(info) && !info.functions.contains(&Function::Power) && !info.functions.contains(&Function::Nc)
 }
 
 const BUSES: [Function; 4] = [Function::Spi, Function::Spi1, Function::I2c, Function::I2c1];
@@ -141,24 +183,6 @@ const BUSES: [Function; 4] = [Function::Spi, Function::Spi1, Function::I2c, Func
 pub(super) fn is_bus_line(info: &ContactInfo) -> bool {
     info.port.is_some()
         && BUSES.iter().any(|bus| info.functions.contains(bus) && info.roles.get(bus).is_some_and(|role| role != "SS"))
-}
-
-/// Bus masters that the module's contacts need, and the lines of buses and flow control.
-fn of_buses(dut: &DutFamily) -> Vec<Fault> {
-    let outside = |bus: &&bench_plan::Bus| bus.function.is_some_and(|function| BUSES.contains(&function));
-    let unit = |bus: &bench_plan::Bus, name: &str| {
-        let number = bus.peripheral.strip_prefix(name)?.chars().next()?.to_digit(10)?;
-        u8::try_from(number).ok()
-    };
-    let mut faults = Vec::new();
-    for bus in dut.buses.iter().filter(outside) {
-        faults.extend(unit(bus, "SPIM").map(Fault::SpimDead));
-        faults.extend(unit(bus, "TWIM").map(Fault::TwimDead));
-    }
-    faults.extend(dut.contacts.iter().filter(|info| is_bus_line(info)).map(|info| Fault::BusLineDead(info.contact)));
-    let flow = [FlowLine::Rts, FlowLine::Cts].into_iter();
-    faults.extend(flow.filter(|line| dut.by_role(Function::Uart, line.names().0).is_some()).map(Fault::FlowDead));
-    faults
 }
 
 /// Ground contacts, and contacts of one supply.

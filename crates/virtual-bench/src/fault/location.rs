@@ -1,11 +1,15 @@
 //! Where a fault is: the truth that a diagnosis is compared with afterwards. No run ever sees it.
 
-use super::{Fault, Terminal, rail_index};
+use super::defects::{Defects, Joint};
+use super::kinds::{Defective, Location};
+use super::{Fault, Subject, Terminal, rail_index};
 use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
 use bench_run::Contact;
 
 const GROUND: &str = "ground";
+/// What a path to ground must have to vanish next to a modem that holds the contact there.
+const HIDDEN_OHMS: f64 = 1e3;
 
 /// What somebody who repairs the module would have to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,35 +34,26 @@ pub struct Net {
 impl Fault {
     /// Where this fault is, on a module of this family in this fixture.
     pub fn location(&self, dut: &DutFamily, fixture: &Fixture) -> FaultLocation {
-        let mut place = FaultLocation::default();
-        match self {
-            Fault::Open(contact)
-            | Fault::StuckHigh(contact)
-            | Fault::StuckLow(contact)
-            | Fault::LostPull(contact)
-            | Fault::WeakPull(contact)
-            | Fault::AdcDead(contact)
-            | Fault::WeakDriver(contact)
-            | Fault::BusLineDead(contact)
-            | Fault::Cold { contact, .. }
-            | Fault::Esd { contact, .. } => place.contacts.push(*contact),
-            Fault::FlowDead(line) => {
-                place.contacts.extend(dut.by_role(Function::Uart, line.names().0).map(|info| info.contact));
+        let mut location = FaultLocation::default();
+        match self.kind.location {
+            Location::Words(words) => location.words = words.to_vec(),
+            Location::UartRole => {
+                let line = dut.by_role(Function::Uart, &self.word().to_ascii_uppercase());
+                location.contacts.extend(line.map(|info| info.contact));
             }
-            Fault::Swap(a, b) | Fault::PwmWrong(a, b) => place.contacts.extend([*a, *b]),
-            Fault::Short { a, b, .. } => {
-                place.add(a, dut, fixture);
-                place.add(b, dut, fixture);
-            }
-            Fault::Leak { contact, to, .. } => {
-                place.add(&Terminal::Contact(*contact), dut, fixture);
-                place.add(to, dut, fixture);
-            }
-            Fault::Overload { rail, .. } => place.add(&Terminal::Rail(rail.clone()), dut, fixture),
-            _ => place.words = self.words(),
+            Location::Named => match &self.subject {
+                Subject::Contact(contact) => location.contacts.push(*contact),
+                Subject::Pair(a, b) => location.contacts.extend([*a, *b]),
+                Subject::Ends(a, b) => {
+                    location.add(a, dut, fixture);
+                    location.add(b, dut, fixture);
+                }
+                Subject::Rail(rail) => location.add(&Terminal::Rail(rail.clone()), dut, fixture),
+                Subject::Nothing | Subject::Index(_) | Subject::Word(_) => {}
+            },
         }
-        place.contacts.sort_unstable();
-        place
+        location.contacts.sort_unstable();
+        location
     }
 
     /// The contacts that the fault is at: a short to a supply or to ground is the other end's, and only when both ends
@@ -76,57 +71,13 @@ impl Fault {
         contacts
     }
 
-    /// Whether it is the bench, and not the module, that is defective: an `error` and no `fail` is due.
-    pub fn is_of_bench(&self) -> bool {
-        matches!(self, Fault::DeadLink | Fault::SlowLink | Fault::EmptyNest)
-            || matches!(self, Fault::ProbeAbsent | Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_))
-    }
-
     /// Whether an empty module shows it in another way than one with a program. A module that is kept in reset is programmed
     /// if it is empty; one with a program does not answer the probe.
     pub fn affects_programming(&self, dut: &DutFamily, fixture: &Fixture) -> bool {
         let contacts = self.contacts(dut, fixture);
         let at_reset = dut.with_function(Function::Reset).any(|info| contacts.contains(&info.contact));
-        at_reset || matches!(self, Fault::ProbeLost(_) | Fault::McuFlashPage)
-    }
-
-    /// What the fault is spelt as before the colon: `open`, `flash-line-open`.
-    pub fn kind(&self) -> String {
-        let text = self.to_string();
-        text.split_once(':').map_or(text.clone(), |(kind, _)| kind.to_owned())
-    }
-
-    /// The subject of a fault that is at no contact. A kind that is not listed is looked for by its own name's words.
-    fn words(&self) -> Vec<&'static str> {
-        match self {
-            Fault::AdcGain(_) | Fault::AdcOffset(_) => vec!["adc"],
-            Fault::WrongModel(_) => vec!["wrong model"],
-            Fault::DeadLink | Fault::SlowLink => vec!["cable"],
-            Fault::EmptyNest => vec!["in the nest"],
-            Fault::DeadMcu => vec!["does not start", "mcu"],
-            Fault::SleepCurrent(_) => vec!["sleep", "current", "draws"],
-            Fault::VusbDetectLost | Fault::UsbDead => vec!["usb"],
-            Fault::RetainedLost => vec!["retained"],
-            Fault::FlashAbsent | Fault::FlashBadBlock | Fault::FlashLineOpen(_) => vec!["flash"],
-            Fault::Crystal(_) | Fault::CrystalDead => vec!["crystal"],
-            Fault::PwmDead(_) => vec!["pwm"],
-            Fault::SpimDead(_) => vec!["spim"],
-            Fault::TwimDead(_) => vec!["twim"],
-            Fault::InterruptDead(_) => vec!["interrupt"],
-            Fault::Modem(fault) => fault.words(),
-            Fault::BleAntenna => vec!["ble antenna"],
-            Fault::BleWeak(_) => vec!["ble weak"],
-            Fault::BleDead => vec!["ble radio dead"],
-            Fault::BleCrystal(_) => vec!["32 mhz crystal"],
-            Fault::NfcDead | Fault::NfcDetuned | Fault::NfcAsPorts => vec!["nfc"],
-            Fault::NfcAntenna => vec!["nfc antenna"],
-            Fault::ProbeAbsent => vec!["no debug probe"],
-            Fault::SwdioOpen | Fault::SwclkOpen | Fault::ProbeLost(_) => vec!["swdio"],
-            Fault::Locked | Fault::SelfLocking => vec!["locked"],
-            Fault::WrongMcu => vec!["is another one"],
-            Fault::McuFlashPage => vec!["bad flash"],
-            _ => Vec::new(),
-        }
+        let defective = self.kind.defective;
+        at_reset || matches!(defective, Defective::ModuleWhileProgrammed | Defective::BenchWhileProgramming)
     }
 }
 
@@ -181,38 +132,34 @@ fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net>
 /// Why physics keeps any bench of this kind from seeing the fault. `None`: it can be seen, and a plan that misses it has
 /// a gap.
 pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
-    let leads_nowhere = |contact: Contact| {
-        dut.contact(contact).is_some_and(|info| info.port.is_none() && info.functions.contains(&Function::Nc))
-    };
-    let both = |a: Contact, b: Contact, is: fn(&ContactInfo) -> bool| {
-        [a, b].into_iter().all(|contact| dut.contact(contact).is_some_and(is))
-    };
-    match fault {
-        Fault::Open(contact) | Fault::Cold { contact, .. } if leads_nowhere(*contact) => Some(format!(
-            "contact {} leads nowhere inside the module: joined or not, no current can flow",
-            dut.label(*contact)
-        )),
-        Fault::Cold { contact, ohms } if dut.contact(*contact).is_some_and(|info| is_weak_input(info, *ohms)) => {
-            Some(format!(
-                "contact {} is a high-impedance input with a weak pull-up and no diode that is known of: beside its \
-                 tolerance {ohms} ohm in series change nothing",
-                dut.label(*contact)
-            ))
-        }
-        Fault::Swap(a, b) if both(*a, *b, |info| info.functions.contains(&Function::Nfc)) => {
-            Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned())
-        }
-        Fault::Leak { contact, to: Terminal::Ground, .. } | Fault::Esd { contact, .. }
-            if dut.contact(*contact).is_some_and(circuit::is_sim_supply) =>
-        {
-            Some(format!(
-                "the modem holds contact {} at ground through a few ohms while it is off, and feeds it from a regulator \
-                 while it is on: another path to ground changes less than they differ from module to module",
-                dut.label(*contact)
-            ))
-        }
-        _ => None,
+    let Defects { open, cold, swapped, joints, .. } = Defects::of(std::slice::from_ref(fault));
+    let is = |contact: Contact, has: &dyn Fn(&ContactInfo) -> bool| dut.contact(contact).is_some_and(has);
+    let leads_nowhere = |contact: &Contact| is(*contact, &|info| info.port.is_none() && info.has(Function::Nc));
+    if let Some(contact) = open.iter().chain(cold.iter().map(|(contact, _)| contact)).find(|it| leads_nowhere(it)) {
+        let label = dut.label(*contact);
+        return Some(format!("contact {label} leads nowhere inside the module: joined or not, no current can flow"));
     }
+    if let Some((contact, ohms)) = cold.iter().find(|(contact, ohms)| is(*contact, &|info| is_weak_input(info, *ohms)))
+    {
+        return Some(format!(
+            "contact {} is a high-impedance input with a weak pull-up and no diode that is known of: next to its \
+             tolerance {ohms} ohm in series change nothing",
+            dut.label(*contact)
+        ));
+    }
+    if swapped.iter().any(|&(a, b)| [a, b].iter().all(|contact| is(*contact, &|info| info.has(Function::Nfc)))) {
+        return Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned());
+    }
+    let to_ground = |joint: &Joint| match (&joint.a, &joint.b) {
+        (Terminal::Contact(contact), Terminal::Ground) if joint.ohms >= HIDDEN_OHMS => Some(*contact),
+        _ => None,
+    };
+    let contact = joints.iter().filter_map(to_ground).find(|contact| is(*contact, &circuit::is_sim_supply))?;
+    Some(format!(
+        "the modem holds contact {} at ground through a few ohms while it is off, and feeds it from a regulator while it is \
+         on: another path to ground changes less than they differ from module to module",
+        dut.label(contact)
+    ))
 }
 
 #[cfg(test)]
@@ -253,7 +200,7 @@ mod tests {
             let place = fault.location(&dut, &fixture);
             assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
             let leads_nowhere = undetectable(&fault, &dut).is_some();
-            assert!(!leads_nowhere || ["open", "swap", "esd", "leak"].contains(&fault.kind().as_str()), "{fault}");
+            assert!(!leads_nowhere || ["open", "swap", "esd", "leak"].contains(&fault.kind()), "{fault}");
         }
         let nowhere = |text: &str| undetectable(&text.parse().unwrap(), &dut).is_some();
         for (fault, expected) in [

@@ -1,6 +1,6 @@
 //! What tells one modem from another: times, answers, the card in it. Drawn anew for every seed.
 
-use crate::fault::ModemFault;
+use crate::fault::ModemDefects;
 use crate::random::{Purpose, Random};
 use bench_plan::{DutFamily, Model, ModemDialect};
 
@@ -88,26 +88,22 @@ const LEAKS_AMPS: f64 = 0.3;
 const BLANK_IMEI: &str = "004999010640000";
 
 impl Character {
-    pub fn new(dut: &DutFamily, types: &[ModemType], model: &Model, seed: u64, faults: &[ModemFault]) -> Option<Self> {
+    pub fn new(dut: &DutFamily, types: &[ModemType], model: &Model, seed: u64, defects: &ModemDefects) -> Option<Self> {
         let mut random = Random::new(seed, Purpose::Modem);
-        let wrong = faults.iter().find_map(|fault| match fault {
-            ModemFault::Wrong(part) => Some(part.as_str()),
-            _ => None,
-        });
+        let wrong = defects.wrong.as_deref();
         let name = wrong.or(model.modem_parts.first().map(String::as_str))?;
         let part = types.iter().find(|known| known.name == name)?;
-        let is = |fault: ModemFault| faults.contains(&fault);
         let times = times(part.dialect);
         let mut draw = |(low, high): (u64, u64)| random.between(low as f64, high as f64) as u64;
         let (sense_ms, mut ready_ms, off_ms) = (draw(times.sense), draw(times.ready), draw(times.off));
         let (search_ms, attach_ms, sim_ms) = (draw((1_500, 2_500)), draw((800, 1_600)), draw((200, 700)));
-        if is(ModemFault::Late) {
+        if defects.late {
             ready_ms += 30_000;
         }
         let used = random.unit() < 0.3;
         let imei = match () {
-            () if is(ModemFault::ImeiUnreadable) => None,
-            () if is(ModemFault::ImeiDefault) => Some(BLANK_IMEI.to_owned()),
+            () if defects.imei_unreadable => None,
+            () if defects.imei_default => Some(BLANK_IMEI.to_owned()),
             () => Some(luhn(part.type_allocation, 14, &mut random)),
         };
         let (boot, idle, burst) = match part.dialect {
@@ -115,20 +111,13 @@ impl Character {
             ModemDialect::SaraR5 => (0.080, 0.014, 0.39),
             ModemDialect::Quectel => (0.150, 0.022, 0.65),
         };
-        let path_loss = if is(ModemFault::Antenna) {
-            33.0
-        } else if is(ModemFault::Weak) {
-            20.0
-        } else {
-            0.0
-        };
         Some(Self {
             dialect: part.dialect,
             maker: part.maker,
             model: part.model.to_owned(),
             firmware: part.firmware,
             imei,
-            sim: sim(dut, model, faults, &mut random),
+            sim: sim(dut, model, defects, &mut random),
             stored_baud: if used { part.runtime_baud } else { part.default_baud },
             on_press_ms: times.on_press,
             off_press_ms: times.off_press,
@@ -138,11 +127,11 @@ impl Character {
             search_ms,
             attach_ms,
             sim_ms,
-            rsrp_dbm: random.between(-88.0, -80.0) - path_loss,
-            boot_amps: random.within(boot, 0.1) + if is(ModemFault::BootCurrent) { LEAKS_AMPS } else { 0.0 },
+            rsrp_dbm: random.between(-88.0, -80.0) - defects.path_loss_db,
+            boot_amps: random.within(boot, 0.1) + if defects.boot_current { LEAKS_AMPS } else { 0.0 },
             idle_amps: random.within(idle, 0.15),
             burst_amps: random.within(burst, 0.1),
-            supply_ohms: if is(ModemFault::BrownOut) { 5.0 } else { 0.05 },
+            supply_ohms: if defects.brown_out { 5.0 } else { 0.05 },
         })
     }
 }
@@ -199,21 +188,21 @@ impl ModemType {
     }
 }
 
-fn sim(dut: &DutFamily, model: &Model, faults: &[ModemFault], random: &mut Random) -> Sim {
+fn sim(dut: &DutFamily, model: &Model, defects: &ModemDefects, random: &mut Random) -> Sim {
     let ethersim = dut.sim.iter().flat_map(|sim| &sim.ethersim_iccid_prefixes).next();
     let prefix = match (model.ethersim, ethersim, model.iccid_prefixes.first()) {
         (Some(true), Some(prefix), _) | (_, _, Some(prefix)) => prefix.as_str(),
         _ => "894450",
     };
-    let prefix = if faults.contains(&ModemFault::SimCarrier) { "893407" } else { prefix };
+    let prefix = if defects.sim_carrier { "893407" } else { prefix };
     let iccid = luhn(prefix, 18, random);
     let imsi = format!("31026{}", (0..10).map(|_| random.digit()).collect::<String>());
-    if faults.contains(&ModemFault::SimAbsent) {
+    if defects.sim_absent {
         Sim::Absent
-    } else if faults.contains(&ModemFault::SimContact) {
+    } else if defects.sim_dead {
         Sim::Dead
     } else {
-        Sim::Fitted { iccid: (!faults.contains(&ModemFault::IccidUnreadable)).then_some(iccid), imsi }
+        Sim::Fitted { iccid: (!defects.iccid_unreadable).then_some(iccid), imsi }
     }
 }
 

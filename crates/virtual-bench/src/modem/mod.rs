@@ -7,7 +7,7 @@ mod character;
 
 pub use character::TYPES;
 
-use crate::fault::ModemFault;
+use crate::fault::ModemDefects;
 use crate::uart;
 use at::{Afterwards, CommandLine, Situation};
 use bench_plan::{DutFamily, Model, ModemDialect, ModemLine, ModemWiring};
@@ -56,7 +56,7 @@ pub struct ModemLoad {
 pub struct VirtualModem {
     wiring: ModemWiring,
     who: Character,
-    faults: Vec<ModemFault>,
+    defects: ModemDefects,
     power: Power,
     power_key_since_ns: Option<u64>,
     /// The press was taken: a new one must follow its release.
@@ -80,15 +80,15 @@ pub struct VirtualModem {
 
 impl VirtualModem {
     /// `None` for a module whose family says nothing of a modem.
-    pub fn new(dut: &DutFamily, model: &Model, seed: u64, faults: Vec<ModemFault>) -> Option<Self> {
+    pub fn new(dut: &DutFamily, model: &Model, seed: u64, defects: ModemDefects) -> Option<Self> {
         let wiring = dut.modem.clone()?;
-        let who = Character::new(dut, &TYPES, model, seed, &faults)?;
+        let who = Character::new(dut, &TYPES, model, seed, &defects)?;
         Some(Self {
             line: CommandLine::new(who.dialect),
             baud: who.stored_baud,
             wiring,
             who,
-            faults,
+            defects,
             power: Power::Off,
             power_key_since_ns: None,
             press_taken: false,
@@ -104,10 +104,6 @@ impl VirtualModem {
             cuts_while_on: 0,
             seen_ns: 0,
         })
-    }
-
-    fn has(&self, fault: &ModemFault) -> bool {
-        self.faults.contains(fault)
     }
 
     /// How often the supply was taken from a modem that was not off.
@@ -147,8 +143,8 @@ impl VirtualModem {
             _ => {}
         }
         self.buffer_on = self.wiring.buffer.is_none_or(active);
-        let rts = if self.has(&ModemFault::FlowSwapped) { self.wiring.cts } else { self.wiring.rts };
-        self.rts_low = ports.powered && driven(rts) == Some(false) && !self.has(&ModemFault::RtsDead);
+        let rts = if self.defects.flow_swapped { self.wiring.cts } else { self.wiring.rts };
+        self.rts_low = ports.powered && driven(rts) == Some(false) && !self.defects.rts_dead;
     }
 
     fn reset_released(&mut self, held_ns: u64, now_ns: u64) {
@@ -170,7 +166,7 @@ impl VirtualModem {
 
     /// A byte from the microcontroller's TX.
     pub fn byte(&mut self, byte: u8, baud: u32, now_ns: u64) {
-        if !self.answers(now_ns) || self.has(&ModemFault::TxDead) {
+        if !self.answers(now_ns) || self.defects.tx_dead {
             return;
         }
         let heard = uart::receive(byte, baud, self.baud);
@@ -249,7 +245,7 @@ impl VirtualModem {
             && let Some((_, byte)) = self.sending.pop_front()
         {
             self.free_at_ns = at;
-            if self.buffer_on && !self.has(&ModemFault::RxDead) {
+            if self.buffer_on && !self.defects.rx_dead {
                 arrived.push((byte, self.baud));
             }
         }
@@ -336,7 +332,7 @@ impl VirtualModem {
     }
 
     fn switch_on(&mut self, now_ns: u64) {
-        if self.supply_volts < BROWN_OUT_VOLTS || self.has(&ModemFault::Dead) {
+        if self.supply_volts < BROWN_OUT_VOLTS || self.defects.dead {
             return;
         }
         self.power = Power::On { since_ns: now_ns };
@@ -348,7 +344,7 @@ impl VirtualModem {
     }
 
     fn begin_off(&mut self, now_ns: u64) {
-        if !self.has(&ModemFault::NeverOff) && matches!(self.power, Power::On { .. }) {
+        if !self.defects.never_off && matches!(self.power, Power::On { .. }) {
             self.power = Power::Stopping { off_at_ns: now_ns + self.who.off_ms * MS };
         }
     }
@@ -380,11 +376,11 @@ impl VirtualModem {
         }
         if is_on && self.buffer_on {
             let ready = self.answers(now_ns);
-            if !self.has(&ModemFault::RxDead) {
+            if !self.defects.rx_dead {
                 drive(self.wiring.rx, true);
             }
-            let cts = if self.has(&ModemFault::FlowSwapped) { self.wiring.rts } else { self.wiring.cts };
-            if !self.has(&ModemFault::CtsDead) {
+            let cts = if self.defects.flow_swapped { self.wiring.rts } else { self.wiring.cts };
+            if !self.defects.cts_dead {
                 drive(cts, !ready);
             }
         }
@@ -405,7 +401,7 @@ impl VirtualModem {
                         () => self.who.idle_amps,
                     },
                     sim_on: ready && self.line.function != 0 && matches!(self.who.sim, Sim::Fitted { .. }),
-                    usb_attached: ready && self.usb_volts > USB_DETECT_VOLTS && !self.has(&ModemFault::UsbDead),
+                    usb_attached: ready && self.usb_volts > USB_DETECT_VOLTS && !self.defects.usb_dead,
                     ri_high: Some(true),
                 }
             }

@@ -305,7 +305,7 @@ fn nonsense_is_refused_before_anything_runs() {
         let message = VirtualBench::new(config).err().unwrap().to_string();
         assert!(message.contains(part), "{message}");
     }
-    let wrong = [Fault::WrongModel("b402".into())];
+    let wrong: [Fault; 1] = ["wrong-model:b402".parse().unwrap()];
     let config = VirtualConfig { faults: &wrong, ..config("b404x", &firmware, None, None) };
     assert!(VirtualBench::new(config).is_err(), "the module on the nest is not the one that the fault orders");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::chips::{BitState, DacOutput};
 use crate::circuit::Supply;
-use crate::fault::{Fault, Terminal, all_faults};
+use crate::fault::{Defects, Fault, Joint, Load, Terminal, all_faults};
 use crate::modem::ModemLoad;
 use crate::peers::PinOutputs;
 use crate::random::{Purpose, Random};
@@ -106,24 +106,27 @@ fn pass(circuit: &mut Circuit, end_ns: u64) {
 fn states(fixture: &Fixture, family: &DutFamily, random: &mut Random) -> Vec<State> {
     let mut states = Vec::new();
     for seed in 1..=4 {
-        let mut circuit = Circuit::new(fixture, family, seed, &[]);
+        let mut circuit = Circuit::new(fixture, family, seed, &Defects::default());
         states.push(State { name: format!("{} {seed}, all off", family.name), circuit });
-        circuit = Circuit::new(fixture, family, seed, &[]);
+        circuit = Circuit::new(fixture, family, seed, &Defects::default());
         circuit.power_up();
         states.push(State { name: format!("{} {seed}, all on", family.name), circuit });
     }
     let faults = all_faults(family, fixture, &[], None);
     // What takes supplies to their limits.
-    let heavy = |fault: &&Fault| match fault {
-        Fault::Overload { .. } => true,
-        Fault::Short { a, b, .. } => {
-            matches!((a, b), (Terminal::Rail(_), Terminal::Ground) | (Terminal::Ground, Terminal::Rail(_)))
-        }
-        _ => false,
+    let heavy = |fault: &&Fault| {
+        let defects = Defects::of(std::slice::from_ref(*fault));
+        let is_rail = |joint: &Joint| {
+            matches!(
+                (&joint.a, &joint.b),
+                (Terminal::Rail(_), Terminal::Ground) | (Terminal::Ground, Terminal::Rail(_))
+            )
+        };
+        defects.loads.iter().any(|load| matches!(load, Load::Rail(..))) || defects.joints.iter().any(is_rail)
     };
     for fault in faults.iter().filter(heavy) {
         for seed in 5..=7 {
-            let mut circuit = Circuit::new(fixture, family, seed, std::slice::from_ref(fault));
+            let mut circuit = Circuit::new(fixture, family, seed, &Defects::of(std::slice::from_ref(fault)));
             circuit.power_up();
             states.push(State { name: format!("{} {seed}, all on, {fault}", family.name), circuit });
         }
@@ -133,7 +136,7 @@ fn states(fixture: &Fixture, family: &DutFamily, random: &mut Random) -> Vec<Sta
         // Of a good module as well, now and then: its tolerances are others than before.
         let faults: Vec<Fault> = if random.bits().is_multiple_of(8) { vec![] } else { vec![fault.clone()] };
         let name = format!("{} {seed}, {}", family.name, faults.first().map_or("good".into(), ToString::to_string));
-        let mut circuit = Circuit::new(fixture, family, seed, &faults);
+        let mut circuit = Circuit::new(fixture, family, seed, &Defects::of(&faults));
         disturb(&mut circuit, random);
         states.push(State { name, circuit });
     }

@@ -1,0 +1,32 @@
+//! The table of kinds as people and editors read it.
+
+use super::kinds::{FaultKind, KINDS};
+use std::fmt::Write;
+
+/// One line for each kind, for `--help` and lists: how it is written, what it does.
+pub fn fault_usages() -> String {
+    let width = KINDS.iter().map(|kind| kind.usage().len()).max().unwrap_or(0);
+    let line = |kind: &FaultKind| format!("{:width$}  {}\n", kind.usage(), kind.doc);
+    KINDS.iter().map(line).collect()
+}
+
+/// The same as a table in Markdown, with the class of defects.
+pub fn fault_table() -> String {
+    let mut table = String::from("| order | what it does | class of defects |\n|---|---|---|\n");
+    for kind in KINDS {
+        let usage = kind.usage().replace('|', "\\|");
+        let _ = writeln!(table, "| `{usage}` | {} | {} |", kind.doc, kind.classes().join("; "));
+    }
+    table
+}
+
+/// JSON Schema of an order, for editors.
+pub fn fault_schema() -> serde_json::Value {
+    let one = |kind: &FaultKind| serde_json::json!({ "pattern": kind.pattern(), "description": kind.doc });
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A fault of the virtual bench",
+        "type": "string",
+        "oneOf": KINDS.iter().map(one).collect::<Vec<_>>(),
+    })
+}
