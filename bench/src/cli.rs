@@ -48,7 +48,7 @@ Examples:
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version = bench_engine::VERSION, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "bench", bin_name = "bench", version = bench_engine::VERSION, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Folder that holds `fixtures/` and `plans/` [default: the nearest one above the plan].
     #[arg(long, global = true, value_name = "FOLDER")]
