@@ -115,13 +115,13 @@ pub fn compare() -> Result<(), Failed> {
     let mut differ = Vec::new();
     for row in ROWS {
         let arguments: Vec<&str> = row.split(' ').collect();
-        let on_linux = said(Command::new(&native).args(&arguments).current_dir(&here))?;
-        let on_windows = said(wine.command(&for_windows).args(&arguments).current_dir(&there))?;
+        let on_linux = said(&folder, Command::new(&native).args(&arguments).current_dir(&here))?;
+        let on_windows = said(&folder, wine.command(&for_windows).args(&arguments).current_dir(&there))?;
         println!("exit code {:?}, {:6} bytes: bench {row}", on_linux.code.unwrap_or(-1), on_linux.out.len());
         differ.extend(difference(&on_linux, &on_windows).map(|what| format!("bench {row}: {what}")));
     }
     for row in REFUSED {
-        let on_windows = said(wine.command(&for_windows).args(row.split(' ')).current_dir(&there))?;
+        let on_windows = said(&folder, wine.command(&for_windows).args(row.split(' ')).current_dir(&there))?;
         if on_windows.code == Some(0) || !on_windows.errors.contains("Raspberry Pi with Linux") {
             differ.push(format!("bench {row}: exit code {:?}\n{}", on_windows.code, on_windows.errors));
         }
@@ -148,11 +148,20 @@ struct Said {
     errors: String,
 }
 
-fn said(command: &mut Command) -> Result<Said, Failed> {
-    let output = command.stdin(std::process::Stdio::null()).output();
-    let output = output.map_err(|error| Failed::new(format!("{}: {error}", command.get_program().display())))?;
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok(Said { code: output.status.code(), out: output.stdout, errors })
+/// By way of files in `folder`: a pipe would stay open for as long as Wine's own processes live, which have it too.
+fn said(folder: &Path, command: &mut Command) -> Result<Said, Failed> {
+    let (out, errors) = (folder.join("out"), folder.join("errors"));
+    let fresh = |path: &Path| {
+        // There may be none from before.
+        let _ = fs::remove_file(path);
+        fs::File::create(path).map_err(|error| dist::cannot("write", path, &error))
+    };
+    command.stdin(std::process::Stdio::null()).stdout(fresh(&out)?).stderr(fresh(&errors)?);
+    let status = command.status();
+    let status = status.map_err(|error| Failed::new(format!("{}: {error}", command.get_program().display())))?;
+    let read = |path: &Path| fs::read(path).map_err(|error| dist::cannot("read", path, &error));
+    let errors = String::from_utf8_lossy(&read(&errors)?).into_owned();
+    Ok(Said { code: status.code(), out: read(&out)?, errors })
 }
 
 fn difference(linux: &Said, windows: &Said) -> Option<String> {
@@ -236,7 +245,7 @@ impl Wine {
         let system = folder.join("drive_c/windows/system32");
         if !system.is_dir() {
             fs::create_dir_all(folder).map_err(|error| dist::cannot("make", folder, &error))?;
-            said(wine.command(Path::new("wineboot")).arg("--init"))?;
+            said(folder, wine.command(Path::new("wineboot")).arg("--init"))?;
         }
         let random = system.join("bcryptprimitives.dll");
         if !random.exists() {
