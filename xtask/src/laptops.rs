@@ -14,8 +14,16 @@ use zip::write::SimpleFileOptions;
 const MACOS: &str = "aarch64-apple-darwin";
 /// Names a C compiler for macOS.
 const MACOS_CC: &str = "CC_aarch64_apple_darwin";
-/// In the place of one: `cargo check` links nothing, so that SQLite's C code can be empty.
-const NO_COMPILER: &str = "#!/bin/sh\nwhile [ $# -gt 1 ]; do [ \"$1\" = -o ] && : > \"$2\"; shift; done\n";
+/// In the place of one. `cargo check` links nothing, so that SQLite's C code may be empty. The two cases answer the question
+/// which compiler this is.
+const NO_COMPILER: &str = "\
+#!/bin/sh
+case \"$1\" in
+-E) echo '\"clang\"' ;;
+'-?') exit 1 ;;
+esac
+while [ $# -gt 1 ]; do [ \"$1\" = -o ] && : > \"$2\"; shift; done
+";
 
 /// Behind `on-windows`: what has been built is run.
 pub const BUILT: &str = "--built";
