@@ -48,7 +48,7 @@ Examples:
 
 /// End-of-line test bench for Particle B Series SoMs and Borons.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version = bench_engine::VERSION, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "bench", bin_name = "bench", version = bench_engine::VERSION, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Folder that holds `fixtures/` and `plans/` [default: the nearest one above the plan].
     #[arg(long, global = true, value_name = "FOLDER")]
@@ -316,6 +316,10 @@ pub(crate) struct VirtualDutArgs {
     /// Where the debug probe is served: a Black Magic Probe on the network.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2022")]
     pub probe: String,
+    /// How other programs reach the module's link: pty, tcp (127.0.0.1:2023) or ADDRESS:PORT; over TCP the link keeps its first
+    /// rate [default: pty on Linux, tcp elsewhere].
+    #[arg(long, value_name = "PLACE")]
+    pub link: Option<virtual_dut::LinkPlace>,
     /// Nothing was ever programmed into the module [default: it holds the firmware image].
     #[arg(long)]
     pub blank: bool,
@@ -455,7 +459,8 @@ const HANDLES: usize = 32;
 
 /// Before anything begins: the runtime's own start panics when there are none left.
 fn enough_handles() -> Result<(), Failed> {
-    let opened: std::io::Result<Vec<std::fs::File>> = (0..HANDLES).map(|_| std::fs::File::open("/dev/null")).collect();
+    // Of two handles each.
+    let opened: std::io::Result<Vec<_>> = (0..HANDLES / 2).map(|_| std::io::pipe()).collect();
     opened.map(drop).map_err(|error| {
         let help =
             "raise the limit of open files, for example with `ulimit -n 1024`, and try again; nothing was powered";
@@ -465,6 +470,8 @@ fn enough_handles() -> Result<(), Failed> {
 
 /// Parses the arguments, does what they say, and answers with the documented exit code.
 pub fn main() -> ExitCode {
+    // The console of Windows has to be asked for it; elsewhere this does nothing.
+    let _ = anstyle_query::windows::enable_ansi_colors();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -3,6 +3,7 @@
 use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE};
 use bench_engine::{Failed, Loaded, Project};
+use bench_journal::shown;
 use bench_plan::{DutFamily, Function, LeftOut};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;
@@ -69,7 +70,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
                     if args.fixture.is_none() { !checked.is_good() } else { !checked.silent_passes.is_empty() };
                 bad += usize::from(bad_plan);
                 if !args.json {
-                    print(&render(&path.display().to_string(), &checked));
+                    print(&render(&shown(path), &checked));
                 }
                 all.push(checked);
             }

@@ -5,6 +5,7 @@ use crate::cli::RunArgs;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, OneRun, Project, Recorder, Stop};
+use bench_journal::shown;
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
 use bench_report::{RunRecord, Style, summary};
@@ -79,7 +80,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     // Whatever becomes of the report: the verdict is printed.
     let unwritten = args.junit.as_ref().and_then(|path| {
         let error = std::fs::write(path, &done.junit).err()?;
-        Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", path.display()))
+        Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", shown(path)))
     });
     let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);
     let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
@@ -150,7 +151,7 @@ fn can_be_written(path: &Path) -> Result<(), Failed> {
         Failed::Usage(miette::miette!(
             help = "name a file in a folder that exists and may be written to; nothing was powered",
             "--junit {}: {error}",
-            path.display()
+            shown(path)
         ))
     })
 }
@@ -159,9 +160,9 @@ fn can_be_written(path: &Path) -> Result<(), Failed> {
 fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
     let help = "make it anew: bench coverage PLAN --dictionary FILE";
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display())))?;
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
     let dictionary = Dictionary::parse(&text)
-        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display())))?;
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
     // Another build of the bench reads the same; another plan, fixture or firmware measures something else.
     let made_with = Provenance {
         bench_version: now.bench_version.clone(),
@@ -172,7 +173,7 @@ fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
         return Err(Failed::Usage(miette::miette!(
             help = help,
             "{} was made with another plan, fixture, module file or firmware",
-            path.display()
+            shown(path)
         )));
     }
     Ok(dictionary)

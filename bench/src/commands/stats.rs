@@ -3,6 +3,7 @@
 use super::store::{Where, failed};
 use super::{print, print_json};
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_report::{line_page, line_text};
 use bench_store::{By, Filter, Question, overview};
 use clap::{Args, ValueEnum};
@@ -115,7 +116,7 @@ pub(crate) fn stats(args: &StatsArgs) -> Result<u8, Failed> {
     }
     if let Some(file) = &args.html {
         std::fs::write(file, line_page(&found))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", file.display())))?;
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(file))))?;
     }
     if args.json {
         print_json(&found)?;

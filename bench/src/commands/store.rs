@@ -3,6 +3,7 @@
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_store::{Filter, Ingested, Store, StoreError};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ impl Where {
 
 /// A store that is missing or old is the user's to make; one that cannot be read or written is the bench's trouble.
 pub(crate) fn failed(error: StoreError, reports: &Path) -> Failed {
-    let help = format!("make it from the journals: bench store rebuild --reports {}", reports.display());
+    let help = format!("make it from the journals: bench store rebuild --reports {}", shown(reports));
     match error {
         StoreError::Missing { .. } | StoreError::OtherVersion { .. } => {
             Failed::Usage(miette::miette!(help = help, "{error}"))
@@ -75,7 +76,7 @@ pub(crate) fn store(args: &StoreArgs) -> Result<u8, Failed> {
 
 fn tell(of: &Ingested, seconds: f64) {
     for (journal, why) in &of.refused {
-        say(&format!("{}: refused: {why}", journal.display()));
+        say(&format!("{}: refused: {why}", shown(journal)));
     }
     let read = of.new + of.replaced + of.doubles + of.refused.len();
     print(&format!(
@@ -100,6 +101,6 @@ fn info(place: &Where) -> Result<u8, Failed> {
         (Some(first), Some(last)) => format!("{first} to {last}"),
         _ => "without dates".to_owned(),
     };
-    print(&format!("{}: {} runs, {span}\n", place.file().display(), runs.len()));
+    print(&format!("{}: {} runs, {span}\n", shown(&place.file()), runs.len()));
     Ok(0)
 }

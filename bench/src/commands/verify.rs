@@ -3,6 +3,7 @@
 use super::{print, print_json};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_journal::{JournalContents, JournalError};
 use bench_run::{Contradiction, Verdict, rejudge};
 use clap::Args;
@@ -70,10 +71,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
     let mut journals = Vec::new();
     for path in &args.runs {
         let found = bench_journal::journals_in(path)
-            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", path.display())))?;
+            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(path))))?;
         if found.is_empty() {
             let help = "name a journal.jsonl, or a folder with runs in it such as reports";
-            return Err(Failed::Usage(miette::miette!(help = help, "{} holds no run", path.display())));
+            return Err(Failed::Usage(miette::miette!(help = help, "{} holds no run", shown(path))));
         }
         journals.extend(found);
     }
@@ -102,7 +103,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
 }
 
 fn look(journal: &Path) -> Verified {
-    let shown = journal.display().to_string();
+    let shown = shown(journal);
     match bench_journal::read(journal) {
         Ok(run) => judge(shown, run),
         Err(error) => {

@@ -4,6 +4,7 @@ use crate::{DiskWait, Observer, Outcome, Recorder};
 use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
+use bench_journal::shown;
 use bench_journal::{Journal, MIN_FREE, free_space};
 use bench_report::{RunRecord, junit};
 use bench_run::{Event, Provenance, Verdict};
@@ -88,7 +89,7 @@ fn enough_space(reports: &Path) -> Result<(), Failed> {
     Err(Failed::Bench(miette::miette!(
         help = help,
         "{}: only {} MB left on this disk, and a run needs {} MB for its record",
-        reports.display(),
+        shown(reports),
         free / MB,
         MIN_FREE / MB
     )))
@@ -138,14 +139,14 @@ impl OneRun<'_> {
 
         let folder = recorder.folder();
         let mut record = RunRecord::from_entries(&recorder.recorded())
-            .with_run_folder(folder.display().to_string())
+            .with_run_folder(shown(&folder))
             .with_seal(recorder.seal())
             .with_outcome(outcome.verdict, outcome.reason.as_deref());
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
         if let Err(error) = std::fs::write(&path, &text) {
             // The verdict is printed all the same, and it is no pass: what collects the reports would miss this one.
-            let problem = format!("{}: {error}: free some space or repair the folder", path.display());
+            let problem = format!("{}: {error}: free some space or repair the folder", shown(&path));
             record = record.with_outcome(Verdict::Error, Some(&problem));
         }
         let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;

@@ -1,5 +1,8 @@
 //! The disk below a journal, and what it means when the disk refuses.
 
+use crate::filesystem::{self, Refusal};
+use crate::shown;
+use same_file::Handle;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -52,19 +55,13 @@ impl Disk for JournalFile {
     fn read_back(&mut self) -> io::Result<Vec<u8>> {
         // By its path: the open handle still reads a file that was deleted.
         let mut found = File::open(&self.path)?;
-        if !same_file(&self.file, &found)? {
+        if Handle::from_file(self.file.try_clone()?)? != Handle::from_file(found.try_clone()?)? {
             return Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "replaced by another file"));
         }
         let mut bytes = Vec::new();
         found.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
-}
-
-fn same_file(one: &File, other: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 /// Bytes that this user may still write to the disk that `path` is on. Of a folder that does not exist yet, the nearest
@@ -76,8 +73,7 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     let nearest = path.ancestors().find(|folder| folder.exists());
     // A relative path ends with "": the working folder.
     let nearest = nearest.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let disk = rustix::fs::statvfs(nearest)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    fs4::available_space(nearest)
 }
 
 /// Why a journal failed. Unlike [`io::Error`] it can be shown to everybody who asks.
@@ -95,11 +91,8 @@ impl Failure {
 
     /// What a refused access to `path` means, and what to do.
     pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
-        const EIO: i32 = 5;
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
         let then = "then test the module again";
-        let text = match (error.kind(), error.raw_os_error()) {
+        let text = match (error.kind(), filesystem::refusal(error)) {
             (io::ErrorKind::StorageFull, _) => format!("no space left on the disk: free some space, {then}"),
             (io::ErrorKind::QuotaExceeded, _) => {
                 format!("this user's share of the disk is full: free some space, {then}")
@@ -113,13 +106,15 @@ impl Failure {
             (io::ErrorKind::PermissionDenied, _) => {
                 format!("no permission to write: change the folder's rights, {then}")
             }
-            (_, Some(EMFILE | ENFILE)) => {
+            (_, Some(Refusal::TooManyFiles)) => {
                 format!("too many files are open: close other programs or raise the limit (`ulimit -n`), {then}")
             }
-            (_, Some(EIO)) => format!("the disk reports a read or write error: check or replace it, {then}"),
+            (_, Some(Refusal::DiskBroken)) => {
+                format!("the disk reports a read or write error: check or replace it, {then}")
+            }
             _ => format!("{error}: check the disk, {then}"),
         };
-        Self { kind: error.kind(), text: format!("{}: {text}", path.display()) }
+        Self { kind: error.kind(), text: format!("{}: {text}", shown(path)) }
     }
 }
 
@@ -132,7 +127,7 @@ impl From<Failure> for io::Error {
 /// What became of a journal, when it no longer holds exactly `expected`.
 pub(crate) fn compare(path: &Path, expected: &[u8], found: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
-        let text = format!("the journal {} {what}: find out who did it, then test the module again", path.display());
+        let text = format!("the journal {} {what}: find out who did it, then test the module again", shown(path));
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
     let found = match found {

@@ -1,10 +1,15 @@
 //! Where runs lie: `REPORTS/<serial>/<run id>/`.
 
-use crate::JOURNAL_FILE;
-use std::fs::{self, File};
+use crate::{JOURNAL_FILE, sync_folder};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// A path as people read it: the same on every system, so that records and messages are.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
 
 /// Longest part of a serial number or run id that becomes a folder name.
 const LONGEST_NAME: usize = 80;
@@ -85,11 +90,6 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A new name in a folder is safe only when the folder itself is on disk.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// All runs below `reports_root`, by serial and run id (`.10` after `.9`). A root that does not exist holds none.

@@ -1,6 +1,7 @@
 //! Reading: exactly the whole lines, or a clear refusal.
 
 use crate::chain::Chain;
+use crate::shown;
 use bench_run::{Entry, Event, JOURNAL_FORMAT, OLDEST_JOURNAL_FORMAT};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ impl JournalContents {
 /// Why a journal is refused. `line` counts from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io { path: PathBuf, source: io::Error },
     #[error(
         "line {line}: written in format {found}, this program reads formats {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT}; \

@@ -13,6 +13,7 @@ use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use super::{buttons, forwarding};
 use bench_engine::{Failed, NestThread, Stop, panic_text};
+use bench_journal::shown;
 use bench_real::Hand;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -53,10 +54,10 @@ fn bench(error: impl std::fmt::Display) -> Failed {
 /// When the terminal, the log or a thread cannot be had; nothing runs then.
 pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd, Failed> {
     let mut log = Log::open(devices.reports).map_err(|error| {
-        bench(format!("the operators' log cannot be opened in {}: {error}", devices.reports.display()))
+        bench(format!("the operators' log cannot be opened in {}: {error}", shown(devices.reports)))
     })?;
     let began = Row::ShiftBegan { at: date(), plan: setup.plan.clone(), nests: setup.nests };
-    log.append(&began).map_err(|error| bench(format!("{}: {error}", log.path().display())))?;
+    log.append(&began).map_err(|error| bench(format!("{}: {error}", shown(log.path()))))?;
     let (sender, receiver) = channel();
     watch_signals(sender.clone())?;
     let nests = setup.nests;
@@ -203,7 +204,7 @@ impl Shown {
             match action {
                 Action::Log(row) => {
                     if let Err(error) = self.log.append(&row) {
-                        let reason = format!("{}: {error}", self.log.path().display());
+                        let reason = format!("{}: {error}", shown(self.log.path()));
                         unwritten = Some(reason);
                         if let Row::LetIn { serial, .. } = row {
                             self.take(Input::NotLetIn(serial));

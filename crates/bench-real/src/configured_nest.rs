@@ -55,6 +55,7 @@ impl ConfiguredNest {
 }
 
 fn station(file: &Path, fixture: &Fixture) -> Result<Station, Failed> {
+    controller()?;
     let source = read(file)?;
     let named = Station::fixture_of(&source).map_err(wrong)?;
     if *named.get_ref() != fixture.name {
@@ -92,8 +93,15 @@ fn wrong(problem: Box<Problem>) -> Failed {
     Failed::from(FileError::from(problem))
 }
 
+/// Says on a system that drives no fixture what to do, before anything is asked of a station.
+fn controller() -> Result<(), Failed> {
+    let help = "add --virtual: the virtual bench runs everywhere";
+    bench_pi::supported().map_err(|why| Failed::Usage(miette::miette!(help = help, "{why}")))
+}
+
 /// The fixture of a station, with all families: for who has no plan at hand.
 pub fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>), Failed> {
+    controller()?;
     let named = Station::fixture_of(&read(file)?).map_err(wrong)?;
     Ok(project.fixture_and_families(named.get_ref())?)
 }

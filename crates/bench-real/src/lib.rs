@@ -6,6 +6,7 @@ mod hand;
 mod load;
 mod lock;
 mod nest;
+mod process;
 
 pub use configured_nest::{ConfiguredNest, DEFAULT_FILE, fixture_of};
 pub use guard::watch;

@@ -52,7 +52,8 @@ impl FixtureLock {
 
 /// This program, for whoever finds its lock: "bench (process 123, user ann)".
 pub fn holder() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let user = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user = user.as_deref().unwrap_or("unknown");
     format!("bench (process {}, user {user})", std::process::id())
 }
 

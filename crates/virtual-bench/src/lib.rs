@@ -26,6 +26,7 @@ mod nfc;
 mod panel;
 mod peers;
 mod random;
+mod real_functions;
 mod rig;
 mod run;
 mod swd;
