@@ -296,11 +296,14 @@ pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
         let mut zip = Zip { writer: ZipWriter::new(file), folder: name };
         zip.copy(&program, "bench.exe")?;
         zip.copy(&image, "firmware/dut-firmware.elf")?;
-        for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts", "docs"] {
+        for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
             for file in dist::files(&root().join(folder))? {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 zip.copy(&file, &format!("{folder}/{name}"))?;
             }
+        }
+        for (file, name) in dist::pages()? {
+            zip.copy(&file, &format!("docs/{name}"))?;
         }
         for file in ["CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
             zip.copy(&root().join(file), file)?;
