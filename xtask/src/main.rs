@@ -1,5 +1,6 @@
 //! Chores of this repository, called from its root as `cargo xtask NAME`.
 
+mod checks;
 mod dist;
 mod firmware;
 mod laptops;
@@ -139,6 +140,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
         Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing).map(|()| Vec::new()),
     }?;
     also.extend(laptops::check(steps, &skipped)?);
+    checks::run_all(steps, &skipped)?;
     let tested = suite::run_all(steps, skipped.variable(), also);
     skipped.print();
     tested

@@ -67,6 +67,7 @@ const VARIABLE: &str = "BENCH_SKIPPED";
 
 /// Installs what is missing. Where that cannot be done the tests that need it are skipped, and say so.
 pub fn install() -> Result<(), Failed> {
+    crate::checks::install();
     let missing: Vec<&Group> = GROUPS.iter().filter(|group| !group.is_there()).collect();
     let packages: Vec<&str> = missing.iter().flat_map(|group| group.packages.iter().copied()).collect();
     if packages.is_empty() {
@@ -116,7 +117,7 @@ pub fn has_wine() -> Result<(), String> {
     WINE.needed()
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
+pub fn works(program: &str, arguments: &[&str]) -> bool {
     let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

@@ -155,7 +155,7 @@ fn single_faults_and_what_is_said_of_them() {
 }
 
 #[test]
-fn a_bad_cable_is_the_benchs_fault_and_says_what_to_check() {
+fn a_bad_cable_is_the_fault_of_the_bench_and_says_what_to_check() {
     for (fault, said) in [
         ("dead-link", "check the cable between the controller's UART"),
         // The greeting at the initial rate would work, and the module be blamed for the rest.
