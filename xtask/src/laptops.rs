@@ -273,16 +273,19 @@ impl Wine {
     }
 }
 
-const README: &str = "\
-bench for Windows: the virtual bench, plan checks, reports and statistics.\r\n\
-\r\n\
-Open a terminal in this folder and try\r\n\
-\r\n\
-    .\\bench run plans\\b404x.toml --virtual\r\n\
-    .\\bench check plans\\b404x.toml\r\n\
-    .\\bench --help\r\n\
-\r\n\
-A real fixture needs a Raspberry Pi with Linux. What works on Windows and what does not: docs\\how-to\\windows-macos.md\r\n";
+/// Its lines end as Notepad wants them.
+const README: [&str; 10] = [
+    "bench for Windows: the virtual bench, plan checks, reports and statistics.",
+    "",
+    "Open a terminal in this folder and type",
+    "",
+    "    .\\bench run plans\\b404x.toml --virtual",
+    "    .\\bench check plans\\b404x.toml",
+    "    .\\bench --help",
+    "",
+    "A real fixture needs a Raspberry Pi with Linux. What works on Windows: docs\\how-to\\windows-macos.md",
+    "",
+];
 
 /// The zip, which is unpacked anywhere: the program finds plans and fixtures next to itself.
 pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
@@ -308,7 +311,7 @@ pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
         for file in ["CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
             zip.copy(&root().join(file), file)?;
         }
-        zip.add("README.txt", README.as_bytes())?;
+        zip.add("README.txt", README.join("\r\n").as_bytes())?;
         zip.writer.finish().map(drop).map_err(|error| Failed::new(format!("{}: {error}", path.display())))
     })?;
     let size = fs::metadata(&path).map_err(|error| dist::cannot("read", &path, &error))?.len();
