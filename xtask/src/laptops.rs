@@ -31,7 +31,10 @@ pub const BUILT: &str = "--built";
 /// Compiles for Windows and macOS. What is left to do is a job of its own.
 pub fn check(steps: &mut Steps, skipped: &others::Skipped) -> Result<Option<Job>, Failed> {
     steps.time("check for macOS", || check_macos(skipped))?;
-    if let Err(missing) = others::has_windows_compiler() {
+    let target = dist::WINDOWS.target;
+    dist::add_std(target)?;
+    let has_std = if dist::has_std(target)? { Ok(()) } else { Err(format!("rustup target add {target}")) };
+    if let Err(missing) = has_std.and_then(|()| others::has_windows_compiler()) {
         skipped.add("the_bench_compiles_for_windows", &missing)?;
         skipped.add("a_plan_passes_on_windows", &missing)?;
         return Ok(None);
