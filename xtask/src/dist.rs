@@ -187,8 +187,7 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
             copy(&file, &format!("{SHARE}/{folder}/{name}"))?;
         }
     }
-    for file in files(&root().join("docs"))? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (file, name) in pages()? {
         copy(&file, &format!("usr/share/doc/bench/{name}"))?;
     }
     for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
@@ -200,6 +199,24 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
         write(&tree.join(place), script)?;
     }
     Ok(())
+}
+
+/// Every file of the documentation, with its place below `docs`.
+pub fn pages() -> Result<Vec<(PathBuf, String)>, Failed> {
+    let docs = root().join("docs");
+    let (mut folders, mut pages) = (vec![docs.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(|error| cannot("read", &folder, &error))?;
+        folders.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+        pages.extend(files(&folder)?.into_iter().map(|file| {
+            let place = file.strip_prefix(&docs).unwrap_or(&file).components();
+            let place: Vec<_> = place.map(|part| part.as_os_str().to_string_lossy()).collect();
+            let place = place.join("/");
+            (file, place)
+        }));
+    }
+    pages.sort();
+    Ok(pages)
 }
 
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {

@@ -31,7 +31,10 @@ pub const BUILT: &str = "--built";
 /// Compiles for Windows and macOS. What is left to do is a job of its own.
 pub fn check(steps: &mut Steps, skipped: &others::Skipped) -> Result<Option<Job>, Failed> {
     steps.time("check for macOS", || check_macos(skipped))?;
-    if let Err(missing) = others::has_windows_compiler() {
+    let target = dist::WINDOWS.target;
+    dist::add_std(target)?;
+    let has_std = if dist::has_std(target)? { Ok(()) } else { Err(format!("rustup target add {target}")) };
+    if let Err(missing) = has_std.and_then(|()| others::has_windows_compiler()) {
         skipped.add("the_bench_compiles_for_windows", &missing)?;
         skipped.add("a_plan_passes_on_windows", &missing)?;
         return Ok(None);
@@ -273,16 +276,19 @@ impl Wine {
     }
 }
 
-const README: &str = "\
-bench for Windows: the virtual bench, plan checks, reports and statistics.\r\n\
-\r\n\
-Open a terminal in this folder and try\r\n\
-\r\n\
-    .\\bench run plans\\b404x.toml --virtual\r\n\
-    .\\bench check plans\\b404x.toml\r\n\
-    .\\bench --help\r\n\
-\r\n\
-A real fixture needs a Raspberry Pi with Linux. What works on Windows and what does not: docs\\how-to\\windows-macos.md\r\n";
+/// Its lines end as Notepad wants them.
+const README: [&str; 10] = [
+    "bench for Windows: the virtual bench, plan checks, reports and statistics.",
+    "",
+    "Open a terminal in this folder and type",
+    "",
+    "    .\\bench run plans\\b404x.toml --virtual",
+    "    .\\bench check plans\\b404x.toml",
+    "    .\\bench --help",
+    "",
+    "A real fixture needs a Raspberry Pi with Linux. What works on Windows: docs\\how-to\\windows-macos.md",
+    "",
+];
 
 /// The zip, which is unpacked anywhere: the program finds plans and fixtures next to itself.
 pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
@@ -296,16 +302,19 @@ pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
         let mut zip = Zip { writer: ZipWriter::new(file), folder: name };
         zip.copy(&program, "bench.exe")?;
         zip.copy(&image, "firmware/dut-firmware.elf")?;
-        for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts", "docs"] {
+        for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
             for file in dist::files(&root().join(folder))? {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 zip.copy(&file, &format!("{folder}/{name}"))?;
             }
         }
+        for (file, name) in dist::pages()? {
+            zip.copy(&file, &format!("docs/{name}"))?;
+        }
         for file in ["CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
             zip.copy(&root().join(file), file)?;
         }
-        zip.add("README.txt", README.as_bytes())?;
+        zip.add("README.txt", README.join("\r\n").as_bytes())?;
         zip.writer.finish().map(drop).map_err(|error| Failed::new(format!("{}: {error}", path.display())))
     })?;
     let size = fs::metadata(&path).map_err(|error| dist::cannot("read", &path, &error))?.len();
