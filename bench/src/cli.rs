@@ -19,7 +19,7 @@ pub const EXIT_BELOW: u8 = 1;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  pass: everything that the plan requires was measured and lies inside its limits
+  0  pass: everything that the plan requires was measured and is inside its limits
   1  fail: the module is bad
   2  error: the bench is bad, or could not tell
   3  the plan, another file or the arguments are wrong; nothing was powered
@@ -69,7 +69,7 @@ enum Command {
     Check(CheckArgs),
     /// Draws when each step of a plan runs, and names what makes the run as long as it is.
     Plan(PlanArgs),
-    /// Shows the contacts of a model, alone or beside another's.
+    /// Shows the contacts of a model, alone or next to another's.
     Pins(PinsArgs),
     /// Looks at the whole fixture before a shift, with no module in the nest, and says what to fix.
     Doctor(DoctorArgs),
@@ -154,7 +154,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
     /// What each fault looks like, as `bench coverage --dictionary` wrote it: of a module that fails, the faults that
-    /// look most like it are told.
+    /// look most like it are listed.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
     /// Only the exit code and errors.
@@ -364,7 +364,7 @@ pub(crate) struct FaultsArgs {
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
-    /// Only the faults that fit: `*` stands for any text, `?` for one character; may be repeated.
+    /// Only the faults that fit: `*` is any text, `?` is one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub faults: Vec<String>,
     /// Good modules, each with tolerances of its own, to count false fails.
@@ -475,7 +475,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no mistakes, and a closed pipe is nobody's.
+            // Help and version are no mistakes, and neither is a closed pipe.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
