@@ -4,7 +4,7 @@ use crate::support::{ShortPlan, for_all, run_plan};
 
 #[test]
 fn defects_that_only_a_bus_shows_are_told() {
-    // (fault, what is told)
+    // (fault, diagnosis)
     let rows = [
         ("spim-dead:3", "SPIM3 of the MCU, the master of SPI, does not clock"),
         ("spim-dead:2", "SPIM2 of the MCU, the master of SPI1, does not clock"),

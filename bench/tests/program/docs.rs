@@ -105,7 +105,7 @@ fn with_step(plan: &str, step: &str) -> String {
     steps.join(&format!("\n\n{BEGIN}")) + "\n"
 }
 
-/// Commands of a console block, each with what it prints. A command goes on in lines that begin with `> `.
+/// Commands of a console block, each with what it prints. A command continues in lines that begin with `> `.
 fn commands(code: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in code.lines() {
