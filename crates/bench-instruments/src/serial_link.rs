@@ -13,19 +13,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Longest that one write may hold up the program. A frame of a few hundred bytes fits into the kernel's buffer at once.
+/// Longest time that one write may block the program. A frame of a few hundred bytes fits into the kernel's buffer at
+/// once.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
-/// How soon the reading thread notices that nobody wants it any more.
+/// Interval at which the reading thread checks whether it must end.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
-/// What one read takes at most; the rest comes with the next.
+/// Largest size of one read; the rest follows with the next.
 const PIECE: usize = 4096;
 
-/// A serial port with a thread that reads it: bytes are taken off the kernel however busy the bench is.
+/// A serial port with a reading thread: it empties the kernel's buffer however busy the bench is.
 pub struct SerialLink {
     device: String,
     port: TTYPort,
     arrived: mpsc::UnboundedReceiver<Result<Vec<u8>, String>>,
-    /// Why nothing comes any more.
+    /// Why no more bytes arrive.
     broken: Option<String>,
     ended: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
@@ -35,8 +36,8 @@ impl SerialLink {
     /// Opens `device` with 8 data bits, no parity and 1 stop bit.
     ///
     /// # Errors
-    /// [`InstrumentError::Link`]: no such device, not allowed (names the group to join), or used by another program
-    /// (names it).
+    /// [`InstrumentError::Link`]: no such device, permission denied (names the group to join), or used by another
+    /// program (names it).
     pub fn open(device: &str, baud: u32) -> Result<Self, InstrumentError> {
         if let Some(holder) = holder(Path::new(device)) {
             return Err(InstrumentError::Link(format!(
@@ -129,7 +130,7 @@ impl Link for SerialLink {
         let Some(told) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
         self.take(told, into)?;
         while let Ok(told) = self.arrived.try_recv() {
-            // An error behind bytes is told at the next call: the bytes first.
+            // An error after bytes is reported at the next call: first return the bytes.
             match told {
                 Ok(bytes) => into.extend(bytes),
                 Err(why) => self.broken = Some(why),
@@ -157,7 +158,7 @@ impl Link for SerialLink {
                 self.broken = Some(why);
             }
         }
-        // Refused by a port that is gone, which the next call tells.
+        // The next call reports that the port is gone.
         let _ = self.port.clear(ClearBuffer::Input);
     }
 }
@@ -186,7 +187,7 @@ fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
     })
 }
 
-/// What the user must do to be allowed to use a device.
+/// Returns what the user must do to get access to a device.
 pub fn how_to_be_allowed(device: &str) -> String {
     let group = fs::metadata(device).ok().and_then(|meta| group_name(meta.gid()));
     match group {
@@ -206,7 +207,7 @@ fn group_name(gid: u32) -> Option<String> {
     })
 }
 
-/// Another program that has the device open, as far as we may see: "minicom (process 123)".
+/// Returns the other program that has the device open, as far as visible: "minicom (process 123)".
 fn holder(device: &Path) -> Option<String> {
     let wanted = fs::canonicalize(device).ok()?;
     let own = std::process::id().to_string();
@@ -242,7 +243,7 @@ mod tests {
         error.to_string()
     }
 
-    /// For what is on its way.
+    /// Time for bytes in flight.
     const PATIENCE: Duration = Duration::from_secs(300);
 
     async fn receive(link: &mut SerialLink, length: usize) -> Vec<u8> {
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_group_to_join_is_named() {
-        // Every Linux has the group of number 0.
+        // Every Linux has group number 0.
         assert_eq!(group_name(0).as_deref(), Some("root"));
         assert_eq!(group_name(u32::MAX), None);
         assert!(how_to_be_allowed("/dev/null").contains("usermod -aG root"));

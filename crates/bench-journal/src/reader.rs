@@ -1,4 +1,4 @@
-//! Reading: exactly the whole lines, or a clear refusal.
+//! Reads a journal: exactly the complete lines, or a clear refusal.
 
 use crate::chain::Chain;
 use bench_run::{Entry, Event, JOURNAL_FORMAT, OLDEST_JOURNAL_FORMAT};
@@ -6,24 +6,24 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The first format whose lines are chained.
+/// The first format with chained lines.
 const FIRST_CHAINED: u16 = 2;
 
-/// The whole entries of one journal.
+/// The complete entries of one journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalContents {
     pub entries: Vec<Entry>,
-    /// Whether the run's end is on record. False: the bench died or is still at it; the unit counts as not tested.
+    /// Whether the run's end is recorded. False: the bench died or is still running; the unit counts as not tested.
     pub finished: bool,
-    /// Bytes behind the last whole line: a line that was being written when the power went.
+    /// Bytes after the last complete line: a line that was being written when the power failed.
     pub torn_bytes: usize,
-    /// Chain value of the last whole line: of a finished run, the seal of its journal. None in format 1, which has no
-    /// chain, and when there is no line.
+    /// Chain value of the last complete line: for a finished run, the seal of its journal. `None` in format 1, which
+    /// has no chain, and when there is no line.
     pub seal: Option<String>,
 }
 
 impl JournalContents {
-    /// Format that the journal is written in; `None` when it has no line.
+    /// Format of the journal; `None` when it has no line.
     pub fn format(&self) -> Option<u16> {
         self.entries.first().map(|entry| entry.v)
     }
@@ -65,8 +65,8 @@ pub fn read(path: &Path) -> Result<JournalContents, JournalError> {
 /// Reads the text of a journal. What follows the last line end is a torn line and is left out.
 ///
 /// # Errors
-/// A whole line that is no entry, an entry of another format version, a number missing in `seq`, or, from format 2 on, a
-/// line that its chain value does not bear out.
+/// For a complete line that is not an entry, an entry of another format version, a gap in `seq`, or, from format 2 on,
+/// a line that does not match its chain value.
 pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut entries: Vec<Entry> = Vec::new();
@@ -84,7 +84,7 @@ pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
         if entry.seq != expected {
             return Err(JournalError::Gap { line, expected, found: entry.seq });
         }
-        // After the number: of a line that is gone, that says more.
+        // After the number, whose error says more about a missing line.
         if entry.v >= FIRST_CHAINED && !chain.accept(text) {
             return Err(JournalError::Changed { line });
         }
@@ -94,8 +94,8 @@ pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     Ok(JournalContents { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
 }
 
-/// The lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken. What stands in
-/// them is not looked at.
+/// Returns the lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken.
+/// Does not parse the lines.
 pub fn chained_lines(text: &str) -> Option<(Vec<&str>, String)> {
     let mut chain = Chain::default();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -103,7 +103,7 @@ pub fn chained_lines(text: &str) -> Option<(Vec<&str>, String)> {
     Some((lines, chain.value().filter(|_| unbroken)?))
 }
 
-/// An entry of a later format may look different: its version says more than what serde stumbled over.
+/// An entry of a later format may differ: its version says more than serde's error.
 fn refusal(line: usize, text: &[u8], error: &serde_json::Error) -> JournalError {
     #[derive(Deserialize)]
     struct VersionOnly {

@@ -1,4 +1,4 @@
-//! The nails of a fixture: what each is wired to, and that none is forgotten.
+//! The nails of a fixture: checks the wiring of each, and that none is missing.
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBed, RawNail};
@@ -101,7 +101,7 @@ impl Checker<'_> {
         }
     }
 
-    /// An expander bit must not sit where a supply or ground arrives.
+    /// Refuses an expander bit on a supply or ground contact.
     fn must_be_signal(&self, contact: Contact, io: &Spanned<String>, rails: &[Rail]) -> Checked<()> {
         for (family, info) in self.infos(contact) {
             let help = if info.functions.contains(&Function::Ground) {
@@ -132,7 +132,7 @@ impl Checker<'_> {
     fn rail_for(&self, contact: Contact, wanted: &Spanned<String>, rails: &[Rail]) -> Checked<usize> {
         let Some((index, rail)) = rails.iter().enumerate().find(|(_, rail)| rail.name == *wanted.get_ref()) else {
             return Err(ParamProblem::new(format!("unknown rail `{}`", wanted.get_ref()))
-                .at(wanted.span(), "no such rail")
+                .at(wanted.span(), "unknown rail")
                 .help(nearest_help(wanted.get_ref(), rails.iter().map(|rail| rail.name.as_str()), "rails")));
         };
         for (family, info) in self.infos(contact) {
@@ -153,7 +153,7 @@ impl Checker<'_> {
                     None => format!("no rail of this fixture feeds {}", info.pin),
                 }));
             }
-            // Two supplies on one rail: the stronger one feeds the weaker.
+            // Two supplies on one rail: the stronger would feed the weaker.
             if rail.load_ohms.is_some() != (info.direction == Direction::PowerOut) {
                 let (message, label, help) = if rail.load_ohms.is_some() {
                     (format!("contact {label} takes power"), "a load feeds nothing", "take `load` out of the rail")

@@ -1,4 +1,4 @@
-//! Fixture text -> checked fixture, or the one mistake that was found first.
+//! Checks a fixture text: returns a checked fixture, or the first mistake.
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
 use crate::plan_text::line_of;
@@ -16,8 +16,8 @@ use toml::Spanned;
 pub(crate) type Checked<T> = Result<T, ParamProblem>;
 
 impl Fixture {
-    /// Reads and checks a fixture. `families` are all known module families; those that the fixture takes must be
-    /// among them.
+    /// Reads and checks a fixture. `families` are all known module families and must include those that the fixture
+    /// takes.
     ///
     /// # Errors
     /// The first mistake found, at its place in the text.
@@ -29,13 +29,13 @@ impl Fixture {
     }
 }
 
-/// What has been read so far: chips, and who uses what.
+/// State of the check: the chips read so far, and the user of each resource.
 pub(crate) struct Checker<'a> {
     source: &'a Source,
-    /// "io0.GPA3" or "bank 1, channel 7" -> who uses it, and where that is said.
+    /// "io0.GPA3" or "bank 1, channel 7" -> its user, and where the file says so.
     claims: BTreeMap<String, (String, Range<usize>)>,
     chips: Vec<Chip>,
-    /// Those that the fixture takes.
+    /// The families that the fixture takes.
     pub(crate) families: Vec<&'a DutFamily>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Notes that somebody uses a thing that only one can use.
+    /// Registers the user of an exclusive resource.
     pub(crate) fn claim(&mut self, thing: String, user: String, span: Range<usize>) -> Checked<()> {
         if let Some((first, at)) = self.claims.get(&thing) {
             let line = line_of(self.source, at.start);
@@ -210,7 +210,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// "io0.GPA3", which nobody else uses.
+    /// Resolves "io0.GPA3", which must have no other user.
     pub(crate) fn io(&mut self, text: &Spanned<String>, user: impl Display) -> Checked<IoBit> {
         const EXPECTED: &str = "expected a chip and one of its pins GPA0 to GPA7 or GPB0 to GPB7, such as \"io0.GPA3\"";
         let form = || {
@@ -234,7 +234,7 @@ impl<'a> Checker<'a> {
         Ok(IoBit { chip, bit })
     }
 
-    /// "adc.AIN0" or "dac.VOUTA", which nobody else uses.
+    /// Resolves "adc.AIN0" or "dac.VOUTA", which must have no other user.
     fn analog(&mut self, text: &Spanned<String>, wanted: RawChipType, user: &str) -> Checked<AnalogChannel> {
         let (prefix, first, example) =
             if wanted == RawChipType::Ads1115 { ("AIN", b'0', "adc.AIN0") } else { ("VOUT", b'A', "dac.VOUTA") };
@@ -333,7 +333,7 @@ impl<'a> Checker<'a> {
                 .help("expected the id of an ina226"));
         };
         let limit = above_zero(&raw.current_limit)?;
-        // 81.92 mV across the shunt is the end of the INA226's range (SBOS547, section 7.5).
+        // 81.92 mV across the shunt is the full scale of the INA226 (SBOS547, section 7.5).
         if limit * shunt_ohms > 0.081_92 {
             let seen = MeasurementUnit::Amps.show(0.081_92 / shunt_ohms);
             return Err(ParamProblem::new(format!("monitor `{}` cannot see the rail's limit", chip.id))
@@ -357,7 +357,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// A contact that every family of the fixture has.
+    /// Resolves a contact that every family of the fixture must have.
     pub(crate) fn known_contact(&self, raw: &Spanned<u8>) -> Checked<Contact> {
         let contact = Contact(*raw.get_ref());
         for family in &self.families {
@@ -390,7 +390,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What each family says about a contact.
+    /// Returns each family's description of a contact.
     pub(crate) fn infos(&self, contact: Contact) -> impl Iterator<Item = (&'a DutFamily, &'a ContactInfo)> {
         self.families.iter().filter_map(move |family| family.contact(contact).map(|info| (*family, info)))
     }

@@ -1,4 +1,4 @@
-//! The parts of a fixture that the module talks to: which lines they have, and that nails are there.
+//! The parts of a fixture that the module communicates with: checks their lines and the nails of these.
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawPeer, RawPeerType};
@@ -80,7 +80,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The contact of a line, which must have a nail for a signal.
+    /// Returns the contact of a line, which must have a nail for a signal.
     fn peer_line(
         &self,
         raw: &RawPeer,

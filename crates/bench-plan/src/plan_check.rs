@@ -1,4 +1,4 @@
-//! Plan text -> checked plan, or the one mistake that was found first.
+//! Checks a plan text: returns a checked plan, or the first mistake.
 
 use crate::named_limits::NamedLimits;
 use crate::plan_head::{Body, Unread, read_head};
@@ -15,10 +15,10 @@ use bench_run::{MeasurementSpec, Step};
 use std::collections::BTreeSet;
 use toml::Spanned;
 
-/// Checks a plan against module families, the fixture it names, and the known kinds of steps.
+/// Checks a plan against module families, its fixture, and the known kinds of steps.
 ///
 /// # Errors
-/// The first mistake: invalid TOML, then the head, then the steps' own keys, what the plan changes of included steps,
+/// The first mistake: invalid TOML, then the head, then the steps' own keys, the plan's changes of included steps,
 /// needs, and parameters.
 pub fn check_plan<K: StepKinds>(
     text: &PlanText,
@@ -95,7 +95,7 @@ pub fn check_plan<K: StepKinds>(
     })
 }
 
-/// What a part holds.
+/// Content of a part.
 struct Part<'i> {
     limits: Unread<'i>,
     steps: Vec<StepTable<'i>>,
@@ -155,19 +155,19 @@ fn check_fixture(text: &PlanText, head: &PlanHead, dut: &DutFamily, fixture: &Fi
     Ok(())
 }
 
-/// A step that the fixture has no way to do.
+/// A step that the fixture cannot do.
 struct Impossible {
-    /// Nothing that needs it makes sense without it.
+    /// Whether its dependents make no sense without it.
     is_rested_on: bool,
     needs: Vec<usize>,
     left_out: LeftOut,
 }
 
-/// The steps that a fixture can do, and those that it cannot, with what stands in the way: their own need, or that of a step
-/// that they rest on.
+/// Splits the steps into those that a fixture can do and those that it cannot, with the obstacle: their own
+/// requirement, or that of a step that they depend on.
 fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanStep<P>>, Vec<LeftOut>) {
     let mut steps = steps;
-    // A step's needs stand before it or behind it: again and again, until nothing changes.
+    // A step's needs may precede or follow it, so repeat until nothing changes.
     loop {
         let mut changed = false;
         for n in 0..steps.len() {
@@ -199,7 +199,7 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
             break;
         }
     }
-    // Places move up where steps are gone.
+    // Indices shift where steps are removed.
     let mut count = 0;
     let mut place = Vec::with_capacity(steps.len());
     for step in &steps {
@@ -251,7 +251,7 @@ fn check_step<K: StepKinds>(
     };
     add(&mut uses, common.uses);
     add(&mut shares, common.shares);
-    // What a step has for itself it need not share too.
+    // A step need not share what it uses exclusively.
     shares.retain(|resource| !uses.contains(resource));
     let id = common.id.into_inner();
     let step = Step {
@@ -270,7 +270,7 @@ fn check_step<K: StepKinds>(
     Ok(PlanStep { step, coverage, procedure })
 }
 
-/// What a kind promises is checked too: a measurement without limits would always pass.
+/// The promises of a kind are checked too: a measurement without limits would always pass.
 fn check_measurements(measurements: &[MeasurementSpec]) -> Result<(), ParamProblem> {
     let mut names = BTreeSet::new();
     for MeasurementSpec { name, limits, unit, .. } in measurements {

@@ -1,4 +1,4 @@
-//! Contacts that a plan does not look at, each with the reason.
+//! Contacts that a plan does not test, each with the reason.
 
 use crate::plan_head::Unread;
 use crate::plan_text::PlanText;
@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// Contacts that no step of the plan covers, and why that is right.
+/// Contacts that no step of the plan covers, and the reason.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawNotCovered {
-    /// All that no step covers and no other entry names, when left out.
+    /// When left out: all contacts that no step covers and no other entry names.
     #[serde(default)]
     pins: Option<RawPinSelector>,
-    /// For whoever asks what is not tested.
+    /// The reason, for readers who ask what is not tested.
     #[schemars(with = "String")]
     reason: Spanned<String>,
 }

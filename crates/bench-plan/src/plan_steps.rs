@@ -1,4 +1,4 @@
-//! The steps of a plan: those of its parts, with what the plan changes of them, and its own.
+//! The steps of a plan: those of its parts, with the plan's changes, and its own.
 
 use crate::plan::STEP_KEYS;
 use crate::plan_head::{NAME_HELP, Unread, is_name};
@@ -24,7 +24,7 @@ pub(crate) struct RawStep {
     /// Kind of test.
     #[schemars(with = "String")]
     pub kind: Spanned<String>,
-    /// For people; the id when not given.
+    /// Title for people; the id when not given.
     #[serde(default)]
     pub title: Option<String>,
     /// Models, or families, that this step is for; all of them when not given.
@@ -35,23 +35,23 @@ pub(crate) struct RawStep {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
-    /// Ids of the steps that must have ended, however, before this one may start.
+    /// Ids of the steps that must have ended before this one may start, with any verdict.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub after: Vec<Spanned<String>>,
-    /// Resources that this step has for itself, beyond those of its kind.
+    /// Resources that this step uses exclusively, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub uses: Vec<Spanned<String>>,
-    /// Resources that this step needs beside others that share them, beyond those of its kind.
+    /// Resources that this step shares, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub shares: Vec<Spanned<String>>,
-    /// The step is stopped, and is an error, when it takes longer.
+    /// Time limit. A step that takes longer is stopped with an error.
     #[serde(default)]
     #[schemars(with = "Option<Seconds>")]
     pub timeout: Option<Spanned<Seconds>>,
-    /// How many further attempts a step gets that did not pass.
+    /// Number of further attempts when the step does not pass.
     #[serde(default)]
     #[schemars(with = "u8", range(max = 10))]
     pub retry: Option<Spanned<u8>>,
@@ -60,7 +60,7 @@ pub(crate) struct RawStep {
     pub on_fail: OnFail,
 }
 
-/// A step whose own keys are read and whose parameters are not.
+/// A step whose own keys are read but whose parameters are not.
 pub(crate) struct Draft<'i> {
     pub common: RawStep,
     pub params: DeTable<'i>,
@@ -69,7 +69,7 @@ pub(crate) struct Draft<'i> {
     included: bool,
 }
 
-/// Whether a step that stands in the text is one of the plan.
+/// Whether a step in the text belongs to the plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     Stays,
@@ -86,14 +86,14 @@ impl Draft<'_> {
     }
 }
 
-/// The table of a step as it stands in a file.
+/// The table of a step as written in a file.
 pub(crate) struct StepTable<'i> {
     pub table: DeTable<'i>,
     span: Range<usize>,
     included: bool,
 }
 
-/// The tables under `step` of one file.
+/// Returns the tables under `step` of one file.
 pub(crate) fn step_tables<'i>(
     text: &PlanText,
     steps: Unread<'i>,
@@ -111,11 +111,11 @@ pub(crate) fn step_tables<'i>(
     steps.into_iter().map(table).collect()
 }
 
-/// Keys that make a step the step that it is.
+/// Keys that identify a step and cannot be replaced.
 const NOT_TO_BE_REPLACED: &[&str] = &["id", "kind", "models"];
 
-/// Puts the values under `override` in the place of those of included steps. Returns the ids with their places, to be
-/// checked when it is known which steps the plan has.
+/// Replaces values of included steps by those under `override`. Returns the ids with their places, for a check when the
+/// plan's steps are known.
 pub(crate) fn replace_keys<'i>(
     text: &PlanText,
     overrides: Unread<'i>,
@@ -137,7 +137,7 @@ pub(crate) fn replace_keys<'i>(
                 step.included && step.table.get("id").and_then(|own| own.get_ref().as_str()) == Some(id.get_ref())
             };
             for step in steps.iter_mut().filter(same) {
-                // The key too: where it stands is where a mistake with it is.
+                // Include the key: a mistake is reported at its place.
                 step.table.remove(key.get_ref().as_ref());
                 step.table.insert(key.clone(), value.clone());
             }
@@ -147,7 +147,7 @@ pub(crate) fn replace_keys<'i>(
     Ok(replaced)
 }
 
-/// A key of a table of the plan's, with its value.
+/// A key of a table of the plan, with its value.
 type Entry<'i> = (Spanned<String>, Spanned<DeValue<'i>>);
 
 /// All of them.
@@ -161,7 +161,7 @@ fn entries<'i>(text: &PlanText, value: Unread<'i>, what: &str) -> Result<Vec<Ent
     Ok(table.into_iter().map(|(key, value)| (owned(key), value)).collect())
 }
 
-/// Reads the keys that every step has, and tells which steps are for this model.
+/// Reads the keys that every step has, and selects the steps for this model.
 pub(crate) fn read_drafts<'i>(
     text: &PlanText,
     steps: Vec<StepTable<'i>>,
@@ -249,7 +249,7 @@ fn is_for(
     Ok(models.iter().any(|name| *name.get_ref() == model.name || *name.get_ref() == dut.name))
 }
 
-/// Takes out what the plan leaves out, and checks that every replaced step is one of those that stay.
+/// Removes the steps that the plan leaves out, and checks that every replaced step remains.
 pub(crate) fn leave_out(
     text: &PlanText,
     leave_out: Unread<'_>,
@@ -274,7 +274,7 @@ pub(crate) fn leave_out(
     Ok(left_out)
 }
 
-/// The step of a part that has this id and that the plan has.
+/// Returns the included step with this id.
 fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Result<usize, Box<Problem>> {
     let of_this_id = |draft: &&Draft<'_>| draft.id() == id.get_ref();
     if let Some(index) = drafts.iter().position(|draft| draft.stays() && draft.included && of_this_id(&draft)) {

@@ -1,4 +1,4 @@
-//! However a family file is damaged, it ends in a family or in a diagnostic that can be shown, never in a panic.
+//! A damaged family file results in a family or in a diagnostic, never in a panic.
 
 mod dut_common;
 

@@ -1,4 +1,4 @@
-//! The three family files of this repository: they parse, and they say what the chip and the modules are.
+//! The three family files of this repository parse and describe the chip and the modules correctly.
 
 mod dut_common;
 
@@ -125,7 +125,7 @@ fn no_port_leads_to_two_places() {
     }
 }
 
-/// One firmware talks to every model, so the link is on the same ports everywhere.
+/// One firmware serves every model, so the link is on the same ports everywhere.
 #[test]
 fn the_link_is_on_the_same_ports_in_every_family() {
     for name in FAMILIES {
@@ -314,7 +314,7 @@ fn pins_are_found_by_name_and_by_alternate_name() {
     assert_eq!(b5xx.label(Contact(25)), "25");
 }
 
-/// Nobody can look up a fact whose source is not written out.
+/// Every fact has a source that is written out.
 #[test]
 fn every_contact_and_model_cites_its_sources_in_full() {
     for name in FAMILIES {
@@ -330,7 +330,7 @@ fn every_contact_and_model_cites_its_sources_in_full() {
     }
 }
 
-/// The schema that editors use knows every key of the files, and no other.
+/// The schema for editors lists every key of the files, and no other.
 #[test]
 fn the_schema_knows_the_keys_of_the_files() {
     let schema = serde_json::to_value(DutFamily::file_schema()).expect("a schema is JSON");

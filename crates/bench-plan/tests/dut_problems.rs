@@ -1,4 +1,4 @@
-//! What the person who edits a family file sees after a mistake: one diagnostic, at its place, with what to do.
+//! Diagnostics for mistakes in a family file: one each, at its place, with what to do.
 
 mod dut_common;
 

@@ -104,7 +104,7 @@ fn safety_and_controller_are_kept() {
 
 #[test]
 fn mistakes() {
-    // What stands there, what it becomes, what the message says, what the text at the spot is.
+    // Original text, replacement, expected message, expected text at the place.
     let rows: &[(&str, &str, &str, &str)] = &[
         ("\"b5xx\"]", "\"b6xx\"]", "unknown module family `b6xx`", "\"b6xx\""),
         ("format = 1", "format = 2", "fixture format 2 is unknown", "2"),
@@ -225,7 +225,7 @@ fn a_contact_without_nail_needs_a_reason() {
     assert!(check_fixture(&both).unwrap_err().message.contains("listed before"));
 }
 
-/// Cut anywhere, the file is answered with one message and never with a panic.
+/// A truncated fixture yields one message and never a panic.
 #[test]
 fn truncated_files_are_answered() {
     let families = families();
@@ -270,7 +270,7 @@ fn jumpers_on_another_bed() {
     assert_eq!(problem.message, "`base` is not a name");
 }
 
-/// A supply never meets an output of the module, and a load never what takes power.
+/// A supply never meets an output of the module, and a load never an input of power.
 #[test]
 fn rails_that_the_module_makes() {
     let families = families();

@@ -1,4 +1,4 @@
-//! What a checked plan holds, and what its checks refuse.
+//! Contents of a checked plan, and what its checks refuse.
 
 mod plan_support;
 
@@ -56,7 +56,7 @@ fn needs_may_point_forward() {
     assert_eq!(plan.steps[0].step.id, "shorts", "the order stays that of the text");
 }
 
-/// A step that only leads into the circle is not named.
+/// A step that only leads into the cycle is not named.
 #[test]
 fn a_circle_is_named_without_the_way_into_it() {
     let step = |id: &str, need: &str| {
@@ -70,7 +70,7 @@ fn a_circle_is_named_without_the_way_into_it() {
 
 #[test]
 fn mistakes() {
-    // What stands there, what it becomes, what the message says, what the text at the spot is.
+    // Original text, replacement, expected message, expected text at the place.
     let rows: &[(&str, &str, &str, &str)] = &[
         ("format = 1", "format = 7", "plan format 7 is unknown", "7"),
         ("format = 1\n", "", "missing key `format`", ""),
@@ -197,7 +197,7 @@ fn limits_that_steps_share() {
     }
 }
 
-/// No kind can smuggle in a measurement that always passes.
+/// No kind can promise a measurement that always passes.
 #[test]
 fn promises_are_checked() {
     let family = family("b4xx");
@@ -252,7 +252,7 @@ fn the_schema_knows_every_key_of_a_kind() {
     assert_eq!(rail["additionalProperties"], false);
     let required: Vec<&str> = rail["required"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
     assert_eq!(required, ["id", "kind", "rail", "volts", "settle"]);
-    // Every reference leads somewhere.
+    // Every reference is resolved.
     for schema in [schema, plan_part_schema(&TestKinds).to_value(), fixture_schema().to_value()] {
         let text = schema.to_string();
         for name in text.split("\"#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()) {
@@ -264,7 +264,7 @@ fn the_schema_knows_every_key_of_a_kind() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-    /// A plan with one byte exchanged, or cut off, is checked or answered.
+    /// A plan with one changed byte, or truncated, is checked or refused.
     #[test]
     fn damaged_plans_are_answered(at in 0..PLAN.len(), byte in 0x20_u8..0x7f, cut: bool) {
         let mut text = PLAN.as_bytes().to_vec();

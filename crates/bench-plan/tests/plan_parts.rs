@@ -1,4 +1,4 @@
-//! Plans that share steps: what a plan with parts holds, and how a mistake in any of the files is told.
+//! Plans that share steps: contents of a plan with parts, and reports of mistakes in any of the files.
 
 #![allow(clippy::expect_used)] // the helpers below are tests too
 
@@ -80,7 +80,7 @@ fn steps_of_parts_come_first_and_are_the_plans() {
     assert_eq!(plan.steps[0].step.timeout.as_millis(), 5050, "a key that the plan replaced");
     let why = "it takes a second and shows what `pins` shows".to_owned();
     assert_eq!(plan.left_out, [LeftOut { step: "slow".into(), reason: why }]);
-    // `last` needs `slow`, which is not there: it waits for what `slow` would have waited for, through `boron-only`.
+    // `last` needs `slow`, which is missing: it waits for what `slow` would have waited for, through `boron-only`.
     assert_eq!(plan.steps[2].step.needs, [1, 0]);
     assert_eq!(plan.steps[2].step.measurements[0].limits, Limits::between(10e3, 20e3), "the limits are the part's");
 }
@@ -114,7 +114,7 @@ fn the_order_of_the_files_is_that_of_the_head() {
     assert_eq!(&*text.plan().text, PLAN);
 }
 
-/// Which file is changed, what stands there and what it becomes, the file that the answer shows, and what it says.
+/// The changed file, its original text and replacement, the file that the report shows, and its message.
 #[test]
 fn mistakes() {
     let rows: &[(&str, &str, &str, &str, &str)] = &[
@@ -159,7 +159,7 @@ fn mistakes() {
         let (plan, power, pins) = (edit("plan", PLAN), edit("power", POWER), edit("pins", PINS));
         let result = check_with(&plan, &[("parts/power.toml", &power), ("parts/pins.toml", &pins)]);
         if message.is_empty() {
-            // What a left-out step's kind makes of its parameters is nobody's business.
+            // The parameters of a left-out step are not checked.
             assert!(result.is_ok(), "{from} -> {to}");
             continue;
         }
@@ -278,7 +278,7 @@ fn an_override_with_an_unknown_key() {
     "#);
 }
 
-/// What stands in the plan, and the message; `None`: good, with so many contacts that are left out for a reason.
+/// Text of the plan, and the message; `None`: valid, with the number of contacts that are left out for a reason.
 #[test]
 fn contacts_that_no_step_covers() {
     let covered = "contact 23 (A0) is covered, by step `pins`";

@@ -1,4 +1,4 @@
-//! Numbers with units: what is read, what is refused, and that no text brings the reader down.
+//! Numbers with units: what is accepted, what is refused, and that no text causes a panic.
 
 use bench_plan::*;
 use bench_run::MeasurementUnit;
@@ -123,7 +123,7 @@ proptest! {
         prop_assert_eq!(Ohms::new(value.abs()).to_string().parse::<Ohms>(), Ok(Ohms::new(value.abs())));
     }
 
-    /// What a report shows can be copied into a plan: it is the same to the digits shown.
+    /// A value in a report can be copied into a plan: it is the same to the digits shown.
     #[test]
     fn shown_for_people_and_read_back(mantissa in 1.0_f64..10.0, power in -9_i32..9, negative: bool) {
         let value = mantissa * 10_f64.powi(power) * if negative { -1.0 } else { 1.0 };

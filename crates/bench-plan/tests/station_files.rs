@@ -1,4 +1,4 @@
-//! A station file, right and in the ways in which one goes wrong.
+//! A valid station file, and its possible mistakes.
 
 #![allow(clippy::expect_used)] // the helpers below are tests too
 

@@ -1,4 +1,4 @@
-//! What many runs say, as one page for supervisors: yield, hours, stations, causes, capability, nails.
+//! Many runs on one page for supervisors: yield, hours, stations, causes, capability, nails.
 
 use crate::charts;
 use crate::line_text::{delay, late_controllers};
@@ -6,10 +6,10 @@ use bench_run::NOT_BLAMED;
 use bench_stats::{Group, Interval, MeasurementStat, NailState, Overview};
 use maud::{Markup, html};
 
-/// Measurements in the table.
+/// Number of measurements in the table.
 const MOST_MEASUREMENTS: usize = 60;
 
-/// The page: one file, no script, nothing from the network.
+/// Returns the page: one file, no script, nothing from the network.
 pub fn line_page(overview: &Overview) -> String {
     let days = overview.days.as_ref().map(|(first, last)| format!("{first} to {last}")).unwrap_or_default();
     let worn: Vec<_> = overview.nails.iter().filter(|nail| nail.trend.state == NailState::Warn).collect();

@@ -1,4 +1,4 @@
-//! What many runs say, for a terminal.
+//! Many runs as text for a terminal.
 
 use crate::text::one_line;
 use bench_run::{LateRecord, MeasurementUnit, NOT_BLAMED};
@@ -19,7 +19,7 @@ const BAR: usize = 40;
 /// Rows of a trend.
 const TREND_ROWS: usize = 8;
 
-/// The overview in words, tables and plots.
+/// Returns the overview in words, tables and plots.
 pub fn line_text(overview: &Overview) -> String {
     let mut text = String::new();
     let days = match &overview.days {
@@ -229,7 +229,7 @@ fn histogram(text: &mut String, bars: &[Bar], unit: MeasurementUnit) {
     }
 }
 
-/// Means as dots, from the left to the right in time.
+/// Draws means as dots, from left to right in time.
 fn trend(text: &mut String, points: &[TrendPoint], unit: MeasurementUnit) {
     if points.len() < 2 {
         return;
@@ -303,7 +303,7 @@ fn controllers(text: &mut String, overview: &Overview) {
     }
 }
 
-/// Those with something to look into.
+/// Those that need attention.
 pub(crate) fn late_controllers(overview: &Overview) -> impl Iterator<Item = &ControllerStat> {
     overview.controllers.iter().filter(|one| one.late > 0 || one.voids > 0)
 }

@@ -1,4 +1,4 @@
-//! A run put in order: what every report is made from.
+//! A run put in order: the input of every report.
 
 use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, VOID,
@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::borrow::Borrow;
 use std::time::Duration;
 
-/// Everything a report needs to know of one run on one unit.
+/// Everything that a report needs about one run on one unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRecord {
     pub run_id: String,
@@ -17,22 +17,22 @@ pub struct RunRecord {
     /// RFC 3339; absent on the virtual bench.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// Folder of the run as the caller wants it shown; see [`RunRecord::with_run_folder`].
+    /// Folder of the run as the caller shows it; see [`RunRecord::with_run_folder`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_folder: Option<String>,
     /// Whether the journal holds the end of the run.
     pub finished: bool,
-    /// What has to be acted on: the verdict of the run, made worse where the journal contradicts it (`doubts`), and
-    /// `error` when the run is not finished. Never better than what the journal says.
+    /// The verdict to act on: that of the run, worsened where the journal contradicts it (`doubts`), and `error` when
+    /// the run is not finished. Never better than what the journal says.
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where the journal contradicts itself or a promise of the bench was not kept.
+    /// Contradictions in the journal, and promises of the bench that were not kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
-    /// Contacts that diagnoses of failed steps name, ascending.
+    /// Contacts in diagnoses of failed steps, ascending.
     pub contacts_at_fault: Vec<Contact>,
-    /// Diagnoses of all steps that did not pass in their last attempt, each once, by contact.
+    /// Diagnoses of all steps that did not pass in their last attempt, without duplicates, by contact.
     pub diagnoses: Vec<Diagnosis>,
     /// In the plan's order.
     pub steps: Vec<StepRecord>,
@@ -40,7 +40,7 @@ pub struct RunRecord {
     pub rails: Vec<RailRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safe_state: Option<SafeStateRecord>,
-    /// Why the run was ended early.
+    /// Why the run was stopped early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopping: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,9 +69,9 @@ pub struct StepRecord {
     pub id: String,
     pub kind: String,
     pub title: String,
-    /// How many measurements the plan promised for each attempt.
+    /// Number of promised measurements per attempt.
     pub promised: usize,
-    /// Of the last attempt; absent when the step has none, because it was never started or never finished.
+    /// Verdict of the last attempt; absent when the step was never started or never finished.
     pub verdict: Option<Verdict>,
     pub attempts: Vec<Attempt>,
 }
@@ -90,10 +90,10 @@ pub struct Attempt {
     pub reason: Option<String>,
     /// Whether the plan gave the step another attempt after this one.
     pub retried: bool,
-    /// It does not count, because the controller was late: neither against the module nor against its contacts.
+    /// Whether it does not count because the controller was late: neither against the module nor against its contacts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
-    /// The most that the controller was late meanwhile, where that is on record.
+    /// The largest lateness of the controller during the attempt, if recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<LateRecord>,
     pub measurements: Vec<MeasurementRecord>,
@@ -109,18 +109,18 @@ pub struct MeasurementRecord {
     pub measurement: Measurement,
 }
 
-/// What is last known of a rail.
+/// Last known state of a rail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RailRecord {
     pub rail: String,
     pub on: bool,
-    /// What was measured after it was switched last.
+    /// Reading after its last switching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volts: Option<f64>,
     pub switched_us: BenchTime,
 }
 
-/// How the bench was left.
+/// State of the bench at the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SafeStateRecord {
     pub confirmed: bool,
@@ -129,7 +129,7 @@ pub struct SafeStateRecord {
     pub at_us: BenchTime,
 }
 
-/// Something worth knowing that is not a measurement.
+/// A remark that is not a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoteRecord {
     pub at_us: BenchTime,
@@ -139,45 +139,46 @@ pub struct NoteRecord {
 }
 
 impl Attempt {
-    /// Why it does not count, or how late the controller was in one that does: one line for people.
+    /// Describes in one line why it does not count, or how late the controller was in one that does.
     pub fn lateness(&self) -> Option<String> {
         let reason = self.reason.as_deref().unwrap_or_default();
         let late = || self.late.as_ref().map(ToString::to_string);
         if self.void {
             return Some(format!("did not count: {}", reason.strip_prefix(VOID).unwrap_or(reason)));
         }
-        // Where the lateness is the reason, it need not be repeated.
+        // When the lateness is the reason, it need not be repeated.
         late().filter(|late| !reason.contains(late.as_str()))
     }
 
-    /// From start to end; `None` when either is not on record.
+    /// Time from start to end; `None` when either is not recorded.
     pub fn duration(&self) -> Option<Duration> {
         Some(self.ended_us? - self.started_us?)
     }
 }
 
 impl StepRecord {
-    /// The attempt that counts.
+    /// Returns the attempt that counts.
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
 
-    /// Whether it began, in any attempt.
+    /// Whether any attempt began.
     pub fn was_started(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.started_us.is_some())
     }
 
-    /// How many attempts began, without those that are void.
+    /// Returns how many attempts began, without void ones.
     pub fn tries(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.started_us.is_some() && !attempt.void).count()
     }
 
-    /// Over all attempts.
+    /// Returns the total time of all attempts.
     pub fn duration(&self) -> Duration {
         self.attempts.iter().filter_map(Attempt::duration).sum()
     }
 
-    /// An attempt that did not pass after a void one is the bench's too: the module may still be in the middle of something.
+    /// An attempt that did not pass after a void one is also void: the void attempt may have left the module in an
+    /// undefined state.
     fn void_attempts(&mut self) {
         let mut before = false;
         for attempt in &mut self.attempts {
@@ -211,8 +212,8 @@ impl StepRecord {
 }
 
 impl RunRecord {
-    /// Reads the entries of one run. Takes anything: a run that died in the middle, or no entry at all, gives a record
-    /// that is not finished.
+    /// Reads the entries of one run. Accepts any entries: a run that died in the middle, or no entry at all, gives a
+    /// record that is not finished.
     pub fn from_entries<E: Borrow<Entry>>(entries: &[E]) -> Self {
         let mut record = Self {
             run_id: String::new(),
@@ -259,22 +260,22 @@ impl RunRecord {
         record
     }
 
-    /// With the folder that reports should point at.
+    /// Sets the folder that reports refer to.
     #[must_use]
     pub fn with_run_folder(mut self, folder: impl Into<String>) -> Self {
         self.run_folder = Some(folder.into());
         self
     }
 
-    /// With the seal of the journal that it was read from, by which that can be recognised later.
+    /// Sets the seal of the journal that it was read from, which identifies the journal later.
     #[must_use]
     pub fn with_seal(mut self, seal: Option<String>) -> Self {
         self.seal = seal;
         self
     }
 
-    /// With what the run itself came to, which may be worse than what is on record: the record may be gone by now. Then
-    /// `reason` is one of the doubts.
+    /// Takes the verdict of the run itself into account, which may be worse than the recorded one because the record
+    /// may be lost by now. Then `reason` is one of the doubts.
     #[must_use]
     pub fn with_outcome(mut self, verdict: Verdict, reason: Option<&str>) -> Self {
         if !self.finished || self.verdict.and(verdict) != self.verdict {
@@ -285,7 +286,7 @@ impl RunRecord {
         self
     }
 
-    /// Takes one event in; gives the verdict when it is the end of the run.
+    /// Processes one event; returns the verdict when it is the end of the run.
     fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
         match event.clone() {
             Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps } => {
@@ -310,7 +311,7 @@ impl RunRecord {
             Event::Diagnosed { step, attempt, diagnosis } => {
                 self.step(&step).attempt(attempt).diagnoses.push(diagnosis);
             }
-            // Only for who reads the journal.
+            // Only for readers of the journal.
             Event::Dialogue { .. } => {}
             Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
             Event::StepEnded { step, attempt, verdict, reason, retried, procedure: _, late } => {
@@ -359,7 +360,7 @@ impl RunRecord {
         &mut self.steps[index]
     }
 
-    /// Believes a pass only when everything on record agrees with it. `ended` is what the journal says at its end.
+    /// Accepts a pass only when everything in the record agrees with it. `ended` is the journal's last statement.
     fn doubt(&mut self, ended: Option<Verdict>) {
         let Some(claimed) = ended else {
             self.verdict = Verdict::Error;
@@ -404,13 +405,13 @@ impl RunRecord {
     }
 }
 
-/// Whether diagnoses of a step with this verdict are worth telling. Those of a step that passed in the end, or was
-/// repeated with success, are history and stay with the attempt.
+/// Whether diagnoses of a step with this verdict are reported. Those of a step that passed in the end, or was repeated
+/// with success, are history and stay with the attempt.
 fn counts(verdict: Option<Verdict>) -> bool {
     !matches!(verdict, Some(Verdict::Pass | Verdict::Skipped))
 }
 
-/// Each diagnosis once, its contacts ascending; by first contact, those that name none after them, the bench's own last.
+/// Removes duplicate diagnoses and sorts them: by first contact, then those without contacts, the bench's own last.
 pub(crate) fn merged<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<Diagnosis> {
     let mut merged: Vec<Diagnosis> = Vec::new();
     for found in attempts.flat_map(|attempt| &attempt.diagnoses) {

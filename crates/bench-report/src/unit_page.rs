@@ -1,4 +1,4 @@
-//! One unit as one page: everything that is on record, to be read without a network years later.
+//! One unit on one page: everything on record, readable offline years later.
 
 use crate::charts::{self, Scale};
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 const WIDTH: f64 = 900.0;
 
-/// The page: one file, no script, nothing from the network.
+/// Returns the page: one file, no script, nothing from the network.
 pub fn unit_page(record: &RunRecord) -> String {
     let (word, class) = verdict(record);
     let body = html! {
@@ -57,7 +57,8 @@ fn last_taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &Measure
     record.steps.iter().flat_map(of)
 }
 
-/// The module's edge: odd numbers on the front, even ones on the back. What is at fault has a cross, and not only a colour.
+/// Draws the module's edge: odd numbers on the front, even ones on the back. Faulty contacts have a cross, not only a
+/// colour.
 fn contacts(record: &RunRecord) -> Markup {
     let bad: BTreeSet<Contact> = record.contacts_at_fault.iter().copied().collect();
     let judged: BTreeSet<Contact> = last_taken(record)
@@ -118,7 +119,7 @@ fn measurements(step: &StepRecord) -> Markup {
     }
 }
 
-/// What is said above the readings of an attempt; nothing where there is only one and the controller was in time.
+/// Returns the remark above the readings of an attempt; nothing when it is the only one and the controller was in time.
 fn about(step: &StepRecord, attempt: &Attempt) -> Option<String> {
     let number = attempt.number;
     let lateness = attempt.lateness();
@@ -142,10 +143,10 @@ fn value(taken: &Measurement) -> String {
     }
 }
 
-/// Where the reading lies in its limits: the interval as a bar, the reading as a stroke; outside, it stands beside the bar.
+/// Draws a reading in its limits: the interval as a bar, the reading as a stroke, which may be outside the bar.
 fn limit_bar(taken: &Measurement) -> Markup {
     let (Some(value), (low, high)) = (taken.value, (taken.limits.min, taken.limits.max)) else { return html! {} };
-    // One open side is as wide as the way from the limit to the reading, or the limit's own size.
+    // An open side is as wide as the distance from the limit to the reading, or the limit's own size.
     let reach = |limit: f64| (value - limit).abs().max(limit.abs() * 0.5).max(f64::MIN_POSITIVE);
     let (low, high) = match (low, high) {
         (Some(low), Some(high)) => (low, high),
@@ -154,7 +155,7 @@ fn limit_bar(taken: &Measurement) -> Markup {
         (None, None) => return html! {},
     };
     let x = Scale { low, high, from: 20.0, to: 120.0 };
-    // Clamped to the room beside the bar.
+    // Clamped to the room next to the bar.
     let at = (x.from + (if high > low { (value - low) / (high - low) } else { 0.5 }) * 100.0).clamp(4.0, 136.0);
     let colour = if taken.verdict == Verdict::Pass { "#1a7f37" } else { "#c1121f" };
     html! {

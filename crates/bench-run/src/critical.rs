@@ -1,11 +1,11 @@
 //! The least time that a plan can take, whatever the order in which its steps are started.
 //!
-//! Two things keep a plan long: steps that wait for each other (`needs`, `after`), and steps of which no two can run at
-//! the same time because they use what the other needs (a *crowd*). For any part of a crowd the run cannot be shorter than
-//! what must come before the first of them, plus all of them one after the other, plus what must come after the last. The
-//! greatest such sum over all crowds and their parts is the lower bound; a chain of steps is the case of a part with one
-//! step. What must come before a step is found in the same way among the steps that it waits for, directly or through
-//! others.
+//! Two things make a plan long: steps that wait for each other (`needs`, `after`), and steps that exclude each other
+//! because they use the same resources (a *crowd*). For any subset of a crowd, the run takes at least as long as what
+//! must come before the first member, plus all members one after the other, plus what must come after the last. The
+//! largest such sum over all subsets of all crowds is the lower bound; a chain of steps is the case of a subset with
+//! one step. What must come before a step is computed in the same way from the steps that it waits for, directly or
+//! through others.
 
 use crate::Step;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct CriticalPath {
     /// No run of the plan with these times is shorter.
     pub least: Duration,
-    /// What makes it so, in the order in which it must happen; their times add up to `least`.
+    /// The steps that cause it, in the order in which they must run; their times add up to `least`.
     pub legs: Vec<Leg>,
 }
 
@@ -37,8 +37,8 @@ impl Leg {
     }
 }
 
-/// The critical path of a plan whose every step passes at once. `takes` holds each step's time; one that it lacks takes
-/// none.
+/// Returns the critical path of a plan in which every step passes at the first attempt. `takes` holds each step's time;
+/// a missing one counts as zero.
 pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
     let micros = |time: &Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut takes: Vec<u64> = takes.iter().take(steps.len()).map(micros).collect();
@@ -62,7 +62,7 @@ pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
     CriticalPath { least: Duration::from_micros(found.micros), legs: found.legs }
 }
 
-/// Steps in an order in which every one comes after those that it waits for, and both directions of waiting.
+/// Steps in topological order, and the edges in both directions.
 struct Graph {
     order: Vec<usize>,
     waits: Vec<Vec<usize>>,
@@ -80,7 +80,7 @@ impl Graph {
         }
         let mut placed = vec![false; steps.len()];
         let mut order = Vec::with_capacity(steps.len());
-        // A checked plan has no circle; of one that has, the steps of the circle are left out.
+        // A checked plan has no cycle. In any other, the steps of the cycle are left out.
         loop {
             let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|one| placed[*one]);
             let next: Vec<usize> = (0..steps.len()).filter(ready).collect();
@@ -93,7 +93,7 @@ impl Graph {
     }
 }
 
-/// Steps that edges lead to from this one, itself not among them.
+/// Returns the steps that are reachable from this one, without itself.
 fn reached(from: usize, edges: &[Vec<usize>]) -> Vec<bool> {
     let mut reached = vec![false; edges.len()];
     let mut open = edges[from].clone();
@@ -105,13 +105,13 @@ fn reached(from: usize, edges: &[Vec<usize>]) -> Vec<bool> {
     reached
 }
 
-/// Steps of which no two can run at the same time.
+/// Returns sets of mutually exclusive steps.
 struct Crowd {
     steps: Vec<usize>,
     resource: String,
 }
 
-/// Each step alone; the users of each resource; and these with such of its sharers as use another resource.
+/// Each step alone; the users of each resource; and these with those of its sharers that use another resource.
 fn crowds(steps: &[Step]) -> Vec<Crowd> {
     let mut crowds: Vec<Crowd> =
         (0..steps.len()).map(|step| Crowd { steps: vec![step], resource: String::new() }).collect();
@@ -125,7 +125,7 @@ fn crowds(steps: &[Step]) -> Vec<Crowd> {
                 step.uses.contains(resource) || step.shares.contains(resource) && step.uses.contains(second)
             };
             let members: Vec<usize> = (0..steps.len()).filter(among).collect();
-            // Most pairs add nobody.
+            // Most pairs add no member.
             if crowds.iter().all(|crowd| crowd.steps != members) {
                 let only_users = members.iter().all(|index| steps[*index].uses.contains(resource));
                 let resource = if only_users { (*resource).clone() } else { format!("{resource} or {second}") };
@@ -136,7 +136,7 @@ fn crowds(steps: &[Step]) -> Vec<Crowd> {
     crowds
 }
 
-/// What takes so long, one after the other.
+/// A chain of steps and its time.
 #[derive(Debug, Clone, Default)]
 struct Stretch {
     micros: u64,
@@ -158,8 +158,8 @@ struct Timed {
 }
 
 impl Timed {
-    /// For each step of a set, the longest chain of edges inside it; `order` comes to every step after those that its
-    /// edges lead to.
+    /// Returns for each step of a set the longest chain of edges inside it; `order` lists every step after those that
+    /// its edges lead to.
     fn chains<'o>(
         &self,
         set: &[bool],
@@ -178,8 +178,9 @@ impl Timed {
         chains
     }
 
-    /// The greatest bound over all parts of all crowds inside a set. The best part always holds exactly the members with
-    /// at least so much ahead of them and at least so much behind: every pair of the two is tried.
+    /// Returns the largest bound over all subsets of all crowds inside a set. The best subset always holds exactly the
+    /// members with at least some time before them and at least some time after them, so every pair of these two times
+    /// is tried.
     fn longest(&self, set: &[bool], ahead: &[Stretch], behind: &[Stretch]) -> Stretch {
         let mut best = (0, None);
         for crowd in &self.crowds {

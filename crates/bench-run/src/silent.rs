@@ -1,13 +1,13 @@
-//! No silent pass: looked for in a plan before anything runs.
+//! Checks a plan for silent passes before anything runs.
 //!
-//! The verdict of a unit is worked out by code that is the same for every plan; what differs is what a plan requires. So
-//! each requirement is taken away in turn, in a run that is perfect otherwise: the reading missing, no number, outside each
-//! limit, taken twice. Whatever still passes would pass on the line, too.
+//! The code that computes a unit's verdict is the same for every plan; the requirements differ. So each requirement is
+//! violated in turn in an otherwise perfect run: the reading is missing, not a number, outside each limit, or taken
+//! twice. If such a run passes, it would also pass on the line.
 
 use crate::{Limits, Measurement, MeasurementSpec, Step, Verdict, measured, step_verdict};
 use std::collections::BTreeSet;
 
-/// Everything by which a unit of this plan could pass without what the plan requires; empty when there is no such way.
+/// Returns every way in which a unit of this plan could pass without meeting a requirement; empty when there is none.
 pub fn silent_passes(steps: &[Step]) -> Vec<String> {
     let mut found = Vec::new();
     if steps.iter().all(|step| step.measurements.is_empty()) {
@@ -53,7 +53,7 @@ fn inside(limits: &Limits) -> Option<f64> {
     limits.min.or(limits.max)
 }
 
-/// The reading in every way in which it must not pass. A limit with no number beyond it limits nothing.
+/// Returns the reading in every form that must not pass. A limit with no number beyond it limits nothing.
 fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
     let with = |reading| Some(measured(spec, reading));
     let beyond = |limit: Option<f64>, next: fn(f64) -> f64| limit.map(|limit| with(Some(next(limit))));
@@ -67,7 +67,7 @@ fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
             with(inside(&spec.limits)).map(|one| Measurement { name: format!("{} ", one.name), ..one }),
         ),
     ];
-    // Beyond an endless limit lies no number; the utmost one that there is passes, and so is told.
+    // No number is beyond an infinite limit; the largest existing number passes and is reported.
     ways.extend(beyond(spec.limits.min, |min| min.next_down().max(f64::MIN)).map(|reading| ("too low", reading)));
     ways.extend(beyond(spec.limits.max, |max| max.next_up().min(f64::MAX)).map(|reading| ("too high", reading)));
     ways

@@ -9,8 +9,8 @@ pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 /// Mean of the range of two values, in standard deviations.
 const D2_OF_TWO: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 
-/// Values that come one after the other, as far as capability needs them: nothing is kept but sums, so that millions of
-/// readings take no memory.
+/// Statistics of consecutive values that capability needs. Keeps sums only, so that millions of readings take no
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
     pub n: u64,
@@ -25,7 +25,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Takes the next value, in the order in which they were measured. What is not finite is no value.
+    /// Adds the next value, in the order of measurement. Ignores values that are not finite.
     pub fn push(&mut self, value: f64) {
         if !value.is_finite() {
             return;
@@ -36,19 +36,19 @@ impl Sample {
             self.ranges += (value - self.last).abs();
         }
         (self.min, self.max, self.last) = (self.min.min(value), self.max.max(value), value);
-        // Welford: no difference of two large sums.
+        // Welford: avoids the difference of two large sums.
         self.n += 1;
         let before = value - self.mean;
         self.mean += before / self.n as f64;
         self.squares += before * (value - self.mean);
     }
 
-    /// Standard deviation of all values, with n − 1.
+    /// Returns the standard deviation of all values, with n − 1.
     pub fn sd(&self) -> Option<f64> {
         (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
     }
 
-    /// Short-term standard deviation: mean moving range of two, over 1.128.
+    /// Returns the short-term standard deviation: mean moving range of two, over 1.128.
     pub fn sd_within(&self) -> Option<f64> {
         (self.n > 1).then(|| self.ranges / (self.n - 1) as f64 / D2_OF_TWO)
     }
@@ -61,10 +61,10 @@ pub struct Capability {
     pub mean: f64,
     pub min: f64,
     pub max: f64,
-    /// Overall.
+    /// Overall standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd: Option<f64>,
-    /// Within, by the moving range.
+    /// Standard deviation within, by the moving range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd_within: Option<f64>,
     /// Both limits needed; none when nothing varies.
@@ -72,7 +72,7 @@ pub struct Capability {
     pub cp: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk: Option<f64>,
-    /// Approximate two-sided 95 % interval of Cpk: with few values it is wide, and says so.
+    /// Approximate two-sided 95 % interval of Cpk: wide with few values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk_95: Option<(f64, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct Capability {
     pub ppk_95: Option<(f64, f64)>,
 }
 
-/// Capability of the values taken in, against these limits.
+/// Returns the capability of the added values against these limits.
 pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
     let (sd, sd_within) = (sample.sd(), sample.sd_within());
     let index = |sd: Option<f64>| {

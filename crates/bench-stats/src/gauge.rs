@@ -1,7 +1,8 @@
-//! Gauge repeatability and reproducibility: how much of what is measured is the bench, and how much the module.
+//! Gauge repeatability and reproducibility: how much of the variation comes from the bench, and how much from the
+//! module.
 //!
-//! A crossed study by analysis of variance, as AIAG's Measurement Systems Analysis (4th edition) has it. On a fixture
-//! there is no appraiser: the place of one is taken by the station, the nest, or the re-seating of the unit.
+//! A crossed study by analysis of variance, according to AIAG's Measurement Systems Analysis (4th edition). A fixture
+//! has no appraiser: the station, the nest, or the re-seating of the unit takes that place.
 
 use bench_run::Limits;
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub struct GaugeStudy {
     pub readings: Vec<Vec<Vec<f64>>>,
 }
 
-/// Why a study says nothing.
+/// Why a study has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GaugeError {
     #[error("a study needs at least 2 units, 2 seats and 2 trials; here are {parts}, {appraisers} and {trials}")]
@@ -33,7 +34,7 @@ pub enum GaugeError {
 pub enum Acceptance {
     /// Below 10 %, and at least five distinct categories.
     Acceptable,
-    /// 10 % to 30 %, or too few categories: by the importance of what is measured and the cost of measuring better.
+    /// 10 % to 30 %, or too few categories: depends on the importance of the measurement and the cost of a better one.
     Marginal,
     /// Above 30 %.
     NotAcceptable,
@@ -50,13 +51,13 @@ pub struct Gauge {
     /// Appraiser (here: seat, nest, station) variation, interaction included.
     pub reproducibility: f64,
     pub interaction: f64,
-    /// Both together.
+    /// Repeatability and reproducibility together.
     pub grr: f64,
     pub part: f64,
     pub total: f64,
-    /// Of the total variation.
+    /// Share of the total variation.
     pub grr_percent: f64,
-    /// 6 standard deviations of the gauge, of the tolerance; with two limits only.
+    /// 6 standard deviations of the gauge, as a share of the tolerance; with two limits only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance_percent: Option<f64>,
     /// Number of distinct categories.
@@ -146,7 +147,7 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
 
 fn significance(ms_interaction: f64, ms_error: f64, df_interaction: f64, df_error: f64) -> f64 {
     if ms_error <= 0.0 {
-        // Nothing varies within a cell: any interaction is one, and none is none.
+        // Without variation within a cell, any interaction is significant, and none is none.
         return if ms_interaction > 0.0 { 0.0 } else { 1.0 };
     }
     match FisherSnedecor::new(df_interaction, df_error) {

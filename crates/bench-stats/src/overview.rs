@@ -1,4 +1,4 @@
-//! Everything that a question about many runs is answered with.
+//! The answer to a question about many runs.
 
 use crate::{Bar, Capability, NailTrend, Slice, Yields};
 use bench_run::{Contact, LateRecord, Limits, MeasurementUnit};
@@ -7,16 +7,16 @@ use serde::Serialize;
 /// The answer, for text, JSON and pages alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct Overview {
-    /// What was asked for, in words: "model b404x, from 2026-01-01".
+    /// The question in words: "model b404x, from 2026-01-01".
     pub asked: String,
     /// First and last day with a run; virtual runs have no day.
     pub days: Option<(String, String)>,
     pub total: Yields,
-    /// By day, model or whatever was asked for.
+    /// By day, model or the requested group.
     pub groups: Vec<Group>,
-    /// Steps that ended the unit, by how often.
+    /// Steps that ended the unit, by frequency.
     pub failing_steps: Vec<Slice>,
-    /// Contacts that diagnoses name, by how often.
+    /// Contacts in diagnoses, by frequency.
     pub contacts: Vec<Slice>,
     /// By capability, the worst first; those without one last.
     pub measurements: Vec<MeasurementStat>,
@@ -34,14 +34,14 @@ pub struct Group {
     pub yields: Yields,
 }
 
-/// What is known of one measurement of one plan.
+/// Statistics of one measurement of one plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeasurementStat {
     pub plan: String,
     pub step: String,
     pub name: String,
     pub unit: MeasurementUnit,
-    /// Of the newest run.
+    /// Limits of the newest run.
     pub limits: Limits,
     pub capability: Capability,
     /// Runs in which it was outside its limits or missing.
@@ -52,10 +52,10 @@ pub struct MeasurementStat {
     pub trend: Vec<TrendPoint>,
 }
 
-/// Some runs in a row.
+/// A group of consecutive runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrendPoint {
-    /// Day or number of the first of them.
+    /// Day or number of its first run.
     pub from: String,
     pub n: u64,
     pub mean: f64,
@@ -80,7 +80,7 @@ pub struct Nail {
     pub trend: NailTrend,
 }
 
-/// How late the controller of a station was.
+/// Lateness of a station's controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ControllerStat {
     /// Station and nest.

@@ -12,7 +12,7 @@ struct Row {
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
-/// The kinds that a plan may name; by default those that come with the bench.
+/// The kinds that a plan may name; by default the built-in ones.
 pub struct Kinds {
     rows: Vec<Row>,
 }
@@ -100,7 +100,7 @@ impl StepKinds for Kinds {
     }
 
     fn is_rested_on(&self, kind: &str) -> bool {
-        // Without the firmware's answer, and without a modem that is on, there is nobody to ask.
+        // Without the firmware's answer, and without a modem that is on, there is no dialogue.
         matches!(kind, "program" | "identify" | "modem-on" | "modem-ready")
     }
 

@@ -1,4 +1,4 @@
-//! A gauge study from runs: which of them are missing, and what the whole ones say.
+//! A gauge study from runs: which runs are missing, and the results.
 
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// What takes the place of the appraiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appraiser {
-    /// The unit is taken off the nest and put on it again after so many trials.
+    /// The unit is removed from the nest and inserted again after this many trials.
     Seat,
     Nest,
     Station,
 }
 
-/// What a study consists of.
+/// Design of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StudyPlan {
     pub units: usize,
@@ -28,10 +28,10 @@ pub struct StudyPlan {
     pub by: Appraiser,
 }
 
-/// How far a study is, or what it says.
+/// Progress of a study, or its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Study {
-    /// What to do next, and how many runs of each unit there are for each seat (nest, station).
+    /// What to do next, and the number of runs of each unit for each seat (nest, station).
     Missing {
         next: String,
         units: Vec<(String, Vec<usize>)>,
@@ -63,14 +63,14 @@ pub struct GoodUnits {
     pub sample: Sample,
 }
 
-/// Looks at the runs of a study, in the order of time. Runs beyond the wanted number of trials are left out.
+/// Evaluates the runs of a study, in the order of time. Runs beyond the wanted number of trials are left out.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn study(store: &Store, filter: &Filter, plan: StudyPlan) -> Result<Study, StoreError> {
     let runs = store.runs(filter)?;
     let shapes = store.shapes()?;
-    // A run that was not finished measured only some of it, and one of another plan something else.
+    // An unfinished run has only some measurements, and one of another plan has others.
     let whole = |run: &&RunRow| matches!(run.verdict, Verdict::Pass | Verdict::Fail);
     let mut cells: BTreeMap<Arc<str>, BTreeMap<String, Vec<RunRow>>> = BTreeMap::new();
     let mut order: Vec<Arc<str>> = Vec::new();
@@ -114,7 +114,7 @@ pub fn study(store: &Store, filter: &Filter, plan: StudyPlan) -> Result<Study, S
     Ok(Study::Done(gauges(&values, plan)))
 }
 
-/// What is missing first, in words for the person at the nest.
+/// Describes what is missing first, for the person at the nest.
 fn next(
     order: &[Arc<str>],
     names: &[String],
@@ -174,7 +174,7 @@ fn gauges(values: &[(Arc<Shape>, Vec<f64>)], plan: StudyPlan) -> Vec<Measurement
     found
 }
 
-/// Readings of the first passing run of each unit.
+/// Returns the readings of the first passing run of each unit.
 ///
 /// # Errors
 /// When the store cannot be read.

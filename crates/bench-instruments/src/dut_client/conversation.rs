@@ -8,20 +8,20 @@ use dut_protocol::frame::{Decoder, encode_request};
 use dut_protocol::{CRYSTAL_START_MS, FlashRequest, INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
 use std::time::Duration;
 
-/// For the firmware to get at the request, and for the operating systems and USB converters in between.
+/// Time for the firmware to read the request, and for operating systems and USB converters in between.
 const TURNAROUND: Duration = Duration::from_millis(60);
-/// A bit-banged SPI byte at the firmware's slowest, and one ADC sample, both generous.
+/// One byte of bit-banged SPI at the firmware's slowest, and one ADC sample, both generous.
 const SPI_BYTE: Duration = Duration::from_micros(50);
 const ADC_SAMPLE: Duration = Duration::from_micros(200);
 /// The firmware waits up to three times for a busy flash, half a second each.
 const FLASH_BUSY: Duration = Duration::from_millis(1_600);
-/// The same for an erase and sixteen pages one after the other, each of which takes 10 ms at most.
+/// Time for an erase and sixteen pages one after the other, each of which takes 10 ms at most.
 const SECTOR_WRITE: Duration = Duration::from_millis(1_900);
 /// 64 bytes both ways at 100 kHz take 12 ms; the firmware gives up 3 ms later.
 const BUS_TRANSFER: Duration = Duration::from_millis(25);
-/// The whole wait for a dead crystal, and a little for what comes after.
+/// The whole wait for a dead crystal, and some time after it.
 const CRYSTAL_START: Duration = Duration::from_millis(CRYSTAL_START_MS as u64 + 100);
-/// Longest that the operating system may hold a frame back before it is on the wire.
+/// Longest time for which the operating system may delay a frame before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
 const BITS_PER_BYTE: u32 = 10;
@@ -31,7 +31,7 @@ pub struct Conversation<L> {
     decoder: Decoder,
     last_seq: u16,
     baud: u32,
-    /// Received, and how much of it went through the decoder.
+    /// Received bytes, and how many of them were decoded.
     inbox: Vec<u8>,
     decoded: usize,
 }
@@ -79,7 +79,7 @@ impl<L: Link> Conversation<L> {
             if attempt > 0 {
                 let arrives = clock.now() + self.wire_time(frame.len()) + SEND_LATENCY;
                 if !request.is_repeatable() && arrives >= began + known.link_timeout.get() {
-                    // After so much silence the firmware no longer knows the first copy and would execute this one.
+                    // After this long a silence the firmware has forgotten the first copy and would execute this one.
                     return Err(DutError::Unknown);
                 }
                 known.count(|statistics| statistics.repeated += 1);
@@ -89,7 +89,7 @@ impl<L: Link> Conversation<L> {
             let Some(reply) = self.answer(clock, known, seq, clock.now() + patience).await? else { continue };
             return match reply {
                 Reply::Refused(Refusal::HelloFirst) if attempt > 0 && !request.is_repeatable() => {
-                    // It restarted between the copies; whether it executed the first one died with it.
+                    // It restarted between the copies; whether it executed the first one cannot be determined.
                     Err(DutError::Unknown)
                 }
                 Reply::Refused(refusal) => Err(refused(refusal)),
@@ -106,7 +106,7 @@ impl<L: Link> Conversation<L> {
         Err(DutError::Silent { attempts, garbled: u32::try_from(garbled).unwrap_or(u32::MAX) })
     }
 
-    /// The reply with this number, or `None` when the deadline comes first.
+    /// Returns the reply with this number, or `None` when the deadline comes first.
     async fn answer(
         &mut self,
         clock: &dyn Clock,
@@ -123,7 +123,7 @@ impl<L: Link> Conversation<L> {
         }
     }
 
-    /// Takes in one message that answers nothing, or what comes until `until`.
+    /// Processes one message that answers nothing, or everything that arrives until `until`.
     pub async fn listen(&mut self, clock: &dyn Clock, known: &Known, until: BenchTime) -> Result<(), InstrumentError> {
         if let Some(message) = self.message(clock, known, until).await? {
             sort(known, message);
@@ -131,7 +131,7 @@ impl<L: Link> Conversation<L> {
         Ok(())
     }
 
-    /// The next whole message, or `None` at the deadline. Dropping the future loses nothing that was received.
+    /// Returns the next complete message, or `None` at the deadline. Dropping the future loses no received bytes.
     async fn message(
         &mut self,
         clock: &dyn Clock,
@@ -152,7 +152,7 @@ impl<L: Link> Conversation<L> {
             }
             self.inbox.clear();
             self.decoded = 0;
-            // Looked at here too: a module that babbles without a pause would keep the link ever ready.
+            // Checked here too: a module that sends without a pause would keep the link ready forever.
             if clock.now() >= deadline {
                 return Ok(None);
             }
@@ -167,7 +167,7 @@ impl<L: Link> Conversation<L> {
         }
     }
 
-    /// Sends bytes and returns what comes back in their own time plus `margin`.
+    /// Sends bytes and returns what comes back within their own time plus `margin`.
     pub async fn echo(
         &mut self,
         clock: &dyn Clock,
@@ -208,7 +208,7 @@ fn sort(known: &Known, message: (u16, Reply)) {
     }
 }
 
-/// What the request itself makes the firmware do, beyond answering.
+/// Time that the firmware needs for the request itself, beyond answering.
 fn work(request: &Request) -> Duration {
     match request {
         Request::ApplyVector(vector) => Duration::from_micros(vector.settle_us.into()),

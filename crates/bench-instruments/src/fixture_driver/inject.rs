@@ -1,4 +1,4 @@
-//! Currents through the protection diodes of a module without power.
+//! Currents through the protection diodes of an unpowered module.
 
 use super::FixtureDriver;
 use super::adc::Range;
@@ -8,7 +8,7 @@ use bench_plan::NailWiring;
 use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 
-/// What a diode is expected to have, for the first guess of the source's voltage.
+/// Expected voltage of a diode, for the first guess of the source's voltage.
 const DIODE_VOLTS: f64 = 0.65;
 /// Looks until the current is near enough.
 const LOOKS: u32 = 3;

@@ -1,4 +1,4 @@
-//! Parts that can be joined, and a record of which one is.
+//! Parts that can be joined, with a record of the joined one.
 
 use crate::{InstrumentError, Peers};
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ impl ScriptedPeers {
         Self { known: known.into_iter().map(str::to_owned).collect(), connected: RefCell::default() }
     }
 
-    /// The one that is joined now.
+    /// Returns the joined peer.
     pub fn connected(&self) -> Option<String> {
         self.connected.borrow().clone()
     }

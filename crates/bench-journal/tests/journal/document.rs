@@ -1,4 +1,4 @@
-//! docs/reference/journal-format.md says what the code does.
+//! docs/reference/journal-format.md matches the code.
 
 use crate::arbitrary;
 use bench_journal::parse;
@@ -51,7 +51,7 @@ fn every_field_and_every_word_is_described() {
         names(&serde_json::to_value(event).unwrap(), &mut found);
     }
     assert!(found.contains("firmware_sha256") && found.contains("wrong-model"), "too few events to say anything");
-    // `kind`, `seed`, `station` and `faults` stand in the notation of the objects they belong to.
+    // `kind`, `seed`, `station` and `faults` are in the notation of the objects they belong to.
     let described =
         |name: &String| DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"{name}\":"));
     let missing: Vec<&String> = found.iter().filter(|name| !described(name)).collect();

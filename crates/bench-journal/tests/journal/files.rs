@@ -1,4 +1,4 @@
-//! On real files.
+//! Real files.
 
 use crate::arbitrary::{event, events};
 use bench_journal::{
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::time::Duration;
 
-/// Real time that no test needs.
+/// Real time that exceeds every test.
 const LONG: Duration = Duration::from_secs(60);
 
 fn write(events: &[Event]) -> Vec<u8> {
@@ -70,7 +70,7 @@ proptest! {
             changed[at] ^= with;
             match parse(&changed) {
                 Err(_) => {}
-                // Without its line end the last line is a torn one, and whoever asks is told so.
+                // Without its line end the last line is a torn one, which the reader reports.
                 Ok(run) => prop_assert!(at == last && run.torn_bytes > 0, "byte {at} ^ {with} was not found"),
             }
         }
@@ -96,7 +96,7 @@ proptest! {
         replaced[one] = foreign[one.min(foreign.len() - 1)];
         for changed in [gone, moved, doubled, replaced] {
             let Ok(run) = parse(changed.concat().as_bytes()) else { continue };
-            // What is left may be a whole beginning: then its seal is another one and the end is missing.
+            // The rest may be a valid beginning: then it has another seal and no end.
             prop_assert!(changed == lines || run.entries.len() < lines.len() || run.seal != parse(text.as_bytes()).unwrap().seal);
             prop_assert!(run.entries.len() >= lines.len() || lines.concat().starts_with(&changed.concat()));
         }
@@ -137,7 +137,7 @@ fn refusals_name_the_line() {
 
 #[test]
 fn zeros_behind_the_last_line_are_a_torn_line() {
-    // What some file systems leave when the power goes: the length grew, the data did not arrive.
+    // The result of some file systems after a loss of power: the length grew, the data did not arrive.
     let mut bytes = write(&[note("a")]);
     bytes.extend([0; 4096]);
     let run = parse(&bytes).unwrap();
@@ -242,12 +242,12 @@ fn a_place_that_cannot_hold_a_run_is_refused() {
     assert!(Journal::create(&root.path().join("P044"), "P045", "r1").is_err());
 }
 
-/// Who does what to a journal, and what the check says of it.
+/// A change to a journal, and the result of the check.
 #[test]
 fn a_journal_that_somebody_touched_is_noticed() {
     type Touch = fn(&std::path::Path);
     fn change(file: &std::path::Path, change: impl Fn(&mut Vec<u8>)) {
-        // In place: the file stays the same one.
+        // In place: it remains the same file.
         let mut bytes = fs::read(file).unwrap();
         change(&mut bytes);
         fs::write(file, bytes).unwrap();
@@ -409,7 +409,7 @@ fn the_format_is_the_documented_one() {
     );
 }
 
-/// Format 1 had no chain: it reads as before, and says of itself that it has no seal.
+/// Format 1 had no chain: it is read as before, without a seal.
 #[test]
 fn journals_of_format_1_are_read() {
     let text = "{\"v\":1,\"seq\":0,\"at_us\":5,\"event\":\"note\",\"text\":\"a\"}\n";

@@ -1,4 +1,4 @@
-//! Judging again what was recorded: good journals hold, and whoever changes one thing contradicts another.
+//! Judging recorded runs again: good journals hold, and a single change contradicts the rest.
 
 use bench_journal::{parse, read};
 use bench_run::{Entry, Event, Limits, Verdict, rejudge};
@@ -27,7 +27,7 @@ fn what_was_recorded_holds() {
     }
 }
 
-/// Changes one event of the example, and looks for the words of the contradiction.
+/// Changes one event of the example, and searches the contradiction for these words.
 #[test]
 fn one_change_contradicts_the_rest() {
     type Change = fn(&mut Event) -> bool;
@@ -141,7 +141,7 @@ fn one_change_contradicts_the_rest() {
     }
 }
 
-/// Whatever line is taken out of a run that passed, the pass no longer follows (or the line said nothing that counts).
+/// Without any one line of a passing run, the pass no longer follows (unless the line has no effect).
 #[test]
 fn a_pass_needs_every_line_that_it_rests_on() {
     let whole = golden("pass");

@@ -51,7 +51,7 @@ pub(super) fn site(file: &mut File, site: u8, name: &str, records: &[RunRecord])
     let (fixture, hash) = fixture.map_or(("", ""), |made_of| (&made_of.fixture, &made_of.fixture_sha256));
     let sdr = Payload::default()
         .u1(HEAD)
-        .u1(site) // SITE_GRP: each site is one of its own
+        .u1(site) // each site is its own group
         .u1(1) // SITE_CNT
         .u1(site) // SITE_NUM
         .empty(4) // HAND_TYP, HAND_ID, CARD_TYP, CARD_ID
@@ -156,7 +156,7 @@ pub(super) fn functional(file: &mut File, test: &Test, one: &MeasurementRecord, 
     file.push(15, 20, ftr);
 }
 
-/// PRR: what became of the unit.
+/// PRR: result of the unit.
 pub(super) fn part_result(
     file: &mut File,
     record: &RunRecord,
@@ -211,7 +211,7 @@ pub(super) fn test_summary(file: &mut File, test: &Test) {
     file.push(10, 30, tsr);
 }
 
-/// PCR: parts, retests, aborted, good; functional ones are not told apart.
+/// PCR: parts, retests, aborted, good; functional ones are not distinguished.
 pub(super) fn part_counts(file: &mut File, head: u8, site: u8, counts: &[u32; 4]) {
     let [parts, again, aborted, good] = *counts;
     let pcr = Payload::default().u1(head).u1(site).u4(parts).u4(again).u4(aborted).u4(good).u4(u32::MAX);

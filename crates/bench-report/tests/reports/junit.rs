@@ -1,4 +1,4 @@
-//! Read back with a reader that shares nothing with the writer.
+//! Reads the report back with a parser that shares no code with the writer.
 
 use crate::runs;
 use bench_report::{RunRecord, builders::RunBuilder, junit};
@@ -15,7 +15,7 @@ fn children<'a>(node: Node<'a, 'a>, name: &'static str) -> Vec<Node<'a, 'a>> {
     node.children().filter(|child| child.has_tag_name(name)).collect()
 }
 
-/// tests, failures, errors, skipped as they stand in the file.
+/// tests, failures, errors, skipped as written in the file.
 fn counts(suite: Node<'_, '_>) -> [usize; 4] {
     let cases = children_of(suite, "testcase");
     let with = |name: &'static str| cases.iter().filter(|case| !children_of(**case, name).is_empty()).count();
@@ -26,7 +26,7 @@ fn children_of<'a, 'input>(node: Node<'a, 'input>, name: &'static str) -> Vec<No
     node.children().filter(|child| child.has_tag_name(name)).collect()
 }
 
-/// The rules of Jenkins' `junit-10.xsd` and of the readers that CI servers use, as far as they touch what is written.
+/// The rules of Jenkins' `junit-10.xsd` and of CI servers' readers that apply to what is written.
 fn check(text: &str) {
     let document = Document::parse(text).unwrap();
     let root = document.root_element();
@@ -74,7 +74,7 @@ fn every_run_is_counted_as_it_ended() {
         ("fail without diagnosis", runs::fail_without_diagnosis(), [3, 1, 0, 2]),
         ("error", runs::error(), [3, 0, 1, 1]),
         ("aborted", runs::aborted(), [3, 0, 1, 1]),
-        // The step that never finished and, besides, the run that did not.
+        // The step that never finished and, additionally, the run that did not.
         ("not finished", runs::not_finished(), [4, 0, 2, 1]),
         ("rails unknown", runs::rails_unknown(), [4, 0, 1, 0]),
         ("empty", vec![], [1, 0, 1, 0]),
@@ -108,7 +108,7 @@ fn the_same_run_gives_the_same_bytes_and_a_real_run_its_date() {
     }
 }
 
-/// GitLab shows nothing but the text.
+/// GitLab shows only the text.
 #[test]
 fn the_text_of_a_failure_says_everything() {
     let text = xml(&runs::fail());
@@ -188,7 +188,7 @@ proptest! {
             .run_end_because(verdict, reason);
         let text = xml(&entries);
         check(&text);
-        // What XML can hold comes back as it was.
+        // Characters that XML can hold are read back unchanged.
         let document = Document::parse(&text).unwrap();
         let legal = |text: &str| text.chars().all(|c| c == '\n' || (c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}'));
         if verdict == Verdict::Fail && legal(reason) && legal(found) {

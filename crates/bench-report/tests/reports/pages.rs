@@ -1,4 +1,4 @@
-//! Pages for a browser: whole, alone, and the same for the same run.
+//! Pages for a browser: complete, self-contained, and the same for the same run.
 
 use crate::runs;
 use bench_report::{RunRecord, line_page, line_text, unit_page};
@@ -126,7 +126,7 @@ fn the_line_in_words_and_as_a_page() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("line-2"), "a controller that was in time is not listed");
-    // Nothing asked, nothing known.
+    // An empty page.
     check(&line_page(&Overview::default()));
     assert!(line_text(&Overview::default()).contains("0 runs on 0 units"));
 }

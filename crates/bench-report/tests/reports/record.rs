@@ -65,7 +65,7 @@ fn a_repeated_step_without_its_next_attempt_has_no_verdict() {
     assert_eq!(RunRecord::from_entries(&entries).steps[0].verdict, None);
 }
 
-/// No record, no pass: what the journal claims is believed only when everything in it agrees.
+/// No record, no pass: a pass in the journal is accepted only when everything in it agrees.
 #[test]
 fn a_pass_that_the_journal_does_not_bear_out_is_an_error() {
     let begun = || RunBuilder::new("b402", "P1").plan(&[("a", "x", 1), ("b", "x", 0)]);
@@ -123,7 +123,7 @@ fn contacts_of_a_faulty_bench_are_not_at_fault() {
     assert_eq!(texts, ["contact 7: open", "contact 9: open", "nail at contact 5 worn"]);
 }
 
-/// A damaged journal may say anything in any order.
+/// A damaged journal may contain anything in any order.
 #[test]
 fn events_in_any_order_make_a_record() {
     for (_, entries) in runs::all() {

@@ -1,4 +1,4 @@
-//! The STDF file as a reader of others reads it (`rust-stdf`, which shares no code with the writer).
+//! The STDF file as a foreign reader reads it (`rust-stdf`, which shares no code with the writer).
 
 use crate::runs;
 use bench_report::{RunRecord, stdf};
@@ -149,7 +149,7 @@ fn kind(record: &StdfRecord) -> &'static str {
     }
 }
 
-/// A file without a part is a file all the same, and texts from outside break none.
+/// A file without parts is valid, and texts from outside do not damage it.
 #[test]
 fn odd_records_make_whole_files() {
     assert!(matches!(read(&stdf(&[])).last(), Some(StdfRecord::MRR(_))));

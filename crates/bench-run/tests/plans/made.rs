@@ -1,4 +1,4 @@
-//! Plans to draw.
+//! Random plans.
 
 use bench_run::{OnFail, Step, Verdict};
 use proptest::collection::vec;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const RESOURCES: [&str; 4] = ["dut", "ports", "bus", "rails"];
 
-/// A step and how its attempts go.
+/// A step and the results of its attempts.
 #[derive(Debug, Clone)]
 pub struct Made {
     pub step: Step,
@@ -26,13 +26,13 @@ fn few(bits: u16) -> u8 {
     (bits & bits >> 8) as u8
 }
 
-/// How often each end of an attempt is drawn.
+/// Weights of the results of an attempt.
 fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
     vec(prop_oneof![6 => Just(Verdict::Pass), 1 => Just(Verdict::Fail), 1 => Just(Verdict::Error)], 3)
 }
 
-/// Uses and shares, earlier steps that it needs or comes after, retries, length, time to tidy up, ends, whether a failure
-/// stops.
+/// Uses and shares, earlier steps that it needs or comes after, retries, duration, cleanup time, results, whether a
+/// failure stops.
 type Drawn = ((u16, u16), [Vec<prop::sample::Index>; 2], u8, (u32, u32), Vec<Verdict>, bool);
 
 pub fn plans() -> impl Strategy<Value = Vec<Made>> {

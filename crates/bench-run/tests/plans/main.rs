@@ -1,4 +1,4 @@
-//! Properties of plans drawn at random.
+//! Properties of random plans.
 #![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
 
 mod critical;

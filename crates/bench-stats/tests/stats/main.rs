@@ -1,4 +1,4 @@
-//! The figures agree with SciPy's and with worked examples of the literature.
+//! The figures agree with SciPy's and with worked examples from the literature.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use bench_run::{Limits, Verdict};
@@ -159,7 +159,7 @@ fn studies_that_say_nothing_are_refused() {
     for (readings, expected) in rows {
         assert_eq!(gauge(&GaugeStudy { readings }, &Limits::at_least(0.0)).map(|_| ()), expected);
     }
-    // A count that never varies: no error, and no nonsense.
+    // A count that never varies: no error and no nonsensical figure.
     let flat = gauge(&GaugeStudy { readings: study(3, 2, 2) }, &Limits::exactly(1.0)).unwrap();
     assert_eq!((flat.grr, flat.grr_percent, flat.tolerance_percent), (0.0, 0.0, None));
 }

@@ -644,12 +644,12 @@ impl Dut for Bed {
 
 /// What a step reported.
 #[derive(Default)]
-pub struct Told {
+pub struct RecordedLog {
     pub measured: RefCell<BTreeMap<String, Option<f64>>>,
     pub diagnosed: RefCell<Vec<Diagnosis>>,
 }
 
-impl StepLog for Told {
+impl StepLog for RecordedLog {
     fn measured(&self, name: &str, reading: Option<f64>) {
         let before = self.measured.borrow_mut().insert(name.to_owned(), reading);
         assert_eq!(before, None, "{name} was measured twice");
@@ -661,26 +661,26 @@ impl StepLog for Told {
     fn dialogue(&self, _: String) {}
 }
 
-impl Told {
+impl RecordedLog {
     pub fn reading(&self, name: &str) -> Option<f64> {
         self.measured.borrow().get(name).copied().flatten()
     }
     pub fn texts(&self) -> Vec<String> {
-        self.diagnosed.borrow().iter().map(|one| one.text.clone()).collect()
+        self.diagnosed.borrow().iter().map(|diagnosis| diagnosis.text.clone()).collect()
     }
 }
 
 /// What became of one run of a step.
 pub struct Ran {
     pub outcome: Result<(), StepError>,
-    pub told: Told,
+    pub log: RecordedLog,
     pub bed: Rc<Bed>,
 }
 
 pub fn run(procedure: &dyn Procedure, setup: Setup, fixture: &Fixture, family: &DutFamily) -> Ran {
     let clock = ManualClock::new();
     let (bed, nest) = Bed::new(setup, fixture, family, &clock);
-    let told = Told::default();
-    let outcome = clock.run(procedure.run(&nest, &told));
-    Ran { outcome, told, bed }
+    let log = RecordedLog::default();
+    let outcome = clock.run(procedure.run(&nest, &log));
+    Ran { outcome, log, bed }
 }

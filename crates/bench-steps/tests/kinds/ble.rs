@@ -123,15 +123,15 @@ fn what_is_received_and_what_is_said() {
         (&|| air(good_adverts, BleReport { broken: 10, ..GOOD }), "dut: BLE: 50 % of the packets come to the module"),
         (
             &|| air(|nonce| adverts(nonce, -40.0, None, &BLE_CHANNELS), GOOD),
-            "bench: the controller's Bluetooth does not tell how far a carrier is off: leave `carrier_error` out",
+            "bench: the controller's Bluetooth does not report carrier errors: leave `carrier_error` out",
         ),
         (&|| Setup { answers: refusing, ..air(good_adverts, GOOD) }, "bench: the firmware refused"),
     ];
     for (setup, expected) in rows {
         let ran = step(&world, BLE, setup());
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
@@ -140,7 +140,7 @@ fn a_receiver_that_tells_no_offset_will_do_without_that_limit() {
     let world = World::new();
     let ran = step(&world, WITHOUT_CARRIER, air(|nonce| adverts(nonce, -40.0, None, &BLE_CHANNELS), GOOD));
     assert_eq!(story(&ran), "ok");
-    assert_eq!(ran.told.measured.borrow().len(), 13, "packets and levels, both ways on three channels, and errors");
+    assert_eq!(ran.log.measured.borrow().len(), 13, "packets and levels, both ways on three channels, and errors");
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn a_module_that_never_ends_listening_is_found_out() {
 fn what_a_plan_may_not_say() {
     let world = World::new();
     for (more, expected) in [
-        ("\nlistens = '50 ms'", "0.05 s is no time for this"),
-        ("\nmodule_listens = '6 s'", "6 s is no time for this"),
-        ("\ninterval = '10 ms'", "0.01 s is no time for this"),
+        ("\nlistens = '50 ms'", "0.05 s is outside the allowed time"),
+        ("\nmodule_listens = '6 s'", "6 s is outside the allowed time"),
+        ("\ninterval = '10 ms'", "0.01 s is outside the allowed time"),
     ] {
         let problem = world.check(&format!("{BLE}{more}")).err().unwrap_or_else(|| panic!("{more} was accepted"));
         assert!(problem.to_string().contains(expected), "{more}\n{problem}");

@@ -143,9 +143,12 @@ fn what_the_memories_do_and_what_is_said() {
     for (text, answers, wiring, expected) in rows {
         MEMORY.take();
         let ran = step(&world, text, powered(answers, wiring));
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.contains(expected) }, "{text}\n{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}: {told}");
+        let report = story(&ran);
+        assert!(
+            if expected == "ok" { report == "ok" } else { report.contains(expected) },
+            "{text}\n{expected}\n{report}"
+        );
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}: {report}");
         let kept = MEMORY.take();
         let restored = kept.values().all(|byte| *byte == 0xA5);
         assert!(text != SPI || expected != "ok" || restored && !kept.is_empty(), "what the F-RAM held is back");
@@ -163,8 +166,8 @@ fn a_failing_instrument_leaves_nothing_joined() {
         assert!(calls > 5, "{text}");
         for failing in 0..calls {
             let ran = step(&world, text, Setup { failing_call: Some(failing), ..powered(answers, wiring()) });
-            let told = story(&ran);
-            assert!(told.starts_with("bench: io0 does not answer"), "{text}\ncall {failing} of {calls}: {told}");
+            let report = story(&ran);
+            assert!(report.starts_with("bench: io0 does not answer"), "{text}\ncall {failing} of {calls}: {report}");
             assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\ncall {failing}");
         }
     }
@@ -180,7 +183,7 @@ fn buses_that_are_not_there_are_refused() {
         (SPI.replace("16 MHz", "5 MHz"), "SPIM3 has no clock of 5.000 MHz"),
         (SPI.replace("fram-spi", "fram-spi1"), "SPIM2 has no clock of 16.00 MHz"),
         (format!("{SPI}\nmodes = [0, 4]"), "4 is no SPI mode"),
-        (format!("{SPI}\nmodes = [0, 0]"), "stands there twice"),
+        (format!("{SPI}\nmodes = [0, 0]"), "is listed twice"),
         (I2C.replace("400 kHz", "1 MHz"), "TWIM0 has no clock of"),
         (UART.replace("115200", "9600"), "9600 baud is no rate of the firmware"),
         (SPI.replace("3V3", "VCC"), "the rail VCC carries 3.8 V"),

@@ -54,7 +54,7 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
     }
     // Without a voltage to compare with nothing was measured, which is no pass.
     let ran = step(&world, PULLED_TO, sim(0.001, 0.001));
-    assert_eq!(ran.told.measured.borrow().get("SIM_DATA.share"), Some(&None));
+    assert_eq!(ran.log.measured.borrow().get("SIM_DATA.share"), Some(&None));
 }
 
 /// No module with this bed makes its own supply, so any contact will do for the doubles.
@@ -122,7 +122,7 @@ fn diodes_and_what_is_said_of_them() {
         assert!(fits, "{wiring:?}\n  expected {expected}\n  got {story}");
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{wiring:?}");
         let measurements = &world.check(text).unwrap().steps[0].step.measurements;
-        assert_eq!(ran.told.measured.borrow().len(), measurements.len(), "not all that was promised");
+        assert_eq!(ran.log.measured.borrow().len(), measurements.len(), "not all that was promised");
     }
 }
 

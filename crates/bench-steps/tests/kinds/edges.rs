@@ -63,11 +63,11 @@ impl Module {
             let ppm = if let Defect::CrystalPpm(ppm) = self.defect { ppm } else { 12.0 };
             return EdgeTrace::square(f64::from(CRYSTAL_LED_HZ) * (1.0 + ppm * 1e-6), 0.5, window);
         }
-        let told = |pwm: &PwmRequest| {
+        let report = |pwm: &PwmRequest| {
             let output = pwm.outputs.iter().flatten().find(|output| output.port == port)?;
             Some((pwm.unit, f64::from(pwm.frequency_hz), f64::from(output.duty_permille) / 1000.0))
         };
-        match (self.running.iter().find_map(told), self.defect) {
+        match (self.running.iter().find_map(report), self.defect) {
             (Some((unit, ..)), Defect::UnitDead(dead)) if unit == dead => quiet,
             (Some((_, hz, duty)), Defect::Slow(slow, percent)) if slow == contact.0 => {
                 EdgeTrace::square(hz * (1.0 - percent / 100.0), duty, window)
@@ -159,7 +159,7 @@ fn what_is_wrong_and_what_is_said() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{defect:?}");
         assert!(!still_running(), "{defect:?}");
         let promised = &world.check(text).unwrap().steps[0].step.measurements;
-        let measured = ran.told.measured.borrow();
+        let measured = ran.log.measured.borrow();
         if ran.outcome.is_ok() {
             assert_eq!(measured.len(), promised.len(), "{defect:?}: not all that was promised");
         }
@@ -180,8 +180,8 @@ fn whatever_fails_the_module_is_told_to_stop_and_the_bench_is_blamed() {
         let mut left = 0;
         for failing in 0..calls {
             let ran = step(&world, text, Setup { failing_call: Some(failing), ..setup(Defect::None) });
-            let told = story(&ran);
-            assert!(told.starts_with("bench: io0 does not answer"), "{text}\ncall {failing}: {told}");
+            let report = story(&ran);
+            assert!(report.starts_with("bench: io0 does not answer"), "{text}\ncall {failing}: {report}");
             assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\ncall {failing}");
             left += u32::from(still_running());
         }
@@ -206,19 +206,19 @@ fn plans_that_cannot_work_are_refused() {
         (PWM, "'80 %'", "'99 %'", "a duty of 99 %"),
         (CRYSTAL, "['D4']", "['D4', 'D5']", "2 contacts for one clock"),
         (CRYSTAL, "['D4']", "['RX']", "carries the link"),
-        (CRYSTAL, "error =", "window = '10 ms'\nerror =", "is no time for this"),
+        (CRYSTAL, "error =", "window = '10 ms'\nerror =", "is outside the allowed time"),
     ];
     let refused =
         |world: &World, text: &str| world.check(text).err().map_or(String::new(), |problem| problem.to_string());
     for (text, from, to, message) in rows {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{from}");
-        let told = refused(&world, &changed);
-        assert!(told.contains(message), "{from} -> {to}: {told}");
+        let report = refused(&world, &changed);
+        assert!(report.contains(message), "{from} -> {to}: {report}");
     }
     world.fixture.measure_bus.edges_gpio = None;
     for text in [PWM, CRYSTAL] {
-        let told = refused(&world, text);
-        assert!(told.contains("the fixture b-series cannot time edges"), "{told}");
+        let report = refused(&world, text);
+        assert!(report.contains("the fixture b-series cannot time edges"), "{report}");
     }
 }

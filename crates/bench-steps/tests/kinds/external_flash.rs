@@ -141,8 +141,8 @@ fn what_the_flash_does_and_what_is_said() {
         let damages = memory.erases_too_much || memory.bad.is_some();
         MEMORY.set(memory);
         let ran = step(&world, STEP, Setup { powered: true, answers, ..Setup::default() });
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.contains(expected) }, "{expected}\n{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.contains(expected) }, "{expected}\n{report}");
         let left = MEMORY.with_borrow_mut(|memory| memory.read(LAST - 8, 4104, 0));
         let held: Vec<u8> = (LAST - 8..LAST + 4096).map(|at| content.get(&at).copied().unwrap_or(0xFF)).collect();
         assert_eq!(left == held, !damages, "{expected}: the content is back");
@@ -160,8 +160,8 @@ fn a_link_that_fails_in_the_middle_is_the_benchs_fault() {
     for failing in 0..calls {
         MEMORY.set(Memory::good());
         let ran = step(&world, STEP, Setup { failing_call: Some(failing), ..setup() });
-        let told = story(&ran);
-        assert!(told.starts_with("bench: io0 does not answer"), "call {failing}: {told}");
+        let report = story(&ran);
+        assert!(report.starts_with("bench: io0 does not answer"), "call {failing}: {report}");
         let held = |memory: &Memory| memory.read(LAST - 8, 4104, 0);
         lost += u32::from(MEMORY.with_borrow(held) != held(&Memory::good()));
     }

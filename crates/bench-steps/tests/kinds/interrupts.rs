@@ -83,20 +83,20 @@ fn what_is_wrong_and_what_is_said() {
         ),
         (
             Defect::ChannelDead(0),
-            "ok\nthe MCU's interrupt channel 0 (GPIOTE) is dead: it counts nothing at any contact",
+            "ok\nthe MCU's interrupt channel 0 (GPIOTE) is dead: it counts no edge at any contact",
         ),
         (
             Defect::ChannelDead(7),
-            "ok\nthe MCU's interrupt channel 7 (GPIOTE) is dead: it counts nothing at any contact",
+            "ok\nthe MCU's interrupt channel 7 (GPIOTE) is dead: it counts no edge at any contact",
         ),
-        (Defect::NinthOpened, "ok\nthe firmware opens a ninth interrupt channel where the MCU has eight"),
+        (Defect::NinthOpened, "ok\nthe firmware opens a ninth interrupt channel, but the MCU has eight"),
     ];
     for (defect, expected) in rows {
         let ran = step(&world, STEP, setup(defect));
         assert_eq!(story(&ran), expected, "{defect:?}");
         assert_eq!((ran.bed.left_behind(), watched()), (Vec::new(), 0), "{defect:?}");
         let promised = &world.check(STEP).unwrap().steps[0].step.measurements;
-        let measured = ran.told.measured.borrow();
+        let measured = ran.log.measured.borrow();
         assert_eq!(measured.len(), promised.len(), "{defect:?}: not all that was promised");
         let passes = promised.iter().all(|spec| {
             bench_run::judge(&spec.limits, measured.get(&spec.name).copied().flatten()) == bench_run::Verdict::Pass
@@ -113,8 +113,8 @@ fn whatever_fails_nothing_stays_watched_or_driven() {
     let mut left = 0;
     for failing in 0..calls {
         let ran = step(&world, STEP, Setup { failing_call: Some(failing), ..setup(Defect::None) });
-        let told = story(&ran);
-        assert!(told.starts_with("bench: io0 does not answer"), "call {failing}: {told}");
+        let report = story(&ran);
+        assert!(report.starts_with("bench: io0 does not answer"), "call {failing}: {report}");
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "call {failing}");
         left += usize::from(watched() > 0);
     }
@@ -134,7 +134,7 @@ fn plans_that_cannot_work_are_refused() {
         ("pulses = 2", "pulses = 0", "0 pulses"),
         ("pulses = 2", "pulses = 21", "21 pulses"),
     ] {
-        let told = world.check(&STEP.replace(from, to)).err().map_or(String::new(), |problem| problem.to_string());
-        assert!(told.contains(message), "{from} -> {to}: {told}");
+        let report = world.check(&STEP.replace(from, to)).err().map_or(String::new(), |problem| problem.to_string());
+        assert!(report.contains(message), "{from} -> {to}: {report}");
     }
 }

@@ -1,7 +1,7 @@
 //! The modem's steps against a responder of its own: a list of what is sent and what comes back, as the makers' manuals
 //! print it, and none of the virtual bench's modem.
 
-use crate::bed::{Bed, Setup, Told};
+use crate::bed::{Bed, RecordedLog, Setup};
 use crate::plans::World;
 use crate::steps::good;
 use bench_instruments::{DutError, ManualClock};
@@ -162,21 +162,21 @@ const SIGNAL: &str = "kind = 'modem-signal'\nrsrp_dbm = { min = -95, max = -60 }
 const OFF: &str = "kind = 'modem-off'";
 
 /// Runs the steps one after the other on one nest; what was said, and how the last one ended.
-fn dialogue(world: &World, responder: Responder, steps: &[&str]) -> (Told, Result<(), StepError>, bool) {
+fn dialogue(world: &World, responder: Responder, steps: &[&str]) -> (RecordedLog, Result<(), StepError>, bool) {
     MODEM.with_borrow_mut(|modem| *modem = responder);
     let clock = ManualClock::new();
     let setup = Setup { powered: true, answers: with_modem, ..Setup::default() };
     let (_bed, nest) = Bed::new(setup, &world.fixture, world.family(), &clock);
-    let told = Told::default();
+    let log = RecordedLog::default();
     let mut outcome = Ok(());
     for step in steps {
         let plan = world.check(step).unwrap();
-        outcome = clock.run(plan.steps[0].procedure.run(&nest, &told));
+        outcome = clock.run(plan.steps[0].procedure.run(&nest, &log));
         if outcome.is_err() {
             break;
         }
     }
-    (told, outcome, nest.modem.get().is_some())
+    (log, outcome, nest.modem.get().is_some())
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn a_good_modem_says_all_it_must() {
     let world = World::new();
     for baud in [115_200, 460_800] {
         let responder = Responder { script: R510, echo: true, baud, ..Responder::default() };
-        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY, IDENTITY, SIM, SIGNAL, OFF]);
-        assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
-        assert_eq!(told.texts(), Vec::<String>::new());
+        let (log, outcome, on) = dialogue(&world, responder, &[ON, READY, IDENTITY, SIM, SIGNAL, OFF]);
+        assert!(outcome.is_ok(), "{outcome:?} {:?}", log.texts());
+        assert_eq!(log.texts(), Vec::<String>::new());
         assert!(!on);
-        let measured = told.measured.borrow();
+        let measured = log.measured.borrow();
         let value = |name: &str| measured.get(name).copied().flatten();
         for name in ["modem.model-matches", "modem.imei-is-valid", "sim.iccid-is-valid", "sim.carrier-matches"] {
             assert_eq!(value(name), Some(1.0), "{name}");
@@ -226,8 +226,8 @@ fn what_is_said_of_bad_modems() {
     ];
     for (script, expected) in rows {
         let responder = Responder { script, echo: true, baud: 115_200, ..Responder::default() };
-        let (told, ..) = dialogue(&world, responder, all);
-        let texts = told.texts();
+        let (log, ..) = dialogue(&world, responder, all);
+        let texts = log.texts();
         assert!(texts.iter().any(|text| text.starts_with(expected)), "{expected}: {texts:?}");
     }
 }
@@ -238,8 +238,8 @@ fn lines_are_told_from_each_other() {
     for (cut, expected) in [("rx", "modem UART RX"), ("cts", "modem UART CTS")] {
         let cut: &'static [&'static str] = if cut == "rx" { &["rx"] } else { &["cts"] };
         let responder = Responder { script: R510, echo: true, baud: 115_200, cut, ..Responder::default() };
-        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY]);
-        assert!(told.texts()[0].starts_with(expected), "{:?}", told.texts());
+        let (log, outcome, on) = dialogue(&world, responder, &[ON, READY]);
+        assert!(log.texts()[0].starts_with(expected), "{:?}", log.texts());
         assert!(matches!(outcome, Err(StepError::Dut(_))) && on, "the way to the safe state must know of it");
     }
 }
@@ -250,9 +250,9 @@ fn a_plan_may_do_without_flow_control() {
     let world = World::new();
     let ready = "kind = 'modem-ready'\nflow_control = false";
     let responder = Responder { script: R510, echo: true, baud: 115_200, cut: &["cts"], ..Responder::default() };
-    let (told, outcome, _) = dialogue(&world, responder, &[ON, ready, IDENTITY, OFF]);
-    assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
-    let measured = told.measured.borrow();
+    let (log, outcome, _) = dialogue(&world, responder, &[ON, ready, IDENTITY, OFF]);
+    assert!(outcome.is_ok(), "{outcome:?} {:?}", log.texts());
+    let measured = log.measured.borrow();
     let of_lines: Vec<&String> = measured.keys().filter(|name| name.contains("cts") || name.contains("rts")).collect();
     assert!(of_lines.is_empty() && measured.contains_key("modem.ready-after"), "{measured:?}");
 }

@@ -66,9 +66,9 @@ fn what_the_reader_finds_and_what_is_said() {
     ];
     for (setup, expected) in rows {
         let ran = step(&world, NFC, setup);
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
@@ -77,7 +77,7 @@ fn the_weakest_drive_is_found_to_the_step() {
     let world = World::new();
     for weakest in 1..=63 {
         let ran = step(&world, NFC, tagged(TagDouble { weakest, ..TagDouble::default() }));
-        let drive = ran.told.reading("nfc.drive").unwrap();
+        let drive = ran.log.reading("nfc.drive").unwrap();
         assert!((drive - 100.0 * f64::from(weakest) / 63.0).abs() < 1e-9, "{weakest}: {drive}");
     }
 }

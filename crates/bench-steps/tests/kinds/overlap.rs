@@ -35,15 +35,15 @@ fn what_one_finds_holds_for_the_other() {
             nest.settle(Duration::from_millis(3)).await;
             nest.ask(Request::ReleasePorts).await.unwrap_err()
         };
-        let ((answered, told), found) = clock.run(async {
+        let ((answered, report), found) = clock.run(async {
             nest.join_link().await.unwrap();
             join(talks, gives_up).await
         });
         assert!((1..99).contains(&answered), "{answered}");
         assert!(!bed.talked_to_itself.get());
         assert_eq!(matches!(found, StepError::Dut(_)), module, "{found}");
-        assert_eq!(matches!(told, StepError::Dut(_)), module, "{told}");
-        assert_eq!(told.to_string(), found.to_string());
+        assert_eq!(matches!(report, StepError::Dut(_)), module, "{report}");
+        assert_eq!(report.to_string(), found.to_string());
 
         // Who joins the link begins anew.
         let again = clock.run(async {

@@ -65,7 +65,7 @@ fn plans_that_cannot_work_are_refused() {
         ("kind = 'pulls'\npins = ['GND']\nohms = { max = '5 kohm' }\nsupply = '3V3'", "(GND) leads to no port"),
         ("kind = 'pulls'\npins = ['A0']\nohms = { max = '5 kohm' }\nsupply = 'VBUS_MODEM'", "carries 5 V"),
         ("kind = 'link-loopback'\npins = ['A0']", "pins"),
-        ("kind = 'clamp-diodes'\npins = ['A0']", "neither diode has limits"),
+        ("kind = 'clamp-diodes'\npins = ['A0']", "no limits for either diode"),
         (
             "kind = 'enable'\npin = 'adc'\nsupply = '3V3'\nrest = { min = '1 V' }\noff = { max = '1 V' }\n\
              on = { min = '3 V' }\nsettle = '1 ms'",

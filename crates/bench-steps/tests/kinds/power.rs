@@ -67,7 +67,7 @@ fn what_the_retained_memory_loses_and_what_is_said() {
         (
             &[0; 6],
             never_reset_by_contact,
-            "dut: a reset by its contact was ordered, but the chip gives the reset reason 0x4",
+            "dut: a reset by its contact was requested, but the chip reports the reset reason 0x4",
         ),
         (&[], good, "bench: the firmware answered out of turn"),
         (&[], refusing, "bench: the firmware refused"),
@@ -75,10 +75,10 @@ fn what_the_retained_memory_loses_and_what_is_said() {
     for (wrong_bits, answers, expected) in rows {
         remember(wrong_bits);
         let ran = step(&world, RETAINED, powered(answers, &[]));
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
-        assert!(["3V3", "VCC", "VUSB", "VBUS_MODEM"].iter().all(|rail| ran.bed.is_on(rail)), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
+        assert!(["3V3", "VCC", "VUSB", "VBUS_MODEM"].iter().all(|rail| ran.bed.is_on(rail)), "{report}");
     }
 }
 
@@ -119,9 +119,9 @@ fn what_is_drawn_and_what_is_said() {
     ];
     for (setup, expected) in rows {
         let ran = step(&world, SUPPLY_CURRENT, setup);
-        let told = story(&ran);
-        assert_eq!(if told.starts_with("ok") { told.as_str() } else { &told[..expected.len()] }, expected);
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert_eq!(if report.starts_with("ok") { report.as_str() } else { &report[..expected.len()] }, expected);
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
@@ -151,7 +151,7 @@ fn the_driver_of_the_links_rx() {
     ] {
         let ran = step(&world, LINK_PORTS, powered(good, &[(36, PULLED_UP), (38, volts)]));
         assert!(story(&ran).starts_with(expected), "{}", story(&ran));
-        assert_eq!(ran.told.measured.borrow().len(), 4);
+        assert_eq!(ran.log.measured.borrow().len(), 4);
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{volts:?}");
     }
 }

@@ -38,7 +38,7 @@ pub fn story(ran: &Ran) -> String {
         Err(StepError::Dut(why)) => format!("dut: {why}"),
         Err(StepError::Bench(why)) => format!("bench: {why}"),
     };
-    for text in ran.told.texts() {
+    for text in ran.log.texts() {
         write!(story, "\n{text}").unwrap();
     }
     story
@@ -240,7 +240,7 @@ fn what_is_in_the_nest_and_what_is_said() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\n{wiring:?}\n{story}");
         if ran.outcome.is_ok() {
             let measurements = &world.check(text).unwrap().steps[0].step.measurements;
-            assert_eq!(ran.told.measured.borrow().len(), measurements.len(), "{text}: not all that was promised");
+            assert_eq!(ran.log.measured.borrow().len(), measurements.len(), "{text}: not all that was promised");
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -63,10 +63,10 @@ fn what_the_host_sees_and_what_is_said() {
     for (setup, expected) in rows {
         SEEN.set([false, true]);
         let ran = step(&world, USB, setup);
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
-        assert!(ran.bed.is_on("VUSB"), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
+        assert!(ran.bed.is_on("VUSB"), "{report}");
     }
 }
 
@@ -80,7 +80,7 @@ fn a_supply_that_is_not_seen_or_always() {
     ] {
         let setup = attached(PULLED, 0.0);
         SEEN.set(seen);
-        let told = story(&step(&world, USB, setup));
-        assert!(told.starts_with(expected), "{expected}\n{told}");
+        let report = story(&step(&world, USB, setup));
+        assert!(report.starts_with(expected), "{expected}\n{report}");
     }
 }

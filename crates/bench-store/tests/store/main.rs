@@ -1,4 +1,4 @@
-//! What the store says is what the journals say.
+//! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use bench_journal::to_bytes;
@@ -20,7 +20,7 @@ fn write(reports: &Path, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// Same facts by the long way and by the quick one; the bytes decide which is taken.
+/// Both readers return the same facts; the bytes decide which one is used.
 fn both(bytes: &[u8]) {
     let shapes = Shapes::default();
     match (Facts::read(bytes, &shapes), Facts::read_any(bytes, &shapes)) {
@@ -49,7 +49,7 @@ fn both_ways_through_a_journal_give_the_same() {
     }
 }
 
-/// Takes one line out, doubles it, swaps it with the next, or changes what it says; then seals the journal anew.
+/// Removes one line, duplicates it, swaps it with the next, or changes its content; then seals the journal again.
 fn tamper(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<Entry> {
     let at = at % entries.len();
     match how % 6 {
@@ -81,7 +81,7 @@ fn tamper(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<Entry> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// A pass in the store follows from the journal, even when somebody made the journal's hashes anew.
+    /// A pass in the store follows from the journal, even when its hashes were recomputed.
     #[test]
     fn no_tampering_takes_the_quick_way(number in 0..30_u64, at in any::<usize>(), how in any::<u8>()) {
         both(&to_bytes(&tamper(SMALL.entries(number), at, how)));
@@ -132,7 +132,7 @@ fn what_changes_on_disk_changes_in_the_store() {
     write(&reports, 0..6);
     let path = |number| reports.join(SMALL.journal(number).0);
     let whole = fs::read(path(1)).unwrap();
-    // Still being written; changed afterwards; gone; the same run in another place; no journal at all.
+    // Still being written; changed afterwards; gone; the same run at another place; not a journal.
     fs::write(path(1), &whole[..whole.len() / 2]).unwrap();
     add(&reports, &store).unwrap();
     let finished = |serial: &str| {
@@ -209,7 +209,7 @@ fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-/// What is done to the journal of a unit that passed at once.
+/// Change to the journal of a unit that passed at once.
 #[derive(Clone, Copy)]
 enum Lateness {
     None,
@@ -217,11 +217,11 @@ enum Lateness {
     Noted(u64),
     /// The first attempt at a step is void, and the second passes.
     Void(u64),
-    /// After the void one the module does not pass, which is the bench's; the plan's own repetition passes.
+    /// After the void attempt the module does not pass, which is the bench's fault; the plan's own repetition passes.
     VoidThenError(u64),
 }
 
-/// The third step of [`SMALL`]: the first one of its contacts is in no other.
+/// The third step of [`SMALL`]: its first contact is in no other step.
 const LATE_STEP: &str = "step-2";
 
 fn with(entries: &[Entry], what: Lateness) -> Vec<Entry> {
@@ -272,7 +272,7 @@ fn with(entries: &[Entry], what: Lateness) -> Vec<Entry> {
     made
 }
 
-/// It names contact 7, as the steps of [`Production`] name the contact that they find open.
+/// It names contact 7, like the steps of [`Production`] that find an open contact.
 fn attempt_in_vain(entries: &[Entry], attempt: u8, reason: &str, late: Option<LateRecord>) -> Vec<Entry> {
     let step = || LATE_STEP.to_owned();
     let diagnosis = Diagnosis { defect: Defect::Open, contacts: vec![Contact(7)], text: "contact 7: open".to_owned() };
@@ -299,7 +299,7 @@ fn attempt_in_vain(entries: &[Entry], attempt: u8, reason: &str, late: Option<La
     events.map(entry).to_vec()
 }
 
-/// Entries of units that passed, each step at once.
+/// Entries of units that passed, each step at its first attempt.
 fn good_units() -> impl Iterator<Item = Vec<Entry>> {
     (0..).map(|number| SMALL.entries(number)).filter(|entries| {
         let facts = Facts::read_any(&to_bytes(entries), &Shapes::default()).unwrap();

@@ -1,4 +1,4 @@
-//! The driver against chips at register level: what is written, and in which order.
+//! The driver against chips at register level: what it writes, and in which order.
 
 mod fake_bus;
 
@@ -278,7 +278,7 @@ fn a_pulled_contact_gives_way_to_the_source_and_a_driven_one_does_not() {
 fn a_current_flows_only_where_it_feeds_nothing() {
     let bench = start();
     let inject = |contact: u8, amps: f64| bench.clock.run(bench.driver.inject(Contact(contact), amps));
-    // The source behind 10 kohm: 0.1 mA into a kiloohm, next to nothing into the air.
+    // The source behind 10 kohm: 0.1 mA into a kiloohm, next to nothing into an open contact.
     bench.bus.borrow_mut().nodes.insert(24, Node { volts: 0.6, ohms: 1_000.0 });
     let flowing = inject(24, 1e-4).unwrap();
     assert!((flowing.amps - 1e-4).abs() < 6e-6 && (flowing.volts - 0.7).abs() < 0.02, "{flowing:?}");
@@ -360,7 +360,7 @@ fn no_power_without_a_measured_resistance() {
     assert_eq!(*events, expected);
 }
 
-/// Whatever took the power away: no later order brings it back, and switching on does not claim what is not so.
+/// Whatever removed the power, no later command restores it, and switching on does not report a false success.
 #[test]
 fn after_a_cut_nothing_is_powered_again() {
     type Cut = fn(&mut FakeBus);
@@ -416,7 +416,7 @@ fn after_a_cut_nothing_is_powered_again() {
 fn a_rail_that_does_not_come_on_is_no_success() {
     let bench = start();
     bench.driver.clear_for_power("3V3", 1e3).unwrap();
-    // Between the driver's start and now: all shadows are right, and the chip drives nothing.
+    // After the driver's start: all shadows are right, and the chip drives nothing.
     bench.bus.borrow_mut().reset(U1);
     let refused = bench.clock.run(bench.driver.on("3V3")).unwrap_err();
     assert!(matches!(&refused, InstrumentError::PowerCut(why) if why.contains("was reset")), "{refused}");
