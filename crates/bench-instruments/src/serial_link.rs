@@ -60,14 +60,14 @@ impl SerialLink {
         let listen = move || {
             let mut piece = vec![0; PIECE];
             while !end.load(Ordering::Relaxed) {
-                let told = match ear.read(&mut piece) {
+                let received = match ear.read(&mut piece) {
                     Ok(0) => Err("the port was closed from the other side".to_owned()),
                     Ok(length) => Ok(piece.get(..length).unwrap_or_default().to_vec()),
                     Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => continue,
                     Err(error) => Err(error.to_string()),
                 };
-                let over = told.is_err();
-                if heard.send(told).is_err() || over {
+                let over = received.is_err();
+                if heard.send(received).is_err() || over {
                     return;
                 }
             }
@@ -86,8 +86,8 @@ impl SerialLink {
         ))
     }
 
-    fn take(&mut self, told: Result<Vec<u8>, String>, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
-        match told {
+    fn take(&mut self, received: Result<Vec<u8>, String>, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        match received {
             Ok(bytes) => {
                 into.extend(bytes);
                 Ok(())
@@ -108,12 +108,12 @@ impl Link for SerialLink {
         let _ = self.port.set_timeout(WRITE_TIMEOUT);
         while !rest.is_empty() {
             match self.port.write(rest) {
-                Ok(0) => return Err(self.gone("it takes no bytes")),
+                Ok(0) => return Err(self.gone("it accepts no bytes")),
                 Ok(length) => rest = rest.get(length..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     return Err(InstrumentError::Link(format!(
-                        "{} takes no bytes: is a flow control line in its way? The link uses none",
+                        "{} accepts no bytes: does a flow control line block it? The link uses none",
                         self.device
                     )));
                 }
@@ -127,11 +127,11 @@ impl Link for SerialLink {
         if let Some(why) = &self.broken {
             return Err(self.gone(why));
         }
-        let Some(told) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
-        self.take(told, into)?;
-        while let Ok(told) = self.arrived.try_recv() {
+        let Some(received) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
+        self.take(received, into)?;
+        while let Ok(received) = self.arrived.try_recv() {
             // An error after bytes is reported at the next call: first return the bytes.
-            match told {
+            match received {
                 Ok(bytes) => into.extend(bytes),
                 Err(why) => self.broken = Some(why),
             }
@@ -153,8 +153,8 @@ impl Link for SerialLink {
     }
 
     fn discard_input(&mut self) {
-        while let Ok(told) = self.arrived.try_recv() {
-            if let Err(why) = told {
+        while let Ok(received) = self.arrived.try_recv() {
+            if let Err(why) = received {
                 self.broken = Some(why);
             }
         }
@@ -177,9 +177,11 @@ fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
     let file = fs::metadata(device).map(|meta| meta.file_type().is_char_device());
     InstrumentError::Link(match (file, error.kind) {
         (Err(_), _) => {
-            format!("there is no {device}: is the adapter plugged in, and does the station file name the right device?")
+            format!(
+                "{device} does not exist: is the adapter plugged in, and does the station file name the right device?"
+            )
         }
-        (Ok(false), _) => format!("{device} is no serial port"),
+        (Ok(false), _) => format!("{device} is not a serial port"),
         (Ok(true), Kind::Io(ErrorKind::PermissionDenied)) => {
             format!("{device}: not allowed; {}", how_to_be_allowed(device))
         }
@@ -305,8 +307,8 @@ mod tests {
         fs::write(&file, "no port").unwrap();
         let plain = file.display().to_string();
         for (device, expected) in [
-            ("/dev/there-is-no-such-port", "there is no /dev/there-is-no-such-port"),
-            (plain.as_str(), "is no serial port"),
+            ("/dev/there-is-no-such-port", "/dev/there-is-no-such-port does not exist"),
+            (plain.as_str(), "is not a serial port"),
         ] {
             let Err(error) = SerialLink::open(device, 115_200) else { panic!("{device} was opened") };
             assert!(text(&error).contains(expected), "{error}");

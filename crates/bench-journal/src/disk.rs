@@ -51,20 +51,20 @@ impl Disk for JournalFile {
     }
     fn read_back(&mut self) -> io::Result<Vec<u8>> {
         // By its path: the open handle would still read a deleted file.
-        let mut found = File::open(&self.path)?;
-        if !same_file(&self.file, &found)? {
+        let mut reopened = File::open(&self.path)?;
+        if !same_file(&self.file, &reopened)? {
             return Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "replaced by another file"));
         }
         let mut bytes = Vec::new();
-        found.read_to_end(&mut bytes)?;
+        reopened.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
 
-fn same_file(one: &File, other: &File) -> io::Result<bool> {
+fn same_file(file: &File, other: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+    let (file, other) = (file.metadata()?, other.metadata()?);
+    Ok((file.dev(), file.ino()) == (other.dev(), other.ino()))
 }
 
 /// Returns the bytes that this user may still write to the disk of `path`. For a folder that does not exist yet, the
@@ -130,30 +130,30 @@ impl From<Failure> for io::Error {
 }
 
 /// Describes a journal that no longer holds exactly `expected`.
-pub(crate) fn compare(path: &Path, expected: &[u8], found: io::Result<Vec<u8>>) -> Result<(), Failure> {
+pub(crate) fn compare(path: &Path, expected: &[u8], content: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
         let text = format!("the journal {} {what}: find out who did it, then test the module again", path.display());
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
-    let found = match found {
-        Ok(found) => found,
+    let content = match content {
+        Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return changed("is gone".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
             return changed("was replaced by another file".to_owned());
         }
         Err(error) => return Err(Failure::of(path, &error)),
     };
-    if found == expected {
+    if content == expected {
         return Ok(());
     }
-    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let same = content.iter().zip(expected).take_while(|(byte, other)| byte == other).count();
     let line = 1 + expected[..same].iter().filter(|byte| **byte == b'\n').count();
-    if expected.ends_with(&found) {
+    if expected.ends_with(&content) {
         // It may contain what was written afterwards.
         changed("was emptied".to_owned())
     } else if same == expected.len() {
-        changed(format!("was written into by somebody else, at line {line}"))
-    } else if same == found.len() {
+        changed(format!("was changed by another program, at line {line}"))
+    } else if same == content.len() {
         changed(format!("was cut at line {line}"))
     } else {
         changed(format!("was changed at line {line}"))

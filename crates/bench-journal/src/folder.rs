@@ -119,17 +119,17 @@ pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     if fs::metadata(path)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
+    let mut journals = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         let journal = folder.join(JOURNAL_FILE);
         if journal.is_file() {
-            found.push(journal);
+            journals.push(journal);
         }
         folders.extend(folders_in(&folder)?);
     }
-    found.sort();
-    Ok(found)
+    journals.sort();
+    Ok(journals)
 }
 
 /// Returns the run whose journal was written last; only those of one serial number when `serial` is given.

@@ -6,6 +6,8 @@
 //!
 //! The writer ([`Journal`]) and the readers ([`read`], [`find_runs`]) share nothing but the file.
 
+#![warn(missing_docs)]
+
 mod chain;
 mod disk;
 mod folder;

@@ -12,6 +12,7 @@ const FIRST_CHAINED: u16 = 2;
 /// The complete entries of one journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalContents {
+    /// The entries, in their order.
     pub entries: Vec<Entry>,
     /// Whether the run's end is recorded. False: the bench died or is still running; the unit counts as not tested.
     pub finished: bool,
@@ -32,24 +33,62 @@ impl JournalContents {
 /// Why a journal is refused. `line` counts from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The file cannot be read.
     #[error("{path}: {source}", path = path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of the operating system.
+        source: io::Error,
+    },
+    /// The format is older or newer than those that can be read.
     #[error(
         "line {line}: written in format {found}, this program reads formats {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT}; \
          use the version of bench that wrote it or a newer one"
     )]
-    UnknownFormat { line: usize, found: u64 },
+    UnknownFormat {
+        /// Number of the line.
+        line: usize,
+        /// Format of the line.
+        found: u64,
+    },
+    /// A line has another format than those before it.
     #[error("line {line}: in format {found}, the lines before it in format {expected}; the journal was changed")]
-    MixedFormats { line: usize, expected: u16, found: u16 },
+    MixedFormats {
+        /// Number of the line.
+        line: usize,
+        /// Format of the lines before it.
+        expected: u16,
+        /// Format of the line.
+        found: u16,
+    },
+    /// A line does not match its chain value.
     #[error(
-        "line {line}: does not fit its check sum and the lines before it; the journal was changed here, or lines before \
+        "line {line}: does not match its checksum and the lines before it; the journal was changed here, or lines before \
          it are missing"
     )]
-    Changed { line: usize },
+    Changed {
+        /// Number of the line.
+        line: usize,
+    },
+    /// The numbers of the entries are not consecutive.
     #[error("line {line}: expected entry {expected} and found entry {found}; lines are missing or were moved")]
-    Gap { line: usize, expected: u64, found: u64 },
+    Gap {
+        /// Number of the line.
+        line: usize,
+        /// Expected number of the entry.
+        expected: u64,
+        /// Number of the entry.
+        found: u64,
+    },
+    /// A line is not an entry.
     #[error("line {line}: not a journal entry: {problem}")]
-    Garbage { line: usize, problem: String },
+    Garbage {
+        /// Number of the line.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Reads the journal at `path`, which may be the file or the run's folder.
@@ -110,7 +149,9 @@ fn refusal(line: usize, text: &[u8], error: &serde_json::Error) -> JournalError 
         v: u64,
     }
     match serde_json::from_slice::<VersionOnly>(text) {
-        Ok(VersionOnly { v }) if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).map(u64::from).any(|known| known == v) => {
+        Ok(VersionOnly { v })
+            if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).map(u64::from).any(|supported| supported == v) =>
+        {
             JournalError::UnknownFormat { line, found: v }
         }
         _ => JournalError::Garbage { line, problem: error.to_string() },

@@ -245,7 +245,7 @@ impl Future for Pending {
             return Poll::Ready(outcome.map_err(io::Error::from));
         }
         let waker = context.waker();
-        if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+        if !state.wakers.iter().any(|registered| registered.will_wake(waker)) {
             state.wakers.push(waker.clone());
         }
         Poll::Pending
@@ -337,10 +337,10 @@ impl Writer {
                 result.map_err(|error| Failure::of(&self.path, &error))?;
             }
             if let Some(number) = check {
-                let found = compare(&self.path, &image, self.disk.read_back());
+                let outcome = compare(&self.path, &image, self.disk.read_back());
                 self.shared.publish(|state| {
                     state.checks_done = number;
-                    state.checked = Some(found);
+                    state.checked = Some(outcome);
                 });
             }
         }

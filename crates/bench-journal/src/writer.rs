@@ -33,14 +33,19 @@ pub enum Durability {
 /// Cost of the journal so far, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
+    /// Number of lines.
     pub lines: u64,
     /// Number of writes; lines that waited together are one write.
     pub writes: u64,
+    /// Size of all lines, bytes.
     pub bytes: u64,
+    /// Time spent on writes.
     pub write_time: Duration,
     /// Time spent on the hashes that chain the lines.
     pub chain_time: Duration,
+    /// Number of times that lines were forced to the disk.
     pub syncs: u64,
+    /// Time spent on forcing lines to the disk.
     pub sync_time: Duration,
 }
 
@@ -172,6 +177,7 @@ impl Journal {
         self.shared.as_ref()?.seal()
     }
 
+    /// Returns the cost of the journal so far; zero in memory.
     pub fn stats(&self) -> Stats {
         self.shared.as_ref().map(|shared| shared.stats()).unwrap_or_default()
     }

@@ -40,13 +40,13 @@ pub(crate) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn fixture(mut self, raw: RawFixture, known: &[&'a DutFamily]) -> Checked<Fixture> {
+    fn fixture(mut self, raw: RawFixture, families: &[&'a DutFamily]) -> Checked<Fixture> {
         if *raw.format.get_ref() != 1 {
             return Err(ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()))
                 .at(raw.format.span(), "unknown format")
                 .help("this bench reads format = 1"));
         }
-        self.take_families(&raw.families, known)?;
+        self.take_families(&raw.families, families)?;
         for chip in &raw.chips {
             self.chip(chip)?;
         }
@@ -129,12 +129,12 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn take_families(&mut self, wanted: &Spanned<Vec<Spanned<String>>>, known: &[&'a DutFamily]) -> Checked<()> {
+    fn take_families(&mut self, wanted: &Spanned<Vec<Spanned<String>>>, families: &[&'a DutFamily]) -> Checked<()> {
         for name in wanted.get_ref() {
-            let family = known.iter().find(|family| family.name == *name.get_ref()).ok_or_else(|| {
+            let family = families.iter().find(|family| family.name == *name.get_ref()).ok_or_else(|| {
                 ParamProblem::new(format!("unknown module family `{}`", name.get_ref()))
                     .at(name.span(), "no such family")
-                    .help(nearest_help(name.get_ref(), known.iter().map(|family| family.name.as_str()), "families"))
+                    .help(nearest_help(name.get_ref(), families.iter().map(|family| family.name.as_str()), "families"))
             })?;
             self.families.push(family);
         }
@@ -150,7 +150,7 @@ impl<'a> Checker<'a> {
             let line = line_of(self.source, at.start);
             return Err(ParamProblem::new(format!("{thing} is used twice: by {first} and by {user}"))
                 .at(span, "used before")
-                .help(format!("its first use stands in line {line}; every bit, channel and address has one user")));
+                .help(format!("its first use is in line {line}; every bit, channel and address has one user")));
         }
         self.claims.insert(thing, (user, span));
         Ok(())
@@ -166,7 +166,7 @@ impl<'a> Checker<'a> {
         if self.chips.iter().any(|chip| chip.id == *id) {
             return Err(ParamProblem::new(format!("duplicate chip id `{id}`"))
                 .at(raw.id.span(), "used before")
-                .help("every chip needs a name of its own"));
+                .help("every chip needs a unique name"));
         }
         let chip_type = *raw.chip_type.get_ref();
         let address = *raw.address.get_ref();
@@ -214,14 +214,14 @@ impl<'a> Checker<'a> {
     pub(crate) fn io(&mut self, text: &Spanned<String>, user: impl Display) -> Checked<IoBit> {
         const EXPECTED: &str = "expected a chip and one of its pins GPA0 to GPA7 or GPB0 to GPB7, such as \"io0.GPA3\"";
         let form = || {
-            ParamProblem::new(format!("{:?} is no expander bit", text.get_ref()))
+            ParamProblem::new(format!("{:?} is not an expander bit", text.get_ref()))
                 .at(text.span(), "not a bit")
                 .help(EXPECTED)
         };
         let (id, pin) = text.get_ref().split_once('.').ok_or_else(form)?;
-        let (chip, found) = self.chip_named(id, text.span())?;
-        if found.kind != ChipKind::Mcp23017 {
-            return Err(ParamProblem::new(format!("chip `{id}` is no port expander"))
+        let (chip, chip_info) = self.chip_named(id, text.span())?;
+        if chip_info.kind != ChipKind::Mcp23017 {
+            return Err(ParamProblem::new(format!("chip `{id}` is not a port expander"))
                 .at(text.span(), "not an expander")
                 .help(EXPECTED));
         }
@@ -243,11 +243,11 @@ impl<'a> Checker<'a> {
                 .at(text.span(), "not a channel")
                 .help(format!("expected {} and one of its four channels, such as \"{example}\"", chip_name(wanted)))
         };
-        let malformed = || form(format!("{:?} is no analog channel", text.get_ref()));
+        let malformed = || form(format!("{:?} is not an analog channel", text.get_ref()));
         let (id, pin) = text.get_ref().split_once('.').ok_or_else(malformed)?;
-        let (chip, found) = self.chip_named(id, text.span())?;
+        let (chip, chip_info) = self.chip_named(id, text.span())?;
         let fits = matches!(
-            (wanted, found.kind),
+            (wanted, chip_info.kind),
             (RawChipType::Ads1115, ChipKind::Ads1115) | (RawChipType::Mcp4728, ChipKind::Mcp4728 { .. })
         );
         if !fits {
@@ -328,7 +328,7 @@ impl<'a> Checker<'a> {
         }
         let (monitor, chip) = self.chip_named(raw.monitor.get_ref(), raw.monitor.span())?;
         let ChipKind::Ina226 { shunt_ohms } = chip.kind else {
-            return Err(ParamProblem::new(format!("chip `{}` is no power monitor", chip.id))
+            return Err(ParamProblem::new(format!("chip `{}` is not a power monitor", chip.id))
                 .at(raw.monitor.span(), "not an INA226")
                 .help("expected the id of an ina226"));
         };

@@ -28,7 +28,7 @@ impl<'i> NamedLimits<'i> {
         for (name, value) in limits {
             if let Some((first, _)) = self.limits.get_key_value(name.get_ref().as_ref()) {
                 let line = text.line(&first.span(), &name.span());
-                let help = format!("the first stand in {line}; give these another name");
+                let help = format!("the first are in {line}; give these another name");
                 let message = format!("two limits are called `{}`", name.get_ref());
                 return Err(text.problem(message, name.span(), "used before", help));
             }
@@ -49,10 +49,10 @@ impl<'i> NamedLimits<'i> {
             let DeValue::String(text) = value.get_ref() else { continue };
             let Some(name) = text.strip_prefix(PREFIX).map(str::to_owned) else { continue };
             let Some(limits) = self.limits.get(name.as_str()) else {
-                let known: Vec<&str> = self.limits.keys().map(|key| key.get_ref().as_ref()).collect();
+                let names: Vec<&str> = self.limits.keys().map(|key| key.get_ref().as_ref()).collect();
                 return Err(ParamProblem::new(format!("unknown limits `{name}`"))
                     .at(value.span(), "not in [limits]")
-                    .help(nearest_help(&name, known.into_iter(), "limits")));
+                    .help(nearest_help(&name, names.into_iter(), "limits")));
             };
             *value = limits.clone();
             self.used.insert(name);

@@ -123,7 +123,7 @@ pub fn compare_pins(from: (&DutFamily, &str), to: (&DutFamily, &str)) -> PinComp
     let mut pins: Vec<(PinKey, Sides<'_>)> = Vec::new();
     for (side, (family, _)) in [from, to].into_iter().enumerate() {
         for (key, info) in described(family) {
-            match pins.iter_mut().find(|(known, _)| *known == key) {
+            match pins.iter_mut().find(|(listed, _)| *listed == key) {
                 Some((_, sides)) => sides[side] = Some(info),
                 None => {
                     let mut sides: Sides<'_> = [None; 2];
@@ -197,8 +197,8 @@ impl Notes {
     /// "1, 3".
     fn marks<'t>(&mut self, texts: impl IntoIterator<Item = &'t String>) -> String {
         let mut mark = |text: &String| {
-            let known = self.0.iter().position(|note| note == text);
-            let position = known.unwrap_or_else(|| {
+            let existing = self.0.iter().position(|note| note == text);
+            let position = existing.unwrap_or_else(|| {
                 self.0.push(text.clone());
                 self.0.len() - 1
             });

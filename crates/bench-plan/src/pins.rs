@@ -86,7 +86,7 @@ impl RawPinSelector {
         if contacts.is_empty() {
             return Err(ParamProblem::new(format!("selects no contact of {}", family.name))
                 .at(self.span.clone(), "no contact left")
-                .help("a step that looks at no contact tests nothing"));
+                .help("a step without contacts tests nothing"));
         }
         Ok(contacts)
     }
@@ -262,8 +262,9 @@ impl<'de> Deserialize<'de> for PinRef {
                 Ok(PinRef::Name(name.to_owned()))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<PinRef, E> {
-                let contact = u8::try_from(number)
-                    .map_err(|_| E::custom(format_args!("{number} is no contact number\nexpected {EXPECTED_PIN}")))?;
+                let contact = u8::try_from(number).map_err(|_| {
+                    E::custom(format_args!("{number} is not a contact number\nexpected {EXPECTED_PIN}"))
+                })?;
                 Ok(PinRef::Contact(Contact(contact)))
             }
         }
@@ -291,7 +292,7 @@ impl JsonSchema for RawPinSelector {
         let function = generator.subschema_for::<Function>();
         let pins = generator.subschema_for::<Vec<PinRef>>();
         json_schema!({
-            "description": "The contacts that a step looks at",
+            "description": "The contacts that a step tests",
             "oneOf": [
                 { "const": "all", "description": "Every contact" },
                 function,

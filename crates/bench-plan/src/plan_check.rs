@@ -72,14 +72,14 @@ pub fn check_plan<K: StepKinds>(
     }
     let (checked, cannot) = keep_possible(steps);
     if checked.is_empty() {
-        let message = format!("nothing of the plan can be done on fixture `{}`", fixture.name);
+        let message = format!("no step of the plan can run on fixture `{}`", fixture.name);
         return Err(text.problem(message, head.fixture.span(), "made for this one", String::new()));
     }
     let left_out = left_out.into_iter().chain(cannot).collect();
     limits.all_used(text)?;
     let covered = checked
         .iter()
-        .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|one| (planned.step.id.as_str(), one)));
+        .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|coverage| (planned.step.id.as_str(), coverage)));
     let not_covered = not_covered(text, reasons, dut, covered)?;
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
@@ -114,7 +114,7 @@ fn read_files(text: &PlanText) -> Result<(PlanHead, Body<'_>, Vec<Part<'_>>), Bo
                 "include" => "a part cannot include others".to_owned(),
                 name => format!("`{name}` does not belong in a part of a plan"),
             };
-            let help = "a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it";
+            let help = "a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it";
             return Err(text.problem(message, key.span(), "no such key in a part", help.into()));
         }
         if limits.is_none() && steps.is_none() && not_covered.is_none() {
@@ -132,10 +132,10 @@ fn find_model<'f>(
     families: &[&'f DutFamily],
 ) -> Result<(&'f DutFamily, &'f Model), Box<Problem>> {
     let wanted = head.model.get_ref();
-    let found = families.iter().find_map(|family| family.model(wanted).map(|model| (*family, model)));
-    found.ok_or_else(|| {
-        let known = families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str());
-        let help = nearest_help(wanted, known, "models");
+    let model = families.iter().find_map(|family| family.model(wanted).map(|model| (*family, model)));
+    model.ok_or_else(|| {
+        let names = families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str());
+        let help = nearest_help(wanted, names, "models");
         text.problem(format!("unknown model `{wanted}`"), head.model.span(), "no such model", help)
     })
 }
@@ -215,7 +215,7 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
                 }
                 kept.push(planned);
             }
-            Err(one) => lost.push(one.left_out),
+            Err(lost_step) => lost.push(lost_step.left_out),
         }
     }
     (kept, lost)
@@ -230,9 +230,9 @@ fn check_step<K: StepKinds>(
 ) -> Result<PlanStep<K::Procedure>, Box<Problem>> {
     let Draft { common, params, span, .. } = draft;
     let kind = common.kind.get_ref().as_str();
-    let known = kinds.names();
-    if !known.contains(&kind) {
-        let help = nearest_help(kind, known.into_iter(), "kinds");
+    let names = kinds.names();
+    if !names.contains(&kind) {
+        let help = nearest_help(kind, names.into_iter(), "kinds");
         return Err(text.problem(format!("unknown step kind `{kind}`"), common.kind.span(), "no such kind", help));
     }
     let resolved = kinds.resolve(kind, params, around).map_err(|problem| text.locate(problem, &span))?;
@@ -280,7 +280,7 @@ fn check_measurements(measurements: &[MeasurementSpec]) -> Result<(), ParamProbl
         let sane = match (limits.min, limits.max) {
             (None, None) => false,
             (Some(min), Some(max)) => min <= max,
-            (Some(one), None) | (None, Some(one)) => !one.is_nan(),
+            (Some(limit), None) | (None, Some(limit)) => !limit.is_nan(),
         };
         if !sane {
             let limits = limits.show(*unit);

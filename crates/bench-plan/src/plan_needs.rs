@@ -27,9 +27,9 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
     let named = |draft: &Draft<'_>, how: &str, names: &[Spanned<String>]| -> Result<Vec<usize>, Box<Problem>> {
         let place = |name: &Spanned<String>| {
             find(name.get_ref()).ok_or_else(|| {
-                let known = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
-                let message = format!("step `{}` {how} `{}`, which is no step", draft.id(), name.get_ref());
-                let help = nearest_help(name.get_ref(), known, "steps");
+                let ids = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
+                let message = format!("step `{}` {how} `{}`, which is not a step", draft.id(), name.get_ref());
+                let help = nearest_help(name.get_ref(), ids, "steps");
                 text.problem(message, name.span(), "no such step", help)
             })
         };
@@ -69,7 +69,7 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
 
 /// Returns the remaining steps that a step needs, in the order of its text and without duplicates.
 fn needs_of(step: usize, direct: &[Vec<usize>], staying: &[usize]) -> Vec<usize> {
-    let mut found = Vec::new();
+    let mut needs = Vec::new();
     let mut looked_at = BTreeSet::new();
     let mut ahead: Vec<usize> = direct.get(step).into_iter().flatten().rev().copied().collect();
     while let Some(need) = ahead.pop() {
@@ -77,11 +77,11 @@ fn needs_of(step: usize, direct: &[Vec<usize>], staying: &[usize]) -> Vec<usize>
             continue;
         }
         match staying.iter().position(|&index| index == need) {
-            Some(index) => found.push(index),
+            Some(index) => needs.push(index),
             None => ahead.extend(direct.get(need).into_iter().flatten().rev()),
         }
     }
-    found
+    needs
 }
 
 /// Returns a cycle among needs, starting at its first step in plan order.

@@ -125,7 +125,7 @@ pub(crate) fn replace_keys<'i>(
     for (id, value) in entries(text, overrides, "override")? {
         let DeValue::Table(values) = value.get_ref() else {
             let help = format!("expected [override.{}] and the keys to replace", id.get_ref());
-            return Err(text.problem("an override is no table".into(), value.span(), "here", help));
+            return Err(text.problem("an override must be a table".into(), value.span(), "here", help));
         };
         for (key, value) in values.iter() {
             if NOT_TO_BE_REPLACED.contains(&key.get_ref().as_ref()) {
@@ -182,7 +182,7 @@ pub(crate) fn read_drafts<'i>(
             draft.standing = Standing::ForOtherModels;
         } else if let Some(first) = drafts.iter().find(|other| other.stays() && other.id() == draft.id()) {
             let line = text.line(&first.common.id.span(), &id.span());
-            let help = format!("every id must be unique; the first `{}` stands in {line}", first.id());
+            let help = format!("every id must be unique; the first `{}` is in {line}", first.id());
             return Err(text.problem(format!("duplicate step id `{}`", first.id()), id.span(), "used before", help));
         }
         drafts.push(draft);
@@ -234,13 +234,13 @@ fn is_for(
     model: &Model,
 ) -> Result<bool, Box<Problem>> {
     let Some(models) = &step.models else { return Ok(true) };
-    let known = || {
+    let names_of = || {
         let names = families.iter().flat_map(|family| family.models.iter().map(|model| &model.name));
         names.chain(families.iter().map(|family| &family.name)).map(String::as_str)
     };
     for name in models {
-        if !known().any(|known| known == name.get_ref()) {
-            let names: BTreeSet<&str> = known().collect();
+        if !names_of().any(|names_of| names_of == name.get_ref()) {
+            let names: BTreeSet<&str> = names_of().collect();
             let help = nearest_help(name.get_ref(), names.iter().copied(), "models and families");
             let message = format!("no model or family `{}`", name.get_ref());
             return Err(text.problem(message, name.span(), "no such model", help));
@@ -282,14 +282,14 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
     }
     let (message, label, help) = match drafts.iter().filter(of_this_id).map(|draft| draft.standing).min() {
         Some(Standing::Stays) => (
-            format!("step `{}` stands in this very plan", id.get_ref()),
+            format!("step `{}` is defined in this plan itself", id.get_ref()),
             "no included step",
-            "change it where it stands: only steps of parts are replaced or left out".to_owned(),
+            "change it directly: only steps of parts can be replaced or left out".to_owned(),
         ),
         Some(Standing::LeftOut) => (
             format!("step `{}` is left out of this plan", id.get_ref()),
             "not in this plan",
-            "take one of the two out: nothing of the step is left to replace".to_owned(),
+            "remove one of the two: a step that is left out cannot be replaced".to_owned(),
         ),
         Some(Standing::ForOtherModels) => (
             format!("step `{}` is not for this model", id.get_ref()),
@@ -297,8 +297,8 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
             "take this out: the step's `models` have left it out already".to_owned(),
         ),
         None => {
-            let known = drafts.iter().filter(|draft| draft.stays() && draft.included).map(Draft::id);
-            let help = nearest_help(id.get_ref(), known, "included steps");
+            let ids = drafts.iter().filter(|draft| draft.stays() && draft.included).map(Draft::id);
+            let help = nearest_help(id.get_ref(), ids, "included steps");
             (format!("no included step is called `{}`", id.get_ref()), "no such step", help)
         }
     };

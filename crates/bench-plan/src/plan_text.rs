@@ -46,7 +46,7 @@ impl PlanText {
             }
             if parts.iter().any(|part| part.path == *path.get_ref()) {
                 let problem = ParamProblem::new(format!("{} is included twice", path.get_ref())).label("again");
-                return wrong(problem.help("every step may stand in a plan once"));
+                return wrong(problem.help("a plan may contain each step once"));
             }
             match read(path.get_ref()) {
                 Ok(source) => parts.push(PlanPart { path: path.get_ref().clone(), source }),
@@ -84,9 +84,9 @@ impl PlanText {
     }
     /// Returns "line 9", with the file's name when it differs from that of `seen_from`.
     pub(crate) fn line(&self, span: &Range<usize>, seen_from: &Range<usize>) -> String {
-        let ((source, at), (here, _)) = (self.place(span), self.place(seen_from));
+        let ((source, at), (origin, _)) = (self.place(span), self.place(seen_from));
         let line = line_of(source, at.start);
-        if source.name == here.name { format!("line {line}") } else { format!("line {line} of {}", source.name) }
+        if source.name == origin.name { format!("line {line}") } else { format!("line {line} of {}", source.name) }
     }
 
     pub(crate) fn problem(&self, message: String, at: Range<usize>, label: &str, help: String) -> Box<Problem> {

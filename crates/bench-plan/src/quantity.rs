@@ -60,7 +60,7 @@ fn unit_named(name: &str) -> Option<(MeasurementUnit, i32)> {
         if prefix.is_empty() {
             return Some((*unit, *power));
         }
-        let (_, scale) = PREFIXES.iter().find(|(known, _)| *known == prefix).filter(|_| *prefixed)?;
+        let (_, scale) = PREFIXES.iter().find(|(candidate, _)| *candidate == prefix).filter(|_| *prefixed)?;
         Some((*unit, power + scale))
     })
 }
@@ -348,7 +348,7 @@ impl<'de> Deserialize<'de> for Number {
                 if number.is_finite() {
                     Ok(Number(number))
                 } else {
-                    Err(E::custom(format_args!("{number} is no number\nexpected {}", Number::EXPECTED)))
+                    Err(E::custom(format_args!("{number} is not a number\nexpected {}", Number::EXPECTED)))
                 }
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
@@ -435,7 +435,7 @@ impl<'de, Q: Quantity + Deserialize<'de>> Deserialize<'de> for LimitsOf<Q> {
             }
             fn visit_seq<S: de::SeqAccess<'de>>(self, mut seq: S) -> Result<LimitsOf<Q>, S::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Err(de::Error::custom("a list is no limits\nexpected { min = ..., max = ... }"))
+                Err(de::Error::custom("a list is not a pair of limits\nexpected { min = ..., max = ... }"))
             }
         }
         from.deserialize_any(Sides(PhantomData))

@@ -47,18 +47,18 @@ fn explain(error: &toml::de::Error, also_known: &[&str]) -> ParamProblem {
     let (what, expected) = split_expected(error.message());
     let named = |prefix: &str| what.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(str::to_owned);
     let mut problem = if let Some(key) = named("unknown field `") {
-        let mut known: Vec<String> = expected.as_deref().map(names_in).unwrap_or_default();
-        known.extend(also_known.iter().map(|&key| key.to_owned()));
+        let mut candidates: Vec<String> = expected.as_deref().map(names_in).unwrap_or_default();
+        candidates.extend(also_known.iter().map(|&key| key.to_owned()));
         ParamProblem::new(format!("unknown key `{key}`")).label("no such key").help(nearest_help(
             &key,
-            known.iter().map(String::as_str),
+            candidates.iter().map(String::as_str),
             "keys",
         ))
     } else if let Some(value) = named("unknown variant `") {
-        let known: Vec<String> = expected.as_deref().map(names_in).unwrap_or_default();
+        let candidates: Vec<String> = expected.as_deref().map(names_in).unwrap_or_default();
         ParamProblem::new(format!("unknown value `{value}`")).label("no such value").help(nearest_help(
             &value,
-            known.iter().map(String::as_str),
+            candidates.iter().map(String::as_str),
             "values",
         ))
     } else if let Some(key) = named("missing field `") {
@@ -90,10 +90,10 @@ fn names_in(text: &str) -> Vec<String> {
 }
 
 /// Returns the nearest known name, if it is near enough to suggest.
-pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, candidates: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = name.to_lowercase();
     let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
-    known
+    candidates
         .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, candidate)| {
             // Few wrong letters, or the same beginning ("retries" for "retry").
@@ -105,13 +105,13 @@ pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&
 }
 
 /// "did you mean `title`? known keys: ...".
-pub(crate) fn nearest_help<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone, what: &str) -> String {
-    let list = known.clone().collect::<Vec<_>>();
+pub(crate) fn nearest_help<'n>(name: &str, candidates: impl Iterator<Item = &'n str> + Clone, what: &str) -> String {
+    let list = candidates.clone().collect::<Vec<_>>();
     if list.is_empty() {
-        return format!("no {what} are known here");
+        return format!("there are no {what} here");
     }
     let list = list.join(", ");
-    match nearest(name, known) {
+    match nearest(name, candidates) {
         Some(meant) => format!("did you mean `{meant}`? known {what}: {list}"),
         None => format!("known {what}: {list}"),
     }

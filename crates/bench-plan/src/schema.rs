@@ -104,7 +104,7 @@ fn step_schema(kind: &str, params: &Schema, base: &Schema, may_measure_nothing: 
 
 fn add_properties(schema: &mut Schema, new: impl IntoIterator<Item = (String, Value)>) {
     match schema.ensure_object().entry("properties").or_insert_with(|| json!({})) {
-        Value::Object(known) => known.extend(new),
+        Value::Object(properties) => properties.extend(new),
         other => *other = Value::Object(new.into_iter().collect()),
     }
 }

@@ -216,15 +216,15 @@ impl Station {
 
     /// Returns the calibrations of a nest that have expired on this day, or are not valid yet.
     pub fn overdue_on(&self, today: Day, nest: &str) -> impl Iterator<Item = &Calibration> {
-        let out = move |one: &&Calibration| one.due < today || today < one.date;
+        let out = move |calibration: &&Calibration| calibration.due < today || today < calibration.date;
         let nest = nest.to_owned();
-        self.calibrations.iter().filter(move |one| one.nest == nest).filter(out)
+        self.calibrations.iter().filter(move |calibration| calibration.nest == nest).filter(out)
     }
 
     /// Returns the corrections of a nest, by chip.
     pub fn corrections(&self, nest: &str) -> BTreeMap<String, Correction> {
-        let own = self.calibrations.iter().filter(|one| one.nest == nest);
-        own.map(|one| (one.chip.clone(), one.correction)).collect()
+        let own = self.calibrations.iter().filter(|calibration| calibration.nest == nest);
+        own.map(|calibration| (calibration.chip.clone(), calibration.correction)).collect()
     }
 }
 
@@ -264,14 +264,14 @@ fn check(raw: RawStation, fixture: &Fixture) -> Checked<Station> {
             ));
     }
     let mut calibrations = Vec::with_capacity(raw.calibration.len());
-    for one in &raw.calibration {
-        let calibration = check_calibration(one, fixture, &nests)?;
+    for raw_calibration in &raw.calibration {
+        let calibration = check_calibration(raw_calibration, fixture, &nests)?;
         if calibrations
             .iter()
             .any(|before: &Calibration| before.chip == calibration.chip && before.nest == calibration.nest)
         {
             return Err(ParamProblem::new(format!("`{}` is calibrated twice", calibration.chip))
-                .at(one.chip.span(), "again")
+                .at(raw_calibration.chip.span(), "again")
                 .help("keep the newer one"));
         }
         calibrations.push(calibration);
@@ -319,7 +319,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     if let Some(probe) = &raw.probe {
         claims.claim(format!("probe {}", probe.get_ref()), format!("nest {name}"), probe.span())?;
     }
-    let mut lines = Gpios { raw, claims, nest: &name, known: Vec::new() };
+    let mut lines = Gpios { raw, claims, nest: &name, roles: Vec::new() };
     let line = |line: GpioLine, gpio| GpioLine { gpio, ..line };
     let lid = controller.lid.map(|lid| lines.get("lid", lid.gpio).map(|gpio| line(lid, gpio))).transpose()?;
     let start =
@@ -353,12 +353,12 @@ struct Gpios<'a> {
     raw: &'a RawNest,
     claims: &'a mut Claims,
     nest: &'a str,
-    known: Vec<String>,
+    roles: Vec<String>,
 }
 
 impl Gpios<'_> {
     fn get(&mut self, role: &str, default: u8) -> Checked<u8> {
-        self.known.push(role.to_owned());
+        self.roles.push(role.to_owned());
         let given = self.raw.gpio.iter().find(|(key, _)| key.get_ref() == role).map(|(_, gpio)| gpio);
         let (gpio, span) = given.map_or((default, self.raw.name.span()), |gpio| (*gpio.get_ref(), gpio.span()));
         if gpio > LAST_GPIO {
@@ -371,11 +371,11 @@ impl Gpios<'_> {
     }
 
     fn nothing_else(&self) -> Checked<()> {
-        match self.raw.gpio.keys().find(|key| !self.known.contains(key.get_ref())) {
+        match self.raw.gpio.keys().find(|key| !self.roles.contains(key.get_ref())) {
             None => Ok(()),
             Some(key) => Err(ParamProblem::new(format!("the fixture has no `{}`", key.get_ref()))
                 .at(key.span(), "no such line")
-                .help(nearest_help(key.get_ref(), self.known.iter().map(String::as_str), "lines"))),
+                .help(nearest_help(key.get_ref(), self.roles.iter().map(String::as_str), "lines"))),
         }
     }
 }
@@ -409,7 +409,7 @@ fn check_calibration(raw: &RawCalibration, fixture: &Fixture, nests: &[StationNe
     let within = |value: &Option<Spanned<f64>>, ideal: f64, most: f64| match value {
         None => Ok(ideal),
         Some(value) if (value.get_ref() - ideal).abs() <= most => Ok(*value.get_ref()),
-        Some(value) => Err(ParamProblem::new(format!("{} is no correction", value.get_ref()))
+        Some(value) => Err(ParamProblem::new(format!("{} is not a correction", value.get_ref()))
             .at(value.span(), "the instrument would be broken")
             .help(format!("expected {} to {}", ideal - most, ideal + most))),
     };

@@ -168,8 +168,8 @@ fn internal_ports_are_named() {
     ];
     let flash = FAMILIES.iter().flat_map(|family| flash.map(|(name, port)| (*family, name, port)));
     for (family_name, name, port) in rows.into_iter().chain(flash) {
-        let found = family(family_name).internal(name).map(|port| port.to_string());
-        assert_eq!(found.as_deref(), Some(port), "{family_name} {name}");
+        let port_name = family(family_name).internal(name).map(|port| port.to_string());
+        assert_eq!(port_name.as_deref(), Some(port), "{family_name} {name}");
     }
 }
 
@@ -297,8 +297,8 @@ fn buses_have_their_lines() {
     for name in ["b4xx", "b5xx"] {
         let family = family(name);
         for ((function, role), contact) in &som {
-            let found = family.by_role(*function, role).map(|info| info.contact.0);
-            assert_eq!(found, Some(*contact), "{name} {function} {role}");
+            let by_role = family.by_role(*function, role).map(|info| info.contact.0);
+            assert_eq!(by_role, Some(*contact), "{name} {function} {role}");
         }
     }
 }
@@ -334,7 +334,7 @@ fn every_contact_and_model_cites_its_sources_in_full() {
 #[test]
 fn the_schema_knows_the_keys_of_the_files() {
     let schema = serde_json::to_value(DutFamily::file_schema()).expect("a schema is JSON");
-    let known = |properties: &serde_json::Value| -> BTreeSet<String> {
+    let keys = |properties: &serde_json::Value| -> BTreeSet<String> {
         properties.as_object().expect("an object has properties").keys().cloned().collect()
     };
     let mut in_files = BTreeSet::new();
@@ -346,7 +346,7 @@ fn the_schema_knows_the_keys_of_the_files() {
         in_contacts.extend(contacts.iter().filter_map(|contact| contact.as_table()).flat_map(|t| t.keys().cloned()));
         in_files.extend(table.into_iter().map(|(key, _)| key));
     }
-    assert_eq!(known(&schema["properties"]), in_files);
-    assert_eq!(known(&schema["$defs"]["ContactFile"]["properties"]), in_contacts);
+    assert_eq!(keys(&schema["properties"]), in_files);
+    assert_eq!(keys(&schema["$defs"]["ContactFile"]["properties"]), in_contacts);
     assert_eq!(schema["$defs"]["ContactFile"]["additionalProperties"], false);
 }

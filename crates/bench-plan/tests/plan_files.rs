@@ -94,7 +94,7 @@ fn mistakes() {
         ("retry = 1", "retry = 11", "more than 10 retries", "11"),
         ("retry = 1", "retry = -1", "invalid value", "-1"),
         ("on_fail = \"continue\"", "on_fail = \"continu\"", "unknown value `continu`", "\"continu\""),
-        ("needs = [\"power\"]", "needs = [\"powr\"]", "step `pins` needs `powr`, which is no step", "\"powr\""),
+        ("needs = [\"power\"]", "needs = [\"powr\"]", "step `pins` needs `powr`, which is not a step", "\"powr\""),
         ("needs = [\"power\"]", "needs = [\"pins\"]", "in a circle: pins -> pins", "\"pins\""),
         ("needs = [\"power\"]", "needs = \"power\"", "invalid type: string", "\"power\""),
         ("rail = \"3V3\"", "rail = \"3V4\"", "no rail `3V4`", "\"3V4\""),

@@ -130,7 +130,7 @@ fn mistakes() {
         ("plan", "settle = \"50 ms\"", "settle = 50", "plan", "50 has no unit"),
         ("plan", "settle = \"50 ms\"", "kind = \"wait\"", "plan", "`kind` of an included step cannot be replaced"),
         ("plan", "retry = 2", "retry = 20", "plan", "more than 10 retries"),
-        ("plan", "retry = 2", "needs = [\"pinns\"]", "plan", "step `power` needs `pinns`, which is no step"),
+        ("plan", "retry = 2", "needs = [\"pinns\"]", "plan", "step `power` needs `pinns`, which is not a step"),
         ("plan", "retry = 2", "needs = [\"slow\"]", "plan", "in a circle: power -> pins -> power"),
         ("plan", "[override.power]", "[[override]]", "plan", "`override` is not a table"),
         ("plan", "[leave_out]\nslow", "[leave_out]\nslwo", "plan", "no included step is called `slwo`"),
@@ -209,7 +209,7 @@ fn a_part_that_includes() {
       :    `-- no such key in a part
     2 | # What every plan begins with.
       `----
-     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it
     "#);
 }
 
@@ -225,7 +225,7 @@ fn a_plan_that_includes_itself() {
       :    `-- no such key in a part
     2 | name = "shared"
       `----
-     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it
     "#);
 }
 

@@ -78,7 +78,7 @@ fn an_emergency_stop_is_a_line_as_the_others() {
 fn a_calibration_counts_from_its_day_to_its_last_day() {
     let station = parse(STATION).expect("right");
     let overdue = |year, month, day| -> Vec<&str> {
-        station.overdue_on(Day { year, month, day }, "A").map(|one| one.chip.as_str()).collect()
+        station.overdue_on(Day { year, month, day }, "A").map(|calibration| calibration.chip.as_str()).collect()
     };
     assert_eq!(overdue(2026, 9, 1), Vec::<&str>::new());
     assert_eq!(overdue(2026, 9, 2), ["power-3v3"]);

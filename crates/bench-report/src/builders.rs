@@ -119,11 +119,13 @@ impl RunBuilder {
         self.event(event)
     }
 
+    /// Adds a switched rail, with its voltage afterwards in volts.
     #[must_use]
     pub fn rail(self, rail: &str, on: bool, volts: f64) -> Self {
         self.event(Event::RailSwitched { rail: rail.to_owned(), on, volts: Some(volts) })
     }
 
+    /// Adds a note on the run.
     #[must_use]
     pub fn note(self, text: &str) -> Self {
         self.event(Event::Note { step: None, text: text.to_owned() })
@@ -196,6 +198,7 @@ impl RunBuilder {
         self.wait_us(1_000).event(event)
     }
 
+    /// Adds the reason why the run is stopped early.
     #[must_use]
     pub fn stopping(self, reason: &str) -> Self {
         self.event(Event::Stopping { reason: reason.to_owned() })

@@ -162,9 +162,9 @@ fn run_case(record: &RunRecord, classname: &str) -> TestCase {
 /// measurement.
 fn headline(step: &StepRecord) -> String {
     let Some(last) = step.last() else { return "no attempt is on record".to_owned() };
-    let found: Vec<String> = merged([last].into_iter()).into_iter().map(|found| found.text).collect();
-    if !found.is_empty() {
-        return found.join("; ");
+    let texts: Vec<String> = merged([last].into_iter()).into_iter().map(|texts| texts.text).collect();
+    if !texts.is_empty() {
+        return texts.join("; ");
     }
     let verdict = || step.verdict.map_or("no verdict", Verdict::as_str).to_owned();
     last.reason.clone().or_else(|| bad(last).next().map(measurement_line)).unwrap_or_else(verdict)
@@ -175,7 +175,7 @@ fn failure_text(step: &StepRecord) -> String {
     let mut lines = Vec::new();
     if let Some(last) = step.last() {
         lines.extend(last.reason.clone());
-        lines.extend(merged([last].into_iter()).into_iter().map(|found| found.text));
+        lines.extend(merged([last].into_iter()).into_iter().map(|diagnosis| diagnosis.text));
         lines.extend(bad(last).map(measurement_line));
     }
     if step.tries() > 1 {
@@ -209,7 +209,8 @@ fn case_output(step: &StepRecord) -> String {
     let mut lines = vec![property("title", &step.title), property("kind", &step.kind)];
     lines.push(property("attempts", &step.tries().to_string()));
     if let Some(last) = step.last() {
-        let mut contacts: Vec<_> = last.diagnoses.iter().flat_map(|found| found.contacts.iter().copied()).collect();
+        let mut contacts: Vec<_> =
+            last.diagnoses.iter().flat_map(|diagnosis| diagnosis.contacts.iter().copied()).collect();
         contacts.sort_unstable();
         contacts.dedup();
         if !contacts.is_empty() {
@@ -287,7 +288,7 @@ fn suite_output(record: &RunRecord) -> String {
     if !record.contacts_at_fault.is_empty() {
         lines.push(property("contacts_at_fault", &contact_list(&record.contacts_at_fault, ",")));
     }
-    lines.extend(record.diagnoses.iter().map(|found| one_line(&found.text)));
+    lines.extend(record.diagnoses.iter().map(|diagnosis| one_line(&diagnosis.text)));
     lines.join("\n")
 }
 

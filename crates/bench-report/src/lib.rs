@@ -4,6 +4,8 @@
 //! [`csv()`] and [`json()`] for further analysis; [`line_text`] and [`line_page`] show many runs. Nothing in this crate
 //! uses a device, a clock or a file: the same entries give the same bytes.
 
+#![warn(missing_docs)]
+
 pub mod builders;
 mod charts;
 mod junit;
@@ -28,10 +30,13 @@ pub use unit_page::unit_page;
 /// Why a report could not be made. Never the fault of the unit.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// The JUnit report cannot be written.
     #[error("JUnit report: {0}")]
     Junit(#[from] junit_report::Error),
+    /// The CSV report cannot be written.
     #[error("CSV: {0}")]
     Csv(#[from] ::csv::Error),
+    /// The JSON report cannot be written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

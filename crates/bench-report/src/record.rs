@@ -11,8 +11,11 @@ use std::time::Duration;
 /// Everything that a report needs about one run on one unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRecord {
+    /// Id of the run.
     pub run_id: String,
+    /// Serial number of the unit.
     pub serial: String,
+    /// Model that the plan is for.
     pub model: String,
     /// RFC 3339; absent on the virtual bench.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,6 +28,7 @@ pub struct RunRecord {
     /// The verdict to act on: that of the run, worsened where the journal contradicts it (`doubts`), and `error` when
     /// the run is not finished. Never better than what the journal says.
     pub verdict: Verdict,
+    /// Why the verdict is not `pass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Contradictions in the journal, and promises of the bench that were not kept.
@@ -38,11 +42,13 @@ pub struct RunRecord {
     pub steps: Vec<StepRecord>,
     /// In the order in which they were first switched.
     pub rails: Vec<RailRecord>,
+    /// State of the bench at the end; absent when it is not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safe_state: Option<SafeStateRecord>,
     /// Why the run was stopped early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopping: Option<String>,
+    /// Remarks, in the order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<NoteRecord>,
     /// The bench's own count; absent when the run is not finished.
@@ -50,12 +56,16 @@ pub struct RunRecord {
     pub tally: Option<Tally>,
     /// Time of the last entry, microseconds since the run began.
     pub duration_us: BenchTime,
+    /// Real instruments or the virtual bench; absent without a start of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bench: Option<BenchKind>,
+    /// Name of the nest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nest: Option<String>,
+    /// Production lot of the unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lot: Option<String>,
+    /// Inputs of the run with their hashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// Chain value of the journal's last line; see [`RunRecord::with_seal`].
@@ -66,26 +76,34 @@ pub struct RunRecord {
 /// One step of the plan with all its attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRecord {
+    /// Id of the step, unique in the plan.
     pub id: String,
+    /// Kind of test.
     pub kind: String,
+    /// Title of the step.
     pub title: String,
     /// Number of promised measurements per attempt.
     pub promised: usize,
     /// Verdict of the last attempt; absent when the step was never started or never finished.
     pub verdict: Option<Verdict>,
+    /// In the order of time.
     pub attempts: Vec<Attempt>,
 }
 
 /// One attempt at a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
+    /// 1 for the first attempt.
     pub number: u8,
     /// Absent when the step was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_us: Option<BenchTime>,
+    /// Absent when the attempt did not finish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<BenchTime>,
+    /// Absent when the attempt did not finish.
     pub verdict: Option<Verdict>,
+    /// Why the verdict is not `pass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Whether the plan gave the step another attempt after this one.
@@ -96,7 +114,9 @@ pub struct Attempt {
     /// The largest lateness of the controller during the attempt, if recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<LateRecord>,
+    /// In the order of time.
     pub measurements: Vec<MeasurementRecord>,
+    /// Diagnoses during this attempt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<Diagnosis>,
 }
@@ -104,7 +124,9 @@ pub struct Attempt {
 /// A measurement and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeasurementRecord {
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
+    /// The judged reading.
     #[serde(flatten)]
     pub measurement: Measurement,
 }
@@ -112,29 +134,38 @@ pub struct MeasurementRecord {
 /// Last known state of a rail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RailRecord {
+    /// Name of the rail.
     pub rail: String,
+    /// Whether it was switched on last.
     pub on: bool,
     /// Reading after its last switching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volts: Option<f64>,
+    /// Time of its last switching, microseconds since the run began.
     pub switched_us: BenchTime,
 }
 
 /// State of the bench at the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SafeStateRecord {
+    /// Whether the bench measured that rails are off and nails released.
     pub confirmed: bool,
+    /// Why it is not confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
 }
 
 /// A remark that is not a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoteRecord {
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
+    /// Id of the step; absent for a remark on the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// The remark.
     pub text: String,
 }
 
@@ -253,8 +284,11 @@ impl RunRecord {
         record.diagnoses = merged(record.steps.iter().filter(|step| counts(step.verdict)).filter_map(StepRecord::last));
         let failed =
             merged(record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail)).filter_map(StepRecord::last));
-        record.contacts_at_fault =
-            failed.into_iter().filter(|found| found.defect != Defect::Bench).flat_map(|found| found.contacts).collect();
+        record.contacts_at_fault = failed
+            .into_iter()
+            .filter(|diagnosis| diagnosis.defect != Defect::Bench)
+            .flat_map(|diagnosis| diagnosis.contacts)
+            .collect();
         record.contacts_at_fault.sort_unstable();
         record.contacts_at_fault.dedup();
         record
@@ -280,8 +314,9 @@ impl RunRecord {
     pub fn with_outcome(mut self, verdict: Verdict, reason: Option<&str>) -> Self {
         if !self.finished || self.verdict.and(verdict) != self.verdict {
             self.verdict = self.verdict.and(verdict);
-            let known = |text: &str| [&self.reason, &self.stopping].iter().any(|one| one.as_deref() == Some(text));
-            self.doubts.extend(reason.filter(|text| !known(text)).map(str::to_owned));
+            let is_listed =
+                |text: &str| [&self.reason, &self.stopping].iter().any(|listed| listed.as_deref() == Some(text));
+            self.doubts.extend(reason.filter(|text| !is_listed(text)).map(str::to_owned));
         }
         self
     }
@@ -323,10 +358,10 @@ impl RunRecord {
                 attempt.late = late;
             }
             Event::RailSwitched { rail, on, volts } => {
-                let known = RailRecord { rail, on, volts, switched_us: at };
-                match self.rails.iter_mut().find(|other| other.rail == known.rail) {
-                    Some(other) => *other = known,
-                    None => self.rails.push(known),
+                let rail_record = RailRecord { rail, on, volts, switched_us: at };
+                match self.rails.iter_mut().find(|other| other.rail == rail_record.rail) {
+                    Some(other) => *other = rail_record,
+                    None => self.rails.push(rail_record),
                 }
             }
             Event::Stopping { reason } => self.stopping = self.stopping.take().or(Some(reason)),
@@ -414,17 +449,17 @@ fn counts(verdict: Option<Verdict>) -> bool {
 /// Removes duplicate diagnoses and sorts them: by first contact, then those without contacts, the bench's own last.
 pub(crate) fn merged<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<Diagnosis> {
     let mut merged: Vec<Diagnosis> = Vec::new();
-    for found in attempts.flat_map(|attempt| &attempt.diagnoses) {
-        let mut found = found.clone();
-        found.contacts.sort_unstable();
-        found.contacts.dedup();
-        if !merged.contains(&found) {
-            merged.push(found);
+    for diagnosis in attempts.flat_map(|attempt| &attempt.diagnoses) {
+        let mut diagnosis = diagnosis.clone();
+        diagnosis.contacts.sort_unstable();
+        diagnosis.contacts.dedup();
+        if !merged.contains(&diagnosis) {
+            merged.push(diagnosis);
         }
     }
-    merged.sort_by_key(|found| {
-        let first = found.contacts.first().map_or(u16::MAX, |contact| contact.0.into());
-        (found.defect == Defect::Bench, first, found.contacts.clone(), found.defect)
+    merged.sort_by_key(|diagnosis| {
+        let first = diagnosis.contacts.first().map_or(u16::MAX, |contact| contact.0.into());
+        (diagnosis.defect == Defect::Bench, first, diagnosis.contacts.clone(), diagnosis.defect)
     });
     merged
 }

@@ -136,31 +136,31 @@ impl Page {
 
     /// Lists the faulty contacts, or why the result is unknown.
     fn findings(&mut self, record: &RunRecord) {
-        let (ours, found): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
-            record.diagnoses.iter().partition(|found| found.defect == Defect::Bench);
-        let mut found: Vec<String> = found.into_iter().map(|found| found.text.clone()).collect();
+        let (ours, diagnoses): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
+            record.diagnoses.iter().partition(|diagnoses| diagnoses.defect == Defect::Bench);
+        let mut diagnoses: Vec<String> = diagnoses.into_iter().map(|diagnoses| diagnoses.text.clone()).collect();
         let failed = record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail));
-        found.extend(failed.flat_map(undiagnosed));
+        diagnoses.extend(failed.flat_map(undiagnosed));
         let mut reasons: Vec<&str> = Vec::new();
         if !record.finished {
             reasons.push("The record of this run ends before the run did.");
         }
-        if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || found.is_empty()) {
+        if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || diagnoses.is_empty()) {
             reasons.extend(record.reason.as_deref());
         }
         if matches!(record.verdict, Verdict::Error | Verdict::Aborted) && record.reason != record.stopping {
             reasons.extend(record.stopping.as_deref());
         }
         reasons.extend(record.doubts.iter().map(String::as_str));
-        reasons.extend(ours.iter().map(|found| found.text.as_str()));
+        reasons.extend(ours.iter().map(|diagnoses| diagnoses.text.as_str()));
         if record.verdict == Verdict::Fail {
-            self.top(found.iter().map(String::as_str));
+            self.top(diagnoses.iter().map(String::as_str));
             self.top(reasons);
         } else {
             self.top(reasons);
-            if !found.is_empty() {
+            if !diagnoses.is_empty() {
                 self.wrapped("  ", "Found before that:");
-                self.top(found.iter().map(String::as_str));
+                self.top(diagnoses.iter().map(String::as_str));
             }
         }
     }
@@ -179,7 +179,7 @@ impl Page {
                  twice, call the technician."
             }
             Verdict::Pass => return,
-            Verdict::Fail if record.diagnoses.iter().any(|found| found.defect == Defect::WrongModel) => {
+            Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
                 "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
             }
             Verdict::Fail => "Send the module to repair.",

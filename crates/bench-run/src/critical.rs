@@ -58,8 +58,8 @@ pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
         let before_them = plan.chains(&after, graph.order.iter(), &graph.waits, Stretch::then_before);
         behind[step] = plan.longest(&after, &before_them, &behind);
     }
-    let found = plan.longest(&vec![true; steps.len()], &ahead, &behind);
-    CriticalPath { least: Duration::from_micros(found.micros), legs: found.legs }
+    let longest = plan.longest(&vec![true; steps.len()], &ahead, &behind);
+    CriticalPath { least: Duration::from_micros(longest.micros), legs: longest.legs }
 }
 
 /// Steps in topological order, and the edges in both directions.
@@ -71,18 +71,19 @@ struct Graph {
 
 impl Graph {
     fn of(steps: &[Step]) -> Self {
-        let waits =
-            |step: &Step| step.needs.iter().chain(&step.after).copied().filter(|one| *one < steps.len()).collect();
+        let waits = |step: &Step| {
+            step.needs.iter().chain(&step.after).copied().filter(|earlier| *earlier < steps.len()).collect()
+        };
         let waits: Vec<Vec<usize>> = steps.iter().map(waits).collect();
         let mut followers = vec![Vec::new(); steps.len()];
         for (step, first) in waits.iter().enumerate() {
-            first.iter().for_each(|one| followers[*one].push(step));
+            first.iter().for_each(|earlier| followers[*earlier].push(step));
         }
         let mut placed = vec![false; steps.len()];
         let mut order = Vec::with_capacity(steps.len());
         // A checked plan has no cycle. In any other, the steps of the cycle are left out.
         loop {
-            let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|one| placed[*one]);
+            let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|earlier| placed[*earlier]);
             let next: Vec<usize> = (0..steps.len()).filter(ready).collect();
             if next.is_empty() {
                 return Self { order, waits, followers };
@@ -196,7 +197,7 @@ impl Timed {
                     sum = sum.saturating_add(self.takes[*last]);
                     let bound = least_ahead.saturating_add(sum).saturating_add(behind[*last].micros);
                     if bound > best.0 {
-                        let part = members[..=n].iter().copied().filter(|one| ahead[*one].micros >= least_ahead);
+                        let part = members[..=n].iter().copied().filter(|member| ahead[*member].micros >= least_ahead);
                         best = (bound, Some((crowd, part.collect::<Vec<_>>())));
                     }
                 }
@@ -225,7 +226,7 @@ mod tests {
     /// Id, milliseconds, needs, uses, shares.
     type Row = (&'static str, u64, &'static [usize], &'static [&'static str], &'static [&'static str]);
 
-    fn told(rows: &[Row]) -> String {
+    fn described(rows: &[Row]) -> String {
         let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
         let steps: Vec<Step> = rows
             .iter()
@@ -298,7 +299,7 @@ mod tests {
             ),
         ];
         for (what, plan, expected) in rows {
-            assert_eq!(told(plan), expected, "{what}");
+            assert_eq!(described(plan), expected, "{what}");
         }
     }
 }

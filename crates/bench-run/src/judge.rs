@@ -42,8 +42,8 @@ pub fn step_verdict<M: Borrow<Measurement>>(
 ) -> Verdict {
     let mut verdict = procedure;
     for spec in promised {
-        let mut found = delivered.iter().map(Borrow::borrow).filter(|measurement| measurement.name == spec.name);
-        verdict = match (found.next(), found.next()) {
+        let mut matching = delivered.iter().map(Borrow::borrow).filter(|measurement| measurement.name == spec.name);
+        verdict = match (matching.next(), matching.next()) {
             (Some(only), None) => verdict.and(judge(&spec.limits, only.value)),
             // Taken twice: it is undecidable which one counts.
             (Some(_), Some(_)) => verdict.and(Verdict::Error),

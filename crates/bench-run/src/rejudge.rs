@@ -103,10 +103,10 @@ impl<'a> Judge<'a> {
 
     fn take(&mut self, event: &'a Event) {
         if self.claimed.is_some() {
-            self.object("stands behind the end of the run".to_owned());
+            self.object("is after the end of the run".to_owned());
         }
         if !self.begun && !matches!(event, Event::RunStarted { .. }) {
-            self.object("stands before the start of the run".to_owned());
+            self.object("is before the start of the run".to_owned());
             self.begun = true;
         }
         match event {
@@ -134,10 +134,10 @@ impl<'a> Judge<'a> {
         self.on_record.reserve(steps.len());
         self.places.reserve(steps.len());
         for step in steps {
-            let known = self.on_record.len();
+            let index = self.on_record.len();
             let place = self.place(&step.id);
             self.plan.push(place);
-            if place < known {
+            if place < index {
                 self.object(format!("step {} is planned twice", step.id));
             } else {
                 self.on_record[place].planned = Some(step);
@@ -179,7 +179,7 @@ impl<'a> Judge<'a> {
         let (name, said) = (&measurement.name, measurement.verdict);
         let again = judge(&measurement.limits, measurement.value);
         if again != said {
-            self.object(format!("{step}/{name} is {said} on record; its reading and limits make it {again}"));
+            self.object(format!("{step}/{name} is recorded as {said}; its reading and limits give {again}"));
         }
         if self.named {
             let promised = self.on_record[place].planned.and_then(|planned| spec(&planned.promised, name));
@@ -223,21 +223,23 @@ impl<'a> Judge<'a> {
             Some(procedure) => {
                 let again = step_verdict(&planned.promised, delivered, procedure);
                 if again != said {
-                    self.object(format!("step {step} is {said} on record; what it delivered makes it {again}"));
+                    self.object(format!("step {step} is recorded as {said}; its measurements give {again}"));
                 }
                 return;
             }
             None if self.named => {
                 return self.object(format!("step {step} does not say how its procedure ended"));
             }
-            None => delivered.iter().fold(Verdict::Pass, |sum, one| sum.and(judge(&one.limits, one.value))),
+            None => delivered
+                .iter()
+                .fold(Verdict::Pass, |sum, measurement| sum.and(judge(&measurement.limits, measurement.value))),
         };
         // Without names: the number of measurements must match, without duplicates.
-        let names: BTreeSet<&str> = delivered.iter().map(|one| one.name.as_str()).collect();
+        let names: BTreeSet<&str> = delivered.iter().map(|measurement| measurement.name.as_str()).collect();
         let complete = names.len() == delivered.len() && names.len() == planned.measurements;
         let least = if complete || said == Verdict::Fail { least } else { least.and(Verdict::Error) };
         if said.and(least) != said {
-            self.object(format!("step {step} is {said} on record; what it delivered makes it {least}"));
+            self.object(format!("step {step} is recorded as {said}; its measurements give {least}"));
         }
     }
 
@@ -252,7 +254,7 @@ impl<'a> Judge<'a> {
             _ => false,
         };
         if again != said && !excused {
-            self.object(format!("the unit is {said} on record; its steps and the safe state make it {again}"));
+            self.object(format!("the unit is recorded as {said}; its steps and the safe state give {again}"));
         }
         let counted = self.tally();
         if *tally != counted {
@@ -262,9 +264,9 @@ impl<'a> Judge<'a> {
 
     /// The same rule as in the run loop: pass only when every planned step passed and the bench is confirmed safe.
     fn unit(&self) -> Verdict {
-        let sum = |sum: Verdict, one: Option<Verdict>| sum.and(one.unwrap_or(Verdict::Error));
+        let sum = |sum: Verdict, verdict: Option<Verdict>| sum.and(verdict.unwrap_or(Verdict::Error));
         let mut verdict = self.verdicts().fold(Verdict::Skipped, sum);
-        if verdict == Verdict::Pass && !self.verdicts().all(|one| one == Some(Verdict::Pass)) {
+        if verdict == Verdict::Pass && !self.verdicts().all(|verdict| verdict == Some(Verdict::Pass)) {
             verdict = Verdict::Error;
         }
         if self.stopping && verdict == Verdict::Pass {
@@ -292,8 +294,9 @@ impl<'a> Judge<'a> {
         let attempts = || self.on_record.iter().filter_map(|step| step.attempt.as_ref());
         let delivered = || attempts().flat_map(|attempt| &attempt.delivered);
         tally.measurements = delivered().count();
-        let judged = delivered().filter(|one| one.value.is_some());
-        tally.contacts = judged.flat_map(|one| one.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
+        let judged = delivered().filter(|measurement| measurement.value.is_some());
+        tally.contacts =
+            judged.flat_map(|measurement| measurement.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
         tally
     }
 

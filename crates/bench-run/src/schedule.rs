@@ -72,10 +72,10 @@ impl<'a> Schedule<'a> {
             // A step that is not in the plan never passes.
             step.needs
                 .iter()
-                .for_each(|&need| schedule.needed_by.get_mut(need).into_iter().for_each(|one| one.push(index)));
+                .for_each(|&need| schedule.needed_by.get_mut(need).into_iter().for_each(|waiting| waiting.push(index)));
             step.after
                 .iter()
-                .for_each(|&other| schedule.before.get_mut(other).into_iter().for_each(|one| one.push(index)));
+                .for_each(|&other| schedule.before.get_mut(other).into_iter().for_each(|waiting| waiting.push(index)));
             if schedule.open[index] == 0 {
                 schedule.turns.wait(index);
             }

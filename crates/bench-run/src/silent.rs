@@ -9,16 +9,16 @@ use std::collections::BTreeSet;
 
 /// Returns every way in which a unit of this plan could pass without meeting a requirement; empty when there is none.
 pub fn silent_passes(steps: &[Step]) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut passes = Vec::new();
     if steps.iter().all(|step| step.measurements.is_empty()) {
-        found.push("the plan requires no measurement: a unit would pass unmeasured".to_owned());
+        passes.push("the plan requires no measurement: a unit would pass unmeasured".to_owned());
     }
     for step in steps {
         let mut names = BTreeSet::new();
         for spec in &step.measurements {
             if !names.insert(&spec.name) {
-                found.push(format!(
-                    "step {}: {} is promised twice, and one reading would do for both",
+                passes.push(format!(
+                    "step {}: {} is promised twice, and one reading would count for both",
                     step.id, spec.name
                 ));
             }
@@ -27,7 +27,7 @@ pub fn silent_passes(steps: &[Step]) -> Vec<String> {
             step.measurements.iter().map(|spec| Some(measured(spec, inside(&spec.limits)))).collect();
         for (at, spec) in step.measurements.iter().enumerate() {
             let mut object =
-                |what: &str| found.push(format!("step {}: {} could be {what} and the step pass", step.id, spec.name));
+                |what: &str| passes.push(format!("step {}: {} could be {what} and the step pass", step.id, spec.name));
             if judged(step, &perfect) != Verdict::Pass {
                 object("inside no limits at all, or never");
                 continue;
@@ -41,7 +41,7 @@ pub fn silent_passes(steps: &[Step]) -> Vec<String> {
             }
         }
     }
-    found
+    passes
 }
 
 fn judged(step: &Step, delivered: &[Option<Measurement>]) -> Verdict {
@@ -64,7 +64,8 @@ fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
         ("infinite", with(Some(f64::INFINITY))),
         (
             "taken under another name",
-            with(inside(&spec.limits)).map(|one| Measurement { name: format!("{} ", one.name), ..one }),
+            with(inside(&spec.limits))
+                .map(|measurement| Measurement { name: format!("{} ", measurement.name), ..measurement }),
         ),
     ];
     // No number is beyond an infinite limit; the largest existing number passes and is reported.
@@ -116,10 +117,10 @@ mod tests {
             ("endless below", vec![("a", Limits::at_least(f64::NEG_INFINITY))], Some("a could be")),
         ];
         for (what, specs, expected) in rows {
-            let found = silent_passes(&[step(&specs)]);
+            let passes = silent_passes(&[step(&specs)]);
             match expected {
-                None => assert!(found.is_empty(), "{what}: {found:?}"),
-                Some(part) => assert!(found.iter().any(|text| text.contains(part)), "{what}: {found:?}"),
+                None => assert!(passes.is_empty(), "{what}: {passes:?}"),
+                Some(part) => assert!(passes.iter().any(|text| text.contains(part)), "{what}: {passes:?}"),
             }
         }
     }

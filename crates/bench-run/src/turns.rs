@@ -176,10 +176,11 @@ impl Turns {
     /// Whether the class's resources are held, or awaited by a step that may not be overtaken.
     fn is_blocked(&self, class: usize) -> bool {
         let Class { uses, shares, .. } = &self.classes[class];
-        let is_used = |one: &Resource| !one.users.is_empty() || one.claimed_for_use == self.round;
-        let is_shared = |one: &Resource| !one.sharers.is_empty() || one.claimed_for_sharing == self.round;
-        uses.iter().map(|one| &self.resources[*one]).any(|one| is_used(one) || is_shared(one))
-            || shares.iter().map(|one| &self.resources[*one]).any(is_used)
+        let is_used = |resource: &Resource| !resource.users.is_empty() || resource.claimed_for_use == self.round;
+        let is_shared =
+            |resource: &Resource| !resource.sharers.is_empty() || resource.claimed_for_sharing == self.round;
+        uses.iter().map(|resource| &self.resources[*resource]).any(|resource| is_used(resource) || is_shared(resource))
+            || shares.iter().map(|resource| &self.resources[*resource]).any(is_used)
     }
 
     fn claim(&mut self, class: usize) {

@@ -13,11 +13,15 @@ const D2_OF_TWO: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 /// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
+    /// Number of values.
     pub n: u64,
+    /// Mean of all values; 0 when there is none.
     pub mean: f64,
     /// Sum of squared differences from the mean.
     pub squares: f64,
+    /// Least value; 0 when there is none.
     pub min: f64,
+    /// Greatest value; 0 when there is none.
     pub max: f64,
     /// Sum of the moving ranges of two.
     ranges: f64,
@@ -57,9 +61,13 @@ impl Sample {
 /// How well a measurement keeps its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Capability {
+    /// Number of values.
     pub n: u64,
+    /// Mean, in the measurement's unit.
     pub mean: f64,
+    /// Least value, in the measurement's unit.
     pub min: f64,
+    /// Greatest value, in the measurement's unit.
     pub max: f64,
     /// Overall standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,18 +75,22 @@ pub struct Capability {
     /// Standard deviation within, by the moving range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd_within: Option<f64>,
-    /// Both limits needed; none when nothing varies.
+    /// Short-term capability over the whole interval. Needs both limits; `None` when nothing varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cp: Option<f64>,
+    /// Short-term capability at the nearer limit, without unit. `None` when nothing varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk: Option<f64>,
     /// Approximate two-sided 95 % interval of Cpk: wide with few values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk_95: Option<(f64, f64)>,
+    /// Like `cp`, from the overall standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pp: Option<f64>,
+    /// Like `cpk`, from the overall standard deviation. 1.33 or more is commonly required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ppk: Option<f64>,
+    /// Approximate two-sided 95 % interval of Ppk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ppk_95: Option<(f64, f64)>,
 }
@@ -92,7 +104,7 @@ pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
         let high = limits.max.map(|max| (max - sample.mean) / (3.0 * sd));
         match (low, high) {
             (Some(low), Some(high)) => Some(low.min(high)),
-            (one, other) => one.or(other),
+            (low, high) => low.or(high),
         }
     };
     let spread = |sd: Option<f64>| {

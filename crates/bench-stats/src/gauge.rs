@@ -14,16 +14,27 @@ const POOL_ABOVE: f64 = 0.25;
 /// Every part measured by every appraiser equally often: `readings[part][appraiser][trial]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaugeStudy {
+    /// The readings, in the measurement's unit.
     pub readings: Vec<Vec<Vec<f64>>>,
 }
 
 /// Why a study has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GaugeError {
+    /// Too few units, appraisers or trials.
     #[error("a study needs at least 2 units, 2 seats and 2 trials; here are {parts}, {appraisers} and {trials}")]
-    TooSmall { parts: usize, appraisers: usize, trials: usize },
+    TooSmall {
+        /// Number of units.
+        parts: usize,
+        /// Number of seats, nests or stations.
+        appraisers: usize,
+        /// Number of trials.
+        trials: usize,
+    },
+    /// The numbers of trials differ.
     #[error("not every unit was measured equally often on every seat")]
     Unbalanced,
+    /// A reading is not finite.
     #[error("a reading is missing")]
     Missing,
 }
@@ -43,17 +54,23 @@ pub enum Acceptance {
 /// Result of a study. Standard deviations in the measurement's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gauge {
+    /// Number of units.
     pub parts: usize,
+    /// Number of seats, nests or stations.
     pub appraisers: usize,
+    /// Number of trials of each unit at each of them.
     pub trials: usize,
     /// Equipment variation.
     pub repeatability: f64,
     /// Appraiser (here: seat, nest, station) variation, interaction included.
     pub reproducibility: f64,
+    /// Variation by the combination of part and appraiser; 0 when it is pooled.
     pub interaction: f64,
     /// Repeatability and reproducibility together.
     pub grr: f64,
+    /// Variation between the parts.
     pub part: f64,
+    /// Total variation: gauge and parts together.
     pub total: f64,
     /// Share of the total variation.
     pub grr_percent: f64,
@@ -64,9 +81,11 @@ pub struct Gauge {
     pub ndc: u32,
     /// Significance of the interaction; above 0.25 it is counted as repeatability.
     pub interaction_p: f64,
+    /// Whether the interaction is counted as repeatability.
     pub pooled: bool,
     /// Sums of squares: parts, appraisers, interaction, repeatability.
     pub sums_of_squares: [f64; 4],
+    /// Assessment of the gauge.
     pub acceptance: Acceptance,
 }
 
@@ -100,9 +119,9 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
     let (mut ss_interaction, mut ss_error) = (0.0, 0.0);
     for part in 0..parts {
         for at in 0..appraisers {
-            let here = cell(part, at);
-            ss_interaction += t * (here - of_part[part] - of_appraiser[at] + grand).powi(2);
-            ss_error += readings[part][at].iter().map(|value| (value - here).powi(2)).sum::<f64>();
+            let cell_mean = cell(part, at);
+            ss_interaction += t * (cell_mean - of_part[part] - of_appraiser[at] + grand).powi(2);
+            ss_error += readings[part][at].iter().map(|value| (value - cell_mean).powi(2)).sum::<f64>();
         }
     }
     let (df_interaction, df_error) = ((p - 1.0) * (a - 1.0), p * a * (t - 1.0));

@@ -5,8 +5,11 @@ use serde::Serialize;
 /// Number of values from `from` up to, not including, `to`; in the last bar including it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bar {
+    /// Lower end, in the unit of the values.
     pub from: f64,
+    /// Upper end, in the unit of the values.
     pub to: f64,
+    /// Number of values in between.
     pub count: usize,
 }
 

@@ -3,6 +3,8 @@
 //! Every figure is checked against an independent computation (`tests/stats/reference.py`, made with SciPy) or against a
 //! worked example from the literature that the test names.
 
+#![warn(missing_docs)]
+
 mod capability;
 mod gauge;
 mod histogram;

@@ -13,6 +13,7 @@ pub const FEWEST: u64 = 30;
 /// Limits that good units keep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Suggestion {
+    /// The suggested limits, in the measurement's unit.
     pub limits: Limits,
     /// Width of the guard band inside the plan's limits, at each of them.
     pub guard: f64,

@@ -29,9 +29,11 @@ pub struct NailReading {
     pub retried: bool,
 }
 
+/// Assessment of a nail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NailState {
+    /// No sign of wear.
     Good,
     /// Replace or clean it before it fails good modules.
     Warn,
@@ -53,6 +55,7 @@ pub struct NailTrend {
     pub cycles_left: Option<f64>,
     /// Second attempts in the last runs, as a share of them.
     pub retries: f64,
+    /// Assessment from the figures above.
     pub state: NailState,
 }
 
@@ -90,8 +93,8 @@ impl NailLog {
     /// Returns the present condition of the nail.
     pub fn trend(&self) -> NailTrend {
         let recent = self.recent.len();
-        let retries = self.recent.iter().filter(|one| one.retried).count() as f64 / recent.max(1) as f64;
-        let values: Vec<f64> = self.recent.iter().filter_map(|one| one.of_limit).collect();
+        let retries = self.recent.iter().filter(|run| run.retried).count() as f64 / recent.max(1) as f64;
+        let values: Vec<f64> = self.recent.iter().filter_map(|run| run.of_limit).collect();
         let lately = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let slope = (self.sxx > 0.0).then(|| self.sxy / self.sxx);
         let cycles_left = slope.filter(|slope| *slope > 0.0).map(|slope| {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 /// One cause with its share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Slice {
+    /// Name of the cause.
     pub what: String,
+    /// Number of occurrences.
     pub count: usize,
     /// Share of all causes.
     pub share: f64,

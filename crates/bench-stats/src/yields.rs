@@ -8,7 +8,9 @@ use std::collections::HashMap;
 /// One run on one unit; runs are in the order of time.
 #[derive(Debug, Clone, Copy)]
 pub struct UnitRun<'a, 's> {
+    /// Serial number of the unit.
     pub serial: &'a str,
+    /// Verdict of the run.
     pub verdict: Verdict,
     /// For each step: its name, the verdict of its first attempt, of the one that counts, and the number of attempts.
     pub steps: &'s [(&'s str, Option<Verdict>, Option<Verdict>, u8)],
@@ -20,9 +22,11 @@ pub struct UnitRun<'a, 's> {
 /// aborted, says nothing about the unit and is counted separately.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct Yields {
+    /// Number of runs, of all verdicts.
     pub runs: usize,
     /// Runs without a judgement of the module.
     pub bench_errors: usize,
+    /// Runs that were aborted.
     pub aborted: usize,
     /// Units that were judged at least once.
     pub units: usize,
@@ -34,7 +38,9 @@ pub struct Yields {
     pub rescued_by_retest: usize,
     /// Units whose last judged run passed.
     pub passed: usize,
+    /// Share of units in `first_pass`.
     pub first_pass_yield: Option<Interval>,
+    /// Share of units in `passed`.
     pub final_yield: Option<Interval>,
     /// Product of the steps' first-pass yields.
     pub rolled_yield: Option<f64>,
@@ -42,23 +48,29 @@ pub struct Yields {
     pub normalised_yield: Option<f64>,
     /// Failed first attempts per judged unit.
     pub defects_per_unit: Option<f64>,
+    /// Yields of the steps.
     pub steps: Vec<StepYield>,
 }
 
 /// A share with its two-sided 95 % interval (Wilson).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
+    /// The share, 0 to 1.
     pub share: f64,
+    /// Lower end of the interval, 0 to 1.
     pub low: f64,
+    /// Upper end of the interval, 0 to 1.
     pub high: f64,
 }
 
 /// First-attempt statistics of a step, in the first judged runs of the units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepYield {
+    /// Id of the step.
     pub step: String,
     /// Units in which it was executed.
     pub units: usize,
+    /// Units in which it passed at the first attempt.
     pub first_pass: usize,
     /// Units in which a further attempt passed.
     pub rescued: usize,

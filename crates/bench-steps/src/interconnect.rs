@@ -308,7 +308,7 @@ impl Interconnect {
     async fn diagnose(&self, nest: &Nest, log: &dyn StepLog, seen: &[Seen]) -> Result<(), StepError> {
         let mut reported: Vec<Diagnosis> = Vec::new();
         let mut report = |diagnosis: Diagnosis| {
-            if !reported.iter().any(|diagnosis| diagnosis.contacts == diagnosis.contacts) {
+            if !reported.iter().any(|existing| existing.contacts == diagnosis.contacts) {
                 log.diagnosed(diagnosis.clone());
                 reported.push(diagnosis);
             }

@@ -87,7 +87,10 @@ impl Facts {
         let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
         let record = RunRecord::from_entries(&run.entries);
         let again = rejudge(&run.entries);
-        let doubt = again.contradictions.first().map(|one| format!("line {}: {}", one.line, one.text));
+        let doubt = again
+            .contradictions
+            .first()
+            .map(|contradiction| format!("line {}: {}", contradiction.line, contradiction.text));
         let (digest, sealed) = digest(bytes, &run);
         let values = values(&record, &shape);
         let late = attempts(&record).filter_map(|attempt| attempt.late.clone()).reduce(worse);
@@ -198,9 +201,9 @@ fn values(record: &RunRecord, shape: &Shape) -> Vec<f64> {
         let taken = last.map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
         for (at, spec) in planned.promised.iter().enumerate() {
             // Usually they were taken in the order of the promises.
-            let same = |one: &&bench_report::MeasurementRecord| one.measurement.name == spec.name;
-            let found = taken.get(at).filter(same).or_else(|| taken.iter().find(same));
-            values.push(found.and_then(|one| one.measurement.value).unwrap_or(f64::NAN));
+            let same = |measured: &&bench_report::MeasurementRecord| measured.measurement.name == spec.name;
+            let matching = taken.get(at).filter(same).or_else(|| taken.iter().find(same));
+            values.push(matching.and_then(|measured| measured.measurement.value).unwrap_or(f64::NAN));
         }
     }
     values
@@ -213,11 +216,12 @@ fn faults(record: &RunRecord, shape: &Shape) -> Vec<FaultFact> {
         let last = step.attempts.len().wrapping_sub(1);
         for (at, attempt) in step.attempts.iter().enumerate().filter(|(_, attempt)| !attempt.void) {
             let counts = at == last && step.verdict == Some(Verdict::Fail);
-            for found in attempt.diagnoses.iter().filter(|found| found.defect != Defect::Bench) {
-                let contacts = found.contacts.iter().map(|contact| Some(contact.0));
-                let contacts: Vec<Option<u8>> = if found.contacts.is_empty() { vec![None] } else { contacts.collect() };
+            for diagnosis in attempt.diagnoses.iter().filter(|diagnosis| diagnosis.defect != Defect::Bench) {
+                let contacts = diagnosis.contacts.iter().map(|contact| Some(contact.0));
+                let contacts: Vec<Option<u8>> =
+                    if diagnosis.contacts.is_empty() { vec![None] } else { contacts.collect() };
                 for contact in contacts {
-                    let (step, defect, text) = (index, found.defect, found.text.clone());
+                    let (step, defect, text) = (index, diagnosis.defect, diagnosis.text.clone());
                     let fault = FaultFact { step, counts, defect, contact, text };
                     if !faults.contains(&fault) {
                         faults.push(fault);

@@ -36,25 +36,25 @@ pub struct Ingested {
 /// # Errors
 /// When the folder cannot be read or the store cannot be written.
 pub fn rebuild(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
-    let beside = store.with_extension(format!("{}.new", std::process::id()));
+    let new_path = store.with_extension(format!("{}.new", std::process::id()));
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::Io { path, source }
     };
-    if beside.exists() {
-        fs::remove_file(&beside).map_err(io(&beside))?;
+    if new_path.exists() {
+        fs::remove_file(&new_path).map_err(io(&new_path))?;
     }
-    let mut made = Store::open_or_create(&beside)?;
+    let mut made = Store::open_or_create(&new_path)?;
     let done = made.in_a_hurry().and_then(|()| ingest(reports, &mut made));
     drop(made);
     let done = done.and_then(|ingested| {
-        fs::File::open(&beside).and_then(|file| file.sync_all()).map_err(io(&beside))?;
-        fs::rename(&beside, store).map_err(io(store))?;
+        fs::File::open(&new_path).and_then(|file| file.sync_all()).map_err(io(&new_path))?;
+        fs::rename(&new_path, store).map_err(io(store))?;
         Ok(ingested)
     });
     if done.is_err() {
         // Report the first failure.
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&new_path);
     }
     done
 }
@@ -70,23 +70,23 @@ pub fn add(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
 fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
     let io = |source| StoreError::Io { path: reports.to_owned(), source };
     let journals = bench_journal::journals_in(reports).map_err(io)?;
-    let mut known = store.places()?;
+    let mut places = store.places()?;
     let mut ingested = Ingested::default();
     let mut work = Vec::new();
     for journal in journals {
         let place = place(reports, &journal).map_err(io)?;
-        match known.remove(&place.path) {
+        match places.remove(&place.path) {
             Some((size, modified_ns)) if size == place.size && modified_ns == place.modified_ns => {
                 ingested.unchanged += 1;
             }
             _ => work.push((journal, place)),
         }
     }
-    let mut gone: Vec<String> = known.into_keys().collect();
+    let mut gone: Vec<String> = places.into_keys().collect();
     read_all(&work, |batch, refused| {
         let added = store.add(&batch)?;
-        for one in added {
-            match one {
+        for facts in added {
+            match facts {
                 Added::New => ingested.new += 1,
                 Added::Replaced => ingested.replaced += 1,
                 Added::Known => ingested.doubles += 1,

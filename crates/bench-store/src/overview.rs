@@ -281,9 +281,9 @@ fn details(
 ) -> Result<(), StoreError> {
     let wanted: Vec<usize> = (0..measurements.len())
         .filter(|at| {
-            let one = &measurements[*at];
-            let asked = question.details.iter().any(|name| *name == format!("{}/{}", one.step, one.name));
-            asked || (*at < question.worst && one.capability.ppk.is_some())
+            let stat = &measurements[*at];
+            let asked = question.details.iter().any(|name| *name == format!("{}/{}", stat.step, stat.name));
+            asked || (*at < question.worst && stat.capability.ppk.is_some())
         })
         .collect();
     if wanted.is_empty() {
@@ -298,9 +298,9 @@ fn details(
         }
         let place = places.entry((Arc::clone(&run.plan), run.shape)).or_insert_with(|| {
             let find = |at: &usize| {
-                let one = &measurements[*at];
+                let stat = &measurements[*at];
                 let same = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
-                    *run.plan == *one.plan && step.id == one.step && spec.name == one.name
+                    *run.plan == *stat.plan && step.id == stat.step && spec.name == stat.name
                 };
                 shape.specs().position(same)
             };
@@ -387,10 +387,10 @@ impl Nails {
 }
 
 fn ways(shape: &Shape) -> Vec<Ways> {
-    let mut found: BTreeMap<Contact, Vec<(usize, f64)>> = BTreeMap::new();
+    let mut contacts: BTreeMap<Contact, Vec<(usize, f64)>> = BTreeMap::new();
     for (at, (_, spec)) in shape.specs().enumerate() {
         for contact in &spec.contacts {
-            let of_contact = found.entry(*contact).or_default();
+            let of_contact = contacts.entry(*contact).or_default();
             // A path through one nail has an upper limit and no lower one.
             let max = spec.limits.max.filter(|max| *max > 0.0 && spec.limits.min.is_none());
             if let Some(max) = max.filter(|_| spec.unit == MeasurementUnit::Ohms && spec.contacts.len() == 1) {
@@ -398,5 +398,5 @@ fn ways(shape: &Shape) -> Vec<Ways> {
             }
         }
     }
-    found.into_iter().collect()
+    contacts.into_iter().collect()
 }

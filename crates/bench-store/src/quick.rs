@@ -186,7 +186,7 @@ impl<'a> FastReplay<'a> {
     fn as_written(&mut self, text: &str, seq: u64) -> Option<()> {
         let written = self.shape.written(self.due)?;
         let rest = text.strip_prefix(START)?;
-        let (found, rest) = rest.split_once(",\"at_us\":")?;
+        let (number, rest) = rest.split_once(",\"at_us\":")?;
         let (at_us, rest) = rest.split_once(',')?;
         let at_us = natural(at_us).filter(|at_us| *at_us >= self.now)?;
         // The comma belongs to what follows.
@@ -197,7 +197,7 @@ impl<'a> FastReplay<'a> {
 
         let step = self.shape.step_of(self.due);
         let spec = self.shape.steps.get(step)?.promised.get(self.taken[step])?;
-        let good = natural(found) == Some(seq)
+        let good = natural(number) == Some(seq)
             && self.shape.first_of(step) + self.taken[step] == self.due
             && self.standing[step] == Standing::Runs
             && self.values[self.due].is_nan()
@@ -215,7 +215,7 @@ impl<'a> FastReplay<'a> {
         if let Some(late) = line.late.clone() {
             // Only the end of a step has it; the general reader reads it nowhere else.
             (&*line.event.0 == "step-ended").then_some(())?;
-            self.late = Some(self.late.take().map_or_else(|| late.clone(), |known| worse(known, late.clone())));
+            self.late = Some(self.late.take().map_or_else(|| late.clone(), |longest| worse(longest, late.clone())));
         }
         match &*line.event.0 {
             "measured" => self.measured(&line),
@@ -246,21 +246,21 @@ impl<'a> FastReplay<'a> {
 
     fn measured(&mut self, line: &JournalLine<'_>) -> Option<()> {
         let at = self.step(line, Standing::Runs, Standing::Runs)?;
-        let (one, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
+        let (measurement, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
         // Usually they are in the order of the promises.
         let next = self.taken[at];
-        let index = match promised.get(next).filter(|spec| spec.name == one.name.0) {
+        let index = match promised.get(next).filter(|spec| spec.name == measurement.name.0) {
             Some(_) => next,
-            None => promised.iter().position(|spec| spec.name == one.name.0)?,
+            None => promised.iter().position(|spec| spec.name == measurement.name.0)?,
         };
         let spec = &promised[index];
         let place = self.shape.first_of(at) + index;
-        let good = spec.unit == one.unit
-            && spec.limits == one.limits
-            && one.verdict == Verdict::Pass
-            && judge(&spec.limits, one.value) == Verdict::Pass
+        let good = spec.unit == measurement.unit
+            && spec.limits == measurement.limits
+            && measurement.verdict == Verdict::Pass
+            && judge(&spec.limits, measurement.value) == Verdict::Pass
             && self.values[place].is_nan();
-        self.values[place] = one.value?;
+        self.values[place] = measurement.value?;
         self.taken[at] += 1;
         self.due = place + 1;
         good.then_some(())

@@ -95,8 +95,8 @@ struct Texts(HashSet<Arc<str>>);
 impl Texts {
     fn get(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Arc<str>>> {
         let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
-        if let Some(known) = self.0.get(text) {
-            return Ok(Some(Arc::clone(known)));
+        if let Some(shared) = self.0.get(text) {
+            return Ok(Some(Arc::clone(shared)));
         }
         let text: Arc<str> = Arc::from(text);
         self.0.insert(Arc::clone(&text));

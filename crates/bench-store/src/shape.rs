@@ -101,8 +101,8 @@ impl Shapes {
     /// Returns the shape that this JSON text describes; parsed once.
     pub(crate) fn of_text(&self, text: &str) -> Result<Arc<Shape>, serde_json::Error> {
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        if let Some(known) = lock(&self.by_text).get(&key) {
-            return Ok(Arc::clone(known));
+        if let Some(shape) = lock(&self.by_text).get(&key) {
+            return Ok(Arc::clone(shape));
         }
         let shape = self.of_steps(serde_json::from_str(text)?)?;
         lock(&self.by_text).insert(key, Arc::clone(&shape));

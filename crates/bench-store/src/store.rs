@@ -19,7 +19,7 @@ const SCHEMA_VERSION: i64 = 2;
 pub enum StoreError {
     #[error("{path}: {source}", path = path.display())]
     Sqlite { path: PathBuf, source: rusqlite::Error },
-    #[error("{path}: there is no store here", path = path.display())]
+    #[error("{path}: no store exists here", path = path.display())]
     Missing { path: PathBuf },
     #[error(
         "{path}: made by another version of bench (layout {found}, this one has {SCHEMA_VERSION})",
@@ -84,7 +84,7 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         // 16 MiB of cache; the operating system caches the rest.
         connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let empty: bool =
             connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
         if empty {
@@ -92,8 +92,8 @@ impl Store {
             connection.pragma_update(None, "page_size", 16_384).map_err(failed)?;
             let schema = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
             connection.execute_batch(&schema).map_err(failed)?;
-        } else if found != SCHEMA_VERSION {
-            return Err(StoreError::OtherVersion { path: path.to_owned(), found });
+        } else if version != SCHEMA_VERSION {
+            return Err(StoreError::OtherVersion { path: path.to_owned(), found: version });
         }
         Ok(Self { connection, path: path.to_owned(), shapes: HashMap::new() })
     }
@@ -152,11 +152,11 @@ fn insert(
     facts: &Facts,
 ) -> rusqlite::Result<Added> {
     let replaced = transaction.prepare_cached("DELETE FROM run WHERE path = ?1")?.execute([&place.path])? > 0;
-    let known: Option<i64> = transaction
+    let existing: Option<i64> = transaction
         .prepare_cached("SELECT id FROM run WHERE digest = ?1")?
         .query_row([&facts.digest[..]], |row| row.get(0))
         .optional()?;
-    if known.is_some() {
+    if existing.is_some() {
         return Ok(Added::Known);
     }
     let shape = match shapes.get(&facts.shape.hash) {
@@ -244,14 +244,14 @@ const VERDICTS: [Option<Verdict>; 6] = [
 ];
 
 fn pack(step: StepFact) -> [u8; 2] {
-    let code = |verdict| VERDICTS.iter().position(|known| *known == verdict).unwrap_or(0) as u8;
+    let code = |verdict| VERDICTS.iter().position(|listed| *listed == verdict).unwrap_or(0) as u8;
     [code(step.first) | code(step.last) << 4, step.attempts]
 }
 
 pub(crate) fn unpack(bytes: &[u8]) -> Vec<StepFact> {
     let verdict = |code: u8| VERDICTS.get(usize::from(code)).copied().flatten();
-    let one = |pair: &[u8]| StepFact { first: verdict(pair[0] & 15), last: verdict(pair[0] >> 4), attempts: pair[1] };
-    bytes.chunks_exact(2).map(one).collect()
+    let fact = |pair: &[u8]| StepFact { first: verdict(pair[0] & 15), last: verdict(pair[0] >> 4), attempts: pair[1] };
+    bytes.chunks_exact(2).map(fact).collect()
 }
 
 pub(crate) fn verdict_of(text: &str) -> Verdict {

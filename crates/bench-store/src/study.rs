@@ -150,7 +150,7 @@ fn next(
 fn gauges(values: &[(Arc<Shape>, Vec<f64>)], plan: StudyPlan) -> Vec<MeasurementGauge> {
     let Some((shape, _)) = values.first() else { return Vec::new() };
     let same = values.iter().all(|(other, _)| other.hash == shape.hash);
-    let mut found = Vec::new();
+    let mut gauges = Vec::new();
     for (at, (step, spec)) in shape.specs().enumerate() {
         let mut readings = vec![vec![Vec::new(); plan.appraisers]; plan.units];
         for (index, (_, values)) in values.iter().enumerate() {
@@ -169,9 +169,9 @@ fn gauges(values: &[(Arc<Shape>, Vec<f64>)], plan: StudyPlan) -> Vec<Measurement
             Err(problem) => (None, Some(problem)),
         };
         let (step, name) = (step.id.clone(), spec.name.clone());
-        found.push(MeasurementGauge { step, name, unit: spec.unit, limits: spec.limits, gauge, problem });
+        gauges.push(MeasurementGauge { step, name, unit: spec.unit, limits: spec.limits, gauge, problem });
     }
-    found
+    gauges
 }
 
 /// Returns the readings of the first passing run of each unit.
@@ -186,7 +186,7 @@ pub fn good_units(store: &Store, filter: &Filter) -> Result<Vec<GoodUnits>, Stor
         .into_iter()
         .filter(|run| run.verdict == Verdict::Pass && seen.insert(Arc::clone(&run.serial)))
         .collect();
-    let mut found: Vec<GoodUnits> = Vec::new();
+    let mut good: Vec<GoodUnits> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     let mut of_shape: HashMap<i64, Vec<usize>> = HashMap::new();
     store.readings(&passed, |run, values| {
@@ -195,15 +195,15 @@ pub fn good_units(store: &Store, filter: &Filter) -> Result<Vec<GoodUnits>, Stor
             let column = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
                 *places.entry((step.id.clone(), spec.name.clone())).or_insert_with(|| {
                     let (step, name, sample) = (step.id.clone(), spec.name.clone(), Sample::default());
-                    found.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, sample });
-                    found.len() - 1
+                    good.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, sample });
+                    good.len() - 1
                 })
             };
             shape.specs().map(column).collect()
         });
         for (column, value) in columns.iter().zip(values) {
-            found[*column].sample.push(*value);
+            good[*column].sample.push(*value);
         }
     })?;
-    Ok(found)
+    Ok(good)
 }

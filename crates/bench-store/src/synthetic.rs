@@ -135,7 +135,7 @@ impl Production {
                 });
                 if !retried {
                     tally.measurements += delivered.len();
-                    contacts.extend(delivered.iter().flat_map(|one| one.contacts.iter().copied()));
+                    contacts.extend(delivered.iter().flat_map(|measurement| measurement.contacts.iter().copied()));
                     if ended == Verdict::Pass {
                         tally.passed += 1
                     } else {

@@ -121,10 +121,10 @@ impl Server {
             SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
             _ => None,
         };
-        let found: i32 = answers.iter().rev().find_map(number).unwrap_or(0);
-        let done = usize::try_from(found).unwrap_or(0);
+        let version: i32 = answers.iter().rev().find_map(number).unwrap_or(0);
+        let done = usize::try_from(version).unwrap_or(0);
         if done > MIGRATIONS.len() {
-            return Err(SyncError::NewerServer { found, known: MIGRATIONS.len() });
+            return Err(SyncError::NewerServer { found: version, known: MIGRATIONS.len() });
         }
         let mut rest = String::new();
         for (at, step) in MIGRATIONS.iter().enumerate().skip(done) {

@@ -292,11 +292,11 @@ fn in_store(store: &Store) -> Content {
 
 /// The server has each run and each fault of the store once, as they are there, and no others.
 fn assert_same(client: &mut Client, store: &Store) {
-    let (there, here) = (on_server(client), in_store(store));
-    assert_eq!(there.len(), here.len());
-    assert!(there == here, "the content differs");
+    let (on_server_rows, in_store_rows) = (on_server(client), in_store(store));
+    assert_eq!(on_server_rows.len(), in_store_rows.len());
+    assert!(on_server_rows == in_store_rows, "the content differs");
     let sql = "SELECT run.serial, step, counts, defect, contact, text FROM fault JOIN run USING (digest, day)";
-    let mut there: Vec<_> = client
+    let mut on_server_rows: Vec<_> = client
         .query(sql, &[])
         .unwrap()
         .iter()
@@ -309,15 +309,15 @@ fn assert_same(client: &mut Client, store: &Store) {
         .collect();
     let runs = store.runs(&Filter::default()).unwrap();
     let serials: HashMap<i64, String> = runs.iter().map(|run| (run.id, run.serial.to_string())).collect();
-    let mut here: Vec<_> = store
+    let mut in_store_rows: Vec<_> = store
         .faults(&Filter::default())
         .unwrap()
         .into_iter()
         .map(|fault| (serials[&fault.run].clone(), fault.step, fault.counts, fault.defect, fault.contact, fault.text))
         .collect();
-    there.sort();
-    here.sort();
-    assert!(!here.is_empty() && there == here, "the faults differ");
+    on_server_rows.sort();
+    in_store_rows.sort();
+    assert!(!in_store_rows.is_empty() && on_server_rows == in_store_rows, "the faults differ");
 }
 
 fn count(client: &mut Client, table: &str) -> i64 {
@@ -375,8 +375,8 @@ fn assert_arrived(client: &mut Client, outbox: &Path) {
         return;
     }
     let sql = "SELECT count(*) FROM run WHERE digest = ANY ($1)";
-    let there: i64 = client.query_one(sql, &[&arrived]).unwrap().get(0);
-    assert_eq!(there, arrived.len() as i64, "the outbox says so many have arrived");
+    let count: i64 = client.query_one(sql, &[&arrived]).unwrap().get(0);
+    assert_eq!(count, arrived.len() as i64, "the outbox says so many have arrived");
 }
 
 fn ten_thousand_runs_over_a_slow_line(server: &Server) {

@@ -1,7 +1,7 @@
 //! Frames, time-outs and repetitions on one link.
 
 use super::answers::answers;
-use super::{Known, refused};
+use super::{ClientState, refused};
 use crate::{Clock, DutError, InstrumentError, Link, with_deadline};
 use bench_run::BenchTime;
 use dut_protocol::frame::{Decoder, encode_request};
@@ -63,30 +63,30 @@ impl<L: Link> Conversation<L> {
     pub async fn exchange(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         request: &Request,
         attempts: u32,
     ) -> Result<Reply, DutError> {
         let seq = self.next_seq();
-        known.jobs.borrow_mut().new_request();
+        client_state.jobs.borrow_mut().new_request();
         let mut buffer = [0; MAX_FRAME];
         let frame = encode_request(seq, request, &mut buffer)
             .map_err(|error| InstrumentError::Link(format!("a request cannot be sent: {error}")))?;
         let patience = self.wire_time(frame.len() + 2 * MAX_FRAME) + TURNAROUND + work(request);
-        let garbled_before = known.statistics.get().garbled;
+        let garbled_before = client_state.statistics.get().garbled;
         let began = clock.now();
         for attempt in 0..attempts {
             if attempt > 0 {
                 let arrives = clock.now() + self.wire_time(frame.len()) + SEND_LATENCY;
-                if !request.is_repeatable() && arrives >= began + known.link_timeout.get() {
+                if !request.is_repeatable() && arrives >= began + client_state.link_timeout.get() {
                     // After this long a silence the firmware has forgotten the first copy and would execute this one.
                     return Err(DutError::Unknown);
                 }
-                known.count(|statistics| statistics.repeated += 1);
+                client_state.count(|statistics| statistics.repeated += 1);
             }
-            known.count(|statistics| statistics.sent += 1);
+            client_state.count(|statistics| statistics.sent += 1);
             self.link.send(frame).await?;
-            let Some(reply) = self.answer(clock, known, seq, clock.now() + patience).await? else { continue };
+            let Some(reply) = self.answer(clock, client_state, seq, clock.now() + patience).await? else { continue };
             return match reply {
                 Reply::Refused(Refusal::HelloFirst) if attempt > 0 && !request.is_repeatable() => {
                     // It restarted between the copies; whether it executed the first one cannot be determined.
@@ -96,13 +96,13 @@ impl<L: Link> Conversation<L> {
                 reply if !answers(&reply, request) => Err(DutError::OutOfTurn(reply)),
                 reply => {
                     if let Reply::JobAccepted { job } = reply {
-                        known.jobs.borrow_mut().accepted(job);
+                        client_state.jobs.borrow_mut().accepted(job);
                     }
                     Ok(reply)
                 }
             };
         }
-        let garbled = known.statistics.get().garbled - garbled_before;
+        let garbled = client_state.statistics.get().garbled - garbled_before;
         Err(DutError::Silent { attempts, garbled: u32::try_from(garbled).unwrap_or(u32::MAX) })
     }
 
@@ -110,23 +110,28 @@ impl<L: Link> Conversation<L> {
     async fn answer(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         seq: u16,
         deadline: BenchTime,
     ) -> Result<Option<Reply>, InstrumentError> {
         loop {
-            match self.message(clock, known, deadline).await? {
+            match self.message(clock, client_state, deadline).await? {
                 Some((number, reply)) if number == seq => return Ok(Some(reply)),
-                Some(other) => sort(known, other),
+                Some(other) => sort(client_state, other),
                 None => return Ok(None),
             }
         }
     }
 
     /// Processes one message that answers nothing, or everything that arrives until `until`.
-    pub async fn listen(&mut self, clock: &dyn Clock, known: &Known, until: BenchTime) -> Result<(), InstrumentError> {
-        if let Some(message) = self.message(clock, known, until).await? {
-            sort(known, message);
+    pub async fn listen(
+        &mut self,
+        clock: &dyn Clock,
+        client_state: &ClientState,
+        until: BenchTime,
+    ) -> Result<(), InstrumentError> {
+        if let Some(message) = self.message(clock, client_state, until).await? {
+            sort(client_state, message);
         }
         Ok(())
     }
@@ -135,7 +140,7 @@ impl<L: Link> Conversation<L> {
     async fn message(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         deadline: BenchTime,
     ) -> Result<Option<(u16, Reply)>, InstrumentError> {
         loop {
@@ -144,10 +149,10 @@ impl<L: Link> Conversation<L> {
                 match self.decoder.push(*byte).map(|frame| frame.and_then(|frame| Ok((frame.seq, frame.reply()?)))) {
                     None => {}
                     Some(Ok(message)) => {
-                        known.count(|statistics| statistics.received += 1);
+                        client_state.count(|statistics| statistics.received += 1);
                         return Ok(Some(message));
                     }
-                    Some(Err(_)) => known.count(|statistics| statistics.garbled += 1),
+                    Some(Err(_)) => client_state.count(|statistics| statistics.garbled += 1),
                 }
             }
             self.inbox.clear();
@@ -201,10 +206,10 @@ impl<L: Link> Conversation<L> {
 }
 
 /// A message that answers no request in flight.
-fn sort(known: &Known, message: (u16, Reply)) {
+fn sort(client_state: &ClientState, message: (u16, Reply)) {
     match message {
-        (UNASKED, Reply::JobDone { job, result }) => known.jobs.borrow_mut().put(job, result),
-        _ => known.count(|statistics| statistics.late += 1),
+        (UNASKED, Reply::JobDone { job, result }) => client_state.jobs.borrow_mut().put(job, result),
+        _ => client_state.count(|statistics| statistics.late += 1),
     }
 }
 

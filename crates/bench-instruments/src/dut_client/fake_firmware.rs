@@ -207,7 +207,7 @@ impl Firmware {
                 Reply::JobAccepted { job: number }
             }
             Request::PollJob { job } => {
-                let state = match self.jobs.iter().find(|known| known.0 == *job) {
+                let state = match self.jobs.iter().find(|job_entry| job_entry.0 == *job) {
                     None => JobState::Unknown,
                     Some((_, ends, ms)) if *ends <= at => JobState::Done(JobResult::Waited { ms: *ms }),
                     Some(_) => JobState::Running,

@@ -52,21 +52,21 @@ const ECHO_MARGIN: Duration = Duration::from_millis(50);
 pub struct DutClient<L> {
     conversation: Mutex<Conversation<L>>,
     clock: Rc<dyn Clock>,
-    known: Known,
+    client_state: ClientState,
     /// Number of requests that wait for the conversation. A caller that only waits for the end of a job then yields it.
     waiting: Cell<u32>,
     wanted: Notify,
 }
 
 /// What is available without waiting for the conversation.
-struct Known {
+struct ClientState {
     statistics: Cell<LinkStatistics>,
     jobs: RefCell<JobResults>,
     /// Silence after which the firmware releases all ports and forgets the last request.
     link_timeout: Cell<Duration>,
 }
 
-impl Known {
+impl ClientState {
     fn count(&self, change: impl FnOnce(&mut LinkStatistics)) {
         let mut statistics = self.statistics.get();
         change(&mut statistics);
@@ -98,7 +98,7 @@ impl<L: Link> DutClient<L> {
         Self {
             conversation: Mutex::new(Conversation::new(link)),
             clock,
-            known: Known {
+            client_state: ClientState {
                 statistics: Cell::default(),
                 jobs: RefCell::default(),
                 link_timeout: Cell::new(DEFAULT_LINK_TIMEOUT),
@@ -121,7 +121,7 @@ impl<L: Link> DutClient<L> {
         request: &Request,
         attempts: u32,
     ) -> Result<Reply, DutError> {
-        conversation.exchange(&*self.clock, &self.known, request, attempts).await
+        conversation.exchange(&*self.clock, &self.client_state, request, attempts).await
     }
 
     /// Tries a higher rate. Ends at a rate at which the firmware answers, or with an error.
@@ -167,7 +167,7 @@ impl<L: Link> DutClient<L> {
         if self.waiting.get() > 0 {
             return Ok(());
         }
-        let listening = conversation.listen(&*self.clock, &self.known, until);
+        let listening = conversation.listen(&*self.clock, &self.client_state, until);
         match futures_util::future::select(std::pin::pin!(listening), std::pin::pin!(wanted)).await {
             futures_util::future::Either::Left((outcome, _)) => Ok(outcome?),
             futures_util::future::Either::Right(_) => Ok(()),
@@ -182,7 +182,7 @@ impl<L: Link> Dut for DutClient<L> {
         let conversation = &mut *conversation;
         conversation.set_baud(INITIAL_BAUD).await?;
         conversation.discard_input();
-        self.known.link_timeout.set(self.known.link_timeout.get().min(DEFAULT_LINK_TIMEOUT));
+        self.client_state.link_timeout.set(self.client_state.link_timeout.get().min(DEFAULT_LINK_TIMEOUT));
         let hello = Request::Hello { version: PROTOCOL_VERSION, schema: schema_hash() };
         match self.exchange(conversation, &hello, HELLO_ATTEMPTS).await? {
             Reply::Hello { version, schema } if (version, schema) == (PROTOCOL_VERSION, schema_hash()) => {}
@@ -199,13 +199,13 @@ impl<L: Link> Dut for DutClient<L> {
         let mut conversation = self.turn().await;
         if let Request::SetLinkTimeout { timeout_ms } = request {
             // The shorter of the two may apply from the moment it is sent.
-            let shorter = self.known.link_timeout.get().min(Duration::from_millis(timeout_ms.into()));
-            self.known.link_timeout.set(shorter);
+            let shorter = self.client_state.link_timeout.get().min(Duration::from_millis(timeout_ms.into()));
+            self.client_state.link_timeout.set(shorter);
         }
         let reply = self.exchange(&mut conversation, &request, ATTEMPTS).await?;
         match request {
             Request::SetLinkTimeout { timeout_ms } => {
-                self.known.link_timeout.set(Duration::from_millis(timeout_ms.into()));
+                self.client_state.link_timeout.set(Duration::from_millis(timeout_ms.into()));
             }
             Request::SetBaud { baud } => conversation.set_baud(baud).await?,
             _ => {}
@@ -214,10 +214,10 @@ impl<L: Link> Dut for DutClient<L> {
     }
 
     async fn job_done(&self, job: u8, deadline: BenchTime) -> Result<JobResult, DutError> {
-        let finished = || self.known.jobs.borrow_mut().take(job);
+        let finished = || self.client_state.jobs.borrow_mut().take(job);
         loop {
             // Often enough that the firmware does not release its ports.
-            let poll_at = self.clock.now() + POLL_INTERVAL.min(self.known.link_timeout.get() / 3);
+            let poll_at = self.clock.now() + POLL_INTERVAL.min(self.client_state.link_timeout.get() / 3);
             while self.clock.now() < poll_at.min(deadline) {
                 if let Some(result) = finished() {
                     return Ok(result);
@@ -251,12 +251,12 @@ impl<L: Link> Dut for DutClient<L> {
         // A link that fails here fails again at the next connection, which reports it.
         let _ = conversation.set_baud(INITIAL_BAUD).await;
         conversation.discard_input();
-        self.known.jobs.borrow_mut().clear();
-        self.known.link_timeout.set(DEFAULT_LINK_TIMEOUT);
+        self.client_state.jobs.borrow_mut().clear();
+        self.client_state.link_timeout.set(DEFAULT_LINK_TIMEOUT);
     }
 
     fn statistics(&self) -> LinkStatistics {
-        self.known.statistics.get()
+        self.client_state.statistics.get()
     }
 }
 

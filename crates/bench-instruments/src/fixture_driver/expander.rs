@@ -139,23 +139,23 @@ impl<B: I2c> Expander<B> {
     /// Reads outputs and directions back and compares them with the last write.
     pub fn check(&mut self) -> Result<(), Disturbance> {
         let (Some(latch), Some(direction)) = (self.latch.written, self.direction.written) else { return Ok(()) };
-        let found = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
-        let found = match found {
-            Ok(found) => found,
+        let content = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
+        let content = match content {
+            Ok(content) => content,
             Err(InstrumentError::Chip { chip, detail }) => return Err(Disturbance::Silent { chip, detail }),
             Err(other) => return Err(Disturbance::Silent { chip: self.id.clone(), detail: other.to_string() }),
         };
-        if found == (latch, direction) {
+        if content == (latch, direction) {
             return Ok(());
         }
         let chip = self.id.clone();
         // All pins are inputs; latches may have been written since, without effect.
-        if found.1 == 0xFFFF && (found.0 == 0 || direction != 0xFFFF) {
+        if content.1 == 0xFFFF && (content.0 == 0 || direction != 0xFFFF) {
             return Err(Disturbance::Reset { chip });
         }
         let detail = format!(
             "latches {:#06x} and directions {:#06x} instead of {latch:#06x} and {direction:#06x}",
-            found.0, found.1
+            content.0, content.1
         );
         Err(Disturbance::Changed { chip, detail })
     }

@@ -192,11 +192,11 @@ impl<I: I2c> Switches for FixtureDriver<I> {
         Some(self.fixture.safety.watchdog.timeout)
     }
     fn supply(&self, rail: &str) -> Option<Supply> {
-        let rail = self.fixture.rails.iter().find(|known| known.name == rail)?;
+        let rail = self.fixture.rails.iter().find(|listed| listed.name == rail)?;
         Some(Supply { volts: rail.volts, current_limit_amps: rail.current_limit_amps })
     }
     fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError> {
-        let rail = self.fixture.rails.iter().find(|known| known.name == rail);
+        let rail = self.fixture.rails.iter().find(|listed| listed.name == rail);
         rail.and_then(|rail| self.monitors.get(&rail.monitor)).map_or(Ok(None), Monitor::glance)
     }
 }

@@ -12,7 +12,7 @@ impl<I: I2c> FixtureDriver<I> {
         let mut named = ContactSet::EMPTY;
         for set in [vector.high, vector.low, vector.pull_up, vector.float] {
             if let Some(contact) = named.intersection(set).iter().next() {
-                return Err(InstrumentError::Unsafe(format!("contact {contact} stands in two sets of a nail vector")));
+                return Err(InstrumentError::Unsafe(format!("contact {contact} is in two sets of a nail vector")));
             }
             named = named.union(set);
         }

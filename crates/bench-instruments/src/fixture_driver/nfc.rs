@@ -120,7 +120,7 @@ impl<I: I2c> Reader<I> {
     ) -> Result<Vec<u8>, InstrumentError> {
         let what = format!("{command:?}");
         if data.len() > MOST_DATA {
-            return Err(InstrumentError::Unsafe(format!("{} bytes with {what}, more than fit", data.len())));
+            return Err(InstrumentError::Unsafe(format!("{} bytes with {what} are too many", data.len())));
         }
         // A cancelled step may have left an unread answer.
         if self.busy.replace(true) {
@@ -181,7 +181,7 @@ impl<I: I2c> Reader<I> {
         match answer.split_first() {
             Some((status, bytes)) if status & ERROR_MASK == 0 => Ok(Some(bytes.to_vec())),
             Some(_) => Ok(None),
-            None => Err(implausible(&self.id, "it answers an exchange with nothing".to_owned())),
+            None => Err(implausible(&self.id, "its answer to an exchange is empty".to_owned())),
         }
     }
 }
@@ -291,11 +291,11 @@ mod tests {
         for (frames, expected) in rows {
             let (reader, _) = reader(frames);
             let clock = ManualClock::new();
-            let found = clock.run(reader.find(&clock)).map(|found| found.map(|target| target.id));
-            match (found, expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            let outcome = clock.run(reader.find(&clock)).map(|outcome| outcome.map(|target| target.id));
+            match (outcome, expected) {
+                (Ok(outcome), Ok(expected)) => assert_eq!(outcome, expected),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}\n{part}"),
-                (found, expected) => panic!("{found:?}, expected {expected:?}"),
+                (outcome, expected) => panic!("{outcome:?}, expected {expected:?}"),
             }
         }
     }

@@ -208,9 +208,9 @@ impl<B: I2c> PortBank<B> {
         contacts.iter().filter_map(|contact| self.nails.get(&contact).copied()).collect()
     }
 
-    fn want(&mut self, bit: IoBit, register: Register, one: bool) {
+    fn want(&mut self, bit: IoBit, register: Register, high: bool) {
         if let Some(chip) = self.chips.get_mut(&bit.chip) {
-            chip.want(register, mask(bit), if one { 0xFFFF } else { 0 });
+            chip.want(register, mask(bit), if high { 0xFFFF } else { 0 });
         }
     }
 

@@ -19,8 +19,8 @@ pub struct PowerState {
 
 impl<I: I2c> FixtureDriver<I> {
     fn rail(&self, name: &str) -> Result<(usize, &Rail), InstrumentError> {
-        let found = self.fixture.rails.iter().enumerate().find(|(_, rail)| rail.name == name);
-        found.ok_or_else(|| InstrumentError::NoSuchRail(name.to_owned()))
+        let rail = self.fixture.rails.iter().enumerate().find(|(_, rail)| rail.name == name);
+        rail.ok_or_else(|| InstrumentError::NoSuchRail(name.to_owned()))
     }
 
     fn is_on(&self, index: usize) -> bool {
@@ -90,7 +90,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
     }
 
     fn contacts(&self, rail: &str) -> Vec<Contact> {
-        let index = self.fixture.rails.iter().position(|known| known.name == rail);
+        let index = self.fixture.rails.iter().position(|listed| listed.name == rail);
         let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
         self.fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact).collect()
     }

@@ -7,13 +7,13 @@ use std::cell::RefCell;
 /// Peers by name. At most one is joined, as on a real fixture.
 #[derive(Debug, Default)]
 pub struct ScriptedPeers {
-    known: Vec<String>,
+    names: Vec<String>,
     connected: RefCell<Option<String>>,
 }
 
 impl ScriptedPeers {
-    pub fn new<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { known: known.into_iter().map(str::to_owned).collect(), connected: RefCell::default() }
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { names: names.into_iter().map(str::to_owned).collect(), connected: RefCell::default() }
     }
 
     /// Returns the joined peer.
@@ -25,7 +25,7 @@ impl ScriptedPeers {
 #[async_trait(?Send)]
 impl Peers for ScriptedPeers {
     async fn connect(&self, id: &str) -> Result<(), InstrumentError> {
-        if !self.known.iter().any(|known| known == id) {
+        if !self.names.iter().any(|names| names == id) {
             return Err(InstrumentError::NoSuchPeer(id.to_owned()));
         }
         *self.connected.borrow_mut() = Some(id.to_owned());

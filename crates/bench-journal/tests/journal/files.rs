@@ -117,7 +117,7 @@ fn refusals_name_the_line() {
     let later_same_shape = lines[1].replace("\"v\":2", "\"v\":9");
     let (old, changed) = (lines[1].replace("\"v\":2", "\"v\":1"), lines[1].replace("\"b\"", "\"B\""));
     let rows: [(&str, Vec<&str>, &str); 10] = [
-        ("a changed line", vec![lines[0], &changed, lines[2]], "line 2: does not fit its check sum"),
+        ("a changed line", vec![lines[0], &changed, lines[2]], "line 2: does not match its checksum"),
         ("an old line", vec![lines[0], &old], "line 2: in format 1, the lines before it in format 2"),
         ("an unchained line", vec![r#"{"v":2,"seq":0,"at_us":0,"event":"note","text":"a"}"#], "line 1: does not fit"),
         ("a line is gone", vec![lines[0], lines[2]], "line 2: expected entry 1 and found entry 2"),
@@ -163,21 +163,21 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
     fs::write(reports.join("README.md"), "not a run").unwrap();
     fs::create_dir(reports.join("P043").join("empty")).unwrap();
 
-    let mut found = find_runs(&reports).unwrap();
-    found.rotate_left(1); // "P043" sorts before the name that "../P042" became
-    let of_first: Vec<&str> = found[..11].iter().map(|run| run.run_id.as_str()).collect();
+    let mut runs = find_runs(&reports).unwrap();
+    runs.rotate_left(1); // "P043" sorts before the name that "../P042" became
+    let of_first: Vec<&str> = runs[..11].iter().map(|run| run.run_id.as_str()).collect();
     assert_eq!(of_first, names);
-    assert_eq!(found.len(), 12);
-    assert_eq!(read(&found[3].folder).unwrap(), read(&found[3].journal).unwrap());
+    assert_eq!(runs.len(), 12);
+    assert_eq!(read(&runs[3].folder).unwrap(), read(&runs[3].journal).unwrap());
 
     let written = |run: &bench_journal::RunFolder, seconds: u64| {
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs::File::options().append(true).open(&run.journal).unwrap().set_modified(at).unwrap();
     };
-    found.iter().for_each(|run| written(run, 1000));
-    written(&found[4], 2000);
-    assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&found[4]));
-    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&found[4]));
+    runs.iter().for_each(|run| written(run, 1000));
+    written(&runs[4], 2000);
+    assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&runs[4]));
+    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&runs[4]));
     assert_eq!(latest(&reports, Some("P043")).unwrap().unwrap().journal, other.path());
     assert_eq!(latest(&reports, Some("P044")).unwrap(), None);
 }

@@ -42,31 +42,31 @@ fn one_change_contradicts_the_rest() {
     let rows: [(&str, Change, &str); 11] = [
         (
             "a reading",
-            |event| on_measured(event, "3V3.volts", |one| one.value = Some(3.5)),
+            |event| on_measured(event, "3V3.volts", |measurement| measurement.value = Some(3.5)),
             "supply/3V3.volts is pass on record; its reading and limits make it fail",
         ),
         (
             "a reading that is gone",
-            |event| on_measured(event, "3V3.volts", |one| one.value = None),
+            |event| on_measured(event, "3V3.volts", |measurement| measurement.value = None),
             "its reading and limits make it error",
         ),
         (
             "a measurement's verdict",
-            |event| on_measured(event, "A0.high", |one| one.verdict = Verdict::Pass),
+            |event| on_measured(event, "A0.high", |measurement| measurement.verdict = Verdict::Pass),
             "interconnect/A0.high is pass on record",
         ),
         (
             "limits, and the verdict with them",
             |event| {
-                on_measured(event, "A0.high", |one| {
-                    (one.limits, one.verdict) = (Limits::at_least(0.1), Verdict::Pass);
+                on_measured(event, "A0.high", |measurement| {
+                    (measurement.limits, measurement.verdict) = (Limits::at_least(0.1), Verdict::Pass);
                 })
             },
             "interconnect/A0.high was judged by other limits than the plan's",
         ),
         (
             "a name",
-            |event| on_measured(event, "A0.high", |one| one.name = "A9.high".into()),
+            |event| on_measured(event, "A0.high", |measurement| measurement.name = "A9.high".into()),
             "interconnect/A9.high was never promised",
         ),
         (
@@ -136,7 +136,7 @@ fn one_change_contradicts_the_rest() {
         let changed = entries.iter_mut().filter_map(|entry| change(&mut entry.event).then_some(())).count();
         assert_eq!(changed, 1, "{what}");
         let again = rejudge(&entries);
-        let said: Vec<&str> = again.contradictions.iter().map(|one| one.text.as_str()).collect();
+        let said: Vec<&str> = again.contradictions.iter().map(|contradiction| contradiction.text.as_str()).collect();
         assert!(said.iter().any(|text| text.starts_with(expected) || text.contains(expected)), "{what}: {said:?}");
     }
 }

@@ -194,8 +194,8 @@ impl Checker<'_> {
             return self.wrong(&at("channel"), message, "second time", help);
         }
         let Some(group) = file.pwm_groups.iter().find(|group| group.name == pwm.group) else {
-            let known = file.pwm_groups.iter().map(|group| group.name.as_str());
-            let help = nearest_help(&pwm.group, known, "groups");
+            let groups = file.pwm_groups.iter().map(|group| group.name.as_str());
+            let help = nearest_help(&pwm.group, groups, "groups");
             return self.wrong(&at("group"), format!("unknown PWM group \"{}\"", pwm.group), "no such group", help);
         };
         let explained = contact.doubt.is_some() || !contact.spec_doubt.is_empty();
@@ -246,7 +246,7 @@ impl Checker<'_> {
                 let path = [At::Key("contact"), index.into(), "spec_doubt".into(), fact.key().into()];
                 let help = "doubts about the fields of the contact itself belong into `doubt`".to_owned();
                 let message = format!("{name}: the spec states no `{}` that could be doubted", fact.key());
-                return self.wrong(&path, message, "nothing to doubt", help);
+                return self.wrong(&path, message, "no difference to explain", help);
             }
         }
         for (fact, stated) in &contact.spec {
@@ -272,10 +272,10 @@ impl Checker<'_> {
                 return crossed(&at("volts"), &supply.rail);
             }
             for contact in &supply.contacts {
-                let known = file.contacts.iter().find(|known| known.number == contact.0);
-                if !known.is_some_and(|known| known.functions.contains(&Function::Power)) {
+                let contact_file = file.contacts.iter().find(|contact_file| contact_file.number == contact.0);
+                if !contact_file.is_some_and(|contact_file| contact_file.functions.contains(&Function::Power)) {
                     let help = "a rail lists contacts with function \"power\"".to_owned();
-                    let message = format!("contact {contact} of rail {} is no power contact", supply.rail);
+                    let message = format!("contact {contact} of rail {} is not a power contact", supply.rail);
                     return self.wrong(&at("contacts"), message, "these", help);
                 }
             }
@@ -324,8 +324,8 @@ impl Checker<'_> {
             match file.internal_ports.iter().find(|internal| internal.name == name) {
                 Some(internal) => Ok(internal.port),
                 None => {
-                    let known = file.internal_ports.iter().map(|internal| internal.name.as_str());
-                    let help = nearest_help(name, known, "internal ports");
+                    let names = file.internal_ports.iter().map(|internal| internal.name.as_str());
+                    let help = nearest_help(name, names, "internal ports");
                     self.wrong(path, format!("unknown internal port \"{name}\""), "no such [[internal]]", help)
                 }
             }

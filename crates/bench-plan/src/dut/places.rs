@@ -46,9 +46,9 @@ impl Places<'_> {
 
     /// Returns every string below a key `name`, at any depth, with its place.
     pub fn strings_below(&self, name: &str) -> Vec<(String, Range<usize>)> {
-        let mut found = Vec::new();
-        collect(&self.0, name, &mut found);
-        found
+        let mut strings_found = Vec::new();
+        collect(&self.0, name, &mut strings_found);
+        strings_found
     }
 
     /// Returns the place of the first number that is infinite or NaN, which TOML allows.
@@ -69,28 +69,28 @@ fn not_finite(value: &Spanned<DeValue<'_>>) -> Option<Range<usize>> {
     }
 }
 
-fn collect(table: &DeTable<'_>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+fn collect(table: &DeTable<'_>, name: &str, strings_found: &mut Vec<(String, Range<usize>)>) {
     for (key, value) in table {
         if key.get_ref() == name {
-            strings(value, found);
+            strings(value, strings_found);
         } else {
-            inner_tables(value, name, found);
+            inner_tables(value, name, strings_found);
         }
     }
 }
 
-fn inner_tables(value: &Spanned<DeValue<'_>>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+fn inner_tables(value: &Spanned<DeValue<'_>>, name: &str, strings_found: &mut Vec<(String, Range<usize>)>) {
     match value.get_ref() {
-        DeValue::Table(table) => collect(table, name, found),
-        DeValue::Array(array) => array.iter().for_each(|item| inner_tables(item, name, found)),
+        DeValue::Table(table) => collect(table, name, strings_found),
+        DeValue::Array(array) => array.iter().for_each(|item| inner_tables(item, name, strings_found)),
         _ => {}
     }
 }
 
-fn strings(value: &Spanned<DeValue<'_>>, found: &mut Vec<(String, Range<usize>)>) {
+fn strings(value: &Spanned<DeValue<'_>>, strings_found: &mut Vec<(String, Range<usize>)>) {
     match value.get_ref() {
-        DeValue::String(text) => found.push((text.to_string(), value.span())),
-        DeValue::Array(array) => array.iter().for_each(|item| strings(item, found)),
+        DeValue::String(text) => strings_found.push((text.to_string(), value.span())),
+        DeValue::Array(array) => array.iter().for_each(|item| strings(item, strings_found)),
         _ => {}
     }
 }

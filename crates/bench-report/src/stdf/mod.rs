@@ -119,25 +119,25 @@ fn is_functional(taken: &MeasurementRecord) -> bool {
 
 fn taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
     record.steps.iter().flat_map(|step| {
-        step.last().into_iter().flat_map(move |last| last.measurements.iter().map(move |one| (step, one)))
+        step.last().into_iter().flat_map(move |last| last.measurements.iter().map(move |measured| (step, measured)))
     })
 }
 
 fn number_tests(records: &[RunRecord]) -> BTreeMap<String, Test> {
     let mut tests: BTreeMap<String, Test> = BTreeMap::new();
     let mut next = 1;
-    for (step, one) in records.iter().flat_map(taken) {
-        let name = name_of(step, one);
+    for (step, measured) in records.iter().flat_map(taken) {
+        let name = name_of(step, measured);
         tests.entry(name.clone()).or_insert_with(|| {
             next += 1;
-            Test { number: next - 1, name, functional: is_functional(one), ..Test::default() }
+            Test { number: next - 1, name, functional: is_functional(measured), ..Test::default() }
         });
     }
     tests
 }
 
 fn pins(records: &[RunRecord]) -> BTreeSet<Contact> {
-    records.iter().flat_map(taken).flat_map(|(_, one)| one.measurement.contacts.iter().copied()).collect()
+    records.iter().flat_map(taken).flat_map(|(_, measured)| measured.measurement.contacts.iter().copied()).collect()
 }
 
 /// Software bins of steps that fail units, by step name.
@@ -176,12 +176,12 @@ fn part(
 ) {
     file.push(5, 10, Payload::default().u1(HEAD).u1(site));
     let mut executed: u16 = 0;
-    for (step, one) in taken(record) {
-        let Some(test) = tests.get_mut(&name_of(step, one)) else { continue };
+    for (step, measured) in taken(record) {
+        let Some(test) = tests.get_mut(&name_of(step, measured)) else { continue };
         executed = executed.saturating_add(1);
         test.executed += 1;
-        test.failed += u32::from(one.measurement.verdict != Verdict::Pass);
-        if let Some(value) = one.measurement.value {
+        test.failed += u32::from(measured.measurement.verdict != Verdict::Pass);
+        if let Some(value) = measured.measurement.value {
             if test.executed == 1 {
                 (test.min, test.max) = (value, value);
             }
@@ -190,9 +190,9 @@ fn part(
             test.squares += value * value;
         }
         if test.functional {
-            records::functional(file, test, one, site);
+            records::functional(file, test, measured, site);
         } else {
-            records::parametric(file, test, one, site);
+            records::parametric(file, test, measured, site);
         }
     }
     let again = !seen.serials.insert(record.serial.clone());

@@ -33,8 +33,8 @@ fn check(text: &str) {
     assert_eq!(root.tag_name().name(), "testsuites");
     for suite in root.children() {
         assert_eq!(suite.tag_name().name(), "testsuite");
-        let known = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
-        assert!(suite.attributes().all(|attribute| known.contains(&attribute.name())), "{suite:?}");
+        let allowed = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
+        assert!(suite.attributes().all(|attribute| allowed.contains(&attribute.name())), "{suite:?}");
         let [tests, failures, errors, _] = counts(suite);
         let number = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
         assert_eq!((number("tests"), number("failures"), number("errors")), (tests, failures, errors));
@@ -45,8 +45,8 @@ fn check(text: &str) {
         for child in suite.children() {
             match child.tag_name().name() {
                 "testcase" => {
-                    let known = ["name", "time", "classname"];
-                    assert!(child.attributes().all(|attribute| known.contains(&attribute.name())), "{child:?}");
+                    let allowed = ["name", "time", "classname"];
+                    assert!(child.attributes().all(|attribute| allowed.contains(&attribute.name())), "{child:?}");
                     let name = child.attribute("name").unwrap().to_owned();
                     assert!(!names.contains(&name), "{name} twice");
                     names.push(name);
@@ -128,7 +128,7 @@ fn readings_are_properties() {
         let record = runs::record(&entries);
         let text = xml(&entries);
         let document = Document::parse(&text).unwrap();
-        let mut found = 0;
+        let mut matched = 0;
         for (case, step) in document.descendants().filter(|node| node.has_tag_name("testcase")).zip(&record.steps) {
             let output = children(case, "system-out")[0];
             let output: String = output.children().filter_map(|part| part.text()).collect();
@@ -138,25 +138,33 @@ fn readings_are_properties() {
                 .collect();
             let keys: HashSet<&str> = pairs.iter().map(|(key, _)| *key).collect();
             assert_eq!(keys.len(), pairs.len(), "{name}: {pairs:?}");
-            let get = |key: String| pairs.iter().find(|(one, _)| *one == key).map(|(_, value)| *value);
+            let get = |key: String| pairs.iter().find(|(measurement, _)| *measurement == key).map(|(_, value)| *value);
             for attempt in &step.attempts {
-                for one in attempt.measurements.iter().map(|one| &one.measurement) {
+                for measurement in attempt.measurements.iter().map(|measurement| &measurement.measurement) {
                     let of = |what: &str| match attempt.number {
-                        0 | 1 => get(format!("{}.{what}", one.name)),
-                        number => get(format!("{}#{number}.{what}", one.name)),
+                        0 | 1 => get(format!("{}.{what}", measurement.name)),
+                        number => get(format!("{}#{number}.{what}", measurement.name)),
                     };
                     let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
-                    assert_eq!(number(of("value")).filter(|value| value.is_finite()), one.value);
-                    assert_eq!((number(of("low")), number(of("high"))), (one.limits.min, one.limits.max));
+                    assert_eq!(number(of("value")).filter(|value| value.is_finite()), measurement.value);
+                    assert_eq!(
+                        (number(of("low")), number(of("high"))),
+                        (measurement.limits.min, measurement.limits.max)
+                    );
                     assert_eq!(of("attempt"), Some(attempt.number.to_string().as_str()));
                     assert!(of("unit").is_some());
-                    found += 1;
+                    matched += 1;
                 }
             }
         }
         assert_eq!(
-            found,
-            record.steps.iter().flat_map(|step| &step.attempts).map(|one| one.measurements.len()).sum::<usize>()
+            matched,
+            record
+                .steps
+                .iter()
+                .flat_map(|step| &step.attempts)
+                .map(|measurement| measurement.measurements.len())
+                .sum::<usize>()
         );
     }
 }
@@ -178,12 +186,12 @@ proptest! {
         texts in prop::array::uniform6(prop_oneof![any::<String>(), "(]]>|<!\\[CDATA\\[|&|\u{0}|\u{1b}|\u{fffe}|\"|x){0,6}"]),
         verdict in prop::sample::select(vec![Verdict::Pass, Verdict::Fail, Verdict::Error, Verdict::Skipped, Verdict::Aborted]),
     ) {
-        let [model, serial, step, name, reason, found] = &texts;
+        let [model, serial, step, name, reason, diagnosis] = &texts;
         let entries = RunBuilder::new(model, serial)
-            .plan(&[(step, name, 1), ("other", reason, 0), (found, "x", 0)])
+            .plan(&[(step, name, 1), ("other", reason, 0), (diagnosis, "x", 0)])
             .step(step)
             .volts(name, 0.1, 0.0, 1.0)
-            .diagnosis(Defect::Other, &[1], found)
+            .diagnosis(Defect::Other, &[1], diagnosis)
             .end_because(verdict, reason)
             .run_end_because(verdict, reason);
         let text = xml(&entries);
@@ -191,10 +199,10 @@ proptest! {
         // Characters that XML can hold are read back unchanged.
         let document = Document::parse(&text).unwrap();
         let legal = |text: &str| text.chars().all(|c| c == '\n' || (c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}'));
-        if verdict == Verdict::Fail && legal(reason) && legal(found) {
+        if verdict == Verdict::Fail && legal(reason) && legal(diagnosis) {
             let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
             let whole: String = failure.children().filter_map(|part| part.text()).collect();
-            prop_assert_eq!(whole, format!("{}\n{}", reason, found));
+            prop_assert_eq!(whole, format!("{}\n{}", reason, diagnosis));
         }
     }
 }

@@ -33,16 +33,16 @@ fn a_unit_is_a_page() {
         assert_eq!(page, unit_page(&record), "{name}");
         assert!(page.contains(&record.serial) && page.contains(&"5e".repeat(32)), "{name}");
         for step in &record.steps {
-            for one in step.attempts.iter().flat_map(|attempt| &attempt.measurements) {
-                assert!(page.contains(&format!("<code>{}</code>", one.measurement.name)), "{name}");
-                assert!(page.contains(&one.measurement.limits.show(one.measurement.unit)), "{name}");
+            for measured in step.attempts.iter().flat_map(|attempt| &attempt.measurements) {
+                assert!(page.contains(&format!("<code>{}</code>", measured.measurement.name)), "{name}");
+                assert!(page.contains(&measured.measurement.limits.show(measured.measurement.unit)), "{name}");
             }
         }
         for line in record.steps.iter().flat_map(|step| &step.attempts).filter_map(bench_report::Attempt::lateness) {
             assert!(page.contains(&line), "{name}: {line}");
         }
-        for found in &record.diagnoses {
-            assert!(page.contains(&found.text), "{name}: {}", found.text);
+        for diagnosis in &record.diagnoses {
+            assert!(page.contains(&diagnosis.text), "{name}: {}", diagnosis.text);
         }
         let crosses = page.matches("stroke-width=\"2.5\"").count();
         assert_eq!(crosses, record.contacts_at_fault.len(), "{name}: contacts at fault have a cross");

@@ -7,9 +7,12 @@ fn a_failed_run_in_order() {
     let record = RunRecord::from_entries(&runs::fail());
     assert_eq!((record.verdict, record.finished), (Verdict::Fail, true));
     assert_eq!(record.contacts_at_fault, [Contact(23), Contact(36), Contact(38)]);
-    let found: Vec<(Defect, Vec<u8>)> =
-        record.diagnoses.iter().map(|found| (found.defect, found.contacts.iter().map(|c| c.0).collect())).collect();
-    assert_eq!(found, [(Defect::Open, vec![23]), (Defect::Short, vec![36, 38])]);
+    let diagnoses: Vec<(Defect, Vec<u8>)> = record
+        .diagnoses
+        .iter()
+        .map(|diagnoses| (diagnoses.defect, diagnoses.contacts.iter().map(|c| c.0).collect()))
+        .collect();
+    assert_eq!(diagnoses, [(Defect::Open, vec![23]), (Defect::Short, vec![36, 38])]);
     let verdicts: Vec<_> = record.steps.iter().map(|step| (step.id.as_str(), step.verdict)).collect();
     let expected = [("supply", Verdict::Pass), ("interconnect", Verdict::Fail), ("nfc", Verdict::Skipped)];
     assert_eq!(verdicts, expected.map(|(id, verdict)| (id, Some(verdict))));
@@ -119,7 +122,7 @@ fn contacts_of_a_faulty_bench_are_not_at_fault() {
         .run_end(Verdict::Error);
     let record = RunRecord::from_entries(&entries);
     assert_eq!(record.contacts_at_fault, [Contact(7)]);
-    let texts: Vec<&str> = record.diagnoses.iter().map(|found| found.text.as_str()).collect();
+    let texts: Vec<&str> = record.diagnoses.iter().map(|diagnosis| diagnosis.text.as_str()).collect();
     assert_eq!(texts, ["contact 7: open", "contact 9: open", "nail at contact 5 worn"]);
 }
 

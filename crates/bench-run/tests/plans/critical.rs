@@ -12,7 +12,7 @@ fn times(plan: &[Made]) -> (Vec<Step>, Vec<Duration>) {
 
 /// The same plan with its steps in another order.
 fn reordered(steps: &[Step], takes: &[Duration], order: &[usize]) -> (Vec<Step>, Vec<Duration>) {
-    let place = |step: &usize| order.iter().position(|one| one == step).unwrap();
+    let place = |step: &usize| order.iter().position(|placed| placed == step).unwrap();
     let moved = |index: &usize| {
         let step = &steps[*index];
         let places = |of: &[usize]| of.iter().map(place).collect();

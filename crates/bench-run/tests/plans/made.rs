@@ -38,13 +38,14 @@ type Drawn = ((u16, u16), [Vec<prop::sample::Index>; 2], u8, (u32, u32), Vec<Ver
 pub fn plans() -> impl Strategy<Value = Vec<Made>> {
     let earlier = || vec(any::<prop::sample::Index>(), 0..3);
     let waits = (earlier(), earlier()).prop_map(|(needs, after)| [needs, after]);
-    let one = ((any::<u16>(), any::<u16>()), waits, 0u8..3, (1u32..20, 0u32..3), verdicts(), any::<bool>());
-    vec(one, 1..14).prop_map(|drawn| drawn.into_iter().enumerate().map(|(index, one)| made(index, one)).collect())
+    let drawn_step = ((any::<u16>(), any::<u16>()), waits, 0u8..3, (1u32..20, 0u32..3), verdicts(), any::<bool>());
+    vec(drawn_step, 1..14)
+        .prop_map(|drawn| drawn.into_iter().enumerate().map(|(index, drawn_step)| made(index, drawn_step)).collect())
 }
 
 fn made(index: usize, ((uses, shares), waits, retry, (ticks, tidying), verdicts, stops): Drawn) -> Made {
     let earlier =
-        |drawn: Vec<prop::sample::Index>| drawn.iter().filter(|_| index > 0).map(|one| one.index(index)).collect();
+        |drawn: Vec<prop::sample::Index>| drawn.iter().filter(|_| index > 0).map(|need| need.index(index)).collect();
     let [needs, after] = waits.map(earlier);
     let step = Step {
         needs,

@@ -46,12 +46,12 @@ fn shuffled(plan: Vec<Made>) -> impl Strategy<Value = Vec<Step>> {
 
 /// Many steps that compete for few resources, so that overtaking matters.
 fn crowds() -> impl Strategy<Value = Vec<Step>> {
-    let one = (0u8..16, 0u8..16, 0u8..2, prop::bool::weighted(0.1), vec(any::<prop::sample::Index>(), 0..2));
-    vec(one, 1..60).prop_map(|drawn| {
+    let drawn_step = (0u8..16, 0u8..16, 0u8..2, prop::bool::weighted(0.1), vec(any::<prop::sample::Index>(), 0..2));
+    vec(drawn_step, 1..60).prop_map(|drawn| {
         let made =
             |(index, (uses, shares, retry, stops, needs)): (usize, (u8, u8, u8, bool, Vec<prop::sample::Index>))| {
                 Step {
-                    needs: needs.iter().filter(|_| index % 3 == 2).map(|one| one.index(index)).collect(),
+                    needs: needs.iter().filter(|_| index % 3 == 2).map(|need| need.index(index)).collect(),
                     retry,
                     on_fail: if stops { OnFail::Stop } else { OnFail::Continue },
                     // A name may occur twice, and be both used and shared.

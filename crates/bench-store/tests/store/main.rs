@@ -118,11 +118,11 @@ fn rebuilding_and_adding_come_to_the_same() {
         runs.iter_mut().for_each(|run| run.id = 0);
         (runs, readings, faults)
     };
-    let (one, two) = (content(&first), content(&second));
-    assert!(one == two, "{} and {} runs differ", one.0.len(), two.0.len());
-    assert_eq!((one.0.len(), one.1.len(), one.1[0].1.len()), (50, 50, 12));
-    assert!(!one.2.is_empty());
-    assert!(one.0.is_sorted_by_key(|run| run.started_us));
+    let (first_content, second_content) = (content(&first), content(&second));
+    assert!(first_content == second_content, "{} and {} runs differ", first_content.0.len(), second_content.0.len());
+    assert_eq!((first_content.0.len(), first_content.1.len(), first_content.1[0].1.len()), (50, 50, 12));
+    assert!(!first_content.2.is_empty());
+    assert!(first_content.0.is_sorted_by_key(|run| run.started_us));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn runs_are_chosen_by_every_property() {
 fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sqlite");
-    assert!(Store::open(&path).unwrap_err().to_string().contains("there is no store here"));
+    assert!(Store::open(&path).unwrap_err().to_string().contains("no store exists here"));
     fs::write(&path, "not a database, but long enough to be looked at as one").unwrap();
     assert!(Store::open(&path).is_err());
     fs::remove_file(&path).unwrap();
@@ -367,8 +367,8 @@ fn stations_that_are_often_late_come_first() {
         fs::write(run.join(bench_journal::JOURNAL_FILE), to_bytes(&with(&entries, what))).unwrap();
     }
     rebuild(&reports, &path).unwrap();
-    let found = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
-    let shown: Vec<_> = found
+    let answer = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
+    let shown: Vec<_> = answer
         .controllers
         .iter()
         .map(|of| (of.place.as_str(), of.runs, of.late, of.voids, of.worst.as_ref().map(|worst| worst.us)))
@@ -376,13 +376,14 @@ fn stations_that_are_often_late_come_first() {
     let expected =
         [("line-3", 3, 2, 3, Some(640_000)), ("line-2", 4, 1, 0, Some(20_000)), ("line-1", 3, 0, 0, Some(7_000))];
     assert_eq!(shown, expected);
-    assert_eq!((found.total.first_pass, found.total.rescued_by_retry, found.total.units), (10, 0, 10));
-    assert_eq!(found.total.defects_per_unit, Some(0.0));
+    assert_eq!((answer.total.first_pass, answer.total.rescued_by_retry, answer.total.units), (10, 0, 10));
+    assert_eq!(answer.total.defects_per_unit, Some(0.0));
     let retries: Vec<f64> =
-        found.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
+        answer.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
     assert_eq!(retries, [0.0; 3], "a void attempt is no second attempt of a nail");
-    let late_step = found.measurements.iter().filter(|one| one.step == LATE_STEP);
-    let (values, least) = late_step
-        .fold((0, f64::INFINITY), |(values, least), one| (values + one.capability.n, least.min(one.capability.mean)));
+    let late_step = answer.measurements.iter().filter(|stat| stat.step == LATE_STEP);
+    let (values, least) = late_step.fold((0, f64::INFINITY), |(values, least), stat| {
+        (values + stat.capability.n, least.min(stat.capability.mean))
+    });
     assert!(values == 10 * SMALL.per_step as u64 && least > 0.9, "{values} values, least mean {least}");
 }

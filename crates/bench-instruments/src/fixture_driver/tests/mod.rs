@@ -167,7 +167,7 @@ fn what_must_not_be_driven_is_refused_before_anything_moves() {
         (high(&[20, 1]), "contact 1 carries a supply or ground"),
         (high(&[20, 99]), "contact 99 has no nail"),
         (NailVector { float: contacts([10]), ..high(&[20]) }, "contact 10 has no nail of that kind"),
-        (NailVector { low: contacts([20]), ..high(&[20]) }, "contact 20 stands in two sets"),
+        (NailVector { low: contacts([20]), ..high(&[20]) }, "contact 20 is in two sets"),
     ];
     for (vector, words) in cases {
         let error = bench.clock.run(bench.driver.set(vector)).unwrap_err().to_string();
@@ -313,9 +313,9 @@ fn overlapping_measurements_wait_for_each_other() {
     bench.bus.borrow_mut().nodes =
         BTreeMap::from([(21, Node { volts: 1.0, ohms: 10.0 }), (33, Node { volts: 2.0, ohms: 10.0 })]);
     let both = join(bench.driver.volts(Contact(21)), bench.driver.volts(Contact(33)));
-    let (one, two) = bench.clock.run(both);
-    assert!((one.unwrap() - 1.0).abs() < 0.001);
-    assert!((two.unwrap() - 2.0).abs() < 0.001);
+    let (first, second) = bench.clock.run(both);
+    assert!((first.unwrap() - 1.0).abs() < 0.001);
+    assert!((second.unwrap() - 2.0).abs() < 0.001);
 }
 
 #[test]
