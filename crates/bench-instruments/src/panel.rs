@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lamp_is_lit_and_a_broken_one_hinders_no_other() {
+    fn one_lamp_is_lit_and_a_broken_one_affects_no_other() {
         let lamp = |broken| Rc::new(Lamp { broken, ..Lamp::default() });
         let (busy, fail, pass) = (lamp(false), lamp(true), lamp(false));
         let mut panel = Panel::default();
@@ -94,7 +94,7 @@ mod tests {
             ("busy", [Some(true), Some(false), Some(false)]),
             ("", [Some(false), Some(false), Some(false)]),
         ] {
-            assert!(panel.show(shown).is_err(), "the broken one is told");
+            assert!(panel.show(shown).is_err(), "the broken lamp is reported");
             assert_eq!([busy.lit.get(), fail.lit.get(), pass.lit.get()], expected, "{shown}");
         }
     }

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_adapter_that_is_pulled_out_is_told_and_stays_told() {
+    async fn an_unplugged_adapter_is_reported_at_every_call() {
         let (mut far, mut link, name) = pair();
         far.write_all(b"last").unwrap();
         assert_eq!(receive(&mut link, 4).await, b"last");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_that_is_not_there_or_no_port_is_told() {
+    async fn a_missing_device_and_one_that_is_not_a_port_are_reported() {
         let folder = std::env::temp_dir();
         let file = folder.join(format!("serial-link-{}", std::process::id()));
         fs::write(&file, "no port").unwrap();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_group_to_join_is_named() {
+    fn a_missing_permission_names_the_group_to_join() {
         // Every Linux has group number 0.
         assert_eq!(group_name(0).as_deref(), Some("root"));
         assert_eq!(group_name(u32::MAX), None);

@@ -39,7 +39,7 @@ mod tests {
     use crate::{TimedOut, with_deadline};
 
     #[tokio::test(start_paused = true)]
-    async fn sleeps_as_long_as_told() {
+    async fn sleeps_for_the_requested_time() {
         let clock = TokioClock::start();
         clock.sleep(Duration::from_millis(250)).await;
         assert_eq!(clock.now(), BenchTime(250_000));

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_the_document_says() {
+    fn a_line_matches_the_documentation() {
         let mut chain = Chain::default();
         let mut first = b"{\"v\":2}".to_vec();
         chain.forge(&mut first);

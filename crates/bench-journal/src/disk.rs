@@ -132,7 +132,7 @@ impl From<Failure> for io::Error {
 /// Describes a journal that no longer holds exactly `expected`.
 pub(crate) fn compare(path: &Path, expected: &[u8], content: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
-        let text = format!("the journal {} {what}: find out who did it, then test the module again", path.display());
+        let text = format!("the journal {} {what}: find the cause, then test the module again", path.display());
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
     let content = match content {

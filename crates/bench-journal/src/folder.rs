@@ -189,7 +189,7 @@ mod tests {
         let changed = ["", ".", "..", "../x", "/etc/passwd", "a b", "a\0b", "ü", "a\n", "\u{202e}x", "x/../../y"];
         let names: Vec<String> = changed.iter().map(|text| safe_name(text)).collect();
         for (index, name) in names.iter().enumerate() {
-            assert!(!names[..index].contains(name), "{name} stands for two serials");
+            assert!(!names[..index].contains(name), "{name} is used for two serials");
         }
     }
 

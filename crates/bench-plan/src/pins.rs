@@ -74,7 +74,7 @@ impl RawPinSelector {
                             family.label(*stranger)
                         ))
                         .at(self.span.clone(), "selects nothing for it")
-                        .help("take it out of `only`, or add one of its functions to `functions`"));
+                        .help("remove it from `only`, or add one of its functions to `functions`"));
                     }
                     contacts.retain(|contact| wanted.contains(contact));
                 }

@@ -66,7 +66,7 @@ pub(crate) fn not_covered<'c>(
                 let label = dut.label(contact);
                 if let Some((step, _)) = covered.clone().find(|(_, coverage)| coverage.contact == contact) {
                     let message = format!("contact {label} is covered, by step `{step}`");
-                    let help = "take it out: the reason is none any more".to_owned();
+                    let help = "remove it: the reason no longer applies".to_owned();
                     return Err(text.problem(message, pins.span(), "names it", help));
                 }
                 if named.iter().any(|coverage| coverage.contact == contact) {

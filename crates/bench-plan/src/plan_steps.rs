@@ -260,7 +260,7 @@ pub(crate) fn leave_out(
     for (id, reason) in entries(text, leave_out, "leave_out")? {
         let index = included(text, drafts, &id)?;
         let Some(why) = reason.get_ref().as_str().map(str::trim).filter(|why| !why.is_empty()) else {
-            let help = format!("expected {} = \"why this plan does without it\"", id.get_ref());
+            let help = format!("expected {} = \"why this plan leaves it out\"", id.get_ref());
             return Err(text.problem("a step is left out without a reason".into(), reason.span(), "no reason", help));
         };
         if let Some(draft) = drafts.get_mut(index) {
@@ -299,7 +299,7 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
         None => {
             let ids = drafts.iter().filter(|draft| draft.stays() && draft.included).map(Draft::id);
             let help = nearest_help(id.get_ref(), ids, "included steps");
-            (format!("no included step is called `{}`", id.get_ref()), "no such step", help)
+            (format!("there is no included step `{}`", id.get_ref()), "no such step", help)
         }
     };
     Err(text.problem(message, id.span(), label, help))

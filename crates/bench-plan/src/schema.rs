@@ -23,7 +23,7 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
     });
     let leave_out = json!({
         "type": "object",
-        "description": "Included steps that this plan does without, by id, each with the reason",
+        "description": "Included steps that this plan leaves out, by id, each with the reason",
         "additionalProperties": { "type": "string", "minLength": 1 },
     });
     let more = [

@@ -177,7 +177,7 @@ fn internal_ports_are_named() {
 type ModelRow = (&'static str, &'static str, u32, &'static [u8], u32, &'static [[u8; 3]], AdcReference);
 
 #[test]
-fn models_are_told_apart_by_modem_flash_and_adc() {
+fn models_are_distinguished_by_modem_flash_and_adc() {
     let mib = 1024 * 1024;
     let mx25l: &'static [[u8; 3]] = &[[0xC2, 0x20, 0x16]];
     let b5: &'static [[u8; 3]] = &[[0xC2, 0x28, 0x17], [0xC8, 0x65, 0x17]];
@@ -204,7 +204,7 @@ fn models_are_told_apart_by_modem_flash_and_adc() {
         FAMILIES.iter().flat_map(|name| family(name).models).flat_map(|model| model.serial_prefixes).collect();
     let different: BTreeSet<&String> = prefixes.iter().collect();
     assert_eq!(prefixes.len(), 8);
-    assert_eq!(different.len(), prefixes.len(), "a serial number tells the model");
+    assert_eq!(different.len(), prefixes.len(), "a serial number determines the model");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn every_known_disagreement_about_a_pin_is_shown_at_that_pin() {
 }
 
 #[test]
-fn ports_stand_beside_the_words_of_the_spec() {
+fn ports_are_next_to_the_statements_of_the_spec() {
     let comparison = boron_to("b5xx");
     for (name, from, to, differs) in
         [("A0", "P0.03", "P0.03", false), ("D2", "P1.01", "P1.02", true), ("D8", "P1.03", "P0.07", true)]

@@ -58,7 +58,7 @@ fn needs_may_point_forward() {
 
 /// A step that only leads into the cycle is not named.
 #[test]
-fn a_circle_is_named_without_the_way_into_it() {
+fn a_cycle_is_named_without_the_path_into_it() {
     let step = |id: &str, need: &str| {
         format!("[[step]]\nid = \"{id}\"\nkind = \"wait\"\ntime = \"1 s\"\nneeds = [\"{need}\"]\n")
     };
@@ -103,7 +103,7 @@ fn mistakes() {
         ("[\"3V3\", \"VCC\"]", "\"swd\"", "no contact of b4xx has a function `swd`", "\"swd\""),
         ("[\"3V3\", \"VCC\"]", "[]", "selects no contact of b4xx", "[]"),
         ("[\"3V3\", \"VCC\"]", "[24]", "b4xx has no contact 24", "24"),
-        ("[\"3V3\", \"VCC\"]", "[300]", "300 is no contact number", "300"),
+        ("[\"3V3\", \"VCC\"]", "[300]", "300 is not a contact number", "300"),
         ("[\"3V3\", \"VCC\"]", "[\"A0\", 23]", "contact 23 (A0) is named twice", "23"),
         ("[\"3V3\", \"VCC\"]", "[\"A0\", \"D19\"]", "contact 23 (A0) is named twice", "\"D19\""),
         ("[\"3V3\", \"VCC\"]", "true", "invalid type: boolean `true`", "true"),
@@ -233,7 +233,7 @@ fn selections() {
     assert_eq!(select("\"adc\""), [23, 33, 35, 37, 41, 43, 45, 47]);
     assert_eq!(select("[\"D4\", \"A0\", 36]"), [66, 23, 36], "a list keeps its order");
     assert_eq!(select("[\"D19\"]"), [23], "alternate names");
-    assert_eq!(select("[\"GND\", \"AGND\"]").len(), 10, "a shared name stands for all its contacts");
+    assert_eq!(select("[\"GND\", \"AGND\"]").len(), 10, "a shared name selects all its contacts");
     assert_eq!(select("{ functions = [\"rgb\", \"mode\"] }"), [32, 61, 63, 65]);
     assert_eq!(select("{ functions = [\"rgb\"], exclude = [63] }"), [61, 65]);
     assert_eq!(select("{ functions = [\"adc\"], only = [\"A1\", \"A0\"] }"), [23, 33]);

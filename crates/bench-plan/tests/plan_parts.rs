@@ -122,8 +122,8 @@ fn mistakes() {
         ("plan", "\"parts/pins.toml\"", "\"parts/power.toml\"", "plan", "parts/power.toml is included twice"),
         ("plan", "\"parts/pins.toml\"", "\"/parts/pins.toml\"", "plan", "named by an absolute path"),
         ("plan", "include = [", "includes = [", "plan", "unknown key `includes`"),
-        ("plan", "[override.power]", "[override.powr]", "plan", "no included step is called `powr`"),
-        ("plan", "[override.power]", "[override.last]", "plan", "step `last` stands in this very plan"),
+        ("plan", "[override.power]", "[override.powr]", "plan", "there is no included step `powr`"),
+        ("plan", "[override.power]", "[override.last]", "plan", "step `last` is defined in this plan itself"),
         ("plan", "[override.power]", "[override.boron-only]", "plan", "step `boron-only` is not for this model"),
         ("plan", "[override.power]", "[override.slow]", "plan", "step `slow` is left out"),
         ("plan", "settle = ", "setle = ", "plan", "unknown key `setle`"),
@@ -133,8 +133,8 @@ fn mistakes() {
         ("plan", "retry = 2", "needs = [\"pinns\"]", "plan", "step `power` needs `pinns`, which is not a step"),
         ("plan", "retry = 2", "needs = [\"slow\"]", "plan", "in a circle: power -> pins -> power"),
         ("plan", "[override.power]", "[[override]]", "plan", "`override` is not a table"),
-        ("plan", "[leave_out]\nslow", "[leave_out]\nslwo", "plan", "no included step is called `slwo`"),
-        ("plan", "[leave_out]\nslow", "[leave_out]\nlast", "plan", "step `last` stands in this very plan"),
+        ("plan", "[leave_out]\nslow", "[leave_out]\nslwo", "plan", "there is no included step `slwo`"),
+        ("plan", "[leave_out]\nslow", "[leave_out]\nlast", "plan", "step `last` is defined in this plan itself"),
         ("plan", "\"it takes a second and shows what `pins` shows\"", "\" \"", "plan", "left out without a reason"),
         ("plan", "\"it takes a second and shows what `pins` shows\"", "true", "plan", "left out without a reason"),
         ("plan", "id = \"last\"", "id = \"pins\"", "plan", "duplicate step id `pins`"),
@@ -241,7 +241,7 @@ fn an_id_that_two_files_have() {
        :         `-- used before
     17 | kind = "ohms"
        `----
-     help: every id must be unique; the first `power` stands in line 3 of plans/parts/power.toml
+     help: every id must be unique; the first `power` is in line 3 of plans/parts/power.toml
     "#);
 }
 
@@ -249,7 +249,7 @@ fn an_id_that_two_files_have() {
 fn an_override_of_an_unknown_step() {
     let plan = changed(PLAN, "[override.power]", "[override.powr]");
     insta::assert_snapshot!(render(&check_with(&plan, PARTS).expect_err("unknown")), @r#"
-     x no included step is called `powr`
+     x there is no included step `powr`
       ,-[plans/test.toml:8:11]
     7 |
     8 | [override.powr]
@@ -289,7 +289,7 @@ fn contacts_that_no_step_covers() {
         ("[[not_covered]]\npins = [\"A0\"]\nreason = \"why not\"\n", Err(covered)),
         ("[[not_covered]]\npins = [17]\nreason = \" \"\n", Err("left out for no reason")),
         ("[[not_covered]]\npins = [17]\n", Err("missing key `reason`")),
-        ("[[not_covered]]\npins = [999]\nreason = \"a\"\n", Err("999 is no contact number")),
+        ("[[not_covered]]\npins = [999]\nreason = \"a\"\n", Err("999 is not a contact number")),
         ("[[not_covered]]\npin = [17]\nreason = \"a\"\n", Err("unknown key `pin`")),
         (
             "[[not_covered]]\npins = [17]\nreason = \"a\"\n[[not_covered]]\npins = [17]\nreason = \"b\"\n",

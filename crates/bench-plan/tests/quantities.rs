@@ -92,7 +92,7 @@ fn limits_in_a_file() {
         (r#"{ min = 3 }"#, "3 has no unit"),
         (r#"{ min = "3.2 A" }"#, "is a current"),
         (r#"{ low = "3.2 V" }"#, "`low`"),
-        (r#"["3.2 V", "3.4 V"]"#, "a list is no limits"),
+        (r#"["3.2 V", "3.4 V"]"#, "a list is not a pair of limits"),
         (r#""3.2 V""#, "limits such as"),
     ];
     for (text, wrong) in rows {
@@ -142,14 +142,14 @@ proptest! {
     }
 
     #[test]
-    fn hostile_text_is_answered(text in "\\PC*") {
+    fn hostile_text_is_refused(text in "\\PC*") {
         if let Ok((value, _)) = parse_quantity(&text) {
             prop_assert!(value.is_finite());
         }
     }
 
     #[test]
-    fn almost_a_quantity_is_answered(text in "[+-]?[0-9.eE]{0,12}[ \u{a0}\t]?[nu\u{b5}mkMG]?(V|A|ohm|\u{3a9}|s|min|%|e|E)?") {
+    fn near_quantities_are_refused_with_help(text in "[+-]?[0-9.eE]{0,12}[ \u{a0}\t]?[nu\u{b5}mkMG]?(V|A|ohm|\u{3a9}|s|min|%|e|E)?") {
         if let Ok((value, _)) = parse_quantity(&text) {
             prop_assert!(value.is_finite());
         }

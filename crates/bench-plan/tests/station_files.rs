@@ -137,7 +137,7 @@ fn a_gpio_that_does_nothing() {
 #[test]
 fn a_correction_that_no_instrument_needs() {
     insta::assert_snapshot!(problem("gain = 1.0004", "gain = 1.4"), @r##"
-     x 1.4 is no correction
+     x 1.4 is not a correction
        ,-[station.toml:9:8]
      8 | chip = "adc"
      9 | gain = 1.4
@@ -150,7 +150,7 @@ fn a_correction_that_no_instrument_needs() {
 }
 
 #[test]
-fn a_date_that_is_none() {
+fn invalid_dates() {
     insta::assert_snapshot!(problem("due = 2026-09-01", "due = 2026-09-01T10:00:00"), @r##"
      x not a day
        ,-[station.toml:18:7]

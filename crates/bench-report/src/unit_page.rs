@@ -66,7 +66,7 @@ fn contacts(record: &RunRecord) -> Markup {
         .chain(bad.iter().copied())
         .collect();
     let Some(most) = judged.last().map(|contact| contact.0) else {
-        return html! { p { "No measurement speaks of a contact." } };
+        return html! { p { "No measurement concerns a contact." } };
     };
     let columns = usize::from(most).div_ceil(2);
     let step = (WIDTH / columns as f64).min(26.0);

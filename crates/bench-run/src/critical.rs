@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_plan_long() {
+    fn critical_paths_of_small_plans() {
         const DUT: &[&str] = &["dut"];
         let rows: [(&str, &[Row], &str); 6] = [
             ("nothing", &[], "0 "),
@@ -278,7 +278,7 @@ mod tests {
                 "60 a > b > [bus: c+d] > e",
             ),
             (
-                "who uses what others share, with what they use",
+                "users of a shared resource, with the sharers that use another one",
                 &[
                     ("radio", 4, &[], &["radio"], DUT),
                     ("pins", 3, &[], &["ports"], DUT),

@@ -48,7 +48,7 @@ pub struct Schedule<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
-    /// A step with `on_fail = "stop"` did not pass, or the bench cannot go on.
+    /// A step with `on_fail = "stop"` did not pass, or the bench cannot continue.
     Step,
     /// A request from outside.
     Aborted,
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_has_many_users_and_what_is_used_has_one() {
+    fn shared_resources_have_many_users_and_used_ones_have_one() {
         let steps = [
             sharing("a", &[], &["ports"], &["dut"]),
             sharing("b", &[], &["qspi"], &["dut"]),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_not_overtaken_for_ever() {
+    fn a_step_is_not_overtaken_indefinitely() {
         let mut steps = vec![sharing("long", &[], &[], &["dut"]), step("alone", &[], &["dut"])];
         steps.extend((0..9).map(|n| sharing(&format!("short-{n}"), &[], &["ports"], &["dut"])));
         let mut schedule = Schedule::new(&steps);

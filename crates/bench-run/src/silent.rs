@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_pass_unseen_is_told() {
+    fn silent_passes_are_reported() {
         let good = Limits::between(0.0, 1.0);
         type Row<'a> = (&'a str, Vec<(&'a str, Limits)>, Option<&'a str>);
         let rows: [Row<'_>; 8] = [

@@ -166,7 +166,7 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
 
 fn significance(ms_interaction: f64, ms_error: f64, df_interaction: f64, df_error: f64) -> f64 {
     if ms_error <= 0.0 {
-        // Without variation within a cell, any interaction is significant, and none is none.
+        // Without variation within a cell, any interaction is significant.
         return if ms_interaction > 0.0 { 0.0 } else { 1.0 };
     }
     match FisherSnedecor::new(df_interaction, df_error) {

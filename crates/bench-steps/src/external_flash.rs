@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_told_from_bits() {
+    fn line_defects_follow_from_wrong_bits() {
         for (stuck_high, expected) in [
             (0x44u8, "its quad line IO2 is open or stuck"),
             (0x88, "its quad line IO3 is open or stuck"),

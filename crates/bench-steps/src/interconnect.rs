@@ -365,7 +365,7 @@ impl Interconnect {
         Ok(())
     }
 
-    /// For a port that does not reach its contact, finds another contact, without a port of its own, that it reaches.
+    /// For a port that does not reach its contact, finds another contact, to which no port leads, that it reaches.
     async fn elsewhere(&self, nest: &Nest, i: usize) -> Result<Option<Contact>, StepError> {
         let diagnosis = PortSet::EMPTY.with(self.pins[i].1);
         let settle_us = self.settle_us;

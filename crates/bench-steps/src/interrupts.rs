@@ -68,7 +68,7 @@ impl Kind for Interrupts {
         let mut pins = Vec::new();
         for (contact, port) in ports_of(&params.pins, around)? {
             if !around.dut.contact(contact).is_some_and(|info| info.functions.contains(&interrupt)) {
-                let text = format!("contact {} is no interrupt input", around.dut.label(contact));
+                let text = format!("contact {} is not an interrupt input", around.dut.label(contact));
                 return Err(ParamProblem::new(text)
                     .at(params.pins.span(), "selects it")
                     .help("select { functions = [\"interrupt\"], exclude = [\"TX\", \"RX\"] }"));

@@ -21,7 +21,7 @@ pub struct Params {
     pins: RawPinSelector,
     /// Resistance from the contact to everything else, held at 0 V.
     ohms: LimitsOf<Ohms>,
-    /// Contacts that the module without power holds at 0 V by itself, with limits of their own.
+    /// Contacts that the module without power holds at 0 V by itself, with separate limits.
     #[serde(default)]
     held: Vec<HeldPins>,
 }

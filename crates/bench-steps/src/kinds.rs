@@ -95,7 +95,7 @@ impl StepKinds for Kinds {
     ) -> Result<Resolved<Self::Procedure>, ParamProblem> {
         match self.rows.iter().find(|row| row.name == kind) {
             Some(row) => (row.resolve)(params, around),
-            None => Err(ParamProblem::new(format!("there is no step kind `{kind}`"))),
+            None => Err(ParamProblem::new(format!("unknown step kind `{kind}`"))),
         }
     }
 

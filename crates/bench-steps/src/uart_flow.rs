@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_the_lines() {
+    fn line_defects_are_diagnosed() {
         let rows = [
             ([true, true, true], (0, true), None, None),
             ([false, true, false], (0, true), Some("stays high"), None),

@@ -85,7 +85,7 @@ fn the_rate_is_found_when_every_answer_at_the_new_one_is_lost_at_first() {
 }
 
 #[test]
-fn another_protocol_is_told_with_both_versions() {
+fn another_protocol_is_reported_with_both_versions() {
     let bench = Bench::new();
     bench.firmware.borrow_mut().version = 77;
     let error = bench.clock.run(bench.client.connect(FAST)).unwrap_err();
@@ -107,7 +107,7 @@ fn the_bench_does_not_connect_to_itself() {
 fn an_echo_without_loopback_is_empty() {
     let bench = Bench::connected();
     assert_eq!(bench.clock.run(bench.client.echo(b"UUU", None)), Ok(Vec::new()));
-    assert_eq!(bench.request(READ), Ok(Reply::Levels(PortSet::EMPTY)), "the rest of it disturbs nobody");
+    assert_eq!(bench.request(READ), Ok(Reply::Levels(PortSet::EMPTY)), "the rest of it disturbs no request");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_job_reports_by_itself_and_the_link_stays_alive() {
     assert_eq!(bench.request(wait(3_010)), Ok(Reply::JobAccepted { job: 1 }));
     let began = bench.clock.now();
     assert_eq!(bench.clock.run(bench.client.job_done(1, bench.after(5_000))), Ok(JobResult::Waited { ms: 3_010 }));
-    assert_eq!(bench.clock.now() - began, Duration::from_millis(3_010), "told at once, not at the next look");
+    assert_eq!(bench.clock.now() - began, Duration::from_millis(3_010), "reported at once, not at the next poll");
     let firmware = bench.firmware.borrow();
     let silence = firmware.heard.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
     assert!(silence < DEFAULT_LINK_TIMEOUT / 2, "the firmware would have released its ports: {silence:?}");
@@ -172,7 +172,7 @@ fn a_lost_job_message_is_asked_for() {
 }
 
 #[test]
-fn jobs_that_are_late_or_lost_are_told_apart() {
+fn late_jobs_are_distinguished_from_lost_ones() {
     let bench = Bench::connected();
     assert_eq!(bench.request(wait(3_000)), Ok(Reply::JobAccepted { job: 1 }));
     assert_eq!(bench.clock.run(bench.client.job_done(1, bench.after(500))), Err(DutError::JobLate(1)));
@@ -190,7 +190,7 @@ fn requests_and_two_listeners_share_the_link() {
         for _ in 0..50 {
             let began = bench.clock.now();
             assert!(bench.client.request(READ).await.is_ok());
-            assert_eq!(bench.clock.now(), began, "a listener gives way at once");
+            assert_eq!(bench.clock.now(), began, "a listener yields at once");
             bench.clock.sleep(Duration::from_millis(7)).await;
         }
     };

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_and_what_is_none() {
+    fn answers_and_unsolicited_messages() {
         let mut damaged = framed(&[0xD5, 0x4B, 0]);
         damaged[6] ^= 1;
         let target = [0xD5, 0x4B, 1, 1, 0x00, 0x44, 0x00, 4, 1, 2, 3, 4];
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_does_not_answer_is_no_error_of_the_reader() {
+    fn a_silent_tag_is_not_an_error_of_the_reader() {
         for (answer, expected) in
             [(&[0xD5, 0x41, 0, 7, 8][..], Some(vec![7, 8])), (&[0xD5, 0x41, 1], None), (&[0xD5, 0x41, 0x42], None)]
         {
@@ -331,7 +331,7 @@ mod tests {
     fn a_reader_that_is_not_there_is_named() {
         let bus = Rc::new(RefCell::new(Script { gone: true, ..Script::default() }));
         let chip = Chip { id: "nfc".to_owned(), kind: ChipKind::Pn532, address: 0x24 };
-        let Err(error) = Reader::start(&bus, &chip) else { panic!("somebody answered") };
+        let Err(error) = Reader::start(&bus, &chip) else { panic!("an absent chip answered") };
         assert!(error.to_string().starts_with("nfc does not answer on the I2C bus (address 0x24"), "{error}");
     }
 }

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "everything waits")]
-    fn a_deadlock_is_told() {
+    fn a_deadlock_panics() {
         ManualClock::new().run(std::future::pending::<()>());
     }
 }

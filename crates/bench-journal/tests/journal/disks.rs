@@ -179,7 +179,7 @@ fn a_slow_disk_delays_what_may_be_shown_and_nothing_else() {
 }
 
 #[test]
-fn a_hanging_disk_holds_neither_the_run_nor_the_end_of_the_program() {
+fn a_hanging_disk_blocks_neither_the_run_nor_the_end_of_the_program() {
     for held in [Access::Write, Access::Sync] {
         let disk = TestDisk::default();
         let mut journal = journal(&disk);

@@ -119,7 +119,7 @@ fn refusals_name_the_line() {
     let rows: [(&str, Vec<&str>, &str); 10] = [
         ("a changed line", vec![lines[0], &changed, lines[2]], "line 2: does not match its checksum"),
         ("an old line", vec![lines[0], &old], "line 2: in format 1, the lines before it in format 2"),
-        ("an unchained line", vec![r#"{"v":2,"seq":0,"at_us":0,"event":"note","text":"a"}"#], "line 1: does not fit"),
+        ("an unchained line", vec![r#"{"v":2,"seq":0,"at_us":0,"event":"note","text":"a"}"#], "line 1: does not match"),
         ("a line is gone", vec![lines[0], lines[2]], "line 2: expected entry 1 and found entry 2"),
         ("a line is double", vec![lines[0], lines[0]], "line 2: expected entry 1 and found entry 0"),
         ("the first line is gone", vec![lines[1]], "line 1: expected entry 0 and found entry 1"),
@@ -183,7 +183,7 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
 }
 
 #[test]
-fn what_somebody_acts_on_is_forced_and_nothing_else() {
+fn only_lines_that_others_act_on_are_forced() {
     let root = tempfile::tempdir().unwrap();
     let run = || {
         [
@@ -235,7 +235,7 @@ fn numbers_without_a_json_word_end_the_journal() {
 }
 
 #[test]
-fn a_place_that_cannot_hold_a_run_is_refused() {
+fn an_unusable_reports_folder_is_refused() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("P044"), "a file where the unit's folder should be").unwrap();
     assert!(Journal::create(root.path(), "P044", "r1").is_err());
@@ -244,7 +244,7 @@ fn a_place_that_cannot_hold_a_run_is_refused() {
 
 /// A change to a journal, and the result of the check.
 #[test]
-fn a_journal_that_somebody_touched_is_noticed() {
+fn a_changed_journal_is_detected() {
     type Touch = fn(&std::path::Path);
     fn change(file: &std::path::Path, change: impl Fn(&mut Vec<u8>)) {
         // In place: it remains the same file.
@@ -275,7 +275,7 @@ fn a_journal_that_somebody_touched_is_noticed() {
         (
             "a line appended",
             |file| change(file, |bytes| bytes.extend(b"{\"x\":1}\n")),
-            Some("was written into by somebody else, at line 4"),
+            Some("was changed by another program, at line 4"),
         ),
         (
             "a byte changed",
@@ -312,7 +312,7 @@ fn a_journal_that_somebody_touched_is_noticed() {
         let said = journal.verify().wait_at_most(LONG).err().map(|error| error.to_string());
         let path = journal.path().display().to_string();
         let wanted =
-            expected.map(|what| format!("the journal {path} {what}: find out who did it, then test the module again"));
+            expected.map(|what| format!("the journal {path} {what}: find the cause, then test the module again"));
         assert_eq!(said, wanted, "{who}");
     }
 }

@@ -43,17 +43,17 @@ fn one_change_contradicts_the_rest() {
         (
             "a reading",
             |event| on_measured(event, "3V3.volts", |measurement| measurement.value = Some(3.5)),
-            "supply/3V3.volts is pass on record; its reading and limits make it fail",
+            "supply/3V3.volts is recorded as pass; its reading and limits give fail",
         ),
         (
             "a reading that is gone",
             |event| on_measured(event, "3V3.volts", |measurement| measurement.value = None),
-            "its reading and limits make it error",
+            "its reading and limits give error",
         ),
         (
             "a measurement's verdict",
             |event| on_measured(event, "A0.high", |measurement| measurement.verdict = Verdict::Pass),
-            "interconnect/A0.high is pass on record",
+            "interconnect/A0.high is recorded as pass",
         ),
         (
             "limits, and the verdict with them",
@@ -78,7 +78,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "step interconnect is pass on record; what it delivered makes it fail",
+            "step interconnect is recorded as pass; its measurements give fail",
         ),
         (
             "how a procedure ended",
@@ -89,7 +89,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "step supply is pass on record; what it delivered makes it error",
+            "step supply is recorded as pass; its measurements give error",
         ),
         (
             "how a procedure ended, not said",
@@ -108,7 +108,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "the unit is pass on record; its steps and the safe state make it fail",
+            "the unit is recorded as pass; its steps and the safe state give fail",
         ),
         (
             "the counts",
@@ -143,7 +143,7 @@ fn one_change_contradicts_the_rest() {
 
 /// Without any one line of a passing run, the pass no longer follows (unless the line has no effect).
 #[test]
-fn a_pass_needs_every_line_that_it_rests_on() {
+fn a_pass_needs_every_line_that_it_depends_on() {
     let whole = golden("pass");
     for gone in 0..whole.len() {
         let mut entries = whole.clone();

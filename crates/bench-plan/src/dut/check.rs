@@ -90,7 +90,7 @@ impl Checker<'_> {
         if file.contacts.len() != file.contact_count {
             let message = format!("{} contacts are given, not {}", file.contacts.len(), file.contact_count);
             let help = "add the missing [[contact]] or correct the count".to_owned();
-            return self.wrong(&["contact_count".into()], message, "expected so many", help);
+            return self.wrong(&["contact_count".into()], message, "number of contacts", help);
         }
         Ok(())
     }

@@ -66,7 +66,7 @@ pub fn render(problem: &Problem) -> String {
 
 /// Changes one place of a text, which must occur exactly once.
 pub fn changed(text: &str, from: &str, to: &str) -> String {
-    assert_eq!(text.matches(from).count(), 1, "{from:?} must stand in the text exactly once");
+    assert_eq!(text.matches(from).count(), 1, "{from:?} must occur in the text exactly once");
     text.replace(from, to)
 }
 

@@ -110,7 +110,7 @@ fn the_same_run_gives_the_same_bytes_and_a_real_run_its_date() {
 
 /// GitLab shows only the text.
 #[test]
-fn the_text_of_a_failure_says_everything() {
+fn the_text_of_a_failure_is_complete() {
     let text = xml(&runs::fail());
     let document = Document::parse(&text).unwrap();
     let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 fn check(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>"));
     for word in ["<script", "http:", "https:", "src=", "@import", "url("] {
-        assert!(!page.contains(word), "{word} in a page that must stand alone");
+        assert!(!page.contains(word), "{word} in a page that must be self-contained");
     }
     let mut rest = page;
     while let Some(start) = rest.find("<svg") {

@@ -70,7 +70,7 @@ fn a_repeated_step_without_its_next_attempt_has_no_verdict() {
 
 /// No record, no pass: a pass in the journal is accepted only when everything in it agrees.
 #[test]
-fn a_pass_that_the_journal_does_not_bear_out_is_an_error() {
+fn a_pass_that_contradicts_the_journal_is_an_error() {
     let begun = || RunBuilder::new("b402", "P1").plan(&[("a", "x", 1), ("b", "x", 0)]);
     let good = |run: RunBuilder| run.step("a").volts("v", 0.5, 0.0, 1.0).end(Verdict::Pass);
     let rows = [

@@ -163,7 +163,7 @@ fn kind(record: &StdfRecord) -> &'static str {
 
 /// A file without parts is valid, and texts from outside do not damage it.
 #[test]
-fn odd_records_make_whole_files() {
+fn unusual_records_give_valid_files() {
     assert!(matches!(read(&stdf(&[])).last(), Some(StdfRecord::MRR(_))));
     let long = "ü\u{0}]]>".repeat(200);
     let entries = bench_report::builders::RunBuilder::new(&long, &long)

@@ -43,7 +43,7 @@ fn drive(plan: &[Made]) -> Vec<String> {
             for other in &holders {
                 assert_ne!(other.step, start.step, "a step runs twice at a time: {story:?}");
                 let other = &plan[other.step].step;
-                assert!(!other.conflicts_with(&made.step), "{} beside {}: {story:?}", made.step.id, other.id);
+                assert!(!other.conflicts_with(&made.step), "{} together with {}: {story:?}", made.step.id, other.id);
             }
             for need in &made.step.needs {
                 assert_eq!(schedule.verdict_of(*need), Some(Verdict::Pass), "{story:?}");

@@ -143,7 +143,7 @@ fn the_example_of_aiag() {
 }
 
 #[test]
-fn studies_that_say_nothing_are_refused() {
+fn studies_without_a_result_are_refused() {
     let study = |parts: usize, seats: usize, trials: usize| vec![vec![vec![1.0; trials]; seats]; parts];
     let mut unbalanced = study(3, 2, 2);
     unbalanced[1][0].push(1.0);
@@ -249,7 +249,7 @@ fn nail_trend(readings: &[NailReading]) -> NailTrend {
 }
 
 #[test]
-fn a_nail_that_wears_is_told_before_it_fails_a_module() {
+fn wear_of_a_nail_is_reported_before_it_fails_a_module() {
     let runs = |count: usize, of_limit: &dyn Fn(usize) -> f64| -> Vec<NailReading> {
         (0..count).map(|at| NailReading { of_limit: Some(of_limit(at)), retried: false }).collect()
     };

@@ -193,7 +193,7 @@ impl Ble {
         if !sides.is_empty() {
             return Some(format!("BLE {}", sides.join(" and ")));
         }
-        let few = [("sent by", sending.few_on(heard)), ("heard by", hearing.few_on(hears))];
+        let few = [("sent by", sending.few_on(heard)), ("received by", hearing.few_on(hears))];
         if let Some((what, channels)) = few.iter().find(|(_, channels)| !channels.is_empty()) {
             return Some(format!("BLE: packets {what} the module are missing on channels {channels:?}"));
         }

@@ -80,7 +80,7 @@ async fn silences(nest: &Nest, contact: Contact, tx: Contact, supply: f64) -> Re
     Ok(loaded? < DRIVEN * supply)
 }
 
-/// Returns the contact, among those with no port of their own, that shows the levels of a driven port.
+/// Returns the contact, among those that no port leads to, that shows the levels of a driven port.
 pub(crate) fn only_follower(when_high: ContactSet, when_low: ContactSet, among: ContactSet) -> Option<Contact> {
     let mut followers = when_high.minus(when_low).intersection(among).iter();
     let first = followers.next();

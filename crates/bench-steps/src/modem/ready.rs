@@ -201,8 +201,8 @@ impl ModemReady {
         let baud = modem.baud.unwrap_or(modem.part.default_baud);
         let mut talk = Talk::resume(nest, modem, note);
         // A modem that ignores RTS by default still answers this; its next message needs RTS.
-        let heeds = talk.command("AT+IFC=2,2", ANSWER).await?;
-        if heeds.ended == Ended::Silent {
+        let answer = talk.command("AT+IFC=2,2", ANSWER).await?;
+        if answer.ended == Ended::Silent {
             return Err(rts_dead(log));
         }
         let mut talk = Talk::open_quietly(nest, modem, baud, false, note).await?;

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_what_is_none() {
+    fn texts_and_invalid_records() {
         let good = [0x03, 9, 0xD1, 1, 5, b'T', 2, b'e', b'n', b'h', b'i', 0xFE];
         let with = |place: usize, byte: u8| {
             let mut data = good;

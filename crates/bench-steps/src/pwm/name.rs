@@ -67,7 +67,10 @@ fn defect_of(nest: &Nest, unit: u8, pin: &PwmPin, heard: &[Heard]) -> Option<Dia
         let port = pin.port;
         (Defect::Open, format!("contact {label}: open or held, no edges while port {port} has PWM from PWM{unit}"))
     } else if still > 0 {
-        (Defect::Other, format!("contact {label}: its PWM comes and goes, {still} times of {} no edges", heard.len()))
+        (
+            Defect::Other,
+            format!("contact {label}: its PWM is intermittent, no edges in {still} of {} rounds", heard.len()),
+        )
     } else if outside(&pin.frequency_error, frequency) {
         let off = MeasurementUnit::Percent.show(frequency.unwrap_or_default());
         (Defect::Other, format!("contact {label}: the frequency of its PWM is off by {off}"))

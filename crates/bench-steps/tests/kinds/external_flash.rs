@@ -1,4 +1,4 @@
-//! `external-flash` against a memory that is only that: what is said, and that the scratch sector gets its content back.
+//! `external-flash` against a memory: the diagnoses, and that the scratch sector gets its content back.
 
 use crate::bed::{Answers, Setup, silent};
 use crate::plans::World;
@@ -14,7 +14,7 @@ const LAST: u32 = 0x3F_F000;
 #[derive(Default)]
 struct Memory {
     id: [u8; 3],
-    /// By address; everything else is erased.
+    /// Content by address; everything else is erased.
     bytes: BTreeMap<u32, u8>,
     /// Stays 0 in this byte.
     bad: Option<(u32, u8)>,
@@ -111,7 +111,7 @@ fn refused(request: &Request) -> Result<Reply, DutError> {
 }
 
 #[test]
-fn what_the_flash_does_and_what_is_said() {
+fn flash_defects_are_diagnosed() {
     let world = World::new();
     let rows: [(Memory, Answers, &str); 8] = [
         (Memory::good(), answer, "ok"),
@@ -125,7 +125,7 @@ fn what_the_flash_does_and_what_is_said() {
         (
             Memory { bad: Some((LAST + 0x600, 0xEF)), ..Memory::good() },
             answer,
-            "1 of its bits stay 0 after an erase, the first at 0x3ff600",
+            "1 bits stay 0 after an erase, the first at 0x3ff600",
         ),
         (Memory { open: 0x44, ..Memory::good() }, answer, "dut: external flash: its quad line IO2 is open or stuck"),
         (Memory { open: 0x88, ..Memory::good() }, answer, "dut: external flash: its quad line IO3 is open or stuck"),
@@ -165,7 +165,7 @@ fn a_link_that_fails_in_the_middle_is_the_benchs_fault() {
         let held = |memory: &Memory| memory.read(LAST - 8, 4104, 0);
         lost += u32::from(MEMORY.with_borrow(held) != held(&Memory::good()));
     }
-    // Only a call that fails while the content is being put back can lose it.
+    // Only a call that fails during the restore can lose the content.
     assert!(lost <= 1, "{lost} of {calls}");
 }
 

@@ -193,7 +193,7 @@ fn runs_are_chosen_by_every_property() {
 }
 
 #[test]
-fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
+fn a_foreign_file_is_refused_and_a_failed_rebuild_keeps_the_old_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sqlite");
     assert!(Store::open(&path).unwrap_err().to_string().contains("no store exists here"));
@@ -325,7 +325,7 @@ fn a_late_controller_is_not_the_module_s_fault() {
         assert_eq!((facts.verdict, &facts.reason), (Verdict::Pass, &None));
         assert!(facts.first_pass());
         assert_eq!((facts.late.as_ref().map(|late| late.us), facts.voids), (late, voids));
-        assert_eq!(facts.faults, [], "what a void attempt names is no finding");
+        assert_eq!(facts.faults, [], "contacts in a void attempt are not faults");
         assert!(facts.values.iter().all(|value| value.is_finite()));
         let counted: Vec<_> = facts.steps.iter().map(|step| (step.first, step.last, step.attempts)).collect();
         assert_eq!(counted, vec![(Some(Verdict::Pass), Some(Verdict::Pass), 1); SMALL.steps]);
@@ -380,7 +380,7 @@ fn stations_that_are_often_late_come_first() {
     assert_eq!(answer.total.defects_per_unit, Some(0.0));
     let retries: Vec<f64> =
         answer.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
-    assert_eq!(retries, [0.0; 3], "a void attempt is no second attempt of a nail");
+    assert_eq!(retries, [0.0; 3], "a void attempt does not count as a second attempt");
     let late_step = answer.measurements.iter().filter(|stat| stat.step == LATE_STEP);
     let (values, least) = late_step.fold((0, f64::INFINITY), |(values, least), stat| {
         (values + stat.capability.n, least.min(stat.capability.mean))

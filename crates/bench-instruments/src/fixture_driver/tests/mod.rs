@@ -146,7 +146,7 @@ fn reads_only_nails() {
 }
 
 #[test]
-fn an_expander_that_was_reset_is_found_out() {
+fn a_reset_of_an_expander_is_detected() {
     let bench = start();
     let vector = NailVector { high: contacts([30]), ..NailVector::default() };
     bench.clock.run(bench.driver.set(vector)).unwrap();
@@ -159,7 +159,7 @@ fn an_expander_that_was_reset_is_found_out() {
 }
 
 #[test]
-fn what_must_not_be_driven_is_refused_before_anything_moves() {
+fn a_forbidden_vector_is_refused_before_any_nail_moves() {
     let bench = start();
     let high = |numbers: &[u8]| NailVector { high: contacts(numbers.iter().copied()), ..NailVector::default() };
     let cases = [
@@ -177,7 +177,7 @@ fn what_must_not_be_driven_is_refused_before_anything_moves() {
 }
 
 #[test]
-fn a_failed_write_is_made_up_for() {
+fn a_failed_write_is_repeated() {
     let bench = start();
     bench.bus.borrow_mut().failing.insert(U2, 1);
     let vector = NailVector { high: contacts([30]), ..NailVector::default() };
@@ -245,7 +245,7 @@ fn no_ohms_of_something_with_power_on_it() {
 }
 
 #[test]
-fn a_broken_source_is_no_resistance() {
+fn a_broken_source_is_not_a_resistance() {
     let bench = start();
     bench.bus.borrow_mut().dac_scale = 0.0;
     let outcome = bench.clock.run(bench.driver.ohms(Contact(24)));
@@ -413,7 +413,7 @@ fn after_a_cut_nothing_is_powered_again() {
 }
 
 #[test]
-fn a_rail_that_does_not_come_on_is_no_success() {
+fn a_rail_that_stays_off_is_not_a_success() {
     let bench = start();
     bench.driver.clear_for_power("3V3", 1e3).unwrap();
     // After the driver's start: all shadows are right, and the chip drives nothing.
@@ -458,7 +458,7 @@ fn a_rail_is_measured_by_its_monitor() {
 }
 
 #[test]
-fn all_off_goes_on_whatever_fails() {
+fn all_off_continues_after_errors() {
     for (dead, failing) in [(Some(U2), None), (Some(DAC), None), (None, Some((U1, 2)))] {
         let bench = start();
         bench.driver.clear_for_power("3V3", 1e3).unwrap();
@@ -470,7 +470,11 @@ fn all_off_goes_on_whatever_fails() {
         bench.bus.borrow_mut().dead.extend(dead);
         bench.bus.borrow_mut().failing.extend(failing);
         let outcome = bench.clock.run(bench.driver.all_off());
-        assert_eq!(outcome.is_err(), dead.is_some(), "a chip that answers at the second try is no error: {outcome:?}");
+        assert_eq!(
+            outcome.is_err(),
+            dead.is_some(),
+            "a chip that answers at the second attempt is not an error: {outcome:?}"
+        );
         let state = bench.bus.borrow().state();
         for rail in &fixture().rails {
             assert!(!state.high(rail.enable) && state.high(rail.discharge), "{dead:?}: {}", rail.name);
