@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bench_instruments::{
-    Clock, Dut, DutClient, ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed, Programmer, SerialLink,
-    TokioClock,
+    Clock, Dut, DutClient, InstrumentError, Link, ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed,
+    Programmer, SerialLink, TokioClock,
 };
 use bench_swd::{ImageFormat, Selection, SwdProgrammer, parse_image};
 use std::cell::Cell;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 const FAST: u32 = 1_000_000;
 
@@ -25,7 +26,7 @@ fn root() -> PathBuf {
 struct Module {
     process: Child,
     said: Lines<BufReader<ChildStdout>>,
-    /// As `probe-rs` is told.
+    /// As `probe-rs` takes it.
     probe: String,
     link: String,
     /// What it said first.
@@ -125,6 +126,52 @@ fn talk(link: &str) -> Result<u32, String> {
         let dut = DutClient::new(Box::new(link), clock);
         dut.connect(FAST).await.map_err(|error| error.to_string())
     })
+}
+
+/// The module's link as a program finds it that has no serial port.
+struct TcpPort(TcpStream);
+
+impl TcpPort {
+    fn failed(error: std::io::Error) -> InstrumentError {
+        InstrumentError::Link(error.to_string())
+    }
+}
+
+#[async_trait::async_trait(?Send)]
+impl Link for TcpPort {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), InstrumentError> {
+        self.0.writable().await.map_err(Self::failed)?;
+        assert_eq!(self.0.try_write(bytes).map_err(Self::failed)?, bytes.len());
+        Ok(())
+    }
+    async fn receive(&mut self, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        loop {
+            self.0.readable().await.map_err(Self::failed)?;
+            match self.0.try_read_buf(into) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                read => return read.map(drop).map_err(Self::failed),
+            }
+        }
+    }
+    async fn set_baud(&mut self, baud: u32) -> Result<(), InstrumentError> {
+        assert_eq!(baud, dut_protocol::INITIAL_BAUD);
+        Ok(())
+    }
+    fn discard_input(&mut self) {}
+}
+
+#[test]
+fn a_program_without_serial_ports_talks_over_tcp() {
+    in_real_time(&["--link", "127.0.0.1:0"], |module| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let rate = runtime.block_on(async {
+            let clock: Rc<dyn Clock> = Rc::new(TokioClock::start());
+            let link = TcpStream::connect(module.link.strip_prefix("socket://").unwrap()).await.unwrap();
+            let dut = DutClient::new(Box::new(TcpPort(link)), clock);
+            dut.connect(dut_protocol::INITIAL_BAUD).await.map_err(|error| error.to_string())
+        })?;
+        expect(rate == dut_protocol::INITIAL_BAUD, || format!("{rate} baud"))
+    });
 }
 
 fn expect(what: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

@@ -1,21 +1,21 @@
 //! What is carried to a controller: an archive with everything in it, and a Debian package of the same.
 
+use crate::mode::set_mode;
 use crate::steps::{Steps, run};
-use crate::{Failed, cargo, firmware, others, root};
+use crate::{Failed, cargo, firmware, others, root, target_folder};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A processor that controllers have.
+/// A processor that controllers have, or a system that plans are written on.
 #[derive(Clone, Copy)]
 pub struct Machine {
     /// As the user names it.
     pub name: &'static str,
-    target: &'static str,
-    /// As Debian calls it.
+    pub target: &'static str,
+    /// As Debian calls it, where it is a Debian.
     debian: &'static str,
-    linker: &'static str,
+    pub linker: &'static str,
     /// Debian's package of the linker.
     package: &'static str,
 }
@@ -36,6 +36,17 @@ pub const MACHINES: [Machine; 2] = [
         package: "gcc libc6-dev",
     },
 ];
+
+pub const WINDOWS: Machine = Machine {
+    name: "windows",
+    target: "x86_64-pc-windows-gnu",
+    debian: "",
+    linker: "x86_64-w64-mingw32-gcc",
+    package: "gcc-mingw-w64-x86-64",
+};
+
+/// Crates that only Linux compiles: the Pi's test doubles.
+pub const LINUX_ONLY: [&str; 2] = ["virtual-pi", "virtual-pi-kernel"];
 
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "usr/share/bash-completion/completions/bench"),
@@ -100,16 +111,27 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
         Effort::Quick => command.arg("--workspace").env("CARGO_PROFILE_DEV_DEBUG", "false"),
     };
     let variable = target.replace('-', "_");
+    if machine.name == WINDOWS.name && effort == Effort::Quick {
+        without_linux(&mut command, target);
+    }
     command
         .env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), linker)
         .env(format!("CC_{variable}"), linker);
     run(&format!("cargo build --package bench --target {target}"), &mut command)?;
     let profile = if effort == Effort::Whole { "release" } else { "debug" };
-    Ok(root().join("target").join(target).join(profile).join("bench"))
+    let name = if machine.name == WINDOWS.name { "bench.exe" } else { "bench" };
+    Ok(target_folder().join(target).join(profile).join(name))
+}
+
+/// Of the workspace, what another system compiles, without a warning.
+pub fn without_linux(command: &mut Command, target: &str) {
+    command.args(LINUX_ONLY.iter().flat_map(|name| ["--exclude", *name]));
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.replace('-', "_").to_uppercase());
+    command.env(variable, "-Dwarnings");
 }
 
 /// Sees to it that there is a standard library for the target.
-fn add_std(target: &str) -> Result<(), Failed> {
+pub fn add_std(target: &str) -> Result<(), Failed> {
     if !has_std(target)? {
         // Without rustup the next step says what is missing.
         let _ = run(&format!("rustup target add {target}"), Command::new("rustup").args(["target", "add", target]));
@@ -117,7 +139,7 @@ fn add_std(target: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn has_std(target: &str) -> Result<bool, Failed> {
+pub fn has_std(target: &str) -> Result<bool, Failed> {
     let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let output = output.map_err(|error| Failed::new(format!("cannot start rustc: {error}")))?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -157,7 +179,7 @@ fn completions(machine: Machine, program: &Path) -> Result<Vec<(&'static str, Ve
 fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>)]) -> Result<(), Failed> {
     let copy = |from: &Path, to: &str| copy(from, &tree.join(to));
     copy(program, "usr/bin/bench")?;
-    set_mode(&tree.join("usr/bin/bench"), 0o755)?;
+    mode(&tree.join("usr/bin/bench"), 0o755)?;
     copy(image, &format!("{SHARE}/firmware/dut-firmware.elf"))?;
     for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
         for file in files(&root().join(folder))? {
@@ -165,8 +187,7 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
             copy(&file, &format!("{SHARE}/{folder}/{name}"))?;
         }
     }
-    for file in files(&root().join("docs"))? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (file, name) in pages()? {
         copy(&file, &format!("usr/share/doc/bench/{name}"))?;
     }
     for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
@@ -180,7 +201,25 @@ fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>
     Ok(())
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
+/// Every file of the documentation, with its place below `docs`.
+pub fn pages() -> Result<Vec<(PathBuf, String)>, Failed> {
+    let docs = root().join("docs");
+    let (mut folders, mut pages) = (vec![docs.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(|error| cannot("read", &folder, &error))?;
+        folders.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+        pages.extend(files(&folder)?.into_iter().map(|file| {
+            let place = file.strip_prefix(&docs).unwrap_or(&file).components();
+            let place: Vec<_> = place.map(|part| part.as_os_str().to_string_lossy()).collect();
+            let place = place.join("/");
+            (file, place)
+        }));
+    }
+    pages.sort();
+    Ok(pages)
+}
+
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
     let entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, &error))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
@@ -213,27 +252,27 @@ fn debian(tree: &Path, package: &Path, machine: Machine) -> Result<(), Failed> {
     removed.map_err(|error| cannot("remove", &tree.join("DEBIAN"), &error))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Failed> {
+pub fn copy(from: &Path, to: &Path) -> Result<(), Failed> {
     let bytes = fs::read(from).map_err(|error| cannot("read", from, &error))?;
     write(to, &bytes)
 }
 
-fn write(to: &Path, bytes: &[u8]) -> Result<(), Failed> {
+pub fn write(to: &Path, bytes: &[u8]) -> Result<(), Failed> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(|error| cannot("make", folder, &error))?;
     }
     fs::write(to, bytes).map_err(|error| cannot("write", to, &error))?;
-    set_mode(to, 0o644)
+    mode(to, 0o644)
 }
 
-fn set_mode(file: &Path, mode: u32) -> Result<(), Failed> {
-    fs::set_permissions(file, fs::Permissions::from_mode(mode)).map_err(|error| cannot("change", file, &error))
+fn mode(file: &Path, mode: u32) -> Result<(), Failed> {
+    set_mode(file, mode).map_err(|error| cannot("change", file, &error))
 }
 
 fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
+pub fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
     Failed::new(format!("cannot {do_what} {}: {error}", path.display()))
 }

@@ -1,7 +1,10 @@
 //! Chores of this repository, called from its root as `cargo xtask NAME`.
 
+mod checks;
 mod dist;
 mod firmware;
+mod laptops;
+mod mode;
 mod others;
 mod steps;
 mod suite;
@@ -16,8 +19,11 @@ usage: cargo xtask NAME
 
   firmware  build dut-firmware and put it where the bench finds it
   demo      build everything and test one emulated module
-  dist      make an archive and a Debian package for controllers: `dist` for a Raspberry Pi, `dist x86_64` for a PC
+  dist      make an archive and a Debian package for controllers: `dist` for a Raspberry Pi, `dist x86_64` for a PC;
+            `dist windows` makes a zip for a laptop with Windows
   on-pi     build for a Raspberry Pi and run a whole virtual plan in an emulator of its processor
+  on-windows
+            build for Windows and compare it under Wine with the program for Linux: the same answers, the same journals
   differential
             compare the emulated core with QEMU on random programs; options as `differential --help` says,
             such as `--programs 100000`
@@ -43,6 +49,10 @@ fn main() -> ExitCode {
         ["dist"] => |steps| dist::dist(steps, dist::MACHINES[0]),
         ["dist", name] if dist::MACHINES[1].name == name => |steps| dist::dist(steps, dist::MACHINES[1]),
         ["dist", name] if dist::MACHINES[0].name == name => |steps| dist::dist(steps, dist::MACHINES[0]),
+        ["dist", name] if dist::WINDOWS.name == name => laptops::dist,
+        ["on-windows"] => laptops::on_windows,
+        // What `test` runs next to the other tests, once both programs are built.
+        ["on-windows", laptops::BUILT] => |_| laptops::compare(),
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["differential", ..] => differential,
         ["stalls", ..] => stalls,
@@ -125,11 +135,13 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     steps.time("firmware clippy", firmware::lint)?;
     book(steps)?;
     let skipped = others::Skipped::none_yet()?;
-    let on_controller = match others::has_controller() {
+    let mut also = match others::has_controller() {
         Ok(()) => steps.time("build for the Pi's processor", build_for_controller).map(|job| vec![job]),
         Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing).map(|()| Vec::new()),
     }?;
-    let tested = suite::run_all(steps, skipped.variable(), on_controller);
+    also.extend(laptops::check(steps, &skipped)?);
+    checks::run_all(steps, &skipped)?;
+    let tested = suite::run_all(steps, skipped.variable(), also);
     skipped.print();
     tested
 }
@@ -174,10 +186,21 @@ impl Failed {
     }
 }
 
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// The root of the repository: the folder above this crate.
 pub fn root() -> PathBuf {
     let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     crate_folder.parent().map(PathBuf::from).unwrap_or(crate_folder)
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// The cargo that runs this program.

@@ -15,7 +15,7 @@ struct Group {
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 7] = [
     Group {
         what: "Bluetooth by way of BlueZ",
         packages: &["dbus", "python3-dbusmock"],
@@ -37,6 +37,8 @@ const GROUPS: [Group; 5] = [
         look: &[("ngspice", &["--version"])],
     },
     CONTROLLER,
+    WINDOWS_COMPILER,
+    WINE,
 ];
 
 /// A compiler and an emulator for the controller's processor.
@@ -45,6 +47,15 @@ const CONTROLLER: Group = Group {
     packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
     look: &[("aarch64-linux-gnu-gcc", &["--version"]), (QEMU, &["--version"])],
 };
+
+const WINDOWS_COMPILER: Group = Group {
+    what: "whether the bench compiles for Windows",
+    packages: &["gcc-mingw-w64-x86-64"],
+    look: &[("x86_64-w64-mingw32-gcc", &["--version"])],
+};
+
+const WINE: Group =
+    Group { what: "a plan on Windows, by way of Wine", packages: &["wine"], look: &[("wine", &["--version"])] };
 
 /// Runs programs for the controller on this computer.
 pub const QEMU: &str = "qemu-aarch64-static";
@@ -56,6 +67,7 @@ const VARIABLE: &str = "BENCH_SKIPPED";
 
 /// Installs what is missing. Where that cannot be done the tests that need it are skipped, and say so.
 pub fn install() -> Result<(), Failed> {
+    crate::checks::install();
     let missing: Vec<&Group> = GROUPS.iter().filter(|group| !group.is_there()).collect();
     let packages: Vec<&str> = missing.iter().flat_map(|group| group.packages.iter().copied()).collect();
     if packages.is_empty() {
@@ -83,17 +95,29 @@ impl Group {
     fn is_there(&self) -> bool {
         self.look.iter().all(|(program, arguments)| works(program, arguments))
     }
+
+    fn needed(&self) -> Result<(), String> {
+        let how = || format!("on Debian, as root: apt-get install {}", self.packages.join(" "));
+        if self.is_there() { Ok(()) } else { Err(how()) }
+    }
 }
 
 /// Whether programs for the controller can be built and run here; else, what is missing.
 pub fn has_controller() -> Result<(), String> {
-    match CONTROLLER.is_there() {
-        true => Ok(()),
-        false => Err(format!("on Debian, as root: apt-get install {}", CONTROLLER.packages.join(" "))),
-    }
+    CONTROLLER.needed()
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
+/// The same for building a program for Windows.
+pub fn has_windows_compiler() -> Result<(), String> {
+    WINDOWS_COMPILER.needed()
+}
+
+/// The same for running it.
+pub fn has_wine() -> Result<(), String> {
+    WINE.needed()
+}
+
+pub fn works(program: &str, arguments: &[&str]) -> bool {
     let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

@@ -104,6 +104,20 @@ const MAY_PRINT: &str = "bench book core-differential xtask";
 /// The last way out of a program that hangs in its safe state.
 const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];
 
+/// Where one system differs from another: one module for each concern, and the crates that only Linux compiles.
+const SYSTEMS: &[&str] = &[
+    "crates/bench-bluez/src/lib.rs",
+    "crates/bench-engine/src/signals/",
+    "crates/bench-instruments/src/device/",
+    "crates/bench-journal/src/filesystem/",
+    "crates/bench-pi/src/lib.rs",
+    "crates/bench-real/src/process/",
+    "crates/virtual-dut/src/pty/",
+    "crates/virtual-pi-kernel/src/",
+    "crates/virtual-pi/src/",
+    "xtask/src/mode/",
+];
+
 struct Package {
     folder: PathBuf,
     uses: BTreeSet<String>,
@@ -402,5 +416,59 @@ fn an_outburst_is_seen() {
     ];
     for (text, expected) in rows {
         assert_eq!(outbursts(text), *expected, "{text}");
+    }
+}
+
+/// Lines that hold for one system only.
+fn of_one_system(text: &str) -> Vec<usize> {
+    let of_one = |line: &str| {
+        let condition = line.contains("cfg(") || line.contains("cfg!(") || line.contains("cfg_attr(");
+        let system = ["unix", "windows", "target_os", "target_family", "linux", "macos"].into_iter();
+        let names = ["std::os::", "signal::unix", "signal::windows"].into_iter();
+        (condition && system.into_iter().any(|word| line.contains(word)))
+            || names.into_iter().any(|name| line.contains(name))
+    };
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.filter(|(_, line)| of_one(line)).map(|(at, _)| at + 1).collect()
+}
+
+/// Code that is scattered over the program is compiled on one system only, and breaks on the others unseen.
+#[test]
+fn what_one_system_has_of_its_own_is_in_one_module_for_each_concern() {
+    let root = root();
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for package in packages().values() {
+        let mut found = Vec::new();
+        sources(&package.folder.join("src"), &mut found);
+        for file in found {
+            let shown = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            let place = SYSTEMS.iter().find(|place| shown.starts_with(**place));
+            for line in of_one_system(&fs::read_to_string(&file).unwrap()) {
+                match place {
+                    Some(place) => drop(seen.insert(*place)),
+                    None => wrong.push(format!("{shown}:{line}: belongs into one of the modules of SYSTEMS")),
+                }
+            }
+        }
+    }
+    wrong
+        .extend(SYSTEMS.iter().filter(|place| !seen.contains(**place)).map(|place| format!("{place}: no such module")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn code_of_one_system_is_seen() {
+    let rows: &[(&str, &[usize])] = &[
+        ("#[cfg(unix)]\nmod unix;", &[1]),
+        ("#[cfg(not(target_os = \"linux\"))]", &[1]),
+        ("\nif cfg!(windows) {", &[2]),
+        ("#[cfg_attr(windows, path = \"x.rs\")]", &[1]),
+        ("use std::os::unix::fs::MetadataExt;", &[1]),
+        ("use tokio::signal::unix::signal;", &[1]),
+        ("// #[cfg(unix)]", &[]),
+        ("#[cfg(test)]\nfor two in lines.windows(2) {", &[]),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(of_one_system(text), *expected, "{text}");
     }
 }

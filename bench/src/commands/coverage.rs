@@ -9,6 +9,7 @@ use bench_coverage::{
     name, page, summary, with_dependants,
 };
 use bench_engine::{Failed, Loaded, Project, Stop};
+use bench_journal::shown;
 use bench_plan::Source;
 use bench_run::{Contact, Step};
 use bench_steps::Kinds;
@@ -116,7 +117,7 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) 
     let without = if args.quick { BTreeMap::new() } else { runs.without_each_step(faults, &results)? };
     let plan = &runs.loaded.plan;
     Ok(Study::of(Results {
-        plan: args.plan.display().to_string(),
+        plan: shown(&args.plan),
         model: plan.model.clone(),
         provenance: runs.work.provenance.clone(),
         steps: runs.steps().iter().map(|step| (step.id.clone(), step.kind.clone())).collect(),
@@ -211,22 +212,20 @@ fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
     };
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let help = "--rates names a file of defect rates, such as fixtures/defect-rates.toml";
-        Failed::Usage(miette::miette!(help = help, "{}: {error}", path.display()))
+        Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(&path)))
     })?;
-    let source = Source::new(path.display().to_string(), text);
+    let source = Source::new(shown(&path), text);
     Rates::parse(&source).map_err(|problem| Failed::Usage(miette::Report::new(*problem)))
 }
 
 fn wanted(loaded: &Loaded, patterns: &[String]) -> Result<Vec<Fault>, Failed> {
-    let all: Vec<(Fault, String)> =
-        listed(loaded).into_iter().map(|fault| (fault.clone(), fault.to_string())).collect();
-    let fits = |pattern: &String, text: &str| glob::fits(pattern, text);
-    if let Some(unknown) = patterns.iter().find(|pattern| !all.iter().any(|(_, text)| fits(pattern, text))) {
-        let help = "`bench faults PLAN` lists them; `*` stands for any text and `?` for one character";
+    let mut faults = listed(loaded);
+    if let Some(unknown) = patterns.iter().find(|pattern| !faults.iter().any(|fault| glob::names(pattern, fault))) {
+        let help = "`bench faults PLAN` lists them; `*` is any text, `?` one character";
         return Err(Failed::Usage(miette::miette!(help = help, "no fault fits `{unknown}`")));
     }
-    let is_wanted = |text: &str| patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, text));
-    Ok(all.into_iter().filter(|(_, text)| is_wanted(text)).map(|(fault, _)| fault).collect())
+    faults.retain(|fault| patterns.is_empty() || patterns.iter().any(|pattern| glob::names(pattern, fault)));
+    Ok(faults)
 }
 
 /// Ids of the steps that are meant: named by id or by kind.
@@ -271,5 +270,5 @@ fn to_json(value: &impl Serialize) -> Result<String, Failed> {
 
 fn write(path: Option<&Path>, text: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, text()?).map_err(|error| Failed::Usage(miette::miette!("{}: {error}", path.display())))
+    std::fs::write(path, text()?).map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(path))))
 }

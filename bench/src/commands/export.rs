@@ -5,6 +5,7 @@ use super::store::{Where, failed};
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_report::{ReportError, RunRecord, csv, json_line, junit, stdf};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
-/// Reads the journals anew: the store only says which.
+/// Reads the journals again: the store only lists them.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     let files = [&args.stdf, &args.csv, &args.jsonl, &args.junit];
     if files.iter().all(|file| file.is_none()) {
@@ -50,7 +51,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
             Ok(read) => records.push(RunRecord::from_entries(&read.entries).with_seal(read.seal)),
             Err(error) => {
                 refused += 1;
-                say(&format!("{}: left out: {error}", journal.display()));
+                say(&format!("{}: left out: {error}", shown(&journal)));
             }
         }
     }
@@ -67,5 +68,5 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
 
 fn write(file: Option<&Path>, make: impl FnOnce() -> Result<Vec<u8>, ReportError>) -> Result<(), Failed> {
     let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, make().map_err(bench)?).map_err(|error| bench(format!("{}: {error}", file.display())))
+    std::fs::write(file, make().map_err(bench)?).map_err(|error| bench(format!("{}: {error}", shown(file))))
 }

@@ -4,6 +4,7 @@ use super::{print, print_json};
 use crate::cli::FixtureArgs;
 use crate::wiring::{Wiring, svg, text};
 use bench_engine::{Failed, Project};
+use bench_journal::shown;
 use bench_plan::DutFamily;
 use std::path::Path;
 
@@ -13,11 +14,11 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
     let wiring = Wiring::of(&fixture, &families);
     if let Some(path) = &args.svg {
         std::fs::write(path, svg(&wiring))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", path.display())))?;
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(path))))?;
     }
     if let Some(path) = &args.spice {
         let has = |family: &&DutFamily| args.model.as_ref().is_none_or(|model| family.model(model).is_some());
-        let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|one| one.name == *name));
+        let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|family| family.name == *name));
         let Some(family) = fitting.clone().find(has) else {
             let models = fitting.flat_map(|family| &family.models).map(|model| model.name.as_str());
             let help = format!("models for this fixture: {}", models.collect::<Vec<_>>().join(", "));
@@ -28,7 +29,7 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
             )));
         };
         std::fs::write(path, virtual_bench::spice_deck(&fixture, family, args.seed))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", path.display())))?;
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(path))))?;
     }
     if args.json {
         print_json(&wiring)?;

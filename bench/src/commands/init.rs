@@ -3,6 +3,7 @@
 use super::{print, say};
 use crate::cli::InitArgs;
 use bench_engine::{Failed, Project};
+use bench_journal::shown;
 use bench_plan::{Fixture, Source, Station};
 use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
@@ -24,7 +25,7 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
         return Err(Failed::Usage(miette::miette!(
             help = "edit it, or name another with --file",
             "{} exists already",
-            file.display()
+            shown(file)
         )));
     }
     let project = Project::find(root, None);
@@ -41,12 +42,12 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
         fixture: name,
     };
     let text = write(&answers, &fixture);
-    let source = Source::new(file.display().to_string(), text.as_str());
+    let source = Source::new(shown(file), text.as_str());
     Station::parse(&source, &fixture).map_err(|problem| Failed::from(bench_engine::FileError::from(problem)))?;
-    let failed = |error: std::io::Error| Failed::Usage(miette::miette!("{}: {error}", file.display()));
+    let failed = |error: std::io::Error| Failed::Usage(miette::miette!("{}: {error}", shown(file)));
     let mut made = OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
     made.write_all(text.as_bytes()).map_err(failed)?;
-    say(&format!("{} is written. Next: bench doctor", file.display()));
+    say(&format!("{} is written. Next: bench doctor", shown(file)));
     Ok(0)
 }
 

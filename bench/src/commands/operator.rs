@@ -3,6 +3,7 @@
 use super::say;
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
 use bench_engine::{Failed, FileError, Loaded, Project};
+use bench_journal::shown;
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
 use bench_operator::{
@@ -133,7 +134,7 @@ fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
         error,
         help: "--rules names a file of rules, docs/how-to/operator-screen.md shows one".into(),
     })?;
-    Ok(Rules::parse(&Source::new(path.display().to_string(), text)).map_err(FileError::from)?)
+    Ok(Rules::parse(&Source::new(shown(path), text)).map_err(FileError::from)?)
 }
 
 /// "3=open:23": the third module has this fault. Tried out now, so that no shift is stopped by a misspelt one.

@@ -5,6 +5,7 @@ use crate::cli::PlanArgs;
 use crate::gantt::{Look, Times, chart, svg, text};
 use bench_coverage::{Module, RunFindings, Work};
 use bench_engine::{Failed, Loaded, Project};
+use bench_journal::shown;
 use bench_report::RunRecord;
 use bench_run::Verdict;
 use bench_steps::Kinds;
@@ -22,7 +23,7 @@ pub(crate) fn plan(root: Option<&Path>, args: &PlanArgs) -> Result<u8, Failed> {
     let chart = chart(&loaded.plan, &times);
     if let Some(file) = &args.svg {
         std::fs::write(file, svg(&chart))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", file.display())))?;
+            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(file))))?;
     }
     if args.json {
         print_json(&chart)?;
@@ -76,7 +77,7 @@ fn recorded(loaded: &Loaded, run: &Path) -> Result<Times, Failed> {
     let usage = |message: String| {
         Failed::Usage(miette::miette!(help = "name the folder of a run of this plan that passed", "{message}"))
     };
-    let read = bench_journal::read(&journal).map_err(|error| usage(format!("{}: {error}", journal.display())))?;
+    let read = bench_journal::read(&journal).map_err(|error| usage(format!("{}: {error}", shown(&journal))))?;
     let record = RunRecord::from_entries(&read.entries);
     let time = |id: &str| {
         let step = record.steps.iter().find(|step| step.id == id && step.verdict == Some(Verdict::Pass))?;
@@ -85,14 +86,13 @@ fn recorded(loaded: &Loaded, run: &Path) -> Result<Times, Failed> {
     };
     let steps = loaded.plan.steps.iter().map(|planned| {
         let id = &planned.step.id;
-        time(id)
-            .ok_or_else(|| usage(format!("{} has no time of step `{id}`: it did not pass there", journal.display())))
+        time(id).ok_or_else(|| usage(format!("{} has no time of step `{id}`: it did not pass there", shown(&journal))))
     });
     let steps = steps.collect::<Result<Vec<Duration>, Failed>>()?;
     Ok(Times {
         run: Duration::from_micros(record.duration_us.as_micros()),
         one_by_one: steps.iter().sum(),
         steps,
-        from: journal.display().to_string(),
+        from: shown(&journal),
     })
 }

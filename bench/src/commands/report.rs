@@ -1,8 +1,9 @@
-//! `bench report`: a journal tells it all again.
+//! `bench report`: reports from a journal alone.
 
 use super::{print, width};
 use crate::cli::ReportArgs;
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_report::{RunRecord, Style, csv, json, junit, stdf, summary, unit_page};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -17,17 +18,17 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
         Failed::Usage(miette::miette!(
             help = "name a journal.jsonl, the folder of a run, or the folder of a unit",
             "{}: {error}",
-            journal.display()
+            shown(&journal)
         ))
     })?;
-    let folder = journal.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let folder = journal.parent().map(shown).unwrap_or_default();
     let record = RunRecord::from_entries(&run.entries).with_run_folder(folder).with_seal(run.seal);
     if let Some(file) = &args.junit {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
-        std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", file.display())))?;
+        std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", shown(file))))?;
     }
     let write = |file: &PathBuf, bytes: &[u8]| {
-        std::fs::write(file, bytes).map_err(|error| bench(format!("{}: {error}", file.display())))
+        std::fs::write(file, bytes).map_err(|error| bench(format!("{}: {error}", shown(file))))
     };
     if let Some(file) = &args.html {
         write(file, unit_page(&record).as_bytes())?;
@@ -62,7 +63,7 @@ pub(super) fn find(run: &Path) -> Result<PathBuf, Failed> {
         None => Err(Failed::Usage(miette::miette!(
             help = "name a journal.jsonl, the folder of a run, or the folder of a unit such as reports/P042AN0000DEMO1",
             "{} holds no run",
-            run.display()
+            shown(run)
         ))),
     }
 }

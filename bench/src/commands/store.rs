@@ -1,8 +1,9 @@
-//! `bench store`: the index over many runs, which can always be made anew.
+//! `bench store`: the index over many runs, which can always be rebuilt.
 
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
+use bench_journal::shown;
 use bench_store::{Filter, Ingested, Store, StoreError};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Makes the store anew from all journals; the old one serves until the new one is whole.
+    /// Rebuilds the store from all journals. The old one is used until the new one is complete.
     Rebuild(Where),
     /// Adds journals that are new or grew, and forgets those that are gone.
     Add(Where),
@@ -48,7 +49,7 @@ impl Where {
 
 /// A store that is missing or old is the user's to make; one that cannot be read or written is the bench's trouble.
 pub(crate) fn failed(error: StoreError, reports: &Path) -> Failed {
-    let help = format!("make it from the journals: bench store rebuild --reports {}", reports.display());
+    let help = format!("make it from the journals: bench store rebuild --reports {}", shown(reports));
     match error {
         StoreError::Missing { .. } | StoreError::OtherVersion { .. } => {
             Failed::Usage(miette::miette!(help = help, "{error}"))
@@ -68,14 +69,14 @@ pub(crate) fn store(args: &StoreArgs) -> Result<u8, Failed> {
         What::Info(place) => return info(place),
     };
     let ingested = ingested.map_err(|error| failed(error, &place.reports))?;
-    tell(&ingested, began.elapsed().as_secs_f64());
-    // What cannot be read is in no figure: somebody has to look.
+    print_result(&ingested, began.elapsed().as_secs_f64());
+    // A journal that cannot be read is in no figure: a person has to check it.
     Ok(if ingested.refused.is_empty() { 0 } else { EXIT_ERROR })
 }
 
-fn tell(of: &Ingested, seconds: f64) {
+fn print_result(of: &Ingested, seconds: f64) {
     for (journal, why) in &of.refused {
-        say(&format!("{}: refused: {why}", journal.display()));
+        say(&format!("{}: refused: {why}", shown(journal)));
     }
     let read = of.new + of.replaced + of.doubles + of.refused.len();
     print(&format!(
@@ -100,6 +101,6 @@ fn info(place: &Where) -> Result<u8, Failed> {
         (Some(first), Some(last)) => format!("{first} to {last}"),
         _ => "without dates".to_owned(),
     };
-    print(&format!("{}: {} runs, {span}\n", place.file().display(), runs.len()));
+    print(&format!("{}: {} runs, {span}\n", shown(&place.file()), runs.len()));
     Ok(0)
 }

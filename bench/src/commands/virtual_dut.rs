@@ -17,13 +17,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use virtual_bench::VirtualBench;
-use virtual_dut::{Pty, serve_probe};
+use virtual_dut::{HostLink, serve_probe};
 
-/// Vendor and product of a Black Magic Probe: so `probe-rs` is told of one on the network.
+/// Vendor and product of a Black Magic Probe, by which `probe-rs` finds one on the network.
 const BLACK_MAGIC: &str = "1d50:6018";
-/// The time of the chip is that of the programs that look at it.
+/// The chip runs in the time of the programs that use it.
 const REAL_TIME: f64 = 1.0;
-/// Between two looks at what there is to say, in virtual time.
+/// Between two checks for news, in virtual time.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So late, a module may look slow or dead to other programs.
 const LATE: Duration = Duration::from_millis(100);
@@ -60,20 +60,24 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
                 args.probe
             ))
         })?;
-        let mut pty = Pty::new(dut_protocol::INITIAL_BAUD).map_err(bench)?;
+        let place = args.link.clone().unwrap_or_default();
+        let mut link = HostLink::open(&place, dut_protocol::INITIAL_BAUD).await.map_err(|error| {
+            Failed::Usage(miette::miette!(help = "--link 127.0.0.1:0 takes any port that is free", "no link: {error}"))
+        })?;
+        let rate = if link.follows_rate() { "baud at first" } else { "baud always" };
         let at = listener.local_addr().map_err(bench)?;
         let flash = flash_words(args);
         print(&format!(
             "module  {} {serial}, {flash}, in real time\n\
              probe   a Black Magic Probe: probe-rs ... --probe {BLACK_MAGIC}:{at}\n\
-             link    {}, {} baud at first\n\
+             link    {}, {} {rate}\n\
              Ctrl-C ends it.\n",
             loaded.plan.model,
-            pty.name(),
+            link.name(),
             dut_protocol::INITIAL_BAUD
         ));
         let shown = Cell::new(0);
-        let served = serve(&world, &nest, &loaded, listener, &mut pty);
+        let served = serve(&world, &nest, &loaded, listener, &mut link);
         let watched = watch(&world, &*nest.clock, &shown);
         let served = async {
             match select(pin!(watched), pin!(served)).await {
@@ -98,7 +102,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
     })
 }
 
-/// What is in the module's flash. An image that somebody names need not be the test firmware.
+/// What is in the module's flash: the test firmware, or the image that `--firmware` names.
 fn flash_words(args: &VirtualDutArgs) -> String {
     match &args.firmware {
         _ if args.blank => "empty flash".to_owned(),
@@ -174,7 +178,7 @@ async fn serve(
     nest: &Nest,
     loaded: &Loaded,
     listener: TcpListener,
-    pty: &mut Pty,
+    host: &mut HostLink,
 ) -> Result<Infallible, InstrumentError> {
     let served = async {
         for rail in &loaded.fixture.rails {
@@ -188,7 +192,7 @@ async fn serve(
             let ended = serve_probe(listener, Rc::new(world.swd())).await;
             ended.map_err(|error| InstrumentError::Gpio(format!("the probe on the network: {error}")))
         };
-        let carried = pty.carry(&mut *link);
+        let carried = host.carry(&mut *link);
         select(pin!(probe), pin!(carried)).await.factor_first().0
     };
     engine::kicked(nest, served).await

@@ -105,7 +105,7 @@ fn with_step(plan: &str, step: &str) -> String {
     steps.join(&format!("\n\n{BEGIN}")) + "\n"
 }
 
-/// Commands of a console block, each with what it prints. A command goes on in lines that begin with `> `.
+/// Commands of a console block, each with what it prints. A command continues in lines that begin with `> `.
 fn commands(code: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in code.lines() {
@@ -393,5 +393,54 @@ fn a_wrong_example_is_seen() {
         let wrong = wrong.join("\n").replace(' ', "");
         assert_eq!(wrong.is_empty(), expected.is_empty(), "{code}: {wrong}");
         assert!(wrong.contains(&expected.replace(' ', "")), "{code}: {wrong}");
+    }
+}
+
+/// The table of faults in the documentation is made from the table of faults in the code.
+#[test]
+fn the_documentation_lists_the_faults_of_the_program() {
+    const BEGIN: &str = "<!-- faults: generated -->\n";
+    const END: &str = "<!-- /faults -->";
+    let path = root().join("docs/explanation/virtual-bench.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (shown, after) = rest.split_once(END).unwrap();
+    let table = virtual_bench::fault_table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert!(shown == table, "{} is old: run with UPDATE_DOCS=1", path.display());
+    }
+}
+
+/// Pictures of the README, recorded from the program in a terminal of 100 columns: file, arguments, exit code.
+#[cfg(target_os = "linux")]
+const RECORDED: [(&str, &str, i32); 2] = [
+    ("run-pass.svg", "bench run plans/b404x.toml --virtual", 0),
+    ("run-fail.svg", "bench run plans/b404x.toml --virtual --fault short:36-38@12", 1),
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pictures_show_what_the_terminal_shows() {
+    use crate::terminal::Terminal;
+    for (name, line, expected) in RECORDED {
+        let sandbox = Sandbox::new();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bench"));
+        program.args(line.split(' ').skip(1)).current_dir(sandbox.folder.path());
+        let (code, screen) = Terminal::run(&program, 100, 80).left_behind();
+        assert_eq!(code, Some(expected), "{line}: {screen}");
+        // The run's name has a hash over the version of the program.
+        let (before, run) = screen.split_once("/virtual-1-").unwrap();
+        let screen = format!("{before}/virtual-1-{}", run.get(12..).unwrap());
+        let term = anstyle_svg::Term::new().min_width_px(720);
+        let picture = term.render_svg(&format!("\x1b[1m$ {line}\x1b[0m\n{screen}\n"));
+        let path = root().join("docs/pictures").join(name);
+        if std::env::var_os("UPDATE_PICTURES").is_some() {
+            fs::write(&path, picture).unwrap();
+        } else {
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert!(kept == picture, "{} is old: run with UPDATE_PICTURES=1", path.display());
+        }
     }
 }

@@ -7,7 +7,7 @@ const STEP: &str = "external-flash";
 
 #[test]
 fn defects_of_the_external_flash_are_told() {
-    // (fault, what is told; `None`: the step passes)
+    // (fault, diagnosis; `None`: the step passes)
     let rows = [
         (None, None),
         (Some("flash-bad-block"), Some("external flash: bad sector at 0x3ff000: 3 bits stay 0 after an erase")),

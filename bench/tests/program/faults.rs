@@ -50,7 +50,7 @@ fn shorts_to_supplies() -> Vec<Row> {
 
 fn check(done: &Done, (fault, defect, contacts): &Row) -> Result<(), String> {
     let right_kind = done.diagnoses().iter().all(|one| one.defect == *defect);
-    // A resistance that is told for a short is that of the short.
+    // The resistance in a diagnosis is that of the short.
     let ordered = (fault.kind() == "short")
         .then(|| fault.to_string().split_once('@').map_or(0.0, |(_, ohms)| ohms.parse().unwrap()));
     let told = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
@@ -104,14 +104,14 @@ const NOT_BEFORE_POWER: [&str; 8] = [
     "reset",
 ];
 /// The shipped plan finds shorts before power and stops. Without that check the firmware's own vectors, and what the
-/// nails can tell of a silent module, must name the same contacts.
+/// nails can measure of a silent module, must name the same contacts.
 #[test]
 fn without_the_check_before_power_the_vectors_name_the_same() {
     let plan = ShortPlan::without(&[&NOT_BEFORE_POWER[..], &AFTER_THE_VECTORS].concat());
 
     let mut rows = shorts_of_neighbours();
     rows.extend(shorts_to_supplies());
-    // TX on ground also overloads the rail that feeds its driver, which is told first.
+    // TX on ground also overloads the rail that feeds its driver, which is reported first.
     rows.retain(|(fault, ..)| fault.to_string() != "short:36-gnd");
     // A contact that resets the module whenever it is low, by its pull-down alone too.
     let mode_on_reset = short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0);
@@ -140,7 +140,7 @@ fn single_faults_and_what_is_said_of_them() {
         ("wrong-model:b404", 1, "wrong model: a B404 is in the nest"),
         ("adc-gain:5", 1, "the MCU's ADC or its reference: all inputs are off by 5"),
         ("adc-offset:-50", 1, "the MCU's ADC: all inputs have an offset of -"),
-        // Of an empty module nothing tells a dead MCU from nails that do not reach it.
+        // In an empty module, a dead MCU cannot be distinguished from nails that do not reach it.
         ("dead-mcu", 2, "the MCU answers neither the debug probe nor over the link"),
         ("dead-link", 2, ""),
         ("empty-nest", 2, "is one in the nest"),
@@ -155,7 +155,7 @@ fn single_faults_and_what_is_said_of_them() {
 }
 
 #[test]
-fn a_bad_cable_is_the_benchs_fault_and_says_what_to_check() {
+fn a_bad_cable_is_the_fault_of_the_bench_and_says_what_to_check() {
     for (fault, said) in [
         ("dead-link", "check the cable between the controller's UART"),
         // The greeting at the initial rate would work, and the module be blamed for the rest.

@@ -154,7 +154,7 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
     }
     screen.send(label(2).as_bytes());
     screen.wait_for(" 2 tested: 2 pass");
-    // Back to its size before the program had a look: the terminal has lost the picture, and the size tells nothing.
+    // Back to its size before the program noticed: the terminal has lost the picture, and the size is the same.
     screen.signal("-STOP");
     for (columns, rows) in [(20, 5), (1, 1), (80, 24)] {
         screen.resize(columns, rows);

@@ -21,7 +21,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs it with a terminal of its own, as the leader of its session: whoever pulls the terminal hangs it up.
+    /// Runs it with its own terminal, as the leader of its session: pulling the terminal hangs it up.
     pub fn run(program: &Command, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -126,11 +126,26 @@ impl Terminal {
 
     /// Exit code, once the program ended.
     pub fn code(mut self) -> Option<i32> {
+        self.ended()
+    }
+
+    fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while self.read(Duration::from_millis(200)) {
             assert!(Instant::now() < deadline, "never ended\n{}", self.text());
         }
         self.child.wait().unwrap().code()
+    }
+
+    /// Exit code, and what is on the screen then, with colours as escape sequences.
+    pub fn left_behind(mut self) -> (Option<i32>, String) {
+        let code = self.ended();
+        let screen = self.screen.screen();
+        let rows: Vec<String> =
+            screen.rows_formatted(0, screen.size().1.get()).map(|row| format!("{row}\x1b[0m")).collect();
+        let used = screen.rows(0, screen.size().1.get()).map(|row| !row.trim().is_empty()).collect::<Vec<_>>();
+        let last = used.iter().rposition(|used| *used).map_or(0, |row| row + 1);
+        (code, rows[..last].join("\n"))
     }
 }
 

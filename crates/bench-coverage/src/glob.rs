@@ -1,5 +1,12 @@
 //! Patterns of faults.
 
+use virtual_bench::Fault;
+
+/// Whether the fault is meant: by a pattern, or by another spelling of the same order (`crystal:100` for `crystal`).
+pub fn names(pattern: &str, fault: &Fault) -> bool {
+    fits(pattern, &fault.to_string()) || pattern.parse().is_ok_and(|ordered: Fault| ordered == *fault)
+}
+
 /// Whether `pattern`, with `*` for any text and `?` for one character, fits all of `text`.
 pub fn fits(pattern: &str, text: &str) -> bool {
     let mut rest = pattern.chars();
@@ -11,13 +18,25 @@ pub fn fits(pattern: &str, text: &str) -> bool {
         }
         Some(wanted) => {
             let mut left = text.chars();
-            left.next().is_some_and(|found| wanted == '?' || wanted == found) && fits(rest.as_str(), left.as_str())
+            left.next().is_some_and(|next| wanted == '?' || wanted == next) && fits(rest.as_str(), left.as_str())
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn another_spelling_names_the_same_fault() {
+        for (pattern, fault, names) in [
+            ("crystal:100", "crystal", true),
+            ("crystal:-100", "crystal", false),
+            ("cold:23@200", "cold:23", true),
+            ("cold:2?", "cold:23", true),
+        ] {
+            assert_eq!(super::names(pattern, &fault.parse().unwrap()), names, "{pattern} {fault}");
+        }
+    }
+
     #[test]
     fn globs() {
         for (pattern, text, fits) in [

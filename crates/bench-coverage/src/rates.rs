@@ -62,7 +62,7 @@ impl Rates {
             return Err(Box::new(problem.help("`per_million` is a number from 0 to 1000000")));
         }
         let classes = || KINDS.iter().flat_map(|kind| kind.classes().iter().copied());
-        let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|known| known == class.name);
+        let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|name| name == class.name);
         if let Some(unknown) = file.class.iter().find(|class| !is_known(class.get_ref())) {
             let name = &unknown.get_ref().name;
             let problem = Problem::new(source, format!("no kind of fault is in the class \"{name}\""));
@@ -77,8 +77,7 @@ impl Rates {
 
     /// The class of a fault.
     pub fn of(&self, fault: &Fault) -> Option<&Class> {
-        let text = fault.to_string();
-        let by_pattern = |class: &&Class| class.faults.iter().any(|pattern| glob::fits(pattern, &text));
+        let by_pattern = |class: &&Class| class.faults.iter().any(|pattern| glob::names(pattern, fault));
         let by_kind = |class: &&Class| class.faults.is_empty() && class.name == fault.class();
         self.classes.iter().find(by_pattern).or_else(|| self.classes.iter().find(by_kind))
     }

@@ -12,6 +12,7 @@ mod recorder;
 mod run_loop;
 mod safe_state;
 mod seal;
+mod signals;
 mod stop;
 mod supervise;
 mod tally;

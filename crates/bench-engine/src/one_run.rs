@@ -1,9 +1,10 @@
-//! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
+//! One run of a plan on one unit, from the first line of its record to its reports: the same for every caller.
 
 use crate::{DiskWait, Observer, Outcome, Recorder};
 use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
+use bench_journal::shown;
 use bench_journal::{Journal, MIN_FREE, free_space};
 use bench_report::{RunRecord, junit};
 use bench_run::{Event, Provenance, Verdict};
@@ -36,7 +37,7 @@ pub trait Backend {
     /// Runs to the end; the error says why the bench could not.
     fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>>;
 
-    /// What stands in the record of every run on it, before anything is powered.
+    /// Notes for the record of every run on it, before anything is powered.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
@@ -54,10 +55,10 @@ pub struct OneRun<'a> {
     pub serial: &'a str,
     /// Production lot, for statistics.
     pub lot: Option<&'a str>,
-    /// IMEI on the unit's label, where somebody gave it.
+    /// IMEI on the unit's label, where it was given.
     pub imei: Option<&'a str>,
     pub reports: &'a Path,
-    /// What stands in the record before anything is powered.
+    /// Notes for the record before anything is powered.
     pub notes: &'a [String],
 }
 
@@ -88,7 +89,7 @@ fn enough_space(reports: &Path) -> Result<(), Failed> {
     Err(Failed::Bench(miette::miette!(
         help = help,
         "{}: only {} MB left on this disk, and a run needs {} MB for its record",
-        reports.display(),
+        shown(reports),
         free / MB,
         MIN_FREE / MB
     )))
@@ -138,14 +139,14 @@ impl OneRun<'_> {
 
         let folder = recorder.folder();
         let mut record = RunRecord::from_entries(&recorder.recorded())
-            .with_run_folder(folder.display().to_string())
+            .with_run_folder(shown(&folder))
             .with_seal(recorder.seal())
             .with_outcome(outcome.verdict, outcome.reason.as_deref());
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
         if let Err(error) = std::fs::write(&path, &text) {
             // The verdict is printed all the same, and it is no pass: what collects the reports would miss this one.
-            let problem = format!("{}: {error}: free some space or repair the folder", path.display());
+            let problem = format!("{}: {error}: free some space or repair the folder", shown(&path));
             record = record.with_outcome(Verdict::Error, Some(&problem));
         }
         let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;

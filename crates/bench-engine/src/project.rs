@@ -1,6 +1,7 @@
 //! Finds and reads the files that belong to a plan.
 
 use bench_instruments::Image;
+use bench_journal::shown;
 use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
 use bench_run::{PartHash, PlannedStep, Provenance};
 use bench_steps::{ImageFile, Kinds, Nest, Procedure};
@@ -15,7 +16,7 @@ use thiserror::Error;
 /// A file is missing, unreadable or wrong.
 #[derive(Debug, Error)]
 pub enum FileError {
-    #[error("{path}: {error}", path = path.display())]
+    #[error("{path}: {error}", path = shown(path))]
     Unreadable { path: PathBuf, error: std::io::Error, help: String },
     #[error("{0}")]
     Wrong(Box<Problem>),
@@ -25,7 +26,7 @@ impl FileError {
     /// For people, with the place in the file.
     pub fn report(self) -> miette::Report {
         match self {
-            FileError::Unreadable { path, error, help } => miette::miette!(help = help, "{}: {error}", path.display()),
+            FileError::Unreadable { path, error, help } => miette::miette!(help = help, "{}: {error}", shown(&path)),
             FileError::Wrong(problem) => miette::Report::new(*problem),
         }
     }
@@ -37,7 +38,7 @@ impl From<Box<Problem>> for FileError {
     }
 }
 
-/// Where the Debian package puts plans and fixtures.
+/// Where the Debian package puts plans and fixtures; the archive for Windows has them next to the program.
 const INSTALLED: &str = "/usr/share/bench";
 
 /// The folder that holds `fixtures/` and `plans/`.
@@ -53,7 +54,7 @@ pub struct Loaded {
     /// Every family the project knows.
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
-    /// What its steps put into the module beside the firmware, and the hash of each file.
+    /// What its steps put into the module besides the firmware, and the hash of each file.
     images: Rc<BTreeMap<ImageFile, Image>>,
     image_hashes: Vec<PartHash>,
     plan_text: PlanText,
@@ -78,7 +79,7 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
-    /// What a fixture that is built on another leaves out of the plan, for the record, where nobody can overlook it.
+    /// What a fixture that is built on another leaves out of the plan, for the record, where it cannot be overlooked.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
             return Vec::new();
@@ -88,7 +89,7 @@ impl Loaded {
         self.plan.left_out.iter().map(note).collect()
     }
 
-    /// The plan's steps as the first line of a journal tells them.
+    /// The plan's steps as the first line of a journal lists them.
     pub fn planned_steps(&self) -> Vec<PlannedStep> {
         crate::promises(&self.plan)
     }
@@ -127,7 +128,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
+        Ok(text) => Ok(Source::new(shown(path), text)),
         Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
     }
 }
@@ -135,8 +136,8 @@ pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
 /// A part of a plan, named in the plan.
 fn part(path: &Path) -> Result<Source, ParamProblem> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
-        Err(error) => Err(ParamProblem::new(format!("{} cannot be read: {error}", path.display()))
+        Ok(text) => Ok(Source::new(shown(path), text)),
+        Err(error) => Err(ParamProblem::new(format!("{} cannot be read: {error}", shown(path)))
             .label("no readable file")
             .help("paths of parts are relative to the plan that names them")),
     }
@@ -153,10 +154,15 @@ impl Project {
         let from_file = file.map(|file| here.join(file));
         let above =
             |path: &Path| path.ancestors().find(|folder| folder.join("fixtures/duts").is_dir()).map(Path::to_owned);
-        let installed = || Some(PathBuf::from(INSTALLED)).filter(|root| root.join("fixtures/duts").is_dir());
-        let found = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
-        let root = found.unwrap_or_else(|| here.clone());
-        // As seen from where the user stands: shorter, and the same on every machine.
+        let program = std::env::current_exe().unwrap_or_default();
+        let next_to_it = program.parent().map(Path::to_owned);
+        let installed = || {
+            let places = [Some(PathBuf::from(INSTALLED)), next_to_it];
+            places.into_iter().flatten().find(|root| root.join("fixtures/duts").is_dir())
+        };
+        let folder = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
+        let root = folder.unwrap_or_else(|| here.clone());
+        // Relative to the user's folder: shorter, and the same on every machine.
         let root = root.strip_prefix(&here).map(Path::to_owned).unwrap_or(root);
         Self { root: if root.as_os_str().is_empty() { PathBuf::from(".") } else { root } }
     }
@@ -216,7 +222,7 @@ impl Project {
         if !path.is_file() {
             let problem = Problem::new(&source, format!("there is no fixture `{}`", base.get_ref()))
                 .at(base.span(), "no such file")
-                .help(format!("expected {}", path.display()));
+                .help(format!("expected {}", shown(&path)));
             return Err(Box::new(problem).into());
         }
         let under = read(&path, "the fixture's `base` names this file")?;
@@ -224,7 +230,7 @@ impl Project {
         Ok((vec![source, under], fixture))
     }
 
-    /// A fixture by its name, with every family that the project knows: for who has no plan at hand.
+    /// A fixture by its name, with every family of the project, for commands that have no plan.
     pub fn fixture_and_families(&self, name: &str) -> Result<(Fixture, Vec<DutFamily>), FileError> {
         let families: Vec<DutFamily> = self.families()?.into_iter().map(|(_, family)| family).collect();
         let (_, fixture) = self.fixture(name, &families.iter().collect::<Vec<_>>())?;
@@ -249,7 +255,7 @@ impl Project {
         if !fixture_path.is_file() {
             let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{named}`"))
                 .at(head.fixture.span(), if fixture.is_some() { "in place of this one" } else { "no such file" })
-                .help(format!("expected {}", fixture_path.display()));
+                .help(format!("expected {}", shown(&fixture_path)));
             return Err(Box::new(problem).into());
         }
         let (fixture_texts, fixture) = self.fixture(named, &known)?;

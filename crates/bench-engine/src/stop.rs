@@ -1,10 +1,9 @@
 //! Requests from outside to end the run: a signal, another thread, or a test.
 
-use futures_util::future::select_all;
+use crate::signals::Signals;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 type Wait<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -82,41 +81,10 @@ impl Stop {
     }
 }
 
-/// Everything that asks a program to end, but for what it cannot survive.
-const ASK_TO_END: [(SignalKind, &str); 8] = [
-    (SignalKind::interrupt(), "Ctrl-C"),
-    (SignalKind::terminate(), "SIGTERM"),
-    (SignalKind::hangup(), "SIGHUP"),
-    (SignalKind::quit(), "SIGQUIT"),
-    (SignalKind::user_defined1(), "SIGUSR1"),
-    (SignalKind::user_defined2(), "SIGUSR2"),
-    (SignalKind::alarm(), "SIGALRM"),
-    (SignalKind::from_raw(SIGABRT), "SIGABRT"),
-];
-/// These numbers are the same on x86 and ARM.
-const SIGABRT: i32 = 6;
-/// A file reached the limit on the size of files.
-const SIGXFSZ: i32 = 25;
-
 /// After the order to cut the power at once, the rest of the program gets so long. It needs a tenth of a second.
 const LAST_RESORT: Duration = Duration::from_secs(30);
 /// Exit code of an error of the bench.
 const EXIT_HUNG: i32 = 2;
-
-struct Signals(Vec<(Signal, &'static str)>);
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        // Heard and ignored: a file that may not grow is then an error of the write, and not the end of the program.
-        let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
-        ASK_TO_END.iter().map(|(kind, name)| Ok((signal(*kind)?, *name))).collect::<std::io::Result<_>>().map(Self)
-    }
-
-    async fn next(&mut self) -> &'static str {
-        let each = self.0.iter_mut().map(|(signal, name)| Box::pin(async move { (signal.recv().await, *name) }));
-        select_all(each).await.0.1
-    }
-}
 
 async fn obey(mut signals: Signals, order: &StopHandle, say: fn(&str)) {
     let first = signals.next().await;

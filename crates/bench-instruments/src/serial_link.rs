@@ -1,11 +1,11 @@
 //! The link to the module over a serial port of the controller.
 
+use crate::device::{how_to_be_allowed, is_port};
 use crate::{InstrumentError, Link};
 use async_trait::async_trait;
-use serialport::{ClearBuffer, SerialPort, TTYPort};
+use serialport::{ClearBuffer, SerialPort};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ const PIECE: usize = 4096;
 /// A serial port with a reading thread: it empties the kernel's buffer however busy the bench is.
 pub struct SerialLink {
     device: String,
-    port: TTYPort,
+    port: Box<dyn SerialPort>,
     arrived: mpsc::UnboundedReceiver<Result<Vec<u8>, String>>,
     /// Why no more bytes arrive.
     broken: Option<String>,
@@ -45,15 +45,15 @@ impl SerialLink {
             )));
         }
         let settings = serialport::new(device, baud).timeout(READ_TIMEOUT);
-        let port = TTYPort::open(&settings).map_err(|error| cannot_open(device, &error))?;
+        let port = settings.open().map_err(|error| cannot_open(device, &error))?;
         Self::over(port, device)
     }
 
-    fn over(port: TTYPort, device: &str) -> Result<Self, InstrumentError> {
+    fn over(port: Box<dyn SerialPort>, device: &str) -> Result<Self, InstrumentError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             InstrumentError::Link(format!("{device}: cannot {what}: {error}"))
         };
-        let mut ear = port.try_clone_native().map_err(|error| failed("listen", &error))?;
+        let mut ear = port.try_clone().map_err(|error| failed("listen", &error))?;
         let (heard, arrived) = mpsc::unbounded_channel();
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
@@ -174,8 +174,7 @@ impl Drop for SerialLink {
 
 fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
     use serialport::ErrorKind as Kind;
-    let file = fs::metadata(device).map(|meta| meta.file_type().is_char_device());
-    InstrumentError::Link(match (file, error.kind) {
+    InstrumentError::Link(match (is_port(device), error.kind) {
         (Err(_), _) => {
             format!(
                 "{device} does not exist: is the adapter plugged in, and does the station file name the right device?"
@@ -186,26 +185,6 @@ fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
             format!("{device}: not allowed; {}", how_to_be_allowed(device))
         }
         (Ok(true), _) => format!("{device} cannot be opened: {error}"),
-    })
-}
-
-/// Returns what the user must do to get access to a device.
-pub fn how_to_be_allowed(device: &str) -> String {
-    let group = fs::metadata(device).ok().and_then(|meta| group_name(meta.gid()));
-    match group {
-        Some(group) => {
-            format!("it belongs to the group `{group}`: run `sudo usermod -aG {group} $USER`, then log in again")
-        }
-        None => "the user needs the right to read and write it".to_owned(),
-    }
-}
-
-fn group_name(gid: u32) -> Option<String> {
-    let groups = fs::read_to_string("/etc/group").ok()?;
-    groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
     })
 }
 
@@ -230,6 +209,7 @@ fn holder(device: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serialport::TTYPort;
     use std::process::{Command, Stdio};
 
     /// The far end, and the link with the name of its device.
@@ -329,13 +309,5 @@ mod tests {
         other.wait().unwrap();
         let error = text(&refused.unwrap_err());
         assert!(error.contains(&format!("sleep (process {id})")), "{error}");
-    }
-
-    #[test]
-    fn a_missing_permission_names_the_group_to_join() {
-        // Every Linux has group number 0.
-        assert_eq!(group_name(0).as_deref(), Some("root"));
-        assert_eq!(group_name(u32::MAX), None);
-        assert!(how_to_be_allowed("/dev/null").contains("usermod -aG root"));
     }
 }

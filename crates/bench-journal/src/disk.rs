@@ -1,5 +1,8 @@
 //! The disk below a journal, and the meaning of its errors.
 
+use crate::filesystem::{self, Refusal};
+use crate::shown;
+use same_file::Handle;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -52,19 +55,13 @@ impl Disk for JournalFile {
     fn read_back(&mut self) -> io::Result<Vec<u8>> {
         // By its path: the open handle would still read a deleted file.
         let mut reopened = File::open(&self.path)?;
-        if !same_file(&self.file, &reopened)? {
+        if Handle::from_file(self.file.try_clone()?)? != Handle::from_file(reopened.try_clone()?)? {
             return Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "replaced by another file"));
         }
         let mut bytes = Vec::new();
         reopened.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
-}
-
-fn same_file(file: &File, other: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (file, other) = (file.metadata()?, other.metadata()?);
-    Ok((file.dev(), file.ino()) == (other.dev(), other.ino()))
 }
 
 /// Returns the bytes that this user may still write to the disk of `path`. For a folder that does not exist yet, the
@@ -76,8 +73,7 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     let nearest = path.ancestors().find(|folder| folder.exists());
     // A relative path ends with "": the working folder.
     let nearest = nearest.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let disk = rustix::fs::statvfs(nearest)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    fs4::available_space(nearest)
 }
 
 /// Why a journal failed. Unlike [`io::Error`] it can be cloned for every caller.
@@ -95,11 +91,8 @@ impl Failure {
 
     /// Returns what a refused access to `path` means, and what to do.
     pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
-        const EIO: i32 = 5;
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
         let then = "then test the module again";
-        let text = match (error.kind(), error.raw_os_error()) {
+        let text = match (error.kind(), filesystem::refusal(error)) {
             (io::ErrorKind::StorageFull, _) => format!("no space left on the disk: free some space, {then}"),
             (io::ErrorKind::QuotaExceeded, _) => {
                 format!("this user's share of the disk is full: free some space, {then}")
@@ -113,13 +106,15 @@ impl Failure {
             (io::ErrorKind::PermissionDenied, _) => {
                 format!("no permission to write: change the folder's rights, {then}")
             }
-            (_, Some(EMFILE | ENFILE)) => {
+            (_, Some(Refusal::TooManyFiles)) => {
                 format!("too many files are open: close other programs or raise the limit (`ulimit -n`), {then}")
             }
-            (_, Some(EIO)) => format!("the disk reports a read or write error: check or replace it, {then}"),
+            (_, Some(Refusal::DiskBroken)) => {
+                format!("the disk reports a read or write error: check or replace it, {then}")
+            }
             _ => format!("{error}: check the disk, {then}"),
         };
-        Self { kind: error.kind(), text: format!("{}: {text}", path.display()) }
+        Self { kind: error.kind(), text: format!("{}: {text}", shown(path)) }
     }
 }
 
@@ -132,7 +127,7 @@ impl From<Failure> for io::Error {
 /// Describes a journal that no longer holds exactly `expected`.
 pub(crate) fn compare(path: &Path, expected: &[u8], content: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
-        let text = format!("the journal {} {what}: find the cause, then test the module again", path.display());
+        let text = format!("the journal {} {what}: find the cause, then test the module again", shown(path));
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
     let content = match content {

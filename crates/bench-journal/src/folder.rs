@@ -1,10 +1,15 @@
 //! Location of runs: `REPORTS/<serial>/<run id>/`.
 
-use crate::JOURNAL_FILE;
-use std::fs::{self, File};
+use crate::{JOURNAL_FILE, sync_folder};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// Formats a path with forward slashes, so that records and messages are the same on every system.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
 
 /// Longest part of a serial number or run id that is used in a folder name, characters.
 const LONGEST_NAME: usize = 80;
@@ -86,11 +91,6 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Syncs a folder: a new name in it survives a loss of power only then.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Returns all runs below `reports_root`, by serial and run id (`.10` after `.9`). A missing root holds none.

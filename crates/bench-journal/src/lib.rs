@@ -10,13 +10,15 @@
 
 mod chain;
 mod disk;
+mod filesystem;
 mod folder;
 mod reader;
 mod thread;
 mod writer;
 
 pub use disk::{Disk, MIN_FREE, free_space};
-pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name};
+pub use filesystem::sync_folder;
+pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name, shown};
 pub use reader::{JournalContents, JournalError, chained_lines, parse, read};
 pub use thread::Pending;
 pub use writer::{Durability, Journal, Progress, Stats, to_bytes};

@@ -1,6 +1,7 @@
 //! Reads a journal: exactly the complete lines, or a clear refusal.
 
 use crate::chain::Chain;
+use crate::shown;
 use bench_run::{Entry, Event, JOURNAL_FORMAT, OLDEST_JOURNAL_FORMAT};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ impl JournalContents {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// Path of the file.
         path: PathBuf,

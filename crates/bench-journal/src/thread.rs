@@ -2,6 +2,7 @@
 
 use crate::chain::Chain;
 use crate::disk::{Disk, Failure, compare};
+use crate::shown;
 use crate::writer::Stats;
 use bench_run::Entry;
 use std::future::Future;
@@ -256,7 +257,7 @@ impl Future for Pending {
 pub(crate) fn hanging(path: &std::path::Path, limit: Duration) -> io::Error {
     let text = format!(
         "the disk hangs: {} was not written for {} s: check the disk, then test the module again",
-        path.display(),
+        shown(path),
         limit.as_secs_f64()
     );
     io::Error::new(io::ErrorKind::TimedOut, text)
@@ -357,7 +358,7 @@ struct SayEnded {
 impl Drop for SayEnded {
     fn drop(&mut self) {
         let panicked = std::thread::panicking();
-        let text = format!("{}: the thread that writes it panicked; report this as a bug", self.path.display());
+        let text = format!("{}: the thread that writes it panicked; report this as a bug", shown(&self.path));
         self.shared.publish(|state| {
             state.ended = true;
             if panicked {

@@ -2,7 +2,9 @@
 
 use crate::chain::Chain;
 use crate::disk::{Disk, Failure, JournalFile, remove_run};
-use crate::folder::{RunFolder, create_run_folder, sync_folder};
+use crate::filesystem::sync_folder;
+use crate::folder::{RunFolder, create_run_folder};
+use crate::shown;
 use crate::thread::{Goal, Pending, PendingLine, Shared, Writer, hanging};
 use bench_run::{BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Verdict};
 use std::borrow::Borrow;
@@ -192,7 +194,7 @@ impl Journal {
             return Err(failure.into());
         }
         if !numbers_are_finite(&event) {
-            let text = format!("{}: not a finite number in {event:?}; report this as a bug", self.path().display());
+            let text = format!("{}: not a finite number in {event:?}; report this as a bug", shown(self.path()));
             let failure = Failure::new(io::ErrorKind::InvalidInput, text);
             return Err(self.refused.insert(failure).clone().into());
         }

@@ -78,7 +78,7 @@ impl Log {
                 file.write_all(b"\n")?;
             }
         }
-        File::open(reports)?.sync_all()?;
+        bench_journal::sync_folder(reports)?;
         Ok(Self { file, path })
     }
 

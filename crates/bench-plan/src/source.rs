@@ -1,6 +1,7 @@
 //! A named text, and problems in it.
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
+use std::borrow::Cow;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -12,8 +13,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// Line ends and the mark in front that editors of Windows write are dropped: the same plan has the same hash, and a mistake
+    /// the same place, whoever saved it last.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let text: Arc<str> = text.into();
+        let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let plain = if plain.contains("\r\n") { Cow::Owned(plain.replace("\r\n", "\n")) } else { Cow::Borrowed(plain) };
+        let text = if plain.len() == text.len() { text } else { plain.into() };
+        Self { name: name.into(), text }
     }
 }
 
@@ -63,5 +70,24 @@ impl Diagnostic for Problem {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.span?;
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some(self.label.clone()), span))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_same_whoever_saved_it() {
+        for (saved, text) in [
+            ("a = 1\nb = 2\n", "a = 1\nb = 2\n"),
+            ("a = 1\r\nb = 2\r\n", "a = 1\nb = 2\n"),
+            ("\u{feff}a = 1\r\n", "a = 1\n"),
+            ("\u{feff}a = 1\n", "a = 1\n"),
+            ("a = \"\r\"", "a = \"\r\""),
+            ("", ""),
+        ] {
+            assert_eq!(&*Source::new("x", saved).text, text, "{saved:?}");
+        }
     }
 }

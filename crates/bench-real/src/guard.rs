@@ -5,12 +5,12 @@
 //! it dies. The fixture's watchdog does the same in hardware; the guard is for the fixture whose watchdog is bridged or
 //! broken, and it releases the nails too.
 
+use crate::process::leave_group;
 use bench_engine::{Failed, Project};
 use bench_instruments::{GuardLine, GuardState, InstrumentError, OutputLine, make_safe};
 use bench_pi::PiI2c;
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::rc::Rc;
@@ -114,7 +114,8 @@ impl Guard {
     }
 
     fn start_as(mut command: Command, within: Duration) -> std::io::Result<Self> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+        leave_group(&mut command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let heart = RefCell::new(child.stdin.take());
         let listener = Arc::<Listener>::default();
         let said = child.stdout.take().ok_or_else(|| std::io::Error::other("the guard has no output"))?;

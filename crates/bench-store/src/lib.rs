@@ -16,6 +16,7 @@ mod store;
 mod study;
 pub mod synthetic;
 
+pub use bench_journal::shown;
 pub use facts::{Facts, FaultFact, StepFact};
 pub use ingest::{Ingested, add, default_store, rebuild};
 pub use overview::{By, Question, overview};

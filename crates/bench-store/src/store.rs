@@ -1,6 +1,7 @@
 //! The SQLite file.
 
 use crate::facts::{Facts, StepFact};
+use bench_journal::shown;
 use bench_run::Verdict;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
@@ -17,16 +18,16 @@ const SCHEMA_VERSION: i64 = 2;
 /// Why the store cannot be used. Never the fault of a unit, and no run is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Sqlite { path: PathBuf, source: rusqlite::Error },
-    #[error("{path}: no store exists here", path = path.display())]
+    #[error("{path}: no store exists here", path = shown(path))]
     Missing { path: PathBuf },
     #[error(
         "{path}: made by another version of bench (layout {found}, this one has {SCHEMA_VERSION})",
-        path = path.display()
+        path = shown(path)
     )]
     OtherVersion { path: PathBuf, found: i64 },
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io { path: PathBuf, source: std::io::Error },
 }
 

@@ -1,6 +1,7 @@
 //! What has arrived. A separate file, because the store is rebuilt from time to time.
 
 use bench_store::RunRow;
+use bench_store::shown;
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ CREATE TABLE IF NOT EXISTS stuck (digest BLOB PRIMARY KEY, path TEXT NOT NULL, r
 
 /// The outbox cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}; it may be deleted: runs that arrived are recognised by the server", path = path.display())]
+#[error("{path}: {source}; it may be deleted: runs that arrived are recognised by the server", path = shown(path))]
 pub struct OutboxError {
     path: PathBuf,
     source: rusqlite::Error,

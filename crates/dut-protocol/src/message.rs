@@ -394,7 +394,7 @@ pub struct Identity {
     pub firmware_version: String<16>,
     /// Abbreviated commit the firmware was built from, `-dirty` when the tree had changes.
     pub git_hash: String<24>,
-    /// FICR.DEVICEID[1] << 32 | DEVICEID[0].
+    /// `FICR.DEVICEID[1] << 32 | DEVICEID[0]`.
     pub device_id: u64,
     /// FICR.INFO.PART, 0x52840.
     pub part: u32,

@@ -17,7 +17,7 @@ pub struct ModemUart {
     pub rx: Port,
     /// `None`: no flow control.
     pub flow: Option<ModemFlow>,
-    /// One of [`crate::check::SUPPORTED_BAUDS`].
+    /// One of [`crate::SUPPORTED_BAUDS`].
     pub baud: u32,
 }
 

@@ -1,35 +1,89 @@
 //! A fingerprint of the message table.
 
-use crate::{ADC_MAX_SAMPLES, BUS_MAX_BYTES, MAX_PAYLOAD, PROTOCOL_VERSION, Reply, Request, SPI_MAX_BYTES};
+use crate::check::{
+    ACQUISITION_TIMES_US, I2C_ADDRESSES, LINK_PORTS, MAX_BUSY_MS, MAX_FLOW_MS, MAX_FLOW_PAUSE_MS, MAX_JOB_MS,
+    MAX_PRESS_MS, MAX_SETTLE_US, NFC_PORTS, PWM_HZ, RESERVED_PORTS, SPI_KILOHERTZ,
+};
+use crate::{
+    ADC_MAX_SAMPLES, BAUD_TRIAL_MS, BLE_CHANNEL_MHZ, BLE_CHANNELS, BLE_COMPANY, BLE_POWERS_DBM, BLE_TEST_BYTES,
+    BUS_MAX_BYTES, CRYSTAL_LED_HZ, CRYSTAL_START_MS, DEFAULT_LINK_TIMEOUT_MS, EDGE_CHANNELS, FLASH_MAX_BYTES,
+    FLOW_BUFFER_BYTES, INITIAL_BAUD, MAX_FRAME, MAX_PAYLOAD, MODEM_BUFFER_BYTES, MODEM_MAX_BYTES, PROTOCOL_VERSION,
+    PWM_OUTPUTS, PWM_UNITS, RETAINED_BYTES, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, Reply, Request, SPI_MAX_BYTES,
+    SUPPORTED_BAUDS, TAG_BYTES, TAG_DATA, TAG_ID_BYTES, TAG_READ, TAG_READ_BYTES, TAG_TEXT, TX_LENT_MS, UNASKED,
+};
 use postcard_schema::key::hash::fnv1a64::hash_ty_path;
 
-/// Fingerprint of the requests, the replies and the sizes they may have, computed from the types by the compiler.
+/// Fingerprint of the protocol, computed by the compiler from the types of requests and replies and from every constant
+/// that bench and firmware must agree on.
 ///
-/// Firmware and bench compare it in [`Request::Hello`]: a bench built from another table than the firmware is told so
-/// in the first exchange instead of reading one message as another. Names of variants and fields, their order and
-/// their types go in; names of types do not.
+/// Firmware and bench compare it in [`Request::Hello`]: if they were built from different protocols, the first exchange
+/// says so, and no message is read as another one. Names of variants and fields, their order and their types count;
+/// names of types do not.
 pub const fn schema_hash() -> u64 {
     SCHEMA_HASH
 }
 
 const SCHEMA_HASH: u64 = {
     let types = u64::from_le_bytes(hash_ty_path::<(Request, Reply)>("dut-protocol"));
-    // The type hash knows that a list is a list, not how long it may get.
+    // The type hash knows that a list is a list, not how long it may get, nor what a number means.
     let mut hash = types;
-    let sizes = [
-        PROTOCOL_VERSION as u64,
-        SPI_MAX_BYTES as u64,
-        ADC_MAX_SAMPLES as u64,
-        MAX_PAYLOAD as u64,
-        BUS_MAX_BYTES as u64,
-    ];
-    let mut n = 0;
-    while n < sizes.len() {
-        hash = (hash ^ sizes[n]).wrapping_mul(0x0000_0100_0000_01b3); // one step of 64-bit FNV-1a, a word at a time
-        n += 1;
+    let mut constant = 0;
+    while constant < CONSTANTS.len() {
+        let (name, values) = CONSTANTS[constant];
+        hash = with_bytes(hash, name.as_bytes());
+        let mut value = 0;
+        while value < values.len() {
+            hash = with_bytes(hash, &values[value].to_le_bytes());
+            value += 1;
+        }
+        constant += 1;
     }
     hash
 };
+
+/// 64-bit FNV-1a.
+const fn with_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut n = 0;
+    while n < bytes.len() {
+        hash = (hash ^ bytes[n] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        n += 1;
+    }
+    hash
+}
+
+/// Names and values of constants: single numbers, then lists.
+macro_rules! constants {
+    ($($number:ident),*; $($list:ident),*) => {
+        &[
+            $((stringify!($number), &[$number as i64]),)*
+            $((stringify!($list), &{
+                let mut values = [0; $list.len()];
+                let mut n = 0;
+                while n < values.len() {
+                    values[n] = $list[n] as i64;
+                    n += 1;
+                }
+                values
+            }),)*
+        ]
+    };
+}
+
+const PORTS: [u64; 3] = [LINK_PORTS.0, RESERVED_PORTS.0, NFC_PORTS.0];
+const PWM_HZ_ENDS: [u32; 2] = [*PWM_HZ.start(), *PWM_HZ.end()];
+const I2C_ADDRESS_ENDS: [u8; 2] = [*I2C_ADDRESSES.start(), *I2C_ADDRESSES.end()];
+const TAG_TEXT_BYTES: &[u8] = TAG_TEXT.as_bytes();
+
+/// Every public constant of the protocol. A test finds those that are missing.
+const CONSTANTS: &[(&str, &[i64])] = constants![
+    PROTOCOL_VERSION, INITIAL_BAUD, MAX_PAYLOAD, MAX_FRAME, UNASKED, SPI_MAX_BYTES, ADC_MAX_SAMPLES, FLASH_MAX_BYTES,
+    BUS_MAX_BYTES, FLOW_BUFFER_BYTES, MODEM_MAX_BYTES, MODEM_BUFFER_BYTES, EDGE_CHANNELS, PWM_UNITS, PWM_OUTPUTS,
+    CRYSTAL_LED_HZ, CRYSTAL_START_MS, RETAINED_BYTES, TX_LENT_MS, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, BAUD_TRIAL_MS,
+    DEFAULT_LINK_TIMEOUT_MS, MAX_SETTLE_US, MAX_JOB_MS, MAX_BUSY_MS, MAX_PRESS_MS, MAX_FLOW_PAUSE_MS, MAX_FLOW_MS,
+    BLE_COMPANY, BLE_TEST_BYTES, TAG_ID_BYTES, TAG_BYTES, TAG_READ_BYTES, TAG_READ, TAG_DATA;
+    SUPPORTED_BAUDS, ACQUISITION_TIMES_US, SPI_KILOHERTZ, BLE_CHANNELS, BLE_CHANNEL_MHZ, BLE_POWERS_DBM, PORTS,
+    PWM_HZ_ENDS, I2C_ADDRESS_ENDS, TAG_TEXT_BYTES
+];
 
 #[cfg(test)]
 mod tests {
@@ -61,10 +115,38 @@ mod tests {
         assert_ne!(hash(hash_ty_path::<(Request, Reply)>("x")), hash(hash_ty_path::<(Reply, Request)>("x")));
     }
 
-    /// A reminder, not a law: whoever changes a message sees here that firmware and bench must be released together.
+    /// Constants that stand in the table under a name of their own.
+    const OTHER_NAMES: [(&str, &str); 6] = [
+        ("PWM_HZ", "PWM_HZ_ENDS"),
+        ("I2C_ADDRESSES", "I2C_ADDRESS_ENDS"),
+        ("LINK_PORTS", "PORTS"),
+        ("RESERVED_PORTS", "PORTS"),
+        ("NFC_PORTS", "PORTS"),
+        ("TAG_TEXT", "TAG_TEXT_BYTES"),
+    ];
+
+    #[test]
+    fn every_public_constant_is_in_the_hash() {
+        let sources = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+        let mut names = std::vec::Vec::new();
+        for source in sources {
+            let text = std::fs::read_to_string(source.unwrap().path()).unwrap();
+            // Those of an `impl` are indented: they follow from the types.
+            let constants = text.lines().filter_map(|line| line.strip_prefix("pub const "));
+            let constants = constants.filter_map(|rest| rest.split_once(':')).filter(|(name, _)| !name.contains('('));
+            names.extend(constants.map(|(name, _)| std::string::String::from(name)));
+        }
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let known = OTHER_NAMES.iter().find(|(constant, _)| *constant == name).map_or(name.as_str(), |row| row.1);
+            assert!(CONSTANTS.iter().any(|(constant, _)| *constant == known), "{name} is not in the hash");
+        }
+    }
+
+    /// A reminder: a change of the protocol shows here that firmware and bench must be released together.
     #[test]
     fn the_table_of_this_version() {
         assert_eq!(PROTOCOL_VERSION, 2);
-        assert_eq!(schema_hash(), 0x0f05_23c4_a553_423b);
+        assert_eq!(schema_hash(), 0x1a8c_ecf9_d292_904c);
     }
 }

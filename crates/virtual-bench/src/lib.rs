@@ -26,6 +26,7 @@ mod nfc;
 mod panel;
 mod peers;
 mod random;
+mod real_functions;
 mod rig;
 mod run;
 mod swd;
@@ -40,8 +41,8 @@ pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{
-    Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_schema, fault_table,
-    fault_usages, neighbours, undetectable,
+    Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_help, fault_schema,
+    fault_table, fault_usages, neighbours, undetectable,
 };
 pub use run::RunError;
 pub use swd::VirtualSwd;

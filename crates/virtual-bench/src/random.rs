@@ -1,5 +1,6 @@
 //! Seeded randomness: production tolerances and noise. The same seed gives the same bench, bit for bit.
 
+use crate::real_functions::{cos, ln};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -47,8 +48,8 @@ impl Random {
     }
     /// Normal distribution around 0, by Box and Muller.
     pub fn gauss(&mut self, sigma: f64) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        sigma * radius * (std::f64::consts::TAU * self.unit()).cos()
+        let radius = (-2.0 * ln(1.0 - self.unit())).sqrt();
+        sigma * radius * cos(std::f64::consts::TAU * self.unit())
     }
     pub fn digit(&mut self) -> char {
         char::from(b'0' + (self.bits() % 10) as u8)

@@ -9,13 +9,18 @@
 //! | `line_bits` | single bits on SWDIO -> transfers, and the module's bits in return |
 //! | `black_magic` | requests -> operations on the lines -> answers |
 //! | `serve` | the same over TCP |
-//! | `pty` | the module's link as a pseudo terminal |
+//! | `host_link` | the module's link, by one of these two |
+//! | `pty` | as a pseudo terminal |
+//! | `tcp_link` | over TCP |
 
 mod black_magic;
+mod host_link;
 mod line_bits;
 mod pty;
 mod remote;
 mod serve;
+mod tcp_link;
 
+pub use host_link::{HostLink, LinkPlace};
 pub use pty::Pty;
 pub use serve::serve_probe;

@@ -146,7 +146,7 @@ fn every_size_is_drawn() {
     }
 }
 
-/// Whoever sees no colours tells the verdicts by the marks that their frames are made of.
+/// Without colours, the marks of a frame show its verdict.
 #[test]
 fn no_two_verdicts_have_the_same_frame() {
     let mut frames: Vec<String> = Vec::new();

@@ -23,7 +23,7 @@ fn a_unit_from_its_label_to_its_removal() {
     assert_eq!(station.states(), format!("pass {}", serial(1)));
     assert_eq!(orders(&station.press(Press::Enter)), [""; 0]);
     assert_eq!(station.states(), "empty");
-    // The next label may come while the last verdict still stands.
+    // The next label may come while the last verdict is still shown.
     station.scan(&label(2));
     station.press(Press::Enter);
     station.ends(0, Verdict::Fail);
@@ -216,7 +216,7 @@ fn running(nests: usize, of: usize, rules: Rules) -> Station {
     station
 }
 
-/// A unit that failed too often: somebody must allow it.
+/// A unit that failed too often needs a permission.
 fn asked(mut station: Station) -> Station {
     let past = UnitPast { verdicts: vec![Verdict::Fail; 5], let_in_after: 0 };
     station.runs.0.borrow_mut().insert(serial(9), past);
@@ -371,7 +371,7 @@ fn nothing_starts_while_the_screen_is_being_left() {
             station.happens(Input::StartButton(1));
         }),
     ];
-    // What waits when the screen is being left: a unit that was scanned, and one that somebody must allow.
+    // What waits when the screen is being left: a unit that was scanned, and one that needs a permission.
     let waiting: &[Waiting] = &[
         ("a unit waits", |rules| {
             let begin = rules.begin;

@@ -9,6 +9,7 @@ mod link_layer;
 pub use host::VirtualBluetooth;
 
 use crate::random::{Purpose, Random};
+use crate::real_functions::exp;
 use bench_instruments::Advert;
 use bench_plan::BleRadio;
 use bench_run::BenchTime;
@@ -180,7 +181,7 @@ impl Air {
     }
 
     fn fate(&mut self, dbm: f64) -> Fate {
-        let too_weak = 1.0 / (1.0 + ((dbm - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB).exp());
+        let too_weak = 1.0 / (1.0 + exp((dbm - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB));
         if self.chance.unit() >= too_weak.max(LOST_TO_OTHERS) {
             Fate::Whole
         } else if self.chance.unit() < BROKEN_SHARE {

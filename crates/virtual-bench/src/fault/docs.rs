@@ -3,7 +3,12 @@
 use super::kinds::{FaultKind, KINDS};
 use std::fmt::Write;
 
-/// One line for each kind, for `--help` and lists: how it is written, what it does.
+/// Each kind for `--help`, where lines are wrapped: how it is written, below it what it does.
+pub fn fault_help() -> String {
+    KINDS.iter().map(|kind| format!("  {}\n      {}\n", kind.usage(), kind.doc)).collect()
+}
+
+/// One line for each kind: how it is written, what it does.
 pub fn fault_usages() -> String {
     let width = KINDS.iter().map(|kind| kind.usage().len()).max().unwrap_or(0);
     let line = |kind: &FaultKind| format!("{:width$}  {}\n", kind.usage(), kind.doc);

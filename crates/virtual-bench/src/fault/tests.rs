@@ -279,7 +279,7 @@ fn every_kind_changes_something() {
 
 #[test]
 fn every_sample_fits_its_pattern_and_is_in_the_documents() {
-    let (usages, table, schema) = (fault_usages(), fault_table(), fault_schema().to_string());
+    let (usages, table, schema) = (fault_usages() + &fault_help(), fault_table(), fault_schema().to_string());
     for fault in samples() {
         let kind = KINDS.iter().find(|kind| kind.name == fault.kind()).unwrap();
         for document in [&usages, &table] {

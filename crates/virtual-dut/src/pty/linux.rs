@@ -1,4 +1,4 @@
-//! The module's link as a pseudo terminal: other programs open it as they open an adapter's serial port.
+//! Other programs open it as they open an adapter's serial port.
 
 use bench_instruments::{InstrumentError, Link};
 use serialport::{SerialPort, TTYPort};
@@ -29,11 +29,14 @@ pub struct Pty {
 }
 
 impl Pty {
+    /// Whether this system has them.
+    pub const SUPPORTED: bool = true;
+
     /// `baud`: what the link has at first. The terminal is set to it, for programs that set nothing.
     ///
     /// # Errors
     /// When the system has no pseudo terminal or thread to give.
-    pub fn new(baud: u32) -> std::io::Result<Pty> {
+    pub fn new(baud: u32) -> std::io::Result<Self> {
         let (uart, mut near) = TTYPort::pair().map_err(std::io::Error::other)?;
         let name = near.name().ok_or_else(|| std::io::Error::other("the pseudo terminal has no name"))?;
         // A terminal keeps its settings while this end of it is open.
@@ -41,7 +44,7 @@ impl Pty {
         // Closed: a program that finds it open elsewhere calls it used.
         drop(near);
         let heard = listen_to(uart.try_clone_native().map_err(std::io::Error::other)?, name.clone(), baud)?;
-        Ok(Pty { uart, name, heard })
+        Ok(Self { uart, name, heard })
     }
 
     /// What other programs open.

@@ -1,6 +1,6 @@
 //! The Pi's pins.
 
-use crate::PiEdgeLine;
+use super::PiEdgeLine;
 use bench_instruments::{InputLine, InstrumentError, OutputLine, how_to_be_allowed};
 use bench_plan::GpioLine;
 use rppal::gpio::{Error, Gpio, InputPin, Level, OutputPin};

@@ -17,7 +17,7 @@ pub struct PiEdgeLine {
 }
 
 impl PiEdgeLine {
-    pub(crate) fn new(pin: InputPin, gpio: u8) -> Self {
+    pub(super) fn new(pin: InputPin, gpio: u8) -> Self {
         Self { gpio, pin: RefCell::new(pin), trace: Arc::default() }
     }
 
