@@ -248,7 +248,7 @@ fn drivers_and_reset() {
         ("stuck-low:17", 17, "held at ground through"),
         ("stuck-high:19", 19, "driven"),
         ("stuck-low:19", 19, "held at ground through"),
-        ("stuck-low:36", 36, "its driver fights that"),
+        ("stuck-low:36", 36, "its driver opposes that"),
     ];
     for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
 }

@@ -136,8 +136,8 @@ fn single_faults_and_what_is_said_of_them() {
         ("short:8-10", 1, "shorted to rail 3V3; it was not switched on"),
         ("short:65-67", 1, "contacts 65 (RGBB) and 67 (SIM_VCC): shorted"),
         ("lost-pull:38", 1, "contact 38 (RX): no pull-up"),
-        ("wrong-model:b524", 1, "wrong model: a B524 is on the nest, the plan is for a B404X"),
-        ("wrong-model:b404", 1, "wrong model: a B404 is on the nest"),
+        ("wrong-model:b524", 1, "wrong model: a B524 is in the nest, the plan is for a B404X"),
+        ("wrong-model:b404", 1, "wrong model: a B404 is in the nest"),
         ("adc-gain:5", 1, "the MCU's ADC or its reference: all inputs are off by 5"),
         ("adc-offset:-50", 1, "the MCU's ADC: all inputs have an offset of -"),
         // In an empty module, a dead MCU cannot be distinguished from nails that do not reach it.
