@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 struct Rules {
     allowed: Vec<String>,
-    /// Crate, and what else it may have.
+    /// Crate, and its additional licences.
     exceptions: Vec<(String, Vec<String>)>,
 }
 
@@ -41,7 +41,7 @@ impl Rules {
         let Some(text) = &package.license else { return Some("names no licence".to_owned()) };
         let expression = match Expression::parse_mode(text, spdx::ParseMode::LAX) {
             Ok(expression) => expression,
-            Err(error) => return Some(format!("`{text}` is no licence expression: {error}")),
+            Err(error) => return Some(format!("`{text}` is not a licence expression: {error}")),
         };
         let more = self.exceptions.iter().filter(|(name, _)| *name == package.name.as_str());
         let also: Vec<&String> = more.flat_map(|(_, licences)| licences).collect();
