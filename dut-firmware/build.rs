@@ -1,11 +1,11 @@
-//! Puts the memory map where the linker finds it, and the commit where the firmware can name it.
+//! Passes the memory map to the linker and the commit to the firmware.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What the image is made of, seen from this folder.
+/// Sources of the image, relative to this folder.
 const SOURCES: [&str; 6] = ["src", "build.rs", "Cargo.toml", "Cargo.lock", "memory.x", "../crates/dut-protocol"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The commit in twelve digits, `-dirty` behind it when one of [`SOURCES`] differs from it.
+/// The commit in twelve digits, with `-dirty` appended when one of [`SOURCES`] differs from it.
 fn hash_from_git() -> Option<String> {
     let head_log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     if Path::new(&head_log).exists() {
@@ -31,7 +31,7 @@ fn hash_from_git() -> Option<String> {
     }
     // A fixed length: `--short` gives more digits in a repository with more objects.
     let hash: String = git(&["rev-parse", "HEAD"])?.chars().take(12).collect();
-    // Without the lock it would take to note down what it found: somebody may be committing.
+    // No lock to refresh the index: a commit may be in progress.
     let mut status = vec!["--no-optional-locks", "status", "--porcelain", "--"];
     status.extend(SOURCES);
     let dirty = !git(&status)?.is_empty();

@@ -64,7 +64,7 @@ impl Adc {
         };
 
         let mut saadc = Saadc::new(self.saadc.reborrow(), Irqs, Config::default(), [channel]);
-        // The offset changes with temperature, and a unit that comes warm from the previous station is no exception.
+        // The offset changes with temperature, and a unit may come warm from the previous station.
         saadc.calibrate().await;
         let mut samples = Vec::new();
         for _ in 0..request.count {

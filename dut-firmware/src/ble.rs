@@ -1,4 +1,4 @@
-//! Bluetooth Low Energy beside the link: advertises, listens, or gives a carrier, until it is done or told otherwise.
+//! Bluetooth Low Energy in parallel with the link: advertises, listens or sends a carrier until it is done or replaced.
 
 use crate::chip;
 use crate::radio::{self, Air, MOST_BYTES};
@@ -14,24 +14,24 @@ use embassy_sync::blocking_mutex::raw::ThreadModeRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 
-/// Advertisement that nobody can connect to, from a random address.
+/// Non-connectable advertisement from a random address.
 const ADV_NONCONN_IND: u8 = 0x02;
 const RANDOM_ADDRESS: u8 = 0x40;
 /// The kinds of advertisement that carry data: connectable, not connectable, scannable, and the answer to a scan.
 const WITH_DATA: [u8; 4] = [0, 2, 6, 4];
 const ADDRESS_BYTES: usize = 6;
 const HEADER_BYTES: usize = 2;
-/// Most of the random delay between two rounds (Bluetooth's link layer, advDelay).
+/// Largest random delay between two rounds (Bluetooth's link layer, advDelay).
 const MOST_DELAY_MS: u32 = 10;
-/// Between the beginnings of two packets of the direct test mode.
+/// Interval of the packets of the direct test mode.
 const TEST_INTERVAL: Duration = Duration::from_micros(625);
 
-/// What to do; `None`: nothing. The newest order counts.
+/// The current operation; `None`: none. A new one replaces it.
 static ORDER: Signal<ThreadModeRawMutex, Option<BleRequest>> = Signal::new();
 static REPORT: Mutex<ThreadModeRawMutex, Cell<BleReport>> = Mutex::new(Cell::new(NOTHING));
 const NOTHING: BleReport = BleReport { busy: false, sent: [0; 3], heard: 0, others: 0, broken: 0, rssi: None };
 
-/// Begins with the radio off. `main` has bound its interrupt.
+/// Starts with the radio off. `main` has bound its interrupt.
 pub fn start(spawner: Spawner) {
     radio::start();
     if let Ok(task) = work() {
@@ -53,7 +53,7 @@ pub fn execute(request: &BleRequest) -> Result<Reply, Refusal> {
     Ok(Reply::Done)
 }
 
-/// Radio off; the report stays.
+/// Switches the radio off; the report stays.
 pub fn stop() {
     note(|report| report.busy = false);
     ORDER.signal(None);
@@ -73,7 +73,7 @@ fn note(change: impl FnOnce(&mut BleReport)) {
 
 #[embassy_executor::task]
 async fn work() {
-    // The radio reads and writes here, and is switched off before anything else may.
+    // The radio reads and writes here; it is switched off before other code does.
     let mut packet = [0; MOST_BYTES];
     let mut order = None;
     loop {
@@ -110,7 +110,7 @@ async fn serve(request: BleRequest, packet: &mut [u8; MOST_BYTES]) {
 }
 
 async fn advertise(packet: &mut [u8; MOST_BYTES], nonce: BleNonce, count: u16, interval_ms: u16, dbm: i8) {
-    // A cheap generator: what matters is that two modules do not keep step.
+    // A cheap generator: it only keeps two modules from running in step.
     let mut random = u32::from_le_bytes([nonce[0], nonce[1], nonce[2], nonce[3]]) | 1;
     let address = own_address();
     for round in 0..count {
@@ -131,14 +131,14 @@ async fn advertise(packet: &mut [u8; MOST_BYTES], nonce: BleNonce, count: u16, i
     }
 }
 
-/// The chip's random static address, which its maker wrote: the two highest bits say what it is.
+/// The chip's random static address, written by its maker; the two highest bits mark its kind.
 fn own_address() -> [u8; ADDRESS_BYTES] {
     let [a, b, c, d] = pac::FICR.deviceaddr(0).read().to_le_bytes();
     let [e, f, ..] = pac::FICR.deviceaddr(1).read().to_le_bytes();
     [a, b, c, d, e, f | 0xC0]
 }
 
-/// For ever.
+/// Forever.
 async fn listen(packet: &mut [u8; MOST_BYTES], nonce: &BleNonce) {
     let mut sum = 0_i32;
     radio::listen(packet);
@@ -162,20 +162,20 @@ async fn listen(packet: &mut [u8; MOST_BYTES], nonce: &BleNonce) {
     }
 }
 
-/// What the packet says, if it is an advertisement with a tag.
+/// The tag of the packet, if it is an advertisement with one.
 fn tag_of(packet: &[u8; MOST_BYTES]) -> Option<BleTag> {
     let [kind, length, payload @ ..] = packet;
     let data = payload.get(ADDRESS_BYTES..usize::from(*length))?;
     if WITH_DATA.contains(&(kind & 0x0F)) { BleTag::find(data) } else { None }
 }
 
-/// For ever.
+/// Forever.
 async fn bare_carrier() {
     radio::carrier();
     core::future::pending().await
 }
 
-/// For ever.
+/// Forever.
 async fn test_packets(packet: &mut [u8; MOST_BYTES]) {
     let (header, payload) = packet.split_at_mut(HEADER_BYTES);
     // Type 0: PRBS9.

@@ -1,4 +1,4 @@
-//! Who and how the chip is.
+//! Identity and status of the chip.
 
 use cortex_m::asm;
 use dut_protocol::{Identity, Status};
@@ -6,19 +6,19 @@ use embassy_nrf::pac;
 use embassy_time::Instant;
 use heapless::String;
 
-/// Whether UICR.NFCPINS gives P0.09 and P0.10 to GPIO. A blank UICR gives them to NFC.
+/// Whether UICR.NFCPINS assigns P0.09 and P0.10 to GPIO. A blank UICR assigns them to NFC.
 pub fn nfc_pads_are_gpio() -> bool {
     pac::UICR.nfcpins().read().protect() == pac::uicr::vals::Protect::Disabled
 }
 
-/// POWER.RESETREAS, cleared so that the next start tells its own reason. To be called once.
+/// Reads and clears POWER.RESETREAS, so that the next start reports its own reason. Call once.
 pub fn take_reset_reason() -> u32 {
     let reason = pac::POWER.resetreas().read();
-    pac::POWER.resetreas().write_value(reason); // a one clears
+    pac::POWER.resetreas().write_value(reason); // a 1 clears
     reason.0
 }
 
-/// The chip's and the image's own data.
+/// Data of the chip and the image.
 pub fn identity(reset_reason: u32) -> Identity {
     let (ficr, info) = (pac::FICR, pac::FICR.info());
     Identity {
@@ -34,7 +34,7 @@ pub fn identity(reset_reason: u32) -> Identity {
     }
 }
 
-/// What the chip sees of its surroundings.
+/// State of clocks and USB supply.
 pub fn status() -> Status {
     let usb = pac::POWER.usbregstatus().read();
     let clock = pac::CLOCK.hfclkstat().read();
@@ -47,7 +47,7 @@ fn text<const N: usize>(text: &str) -> String<N> {
     text.chars().take(N).filter(char::is_ascii).collect()
 }
 
-/// Starts the chip anew. Ports are high impedance from here until the firmware is told otherwise.
+/// Restarts the chip. Ports are high impedance from here until the firmware receives new requests.
 pub fn restart() -> ! {
     asm::dsb();
     cortex_m::peripheral::SCB::sys_reset()

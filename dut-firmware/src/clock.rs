@@ -1,6 +1,6 @@
 //! Microseconds from TIMER3, which runs from the 32 MHz crystal once that is up (see `main`).
 //!
-//! The HAL's own clock ticks every 30.5 us from an RC oscillator, too coarse for settling times and too inexact for
+//! The HAL's own clock ticks every 30.5 us from an RC oscillator, too coarse for settling times and too inaccurate for
 //! counting windows.
 
 use core::future::poll_fn;
@@ -18,7 +18,7 @@ const ALARMS: usize = 3;
 /// Cycles of one microsecond at 64 MHz.
 const CYCLES_PER_US: u32 = 64;
 
-/// Waits up to this long are not worth the way into sleep and back.
+/// Shorter waits are not worth entering and leaving sleep.
 const SPIN_US: u32 = 10;
 
 static WAKERS: [AtomicWaker; ALARMS] = [const { AtomicWaker::new() }; ALARMS];
@@ -29,13 +29,13 @@ pub fn start(timer: Peri<'static, TIMER3>) -> [Alarm; ALARMS] {
     timer.set_frequency(Frequency::F1MHz);
     timer.start();
     timer.persist();
-    // SAFETY: the handler below touches only this timer and the wakers, which bear being used at any time.
+    // SAFETY: the handler below touches only this timer and the wakers, which may be used at any time.
     unsafe { interrupt::TIMER3.enable() };
     [Alarm { number: 0 }, Alarm { number: 1 }, Alarm { number: 2 }]
 }
 
-/// Microseconds since start. One capture register serves all: nothing gets between the two accesses, because no
-/// interrupt handler asks for the time.
+/// Microseconds since start. One capture register is enough: no interrupt handler reads the time, so nothing comes
+/// between the two accesses.
 pub fn now_us() -> u32 {
     pac::TIMER3.tasks_capture(CAPTURE).write_value(1);
     pac::TIMER3.cc(CAPTURE).read()
@@ -47,7 +47,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Waits at least this long, at most 30 minutes, and only a few microseconds longer.
+    /// Waits at least this long (at most 30 minutes) and only a few microseconds longer.
     pub async fn wait_us(&mut self, duration_us: u32) {
         if duration_us <= SPIN_US {
             return asm::delay(duration_us * CYCLES_PER_US);
@@ -68,7 +68,7 @@ impl Alarm {
     }
 }
 
-/// Wakes whose time has come.
+/// Wakes the alarms that are due.
 pub struct InterruptHandler;
 
 impl interrupt::typelevel::Handler<interrupt::typelevel::TIMER3> for InterruptHandler {

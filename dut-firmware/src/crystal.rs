@@ -1,8 +1,8 @@
-//! The 32.768 kHz crystal, led to a port where the bench can time it.
+//! Outputs the 32.768 kHz crystal on a port, where the bench can time it.
 //!
-//! The firmware's own waits run from the internal oscillator, so that a dead crystal can be told. For this one test the
-//! clock is switched over while it runs: the internal oscillator goes on until the crystal is there, and again after it
-//! was left, and the counters on it miss nothing but a fraction of a tick.
+//! The firmware's own waits run from the internal oscillator, so that it can report a dead crystal. For this one test
+//! the running clock is switched over: the internal oscillator continues until the crystal runs, and takes over again
+//! afterwards. The counters lose only a fraction of a tick.
 
 use crate::clock::Alarm;
 use crate::ports;
@@ -15,7 +15,7 @@ use embassy_nrf::pac::gpiote::vals::{Mode, Outinit, Polarity};
 const CHANNEL: usize = EDGE_CHANNELS - 1;
 /// PPI channel from the counter to the port; the UARTs and the counting jobs have those below.
 const ROUTE: usize = 7;
-/// RTC2 ticks with the 32nd of the crystal, and the port toggles with each tick.
+/// RTC2 ticks at 1/32 of the crystal's frequency, and the port toggles with each tick.
 const PRESCALER: u16 = 31;
 const POLL_MS: u32 = 5;
 
@@ -24,7 +24,7 @@ pub struct Crystal {
 }
 
 impl Crystal {
-    /// RTC2 and the PPI channel [`ROUTE`] must be free: nobody else in here may take them.
+    /// RTC2 and the PPI channel [`ROUTE`] must be free: no other module may use them.
     pub const fn new() -> Self {
         Self { led_to: None }
     }
@@ -33,7 +33,7 @@ impl Crystal {
         self.led_to.is_some()
     }
 
-    /// Starts the crystal and leads it to a port.
+    /// Starts the crystal and outputs it on a port.
     pub async fn lead(&mut self, port: Port, alarm: &mut Alarm) -> Result<(), Refusal> {
         self.leave();
         run_from(Lfclksrc::Xtal);
@@ -67,7 +67,7 @@ impl Crystal {
         self.led_to = Some(port);
     }
 
-    /// Back to the internal oscillator; the port is released.
+    /// Returns to the internal oscillator and releases the port.
     pub fn leave(&mut self) {
         let Some(port) = self.led_to.take() else { return };
         pac::RTC2.tasks_stop().write_value(1);
@@ -79,7 +79,7 @@ impl Crystal {
     }
 }
 
-/// Another source for the 32.768 kHz clock, which runs on meanwhile.
+/// Changes the source of the 32.768 kHz clock, which continues to run.
 fn run_from(source: Lfclksrc) {
     pac::CLOCK.lfclksrc().write(|value| value.set_src(source));
     pac::CLOCK.events_lfclkstarted().write_value(0);

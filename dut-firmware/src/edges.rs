@@ -1,4 +1,4 @@
-//! Interrupt channels: each watches one port and counts its edges, all eight at a time.
+//! Interrupt channels: each counts the edges of one port; all eight work at the same time.
 
 use crate::ports;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -15,9 +15,9 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// All closed. GPIOTE must be free: the counting jobs take turns with this, see `session`.
+    /// All closed. GPIOTE must be free: the counting jobs use it too, see `session`.
     pub fn new() -> Self {
-        // SAFETY: the handler below touches only GPIOTE's events and the counters, which bear being used at any time.
+        // SAFETY: the handler below touches only GPIOTE's events and the counters, which may be used at any time.
         unsafe { interrupt::GPIOTE.enable() };
         Self { open: 0 }
     }
@@ -26,7 +26,7 @@ impl Channels {
         self.open > 0
     }
 
-    /// Opens the next channel and answers its number.
+    /// Opens the next channel and returns its number.
     pub fn watch(&mut self, port: Port, edges: Edges) -> Result<u8, Refusal> {
         let channel = self.open;
         let count = COUNTS.get(channel).ok_or(Refusal::NoChannelLeft)?;
@@ -48,7 +48,7 @@ impl Channels {
         Ok(channel as u8)
     }
 
-    /// What each channel counted since it was opened or last taken.
+    /// Takes the counts of each channel since it was opened or last read.
     pub fn take(&self) -> [u32; EDGE_CHANNELS] {
         core::array::from_fn(|channel| COUNTS[channel].swap(0, Ordering::Relaxed))
     }
@@ -70,7 +70,7 @@ pub struct InterruptHandler;
 impl interrupt::typelevel::Handler<interrupt::typelevel::GPIOTE> for InterruptHandler {
     unsafe fn on_interrupt() {
         for (channel, count) in COUNTS.iter().enumerate() {
-            // The counting jobs' events raise no interrupt and belong to them.
+            // Events of the counting jobs raise no interrupt and are left to the jobs.
             let ours = pac::GPIOTE.intenset(0).read().in_(channel);
             if ours && pac::GPIOTE.events_in(channel).read() != 0 {
                 pac::GPIOTE.events_in(channel).write_value(0);

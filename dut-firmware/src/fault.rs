@@ -1,5 +1,5 @@
-//! What happens when this program is wrong: release the ports, start anew. The bench sees the restart in
-//! `Identity::reset_reason` and in the refusal of everything but `Hello`.
+//! Reaction to bugs in this program: releases the ports and restarts. The bench detects the restart by
+//! `Identity::reset_reason` and by the refusal of everything except `Hello`.
 
 use crate::{chip, ports};
 use core::panic::PanicInfo;

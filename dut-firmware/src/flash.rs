@@ -1,9 +1,9 @@
 //! The flash chip on the module, through the QSPI peripheral.
 //!
-//! The driver exists for the length of one request, so that its ports are free for software SPI before and after. It
-//! has no time-outs, and waits for ever for a chip that is missing or busy (activation reads the status register until
-//! the chip is idle). So every wait of unknown length is done here, over software SPI, before and after the driver
-//! works; what the driver then waits for are transfers of known length.
+//! The driver exists only during one request, so that its ports are free for software SPI before and after. It has no
+//! timeouts and waits forever for a chip that is missing or busy (activation reads the status register until the chip
+//! is idle). So this module does every wait of unknown length over software SPI, before and after the driver works; the
+//! driver only waits for transfers of known length.
 
 use crate::clock::Alarm;
 use crate::ports::Saved;
@@ -30,8 +30,8 @@ const READ_STATUS_2: u8 = 0x35;
 const READ_ID: u8 = 0x9F;
 const WRITE_IN_PROGRESS: u8 = 1;
 const GIGADEVICE: u8 = 0xC8;
-/// Where the makers have the bit that turns WP and HOLD into data lines: Macronix in the status register, GigaDevice in
-/// status register 2.
+/// Position of the bit that turns WP and HOLD into data lines: Macronix in the status register, GigaDevice in status
+/// register 2.
 const QUAD_ENABLE: u8 = 1 << 6;
 const QUAD_ENABLE_2: u8 = 1 << 1;
 
@@ -43,21 +43,21 @@ const CAPACITY: u32 = 1 << 24;
 const CHECKSUM_CHUNK: usize = 512;
 const SECTOR: usize = 4096;
 const PAGE: usize = 256;
-/// A page takes the parts 10 ms at most, and most of them a millisecond.
+/// Writing a page takes at most 10 ms, usually 1 ms.
 const PAGE_POLL_US: u32 = 500;
 
-/// EasyDMA moves words.
+/// EasyDMA transfers words.
 #[repr(align(4))]
 struct Words<const N: usize>([u8; N]);
 
-/// Maker's byte of the JEDEC id, as far as it matters.
+/// Maker's byte of the JEDEC id, where makers differ.
 #[derive(Clone, Copy, PartialEq)]
 enum Maker {
     GigaDevice,
     Other,
 }
 
-/// How data goes over the lines.
+/// Use of the data lines.
 #[derive(Clone, Copy, PartialEq)]
 enum Lines {
     One,
@@ -98,8 +98,8 @@ impl Flash {
         Self { wires, kept: KEPT.take(), kept_of: None }
     }
 
-    /// Executes a checked request. [`Refusal::NotRunning`]: no chip answers, or it stays busy, or it cannot be brought
-    /// to use four lines.
+    /// Executes a checked request. [`Refusal::NotRunning`]: no chip answers, it stays busy, or it does not switch to
+    /// four lines.
     pub async fn execute(&mut self, request: &FlashRequest, alarm: &mut Alarm) -> Result<Reply, Refusal> {
         let maker = find()?;
         wait_idle(alarm, POLL_US).await?;
@@ -128,7 +128,7 @@ impl Flash {
         Ok(Reply::Checksum { sum: Checksum::of(&self.kept.0) })
     }
 
-    /// What is kept stays kept, so that a failure can be followed by another attempt.
+    /// The kept sector stays, so that a failed attempt can be repeated.
     async fn put_back(&mut self, maker: Maker, alarm: &mut Alarm) -> Result<Reply, Refusal> {
         let address = self.kept_of.ok_or(Refusal::OutOfRange)?;
         {
@@ -155,7 +155,7 @@ impl Flash {
     }
 }
 
-/// The ports' states, put back when this goes.
+/// The ports' states, restored on drop.
 struct SavedPorts([Option<Saved>; PORTS.len()]);
 
 impl SavedPorts {
@@ -219,7 +219,7 @@ impl Wires {
         }
     }
 
-    /// The address of a read goes over one line, so that a broken IO2 or IO3 spoils the data and not the place.
+    /// The address of a read uses one line, so that a broken IO2 or IO3 corrupts the data and not the address.
     fn driver(&mut self, maker: Maker, lines: Lines) -> Qspi<'_> {
         let mut config = Config::default();
         (config.read_opcode, config.write_opcode) = match (lines, maker) {
@@ -257,9 +257,9 @@ fn read_byte(opcode: u8) -> Result<u8, Refusal> {
     exchange(&[opcode], 1)?.first().copied().ok_or(Refusal::NotRunning)
 }
 
-/// Whether a chip is there: lines that nobody drives read all zeros or all ones.
+/// Whether a chip is present: undriven lines read all zeros or all ones.
 fn find() -> Result<Maker, Refusal> {
-    // A chip in the middle of an erase does not tell its id, but is there: its status is not all ones.
+    // A chip in the middle of an erase does not send its id, but is present: its status is not all ones.
     let status = read_byte(READ_STATUS)?;
     let id = exchange(&[READ_ID], 3)?;
     match id.as_slice() {
@@ -280,7 +280,7 @@ async fn wait_idle(alarm: &mut Alarm, poll_us: u32) -> Result<(), Refusal> {
     Err(Refusal::NotRunning)
 }
 
-/// Sets the bit that lets the chip use four lines, as Device OS does, if it is not set yet. It is not volatile.
+/// Sets the non-volatile bit that enables four lines, as Device OS does, if it is not set.
 async fn enable_quad(maker: Maker, alarm: &mut Alarm) -> Result<(), Refusal> {
     let (read, write, bit) = match maker {
         Maker::GigaDevice => (READ_STATUS_2, WRITE_STATUS_2, QUAD_ENABLE_2),

@@ -1,4 +1,4 @@
-//! Work that takes longer than a request may. Each slot has a task of its own, so the link is served meanwhile.
+//! Operations that take longer than a request may. Each slot has its own task, so the link is served meanwhile.
 
 use crate::clock::{self, Alarm};
 use crate::ports;
@@ -27,8 +27,8 @@ static DRIVEN: [ThreadModeMutex<Cell<Option<Port>>>; SLOTS] = [const { ThreadMod
 static RELEASED: [Signal<ThreadModeRawMutex, ()>; SLOTS] = [const { Signal::new() }; SLOTS];
 static RESULTS: Channel<ThreadModeRawMutex, (usize, JobResult), SLOTS> = Channel::new();
 
-/// Gives the slots their counters. Every edge on the port goes through GPIOTE and PPI into a timer: none is missed,
-/// however busy the processor is.
+/// Gives the slots their counters. Every edge on the port goes through GPIOTE and PPI into a timer, so a busy processor
+/// misses none.
 pub fn start(
     spawner: Spawner,
     [alarm_0, alarm_1]: [Alarm; SLOTS],
@@ -46,12 +46,12 @@ pub fn start(
     }
 }
 
-/// Gives a job to a slot that the job table has just found idle.
+/// Gives a job to a slot that is idle according to the job table.
 pub async fn order(slot: usize, job: Job) {
     let (Some(orders), Some(driven), Some(released)) = (ORDERS.get(slot), DRIVEN.get(slot), RELEASED.get(slot)) else {
         return;
     };
-    // Here and not when the job starts: a release between the two counts.
+    // Reset here and not when the job starts, so that a release in between counts.
     released.reset();
     driven.lock(|driven| {
         driven.set(match job {
@@ -62,7 +62,7 @@ pub async fn order(slot: usize, job: Job) {
     orders.send(job).await;
 }
 
-/// Ends the jobs that drive one of these ports. To be called before the ports are released: no job drives them from then on.
+/// Ends the jobs that drive one of these ports. Call before releasing the ports: from then on no job drives them.
 pub fn release(ports: PortSet) {
     for (driven, released) in DRIVEN.iter().zip(&RELEASED) {
         if driven.lock(Cell::get).is_some_and(|port| ports.contains(port)) {
@@ -71,7 +71,7 @@ pub fn release(ports: PortSet) {
     }
 }
 
-/// Waits for the next job to end: its slot and its result.
+/// Waits for the next job to end. Returns its slot and its result.
 pub async fn next_result() -> (usize, JobResult) {
     RESULTS.receive().await
 }
@@ -107,7 +107,7 @@ async fn worker(
     }
 }
 
-/// Ends early, with the time that it lasted, once the port was released: who releases a port has the last word.
+/// Ends early when the port is released, with the time that it lasted: a release takes precedence.
 async fn press(
     released: &Signal<ThreadModeRawMutex, ()>,
     alarm: &mut Alarm,
@@ -120,11 +120,11 @@ async fn press(
     }
     let begin_us = clock::now_us();
     ports::drive(port, high);
-    // The release comes first: both may be ready when this task gets its turn.
+    // The release is checked first: both may be ready when this task runs.
     match select(released.wait(), alarm.wait_us(u32::from(ms) * 1_000)).await {
         Either::First(()) => {
             let lasted_ms = clock::now_us().wrapping_sub(begin_us) / 1_000;
-            // Never as much as was ordered: that would be a job that was done.
+            // Always less than requested: the full time would mean that the job was done.
             JobResult::Waited { ms: (lasted_ms as u16).min(ms.saturating_sub(1)) }
         }
         Either::Second(()) => {
@@ -134,7 +134,7 @@ async fn press(
     }
 }
 
-/// Executes for so long, and nothing but what the processor draws most for.
+/// Executes the instructions with the highest current for this long.
 fn keep_busy(ms: u16) {
     let begin_us = clock::now_us();
     let divisor = black_box(1.5_f32);
@@ -168,7 +168,7 @@ async fn count_edges(
     let begin_us = clock::now_us();
     alarm.wait_us(u32::from(window_ms) * 1_000).await;
     let rising = counter.cc(0).capture();
-    // The window is what the two readings of the clock say, not what was asked for.
+    // The window is the difference of the two clock readings, not the requested time.
     let window_us = clock::now_us().wrapping_sub(begin_us);
     gpiote.write(|edge| edge.set_mode(Mode::Disabled));
     JobResult::Edges { rising, window_us }

@@ -1,5 +1,4 @@
-//! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, with flow control only for as long as a test asks
-//! for it.
+//! Bytes to and from the bench over UARTE0: TX P0.06, RX P0.08, 8N1, with flow control only while a test requests it.
 
 use crate::clock::Alarm;
 use crate::memory::Buffer;
@@ -22,13 +21,13 @@ const RX: Port = port(0, 8);
 const fn port(bank: u8, pin: u8) -> Port {
     match Port::from_bank(bank, pin) {
         Some(port) => port,
-        None => panic!("no port of the chip"), // while it is compiled
+        None => panic!("no port of the chip"), // fails at compile time
     }
 }
 
 /// The wire to the bench.
 pub struct Link {
-    /// `None` only while it is opened again.
+    /// `None` only while it is reopened.
     uarte: Option<BufferedUarte<'static>>,
     parts: Parts,
     baud: u32,
@@ -73,14 +72,14 @@ impl Link {
         Ok(&buffer[..length])
     }
 
-    /// Hands `bytes` to the transmitter.
+    /// Passes `bytes` to the transmitter.
     pub async fn send(&mut self, bytes: &[u8]) {
         let flow_control = self.taken.is_some();
         let Some(uarte) = &mut self.uarte else { return };
         let mut rest = bytes;
         while !rest.is_empty() {
             let sent = match flow_control {
-                // Whoever holds CTS high does not get to stop the program: what finds no place is lost.
+                // A high CTS must not block the program: bytes that do not fit are lost.
                 true => uarte.try_write(rest),
                 false => uarte.write(rest).await,
             };
@@ -101,7 +100,7 @@ impl Link {
         alarm.wait_us(2 * 10 * 1_000_000 / self.baud).await;
     }
 
-    /// Talks at `baud` from now on, one of [`dut_protocol::SUPPORTED_BAUDS`]. Nothing may be under way.
+    /// Changes the rate to `baud`, one of [`dut_protocol::SUPPORTED_BAUDS`]. No transfer may be in progress.
     pub fn set_baud(&mut self, baud: u32) {
         if let Some(uarte) = &mut self.uarte {
             uarte.set_baudrate(baud_rate(baud));
@@ -109,12 +108,12 @@ impl Link {
         self.baud = baud;
     }
 
-    /// The rate it talks at.
+    /// The current rate.
     pub fn baud(&self) -> u32 {
         self.baud
     }
 
-    /// With flow control on these ports, or without. What is in the buffers is lost.
+    /// Switches flow control on these ports on, or off. Bytes in the buffers are lost.
     pub fn flow_control(&mut self, flow: Option<FlowPorts>) {
         self.uarte = None;
         if let Some(taken) = self.taken.take() {
@@ -124,27 +123,27 @@ impl Link {
         self.make(flow);
     }
 
-    /// These ports are being released: the end of the flow control leaves them alone.
+    /// Excludes ports that are being released from the restore at the end of the flow control.
     pub fn forget(&mut self, ports: PortSet) {
         for saved in self.taken.iter_mut().flatten() {
             saved.forget(ports);
         }
     }
 
-    /// Makes the driver; there must be none.
+    /// Creates the driver; none may exist.
     fn make(&mut self, flow: Option<FlowPorts>) {
         let lines = Lines { tx: TX, rx: RX, flow };
-        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The ports
-        // of the link are nobody else's; those of the flow control were checked, and are put back afterwards.
+        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. No
+        // other code uses the ports of the link; those of the flow control were checked and are restored afterwards.
         self.uarte = Some(unsafe {
             let received = RECEIVED.take();
             let received = if flow.is_some() { &mut received[..FLOW_BUFFER_BYTES] } else { &mut received[..] };
             self.parts.open(lines, self.baud, received, TO_SEND.take())
         });
         // The driver has just configured the port without pull, and does not touch it again. The pull-up keeps an open
-        // RX from inventing bytes, and lets the nail on this contact feel that the chip is there.
+        // RX from producing bytes, and makes the chip detectable at the nail on this contact.
         pac::P0.pin_cnf(8).modify(|port| port.set_pull(Pull::Pullup));
-        // Open, it must not hold the module back for ever; and the bench sees an open CTS as one that never stops.
+        // An open CTS must not block the module forever; the bench detects it as a CTS that never stops the module.
         if let Some(FlowPorts { cts, .. }) = flow {
             ports::configuration(cts).modify(|port| port.set_pull(Pull::Pulldown));
         }

@@ -1,22 +1,22 @@
-//! Runs on the module under test and executes what the bench asks for.
+//! Runs on the module under test and executes the bench's requests.
 //!
-//! One image for every model: it knows ports (P0.03), not pins, contacts or models. What it understands, refuses and
-//! answers is described in `dut-protocol`; here is only what needs the chip.
+//! One image for every model: it knows ports (P0.03), not pins, contacts or models. `dut-protocol` describes requests,
+//! refusals and replies; only the code that needs the chip is here.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! |---|---|
-//! | [`session`] | one request in, one reply out; when to release the ports |
+//! | [`session`] | one request in, one reply out; release of the ports |
 //! | [`link`] | bytes over UARTE0 |
-//! | [`power`] | System OFF, and the link's ports lent to the bench |
+//! | [`power`] | System OFF, and lending the link's ports to the bench |
 //! | [`ports`], [`spi`], [`spim`], [`twim`], [`adc`], [`edges`], [`flash`], [`retained`], [`usb`], [`pwm`], [`crystal`], [`jobs`],
-//! [`modem`], [`ble`], [`nfc`] | the requests that touch something |
+//! [`modem`], [`ble`], [`nfc`] | the requests that access hardware |
 //! | [`radio`] | packets of Bluetooth Low Energy |
 //! | [`clock`] | microseconds |
-//! | [`chip`] | who and how the chip is |
-//! | [`fault`] | what happens when this program is wrong |
+//! | [`chip`] | identity and status of the chip |
+//! | [`fault`] | reaction to bugs in this program |
 //!
-//! Whatever happens, ports do not stay driven: silence on the link releases them, a panic or fault releases them and
-//! restarts, and a program that hangs is restarted by the watchdog, which releases them too.
+//! Ports never stay driven: silence on the link releases them, a panic or fault releases them and restarts, and the
+//! watchdog restarts a program that hangs, which releases them too.
 #![no_std]
 #![no_main]
 
@@ -65,14 +65,15 @@ bind_interrupts!(struct Irqs {
     CLOCK_POWER => vbus_detect::InterruptHandler;
 });
 
-/// A program that does not come back to its main loop for this long is restarted.
+/// The watchdog restarts a program that does not return to its main loop for this long.
 const WATCHDOG_S: u32 = 2;
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
     let mut config = Config::default();
-    // The link must work on a module whose crystals do not: a dead crystal is a defect to be found, over this link.
-    // So the 32.768 kHz comes from the RC oscillator (good to 2 %, it only times waits), and start-up waits for neither.
+    // The link must work on a module whose crystals do not, because the bench diagnoses a dead crystal over this link.
+    // So the 32.768 kHz comes from the RC oscillator (good to 2 %, it only times waits), and start-up waits for neither
+    // crystal.
     config.lfclk_source = LfclkSource::InternalRC;
     config.hfclk_source = HfclkSource::Internal;
     let p = embassy_nrf::init(config);

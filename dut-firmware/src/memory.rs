@@ -1,11 +1,11 @@
-//! Static memory of drivers that are made again and again.
+//! Static memory of drivers that are created repeatedly.
 
 use core::cell::UnsafeCell;
 
-/// Bytes that one driver at a time borrows.
+/// Bytes for one driver at a time.
 pub struct Buffer<const N: usize>(UnsafeCell<[u8; N]>);
 
-// SAFETY: the bytes are only reached through `take`, whose callers promise to be alone.
+// SAFETY: the bytes are only reached through `take`, whose callers guarantee exclusive use.
 unsafe impl<const N: usize> Sync for Buffer<N> {}
 
 impl<const N: usize> Buffer<N> {
@@ -16,7 +16,7 @@ impl<const N: usize> Buffer<N> {
     /// The bytes.
     ///
     /// # Safety
-    /// Whoever took them before must be gone.
+    /// The previous user must no longer exist.
     #[allow(clippy::mut_from_ref)] // as with a cell: that is what the promise is for
     pub unsafe fn take(&self) -> &mut [u8; N] {
         // SAFETY: promised by the caller.

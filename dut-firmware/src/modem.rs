@@ -1,5 +1,5 @@
-//! The modem's UART, for the bench to speak AT through. Its driver takes bytes in the background, by interrupts: what
-//! the modem says unasked waits here until the bench comes by.
+//! The modem's UART, over which the bench sends AT commands. Its driver receives bytes in the background, by
+//! interrupts: unsolicited messages wait here until the bench reads them.
 
 use crate::memory::Buffer;
 use crate::uart::{self, FlowPorts, Lines};
@@ -28,19 +28,19 @@ impl Modem {
         Self { parts, uarte: None, ports: [None; 4] }
     }
 
-    /// Opens the UART, again if it is open.
+    /// Opens or reopens the UART.
     pub fn open(&mut self, order: &ModemUart) {
         self.close();
         let ModemUart { tx, rx, flow, baud } = *order;
         self.ports = [Some(tx), Some(rx), flow.map(|flow| flow.rts), flow.map(|flow| flow.cts)];
         let flow = flow.map(|flow| FlowPorts { rts: flow.rts, cts: flow.cts });
-        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The ports
-        // were checked to be nobody else's.
+        // SAFETY: there is no other driver that could use the memory or the parts: `self.uarte` is `None` here. The
+        // ports were checked to be otherwise unused.
         let driver = unsafe { self.parts.open(Lines { tx, rx, flow }, baud, RECEIVED.take(), TO_SEND.take()) };
         self.uarte = Some(driver);
     }
 
-    /// Closes the UART; its ports are inputs then.
+    /// Closes the UART; its ports become inputs.
     pub fn close(&mut self) {
         if self.uarte.take().is_some() {
             let ports = self.ports.iter().flatten();
@@ -49,7 +49,7 @@ impl Modem {
         self.ports = [None; 4];
     }
 
-    /// Hands all of `bytes` to the transmitter, or none.
+    /// Passes all of `bytes` to the transmitter, or none.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let uarte = self.uarte.as_mut().ok_or(Refusal::NotRunning)?;
         let mut rest = bytes;
@@ -62,11 +62,11 @@ impl Modem {
         Ok(())
     }
 
-    /// What has arrived, as far as it fits into a reply.
+    /// Received bytes, as many as fit into a reply.
     pub fn read(&mut self) -> Result<ModemBytes, Refusal> {
         let uarte = self.uarte.as_mut().ok_or(Refusal::NotRunning)?;
         let mut said = ModemBytes { bytes: heapless::Vec::new(), more: false, lost: false };
-        // The ring may end in the middle of what has arrived: twice is all of it.
+        // The received bytes may wrap around the end of the ring buffer: two reads get all of them.
         for _ in 0..2 {
             let room = MODEM_MAX_BYTES - said.bytes.len();
             let taken = match poll_once(uarte.fill_buf()) {
@@ -88,7 +88,7 @@ impl Modem {
                 break;
             }
         }
-        // A full reply says nothing of what is behind it.
+        // A full reply may hide further bytes.
         said.more |= said.bytes.is_full();
         Ok(said)
     }

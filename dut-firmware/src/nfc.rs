@@ -1,5 +1,5 @@
-//! The NFC tag: whoever holds a reader near finds the record that the bench ordered. It exists only between two requests;
-//! until then the peripheral is off.
+//! The NFC tag: a reader in range finds the record that the bench requested. It exists only between the start and stop
+//! requests; otherwise the peripheral is off.
 
 use crate::{Irqs, chip};
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -12,12 +12,12 @@ use embassy_nrf::{Peri, pac};
 use embassy_sync::blocking_mutex::raw::ThreadModeRawMutex;
 use embassy_sync::signal::Signal;
 
-/// The newest order counts: the number to carry, or nothing.
+/// The last request: the number to carry, or none.
 static ORDER: Signal<ThreadModeRawMutex, Option<u64>> = Signal::new();
 static SELECTED: AtomicU16 = AtomicU16::new(0);
 static COMMANDS: AtomicU16 = AtomicU16::new(0);
 
-/// What the driver copies into must hold the longest frame of the peripheral.
+/// The driver's buffer must hold the longest frame of the peripheral.
 const LONGEST_FRAME: usize = 256;
 
 pub fn start(spawner: Spawner, nfct: Peri<'static, NFCT>) {
@@ -26,7 +26,7 @@ pub fn start(spawner: Spawner, nfct: Peri<'static, NFCT>) {
     }
 }
 
-/// Be a tag that carries this number, or none.
+/// Starts a tag that carries this number, or stops it.
 pub fn order(nonce: Option<u64>) -> Result<(), Refusal> {
     if nonce.is_some() && chip::nfc_pads_are_gpio() {
         return Err(Refusal::NfcPadsArePorts);
@@ -78,7 +78,7 @@ async fn serve(nfct: Peri<'_, NFCT>, nonce: u64) -> Option<u64> {
     loop {
         driver.activate().await;
         count(&SELECTED);
-        // Until the reader lets go of the tag, or its field goes.
+        // Until the reader releases the tag or its field disappears.
         while let Ok(length) = driver.receive(&mut frame).await {
             count(&COMMANDS);
             let Some(command) = frame.get(..length) else { break };
@@ -99,7 +99,7 @@ fn count(counter: &AtomicU16) {
     counter.store(counter.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
 }
 
-/// What the chip's maker has given it: the maker's code, and numbers of which no two chips have the same.
+/// The chip's own identifier: the maker's code and unique numbers.
 fn identifier() -> [u8; TAG_ID_BYTES] {
     let nfc = pac::FICR.nfc();
     let [maker, a, b, c] = nfc.tagheader0().read().0.to_le_bytes();

@@ -23,10 +23,10 @@ fn of_bank(set: PortSet, first: u32) -> u32 {
     (set.0 >> first) as u32
 }
 
-/// Puts the ports of a checked vector into their states.
+/// Sets the ports of a checked vector to their states.
 ///
-/// Released before driven, so that no two outputs meet on the way; and every output gets its level before it is
-/// enabled. Within a bank all levels change in one write and all outputs are enabled in one.
+/// Ports are released before others are driven, so that no two outputs conflict in between; every output gets its level
+/// before it is enabled. Within a bank all levels change in one write and all outputs are enabled in one.
 pub fn apply(vector: &PortVector) {
     let PortVector { high, low, pull_up, pull_down, float, strength, settle_us: _ } = *vector;
     let inputs = pull_up.union(pull_down).union(float);
@@ -45,10 +45,10 @@ pub fn apply(vector: &PortVector) {
         }
     }
 
-    // An input that becomes an output keeps its pull until it is driven, so that it never hangs in the air.
+    // An input that becomes an output keeps its pull until it is driven, so that it never floats.
     for port in outputs.iter() {
         configuration(port).modify(|port| {
-            port.set_input(Input::Connect); // what an output reads back tells a short from a good contact
+            port.set_input(Input::Connect); // the level that an output reads back reveals a short
             port.set_drive(match strength {
                 DriveStrength::Standard => Drive::S0s1,
                 DriveStrength::High => Drive::H0h1,
@@ -85,7 +85,7 @@ pub fn release(set: PortSet) {
     }
 }
 
-/// Lets a port be read without changing anything else of it.
+/// Connects a port's input buffer without changing anything else.
 pub fn connect_input(port: Port) {
     configuration(port).modify(|port| port.set_input(Input::Connect));
 }
@@ -103,7 +103,7 @@ pub fn set(port: Port, high: bool) {
     if high { bank.outset().write(|bits| bits.0 = bit) } else { bank.outclr().write(|bits| bits.0 = bit) }
 }
 
-/// Makes a port an output with this level, or gives it another one.
+/// Makes a port an output with this level, or changes its level.
 pub fn drive(port: Port, high: bool) {
     set(port, high);
     configuration(port).write(|port| {
@@ -113,7 +113,7 @@ pub fn drive(port: Port, high: bool) {
     });
 }
 
-/// State of a port, to be put back later.
+/// State of a port, to be restored later.
 pub struct Saved {
     port: Port,
     configuration: PinCnf,

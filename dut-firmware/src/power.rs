@@ -1,4 +1,4 @@
-//! What happens over a restart: System OFF, and the link's ports lent to the bench.
+//! Functions that involve a restart: System OFF, and lending the link's ports to the bench.
 
 use crate::ports;
 use dut_protocol::{Port, Pull, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, Refusal, TX_LENT_MS};
@@ -12,10 +12,10 @@ const LEND_PULLED_DOWN: u32 = 0xA6;
 const TX: usize = 6;
 const RX: usize = 8;
 
-/// Leaves the order for [`lend_as_ordered`] at the next start.
+/// Stores the request for [`lend_as_ordered`] at the next start.
 ///
-/// By a restart, because the pins of a UARTE may only be changed while it is off (nRF52840 product specification, UARTE,
-/// pin configuration), and taking the link's driver apart and together would be more than that.
+/// Needs a restart because the pins of a UARTE may only be changed while it is off (nRF52840 product specification,
+/// UARTE, pin configuration), and rebuilding the link's driver would be more work.
 pub fn order_lending(pull: Pull) {
     let order = match pull {
         Pull::Up => LEND_PULLED_UP,
@@ -24,9 +24,9 @@ pub fn order_lending(pull: Pull) {
     pac::POWER.gpregret().write(|register| register.0 = order);
 }
 
-/// To be called before the link starts: lends its ports for a while if the start before ordered it. TX is an input with
-/// the ordered pull all the time, and RX an output of the same level in the middle of it: by then the bench, which hears
-/// of the restart before it happens, has taken its own driver off the line.
+/// Lends the link's ports for a while if the previous start requested it. Call before the link starts. TX is an input
+/// with the requested pull all the time, and RX an output of the same level in the middle of that time: by then the
+/// bench, which is informed before the restart, has removed its own driver from the line.
 pub async fn lend_as_ordered() {
     let (pull, high) = match pac::POWER.gpregret().read().0 {
         LEND_PULLED_UP => (vals::Pull::Pullup, true),
@@ -57,24 +57,24 @@ pub async fn lend_as_ordered() {
     Timer::at(ends).await;
 }
 
-/// Whether the port may wake the chip: one that is high already would do so at once.
+/// Prepares the port to wake the chip. Returns `false` if it is already high and would wake the chip at once.
 pub fn prepare_wake(port: Port) -> Result<(), Refusal> {
     ports::configuration(port).write(|port| {
         port.set_input(vals::Input::Connect);
         port.set_pull(vals::Pull::Pulldown);
     });
-    // A pull of 16 kohm has 100 pF down in microseconds.
+    // A pull of 16 kohm discharges 100 pF within microseconds.
     cortex_m::asm::delay(64 * 20);
     if ports::is_high(port) { Err(Refusal::OutOfRange) } else { Ok(()) }
 }
 
-/// Switches off until the prepared port becomes high or the chip is reset; the next thing is a start.
+/// Switches off until the prepared port goes high or the chip is reset; execution then restarts.
 pub fn system_off(wake: Port) -> ! {
     ports::configuration(wake).modify(|port| port.set_sense(vals::Sense::High));
     cortex_m::asm::dsb();
     pac::POWER.systemoff().write(|register| register.set_systemoff(true));
     loop {
-        // With a debugger attached System OFF is only played: the processor runs on.
+        // With a debugger attached System OFF is only emulated: the processor continues to run.
         cortex_m::asm::wfe();
     }
 }

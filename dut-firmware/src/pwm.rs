@@ -43,7 +43,7 @@ impl Pwm {
         let (prescaler, ticks) = divisors(request.frequency_hz);
         for (channel, output) in request.outputs.iter().enumerate() {
             let Some(output) = output else { continue };
-            // A unit takes over a port that is an output already; low is what it has before and after.
+            // A unit takes over a port that is already an output; its level is low before and after.
             ports::set(output.port, false);
             ports::configuration(output.port).write(|port| {
                 port.set_dir(Dir::Output);
@@ -76,7 +76,7 @@ impl Pwm {
         unit.tasks_dma().seq(0).start().write_value(1);
     }
 
-    /// Stops every unit, at once: a period need not end.
+    /// Stops every unit at once, even within a period.
     pub fn stop(&mut self) {
         (0..PWM_UNITS).for_each(|number| self.stop_unit(number));
     }
@@ -97,7 +97,7 @@ impl Pwm {
     }
 }
 
-/// The smallest prescaler (a power of two) that the counter gets along with, and the ticks of a period.
+/// The smallest prescaler (a power of two) at which the period fits the counter, and the ticks of a period.
 fn divisors(frequency_hz: u32) -> (u8, u32) {
     let ticks = |prescaler: u8| ((CLOCK_HZ >> prescaler) + frequency_hz / 2) / frequency_hz;
     let prescaler = (0..8).find(|prescaler| ticks(*prescaler) <= MOST_TICKS).unwrap_or(7);

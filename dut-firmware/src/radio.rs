@@ -1,5 +1,5 @@
-//! RADIO by register, as Bluetooth Low Energy of 1 Mbit/s: one packet out, one packet in, a bare carrier. No vendor's
-//! stack is needed for that, and none could be told to stay on one channel.
+//! RADIO by register, as Bluetooth Low Energy of 1 Mbit/s: one packet out, one packet in, a bare carrier. A vendor's
+//! stack is not needed and could not be made to stay on one channel.
 
 use core::future::poll_fn;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -14,12 +14,12 @@ use embassy_sync::waitqueue::AtomicWaker;
 pub const MOST_PAYLOAD: usize = 37;
 pub const MOST_BYTES: usize = 2 + MOST_PAYLOAD;
 
-/// Where and how packets are sent and heard.
+/// Channel and format of packets.
 #[derive(Clone, Copy)]
 pub struct Air {
     pub mhz: u16,
     pub access_address: u32,
-    /// Whitening goes by this channel; `None`: not whitened.
+    /// Channel number for whitening; `None`: no whitening.
     pub whitened_for: Option<u8>,
 }
 
@@ -36,7 +36,7 @@ impl Air {
     }
 }
 
-/// A packet that came in.
+/// A received packet.
 pub struct Heard {
     pub is_whole: bool,
     pub dbm: i8,
@@ -45,7 +45,7 @@ pub struct Heard {
 static WAKER: AtomicWaker = AtomicWaker::new();
 
 pub fn start() {
-    // SAFETY: the handler below touches only RADIO's interrupt enables and the waker, which bear being used at any time.
+    // SAFETY: the handler below touches only RADIO's interrupt enables and the waker, which may be used at any time.
     unsafe { interrupt::RADIO.enable() };
 }
 
@@ -79,7 +79,7 @@ pub fn tune(air: Air, dbm: i8) {
     radio.datawhiteiv().write(|initial| initial.set_datawhiteiv(air.whitened_for.unwrap_or(0)));
 }
 
-/// Sends a packet, header first, and is off again.
+/// Sends a packet, header first, then switches off.
 pub async fn send(packet: &[u8; MOST_BYTES]) {
     let radio = pac::RADIO;
     radio.packetptr().write_value(packet.as_ptr() as u32);
@@ -95,7 +95,7 @@ pub async fn send(packet: &[u8; MOST_BYTES]) {
     until(|| radio.events_disabled().read() != 0).await;
 }
 
-/// Begins to listen. What comes is written to `packet`, which must stay until the radio is off.
+/// Starts to listen. Received data is written to `packet`, which must stay valid until the radio is off.
 pub fn listen(packet: &mut [u8; MOST_BYTES]) {
     let radio = pac::RADIO;
     radio.packetptr().write_value(packet.as_mut_ptr() as u32);
@@ -107,7 +107,7 @@ pub fn listen(packet: &mut [u8; MOST_BYTES]) {
     radio.tasks_rxen().write_value(1);
 }
 
-/// Waits for the end of a packet. Nothing more is heard until [`listen_on`].
+/// Waits for the end of a packet. Receives nothing more until [`listen_on`].
 pub async fn heard() -> Heard {
     let radio = pac::RADIO;
     radio.intenset().write(|enabled| enabled.set_end(true));
@@ -115,23 +115,23 @@ pub async fn heard() -> Heard {
     // The radio has written the packet by here.
     compiler_fence(Ordering::SeqCst);
     let is_whole = radio.crcstatus().read().crcstatus() == Crcstatus::CrcOk;
-    // The register says how far below 0 dBm.
+    // The register holds the negated dBm value.
     Heard { is_whole, dbm: -(radio.rssisample().read().rssisample() as i8) }
 }
 
-/// Goes on after a packet that came in.
+/// Continues to listen after a received packet.
 pub fn listen_on() {
     pac::RADIO.events_end().write_value(0);
     pac::RADIO.tasks_start().write_value(1);
 }
 
-/// A bare carrier from now on.
+/// Starts a bare carrier.
 pub fn carrier() {
     pac::RADIO.shorts().write(|_| {});
     pac::RADIO.tasks_txen().write_value(1);
 }
 
-/// Off, whatever it does; takes a few microseconds.
+/// Switches off from any state; takes a few microseconds.
 pub fn off() {
     let radio = pac::RADIO;
     radio.intenclr().write(|disabled| disabled.0 = u32::MAX);
@@ -149,12 +149,12 @@ async fn until(mut done: impl FnMut() -> bool) {
     .await;
 }
 
-/// Wakes who waits for the radio.
+/// Wakes the task that waits for the radio.
 pub struct InterruptHandler;
 
 impl interrupt::typelevel::Handler<interrupt::typelevel::RADIO> for InterruptHandler {
     unsafe fn on_interrupt() {
-        // The events stay, for whoever was woken.
+        // The events stay for the woken task.
         pac::RADIO.intenclr().write(|disabled| disabled.0 = u32::MAX);
         WAKER.wake();
     }

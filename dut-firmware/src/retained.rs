@@ -1,8 +1,8 @@
-//! Retained memory: RAM that no reset but the loss of power clears, and that the start-up code leaves alone.
+//! Retained memory: RAM that only a loss of power clears and that the start-up code does not touch.
 
 use dut_protocol::RETAINED_BYTES;
 
-/// Where Device OS has it (its linker file, platform_ram.ld); `memory.x` keeps everything else away.
+/// Same address as in Device OS (its linker file, platform_ram.ld); `memory.x` reserves it.
 const BASE: usize = 0x2003_F400;
 const WORDS: usize = RETAINED_BYTES as usize / 4;
 
@@ -23,12 +23,12 @@ fn address(index: usize) -> *mut u32 {
 
 pub fn fill(seed: u32, inverse: bool) {
     for (index, word) in pattern(seed, inverse).take(WORDS).enumerate() {
-        // SAFETY: RAM that belongs to nothing else, see BASE; a word has any value.
+        // SAFETY: reserved RAM, see BASE; every value of a word is valid.
         unsafe { address(index).write_volatile(word) };
     }
 }
 
-/// Bits that differ from what [`fill`] would have written.
+/// Counts the bits that differ from what [`fill`] would have written.
 pub fn wrong_bits(seed: u32, inverse: bool) -> u32 {
     let differing = |(index, word): (usize, u32)| {
         // SAFETY: as in `fill`.

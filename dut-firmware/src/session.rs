@@ -1,4 +1,4 @@
-//! One request in, one reply out; and what happens when none comes.
+//! One request in, one reply out, and the reaction to silence.
 
 use crate::adc::Adc;
 use crate::clock::Alarm;
@@ -22,19 +22,19 @@ use embassy_futures::select::{Either3, select3};
 use embassy_nrf::wdt::WatchdogHandle;
 use embassy_time::{Duration, Instant, Timer};
 
-/// The main loop comes by at least this often, to feed the watchdog.
+/// The main loop runs at least this often, to feed the watchdog.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 const BAUD_TRIAL: Duration = Duration::from_millis(BAUD_TRIAL_MS as u64);
 
-/// What the first exchange found.
+/// Result of the first exchange.
 enum Greeting {
     None,
     Equal,
     OtherProtocol,
 }
 
-/// What a request leaves to do once its reply is out.
+/// Action that follows once the reply has been sent.
 enum Afterwards {
     Nothing,
     SetBaud(u32),
@@ -43,14 +43,14 @@ enum Afterwards {
     SystemOff { wake: Port },
 }
 
-/// Everything the firmware remembers between two requests.
+/// The firmware's state between two requests.
 pub struct Session {
     link: Link,
     adc: Adc,
     flash: Flash,
     channels: Channels,
     modem: Modem,
-    /// Ports that a release leaves alone.
+    /// Ports that a release does not touch.
     held: PortSet,
     pwm: Pwm,
     crystal: Crystal,
@@ -66,7 +66,7 @@ pub struct Session {
     link_timeout: Duration,
     /// When the link counts as silent; `None` once it does, and before the first frame.
     silent_at: Option<Instant>,
-    /// When the baud rate is given up, unless a frame arrives before.
+    /// When the baud rate returns to the initial one, unless a frame arrives before.
     baud_trial_ends: Option<Instant>,
     /// When the link goes back to no flow control.
     flow_ends: Option<Instant>,
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Serves the bench for ever.
+    /// Serves the bench forever.
     pub async fn run(mut self) -> ! {
         let mut decoder: Decoder = Decoder::new();
         let mut buffer = [0; 64];
@@ -121,7 +121,7 @@ impl Session {
                 Either3::First(Ok(bytes)) => {
                     self.doubt_the_rate();
                     for byte in bytes {
-                        // Nobody knows whom a broken frame was for; the bench repeats what got no reply.
+                        // The sequence number of a broken frame is unknown; the bench repeats unanswered requests.
                         if let Some(Ok(frame)) = decoder.push(*byte) {
                             self.answer(frame).await;
                         }
@@ -148,7 +148,7 @@ impl Session {
             if has_passed(self.silent_at) {
                 self.silent_at = None;
                 if self.flow_ends.take().is_some() {
-                    // Its end would put the ports back to what they were before.
+                    // Its end would restore the ports' previous states.
                     self.link.flow_control(None);
                     decoder.reset();
                 }
@@ -159,8 +159,8 @@ impl Session {
         }
     }
 
-    /// Bytes after a silence, at a raised rate: perhaps a bench that was restarted and talks at the initial rate. Unless
-    /// a frame proves the rate right, it is given up as a new one would be.
+    /// Bytes after a silence at a raised rate may come from a restarted bench that uses the initial rate. Unless a
+    /// frame confirms the raised rate, the firmware leaves it, like a new rate.
     fn doubt_the_rate(&mut self) {
         if self.silent_at.is_none() && self.baud_trial_ends.is_none() && self.link.baud() != INITIAL_BAUD {
             self.baud_trial_ends = Some(Instant::now() + BAUD_TRIAL);
@@ -186,7 +186,7 @@ impl Session {
                 (Reply::Refused(Refusal::NotUnderstood), Afterwards::Nothing)
             }
         };
-        // From the end of the request, so that a long one does not shorten the time the bench has for its next.
+        // Counts from the end of the request, so that a long one does not shorten the time for the next.
         self.silent_at = Some(Instant::now() + self.link_timeout);
 
         let mut buffer = [0; MAX_FRAME];
@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// Sends what nobody asked for.
+    /// Sends a frame without a request.
     async fn push(&mut self, reply: &Reply) {
         let mut buffer = [0; MAX_FRAME];
         if let Ok(bytes) = encode_reply(UNASKED, reply, &mut buffer) {
@@ -295,7 +295,7 @@ impl Session {
             }
             Request::Flash(flash) => self.flash.execute(flash, &mut self.alarm).await?,
             Request::ReadStatus => Reply::Status(chip::status()),
-            // The counting jobs use two of the channels, the crystal's way to a port uses one.
+            // The counting jobs use two of the channels, the crystal's output uses one.
             Request::WatchEdges { .. } if self.counting.contains(&true) || self.crystal.is_led() => {
                 return Err(Refusal::Busy);
             }
@@ -375,15 +375,15 @@ impl Session {
         }
     }
 
-    /// Nobody holds anything any more.
+    /// No port is held any more.
     fn release_all(&mut self) {
         self.modem.close();
         self.held = PortSet::EMPTY;
         self.release();
     }
 
-    /// Every port but the link's and those that are held back to high impedance, and nobody drives or watches one any
-    /// more.
+    /// Returns every port except the link's and the held ones to high impedance, and stops everything that drives or
+    /// watches one.
     fn release(&mut self) {
         self.channels.close();
         self.pwm.stop();

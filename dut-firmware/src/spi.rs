@@ -1,7 +1,7 @@
 //! SPI mode 0 by software, on any four ports.
 //!
-//! The SPIM peripheral would want its ports for itself; this leaves them as they were. It holds the processor for up to
-//! 1 ms, which the link's buffer bears.
+//! The SPIM peripheral would need exclusive ports; this restores them. It occupies the processor for up to 1 ms, which
+//! the link's buffer covers.
 
 use crate::ports::{self, Saved};
 use cortex_m::asm;
@@ -9,13 +9,13 @@ use dut_protocol::SpiRequest;
 use embassy_nrf::pac::gpio::vals::{Dir, Input, Pull};
 use heapless::Vec;
 
-/// Half a clock period at 64 MHz; with what the ports take, the clock stays below 2 MHz.
+/// Half a clock period at 64 MHz; with the port accesses, the clock stays below 2 MHz.
 const HALF_PERIOD_CYCLES: u32 = 8;
 
 /// Chip select low, write, read, chip select high. `request` has been checked.
 pub fn transfer<const N: usize>(request: &SpiRequest) -> Vec<u8, N> {
     let SpiRequest { sck, mosi, miso, chip_select, ref write, read } = *request;
-    // In the order of putting back: nothing may move on the clock once chip select is let go.
+    // In the order of restoring: the clock must not change after chip select is released.
     let saved = [sck, mosi, miso, chip_select].map(Saved::of);
 
     ports::set(chip_select, true);
@@ -27,7 +27,7 @@ pub fn transfer<const N: usize>(request: &SpiRequest) -> Vec<u8, N> {
             port.set_dir(Dir::Output);
         });
     }
-    // Its pull stays: with a pull-up given before, a missing chip reads as 0xFF.
+    // Its pull stays: with a previously set pull-up, a missing chip reads as 0xFF.
     ports::configuration(miso).modify(|port| {
         port.set_dir(Dir::Input);
         port.set_input(Input::Connect);
@@ -52,7 +52,7 @@ pub fn transfer<const N: usize>(request: &SpiRequest) -> Vec<u8, N> {
     for byte in write {
         exchange(*byte);
     }
-    // The check limits `read` to what a reply holds.
+    // The check limits `read` to the capacity of a reply.
     let received = (0..read).take(N).map(|_| exchange(0)).collect();
     half_period();
     ports::set(chip_select, true);

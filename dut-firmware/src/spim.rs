@@ -1,6 +1,6 @@
 //! The chip's SPI masters.
 //!
-//! By register, because the HAL's drivers own their ports and wait for an end that a broken one never tells.
+//! By register, because the HAL's drivers own their ports and wait for an END event that a broken SPIM never generates.
 
 use crate::clock::Alarm;
 use crate::ports::{self, Saved};
@@ -11,13 +11,13 @@ use embassy_nrf::pac::spim::vals::{Cpha, Cpol, Enable, Frequency, Order};
 use embassy_nrf::pac::{self, spim::Spim};
 use heapless::Vec;
 
-/// Where SPIM3 takes its bytes from: a block of RAM that nothing else uses (memory.x), because what SPIM3 sends may be
-/// damaged when the processor or another peripheral uses the same block meanwhile (nRF52840, erratum 198).
+/// Transmit buffer of SPIM3: a separate block of RAM (memory.x), because its data may be corrupted when the processor
+/// or another peripheral uses the same block meanwhile (nRF52840, erratum 198).
 const TO_SEND: usize = 0x2000_0000;
 
-/// From this clock on the ports need their strong output stage.
+/// From this clock rate on the ports need high drive strength.
 const STRONG_FROM_KILOHERTZ: u16 = 8_000;
-/// Looks for the end after the time that a transfer takes.
+/// Checks for the end after the duration of the transfer.
 const LOOKS: u32 = 20;
 const LOOK_US: u32 = 50;
 
@@ -38,7 +38,7 @@ fn frequency(kilohertz: u16) -> Frequency {
     }
 }
 
-/// Executes a checked request. [`Refusal::NotRunning`]: the transfer did not end. The ports are as before then, too.
+/// Executes a checked request. [`Refusal::NotRunning`]: the transfer did not end. The ports are restored in any case.
 pub async fn transfer(request: &SpiMasterRequest, alarm: &mut Alarm) -> Result<Vec<u8, BUS_MAX_BYTES>, Refusal> {
     let SpiMasterRequest { unit, sck, mosi, miso, chip_select, mode, kilohertz, ref write, read } = *request;
     let master = *MASTERS.get(usize::from(unit)).ok_or(Refusal::OutOfRange)?;
@@ -48,10 +48,10 @@ pub async fn transfer(request: &SpiMasterRequest, alarm: &mut Alarm) -> Result<V
     configure(master, request, idle_high);
 
     let bytes = write.len() + usize::from(read);
-    // What is read begins after what is written.
+    // The read bytes begin after the written ones.
     let mut received = [0; 2 * BUS_MAX_BYTES];
     for (offset, byte) in write.iter().enumerate() {
-        // SAFETY: RAM that belongs to nothing else, see TO_SEND; at most `BUS_MAX_BYTES`.
+        // SAFETY: reserved RAM, see TO_SEND; at most `BUS_MAX_BYTES`.
         unsafe { core::ptr::with_exposed_provenance_mut::<u8>(TO_SEND + offset).write_volatile(*byte) };
     }
     master.dma().tx().ptr().write_value(TO_SEND as u32);
@@ -123,7 +123,7 @@ fn configure(master: Spim, request: &SpiMasterRequest, idle_high: bool) {
     master.enable().write(|enable| enable.set_enable(Enable::Enabled));
 }
 
-/// As the PSEL registers count: P1.00 follows P0.31.
+/// Numbers of the PSEL registers: P1.00 follows P0.31.
 pub fn port_number(port: Port) -> u32 {
     u32::from(port.index())
 }

@@ -1,6 +1,6 @@
 //! The chip's I2C masters.
 //!
-//! By register, because the HAL's driver waits for ever for a line that something holds low.
+//! By register, because the HAL's driver waits forever for a line that something holds low.
 
 use crate::clock::Alarm;
 use crate::ports::{self, Saved};
@@ -14,18 +14,18 @@ use embassy_nrf::pac::{self, twim::Twim};
 /// 390 kHz: at 400 kHz the chip does not keep the low time of the clock (nRF52840, erratum 219).
 const FAST: u32 = 0x0620_0000;
 const FAST_KILOHERTZ: u32 = 390;
-/// Start, repeated start, stop and what is around them, in bits.
+/// Start, repeated start, stop and their hold times, in bits.
 const CONDITIONS_BITS: u32 = 6;
 const BITS_PER_BYTE: u32 = 9;
-/// How long lines may be held longer than the transfer takes.
+/// How long lines may be held beyond the duration of the transfer.
 const LOOKS: u32 = 30;
 const LOOK_US: u32 = 100;
-/// For a line that was let go, with a weak pull-up.
+/// Time for a released line to rise with a weak pull-up.
 const RISE_US: u32 = 20;
 
 const MASTERS: [Twim; 2] = [pac::TWIM0, pac::TWIM1];
 
-/// Executes a checked request. The ports are as before however it ends.
+/// Executes a checked request. Restores the ports in any case.
 pub async fn transfer(request: &I2cMasterRequest, alarm: &mut Alarm) -> Result<I2cOutcome, Refusal> {
     let I2cMasterRequest { unit, sda, scl, kilohertz, address, ref write, read } = *request;
     let master = *MASTERS.get(usize::from(unit)).ok_or(Refusal::OutOfRange)?;
@@ -80,7 +80,7 @@ fn start(master: Twim, write: &[u8], read: &mut [u8]) {
     master.dma().rx().ptr().write_value(read.as_mut_ptr() as u32);
     master.dma().rx().maxcnt().write(|count| count.0 = read.len() as u32);
     master.errorsrc().write(|errors| {
-        errors.set_anack(true); // a one clears
+        errors.set_anack(true); // a 1 clears
         errors.set_dnack(true);
         errors.set_overrun(true);
     });
@@ -99,7 +99,7 @@ fn start(master: Twim, write: &[u8], read: &mut [u8]) {
     }
 }
 
-/// Waits for the STOP, and asks for it after an error.
+/// Waits for the STOP, and requests it after an error.
 async fn stopped(master: Twim, alarm: &mut Alarm) -> bool {
     let mut asked = false;
     for _ in 0..LOOKS {

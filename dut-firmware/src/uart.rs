@@ -1,4 +1,4 @@
-//! A buffered UART whose driver is opened and closed at run time, with ports that are chosen when it is opened.
+//! A buffered UART that is opened and closed at run time, on ports chosen at opening.
 
 use crate::Irqs;
 use dut_protocol::Port;
@@ -8,7 +8,7 @@ use embassy_nrf::interrupt::typelevel::Binding;
 use embassy_nrf::ppi::{ConfigurableChannel, Group};
 use embassy_nrf::{Peri, timer, uarte};
 
-/// What the driver is made of, each time that it is opened.
+/// Resources from which the driver is created at each opening.
 pub struct Parts<U, T, C, R, G>
 where
     U: uarte::Instance,
@@ -31,7 +31,7 @@ pub struct FlowPorts {
     pub cts: Port,
 }
 
-/// The lines of a UART, as the microcontroller names them.
+/// The lines of a UART, named from the microcontroller's side.
 #[derive(Clone, Copy)]
 pub struct Lines {
     pub tx: Port,
@@ -48,10 +48,10 @@ where
     G: Group,
     Irqs: Binding<U::Interrupt, InterruptHandler<U>>,
 {
-    /// Makes the driver.
+    /// Creates the driver.
     ///
     /// # Safety
-    /// The driver that was made before is gone, and no other uses the ports.
+    /// The previous driver no longer exists, and no other uses the ports.
     pub unsafe fn open(
         &self,
         lines: Lines,
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// As the driver calls it; one of [`dut_protocol::SUPPORTED_BAUDS`].
+/// The driver's name of the rate, one of [`dut_protocol::SUPPORTED_BAUDS`].
 pub fn baud_rate(baud: u32) -> Baudrate {
     match baud {
         230_400 => Baudrate::Baud230400,

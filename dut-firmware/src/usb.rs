@@ -1,5 +1,5 @@
-//! The USB device: a serial port (CDC-ACM) that sends back what it gets. It exists only between two requests; until then
-//! the peripheral is off and costs nothing.
+//! The USB device: a serial port (CDC-ACM) that echoes what it receives. It exists only between the start and stop
+//! requests; otherwise the peripheral is off.
 
 use crate::Irqs;
 use dut_protocol::Refusal;
@@ -15,20 +15,20 @@ use embassy_sync::signal::Signal;
 use embassy_usb::class::cdc_acm::{CdcAcmClass, State};
 use embassy_usb::{Builder, Config};
 
-/// What the host sees in its list of devices: nobody shall take this for a module that runs Device OS.
+/// Strings in the host's list of devices, which distinguish this firmware from Device OS.
 const MAKER: &str = "End-of-line test bench";
 const PRODUCT: &str = "Module under test (echo)";
 /// Largest packet of a full-speed bulk endpoint, and of endpoint 0.
 const PACKET: usize = 64;
 
-/// As what to attach.
+/// Ids to attach with.
 #[derive(Clone, Copy)]
 pub struct Ids {
     pub vendor: u16,
     pub product: u16,
 }
 
-/// The newest order counts.
+/// The last request.
 static ORDER: Signal<ThreadModeRawMutex, Option<Ids>> = Signal::new();
 
 pub fn start(spawner: Spawner, usbd: Peri<'static, USBD>) {
@@ -39,7 +39,7 @@ pub fn start(spawner: Spawner, usbd: Peri<'static, USBD>) {
 
 /// Attaches with these ids, or detaches.
 pub fn order(ids: Option<Ids>) -> Result<(), Refusal> {
-    // The driver waits for the supply without end; a bench that forgot it should hear so.
+    // The driver waits endlessly for the supply; the refusal informs a bench that has not switched it on.
     if ids.is_some() && !pac::POWER.usbregstatus().read().vbusdetect() {
         return Err(Refusal::NotRunning);
     }
@@ -58,7 +58,7 @@ async fn device(mut usbd: Peri<'static, USBD>) {
                 Either::Second(next) => next,
             },
         };
-        // The driver leaves the peripheral as it is when it is dropped.
+        // Dropping the driver does not switch the peripheral off.
         pac::USBD.usbpullup().write(|pull| pull.set_connect(false));
         pac::USBD.enable().write(|usbd| usbd.set_enable(false));
     }
@@ -70,7 +70,7 @@ async fn serve(usbd: Peri<'_, USBD>, ids: Ids) -> Option<Ids> {
     config.manufacturer = Some(MAKER);
     config.product = Some(PRODUCT);
     config.max_packet_size_0 = PACKET as u8;
-    // One function: the plain communications device that every host knows, without association descriptors.
+    // One function: the plain communications device that every host supports, without association descriptors.
     config.composite_with_iads = false;
     (config.device_class, config.device_sub_class, config.device_protocol) = (0x02, 0x00, 0x00);
 

@@ -6,10 +6,10 @@ use crate::{Failed, cargo, root};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The spelling checker, of one version everywhere: another one knows other words.
+/// The spelling checker, pinned to one version: another version knows other words.
 const TYPOS: &str = "1.52.0";
 
-/// Runs every check. One whose program is missing is skipped, and counted.
+/// Runs every check. Skips and counts checks whose program is missing.
 pub fn run_all(steps: &mut Steps, skipped: &Skipped) -> Result<(), Failed> {
     steps.time("spelling", || spelling(skipped))?;
     documentation(steps)?;
@@ -37,7 +37,7 @@ fn typos() -> Option<PathBuf> {
     [tools().join("bin/typos"), PathBuf::from("typos")].into_iter().find(is_ours)
 }
 
-/// Installs what needs no root: the spelling checker below `target/`, the oldest Rust by rustup.
+/// Installs what does not need root: the spelling checker below `target/`, the oldest Rust by rustup.
 pub fn install() {
     if typos().is_none() {
         let mut pip = Command::new("python3");
@@ -50,7 +50,7 @@ pub fn install() {
     }
 }
 
-/// What fails here is skipped later, with its reason.
+/// A check that cannot be installed is skipped later, with its reason.
 fn quietly(command: &mut Command) {
     let name = format!("{command:?}");
     let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -100,10 +100,10 @@ fn oldest_rust(skipped: &Skipped) -> Result<(), Failed> {
     run(&format!("cargo +{toolchain} check --package bench"), &mut command)
 }
 
-/// `xtask/tests/licences.rs` checks the licences in any case; known vulnerabilities only cargo-deny knows.
+/// `xtask/tests/licences.rs` checks the licences in any case; only cargo-deny knows vulnerabilities.
 fn dependencies(skipped: &Skipped) -> Result<(), Failed> {
     if !others::works("cargo-deny", &["--version"]) {
-        let reason = "no cargo-deny: cargo install cargo-deny (licences are checked by a test of xtask)";
+        let reason = "no cargo-deny: cargo install cargo-deny (a test of xtask checks the licences)";
         return skipped.add("no_dependency_has_a_known_vulnerability", reason);
     }
     run("cargo deny check", Command::new(cargo()).current_dir(root()).args(["deny", "--workspace", "check"]))

@@ -1,4 +1,4 @@
-//! What is carried to a controller: an archive with everything in it, and a Debian package of the same.
+//! The distribution for a controller: an archive with everything in it, and a Debian package of the same.
 
 use crate::mode::set_mode;
 use crate::steps::{Steps, run};
@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A processor that controllers have, or a system that plans are written on.
+/// A controller's processor, or a system on which plans are written.
 #[derive(Clone, Copy)]
 pub struct Machine {
-    /// As the user names it.
+    /// Name for the user.
     pub name: &'static str,
     pub target: &'static str,
-    /// As Debian calls it, where it is a Debian.
+    /// Debian's name, if it is a Debian.
     debian: &'static str,
     pub linker: &'static str,
     /// Debian's package of the linker.
@@ -54,19 +54,19 @@ const SHELLS: [(&str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d/bench.fish"),
 ];
 
-/// Where plans, fixtures and the modules' firmware lie once installed; the program looks there by itself.
+/// Installed location of plans, fixtures and the modules' firmware; the program finds them there.
 const SHARE: &str = "usr/share/bench";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Builds for the machine and puts archive and package into `target/dist`.
+/// Builds for the machine and writes archive and package to `target/dist`.
 pub fn dist(steps: &mut Steps, machine: Machine) -> Result<(), Failed> {
     let image = steps.time("firmware", firmware::build)?;
     let program = steps.time("program", || build(machine, Effort::Whole))?;
     let folder = root().join("target/dist");
     let name = format!("bench-{VERSION}-{}", machine.name);
     let tree = folder.join(&name);
-    // There may be none from before.
+    // Fails if none exists.
     let _ = fs::remove_dir_all(&tree);
     let completions = steps.time("completions", || completions(machine, &program))?;
     steps.time("files", || fill(&tree, &program, &image, &completions))?;
@@ -84,12 +84,12 @@ pub fn dist(steps: &mut Steps, machine: Machine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// How well a program is optimised.
+/// Optimisation of a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// Across crates, as it is shipped.
+    /// Across crates, for shipping.
     Whole,
-    /// As the tests are built.
+    /// Like the test builds.
     Quick,
 }
 
@@ -106,8 +106,8 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
         Effort::Whole => {
             command.args(["--package", "bench", "--release"]).env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         }
-        // With the features that the whole workspace asks for, as the tests are built: of one package alone cargo takes others,
-        // and compiles the macros and build scripts of half the libraries once more.
+        // With the features of the whole workspace, like the test builds: for a single package cargo selects other
+        // features and recompiles macros and build scripts of half the libraries.
         Effort::Quick => command.arg("--workspace").env("CARGO_PROFILE_DEV_DEBUG", "false"),
     };
     let variable = target.replace('-', "_");
@@ -123,17 +123,17 @@ pub fn build(machine: Machine, effort: Effort) -> Result<PathBuf, Failed> {
     Ok(target_folder().join(target).join(profile).join(name))
 }
 
-/// Of the workspace, what another system compiles, without a warning.
+/// Compiles the part of the workspace for another system, without warnings.
 pub fn without_linux(command: &mut Command, target: &str) {
     command.args(LINUX_ONLY.iter().flat_map(|name| ["--exclude", *name]));
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.replace('-', "_").to_uppercase());
     command.env(variable, "-Dwarnings");
 }
 
-/// Sees to it that there is a standard library for the target.
+/// Installs the standard library for the target.
 pub fn add_std(target: &str) -> Result<(), Failed> {
     if !has_std(target)? {
-        // Without rustup the next step says what is missing.
+        // Without rustup the next step reports what is missing.
         let _ = run(&format!("rustup target add {target}"), Command::new("rustup").args(["target", "add", target]));
     }
     Ok(())
@@ -147,7 +147,7 @@ pub fn has_std(target: &str) -> Result<bool, Failed> {
     Ok(files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-/// By the program itself where it runs here, by itself or emulated; else by one for this computer, which has to be built.
+/// Made by the program itself if it runs here, natively or emulated; otherwise by a build for this computer.
 fn completions(machine: Machine, program: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, Failed> {
     let mut made = Vec::new();
     for (shell, place) in SHELLS {
@@ -175,7 +175,7 @@ fn completions(machine: Machine, program: &Path) -> Result<Vec<(&'static str, Ve
     Ok(made)
 }
 
-/// Everything at the place that it has once installed.
+/// Everything at its installed path.
 fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>)]) -> Result<(), Failed> {
     let copy = |from: &Path, to: &str| copy(from, &tree.join(to));
     copy(program, "usr/bin/bench")?;
@@ -246,7 +246,7 @@ fn debian(tree: &Path, package: &Path, machine: Machine) -> Result<(), Failed> {
         "dpkg-deb --build",
         Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(tree).arg(package),
     );
-    // The archive is for systems that have no use for it.
+    // Omitted from the archive: its systems do not use it.
     let removed = fs::remove_dir_all(tree.join("DEBIAN"));
     built?;
     removed.map_err(|error| cannot("remove", &tree.join("DEBIAN"), &error))

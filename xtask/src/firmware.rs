@@ -1,4 +1,4 @@
-//! Builds the firmware for the chip, whatever the toolchain at hand lacks.
+//! Builds the firmware for the chip, even with a toolchain that lacks its core library.
 
 use crate::steps::run;
 use crate::{Failed, cargo, root};
@@ -9,21 +9,21 @@ use std::{env, fs};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// Where the bench and the tests look for the image, from the root of the repository.
+/// Path of the image for the bench and the tests, relative to the root of the repository.
 const IMAGE: &str = "target/firmware/dut-firmware.elf";
 
-/// Set to build `core` from source although the ready-made one is there.
+/// Set to build `core` from source although the prebuilt one is installed.
 const FORCE_BUILD_STD: &str = "XTASK_FORCE_BUILD_STD";
 
 /// Where `core` for the chip comes from.
 enum Core {
     /// The toolchain has it.
     Installed,
-    /// Built along from the toolchain's own source. It is an unstable feature of cargo, hence RUSTC_BOOTSTRAP.
+    /// Built from the toolchain's own source. This is an unstable feature of cargo, hence RUSTC_BOOTSTRAP.
     FromSource,
 }
 
-/// Builds the image and puts it to [`IMAGE`]. Quick when nothing changed.
+/// Builds the image and copies it to [`IMAGE`]. Fast when nothing changed.
 pub fn build() -> Result<PathBuf, Failed> {
     let core = find_core()?;
     compile(&core, &["build", "--release", "--locked"], &[])?;
@@ -32,7 +32,7 @@ pub fn build() -> Result<PathBuf, Failed> {
     let built = root().join("dut-firmware/target").join(TARGET).join("release/dut-firmware");
     let bytes = fs::read(&built).map_err(|error| cannot("read", &built, &error))?;
     replace(&image, &bytes)?;
-    // Of what goes to flash, not of the ELF: that also names the folders it was built in, for the debugger.
+    // Hash of the flash contents, not of the ELF file, which also names the build folders for the debugger.
     let flash = flash_contents(&bytes)?;
     println!("{IMAGE}: {} bytes on flash, their sha256 {}", flash.len(), hex(&Sha256::digest(&flash)));
     Ok(image)
@@ -56,7 +56,7 @@ fn compile(core: &Core, arguments: &[&str], last: &[&str]) -> Result<(), Failed>
     run(&format!("(in dut-firmware) cargo {} {}", arguments.join(" "), last.join(" ")), &mut command)
 }
 
-/// Looks for a `core` for the chip and fetches one if need be.
+/// Finds a `core` for the chip and fetches one if necessary.
 fn find_core() -> Result<Core, Failed> {
     let forced = env::var_os(FORCE_BUILD_STD).is_some_and(|value| !value.is_empty() && value != "0");
     if !forced {
@@ -110,7 +110,7 @@ fn rustc(arguments: &[&str]) -> Result<String, Failed> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether rustup could do it; without rustup or without a network it cannot, and the caller has another way.
+/// Returns whether rustup installed it. Without rustup or a network it cannot, and the caller uses another way.
 fn rustup(arguments: &[&str]) -> bool {
     match run(&format!("rustup {}", arguments.join(" ")), Command::new("rustup").args(arguments)) {
         Ok(()) => true,
@@ -121,7 +121,7 @@ fn rustup(arguments: &[&str]) -> bool {
     }
 }
 
-/// Writes beside and renames, so that nobody reads half an image. Leaves an equal file alone, and so its date.
+/// Writes a temporary file and renames it, so that no reader sees half an image. Keeps an equal file and its date.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
@@ -138,7 +138,7 @@ fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {
     Failed::new(format!("cannot {do_what} {}: {error}", path.display()))
 }
 
-/// What a programmer writes to flash: the contents of all PT_LOAD segments of a 32-bit little-endian ELF.
+/// Flash contents that a programmer writes: all PT_LOAD segments of a 32-bit little-endian ELF.
 fn flash_contents(elf: &[u8]) -> Result<Vec<u8>, Failed> {
     const PT_LOAD: u32 = 1;
     let contents = || -> Option<Vec<u8>> {
@@ -158,7 +158,7 @@ fn flash_contents(elf: &[u8]) -> Result<Vec<u8>, Failed> {
         }
         Some(contents)
     };
-    contents().ok_or_else(|| Failed::new("the linker's output is no whole 32-bit little-endian ELF"))
+    contents().ok_or_else(|| Failed::new("the linker's output is not a complete 32-bit little-endian ELF"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -169,7 +169,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// An ELF header, right behind it its program headers, each (type, contents), and behind those the contents.
+    /// An ELF header, then its program headers, each (type, contents), then the contents.
     fn elf(segments: &[(u32, &[u8])]) -> Vec<u8> {
         let mut elf = vec![0; 52];
         elf[..6].copy_from_slice(b"\x7fELF\x01\x01");

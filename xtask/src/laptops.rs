@@ -1,4 +1,4 @@
-//! The bench on the systems that plans are written on: it compiles there, and on Windows it says and writes what it does on
+//! Checks the bench on the systems where plans are written: it compiles there, and on Windows its output equals that on
 //! Linux.
 
 use crate::steps::{Steps, run};
@@ -12,10 +12,10 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 const MACOS: &str = "aarch64-apple-darwin";
-/// Names a C compiler for macOS.
+/// Environment variable with a C compiler for macOS.
 const MACOS_CC: &str = "CC_aarch64_apple_darwin";
-/// In the place of one. `cargo check` links nothing, so that SQLite's C code may be empty. The two cases answer the question
-/// which compiler this is.
+/// Stand-in for a C compiler. `cargo check` does not link, so SQLite's C code may be empty. The two cases answer the
+/// query for the kind of compiler.
 const NO_COMPILER: &str = "\
 #!/bin/sh
 case \"$1\" in
@@ -25,10 +25,10 @@ esac
 while [ $# -gt 1 ]; do [ \"$1\" = -o ] && : > \"$2\"; shift; done
 ";
 
-/// Behind `on-windows`: what has been built is run.
+/// After `on-windows`: runs what has been built.
 pub const BUILT: &str = "--built";
 
-/// Compiles for Windows and macOS. What is left to do is a job of its own.
+/// Compiles for Windows and macOS. Running is a separate job.
 pub fn check(steps: &mut Steps, skipped: &others::Skipped) -> Result<Option<Job>, Failed> {
     steps.time("check for macOS", || check_macos(skipped))?;
     let target = dist::WINDOWS.target;
@@ -77,13 +77,14 @@ fn build() -> Result<PathBuf, Failed> {
 pub fn on_windows(steps: &mut Steps) -> Result<(), Failed> {
     others::has_windows_compiler().and_then(|()| others::has_wine()).map_err(Failed::new)?;
     steps.time("firmware", firmware::build)?;
-    // As the tests build it, so that nothing is built twice.
+    // Built like the tests, so that nothing is built twice.
     steps.cargo("", &["build", "--workspace", "--locked", "--bin", "bench"])?;
     steps.time("build for Windows", build)?;
     steps.time("compare", compare)
 }
 
-/// What both programs are to do, in a folder three below the root. Each row works on what those before it left.
+/// Commands for both programs, in a folder three levels below the root. Each row uses the results of the rows before
+/// it.
 const ROWS: [&str; 21] = [
     "run ../../../plans/b404x.toml --virtual --serial P042AN0000DEMO1 --seed 7 --reports reports",
     "run ../../../plans/b404x.toml --virtual --seed 8 --fault short:36-38@100 --reports reports",
@@ -108,14 +109,14 @@ const ROWS: [&str; 21] = [
     "operator --help",
 ];
 
-/// What Windows cannot do, and has to say so.
+/// Commands that must report that Windows does not support them.
 const REFUSED: [&str; 3] =
     ["run ../../../plans/b404x.toml --serial P042AN0000DEMO1", "doctor", "guard b-series --i2c-bus 1"];
 
-/// Runs every row with both programs, and finds the first difference in what they say, write and return.
+/// Runs every row with both programs and reports the first difference in output, files and exit code.
 pub fn compare() -> Result<(), Failed> {
     let folder = root().join("target/on-windows");
-    // There may be none from before.
+    // Fails if none exists.
     let _ = fs::remove_dir_all(&folder);
     let wine = Wine::start(&root().join("target/wine"))?;
     let native = target_folder().join("debug/bench");
@@ -143,11 +144,11 @@ pub fn compare() -> Result<(), Failed> {
     if !differ.is_empty() {
         return Err(Failed::new(differ.join("\n")));
     }
-    println!("{} commands say and write the same on Windows as on Linux, {} refuse", ROWS.len(), REFUSED.len());
+    println!("{} commands print and write the same on Windows as on Linux, {} refuse", ROWS.len(), REFUSED.len());
     Ok(())
 }
 
-/// The record of a plan does not depend on its line ends.
+/// The journal of a plan does not depend on its line ends.
 fn compare_line_ends(folder: &Path) -> Result<(), Failed> {
     let serial = "reports/P042AN0000DEMO1";
     same_files(&folder.join(serial), &folder.join("crlf").join(serial))
@@ -159,11 +160,11 @@ struct Said {
     errors: String,
 }
 
-/// By way of files in `folder`: a pipe would stay open for as long as Wine's own processes live, which have it too.
+/// Redirects to files in `folder`: a pipe would stay open while Wine's own processes, which inherit it, live.
 fn said(folder: &Path, command: &mut Command) -> Result<Said, Failed> {
     let (out, errors) = (folder.join("out"), folder.join("errors"));
     let fresh = |path: &Path| {
-        // There may be none from before.
+        // Fails if none exists.
         let _ = fs::remove_file(path);
         fs::File::create(path).map_err(|error| dist::cannot("write", path, &error))
     };
@@ -179,7 +180,7 @@ fn difference(linux: &Said, windows: &Said) -> Option<String> {
     if let Some(line) = first_difference(&linux.out, &windows.out) {
         return Some(format!("the standard output differs at {line}\n{}", windows.errors));
     }
-    // Wine itself may say something too.
+    // Wine itself may print something, too.
     if !windows.errors.contains(&linux.errors) {
         return Some(format!("Linux says\n{}\nand Windows\n{}", linux.errors, windows.errors));
     }
@@ -187,7 +188,7 @@ fn difference(linux: &Said, windows: &Said) -> Option<String> {
     (codes.0 != codes.1).then(|| format!("exit codes {codes:?}\n{}", windows.errors))
 }
 
-/// Lines that say how long the computer took.
+/// Lines with durations of the computer.
 const TOOK: [&str; 3] = [" faulty modules a minute, ", " journals read in ", "\"faults_per_minute\""];
 
 fn first_difference(one: &[u8], other: &[u8]) -> Option<String> {
@@ -227,10 +228,10 @@ fn same_files(one: &Path, other: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// SQLite's own: the times of the files are in it.
+/// SQLite's file contains the times of the files.
 const STORE: &str = "store.sqlite";
 
-/// A plan as editors of Windows save it, and one with a mistake.
+/// A plan as saved by Windows editors, and one with a mistake.
 fn write_crlf(folder: &Path) -> Result<(), Failed> {
     let plans = root().join("plans");
     for file in dist::files(&plans.join("parts"))?.into_iter().chain([plans.join("b404x.toml")]) {
@@ -245,7 +246,7 @@ fn write_crlf(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A Windows of its own in a folder.
+/// A separate Windows installation in a folder.
 struct Wine {
     folder: PathBuf,
 }
@@ -270,13 +271,13 @@ impl Wine {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("wine");
         command.arg(program).env("WINEPREFIX", &self.folder).env("WINEDEBUG", "-all");
-        // Neither asks to download something nor looks for a screen.
+        // Keeps Wine from offering downloads and from opening a screen.
         command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
         command
     }
 }
 
-/// Its lines end as Notepad wants them.
+/// With the line ends that Notepad needs.
 const README: [&str; 10] = [
     "bench for Windows: the virtual bench, plan checks, reports and statistics.",
     "",

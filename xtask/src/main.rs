@@ -35,7 +35,7 @@ usage: cargo xtask NAME
             the tests that run in real time, five times next to four busy loops
 ";
 
-/// What `demo` runs, after the release build, from the root of the repository.
+/// Commands of `demo` after the release build, run in the root of the repository.
 const DEMO: &str = "target/release/bench";
 const DEMO_ARGUMENTS: [&str; 7] =
     ["run", "plans/b404x.toml", "--virtual", "--serial", "P042AN0000DEMO1", "--reports", "reports"];
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ["dist", name] if dist::MACHINES[0].name == name => |steps| dist::dist(steps, dist::MACHINES[0]),
         ["dist", name] if dist::WINDOWS.name == name => laptops::dist,
         ["on-windows"] => laptops::on_windows,
-        // What `test` runs next to the other tests, once both programs are built.
+        // Program that `test` runs in parallel with the other tests, once both are built.
         ["on-windows", laptops::BUILT] => |_| laptops::compare(),
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["differential", ..] => differential,
@@ -87,7 +87,7 @@ fn demo(steps: &mut Steps) -> Result<(), Failed> {
     steps.run("", &root().join(DEMO), &DEMO_ARGUMENTS)
 }
 
-/// What comes after the chore's name goes to the program.
+/// Arguments after the chore's name are passed to the program.
 fn differential(steps: &mut Steps) -> Result<(), Failed> {
     let arguments: Vec<String> = env::args().skip(2).collect();
     let run = ["run", "--release", "--locked", "--package", "core-differential", "--"];
@@ -95,8 +95,8 @@ fn differential(steps: &mut Steps) -> Result<(), Failed> {
     steps.cargo("", &all)
 }
 
-/// Of every twelve stalls one is that of a stopped process on a Pi's devices, which takes real time; the others are of a
-/// blocked executor on the virtual bench.
+/// One stall in twelve is a stopped process on a Pi's devices, which takes real time; the others are a blocked executor
+/// on the virtual bench.
 fn stalls(steps: &mut Steps) -> Result<(), Failed> {
     const ALL: u64 = 300;
     const OF_WHICH_ON_A_PI: u64 = 12;
@@ -119,7 +119,7 @@ fn stalls(steps: &mut Steps) -> Result<(), Failed> {
 /// mdBook is a library of the crate `book`, behind a feature that nothing else switches on: a new clone needs no program
 /// but cargo, and the tests compile none of it.
 fn book(steps: &mut Steps) -> Result<(), Failed> {
-    // The whole workspace's features, so that what other crates use as well is compiled once.
+    // With the whole workspace's features, so that shared crates are compiled once.
     steps.cargo("", &["build", "--workspace", "--features", "book/html", "--bin", "book", "--locked"])?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let (root, folder) = (root().display().to_string(), root().join("target/book").display().to_string());
@@ -161,12 +161,12 @@ fn on_controller() -> Result<(), Failed> {
     steps::run(&job.name, &mut job.command)
 }
 
-/// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation within
-/// emulation, so that alignments, signs of characters and the C libraries have been tried before a Pi sees them.
+/// The program as built for a Raspberry Pi, in an emulator of its processor, through a whole virtual plan: emulation
+/// within emulation. It tests alignment, the sign of `char` and the C libraries before a Pi runs the program.
 fn build_for_controller() -> Result<suite::Job, Failed> {
     let program = dist::build(dist::MACHINES[0], dist::Effort::Quick)?;
     let reports = root().join("target/on-controller");
-    // There may be none from before.
+    // Fails if none exists.
     let _ = std::fs::remove_dir_all(&reports);
     let mut command = std::process::Command::new(others::QEMU);
     command.current_dir(root()).args(["-L", others::CONTROLLER_ROOT]).arg(program);

@@ -1,4 +1,4 @@
-//! Other people's programs that some tests talk to: installed where that is possible, and what was skipped without them.
+//! Third-party programs that some tests use: their installation, and the tests skipped without them.
 
 use crate::{Failed, root};
 use std::fs;
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 
 /// Programs that belong together.
 struct Group {
-    /// What cannot be tested without them.
+    /// What is not tested without them.
     what: &'static str,
     /// Packages of Debian.
     packages: &'static [&'static str],
-    /// Tells whether all of them are there.
+    /// Whether all of them are installed.
     look: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -62,10 +62,10 @@ pub const QEMU: &str = "qemu-aarch64-static";
 /// Where Debian puts the controller's libraries.
 pub const CONTROLLER_ROOT: &str = "/usr/aarch64-linux-gnu";
 
-/// Names the folder in which a skipped test leaves a file with its reason.
+/// Environment variable with the folder in which a skipped test leaves a file with its reason.
 const VARIABLE: &str = "BENCH_SKIPPED";
 
-/// Installs what is missing. Where that cannot be done the tests that need it are skipped, and say so.
+/// Installs what is missing. If that fails, the tests that need it are skipped with a message.
 pub fn install() -> Result<(), Failed> {
     crate::checks::install();
     let missing: Vec<&Group> = GROUPS.iter().filter(|group| !group.is_there()).collect();
@@ -102,7 +102,7 @@ impl Group {
     }
 }
 
-/// Whether programs for the controller can be built and run here; else, what is missing.
+/// Checks that programs for the controller can be built and run here; otherwise reports what is missing.
 pub fn has_controller() -> Result<(), String> {
     CONTROLLER.needed()
 }
@@ -135,25 +135,25 @@ pub struct Skipped {
 impl Skipped {
     pub fn none_yet() -> Result<Self, Failed> {
         let folder = root().join("target/skipped");
-        // There may be none from before.
+        // Fails if none exists.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)
             .map_err(|error| Failed::new(format!("cannot make {}: {error}", folder.display())))?;
         Ok(Self { folder })
     }
 
-    /// What the tests must find in their environment.
+    /// Environment variables for the tests.
     pub fn variable(&self) -> (&'static str, &Path) {
         (VARIABLE, &self.folder)
     }
 
-    /// Notes one that has no program of its own.
+    /// Records a skipped test that is not a separate program.
     pub fn add(&self, test: &str, reason: &str) -> Result<(), Failed> {
         let file = self.folder.join(test);
         fs::write(&file, reason).map_err(|error| Failed::new(format!("cannot write {}: {error}", file.display())))
     }
 
-    /// One line for each, and how many.
+    /// One line for each, and their number.
     pub fn print(&self) {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut skipped: Vec<(String, String)> = files

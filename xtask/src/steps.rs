@@ -1,4 +1,4 @@
-//! Commands one after the other: named as they start, timed, stopped at the first that fails.
+//! Runs commands one after the other: prints their names, times them, stops at the first failure.
 
 use crate::{Failed, cargo};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// No step yet; commands run in `root` or a folder below.
+    /// Creates an empty list; commands run in `root` or a folder below.
     pub fn new(root: PathBuf) -> Self {
         Self { root, done: Vec::new() }
     }
@@ -22,13 +22,13 @@ impl Steps {
         self.run(folder, &cargo(), arguments)
     }
 
-    /// Runs a program in `folder`. Its exit code becomes ours, so that a module that fails the demo is told from a
+    /// Runs a program in `folder`. Its exit code becomes ours, which distinguishes a module that fails the demo from a
     /// bench that does.
     pub fn run(&mut self, folder: &str, program: &Path, arguments: &[&str]) -> Result<(), Failed> {
         self.run_command(folder, Command::new(program), arguments)
     }
 
-    /// The same with a command that has been prepared.
+    /// The same with a prepared command.
     pub fn run_command(&mut self, folder: &str, mut command: Command, arguments: &[&str]) -> Result<(), Failed> {
         command.args(arguments).current_dir(self.root.join(folder));
         let place = if folder.is_empty() { String::new() } else { format!("(in {folder}) ") };
@@ -41,7 +41,7 @@ impl Steps {
         result
     }
 
-    /// Times a chore that is no single command.
+    /// Times a chore that is not a single command.
     pub fn time<T>(&mut self, name: &str, chore: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
         let begin = Instant::now();
         let result = chore();

@@ -1,4 +1,4 @@
-//! Runs every test program, some at a time, and reports how long each took and which tests were the slowest.
+//! Runs the test programs, some in parallel, and reports their durations and the slowest tests.
 //!
 //! `cargo test` runs one program after the other: while one waits for a clock or a server, the cores are idle.
 
@@ -21,8 +21,8 @@ const SLOWEST: usize = 12;
 const ROUNDS: usize = 5;
 const BUSY_LOOPS: usize = 4;
 
-/// Lets the test harness report how long each test took, which is still an unstable option of it. Set for the test programs
-/// alone; nothing is compiled with it.
+/// Makes the test harness report the duration of each test, which is still an unstable option. Set only for the test
+/// programs; nothing is compiled with it.
 const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 const REPORT_TIME: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
 
@@ -46,14 +46,14 @@ const IN_REAL_TIME: [(&str, &[&str]); 12] = [
 /// A program with tests in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Program {
-    /// Package, and the target where that is not the package's own library.
+    /// Package, and the target if it is not the package's own library.
     name: String,
     path: PathBuf,
     /// Of its package.
     folder: PathBuf,
 }
 
-/// What one program came to.
+/// Result of one program.
 struct Ran {
     name: String,
     took: Duration,
@@ -63,14 +63,14 @@ struct Ran {
     log: PathBuf,
 }
 
-/// Builds and runs all of them, the examples in the documentation, and `also`.
+/// Builds and runs all test programs, the examples in the documentation, and `also`.
 pub fn run_all(steps: &mut Steps, variable: (&'static str, &Path), also: Vec<Job>) -> Result<(), Failed> {
     let programs = steps.time("build of the tests", build)?;
     let mut jobs: Vec<Job> = programs.iter().map(|program| program.job(&[], variable)).collect();
     let mut examples = Command::new(cargo());
     examples.args(["test", "--workspace", "--locked", "--doc"]).current_dir(root());
     jobs.push(Job { name: "examples in the documentation".to_owned(), command: examples });
-    // One long one after the other would leave a core idle at the end.
+    // Long programs at the end would leave a core idle.
     let at = jobs.len().min(2);
     jobs.splice(at..at, also);
     let ran = steps.time("tests", || run_jobs(jobs, "all"))?;
@@ -78,7 +78,7 @@ pub fn run_all(steps: &mut Steps, variable: (&'static str, &Path), also: Vec<Job
     verdict(&ran)
 }
 
-/// The tests in real time, again and again next to busy loops.
+/// Repeats the real-time tests next to busy loops.
 pub fn run_under_load(steps: &mut Steps, variable: (&'static str, &Path)) -> Result<(), Failed> {
     let programs = steps.time("build of the tests", build)?;
     let mut failed = 0;
@@ -152,14 +152,14 @@ fn build() -> Result<Vec<Program>, Failed> {
     if !status.success() {
         return Err(Failed { code: 101, ..Failed::new("the tests do not build") });
     }
-    // The longest first, so that none is left alone at the end.
+    // Longest first, so that no long program runs alone at the end.
     programs.sort_by_key(|program| {
         (LONGEST.iter().position(|name| *name == program.name).unwrap_or(LONGEST.len()), program.name.clone())
     });
     Ok(programs)
 }
 
-/// Programs that take longest, the first in front. A wrong order costs time and nothing else.
+/// Slowest programs, longest first. A wrong order only costs time.
 const LONGEST: [&str; 4] = ["bench/program", "bench", "bench/pi", "bench-sync/postgres"];
 
 /// Reads the test program from a line of cargo's messages, if it is about one.
@@ -181,7 +181,7 @@ fn program(line: &str) -> Option<Program> {
     Some(Program { name, path, folder })
 }
 
-/// Something that is run, as cargo would.
+/// Runs a program like cargo.
 pub struct Job {
     pub name: String,
     pub command: Command,
@@ -192,7 +192,7 @@ impl Program {
         let mut command = Command::new(&self.path);
         command.args(filters).current_dir(&self.folder);
         command.env("CARGO", cargo()).env("CARGO_MANIFEST_DIR", &self.folder).env(variable.0, variable.1);
-        // A program without the standard harness has no use for these and takes no notice.
+        // A program without the standard harness ignores these.
         command.args(REPORT_TIME).env(UNSTABLE.0, UNSTABLE.1);
         Job { name: self.name.clone(), command }
     }
@@ -200,7 +200,7 @@ impl Program {
 
 fn run_jobs(jobs: Vec<Job>, what: &str) -> Result<Vec<Ran>, Failed> {
     let logs = root().join("target/test-logs").join(what);
-    // There may be none from before.
+    // Fails if none exists.
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).map_err(|error| Failed::new(format!("cannot make {}: {error}", logs.display())))?;
     let queue = Mutex::new(jobs.into_iter());
@@ -233,7 +233,7 @@ fn run_one(Job { name, mut command }: Job, logs: &Path) -> Ran {
     let passed = match started {
         Ok(status) => status.success(),
         Err(error) => {
-            // Whoever looks for the reason looks there.
+            // The file then shows the reason.
             let _ = fs::write(&log, format!("{} does not start: {error}\n", command.get_program().display()));
             false
         }

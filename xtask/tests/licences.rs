@@ -1,5 +1,7 @@
-//! Every crate that is linked has a licence that `deny.toml` allows, and comes from the registry. As `cargo deny check
-//! licenses sources` does, where that program is not installed.
+//! Every linked crate has a licence that `deny.toml` allows and comes from the registry. The same check as `cargo deny
+//! check licenses sources`, for machines without that program.
+
+#![allow(clippy::unwrap_used)] // a helper that cannot continue fails its test
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use spdx::{Expression, LicenseReq};
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 struct Rules {
     allowed: Vec<String>,
-    /// Crate, and what else it may have.
+    /// Crate, and its additional licences.
     exceptions: Vec<(String, Vec<String>)>,
 }
 
@@ -39,7 +41,7 @@ impl Rules {
         let Some(text) = &package.license else { return Some("names no licence".to_owned()) };
         let expression = match Expression::parse_mode(text, spdx::ParseMode::LAX) {
             Ok(expression) => expression,
-            Err(error) => return Some(format!("`{text}` is no licence expression: {error}")),
+            Err(error) => return Some(format!("`{text}` is not a licence expression: {error}")),
         };
         let more = self.exceptions.iter().filter(|(name, _)| *name == package.name.as_str());
         let also: Vec<&String> = more.flat_map(|(_, licences)| licences).collect();

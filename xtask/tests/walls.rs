@@ -1,6 +1,6 @@
-//! The walls between the crates: who may depend on whom, which crate alone names which library, who may print.
+//! The walls between the crates: allowed dependencies, libraries that only one crate may name, crates that may print.
 //!
-//! The tables are the walls. A change to them is a decision, and belongs into `ARCHITECTURE.md` as well.
+//! The tables are the walls. A change to them is a decision and also belongs in `ARCHITECTURE.md`.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 #[path = "walls/picture.rs"]
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each crate, and the crates of this workspace that it depends on. Dependencies of tests are not counted.
+/// Each crate, and the crates of this workspace that it depends on. Dev-dependencies do not count.
 const MAY_USE: &[(&str, &str)] = &[
     (
         "bench",
@@ -61,7 +61,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("xtask", ""),
 ];
 
-/// Libraries that one crate, or two, keep to themselves: so they can be replaced, and no other crate waits for them.
+/// Libraries that only one or two crates may use, so that they can be replaced and no other crate waits for them to
+/// compile.
 const LIBRARIES: &[(&str, &str)] = &[
     ("ads1x1x", "bench-instruments"),
     ("argon2", "bench-operator"),
@@ -92,16 +93,16 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tui-big-text", "bench-operator"),
 ];
 
-/// Text and facts in, values out: they wait for nothing.
+/// Text and facts in, values out: these crates never wait.
 const PURE: &str = "bench-plan bench-report bench-run bench-stats";
 
-/// Of the crates that are not `virtual-*` themselves, these know that there is a virtual bench.
+/// The only crates outside `virtual-*` that may depend on the virtual bench.
 const KNOW_VIRTUAL: &str = "bench bench-coverage bench-operator bench-virtual";
 
-/// Programs: they have a standard output. The libraries below them report to whoever called.
+/// Programs, which may use standard output. The libraries below them report to their callers.
 const MAY_PRINT: &str = "bench book core-differential xtask";
 
-/// The last way out of a program that hangs in its safe state.
+/// The last resort of a program that hangs in its safe state.
 const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];
 
 /// Where one system differs from another: one module for each concern, and the crates that only Linux compiles.
@@ -156,7 +157,7 @@ fn packages() -> Packages {
     metadata["packages"].as_array().unwrap().iter().map(read).collect()
 }
 
-/// What is wrong with who depends on whom.
+/// Violations of the dependency table.
 fn broken_walls(packages: &Packages, may_use: &[(&str, &str)]) -> Vec<String> {
     let rows: BTreeMap<&str, BTreeSet<String>> = may_use.iter().map(|(name, used)| (*name, words(used))).collect();
     let mut wrong = Vec::new();
@@ -185,7 +186,7 @@ fn broken_walls(packages: &Packages, may_use: &[(&str, &str)]) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with who names which library.
+/// Violations of the library table.
 fn strayed_libraries(packages: &Packages, libraries: &[(&str, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (library, owners) in libraries {
@@ -199,7 +200,7 @@ fn strayed_libraries(packages: &Packages, libraries: &[(&str, &str)]) -> Vec<Str
     wrong
 }
 
-/// Everything below a crate, however far down.
+/// All direct and indirect dependencies of a crate.
 fn below(packages: &Packages, name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![name.to_owned()];
@@ -209,7 +210,7 @@ fn below(packages: &Packages, name: &str) -> BTreeSet<String> {
     found
 }
 
-/// The rules that hold whatever the tables say.
+/// Rules that hold regardless of the tables.
 fn broken_rules(packages: &Packages) -> Vec<String> {
     let (pure, know_virtual) = (words(PURE), words(KNOW_VIRTUAL));
     let is_virtual = |name: &str| name.starts_with("virtual-") || name == "bench-virtual";
@@ -241,7 +242,7 @@ fn every_crate_depends_on_what_it_may_and_on_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A check of walls that sees nothing would pass for ever.
+/// A check that reads nothing would always pass.
 #[test]
 fn a_broken_wall_is_seen() {
     let rows: &[(&[(&str, &str)], &str)] = &[
@@ -312,7 +313,7 @@ fn the_picture_of_the_rooms_shows_the_walls() {
     assert!(kept == drawn, "{NAME} is not what MAY_USE says: run with UPDATE_PICTURES=1");
 }
 
-/// Types of the glossary that their crate does not have.
+/// Types of the glossary that do not exist in their crate.
 fn unknown_types(glossary: &str, sources_of: impl Fn(&str) -> String) -> Vec<String> {
     const KINDS: [&str; 4] = ["struct", "enum", "trait", "const"];
     let code = glossary.split('`').skip(1).step_by(2);
@@ -341,7 +342,7 @@ fn the_types_of_the_glossary_exist() {
         }
         found.iter().map(|file| fs::read_to_string(file).unwrap()).collect::<Vec<_>>().join("\n")
     };
-    assert!(glossary.matches("::").count() > 15, "too few types to say anything");
+    assert!(glossary.matches("::").count() > 15, "too few types for a meaningful check");
     let wrong = unknown_types(glossary, sources_of);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let example = |_: &str| "pub struct Rails;\npub enum Rail {".to_owned();
@@ -379,7 +380,7 @@ fn outbursts(text: &str) -> Vec<(usize, &'static str)> {
     .collect()
 }
 
-/// What a library prints lands in the middle of the operator's screen, and a closed terminal makes it panic.
+/// Output of a library would appear in the middle of the operator's screen, and a closed terminal would make it panic.
 #[test]
 fn nothing_below_the_program_prints_or_ends_the_process() {
     let (root, may_print) = (root(), words(MAY_PRINT));
@@ -393,7 +394,7 @@ fn nothing_below_the_program_prints_or_ends_the_process() {
             for (line, what) in outbursts(&fs::read_to_string(&file).unwrap()) {
                 if !MAY_EXIT.contains(&shown.as_str()) || what != "process::exit" {
                     wrong.push(format!(
-                        "{shown}:{line}: {what}: report to the caller instead, who decides what people see"
+                        "{shown}:{line}: {what}: report to the caller instead, which decides what people see"
                     ));
                 }
             }
@@ -432,7 +433,7 @@ fn of_one_system(text: &str) -> Vec<usize> {
     code.filter(|(_, line)| of_one(line)).map(|(at, _)| at + 1).collect()
 }
 
-/// Code that is scattered over the program is compiled on one system only, and breaks on the others unseen.
+/// Scattered system code is compiled on one system only, and breaks on the others unnoticed.
 #[test]
 fn what_one_system_has_of_its_own_is_in_one_module_for_each_concern() {
     let root = root();

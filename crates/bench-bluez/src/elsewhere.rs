@@ -1,4 +1,4 @@
-//! A system without BlueZ: no adapter opens, so the type holds nothing and its methods are never reached.
+//! Stub for systems without BlueZ: no adapter opens, so the type is empty and its methods are never called.
 
 use async_trait::async_trait;
 use bench_instruments::{Advert, BleAir, Clock, InstrumentError};

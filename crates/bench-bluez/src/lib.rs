@@ -1,4 +1,4 @@
-//! The controller's Bluetooth adapter, where it runs Linux. Windows and macOS have the same names, and nothing behind them.
+//! The Bluetooth adapter of a controller that runs Linux. On Windows and macOS the same names exist as stubs.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

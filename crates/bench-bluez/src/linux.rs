@@ -1,8 +1,8 @@
-//! The controller's Bluetooth adapter, by way of the system's own daemon: hears advertisements and sends its own. The only
-//! place that knows `bluer`.
+//! The controller's Bluetooth adapter, through BlueZ's daemon: receives and sends advertisements. The only module that
+//! uses `bluer`.
 //!
-//! A scan tells every advertisement by its own signal, with the strength that came with it. BlueZ does not tell how far a
-//! carrier was off. It needs a tokio runtime, and whoever runs it must be allowed to talk to the daemon (group `bluetooth`).
+//! A scan reports every advertisement with its signal strength. BlueZ does not report the frequency error of a carrier.
+//! Needs a tokio runtime, and the user must have access to the daemon (group `bluetooth`).
 
 use async_trait::async_trait;
 use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES};
@@ -10,7 +10,7 @@ use bench_run::BenchTime;
 use bluer::adv::{Advertisement, AdvertisementHandle, Type};
 use bluer::{Adapter, AdapterEvent, Address, DeviceEvent, DeviceProperty, DiscoveryFilter, DiscoveryTransport};
 use bluer::{ErrorKind, Session};
-// Linked for its features alone, see Cargo.toml.
+// Linked only for its features, see Cargo.toml.
 use dbus as _;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, LocalBoxStream, SelectAll, StreamExt};
@@ -29,10 +29,10 @@ pub struct BluezAir {
 }
 
 impl BluezAir {
-    /// The adapter of this name ("hci0"), which is switched on if it is not.
+    /// Opens the adapter of this name ("hci0") and switches it on if necessary.
     ///
     /// # Errors
-    /// [`InstrumentError::Ble`]: no daemon, no such adapter, or one that cannot be switched on; says what to do.
+    /// [`InstrumentError::Ble`]: no daemon, no such adapter, or it cannot be switched on. The message says what to do.
     pub async fn open(name: &str, clock: Rc<dyn Clock>) -> Result<Self, InstrumentError> {
         let session = Session::new().await.map_err(|error| {
             failed("talk to the Bluetooth daemon", &error, "is `bluetooth.service` running, and the user in its group?")
@@ -54,20 +54,20 @@ impl BluezAir {
             failed(
                 "switch the adapter on",
                 &error,
-                "`rfkill list` says whether it is blocked, `rfkill unblock bluetooth` ends that",
+                "`rfkill list` shows whether it is blocked, `rfkill unblock bluetooth` unblocks it",
             )
         })?;
         Ok(Self { clock, adapter, advertising: RefCell::new(None), _session: session })
     }
 
-    /// Everything that one device sends from now on.
+    /// Streams everything that one device sends from now on.
     async fn device(
         &self,
         address: Address,
     ) -> Result<Option<LocalBoxStream<'static, (Address, DeviceEvent)>>, bluer::Error> {
         match self.adapter.device(address)?.events().await {
             Ok(events) => Ok(Some(events.map(move |event| (address, event)).boxed_local())),
-            // It went away at once.
+            // The device has already disappeared.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::DoesNotExist) => Ok(None),
             Err(error) => Err(error),
         }
@@ -79,7 +79,7 @@ impl BluezAir {
         self.adapter.set_discovery_filter(filter).await?;
         let mut adapter_events = self.adapter.discover_devices().await?.boxed_local();
         let mut devices: SelectAll<LocalBoxStream<'static, (Address, DeviceEvent)>> = SelectAll::new();
-        // Without any device it would end at once.
+        // Without this pending stream, the selection would end at once while there is no device.
         devices.push(stream::pending().boxed_local());
         let mut heard = Heard::default();
         let mut end = pin!(self.clock.sleep_until(until));
@@ -88,8 +88,8 @@ impl BluezAir {
             match select(&mut end, next).await {
                 Either::Left(_) => return Ok(heard.adverts),
                 Either::Right((Either::Left((Some(AdapterEvent::DeviceAdded(address)), _)), _)) => {
-                    // The one that made it known is in its properties, those that follow are signals. A device that the
-                    // daemon knows from before and does not hear now has no strength.
+                    // The first advertisement is in the device's properties, later ones come as signals. A device that
+                    // the daemon knows from before but does not receive now has no strength.
                     let events = self.device(address).await?;
                     let device = self.adapter.device(address)?;
                     if let (Ok(Some(rssi)), Ok(Some(data))) = (device.rssi().await, device.manufacturer_data().await) {
@@ -109,20 +109,20 @@ impl BluezAir {
 }
 
 fn gone() -> bluer::Error {
-    bluer::Error { kind: ErrorKind::NotAvailable, message: "the adapter went away".to_owned() }
+    bluer::Error { kind: ErrorKind::NotAvailable, message: "the adapter disappeared".to_owned() }
 }
 
-/// What a scan has heard so far.
+/// Advertisements received by a scan so far.
 #[derive(Default)]
 struct Heard {
     adverts: Vec<Advert>,
     rssi_dbm: HashMap<Address, i16>,
-    /// Strength and data come in one signal, but one after the other and in either order: adverts of this moment, whose
-    /// strength may still be corrected.
+    /// The new advertisements. Strength and data come in one signal, but one after the other and in either order, so
+    /// the strength of these may still be corrected.
     newest: HashMap<Address, (BenchTime, usize)>,
 }
 
-/// So long after its data, a strength still belongs to it.
+/// A strength that comes at most this long after data belongs to it.
 const SAME_SIGNAL: Duration = Duration::from_millis(2);
 
 impl Heard {
@@ -177,10 +177,10 @@ impl BleAir for BluezAir {
 
     async fn advertise(&self, company: u16, data: &[u8], interval: Duration) -> Result<(), InstrumentError> {
         if data.len() > MOST_ADVERT_BYTES {
-            let text = format!("{} bytes do not fit into an advertisement, {MOST_ADVERT_BYTES} do", data.len());
+            let text = format!("{} bytes do not fit into an advertisement; at most {MOST_ADVERT_BYTES} do", data.len());
             return Err(InstrumentError::Ble(text));
         }
-        // Two advertisements of one client would take turns.
+        // Two advertisements of one client would alternate.
         self.advertising.take();
         let advertisement = Advertisement {
             advertisement_type: Type::Broadcast,
@@ -190,11 +190,7 @@ impl BleAir for BluezAir {
             ..Advertisement::default()
         };
         let handle = self.adapter.advertise(advertisement).await.map_err(|error| {
-            failed(
-                "advertise",
-                &error,
-                "an adapter that can advertise is needed, and one advertisement of it must be free",
-            )
+            failed("advertise", &error, "needs an adapter that can advertise and has a free advertising slot")
         })?;
         *self.advertising.borrow_mut() = Some(handle);
         Ok(())
@@ -221,7 +217,7 @@ mod tests {
     fn strength_and_data_of_one_signal_belong_together_in_either_order() {
         let at = BenchTime::from_micros;
         let mut heard = Heard::default();
-        // Nothing is told of what was never heard.
+        // No report for a device that was never received.
         heard.changed(ONE, data(0), at(0));
         for (address, property, when) in [
             (ONE, DeviceProperty::Rssi(-50), 1),
@@ -230,7 +226,7 @@ mod tests {
             (ONE, data(2), 20_000),
             (OTHER, data(3), 20_100),
             (ONE, DeviceProperty::Rssi(-52), 20_200),
-            // Long after: of another advertisement, whose data did not change.
+            // Long after: the strength of another advertisement, whose data did not change.
             (OTHER, DeviceProperty::Rssi(-90), 60_000),
         ] {
             heard.changed(address, property, at(when));

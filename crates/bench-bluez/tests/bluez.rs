@@ -1,6 +1,6 @@
-//! The adapter over the interface of BlueZ, as python-dbusmock knows it, on a bus of its own. Where what this needs is not
-//! installed, it says so and counts as skipped.
-#![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
+//! The adapter against python-dbusmock's BlueZ interface on a private bus. Skipped, with a message, where the programs
+//! it needs are not installed.
+#![allow(clippy::unwrap_used)] // a helper that cannot continue fails its test
 
 use bench_bluez::BluezAir;
 use bench_instruments::{Advert, BleAir, Clock, TokioClock};
@@ -13,22 +13,22 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Where D-Bus looks for the system's bus. A program cannot change it for itself without danger, so the test starts itself
-/// again with it.
+/// Environment variable with the address of D-Bus's system bus. Changing the environment of a running program is
+/// unsafe, so the test starts itself again with it.
 const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
-/// Interpreters that may have the modules, the system's own last: Debian installs them for that one.
+/// Interpreters that may have the modules; the system's own, for which Debian installs them, is last.
 const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 const NEEDED: &str =
     "dbus-daemon and python3-dbusmock (`apt-get install dbus python3-dbusmock`, or `cargo xtask setup`)";
-/// Names a folder in which skipped tests leave a file with the reason.
+/// Environment variable with the folder in which skipped tests leave a file with the reason.
 const SKIPPED: &str = "BENCH_SKIPPED";
 
-/// Ends with the test, however that ends.
+/// Ended when the test ends in any way.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if it has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     if inner.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `None`: there is no such program.
+/// `None`: the program is not installed.
 fn private_bus() -> Option<(Running, String)> {
     let mut bus = Command::new("dbus-daemon")
         .args(["--session", "--nofork", "--print-address"])
@@ -75,7 +75,7 @@ fn private_bus() -> Option<(Running, String)> {
     Some((Running(bus), address.trim().to_owned()))
 }
 
-/// The other program that speaks to the mock.
+/// The helper program that controls the mock.
 struct Mock {
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -118,7 +118,7 @@ fn clock() -> Rc<dyn Clock> {
     Rc::new(TokioClock::start())
 }
 
-/// The mock takes a moment to come up.
+/// The mock takes a moment to start.
 fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     runtime.block_on(async {
         let mut told = String::new();
@@ -137,13 +137,13 @@ fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     });
 }
 
-/// Between two looks at what another process does, and how long it may take.
+/// Poll interval and timeout for the state of another process.
 const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What is on its way over the bus has arrived when this loop has had this many turns, however long one takes.
+/// Messages on the bus have arrived after this many turns of the loop, regardless of the duration of a turn.
 const TURNS: usize = 10;
 
-/// A clock on which nobody's time is up before the test says so.
+/// A clock on which no timeout expires before the test advances it.
 struct ByHand {
     real: TokioClock,
     over: Rc<Notify>,
@@ -160,7 +160,7 @@ impl Clock for ByHand {
 }
 
 fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
-    // Known from before the scan.
+    // A device known before the scan.
     assert_eq!(mock.ask("device hci0 C0:00:00:00:00:01 -47 FFFF 01"), "ok");
     let adverts: Vec<Advert> = runtime.block_on(async {
         let over = Rc::new(Notify::new());
@@ -198,7 +198,7 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     assert_eq!(of(2).last(), Some(&(0x004C, vec![0x0A, 0x0C], -62.0)));
     assert!(adverts.iter().all(|advert| advert.carrier_offset_hz.is_none()));
     assert!(adverts.is_sorted_by_key(|advert| advert.at));
-    // Stopped again, a moment later.
+    // Stops a moment later.
     let called = runtime.block_on(async {
         let begun = std::time::Instant::now();
         loop {
@@ -215,7 +215,7 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
 }
 
 fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
-    // Whoever asks for the advertisement needs us to answer.
+    // The mock reads the advertisement from us, so we must keep answering.
     let air = runtime.block_on(BluezAir::open("hci0", clock())).unwrap();
     let told = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
@@ -239,7 +239,7 @@ fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     assert_eq!(told, "broadcast 20 ms FFFF 0102ab");
     runtime.block_on(async {
         let told = air.advertise(0xFFFF, &[0; 25], Duration::from_millis(20)).await.unwrap_err().to_string();
-        assert!(told.contains("25 bytes do not fit into an advertisement, 24 do"), "{told}");
+        assert!(told.contains("25 bytes do not fit into an advertisement; at most 24 do"), "{told}");
         air.stop().await.unwrap();
         let begun = std::time::Instant::now();
         while mock.ask("advertised") != "nothing" && begun.elapsed() < PATIENCE {

@@ -1,4 +1,5 @@
-//! A system that no controller runs: nothing opens, so the types hold nothing and their methods are never reached.
+//! Stub for systems that do not run on a controller: nothing opens, so the types are empty and their methods are never
+//! called.
 
 use bench_instruments::{EdgeLine, EdgeTrace, InputLine, InstrumentError, OutputLine};
 use bench_plan::GpioLine;
@@ -7,7 +8,7 @@ use std::convert::Infallible;
 
 const NO_CONTROLLER: &str = "a fixture is driven by a Raspberry Pi with Linux, not by this computer";
 
-/// Whether this program can drive a fixture at all.
+/// Checks whether this program can drive a fixture at all.
 ///
 /// # Errors
 /// Always, with the reason.

@@ -1,7 +1,7 @@
-//! The controller is a Raspberry Pi: its I2C bus and its GPIO. The only place that knows `rppal`.
+//! I2C bus and GPIO of the controller, a Raspberry Pi. The only crate that uses `rppal`.
 //!
-//! Works on everything that `rppal` knows, Pi 3, 4, 5 and Compute Module 4 among them. GPIO numbers are BCM numbers. On any
-//! other computer [`PiGpio::open`] says that it is none. Windows and macOS have the same names, and nothing behind them.
+//! Works on every board that `rppal` supports, among them Pi 3, 4, 5 and Compute Module 4. GPIO numbers are BCM
+//! numbers. On any other computer [`PiGpio::open`] fails. On Windows and macOS the same names exist as stubs.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

@@ -88,7 +88,7 @@ fn not_toml() {
 #[test]
 fn bad_port() {
     insta::assert_snapshot!(after("port = \"P0.06\"", "port = \"P0.42\""), @r#"
-     x "P0.42" is no port of the nRF52840: those are P0.00 to P0.31 and P1.00 to P1.15
+     x "P0.42" is not a port of the nRF52840; expected P0.00 to P0.31 or P1.00 to P1.15
        ,-[toy.toml:69:8]
     68 | direction = "out"
     69 | port = "P0.42"

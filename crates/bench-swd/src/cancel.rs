@@ -1,8 +1,8 @@
-//! Ends the work of a probe's thread: from the cancellation on, no transfer reaches the module.
+//! Cancels the work of a probe's thread: after the cancellation, no transfer reaches the module.
 //!
-//! `probe-rs` has no way to interrupt what it does. A probe that it drives register by register (CMSIS-DAP, J-Link, Glasgow, the
-//! bench's own lines) is therefore wrapped, and the wrapper refuses each transfer once the job is cancelled. Other probes (ST-Link,
-//! Black Magic Probe) run their own commands; with those the job ends at its next page or word.
+//! `probe-rs` cannot be interrupted. A probe that it drives register by register (CMSIS-DAP, J-Link, Glasgow, the
+//! bench's own lines) is therefore wrapped, and the wrapper refuses each transfer once the job is cancelled. Other
+//! probes (ST-Link, Black Magic Probe) run their own commands; with those the job ends at its next page or word.
 
 use bench_instruments::ProgramError;
 use probe_rs::CoreStatus;
@@ -16,7 +16,7 @@ use probe_rs::probe::{DebugProbe, DebugProbeError, DebugProbeSelector, Probe, Wi
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether a job has been given up. Clones belong to the same job.
+/// Whether a job has been cancelled. Clones belong to the same job.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel(Arc<AtomicBool>);
 
@@ -61,7 +61,7 @@ impl ProbeLister for CancellableLister {
             return Ok(probe);
         }
         let name = probe.get_name();
-        // What each driver asks for itself: the wrapper takes the driver's place, and `probe-rs` does not ask the driver.
+        // Checks that each driver normally makes itself: `probe-rs` calls the wrapper, not the driver.
         let overrun_detect = Probe::try_into::<JLink>(&mut probe).is_some();
         Ok(Probe::new(CancellableProbe { probe, name, overrun_detect, cancel: self.cancel.clone() }))
     }
@@ -80,7 +80,7 @@ struct CancellableProbe {
 }
 
 impl CancellableProbe {
-    /// The probe behind it, for a transfer.
+    /// Returns the wrapped probe for a transfer.
     fn lines(&mut self) -> Result<&mut dyn DapProbe, DebugProbeError> {
         self.cancel.check_probe()?;
         self.probe.try_as_dap_probe().ok_or(DebugProbeError::InterfaceNotAvailable { interface_name: "SWD" })
@@ -156,7 +156,7 @@ impl DebugProbe for CancellableProbe {
         })
     }
 
-    // Lets the lines go: wanted after a cancellation, too.
+    // Releases the lines, also after a cancellation.
     fn detach(&mut self) -> Result<(), probe_rs::Error> {
         self.probe.detach()
     }
@@ -220,7 +220,8 @@ mod tests {
 
     type Transfer = fn(&mut dyn DapProbe) -> Result<(), ArmError>;
 
-    /// Everything that `probe-rs` can do on the lines, with how many asks it is: writes wait for the next read or flush.
+    /// Everything that `probe-rs` can do on the lines, and the number of requests it causes: writes wait for the next
+    /// read or flush.
     const TRANSFERS: &[(&str, Transfer, usize)] = &[
         ("read", |lines| lines.raw_read_register(REGISTER).map(drop), 1),
         ("read block", |lines| lines.raw_read_block(REGISTER, &mut [0; 3]), 1),
@@ -230,7 +231,7 @@ mod tests {
         ("sequence", |lines| Ok(lines.swj_sequence(51, u64::MAX)?), 0),
     ];
 
-    /// A probe on lines that count what is asked of them, opened as a job opens it.
+    /// A probe on lines that count requests, opened as a job opens it.
     fn probe() -> (Probe, Cancel, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn no_transfer_gets_through_once_the_job_is_cancelled() {
+    fn no_transfer_reaches_the_module_after_cancellation() {
         for (what, transfer, asks) in TRANSFERS {
             let (mut probe, cancel, asked) = probe();
             transfer(probe.try_as_dap_probe().unwrap()).unwrap();
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_that_wait_are_not_sent_when_a_cancelled_probe_is_let_go() {
+    fn queued_writes_are_dropped_when_a_cancelled_probe_is_released() {
         let (mut probe, cancel, asked) = probe();
         probe.attach_to_unspecified().unwrap();
         probe.try_as_dap_probe().unwrap().raw_write_register(REGISTER, 1).unwrap();

@@ -1,4 +1,4 @@
-//! What an error of `probe-rs` means to the bench.
+//! Translation of `probe-rs` errors into the bench's errors.
 
 use bench_instruments::ProgramError;
 use probe_rs::architecture::arm::{ArmError, DapError};
@@ -6,7 +6,7 @@ use probe_rs::flashing::FlashError;
 use probe_rs::probe::{DebugProbeError, ProbeCreationError};
 use std::error::Error;
 
-/// An error and everything that caused it, outermost first.
+/// An error and its causes, outermost first.
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| {
         let error: &'e (dyn Error + 'static) = *error;
@@ -52,7 +52,7 @@ pub(crate) fn in_session(error: &(dyn Error + 'static), during: &str) -> Program
         _ => None,
     };
     match page {
-        // Flash ends far below.
+        // Addresses above the flash.
         Some((address, what)) => ProgramError::Page { address: address as u32, what, detail: text(error) },
         None => ProgramError::Core(format!("{} ({during})", text(error))),
     }
@@ -63,7 +63,7 @@ pub(crate) fn at_opening(error: &DebugProbeError, probe: &str) -> ProgramError {
     let probe = probe.to_owned();
     match error {
         DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::NotFound) => {
-            ProgramError::NoProbe { wanted: format!(" {probe}"), seen: "it was there a moment ago".to_owned() }
+            ProgramError::NoProbe { wanted: format!(" {probe}"), seen: "it has just disappeared".to_owned() }
         }
         DebugProbeError::ProbeCouldNotBeCreated(_) => {
             ProgramError::Busy { probe, with: "another program uses it, or it was unplugged".to_owned() }

@@ -1,4 +1,4 @@
-//! Programs as files hold them.
+//! Program files.
 
 use bench_instruments::{Image, Segment};
 use object::Endianness;
@@ -8,25 +8,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Flash of the nRF52840.
+/// Bytes of flash of the nRF52840.
 const FLASH: std::ops::Range<u64> = 0..0x10_0000;
 
-/// How a file holds its bytes.
+/// Format of a program file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageFormat {
     Elf,
     /// Intel HEX.
     Hex,
-    /// Nothing but the bytes, from this address on.
+    /// Plain binary, stored from this address on.
     Binary {
         base: u32,
     },
 }
 
-/// A file is no program for this module.
+/// Why a file is not a program for this module.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    #[error("it is no readable 32-bit ELF file: {0}")]
+    #[error("it is not a readable 32-bit ELF file: {0}")]
     Elf(#[from] object::Error),
     #[error("it is an ELF file for another machine (e_machine {0}, expected 40 for ARM)")]
     Machine(u16),
@@ -34,16 +34,16 @@ pub enum ImageError {
     Hex(String),
     #[error("{length} bytes at {address:#010x} are outside of the flash, which ends at {:#x}", FLASH.end)]
     Outside { address: u64, length: usize },
-    #[error("the bytes at {0:#010x} are there twice")]
+    #[error("the bytes at {0:#010x} appear twice")]
     Overlap(u64),
-    #[error("it has nothing for the flash")]
+    #[error("it has no contents for the flash")]
     Empty,
 }
 
 /// Reads a program from a file's bytes.
 ///
 /// # Errors
-/// Says what the file is not, and where.
+/// What is wrong with the file, and where.
 pub fn parse_image(name: &str, file: &[u8], format: ImageFormat) -> Result<Image, ImageError> {
     let pieces = match format {
         ImageFormat::Elf => elf(file)?,
@@ -80,14 +80,14 @@ fn hex(file: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ImageError> {
             ihex::Record::ExtendedSegmentAddress(segment) => base = u64::from(segment) << 4,
             ihex::Record::ExtendedLinearAddress(upper) => base = u64::from(upper) << 16,
             ihex::Record::EndOfFile => break,
-            // Where a program starts is not for the flash.
+            // The entry point is not flash contents.
             ihex::Record::StartSegmentAddress { .. } | ihex::Record::StartLinearAddress(_) => {}
         }
     }
     Ok(pieces)
 }
 
-/// Ascending, neighbours as one piece.
+/// Ascending, adjacent pieces merged.
 fn joined(pieces: Vec<(u64, Vec<u8>)>) -> Result<Vec<Segment>, ImageError> {
     let mut sorted: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for (address, bytes) in pieces {
@@ -110,7 +110,7 @@ fn joined(pieces: Vec<(u64, Vec<u8>)>) -> Result<Vec<Segment>, ImageError> {
     if joined.is_empty() {
         return Err(ImageError::Empty);
     }
-    // All are inside the flash.
+    // All pieces are inside the flash.
     Ok(joined.into_iter().map(|(address, bytes)| (address as u32, Arc::from(bytes))).collect())
 }
 

@@ -1,4 +1,4 @@
-//! What the probe's thread does: from finding the probe to the started program.
+//! The job of the probe's thread: from the search for the probe to the started program.
 
 use crate::cancel::Cancel;
 use crate::failure;
@@ -24,23 +24,22 @@ const DEVICE_ID: u64 = 0x1000_0060;
 const APPROTECT: u16 = 0x208;
 const LOCKED: u32 = 0xFFFF_FF00;
 const HALT_WITHIN: Duration = Duration::from_millis(500);
-/// Line resets without an answer before the probe is told that nobody is there.
+/// Line resets without an answer before the job reports that no module answers.
 const CALLS: usize = 3;
 
-/// A job with where and how it is done.
+/// A job and its environment.
 pub(crate) struct Task {
     pub job: ProgramJob,
     pub selection: Selection,
     pub khz: u32,
-    /// Nobody waits for the result any more.
+    /// The result is no longer needed.
     pub cancel: Cancel,
 }
 
-/// Does all of it. Ends with the module running, unless it fails.
+/// Runs the whole job. Unless it fails, the module runs afterwards.
 ///
-/// `probe-rs` waits by the wall clock: on a controller that was busy with something else for a second a good module looks like
-/// one that does not do what it is asked. Once more, then; what is in the flash already stays there. A job that was cancelled
-/// fails in the same ways, and is not tried again.
+/// `probe-rs` waits by the wall clock: when the controller was busy for a second, a good module looks defective. So the
+/// job is retried once; bytes already in the flash stay. A cancelled job fails in the same ways and is not retried.
 pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
     match attempt(task, lister, report) {
         Err(ProgramError::Page { .. } | ProgramError::Core(_)) if !task.cancel.is_cancelled() => {
@@ -57,14 +56,14 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
     let Opened { info, probe, heard } = open(task, lister)?;
     let attached = attach(task, lister, probe);
     let (mut session, recovered) = attached.map_err(|error| match error {
-        // Nobody was there in the first place.
+        // No module answered in the first place.
         ProgramError::Lost { .. } if !heard => ProgramError::NoAnswer,
         error => error,
     })?;
     let (device_id, mut done) = match check(&mut session, cancel) {
         Ok(checked) => checked,
         Err(error) => {
-            // The reset that the check began with has closed the port of silicon that comes locked.
+            // The reset at the start of the check has locked the port of silicon that locks itself.
             drop(session);
             cancel.check()?;
             return Err(if see_locked(task, lister).is_ok() { ProgramError::Locked } else { error });
@@ -91,7 +90,7 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
     cancel.check()?;
     let started = session.core(0).and_then(|mut core| core.reset());
     if job.lock {
-        // The port is closed from the reset on: whether it went well cannot be read any more, only whether it is closed.
+        // The port is locked from the reset on: the result can no longer be read, only whether the port is locked.
         drop(session);
         see_locked(task, lister)?;
     } else {
@@ -104,8 +103,8 @@ fn see_locked(task: &Task, lister: &Lister) -> Result<(), ProgramError> {
     let Opened { probe, .. } = open(task, lister)?;
     match session(probe, Permissions::new()) {
         Err(error) if failure::is_locked(&error) => Ok(()),
-        Err(error) => Err(failure::in_session(&error, "when the lock was looked at")),
-        Ok(_) => Err(ProgramError::Core("its access port was locked, and is open all the same".to_owned())),
+        Err(error) => Err(failure::in_session(&error, "when the lock was checked")),
+        Ok(_) => Err(ProgramError::Core("its access port was locked, but is still open".to_owned())),
     }
 }
 
@@ -120,14 +119,14 @@ fn memory<'s>(session: &'s mut Session, during: &'static str, cancel: &Cancel) -
 struct Opened {
     info: DebugProbeInfo,
     probe: Probe,
-    /// The module has answered. Not every probe lets itself be asked that.
+    /// The module has answered. Not every probe supports this query.
     heard: bool,
 }
 
-/// The one probe that is meant.
+/// Finds the selected probe.
 fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     task.cancel.check()?;
-    // A probe on the network is in no list, unless it is asked for by its address.
+    // A probe on the network is listed only when selected by its address.
     let all = match task.selection.on_network() {
         Some(selector) => lister.list_with_access(Some(&selector)),
         None => lister.list_all_with_access(),
@@ -154,7 +153,7 @@ fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     let prepared = probe.select_protocol(WireProtocol::Swd).and_then(|()| probe.set_speed(task.khz));
     prepared.map_err(|error| failure::at_opening(&error, &name(&item.info)))?;
     probe.attach_to_unspecified().map_err(|error| failure::in_session(&error, "when the probe was opened"))?;
-    // `probe-rs` itself calls for five seconds.
+    // `probe-rs` itself retries for five seconds.
     let heard = probe.try_as_dap_probe().map(|lines| (0..CALLS).any(|_| answers(lines)));
     task.cancel.check()?;
     if heard == Some(false) {
@@ -163,7 +162,8 @@ fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     Ok(Opened { info: item.info.clone(), probe, heard: heard.is_some() })
 }
 
-/// Whether anybody is at the other end: line reset, from JTAG to SWD, line reset, and the port's identification.
+/// Checks whether a module answers: line reset, switch from JTAG to SWD, line reset, and a read of the port's
+/// identification.
 fn answers(lines: &mut dyn DapProbe) -> bool {
     let reset = |lines: &mut dyn DapProbe| lines.swj_sequence(51, (1 << 51) - 1);
     let identification = RegisterAddress::DpRegister(DpRegisterAddress { address: 0, bank: None });
@@ -174,7 +174,7 @@ fn answers(lines: &mut dyn DapProbe) -> bool {
     called.is_ok() && lines.raw_read_register(identification).is_ok()
 }
 
-/// A session, and whether the module had to be erased for it.
+/// Opens a session. Returns it and whether the module had to be erased for it.
 fn attach(task: &Task, lister: &Lister, probe: Probe) -> Result<(Session, bool), ProgramError> {
     let first = session(probe, Permissions::new());
     let error = match first {
@@ -197,17 +197,17 @@ fn attach(task: &Task, lister: &Lister, probe: Probe) -> Result<(Session, bool),
     }
 }
 
-/// The description of the chip. To read those of all chips takes a tenth of a second on a controller: once is enough.
+/// Description of the chip. Parsing those of all chips takes a tenth of a second on a controller, so it is done once.
 fn target() -> Option<&'static Target> {
     static KNOWN: OnceLock<Option<Target>> = OnceLock::new();
     KNOWN.get_or_init(|| Registry::from_builtin_families().get_target_by_name(TARGET).ok()).as_ref()
 }
 
-/// Begins to read it, so that it is there when the first module is to be programmed.
+/// Starts to parse it, so that it is ready for the first module.
 pub(crate) fn read_target_early() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
-        // Without the thread it is read when it is needed.
+        // Without the thread it is parsed when needed.
         let _ = std::thread::Builder::new().name("target".to_owned()).spawn(target);
     });
 }
@@ -215,13 +215,13 @@ pub(crate) fn read_target_early() {
 fn session(probe: Probe, permissions: Permissions) -> Result<Session, probe_rs::Error> {
     let target = match target() {
         Some(target) => target.clone(),
-        // With the error this time.
+        // Repeated to get the error.
         None => Registry::from_builtin_families().get_target_by_name(TARGET)?,
     };
     probe.attach_with_registry(TargetSelector::Specified(target), permissions, &Registry::new())
 }
 
-/// Stops the core at its reset, and looks whether it is the right microcontroller.
+/// Halts the core at its reset and checks that it is the right microcontroller.
 fn check(session: &mut Session, cancel: &Cancel) -> Result<(u64, Programmed), ProgramError> {
     const DURING: &str = "at the beginning";
     let mut core = session.core(0).map_err(|error| failure::in_session(&error, DURING))?;
@@ -244,14 +244,14 @@ fn check(session: &mut Session, cancel: &Cancel) -> Result<(u64, Programmed), Pr
     Ok((device_id, nothing))
 }
 
-/// How the pages are before.
+/// State of the pages before writing.
 #[derive(Default)]
 struct Found {
-    /// Bytes that are there already.
+    /// Bytes that are already correct.
     kept: u64,
     /// Erased pages, by address.
     blank: Vec<u32>,
-    /// Pages with something else in them.
+    /// Pages with other contents.
     other: Vec<u32>,
 }
 
@@ -315,8 +315,8 @@ fn write(
             done += size;
             report(ProgramProgress { phase, done: done.min(total), total });
             if cancel.is_cancelled() {
-                // The callback returns nothing, and a probe that is not wrapped would go on to the last page. The thread catches
-                // what unwinds, as it does a panic.
+                // The callback cannot return an error, and a probe that is not wrapped would continue to the last page.
+                // The thread catches this unwinding like a panic.
                 std::panic::resume_unwind(Box::new("cancelled"));
             }
         }
@@ -344,7 +344,7 @@ fn read_back<'a>(
     Ok(())
 }
 
-/// Makes these words of UICR what they should be; the other words stay. Returns how many were written.
+/// Sets these words of UICR; the other words stay. Returns how many were written.
 fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Result<u32, ProgramError> {
     if words.is_empty() {
         return Ok(0);
@@ -361,7 +361,7 @@ fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Res
         .filter(|(at, value)| word_of(&there, (*at).into()) != *value)
         .collect();
     if wanted.iter().any(|(at, value)| word_of(&there, (*at).into()) & value != *value) {
-        // Bits only go from 1 to 0: everything that is there has to be written again.
+        // Bits only go from 1 to 0: after the erase, all words must be written again.
         let before = (0..PAGE as u16).step_by(4).map(|at| (at, word_of(&there, at.into())));
         for (at, value) in before.filter(|(_, value)| *value != u32::MAX) {
             wanted.entry(at).or_insert(value);

@@ -1,16 +1,16 @@
-//! Programming over SWD: the only crate that knows `probe-rs`.
+//! Programming over SWD. The only crate that uses `probe-rs`.
 //!
-//! Probe work blocks, can hang and has panicked before. Each job therefore runs in a thread of its own with a deadline, and
-//! whatever becomes of it is a typed error: a nest's probe never touches another nest.
+//! Probe code blocks, can hang and has panicked before. Each job therefore runs in its own thread with a deadline, and
+//! every failure is a typed error: a nest's probe never affects another nest.
 //!
 //! | file | |
 //! |---|---|
 //! | `image` | ELF, Intel HEX and plain files -> bytes at addresses |
 //! | `programmer` | the asynchronous side: starts the thread, serves it, ends it |
 //! | `job` | the thread: find, attach, check, compare, write, read back, start |
-//! | `cancel` | a job that nobody waits for any more ends at its next transfer |
+//! | `cancel` | ends an abandoned job at its next transfer |
 //! | `memory` | pages and words of the module over a session |
-//! | `failure` | what an error of `probe-rs` means to the bench |
+//! | `failure` | translation of `probe-rs` errors |
 //! | `wire` | a probe driver for lines that the bench itself serves |
 
 mod cancel;

@@ -21,17 +21,17 @@ const ERASE_UICR: u64 = NVMC + 0x514;
 const READ_ONLY: u32 = 0;
 const WRITE: u32 = 1;
 const ERASE: u32 = 2;
-/// Longest time for one of its jobs; the data sheet's is 169 ms.
+/// Timeout of one of its operations; the longest in the data sheet is 169 ms.
 const NVMC_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a page is to hold: bytes, and which of them anybody asked for.
+/// Target contents of a page, and which bytes an image defines.
 #[derive(Clone)]
 pub(crate) struct Page {
     bytes: Vec<Option<u8>>,
 }
 
 impl Page {
-    /// Bytes that were asked for.
+    /// Number of defined bytes.
     pub fn wanted(&self) -> u64 {
         self.bytes.iter().flatten().count() as u64
     }
@@ -40,8 +40,7 @@ impl Page {
         self.bytes.iter().zip(there).all(|(wanted, there)| wanted.is_none_or(|wanted| wanted == *there))
     }
 
-    /// The first word that is not there as it should be: its offset, what it should be, what it is. What nobody asked
-    /// for is left out of account.
+    /// Returns the first wrong word: offset, target, actual value. Undefined bytes are ignored.
     pub fn difference(&self, there: &[u8]) -> Option<(u32, u32, u32)> {
         self.bytes.chunks(4).zip(there.chunks(4)).enumerate().find_map(|(n, (wanted, there))| {
             let mut expected: [u8; 4] = there.try_into().ok()?;
@@ -54,7 +53,7 @@ impl Page {
         })
     }
 
-    /// Runs of bytes that were asked for: offset and bytes.
+    /// Runs of defined bytes: offset and bytes.
     pub fn runs(&self) -> Vec<(u32, Vec<u8>)> {
         let mut runs: Vec<(u32, Vec<u8>)> = Vec::new();
         let mut last = None;
@@ -74,7 +73,7 @@ impl Page {
 /// Pages of all images, by address.
 ///
 /// # Errors
-/// [`ProgramError::Image`] for two images that want the same bytes.
+/// [`ProgramError::Image`] for two images that define the same bytes.
 pub(crate) fn pages(images: &[Image]) -> Result<BTreeMap<u32, Page>, ProgramError> {
     let mut pages: BTreeMap<u32, Page> = BTreeMap::new();
     for image in images {
@@ -84,7 +83,7 @@ pub(crate) fn pages(images: &[Image]) -> Result<BTreeMap<u32, Page>, ProgramErro
                     pages.entry(address & !(PAGE - 1)).or_insert_with(|| Page { bytes: vec![None; PAGE as usize] });
                 let place = page.bytes.get_mut((address & (PAGE - 1)) as usize);
                 if place.is_none_or(|place| place.replace(*byte).is_some()) {
-                    let why = format!("at {address:#010x} another image has bytes, too");
+                    let why = format!("another image also has bytes at {address:#010x}");
                     return Err(ProgramError::Image { name: image.name.clone(), why });
                 }
             }
@@ -93,7 +92,7 @@ pub(crate) fn pages(images: &[Image]) -> Result<BTreeMap<u32, Page>, ProgramErro
     Ok(pages)
 }
 
-/// What of the microcontroller's memories this session reaches; the core is halted.
+/// The microcontroller's memories over a session; the core is halted.
 pub(crate) struct Memory<'s> {
     core: Core<'s>,
     during: &'static str,
@@ -138,7 +137,7 @@ impl<'s> Memory<'s> {
         self.job(WRITE, |memory| memory.set(u64::from(UICR) + u64::from(offset), value))
     }
 
-    /// Lets the controller do one thing and waits for its end; afterwards nothing can be written by accident.
+    /// Runs one operation of the controller and waits for its end; then disables writing.
     fn job(
         &mut self,
         mode: u32,
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_by_its_word() {
+    fn a_difference_is_reported_by_its_word() {
         let pages = pages(&[image(&[(2, &[7, 8, 9])])]).unwrap();
         let mut there = vec![0xFF; PAGE as usize];
         assert_eq!(pages[&0].difference(&there), Some((0, 0x0807_FFFF, 0xFFFF_FFFF)));

@@ -1,4 +1,4 @@
-//! The asynchronous side: a thread for each job, and the bench's lines for a probe that has no driver of its own.
+//! The asynchronous side: a thread for each job, and the bench's own lines as a probe.
 
 use crate::cancel::{Cancel, cancellable};
 use crate::job::{self, Task};
@@ -18,28 +18,29 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What SWD over pogo pins carries safely.
+/// Safe SWD clock over pogo pins.
 const KHZ: u32 = 4000;
-/// Longest time for a job: some ten seconds for a full megabyte, and as much again.
+/// Timeout of a job: some ten seconds for a full megabyte, and as much again.
 const WITHIN: Duration = Duration::from_secs(60);
-/// A probe's thread that neither asks nor ends for so long (by the wall clock) hangs. It only computes meanwhile.
+/// A probe's thread that neither sends a request nor ends for this long (by the wall clock) hangs: it should only
+/// compute meanwhile.
 const SILENT_FOR: Duration = Duration::from_secs(20);
-/// Longest time that a job waits for the end of a cancelled one. The longest part of it is to let a probe go.
+/// Longest time that a job waits for the end of a cancelled one. Most of it is the release of a probe.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
-/// How often the end of a thread is looked for that reports to nobody any more.
+/// Poll interval for the end of a cancelled thread.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Which of the plugged-in probes is meant.
+/// Selects one of the plugged-in probes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// USB vendor and product.
+    /// USB vendor and product ids.
     pub usb: Option<(u16, u16)>,
     pub serial: Option<String>,
 }
 
 impl Selection {
-    /// From "VID:PID:SERIAL", of which the serial number may be left out. What is no pair of numbers is a serial number. That
-    /// of a Black Magic Probe on the network is its address and port: "1d50:6018:10.0.0.7:2022".
+    /// Parses "VID:PID:SERIAL"; the serial number is optional. Text without a pair of ids is a serial number. That of a
+    /// Black Magic Probe on the network is its address and port: "1d50:6018:10.0.0.7:2022".
     pub fn parse(text: &str) -> Selection {
         let mut parts = text.splitn(3, ':');
         let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
@@ -71,17 +72,17 @@ impl Selection {
     }
 }
 
-/// The debug probe of a nest, by way of `probe-rs`.
+/// The debug probe of a nest, through `probe-rs`.
 pub struct SwdProgrammer {
     clock: Rc<dyn Clock>,
     selection: Selection,
     front: Front,
     work: Arc<Work>,
-    /// [`SILENT_FOR`], but for tests.
+    /// [`SILENT_FOR`], except in tests.
     silent_for: Duration,
 }
 
-/// Whether a job's thread is at work, perhaps after nobody waits for it any more.
+/// Whether a job's thread runs, perhaps after its cancellation.
 #[derive(Default)]
 struct Work {
     under_way: Mutex<bool>,
@@ -93,14 +94,14 @@ impl Work {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the end of the thread, by the wall clock. Returns whether it came.
+    /// Waits for the end of the thread, by the wall clock. Returns whether it ended.
     fn wait(&self, within: Duration) -> bool {
         let waited = self.ended.wait_timeout_while(self.lock(), within, |under_way| *under_way);
         !*waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// Cancels a job whose result nobody waits for any more. After the result it has no effect.
+/// Cancels a job whose result is no longer needed. No effect after the result.
 struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
@@ -114,7 +115,7 @@ enum Front {
     Wire(Rc<dyn SwdWire>),
 }
 
-/// What the probe's thread has to say.
+/// Message of the probe's thread.
 enum Message {
     Ask { operations: Vec<SwdOperation>, hz: u32, answer: mpsc::SyncSender<SwdAnswer> },
     Progress(ProgramProgress),
@@ -128,13 +129,13 @@ impl SwdProgrammer {
         SwdProgrammer { clock, selection, front: Front::Usb, work: Arc::default(), silent_for: SILENT_FOR }
     }
 
-    /// A probe whose lines the bench serves itself. While its thread computes, the bench's time stands still.
+    /// A probe whose lines the bench serves itself. While its thread computes, the bench's time stops.
     pub fn wired(clock: Rc<dyn Clock>, wire: Rc<dyn SwdWire>) -> SwdProgrammer {
         SwdProgrammer { front: Front::Wire(wire), ..SwdProgrammer::usb(clock, Selection::default()) }
     }
 
-    /// Starts the thread; what it has to say goes through `say`, which returns whether anybody listens. The thread ends soon after
-    /// what is returned is dropped.
+    /// Starts the thread, which sends its messages through `say`. `say` returns whether a receiver is left. The thread
+    /// ends soon after the returned value is dropped.
     fn start(
         &self,
         job: ProgramJob,
@@ -142,7 +143,7 @@ impl SwdProgrammer {
         say: Arc<dyn Fn(Message) -> bool + Send + Sync>,
     ) -> Result<CancelOnDrop, ProgramError> {
         if std::mem::replace(&mut *self.work.lock(), true) {
-            let with = "an earlier job that was given up has not ended yet".to_owned();
+            let with = "an earlier, cancelled job has not ended yet".to_owned();
             return Err(ProgramError::Busy { probe: self.selection.words().trim().to_owned(), with });
         }
         let at_end = AtEnd(Arc::clone(&self.work));
@@ -150,7 +151,7 @@ impl SwdProgrammer {
         let task = Task { job, selection: self.selection.clone(), khz: KHZ, cancel: cancel.clone() };
         let work = move || {
             let report = |progress| {
-                // A job that nobody waits for any more is cancelled another way.
+                // An abandoned job is cancelled by its `Cancel`.
                 let _ = say(Message::Progress(progress));
             };
             let result = catch_unwind(AssertUnwindSafe(|| {
@@ -175,9 +176,9 @@ impl SwdProgrammer {
             match with_deadline(&*self.clock, deadline, receiver.recv()).await {
                 Ok(Some(Message::Progress(progress))) => observer(progress),
                 Ok(Some(Message::Done(result))) => return result,
-                // USB probes have no lines of ours.
+                // USB probes do not use the bench's lines.
                 Ok(Some(Message::Ask { .. })) => {}
-                Ok(None) => return Err(ended_without_a_word()),
+                Ok(None) => return Err(ended_without_a_message()),
                 Err(_) => return Err(ProgramError::Late(WITHIN.as_secs())),
             }
         }
@@ -195,7 +196,7 @@ impl SwdProgrammer {
         let ask: wire::Ask = Arc::new(move |operations, hz| {
             let (answer, answered) = mpsc::sync_channel(1);
             asks(Message::Ask { operations, hz, answer });
-            // Without anybody who listens the sender is gone, too.
+            // The sender has ended without a receiver.
             soon(&answered).or_else(|| answered.recv().ok())
         });
         let _cancel = self.start(job, move || wire::lister(serial, ask), say)?;
@@ -210,12 +211,12 @@ impl SwdProgrammer {
     ) -> Result<Programmed, ProgramError> {
         let deadline: BenchTime = self.clock.now() + WITHIN;
         loop {
-            // Blocks: what the thread computes takes no time of this bench, or the same run would not be the same.
+            // Blocks, so that the thread's computation takes no bench time: runs must be reproducible.
             let message = soon(receiver).map_or_else(|| receiver.recv_timeout(self.silent_for), Ok);
             match message {
                 Ok(Message::Ask { operations, hz, answer }) => {
                     let answered = with_deadline(&*self.clock, deadline, wire.run(&operations, hz)).await;
-                    // Whoever asked may have given up.
+                    // The requester may have given up.
                     let _ = answer.send(answered.map_err(|_| ProgramError::Late(WITHIN.as_secs()))?);
                 }
                 Ok(Message::Progress(progress)) => observer(progress),
@@ -223,7 +224,7 @@ impl SwdProgrammer {
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     return Err(ProgramError::Broken(format!("it hangs, {:?} without a sign", self.silent_for)));
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended_without_a_word()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended_without_a_message()),
             }
         }
     }
@@ -232,7 +233,7 @@ impl SwdProgrammer {
 #[async_trait(?Send)]
 impl Programmer for SwdProgrammer {
     async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
-        // A cancelled job lets the probe go within some milliseconds. Where it does not, the start reports it.
+        // A cancelled job releases the probe within milliseconds. If it does not, the next start reports it.
         self.ended(ENDS_WITHIN).await;
         match &self.front {
             Front::Usb => self.over_usb(job, observer).await,
@@ -252,13 +253,13 @@ impl Programmer for SwdProgrammer {
                 }
                 true
             }
-            // Blocks, as in `serve`: a cancelled thread asks for nothing any more, so it ends without this bench's time.
+            // Blocks, as in `serve`: a cancelled thread sends no more requests, so it ends without bench time.
             Front::Wire(_) => self.work.wait(within),
         }
     }
 }
 
-/// What comes within some microseconds: most answers do, and to sleep and be woken takes longer than that.
+/// Polls for some microseconds: most answers come within that time, and sleeping and waking would take longer.
 fn soon<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
     const LOOKS: usize = 500;
     for _ in 0..LOOKS {
@@ -270,7 +271,7 @@ fn soon<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
     None
 }
 
-/// Sets the flag back however the thread ends.
+/// Resets the flag in whatever way the thread ends.
 struct AtEnd(Arc<Work>);
 
 impl Drop for AtEnd {
@@ -280,13 +281,13 @@ impl Drop for AtEnd {
     }
 }
 
-fn ended_without_a_word() -> ProgramError {
+fn ended_without_a_message() -> ProgramError {
     ProgramError::Broken("its thread ended without a result".to_owned())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 #[cfg(test)]
@@ -306,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Serves a thread that does this in place of a job.
+    /// Serves a thread that runs this function in place of a job.
     fn served(programmer: &SwdProgrammer, thread: impl FnOnce() -> Lister + Send + 'static) -> ProgramError {
         let (sender, receiver) = mpsc::channel();
         let say = Arc::new(move |message| sender.send(message).is_ok());
@@ -316,12 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_falls_over_or_hangs_is_an_error_of_its_own_nest() {
+    fn a_thread_that_panics_or_hangs_is_an_error_of_its_own_nest() {
         let clock: Rc<dyn Clock> = Rc::new(ManualClock::new());
         let mut programmer = SwdProgrammer::wired(Rc::clone(&clock), Rc::new(NoLines));
         let error = served(&programmer, || panic!("debug_port_start"));
         assert!(matches!(&error, ProgramError::Broken(what) if what == "debug_port_start"), "{error:?}");
-        // The next module gets a thread of its own.
+        // The next module gets its own thread.
         programmer.silent_for = Duration::from_millis(50);
         let (_let_go, held) = mpsc::channel::<()>();
         let error = served(&programmer, move || {
@@ -329,14 +330,14 @@ mod tests {
             Lister::new()
         });
         assert!(matches!(&error, ProgramError::Broken(what) if what.starts_with("it hangs")), "{error:?}");
-        // While the last one hangs, no other job is mixed into it.
+        // While the last job hangs, no other job starts.
         let say: Arc<dyn Fn(Message) -> bool + Send + Sync> = Arc::new(|_| true);
         let refused = programmer.start(ProgramJob::default(), Lister::new, say).err();
         assert!(matches!(refused, Some(ProgramError::Busy { .. })), "{refused:?}");
     }
 
     #[test]
-    fn probes_are_meant_by_ids_and_serial_number() {
+    fn probes_are_selected_by_ids_and_serial_number() {
         for (text, usb, serial) in [
             ("2e8a:000c:E6614103E7", Some((0x2e8a, 0xc)), Some("E6614103E7")),
             ("2e8a:000c:A:B", Some((0x2e8a, 0xc)), Some("A:B")),

@@ -1,7 +1,8 @@
-//! A probe driver for lines that the bench itself serves: the probe's thread asks, whoever holds the lines answers.
+//! A probe driver for lines that the bench itself serves: the probe's thread sends requests, the owner of the lines
+//! answers.
 //!
-//! `probe-rs` gets it by a lister of its own, which knows this one probe and looks at no USB port: nothing is shared
-//! between nests, and the same run finds the same probe on every machine.
+//! `probe-rs` opens it through a separate lister, which has this one probe and does not scan USB: nests share nothing,
+//! and a run finds the same probe on every machine.
 
 use bench_instruments::{SwdAnswer, SwdFault, SwdOperation, SwdRegister};
 use probe_rs::CoreStatus;
@@ -17,21 +18,21 @@ use probe_rs::probe::{
 use std::fmt;
 use std::sync::Arc;
 
-/// Of pid.codes, for tests: no product has them.
+/// Ids of pid.codes for tests: no product has them.
 const VENDOR: u16 = 0x1209;
 const PRODUCT: u16 = 0x0001;
 const NAME: &str = "Virtual SWD probe";
 const MOST_KHZ: u32 = 10_000;
-/// Writes that wait for the next read are sent when there are so many: some pages.
+/// Number of queued writes that are sent without waiting for a read: some pages.
 const MOST_QUEUED: usize = 4096;
 /// ABORT, and its bits that clear the sticky errors.
 const ABORT: u8 = 0x0;
 const CLEAR_ERRORS: u32 = 0x1E;
 
-/// Asks for operations with a clock, and waits for what comes of them; `None`: nobody serves the lines any more.
+/// Requests operations at a clock rate and waits for their results; `None`: the lines are no longer served.
 pub(crate) type Ask = Arc<dyn Fn(Vec<SwdOperation>, u32) -> Option<SwdAnswer> + Send + Sync>;
 
-/// The lister that finds the probe with this serial number, if there is one, and nothing else.
+/// Creates a lister that finds only the probe with this serial number, if any.
 pub(crate) fn lister(serial: Option<String>, ask: Ask) -> Lister {
     Lister::with_lister(Box::new(OneProbe { lines: serial.map(|serial| Lines { serial, ask }) }))
 }
@@ -70,7 +71,7 @@ fn not_found<T>() -> Result<T, DebugProbeError> {
     Err(DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::NotFound))
 }
 
-/// Only names the kind: the probe is opened by its lister.
+/// Only names the kind: the lister opens the probe.
 #[derive(Debug)]
 struct WireFactory;
 
@@ -97,7 +98,7 @@ fn info(serial: &str) -> DebugProbeInfo {
 struct WireProbe {
     lines: Lines,
     khz: u32,
-    /// Writes that nobody has had to wait for yet.
+    /// Queued writes.
     queue: Vec<SwdOperation>,
 }
 
@@ -126,7 +127,7 @@ impl WireProbe {
     }
 
     fn ask(&self, operations: Vec<SwdOperation>) -> Result<SwdAnswer, DebugProbeError> {
-        let gone = || DebugProbeError::Other("the lines are served no more".to_owned());
+        let gone = || DebugProbeError::Other("the lines are no longer served".to_owned());
         (self.lines.ask)(operations, self.khz.saturating_mul(1000)).ok_or_else(gone)
     }
 
@@ -190,7 +191,7 @@ impl RawDapAccess for WireProbe {
     }
 
     fn swj_pins(&mut self, _: u32, _: u32, _: u32) -> Result<u32, DebugProbeError> {
-        // The reset pad is the fixture's to pull.
+        // The fixture controls the reset pad.
         Err(DebugProbeError::CommandNotSupportedByProbe { command_name: "swj_pins" })
     }
 

@@ -98,6 +98,7 @@ impl Core {
         self.state.debug.is_enabled()
     }
 
+    /// Whether a debugger has halted the core.
     pub fn is_halted(&self) -> bool {
         self.state.debug.is_halted()
     }
@@ -107,6 +108,7 @@ impl Core {
         self.state.debug.catches_reset()
     }
 
+    /// Whether the core sleeps in WFI or WFE.
     pub fn is_asleep(&self) -> bool {
         self.state.asleep.is_some()
     }
@@ -116,6 +118,7 @@ impl Core {
         self.state.locked_up && !self.state.debug.is_stepping()
     }
 
+    /// Whether firmware wrote AIRCR.SYSRESETREQ and the reset has not come yet.
     pub fn reset_is_requested(&self) -> bool {
         self.state.reset_requested
     }

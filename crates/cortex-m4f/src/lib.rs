@@ -30,6 +30,7 @@
 //! Section numbers in comments are those of the ARMv7-M architecture reference manual (ARM DDI 0403E).
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod bus;
 mod cache;

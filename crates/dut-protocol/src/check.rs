@@ -10,21 +10,23 @@ use crate::{
 pub const MAX_SETTLE_US: u16 = 10_000;
 /// Longest job.
 pub const MAX_JOB_MS: u16 = 10_000;
-/// Longest time that the processor is kept busy: well below the firmware's watchdog and what the link's buffer holds.
+/// Longest time that [`Job::Busy`] occupies the processor: well below the firmware's watchdog and the time that the
+/// link's buffer covers.
 pub const MAX_BUSY_MS: u16 = 50;
-/// Longest time that a key is pressed: an emergency switch-off of a modem takes 23 s.
+/// Longest key press: the emergency switch-off of a modem takes 23 s.
 pub const MAX_PRESS_MS: u16 = 30_000;
-/// Frequencies that a PWM unit can make with a hundred steps of duty or more, within its 15-bit counter.
+/// Frequencies in Hz at which a PWM unit has at least a hundred steps of duty, within its 15-bit counter.
 pub const PWM_HZ: core::ops::RangeInclusive<u32> = 100..=200_000;
-/// Acquisition times that SAADC.CH.CONFIG.TACQ has.
+/// Acquisition times that SAADC.CH.CONFIG.TACQ supports, in microseconds.
 pub const ACQUISITION_TIMES_US: [u8; 6] = [3, 5, 10, 15, 20, 40];
 
-/// Clocks of every SPIM.
+/// Clock rates that every SPIM supports, in kHz.
 pub const SPI_KILOHERTZ: [u16; 7] = [125, 250, 500, 1_000, 2_000, 4_000, 8_000];
-/// Addresses that the I2C specification reserves for nothing else.
+/// Device addresses: all that the I2C specification does not reserve.
 pub const I2C_ADDRESSES: core::ops::RangeInclusive<u8> = 0x08..=0x77;
-/// Longest time without taking received bytes, and longest time with flow control.
+/// Longest time without taking received bytes ([`FlowControlRequest::pause_ms`]).
 pub const MAX_FLOW_PAUSE_MS: u16 = 500;
+/// Longest time with flow control ([`FlowControlRequest::for_ms`]).
 pub const MAX_FLOW_MS: u16 = 1_000;
 
 /// P0.06 (TX) and P0.08 (RX) carry the link on every model.
@@ -53,17 +55,17 @@ pub struct PortRules {
 }
 
 impl PortRules {
-    /// `nfc_pads_are_gpio`: what UICR.NFCPINS says of P0.09 and P0.10.
+    /// Creates the rules. `nfc_pads_are_gpio`: UICR.NFCPINS assigns P0.09 and P0.10 to GPIO.
     pub const fn new(nfc_pads_are_gpio: bool) -> Self {
         Self { reserved: if nfc_pads_are_gpio { RESERVED_PORTS } else { RESERVED_PORTS.union(NFC_PORTS) } }
     }
 
-    /// Every port that a request may name. It is also what "release all ports" means.
+    /// Every port that a request may name. "Release all ports" releases these.
     pub const fn usable(self) -> PortSet {
         PortSet::ALL.minus(LINK_PORTS).minus(self.reserved)
     }
 
-    /// Whether a request may name this port.
+    /// Checks whether a request may name this port.
     ///
     /// # Errors
     /// [`Refusal::LinkPort`] or [`Refusal::ReservedPort`].
@@ -77,7 +79,7 @@ impl PortRules {
         }
     }
 
-    /// Whether the firmware may execute `request`. It changes nothing and does not know whether a job slot is free.
+    /// Checks whether the firmware may execute `request`. Does not check whether a job slot is free.
     ///
     /// # Errors
     /// The [`Refusal`] to answer with.
@@ -136,7 +138,7 @@ impl PortRules {
 
     fn check_vector(self, vector: &PortVector) -> Result<(), Refusal> {
         let PortVector { high, low, pull_up, pull_down, float, strength, settle_us } = *vector;
-        let (DriveStrength::Standard | DriveStrength::High) = strength; // nothing to check, and not forgotten
+        let (DriveStrength::Standard | DriveStrength::High) = strength; // every value is valid; a new one must be considered here
         within(settle_us <= MAX_SETTLE_US)?;
         let mut named = PortSet::EMPTY;
         for set in [high, low, pull_up, pull_down, float] {
@@ -208,7 +210,7 @@ impl PortRules {
         within(usize::from(pwm.unit) < PWM_UNITS && PWM_HZ.contains(&pwm.frequency_hz) && named != PortSet::EMPTY)
     }
 
-    /// Different ports, all of which a request may name.
+    /// Checks that the ports differ and that a request may name each.
     fn check_ports(self, ports: &[Port]) -> Result<(), Refusal> {
         ports.iter().try_fold(PortSet::EMPTY, |named, port| self.check_another(named, *port)).map(drop)
     }

@@ -1,12 +1,12 @@
-//! A repeated frame is answered again but not executed again.
+//! Answers a repeated frame again without executing it again.
 
 use crate::{MAX_FRAME, MAX_PAYLOAD, frame::Frame};
 use heapless::Vec;
 
-/// The last request that was executed and the reply it got.
+/// The last executed request and its reply.
 ///
 /// The bench repeats a frame when its reply got lost. Without this, the second copy would start a second job or clock
-/// a second command into a chip. A frame counts as the same when sequence number and bytes are equal.
+/// a second command into a chip. Two frames are the same when sequence number and bytes are equal.
 #[derive(Debug, Default)]
 pub struct LastExchange {
     seq: u16,
@@ -20,13 +20,13 @@ impl LastExchange {
         Self { seq: crate::UNASKED, request: Vec::new(), reply: Vec::new() }
     }
 
-    /// The reply to send again, if `frame` is the frame that was executed last.
+    /// Returns the reply to send again if `frame` is the frame that was executed last.
     pub fn repeated(&self, frame: &Frame<'_>) -> Option<&[u8]> {
         let same = !self.reply.is_empty() && self.seq == frame.seq && self.request == frame.body;
         same.then_some(self.reply.as_slice())
     }
 
-    /// `frame` was executed and got `reply`, a whole frame as it goes onto the wire.
+    /// Records that `frame` was executed and answered with `reply`, the complete frame as sent.
     pub fn remember(&mut self, frame: &Frame<'_>, reply: &[u8]) {
         self.forget();
         let (Ok(request), Ok(reply)) = (Vec::from_slice(frame.body), Vec::from_slice(reply)) else {
@@ -35,8 +35,8 @@ impl LastExchange {
         *self = Self { seq: frame.seq, request, reply };
     }
 
-    /// To be called when the effect of the last request is gone (ports released after a silence, baud rate fallen
-    /// back): a repeated frame must then be executed again.
+    /// Forgets the exchange. Call this when the effect of the last request is gone (ports released after a silence, baud
+    /// rate back to the initial one), so that a repeated frame is executed again.
     pub fn forget(&mut self) {
         self.reply.clear();
     }

@@ -3,8 +3,8 @@
 //! ```text
 //! 0x00  COBS( postcard(header{seq})  postcard(request or reply)  CRC-32 of both, little-endian )  0x00
 //! ```
-//! COBS leaves no zero inside, so a zero is always the end of something: whatever noise or half a frame came before,
-//! the reader is in step again at the next one. The leading zero cuts off noise that came before the frame.
+//! COBS leaves no zero inside a frame, so a zero always ends something: after noise or half a frame the reader is
+//! synchronised again at the next zero. The leading zero cuts off noise before the frame.
 //! CRC-32 is CRC-32/ISO-HDLC, the one of Ethernet and zip.
 
 use crate::{Reply, Request};
@@ -31,18 +31,18 @@ struct Header {
     seq: u16,
 }
 
-/// What came between two delimiters and was no frame, or a frame that could not be made.
+/// Bytes between two delimiters that are no frame, or a message that does not fit into a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameError {
     /// More bytes than the buffer holds.
     TooLong,
-    /// The bytes are no COBS: something was lost, or it was noise.
+    /// The bytes are not COBS: bytes were lost, or it was noise.
     BadCobs,
     /// Too short for a CRC, or the CRC is wrong.
     BadCrc,
-    /// The frame came through whole, but it is no message of this table.
+    /// The frame arrived intact but holds no known message.
     NotUnderstood {
-        /// Its sequence number, [`UNASKED`] if even that was not readable.
+        /// Its sequence number; [`UNASKED`] if that was unreadable too.
         seq: u16,
     },
 }
@@ -53,7 +53,7 @@ impl fmt::Display for FrameError {
             FrameError::TooLong => f.write_str("the frame is longer than any message"),
             FrameError::BadCobs => f.write_str("the frame is broken: bytes were lost, or it was noise"),
             FrameError::BadCrc => f.write_str("the frame is broken: wrong checksum"),
-            FrameError::NotUnderstood { seq } => write!(f, "frame {seq} came through whole but is no known message"),
+            FrameError::NotUnderstood { seq } => write!(f, "frame {seq} arrived intact but is no known message"),
         }
     }
 }
@@ -92,7 +92,7 @@ fn encode<'b>(seq: u16, message: &impl Serialize, buffer: &'b mut [u8]) -> Resul
     Ok(&buffer[..stuffed + 2])
 }
 
-/// A frame that came through whole.
+/// A frame that arrived intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Sequence number: a reply carries that of its request.
@@ -102,7 +102,7 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Checks and splits what stood between two delimiters, COBS already undone.
+    /// Checks and splits the bytes between two delimiters, after COBS decoding.
     fn from_payload(payload: &'a [u8]) -> Result<Self, FrameError> {
         let (content, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(FrameError::BadCrc)?;
         if CRC.checksum(content) != u32::from_le_bytes(*crc) {
@@ -154,7 +154,7 @@ impl<const N: usize> Default for Decoder<N> {
 }
 
 impl<const N: usize> Decoder<N> {
-    /// A reader at the start of a stream.
+    /// Creates a decoder at the start of a stream.
     pub const fn new() -> Self {
         Self { state: DecoderState::Idle, payload: [0; N], length: 0, too_long: false }
     }
@@ -166,7 +166,7 @@ impl<const N: usize> Decoder<N> {
         self.too_long = false;
     }
 
-    /// Takes the next byte. Answers when it was the delimiter that ended something; empty frames are passed over.
+    /// Takes the next byte. Returns a result when the byte is a delimiter that ends something; skips empty frames.
     pub fn push(&mut self, byte: u8) -> Option<Result<Frame<'_>, FrameError>> {
         if self.too_long {
             if byte != DELIMITER {
@@ -199,7 +199,7 @@ impl<const N: usize> Decoder<N> {
         }
     }
 
-    /// Takes many bytes and hands each frame, or what should have been one, to `each` in order.
+    /// Takes many bytes and passes each frame or error to `each` in order.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Result<Frame<'_>, FrameError>)) {
         for byte in bytes {
             if let Some(frame) = self.push(*byte) {

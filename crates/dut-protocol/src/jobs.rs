@@ -1,8 +1,8 @@
-//! Which job has which number and result.
+//! Numbers and results of jobs.
 
 use crate::{JobResult, JobState, Refusal};
 
-/// Up to `N` jobs at a time. A finished job stays known until its place is needed for a new one.
+/// Up to `N` jobs at a time. Keeps the result of a finished job until a new job needs its slot.
 #[derive(Debug)]
 pub struct JobTable<const N: usize> {
     slots: [Slot; N],
@@ -13,7 +13,7 @@ pub struct JobTable<const N: usize> {
 enum Slot {
     Free,
     Running(u8),
-    /// Number of the job and of how many later ones have started since.
+    /// Number of the job, how many jobs have started since it ended, its result.
     Done(u8, u8, JobResult),
 }
 
@@ -24,15 +24,15 @@ impl<const N: usize> Default for JobTable<N> {
 }
 
 impl<const N: usize> JobTable<N> {
-    /// No job yet.
+    /// Creates a table without jobs.
     pub const fn new() -> Self {
         Self { slots: [Slot::Free; N], last_number: 0 }
     }
 
-    /// Takes a place for a new job: the index of the slot that works on it and the number the bench knows it by.
+    /// Takes a slot for a new job. Returns the index of the slot and the number of the job.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] if every slot has a job running.
+    /// [`Refusal::Busy`] if every slot has a running job.
     pub fn start(&mut self) -> Result<(usize, u8), Refusal> {
         let index = (0..N).min_by_key(|index| preference(&self.slots[*index])).ok_or(Refusal::Busy)?;
         if matches!(self.slots[index], Slot::Running(_)) {
@@ -50,7 +50,7 @@ impl<const N: usize> JobTable<N> {
         Ok((index, number))
     }
 
-    /// The job in this slot ended. Answers its number, or `None` if none was running there.
+    /// Records that the job in this slot ended. Returns its number, or `None` if the slot had no running job.
     pub fn finish(&mut self, index: usize, result: JobResult) -> Option<u8> {
         let slot = self.slots.get_mut(index)?;
         let Slot::Running(number) = *slot else { return None };
@@ -58,7 +58,7 @@ impl<const N: usize> JobTable<N> {
         Some(number)
     }
 
-    /// What is known of job `number`.
+    /// Returns the state of job `number`.
     pub fn state(&self, number: u8) -> JobState {
         self.slots
             .iter()
@@ -70,12 +70,12 @@ impl<const N: usize> JobTable<N> {
             .unwrap_or(JobState::Unknown)
     }
 
-    /// The next number after the last one that no known job has; never 0.
+    /// The next number after the last that no kept job has; never 0.
     fn free_number(&self) -> u8 {
         let mut number = self.last_number;
         loop {
             number = if number == u8::MAX { 1 } else { number + 1 };
-            // Ends: 255 numbers, far fewer slots.
+            // The loop ends: there are 255 numbers and far fewer slots.
             if matches!(self.state(number), JobState::Unknown) {
                 return number;
             }
@@ -83,7 +83,7 @@ impl<const N: usize> JobTable<N> {
     }
 }
 
-/// Free slots first, then the one whose result is oldest, running ones last.
+/// Free slots first, then the oldest result, running jobs last.
 fn preference(slot: &Slot) -> (u8, u8) {
     match slot {
         Slot::Free => (0, 0),
@@ -98,7 +98,7 @@ mod tests {
     use crate::JobResult::Waited;
 
     #[test]
-    fn two_jobs_and_no_third() {
+    fn a_third_job_waits_for_a_free_slot() {
         let mut jobs = JobTable::<2>::new();
         assert_eq!(jobs.start(), Ok((0, 1)));
         assert_eq!(jobs.start(), Ok((1, 2)));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_result_makes_room() {
+    fn a_new_job_replaces_the_oldest_result() {
         let mut jobs = JobTable::<2>::new();
         for expected in [(0, 1), (1, 2), (0, 3), (1, 4), (0, 5)] {
             assert_eq!(jobs.start(), Ok(expected));

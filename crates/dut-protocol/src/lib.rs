@@ -1,20 +1,21 @@
-//! What the bench and the firmware on the DUT say to each other.
+//! The protocol between the bench and the firmware on the DUT.
 //!
-//! The firmware knows **ports** only (P0.03, P1.15): contacts, pins and models are the bench's business.
-//! One request is one frame, one frame gets one reply with the same sequence number; a long job is accepted at once
-//! and its result comes later as a frame of its own ([`Reply::JobDone`] with the job's number).
+//! The firmware knows only **ports** (P0.03, P1.15); the bench handles contacts, pins and models.
+//! One request is one frame and gets one reply with the same sequence number. A long job is accepted at once; its result
+//! comes later in a separate frame ([`Reply::JobDone`] with the job's number).
 //!
-//! | module | what it decides |
+//! | module | contents |
 //! |---|---|
-//! | [`frame`] | how a message becomes bytes on the wire, and which bytes are a message |
-//! | [`check`] | which requests the firmware refuses before it touches anything |
-//! | [`dedupe`] | that a repeated frame is answered again but not executed again |
-//! | [`Checksum`] | whether a piece of the external flash changed |
-//! | [`jobs`] | which job has which number and result |
-//! | [`Tag`] | what an NFC reader finds |
+//! | [`frame`] | conversion between messages and bytes on the wire |
+//! | [`check`] | requests that the firmware refuses before it touches anything |
+//! | [`dedupe`] | recognition of repeated frames, which are answered again but not executed again |
+//! | [`Checksum`] | detection of changes in the external flash |
+//! | [`jobs`] | numbers and results of jobs |
+//! | [`Tag`] | contents of the NFC tag |
 //!
-//! All of it is free of hardware and time, so that it is tested on the host although it runs on the DUT.
+//! The crate uses neither hardware nor time, so the host can test the code that runs on the DUT.
 #![no_std]
+#![warn(missing_docs)]
 
 #[cfg(test)]
 extern crate std;
@@ -42,12 +43,12 @@ pub use port::*;
 pub use schema::schema_hash;
 pub use tag::*;
 
-/// Raised whenever the meaning of a message changes; the first exchange compares it.
+/// Version of the protocol, raised when the meaning of a message changes. The first exchange compares it.
 pub const PROTOCOL_VERSION: u16 = 2;
 
-/// Baud rate at which a freshly started firmware listens.
+/// Baud rate of the link after a restart of the firmware.
 pub const INITIAL_BAUD: u32 = 115_200;
 
-/// Rates that [`Request::SetBaud`] accepts: those that UARTE.BAUDRATE has a documented value for, from the initial one
-/// up (nRF52840 Product Specification, UARTE, BAUDRATE).
+/// Rates that [`Request::SetBaud`] accepts: all from the initial one up that have a documented value of UARTE.BAUDRATE
+/// (nRF52840 Product Specification, UARTE, BAUDRATE).
 pub const SUPPORTED_BAUDS: [u32; 6] = [INITIAL_BAUD, 230_400, 250_000, 460_800, 921_600, 1_000_000];

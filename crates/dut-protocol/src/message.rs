@@ -1,4 +1,4 @@
-//! The table of requests and replies. Units stand in the names.
+//! The table of requests and replies. Names carry the units.
 
 use crate::{
     BUS_MAX_BYTES, BleReport, BleRequest, FlowControlRequest, I2cMasterRequest, I2cOutcome, MODEM_MAX_BYTES,
@@ -14,139 +14,198 @@ pub const SPI_MAX_BYTES: usize = 64;
 pub const ADC_MAX_SAMPLES: usize = 32;
 /// Most bytes that one request writes to or reads from the external flash; a multiple of four.
 pub const FLASH_MAX_BYTES: usize = 64;
-/// Ports that can be watched for edges at a time (GPIOTE channels; the spec, section 'Interrupts').
+/// Most ports that can be watched for edges at a time (GPIOTE channels; the spec, section 'Interrupts').
 pub const EDGE_CHANNELS: usize = 8;
-/// PWM units of the chip, and the outputs of each.
+/// PWM units of the chip.
 pub const PWM_UNITS: usize = 4;
+/// Outputs of each PWM unit.
 pub const PWM_OUTPUTS: usize = 4;
-/// Frequency of the square wave that [`Request::LeadCrystal`] makes: the crystal's 32768 Hz divided by 64.
+/// Frequency of the square wave that [`Request::LeadCrystal`] outputs: the crystal's 32768 Hz divided by 64.
 pub const CRYSTAL_LED_HZ: u32 = 512;
 /// Longest that the firmware waits for the 32.768 kHz crystal to start; good ones take a quarter of a second.
 pub const CRYSTAL_START_MS: u32 = 1_000;
 /// Bytes of retained memory (the spec, section 'Retained memory').
 pub const RETAINED_BYTES: u16 = 3068;
 
-/// Asked by the bench.
+/// Message from the bench to the firmware.
 ///
-/// `Hello` must stay the first variant with these two fields, here and in [`Reply`]: it is how a bench and a firmware of
-/// different versions tell each other so.
+/// `Hello` must stay the first variant with these two fields, here and in [`Reply`]: through it a bench and a firmware
+/// of different versions detect the difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
 pub enum Request {
-    /// Must come first: the firmware refuses everything else until version and schema were found equal. It always
-    /// answers with [`Reply::Hello`] and its own two numbers, equal or not.
-    Hello { version: u16, schema: u64 },
-    /// Who are you? Answered by [`Reply::Identity`].
+    /// Must come first: the firmware refuses everything else until version and schema are equal. It always answers with
+    /// [`Reply::Hello`] and its own two numbers, equal or not.
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`] of the bench.
+        version: u16,
+        /// [`crate::schema_hash`] of the bench.
+        schema: u64,
+    },
+    /// Asks which chip and firmware this is. Answered by [`Reply::Identity`].
     Identify,
-    /// Talk at another rate from now on. The reply still comes at the old rate. When no valid frame arrives at the new
-    /// rate within [`BAUD_TRIAL_MS`], the firmware goes back to [`crate::INITIAL_BAUD`]. It also does so when bytes
-    /// but no frame come for that long after the link was silent: the bench may have been restarted.
-    SetBaud { baud: u32 },
-    /// Put ports into the named states, all at once, wait `settle_us`, then read every port. One test vector is one
-    /// such frame. Ports that stand in no set keep their state.
+    /// Changes the baud rate of the link. The reply still comes at the old rate. When no valid frame arrives at the new
+    /// rate within [`BAUD_TRIAL_MS`], the firmware returns to [`crate::INITIAL_BAUD`]. It also returns when, after a
+    /// silence, bytes but no valid frame arrive for that long: the bench may have been restarted.
+    SetBaud {
+        /// Bits per second, one of [`crate::SUPPORTED_BAUDS`].
+        baud: u32,
+    },
+    /// Puts ports into the given states, all at once, waits `settle_us`, then reads every port. One test vector is one
+    /// such frame. Ports in none of the sets keep their state.
     ApplyVector(PortVector),
-    /// Levels of all ports, without changing anything.
+    /// Reads the levels of all ports without changing anything.
     ReadPorts,
-    /// Every port but the link's back to high impedance, input disconnected.
+    /// Returns every port except the link's to high impedance, input disconnected.
     ReleasePorts,
-    /// One-shot SAADC conversions of one input, answered by [`Reply::Samples`].
+    /// Converts one input with the SAADC in one-shot mode. Answered by [`Reply::Samples`].
     SampleAdc(AdcRequest),
     /// One full-duplex exchange in SPI mode 0 on any four ports, clocked by software at about 2 MHz or less:
     /// chip select low, `write` out, then `read` bytes in, chip select high. Answered by [`Reply::Bytes`].
     SpiTransfer(SpiRequest),
-    /// Start something long; accepted at once ([`Reply::JobAccepted`]), finished later ([`Reply::JobDone`]).
+    /// Starts a long operation: accepted at once ([`Reply::JobAccepted`]), finished later ([`Reply::JobDone`]).
     StartJob(Job),
-    /// State of a job, for a bench that may have missed [`Reply::JobDone`].
-    PollJob { job: u8 },
-    /// How long the link may be without a valid frame before every port is released. 100..=60000.
-    SetLinkTimeout { timeout_ms: u16 },
-    /// Restart the chip (SYSRESETREQ); the reply goes out first.
+    /// Asks for the state of a job, for a bench that may have missed [`Reply::JobDone`].
+    PollJob {
+        /// Number from [`Reply::JobAccepted`].
+        job: u8,
+    },
+    /// Sets how long the link may be without a valid frame before every port is released.
+    SetLinkTimeout {
+        /// 100..=60000.
+        timeout_ms: u16,
+    },
+    /// Restarts the chip (SYSRESETREQ). The reply is sent first.
     Restart,
-    /// Clocks and USB supply as the chip sees them, answered by [`Reply::Status`].
+    /// Reads the state of clocks and USB supply from the chip. Answered by [`Reply::Status`].
     ReadStatus,
-    /// Watches a port for edges on an interrupt channel of its own, with the pull that the last vector gave it. Answered
-    /// by [`Reply::Channel`]. At most [`EDGE_CHANNELS`] ports are watched at a time; one more is refused with
-    /// [`Refusal::NoChannelLeft`].
-    WatchEdges { port: Port, edges: Edges },
-    /// What every channel counted since it was opened or last taken, answered by [`Reply::EdgeCounts`]; counts anew.
+    /// Watches a port for edges on its own interrupt channel, with the pull that the last vector set. Answered by
+    /// [`Reply::Channel`]. Refused with [`Refusal::NoChannelLeft`] when [`EDGE_CHANNELS`] ports are already watched.
+    WatchEdges {
+        /// The input.
+        port: Port,
+        /// Which edges to count.
+        edges: Edges,
+    },
+    /// Returns what every channel counted since it was opened or last read, and resets the counts to 0. Answered by
+    /// [`Reply::EdgeCounts`].
     TakeEdgeCounts,
     /// Closes every channel.
     UnwatchEdges,
     /// Fills the retained memory with the pseudo-random bytes of `seed`, or their complement.
-    FillRetained { seed: u32, inverse: bool },
-    /// Compares the retained memory with what [`Request::FillRetained`] would have written, answered by
+    FillRetained {
+        /// Seed of the pseudo-random bytes.
+        seed: u32,
+        /// Writes the complement.
+        inverse: bool,
+    },
+    /// Compares the retained memory with what [`Request::FillRetained`] would have written. Answered by
     /// [`Reply::Retained`].
-    CheckRetained { seed: u32, inverse: bool },
-    /// The flash chip on the module, through QSPI.
+    CheckRetained {
+        /// As in [`Request::FillRetained`].
+        seed: u32,
+        /// As in [`Request::FillRetained`].
+        inverse: bool,
+    },
+    /// Accesses the flash chip on the module through QSPI.
     Flash(FlashRequest),
-    /// Restart the chip as [`Request::Restart`] does, and keep TX (P0.06) as an input with this pull for
-    /// [`TX_LENT_MS`] before the link starts again; the reply goes out first. RX (P0.08) is driven strongly, high with the
-    /// pull-up and low with the pull-down, from [`RX_DRIVEN_AFTER_MS`] on for [`RX_DRIVEN_MS`]: whoever drives the line must
-    /// be off it by then.
-    LendTx { pull: Pull },
-    /// Switch the chip off (System OFF) until the port becomes high, which has a pull-down, or until a reset: then it
-    /// starts anew. The reply goes out first. Refused with [`Refusal::OutOfRange`] while the port is high.
-    SystemOff { wake: Port },
-    /// Attach to USB as a serial port (CDC-ACM) with these ids that sends back what it gets. Started anew if it runs.
-    StartUsb { vendor: u16, product: u16 },
-    /// Detach from USB.
+    /// Restarts the chip as [`Request::Restart`] does, and keeps TX (P0.06) as an input with this pull for
+    /// [`TX_LENT_MS`] before the link starts again. The reply is sent first. From [`RX_DRIVEN_AFTER_MS`] on, the firmware
+    /// drives RX (P0.08) at high strength for [`RX_DRIVEN_MS`]: high with the pull-up, low with the pull-down. The bench
+    /// must stop driving that line before.
+    LendTx {
+        /// Pull of TX while it is an input.
+        pull: Pull,
+    },
+    /// Switches the chip off (System OFF) until the port, which has a pull-down, goes high, or until a reset. The chip
+    /// then restarts. The reply is sent first. Refused with [`Refusal::OutOfRange`] while the port is high.
+    SystemOff {
+        /// Port whose high level wakes the chip.
+        wake: Port,
+    },
+    /// Attaches to USB as a serial port (CDC-ACM) that echoes what it receives. Restarts it if it runs already.
+    StartUsb {
+        /// `idVendor` of the device descriptor.
+        vendor: u16,
+        /// `idProduct` of the device descriptor.
+        product: u16,
+    },
+    /// Detaches from USB.
     StopUsb,
     /// Sends the bytes back in [`Reply::Bytes`].
-    Echo { bytes: Vec<u8, BUS_MAX_BYTES> },
-    /// A transfer by one of the chip's SPI masters. [`Refusal::NotRunning`] if it does not come to its end.
+    Echo {
+        /// The bytes to send back.
+        bytes: Vec<u8, BUS_MAX_BYTES>,
+    },
+    /// Runs a transfer on one of the chip's SPI masters. Refused with [`Refusal::NotRunning`] if it does not complete.
     SpiMaster(SpiMasterRequest),
-    /// A transfer by one of the chip's I2C masters.
+    /// Runs a transfer on one of the chip's I2C masters.
     I2cMaster(I2cMasterRequest),
-    /// Hardware flow control of the link for a while.
+    /// Switches hardware flow control of the link on for a limited time.
     FlowControl(FlowControlRequest),
-    /// Lets a PWM unit run, or run with other values, until [`Request::StopPwm`] or until the ports are released.
+    /// Starts a PWM unit, or changes its values, until [`Request::StopPwm`] or until the ports are released.
     StartPwm(PwmRequest),
     /// Stops every PWM unit and releases the ports that it drove.
     StopPwm,
-    /// Starts the 32.768 kHz crystal and leads it, divided to [`CRYSTAL_LED_HZ`], to a port, without the processor.
-    /// Answered once the crystal runs; refused with [`Refusal::NotRunning`] when it does not within
-    /// [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while interrupt channels are open: it needs one of them.
-    LeadCrystal { port: Port },
-    /// Back to the internal oscillator; the port is released.
+    /// Starts the 32.768 kHz crystal and outputs it on a port, divided to [`CRYSTAL_LED_HZ`], without the processor.
+    /// Answered once the crystal runs. Refused with [`Refusal::NotRunning`] when it does not run within
+    /// [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while interrupt channels are open, because it needs one of them.
+    LeadCrystal {
+        /// The output.
+        port: Port,
+    },
+    /// Returns to the internal oscillator and releases the port.
     LeaveCrystal,
-    /// From now on these ports, and no others, keep their state when ports are released by [`Request::ReleasePorts`]: the
-    /// modem's lines, while the contacts are tested. Silence on the link releases them nevertheless.
-    HoldPorts { ports: PortSet },
-    /// Opens the modem's UART; opened anew if it is open. What was received before is thrown away.
+    /// Sets the ports that keep their state across [`Request::ReleasePorts`], replacing the set before: the modem's lines
+    /// while the contacts are tested. Silence on the link still releases them.
+    HoldPorts {
+        /// All ports to hold; empty: none.
+        ports: PortSet,
+    },
+    /// Opens the modem's UART, or reopens it. Bytes received before are discarded.
     OpenModem(ModemUart),
     /// Closes the modem's UART and releases its ports.
     CloseModem,
-    /// Hands bytes to the modem; [`Refusal::Busy`] when there was no place for all of them (some may have gone), [`Refusal::NotRunning`]
-    /// while the UART is closed.
-    WriteModem { bytes: Vec<u8, MODEM_MAX_BYTES> },
-    /// What the modem has said since the last time, answered by [`Reply::Modem`]. Does not wait.
+    /// Sends bytes to the modem. Refused with [`Refusal::Busy`] when the buffer is too full for all of them (some may
+    /// have been sent), with [`Refusal::NotRunning`] while the UART is closed.
+    WriteModem {
+        /// The bytes to send to the modem.
+        bytes: Vec<u8, MODEM_MAX_BYTES>,
+    },
+    /// Returns what the modem has sent since the last such request. Does not wait. Answered by [`Reply::Modem`].
     ReadModem,
-    /// The radio.
+    /// Operates the radio.
     Ble(BleRequest),
-    /// Be an NFC tag ([`crate::Tag`]) whose record carries `nonce`, until [`Request::StopNfc`]; counts anew. Refused with
-    /// [`Refusal::NfcPadsArePorts`] when UICR gives the antenna's pads to GPIO.
-    StartNfc { nonce: u64 },
-    /// No tag any more. What was counted stays.
+    /// Acts as an NFC tag ([`crate::Tag`]) until [`Request::StopNfc`], and resets the counts to 0. Refused with
+    /// [`Refusal::NfcPadsArePorts`] when UICR assigns the antenna's pads to GPIO.
+    StartNfc {
+        /// Number of the run, which the tag's record carries.
+        nonce: u64,
+    },
+    /// Stops acting as a tag. The counts stay.
     StopNfc,
-    /// What the tag has seen, answered by [`Reply::Nfc`].
+    /// Reads what the tag has seen. Answered by [`Reply::Nfc`].
     ReadNfc,
 }
 
 /// Internal pull of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Pull {
+    /// Pull-up.
     Up,
+    /// Pull-down.
     Down,
 }
 
-/// How long [`Request::LendTx`] keeps the link's TX from being driven.
+/// How long [`Request::LendTx`] leaves the link's TX undriven.
 pub const TX_LENT_MS: u16 = 60;
-/// From the beginning of that time, and for how long, RX is driven.
+/// When RX starts to be driven, from the beginning of [`TX_LENT_MS`].
 pub const RX_DRIVEN_AFTER_MS: u16 = 15;
+/// How long RX is driven.
 pub const RX_DRIVEN_MS: u16 = 40;
 
 impl Request {
-    /// Whether sending it once more does no harm even when the first copy was executed. The bench repeats only such
-    /// requests after it lost a reply, unless the firmware can prove by the sequence number that it is a duplicate.
+    /// Whether the request may be sent again although the first copy may have been executed. After a lost reply the bench
+    /// repeats only such requests, unless the firmware can recognise the duplicate by its sequence number.
     pub const fn is_repeatable(&self) -> bool {
         !matches!(
             self,
@@ -167,7 +226,7 @@ impl Request {
     }
 }
 
-/// After [`Request::SetBaud`]: how long the firmware waits for a valid frame at the new rate.
+/// How long the firmware waits for a valid frame at the new rate after [`Request::SetBaud`].
 pub const BAUD_TRIAL_MS: u32 = 250;
 /// Silence on the link after which a freshly started firmware releases all ports.
 pub const DEFAULT_LINK_TIMEOUT_MS: u16 = 1_000;
@@ -194,14 +253,19 @@ pub struct PortVector {
 /// Output stage of a port (nRF52840 PIN_CNF.DRIVE: S0S1 or H0H1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum DriveStrength {
+    /// Standard drive (S0S1).
     #[default]
     Standard,
+    /// High drive (H0H1).
     High,
 }
 
+/// Conversions of one input ([`Request::SampleAdc`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct AdcRequest {
+    /// What to convert.
     pub input: AdcInput,
+    /// Reference and gain.
     pub range: AdcRange,
     /// 3, 5, 10, 15, 20 or 40.
     pub acquisition_us: u8,
@@ -209,6 +273,7 @@ pub struct AdcRequest {
     pub count: u8,
 }
 
+/// Input of the SAADC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum AdcInput {
     /// AIN0..=AIN7.
@@ -226,45 +291,77 @@ pub enum AdcRange {
     Internal3V6,
 }
 
+/// One exchange clocked by software ([`Request::SpiTransfer`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct SpiRequest {
+    /// Clock.
     pub sck: Port,
+    /// Data to the device.
     pub mosi: Port,
+    /// Data from the device.
     pub miso: Port,
+    /// Chip select, active low.
     pub chip_select: Port,
+    /// Bytes to write first.
     pub write: Vec<u8, SPI_MAX_BYTES>,
+    /// Number of bytes to read then, 0..=[`SPI_MAX_BYTES`].
     pub read: u8,
 }
 
 /// Which edges a channel counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Edges {
+    /// Low to high.
     Rising,
+    /// High to low.
     Falling,
+    /// Both directions.
     Both,
 }
 
+/// An operation on the external flash ([`Request::Flash`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum FlashRequest {
-    /// JEDEC manufacturer, type, capacity: [`Reply::Bytes`] of three.
+    /// Reads the JEDEC manufacturer, type and capacity. Answered by three [`Reply::Bytes`].
     Identify,
-    /// One sector of 4096 bytes; `address` is its first byte.
-    EraseSector { address: u32 },
-    /// Up to [`FLASH_MAX_BYTES`] within one page of 256 bytes; address and length are multiples of four.
-    Write { address: u32, bytes: Vec<u8, FLASH_MAX_BYTES> },
-    /// 1..=[`FLASH_MAX_BYTES`]; address and length are multiples of four. [`Reply::Bytes`].
-    Read { address: u32, length: u8 },
-    /// [`crate::Checksum`] of 4..=65536 bytes; address and length are multiples of four. [`Reply::Checksum`].
-    Checksum { address: u32, length: u32 },
-    /// Reads a sector over one line into the firmware's memory, where it stays until the next such request or restart.
-    /// `address` is its first byte. [`Reply::Checksum`] of it.
-    KeepSector { address: u32 },
-    /// Erases that sector and writes over one line what was kept of it. [`Reply::Checksum`] of what the sector holds
-    /// then; [`Refusal::OutOfRange`] when nothing is kept.
+    /// Erases one sector of 4096 bytes.
+    EraseSector {
+        /// First byte of the sector.
+        address: u32,
+    },
+    /// Writes within one page of 256 bytes.
+    Write {
+        /// First byte, a multiple of four.
+        address: u32,
+        /// The contents; their number is a multiple of four.
+        bytes: Vec<u8, FLASH_MAX_BYTES>,
+    },
+    /// Reads a few bytes. Answered by [`Reply::Bytes`].
+    Read {
+        /// First byte, a multiple of four.
+        address: u32,
+        /// Bytes, a multiple of four, at most [`FLASH_MAX_BYTES`].
+        length: u8,
+    },
+    /// Computes a [`crate::Checksum`]. Answered by [`Reply::Checksum`].
+    Checksum {
+        /// First byte, a multiple of four.
+        address: u32,
+        /// Bytes, a multiple of four, 4..=65536.
+        length: u32,
+    },
+    /// Reads a sector over one data line into the firmware's memory. The copy stays there until the next such request or
+    /// a restart. Answered by [`Reply::Checksum`] of the sector.
+    KeepSector {
+        /// First byte of the sector.
+        address: u32,
+    },
+    /// Erases the kept sector and writes the copy back over one data line. Answered by [`Reply::Checksum`] of what the
+    /// sector then holds; refused with [`Refusal::OutOfRange`] when nothing is kept.
     PutBackSector,
 }
 
-/// What one PWM unit is to do.
+/// Settings of one PWM unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct PwmRequest {
     /// 0..=3.
@@ -275,122 +372,171 @@ pub struct PwmRequest {
     pub outputs: [Option<PwmOutput>; PWM_OUTPUTS],
 }
 
+/// One output of a PWM unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct PwmOutput {
+    /// The output.
     pub port: Port,
     /// Share of the period that the port is high, 0..=1000.
     pub duty_permille: u16,
 }
 
-/// Something that takes longer than a request may.
+/// An operation that takes longer than a request may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Job {
-    /// Count rising edges on an input for `window_ms`. 1..=10000.
-    CountEdges { port: Port, window_ms: u16 },
-    /// Do nothing for a while, 0..=10000; proves that others are served meanwhile.
-    Wait { ms: u16 },
-    /// Keep the processor (with its FPU) executing without a pause, 1..=[`crate::check::MAX_BUSY_MS`]: nothing else is
-    /// served meanwhile.
-    Busy { ms: u16 },
-    /// Drive a port to a level for so long, then to the other one, and keep it there: a key that is pressed.
-    /// 1..=[`crate::check::MAX_PRESS_MS`]. A release of the port ends the job: it does not drive the port again, and its
-    /// result is shorter than what was asked for.
-    Press { port: Port, high: bool, ms: u16 },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
-pub enum JobResult {
-    Edges {
-        rising: u32,
-        window_us: u32,
+    /// Counts rising edges on an input.
+    CountEdges {
+        /// The input.
+        port: Port,
+        /// How long to count, 1..=10000.
+        window_ms: u16,
     },
-    /// How long it lasted.
-    Waited {
+    /// Does nothing for a while. Proves that the firmware serves other requests meanwhile.
+    Wait {
+        /// 0..=10000.
+        ms: u16,
+    },
+    /// Keeps the processor and its FPU executing without a pause. The firmware serves nothing else meanwhile.
+    Busy {
+        /// 1..=[`crate::check::MAX_BUSY_MS`].
+        ms: u16,
+    },
+    /// Presses a key: drives a port to a level, then to the opposite level, and keeps it there. A release of the port
+    /// ends the job early; the job then does not drive the port again, and its result is shorter than the request.
+    Press {
+        /// The output.
+        port: Port,
+        /// Level while the key is pressed.
+        high: bool,
+        /// How long, 1..=[`crate::check::MAX_PRESS_MS`].
         ms: u16,
     },
 }
 
+/// What a finished job reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum JobResult {
+    /// [`Job::CountEdges`] ended.
+    Edges {
+        /// Rising edges counted.
+        rising: u32,
+        /// How long the job counted.
+        window_us: u32,
+    },
+    /// Any other job ended.
+    Waited {
+        /// How long the job lasted.
+        ms: u16,
+    },
+}
+
+/// State of a job ([`Request::PollJob`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum JobState {
+    /// No such job, or its result is no longer kept.
     Unknown,
+    /// The job has not ended.
     Running,
+    /// The job ended with this result.
     Done(JobResult),
 }
 
-/// Answered by the firmware.
+/// Message from the firmware to the bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
 pub enum Reply {
+    /// Answers [`Request::Hello`].
     Hello {
+        /// [`crate::PROTOCOL_VERSION`] of the firmware.
         version: u16,
+        /// [`crate::schema_hash`] of the firmware.
         schema: u64,
     },
+    /// Answers [`Request::Identify`].
     Identity(Identity),
     /// Done, nothing to report ([`Request::SetBaud`], `ReleasePorts`, `SetLinkTimeout`, `Restart`).
     Done,
     /// Levels of all ports; a port whose input is disconnected reads 0.
     Levels(PortSet),
+    /// Codes of the SAADC, 12 bits and sign, in the order of conversion.
     Samples(Vec<i16, ADC_MAX_SAMPLES>),
+    /// Bytes read.
     Bytes(Vec<u8, SPI_MAX_BYTES>),
+    /// A job has started.
     JobAccepted {
+        /// Its number.
         job: u8,
     },
+    /// Answers [`Request::PollJob`].
     JobState {
+        /// Number of the job.
         job: u8,
+        /// Its state.
         state: JobState,
     },
-    /// Unasked: a job ended. Sent with sequence number [`crate::UNASKED`].
+    /// A job ended. Sent without a request, with sequence number [`crate::UNASKED`].
     JobDone {
+        /// Number of the job.
         job: u8,
+        /// Its result.
         result: JobResult,
     },
+    /// Answers [`Request::ReadStatus`].
     Status(Status),
     /// Number of the interrupt channel, 0..=7.
     Channel {
+        /// Index in [`Reply::EdgeCounts`].
         channel: u8,
     },
     /// By channel; a closed channel has 0.
     EdgeCounts([u32; EDGE_CHANNELS]),
     /// Bits that differ, of `RETAINED_BYTES` x 8.
     Retained {
+        /// 0 when the memory kept everything.
         wrong_bits: u32,
     },
     /// See [`crate::Checksum`].
     Checksum {
+        /// The 32-bit sum.
         sum: u32,
     },
-    /// The DUT heard the request and says no.
+    /// The firmware received the request and refuses it.
     Refused(Refusal),
     /// How a transfer of [`Request::I2cMaster`] ended.
     I2c(I2cOutcome),
+    /// Answers [`Request::ReadModem`].
     Modem(ModemBytes),
+    /// Answers [`BleRequest::Report`].
     Ble(BleReport),
+    /// Answers [`Request::ReadNfc`].
     Nfc(NfcStatus),
 }
 
-/// What the chip sees of its surroundings.
+/// State of clocks and USB supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Status {
-    /// POWER.USBREGSTATUS: a voltage is at VUSB, and its regulator is ready.
+    /// POWER.USBREGSTATUS.VBUSDETECT: VBUS has a voltage.
     pub usb_detected: bool,
+    /// POWER.USBREGSTATUS.OUTPUTRDY: the USB regulator is ready.
     pub usb_ready: bool,
     /// The 32 MHz crystal runs.
     pub crystal_32m: bool,
 }
 
-/// What the tag has seen since [`Request::StartNfc`]; counts stay at their highest value.
+/// What the tag has seen since [`Request::StartNfc`]. Counts saturate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct NfcStatus {
-    /// A reader's field is there now.
+    /// A reader's field is present now.
     pub field: bool,
     /// How often a reader selected the tag.
     pub selected: u16,
-    /// Commands of a reader.
+    /// Commands that a reader sent.
     pub commands: u16,
 }
 
-/// What the chip and the firmware say of themselves.
+/// What chip and firmware report about themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Identity {
+    /// Version of the firmware's package.
     pub firmware_version: String<16>,
     /// Abbreviated commit the firmware was built from, `-dirty` when the tree had changes.
     pub git_hash: String<24>,
@@ -400,38 +546,46 @@ pub struct Identity {
     pub part: u32,
     /// FICR.INFO.VARIANT, four ASCII characters ("AAD0").
     pub variant: u32,
+    /// FICR.INFO.RAM.
     pub ram_kib: u32,
+    /// FICR.INFO.FLASH.
     pub flash_kib: u32,
-    /// POWER.RESETREAS as found at start (cleared after reading).
+    /// POWER.RESETREAS at start (cleared after reading).
     pub reset_reason: u32,
+    /// Time since the firmware started.
     pub uptime_ms: u32,
 }
 
-/// Why the firmware said no.
+/// Why the firmware refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Refusal {
     /// The first exchange must be [`Request::Hello`].
     HelloFirst,
-    /// The last [`Request::Hello`] named another version or schema than the firmware's, which are given here.
-    OtherProtocol { version: u16, schema: u64 },
+    /// The last [`Request::Hello`] named another version or schema than the firmware's. Carries the firmware's.
+    OtherProtocol {
+        /// [`crate::PROTOCOL_VERSION`] of the firmware.
+        version: u16,
+        /// [`crate::schema_hash`] of the firmware.
+        schema: u64,
+    },
     /// The request names the link's own ports.
     LinkPort(Port),
     /// The port belongs to the crystal, the reset pad or another function that the bench must not touch.
     ReservedPort(Port),
     /// A bit or index beyond the 48 ports.
     NoSuchPort(u8),
-    /// One port stands in two sets of a vector.
+    /// One port is in two sets of a vector, or has two functions in one request.
     Overlap(Port),
     /// A number is outside the documented range.
     OutOfRange,
     /// All job slots are taken.
     Busy,
-    /// A frame that was whole but held no known request.
+    /// The frame was intact but held no known request.
     NotUnderstood,
     /// All interrupt channels are in use.
     NoChannelLeft,
-    /// Something that the request needs does not run or answer: the external flash.
+    /// Hardware that the request needs does not run or does not answer, for example the external flash.
     NotRunning,
-    /// UICR.NFCPINS gives P0.09 and P0.10 to GPIO.
+    /// UICR.NFCPINS assigns P0.09 and P0.10 to GPIO.
     NfcPadsArePorts,
 }

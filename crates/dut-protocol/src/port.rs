@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One GPIO of the nRF52840: 0..=31 is P0.00..P0.31, 32..=47 is P1.00..P1.15.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
-#[serde(try_from = "u8")] // so that no byte from the wire becomes a port that does not exist
+#[serde(try_from = "u8")] // a byte from the wire must not become a port that does not exist
 pub struct Port(u8);
 
 impl TryFrom<u8> for Port {
@@ -35,13 +35,15 @@ impl Port {
         }
     }
 
-    /// 0..48.
+    /// Index, 0..=47.
     pub const fn index(self) -> u8 {
         self.0
     }
+    /// Number of the GPIO bank, 0 or 1.
     pub const fn bank(self) -> u8 {
         self.0 / 32
     }
+    /// Number within the bank, 0..=31.
     pub const fn pin(self) -> u8 {
         self.0 % 32
     }
@@ -59,13 +61,13 @@ impl fmt::Debug for Port {
     }
 }
 
-/// The text or number was no port; ports are written `P0.03` and numbered 0..=47.
+/// The text or number is no port. Ports are written `P0.03` and numbered 0..=47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAPort;
 
 impl fmt::Display for NotAPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no port of the nRF52840: those are P0.00 to P0.31 and P1.00 to P1.15")
+        f.write_str("not a port of the nRF52840; expected P0.00 to P0.31 or P1.00 to P1.15")
     }
 }
 
@@ -76,7 +78,7 @@ impl core::str::FromStr for Port {
 
     fn from_str(text: &str) -> Result<Self, NotAPort> {
         let (bank, pin) = text.strip_prefix('P').and_then(|rest| rest.split_once('.')).ok_or(NotAPort)?;
-        // `parse` alone would take "+3" for a number.
+        // `parse` alone would accept "+3".
         let digits_only = bank.bytes().chain(pin.bytes()).all(|byte| byte.is_ascii_digit());
         if pin.len() != 2 || bank.len() != 1 || !digits_only {
             return Err(NotAPort);
@@ -91,31 +93,40 @@ impl core::str::FromStr for Port {
 pub struct PortSet(pub u64);
 
 impl PortSet {
+    /// No ports.
     pub const EMPTY: Self = Self(0);
-    /// Every bit that stands for a port of the chip.
+    /// All ports of the chip.
     pub const ALL: Self = Self((1 << Port::COUNT) - 1);
 
+    /// Whether `port` is in the set.
     pub const fn contains(self, port: Port) -> bool {
         self.0 >> port.0 & 1 == 1
     }
+    /// The set and `port`.
     pub const fn with(self, port: Port) -> Self {
         Self(self.0 | 1 << port.0)
     }
+    /// The set without `port`.
     pub const fn without(self, port: Port) -> Self {
         Self(self.0 & !(1 << port.0))
     }
+    /// The ports in either set.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+    /// The ports in both sets.
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
+    /// The ports of this set that are not in `other`.
     pub const fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
+    /// Whether the set has no ports.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// Number of ports.
     pub const fn len(self) -> u32 {
         self.0.count_ones()
     }
@@ -123,12 +134,12 @@ impl PortSet {
     pub fn first(self) -> Option<Port> {
         self.iter().next()
     }
-    /// The lowest bit that stands for no port of the chip, if one is set.
+    /// The lowest set bit that is not a port of the chip.
     pub const fn beyond_last_port(self) -> Option<u8> {
         let beyond = self.minus(Self::ALL).0;
         if beyond == 0 { None } else { Some(beyond.trailing_zeros() as u8) }
     }
-    /// The ports of the set in ascending order; bits beyond the last port are not ports and do not appear.
+    /// Iterates over the ports in ascending order. Skips bits beyond the last port.
     pub fn iter(self) -> impl Iterator<Item = Port> {
         let mut rest = self.intersection(Self::ALL).0;
         core::iter::from_fn(move || {

@@ -13,19 +13,18 @@ use crate::{
 };
 use postcard_schema::key::hash::fnv1a64::hash_ty_path;
 
-/// Fingerprint of the protocol, computed by the compiler from the types of requests and replies and from every constant
-/// that bench and firmware must agree on.
+/// Fingerprint of the protocol. The compiler computes it from the types of requests and replies and from every constant
+/// on which bench and firmware must agree.
 ///
-/// Firmware and bench compare it in [`Request::Hello`]: if they were built from different protocols, the first exchange
-/// says so, and no message is read as another one. Names of variants and fields, their order and their types count;
-/// names of types do not.
+/// Firmware and bench compare it in [`Request::Hello`]: the first exchange detects different protocols, before a message
+/// could be misread as another. Names of variants and fields, their order and their types count; names of types do not.
 pub const fn schema_hash() -> u64 {
     SCHEMA_HASH
 }
 
 const SCHEMA_HASH: u64 = {
     let types = u64::from_le_bytes(hash_ty_path::<(Request, Reply)>("dut-protocol"));
-    // The type hash knows that a list is a list, not how long it may get, nor what a number means.
+    // The type hash covers neither the capacity of a list nor the meaning of a number.
     let mut hash = types;
     let mut constant = 0;
     while constant < CONSTANTS.len() {
@@ -74,7 +73,7 @@ const PWM_HZ_ENDS: [u32; 2] = [*PWM_HZ.start(), *PWM_HZ.end()];
 const I2C_ADDRESS_ENDS: [u8; 2] = [*I2C_ADDRESSES.start(), *I2C_ADDRESSES.end()];
 const TAG_TEXT_BYTES: &[u8] = TAG_TEXT.as_bytes();
 
-/// Every public constant of the protocol. A test finds those that are missing.
+/// Every public constant of the protocol. A test detects missing ones.
 const CONSTANTS: &[(&str, &[i64])] = constants![
     PROTOCOL_VERSION, INITIAL_BAUD, MAX_PAYLOAD, MAX_FRAME, UNASKED, SPI_MAX_BYTES, ADC_MAX_SAMPLES, FLASH_MAX_BYTES,
     BUS_MAX_BYTES, FLOW_BUFFER_BYTES, MODEM_MAX_BYTES, MODEM_BUFFER_BYTES, EDGE_CHANNELS, PWM_UNITS, PWM_OUTPUTS,
@@ -109,13 +108,13 @@ mod tests {
     #[test]
     fn another_table_has_another_hash() {
         let hash = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
-        let one = hash(hash_ty_path::<Settle>("x"));
-        assert_ne!(one, hash(hash_ty_path::<Renamed>("x")));
-        assert_ne!(one, hash(hash_ty_path::<Widened>("x")));
+        let original = hash(hash_ty_path::<Settle>("x"));
+        assert_ne!(original, hash(hash_ty_path::<Renamed>("x")));
+        assert_ne!(original, hash(hash_ty_path::<Widened>("x")));
         assert_ne!(hash(hash_ty_path::<(Request, Reply)>("x")), hash(hash_ty_path::<(Reply, Request)>("x")));
     }
 
-    /// Constants that stand in the table under a name of their own.
+    /// Constants with a different name in the table.
     const OTHER_NAMES: [(&str, &str); 6] = [
         ("PWM_HZ", "PWM_HZ_ENDS"),
         ("I2C_ADDRESSES", "I2C_ADDRESS_ENDS"),
@@ -131,21 +130,21 @@ mod tests {
         let mut names = std::vec::Vec::new();
         for source in sources {
             let text = std::fs::read_to_string(source.unwrap().path()).unwrap();
-            // Those of an `impl` are indented: they follow from the types.
+            // Constants of an `impl` are indented and do not count: they follow from the types.
             let constants = text.lines().filter_map(|line| line.strip_prefix("pub const "));
             let constants = constants.filter_map(|rest| rest.split_once(':')).filter(|(name, _)| !name.contains('('));
             names.extend(constants.map(|(name, _)| std::string::String::from(name)));
         }
         assert!(names.len() > 40, "{names:?}");
         for name in names {
-            let known = OTHER_NAMES.iter().find(|(constant, _)| *constant == name).map_or(name.as_str(), |row| row.1);
-            assert!(CONSTANTS.iter().any(|(constant, _)| *constant == known), "{name} is not in the hash");
+            let entry = OTHER_NAMES.iter().find(|(constant, _)| *constant == name).map_or(name.as_str(), |row| row.1);
+            assert!(CONSTANTS.iter().any(|(constant, _)| *constant == entry), "{name} is not in the hash");
         }
     }
 
-    /// A reminder: a change of the protocol shows here that firmware and bench must be released together.
+    /// A failure is a reminder: the protocol changed, so firmware and bench must be released together.
     #[test]
-    fn the_table_of_this_version() {
+    fn this_version_has_this_hash() {
         assert_eq!(PROTOCOL_VERSION, 2);
         assert_eq!(schema_hash(), 0x1a8c_ecf9_d292_904c);
     }

@@ -1,23 +1,23 @@
-//! The NFC tag that the firmware is: Type 2, read-only, with one NDEF text record that carries the run's number.
+//! The NFC tag that the firmware emulates: Type 2, read-only, one NDEF text record with the run's number.
 
 /// Bytes of an NFC identifier of double size.
 pub const TAG_ID_BYTES: usize = 7;
-/// Memory of the tag; blocks have four bytes.
+/// Bytes of the tag's memory; a block has four.
 pub const TAG_BYTES: usize = 48;
 /// Bytes that one READ returns.
 pub const TAG_READ_BYTES: usize = 16;
-/// Code of the command READ, which the number of a block follows.
+/// Code of the command READ; the number of a block follows it.
 pub const TAG_READ: u8 = 0x30;
-/// Where the user's data begins: identifier, lock bytes and capability container stand before.
+/// Offset of the user's data, after identifier, lock bytes and capability container.
 pub const TAG_DATA: usize = 16;
-/// Text of the record before the number, which follows in 16 hexadecimal digits.
+/// Text of the record before the number, which has 16 hexadecimal digits.
 pub const TAG_TEXT: &str = "dut ";
 
 const BLOCK: usize = 4;
 const HALT: [u8; 2] = [0x50, 0x00];
-/// First byte of an identifier part that another one follows; it is part of that part's check byte.
+/// First byte of an identifier part that is followed by another part; included in the check byte of its part.
 const CASCADE_TAG: u8 = 0x88;
-/// Version 1.0 of the mapping, the size in units of eight bytes, no writing.
+/// Version 1.0 of the mapping, size in units of eight bytes, read-only.
 const CAPABILITIES: [u8; BLOCK] = [0xE1, 0x10, ((TAG_BYTES - TAG_DATA) / 8) as u8, 0x0F];
 /// Type and terminator of the blocks in a tag's memory (Type 2 Tag, TLV blocks).
 const NDEF_BLOCK: u8 = 0x03;
@@ -31,11 +31,12 @@ const DIGITS: usize = 16;
 const PAYLOAD: usize = LANGUAGE.len() + TAG_TEXT.len() + DIGITS;
 const RECORD: [u8; 4] = [RECORD_HEADER, 1, PAYLOAD as u8, TEXT];
 
-/// What the tag does with a command.
+/// How the tag reacts to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagAnswer {
+    /// Sends these bytes.
     Bytes([u8; TAG_READ_BYTES]),
-    /// Leaves the conversation until it is woken anew.
+    /// Falls silent until the reader wakes it again.
     Halt,
     /// The tag does not know the command, or the block does not exist.
     Silence,
@@ -48,6 +49,7 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// Creates a tag with this identifier whose record carries `nonce`.
     pub fn new(id: [u8; TAG_ID_BYTES], nonce: u64) -> Self {
         let [a, b, c, rest @ ..] = id;
         let check = |bytes: &[u8], preset: u8| bytes.iter().fold(preset, |sum, byte| sum ^ byte);
@@ -69,11 +71,11 @@ impl Tag {
         Self { memory }
     }
 
-    /// What answers a frame of the reader, without its checksum.
+    /// Answers a command of the reader, given without its checksum.
     pub fn answer(&self, command: &[u8]) -> TagAnswer {
         match command {
             [TAG_READ, block] if usize::from(*block) < TAG_BYTES / BLOCK => {
-                // Reading goes on at the beginning when it comes to the end.
+                // A read past the end continues at the beginning.
                 let mut bytes = [0; TAG_READ_BYTES];
                 let from = usize::from(*block) * BLOCK;
                 let memory = self.memory.iter().cycle().skip(from);

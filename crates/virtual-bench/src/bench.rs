@@ -22,28 +22,28 @@ use std::time::Duration;
 use thiserror::Error;
 use virtual_nrf52840::{Chip, ChipIdentity, Diagnostic, ImageError, Observer, Tolerances};
 
-/// What stands on the virtual bench.
+/// Contents of the virtual bench.
 pub struct VirtualConfig<'a> {
     pub fixture: &'a Fixture,
-    /// Family of the module that really lies on the nest.
+    /// Family of the module that is really in the nest.
     pub dut: &'a DutFamily,
     /// Its model.
     pub model: &'a str,
-    /// ELF image that is in its flash; `None`: nothing ever was.
+    /// ELF image in its flash; `None`: the flash was never written.
     pub firmware: Option<&'a [u8]>,
-    /// Decides about every tolerance and all noise.
+    /// Seed of all tolerances and all noise.
     pub seed: u64,
     pub faults: &'a [Fault],
-    /// Serial number of the module; `None` makes one up from model and seed.
+    /// Serial number of the module; `None` derives one from model and seed.
     pub serial: Option<String>,
-    /// Virtual seconds per second of wall time; `None`: as fast as it goes.
+    /// Virtual seconds per second of wall time; `None`: as fast as possible.
     pub pace: Option<f64>,
 }
 
-/// Virtual seconds per second of wall time that can be kept.
+/// Supported paces, in virtual seconds per second of wall time.
 pub const PACES: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 
-/// The virtual bench could not be set up.
+/// Why the virtual bench could not be set up.
 #[derive(Debug, Error)]
 pub enum VirtualError {
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub enum VirtualError {
     Pace(f64),
 }
 
-/// What a run cost.
+/// Cost of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct VirtualStats {
     pub virtual_seconds: f64,
@@ -71,7 +71,7 @@ pub struct VirtualStats {
     pub i2c_transactions: u64,
     /// How often the circuit was solved.
     pub solutions: u64,
-    /// How often the supply was taken from a modem that was not off.
+    /// How often a modem lost its supply while it was not off.
     pub modem_cuts: u32,
     /// How often the fixture's watchdog cut the rails.
     pub watchdog_cuts: u32,
@@ -89,10 +89,10 @@ pub struct VirtualBench {
 }
 
 impl VirtualBench {
-    /// Sets everything up; virtual time stands at 0, everything is off.
+    /// Sets everything up; virtual time is 0, everything is off.
     ///
     /// # Errors
-    /// Unknown models, faults that this module or fixture cannot have, a firmware image that is none.
+    /// Unknown models, faults that this module or fixture cannot have, an invalid firmware image.
     pub fn new(config: VirtualConfig<'_>) -> Result<Self, VirtualError> {
         let VirtualConfig { fixture, dut, model, firmware, seed, faults, serial, pace } = config;
         let known = dut
@@ -137,7 +137,7 @@ impl VirtualBench {
         })
     }
 
-    /// Lets somebody hear what the emulated CPU does from now on.
+    /// Reports to `observer` what the emulated CPU does from now on.
     pub fn observe_cpu(&self, observer: Box<dyn Observer>) {
         self.world.borrow_mut().chip.observe(observer);
     }
@@ -149,11 +149,12 @@ impl VirtualBench {
     pub fn i2c(&self) -> VirtualI2c {
         VirtualI2c(Rc::clone(&self.world))
     }
-    /// The controller's UART; there is only one, so call it once.
+    /// The controller's UART. There is only one: call this once.
     pub fn link(&self) -> Box<dyn Link> {
         Box::new(VirtualLink(Rc::clone(&self.world)))
     }
-    /// The controller's input that sees the measure bus' edges, timed as its kernel would: a few microseconds late.
+    /// The controller's input for edges on the measure bus, with time stamps like its kernel's: a few microseconds
+    /// late.
     pub fn edge_line(&self) -> Box<dyn EdgeLine> {
         Box::new(VirtualEdgeLine(Rc::clone(&self.world)))
     }
@@ -170,8 +171,9 @@ impl VirtualBench {
     pub fn bluetooth(&self) -> VirtualBluetooth {
         VirtualBluetooth(Rc::clone(&self.world))
     }
-    /// The controller's lines to lid, button, lamps and watchdog. From now on the watchdog is awake: without kicks it
-    /// resets the port expanders and cuts the rails, and has done so when this returns. Before, it is bridged.
+    /// The controller's lines to lid, button, lamps and watchdog. This call enables the watchdog, which is bridged
+    /// before: without kicks it resets the port expanders and cuts the rails, and has already done so when this
+    /// returns.
     pub fn panel(&self) -> Panel {
         panel::lines(&self.world, &self.lines)
     }
@@ -185,7 +187,7 @@ impl VirtualBench {
         let now = world.now_ns();
         world.rig.reset_expander(id, now);
     }
-    /// A supply that is worn out: from now on it gives no more than this.
+    /// Wears a supply out: from now on this is its current limit.
     pub fn weaken_supply(&self, rail: &str, amps: f64) {
         let mut world = self.world.borrow_mut();
         let now = world.now_ns();
@@ -202,7 +204,7 @@ impl VirtualBench {
     pub fn lamps(&self) -> Vec<String> {
         panel::lamps(&self.world)
     }
-    /// Voltage of each rail behind its switch, in the order of the fixture: what somebody with a voltmeter would see.
+    /// Voltage of each rail after its switch, in the order of the fixture, as a voltmeter would show it.
     pub fn rail_volts(&self) -> Vec<f64> {
         let mut world = self.world.borrow_mut();
         let now = world.now_ns();
@@ -214,21 +216,21 @@ impl VirtualBench {
         let world = self.world.borrow();
         world.rig.circuit.commands().rails.iter().map(|rail| rail.on_since_ns.is_some()).collect()
     }
-    /// Orders that the controller's program stands still for `span` from `at` on, wherever it is then, as one does whose
-    /// kernel, disk or processor is busy: nobody asks, answers or kicks the watchdog, and everything around goes on.
+    /// Stalls the controller's program for `span` from `at` on, wherever it is then, like a busy kernel, disk or
+    /// processor: the program neither asks, answers nor kicks the watchdog, while everything around it continues.
     pub fn stall(&self, at: BenchTime, span: Duration) {
         let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         self.world.borrow_mut().order_stall(at.as_micros().saturating_mul(1000), span_ns);
     }
-    /// Lets time pass with nobody at the bench: what happens after its program has died.
+    /// Lets time pass without a controlling program, as after its death.
     pub fn let_pass(&self, span: std::time::Duration) {
         let mut world = self.world.borrow_mut();
         let until = world.now_ns().saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
         world.advance(until, false);
     }
 
-    /// What a power meter in place of the module's antenna shows now, dBm, and whether the carrier is modulated; `None`
-    /// without one.
+    /// What a power meter in place of the module's antenna shows now in dBm, and whether the carrier is modulated;
+    /// `None` without a carrier.
     pub fn antenna_power(&self) -> Option<(f64, bool)> {
         let mut world = self.world.borrow_mut();
         world.chip.radio_emission().map(|emission| (emission.dbm, emission.modulated))
@@ -240,9 +242,9 @@ impl VirtualBench {
 
     /// Runs a future in this bench's time, in a tokio runtime (with its time driver on if there is a pace).
     ///
-    /// Virtual time stands still while the future has something to do, and moves as soon as it has not: a future that
-    /// waits for the wall clock or another thread (a key, a signal) lets virtual time run on meanwhile. The same holds
-    /// for `tokio::task::yield_now`, which only wakes after the runtime had its turn.
+    /// Virtual time stops while the future is busy and moves while it waits. A future that waits for the wall clock or
+    /// another thread (a key, a signal) therefore lets virtual time run. The same holds for `tokio::task::yield_now`,
+    /// which wakes only after the runtime had its turn.
     ///
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
@@ -250,8 +252,8 @@ impl VirtualBench {
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
     }
 
-    /// Runs a future that serves other programs, which share virtual time. Before time passes, `hold` is called with the
-    /// virtual time in nanoseconds; while it returns `true`, time stands still. A pace is then an upper limit: lost time is
+    /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
+    /// virtual time in nanoseconds; while that returns `true`, time stops. A pace is then an upper limit: lost time is
     /// not caught up.
     ///
     /// # Errors
@@ -290,7 +292,7 @@ impl VirtualBench {
         }
     }
 
-    /// What emulated chip and circuit could not do as the real ones would, in words; empty for a run to be trusted.
+    /// Deviations of the emulated chip and circuit from real ones, in words; empty if the run is trustworthy.
     pub fn diagnostics(&self) -> Vec<String> {
         let world = self.world.borrow();
         let mut lines: Vec<String> = world.chip.diagnostics().iter().map(ToString::to_string).collect();
@@ -309,16 +311,17 @@ impl VirtualBench {
         entries.map(|entry| (Diagnostic { times: 1, ..entry.clone() }.to_string(), entry.times)).collect()
     }
 
-    /// How many more there were for which the list has no room.
+    /// Number of deviations that the list had no room for.
     pub fn diagnostics_dropped(&self) -> u64 {
         self.world.borrow().chip.diagnostics_dropped()
     }
 }
 
-/// A crystal for Bluetooth is within 40 ppm over its life (nRF52840, HFXO); a new one at room temperature much nearer.
+/// A crystal for Bluetooth is within 40 ppm over its life (nRF52840, HFXO); a new one at room temperature is much more
+/// accurate.
 const MAIN_CRYSTAL_PPM: f64 = 10.0;
 
-/// A chip of its own for every seed, within the limits of the product specification.
+/// Draws a chip for the seed, within the limits of the product specification.
 fn identity(seed: u64, dut: &DutFamily, faults: &[Fault]) -> ChipIdentity {
     let mut random = Random::new(seed, Purpose::Chip);
     let tolerances = Tolerances {

@@ -1,4 +1,4 @@
-//! The controller's input behind the Schmitt buffer on the measure bus: records edges while it is listened to.
+//! The controller's input behind the Schmitt buffer on the measure bus: records edges while somebody listens.
 
 use crate::random::{Purpose, Random};
 use bench_instruments::{Edge, EdgeTrace, MOST_EDGES};
@@ -13,7 +13,7 @@ const FALLING_SHARE: f64 = 0.29;
 const LEAST_LATENCY_NS: f64 = 1_500.0;
 const LATENCY_SPREAD_NS: f64 = 1_500.0;
 
-/// What the ports drive and pull, as far as it decides about the bus.
+/// State of the ports that affect the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct PortPattern {
     powered: bool,
@@ -42,7 +42,7 @@ impl PortPattern {
     }
 }
 
-/// Records while it is on.
+/// Whether the input records.
 pub struct EdgeRecorder {
     supply_volts: f64,
     noise: Random,
@@ -50,7 +50,7 @@ pub struct EdgeRecorder {
     trace: Option<EdgeTrace>,
     /// Time stamp of the newest edge: stamps never go back.
     last_ns: u64,
-    /// The bus by what the ports do, for as long as nothing else changes: a periodic signal has few patterns, and the
+    /// Levels of the bus by port state, valid while nothing else changes: a periodic signal has few patterns, so the
     /// circuit is solved once for each.
     known: HashMap<PortPattern, f64>,
 }
@@ -75,12 +75,12 @@ impl EdgeRecorder {
         self.trace.take().unwrap_or_default()
     }
 
-    /// Something else than a port has changed.
+    /// Something other than a port has changed.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Looks at the bus, whose voltage `solve` finds out if it must.
+    /// Samples the bus. Calls `solve` for its voltage only when needed.
     pub fn look(&mut self, ports: &Ports, at_ns: u64, solve: impl FnOnce() -> f64) {
         let Some(trace) = &mut self.trace else { return };
         let volts = *self.known.entry(PortPattern::of(ports)).or_insert_with(solve);

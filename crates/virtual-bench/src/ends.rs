@@ -1,4 +1,4 @@
-//! What the controller holds in its hands: clock, I2C bus, link, edge line. All share one world.
+//! The controller's interfaces: clock, I2C bus, link, edge line. All share one world.
 
 use crate::world::{TimerId, World};
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Ends when virtual time has come.
+/// Ends at a virtual time.
 pub(crate) struct Sleep {
     world: SharedWorld,
     at_ns: u64,
@@ -62,7 +62,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        // The world is only borrowed while it moves, and it drops no sleeper then.
+        // The borrow cannot fail: the world is borrowed only while it moves, and it drops no sleeper then.
         if let (Some(timer), Ok(mut world)) = (self.timer, self.world.try_borrow_mut()) {
             world.cancel_timer(timer);
         }

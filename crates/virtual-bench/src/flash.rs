@@ -32,7 +32,7 @@ const FAST_READ: u8 = 0x0B;
 const DUAL_READS: [u8; 2] = [0x3B, 0xBB];
 const QUAD_READS: [u8; 2] = [0x6B, 0xEB];
 
-/// What is wrong with the flash.
+/// Defects of the flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlashFaults {
     /// It is not fitted, or has no supply.
@@ -43,7 +43,7 @@ pub struct FlashFaults {
     pub open_lines: u8,
 }
 
-/// The flash and where its SPI transfer stands.
+/// The flash and the state of its SPI transfer.
 #[derive(Debug, Clone)]
 pub struct ExternalFlash {
     memory: Memory,
@@ -58,7 +58,7 @@ pub struct ExternalFlash {
     out: u8,
 }
 
-/// A serial number of this model: known prefix, then digits.
+/// Returns a serial number of this model: the known prefix, then digits.
 pub fn serial_of(model: &Model, seed: u64) -> String {
     let mut random = Random::new(seed, Purpose::Memory);
     let mut serial = model.serial_prefixes.first().cloned().unwrap_or_else(|| "P000".to_owned());
@@ -87,7 +87,8 @@ fn otp_page(model: &Model, serial: &str, seed: u64) -> [u8; OTP_BYTES] {
 }
 
 impl ExternalFlash {
-    /// A flash as on a module that ran Device OS before: serial number and hardware data written, some sectors in use.
+    /// Creates the flash of a module that ran Device OS before: serial number and hardware data written, some sectors
+    /// in use.
     pub fn new(model: &Model, serial: &str, seed: u64, faults: FlashFaults) -> Self {
         let id = model.external_flash_ids.first().copied().unwrap_or([0xFF; 3]);
         let mut memory = Memory::new(id, otp_page(model, serial, seed), Times::of(id), faults.bad_sector);
@@ -96,7 +97,7 @@ impl ExternalFlash {
         Self { memory, faults, selected: false, clock: false, bits: 0, shift: 0, received: Vec::new(), out: 0xFF }
     }
 
-    /// As after power-on. What is written, the quad enable bit included, stays.
+    /// Resets to the state after power-on. Written contents stay, the quad enable bit included.
     pub fn power_off(&mut self) {
         self.memory.power_off();
         (self.selected, self.bits) = (false, 0);
@@ -133,7 +134,7 @@ impl ExternalFlash {
         }
     }
 
-    /// What is sent after the bytes that came in.
+    /// Bytes to send after the received ones.
     fn next_byte(&self, at_ns: u64) -> u8 {
         let Some((&opcode, rest)) = self.received.split_first() else { return 0xFF };
         // Opcode, address and dummy come before the data.
@@ -144,7 +145,7 @@ impl ExternalFlash {
         }
     }
 
-    /// Commands take effect when select is let go after a whole byte.
+    /// Commands take effect when select is released after a whole byte.
     fn deselected(&mut self, at_ns: u64) {
         let received = std::mem::take(&mut self.received);
         if let Some((&opcode, rest)) = received.split_first()
@@ -188,14 +189,14 @@ impl ExternalFlash {
         self.memory.execute(plain, address, &data, at_ns);
     }
 
-    /// The bits of each byte that an open IO2 or IO3 cannot carry.
+    /// The bits of each byte that an open IO2 or IO3 does not transfer.
     fn stuck_bits(&self, data: [Option<usize>; 4]) -> u8 {
         let is_open = |line: usize, port: usize| self.faults.open_lines >> line & 1 == 1 || data[line] != Some(port);
         (u8::from(is_open(2, DATA_2)) * 0x44) | (u8::from(is_open(3, DATA_3)) * 0x88)
     }
 }
 
-/// The first three bytes after the opcode, if they are there.
+/// The first three bytes after the opcode, if present.
 fn address(bytes: &[u8]) -> u32 {
     bytes.iter().take(3).fold(0, |address, byte| address << 8 | u32::from(*byte))
 }

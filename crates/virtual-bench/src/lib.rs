@@ -1,16 +1,16 @@
 //! The virtual bench: the real firmware on an emulated nRF52840, in a simulated bed of nails built from the fixture
 //! file, in virtual time.
 //!
-//! The bench that drives it sees what it would see of the real one: registers on I2C, bytes on a UART, time. Nothing in
-//! here tells it what is wrong with the module; [`Fault`]s change the circuit, and the bench has to find out.
+//! The bench software sees exactly what real hardware shows: registers on I2C, bytes on a UART, time. Nothing in here
+//! reports what is wrong with the module; [`Fault`]s change the circuit, and the bench must detect them.
 //!
 //! ```text
 //! controller --I2C--> fixture chips (registers) --> circuit (nodes, resistances, supplies) <-- ports of the chip
 //!     |--UART--> relay --> nails ---------------------^                                        (virtual-nrf52840)
 //!     \--probe--SWD----------------------------------------------------------------------------------^
 //! ```
-//! The same seed gives the same run to the bit: tolerances and noise come from seeded streams, and nothing looks at the
-//! wall clock except where a pace was asked for.
+//! Equal seeds give equal runs, to the bit: tolerances and noise come from seeded streams, and only a pace uses the
+//! wall clock.
 
 mod air;
 mod bench;

@@ -5,12 +5,12 @@
 //! leakage costs no digits, where Gaussian elimination of the same matrix would lose the leakage altogether.
 //!
 //! The order of elimination depends only on which pairs of nodes may be joined, so it is found once, in
-//! [`NetlistBuilder::build`]. A circuit with some 150 nodes, nearly all of them between two or three others, then
-//! solves in a few microseconds.
+//! [`NetlistBuilder::build`]. A circuit with some 150 nodes, most of them with two or three neighbours, then solves in
+//! a few microseconds.
 //!
-//! Most solutions differ from the one before in a few values. What each star gave to its neighbours is kept, and a star
-//! is only worked out again when something that goes into it has changed. Every sum is taken in the same order as
-//! without that, so that the result is the same to the last bit.
+//! Most solutions differ from the one before in a few values. The contributions of each star to its neighbours are
+//! kept; a star is recomputed only when one of its inputs has changed. Every sum is taken in the same order as in a
+//! full solution, so the result is the same to the last bit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(u32);
 
-/// A place between two nodes where a conductance may stand.
+/// An edge: two nodes between which a conductance may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Edge(u32);
 
@@ -42,10 +42,10 @@ impl NetlistBuilder {
         Node(self.nodes - 1)
     }
 
-    /// The place between two different nodes; the same one when asked twice.
+    /// Returns the edge between two different nodes, the same one for every call.
     ///
     /// # Panics
-    /// If `a` and `b` are the same node: that is a mistake of the program, no network has such a place.
+    /// If `a` and `b` are the same node, which is a bug in the caller.
     pub fn edge(&mut self, a: Node, b: Node) -> Edge {
         assert!(a != b, "a node cannot be joined to itself");
         let next = Edge(self.edges.len() as u32);
@@ -106,7 +106,7 @@ pub struct Netlist {
     /// The star of each node, and the one that each edge is a spoke of.
     star_of_node: Vec<u32>,
     star_of_edge: Vec<u32>,
-    /// By node: the spokes whose stars give it something, in the order of the stars.
+    /// By node: the spokes whose stars contribute to it, in the order of the stars.
     given_to_node: Lists,
     /// By edge: the places in the meshes that add to it, in the same order.
     given_to_edge: Lists,
@@ -189,11 +189,11 @@ impl Voltages {
     }
 }
 
-/// What repeated solutions of one network share: the newest values, and what each star made of them.
+/// State shared by repeated solutions of one network: the newest values, and the result of each star.
 #[derive(Debug, Default)]
 pub struct Workspace {
     values: Values,
-    /// By star: to be worked out again.
+    /// By star: must be recomputed.
     stale: Vec<bool>,
     /// By star: conductances in all, and current into it.
     total: Vec<f64>,
@@ -203,11 +203,11 @@ pub struct Workspace {
     mesh: Vec<f64>,
 }
 
-/// What a star has on one of its spokes, and gives to the node at the end of it.
+/// Share of a spoke in its star, and its contribution to the node at its end.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spoke {
     siemens: f64,
-    /// It has no share of the star, and gives nothing.
+    /// No share in the star, no contribution.
     is_open: bool,
     to_reference: f64,
     current: f64,
@@ -325,7 +325,8 @@ impl Netlist {
         }
     }
 
-    /// Works out one star from the values and what earlier stars gave, and marks the later ones that get something else.
+    /// Computes one star from the values and the contributions of earlier stars, and marks the later stars whose inputs
+    /// change.
     fn eliminate(&self, number: usize, workspace: &mut Workspace) {
         let star = &self.stars[number];
         let k = star.node.0 as usize;
@@ -355,7 +356,7 @@ impl Netlist {
             let pairs = ends.len() - at - 1;
             let old = spokes[first + at];
             let share = old.siemens / total;
-            // A star with nothing to share has no number for it.
+            // A star without conductance has no shares.
             let is_open = share.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater);
             let (given_to_reference, given_current) =
                 if is_open { (0.0, 0.0) } else { (share * to_reference, share * current) };

@@ -1,4 +1,4 @@
-//! The air between the fixture's NFC reader and the module: what crosses it, and whether the field is strong enough.
+//! The air between the fixture's NFC reader and the module: frames, and the strength of the field.
 
 use crate::chips::{ChipModel, Pn532};
 use crate::rig::Rig;
@@ -8,7 +8,7 @@ use virtual_nrf52840::NfcFrame;
 /// What is on its way to the chip.
 #[derive(Debug, PartialEq)]
 pub enum ForTag {
-    /// The field has come, or gone.
+    /// The field appeared or disappeared.
     Field(bool),
     Frame(NfcFrame),
 }
@@ -17,9 +17,9 @@ pub enum ForTag {
 pub struct Field {
     /// Position of the reader among the fixture's chips.
     reader: Option<usize>,
-    /// As strong as it was when it was last looked at.
+    /// Strength at the last check.
     strength: f64,
-    /// The chip sees it.
+    /// The chip detects the field.
     reaches: bool,
     for_tag: VecDeque<ForTag>,
 }
@@ -45,14 +45,14 @@ impl Rig {
         }
     }
 
-    /// Lets the reader do what is due.
+    /// Executes what is due in the reader.
     pub(crate) fn act_nfc(&mut self, now_ns: u64) {
         let Some(reader) = self.nfc_reader() else { return };
         if reader.next_event_ns().is_none_or(|at| at > now_ns) {
             return;
         }
         match reader.act(now_ns) {
-            // Joints and shorts may have changed since the last one.
+            // Joints and shorts may have changed since the last frame.
             Some(frame) => {
                 self.look_at_field();
                 if self.field.reaches {
@@ -63,7 +63,7 @@ impl Rig {
         }
     }
 
-    /// Takes note of what the reader makes of its field, after each byte for it: most change nothing.
+    /// Updates the reader's field after each byte to it; most bytes change nothing.
     pub(crate) fn follow_reader(&mut self) {
         let before = self.field.strength;
         if self.nfc_reader().is_some_and(|reader| reader.field() != before) {
@@ -71,8 +71,8 @@ impl Rig {
         }
     }
 
-    /// Finds out again whether the chip sees the field; after a change of the field or of the antenna's switches, and
-    /// whenever a frame is sent.
+    /// Recomputes whether the chip detects the field: after a change of the field or of the antenna's switches, and for
+    /// every frame.
     pub(crate) fn look_at_field(&mut self) {
         let strength = self.nfc_reader().map_or(0.0, |reader| reader.field());
         self.field.strength = strength;
@@ -82,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// The next thing that the chip's tag notices.
+    /// The next event at the chip's tag.
     pub(crate) fn take_for_tag(&mut self) -> Option<ForTag> {
         self.field.for_tag.pop_front()
     }

@@ -1,5 +1,5 @@
-//! What the fixture's own hardware does without any software: the lid that cuts the rails, the watchdog that does the same
-//! and resets the port expanders; and the lines that the controller has of them.
+//! The fixture's own hardware, which works without software: the lid cuts the rails, the watchdog cuts the rails and
+//! resets the port expanders. Also the controller's lines to them.
 
 use crate::ends::SharedWorld;
 use bench_instruments::{InputLine, InstrumentError, OutputLine, Panel};
@@ -17,14 +17,14 @@ pub(crate) struct PanelState {
     watchdog: Watchdog,
 }
 
-/// The timer. Bridged, as by a jumper for work on the bench, until the controller's lines were asked for.
+/// The timer. Bridged, as by a service jumper, until the controller takes its lines.
 struct Watchdog {
     bridged: bool,
     timeout_ns: u64,
     level: bool,
     kicked_ns: u64,
     expired: bool,
-    /// How often it acted on a bench that had been kicked before.
+    /// How often it acted after a first kick.
     acted: u32,
 }
 
@@ -47,12 +47,12 @@ impl PanelState {
         }
     }
 
-    /// Whether the rails' common enable is given.
+    /// Whether the rails' common enable is active.
     pub fn rails_enabled(&self) -> bool {
         (self.lid_closed || !self.lid_cuts_rails) && !self.watchdog.expired
     }
 
-    /// Whether the watchdog holds the port expanders in reset: they answer nobody then.
+    /// Whether the watchdog holds the port expanders in reset; they do not answer then.
     pub fn expanders_in_reset(&self) -> bool {
         self.watchdog.expired
     }
@@ -61,7 +61,7 @@ impl PanelState {
         self.watchdog.acted
     }
 
-    /// When the watchdog will act if nobody kicks it.
+    /// When the watchdog will act without a kick.
     pub fn next_event_ns(&self) -> Option<u64> {
         let timer = &self.watchdog;
         (!timer.bridged && !timer.expired).then(|| timer.kicked_ns.saturating_add(timer.timeout_ns))
@@ -78,7 +78,7 @@ impl PanelState {
     }
 
     fn arm(&mut self, now_ns: u64) {
-        // As after power-up: nobody has kicked yet.
+        // State after power-up: no kick yet.
         self.watchdog.expired |= self.watchdog.bridged;
         self.watchdog.bridged = false;
         self.watchdog.kicked_ns = now_ns;
@@ -95,7 +95,7 @@ impl PanelState {
     }
 }
 
-/// What one line of the controller leads to.
+/// Function of one line of the controller.
 #[derive(Clone)]
 enum Wire {
     Lid,
@@ -143,7 +143,7 @@ impl OutputLine for VirtualLine {
     }
 }
 
-/// The controller's lines to what the fixture has of these; from now on the watchdog wants to be kicked.
+/// Takes the controller's lines to this hardware; from now on the watchdog needs kicks.
 pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
     {
         let mut world = world.borrow_mut();
@@ -196,7 +196,7 @@ pub(crate) fn press_start(world: &SharedWorld, pressed: bool) {
     world.borrow_mut().rig.panel.start_pressed = pressed;
 }
 
-/// A line to the controller alone: what it cuts besides is the fixture's own wiring, and not modelled.
+/// Only the line to the controller; what the switch cuts by itself is the fixture's wiring and not modelled.
 pub(crate) fn press_emergency(world: &SharedWorld, pressed: bool) {
     world.borrow_mut().rig.panel.emergency_pressed = pressed;
 }

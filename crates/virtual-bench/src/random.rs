@@ -4,8 +4,8 @@ use crate::real_functions::{cos, ln};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// What a random number is for. Each purpose has a stream of its own, so that one more resistor in the fixture does
-/// not change the noise of the ADC.
+/// Purpose of a random number. Each purpose has its own stream, so that another resistor in the fixture does not change
+/// the noise of the ADC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Fixture = 1,
@@ -35,14 +35,14 @@ impl Random {
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
-    /// 0 to 1, without 1.
+    /// Uniform from 0 to 1, excluding 1.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
-    /// A value with a tolerance, evenly spread: `within(1000.0, 0.01)` is 990 to 1010.
+    /// A value with a uniform tolerance: `within(1000.0, 0.01)` is 990 to 1010.
     pub fn within(&mut self, nominal: f64, tolerance: f64) -> f64 {
         nominal * self.between(1.0 - tolerance, 1.0 + tolerance)
     }

@@ -1,4 +1,4 @@
-//! Functions whose last bit is the mathematics library's own: here the same library on every system, so that the same seed gives
-//! the same journal, byte for byte. Square roots and the four operations are exact everywhere.
+//! Functions whose last bit depends on the mathematics library. All systems use the same library here, so that equal
+//! seeds give equal journals, byte for byte. Square roots and the four operations are exact everywhere.
 
 pub use libm::{cos, exp, log as ln};

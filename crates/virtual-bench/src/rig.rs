@@ -31,7 +31,7 @@ const INPUT_HIGH_SHARE: f64 = 0.8;
 const SLOW_LINK_BAUD: u32 = 115_200;
 /// Noise of one ADC conversion, in steps.
 const ADC_NOISE_STEPS: f64 = 0.6;
-/// Looks at the lines of the memories after a change.
+/// Updates the lines of the memories after a change.
 const PEER_ROUNDS: usize = 4;
 const SHUNT_NOISE_VOLTS: f64 = 3e-6;
 const BUS_NOISE_VOLTS: f64 = 0.6e-3;
@@ -44,7 +44,7 @@ struct InFlight {
     baud: u32,
 }
 
-/// Which end of the link hears which.
+/// Which end of the link receives from which.
 #[derive(Debug, Clone, Copy, Default)]
 struct Hearing {
     controller_hears_itself: bool,
@@ -57,7 +57,7 @@ struct Hearing {
 pub struct ControllerUart {
     pub baud: u32,
     sending: VecDeque<InFlight>,
-    /// When the last byte handed in will be out.
+    /// When the last queued byte will have been sent.
     free_at_ns: u64,
     pub received: Vec<u8>,
     pub receiver: Option<Waker>,
@@ -91,10 +91,10 @@ pub struct Rig {
     hearing: Hearing,
     hearing_revision: Option<u64>,
     for_chip: VecDeque<ForChip>,
-    /// Set when the chip has to stop because somebody waits for what just happened.
+    /// Set when the chip must stop because a future waits for the event that just happened.
     stop: bool,
     woken: bool,
-    /// A fault ties something to the reset contact: look at it after every change of a port.
+    /// A fault joins something to the reset contact: check it after every change of a port.
     watch_reset: bool,
     slow_link: bool,
     pub i2c_transactions: u64,
@@ -152,7 +152,7 @@ impl Rig {
 
     // ---- time ----
 
-    /// When something happens that the chip does not cause.
+    /// Time of the next event that the chip does not cause.
     pub fn next_event_ns(&self) -> Option<u64> {
         let byte = self.uart.sending.front().map(|byte| byte.at_ns);
         let conversions = self.chips.iter().filter_map(|chip| match &chip.model {
@@ -166,7 +166,7 @@ impl Rig {
         byte.into_iter().chain(self.circuit.next_step_ns()).chain(chips).chain(radio).min()
     }
 
-    /// Does everything that is due.
+    /// Executes everything that is due.
     pub fn handle_due(&mut self, now_ns: u64) {
         if self.panel.expires(now_ns) {
             self.panel_changed(now_ns);
@@ -194,7 +194,7 @@ impl Rig {
         }
     }
 
-    /// Lets the modem see its supply and do what is due, and the circuit what it does.
+    /// Passes the supply to the modem, executes what is due in it, and passes its state to the circuit.
     pub fn look_at_modem(&mut self, now_ns: u64) {
         let Some(modem) = &mut self.modem else { return };
         if self.modem_revision != Some(self.circuit.revision()) {
@@ -213,10 +213,10 @@ impl Rig {
         self.modem_revision = Some(before);
     }
 
-    /// The packet that begins at the module's antenna, if one does.
+    /// The packet that begins at the module's antenna now, if any.
     pub fn take_packet_for_chip(&mut self, now_ns: u64) -> Option<RadioPacket> {
         let air = self.air.as_mut()?;
-        // What is lost on the way is over, too.
+        // A packet lost on the way is consumed, too.
         while air.next_event_ns().is_some_and(|at| at <= now_ns) {
             if let Some(packet) = air.due(now_ns) {
                 return Some(packet);
@@ -253,7 +253,7 @@ impl Rig {
         self.apply_commands(at_ns);
     }
 
-    // ---- what happens to the fixture ----
+    // ---- events at the fixture ----
 
     pub fn reset_expander(&mut self, id: &str, at_ns: u64) {
         let place = self.fixture.chips.iter().position(|chip| chip.id == id);
@@ -305,7 +305,7 @@ impl Rig {
         }
     }
 
-    /// Hands what the chips command now to the circuit.
+    /// Passes the commands of the chips to the circuit.
     fn apply_commands(&mut self, at_ns: u64) {
         let wiring = &self.fixture.measure_bus;
         let enabled = self.panel.rails_enabled();
@@ -349,12 +349,13 @@ impl Rig {
         }
     }
 
-    /// Lets the joined memories see their lines, and the lines what the memories drive.
+    /// Passes the levels of the lines to the joined memories, and their outputs to the lines.
     fn settle_peers(&mut self, at_ns: u64) {
         if !self.circuit.any_peer_joined() {
             return;
         }
-        // A part moves its output only at an edge of the clock, which is not its to move: the second look changes nothing.
+        // A part changes its output only at an edge of the clock, which it does not drive: the second pass changes
+        // nothing.
         for _ in 0..PEER_ROUNDS {
             let levels = self.circuit.levels();
             let mut moved = false;
@@ -419,7 +420,7 @@ impl Rig {
         volts.clamp(-0.3, 5.3)
     }
 
-    /// Lets an expander see the levels at its pins.
+    /// Passes the levels at its pins to an expander.
     fn refresh_inputs(&mut self, index: usize) {
         let ChipModel::Expander(chip) = &self.chips[index].model else { return };
         let held = chip.inputs();
@@ -443,8 +444,8 @@ impl Rig {
 
     // ---- I2C, one condition or byte at a time ----
 
-    /// A start condition with an address. Returns who answers: one chip, or for address 0 all that know the general
-    /// call; `None` if nobody does.
+    /// Start condition with an address. Returns the chips that answer: one, or for address 0 all that support the
+    /// general call; `None` if none does.
     pub fn i2c_start(&mut self, address: u8, at_ns: u64) -> Option<Addressed> {
         if address == 0 {
             let mut anybody = false;
@@ -501,7 +502,7 @@ impl Rig {
         self.edges.begin(volts);
     }
 
-    /// Lets the edge line see the bus; cheap unless it records.
+    /// Passes the bus to the edge line; cheap unless it records.
     pub fn look_at_edges(&mut self, ports: &Ports, at_ns: u64) {
         if self.edges.is_on() {
             let circuit = &mut self.circuit;
@@ -511,7 +512,7 @@ impl Rig {
 
     // ---- the link ----
 
-    /// Hands bytes to the controller's UART.
+    /// Queues bytes in the controller's UART.
     pub fn send(&mut self, bytes: &[u8], now_ns: u64) {
         let span = uart::byte_ns(self.uart.baud);
         for &byte in bytes {
@@ -520,20 +521,20 @@ impl Rig {
         }
     }
 
-    /// When everything handed in is out.
+    /// When everything queued has been sent.
     pub fn sent_at_ns(&self) -> u64 {
         self.uart.free_at_ns
     }
 
-    /// What the cable makes of a byte.
+    /// Effect of the cable on a byte.
     fn through_cable(&self, byte: u8, baud: u32) -> u8 {
-        // Each bit is smeared into the next one, which only reaches a high level after another high bit.
+        // Each bit smears into the next: a bit reaches a high level only after another high bit.
         if self.slow_link && baud > SLOW_LINK_BAUD { byte & (byte << 1 | 1) } else { byte }
     }
 
     fn controller_receives(&mut self, byte: u8, sender_baud: u32) {
         let byte = self.through_cable(byte, sender_baud);
-        // What a serial port of the controller delivers for a byte with a framing error is the byte it made out.
+        // A serial port of the controller delivers the decoded byte even with a framing error.
         self.uart.received.push(uart::receive(byte, sender_baud, self.uart.baud).byte);
         if let Some(receiver) = self.uart.receiver.take() {
             receiver.wake();
@@ -541,7 +542,7 @@ impl Rig {
         }
     }
 
-    /// A byte passes if its receiver would see both levels; looked up anew only after something changed.
+    /// A byte passes if its receiver can see both levels; recomputed only after a change.
     fn hearing(&mut self) -> Hearing {
         if self.hearing_revision != Some(self.circuit.revision()) {
             let mut levels = |controller_tx_low: bool, dut_tx: bool| {
@@ -565,7 +566,7 @@ impl Rig {
     }
 }
 
-/// Who takes part in an I2C transfer.
+/// Chips that take part in an I2C transfer.
 #[derive(Debug, Clone, Copy)]
 pub enum Addressed {
     Chip(usize),
@@ -597,7 +598,7 @@ impl Board for Rig {
         if let Some(modem) = &mut self.modem {
             let next = modem.next_event_ns();
             modem.look_at(ports, at_ns);
-            // What it does next may have come nearer.
+            // Its next event may be earlier now.
             self.stop |= modem.next_event_ns() != next;
         }
         if self.watch_reset && self.circuit.revision() != before {

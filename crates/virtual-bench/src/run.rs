@@ -1,4 +1,4 @@
-//! Drives a future in virtual time inside a tokio runtime.
+//! Runs a future in virtual time inside a tokio runtime.
 //!
 //! While the future waits, the world moves to the next thing that could wake it: a deadline, a byte. No wall-clock time
 //! passes for waiting, so forty virtual seconds take about as long as the emulated chip needs to live through them.
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::task::coop::{Unconstrained, unconstrained};
 
-/// Longest virtual time that passes at once while nobody waits for a moment.
+/// Longest virtual time that passes at once while no future waits for a time.
 const STRIDE_NS: u64 = 20_000_000;
 /// With a pace, the same in wall time.
 const PACED_STRIDE_NS: f64 = 5e6;
-/// After this long without anything happening, nothing ever will.
+/// Time without any event after which the run counts as stuck.
 const STUCK_NS: u64 = 60_000_000_000;
 /// How far virtual time may be behind a pace that does not catch up, before the lost time is dropped.
 const LOST_NS: u64 = 1_000_000;
@@ -29,10 +29,10 @@ const HELD: Duration = Duration::from_micros(50);
 const YIELD_AFTER_MOVES: u32 = 4096;
 const YIELD_AFTER: Duration = Duration::from_millis(20);
 
-/// The run cannot go on.
+/// Why the run cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RunError {
-    /// Everybody waits for something that only somebody else could cause.
+    /// Every future waits for an event that nothing will cause.
     #[error(
         "the run is stuck since {since_ms} ms of virtual time: nobody waits for a moment, and for 60 s no byte came \
          over the link"
@@ -40,7 +40,7 @@ pub enum RunError {
     Stuck { since_ms: u64 },
 }
 
-/// Remembers that the future wants to be polled, and passes it on to whoever polls us.
+/// Records that the future must be polled, and wakes the task that polls us.
 struct Signal {
     woken: AtomicBool,
     outer: Mutex<Option<Waker>>,
@@ -62,14 +62,14 @@ impl Wake for Signal {
 #[derive(Debug, Default)]
 pub struct Behind {
     pub now_ns: Cell<u64>,
-    /// The most so far.
+    /// The maximum so far.
     pub most_ns: Cell<u64>,
 }
 
 /// Slows virtual time down to a multiple of wall time.
 struct Pace {
     ratio: f64,
-    /// Whether lost time is caught up. Not if the programs outside share virtual time.
+    /// Whether lost time is caught up. It is not if outside programs share virtual time.
     catches_up: bool,
     behind: Rc<Behind>,
     /// Wall and virtual time of the first poll; the runtime's clock, which a test can stop.
@@ -80,8 +80,8 @@ struct Pace {
 /// The wrapper that [`crate::VirtualBench::run`] returns.
 pub struct InVirtualTime<F> {
     world: SharedWorld,
-    /// Without tokio's budget: a lock that it refuses is only granted after we yield to the runtime, and until then
-    /// virtual time would run on, by an amount that the wall clock decides.
+    /// Without tokio's budget: a lock that the budget refuses is granted only after we yield to the runtime, and until
+    /// then virtual time would advance by an amount that depends on the wall clock.
     inner: Pin<Box<Unconstrained<F>>>,
     signal: Arc<Signal>,
     waker: Waker,

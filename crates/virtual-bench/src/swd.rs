@@ -1,4 +1,5 @@
-//! The debug probe's lines to the emulated chip: transfers take their bits' time, while the chip runs on.
+//! The debug probe's lines to the emulated chip: transfers take the time of their bits, while the chip continues to
+//! run.
 
 use crate::ends::{SharedWorld, Sleep};
 use crate::fault::ProbeDefects;
@@ -9,26 +10,26 @@ use virtual_nrf52840::{DapFault, DapRegister};
 
 /// Request, turnaround, acknowledge, turnaround, data with parity.
 const BITS_PER_TRANSFER: u64 = 46;
-/// Words that go over the line before the chip may run on: a transfer of a kibibyte is no instant.
+/// Words that are transferred before the chip runs again, so that a transfer of a kibibyte is not instantaneous.
 const WORDS_AT_ONCE: usize = 64;
-/// Writes that nobody waits for are put together up to so much time.
+/// Writes that nothing waits for are merged up to this much time.
 const OWED_NS: u64 = 50_000;
-/// A probe that asks again whether the chip is through gets its answer when it is, but after so much time at the latest.
-/// The wall clock decides how often a program asks; virtual time must not depend on it.
+/// A repeated poll for the end of an operation is answered when the operation ends, at the latest after this time. How
+/// often a program polls depends on the wall clock; virtual time must not.
 const AWAIT_NS: u64 = 20_000_000;
 const AWAIT_LOOK_NS: u64 = 200_000;
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// What is at the lines, and what is wrong with them.
+/// State and defects of the lines.
 #[derive(Debug, Default)]
 pub struct SwdLines {
     /// Serial number of the probe.
     probe: Option<String>,
     open: bool,
-    /// Transfers so far, and when there were so many the connection is lost.
+    /// Transfers so far, and number of transfers after which the connection is lost.
     transfers: u64,
     lost_after: Option<u64>,
-    /// The probe was told a moment ago that the chip is not through.
+    /// The last answer to the probe was that the operation has not ended.
     told_to_wait: bool,
 }
 
@@ -47,15 +48,15 @@ impl SwdLines {
         self.open || self.lost_after.is_some_and(|after| self.transfers >= after)
     }
 
-    /// Transfers that got through.
+    /// Successful transfers.
     pub fn transfers(&self) -> u64 {
         self.transfers
     }
 }
 
 impl World {
-    /// Whether transfers can reach the chip at all. Where not, asking costs no time: how often a program does is up to the
-    /// wall clock.
+    /// Whether transfers can reach the chip at all. If not, polling takes no time, because its rate depends on the wall
+    /// clock.
     fn swd_reaches(&self) -> bool {
         !self.swd.are_cut() && self.chip.is_powered()
     }
@@ -110,7 +111,7 @@ impl SwdWire for VirtualSwd {
 struct SwdTransfers<'w> {
     world: &'w SharedWorld,
     bit_ns: u64,
-    /// Time of what was done and has not passed yet.
+    /// Duration of completed transfers that has not passed yet.
     owed_ns: u64,
 }
 

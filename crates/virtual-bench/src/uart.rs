@@ -1,4 +1,4 @@
-//! What a receiver makes of a byte that was sent at another rate than its own.
+//! Reception of a byte that was sent at another rate than the receiver's.
 
 /// A byte as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub fn byte_ns(baud: u32) -> u64 {
     (BITS_PER_BYTE * 1_000_000_000).div_ceil(u64::from(baud.max(1)))
 }
 
-/// Samples the sender's bits in the middle of the receiver's bit times. The line is idle (high) before and after; what
-/// a much faster receiver would take for further bytes is dropped.
+/// Samples the sender's bits in the middle of the receiver's bit times. The line is idle (high) before and after; bytes
+/// that a much faster receiver would see after it are dropped.
 pub fn receive(byte: u8, sender_baud: u32, receiver_baud: u32) -> Received {
     let ratio = f64::from(sender_baud) / f64::from(receiver_baud.max(1));
     let level_at = |receiver_bit: u32| match ((f64::from(receiver_bit) + 0.5) * ratio) as u32 {

@@ -9,17 +9,17 @@ use std::rc::Rc;
 use std::time::Duration;
 use virtual_nrf52840::UsbAnswer;
 
-/// A new device must be there for this long before it counts (USB 2.0, 7.1.7.3).
+/// A new device must be attached for this long before it counts (USB 2.0, 7.1.7.3).
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Both lines low, and rest afterwards (7.1.7.5).
 const RESET: Duration = Duration::from_millis(10);
 /// After SET_ADDRESS (9.2.6.3).
 const ADDRESS_RECOVERY: Duration = Duration::from_millis(2);
-/// Until a transaction that was refused is tried again.
+/// Pause before a refused transaction is retried.
 const RETRY: Duration = Duration::from_micros(100);
-/// How often nobody may answer.
+/// How often a transaction may stay unanswered.
 const SILENT_RETRIES: u32 = 3;
-/// Longest that a device may put off a request (9.2.6.4).
+/// Longest time that a device may delay a request (9.2.6.4).
 const PATIENCE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -35,13 +35,13 @@ const LINE_STATE: u16 = 0b11;
 const LINE_CODING: [u8; 7] = [0x00, 0xC2, 0x01, 0x00, 0, 0, 8];
 const PACKET: usize = 64;
 
-/// The host's side; each clone is the same port.
+/// The host's side; all clones share the port.
 pub struct VirtualUsbHost(pub(crate) SharedWorld);
 
-/// The device does not go on: it is silent, stalls, or is late.
+/// The device does not continue: it is silent, stalls, or is late.
 struct Failed;
 
-/// What enumeration found.
+/// Result of the enumeration.
 struct Device {
     ids: UsbIds,
     configuration: u8,
@@ -69,7 +69,7 @@ impl UsbHost for VirtualUsbHost {
                     others.push(device.ids);
                     break;
                 }
-                // As operating systems do: from the beginning.
+                // Restarts from the beginning, like operating systems.
                 Err(Failed) => bus.clock.sleep(DEBOUNCE).await,
             }
         }
@@ -116,10 +116,10 @@ impl Bus<'_> {
         }
     }
 
-    /// Opens the port, sends, and collects what comes until `deadline`.
+    /// Opens the port, sends, and collects received bytes until `deadline`.
     async fn talk(&mut self, device: &Device, bytes: &[u8], deadline: BenchTime) -> Vec<u8> {
         let mut received = Vec::new();
-        // Whatever fails, what came is what counts.
+        // Errors are ignored: the received bytes are the result.
         let _ = self.exchange(device, bytes, deadline, &mut received).await;
         received
     }
@@ -168,7 +168,7 @@ impl Bus<'_> {
         Ok(all)
     }
 
-    /// A request whose data, if any, goes to the device.
+    /// Sends a request whose data, if any, goes to the device.
     async fn control(&mut self, request: [u8; 8], data: &[u8]) -> Result<(), Failed> {
         self.setup(request).await?;
         let deadline = self.clock.now() + PATIENCE;
@@ -196,7 +196,7 @@ impl Bus<'_> {
         self.host.0.borrow_mut().usb(|chip| chip.usb_out(self.address, endpoint, packet))
     }
 
-    /// Repeats a transaction while the device says "not now". The chip runs on in between.
+    /// Repeats a transaction while the device answers NAK. The chip runs in between.
     async fn patiently(
         &self,
         deadline: BenchTime,

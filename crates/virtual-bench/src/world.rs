@@ -12,7 +12,7 @@ use virtual_nrf52840::{Chip, UsbAnswer};
 
 /// VBUS detection of the chip (nRF52840 product specification, USBREG).
 const USB_DETECT_VOLTS: f64 = 4.0;
-/// How often the chip's supply current is looked at.
+/// Interval at which the chip's supply current is sampled.
 const CURRENT_LOOK_NS: u64 = 1_000_000;
 /// Start and stop condition with their hold times, in bits.
 const START_STOP_BITS: u64 = 2;
@@ -27,13 +27,13 @@ pub struct World {
     next_timer: u64,
     i2c_bit_ns: u64,
     chip_is_dead: bool,
-    /// State of the circuit at which power and reset were last looked at.
+    /// State of the circuit at the last check of power and reset.
     seen_revision: Option<u64>,
     seen_levels: u64,
     seen_modem: Option<(u64, u64)>,
     reset_asserted: bool,
     current_seen_ns: u64,
-    /// The controller's program stands still from the first moment for the second span, in nanoseconds; in order.
+    /// Stalls of the controller's program: start and duration in nanoseconds, in order.
     stalls: VecDeque<(u64, u64)>,
 }
 
@@ -63,8 +63,7 @@ impl World {
         self.chip.now_ns()
     }
 
-    /// Lets time pass until `until_ns`. With `watch`, returns earlier when a byte for the controller has arrived that
-    /// somebody waits for.
+    /// Lets time pass until `until_ns`. With `watch`, returns earlier when a byte arrives for a waiting controller.
     pub fn advance(&mut self, until_ns: u64, watch: bool) {
         loop {
             let now = self.now_ns();
@@ -97,7 +96,7 @@ impl World {
         }
     }
 
-    /// What the modem does reaches the chip as levels and bytes.
+    /// Passes the modem's outputs to the chip as levels and bytes.
     fn look_at_modem(&mut self, now: u64) {
         let lines = |rig: &Rig| rig.modem.as_ref().map(|modem| modem.levels(now));
         let before = self.seen_modem;
@@ -134,7 +133,7 @@ impl World {
 
     /// Power, reset and input levels of the chip follow the circuit.
     fn supervise(&mut self) {
-        // Power changes the ports, and those the voltages: a few rounds settle it.
+        // Power changes the ports, and the ports change the voltages: a few rounds settle both.
         for _ in 0..4 {
             if self.seen_revision == Some(self.rig.circuit.revision()) {
                 return;
@@ -187,7 +186,7 @@ impl World {
         }
     }
 
-    /// One transaction; nobody answers when a line does not get through.
+    /// One transaction; unanswered when a line is interrupted.
     pub fn usb(&mut self, transaction: impl FnOnce(&mut Chip) -> UsbAnswer) -> UsbAnswer {
         if self.usb_is_attached() && self.rig.circuit.usb_data_passes() {
             transaction(&mut self.chip)
@@ -222,7 +221,7 @@ impl World {
 
     // ---- a controller that stops for a while ----
 
-    /// Orders a stall. What was ordered for an earlier moment than now comes at once.
+    /// Orders a stall. A stall ordered for the past begins at once.
     pub fn order_stall(&mut self, at_ns: u64, span_ns: u64) {
         self.stalls.push_back((at_ns, span_ns));
         self.stalls.make_contiguous().sort_unstable();
@@ -232,7 +231,7 @@ impl World {
         self.stalls.front().map(|&(at, _)| at)
     }
 
-    /// Lets the time of a stall pass whose moment has come: the world goes on, the controller's program does not.
+    /// Lets the time of a due stall pass: the world continues, the controller's program does not.
     pub fn stall_if_due(&mut self) {
         while let Some(&(at, span)) = self.stalls.front()
             && at <= self.now_ns()
@@ -244,7 +243,7 @@ impl World {
 
     // ---- I2C ----
 
-    /// One transaction; the world moves on while its bits go over the wire.
+    /// One transaction; the world continues while its bits are on the wire.
     pub fn i2c(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
         self.rig.i2c_transactions += 1;
         let result = self.i2c_operations(address, operations);

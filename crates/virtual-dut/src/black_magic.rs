@@ -1,4 +1,4 @@
-//! What a Black Magic Probe does for each request: operations on the lines, and an answer.
+//! Requests of a Black Magic Probe: operations on the lines, and an answer.
 
 use crate::line_bits::LineBits;
 use crate::remote::Request;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 const NAME: &str = "Black Magic Probe (virtual module)";
 const PROTOCOL_VERSION: u32 = 4;
-/// Of the accelerators that there may be: ADIv5.
+/// Bit of the ADIv5 accelerator.
 const ACCELERATORS: u32 = 1;
 const FIRST_HZ: u32 = 1_000_000;
 const KHZ: u32 = 1000;
@@ -18,9 +18,9 @@ const CSW: SwdRegister = SwdRegister::Ap(0x0);
 const TAR: SwdRegister = SwdRegister::Ap(0x4);
 const DRW: SwdRegister = SwdRegister::Ap(0xC);
 const CLEAR_ERRORS: u32 = 0x1E;
-/// Privileged data accesses whose address goes on by itself; the size is to be added.
+/// Privileged data accesses with auto-increment; the size is added.
 const CSW_INCREMENT: u32 = 0x2300_0010;
-/// The address goes on within so many bytes only.
+/// The auto-increment wraps at this many bytes.
 const INCREMENT_WITHIN: u32 = 0x400;
 
 /// Answers of the protocol, without their frame.
@@ -54,7 +54,7 @@ pub(crate) struct BlackMagic {
     wire: Rc<dyn SwdWire>,
     hz: u32,
     bits: LineBits,
-    /// Which bank of the debug port the other side chose.
+    /// Bank of the debug port that the other side selected.
     dp_bank: u32,
 }
 
@@ -73,7 +73,7 @@ impl BlackMagic {
             Request::Name => Answer::Text(NAME.to_owned()),
             Request::ProtocolVersion => Answer::Number(PROTOCOL_VERSION),
             Request::Accelerators => Answer::Number(ACCELERATORS),
-            // Not measured: the lines tell nothing of it.
+            // Not measured: the lines have no voltage.
             Request::Voltage => Answer::Text("unknown".to_owned()),
             Request::Speed => Answer::Number(self.hz / KHZ),
             Request::SetSpeed { hz } => {
@@ -135,7 +135,7 @@ impl BlackMagic {
         write(SELECT, u32::from(port) << 24 | u32::from(address & 0xF0) | self.dp_bank)
     }
 
-    /// The access port that leads to memory, set for this piece.
+    /// Sets the memory access port up for this piece.
     fn point_to(&self, piece: Piece) -> Vec<SwdOperation> {
         let csw = CSW_INCREMENT | piece.size.trailing_zeros();
         vec![self.select(0, 0), write(CSW, csw), write(TAR, piece.address)]
@@ -172,7 +172,7 @@ impl BlackMagic {
         Ok(Answer::Bytes(read.first().copied().unwrap_or_default().to_le_bytes().to_vec()))
     }
 
-    /// After everything that single bits left on the line.
+    /// After all pending single bits.
     async fn transfer(&mut self, operations: Vec<SwdOperation>) -> Result<Vec<u32>, SwdFault> {
         let mut all = self.bits.flush();
         all.extend(operations);
@@ -188,7 +188,7 @@ impl BlackMagic {
             None => Ok(answer.read),
             Some(fault) => {
                 if fault == SwdFault::Fault {
-                    // The probe's own business: whoever asked next would fail for it.
+                    // Cleared here, or the next request would fail for it.
                     self.wire.run(&[write(ABORT, CLEAR_ERRORS)], self.hz).await;
                 }
                 Err(fault)
@@ -201,11 +201,11 @@ fn write(register: SwdRegister, value: u32) -> SwdOperation {
     SwdOperation::Write { register, values: vec![value] }
 }
 
-/// Accesses of one size to addresses that follow each other.
+/// Accesses of one size to consecutive addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Piece {
     address: u32,
-    /// Of an access, in bytes: 1, 2 or 4.
+    /// Size of an access in bytes: 1, 2 or 4.
     size: u32,
     count: u32,
 }
@@ -216,14 +216,14 @@ impl Piece {
     }
 }
 
-/// The accesses that make up a stretch of memory, none of them wider than `width` or askew.
+/// Splits a range of memory into aligned accesses of at most `width` bytes.
 fn pieces(address: u32, length: u32, width: u32) -> Vec<Piece> {
     let (mut address, mut left) = (address, length);
     let mut pieces = Vec::new();
     while left > 0 {
         let fits = |size: &u32| *size <= width && address.is_multiple_of(*size) && left >= *size;
         let size = [4, 2].into_iter().find(fits).unwrap_or(1);
-        // Bytes before a boundary go one by one.
+        // Bytes before a boundary are accessed one by one.
         let until_boundary = INCREMENT_WITHIN - address % INCREMENT_WITHIN;
         let until_wider = if size < width { size } else { u32::MAX };
         let count = left.min(until_boundary).min(until_wider) / size;

@@ -1,4 +1,4 @@
-//! The module's link, by whichever way other programs reach it.
+//! The module's link, for other programs.
 
 use crate::pty::Pty;
 use crate::tcp_link::TcpLink;
@@ -6,7 +6,7 @@ use bench_instruments::{InstrumentError, Link};
 use std::convert::Infallible;
 use std::io;
 
-/// How other programs are to reach the module's link.
+/// How other programs reach the module's link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkPlace {
     /// A serial port of this computer.
@@ -15,7 +15,7 @@ pub enum LinkPlace {
     Tcp(String),
 }
 
-/// What `--link tcp` stands for.
+/// Address for `--link tcp`.
 const TCP: &str = "127.0.0.1:2023";
 
 impl Default for LinkPlace {
@@ -32,22 +32,22 @@ impl std::str::FromStr for LinkPlace {
             "pty" => Err("this system has no pseudo terminals; expected tcp or ADDRESS:PORT".to_owned()),
             "tcp" => Ok(Self::Tcp(TCP.to_owned())),
             at if at.contains(':') => Ok(Self::Tcp(at.to_owned())),
-            other => Err(format!("`{other}` is no place for a link; expected pty, tcp or ADDRESS:PORT")),
+            other => Err(format!("`{other}` is not a link; expected pty, tcp or ADDRESS:PORT")),
         }
     }
 }
 
-/// The open link, which nobody has connected to yet.
+/// The open link, not connected yet.
 pub enum HostLink {
     Pty(Box<Pty>),
     Tcp(TcpLink),
 }
 
 impl HostLink {
-    /// `baud`: what the link has at first.
+    /// Opens the link. `baud`: initial rate.
     ///
     /// # Errors
-    /// When the system has no pseudo terminal or thread to give, or the port is taken.
+    /// If the system has no free pseudo terminal or thread, or the port is taken.
     pub async fn open(place: &LinkPlace, baud: u32) -> io::Result<Self> {
         match place {
             LinkPlace::Pty => Ok(Self::Pty(Box::new(Pty::new(baud)?))),
@@ -55,7 +55,7 @@ impl HostLink {
         }
     }
 
-    /// What other programs open.
+    /// Path or address that other programs open.
     pub fn name(&self) -> &str {
         match self {
             Self::Pty(pty) => pty.name(),
@@ -68,7 +68,7 @@ impl HostLink {
         matches!(self, Self::Pty(_))
     }
 
-    /// Carries bytes both ways for ever.
+    /// Transfers bytes in both directions forever.
     ///
     /// # Errors
     /// When the link fails.
@@ -93,7 +93,7 @@ mod tests {
             ("tcp", Ok(tcp("127.0.0.1:2023"))),
             ("0.0.0.0:0", Ok(tcp("0.0.0.0:0"))),
             ("[::1]:7", Ok(tcp("[::1]:7"))),
-            ("COM3", Err("`COM3` is no place for a link; expected pty, tcp or ADDRESS:PORT".to_owned())),
+            ("COM3", Err("`COM3` is not a link; expected pty, tcp or ADDRESS:PORT".to_owned())),
         ] {
             assert_eq!(text.parse::<LinkPlace>(), expected, "{text}");
         }

@@ -1,7 +1,8 @@
-//! An emulated module as other programs see a real one: by a debug probe on the network, and by a serial port.
+//! An emulated module for other programs, which reach it like a real one: through a debug probe on the network and a
+//! serial port.
 //!
-//! The probe speaks the remote protocol of the Black Magic Probe, version 4, over TCP: `probe-rs` and its kin have a driver
-//! for it, and need to know nothing of this bench.
+//! The probe speaks the remote protocol of the Black Magic Probe, version 4, over TCP: `probe-rs` and similar tools
+//! have a driver for it and need no support for this bench.
 //!
 //! | file | |
 //! |---|---|

@@ -1,40 +1,40 @@
-//! Single bits on SWDIO: what a probe clocks out and in without knowing what it means (ARM Debug Interface v5.2, chapter
+//! Single bits on SWDIO, which a probe clocks out and in without interpreting them (ARM Debug Interface v5.2, chapter
 //! "The Serial Wire Debug protocol").
 //!
-//! The eight levels before the probe lets go of the line are a request; whatever was before them is a line reset, or idle.
+//! The eight levels before the probe releases the line are a request; levels before them are a line reset or idle.
 
 use bench_instruments::{SwdAnswer, SwdFault, SwdOperation, SwdRegister};
 use std::collections::VecDeque;
 
 const REQUEST_BITS: u8 = 8;
-/// Most levels that one operation of the lines takes.
+/// Most levels in one operation of the lines.
 const SEQUENCE_BITS: u8 = 64;
 const OK: u8 = 0b001;
 const FAULT: u8 = 0b100;
-/// Nobody drives the line, which is pulled high.
+/// An undriven line is pulled high.
 const NOBODY: u8 = 0b111;
 
 #[derive(Debug, Default)]
 pub(crate) struct LineBits {
     /// Levels that may turn out to be a request.
     held: VecDeque<bool>,
-    /// What the module drives next.
+    /// Next output of the module.
     coming: VecDeque<bool>,
-    /// A write was let through: its data come next, and a bit of parity.
+    /// A write was accepted: its data and a parity bit come next.
     data: Option<(SwdRegister, Vec<bool>)>,
-    /// The module answered when it was asked last.
+    /// The module answered the last request.
     is_there: bool,
 }
 
 impl LineBits {
-    /// Levels from the probe. Returns what they are on the lines, as far as it is certain.
+    /// Takes levels from the probe. Returns the operations that are complete.
     pub fn output(&mut self, bits: u32, length: u8) -> Vec<SwdOperation> {
         self.coming.clear();
         let mut done = Vec::new();
         for bit in (0..length).map(|n| bits >> n & 1 != 0) {
             match self.data.take() {
                 Some((register, data)) if data.len() == 32 => {
-                    // The bit of parity: these lines are never noisy.
+                    // The parity bit is not checked: these lines are never noisy.
                     done.push(SwdOperation::Write { register, values: vec![number(&data)] });
                 }
                 Some((register, mut data)) => {
@@ -48,7 +48,7 @@ impl LineBits {
         done
     }
 
-    /// Everything that is held: no request follows it.
+    /// Returns all held levels: no request follows them.
     pub fn flush(&mut self) -> Vec<SwdOperation> {
         self.coming.clear();
         self.data = None;
@@ -64,7 +64,7 @@ impl LineBits {
         free.chunks(SEQUENCE_BITS.into()).map(sequence).collect()
     }
 
-    /// The probe lets go of the line. Returns the register that it wants to read, to be [`LineBits::answered`].
+    /// The probe releases the line. Returns the register to read, whose value goes to [`LineBits::answered`].
     pub fn turn(&mut self) -> Option<SwdRegister> {
         let levels: Vec<bool> = self.held.drain(..).collect();
         if levels.is_empty() {
@@ -73,7 +73,7 @@ impl LineBits {
         match request(number(&levels), levels.len()) {
             Some((register, true)) => return Some(register),
             Some((register, false)) => {
-                // Whether anybody is there is not asked for writes: the data come after the acknowledge.
+                // Writes are acknowledged without a check of the module: their data come after the acknowledge.
                 let acknowledge = if self.is_there { OK } else { NOBODY };
                 self.data = self.is_there.then(|| (register, Vec::new()));
                 self.drive(acknowledge.into(), 3);
@@ -83,7 +83,7 @@ impl LineBits {
         None
     }
 
-    /// What came of the read.
+    /// Takes the result of the read.
     pub fn answered(&mut self, answer: &SwdAnswer) {
         self.is_there = answer.fault != Some(SwdFault::NoAnswer);
         match (answer.fault, answer.read.first()) {
@@ -101,7 +101,7 @@ impl LineBits {
         self.coming.extend((0..length).map(|n| bits >> n & 1 != 0));
     }
 
-    /// What the probe sees on the line; what nobody drives is high.
+    /// Levels that the probe reads; an undriven line is high.
     pub fn input(&mut self, length: u8) -> u32 {
         (0..length).map(|n| u32::from(self.coming.pop_front().unwrap_or(true)) << n).fold(0, |bits, bit| bits | bit)
     }
@@ -111,7 +111,7 @@ fn number(levels: &[bool]) -> u32 {
     levels.iter().rev().fold(0, |number, level| number << 1 | u32::from(*level))
 }
 
-/// The register that a request means, and whether it reads.
+/// Decodes a request: register, and whether it reads.
 fn request(bits: u32, length: usize) -> Option<(SwdRegister, bool)> {
     let bit = |n: u32| bits >> n & 1 != 0;
     let (start, stop, park) = (bit(0), bit(6), bit(7));
@@ -128,7 +128,7 @@ fn request(bits: u32, length: usize) -> Option<(SwdRegister, bool)> {
 mod tests {
     use super::*;
 
-    /// Requests as ARM's specification lists them.
+    /// Requests from ARM's specification.
     #[test]
     fn requests() {
         for (bits, expected) in [
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(line.turn(), Some(SwdRegister::Dp(0)));
         line.answered(&SwdAnswer { read: vec![0x2BA0_1477], fault: None });
         assert_eq!((line.input(3), line.input(32), line.input(1)), (0b001, 0x2BA0_1477, 0));
-        assert_eq!(line.input(2), 0b11, "nobody drives it any more");
+        assert_eq!(line.input(2), 0b11, "no longer driven");
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_there_acknowledges_nothing() {
+    fn a_missing_module_does_not_acknowledge() {
         let mut line = LineBits::default();
         line.output(0xA5, 8);
         line.turn();

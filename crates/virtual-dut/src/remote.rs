@@ -1,4 +1,4 @@
-//! The remote protocol of the Black Magic Probe, version 4: packets `!...#`, and what they ask for.
+//! The remote protocol of the Black Magic Probe, version 4: packets `!...#`, and their requests.
 //!
 //! Source: the protocol's own headers as other programs use them (`remote.h` of the Black Magic Debug project; the driver of
 //! `probe-rs`).
@@ -6,15 +6,15 @@
 /// Longest packet of the protocol.
 const LONGEST: usize = 1024;
 
-/// Finds packets in what arrives. Everything between them is idle talk, such as the `+` of GDB.
+/// Finds packets in the received bytes. Ignores everything between them, such as the `+` of GDB.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
-    /// Of the packet that has begun.
+    /// Bytes of the incomplete packet.
     begun: Option<Vec<u8>>,
 }
 
 impl Packets {
-    /// The packets that these bytes complete, without their frame.
+    /// Returns the packets that these bytes complete, without their frame.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
         for byte in bytes {
@@ -32,13 +32,13 @@ impl Packets {
     }
 }
 
-/// What a packet asks for.
+/// Request of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Who is there, in words.
+    /// Asks for the identification, in words.
     Name,
     ProtocolVersion,
-    /// Which kinds of debug port the probe serves by itself.
+    /// Asks which kinds of debug port the probe handles itself.
     Accelerators,
     Voltage,
     /// In kilohertz.
@@ -75,7 +75,7 @@ pub(crate) enum Request {
         address: u32,
         length: u32,
     },
-    /// `width`: bytes that go together.
+    /// `width`: bytes per access.
     WriteMemory {
         width: u8,
         address: u32,
@@ -84,7 +84,7 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// `None`: nothing that this probe can do, or no such packet.
+    /// Parses a packet; `None`: unsupported, or no such packet.
     pub fn parse(packet: &str) -> Option<Request> {
         let (name, rest) = packet.split_at_checked(2)?;
         let mut fields = Fields { rest };
@@ -149,7 +149,7 @@ struct Fields<'p> {
 impl Fields<'_> {
     fn number(&mut self, digits: usize) -> Option<u32> {
         let (number, rest) = self.rest.split_at_checked(digits)?;
-        // No signs: `from_str_radix` would take them.
+        // Rejects signs, which `from_str_radix` would accept.
         let number = number.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(number)?;
         self.rest = rest;
         u32::from_str_radix(number, 16).ok()
@@ -159,28 +159,27 @@ impl Fields<'_> {
         self.number(2).and_then(|number| u8::try_from(number).ok())
     }
 
-    /// How many bits there are.
+    /// Number of bits.
     fn bits(&mut self) -> Option<u8> {
         self.byte().filter(|length| *length <= 32)
     }
 
-    /// The number that the packet ends with, of any width.
+    /// The number at the end of the packet, of any width.
     fn all(&mut self) -> Option<u32> {
         self.number(self.rest.len())
     }
 
-    /// Which of several modules on one chain; there is one here.
+    /// Index of the module in the chain; there is only one here.
     fn device(&mut self) -> Option<u8> {
         self.byte()
     }
 
-    /// A register's address; above its byte stand marks of the protocol.
+    /// A register's address; the protocol has flags above its low byte.
     fn register(&mut self) -> Option<u8> {
         self.number(4).map(|address| address as u8)
     }
 
-    /// What stands before an address in memory. The one access port that leads there is known, and so is the mode of its
-    /// accesses.
+    /// Skips the fields before a memory address: only one access port with one mode leads to memory.
     fn memory(&mut self) -> Option<()> {
         self.device()?;
         self.byte()?;
@@ -208,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn packets_stand_between_other_bytes() {
+    fn packets_are_found_between_other_bytes() {
         for (pieces, expected) in [
             (vec!["+#!GA#"], vec!["GA"]),
             (vec![" !GV#", "!H", "C#!HA#"], vec!["GV", "HC", "HA"]),

@@ -1,4 +1,4 @@
-//! The probe over TCP, for one program at a time: as with a real one, the next has to wait.
+//! The probe over TCP, for one program at a time; the next waits, as with a real probe.
 
 use crate::black_magic::BlackMagic;
 use crate::remote::{Packets, Request};
@@ -9,20 +9,20 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Serves a Black Magic Probe at these lines, for ever.
+/// Serves a Black Magic Probe at these lines forever.
 ///
 /// # Errors
-/// When no connection can be taken any more. One that breaks is the other side's affair.
+/// If no more connections can be accepted. A broken connection is not an error.
 pub async fn serve_probe(listener: TcpListener, wire: Rc<dyn SwdWire>) -> io::Result<Infallible> {
     loop {
         let (stream, _) = listener.accept().await?;
-        // The other side may go whenever it likes.
+        // The other side may disconnect at any time.
         let _ = serve_one(stream, BlackMagic::new(Rc::clone(&wire))).await;
     }
 }
 
 async fn serve_one(mut stream: TcpStream, mut probe: BlackMagic) -> io::Result<()> {
-    // Each answer is waited for.
+    // The other side waits for each answer.
     stream.set_nodelay(true)?;
     let (mut packets, mut bytes) = (Packets::default(), [0; 2048]);
     loop {

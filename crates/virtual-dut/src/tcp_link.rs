@@ -1,4 +1,4 @@
-//! The module's link over TCP, bytes only: for systems without pseudo terminals, and for programs on another computer.
+//! The module's link over TCP, bytes only, for systems without pseudo terminals and for programs on other computers.
 
 use bench_instruments::{InstrumentError, Link};
 use std::convert::Infallible;
@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A port that one program at a time may connect to; the next has to wait.
+/// A port for one program at a time; the next waits.
 pub struct TcpLink {
     listener: TcpListener,
     name: String,
@@ -15,22 +15,22 @@ pub struct TcpLink {
 
 impl TcpLink {
     /// # Errors
-    /// When the port is taken, or is none.
+    /// If the port is taken or invalid.
     pub async fn bind(at: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let name = format!("socket://{}", listener.local_addr()?);
         Ok(Self { listener, name, connected: None })
     }
 
-    /// As pyserial calls it: `socket://ADDRESS:PORT`.
+    /// The address in pyserial's form: `socket://ADDRESS:PORT`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Carries bytes both ways for ever. The link keeps its rate.
+    /// Transfers bytes in both directions forever. The link keeps its rate.
     ///
     /// # Errors
-    /// When the link fails. A connection that breaks is the other side's affair.
+    /// If the link fails. A broken connection is not an error.
     pub async fn carry(&mut self, link: &mut dyn Link) -> Result<Infallible, InstrumentError> {
         let (mut piece, mut received) = ([0; 1024], Vec::new());
         loop {
@@ -41,7 +41,7 @@ impl TcpLink {
                 }
                 result = link.receive(&mut received) => {
                     result?;
-                    // Without flow control, as at a serial port: what nobody reads is lost.
+                    // No flow control, as at a serial port: unread bytes are lost.
                     if let Some(stream) = &self.connected {
                         let _ = stream.try_write(&received);
                     }
@@ -52,12 +52,12 @@ impl TcpLink {
     }
 }
 
-/// Waits for bytes from the connected program, and for a program to connect. Dropping it loses nothing.
+/// Waits for bytes from the connected program or for a new connection. Dropping the future loses nothing.
 async fn next(listener: &TcpListener, connected: &mut Option<TcpStream>, piece: &mut [u8]) -> usize {
     loop {
         let Some(stream) = connected else {
             if let Ok((stream, _)) = listener.accept().await {
-                // Each answer is waited for.
+                // The other side waits for each answer.
                 let _ = stream.set_nodelay(true);
                 *connected = Some(stream);
             }

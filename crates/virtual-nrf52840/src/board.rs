@@ -3,13 +3,12 @@
 use crate::nfc::NfcFrame;
 use crate::ports::Ports;
 
-/// What is connected to the chip. The chip calls it while it runs; times are nanoseconds since
-/// the world began.
+/// Everything connected to the chip. The chip calls it while it runs; times are nanoseconds since the start of the
+/// simulation.
 pub trait Board {
-    /// The digital level at each port (bit n is port n), asked when firmware reads IN and when a
-    /// sense or GPIOTE input has to be compared. Must include what the chip itself drives. A level
-    /// that changes by itself reaches sense and GPIOTE only through
-    /// [`Chip::inputs_changed`](crate::Chip::inputs_changed).
+    /// The digital level at each port (bit n is port n), asked when firmware reads IN and when a sense or GPIOTE input
+    /// has to be compared. Must include what the chip itself drives. A level that changes outside reaches sense and
+    /// GPIOTE only through [`Chip::inputs_changed`](crate::Chip::inputs_changed).
     fn levels(&mut self, ports: &Ports, at_ns: u64) -> u64;
 
     /// Called after any change of what the ports drive or pull: once per instruction, and at each edge that
@@ -35,8 +34,8 @@ pub trait Board {
     /// A byte's stop bit has just left TXD. `baud` is the real rate, as divided from 16 MHz.
     fn uart_tx_byte(&mut self, uart: u8, byte: u8, baud: u32, at_ns: u64);
 
-    /// A whole command of the QSPI peripheral has just been clocked out; `read` is filled with what came back. With
-    /// nothing there, the lines are as the chip left them.
+    /// A whole command of the QSPI peripheral has just been clocked out; the board fills `read` with the answer.
+    /// Without a device, the lines stay as the chip left them.
     fn flash_command(&mut self, _command: &FlashCommand<'_>, read: &mut [u8], _at_ns: u64) {
         read.fill(0xFF);
     }
@@ -46,7 +45,7 @@ pub trait Board {
     /// The NFC tag has just sent a frame to the reader.
     fn nfc_frame(&mut self, _frame: &NfcFrame, _at_ns: u64) {}
 
-    /// Asked after the callbacks above; `true` makes `run_until` return at this instant.
+    /// Called after the callbacks above; `true` makes `run_until` return at this instant.
     fn wants_stop(&mut self) -> bool {
         false
     }
@@ -55,38 +54,43 @@ pub trait Board {
 /// One command of the QSPI peripheral: chip select low, opcode on IO0, address, data, chip select high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlashCommand<'a> {
+    /// Ports on which the command is sent.
     pub ports: FlashPorts,
+    /// First byte, always on IO0.
     pub opcode: u8,
     /// `None`: the command has no address.
     pub address: Option<u32>,
-    /// Lines that carry the address (and mode bits) and the data: 1 (out on IO0, in on IO1), 2 or 4.
+    /// Lines that carry the address and mode bits: 1 (out on IO0, in on IO1), 2 or 4.
     pub address_lines: u8,
+    /// Lines that carry the data.
     pub data_lines: u8,
-    /// What is sent after opcode and address. On one line it is exchanged for what is read, byte for byte.
+    /// Bytes sent after opcode and address. On one line each sent byte clocks in one read byte.
     pub write: &'a [u8],
     /// Levels of IO2 and IO3 while they carry no data.
     pub idle_levels: [bool; 2],
 }
 
-/// A packet of the RADIO, or for it.
+/// A packet that the RADIO sends or receives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RadioPacket {
-    /// Middle of the carrier, as the sender's clock makes it.
+    /// Centre frequency, with the error of the sender's clock.
     pub carrier_hz: f64,
     /// Strength at the chip's antenna pin, in dBm.
     pub dbm: f64,
-    /// Everything after the preamble, as it is on the air: address, data and CRC, whitened. The lowest bit of a byte goes
-    /// first.
+    /// Everything after the preamble as transmitted: address, data and CRC, whitened. Least significant bit first.
     pub bytes: Vec<u8>,
-    /// From the first bit of the preamble to the end of the last one.
+    /// Start of the first bit of the preamble.
     pub begin_ns: u64,
+    /// End of the last bit.
     pub end_ns: u64,
 }
 
-/// The ports that the QSPI peripheral was given.
+/// The ports that the QSPI peripheral uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlashPorts {
+    /// SCK.
     pub clock: Option<usize>,
+    /// CSN.
     pub select: Option<usize>,
     /// IO0 to IO3.
     pub data: [Option<usize>; 4],
@@ -94,9 +98,8 @@ pub struct FlashPorts {
 
 scoped_tls_hkt::scoped_thread_local!(static mut CURRENT: for<'a> &'a mut (dyn Board + 'a));
 
-/// Makes `board` the one the peripherals talk to while `run` runs. A register access reaches
-/// the peripherals through the CPU core, whose bus interface has no room for a borrowed board;
-/// hence this detour instead of a parameter.
+/// Makes `board` the peripherals' board while `run` runs. It cannot be a parameter: register accesses reach the
+/// peripherals through the CPU core, whose bus interface cannot carry a borrowed board.
 pub(crate) fn with_board_set<R>(board: &mut dyn Board, run: impl FnOnce() -> R) -> R {
     CURRENT.set(board, run)
 }
@@ -111,7 +114,7 @@ pub(crate) fn ask_board<R>(ask: impl FnOnce(&mut dyn Board) -> R) -> Option<R> {
     if CURRENT.is_set() { Some(CURRENT.with(|board| ask(board))) } else { None }
 }
 
-/// A board with nothing on it: ports see their own levels, analogue inputs 0 V, VDD 3.3 V.
+/// An empty board: ports see their own levels, analogue inputs 0 V, VDD 3.3 V.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct BareBoard;
 

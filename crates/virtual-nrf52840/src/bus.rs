@@ -1,4 +1,4 @@
-//! The address map the CPU and the debug port see.
+//! The address map of the CPU and the debug port.
 
 use cortex_m4f::{Bus, Fault};
 
@@ -12,7 +12,7 @@ use crate::time::{CPU_CYCLE, Time};
 /// RAM again, for code (instruction bus).
 const CODE_RAM_BASE: u32 = 0x0080_0000;
 
-/// What an address belongs to, with the offset in it.
+/// Block of an address, and the offset in it.
 enum MemoryRegion {
     Flash,
     Ram(u32),
@@ -91,10 +91,10 @@ impl Soc {
 /// The peripherals for the length of a run of the CPU.
 pub(crate) struct CpuBus<'a> {
     pub soc: &'a mut Soc,
-    /// The time at which the CPU had executed that many cycles.
+    /// Converts a cycle count of the CPU to time.
     pub time: Time,
     pub cycles: u64,
-    /// The run loop should look at the peripherals before the next instruction.
+    /// The run loop must serve the peripherals before the next instruction.
     attention: bool,
 }
 
@@ -107,7 +107,7 @@ impl<'a> CpuBus<'a> {
         self.time + cycle.saturating_sub(self.cycles) * CPU_CYCLE
     }
 
-    /// Does something with the peripherals as of the instruction that began at cycle `at`.
+    /// Accesses the peripherals as of the instruction that began at cycle `at`.
     fn access<R>(&mut self, at: u64, access: impl FnOnce(&mut Soc) -> R) -> R {
         let now = self.time_of(at);
         let soc = &mut *self.soc;
@@ -178,7 +178,7 @@ impl Bus for CpuBus<'_> {
     }
 
     fn fault(&mut self, fault: Fault, at: u64) {
-        // An empty chip cannot but do this.
+        // Expected of an empty chip, so no diagnostic.
         if self.soc.has_nothing_to_execute() {
             return;
         }

@@ -22,14 +22,14 @@ use crate::time::{CPU_CYCLE, NANOSECOND, Time};
 pub enum Stop {
     /// The time was reached.
     Reached,
-    /// [`Board::wants_stop`] said so; time stands at the instant of the callback.
+    /// [`Board::wants_stop`] returned `true`; time is the instant of the callback.
     BoardAsked,
 }
 
-/// What a run cost.
+/// Cost of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Instructions executed, including a few steps of falling asleep.
+    /// Instructions executed, including a few steps before sleep.
     pub instructions: u64,
     /// Virtual time the CPU slept or was halted, in nanoseconds.
     pub slept_ns: u64,
@@ -37,19 +37,19 @@ pub struct Stats {
     pub resets: u64,
 }
 
-/// What the chip was and is busy with, for a model of its supply current. The times add up to
-/// [`Chip::now_ns`]; the difference of two of these is the activity in between.
+/// Activity of the chip, for a model of its supply current. The times add up to [`Chip::now_ns`]; the difference of two
+/// values is the activity in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Activity {
     /// Virtual time the CPU executed, in nanoseconds.
     pub run_ns: u64,
-    /// It slept (WFI, WFE).
+    /// Virtual time the CPU slept (WFI, WFE), in nanoseconds.
     pub sleep_ns: u64,
-    /// It was halted: the flash was busy, or the reset pin low.
+    /// Virtual time the CPU was halted because the flash was busy or the reset pin low, in nanoseconds.
     pub halted_ns: u64,
-    /// The chip was in System OFF or had no power.
+    /// Virtual time in System OFF or without power, in nanoseconds.
     pub off_ns: u64,
-    /// It is in System OFF now.
+    /// The chip is in System OFF now.
     pub system_off: bool,
     /// The CPU sleeps now.
     pub asleep: bool,
@@ -57,7 +57,7 @@ pub struct Activity {
     pub hfxo_running: bool,
     /// The 32.768 kHz crystal runs now.
     pub lfxo_running: bool,
-    /// The 32.768 kHz clock runs now, from whatever source.
+    /// The 32.768 kHz clock runs now, from any source.
     pub lfclk_running: bool,
 }
 
@@ -67,7 +67,7 @@ enum Idle {
     Asleep,
     Halted,
     Off,
-    /// It executes a loop that waits for the flash, which nobody has to look at.
+    /// It polls for the flash; the model skips the polling loop.
     Polling,
 }
 
@@ -75,10 +75,10 @@ enum Idle {
 const END_OF_TIME: Time = Time::MAX / 2;
 /// P0.18, the only port that UICR.PSELRESET may select.
 const RESET_PORT: usize = 18;
-/// A CPU that has nothing to do any more idles until the number of its instructions is a multiple of this, then it
-/// sleeps. Counted from power-on, so that it does not depend on how a run is divided.
+/// A CPU that goes idle sleeps when the number of its instructions is a multiple of this. Counted from power-on, so
+/// that the result does not depend on how a run is divided.
 const SLEEP_CHECK: u64 = 8;
-/// The same until lockup resets it.
+/// The same for the reset after a lockup.
 const LOCKUP_CHECK: u64 = 64;
 /// 48 interrupt lines, eight priorities.
 const CORE: Config = Config { interrupts: 48, priority_bits: 3 };
@@ -88,12 +88,12 @@ pub struct Chip {
     pub(crate) soc: Soc,
     pub(crate) cpu: Core,
     pub(crate) state: RunState,
-    /// Copies for callers, taken when a run ends.
+    /// Copies for callers, updated when a run ends.
     ports: Ports,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// What the run loop remembers; part of a snapshot.
+/// State of the run loop; part of a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct RunState {
     pub now: Time,
@@ -112,7 +112,7 @@ pub(crate) struct RunState {
     idle: [Time; 3],
 }
 
-/// Everything a chip is at one instant.
+/// The whole state of a chip at one instant.
 #[derive(Clone)]
 pub struct Snapshot {
     soc: Soc,
@@ -121,7 +121,7 @@ pub struct Snapshot {
 }
 
 impl Chip {
-    /// A chip as delivered: flash and UICR erased, no power.
+    /// Creates a chip as delivered: flash and UICR erased, no power.
     pub fn new(identity: ChipIdentity) -> Chip {
         let state = RunState {
             now: 0,
@@ -139,7 +139,7 @@ impl Chip {
         Chip { soc: Soc::new(identity), cpu: Core::new(CORE), state, ports: Ports::default(), diagnostics: Vec::new() }
     }
 
-    /// Switches VDD. Off: ports let go, RAM is lost, time goes on. On: power-on reset.
+    /// Switches VDD. Off: ports are released, RAM is lost, time continues. On: power-on reset.
     pub fn set_power(&mut self, on: bool) {
         let soc = &mut self.soc;
         if on == soc.powered {
@@ -149,7 +149,7 @@ impl Chip {
         if on {
             let mut garbage = vec![0; RAM_SIZE as usize];
             Random::new(soc.identity.seed ^ self.state.power_cycles << 32).fill(&mut garbage);
-            // The garbage is exactly as long as RAM.
+            // Cannot fail: the garbage is exactly as long as RAM.
             let _ = soc.fabric.ram.write_at(0, &garbage);
             self.state.power_cycles += 1;
             soc.powered = true;
@@ -160,19 +160,19 @@ impl Chip {
         self.refresh();
     }
 
-    /// Whether VDD is there.
+    /// Whether VDD is on.
     pub fn is_powered(&self) -> bool {
         self.soc.powered
     }
 
-    /// Pulls the reset pin low or lets it go. Without effect unless UICR.PSELRESET selects P0.18.
+    /// Pulls the reset pin low or releases it. Without effect unless UICR.PSELRESET selects P0.18.
     pub fn set_reset_pin(&mut self, asserted: bool) {
         self.state.reset_pin_low = asserted;
         self.hold_in_reset();
         self.refresh();
     }
 
-    /// Whether the reset pin holds the chip; if it begins to, the chip is reset.
+    /// Returns whether the reset pin holds the chip; resets the chip when the hold begins.
     fn hold_in_reset(&mut self) -> bool {
         let soc = &self.soc;
         let held = self.state.reset_pin_low && soc.powered && soc.reset_port == Some(RESET_PORT);
@@ -201,12 +201,12 @@ impl Chip {
         soc.usbd.is_attached(&soc.fabric)
     }
 
-    /// The USB host resets the bus (both lines low for at least 10 ms, of which this is the end).
+    /// The USB host resets the bus (both lines low for at least 10 ms; call this at the end).
     pub fn usb_reset(&mut self) {
         self.usb((), Usbd::bus_reset);
     }
 
-    /// The USB host starts a frame; it does so every millisecond.
+    /// The USB host starts a frame, every millisecond.
     pub fn usb_start_of_frame(&mut self, number: u16) {
         self.usb((), |usbd, fabric| usbd.start_of_frame(fabric, number));
     }
@@ -216,7 +216,7 @@ impl Chip {
         self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_setup(fabric, address, packet))
     }
 
-    /// The USB host asks an endpoint for data, and acknowledges what comes.
+    /// The USB host asks an endpoint for data and acknowledges it.
     pub fn usb_in(&mut self, address: u8, endpoint: u8) -> UsbAnswer {
         self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_in(fabric, address, endpoint))
     }
@@ -226,7 +226,7 @@ impl Chip {
         self.usb(UsbAnswer::Silent, |usbd, fabric| usbd.host_out(fabric, address, endpoint, packet))
     }
 
-    /// Something happens on the USB lines, now. `ignored`: the answer of a device that does not hear.
+    /// Applies an event on the USB lines now. `ignored`: the answer of a device that is deaf.
     fn usb<R>(&mut self, ignored: R, happens: impl FnOnce(&mut Usbd, &mut Fabric) -> R) -> R {
         let soc = &mut self.soc;
         if soc.identity.tolerances.usb_deaf {
@@ -245,7 +245,7 @@ impl Chip {
         self.radio(|radio, fabric| radio.hear(fabric, packet));
     }
 
-    /// What the radio puts on the air at this moment.
+    /// Returns what the radio transmits at this moment.
     pub fn radio_emission(&mut self) -> Option<Emission> {
         self.radio(|radio, fabric| radio.emission(fabric))
     }
@@ -260,7 +260,7 @@ impl Chip {
         answer
     }
 
-    /// The carrier of an NFC reader at the antenna's pads rises above what the chip detects, or falls below it.
+    /// The carrier of an NFC reader at the antenna's pads rises above the chip's detection threshold or falls below it.
     pub fn nfc_field(&mut self, present: bool) {
         let soc = &mut self.soc;
         soc.catch_up(self.state.now);
@@ -269,7 +269,7 @@ impl Chip {
         self.refresh();
     }
 
-    /// An NFC reader has just sent a frame. What the tag answers goes to [`Board::nfc_frame`].
+    /// An NFC reader has just sent a frame. The tag's answer goes to [`Board::nfc_frame`].
     pub fn nfc_frame(&mut self, frame: &NfcFrame) {
         let soc = &mut self.soc;
         soc.catch_up(self.state.now);
@@ -279,7 +279,7 @@ impl Chip {
         self.refresh();
     }
 
-    /// Virtual time in nanoseconds since the world began.
+    /// Virtual time in nanoseconds since the start of the simulation.
     pub fn now_ns(&self) -> u64 {
         self.state.now / NANOSECOND
     }
@@ -293,7 +293,7 @@ impl Chip {
         stop
     }
 
-    /// A level changed outside, without the chip's doing: lets sense and GPIOTE inputs see it.
+    /// Reports that a level changed outside without the chip's doing, so that sense and GPIOTE inputs react.
     pub fn inputs_changed(&mut self, board: &mut dyn Board) {
         with_board_set(board, || {
             let soc = &mut self.soc;
@@ -337,17 +337,17 @@ impl Chip {
         soc.uarte.get(usize::from(uart)).map_or((None, None), |uarte| (uarte.txd_port(), uarte.rxd_port()))
     }
 
-    /// What each port does, as of the end of the last run or change of power.
+    /// State of each port at the end of the last run or change of power.
     pub fn ports(&self) -> &Ports {
         &self.ports
     }
 
-    /// What the model has to say, as of the end of the last run; see [`Diagnostic`].
+    /// Diagnostics at the end of the last run; see [`Diagnostic`].
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// Diagnostics that found no place in the list any more.
+    /// Number of diagnostics that the list had no room for.
     pub fn diagnostics_dropped(&self) -> u64 {
         self.soc.fabric.diagnostics.dropped
     }
@@ -357,7 +357,7 @@ impl Chip {
         Stats { slept_ns: self.state.idle.iter().sum::<Time>() / NANOSECOND, ..self.state.stats }
     }
 
-    /// What the chip was and is busy with.
+    /// Activity so far.
     pub fn activity(&self) -> Activity {
         let soc = &self.soc;
         let [asleep, halted, off] = self.state.idle;
@@ -448,7 +448,7 @@ impl Chip {
         Snapshot { soc: self.soc.clone(), cpu: self.cpu.snapshot(), state: self.state.clone() }
     }
 
-    /// Back to a snapshot of this or another chip; the run goes on as it did from there.
+    /// Restores a snapshot of this or another chip; the run continues as it did from there.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         let watcher = std::mem::take(&mut self.soc.watcher);
         let log = self.soc.fabric.dma_log.take();
@@ -459,7 +459,7 @@ impl Chip {
         self.refresh();
     }
 
-    /// Starts peripherals and CPU over.
+    /// Restarts peripherals and CPU.
     pub(crate) fn restart(&mut self, cause: ResetCause) {
         self.soc.reset(cause);
         if cause != ResetCause::PowerOn {
@@ -483,7 +483,7 @@ impl Chip {
         }
     }
 
-    /// Lets somebody hear what the CPU does from now on.
+    /// Reports to `observer` what the CPU does from now on.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.soc.watcher.0 = Some(observer);
         self.soc.fabric.dma_log = Some(Vec::new());
@@ -497,7 +497,7 @@ impl Chip {
         }
     }
 
-    /// What happened in RAM and on the interrupt lines, for the observer.
+    /// Reports changes of RAM and of the interrupt lines to the observer.
     fn tell_dma(&mut self) {
         let Soc { watcher, fabric, .. } = &mut self.soc;
         if let (Some(observer), Some(log)) = (&mut watcher.0, &mut fabric.dma_log) {
@@ -517,8 +517,8 @@ impl Chip {
         }
     }
 
-    /// Sees to everything that is not executing instructions. Returns until when the CPU need not
-    /// be interrupted, and what keeps it from executing, if anything does.
+    /// Handles everything except the execution of instructions. Returns until when the CPU can run uninterrupted, and
+    /// what keeps it from executing, if anything.
     fn attend(&mut self, target: Time) -> (Time, Option<Idle>) {
         if self.state.reset_pin_low {
             self.hold_in_reset();
@@ -552,7 +552,7 @@ impl Chip {
             return (limit, Some(Idle::Halted));
         }
         if self.state.port.is_powered_up() && self.cpu.is_locked_up() {
-            // With a debugger the lockup lasts.
+            // With a debugger attached, the lockup does not reset the chip.
             return (limit, Some(Idle::Halted));
         }
         if soc.fabric.polls_until > self.state.now {
@@ -586,7 +586,7 @@ impl Chip {
             } else if self.state.asleep && (self.state.irq == 0 || self.state.probed) {
                 self.skip_to(limit, Idle::Asleep);
             } else if self.state.asleep {
-                // One step shows whether the change of the lines wakes the CPU.
+                // One step determines whether the changed lines wake the CPU.
                 (self.state.asleep, self.state.probed) = (false, true);
                 self.execute(self.state.now + 1);
             } else {
@@ -633,7 +633,7 @@ impl Chip {
         self.state.asleep = self.cpu.is_debugged() || self.idle_until_multiple(SLEEP_CHECK, limit);
     }
 
-    /// Idles until the number of instructions is a multiple of that; whether the time allowed for it.
+    /// Idles until the number of instructions is a multiple of `multiple`. Returns whether the time sufficed.
     fn idle_until_multiple(&mut self, of: u64, limit: Time) -> bool {
         while !self.state.stats.instructions.is_multiple_of(of) {
             if self.state.now >= limit {
@@ -652,7 +652,7 @@ impl Chip {
         if !self.idle_until_multiple(LOCKUP_CHECK, limit) {
             return;
         }
-        // An empty chip cannot but do this.
+        // Expected of an empty chip, so no diagnostic.
         if !self.soc.has_nothing_to_execute() {
             self.soc.fabric.report(Problem::Lockup);
         }

@@ -1,4 +1,4 @@
-//! What the chip has to say about things its model does not cover, or that firmware should not do.
+//! Reports of firmware actions that the model does not cover, or that firmware should not do.
 
 use std::fmt;
 
@@ -7,47 +7,106 @@ use crate::time::{NANOSECOND, Time};
 /// Direction of an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// A read.
     Read,
+    /// A write.
     Write,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A register of a known peripheral, or a whole peripheral, that is not modelled. A read
-    /// answered with what was last written there (zero if nothing), a write was stored.
-    NotModelled { peripheral: &'static str, address: u32, access: Access, value: u32 },
-    /// Bits of SHORTS, INTEN or INTENSET that the chip has and the model does not act on.
-    BitsNotModelled { peripheral: &'static str, register: &'static str, bits: u32 },
+    /// A register of a known peripheral, or a whole peripheral, that is not modelled. A read returned the value last
+    /// written there (zero if none); a write was stored.
+    NotModelled {
+        /// Name of the peripheral.
+        peripheral: &'static str,
+        /// Address of the register.
+        address: u32,
+        /// Direction.
+        access: Access,
+        /// Value read or written.
+        value: u32,
+    },
+    /// Bits of SHORTS, INTEN or INTENSET that exist on the chip but not in the model.
+    BitsNotModelled {
+        /// Name of the peripheral.
+        peripheral: &'static str,
+        /// Name of the register.
+        register: &'static str,
+        /// The bits.
+        bits: u32,
+    },
     /// An enabled PPI channel has an end point (EEP, TEP or FORK.TEP) where the model has no such event or task.
-    EndPointNotModelled { peripheral: &'static str, channel: u8, register: &'static str, address: u32 },
+    EndPointNotModelled {
+        /// Name of the peripheral at the end point.
+        peripheral: &'static str,
+        /// Number of the PPI channel.
+        channel: u8,
+        /// EEP, TEP or FORK.TEP.
+        register: &'static str,
+        /// Contents of that register.
+        address: u32,
+    },
     /// A DMA transfer outside RAM. The peripheral moved nothing, as the silicon's EasyDMA
     /// cannot reach flash.
-    DmaOutsideRam { peripheral: &'static str, address: u32, length: u32 },
-    /// A setting the model stores but does not act on.
-    NotSupported { peripheral: &'static str, what: &'static str },
+    DmaOutsideRam {
+        /// Name of the peripheral.
+        peripheral: &'static str,
+        /// First address.
+        address: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// A setting that the model stores but ignores.
+    NotSupported {
+        /// Name of the peripheral.
+        peripheral: &'static str,
+        /// The setting, in words.
+        what: &'static str,
+    },
     /// The CPU took a fault exception. The registers are those of the Cortex-M4.
-    Fault { name: &'static str, cfsr: u32, hfsr: u32, address: Option<u32>, pc: u32 },
-    /// Nothing was at address 0, and a loaded image elsewhere: the core began with the image's vector table.
-    StartedImage { address: u32 },
-    /// Nothing was at address 0, and the loaded image does not begin with a vector table: the chip resets for ever.
-    NoVectors { address: u32 },
+    Fault {
+        /// Name of the exception.
+        name: &'static str,
+        /// Configurable fault status register.
+        cfsr: u32,
+        /// HardFault status register.
+        hfsr: u32,
+        /// Address of the failed access, from MMFAR or BFAR.
+        address: Option<u32>,
+        /// Address of the instruction that faulted.
+        pc: u32,
+    },
+    /// Address 0 was empty and an image was loaded elsewhere: the core started from the image's vector table.
+    StartedImage {
+        /// Address of the image's vector table.
+        address: u32,
+    },
+    /// Address 0 was empty and the loaded image does not begin with a vector table: the chip resets endlessly.
+    NoVectors {
+        /// First address of the image.
+        address: u32,
+    },
     /// The CPU locked up (a fault inside a fault handler); the chip resets itself.
     Lockup,
-    /// Events and tasks trigger each other without end in the same instant.
-    EventStorm { peripheral: &'static str },
+    /// Events and tasks trigger each other endlessly in the same instant.
+    EventStorm {
+        /// Name of the peripheral whose event was the last.
+        peripheral: &'static str,
+    },
 }
 
 /// One entry of the diagnostics list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// When, in nanoseconds since the world began.
+    /// Time in nanoseconds since the start of the simulation.
     pub at_ns: u64,
-    /// The address of the instruction that did it; `None` if a peripheral did.
+    /// Address of the instruction that caused it; `None` if a peripheral did.
     pub pc: Option<u32>,
     /// What happened.
     pub problem: Problem,
-    /// How often the same thing (same kind, same register, same instruction) happened in all.
+    /// Total count of the same problem (same kind, register and instruction).
     pub times: u64,
 }
 
@@ -101,8 +160,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The list, kept short: repetitions are counted, and after [`Diagnostics::CAPACITY`] different
-/// entries only the number of further ones is kept.
+/// The list, kept short: it counts repetitions, and after [`Diagnostics::CAPACITY`] different entries only the number
+/// of further ones is kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Diagnostics {
     pub(crate) entries: Vec<Diagnostic>,
@@ -124,13 +183,12 @@ impl Diagnostics {
         }
     }
 
-    /// Whether [`Diagnostics::fill_pc`] has something to do.
+    /// Whether [`Diagnostics::fill_pc`] has entries to complete.
     pub(crate) fn wants_pc(&self) -> bool {
         self.without_pc < self.entries.len()
     }
 
-    /// Completes the newest entries with the instruction that caused them; a peripheral's own
-    /// doing is completed with `None`.
+    /// Adds the address of the causing instruction to the newest entries; `None` if a peripheral caused them by itself.
     pub(crate) fn fill_pc(&mut self, pc: Option<u32>) {
         for entry in &mut self.entries[self.without_pc..] {
             if matches!(
@@ -144,7 +202,7 @@ impl Diagnostics {
     }
 }
 
-/// The value read or written is not part of what makes two reports the same.
+/// Two reports are the same regardless of the value read or written.
 fn same_thing(a: &Problem, b: &Problem) -> bool {
     match (a, b) {
         (

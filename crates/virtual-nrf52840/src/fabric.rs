@@ -1,4 +1,4 @@
-//! What all peripherals share: the time, RAM for EasyDMA, the list of events that just fired.
+//! State shared by all peripherals: the time, RAM for EasyDMA, the list of events that just fired.
 
 use crate::board::{Board, ask_board};
 use crate::diagnostic::{Access, Diagnostics, Problem};
@@ -7,72 +7,76 @@ use crate::ports::Ports;
 use crate::tick_clock::TickClock;
 use crate::time::{NANOSECOND, Time};
 
-/// Start of RAM.
+/// First address of RAM.
 pub const RAM_BASE: u32 = 0x2000_0000;
-/// RAM of the nRF52840.
+/// Bytes of RAM.
 pub const RAM_SIZE: u32 = 256 * 1024;
-/// Flash of the nRF52840.
+/// Bytes of flash.
 pub const FLASH_SIZE: u32 = 1024 * 1024;
-/// Smallest unit of erasing.
+/// Bytes of a flash page, the smallest unit of erasing.
 pub const FLASH_PAGE: u32 = 4096;
 
-/// What a peripheral can reach while it handles a register access, a task or a deadline.
+/// Everything that a peripheral can access while it handles a register access, a task or a deadline.
 #[derive(Debug, Clone)]
 pub(crate) struct Fabric {
     pub now: Time,
     pub ram: Memory,
-    /// What peripherals wrote to RAM, for an observer; `None`: there is none.
+    /// Writes of peripherals to RAM, for an observer; `None` without one.
     pub dma_log: Option<Vec<(u32, Vec<u8>)>>,
     /// Events (peripheral id, event number) generated and not yet handed to the PPI.
     pub fired: Vec<(u8, u8)>,
     /// Peripherals (by id) whose deadline or interrupt line may have changed.
     pub touched: u64,
-    /// Ports (bit n is port n) that may do something else now.
+    /// Ports (bit n is port n) whose state may have changed.
     pub dirty_ports: u64,
-    /// Sense conditions or GPIOTE inputs have to be compared again.
+    /// Sense conditions or GPIOTE inputs must be compared again.
     pub sense_dirty: bool,
     pub ports: Ports,
     pub lfclk: TickClock,
     /// The 16 MHz clock of the peripherals; always runs.
     pub hfclk: TickClock,
-    /// Events that an enabled PPI channel listens to.
+    /// Events to which an enabled PPI channel is connected.
     pub listened: Vec<(u8, u8)>,
     pub diagnostics: Diagnostics,
     /// The board wants `run_until` to return.
     pub stop: bool,
-    /// Somebody asked for a reset of the chip.
+    /// A reset of the chip was requested.
     pub reset: Option<ResetCause>,
-    /// The USB regulator's output is there.
+    /// The output of the USB regulator is on.
     pub usb_power: bool,
     /// The power-fail comparator is on and the supply below its threshold.
     pub supply_fails: bool,
     /// SYSTEMOFF was written.
     pub system_off: bool,
-    /// The CPU is halted until then, because the flash it runs from is busy.
+    /// The CPU is halted until this time, because the flash it runs from is busy.
     pub stall_until: Time,
-    /// The CPU has just been told that the flash is busy until then: code in RAM that waits for it may skip its loop.
+    /// The CPU has just read that the flash is busy until this time: the model may skip a polling loop in RAM.
     pub polls_until: Time,
 }
 
-/// Why the chip starts over.
+/// Why the chip resets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetCause {
+    /// The supply was switched on.
     PowerOn,
+    /// The reset pin went low.
     ResetPin,
+    /// The watchdog expired.
     Watchdog,
     /// AIRCR.SYSRESETREQ.
     Software,
+    /// The CPU locked up.
     Lockup,
     /// A port with SENSE woke the chip from System OFF.
     WakeFromOff,
-    /// A reader's field did, which NFCT was set to sense.
+    /// A reader's field, sensed by NFCT, woke the chip from System OFF.
     WakeByField,
-    /// The supply of the USB device did.
+    /// VBUS woke the chip from System OFF.
     WakeByVbus,
 }
 
 impl ResetCause {
-    /// Whether it ends System OFF.
+    /// Whether the cause ends System OFF.
     pub fn is_wake(self) -> bool {
         matches!(self, ResetCause::WakeFromOff | ResetCause::WakeByField | ResetCause::WakeByVbus)
     }
@@ -95,7 +99,7 @@ impl Fabric {
         self.report(Problem::NotModelled { peripheral, address, access, value });
     }
 
-    /// Talks to the board, and notes if it wants to stop afterwards.
+    /// Calls the board and records whether it wants to stop afterwards.
     pub fn board<R>(&mut self, ask: impl FnOnce(&mut dyn Board, &Ports, u64) -> R) -> Option<R> {
         let (ports, at_ns) = (&self.ports, self.now / NANOSECOND);
         let (answer, stop) = ask_board(|board| {
@@ -111,7 +115,7 @@ impl Fabric {
         self.listened.contains(&(id, event))
     }
 
-    /// The level at every port, as the board says; without a board, as the ports themselves say.
+    /// The level at every port, from the board; without a board, from the ports themselves.
     pub fn levels(&mut self) -> u64 {
         match self.board(|board, ports, at_ns| board.levels(ports, at_ns)) {
             Some(levels) => levels,
@@ -119,12 +123,12 @@ impl Fabric {
         }
     }
 
-    /// The 32.768 kHz clock changed; who counts it must find new deadlines.
+    /// The 32.768 kHz clock changed: its users must compute new deadlines.
     pub fn lfclk_changed(&mut self) {
         self.touched |= 1 << 0x0B | 1 << 0x10 | 1 << 0x11 | 1 << 0x24;
     }
 
-    /// The 16 MHz clock changed: timers and PWMs must find new deadlines.
+    /// The 16 MHz clock changed: timers and PWMs must compute new deadlines.
     pub fn hfclk_changed(&mut self) {
         self.touched |= 0x7 << 0x08 | 0x3 << 0x1A | 1 << 0x1C | 0x3 << 0x21 | 1 << 0x2D;
     }
@@ -144,10 +148,10 @@ impl Fabric {
         self.ram.bytes().get(offset as usize).copied()
     }
 
-    /// EasyDMA write; nothing is written (and a diagnostic given) outside RAM.
+    /// EasyDMA write; outside RAM, writes nothing and reports a diagnostic.
     pub fn dma_write(&mut self, peripheral: &'static str, address: u32, bytes: &[u8]) {
         if let Some(offset) = self.dma_offset(peripheral, address, bytes.len() as u32) {
-            // The range was just checked.
+            // Cannot fail: the range was just checked.
             let _ = self.ram.write_at(offset, bytes);
             if let Some(log) = &mut self.dma_log {
                 log.push((offset, bytes.to_vec()));

@@ -1,4 +1,4 @@
-//! Which piece of silicon this is: FICR contents and production tolerances.
+//! Identity of a piece of silicon: FICR contents and production tolerances.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ pub struct ChipIdentity {
     pub device_id: u64,
     /// FICR.DEVICEADDR: the 48-bit Bluetooth address (lower bits used).
     pub device_address: u64,
-    /// FICR.INFO.PART: 0x52840, or what else was fitted by mistake.
+    /// FICR.INFO.PART: 0x52840, or another part fitted by mistake.
     pub part: u32,
     /// FICR.INFO.VARIANT as text, such as `AAD0`. From build code F on, the third letter, the chip comes out of every hard
     /// reset with its access port locked.
     pub variant: [u8; 4],
     /// Seeds the garbage in RAM after power-on and the random number generator.
     pub seed: u64,
-    /// How this piece differs from the ideal one.
+    /// Deviations from the ideal chip.
     pub tolerances: Tolerances,
 }
 
@@ -48,10 +48,10 @@ pub struct Tolerances {
     pub lfxo_dead: bool,
     /// Start-up time of the 32 MHz crystal.
     pub hfxo_startup_us: u32,
-    /// Error of the 32 MHz crystal; shows in timers, UART rates and the synthesised 32.768 kHz.
+    /// Error of the 32 MHz crystal; affects timers, UART rates and the synthesised 32.768 kHz.
     pub hfxo_ppm: f64,
-    /// Error of the internal oscillator, used until the crystal was asked for and runs (15000 is
-    /// typical, of either sign).
+    /// Error of the internal oscillator, in use until firmware has started the crystal and it runs (15000 is typical,
+    /// of either sign).
     pub hfint_ppm: f64,
     /// A 32 MHz crystal that never starts.
     pub hfxo_dead: bool,
@@ -59,25 +59,25 @@ pub struct Tolerances {
     pub saadc_gain_error: f64,
     /// Offset of the SAADC before CALIBRATEOFFSET, in volts at the converter (0.6 V is full scale).
     pub saadc_offset_volts: f64,
-    /// What CALIBRATEOFFSET leaves of it.
+    /// Offset that remains after CALIBRATEOFFSET, in volts at the converter.
     pub saadc_residual_offset_volts: f64,
-    /// Analogue inputs (bit n for AINn) that do not reach the SAADC: near 0 V whatever is outside.
+    /// Analogue inputs (bit n for AINn) that do not reach the SAADC: they read near 0 V at any voltage.
     pub saadc_dead_inputs: u8,
-    /// A range of RAM addresses that does not keep its contents over any reset or System OFF.
+    /// A range of RAM addresses that loses its contents at every reset and in System OFF.
     pub retained_ram_lost: Option<Range<u32>>,
     /// PWM0 to PWM3 whose outputs never reach a port.
     pub pwm_dead: [bool; 4],
-    /// What is wrong with the bus masters and the UARTs.
+    /// Defects of the bus masters and the UARTs.
     pub buses: BusDefects,
-    /// Pairs of ports whose PWM signals are exchanged: what is meant for one comes out of the other.
+    /// Pairs of ports whose PWM signals are swapped.
     pub pwm_swapped: Vec<(u8, u8)>,
     /// Channels of GPIOTE (bit n for channel n) that never see an edge.
     pub gpiote_dead: u8,
-    /// The USB device pulls D+ up but takes no notice of the host.
+    /// The USB device pulls D+ up but ignores the host.
     pub usb_deaf: bool,
-    /// The radio works by all its registers, but nothing leaves or reaches the antenna.
+    /// The registers of the radio work, but the antenna neither sends nor receives.
     pub radio_dead: bool,
-    /// The NFC tag senses a field but takes no notice of a reader's frames.
+    /// The NFC tag senses a field but ignores a reader's frames.
     pub nfc_deaf: bool,
     /// Time to write a word of flash.
     pub flash_write_us: u32,
@@ -85,7 +85,7 @@ pub struct Tolerances {
     pub flash_erase_page_us: u32,
     /// Time to erase the whole flash.
     pub flash_erase_all_us: u32,
-    /// An address in a page of flash that stays erased whatever is written to it.
+    /// An address in a page of flash that stays erased after every write.
     pub flash_bad_page: Option<u32>,
 }
 
@@ -96,12 +96,12 @@ pub struct BusDefects {
     pub spim_dead: [bool; 4],
     /// TWIM0 and TWIM1 that never clock.
     pub twim_dead: [bool; 2],
-    /// Ports (bit n for port n) that no bus master reaches, although they work as ports: what a master drives does not
-    /// arrive, and it sees a high level.
+    /// Ports (bit n for port n) that work as GPIO but that no bus master reaches: the master's output does not arrive,
+    /// and the master reads a high level.
     pub unreached_ports: u64,
-    /// The UARTEs send whatever CTS says.
+    /// The UARTEs ignore CTS.
     pub cts_ignored: bool,
-    /// The UARTEs leave RTS to the port.
+    /// The UARTEs do not drive RTS.
     pub rts_dead: bool,
 }
 

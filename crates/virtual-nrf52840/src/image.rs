@@ -15,22 +15,31 @@ const UICR_SIZE: u32 = 0x1000;
 /// The lowest bits of VTOR are always 0.
 const TABLE_ALIGNMENT: u32 = 0x80;
 
-/// The file cannot be put into this chip.
+/// The file cannot be loaded into this chip.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
+    /// The file is not an ELF file.
     #[error("not a readable 32-bit ELF file: {0}")]
     Elf(#[from] object::Error),
+    /// The file is for another machine (`e_machine`).
     #[error("the ELF file is for another machine (e_machine {0}, expected 40 for ARM)")]
     Machine(u16),
+    /// A segment is in neither flash nor UICR.
     #[error("the ELF file has {length} bytes for address {address:#010x}, which is neither flash nor UICR")]
-    Outside { address: u32, length: usize },
+    Outside {
+        /// First address of the segment.
+        address: u32,
+        /// Bytes of the segment.
+        length: usize,
+    },
+    /// No segment is in flash.
     #[error("the ELF file has nothing to load into flash")]
     Empty,
 }
 
 impl Chip {
-    /// Puts the loadable segments of an ELF file into flash (and UICR), overwriting what was
-    /// there; other flash contents stay. Nothing is written if the file does not fit.
+    /// Loads the segments of an ELF file into flash and UICR; other flash contents stay. Writes nothing if the file
+    /// does not fit.
     pub fn load_elf(&mut self, file: &[u8]) -> Result<(), ImageError> {
         let header = FileHeader32::<Endianness>::parse(file)?;
         let endian = header.endian()?;
@@ -56,12 +65,12 @@ impl Chip {
         let in_flash = segments.iter().filter(|(address, _)| *address < FLASH_SIZE);
         let begin = in_flash.clone().map(|(address, _)| *address).min().unwrap_or_default();
         let end = in_flash.map(|(address, bytes)| address + bytes.len() as u32).max().unwrap_or_default();
-        // A linker may put the file's own header in front of what it has for the flash.
+        // A linker may place the file's own header before the contents of the flash.
         let first = first_section(header, endian, file).filter(|first| (begin..end).contains(first));
         self.soc.image = first.unwrap_or(begin)..end;
         for (address, bytes) in segments {
             if address < FLASH_SIZE {
-                // Checked above.
+                // Cannot fail: checked above.
                 let _ = self.write_flash(address, bytes);
             } else {
                 for (n, word) in bytes.chunks(4).enumerate() {
@@ -75,7 +84,7 @@ impl Chip {
     }
 }
 
-/// The lowest address in flash that a section of the file has something for; `None`: the file names no sections.
+/// The lowest address in flash with contents from a section of the file; `None` if the file has no sections.
 fn first_section(header: &FileHeader32<Endianness>, endian: Endianness, file: &[u8]) -> Option<u32> {
     let sections = header.section_headers(endian, file).ok()?;
     let in_flash = sections.iter().filter(|section| {
@@ -90,11 +99,11 @@ fn first_section(header: &FileHeader32<Endianness>, endian: Endianness, file: &[
 pub(crate) enum Start {
     /// At the vector table at 0, as silicon does.
     AtZero,
-    /// Nothing is in the flash.
+    /// The flash is empty.
     Nowhere,
-    /// Nothing is at 0, but there is the vector table of an image that a bootloader would start.
+    /// Address 0 is empty; here is the vector table of an image that a bootloader would start.
     AtImage(u32),
-    /// Nothing is at 0, and the image that begins here has no vector table there.
+    /// Address 0 is empty, and the image that begins here does not begin with a vector table.
     NoVectors(u32),
 }
 
@@ -104,7 +113,7 @@ impl Soc {
         let (stack, entry) = (self.read_flash(begin), self.read_flash(begin.saturating_add(4)));
         match (stack, entry) {
             _ if !self.nvmc.is_blank() => Start::AtZero,
-            // No image, or one that was erased.
+            // No image, or an erased one.
             (u32::MAX, u32::MAX) => Start::Nowhere,
             _ if self.image.is_empty() => Start::Nowhere,
             _ => {
@@ -116,7 +125,7 @@ impl Soc {
         }
     }
 
-    /// After a reset: the vector table that the core has to begin with in place of that at 0.
+    /// Returns the vector table from which the core starts after a reset, if it is not at 0.
     pub fn vectors(&mut self) -> Option<u32> {
         if !self.powered {
             return None;
@@ -134,7 +143,7 @@ impl Soc {
         }
     }
 
-    /// Whether the CPU finds nothing to execute: then it locks up after each reset, as silicon does.
+    /// Whether the CPU has nothing to execute. It then locks up after each reset, like silicon.
     pub fn has_nothing_to_execute(&self) -> bool {
         matches!(self.start(), Start::Nowhere | Start::NoVectors(_))
     }

@@ -13,7 +13,7 @@ pub(crate) struct Memory {
     generation: u32,
 }
 
-/// Each change of any memory has a number of its own, so that equal numbers mean equal contents.
+/// Every change of any memory gets a unique number, so equal numbers mean equal contents.
 static GENERATIONS: AtomicU32 = AtomicU32::new(1);
 
 impl Memory {
@@ -25,13 +25,13 @@ impl Memory {
         &self.bytes
     }
 
-    /// The same to be written.
+    /// Mutable bytes.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Another number after each change by the methods below.
+    /// Changes with each change by the methods below.
     pub fn generation(&self) -> u32 {
         self.generation
     }

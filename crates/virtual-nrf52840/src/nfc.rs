@@ -1,6 +1,6 @@
 //! Frames between an NFC reader and a tag of type A (ISO/IEC 14443-3).
 
-/// Carrier of NFC, hertz.
+/// Carrier frequency of NFC in hertz.
 pub const NFC_CARRIER_HZ: u64 = 13_560_000;
 /// Periods of the carrier in a bit at 106 kbit/s.
 const BIT_PERIODS: u64 = 128;
@@ -10,23 +10,24 @@ const CRC_PRESET: u16 = 0x6363;
 /// A frame on the air, without start, parity bits and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NfcFrame {
+    /// Contents, CRC included if there is one.
     pub bytes: Vec<u8>,
-    /// How many bits of the last byte are sent: 8, and 7 in the short frames that wake tags up.
+    /// Bits of the last byte that are sent: 8, or 7 in the short frames that wake tags.
     pub last_bits: u8,
 }
 
 impl NfcFrame {
-    /// One byte of seven bits.
+    /// Creates a short frame of seven bits.
     pub fn short(code: u8) -> Self {
         Self { bytes: vec![code], last_bits: 7 }
     }
 
-    /// Whole bytes without a checksum.
+    /// Creates a frame of whole bytes without a checksum.
     pub fn plain(bytes: &[u8]) -> Self {
         Self { bytes: bytes.to_vec(), last_bits: 8 }
     }
 
-    /// Whole bytes with their CRC_A.
+    /// Creates a frame of whole bytes and their CRC_A.
     pub fn with_crc(bytes: &[u8]) -> Self {
         let mut bytes = bytes.to_vec();
         let crc = crc_a(&bytes);
@@ -34,13 +35,13 @@ impl NfcFrame {
         Self { bytes, last_bits: 8 }
     }
 
-    /// What stands before the CRC_A; `None` if that is wrong or there is none.
+    /// Returns the bytes before the CRC_A; `None` if the CRC_A is wrong or missing.
     pub fn checked(&self) -> Option<&[u8]> {
         let (data, crc) = self.bytes.split_last_chunk::<2>()?;
         (self.last_bits == 8 && crc_a(data) == *crc).then_some(data)
     }
 
-    /// Periods of the carrier that the frame takes, with start, parity bits and end.
+    /// Duration of the frame in periods of the carrier, with start, parity bits and end.
     pub fn periods(&self) -> u64 {
         let bytes = self.bytes.len() as u64;
         let bits = match self.last_bits {
@@ -50,13 +51,13 @@ impl NfcFrame {
         (bits + 2) * BIT_PERIODS
     }
 
-    /// The same in nanoseconds.
+    /// Duration of the frame in nanoseconds.
     pub fn airtime_ns(&self) -> u64 {
         self.periods() * 1_000_000_000 / NFC_CARRIER_HZ
     }
 }
 
-/// CRC_A as it is sent, low byte first.
+/// CRC_A as sent, low byte first.
 fn crc_a(bytes: &[u8]) -> [u8; 2] {
     let crc = bytes.iter().fold(CRC_PRESET, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x8408 } else { crc >> 1 })

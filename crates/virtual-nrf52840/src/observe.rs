@@ -1,37 +1,39 @@
-//! Watching what the CPU does at its bus, for tests that run another core next to this one.
+//! Observation of the CPU's bus, for tests that run another core in lockstep.
 
 use std::fmt;
 
-/// One access to a peripheral, FICR, UICR or other place that is not plain memory.
+/// One access to a peripheral, FICR, UICR or another address that is not plain memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BusAccess {
+    /// First address.
     pub address: u32,
+    /// Size of the access: 1, 2 or 4.
     pub bytes: u32,
-    /// What was written; `None`: a read.
+    /// Value written; `None`: a read.
     pub written: Option<u32>,
-    /// What was read; `None`: a write, or a bus fault.
+    /// Value read; `None`: a write, or a bus fault.
     pub read: Option<u32>,
 }
 
-/// Hears what a CPU does and what reaches it, in order. `step` counts instructions, exception entries and reset
+/// Receives the actions of a CPU and its inputs, in order. `step` counts instructions, exception entries and reset
 /// sequences since power-on.
 pub trait Observer: Send {
-    /// The instruction under way makes an access.
+    /// The current instruction makes an access.
     fn access(&mut self, access: BusAccess);
 
     /// After an instruction with accesses, before the next one: registers r0 to r15 and xPSR, cycles since power-on.
     fn after(&mut self, step: u64, cycles: u64, registers: &[u32; 17]);
 
-    /// The interrupt lines become these.
+    /// The interrupt lines change to these.
     fn lines(&mut self, step: u64, lines: u64);
 
     /// A peripheral wrote to RAM.
     fn dma(&mut self, step: u64, offset: u32, bytes: &[u8]);
 
-    /// The CPU is reset; what memory holds then.
+    /// The CPU is reset; contents of the memories at that time.
     fn reset(&mut self, step: u64, ram: &[u8], flash: &[u8]);
 
-    /// A debugger holds the core: what follows until the next reset is not the program's doing alone.
+    /// A debugger halts the core: until the next reset, not all actions come from the program.
     fn debugged(&mut self);
 }
 

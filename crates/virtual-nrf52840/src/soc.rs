@@ -1,4 +1,4 @@
-//! Everything of the chip but the CPU and the memories it reads directly.
+//! The chip except the CPU and the memories it reads directly.
 
 use std::ops::Range;
 
@@ -35,10 +35,10 @@ use crate::time::{MICROSECOND, NEVER, Time};
 
 /// Peripheral ids are 0 to 63.
 const SLOTS: usize = 64;
-/// An empty or broken chip locks up right after each reset, for ever. The pause, which silicon
-/// does not take, keeps that cheap.
+/// An empty or broken chip locks up right after every reset. The pause, which silicon does not have, limits the
+/// simulation cost.
 const LOCKUP_PAUSE: Time = 1000 * MICROSECOND;
-/// Tasks triggered in one instant before it is called a storm.
+/// Tasks triggered in one instant beyond which the model reports a storm.
 const STORM: usize = 2_000;
 
 #[derive(Debug, Clone)]
@@ -48,17 +48,17 @@ pub(crate) struct Soc {
     pub identity: ChipIdentity,
     pub powered: bool,
     pub in_system_off: bool,
-    /// The reset pin, as UICR.PSELRESET selected it at the last reset.
+    /// Reset pin that UICR.PSELRESET selected at the last reset.
     pub reset_port: Option<usize>,
-    /// Whether P0.09 and P0.10 belong to the antenna, as UICR.NFCPINS said at the last reset.
+    /// Whether UICR.NFCPINS assigned P0.09 and P0.10 to the antenna at the last reset.
     nfc_pins: bool,
     /// A reader's carrier is strong enough at the antenna's pads.
     nfc_carrier: bool,
     /// In System OFF: a field wakes the chip.
     nfc_wakes: bool,
     pub access: AccessLock,
-    /// The board has not yet been told about the newest state of the ports.
-    untold: bool,
+    /// The board has not yet received the newest state of the ports.
+    board_outdated: bool,
     pub clock: ClockPower,
     pub uarte: [Uarte; 2],
     pub gpiote: Gpiote,
@@ -78,7 +78,7 @@ pub(crate) struct Soc {
     pub nfct: Nfct,
     pub gpio: Gpio,
     pub nvmc: Nvmc,
-    /// Where in the flash the image lies that was loaded last.
+    /// Position in flash of the last loaded image.
     pub image: Range<u32>,
     storage: Storage,
     deadlines: [Time; SLOTS],
@@ -122,7 +122,7 @@ impl Soc {
             nfc_carrier: false,
             nfc_wakes: false,
             access: AccessLock::default(),
-            untold: false,
+            board_outdated: false,
             clock: ClockPower::new(&tolerances),
             uarte: new_uartes(&tolerances.buses),
             gpiote: Gpiote::new(&tolerances),
@@ -204,7 +204,7 @@ impl Soc {
         (fabric.dirty_ports, fabric.sense_dirty) = (ALL_PORTS, true);
     }
 
-    /// A reader's carrier comes to the antenna's pads, or goes. Pads that are ports do not feel it.
+    /// A reader's carrier appears at the antenna's pads or disappears. No effect if the pads are GPIO.
     pub fn set_nfc_carrier(&mut self, present: bool) {
         self.nfc_carrier = present;
         self.nfct.set_field(&mut self.fabric, present && self.nfc_pins);
@@ -213,20 +213,20 @@ impl Soc {
         }
     }
 
-    /// Power is gone: ports let go, nothing happens any more.
+    /// Power is off: ports are released, nothing happens.
     pub fn power_off(&mut self) {
         self.powered = false;
         self.reset(ResetCause::PowerOn);
     }
 
-    /// SYSTEMOFF: only a port with SENSE or the reset pin gets out of it.
+    /// SYSTEMOFF: only a port with SENSE or the reset pin ends it.
     pub fn enter_system_off(&mut self) {
         self.nfc_wakes = self.nfct.senses();
         self.reset_peripherals();
         for (offset, length) in self.clock.unretained_ram() {
             self.scramble_ram(offset, length);
         }
-        // Oscillators and whatever they were starting for stop.
+        // Stops the oscillators, running or starting.
         self.clock.stop(&mut self.fabric);
         self.wdt = Wdt::new();
         self.in_system_off = true;
@@ -237,15 +237,15 @@ impl Soc {
         self.set_nfc_carrier(self.nfc_carrier);
     }
 
-    /// Replaces the contents of RAM by what is there after a loss of supply.
+    /// Replaces the contents of RAM by garbage, as after a loss of supply.
     fn scramble_ram(&mut self, offset: u32, length: u32) {
         let mut garbage = vec![0; length as usize];
         Random::new(self.identity.seed ^ self.fabric.now ^ u64::from(offset) << 32).fill(&mut garbage);
-        // Outside of RAM there is nothing to lose.
+        // Fails only outside of RAM, where nothing is lost.
         let _ = self.fabric.ram.write_at(offset, &garbage);
     }
 
-    /// A defect that shows at every reset but power-on, after which no RAM is known anyway.
+    /// A defect that takes effect at every reset except power-on, which loses all RAM anyway.
     pub fn lose_retained_ram(&mut self) {
         if let Some(lost) = self.identity.tolerances.retained_ram_lost.clone() {
             let start = lost.start.clamp(RAM_BASE, RAM_BASE + RAM_SIZE);
@@ -290,7 +290,7 @@ impl Soc {
         Some((peripheral, &mut self.fabric))
     }
 
-    /// Lets everything happen whose time has come.
+    /// Executes everything that is due.
     pub fn catch_up(&mut self, now: Time) {
         while self.next <= now {
             let at = self.next;
@@ -308,7 +308,7 @@ impl Soc {
         self.fabric.now = self.fabric.now.max(now);
     }
 
-    /// Reads a register in the peripheral area. Sub-word reads get their part of the word.
+    /// Reads a register in the peripheral area. Sub-word reads return their part of the word.
     pub fn read(&mut self, address: u32) -> u32 {
         let word = address & !3;
         let (id, offset) = ((word >> 12 & 0x3F) as u8, word & 0xFFF);
@@ -330,7 +330,7 @@ impl Soc {
         })
     }
 
-    /// Writes a register in the peripheral area, with all that follows from it in this instant.
+    /// Writes a register in the peripheral area, with all immediate consequences.
     pub fn write(&mut self, address: u32, value: u32) {
         self.write_only(address, value);
         self.settle();
@@ -384,7 +384,7 @@ impl Soc {
         modelled.unwrap_or(block_name(address))
     }
 
-    /// Reports end points that lead nowhere, of channels that were just enabled or changed.
+    /// Reports invalid end points of channels that were just enabled or changed.
     fn check_end_points(&mut self, before: &Ppi) {
         for (channel, register, address) in self.ppi.new_end_points(before) {
             let modelled = match slot_of(address) {
@@ -433,7 +433,7 @@ impl Soc {
         self.nvmc.write_flash(&mut self.fabric, address, value)
     }
 
-    /// Whether something came up that the run loop must see to before the next instruction.
+    /// Whether the run loop must act before the next instruction.
     pub fn wants_attention(&self) -> bool {
         let fabric = &self.fabric;
         fabric.stop
@@ -444,8 +444,8 @@ impl Soc {
             || fabric.diagnostics.wants_pc()
     }
 
-    /// Hands events to the PPI, ports to the board and inputs to who watches them, until nothing
-    /// more follows; then finds the new deadlines and interrupt lines.
+    /// Passes events to the PPI, ports to the board and inputs to the peripherals that watch them until nothing
+    /// changes; then updates deadlines and interrupt lines.
     pub fn settle(&mut self) {
         let mut tasks = Vec::new();
         let mut triggered = 0;
@@ -479,13 +479,13 @@ impl Soc {
     fn settle_ports(&mut self) {
         let dirty = std::mem::take(&mut self.fabric.dirty_ports);
         if dirty != 0 && self.update_ports(dirty) {
-            self.untold = true;
+            self.board_outdated = true;
             self.fabric.sense_dirty = true;
         }
         if !board::is_set() {
             return;
         }
-        if std::mem::take(&mut self.untold) {
+        if std::mem::take(&mut self.board_outdated) {
             self.fabric.board(|board, ports, at_ns| board.ports_changed(ports, at_ns));
         }
         if std::mem::take(&mut self.fabric.sense_dirty) {
@@ -517,7 +517,7 @@ impl Soc {
         }
     }
 
-    /// Finds out again what these ports do; whether anything changed.
+    /// Updates the state of these ports. Returns whether anything changed.
     fn update_ports(&mut self, mut dirty: u64) -> bool {
         let mut changed = self.powered != self.fabric.ports.powered;
         if changed {

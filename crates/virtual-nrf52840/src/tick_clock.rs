@@ -1,5 +1,5 @@
-//! A clock that counts its own ticks, whichever oscillator makes them and however far off it is:
-//! the 32.768 kHz clock and the 16 MHz clock of the peripherals.
+//! A clock that counts its own ticks, from any oscillator and with any error: the 32.768 kHz clock and the 16 MHz clock
+//! of the peripherals.
 
 use crate::time::{NEVER, Time};
 
@@ -29,7 +29,7 @@ impl TickClock {
         self.millihertz.is_some()
     }
 
-    /// Number of ticks since the world began.
+    /// Number of ticks since the start of the simulation.
     pub fn ticks(&self, now: Time) -> u64 {
         let Some(millihertz) = self.millihertz else { return self.anchor_ticks };
         let elapsed = u128::from(now.saturating_sub(self.anchor_time));
@@ -44,7 +44,7 @@ impl TickClock {
         Some(self.anchor_time.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX)))
     }
 
-    /// How long so many ticks take; `NEVER` while stopped.
+    /// Duration of a number of ticks; `NEVER` while stopped.
     pub fn span(&self, ticks: u64) -> Time {
         let Some(millihertz) = self.millihertz else { return NEVER };
         u64::try_from(u128::from(ticks) * SCALE / u128::from(millihertz)).unwrap_or(NEVER)

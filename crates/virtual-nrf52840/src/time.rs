@@ -4,7 +4,7 @@
 //! tick (62.5 ns) are whole numbers of it, so nothing is rounded until the 32.768 kHz clock is
 //! involved. A `u64` of it lasts 73 years.
 
-/// A moment or a span in eighths of a nanosecond since the world began.
+/// A moment since the start of the simulation, or a span, in eighths of a nanosecond.
 pub type Time = u64;
 
 /// No deadline.

@@ -1,17 +1,17 @@
-//! Stands between a program and the kernel and answers the system calls for a Raspberry Pi's I2C bus and GPIO chip, so
-//! that `rppal`, unmodified, drives the virtual bench of another process. For tests only.
+//! Intercepts a program's system calls for a Raspberry Pi's I2C bus and GPIO chip, so that unmodified `rppal` drives
+//! the virtual bench of another process. For tests only.
 //!
-//! The loader puts it before libc (`LD_PRELOAD`). `VIRTUAL_PI` names the socket of the other process; without it every call
-//! goes to the kernel. What is answered:
+//! The loader loads it before libc (`LD_PRELOAD`). `VIRTUAL_PI` names the socket of the other process; without it every
+//! call goes to the kernel. Intercepted calls:
 //!
 //! - `ioctl` on `/dev/i2c-*`: I2C_FUNCS, I2C_SLAVE, I2C_RDWR; and `read` and `write` there;
 //! - `ioctl` on `/dev/gpiochip*`: GPIO_GET_CHIPINFO, and GPIO_V2_GET_LINE for edge events;
 //! - the monotonic clock and time-outs, in the fixture's time: see `time.rs`.
 //!
 //! The wire format is in `wire.rs` of `virtual-pi`: `[1, address, n]` and n times `[direction, length (2), bytes if
-//! written]`, answered by `[errno, bytes read]`; `[2, gpio]` opens a stream of the kernel's own event records; `[3, 0]` and
-//! then moments in nanoseconds (8 bytes), each answered by itself when it has come, unless the next came first; `[4, 0]`,
-//! answered by one byte, says that this process takes part for as long as the connection stands.
+//! written]`, answered by `[errno, bytes read]`; `[2, gpio]` opens a stream of the kernel's own event records; `[3, 0]`
+//! and then moments in nanoseconds (8 bytes), each echoed when it is reached, unless the next was sent first; `[4, 0]`,
+//! answered by one byte, makes this process a participant while the connection is open.
 
 mod time;
 
@@ -36,13 +36,13 @@ const FUNC_I2C: c_ulong = 1;
 const GPIO_GET_CHIPINFO: c_ulong = 0x8044_B401;
 /// struct gpio_v2_line_request.
 const GPIO_V2_GET_LINE: c_ulong = 0xC250_B407;
-/// Where the file descriptor stands in it.
+/// Offset of the file descriptor in it.
 const LINE_REQUEST_FD: usize = 588;
 const GPIO_LINES: u32 = 58;
 
 /// Slave address of each open bus.
 static BUSES: Mutex<BTreeMap<c_int, u8>> = Mutex::new(BTreeMap::new());
-/// Whether there is any: `read` and `write` of everything else must stay quick.
+/// Whether any bus is open: `read` and `write` of everything else must stay fast.
 static ANY_BUS: AtomicBool = AtomicBool::new(false);
 static WIRE: Mutex<Option<UnixStream>> = Mutex::new(None);
 
@@ -90,7 +90,7 @@ enum Part<'a> {
     Read(&'a mut [u8]),
 }
 
-/// Hands a transfer to the other process; the error is the kernel's number.
+/// Passes a transfer to the other process; the error is the kernel's number.
 fn transfer(address: u8, parts: &mut [Part<'_>]) -> Result<(), c_int> {
     let mut request = vec![1, address, u8::try_from(parts.len()).map_err(|_| libc::EINVAL)?];
     let mut expected = 0;
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
         I2C_FUNCS if is_bus(fd) => {
             ANY_BUS.store(true, Ordering::Relaxed);
             BUSES.lock().unwrap_or_else(PoisonError::into_inner).insert(fd, 0);
-            // SAFETY: the caller hands in where the functions go.
+            // SAFETY: the caller passes a pointer for the functions.
             unsafe { *argument.cast::<c_ulong>() = FUNC_I2C };
             0
         }
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
         }
         I2C_TENBIT | I2C_PEC if address_of(fd).is_some() => 0,
         I2C_RDWR if address_of(fd).is_some() => {
-            // SAFETY: the caller hands in a transfer with as many messages as it says.
+            // SAFETY: the caller passes a transfer with as many messages as it states.
             let messages = unsafe {
                 let transfer = &*argument.cast::<Transfer>();
                 std::slice::from_raw_parts(transfer.messages, transfer.count as usize)
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
                 .map(|message| {
                     let length = usize::from(message.length);
                     if message.flags & I2C_M_RD != 0 {
-                        // SAFETY: the caller's buffer of that length, which nobody else uses during the call.
+                        // SAFETY: the caller's buffer of that length, unused elsewhere during the call.
                         Part::Read(unsafe { std::slice::from_raw_parts_mut(message.bytes, length) })
                     } else {
                         // SAFETY: as above.
@@ -181,12 +181,12 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
             info[..9].copy_from_slice(b"gpiochip0");
             info[32..47].copy_from_slice(b"pinctrl-bcm2711");
             info[64..].copy_from_slice(&GPIO_LINES.to_ne_bytes());
-            // SAFETY: the caller hands in a struct gpiochip_info, which has this size.
+            // SAFETY: the caller passes a struct gpiochip_info, which has this size.
             unsafe { std::ptr::copy_nonoverlapping(info.as_ptr(), argument.cast(), info.len()) };
             0
         }
         GPIO_V2_GET_LINE => {
-            // SAFETY: the first offset stands at the beginning of the struct.
+            // SAFETY: the first offset is at the beginning of the struct.
             let gpio = unsafe { *argument.cast::<u32>() } as u8;
             let Some(mut stream) = server() else { return fail(libc::ENODEV) };
             if stream.write_all(&[2, gpio]).is_err() {

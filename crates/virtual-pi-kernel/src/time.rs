@@ -1,7 +1,7 @@
-//! Replaces the kernel's clock by that of the virtual fixture, so that a busy machine makes the program under test slow but not
-//! late.
+//! Replaces the kernel's clock by that of the virtual fixture, so that a busy machine slows the program under test but
+//! does not make it late.
 //!
-//! `VIRTUAL_PI_CLOCK` names the file that holds the fixture's time. What is answered from it:
+//! `VIRTUAL_PI_CLOCK` names the file that holds the fixture's time. Calls served from it:
 //!
 //! - `clock_gettime` of the monotonic clocks;
 //! - time-outs of `epoll_wait`, `poll` and `ppoll`, `nanosleep` and `clock_nanosleep`: an alarm on the socket of `wire.rs` ends
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Kinds of connections, as in `wire.rs`.
 const ALARM: u8 = 3;
 const PROCESS: u8 = 4;
-/// What the clock shows at the beginning: programs subtract from it.
+/// Initial value of the clock: programs subtract from it.
 const EPOCH_NS: u64 = 1_000_000_000_000;
 /// The shortest wait before a futex is checked again. A thread that wakes too often keeps time from passing.
 const LOOK_NS: u64 = 2_000_000;
@@ -34,14 +34,14 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// The fixture's time in nanoseconds, in memory that its process writes.
 struct VirtualClock {
     now_ns: &'static AtomicU64,
-    /// Open for as long as this process lives: the fixture then watches its threads.
+    /// Open while this process lives: the fixture watches its threads.
     _present: UnixStream,
 }
 
 static CLOCK: OnceLock<Option<VirtualClock>> = OnceLock::new();
 
 thread_local! {
-    /// The connection of this thread, for one moment at a time.
+    /// The connection of this thread, for one alarm at a time.
     static ALARM_CLOCK: RefCell<Option<UnixStream>> = const { RefCell::new(None) };
 }
 
@@ -53,7 +53,7 @@ fn open() -> Option<VirtualClock> {
     let file = File::open(std::env::var_os("VIRTUAL_PI_CLOCK")?).ok()?;
     let mut present = server()?;
     present.write_all(&[PROCESS, 0]).ok()?;
-    // The answer comes when this process is on the list, so no time passes without it.
+    // The answer comes when this process is on the list; from then on no time passes without it.
     present.read_exact(&mut [0]).ok()?;
     // SAFETY: a new mapping of a file that is longer than that and is never made shorter; it lives as long as the process.
     let page = unsafe {
@@ -109,18 +109,18 @@ fn span(nanoseconds: u64) -> timespec {
     timespec { tv_sec: (nanoseconds / SECOND_NS) as libc::time_t, tv_nsec: (nanoseconds % SECOND_NS) as libc::c_long }
 }
 
-/// What a wait came to.
+/// Result of a wait.
 enum Waited {
-    /// One of the descriptors has something.
+    /// One of the descriptors is ready.
     Ready,
     Rang,
-    /// By a signal; errno says so.
+    /// Interrupted by a signal; errno is set.
     Interrupted,
     /// There is no alarm: the caller waits as it would without this library.
     Unable,
 }
 
-/// Waits for these descriptors or the moment.
+/// Waits for these descriptors or the alarm.
 fn wait(clock: &VirtualClock, fds: &mut Vec<pollfd>, until_ns: u64, mask: *const sigset_t) -> Waited {
     let waited = ALARM_CLOCK.try_with(|alarm| {
         let mut alarm = alarm.try_borrow_mut().ok()?;
@@ -159,8 +159,8 @@ fn wait(clock: &VirtualClock, fds: &mut Vec<pollfd>, until_ns: u64, mask: *const
             if last.revents != 0 {
                 let mut rang = [0; 8];
                 if stream.read_exact(&mut rang).is_err() {
-                    // The fixture's process is gone, and with it the time. Nothing else would ever end this process.
-                    // SAFETY: ends the process, and runs nothing of it.
+                    // The fixture's process has ended, and time with it. Nothing else would ever end this process.
+                    // SAFETY: ends the process without running any of its code.
                     unsafe { libc::_exit(GONE) };
                 }
                 if u64::from_ne_bytes(rang) + EPOCH_NS >= until_ns {
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn ppoll(
     }
 }
 
-/// Checks and does not wait.
+/// Only checks, without waiting.
 static NOW: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// # Safety
@@ -312,8 +312,8 @@ pub unsafe extern "C" fn clock_nanosleep(
 }
 
 /// # Safety
-/// As of the function of the C library. That one takes as many arguments as the call has; more do no harm, since all go by
-/// registers on the processors this is built for.
+/// As of the function of the C library. It takes as many arguments as the call has; more are harmless, because this is
+/// built for processors that pass all of them in registers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
     // SAFETY: as the caller's own call.

@@ -1,13 +1,13 @@
 //! The virtual bench behind the devices of a Raspberry Pi: a program in another process drives it through `/dev/i2c-1`,
-//! `/dev/gpiomem` and a serial port, in real time, with the back end that it has on the line. What happens to the fixture
-//! when that program dies can so be looked at from outside.
+//! `/dev/gpiomem` and a serial port, in real time, with the same back end as on a real line. Tests can then observe the
+//! fixture after that program has died.
 //!
 //! | device of the Pi | here |
 //! |---|---|
-//! | I2C bus, edges of a GPIO | a socket; `virtual-pi-kernel` leads the system calls to it |
+//! | I2C bus, edges of a GPIO | a socket, to which `virtual-pi-kernel` redirects the system calls |
 //! | GPIO registers (BCM2711) | a file that the other process maps as `/dev/gpiomem` |
 //! | UART | a pseudo terminal |
-//! | the monotonic clock, time-outs | the fixture's time, which stands still while a thread of either process is ready to run |
+//! | the monotonic clock, time-outs | the fixture's time, which stops while a thread of either process is ready to run |
 //!
 //! Because of the last row, the other program is never late, no matter how busy the machine is.
 
@@ -32,7 +32,7 @@ use virtual_bench::VirtualBench;
 use virtual_dut::Pty;
 use wire::{I2cJob, ToServe};
 
-/// How often the registers are looked at, and edges handed over, in virtual time.
+/// Interval at which registers are polled and edges passed on, in virtual time.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// The devices of one nest.
@@ -46,10 +46,10 @@ pub struct VirtualPi {
 }
 
 impl VirtualPi {
-    /// Makes the devices in `folder`, which must exist.
+    /// Creates the devices in `folder`, which must exist.
     ///
     /// # Errors
-    /// What the system refuses: files, sockets, pseudo terminals, threads.
+    /// If the system refuses files, sockets, pseudo terminals or threads.
     pub fn new(folder: &Path) -> std::io::Result<Self> {
         let socket = folder.join("pi.socket");
         let processes = Processes::default();
@@ -59,27 +59,27 @@ impl VirtualPi {
         Ok(Self { socket, registers, uart: Pty::new(FIRST_BAUD)?, clock, processes, jobs })
     }
 
-    /// For the variable `VIRTUAL_PI`.
+    /// Value of the variable `VIRTUAL_PI`.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
-    /// For the variable `VIRTUAL_PI_CLOCK`.
+    /// Value of the variable `VIRTUAL_PI_CLOCK`.
     pub fn clock(&self) -> &Path {
         self.clock.path()
     }
-    /// What the other process is to have as `/dev/gpiomem`.
+    /// File that the other process needs as `/dev/gpiomem`.
     pub fn gpiomem(&self) -> &Path {
         self.registers.path()
     }
-    /// What it is to have as `/dev/ttyAMA0`.
+    /// Terminal that it needs as `/dev/ttyAMA0`.
     pub fn uart(&self) -> &str {
         self.uart.name()
     }
 
-    /// Serves until `end` ends, in the bench's own time and not faster than its pace. To be polled by one thread.
+    /// Serves until `end` ends, in the bench's own time and not faster than its pace. Must be polled by one thread.
     ///
     /// # Errors
-    /// When the devices fail, or nothing can happen any more.
+    /// If the devices fail or the run is stuck.
     pub async fn serve<T>(
         mut self,
         bench: &VirtualBench,
@@ -136,7 +136,7 @@ async fn serve_devices(
             biased;
             job = jobs.recv() => match job {
                 Some(ToServe::I2c(job)) => {
-                    // What was written to the registers before comes first.
+                    // Earlier writes to the registers come first.
                     registers.exchange(&panel, fixture).map_err(|error| failed(&error))?;
                     serve_i2c(&mut bus, job, || shared.show(clock.now()));
                 }
@@ -182,8 +182,8 @@ fn serve_i2c(bus: &mut impl I2c, job: I2cJob, show_time: impl FnOnce() -> std::i
         .collect();
     let done = bus.transaction(address, &mut operations);
     drop(operations);
-    // The caller looks at the clock as soon as it has its answer. Where it cannot be shown now, it cannot be later.
+    // The caller reads the clock as soon as it has its answer, so the clock must be updated before.
     let _ = show_time();
-    // A thread that no longer waits has lost its process.
+    // A thread that no longer waits belongs to an ended process.
     let _ = answer.send(wire::answer(done.is_ok(), &parts));
 }

@@ -1,4 +1,4 @@
-//! Decides when the fixture's time may pass: not while a thread that takes part is ready to run and has no processor.
+//! Decides when the fixture's time may pass: not while a participating thread is ready to run but has no processor.
 //!
 //! The program under test and the fixture share a computer with other programs. On a busy one the program under test gets
 //! slow, but in the fixture's time it is not late. Time does pass for a thread that has a processor and computes, as much as
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the kernel counts a thread's time in (USER_HZ), in nanoseconds.
+/// The kernel's unit of a thread's time (USER_HZ), in nanoseconds.
 const TICK_NS: u64 = 10_000_000;
 
 /// The processes that take part, without this one. Clones share the list.
@@ -127,7 +127,7 @@ mod tests {
 
     /// Time passes while a thread computes, and for threads that wait.
     #[test]
-    fn time_passes_with_those_who_compute_and_for_those_who_wait() {
+    fn time_passes_for_computing_and_for_waiting_threads() {
         let done = AtomicBool::new(false);
         let mut watch = Watch::new(Processes::default());
         std::thread::scope(|scope| {

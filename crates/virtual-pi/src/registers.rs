@@ -1,8 +1,8 @@
 //! The GPIO registers of a BCM2711 as a file that two processes share (BCM2711 ARM Peripherals, chapter 5).
 //!
-//! In silicon a write to GPSET or GPCLR acts at once; here somebody looks at the file from time to time, takes what was
-//! written and clears it. Two writes to one of these registers between two looks are one: enough for lines that change
-//! some tens of times a second, which these are.
+//! In silicon a write to GPSET or GPCLR acts at once; here the file is polled: each poll takes what was written and
+//! clears it. Two writes to one of these registers between two polls merge. That is enough for these lines, which
+//! change some tens of times a second.
 
 use bench_instruments::Panel;
 use bench_plan::{Fixture, GpioLine};
@@ -45,7 +45,7 @@ impl Registers {
         self.file.write_all_at(&word.to_ne_bytes(), at)
     }
 
-    /// Takes what was written to a register, and clears it.
+    /// Takes and clears the value written to a register.
     fn take(&self, at: u64) -> std::io::Result<u32> {
         let word = self.word(at)?;
         if word != 0 {
@@ -59,10 +59,10 @@ impl Registers {
         Ok(word >> (3 * (gpio % 10)) & 0b111 == OUTPUT)
     }
 
-    /// Outputs of the other process go to the bench, levels of the bench to its inputs.
+    /// Passes outputs of the other process to the bench, and levels of the bench to its inputs.
     pub fn exchange(&mut self, panel: &Panel, fixture: &Fixture) -> std::io::Result<()> {
         let (set, cleared) = (self.take(GPSET0)?, self.take(GPCLR0)?);
-        // Both since the last look: the order is lost, but not that there was an edge.
+        // Both since the last poll: the order is lost, but not the edge.
         let both = set & cleared;
         if let Some(line) = panel.watchdog.as_ref().filter(|_| both >> fixture.safety.watchdog.kick & 1 != 0) {
             let _ = line.set(true);
@@ -77,7 +77,7 @@ impl Registers {
         }
         let mut levels = 0;
         for (gpio, active_low, line) in outputs {
-            // An input drives nothing; the fixture's pull holds the line as it is when nobody drives it.
+            // An input drives nothing; the fixture's pull holds the undriven line.
             let high = if self.is_output(gpio)? { self.latched >> gpio & 1 != 0 } else { active_low };
             let _ = line.set(high != active_low);
             levels |= u32::from(high) << gpio;

@@ -34,7 +34,7 @@ fn nanoseconds(time: BenchTime) -> u64 {
     time.as_micros().saturating_mul(1_000)
 }
 
-/// The moments that threads of the other process wait for, one per thread.
+/// The alarms of the other process, one per thread.
 #[derive(Default)]
 pub struct Alarms(BTreeMap<u64, Alarm>);
 
@@ -52,7 +52,7 @@ impl Alarms {
         self.0.values().map(|alarm| BenchTime(alarm.at_ns.div_ceil(1_000))).min()
     }
 
-    /// Wakes the threads whose moment has come.
+    /// Wakes the threads whose alarm is due.
     pub fn ring(&mut self, now: BenchTime) {
         let now_ns = nanoseconds(now);
         for (_, alarm) in self.0.extract_if(.., |_, alarm| alarm.at_ns <= now_ns) {

@@ -1,4 +1,4 @@
-//! The socket that system calls of the other process come through. The other end is `virtual-pi-kernel`.
+//! The socket for system calls of the other process. The other end is `virtual-pi-kernel`.
 
 use crate::processes::Processes;
 use bench_instruments::EdgeTrace;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Linux' number for a chip that does not acknowledge, as the Pi's driver says it.
+/// Linux error number of the Pi's driver for a missing acknowledge.
 const EREMOTEIO: u8 = 121;
 /// Longest part of a transfer.
 const MOST: usize = u16::MAX as usize;
@@ -19,13 +19,13 @@ const FALLING: u32 = 2;
 pub enum ToServe {
     I2c(I2cJob),
     Edges(Edges),
-    /// A thread of the other process waits for a moment. Replaces the one before.
+    /// A thread of the other process waits for a time. Replaces its previous alarm.
     Alarm(Alarm),
     /// A thread has ended.
     NoAlarm(u64),
 }
 
-/// A thread that waits for a moment of virtual time.
+/// A thread that waits for a virtual time.
 pub struct Alarm {
     /// Identifies the thread.
     pub sleeper: u64,
@@ -35,7 +35,7 @@ pub struct Alarm {
 
 impl Alarm {
     pub fn ring(&self) {
-        // It may have ended.
+        // Fails if the thread has ended.
         let _ = (&*self.stream).write_all(&self.at_ns.to_ne_bytes());
     }
 }
@@ -65,7 +65,7 @@ pub fn answer(done: bool, parts: &[Part]) -> Vec<u8> {
     bytes
 }
 
-/// Somebody who wants to be told edges.
+/// A subscriber to edges.
 pub struct Edges {
     stream: UnixStream,
     number: u32,
@@ -73,7 +73,7 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// The kernel's records of these edges (struct gpio_v2_line_event); `false` when nobody reads any more.
+    /// Sends the kernel's records of these edges (struct gpio_v2_line_event); `false` when the reader has gone.
     pub fn send(&mut self, trace: &EdgeTrace) -> bool {
         for edge in &trace.edges {
             self.number += 1;
@@ -87,13 +87,13 @@ impl Edges {
                 return false;
             }
         }
-        // Closed from the other side: a read would end at once.
+        // Whether the other side has closed: a read would end at once.
         let mut nothing = [0];
         !matches!(self.stream.read(&mut nothing), Ok(0))
     }
 }
 
-/// Takes connections, each in a thread of its own.
+/// Accepts connections, each in its own thread.
 pub fn listen(path: &Path, processes: Processes) -> std::io::Result<mpsc::UnboundedReceiver<ToServe>> {
     let listener = UnixListener::bind(path)?;
     let (jobs, to_serve) = mpsc::unbounded_channel();
@@ -101,7 +101,7 @@ pub fn listen(path: &Path, processes: Processes) -> std::io::Result<mpsc::Unboun
         for (number, stream) in (0_u64..).zip(listener.incoming().flatten()) {
             let (jobs, processes) = (jobs.clone(), processes.clone());
             let serve = move || {
-                // A process that went away is none to be served.
+                // The process has gone: nothing to serve.
                 let _ = serve(stream, number, &jobs, &processes);
             };
             let _ = std::thread::Builder::new().name("virtual-pi-call".into()).spawn(serve);
@@ -151,7 +151,7 @@ fn serve(
     }
 }
 
-/// Forwards the moments that a thread waits for, until it ends.
+/// Forwards the alarms of a thread until it ends.
 fn serve_sleeper(mut stream: UnixStream, sleeper: u64, jobs: &mpsc::UnboundedSender<ToServe>) -> std::io::Result<()> {
     let answers = Arc::new(stream.try_clone()?);
     loop {
@@ -163,7 +163,7 @@ fn serve_sleeper(mut stream: UnixStream, sleeper: u64, jobs: &mpsc::UnboundedSen
     }
 }
 
-/// Keeps a process on the list of those that take part, until it ends.
+/// Keeps a process on the list of participants until it ends.
 fn stay_with(mut stream: UnixStream, processes: &Processes) -> std::io::Result<()> {
     let process = socket_peercred(&stream)?.pid;
     let _counted = processes.count(process);

@@ -1,9 +1,9 @@
-//! Draws the rooms and who depends on whom, from the table of the walls.
+//! Draws the crates and their dependencies from the table of the walls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// How far a crate is from the left, in boxes, and what it belongs to. Its height follows from what it depends on.
+/// Column of a crate, in boxes, and its group. Its height follows from its dependencies.
 const PLACES: &[(&str, f64, Group)] = &[
     ("bench", 2.6, Group::Program),
     ("bench-bluez", 1.0, Group::Device),
@@ -32,7 +32,7 @@ const PLACES: &[(&str, f64, Group)] = &[
     ("virtual-pi", 5.4, Group::Emulated),
 ];
 
-/// Crates that stand alone, and are not drawn.
+/// Standalone crates, which are not drawn.
 const ALONE: [&str; 3] = ["book", "virtual-pi-kernel", "xtask"];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -60,7 +60,7 @@ const MARGIN: f64 = 18.0;
 
 type Uses<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// The picture, or which crate has no place in it.
+/// Returns the picture, or the crate that has no place in it.
 pub fn rooms(may_use: &[(&str, &str)]) -> Result<String, String> {
     let drawn = |name: &str| !ALONE.contains(&name);
     let uses: Uses = may_use
@@ -150,7 +150,7 @@ fn level(uses: &Uses<'_>, name: &str) -> i32 {
     uses.get(name).into_iter().flatten().map(|below| level(uses, below) + 1).max().unwrap_or(0)
 }
 
-/// Without those that another of them leads to, which would add lines and no information.
+/// Omits dependencies that another one implies, which would add lines but no information.
 fn direct<'a>(uses: &Uses<'a>, used: &BTreeSet<&'a str>) -> Vec<&'a str> {
     fn reaches(uses: &Uses<'_>, from: &str, to: &str) -> bool {
         uses.get(from).into_iter().flatten().any(|next| *next == to || reaches(uses, next, to))

@@ -1,4 +1,4 @@
-//! Edges with the times that the kernel took in its interrupt.
+//! Edges with the time stamps of the kernel's interrupt handler.
 
 use bench_instruments::{Edge, EdgeLine, EdgeTrace, InstrumentError, MOST_EDGES};
 use rppal::gpio::{Event, InputPin, Trigger};
@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long the kernel's last events may take to reach us after recording has ended.
+/// How long the kernel's last events may take to arrive after the end of the recording.
 const LATE: Duration = Duration::from_millis(2);
 
 /// An input whose level changes are recorded.
@@ -44,7 +44,7 @@ impl EdgeLine for PiEdgeLine {
     }
 
     fn end(&self) -> Result<EdgeTrace, InstrumentError> {
-        // The thread that records reads the kernel's queue; what is in there still belongs to the window.
+        // The recording thread reads the kernel's queue; events still in the queue belong to the window.
         std::thread::sleep(LATE);
         let stopped = self.pin.borrow_mut().clear_async_interrupt();
         stopped.map_err(|error| self.failed("stop listening", &error))?;

@@ -6,18 +6,18 @@ use bench_plan::GpioLine;
 use rppal::gpio::{Error, Gpio, InputPin, Level, OutputPin};
 use std::cell::RefCell;
 
-/// All pins of the Pi. Each is taken once.
+/// All pins of the Pi. Each can be taken once.
 pub struct PiGpio {
     gpio: Gpio,
 }
 
 impl PiGpio {
     /// # Errors
-    /// [`InstrumentError::Gpio`]: this is no Pi, or its pins may not be used; says what to do.
+    /// [`InstrumentError::Gpio`]: this is not a Pi, or access to its pins is denied. The message says what to do.
     pub fn open() -> Result<Self, InstrumentError> {
         let gpio = Gpio::new().map_err(|error| match &error {
             Error::UnknownModel => InstrumentError::Gpio(
-                "this computer is no Raspberry Pi that the bench knows: run it on the controller".into(),
+                "this computer is not a Raspberry Pi that the bench supports: run it on the controller".into(),
             ),
             Error::PermissionDenied(device) => {
                 InstrumentError::Gpio(format!("{device}: not allowed; {}", how_to_be_allowed(device)))
@@ -29,29 +29,29 @@ impl PiGpio {
         Ok(Self { gpio })
     }
 
-    /// An input. A line that is active low gets the Pi's pull-up, the other its pull-down: a cable that is off reads as
-    /// not active.
+    /// Takes an input. An active-low line gets the Pi's pull-up, an active-high line its pull-down, so that an
+    /// unplugged cable reads as inactive.
     ///
     /// # Errors
-    /// [`InstrumentError::Gpio`] for a pin that is not there or taken.
+    /// [`InstrumentError::Gpio`] for a pin that does not exist or is taken.
     pub fn input(&self, line: GpioLine) -> Result<PiInput, InstrumentError> {
         let pin = self.take(line.gpio)?;
         let pin = if line.active_low { pin.into_input_pullup() } else { pin.into_input_pulldown() };
         Ok(PiInput { pin, active_low: line.active_low })
     }
 
-    /// An output, not active at first.
+    /// Takes an output, inactive at first.
     ///
     /// # Errors
     /// As [`PiGpio::input`].
     pub fn output(&self, line: GpioLine) -> Result<PiOutput, InstrumentError> {
         let pin = self.take(line.gpio)?;
-        // The level is set before the pin becomes an output, so that no lamp flashes.
+        // Sets the level before the pin becomes an output, so that no lamp flashes.
         let pin = if line.active_low { pin.into_output_high() } else { pin.into_output_low() };
         Ok(PiOutput { pin: RefCell::new(pin), active_low: line.active_low })
     }
 
-    /// The input behind the Schmitt buffer of the measure bus.
+    /// Takes the input behind the Schmitt buffer of the measure bus.
     ///
     /// # Errors
     /// As [`PiGpio::input`].
@@ -62,7 +62,7 @@ impl PiGpio {
     fn take(&self, gpio: u8) -> Result<rppal::gpio::Pin, InstrumentError> {
         self.gpio.get(gpio).map_err(|error| {
             let why = match error {
-                Error::PinUsed(_) => "it is used twice: look into the fixture and station files".to_owned(),
+                Error::PinUsed(_) => "it is used twice: check the fixture and station files".to_owned(),
                 Error::PinNotAvailable(_) => "this controller has no such pin".to_owned(),
                 other => other.to_string(),
             };

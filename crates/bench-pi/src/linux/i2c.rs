@@ -4,7 +4,7 @@ use bench_instruments::{InstrumentError, how_to_be_allowed};
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 use rppal::i2c::Error;
 
-/// Linux' numbers for what the bus' driver says (include/uapi/asm-generic/errno.h).
+/// Linux error numbers of the bus driver (include/uapi/asm-generic/errno.h).
 const EIO: i32 = 5;
 const ENXIO: i32 = 6;
 const EBUSY: i32 = 16;
@@ -14,16 +14,16 @@ const EAGAIN: i32 = 11;
 
 /// One bus, `/dev/i2c-<number>`.
 ///
-/// Operations of one direction are one transfer, and a write with a read behind it has a repeated start between them, as
-/// `embedded-hal` demands. `rppal`'s own implementation of the trait makes a transfer of each: a PN532, whose status byte
-/// and frame are read in one, gives its frame to nobody then.
+/// Consecutive operations of one direction are one transfer, and a read after a write begins with a repeated start, as
+/// `embedded-hal` requires. `rppal`'s own implementation of the trait makes one transfer per operation, which loses the
+/// frame of a PN532: its status byte and frame must be read in one transfer.
 pub struct PiI2c {
     bus: rppal::i2c::I2c,
 }
 
 impl PiI2c {
     /// # Errors
-    /// [`InstrumentError::Gpio`] says what to switch on, or which group to join.
+    /// [`InstrumentError::Gpio`]; the message says what to enable or which group to join.
     pub fn open(number: u8) -> Result<Self, InstrumentError> {
         let device = format!("/dev/i2c-{number}");
         let bus = rppal::i2c::I2c::with_bus(number).map_err(|error| {
@@ -73,7 +73,7 @@ impl I2c for PiI2c {
     }
 }
 
-/// Operations of one direction are one transfer: what stands at the front to be written, in a row.
+/// Joins the leading write operations into one transfer.
 fn take_writes<'a, 'b>(mut rest: &'a mut [Operation<'b>]) -> (Vec<u8>, &'a mut [Operation<'b>]) {
     let mut bytes = Vec::new();
     while let [Operation::Write(piece), ..] = rest {
@@ -83,7 +83,7 @@ fn take_writes<'a, 'b>(mut rest: &'a mut [Operation<'b>]) -> (Vec<u8>, &'a mut [
     (bytes, rest)
 }
 
-/// The same for what is to be read.
+/// The same for read operations.
 fn take_reads<'a, 'b>(operations: &'a mut [Operation<'b>]) -> (Vec<&'a mut [u8]>, &'a mut [Operation<'b>]) {
     let reads = operations.iter().take_while(|one| matches!(one, Operation::Read(_))).count();
     let (reads, rest) = operations.split_at_mut(reads);
@@ -94,13 +94,13 @@ fn take_reads<'a, 'b>(operations: &'a mut [Operation<'b>]) -> (Vec<&'a mut [u8]>
     (buffers.collect(), rest)
 }
 
-/// The kernel may do less than it was asked.
+/// The kernel may transfer less than requested.
 fn whole(done: usize, asked: usize) -> Result<(), ErrorKind> {
     if done == asked { Ok(()) } else { Err(ErrorKind::Other) }
 }
 
-/// What the error number of the bus' driver means. The Pi's driver calls a missing acknowledge EREMOTEIO, others ENXIO or
-/// EIO; a line that is held low ends as ETIMEDOUT or EBUSY.
+/// Translates the error number of the bus driver. A missing acknowledge is EREMOTEIO on the Pi, ENXIO or EIO on others;
+/// a line held low is ETIMEDOUT or EBUSY.
 fn kind_of(error: &Error) -> ErrorKind {
     let Error::Io(error) = error else { return ErrorKind::Other };
     match error.raw_os_error() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_drivers_error_numbers_are_told_apart() {
+    fn the_drivers_error_numbers_are_distinguished() {
         let missing = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown);
         for (number, expected) in [
             (EREMOTEIO, missing),

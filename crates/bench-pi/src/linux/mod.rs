@@ -1,4 +1,4 @@
-//! By way of `rppal`. On a computer that is no Pi, [`PiGpio::open`] says so.
+//! Through `rppal`. On a computer other than a Pi, [`PiGpio::open`] fails.
 
 mod edges;
 mod gpio;
@@ -8,10 +8,10 @@ pub use edges::PiEdgeLine;
 pub use gpio::{PiGpio, PiInput, PiOutput};
 pub use i2c::PiI2c;
 
-/// Whether this program can drive a fixture at all.
+/// Checks whether this program can drive a fixture at all.
 ///
 /// # Errors
-/// Never: what is missing on this computer is said when it is opened.
+/// Never: opening the devices reports what is missing on this computer.
 pub fn supported() -> Result<(), &'static str> {
     Ok(())
 }

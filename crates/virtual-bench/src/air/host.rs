@@ -1,5 +1,5 @@
-//! The controller's Bluetooth adapter as the bench sees it. Its receiver tells how far a carrier is off, as adapters made
-//! for sniffing do.
+//! The controller's Bluetooth adapter as the bench sees it. Its receiver reports the frequency error of a carrier, as
+//! sniffer adapters do.
 
 use super::Air;
 use crate::ends::{SharedWorld, VirtualClock};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Shortest interval of advertising (Bluetooth's link layer, advInterval).
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The adapter; each clone is the same.
+/// The adapter; all clones share it.
 pub struct VirtualBluetooth(pub(crate) SharedWorld);
 
 impl VirtualBluetooth {
@@ -27,12 +27,12 @@ fn failed(why: &str) -> InstrumentError {
     InstrumentError::Ble(why.to_owned())
 }
 
-/// Ends the scan when whoever scans is dropped.
+/// Ends the scan when the scanner is dropped.
 struct Scanning<'a>(&'a VirtualBluetooth);
 
 impl Drop for Scanning<'_> {
     fn drop(&mut self) {
-        // The world is only borrowed while it moves, and it drops nobody then.
+        // The borrow cannot fail: the world is borrowed only while it moves, and it drops no scanner then.
         if let Ok(mut world) = self.0.0.try_borrow_mut()
             && let Some(air) = &mut world.rig.air
         {

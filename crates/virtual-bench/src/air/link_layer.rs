@@ -1,7 +1,8 @@
-//! What is on an advertising channel, by Bluetooth's link layer specification: access address, header, payload, CRC,
-//! whitening. Written for the controller's adapter and not shared with the chip's RADIO, so that the two prove each other.
+//! Packets on an advertising channel, by Bluetooth's link layer specification: access address, header, payload, CRC,
+//! whitening. Written for the controller's adapter and not shared with the chip's RADIO, so that the two
+//! implementations verify each other.
 
-/// Of all advertising.
+/// Access address of all advertising.
 pub const ACCESS_ADDRESS: [u8; 4] = 0x8E89_BED6_u32.to_le_bytes();
 pub const CHANNELS: [u8; 3] = [37, 38, 39];
 pub const CHANNEL_HZ: [f64; 3] = [2_402e6, 2_426e6, 2_480e6];
@@ -9,7 +10,7 @@ pub const CHANNEL_HZ: [f64; 3] = [2_402e6, 2_426e6, 2_480e6];
 const PREAMBLE_BYTES: u64 = 1;
 const NS_PER_BYTE: u64 = 8_000;
 const CRC_BYTES: usize = 3;
-/// The polynomial and the first value with their bits turned round: what comes first stands lowest.
+/// The polynomial and the initial value in reversed bit order: the first bit is the lowest.
 const CRC_POLYNOMIAL: u32 = 0xDA_6000;
 const CRC_FIRST: u32 = 0xAA_AAAA;
 /// Kinds of advertisement that carry data: ADV_IND, ADV_NONCONN_IND, SCAN_RSP, ADV_SCAN_IND.
@@ -30,7 +31,7 @@ fn crc(pdu: &[u8]) -> [u8; CRC_BYTES] {
     [a, b, c]
 }
 
-/// Whitens, or takes it away: a register of seven places, of which the first is set and the others are the channel.
+/// Applies or removes whitening: a register of seven bits, of which the first is set and the others are the channel.
 fn whiten(bytes: &mut [u8], channel: u8) {
     let mut places: [u8; 7] = std::array::from_fn(|n| if n == 0 { 1 } else { channel >> (6 - n) & 1 });
     for byte in bytes {
@@ -53,7 +54,7 @@ pub struct Advertisement {
 }
 
 impl Advertisement {
-    /// As it is on the air of this channel, behind the preamble, sent so that nobody can connect.
+    /// Returns the bits on this channel after the preamble, as a non-connectable advertisement.
     pub fn encode(&self, channel: u8) -> Vec<u8> {
         let length = (self.sender.len() + self.data.len()) as u8;
         let mut pdu = [&[ADV_NONCONN_IND | RANDOM_SENDER, length][..], &self.sender, &self.data].concat();
@@ -62,7 +63,7 @@ impl Advertisement {
         [&ACCESS_ADDRESS[..], &pdu].concat()
     }
 
-    /// `None` for what is no advertisement with data, or is broken.
+    /// Parses an advertisement; `None` if it is damaged or carries no data.
     pub fn decode(on_air: &[u8], channel: u8) -> Option<Self> {
         let mut rest = on_air.strip_prefix(&ACCESS_ADDRESS)?.to_vec();
         whiten(&mut rest, channel);
@@ -92,7 +93,7 @@ impl Advertisement {
     }
 }
 
-/// How long so many bytes behind the preamble are on the air.
+/// Air time of a packet with this many bytes after the preamble.
 pub fn on_air_ns(bytes: usize) -> u64 {
     (PREAMBLE_BYTES + bytes as u64) * NS_PER_BYTE
 }

@@ -1,7 +1,7 @@
 //! The air between the module's antenna and that of the controller's Bluetooth adapter.
 //!
-//! Packets are real bits with a carrier and a strength. What becomes of one is decided by its strength at the other end,
-//! by whether that end listens to its channel all the while, and by a little chance.
+//! Packets are real bits with a carrier and a strength. The fate of a packet depends on its strength at the receiver,
+//! on whether the receiver listens to its channel throughout, and on chance.
 
 mod host;
 mod link_layer;
@@ -16,20 +16,20 @@ use bench_run::BenchTime;
 use link_layer::{ACCESS_ADDRESS, Advertisement, CHANNEL_HZ, CHANNELS, MANUFACTURER_DATA, on_air_ns};
 use virtual_nrf52840::RadioPacket;
 
-/// How long a scanning adapter stays on a channel: what Linux asks of its controllers (18 slots of 0.625 ms, without
-/// a pause).
+/// How long a scanning adapter stays on a channel: the value that Linux sets (18 slots of 0.625 ms, without a pause).
 const SCAN_WINDOW_NS: u64 = 11_250_000;
 /// Between the packets of one round on its three channels.
 const BETWEEN_CHANNELS_NS: u64 = 150_000;
 const MOST_ADVERTISING_DELAY_NS: f64 = 10e6;
-/// At this strength every second packet is lost, and the width of the way from none to all (a receiver of 1 Mbit/s).
+/// Strength at which every second packet is lost, and width of the transition from none to all (a receiver of 1
+/// Mbit/s).
 const SENSITIVITY_DBM: f64 = -95.0;
 const SENSITIVITY_WIDTH_DB: f64 = 1.0;
-/// What is lost to others on the band whatever the strength.
+/// Share of packets lost to other traffic on the band at any strength.
 const LOST_TO_OTHERS: f64 = 0.003;
-/// Of the packets that are lost, how many still come in, with wrong bits.
+/// Share of the lost packets that still arrive, with wrong bits.
 const BROKEN_SHARE: f64 = 0.5;
-/// A receiver does not lock on a carrier that is further away.
+/// Largest frequency error at which a receiver locks on a carrier.
 const LOCK_HZ: f64 = 250e3;
 const RSSI_NOISE_DB: f64 = 1.0;
 const OFFSET_NOISE_HZ: f64 = 2e3;
@@ -40,10 +40,10 @@ const MODULE_RSSI_DB: f64 = 2.0;
 const COUPLING_DB: f64 = 1.5;
 const CHANNEL_DB: f64 = 0.5;
 const ADAPTER_DB: f64 = 1.5;
-/// Of the adapter's own crystal.
+/// Error of the adapter's own crystal.
 const ADAPTER_PPM: f64 = 5.0;
 
-/// What the adapter hears by.
+/// Scan of the adapter.
 #[derive(Debug, Clone, Copy)]
 struct Scan {
     began_ns: u64,
@@ -57,7 +57,7 @@ struct Advertiser {
     interval_ns: u64,
     /// Of the present round.
     round_ns: u64,
-    /// The next packet: its channel's place and when it begins.
+    /// The next packet: index of its channel, and when it begins.
     place: usize,
     at_ns: u64,
 }
@@ -123,13 +123,13 @@ impl Air {
         self.advertiser = None;
     }
 
-    // ---- what happens ----
+    // ---- packets ----
 
     pub fn next_event_ns(&self) -> Option<u64> {
         self.advertiser.as_ref().map(|advertiser| advertiser.at_ns)
     }
 
-    /// The packet of the adapter that begins now, as it comes to the module's antenna pin.
+    /// Returns the packet of the adapter that begins now, as it arrives at the module's antenna pin.
     pub fn due(&mut self, now_ns: u64) -> Option<RadioPacket> {
         let advertiser = self.advertiser.as_mut().filter(|advertiser| advertiser.at_ns <= now_ns)?;
         let (place, begin_ns) = (advertiser.place, advertiser.at_ns);
@@ -191,11 +191,11 @@ impl Air {
         }
     }
 
-    /// Some bits behind the address come in wrong.
+    /// Some bits after the address arrive wrong.
     fn spoil(&mut self, bytes: &mut [u8]) {
         let behind = bytes.get_mut(ACCESS_ADDRESS.len()..).unwrap_or_default();
         let bits = behind.len() * 8;
-        // Three bits in different bytes: a CRC of 24 bits finds them all.
+        // Three bits in different bytes: a CRC of 24 bits always detects them.
         for third in 0..3 {
             let place = (self.chance.unit() * bits as f64 / 3.0) as usize + third * bits / 3;
             if let Some(byte) = behind.get_mut(place / 8) {
@@ -212,7 +212,7 @@ enum Fate {
 }
 
 impl Scan {
-    /// The channel that it stays on during the whole packet, if it does.
+    /// The channel on which it stays during the whole packet, if any.
     fn place_during(&self, packet: &RadioPacket) -> Option<usize> {
         let window = |at_ns: u64| Some(at_ns.checked_sub(self.began_ns)? / SCAN_WINDOW_NS);
         let (first, last) = (window(packet.begin_ns)?, window(packet.end_ns)?);

@@ -54,7 +54,7 @@ impl Ads1115 {
         }
     }
 
-    /// The conversion that wants to be finished by [`Ads1115::finish`] when its time has come.
+    /// The conversion to finish with [`Ads1115::finish`] when it is due.
     pub fn running(&self) -> Option<Conversion> {
         self.running
     }

@@ -4,7 +4,7 @@ use super::{Ads1115, I2cDevice, Ina226, Mcp4728, Mcp23017, Pn532};
 use crate::circuit::FixtureTolerances;
 use bench_plan::{ChipKind, Fixture};
 
-/// Keeps the chips' deviations apart from the wiring's.
+/// Separates the chips' deviations from the wiring's.
 const CHIPS: u64 = 0xC41F5;
 
 /// A chip of the fixture with its deviations from the ideal one.

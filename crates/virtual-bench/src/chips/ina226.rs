@@ -35,12 +35,12 @@ pub struct Ina226 {
     read_word: u16,
     /// When the present series of conversions began; `None`: none runs.
     began_ns: Option<u64>,
-    /// How many of them were delivered.
+    /// How many results were delivered.
     delivered: u64,
 }
 
 impl Default for Ina226 {
-    /// As after power-on: converting shunt and bus without end.
+    /// State after power-on: converts shunt and bus continuously.
     fn default() -> Self {
         Self {
             config: CONFIG_RESET,
@@ -78,7 +78,7 @@ impl Ina226 {
         (time(bus, 6) + time(shunt, 3)) * 1000 * u64::from(self.averages())
     }
 
-    /// Whether a conversion ended that [`Ina226::deliver`] has not been told the voltages of.
+    /// Whether a conversion ended for which [`Ina226::deliver`] has not yet received the voltages.
     pub fn is_due(&self, at_ns: u64) -> bool {
         self.began_ns.is_some_and(|began| {
             let ended = at_ns.saturating_sub(began).checked_div(self.cycle_ns()).unwrap_or(0);

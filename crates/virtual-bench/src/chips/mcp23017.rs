@@ -15,12 +15,12 @@ const REGISTERS: usize = 11;
 
 /// IOCON: registers of one port in a row instead of in pairs.
 const BANK: u8 = 0x80;
-/// IOCON: the pointer does not move on.
+/// IOCON: the pointer does not increment.
 const SEQOP: u8 = 0x20;
 /// IOCON: bit 0 is not implemented.
 const IOCON_MASK: u8 = 0xFE;
 
-/// What one pin does.
+/// State of one pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BitState {
     High,
@@ -41,7 +41,7 @@ pub struct Mcp23017 {
 }
 
 impl Default for Mcp23017 {
-    /// As after power-on: all pins inputs, no pull-ups, registers in pairs.
+    /// State after power-on: all pins inputs, no pull-ups, registers in pairs.
     fn default() -> Self {
         let mut port = [0; REGISTERS];
         port[IODIR] = 0xFF;
@@ -50,7 +50,7 @@ impl Default for Mcp23017 {
 }
 
 impl Mcp23017 {
-    /// What bit 0..=15 (GPA0..GPB7) does.
+    /// State of pin 0..=15 (GPA0..GPB7).
     pub fn bit(&self, bit: u8) -> BitState {
         let port = &self.registers[usize::from(bit / 8) & 1];
         let mask = 1 << (bit % 8);
@@ -70,7 +70,7 @@ impl Mcp23017 {
         self.inputs = levels;
     }
 
-    /// Port and register behind an address, if there is one.
+    /// Port and register of an address, if any.
     fn locate(&self, address: u8) -> Option<(usize, usize)> {
         let address = usize::from(address);
         let (port, register) = if self.registers[0][IOCON] & BANK == 0 {

@@ -12,7 +12,7 @@ const GENERAL_CALL_RESET: u8 = 0x06;
 const GENERAL_CALL_UPDATE: u8 = 0x08;
 const GENERAL_CALL_WAKE: u8 = 0x09;
 
-/// One output as the outside sees it.
+/// State of one output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DacOutput {
     pub volts: f64,
@@ -46,7 +46,7 @@ impl Channel {
     }
 }
 
-/// What the bytes of the present transaction are.
+/// Meaning of the bytes in the current transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
     /// Nothing came yet.
@@ -111,7 +111,7 @@ impl Mcp4728 {
         }
     }
 
-    /// The next transaction goes to address 0, which every chip hears.
+    /// The next transaction goes to address 0, the general call.
     pub fn start_general_call(&mut self) {
         self.command = Command::None;
         self.general_call = true;

@@ -1,7 +1,7 @@
 //! The chips of the fixture, at the level of their registers.
 //!
-//! Each follows its data sheet, not the habits of one driver: the tests of this folder talk to every one of them
-//! through a driver crate that others wrote.
+//! Each follows its data sheet, not the habits of one driver: the tests of this folder use every chip through a
+//! third-party driver crate.
 
 mod ads1115;
 mod fitted;
@@ -21,16 +21,16 @@ pub use pn532::Pn532;
 pub trait I2cDevice {
     /// A start condition with this chip's address.
     fn start(&mut self, at_ns: u64);
-    /// A byte from the controller; `false` refuses it (NACK).
+    /// Takes a byte from the controller; `false` is a NACK.
     fn write(&mut self, byte: u8, at_ns: u64) -> bool;
     /// A byte for the controller.
     fn read(&mut self, at_ns: u64) -> u8;
 }
 
-/// A 16-bit register that comes in two bytes, the high one first: what ADS1115 and INA226 have in common.
+/// A 16-bit register that is transferred in two bytes, high byte first: common to ADS1115 and INA226.
 #[derive(Debug, Clone, Default)]
 struct WordAccess {
-    /// The register that the next bytes are about; it stays from one transaction to the next.
+    /// Register of the next bytes; it stays from one transaction to the next.
     pointer: u8,
     /// Bytes since the start condition.
     count: u32,
@@ -54,7 +54,7 @@ impl WordAccess {
         }
         None
     }
-    /// Whether the next byte to read is the high one: then the word is fetched and kept.
+    /// Whether the next byte to read is the high byte, which latches the word.
     fn wants_word(&self) -> bool {
         self.count.is_multiple_of(2)
     }
@@ -72,7 +72,7 @@ pub(crate) mod testing {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// One chip on a bus of its own, with a clock that the test sets.
+    /// One chip alone on a bus, with a clock that the test sets.
     pub struct OneChip<D> {
         pub address: u8,
         pub device: Rc<RefCell<D>>,

@@ -17,16 +17,16 @@ use virtual_nrf52840::{Activity, PORT_COUNT, PortState};
 
 /// P0.18, the reset pad.
 pub(crate) const RESET_PORT: usize = 18;
-/// Leakage of the board that carries a node, so that nothing floats for ever, ohms.
+/// Leakage of the board that carries a node, ohms. It keeps every node from floating.
 const NODE_LEAKAGE_OHMS: f64 = 1e12;
-/// Input of an expander and some board: a nail in the air is at 0 V.
+/// Input of an expander and some board leakage: an unconnected nail is at 0 V.
 const NAIL_LEAKAGE_OHMS: f64 = 1e9;
 /// A wire that joins two nails.
 const PAIR_WIRE_OHMS: f64 = 0.1;
 /// The same for the module's planes.
 const PLANE_LEAKAGE_OHMS: f64 = 100e6;
 
-/// Resistors by their place, before the shape of the network is final.
+/// Resistors by edge, before the shape of the network is final.
 #[derive(Default)]
 pub(super) struct Sketch {
     builder: NetlistBuilder,
@@ -46,7 +46,7 @@ impl Sketch {
     pub(super) fn edge(&mut self, a: Node, b: Node) -> Edge {
         self.builder.edge(a, b)
     }
-    /// `what` it is stands in descriptions of the network.
+    /// `what` appears in descriptions of the network.
     pub(super) fn resistor(&mut self, a: Node, b: Node, ohms: f64, what: &'static str) {
         let edge = self.builder.edge(a, b);
         self.resistors.push((edge, ohms, what));
@@ -101,7 +101,7 @@ impl Circuit {
                 Role::Port(port) => {
                     sketch.resistor(node, ground, parts.ports[port].leakage_ohms, "leakage of the port");
                 }
-                // The modem holds or feeds it; the pull-up of the enable comes with the converter.
+                // The modem holds or feeds it; the converter adds the pull-up of the enable input.
                 Role::SimSupply | Role::Enable | Role::Nothing => {}
                 Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms, "leakage of the input"),
             }
@@ -110,7 +110,7 @@ impl Circuit {
             sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms, "pull-up of the SIM's data");
         }
 
-        // Nail meets contact.
+        // Nails on contacts.
         for (contact, &nail) in &nail_nodes {
             let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
             if let Some(&pad) = module.get(&defects.led_to(*contact)) {
@@ -270,7 +270,7 @@ impl Circuit {
             max_rounds: super::solve::MAX_ROUNDS,
             unsettled: Default::default(),
         };
-        // The bench stood there long before the run began: nothing is moving.
+        // Everything settled long before the run began.
         circuit.solve_now();
         circuit.charge = circuit.wiring.charges_in(&circuit.volts);
         circuit
@@ -322,7 +322,7 @@ impl<'d> SupplyPins<'d> {
     fn of(dut: &'d DutFamily) -> Self {
         let pin = |role| dut.supply_contact(role).map(|info| info.pin.as_str());
         Self {
-            // The microcontroller has a supply, even where no contact leads to it.
+            // The microcontroller has a supply even if no contact leads to it.
             logic: pin(SupplyRole::Logic).unwrap_or("logic"),
             modem: pin(SupplyRole::Modem),
             usb: pin(SupplyRole::Usb),

@@ -1,12 +1,12 @@
-//! The capacitors of the supplies: stepped while they charge or discharge, out of the way when they are settled.
+//! The capacitors of the supplies: stepped while they charge or discharge, omitted once they are settled.
 
 use super::solve::Capacitors;
 use super::{Circuit, Conducting, Wiring};
 use crate::netlist::Voltages;
 
-/// A capacitor further than this from where it will end is stepped, volts.
+/// A capacitor further than this from its final voltage is stepped, volts.
 const DISTURBED_VOLTS: f64 = 0.005;
-/// Nearer than this it has arrived, volts.
+/// A capacitor nearer than this has settled, volts.
 const SETTLED_VOLTS: f64 = 0.0003;
 const FIRST_STEP_NS: u64 = 20_000;
 const LONGEST_STEP_NS: u64 = 20_000_000;
@@ -23,8 +23,8 @@ pub(super) struct Transient {
     next_ns: u64,
 }
 
-/// Where everything ends if nothing changes, and what that was found from. The steps of a transient ask for it again
-/// and again.
+/// Final voltages if nothing changes, and the state they were computed from. Cached, because every step of a transient
+/// needs them.
 #[derive(Debug)]
 pub(super) struct Rest {
     inputs: u64,
@@ -35,12 +35,12 @@ pub(super) struct Rest {
 }
 
 impl Circuit {
-    /// When [`Circuit::step`] wants to be called next.
+    /// When [`Circuit::step`] must be called next.
     pub fn next_step_ns(&self) -> Option<u64> {
         self.transient.map(|transient| transient.next_ns)
     }
 
-    /// Looks whether the last change disturbed a capacitor, and starts stepping if so.
+    /// Starts stepping if the last change disturbed a capacitor.
     pub fn settle(&mut self, at_ns: u64) {
         if self.transient.is_some() {
             if self.dirty {
@@ -62,7 +62,7 @@ impl Circuit {
         }
     }
 
-    /// Lets the ports' changes of a running chip reach the capacitors without shortening the steps: they are many and
+    /// Applies port changes of a running chip to the capacitors without shortening the steps: the changes are many and
     /// disturb little.
     pub fn settle_ports(&mut self, at_ns: u64) {
         if self.transient.is_none() {
@@ -87,7 +87,7 @@ impl Circuit {
         }
     }
 
-    /// Brings the capacitors up to now between two steps: whoever measures twice must see the voltage move.
+    /// Updates the capacitors between two steps, so that two measurements in a row see the voltage move.
     pub fn catch_up(&mut self, at_ns: u64) {
         self.advance_capacitors(at_ns);
     }
@@ -126,7 +126,7 @@ impl Circuit {
         self.touch_charge();
     }
 
-    /// How far the capacitor that has the longest way is from where it will end, volts. No supply rises meanwhile.
+    /// Largest distance of a capacitor from its final voltage, volts. No supply rises meanwhile.
     fn distance_to_rest(&mut self) -> f64 {
         let rest = self.take_rest();
         let ground = rest.volts.at(self.wiring.ground);
@@ -146,7 +146,7 @@ impl Circuit {
         Rest { inputs: self.inputs, before: self.conducting.clone(), conducting, volts }
     }
 
-    /// Solves for the present instant with everything at rest: [`Circuit::distance_to_rest`] has done so just before.
+    /// Solves for the present instant with everything at rest. Reuses the solution of [`Circuit::distance_to_rest`].
     fn rest_now(&mut self) {
         let rest = self.take_rest();
         self.levels = self.wiring.levels_in(&rest.volts);

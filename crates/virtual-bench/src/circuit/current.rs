@@ -1,11 +1,10 @@
-//! What the chip draws from 3V3, by what it is busy with.
+//! Current of the chip from 3V3, by activity.
 //!
-//! The module's tables (Device OS, cellular off) say 4.5 mA to 5.2 mA idle, which there is a CPU that never sleeps, 0.55 mA
-//! in STOP sleep with a clock running, 48 uA in ultra-low-power sleep and 26 uA in hibernation; 24 uA of all of these is
-//! the rest of the module. The firmware of the bench leaves the chip on its linear regulator, which takes 6.3 mA
-//! (nRF52840 product specification, CPU from flash) instead of 3.3 mA. What it draws while it sleeps with the 32 MHz
-//! crystal on and its UART listening is in no table; 1.4 mA is an estimate: some 0.6 mA for the receiver, the crystal,
-//! and the same regulator.
+//! The module's tables (Device OS, cellular off) say 4.5 mA to 5.2 mA idle, where the CPU never sleeps, 0.55 mA in STOP
+//! sleep with a clock running, 48 uA in ultra-low-power sleep and 26 uA in hibernation; 24 uA of all of these is the
+//! rest of the module. The firmware of the bench leaves the chip on its linear regulator, which takes 6.3 mA (nRF52840
+//! product specification, CPU from flash) instead of 3.3 mA. No table gives its current asleep with the 32 MHz crystal
+//! on and its UART listening; 1.4 mA is an estimate: some 0.6 mA for the receiver, the crystal, and the same regulator.
 
 use super::Circuit;
 use crate::random::Random;
@@ -23,7 +22,7 @@ pub struct ChipCurrents {
     pub off: f64,
 }
 
-/// How much the current must have changed to be worth a new solution of the network.
+/// Smallest change of the current that causes a new solution of the network.
 const WORTH_IT: f64 = 0.03;
 
 impl ChipCurrents {
@@ -36,7 +35,7 @@ impl ChipCurrents {
         }
     }
 
-    /// Mean between two looks, `None` if no time passed.
+    /// Mean between two samples, `None` if no time passed.
     pub fn mean(&self, before: &Activity, now: &Activity) -> Option<f64> {
         let idle = if now.hfxo_running { self.clocked } else { self.asleep };
         let shares = [
@@ -52,7 +51,7 @@ impl ChipCurrents {
 }
 
 impl Circuit {
-    /// Takes what the chip was busy with since the last call.
+    /// Takes the chip's activity since the last call.
     pub fn set_activity(&mut self, activity: Activity) {
         let before = std::mem::replace(&mut self.activity, activity);
         if let Some(amps) = self.wiring.parts.chip.mean(&before, &activity)

@@ -1,4 +1,4 @@
-//! What the ordered faults change in the network.
+//! Changes of the network by the ordered faults.
 
 use super::Overload;
 use super::build::Sketch;
@@ -8,7 +8,7 @@ use crate::netlist::Node;
 use bench_plan::{DutFamily, Fixture};
 use bench_run::Contact;
 
-/// How much more than the supply can deliver an overload draws when its order names no current.
+/// Current of an overload without a given current, relative to the supply's limit.
 const OVERLOAD_FACTOR: f64 = 3.0;
 const LOGIC_VOLTS: f64 = 3.3;
 
@@ -43,7 +43,8 @@ pub(super) fn weaken(defects: &Defects, dut: &DutFamily, parts: &mut ModuleParts
     }
 }
 
-/// Joins what the faults join. `place_of` finds a terminal on the module. Returns what draws current in one direction.
+/// Adds the joints of the faults. `place_of` returns the node of a terminal on the module. Returns the parts that draw
+/// current in one direction.
 pub(super) fn join(
     defects: &Defects,
     fixture: &Fixture,

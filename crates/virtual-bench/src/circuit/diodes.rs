@@ -1,10 +1,10 @@
-//! Protection diodes: which contact has which, and what they are made of.
+//! Protection diodes: which contact has which, and their electrical data.
 //!
-//! Every pad of a chip has one diode to its supply and one from ground; they conduct with and without power, which is
-//! what makes contacts visible that no firmware reaches. That the pads of the nRF52840 have them follows from its
-//! absolute maximum ratings (VDD + 0.3 V, -0.3 V). The rest is assumption, since no data sheet draws them: USB D+ and D-
-//! lead to the supply of the USB block, all pads of the modem to VCC, its SIM lines to SIM_VCC, and the two 5 V contacts
-//! have a suppressor from ground.
+//! Every pad of a chip has one diode to its supply and one from ground; they conduct with and without power, which
+//! makes contacts measurable that no firmware reaches. That the pads of the nRF52840 have them follows from its
+//! absolute maximum ratings (VDD + 0.3 V, -0.3 V). The rest is assumption, since no data sheet draws them: USB D+ and
+//! D- lead to the supply of the USB block, all pads of the modem to VCC, its SIM lines to SIM_VCC, and the two 5 V
+//! contacts have a suppressor from ground.
 
 use super::build::Sketch;
 use crate::netlist::{Edge, Node};
@@ -31,7 +31,7 @@ pub(super) struct Diode {
     pub what: &'static str,
 }
 
-/// Where the diodes lead to.
+/// Supply of the diodes.
 pub(super) struct Supplies {
     pub ground: Node,
     pub logic: Node,
@@ -47,7 +47,7 @@ enum Silicon {
     UsbBlock,
     Modem,
     ModemSim,
-    /// A suppressor from ground, nothing to a supply.
+    /// A suppressor from ground and no diode to a supply.
     Suppressor,
 }
 

@@ -1,9 +1,9 @@
-//! The parts of the network, one after the other, for whoever takes them: the solver, or a description.
+//! The parts of the network, one after the other, for the solver or a description.
 
 use super::FixedParts;
 use crate::netlist::{Edge, Node, Values};
 
-/// Takes parts. The last argument says what the part is.
+/// Takes parts. The last argument names the part.
 pub(super) trait Parts {
     fn resistor(&mut self, edge: Edge, ohms: f64, what: &'static str);
     /// A voltage against the reference behind a resistance.

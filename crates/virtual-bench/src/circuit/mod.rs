@@ -6,7 +6,7 @@
 //! expander-----+     |
 //!                measure bus
 //! ```
-//! Everything is solved together: what a port draws lowers its supply, a lifted ground nail shifts the ground.
+//! Everything is solved together: the current of a port lowers its supply, a lifted ground nail shifts the ground.
 //! Switches and drivers change values, never the shape of the network. The capacitors of the supplies are the only
 //! memory: they are stepped by implicit Euler while a supply moves, and leave the network once it is settled.
 
@@ -41,13 +41,13 @@ use bench_run::Contact;
 use parts::ModuleParts;
 use virtual_nrf52840::{Activity, PORT_COUNT, PortState, Ports};
 
-/// What is connected to what, and how much of it.
+/// Topology and values of the network.
 struct Wiring {
     netlist: Netlist,
     /// By node.
     names: Vec<String>,
     own: FixedParts,
-    /// `own` as the solver takes it.
+    /// `own` in the form that the solver takes.
     fixed: Values,
     nails: Vec<NailParts>,
     rails: Vec<RailParts>,
@@ -82,7 +82,7 @@ struct Wiring {
     source_series_ohms: f64,
 }
 
-/// What never changes: bonds, contact resistances, loads, leakage, faults; each with what it is.
+/// Constant parts: bonds, contact resistances, loads, leakage, faults; each with its name.
 struct FixedParts {
     resistors: Vec<(Edge, f64, &'static str)>,
     /// To the reference.
@@ -112,7 +112,7 @@ struct RailParts {
     limit_amps: f64,
     rise_ns: u64,
     discharge_ohms: f64,
-    /// What is joined to a rail that the module makes, in place of a supply.
+    /// Load of a rail that the module makes, in place of a supply.
     load_ohms: Option<f64>,
 }
 
@@ -143,17 +143,17 @@ struct Overload {
     ohms: f64,
 }
 
-/// What the fixture's chips command. Order and meaning of the lists follow the fixture file.
+/// Commands of the fixture's chips. Order and meaning of the lists follow the fixture file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commands {
-    /// By nail: what its expander bit does; for supply and ground nails whether the feed is closed.
+    /// By nail: state of its expander bit; for supply and ground nails whether the feed is closed.
     pub nails: Vec<NailCommand>,
     pub rails: Vec<RailCommand>,
-    /// Channel that the address lines select.
+    /// Channel selected by the address lines.
     pub mux_channel: u8,
     /// Enabled banks, one bit each.
     pub mux_banks: u32,
-    /// The source when it reaches the bus.
+    /// The source, if it is switched to the bus.
     pub source: Option<DacOutput>,
     pub loopback: bool,
     /// By memory of the fixture: whether its switches are closed.
@@ -172,12 +172,12 @@ pub enum NailCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RailCommand {
-    /// Since when it is on.
+    /// Time of switching on.
     pub on_since_ns: Option<u64>,
     pub discharge: bool,
 }
 
-/// Which of the one-way parts conduct, from one solution to the next.
+/// Which one-way parts conduct, kept from one solution to the next.
 #[derive(Debug, Clone, PartialEq)]
 struct Conducting {
     diodes: Vec<bool>,
@@ -192,7 +192,7 @@ struct Conducting {
 enum Supply {
     Regulates,
     Limits,
-    /// The rail is above the supply: nothing flows back.
+    /// The rail is above the supply: no current flows back.
     Blocks,
 }
 
@@ -200,7 +200,7 @@ enum Supply {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Trial {
     pub controller_tx_low: bool,
-    /// Port whose driver is turned to this level.
+    /// Port whose driver is set to this level.
     pub port: Option<(usize, bool)>,
     /// Levels that the chip's USB device drives on D+ and D-.
     pub usb: Option<[bool; 2]>,
@@ -208,7 +208,7 @@ pub struct Trial {
     pub nfc: Option<f64>,
 }
 
-/// What the two receivers of the link see; `None` sees nothing.
+/// Levels at the two receivers of the link; `None`: undefined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkLevels {
     pub controller: Option<bool>,
@@ -231,7 +231,7 @@ pub struct Circuit {
     conducting: Conducting,
     now_ns: u64,
     dirty: bool,
-    /// Counts changes of anything that decides about voltages.
+    /// Counts changes of anything that affects voltages.
     revision: u64,
     /// The same without the charge of the capacitors.
     inputs: u64,
@@ -242,7 +242,7 @@ pub struct Circuit {
     workspace: Workspace,
     scratch: (Values, Values),
     solutions: u64,
-    /// Rounds until a search for agreement is given up.
+    /// Most rounds of a search for agreement.
     max_rounds: usize,
     unsettled: unsettled::Unsettled,
 }
@@ -255,7 +255,7 @@ impl Circuit {
     /// Takes new commands from the fixture's chips.
     pub fn command(&mut self, commands: Commands, at_ns: u64) {
         if commands != self.commands {
-            // What has passed has passed under the old commands.
+            // The time until now passed under the old commands.
             self.catch_up(at_ns);
             self.commands = commands;
             self.touch();
@@ -273,7 +273,7 @@ impl Circuit {
         }
     }
 
-    /// Takes what the chip's ports do now; cheap when no port that reaches a contact changed.
+    /// Takes the state of the chip's ports; cheap when no port that reaches a contact changed.
     pub fn set_ports(&mut self, ports: &Ports) {
         let runs = ports.powered;
         if runs != self.chip_runs {
@@ -307,14 +307,14 @@ impl Circuit {
         self.touch_levels();
     }
 
-    /// Ports or outputs of the fixture's memories moved, nothing else.
+    /// Only ports or outputs of the fixture's memories changed.
     fn touch_levels(&mut self) {
         self.inputs += 1;
         self.dirty = true;
         self.revision += 1;
     }
 
-    /// The capacitors moved, nothing else.
+    /// Only the capacitors changed.
     fn touch_charge(&mut self) {
         self.memories.forget();
         self.dirty = true;
@@ -422,7 +422,7 @@ impl Circuit {
         Some(self.at(node))
     }
 
-    /// The levels that both ends of the link would see.
+    /// Levels at both ends of the link.
     pub fn link_levels(&mut self, trial: Trial, dut_rx_port: Option<usize>) -> LinkLevels {
         let volts = self.solve_trial(trial);
         let controller = match self.wiring.controller_rx.node {
@@ -434,7 +434,7 @@ impl Circuit {
         LinkLevels { controller, dut }
     }
 
-    /// Supply voltage of a rail that is on, as far as it has risen.
+    /// Present supply voltage of a rail that is on, during its rise.
     fn supply_volts(&self, rail: usize) -> Option<f64> {
         let parts = self.wiring.rails.get(rail).filter(|parts| parts.load_ohms.is_none())?;
         let since = self.commands.rails.get(rail)?.on_since_ns?;

@@ -1,4 +1,4 @@
-//! The modem as the network sees it: what it draws, and what it drives at the contacts that lead to it.
+//! The modem in the network: its current, and its outputs at the contacts.
 
 use super::Circuit;
 use super::build::{SIM_SUPPLY, Sketch};
@@ -10,7 +10,7 @@ use bench_plan::{ContactInfo, DutFamily, Function, SupplyRole};
 use bench_run::Contact;
 use std::collections::BTreeMap;
 
-/// Voltage at which the modem's current is meant.
+/// Voltage to which the modem's current refers.
 const LOAD_VOLTS: f64 = 3.8;
 /// A card of class C (ISO/IEC 7816-3), and the regulator that feeds it.
 const SIM_VOLTS: f64 = 1.8;
@@ -21,12 +21,12 @@ const DRIVER_OHMS: f64 = 50.0;
 const USB_PULL_UP_OHMS: f64 = 1.5e3;
 const USB_VOLTS: f64 = 3.3;
 const RI_VOLTS: f64 = 1.8;
-/// How much the current must have changed to be worth a new solution of the network.
+/// Smallest change of the current that causes a new solution of the network.
 const WORTH_IT: f64 = 0.02;
 
-/// Places of the network that the modem moves; modules without such contacts have none.
+/// Nodes that the modem drives; modules without such contacts have none.
 pub(super) struct ModemPins {
-    /// Net that feeds it: place in the list of nets.
+    /// Net that feeds it: index in the list of nets.
     supply: Option<usize>,
     sim_supply: Option<(Node, Edge)>,
     sim_reset: Option<Node>,
@@ -64,7 +64,7 @@ impl ModemPins {
 }
 
 impl Circuit {
-    /// Takes what the modem does now.
+    /// Takes the state of the modem.
     pub fn set_modem(&mut self, load: ModemLoad) {
         let before = self.modem;
         let drifted = (load.amps - before.amps).abs() > WORTH_IT * before.amps.max(1e-6);

@@ -1,10 +1,11 @@
-//! The module's NFC antenna: how much of a reader's field becomes voltage at the chip's pads.
+//! The module's NFC antenna: conversion of a reader's field to voltage at the chip's pads.
 //!
-//! Coil and capacitors resonate at the carrier, balanced around ground. Each half of the resonator has the quality that
-//! its resistances leave: in series those of coil, switches, nails and joints, in parallel the chip's load and whatever
-//! else hangs on its pad. They are those of the network, found by pushing a small current through the antenna's place.
+//! Coil and capacitors resonate at the carrier, balanced around ground. The resistances determine the quality of each
+//! half of the resonator: in series those of coil, switches, nails and joints, in parallel the chip's load and
+//! everything else at its pad. They come from the network, which is solved with a small current through the antenna's
+//! place.
 //!
-//! Assumed, because no source states it: the tuning capacitors are on the module, as in the chip's reference design.
+//! Assumption without a source: the tuning capacitors are on the module, as in the chip's reference design.
 
 use super::elements::Parts;
 use super::{Circuit, Trial};
@@ -15,16 +16,16 @@ use crate::random::{Purpose, Random};
 const REACTANCE_OHMS: f64 = 120.0;
 /// Resistance of the coil, three turns.
 const COIL_OHMS: f64 = 0.8;
-/// What the chip draws from the antenna while a reader talks to it.
+/// Load of the chip on the antenna during communication.
 const CHIP_OHMS: f64 = 1.5e3;
 /// Quality with all of these and two switches.
 const USUAL_QUALITY: f64 = 8.0;
 /// Share of the strongest field that the chip needs in a resonator of this quality.
 const NEEDED_FIELD: f64 = 0.286;
-/// Capacitors of 5 % and the chip's own take the resonance off the carrier.
+/// Tolerance of the capacitors (5 %) and of the chip's own capacitance detunes the resonance.
 const TUNING: (f64, f64) = (0.9, 1.0);
-/// The same with a capacitor of a wrong value, and with none at all.
-/// What is pushed through the antenna's place to find its resistances.
+/// The same with a capacitor of a wrong value, and without any. Test current through the antenna's place, to find its
+/// resistances.
 const TEST_AMPS: f64 = 1e-6;
 
 /// Where the antenna is.
@@ -100,7 +101,7 @@ impl Circuit {
     }
 }
 
-/// Of a resonator with this resistance in series to its coil and this one beside it.
+/// Quality of a resonator with these resistances in series and in parallel with its coil.
 fn quality(series_ohms: f64, parallel_ohms: f64) -> f64 {
     1.0 / (series_ohms / REACTANCE_OHMS + REACTANCE_OHMS / parallel_ohms.max(f64::MIN_POSITIVE))
 }
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_at_the_pads_weakens_the_field_or_kills_it() {
-        // More than the plans allow, or nothing at all.
+        // More than the plans allow, or no field at all.
         for fault in [
             "open:17",
             "open:19",

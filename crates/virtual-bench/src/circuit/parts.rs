@@ -1,4 +1,4 @@
-//! What this module and this fixture are made of, tolerances included. Resistances in ohms.
+//! Parts of this module and this fixture, tolerances included. Resistances in ohms.
 
 use super::current::ChipCurrents;
 use crate::random::{Purpose, Random};
@@ -22,7 +22,7 @@ pub struct PortParts {
 pub struct ModuleParts {
     pub ports: Vec<PortParts>,
     pub chip: ChipCurrents,
-    /// What else hangs on 3V3: standby of the flash, level shifters, leakage.
+    /// Other loads on 3V3: standby of the flash, level shifters, leakage.
     pub logic_load_ohms: f64,
     pub modem_load_ohms: f64,
     pub five_volt_load_ohms: f64,
@@ -107,16 +107,16 @@ pub const BOND_OHMS: f64 = 0.003;
 /// Output resistance of an expander's pin.
 pub const EXPANDER_OUTPUT_OHMS: f64 = 25.0;
 pub const EXPANDER_PULL_UP_OHMS: f64 = 100e3;
-/// What the ADC's inputs draw from the measure bus.
+/// Load of the ADC's inputs on the measure bus.
 pub const ADC_INPUT_OHMS: f64 = 100e6;
 /// A driver stage that a fault keeps conducting.
 pub const STUCK_OHMS: f64 = 40.0;
 /// The SIM supply of a modem that is off: held at 0 V.
 pub const SIM_SUPPLY_OFF_OHMS: f64 = 10.0;
-/// The chip runs above this and stops below the other, volts.
+/// Voltages above which the chip runs and below which it stops.
 pub const POWER_ON_VOLTS: f64 = 1.70;
 pub const POWER_OFF_VOLTS: f64 = 1.65;
-/// An overload starts to draw at this voltage, so that it does not look like a short to the ohm-meter.
+/// Voltage at which an overload starts to draw, so that the ohm-meter does not measure a short.
 pub const OVERLOAD_KNEE_VOLTS: f64 = 0.6;
-/// Current of a chip that hangs somewhere before its first instruction, amperes.
+/// Current of a chip that hangs before its first instruction, amperes.
 pub const DEAD_MCU_AMPS: f64 = 1.3e-3;

@@ -1,7 +1,7 @@
-//! The fixture's memories in the network: switches, pull-ups, and what the parts drive back.
+//! The fixture's memories in the network: switches, pull-ups, and the outputs of the parts.
 //!
-//! A bus clocks thousands of edges, and only a few different states of its lines come back again and again. What the levels
-//! are in each of them is remembered while a memory is joined and nothing but ports and outputs moves.
+//! A bus has thousands of edges but only a few different states of its lines. The levels of each state are cached while
+//! a memory is joined and only ports and outputs change.
 
 use super::elements::Parts;
 use super::{Circuit, Wiring};
@@ -33,8 +33,8 @@ pub struct Levels {
     pub peers: Vec<PinLevels>,
 }
 
-/// What decides about [`Levels`] as long as the rest of the circuit stands still: states of the ports, one bit each, and
-/// what the memories drive.
+/// Key of the cached [`Levels`] while the rest of the circuit is constant: states of the ports, one bit each, and
+/// outputs of the memories.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct State {
     driven: u64,
@@ -67,7 +67,7 @@ impl Circuit {
         self.commands.peers.contains(&true)
     }
 
-    /// What a memory drives from now on; whether that is something new.
+    /// Sets the outputs of a memory. Returns whether they changed.
     pub fn set_peer_outputs(&mut self, peer: usize, outputs: PinOutputs) -> bool {
         let changed = self.memories.outputs.get_mut(peer).is_some_and(|old| std::mem::replace(old, outputs) != outputs);
         if changed {
@@ -78,7 +78,7 @@ impl Circuit {
 
     /// Levels of ports and memories now.
     pub fn levels(&mut self) -> Rc<Levels> {
-        // A supply that moves takes thresholds along.
+        // Thresholds follow the supply.
         if !self.any_peer_joined() || self.transient.is_some() {
             self.solved();
             return Rc::new(self.levels_in_solution());

@@ -1,8 +1,8 @@
 //! A module that makes its own 3V3: battery and USB feed a charger's system rail, a converter behind it makes 3V3 while
 //! its enable input is high. Modules whose 3V3 is an input have none of it.
 //!
-//! Simpler than the parts are: the charger's own converter is a drop, so its input current equals its output current,
-//! and it charges nothing. The 3V3 converter has an efficiency and a current limit.
+//! Simplified: the charger's own converter is a voltage drop, so its input current equals its output current, and it
+//! does not charge. The 3V3 converter has an efficiency and a current limit.
 
 use super::build::Sketch;
 use super::elements::Parts as _;
@@ -11,24 +11,24 @@ use super::{Supply, Wiring};
 use crate::netlist::{Edge, Node, Values, Voltages};
 use crate::random::{Purpose, Random};
 
-/// Output of the 3V3 converter: 2 % (usual for its kind), and what is left of its output resistance.
+/// Output of the 3V3 converter: 2 % (usual for its kind), and its remaining output resistance.
 const OUT_VOLTS: f64 = 3.3;
 const OUT_SPREAD: f64 = 0.01;
 const OUT_OHMS: f64 = 0.05;
 /// Boron data sheet: 1 A.
 const LIMIT_AMPS: f64 = 1.0;
 const EFFICIENCY: f64 = 0.9;
-/// While its input is below what it should deliver, its switch stays closed: the output follows the input.
+/// While the input is below the target output, the switch stays closed and the output follows the input.
 const SWITCH_OHMS: f64 = 0.3;
-/// The enable input switches on here, and off there.
+/// Thresholds of the enable input: on, off.
 const ENABLE_VOLTS: f64 = 1.0;
 const DISABLE_VOLTS: f64 = 0.4;
 /// Pull-up of the enable input to the system rail, as the module's file says.
 const ENABLE_PULL_OHMS: f64 = 100e3;
-/// A change of the input current below this is none.
+/// Changes of the input current below this are ignored.
 const SETTLED_AMPS: f64 = 1e-6;
 
-/// Between battery and system rail: a transistor. Between USB and system rail: 5 V become about 3.8 V.
+/// Battery to system rail: a transistor. USB to system rail: drops 5 V to about 3.8 V.
 pub(super) const BATTERY_PATH: (f64, f64) = (0.01, 0.06);
 pub(super) const USB_PATH: (f64, f64) = (1.1, 0.1);
 
@@ -40,15 +40,16 @@ pub(super) struct Regulator {
     volts: f64,
 }
 
-/// What the converter does in a solution.
+/// Mode of the converter in a solution.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Converting {
     supply: Option<Supply>,
     /// The input is too low to regulate.
     passes: bool,
-    /// Out of the system rail, beside what passes.
+    /// Current from the system rail in addition to the output current.
     input_amps: f64,
-    /// It took away its own enable in this solution: a real one would try again and again, and be off most of the time.
+    /// The converter removed its own enable in this solution: a real one would retry endlessly and be off most of the
+    /// time.
     failed: bool,
 }
 
@@ -57,7 +58,7 @@ impl Converting {
         self.passes || self.supply.is_some()
     }
 
-    /// A new solution: it may try again.
+    /// Allows a retry in a new solution.
     pub(super) fn forget_failure(&mut self) {
         self.failed = false;
     }
@@ -71,7 +72,7 @@ impl Regulator {
         Self { system, enable, switch, volts: random.within(OUT_VOLTS, OUT_SPREAD) }
     }
 
-    /// Adds what the converter does.
+    /// Adds the converter.
     pub(super) fn add(&self, values: &mut Values, wiring: &Wiring, state: Converting) {
         let output = &wiring.nets[wiring.logic];
         if state.passes {
@@ -92,11 +93,11 @@ impl Regulator {
         values.current(wiring.ground, state.input_amps);
     }
 
-    /// Writes what the converter does in its present mode. What it takes in follows what it gives.
+    /// Writes the converter in its present mode. The input current follows from the output current.
     pub(super) fn describe(&self, deck: &mut Deck<'_>, wiring: &Wiring, state: Converting) {
         let (output, ground) = (&wiring.nets[wiring.logic], wiring.ground);
         let (system, out, zero) = (deck.name(self.system), deck.name(output.node), deck.name(ground));
-        // It converts from far more than 1 V only; the other solver may pass by 0 V on its way.
+        // The converter only works far above 1 V; the other solver may cross 0 V while it searches.
         let share = format!("min(V({out},{zero})/({EFFICIENCY:e}*max(V({system},{zero}),1)),1)");
         let regulated = format!("({:e}-V({out},{zero}))/{OUT_OHMS:e}*{share}", self.volts);
         match state.supply {
@@ -114,7 +115,7 @@ impl Regulator {
         }
     }
 
-    /// Whether the present mode follows from these voltages, up to this much.
+    /// Whether the present mode is consistent with these voltages, within this tolerance.
     #[cfg(test)]
     pub(super) fn agrees(&self, at: impl Fn(Node) -> f64, wiring: &Wiring, state: Converting, slack: f64) -> bool {
         let ground = at(wiring.ground);
@@ -136,8 +137,7 @@ impl Regulator {
             && (state.passes || system > self.volts - slack || out > self.volts - slack)
     }
 
-    /// What the converter would do at these voltages.
-    /// `settled`: everything else agrees with these voltages.
+    /// Mode of the converter at these voltages. `settled`: everything else agrees with these voltages.
     pub(super) fn wanted(&self, volts: &Voltages, wiring: &Wiring, state: Converting, settled: bool) -> Converting {
         if state.failed {
             return state;
@@ -149,14 +149,13 @@ impl Regulator {
         if volts.at(self.enable) - ground < enabling {
             return Converting { failed: state.is_on() && settled, ..Converting::default() };
         }
-        // Both conditions leave room for each other: where one ends, the other has begun. An output that something else
-        // holds up is left alone.
+        // The two conditions overlap. An output that something else holds up is not driven.
         let is_low = output < self.volts && (state.passes || system < self.volts);
         if is_low {
             return Converting { passes: true, ..Converting::default() };
         }
         let amps = (self.volts - output) / OUT_OHMS;
-        // The voltages of a converter that did not convert say nothing about what it will deliver.
+        // The voltages of an idle converter do not show what it will deliver.
         let Some(before) = state.supply else {
             return Converting { supply: Some(Supply::Regulates), ..Converting::default() };
         };
@@ -172,7 +171,8 @@ impl Regulator {
             Supply::Limits => LIMIT_AMPS,
             Supply::Blocks => 0.0,
         };
-        // Never more than comes out: its switch is open for a part of the time. So passing begins where converting ends.
+        // Never more than the output current: the switch is open for a part of the time. So passing begins where
+        // converting ends.
         let input_amps = out * (output.max(0.0) / (EFFICIENCY * system)).min(1.0);
         if supply != before {
             return Converting { supply: Some(supply), ..state };

@@ -10,19 +10,19 @@ use virtual_nrf52840::{Pull, Strength};
 
 /// Resistance of a capacitor that stands for a voltage source in the network, ohms.
 const CAPACITOR_OHMS: f64 = 0.01;
-/// Rounds until the one-way parts must agree; far more than any fault has needed.
+/// Most rounds until the one-way parts agree; far more than any fault has needed.
 pub(super) const MAX_ROUNDS: usize = 256;
-/// From this round on only one part changes its mind at a time, so that two cannot swap for ever.
+/// From this round on only one part changes its state at a time, so that two cannot swap endlessly.
 const CAREFUL_ROUNDS: usize = 8;
 
-/// What the capacitors do in a solution.
+/// Role of the capacitors in a solution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Capacitors {
     /// Everything has settled; no current flows into them.
     Open,
     /// They hold their charge: this instant.
     Hold,
-    /// They take part in a step of that many seconds.
+    /// They charge in a step of this many seconds.
     Step(f64),
 }
 
@@ -37,7 +37,7 @@ impl Circuit {
         (self.volts, self.conducting, self.dirty) = (volts, conducting, false);
     }
 
-    /// Solves for levels on the link that are not there now; changes nothing.
+    /// Solves for hypothetical levels on the link; changes nothing.
     pub(super) fn solve_trial(&mut self, trial: Trial) -> Voltages {
         let capacitors = if self.transient.is_some() { Capacitors::Hold } else { Capacitors::Open };
         let mut volts = Voltages::default();
@@ -64,7 +64,7 @@ impl Circuit {
             self.add_one_way_parts(&mut values, conducting);
             self.wiring.netlist.solve(&values, &mut self.workspace, volts);
             self.solutions += 1;
-            // Only the late rounds of a search that may be in vain are worth a record.
+            // Only the late rounds of a search are recorded: it may fail.
             let before = (round >= self.max_rounds / 2).then(|| conducting.clone());
             if !self.reconsider(volts, conducting, round >= CAREFUL_ROUNDS) {
                 agreed = true;
@@ -237,10 +237,10 @@ impl Circuit {
         }
     }
 
-    /// Turns over the one-way parts whose voltages contradict their state. Returns whether there were any.
+    /// Flips the one-way parts whose voltages contradict their state. Returns whether there were any.
     pub(super) fn reconsider(&self, volts: &Voltages, conducting: &mut Conducting, one_at_a_time: bool) -> bool {
-        // Where a part is just at its knee, either answer is right. A part that conducts is held to its direction as far as
-        // the digits go: behind 0.06 ohm already a picovolt is more than what keeps a floating node from 0 V.
+        // Exactly at its knee, a part may be in either state. The direction of a conducting part is checked to the last
+        // digit: across 0.06 ohm a picovolt is already more current than that which holds a floating node at 0 V.
         const SLACK_VOLTS: f64 = 1e-9;
         const DIGITS_VOLTS: f64 = 2e-14;
         let wiring = &self.wiring;

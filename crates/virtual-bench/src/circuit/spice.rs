@@ -1,9 +1,9 @@
-//! The network in its present state as a SPICE deck, for another solver to check this one.
+//! The network in its present state as a SPICE deck, so that another solver can check this one.
 //!
-//! The linear parts are those that the solver gets, one by one. The one-way parts are not taken as the solver left them:
-//! each is written as a source whose current follows its own voltage, with the same knee, so that the other solver decides
-//! which of them conduct. The converter of a module that makes its own 3V3 is the exception: its mode is taken over. As a
-//! formula it would throw the search of the other solver to and fro, and whether it is enabled depends on its past.
+//! The linear parts are those of the solver, one by one. The states of the one-way parts are not taken from the solver:
+//! each part is a source whose current follows its own voltage, with the same knee, so that the other solver decides
+//! which of them conduct. The exception is the converter of a module that makes its own 3V3, whose mode is taken over:
+//! as a formula it would keep the other solver from converging, and its enable depends on its past.
 
 use super::elements::Parts;
 use super::parts::{OVERLOAD_KNEE_VOLTS, POWER_ON_VOLTS};
@@ -75,7 +75,7 @@ impl Circuit {
             text: String::new(),
         };
         deck.say(&format!("* {title}"));
-        deck.say("* Made by the virtual bench. InVirtualTime it with: ngspice -b FILE");
+        deck.say("* Made by the virtual bench. Run it with: ngspice -b FILE");
         deck.say("* What never changes");
         wiring.own.add(&mut deck);
         deck.say("* What fixture, chip and modem do now");
@@ -99,8 +99,8 @@ impl Circuit {
         for (n, rail) in wiring.rails.iter().enumerate() {
             if let Some(volts) = self.supply_volts(n) {
                 deck.supply(rail.node, volts, rail.series_ohms, rail.limit_amps, "supply with its current limit");
-                // Where the search begins: with the supply in the middle of what it can give. From elsewhere the limit
-                // can throw it to and fro.
+                // Starting point of the search: the supply at half of its limit. From other points the limit can keep
+                // the search from converging.
                 deck.first_guess(rail.node, volts - 0.5 * rail.limit_amps * rail.series_ohms);
             }
         }
@@ -140,7 +140,7 @@ impl Deck<'_> {
         format!("source_{at}")
     }
 
-    /// Where the other solver begins; it ends where it must.
+    /// Starting point of the other solver; the result does not depend on it.
     fn first_guess(&mut self, node: Node, volts: f64) {
         let name = self.name(node).to_owned();
         self.say(&format!(".nodeset v({name})={volts:e}"));
@@ -157,7 +157,7 @@ impl Deck<'_> {
         self.formula(from, to, &amps, what);
     }
 
-    /// What a supply delivers: nothing backwards, never more than its limit.
+    /// Output current of a supply: never backwards, never above its limit.
     fn supply(&mut self, node: Node, volts: f64, ohms: f64, limit: f64, what: &str) {
         let node = self.name(node).to_owned();
         let amps = format!("I = min(uramp({volts:e}-V({node}))/{ohms:e},{limit:e})");
@@ -169,7 +169,7 @@ impl Deck<'_> {
         for (n, volts) in std::mem::take(&mut self.sources).into_iter().enumerate() {
             let _ = writeln!(self.text, "Vsource_{n} source_{n} 0 {volts:e}");
         }
-        // The parts are piecewise linear: what is found is exact, and may be asked for.
+        // The parts are piecewise linear, so the solution is exact and the tolerances may be tight.
         self.say(".options reltol=1e-6 abstol=1e-13 vntol=1e-9 itl1=60");
         self.say(".op");
         let names = std::mem::take(&mut self.names);
@@ -204,7 +204,7 @@ impl Parts for Deck<'_> {
     }
 }
 
-/// Names that SPICE takes: small letters, digits and underlines, each name once.
+/// Valid SPICE names: lower-case letters, digits and underscores, each name once.
 fn readable(names: &[String]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let clean = |name: &String| {

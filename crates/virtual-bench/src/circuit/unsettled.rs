@@ -1,4 +1,4 @@
-//! Solutions in which the one-way parts did not agree: their voltages are not to be trusted.
+//! Solutions in which the one-way parts did not agree: their voltages are unreliable.
 
 use super::{Circuit, Conducting};
 use std::collections::BTreeSet;
@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 /// Names in one report.
 const MOST_NAMES: usize = 4;
 
-/// What is known about them.
+/// Record of these solutions.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     count: u64,
     first_ns: u64,
-    /// Parts that still changed their minds the first time.
+    /// Parts that still changed their state the first time.
     parts: BTreeSet<String>,
 }
 
@@ -25,7 +25,7 @@ impl Unsettled {
 }
 
 impl Circuit {
-    /// Says so if voltages of this run are not to be trusted.
+    /// Reports whether voltages of this run are unreliable.
     pub fn doubt(&self) -> Option<String> {
         let Unsettled { count, first_ns, parts } = &self.unsettled;
         if *count == 0 {
@@ -43,7 +43,7 @@ impl Circuit {
         ))
     }
 
-    /// Adds the names of the parts that are not as they were.
+    /// Adds the names of the parts whose state changed.
     pub(super) fn name_turned(&self, before: &Conducting, now: &Conducting, names: &mut BTreeSet<String>) {
         let wiring = &self.wiring;
         let name = |node: crate::netlist::Node| wiring.names.get(node.index()).map_or("?", String::as_str);

@@ -38,7 +38,7 @@ pub(super) fn data_lines(
 }
 
 impl Circuit {
-    /// Takes whether the chip's USB device pulls D+ up now.
+    /// Sets whether the chip's USB device pulls D+ up.
     pub fn set_usb_pull_up(&mut self, on: bool) {
         if on != self.usb_pull_up {
             self.usb_pull_up = on;
@@ -66,7 +66,7 @@ impl Circuit {
         }
     }
 
-    /// What the host's receivers see: D+ and D-; `None` between their thresholds, or while the host is not joined.
+    /// Levels at the host's receivers: D+ and D-; `None` between their thresholds, or while the host is not joined.
     fn usb_levels(&mut self, trial: Trial) -> Option<[bool; 2]> {
         let nails = self.wiring.usb_data.as_ref()?.nails;
         if !self.commands.usb {
@@ -86,7 +86,7 @@ impl Circuit {
         self.usb_pull_up && self.usb_levels(Trial::default()) == Some([true, false])
     }
 
-    /// Whether both states of the pair get through.
+    /// Whether both states of the pair reach the other end.
     pub fn usb_data_passes(&mut self) -> bool {
         [[true, false], [false, true]]
             .into_iter()

@@ -1,4 +1,4 @@
-//! What the ordered faults change, gathered for the parts of the virtual bench that have to play it.
+//! Changes by the ordered faults, grouped by the part of the virtual bench that applies them.
 
 use super::kinds::Effect;
 use super::{Fault, Terminal};
@@ -7,14 +7,14 @@ use bench_plan::DutFamily;
 use bench_run::Contact;
 use virtual_nrf52840::ChipIdentity;
 
-/// Everything that differs from a good module in a good fixture, but for the chip itself.
+/// All differences from a good module in a good fixture, except in the chip itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Defects {
-    /// Contacts that lead to each other's place on the module.
+    /// Contacts that are swapped on the module.
     pub swapped: Vec<(Contact, Contact)>,
     pub empty_nest: bool,
     pub open: Vec<Contact>,
-    /// Further ohms between nail and contact.
+    /// Additional ohms between nail and contact.
     pub cold: Vec<(Contact, f64)>,
     pub joints: Vec<Joint>,
     pub loads: Vec<Load>,
@@ -30,13 +30,13 @@ pub(crate) struct Defects {
     pub uicr: Vec<(u32, u32)>,
     pub flash: FlashFaults,
     pub modem: ModemDefects,
-    /// What is left of the NFC coil's tuning, from 0 to 1.
+    /// Remaining tuning of the NFC coil, 0 to 1.
     pub nfc_tuning: f64,
     pub radio_loss_db: f64,
     pub probe: ProbeDefects,
     pub link_cut: bool,
     pub slow_link: bool,
-    /// The model in the nest, where it is not the one that was ordered.
+    /// The model in the nest, if it is not the ordered one.
     pub model: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Joint {
     pub label: &'static str,
 }
 
-/// A part that draws current without end.
+/// A part that draws a constant current.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Load {
     /// From a rail: amperes, or more than it can deliver.
@@ -59,7 +59,7 @@ pub(crate) enum Load {
     Logic(f64),
 }
 
-/// Of the modem, its card, its antenna and its lines, which are named as the microcontroller sees them.
+/// Defects of the modem, its card, its antenna and its lines, which are named as the microcontroller sees them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ModemDefects {
     /// The type that is fitted instead.
@@ -84,12 +84,12 @@ pub(crate) struct ModemDefects {
     pub usb_dead: bool,
 }
 
-/// Of the debug probe and its lines.
+/// Defects of the debug probe and its lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ProbeDefects {
     pub absent: bool,
     pub open: bool,
-    /// Transfers that get through.
+    /// Number of transfers before the connection is lost.
     pub lost_after: Option<u64>,
 }
 
@@ -136,7 +136,7 @@ impl Defects {
         self.joints.push(Joint { a, b, ohms, label });
     }
 
-    /// The contact that really leads to where `contact` should.
+    /// The contact that is connected in place of `contact`.
     pub fn led_to(&self, contact: Contact) -> Contact {
         self.swapped.iter().fold(contact, |contact, &(a, b)| match contact {
             _ if contact == a => b,

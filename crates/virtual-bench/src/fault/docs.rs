@@ -1,14 +1,14 @@
-//! The table of kinds as people and editors read it.
+//! The table of kinds for people and editors.
 
 use super::kinds::{FaultKind, KINDS};
 use std::fmt::Write;
 
-/// Each kind for `--help`, where lines are wrapped: how it is written, below it what it does.
+/// Each kind for `--help`, where lines are wrapped: its syntax, below it its effect.
 pub fn fault_help() -> String {
     KINDS.iter().map(|kind| format!("  {}\n      {}\n", kind.usage(), kind.doc)).collect()
 }
 
-/// One line for each kind: how it is written, what it does.
+/// One line for each kind: its syntax and its effect.
 pub fn fault_usages() -> String {
     let width = KINDS.iter().map(|kind| kind.usage().len()).max().unwrap_or(0);
     let line = |kind: &FaultKind| format!("{:width$}  {}\n", kind.usage(), kind.doc);

@@ -1,5 +1,5 @@
-//! The kinds of fault, one entry each: how it is written, what it needs, where it is, what it does, its defect class, its
-//! documentation. Parser, text, `--help`, list, schema, documentation and coverage read this table.
+//! The kinds of fault, one entry each: syntax, requirements, location, effect, defect class, documentation. Parser,
+//! text, `--help`, list, schema, documentation and coverage read this table.
 
 use super::defects::{Defects, Load};
 use super::list::{self, Site};
@@ -9,12 +9,12 @@ use crate::circuit;
 use bench_plan::{ContactInfo, DutFamily, Function};
 use virtual_nrf52840::ChipIdentity;
 
-/// Everything there is to know of a kind of fault.
+/// Everything about a kind of fault.
 pub struct FaultKind {
-    /// What it is called in orders: `open`.
+    /// Its name in orders: `open`.
     pub name: &'static str,
     pub syntax: Syntax,
-    /// What it does to the module or the bench, in one sentence.
+    /// Its effect on the module or the bench, in one sentence.
     pub doc: &'static str,
     pub(super) defective: Defective,
     pub(super) needs: Need,
@@ -26,13 +26,13 @@ pub struct FaultKind {
     pub(super) effect: Effect,
 }
 
-/// Who has to be repaired.
+/// What needs repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Defective {
     Module,
-    /// As `Module`, and an empty module shows the fault in another way than one with a program.
+    /// Like `Module`, but an empty module shows the fault in another way than a programmed one.
     ModuleWhileProgrammed,
-    /// The bench: an `error` is due and no `fail`.
+    /// The bench: the expected verdict is `error`, not `fail`.
     Bench,
     BenchWhileProgramming,
 }
@@ -40,39 +40,39 @@ pub(super) enum Defective {
 /// Class of defects that occur equally often.
 pub(super) enum Class {
     One(&'static str),
-    /// Of these, the one that the function picks.
+    /// The class that the function picks from these.
     Pick(&'static [&'static str], fn(&Fault) -> &'static str),
 }
 
-/// What must exist for a fault, beyond the contacts and rails that its order names.
+/// Requirements of a fault, beyond the contacts and rails that its order names.
 pub(super) enum Need {
     Nothing,
     /// A contact that leads to a port of the microcontroller.
     Port,
-    /// A contact with this property: how people call it, and how it is recognised.
+    /// A contact with this property: its name for people, and its test.
     Contact(&'static str, fn(&ContactInfo) -> bool),
     /// Both contacts are outputs of one PWM unit.
     SamePwmUnit,
-    /// A model of the family.
+    /// Another model of the family.
     Model,
     Modem,
-    /// The modem's type is one that the virtual bench knows.
+    /// A modem type that the virtual bench knows.
     KnownModem,
     /// A debug probe in the fixture.
     Probe,
 }
 
-/// Where a fault is.
+/// Location of a fault.
 pub(super) enum Location {
     /// At the contacts, rails and ground that its order names.
     Named,
     /// At the contact of the UART that has this role (RTS, CTS), in capitals, as the order names it.
     UartRole,
-    /// At no contact: a diagnosis must use one of these words, in lower case.
+    /// No contact: a diagnosis must use one of these words, in lower case.
     Words(&'static [&'static str]),
 }
 
-/// What a fault changes. The bench finds it by measuring, or not at all.
+/// What a fault changes. The bench detects it by measuring, or not at all.
 pub(super) enum Effect {
     /// The circuit, the modem, the memory, the air, the probe or the link.
     World(fn(&Fault, &mut Defects)),
@@ -84,17 +84,17 @@ use Defective::{Bench, BenchWhileProgramming, Module, ModuleWhileProgrammed};
 use Effect::{Chip, World};
 use Location::{Named, UartRole, Words};
 
-/// How much more resistance a damaged output stage has.
+/// Factor of the resistance of a damaged output stage.
 const WEAK_DRIVER_FACTOR: f64 = 5.0;
-/// How much more resistance damaged pulls have: too little to lose a level against anything but a leak.
+/// Factor of the resistance of damaged pulls: so small that only a leak overrides their level.
 const WEAK_PULL_FACTOR: f64 = 2.0;
-/// Gain of the 3.6 V range, in which an ordered offset is meant.
+/// Gain of the 3.6 V range, to which an ordered offset refers.
 const WIDEST_ADC_GAIN: f64 = 1.0 / 6.0;
 /// An address in the sector that `flash-bad-block` spoils: the last one, as addresses wrap around at the flash's size.
 const BAD_SECTOR: u32 = u32::MAX;
-/// An address in the page that `mcu-flash-page` spoils: one that every image has.
+/// An address in the page that `mcu-flash-page` spoils: a page that every image uses.
 const BAD_PAGE: u32 = 0x3000;
-/// FICR.INFO.VARIANT of build code F, from which on the chip locks itself at every hard reset.
+/// FICR.INFO.VARIANT of build code F: from F on, the chip locks itself at every hard reset.
 const SELF_LOCKING: [u8; 4] = *b"AAF0";
 /// FICR.INFO.PART of the smaller sister, which fits the same pads.
 const OTHER_PART: u32 = 0x52833;
@@ -102,7 +102,7 @@ const OTHER_PART: u32 = 0x52833;
 const NFC_PADS_ARE_PORTS: (u32, u32) = (0x20C, 0xFFFF_FFFE);
 /// UICR.APPROTECT, with a value that locks every kind of silicon.
 const ACCESS_PORT_LOCKED: (u32, u32) = (0x208, 0xFFFF_FF00);
-/// What is left of the coil's tuning with a wrong capacitor, and without any.
+/// Remaining tuning of the coil with a wrong capacitor, and without any.
 const DETUNED: f64 = 0.5;
 const UNTUNED: f64 = 0.1;
 /// Without its antenna the end of the trace still radiates a little.
@@ -313,7 +313,7 @@ pub static KINDS: &[FaultKind] = &[
         class: One(MCU_PART),
         listed: |site| site.numbers(&[50.0, -50.0]),
         effect: Chip(|fault, _, chip| {
-            // What the calibration takes away would be no defect. The residue is at the converter, behind the gain.
+            // An offset that the calibration removes is no defect. The residue is at the converter, after the gain.
             chip.tolerances.saadc_residual_offset_volts += fault.number() / 1000.0 * WIDEST_ADC_GAIN;
         }),
     },
@@ -1005,7 +1005,7 @@ fn has_port(info: &ContactInfo) -> bool {
     info.port.is_some()
 }
 
-/// The NFC antenna's pads are no GPIO: neither their pulls nor their drivers are ever on.
+/// The NFC antenna's pads are not GPIO: neither their pulls nor their drivers are ever on.
 fn has_pulls(info: &ContactInfo) -> bool {
     has_port(info) && !has(info, Function::Nfc)
 }

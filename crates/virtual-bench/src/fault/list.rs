@@ -1,4 +1,4 @@
-//! Every fault that can be ordered of a module in a fixture, to measure what a plan detects.
+//! Every fault that can be ordered for a module in a fixture, to measure what a plan detects.
 
 use super::kinds::KINDS;
 use super::{Fault, Subject, Terminal, rail_contact};
@@ -8,24 +8,24 @@ use bench_run::Contact;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-/// Resistance of a bridge that is not quite one: flux residue, a whisker. Ohms.
+/// Resistance of an imperfect bridge (flux residue, a whisker), ohms.
 const WEAK_SHORT_OHMS: f64 = 100.0;
 
-/// A module in a fixture, as the kinds of fault see it to list themselves.
+/// A module in a fixture, from which each kind lists its faults.
 pub(super) struct Site<'a> {
     pub dut: &'a DutFamily,
     pub fixture: &'a Fixture,
     /// Models that may be in the nest by mistake.
     pub others: &'a [String],
-    /// The model that the plan is for, where it is known.
+    /// The model that the plan is for, if known.
     pub model: Option<&'a Model>,
     /// The kind that is being listed.
     pub kind: &'static super::FaultKind,
 }
 
-/// Everything that can be wrong with a module of this family in this fixture, one fault each. Shorts between contacts
-/// that the module joins anyway (ground to ground) are no faults and do not appear. `other_models` may be in the nest
-/// by mistake; `model` says which modem belongs into the module.
+/// Lists everything that can be wrong with a module of this family in this fixture. Omits shorts between contacts that
+/// the module joins anyway (ground to ground). `other_models` may be in the nest by mistake; `model` says which modem
+/// belongs into the module.
 pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], model: Option<&Model>) -> Vec<Fault> {
     let of_kind = |kind| (kind, Site { dut, fixture, others: other_models, model, kind });
     KINDS.iter().map(of_kind).flat_map(|(kind, site)| (kind.listed)(&site)).collect()
@@ -40,7 +40,7 @@ impl Site<'_> {
     fn fault(&self, subject: Subject) -> Fault {
         Fault { kind: self.kind, subject, amount: self.kind.usual() }
     }
-    /// The fault itself, where it can be.
+    /// The fault itself, if the module can have it.
     pub fn once(&self, exists: bool) -> Vec<Fault> {
         exists.then(|| self.fault(Subject::Nothing)).into_iter().collect()
     }
@@ -69,7 +69,7 @@ impl Site<'_> {
     pub fn other_models(&self) -> Vec<Fault> {
         self.others.iter().map(|name| self.fault(Subject::Word(name.clone()))).collect()
     }
-    /// Types of modem that do not belong into this model.
+    /// Types of modem that do not belong in this model.
     pub fn other_modems(&self) -> Vec<Fault> {
         let fitted = |name: &str| self.model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
         let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
@@ -172,7 +172,7 @@ pub(super) fn interrupt_channels(site: &Site<'_>) -> Vec<Fault> {
     }
 }
 
-/// Behind the contact is silicon, and it is no supply.
+/// The contact leads to silicon and is not a supply.
 pub(super) fn is_signal(info: &ContactInfo) -> bool {
     circuit::is_protected(info) && !info.functions.contains(&Function::Power) && !info.functions.contains(&Function::Nc)
 }

@@ -1,4 +1,4 @@
-//! Where a fault is: the truth that a diagnosis is compared with afterwards. No run ever sees it.
+//! Location of a fault: the truth with which a diagnosis is compared afterwards. No run ever sees it.
 
 use super::defects::{Defects, Joint};
 use super::kinds::{Defective, Location};
@@ -8,21 +8,21 @@ use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
 use bench_run::Contact;
 
 const GROUND: &str = "ground";
-/// What a path to ground must have to vanish next to a modem that holds the contact there.
+/// Resistance of a path to ground from which on it is undetectable next to a modem that holds the contact at ground.
 const HIDDEN_OHMS: f64 = 1e3;
 
-/// What somebody who repairs the module would have to be told.
+/// What a diagnosis must name for a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FaultLocation {
     /// Contacts that only this fault concerns; every one of them must be named. Ascending.
     pub contacts: Vec<Contact>,
     /// Supplies and ground that the fault touches.
     pub nets: Vec<Net>,
-    /// For a fault without contacts and nets: words, in lower case, of which what is said must have one.
+    /// For a fault without contacts and nets: words in lower case, one of which the diagnosis must contain.
     pub words: Vec<&'static str>,
 }
 
-/// Contacts that the module joins: of a short to one of them nobody can tell to which.
+/// Contacts that the module joins: a short to one of them is indistinguishable from a short to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Net {
     /// As people call it, in lower case: "3v3", "ground".
@@ -32,7 +32,7 @@ pub struct Net {
 }
 
 impl Fault {
-    /// Where this fault is, on a module of this family in this fixture.
+    /// Location of this fault on a module of this family in this fixture.
     pub fn location(&self, dut: &DutFamily, fixture: &Fixture) -> FaultLocation {
         let mut location = FaultLocation::default();
         match self.kind.location {
@@ -56,8 +56,8 @@ impl Fault {
         location
     }
 
-    /// The contacts that the fault is at: a short to a supply or to ground is the other end's, and only when both ends
-    /// are such nets it is that of all their contacts. Ascending.
+    /// Contacts of the fault, ascending. A short to a supply or to ground belongs to the other end; a short between two
+    /// such nets belongs to all their contacts.
     pub fn contacts(&self, dut: &DutFamily, fixture: &Fixture) -> Vec<Contact> {
         let FaultLocation { mut contacts, mut nets, .. } = self.location(dut, fixture);
         if contacts.is_empty() {
@@ -71,8 +71,8 @@ impl Fault {
         contacts
     }
 
-    /// Whether an empty module shows it in another way than one with a program. A module that is kept in reset is programmed
-    /// if it is empty; one with a program does not answer the probe.
+    /// Whether an empty module shows the fault in another way than a programmed one. A module that is held in reset is
+    /// programmed if it is empty; a programmed one does not answer the probe.
     pub fn affects_programming(&self, dut: &DutFamily, fixture: &Fixture) -> bool {
         let contacts = self.contacts(dut, fixture);
         let at_reset = dut.with_function(Function::Reset).any(|info| contacts.contains(&info.contact));
@@ -116,7 +116,7 @@ fn is_weak_input(info: &ContactInfo, ohms: f64) -> bool {
     !circuit::is_protected(info) && info.pull_up_ohms.is_some_and(|pull| ohms < 0.01 * pull)
 }
 
-/// The supply or ground that a contact belongs to. A supply that no rail of the fixture feeds is a contact like others.
+/// The supply or ground of a contact. A supply that no rail of the fixture feeds counts as an ordinary contact.
 fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net> {
     if info.functions.contains(&Function::Ground) {
         return Some(ground(dut));
@@ -129,8 +129,8 @@ fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net>
     }
 }
 
-/// Why physics keeps any bench of this kind from seeing the fault. `None`: it can be seen, and a plan that misses it has
-/// a gap.
+/// Why no bench of this kind can detect the fault. `None`: the fault is detectable, and a plan that misses it has a
+/// gap.
 pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
     let Defects { open, cold, swapped, joints, .. } = Defects::of(std::slice::from_ref(fault));
     let is = |contact: Contact, has: &dyn Fn(&ContactInfo) -> bool| dut.contact(contact).is_some_and(has);

@@ -1,7 +1,7 @@
-//! Faults to order: what is wrong with the module in the nest, or with the bench itself.
+//! Faults that can be ordered, of the module in the nest or of the bench itself.
 //!
-//! A fault changes the circuit or the module and nothing else; the bench finds out by measuring, or not at all. Everything
-//! that is special to a kind of fault is in its entry in [`KINDS`].
+//! A fault changes only the circuit or the module; the bench detects it by measuring, or not at all. Everything
+//! specific to a kind of fault is in its entry in [`KINDS`].
 
 mod defects;
 mod docs;
@@ -34,7 +34,7 @@ pub enum Terminal {
     Ground,
 }
 
-/// A defect: a kind of fault with what it concerns. Made from text, as `bench faults` prints it.
+/// A defect: a kind of fault and its target. Parsed from the text that `bench faults` prints.
 #[derive(Clone)]
 pub struct Fault {
     kind: &'static FaultKind,
@@ -43,7 +43,7 @@ pub struct Fault {
     amount: Option<f64>,
 }
 
-/// What a fault concerns.
+/// Target of a fault.
 #[derive(Debug, Clone, PartialEq)]
 enum Subject {
     Nothing,
@@ -84,23 +84,22 @@ pub enum FaultError {
     NotThere { fault: String, needed: &'static str, label: String },
     #[error("the fault `{fault}` names a model that family {family} does not have; it has {known}")]
     NoSuchModel { fault: String, family: String, known: String },
-    #[error("the fault `{fault}` needs a modem, of which the file of family {family} says nothing")]
+    #[error("the fault `{fault}` needs a modem; the file of family {family} lists none")]
     NoModem { fault: String, family: String },
-    #[error("the fault `{fault}` names a modem that this bench cannot play; it can {known}")]
+    #[error("the fault `{fault}` names a modem that this bench cannot simulate; it can simulate {known}")]
     NoSuchModem { fault: String, known: String },
-    #[error("the fault `{fault}` needs a debug probe, of which the file of fixture {fixture} says nothing")]
+    #[error("the fault `{fault}` needs a debug probe; the file of fixture {fixture} lists none")]
     NoProbe { fault: String, fixture: String },
     #[error("the fault `{fault}` joins something to itself")]
     JoinedToItself { fault: String },
-    #[error("the fault `{fault}` asks for rail `{rail}`, but no nail of this fixture carries it to the module")]
+    #[error("the fault `{fault}` names rail `{rail}`, but no nail of this fixture connects it to the module")]
     RailNotOnModule { fault: String, rail: String },
 }
 
-/// Ohms of a short circuit that is ordered as 0 ohms: copper and solder are no superconductors.
+/// Ohms of a short circuit that is ordered as 0 ohms: copper and solder have a resistance.
 pub(crate) const SOLDER_BRIDGE_OHMS: f64 = 0.02;
 
-/// What the entry of a kind reads of an order. The kind's syntax says which of these an order has; the others are empty,
-/// 0 and ground.
+/// Parameters of an order. The kind's syntax determines which of them an order has; the others are empty, 0 and ground.
 impl Fault {
     fn contact(&self) -> Contact {
         match self.subject {
@@ -152,7 +151,7 @@ impl Fault {
         Self { kind: &KINDS[0], subject: Subject::Contact(contact), amount: None }
     }
 
-    /// What it is called before the colon: `open`, `flash-line-open`.
+    /// Its name before the colon: `open`, `flash-line-open`.
     pub fn kind(&self) -> &'static str {
         self.kind.name
     }
@@ -165,26 +164,26 @@ impl Fault {
         }
     }
 
-    /// The model in the nest, where the fault is that it is another one.
+    /// The model in the nest, if the fault is a wrong model.
     pub fn other_model(&self) -> Option<String> {
         Defects::of(std::slice::from_ref(self)).model
     }
 
-    /// Whether it is the bench, and not the module, that is defective: an `error` and no `fail` is due.
+    /// Whether the bench is defective, not the module: the expected verdict is `error`, not `fail`.
     pub fn is_of_bench(&self) -> bool {
         matches!(self.kind.defective, Defective::Bench | Defective::BenchWhileProgramming)
     }
 
-    /// Whether this module in this fixture can have the fault; `dut` is the module that really is in the nest.
+    /// Checks that this module in this fixture can have the fault; `dut` is the module that is really in the nest.
     ///
     /// # Errors
-    /// Names what is unknown.
+    /// Names the missing part or contact.
     pub fn check(&self, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
         self.check_subject(dut, fixture)?;
         self.check_need(dut, fixture)
     }
 
-    /// Contacts and rails exist, and nothing is joined to itself.
+    /// Checks that contacts and rails exist and that nothing is joined to itself.
     fn check_subject(&self, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
         let terminal = |terminal: &Terminal| match terminal {
             Terminal::Contact(contact) => self.known(*contact, dut).map(drop),
@@ -261,7 +260,7 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// Every class that a fault of this kind can be in.
+    /// All classes of this kind of fault.
     pub fn classes(&self) -> &[&'static str] {
         match &self.class {
             Class::One(class) => std::slice::from_ref(class),
@@ -269,7 +268,7 @@ impl FaultKind {
         }
     }
 
-    /// What an order without a number means.
+    /// Value of an order without a number.
     fn usual(&self) -> Option<f64> {
         match &self.syntax {
             Syntax::Contact(Some(amount)) | Syntax::Ends(amount) => amount.usual,
@@ -280,7 +279,7 @@ impl FaultKind {
     }
 }
 
-/// The rail of that name, in whatever case.
+/// The rail with this name, in any case.
 pub(crate) fn rail_index(fixture: &Fixture, name: &str) -> Option<usize> {
     fixture.rails.iter().position(|rail| rail.name.eq_ignore_ascii_case(name))
 }

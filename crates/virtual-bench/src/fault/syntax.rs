@@ -1,4 +1,4 @@
-//! Faults as text: `open:23`, `short:36-38@100`, read and written by the syntax that a kind declares.
+//! Faults as text: `open:23`, `short:36-38@100`, parsed and printed by the syntax that a kind declares.
 
 use super::kinds::{FaultKind, KINDS};
 use super::{Fault, FaultError, Subject, Terminal};
@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 const GROUND: &str = "gnd";
 
-/// How a kind of fault is written after its name. In documentation, placeholders are in capitals.
+/// Syntax of a kind of fault after its name. In documentation, placeholders are in capitals.
 #[derive(Debug, Clone)]
 pub enum Syntax {
     /// `dead-mcu`
@@ -34,7 +34,7 @@ pub enum Syntax {
         most: f64,
         positive: bool,
         whole: bool,
-        /// What an order without a number means.
+        /// Value of an order without a number.
         usual: Option<f64>,
     },
     /// `pwm-dead:UNIT`: the number of a part
@@ -51,12 +51,12 @@ pub struct Amount {
     pub placeholder: &'static str,
     /// In words, for errors.
     pub unit: &'static str,
-    /// What an order without it means.
+    /// Value of an order without it.
     pub usual: Option<f64>,
 }
 
 impl FaultKind {
-    /// How it is written: `short:A-B[@OHMS]`.
+    /// Its syntax: `short:A-B[@OHMS]`.
     pub fn usage(&self) -> String {
         let name = self.name;
         let at = |amount: &Amount| format!("[@{}]", amount.placeholder);
@@ -114,7 +114,7 @@ impl FaultKind {
     fn parse(&'static self, rest: Option<&str>) -> Result<Fault, String> {
         let name = self.name;
         let example = || format!("for example `{name}:{}`", self.example());
-        let what = || rest.ok_or_else(|| format!("write what it concerns, {}", example()));
+        let what = || rest.ok_or_else(|| format!("write its target, {}", example()));
         let fault = |subject, amount| Fault { kind: self, subject, amount };
         Ok(match &self.syntax {
             Syntax::Alone if rest.is_some() => return Err(format!("`{name}` takes nothing after it")),
@@ -261,7 +261,7 @@ fn index(text: &str, range: &RangeInclusive<u8>) -> Result<u8, String> {
 fn terminal(text: &str) -> Result<Terminal, String> {
     match text {
         _ if text.eq_ignore_ascii_case(GROUND) => Ok(Terminal::Ground),
-        // "3v3" starts with a digit, too.
+        // A rail name may start with a digit, too: "3v3".
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => contact(text).map(Terminal::Contact),
         _ => rail_name(text).map(Terminal::Rail),
     }
@@ -271,7 +271,7 @@ fn rail_name(text: &str) -> Result<String, String> {
     let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+./".contains(&byte));
     match text {
         "" => Err("the name of a rail is missing".to_owned()),
-        _ if !is_name(text) => Err(format!("`{text}` is no name of a rail")),
+        _ if !is_name(text) => Err(format!("`{text}` is not the name of a rail")),
         _ => Ok(text.to_ascii_lowercase()),
     }
 }

@@ -174,7 +174,7 @@ fn mistakes_are_explained() {
         ("short:36-38@-1", "expected a number of ohms after `@`, found `-1`"),
         ("short:36-38@NaN", "expected a number of ohms"),
         ("short:36-", "the number of a contact"),
-        ("short:36-a b", "no name of a rail"),
+        ("short:36-a b", "is not the name of a rail"),
         ("overload:3v3@0", "0 amperes"),
         ("dead-link:1", "takes nothing after it"),
         ("wrong-model:", "the model is missing"),

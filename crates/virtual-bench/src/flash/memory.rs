@@ -1,4 +1,4 @@
-//! Contents, registers and commands of the flash chip, whatever the lines they come over.
+//! Contents, registers and commands of the flash chip, independent of its lines.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ const QUAD_ENABLE_2: u8 = 1 << 1;
 /// Bits of the status register that can be written: block protection and quad enable.
 const STATUS_WRITABLE: u8 = 0xFC;
 
-/// Where in a bad sector bits stay 0, and which.
+/// Position in a bad sector, and bits that stay 0 there.
 const BAD_BITS: [(usize, u8); 3] = [(0x0A3, 0xFB), (0x0A4, 0xBF), (0xC11, 0xFE)];
 
 /// How long the chip is busy, nanoseconds: typical values of the data sheets.
@@ -76,7 +76,7 @@ impl Times {
 pub struct Memory {
     id: [u8; 3],
     otp: [u8; OTP_BYTES],
-    /// By number; a sector that is not there is erased.
+    /// By number; a missing sector is erased.
     sectors: BTreeMap<u32, Vec<u8>>,
     bad_sector: Option<u32>,
     times: Times,
@@ -118,7 +118,7 @@ impl Memory {
         1 << self.id[2].clamp(16, 24)
     }
 
-    /// Puts something into the first two and the last three sectors, as a module that was in use has.
+    /// Writes the first two and the last three sectors, as on a used module.
     pub fn fill_some_sectors(&mut self, mut byte: impl FnMut() -> u8) {
         let last = self.bytes() / SECTOR - 1;
         for sector in [0, 1, last - 2, last - 1, last] {
@@ -156,7 +156,7 @@ impl Memory {
         }
     }
 
-    /// What a command does once it is complete. `data` is what followed opcode and address.
+    /// Executes a complete command. `data` are the bytes after opcode and address.
     pub fn execute(&mut self, opcode: u8, address: u32, data: &[u8], at_ns: u64) {
         if at_ns < self.busy_until_ns {
             return;
@@ -183,7 +183,7 @@ impl Memory {
                     (ERASE_SECTOR, _) => self.erase(address, SECTOR, self.times.sector_erase),
                     (ERASE_BLOCK, _) => self.erase(address, BLOCK, self.times.block_erase),
                     (ERASE_CHIP, _) => self.erase(0, self.bytes(), self.times.chip_erase),
-                    // Not a command of this chip, or without its data: ignored.
+                    // Unknown command, or a command without its data: ignored.
                     _ => return,
                 };
                 self.write_enabled = false;

@@ -1,19 +1,19 @@
-//! The modem's command line: one line in, lines out. Knows no time but what it is told.
+//! The modem's command interpreter: one line in, lines out. Has no clock; the caller passes the time.
 
 use super::character::{Character, Sim};
 use bench_plan::ModemDialect;
 
-/// What the modem knows of the world when it answers.
+/// State of the surroundings when the modem answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Situation {
     pub sim_ready: bool,
-    /// A cell is heard.
+    /// The modem receives a cell.
     pub hears: bool,
     pub registered: bool,
     pub rsrp_dbm: f64,
 }
 
-/// What a command leaves to do once it is answered.
+/// Action that follows the answer to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Afterwards {
     Nothing,
@@ -22,7 +22,7 @@ pub(super) enum Afterwards {
     Restart,
 }
 
-/// Settings that a restart takes back, all but the rate, which is stored.
+/// Settings that a restart resets. The rate is stored.
 #[derive(Debug, Clone)]
 pub(super) struct CommandLine {
     line: Vec<u8>,
@@ -31,7 +31,7 @@ pub(super) struct CommandLine {
     verbose_errors: u8,
     pub function: u8,
     ucged: u8,
-    /// +IFC: the modem heeds RTS.
+    /// +IFC: the modem obeys RTS.
     pub heeds_rts: bool,
 }
 
@@ -60,7 +60,7 @@ impl CommandLine {
             }
             b'\n' => Afterwards::Nothing,
             _ => {
-                // A command begins with AT, whatever noise came before it.
+                // A command begins with AT, after any noise.
                 if self.line.len() < LONGEST {
                     self.line.push(byte);
                 }

@@ -1,10 +1,10 @@
-//! What tells one modem from another: times, answers, the card in it. Drawn anew for every seed.
+//! The properties of one modem: times, answers, its card. Drawn for every seed.
 
 use crate::fault::ModemDefects;
 use crate::random::{Purpose, Random};
 use bench_plan::{DutFamily, Model, ModemDialect};
 
-/// Times of one type (data sheets give limits, these are what units do), milliseconds from, to.
+/// Times of one type in milliseconds, from and to. Data sheets give limits; these are values of real units.
 struct Times {
     /// Shortest and longest press of the power key that switches on.
     on_press: (u64, u64),
@@ -12,13 +12,13 @@ struct Times {
     sense: (u64, u64),
     /// From the accepted press to the first answer.
     ready: (u64, u64),
-    /// From the order to off.
+    /// From the command to off.
     off: (u64, u64),
     /// Shortest press that switches off.
     off_press: u64,
 }
 
-/// SARA-R4: the key is taken at once; SARA-R5: only after a second; EG91: half a second.
+/// SARA-R4 accepts the key at once, SARA-R5 after a second, EG91 after half a second.
 fn times(dialect: ModemDialect) -> Times {
     match dialect {
         ModemDialect::SaraR4 => Times {
@@ -45,7 +45,7 @@ fn times(dialect: ModemDialect) -> Times {
     }
 }
 
-/// Who this modem is.
+/// Identity of this modem.
 #[derive(Debug, Clone)]
 pub(super) struct Character {
     pub dialect: ModemDialect,
@@ -54,14 +54,14 @@ pub(super) struct Character {
     pub firmware: &'static str,
     pub imei: Option<String>,
     pub sim: Sim,
-    /// What the last user left.
+    /// Settings that the last user left.
     pub stored_baud: u32,
     pub on_press_ms: (u64, u64),
     pub off_press_ms: u64,
     pub sense_ms: u64,
     pub ready_ms: u64,
     pub off_ms: u64,
-    /// From the first answer to a cell that is heard, and from there to the network's answer.
+    /// From the first answer to the reception of a cell, and from there to the network's answer.
     pub search_ms: u64,
     pub attach_ms: u64,
     /// From the first answer to a card that is ready.
@@ -82,9 +82,9 @@ pub(super) enum Sim {
     Fitted { iccid: Option<String>, imsi: String },
 }
 
-/// What a damaged part draws beside the modem while it boots.
+/// Additional current of a damaged part while the modem boots.
 const LEAKS_AMPS: f64 = 0.3;
-/// Modems with this number were never given one of their own.
+/// IMEI of modems that were never given their own.
 const BLANK_IMEI: &str = "004999010640000";
 
 impl Character {
@@ -136,7 +136,7 @@ impl Character {
     }
 }
 
-/// A modem that exists, as it answers.
+/// A real type of modem, by its answers.
 pub struct ModemType {
     name: &'static str,
     dialect: ModemDialect,
@@ -148,7 +148,7 @@ pub struct ModemType {
     runtime_baud: u32,
 }
 
-/// Modems that this bench can play. The answers' form is that of the makers' manuals.
+/// Modems that this bench can simulate. The form of the answers is from the makers' manuals.
 pub const TYPES: [ModemType; 3] = [
     ModemType {
         name: "SARA-R410M",

@@ -1,6 +1,6 @@
 //! The cellular modem on the module: keys, supply, boot, UART lines, command line, card, cell.
 //!
-//! It sees what its pins see and answers through its pins. Nothing here knows the bench.
+//! Its only interface is its pins. Nothing here depends on the bench.
 
 mod at;
 mod character;
@@ -23,9 +23,9 @@ const BROWN_OUT_VOLTS: f64 = 3.0;
 const CUT_VOLTS: f64 = 2.5;
 /// Between a command and its answer.
 const THINKS_MS: u64 = 8;
-/// VBUS is seen above this.
+/// VBUS is detected above this.
 const USB_DETECT_VOLTS: f64 = 4.0;
-/// The transmitter's burst while it asks the network.
+/// The transmitter's burst during a network request.
 const BURST_MS: u64 = 120;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ enum Power {
     },
 }
 
-/// How the modem is seen by the circuit.
+/// The modem as seen by the circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ModemLoad {
     /// At 3.8 V.
@@ -59,7 +59,7 @@ pub struct VirtualModem {
     defects: ModemDefects,
     power: Power,
     power_key_since_ns: Option<u64>,
-    /// The press was taken: a new one must follow its release.
+    /// The press was accepted: the next press must follow a release.
     press_taken: bool,
     reset_since_ns: Option<u64>,
     buffer_on: bool,
@@ -68,18 +68,18 @@ pub struct VirtualModem {
     usb_volts: f64,
     line: CommandLine,
     baud: u32,
-    /// To be sent, each not before its time.
+    /// Bytes to send, each not before its time.
     sending: VecDeque<(u64, u8)>,
     free_at_ns: u64,
     booted: bool,
     announced_sim: bool,
     cuts_while_on: u32,
-    /// Up to when everything has happened.
+    /// Time up to which the modem is simulated.
     seen_ns: u64,
 }
 
 impl VirtualModem {
-    /// `None` for a module whose family says nothing of a modem.
+    /// `None` for a module whose family lists no modem.
     pub fn new(dut: &DutFamily, model: &Model, seed: u64, defects: ModemDefects) -> Option<Self> {
         let wiring = dut.modem.clone()?;
         let who = Character::new(dut, &TYPES, model, seed, &defects)?;
@@ -106,12 +106,12 @@ impl VirtualModem {
         })
     }
 
-    /// How often the supply was taken from a modem that was not off.
+    /// How often the modem lost its supply while it was not off.
     pub fn cuts_while_on(&self) -> u32 {
         self.cuts_while_on
     }
 
-    // ---- what comes in ----
+    // ---- inputs ----
 
     /// Supply voltages at the contacts.
     pub fn supplied(&mut self, volts: f64, usb_volts: f64) {
@@ -183,7 +183,7 @@ impl VirtualModem {
             Afterwards::SwitchOff => self.begin_off(now_ns),
             Afterwards::SetBaud(baud) => {
                 self.who.stored_baud = baud;
-                // The answer still goes out at the old rate; whoever asks too soon is not heard.
+                // The answer is still sent at the old rate; a request that comes too soon is lost.
                 self.baud = baud;
             }
             Afterwards::Restart => {
@@ -195,7 +195,7 @@ impl VirtualModem {
 
     // ---- time ----
 
-    /// When something happens by itself.
+    /// Time of the next internal event.
     pub fn next_event_ns(&self) -> Option<u64> {
         let key = self.key_due_ns();
         let state = match self.power {
@@ -213,14 +213,14 @@ impl VirtualModem {
         may_send.then(|| (*not_before).max(self.free_at_ns) + uart::byte_ns(self.baud))
     }
 
-    /// When a key that is pressed will have been pressed long enough.
+    /// Time at which a pressed key will have been pressed long enough.
     fn key_due_ns(&self) -> Option<u64> {
         let since = self.power_key_since_ns.filter(|_| !self.press_taken)?;
         let needed = if self.power == Power::Off { self.who.on_press_ms.0 } else { self.who.off_press_ms };
         Some(since + needed * MS)
     }
 
-    /// Does what is due; returns the bytes that have just arrived at the microcontroller's RX, with their rate.
+    /// Executes what is due; returns the bytes that have just arrived at the microcontroller's RX, with their rate.
     pub fn handle_due(&mut self, now_ns: u64) -> Vec<(u8, u32)> {
         if self.key_due_ns().is_some_and(|due| due <= now_ns) {
             self.press_taken = true;
@@ -271,7 +271,7 @@ impl VirtualModem {
                 self.say(card, now_ns);
             }
         }
-        // The transmitter draws its most while it asks the network, and a bad joint then costs the modem its supply.
+        // The transmitter's current peaks during a network request; with a bad joint the modem then loses its supply.
         if self.is_bursting(since_ns, now_ns)
             && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
         {
@@ -280,7 +280,7 @@ impl VirtualModem {
         }
     }
 
-    /// Times at which a modem that stays on changes what can be seen of it.
+    /// Times at which a modem that stays on changes its visible state.
     fn moments(&self, since_ns: u64) -> [u64; 6] {
         let (ready, hears) = (self.ready_at(since_ns), self.hears_at(since_ns));
         [
@@ -304,7 +304,7 @@ impl VirtualModem {
         let asks = self.line.function == 1 && matches!(self.who.sim, Sim::Fitted { .. }) && self.hears_a_cell();
         asks && (begin..begin + BURST_MS * MS).contains(&now_ns)
     }
-    /// No receiver goes below this.
+    /// Sensitivity limit of receivers.
     fn hears_a_cell(&self) -> bool {
         self.who.rsrp_dbm > -128.0
     }
@@ -354,7 +354,7 @@ impl VirtualModem {
         self.sending.clear();
     }
 
-    // ---- what goes out ----
+    // ---- outputs ----
 
     /// Ports that the modem drives, and their levels.
     pub fn levels(&self, now_ns: u64) -> (u64, u64) {
@@ -368,7 +368,7 @@ impl VirtualModem {
             Power::Stopping { .. } => true,
             Power::On { since_ns } => now_ns >= since_ns + self.who.sense_ms * MS,
         };
-        // Through the translator V_INT stays fed.
+        // V_INT stays supplied through the level translator.
         let reads_on = is_on || self.wiring.buffer.is_some() && self.buffer_on && self.supply_volts > BROWN_OUT_VOLTS;
         let sense = self.wiring.sense;
         if reads_on || !self.wiring.sense_pull_up {

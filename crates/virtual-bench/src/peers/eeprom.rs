@@ -70,7 +70,7 @@ impl Eeprom {
         PinOutputs { driven: if self.pulls_low { SDA } else { 0 }, high: 0 }
     }
 
-    /// SDA moved while the clock was high: STOP when it rose, START when it fell.
+    /// SDA changed while the clock was high: rising is STOP, falling is START.
     fn condition(&mut self, rose: bool, at_ns: u64) {
         let written = std::mem::take(&mut self.written);
         // A STOP writes only when it follows an acknowledge at once: the clock of the next bit has risen for it.
@@ -132,7 +132,7 @@ impl Eeprom {
             Phase::AddressLow => self.pointer = self.pointer & 0xFF00 | u16::from(byte),
             Phase::Data => {
                 self.written.push((self.pointer, byte));
-                // At the end of a page the place goes back to its beginning.
+                // At the end of a page the address wraps to its beginning.
                 self.pointer = self.pointer & !(PAGE - 1) | self.pointer.wrapping_add(1) & (PAGE - 1);
             }
             _ => {}

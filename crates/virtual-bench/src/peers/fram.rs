@@ -1,5 +1,5 @@
-//! FM25V02A, 256 kbit SPI F-RAM (Infineon/Cypress data sheet 001-90865): samples at the rising edge of the clock, moves
-//! its output at the falling one, which makes modes 0 and 3. Not modelled: write protection, sleep.
+//! FM25V02A, 256 kbit SPI F-RAM (Infineon/Cypress data sheet 001-90865): samples at the rising edge of the clock and
+//! changes its output at the falling edge, which is modes 0 and 3. Not modelled: write protection, sleep.
 
 use super::PinOutputs;
 
@@ -60,8 +60,8 @@ impl Fram {
             self.header.clear();
         } else if levels & SS == 0 {
             if rises(SCK) {
-                // Data that moves together with this edge comes too late for it: the master holds the old level for
-                // longer (nRF52840: 20 ns) than this part needs it (5 ns).
+                // Data that changes at this edge comes too late for it: the master holds the old level longer
+                // (nRF52840: 20 ns) than this part needs (5 ns).
                 self.shift = self.shift << 1 | u8::from(before & MOSI != 0);
                 self.bits += 1;
                 if self.bits.is_multiple_of(8) {
@@ -84,7 +84,7 @@ impl Fram {
         matches!(self.header.first(), Some(&(WRITE | READ | FAST_READ)))
     }
 
-    /// A whole byte came in. What is written is kept at once.
+    /// Handles a whole received byte. Writes take effect at once.
     fn received(&mut self, byte: u8) {
         if self.header.is_empty() || self.has_address() && self.header.len() <= ADDRESS_BYTES {
             self.header.push(byte);

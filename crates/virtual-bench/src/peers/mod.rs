@@ -1,6 +1,7 @@
-//! The fixture's own memories, which the module talks to: what they do with the levels at their pins.
+//! The fixture's own memories, which the module accesses: their reaction to the levels at their pins.
 //!
-//! They know nothing of buses or requests. An open, exchanged or held line shows as the levels that come of it.
+//! They see only levels, neither buses nor requests. An open, swapped or held line has an effect only through its
+//! levels.
 
 mod eeprom;
 mod fram;
@@ -12,15 +13,15 @@ use bench_plan::{Fixture, PeerPart};
 use eeprom::Eeprom;
 use fram::Fram;
 
-/// Levels at the pins of a part, by line in the order of [`bench_plan::Peer::contacts`]. A line in neither set is between
-/// the thresholds, and stays what it was for the part.
+/// Levels at the pins of a part, by line in the order of [`bench_plan::Peer::contacts`]. A line in neither set is
+/// between the thresholds and keeps its last level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PinLevels {
     pub high: u8,
     pub low: u8,
 }
 
-/// What a part drives, by line.
+/// Outputs of a part, by line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PinOutputs {
     pub driven: u8,
@@ -32,7 +33,7 @@ enum Part {
     Eeprom(Eeprom),
 }
 
-/// One part and what it last saw.
+/// One part and its last levels.
 pub struct FittedPeer {
     part: Part,
     /// Levels of its pins while nothing is joined to them: clock low, chip select high; both lines of I2C pulled up.
@@ -57,7 +58,7 @@ impl FittedPeer {
         fixture.peers.iter().map(|peer| fitted(&peer.part)).collect()
     }
 
-    /// New levels at the pins; returns what the part does about them.
+    /// Sets the levels at the pins; returns the outputs of the part.
     pub fn lines(&mut self, levels: PinLevels, at_ns: u64) -> PinOutputs {
         self.levels = self.levels & !levels.low | levels.high;
         match &mut self.part {
@@ -66,7 +67,7 @@ impl FittedPeer {
         }
     }
 
-    /// The switches open: the part's own resistors take its pins to rest.
+    /// The switches open: the part's own resistors set its pins to rest.
     pub fn taken_off(&mut self, at_ns: u64) {
         self.lines(PinLevels { high: self.idle, low: !self.idle }, at_ns);
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 pub struct Pty(Infallible);
 
 impl Pty {
-    /// Whether this system has them.
+    /// Whether this system has pseudo terminals.
     pub const SUPPORTED: bool = false;
 
     /// # Errors

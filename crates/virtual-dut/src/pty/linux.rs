@@ -1,4 +1,4 @@
-//! Other programs open it as they open an adapter's serial port.
+//! Other programs open it like the serial port of an adapter.
 
 use bench_instruments::{InstrumentError, Link};
 use serialport::{SerialPort, TTYPort};
@@ -7,21 +7,21 @@ use std::io::{Read, Write};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Until somebody may have opened the other end.
+/// Poll interval for the opening of the other end.
 const NOBODY_THERE: Duration = Duration::from_millis(2);
-/// Between two looks at the rate while nothing comes: a program that only listens sets it, too.
+/// Poll interval of the rate while no bytes come: a program that only listens sets it, too.
 const RATE_CHECK: Duration = Duration::from_millis(10);
-/// Hang up, in the words of a terminal. An adapter's line keeps its rate.
+/// B0 means hang up on a terminal. An adapter's line keeps its rate.
 const NO_RATE: u32 = 0;
 
-/// What the other process did with its end.
+/// Action of the other process at its end.
 enum Heard {
-    /// It set this rate, for whatever comes after.
+    /// It set this rate for the following bytes.
     Rate(u32),
     Bytes(Vec<u8>),
 }
 
-/// A pseudo terminal whose other end nobody has open yet.
+/// A pseudo terminal whose other end is not open yet.
 pub struct Pty {
     uart: TTYPort,
     name: String,
@@ -29,30 +29,30 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Whether this system has them.
+    /// Whether this system has pseudo terminals.
     pub const SUPPORTED: bool = true;
 
-    /// `baud`: what the link has at first. The terminal is set to it, for programs that set nothing.
+    /// Opens a pseudo terminal. `baud`: initial rate of link and terminal, for programs that do not set one.
     ///
     /// # Errors
-    /// When the system has no pseudo terminal or thread to give.
+    /// If the system has no free pseudo terminal or thread.
     pub fn new(baud: u32) -> std::io::Result<Self> {
         let (uart, mut near) = TTYPort::pair().map_err(std::io::Error::other)?;
         let name = near.name().ok_or_else(|| std::io::Error::other("the pseudo terminal has no name"))?;
         // A terminal keeps its settings while this end of it is open.
         near.set_baud_rate(baud).map_err(std::io::Error::other)?;
-        // Closed: a program that finds it open elsewhere calls it used.
+        // Closed here: a program that finds it open elsewhere reports it as in use.
         drop(near);
         let heard = listen_to(uart.try_clone_native().map_err(std::io::Error::other)?, name.clone(), baud)?;
         Ok(Self { uart, name, heard })
     }
 
-    /// What other programs open.
+    /// Path that other programs open.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Carries bytes both ways for ever, and lets the link follow the terminal's rate.
+    /// Transfers bytes in both directions forever; the link follows the terminal's rate.
     ///
     /// # Errors
     /// When the link fails.
@@ -68,7 +68,7 @@ impl Pty {
                 },
                 result = link.receive(&mut received) => {
                     result?;
-                    // Into the void while nobody has the other end open.
+                    // Bytes are lost while the other end is not open.
                     let _ = self.uart.write_all(&received);
                     received.clear();
                 }
@@ -77,7 +77,7 @@ impl Pty {
     }
 }
 
-/// Reads what the other process sends, whenever it has its end open, and what it sets.
+/// Reads bytes and settings of the other process whenever its end is open.
 fn listen_to(mut uart: TTYPort, name: String, baud: u32) -> std::io::Result<mpsc::UnboundedReceiver<Heard>> {
     uart.set_timeout(RATE_CHECK).map_err(std::io::Error::other)?;
     let (tell, heard) = mpsc::unbounded_channel();
@@ -85,7 +85,7 @@ fn listen_to(mut uart: TTYPort, name: String, baud: u32) -> std::io::Result<mpsc
         let (mut piece, mut rate) = ([0; 1024], baud);
         while !tell.is_closed() {
             let read = uart.read(&mut piece);
-            // Here and not where the bytes are passed on: they wait there for those before them, and the program may
+            // Read here and not where the bytes are passed on: they wait there for earlier bytes, and the program may
             // have set another rate since. A program sets its rate before it sends.
             let wanted = uart.baud_rate().unwrap_or(rate);
             if wanted != rate && wanted != NO_RATE {
@@ -97,8 +97,8 @@ fn listen_to(mut uart: TTYPort, name: String, baud: u32) -> std::io::Result<mpsc
                     let _ = tell.send(Heard::Bytes(piece.get(..length).unwrap_or_default().to_vec()));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {}
-                // A terminal whose other end is closed has no other way to say so, and says it even if it still holds what
-                // was sent before. That is to be had while the other end is open.
+                // This error is the only sign of a closed other end. It comes even if the terminal still holds bytes,
+                // which can be read only while the other end is open.
                 Err(_) if uart.bytes_to_read().is_ok_and(|waiting| waiting > 0) => {
                     let near = serialport::new(&name, rate).exclusive(false).open_native();
                     if let (Ok(_near), Ok(length)) = (near, uart.read(&mut piece)) {
@@ -123,13 +123,13 @@ mod tests {
     use std::pin::pin;
     use std::rc::Rc;
 
-    /// A link that notes what it is asked to do, and never says anything.
+    /// A link that records its calls and never sends anything.
     struct Noting(Rc<RefCell<Vec<String>>>);
 
     #[async_trait::async_trait(?Send)]
     impl Link for Noting {
         async fn send(&mut self, bytes: &[u8]) -> Result<(), InstrumentError> {
-            // The next pieces and settings wait meanwhile.
+            // The next bytes and settings wait meanwhile.
             tokio::time::sleep(Duration::from_millis(20)).await;
             self.0.borrow_mut().push(String::from_utf8_lossy(bytes).into_owned());
             Ok(())
@@ -160,7 +160,7 @@ mod tests {
             }
         };
         let other_program = async {
-            // The rate that the terminal has.
+            // The terminal's rate.
             open(&name, 115_200).write_all(b"a").unwrap();
             noted(1).await;
             // A program that only listens.

@@ -1,4 +1,4 @@
-//! The module's link as a pseudo terminal, where the system has them as the bench needs them.
+//! The module's link as a pseudo terminal, on systems with suitable ones.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

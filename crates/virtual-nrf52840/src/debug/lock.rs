@@ -1,4 +1,4 @@
-//! Access port protection (APPROTECT), as both kinds of silicon have it.
+//! Access port protection (APPROTECT) of both kinds of silicon.
 
 use crate::fabric::ResetCause;
 use crate::identity::ChipIdentity;
@@ -9,15 +9,15 @@ use crate::peripherals::nvmc::Nvmc;
 const APPROTECT: u32 = 0x208;
 const OPEN_BEFORE_F: u8 = 0xFF;
 const OPEN_FROM_F: u8 = 0x5A;
-/// Build code (third letter of the variant) from which on firmware has to open the port, too.
+/// First build code (third letter of the variant) whose firmware must open the port, too.
 const BUILD_CODE_F: u8 = b'F';
 
-/// Whether a debugger gets further than CTRL-AP.
+/// Whether a debugger can access more than CTRL-AP.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AccessLock {
-    /// As UICR said at the last reset.
+    /// UICR opened the port at the last reset.
     locked: bool,
-    /// The port is only open once the firmware says so, too.
+    /// The port opens only when the firmware opens it, too.
     by_firmware: bool,
     /// CTRL-AP erased the chip: open until the next hard reset.
     erased: bool,

@@ -1,7 +1,8 @@
 //! The debug port, as a probe sees it: SW-DP, the AHB access port to memory, CTRL-AP, and halting debug.
 //!
-//! A transfer is that of a probe, not the bits on the line: an access port's read returns the value and not that of the
-//! read before. Errors are sticky, the line has to be reset and switched to SWD first, the address goes on within 10 bits.
+//! The unit is a transfer of a probe, not bits on the line: a read of an access port returns its own value, not that of
+//! the previous read. Errors are sticky, the line must be reset and switched to SWD first, and the address
+//! auto-increments within 10 bits.
 
 mod lock;
 mod port;
@@ -19,14 +20,16 @@ use port::Behind;
 /// A register of the debug port or of the access port that SELECT names; bits 3:2 of the address count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DapRegister {
+    /// A register of the debug port, by its address.
     Dp(u8),
+    /// A register of the selected access port, by its address.
     Ap(u8),
 }
 
 /// The core's own registers and the ROM table.
 const PRIVATE: std::ops::RangeInclusive<u32> = 0xE000_0000..=0xE00F_FFFF;
 const ROM_TABLE: u32 = 0xE00F_F000;
-/// Where a core without a program ends up, and debuggers look: reads 0 instead of a fault.
+/// A core without a program ends here, and debuggers read it: returns 0 instead of a fault.
 const VENDOR_SYSTEM: u32 = 0xF000_1000;
 
 /// NVMC.READY.
@@ -49,7 +52,7 @@ impl Chip {
     /// A read by the probe, at this instant.
     ///
     /// # Errors
-    /// As the line answers.
+    /// The acknowledgement on the line.
     pub fn dap_read(&mut self, register: DapRegister, board: &mut dyn Board) -> Result<u32, DapFault> {
         if !self.is_powered() {
             return Err(DapFault::NoAnswer);
@@ -73,7 +76,7 @@ impl Chip {
     /// A write by the probe, at this instant.
     ///
     /// # Errors
-    /// As the line answers.
+    /// The acknowledgement on the line.
     pub fn dap_write(&mut self, register: DapRegister, value: u32, board: &mut dyn Board) -> Result<(), DapFault> {
         if !self.is_powered() {
             return Err(DapFault::NoAnswer);
@@ -95,8 +98,7 @@ impl Chip {
         }
     }
 
-    /// Whether a debugger that reads this register now would be told to wait: the core runs, the flash is busy, CTRL-AP
-    /// erases.
+    /// Whether a read of this register now would report a wait: the core runs, the flash is busy, or CTRL-AP erases.
     pub fn dap_is_awaited(&self, register: DapRegister) -> bool {
         let DapRegister::Ap(address) = register else { return false };
         let soc = &self.soc;
@@ -121,7 +123,7 @@ impl Chip {
             self.soc.catch_up(self.state.now);
             access(self)
         });
-        // It is not the CPU that was told to wait.
+        // The debugger polls the flash here, not the CPU.
         self.soc.fabric.polls_until = 0;
         self.refresh();
         result
@@ -132,7 +134,7 @@ impl Chip {
         soc.access.is_open(&soc.clock)
     }
 
-    // ---- what the AHB access port sees ----
+    // ---- AHB access port ----
 
     fn read_debugged(&mut self, address: u32, bytes: u32) -> Option<u32> {
         if !address.is_multiple_of(bytes) {
@@ -162,7 +164,7 @@ impl Chip {
         if PRIVATE.contains(&address) {
             self.cpu.write_system(address, value);
             if address == DHCSR {
-                // A core that was halted or stepped does not sleep on.
+                // A core that was halted or stepped no longer sleeps.
                 self.state.asleep = false;
             }
             if self.cpu.reset_is_requested() {
@@ -199,7 +201,7 @@ impl Chip {
                 let crate::soc::Soc { nvmc, fabric, access, .. } = soc;
                 nvmc.erase_by_control_port(fabric);
                 access.erased();
-                // RAM goes, too.
+                // RAM is erased, too.
                 let _ = fabric.ram.fill(0, RAM_SIZE, 0);
             }
             _ => {}

@@ -1,5 +1,5 @@
-//! SW-DP and the registers of its access ports, without what lies behind them (ARM Debug Interface v5.2; nRF52840
-//! product specification, chapter "Debug and trace").
+//! SW-DP and the registers of its access ports, without the memories and registers behind them (ARM Debug Interface
+//! v5.2; nRF52840 product specification, chapter "Debug and trace").
 
 /// DPIDR of the nRF52840.
 const DPIDR: u32 = 0x2BA0_1477;
@@ -19,27 +19,27 @@ const CSW_WRITABLE: u32 = 0x7F00_0037;
 const CSW_DEVICE_ENABLED: u32 = 1 << 6;
 const CSW_RESET: u32 = 0x2300_0002;
 
-/// How a transfer of a debug probe ended that did not end well.
+/// Why a transfer of a debug probe failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DapFault {
-    /// Nobody drives the line: no power, or no line reset yet.
+    /// No answer on the line: no power, or no line reset yet.
     NoAnswer,
-    /// The access failed, or an earlier one did and its error was not cleared.
+    /// The access failed, or the error of an earlier access was not cleared.
     Fault,
 }
 
-/// What an access to an access port's register asks for.
+/// Target of an access to an access port's register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behind {
     /// The value of the register itself.
     Value(u32),
-    /// Memory, by way of the AHB access port.
+    /// Memory, through the AHB access port.
     Memory { address: u32, bytes: u32 },
     /// A register of CTRL-AP.
     Control(u8),
 }
 
-/// Where the debug port is.
+/// State of the line.
 #[derive(Debug, Clone)]
 pub(crate) struct DebugPort {
     /// High bits in a row, on the line.
@@ -47,7 +47,7 @@ pub(crate) struct DebugPort {
     /// Bits after a line reset while the port may still speak JTAG.
     switch: Option<(u32, u16)>,
     speaks_swd: bool,
-    /// The line was reset, and nothing was said since.
+    /// The line was reset, and no transfer came since.
     line_was_reset: bool,
     /// DPIDR was read since the line was reset.
     connected: bool,
@@ -104,12 +104,12 @@ impl DebugPort {
         self.control & POWER_REQUESTS != 0
     }
 
-    /// Where the AHB access port points.
+    /// Address of the AHB access port (TAR).
     pub fn memory_address(&self) -> u32 {
         self.tar
     }
 
-    /// The access port, and its register that these bits of an address mean.
+    /// Decodes these address bits to the access port and its register.
     pub fn meant(&self, address: u8) -> (u8, u8) {
         ((self.select >> 24) as u8, (self.select & 0xF0) as u8 | address & 0xC)
     }
@@ -145,7 +145,7 @@ impl DebugPort {
         Ok(())
     }
 
-    /// What a register of the selected access port stands for. `open`: the AHB access port is not locked.
+    /// Returns the target of a register of the selected access port. `open`: the AHB access port is not locked.
     pub(super) fn access(&mut self, address: u8, open: bool, write: Option<u32>) -> Result<Behind, DapFault> {
         if !self.connected {
             return Err(DapFault::NoAnswer);
@@ -180,7 +180,7 @@ impl DebugPort {
         }
     }
 
-    /// DRW: the size that CSW says, and the address goes on, within 10 bits.
+    /// DRW: accesses the size in CSW and increments the address within 10 bits.
     fn data(&mut self) -> Behind {
         let bytes = match self.csw & 7 {
             0 => 1,
@@ -194,7 +194,7 @@ impl DebugPort {
         Behind::Memory { address, bytes }
     }
 
-    /// The access failed: all that follow do, until the error is cleared.
+    /// Records a failed access: all following accesses fail until the error is cleared.
     pub fn failed(&mut self) -> DapFault {
         self.sticky_error = true;
         DapFault::Fault

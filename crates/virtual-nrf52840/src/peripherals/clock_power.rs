@@ -29,9 +29,9 @@ const USB_REGULATOR_STARTUP: Time = 1_000 * MICROSECOND;
 const SOURCE_RC: u32 = 0;
 const SOURCE_CRYSTAL: u32 = 1;
 const RAM_BLOCKS: usize = 9;
-/// Nobody says when the supply changes, so the power-fail comparator looks at it this often.
+/// Changes of the supply are not reported, so the power-fail comparator polls it this often.
 const SUPPLY_CHECK: Time = 100 * MICROSECOND;
-/// So much above the threshold the supply counts as good again.
+/// Hysteresis of the power-fail comparator.
 const SUPPLY_HYSTERESIS_VOLTS: f64 = 0.05;
 
 #[derive(Debug, Clone)]
@@ -107,8 +107,8 @@ impl ClockPower {
         self.approtect[1] == SW_DISABLE
     }
 
-    /// Resets the block as `cause` does: RESETREAS accumulates until power-on, GPREGRET survives
-    /// what the reset table of the product specification says it survives.
+    /// Resets the block as `cause` requires: RESETREAS accumulates until power-on, GPREGRET survives as in the reset
+    /// table of the product specification.
     pub fn reset(&mut self, fabric: &mut Fabric, cause: ResetCause) {
         let reason = match cause {
             ResetCause::PowerOn => 0,
@@ -136,13 +136,13 @@ impl ClockPower {
         self.tell_usb(fabric);
     }
 
-    /// Lets the USB device know whether its supply is there.
+    /// Passes the state of the USB supply to the USB device.
     fn tell_usb(&self, fabric: &mut Fabric) {
         fabric.usb_power = self.usb_ready;
         fabric.touch(0x27);
     }
 
-    /// Whether the 32 MHz crystal, the 32.768 kHz crystal and the 32.768 kHz clock (from whatever source) run.
+    /// Whether the 32 MHz crystal, the 32.768 kHz crystal and the 32.768 kHz clock (from any source) run.
     pub fn running(&self) -> (bool, bool, bool) {
         (self.hfxo_running, self.lf_running == Some(SOURCE_CRYSTAL), self.lf_running.is_some())
     }
@@ -161,7 +161,7 @@ impl ClockPower {
             .map(|(_, _, offset, length)| (offset, length))
     }
 
-    /// System OFF: every oscillator stands. RESETREAS, GPREGRET and RAM[n].POWER stay.
+    /// System OFF: every oscillator stops. RESETREAS, GPREGRET and RAM[n].POWER stay.
     pub fn stop(&mut self, fabric: &mut Fabric) {
         (self.hfxo_requested, self.hfxo_running, self.lf_requested) = (false, false, false);
         (self.hfxo_ready_at, self.lf_ready_at) = (NEVER, NEVER);
@@ -180,7 +180,7 @@ impl ClockPower {
         }
     }
 
-    /// VBUS comes or goes; whether that is news.
+    /// Sets VBUS. Returns whether that is a change.
     pub fn set_vbus(&mut self, fabric: &mut Fabric, present: bool) -> bool {
         let is_news = present != self.vbus;
         if is_news {
@@ -193,7 +193,7 @@ impl ClockPower {
         is_news
     }
 
-    /// The power-fail comparator, of a chip that is supplied at VDD.
+    /// The power-fail comparator of a chip supplied at VDD.
     fn check_supply(&mut self, fabric: &mut Fabric) {
         let threshold = self.pofcon >> 1 & 0xF;
         if self.pofcon & 1 == 0 {
@@ -241,7 +241,7 @@ impl ClockPower {
             _ if self.tolerances.hfxo_dead => NEVER,
             _ => fabric.now + us(self.tolerances.hfxo_startup_us),
         };
-        // Until the crystal runs, the RC oscillator already gives the clock.
+        // Until the crystal runs, the RC oscillator supplies the clock.
         if self.lf_running.is_none() && self.lf_source_started == SOURCE_CRYSTAL {
             self.run_lfclk(fabric, Some(SOURCE_RC));
         }

@@ -39,13 +39,13 @@ impl Gpio {
         self.sensing
     }
 
-    /// What the port does if no peripheral has it.
+    /// State of the port if no peripheral uses it.
     pub fn state(&self, port: usize) -> PortState {
         let is_output = self.cnf[port] & 1 != 0;
         self.state_driving(port, is_output.then_some(self.out & 1 << port != 0))
     }
 
-    /// What the port does if its output is `level` (`None`: an input).
+    /// State of the port if its output is `level` (`None`: an input).
     pub fn state_driving(&self, port: usize, level: Option<bool>) -> PortState {
         let cnf = self.cnf[port];
         let pull = match (cnf >> 2) & 3 {
@@ -149,7 +149,7 @@ impl Gpio {
             }
             0x520 => {
                 self.latch &= !wide;
-                // A bit that stays or becomes set again makes a new edge.
+                // A bit that stays set or is set again causes a new edge.
                 if self.detect_latched[bank] {
                     self.detect[bank] = false;
                 }
@@ -170,7 +170,7 @@ impl Gpio {
     }
 }
 
-/// Bank and offset as in the register description; P1 lies 0x300 above P0.
+/// Bank and offset as in the register description; P1 is 0x300 above P0.
 fn split(offset: u32) -> Option<(usize, u32)> {
     match offset {
         0x504..=0x524 | 0x700..=0x77C => Some((0, offset)),

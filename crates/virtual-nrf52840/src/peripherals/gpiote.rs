@@ -17,7 +17,7 @@ pub(crate) struct Gpiote {
     config: [u32; CHANNELS],
     /// Level a channel in task mode drives.
     out: [bool; CHANNELS],
-    /// Level a channel in event mode saw last.
+    /// Last level of a channel in event mode.
     seen: [Option<bool>; CHANNELS],
     /// A defect: these channels see nothing.
     dead: u8,
@@ -55,7 +55,7 @@ impl Gpiote {
         (0..CHANNELS).find(|&n| self.mode(n) == MODE_TASK && self.port(n) == port).map(|n| self.out[n])
     }
 
-    /// Compares the inputs of channels in event mode with what they were.
+    /// Compares the inputs of channels in event mode with their last levels.
     pub fn sense(&mut self, fabric: &mut Fabric, levels: u64) {
         for n in 0..CHANNELS {
             if self.mode(n) != MODE_EVENT || self.dead >> n & 1 == 1 {

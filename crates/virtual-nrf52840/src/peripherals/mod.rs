@@ -27,7 +27,7 @@ pub(crate) mod wdt;
 use crate::fabric::Fabric;
 use crate::time::{NEVER, Time};
 
-/// Value an `EVENTS_` register reads once its event was generated, and a task is triggered with.
+/// Value of an `EVENTS_` register after its event, and value that triggers a task.
 pub const TRIGGER: u32 = 1;
 
 /// Events, interrupt enables and shortcuts: the same in every block.
@@ -50,7 +50,7 @@ impl Common {
         Common { id, name, known_events, known_shorts, events: 0, inten: 0, shorts: 0 }
     }
 
-    /// Generates an event: latches it and hands it to the PPI.
+    /// Generates an event: latches it and passes it to the PPI.
     pub fn raise(&mut self, fabric: &mut Fabric, event: u8) {
         self.events |= 1 << event;
         fabric.touch(self.id);
@@ -70,7 +70,7 @@ impl Common {
         event < 32 && self.known_events >> event & 1 != 0
     }
 
-    /// What a write to SHORTS, INTEN or INTENSET asks of the chip and the model does not do: the register, and its bits.
+    /// Unmodelled bits in a write to SHORTS, INTEN or INTENSET: name of the register, bits.
     pub fn lost_bits(&self, offset: u32, value: u32) -> Option<(&'static str, u32)> {
         let register = match offset {
             0x200 => "SHORTS",
@@ -106,7 +106,7 @@ impl Common {
                     self.events |= event_bit(offset);
                 }
             }
-            // Nothing is lost with the clearing of an event that never comes.
+            // Clearing an event that never comes has no effect.
             0x100..=0x17C if value == 0 && silicon::events_and_shorts(self.id).0 & event_bit(offset) != 0 => {}
             0x200 if self.known_shorts != 0 => self.shorts = value & self.known_shorts,
             0x300 if self.known_events != 0 => self.inten = value & self.known_events,
@@ -132,7 +132,7 @@ pub(crate) trait Peripheral {
     /// Writes a register; `false`: there is no such register in the model.
     fn write(&mut self, fabric: &mut Fabric, offset: u32, value: u32) -> bool;
 
-    /// When it next does something by itself, if nothing is written until then. Later than now.
+    /// Next time at which the peripheral acts by itself, if nothing is written until then. Later than now.
     fn deadline(&self, _fabric: &Fabric) -> Time {
         NEVER
     }

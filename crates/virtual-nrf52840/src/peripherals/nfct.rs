@@ -1,4 +1,4 @@
-//! NFCT: tag of type A with EasyDMA, as a reader sees it frame by frame.
+//! NFCT: tag of type A with EasyDMA, modelled frame by frame.
 //!
 //! Not modelled: anticollision bit by bit (every select command names a whole part of the identifier), frames without
 //! parity bits, MODULATIONCTRL and the antenna's voltage.
@@ -23,7 +23,7 @@ mod event {
     pub const AUTOCOLRESSTARTED: u8 = 14;
     pub const SELECTED: u8 = 19;
     pub const STARTED: u8 = 20;
-    /// With COLLISION, which this model never sees.
+    /// Includes COLLISION, which this model never generates.
     pub const ALL: u32 = 0x1C_5CFF;
 }
 
@@ -35,11 +35,11 @@ mod short {
 }
 
 const NAME: &str = "NFCT";
-/// From ACTIVATE to READY: at most so long.
+/// Longest time from ACTIVATE to READY.
 const RAMP_UP: Time = 500 * MICROSECOND;
 /// Periods of the carrier between a reader's frame and a hardware answer (ISO/IEC 14443-3, 6.2.1.1, last bit 0).
 const ANSWER_DELAY: u64 = 1172;
-/// Grid on which answers begin, in periods of the carrier.
+/// Grid for the start of answers, in periods of the carrier.
 const GRID: u64 = 128;
 
 /// ERRORSTATUS.
@@ -58,7 +58,8 @@ const WAKE_ALL: u8 = 0x52;
 const SELECT: [u8; 3] = [0x93, 0x95, 0x97];
 const WHOLE_ANTICOLLISION: u8 = 0x20;
 const WHOLE_SELECT: u8 = 0x70;
-/// First byte of a part of the identifier that another part follows, and the bit of the answer that says so.
+/// First byte of a part of the identifier that is followed by another part, and the bit of the answer that announces
+/// it.
 const CASCADE_TAG: u8 = 0x88;
 const CASCADE: u8 = 0x04;
 
@@ -87,7 +88,7 @@ struct Sending {
     has_begun: bool,
     /// The answer of the hardware to a select command for the last part.
     selects: bool,
-    /// Ordered by STARTTX.
+    /// Requested by STARTTX.
     ordered: bool,
 }
 
@@ -97,7 +98,7 @@ pub(crate) struct Nfct {
     state: State,
     card: Card,
     field: bool,
-    /// Takes no notice of frames.
+    /// Ignores frames.
     deaf: bool,
     ready_at: Time,
     listens: bool,
@@ -154,14 +155,14 @@ impl Nfct {
         }
     }
 
-    /// Whether it waits for a field.
+    /// Whether the tag waits for a field.
     pub fn senses(&self) -> bool {
         self.state == State::Sense
     }
 
     // ---- the reader's side ----
 
-    /// The carrier comes or goes.
+    /// The carrier appears or disappears.
     pub fn set_field(&mut self, fabric: &mut Fabric, field: bool) {
         if field == std::mem::replace(&mut self.field, field) || self.state == State::Disabled {
             return;
@@ -384,7 +385,7 @@ impl Nfct {
     }
 }
 
-/// So many periods of the carrier.
+/// Duration of a number of periods of the carrier.
 fn periods(count: u64) -> Time {
     count * SECOND / NFC_CARRIER_HZ
 }
@@ -440,7 +441,7 @@ impl Peripheral for Nfct {
             0x59C => self.auto = value & 3,
             0x5A0 => self.sens_res = value & 0xFFFF,
             0x5A4 => self.sel_res = value & 0xFF,
-            // Undocumented: off and on again resets the whole block.
+            // Undocumented: switching off and on resets the whole block.
             0xFFC if value & 1 == 0 => *self = Nfct { powered: 0, ..Nfct::new(self.field, self.deaf) },
             0xFFC => self.powered = 1,
             _ => return self.common.write(offset, value),

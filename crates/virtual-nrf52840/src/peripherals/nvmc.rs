@@ -22,7 +22,7 @@ const NO_READ: u32 = 1 << 2;
 struct Protection([Option<u32>; 3]);
 
 impl Protection {
-    /// Whether it forbids to write to `length` bytes from `address`.
+    /// Whether the region forbids writing `length` bytes from `address`.
     fn forbids(&self, address: u32, length: u32) -> bool {
         let [start, size, permissions] = self.0.map(Option::unwrap_or_default);
         let at_page = start.is_multiple_of(FLASH_PAGE);
@@ -31,7 +31,7 @@ impl Protection {
     }
 }
 
-/// Where firmware is put and what survives power-off.
+/// Flash and UICR, which survive power-off.
 #[derive(Debug, Clone)]
 pub(crate) struct Nvmc {
     pub flash: Memory,
@@ -78,7 +78,7 @@ impl Nvmc {
     }
 
     fn fill_flash(&mut self, offset: u32, length: u32) {
-        // Both are inside the flash: callers align and limit them.
+        // Cannot fail: callers align and limit both to the flash.
         let _ = self.flash.fill(offset, length, 0xFF);
     }
 
@@ -101,7 +101,7 @@ impl Nvmc {
             return true;
         }
         let mut old = [0; 4];
-        // The offset was just checked.
+        // Cannot fail: the offset was just checked.
         let _ = self.flash.read_at(offset, &mut old);
         let new = u32::from_le_bytes(old) & value;
         let _ = self.flash.write_at(offset, &new.to_le_bytes());
@@ -159,7 +159,7 @@ impl Nvmc {
         }
     }
 
-    /// CTRL-AP erases flash and UICR, whatever CONFIG says.
+    /// CTRL-AP erases flash and UICR, regardless of CONFIG.
     pub fn erase_by_control_port(&mut self, fabric: &mut Fabric) {
         self.fill_flash(0, FLASH_SIZE);
         self.uicr.fill(ERASED);
@@ -170,10 +170,10 @@ impl Nvmc {
         now < self.busy_until
     }
 
-    /// Nothing was ever put where the CPU starts.
+    /// The start address of the CPU was never written.
     pub fn is_blank(&self) -> bool {
         let mut vectors = [0; 8];
-        // The range is in flash.
+        // Cannot fail: the range is in flash.
         let _ = self.flash.read_at(0, &mut vectors);
         vectors == [0xFF; 8]
     }

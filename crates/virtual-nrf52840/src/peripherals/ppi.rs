@@ -38,7 +38,7 @@ impl Ppi {
         Ppi { enabled: 0, end_points, forks: [0; CHANNELS], groups: [0; GROUPS] }
     }
 
-    /// The addresses of the tasks to trigger when peripheral `id` generates `event`.
+    /// Collects the addresses of the tasks to trigger when peripheral `id` generates `event`.
     pub fn tasks_of(&self, id: u8, event: u8, tasks: &mut Vec<u32>) {
         let address = 0x4000_0100 + u32::from(id) * 0x1000 + u32::from(event) * 4;
         for n in (0..CHANNELS).filter(|n| self.enabled & 1 << n != 0 && self.end_points[*n].0 == address) {

@@ -1,7 +1,7 @@
 //! PWM: pulse generation on four ports, with duty cycles from sequences in RAM.
 //!
-//! A running PWM only acts when one of its ports changes, a value is due from RAM or somebody
-//! notices the end of a period; everything between is arithmetic.
+//! A running PWM acts only when one of its ports changes, a value is due from RAM or the end of a period has an effect;
+//! everything between is arithmetic.
 
 use super::{Common, Peripheral, index};
 use crate::fabric::Fabric;
@@ -11,7 +11,7 @@ use crate::time::{NEVER, Time};
 
 mod event {
     pub const STOPPED: u8 = 1;
-    /// Of sequence 0; that of sequence 1 follows.
+    /// Register of sequence 0; that of sequence 1 follows.
     pub const SEQSTARTED: u8 = 2;
     pub const SEQEND: u8 = 4;
     pub const PWMPERIODEND: u8 = 6;
@@ -25,7 +25,7 @@ const SHORT_LOOPSDONE_STOP: u8 = 4;
 const SHORTS: u32 = 0x1F;
 const CHANNELS: usize = 4;
 const DISCONNECTED: u32 = 1 << 31;
-/// Bit 15 of a value: the first edge of a period is a falling one.
+/// Bit 15 of a value: the first edge of a period is falling.
 const FALLING_FIRST: u16 = 1 << 15;
 const LOAD_COMMON: u32 = 0;
 const LOAD_GROUPED: u32 = 1;
@@ -74,7 +74,7 @@ impl Counter {
         Some((compare << self.prescaler, second << self.prescaler))
     }
 
-    /// The level so many ticks after the start of a period.
+    /// Level at a number of ticks after the start of a period.
     fn level(self, value: u16, phase: u64) -> bool {
         let beyond = match self.edges(value) {
             Some((first, second)) => (first..second).contains(&phase),
@@ -89,7 +89,7 @@ pub(crate) struct Pwm {
     common: Common,
     /// A defect: the ports are never driven.
     dead: bool,
-    /// Another one: each of these ports gets the other's signal.
+    /// A defect: the signals of these ports are swapped.
     swapped: Vec<(u8, u8)>,
     enable: u32,
     mode: u32,
@@ -102,8 +102,8 @@ pub(crate) struct Pwm {
 
     running: bool,
     counter: Counter,
-    /// Tick of the 16 MHz clock at which a period began; periods without events are not counted
-    /// one by one, so it may be one of long ago.
+    /// Tick of the 16 MHz clock at which a period began. Periods without events are not counted one by one, so the
+    /// period may be an old one.
     began: u64,
     values: [u16; CHANNELS],
     /// What each channel drives, bit n for channel n.
@@ -253,7 +253,7 @@ impl Pwm {
         }
     }
 
-    /// The sequence has been played to its end. Whether generation stops at once.
+    /// Handles the end of the sequence. Returns whether generation stops at once.
     fn finish(&mut self, fabric: &mut Fabric, n: usize) -> bool {
         self.playback = None;
         if self.loops == 0 {
@@ -320,12 +320,12 @@ impl Pwm {
             .fold(0, |levels, (n, value)| levels | u8::from(counter.level(*value, phase)) << n)
     }
 
-    /// Whether anything would notice the end of a period.
+    /// Whether the end of a period has an effect.
     fn period_noticed(&self, fabric: &Fabric) -> bool {
         self.common.events & 1 << event::PWMPERIODEND == 0 || fabric.is_listened(self.common.id, event::PWMPERIODEND)
     }
 
-    /// The tick of the next end of a period that must not be passed over.
+    /// Tick of the next end of a period that has an effect.
     fn next_boundary(&self, fabric: &Fabric, now: u64) -> Option<u64> {
         let period = self.counter.period();
         let coming = self.began + (now.saturating_sub(self.began) / period + 1) * period;

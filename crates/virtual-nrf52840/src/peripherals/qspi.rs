@@ -1,8 +1,8 @@
 //! QSPI: the external flash over up to four data lines, with EasyDMA. Execution in place and deep power-down are not
 //! modelled.
 //!
-//! Whole commands go to the board ([`FlashCommand`]); their bits only cost time. Before a task touches the flash, the
-//! peripheral reads its status register until WIP is clear, ACTIVATE included: with no flash READY never comes.
+//! Whole commands go to the board ([`FlashCommand`]); the bits only take time. Before every task, ACTIVATE included,
+//! the peripheral reads the flash's status register until WIP is clear: without a flash, READY never comes.
 
 use super::{Common, Peripheral};
 use crate::board::{FlashCommand, FlashPorts};
@@ -54,7 +54,7 @@ const READS: [Transfer; 5] = [
 const WRITES: [Transfer; 4] =
     [transfer(0x02, 1, 1, 0), transfer(0xA2, 1, 2, 0), transfer(0x32, 1, 4, 0), transfer(0x38, 4, 4, 0)];
 
-/// What a task still has to do.
+/// Remaining work of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     Activate,
@@ -125,7 +125,7 @@ impl Qspi {
         }
     }
 
-    /// The level at which the peripheral holds a port between commands; its data lines are then let go.
+    /// Level at which the peripheral holds a port between commands; the data lines are released.
     pub fn drives(&self, port: usize) -> Option<bool> {
         let ports = self.ports();
         let mode_3 = self.ifconfig1 >> 25 & 1 != 0;
@@ -142,7 +142,7 @@ impl Qspi {
         FlashPorts { clock: port(0), select: port(1), data: [port(3), port(4), port(5), port(6)] }
     }
 
-    /// Hands one command to the board; returns `answer` bytes.
+    /// Passes one command to the board; returns `answer` bytes.
     fn command(
         &self,
         fabric: &mut Fabric,
@@ -170,7 +170,7 @@ impl Qspi {
         self.command(fabric, transfer(opcode, 1, 1, 0), None, &[], answer)
     }
 
-    /// Time that a command is on the wire, with the pause after it.
+    /// Duration of a command on the wire, with the pause after it.
     fn duration(&self, how: Transfer, has_address: bool, bytes: u32) -> Time {
         let address_bits = if self.ifconfig0 >> 6 & 1 != 0 { 32 } else { 24 };
         let address = if has_address { address_bits / u32::from(how.address_lines) } else { 0 };
@@ -178,7 +178,7 @@ impl Qspi {
         Time::from(clocks) * CLOCK_UNIT * Time::from((self.ifconfig1 >> 28) + 1) + self.pause()
     }
 
-    /// IFCONFIG1.SCKDELAY: the least time that chip select stays high.
+    /// IFCONFIG1.SCKDELAY: shortest time that chip select stays high.
     fn pause(&self) -> Time {
         Time::from(self.ifconfig1 & 0xFF) * PCLK16M
     }
@@ -230,7 +230,7 @@ impl Qspi {
         }
     }
 
-    /// Puts the command on the wire; its effect comes at the end.
+    /// Sends the command; its effect comes at the end.
     fn send(&mut self, fabric: &mut Fabric, work: Work) {
         let write_enable = self.duration(transfer(WRITE_ENABLE, 1, 1, 0), false, 0);
         let duration = match work {

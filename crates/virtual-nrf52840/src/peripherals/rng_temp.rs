@@ -30,7 +30,7 @@ impl Rng {
         }
     }
 
-    /// Back to reset values; the noise goes on.
+    /// Returns to reset values; the noise sequence continues.
     pub fn reset(&mut self) {
         *self = Rng { random: self.random.clone(), ..Rng::new(0) };
     }

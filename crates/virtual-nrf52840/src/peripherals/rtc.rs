@@ -51,7 +51,7 @@ impl Rtc {
         self.base_tick = fabric.lfclk.ticks(fabric.now);
     }
 
-    /// Events are generated only if an interrupt or event routing wants them.
+    /// Events are generated only if an interrupt or event routing uses them.
     fn enabled(&self, event: u8) -> bool {
         (self.evten | self.common.inten) & 1 << event != 0
     }

@@ -1,6 +1,6 @@
-//! SPIM and TWIM: masters that clock bit by bit through the ports. What shares an id on the chip
-//! (SPIM0 with TWIM0, SPIM1 with TWIM1) is one block here with one set of registers, and ENABLE
-//! says which of the two it is; their register maps agree wherever they overlap.
+//! SPIM and TWIM: masters that clock bit by bit through the ports. Masters that share an id on the chip (SPIM0 with
+//! TWIM0, SPIM1 with TWIM1) are one block with one set of registers here; ENABLE selects the master. Their register
+//! maps agree wherever they overlap.
 
 use super::{Common, Peripheral, spim, twim};
 use crate::BusDefects;
@@ -8,8 +8,7 @@ use crate::fabric::Fabric;
 use crate::ports::{ALL_PORTS, PORT_COUNT};
 use crate::time::{NEVER, Time};
 
-/// Events of either: STOPPED, ENDRX, END, ENDTX, ERROR, SUSPENDED, STARTED/RXSTARTED, TXSTARTED,
-/// LASTRX, LASTTX.
+/// Events of both masters: STOPPED, ENDRX, END, ENDTX, ERROR, SUSPENDED, STARTED/RXSTARTED, TXSTARTED, LASTRX, LASTTX.
 const EVENTS_SPIM: u32 = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 19;
 const EVENTS_TWIM: u32 = 1 << 1 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 23 | 1 << 24;
 const SHORTS_SPIM: u32 = 1 << 17;
@@ -19,7 +18,7 @@ const MAXCNT_MASK: u32 = 0xFFFF;
 /// Reset values of IFTIMING.RXDELAY and IFTIMING.CSNDUR.
 const IFTIMING_RESET: u32 = 2;
 
-/// What the block is, as ENABLE says.
+/// Master selected by ENABLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Off,
@@ -27,7 +26,7 @@ enum Role {
     Twim,
 }
 
-/// What the block does with a port.
+/// Output of the block to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Level(bool),
@@ -47,7 +46,7 @@ pub(super) struct Buffer {
 pub(crate) struct Serial {
     pub(super) common: Common,
     has_twim: bool,
-    /// SPIM3: 16 and 32 Mbit/s, and registers of its own.
+    /// SPIM3: 16 and 32 Mbit/s, and additional registers.
     is_fast: bool,
     role: Role,
     enable: u32,
@@ -123,7 +122,7 @@ impl Serial {
         (self.psel[signal] & DISCONNECTED == 0 && port < PORT_COUNT).then_some(port)
     }
 
-    /// The level the block sees at a signal's port; low if there is none or its input buffer is off.
+    /// Level that the block reads at a signal's port; low without a port or if its input buffer is off.
     pub(super) fn sees(&self, fabric: &Fabric, signal: usize, levels: u64) -> bool {
         self.port(signal).is_some_and(|port| match self.reaches(port) {
             true => levels & 1 << port != 0 && fabric.ports.states[port].input_connected,
@@ -131,7 +130,7 @@ impl Serial {
         })
     }
 
-    /// The port of a signal may do something else now.
+    /// Marks the port of a signal as changed.
     pub(super) fn dirty(&self, fabric: &mut Fabric, signal: usize) {
         if let Some(port) = self.port(signal) {
             fabric.dirty_ports |= 1 << port;
@@ -147,7 +146,7 @@ impl Serial {
         }
     }
 
-    /// Whether a line that something outside holds low is waited for.
+    /// Whether the block waits for a line that something outside holds low.
     pub fn watches_inputs(&self) -> bool {
         self.role == Role::Twim && self.twim.is_waiting()
     }
@@ -243,7 +242,7 @@ impl Peripheral for Serial {
                         Role::Twim if self.twim_dead => true,
                         Role::Spim => self.spim_task(fabric, offset),
                         Role::Twim => self.twim_task(fabric, offset),
-                        // A block that is off ignores its tasks.
+                        // A disabled block ignores its tasks.
                         Role::Off => matches!(offset, 0x000 | 0x008 | 0x010 | 0x014 | 0x01C | 0x020),
                     };
             }

@@ -1,7 +1,7 @@
-//! What the chip has and the model lacks: so that firmware which relies on it hears of it.
+//! Features of the chip that the model lacks, so that the model can report firmware that uses them.
 
-/// Events and shortcuts (bits of INTEN and SHORTS) of the blocks that have some the model does not know. Blocks that
-/// share an id are taken together.
+/// Events and shortcuts (bits of INTEN and SHORTS) that exist on the chip, for blocks that are not fully modelled.
+/// Blocks that share an id are merged.
 pub fn events_and_shorts(id: u8) -> (u32, u32) {
     match id {
         // CLOCK and POWER, with SLEEPENTER and SLEEPEXIT.

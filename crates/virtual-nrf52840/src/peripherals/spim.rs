@@ -1,4 +1,4 @@
-//! SPIM: the SPI master's side of [`Serial`], one act for each edge of the clock.
+//! SPIM: the SPI master's side of [`Serial`], one action for each edge of the clock.
 
 use super::serial::{Output, Serial};
 use crate::fabric::Fabric;
@@ -133,7 +133,7 @@ impl Serial {
         self.common.raise(fabric, event::STARTED);
         self.spim_raise_ends(fabric, transfer);
         if transfer.length() == 0 {
-            // With END_START this would otherwise go round for ever.
+            // Prevents an endless loop with END_START.
             self.common.raise(fabric, event::END);
             return;
         }
@@ -141,7 +141,7 @@ impl Serial {
         self.spim_next_byte(fabric);
     }
 
-    /// ENDTX and ENDRX, whichever buffer's end was just reached.
+    /// Generates ENDTX or ENDRX when the end of that buffer was just reached.
     fn spim_raise_ends(&mut self, fabric: &mut Fabric, transfer: Transfer) {
         if transfer.byte == transfer.tx.1 {
             self.common.raise(fabric, event::ENDTX);

@@ -1,5 +1,5 @@
-//! Registers that are known but have no behaviour in the model, and everything unknown: what was
-//! written is read back, and unknown ones are reported.
+//! Registers without behaviour in the model, and unknown registers: reads return what was written, and accesses to
+//! unknown ones are reported.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ impl Storage {
     }
 }
 
-/// Whether the register is one that firmware may use and that needs no behaviour, for what was written if it was.
+/// Whether firmware may use the register, with the written value, without any behaviour.
 pub(crate) fn is_plain(address: u32, written: Option<u32>) -> bool {
     match address {
-        // MWU: REGIONEN and REGIONENSET set it to work.
+        // MWU: REGIONEN and REGIONENSET enable it.
         0x4002_0510 | 0x4002_0514 => written.is_none_or(|regions| regions == 0),
-        // Its other registers do nothing as long as no region is enabled.
+        // Its other registers have no effect while no region is enabled.
         0x4002_0100..=0x4002_06FC => true,
         // Undocumented registers that errata workarounds of the vendor's start-up code write.
         0x4000_0EE4 | 0x4000_053C | 0x4000_568C | 0x4000_173C | 0x4000_0EC0 => true,

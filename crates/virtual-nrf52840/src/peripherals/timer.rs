@@ -72,7 +72,7 @@ impl Timer {
         self.base_count.wrapping_add(self.counted(fabric) as u32) & self.mask()
     }
 
-    /// Settles the count so far, before something changes that it depends on.
+    /// Fixes the count so far before a change of something it depends on.
     fn settle(&mut self, fabric: &Fabric) {
         if self.counts_time() {
             let counted = self.counted(fabric);
@@ -81,7 +81,7 @@ impl Timer {
         }
     }
 
-    /// Whether anything would notice the compare event; if not, no deadline is needed for it.
+    /// Whether the compare event has an effect; if not, it needs no deadline.
     fn noticed(&self, fabric: &Fabric, n: usize) -> bool {
         let event = COMPARE + n as u8;
         self.common.events & 1 << event == 0

@@ -1,7 +1,7 @@
-//! TWIM: the I2C master's side of [`Serial`], one act for each quarter of a clock period.
+//! TWIM: the I2C master's side of [`Serial`], one action for each quarter of a clock period.
 //!
-//! The lines are driven low or released; what they are is what the board says. A line that stays
-//! low where it should be high is waited for, without end: firmware has to give up.
+//! The block drives the lines low or releases them; their levels come from the board. It waits endlessly for a line
+//! that stays low where it should be high: the timeout is up to the firmware.
 
 use super::serial::{Output, Serial};
 use crate::fabric::Fabric;
@@ -29,11 +29,11 @@ const SCL: usize = 0;
 const SDA: usize = 1;
 /// The acknowledge bit comes after the eight of the byte.
 const ACKNOWLEDGE: u8 = 8;
-/// The longest pause between two looks at a line that is held low, in quarter periods. (A board
-/// that calls `inputs_changed` is heard at once.)
+/// The longest pause between two polls of a line that is held low, in quarter periods. (A call of `inputs_changed`
+/// takes effect at once.)
 const LONGEST_PAUSE: u64 = 64;
 
-/// What is done when the next act comes.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TwimPhase {
     Idle,
@@ -55,7 +55,7 @@ enum TwimPhase {
     StopScl,
     /// Releases SDA for a STOP, once SCL is high.
     Stop,
-    /// SCL is kept low until a task says how to go on.
+    /// Keeps SCL low until a task continues or stops.
     Held,
     Suspended,
 }
@@ -71,7 +71,7 @@ enum Command {
 pub(crate) struct Engine {
     step: TwimPhase,
     pub next_at: Time,
-    /// Pause before the next look at a line that is held low, in quarter periods; 0: not waiting.
+    /// Pause before the next poll of a line that is held low, in quarter periods; 0: not waiting.
     pause: u64,
     /// Whether SCL and SDA are released.
     released: [bool; 2],
@@ -95,7 +95,7 @@ pub(super) fn quarter_period(frequency: u32) -> Option<u64> {
         0x0198_0000 => 40,
         0x0400_0000 => 16,
         // The second value is that of an older product specification. The last is 390 kHz, for erratum 219: 41 ticks,
-        // of which quarters are made here as of 40.
+        // approximated by four quarters of 10.
         0x0640_0000 | 0x0668_0000 | 0x0620_0000 => 10,
         _ => return None,
     })
@@ -158,7 +158,7 @@ impl Serial {
         sda && self.sees(fabric, SCL, levels)
     }
 
-    /// Something changed outside while a line was waited for.
+    /// An outside change while the block waits for a line.
     pub(super) fn twim_sense(&mut self, fabric: &mut Fabric, levels: u64) {
         if self.is_free(fabric, levels) {
             self.twim.pause = 0;
@@ -203,7 +203,7 @@ impl Serial {
         }
     }
 
-    /// START, or a repeated one if the bus is ours already.
+    /// START, or a repeated START if the block already owns the bus.
     fn twim_begin(&mut self, fabric: &mut Fabric, command: Command) {
         let reading = command == Command::Read;
         let buffer = if reading { &mut self.rx } else { &mut self.tx };
@@ -266,13 +266,13 @@ impl Serial {
         }
     }
 
-    /// Whether SDA is released for this bit: always where the other side speaks.
+    /// Whether SDA is released for this bit: always when the other side sends.
     fn twim_bit(&self) -> bool {
         let twim = &self.twim;
         let receives = twim.reading && !twim.addressing;
         match (twim.bit, receives) {
             (ACKNOWLEDGE, false) => true,
-            // What was the last byte is not acknowledged.
+            // The last byte is not acknowledged.
             (ACKNOWLEDGE, true) => twim.next.is_some() || twim.done + 1 >= twim.size,
             (_, true) => true,
             (bit, false) => twim.byte & 0x80 >> bit != 0,
@@ -306,7 +306,7 @@ impl Serial {
         if let Some(error) = error {
             self.error_source |= error;
             self.common.raise(fabric, event::ERROR);
-            // Nothing more is sent; only a STOP that was asked for already still comes.
+            // Sends nothing more except a STOP that was already requested.
             self.twim.size = self.twim.done;
             self.twim.next = self.twim.next.filter(|next| *next == Command::Stop);
         }
@@ -371,7 +371,7 @@ impl Serial {
         }
     }
 
-    /// The steps that need the clock high, and have it.
+    /// The steps that need the clock high, when it is high.
     fn twim_high_step(&mut self, fabric: &mut Fabric, level: bool) {
         match self.twim.step {
             TwimPhase::Start => {
@@ -390,7 +390,7 @@ impl Serial {
                     None | Some(Command::Stop) => {}
                     Some(command) => {
                         self.twim_begin(fabric, command);
-                        // The time the bus has to be free before the next START.
+                        // Time that the bus must be free before the next START.
                         self.twim_then(fabric, TwimPhase::Start, 2);
                     }
                 }

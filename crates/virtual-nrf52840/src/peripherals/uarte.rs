@@ -33,7 +33,7 @@ const ENABLED: u32 = 8;
 const DISCONNECTED: u32 = 1 << 31;
 /// Bytes the receiver can hold while it has no buffer.
 const FIFO_SIZE: usize = 5;
-/// STOPRX takes effect after the time of this many bytes, during which reception goes on.
+/// STOPRX takes effect after the duration of this many bytes; reception continues until then.
 const STOP_BYTES: u64 = 5;
 const MAXCNT_MASK: u32 = 0xFFFF;
 
@@ -152,8 +152,8 @@ impl Uarte {
         self.receiving && self.rxd_port().is_some()
     }
 
-    /// The level this UARTE drives on the port. TXD idles high (its bytes are handed over whole,
-    /// not as edges), RTS is low while there is room to receive.
+    /// The level this UARTE drives on the port. TXD idles high (bytes are passed whole, not as edges); RTS is low while
+    /// the receive buffer has room.
     pub fn drives(&self, port: usize) -> Option<bool> {
         if self.txd_port() == Some(port) {
             return Some(true);
@@ -268,7 +268,7 @@ impl Uarte {
         }
     }
 
-    /// FLUSHRX: moves what is left in the FIFO to the buffer.
+    /// FLUSHRX: moves the rest of the FIFO to the buffer.
     fn flush_rx(&mut self, fabric: &mut Fabric) {
         let mut amount = 0;
         while amount < self.rx_size {
@@ -304,13 +304,13 @@ impl Uarte {
             return;
         }
         let address = tx.pointer.wrapping_add(tx.done);
-        // Each byte needs CTS low at its start, whether or not somebody told of a change.
+        // Each byte needs CTS low at its start, even if no change was reported.
         if self.watches_inputs()
             && let Some(levels) = fabric.board(|board, ports, at_ns| board.levels(ports, at_ns))
         {
             self.look_at_cts(fabric, levels);
         }
-        // Without flow control, the last level that was seen means nothing any more.
+        // Without flow control, the last level has no meaning.
         self.cts_high &= self.watches_inputs();
         if self.cts_high {
             self.byte_ends_at = NEVER;

@@ -1,4 +1,4 @@
-//! USBD: full-speed USB device with EasyDMA, as a host sees it transaction by transaction.
+//! USBD: full-speed USB device with EasyDMA, modelled transaction by transaction.
 //!
 //! Not modelled: isochronous endpoints, suspend and wake-up, the drivers of D+ and D- (DPDMVALUE), the time a transfer
 //! takes in EasyDMA, and data toggles (every transaction counts as received the first time).
@@ -10,7 +10,7 @@ use crate::time::{MICROSECOND, NEVER, Time};
 mod event {
     pub const USBRESET: u8 = 0;
     pub const STARTED: u8 = 1;
-    /// Of endpoint 0; the others follow.
+    /// Register of endpoint 0; the others follow.
     pub const ENDEPIN: u8 = 2;
     pub const EP0DATADONE: u8 = 10;
     pub const ENDEPOUT: u8 = 12;
@@ -41,17 +41,18 @@ const MAXCNT_MASK: u32 = 0x7F;
 const TO_HOST: u8 = 0x80;
 const SET_ADDRESS: u8 = 0x05;
 
-/// What the device answers to a transaction of the host.
+/// Answer of the device to a transaction of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsbAnswer {
-    /// To IN: a data packet, which may be empty.
+    /// Answer to IN: a data packet, which may be empty.
     Data(Vec<u8>),
+    /// ACK: the device accepted the packet.
     Ack,
-    /// Not now.
+    /// NAK: not now.
     Nak,
-    /// The endpoint is halted, or the request is not supported.
+    /// STALL: the endpoint is halted, or the request is not supported.
     Stall,
-    /// Nobody answers: not attached, another address, or no such endpoint.
+    /// No answer: not attached, another address, or no such endpoint.
     Silent,
 }
 
@@ -74,10 +75,10 @@ struct In {
 #[derive(Debug, Clone, Default)]
 struct Out {
     dma: Dma,
-    /// What the host sent, until EasyDMA has fetched it.
+    /// Data from the host that EasyDMA has not fetched yet.
     packet: Vec<u8>,
     size: u32,
-    /// The next packet of the host is taken.
+    /// Accepts the next packet of the host.
     accepts: bool,
     halted: bool,
 }
@@ -90,7 +91,7 @@ pub(crate) struct Usbd {
     ready_at: Time,
     event_cause: u32,
     address: u8,
-    /// Address that holds once the status stage is through.
+    /// Address that takes effect after the status stage.
     new_address: Option<u8>,
     setup: [u8; 8],
     /// EP0STATUS was triggered: the status stage may end.
@@ -178,7 +179,7 @@ impl Usbd {
         self.stalled = false;
         self.inputs[0].packet = None;
         self.outputs[0].accepts = false;
-        // The peripheral takes its address by itself.
+        // The peripheral handles SET_ADDRESS by itself.
         let [kind, request, value, ..] = packet;
         let sets_address = (kind, request) == (0, SET_ADDRESS);
         self.new_address = sets_address.then_some(value & 0x7F);
@@ -410,7 +411,7 @@ impl Peripheral for Usbd {
             }
         }
         if let Some(n) = index(offset, 0x4A0, 4, ENDPOINTS as u32) {
-            // Any value: the buffer is free, the next packet is taken. Endpoint 0 waits for EP0RCVOUT.
+            // Any value: the buffer is free, the next packet is accepted. Endpoint 0 waits for EP0RCVOUT.
             self.outputs[n].size = 0;
             self.outputs[n].accepts = n != 0;
             return true;

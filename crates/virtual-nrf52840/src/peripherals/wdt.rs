@@ -13,7 +13,7 @@ const RESET_DELAY_TICKS: u64 = 2;
 pub(crate) struct Wdt {
     common: Common,
     running: bool,
-    /// Written with TASKS_START while not running: the 32.768 kHz clock is wanted.
+    /// TASKS_START while not running: requests the 32.768 kHz clock.
     pub wants_lfclk: bool,
     requests: u32,
     reload_value: u32,

@@ -1,7 +1,7 @@
 //! PN532 NFC reader on I2C (NXP UM0701-02): frames from and to the controller.
 //!
-//! What the commands do with the field is in `reader`. Not modelled: extended frames, tags other than type A, the roles
-//! of a tag and of a peer, the pins, and the low-power modes.
+//! `reader` holds the effect of the commands on the field. Not modelled: extended frames, tags other than type A, the
+//! roles of a tag and of a peer, the pins, and the low-power modes.
 
 mod reader;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use virtual_nrf52840::NfcFrame;
 const START: [u8; 3] = [0x00, 0x00, 0xFF];
 const ACK: [u8; 6] = [0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00];
 const NACK: [u8; 6] = [0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00];
-/// Says that the command does not exist or has the wrong form.
+/// Error frame: the command does not exist or has the wrong form.
 const SYNTAX_ERROR: [u8; 8] = [0x00, 0x00, 0xFF, 0x01, 0xFF, 0x7F, 0x81, 0x00];
 const TO_READER: u8 = 0xD4;
 const TO_HOST: u8 = 0xD5;
@@ -22,22 +22,22 @@ const TO_HOST: u8 = 0xD5;
 const HEAD: usize = 5;
 const TAIL: usize = 2;
 const READY: u8 = 0x01;
-/// Until the acknowledge is ready, and what a command takes that does nothing over the air.
+/// Time until the acknowledge is ready, and duration of a command without radio traffic.
 const ACK_NS: u64 = 150_000;
 const WORK_NS: u64 = 300_000;
 
 #[derive(Debug, Clone, Default)]
 pub struct Pn532 {
-    /// What was written since the start condition.
+    /// Bytes written since the start condition.
     written: Vec<u8>,
     /// Bytes read since the start condition.
     read: usize,
     /// The frame that is being read.
     serving: Option<Vec<u8>>,
-    /// What waits to be read, and from when on.
+    /// The frame to be read, and from when on.
     ack_at: Option<u64>,
     response: Option<(u64, Vec<u8>)>,
-    /// For a host that says it did not understand.
+    /// The last frame, for a host that requests it again (NACK).
     last_response: Vec<u8>,
     /// The command in work.
     command: u8,
@@ -45,17 +45,17 @@ pub struct Pn532 {
 }
 
 impl Pn532 {
-    /// Amplitude of the field as a share of what the strongest driver would make; 0: no field.
+    /// Amplitude of the field as a share of that of the strongest driver; 0: no field.
     pub fn field(&self) -> f64 {
         self.reader.field()
     }
 
-    /// When something happens that nobody outside causes.
+    /// Time of the next event that is not caused from outside.
     pub fn next_event_ns(&self) -> Option<u64> {
         self.reader.next_event_ns()
     }
 
-    /// Does what is due. Returns a frame that has just been sent to the tags.
+    /// Executes what is due. Returns a frame that has just been sent to the tags.
     pub fn act(&mut self, now_ns: u64) -> Option<NfcFrame> {
         let sent = self.reader.act(now_ns);
         self.take_outcome(now_ns);
@@ -79,7 +79,7 @@ impl Pn532 {
         self.response = Some((ready_ns, framed(&body)));
     }
 
-    /// A whole frame of the host; a damaged one is not answered.
+    /// Handles a whole frame of the host; does not answer a damaged one.
     fn execute(&mut self, body: &[u8], now_ns: u64) {
         let [TO_READER, command, data @ ..] = body else { return };
         self.command = *command;
@@ -101,7 +101,7 @@ impl Pn532 {
         (*at <= now_ns).then(|| frame.clone())
     }
 
-    /// The frame that was read is gone.
+    /// A frame can be read only once.
     fn consume(&mut self) {
         if self.read > 1 && self.serving.is_some() && self.ack_at.take().is_none() {
             self.last_response = self.response.take().map(|(_, frame)| frame).unwrap_or_default();
@@ -141,7 +141,7 @@ impl I2cDevice for Pn532 {
         self.written.push(byte);
         let written = &self.written;
         if written[..] == ACK {
-            // The host gives up the command.
+            // The host aborts the command.
             self.reader.abort();
             (self.ack_at, self.response) = (None, None);
         } else if written[..] == NACK {

@@ -1,4 +1,4 @@
-//! What the PN532's commands do, and its conversation with a tag of type A.
+//! The PN532's commands, and its exchanges with a tag of type A.
 
 use std::collections::BTreeMap;
 use virtual_nrf52840::NfcFrame;
@@ -53,13 +53,13 @@ const FOR_EVER: u8 = 0xFF;
 
 /// From the carrier to the first frame: tags need 5 ms (ISO/IEC 14443-3, 5.1).
 const GUARD_NS: u64 = 5_000_000;
-/// How long an answer to wake-up and selection may take to come in, and the pause before the next try.
+/// Timeout of an answer to wake-up and selection, and pause before the next try.
 const RESOLVE_NS: u64 = 1_000_000;
 const PAUSE_NS: u64 = 4_000_000;
-/// Least time between a tag's frame and the reader's next (ISO/IEC 14443-3, 6.2.1.2).
+/// Shortest time between a tag's frame and the reader's next (ISO/IEC 14443-3, 6.2.1.2).
 const NEXT_FRAME_NS: u64 = 90_000;
 
-/// What became of a command.
+/// Outcome of a command.
 pub enum Outcome {
     Done(Vec<u8>),
     /// The result comes later.
@@ -163,7 +163,7 @@ impl Reader {
         self.abort();
         let needs_field = code >= command::RF_CONFIGURATION;
         if needs_field && !self.configured {
-            // Until then it is in the mode for a low battery.
+            // Until then the chip is in low-battery mode.
             return Outcome::Unknown;
         }
         match (code, data) {
@@ -259,7 +259,7 @@ impl Reader {
         self.sending = Some((begins_ns + frame.airtime_ns(), frame));
     }
 
-    /// Does what is due; returns the frame that has just been sent.
+    /// Executes what is due; returns the frame that has just been sent.
     pub fn act(&mut self, now_ns: u64) -> Option<NfcFrame> {
         if let Some((_, frame)) = self.sending.take_if(|(at, _)| *at <= now_ns) {
             let wait = match self.work {
@@ -300,7 +300,7 @@ impl Reader {
         self.result = Some(result);
     }
 
-    /// A tag has just sent a frame. One that nobody waits for is not heard.
+    /// A tag has just sent a frame. The reader ignores it unless it waits for one.
     pub fn hear(&mut self, frame: &NfcFrame, now_ns: u64) {
         if self.deadline_ns.is_none_or(|at| at < now_ns) {
             return;

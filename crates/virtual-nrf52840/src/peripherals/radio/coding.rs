@@ -1,7 +1,7 @@
-//! What the RADIO makes of bytes in RAM: framing, CRC and whitening as its registers say. Bits go out least significant
-//! first, the CRC most significant first.
+//! Encoding of the RADIO: framing, CRC and whitening according to its registers. Bits are sent least significant first,
+//! the CRC most significant first.
 
-/// Bytes of a field of whole bytes as it stands in CRCCNF.LEN and in the address.
+/// Length in bytes, for CRCCNF.LEN and the address.
 fn mask(bytes: u8) -> u32 {
     u32::MAX >> (32 - 8 * u32::from(bytes.clamp(1, 4)))
 }
@@ -21,20 +21,20 @@ pub(super) fn crc_bytes(crc: u32, bytes: u8) -> Vec<u8> {
     (0..bytes).rev().map(|n| ((crc >> (8 * n)) as u8).reverse_bits()).collect()
 }
 
-/// Whitens, or takes the whitening away. Bit 6 of `initial` is hard-wired to 1.
+/// Applies or removes whitening. Bit 6 of `initial` is hard-wired to 1.
 pub(super) fn whiten(data: &mut [u8], initial: u32) {
     let mut state = (initial as u8 & 0x3F) | 0x40;
     for byte in data {
         for bit in 0..8 {
             let out = state & 1;
             *byte ^= out << bit;
-            // x^7 + x^4 + 1: what leaves at the end comes in at the front and into the fourth place.
+            // x^7 + x^4 + 1: the output bit feeds back into the first and the fourth place.
             state = state >> 1 ^ if out == 1 { 0x44 } else { 0 };
         }
     }
 }
 
-/// The parts of PCNF0, PCNF1 and CRCCNF that the model knows.
+/// The parts of PCNF0, PCNF1 and CRCCNF that are modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Format {
     /// Bytes of S0 (0 or 1) before the length.
@@ -50,7 +50,7 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// `Err`: what the registers ask for and the model does not know.
+    /// `Err`: the setting that is not modelled.
     pub fn of(pcnf0: u32, pcnf1: u32, crccnf: u32) -> Result<Format, &'static str> {
         let field = |value: u32, low: u32, bits: u32| value >> low & ((1 << bits) - 1);
         if field(pcnf0, 0, 4) != 8 || field(pcnf0, 16, 5) != 0 || field(pcnf0, 22, 10) != 0 {
@@ -84,7 +84,7 @@ impl Format {
         usize::from(length.saturating_add(self.more).min(self.most))
     }
 
-    /// Bytes of base address and prefix, in the order of the air. Of a shorter base the lower bytes are left out.
+    /// Bytes of base address and prefix in the order of transmission. A shorter base omits its lower bytes.
     pub fn address(&self, base: u32, prefix: u8) -> Vec<u8> {
         let skipped = usize::from(5 - self.address.clamp(3, 5));
         base.to_le_bytes().into_iter().skip(skipped).chain([prefix]).collect()
@@ -95,8 +95,8 @@ impl Format {
 mod tests {
     use super::*;
 
-    /// The first bits of the sequence for channel 37, worked out by hand from figure 3.4 of Bluetooth's link layer
-    /// specification: positions 0 to 6 begin as 1, 1 0 0 1 0 1.
+    /// The first bits of the sequence for channel 37, computed by hand from figure 3.4 of Bluetooth's link layer
+    /// specification: positions 0 to 6 start as 1, 1 0 0 1 0 1.
     #[test]
     fn whitening_of_channel_37() {
         let mut zeros = [0; 2];

@@ -45,20 +45,20 @@ const RAMP: Time = 140 * MICROSECOND;
 const FAST_RAMP: Time = 40 * MICROSECOND;
 const TX_DISABLE: Time = 6 * MICROSECOND;
 const BYTE: Time = 8 * MICROSECOND;
-/// How long a bit takes through the receiver.
+/// Delay of a bit through the receiver.
 const RX_CHAIN: Time = 9_400 * NANOSECOND;
 /// One measurement of the signal strength.
 const RSSI_SAMPLE: Time = 250 * NANOSECOND;
 const BLE_1MBIT: u32 = 3;
 const PREAMBLE_BYTES: u64 = 1;
-/// Beyond this the receiver does not lock on a carrier.
+/// Largest frequency error at which the receiver locks on a carrier.
 const LOCK_HZ: f64 = 250e3;
-/// What is measured of the signal strength where there is none.
+/// Measured signal strength without a signal.
 const NOISE_DBM: f64 = -100.0;
-/// Levels that TXPOWER has (those of its signed value), dBm.
+/// Levels of TXPOWER (as signed values), dBm.
 const POWERS: [i8; 16] = [8, 7, 6, 5, 4, 3, 2, 0, -4, -8, -12, -16, -20, -40, -30, -56];
 
-/// As STATE numbers them.
+/// Numbers as in STATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Disabled = 0,
@@ -71,14 +71,14 @@ enum State {
     TxDisable = 12,
 }
 
-/// What the antenna radiates.
+/// Radiation of the antenna.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Emission {
-    /// Middle of the carrier.
+    /// Centre frequency.
     pub carrier_hz: f64,
-    /// At the antenna pin.
+    /// Power at the antenna pin.
     pub dbm: f64,
-    /// A packet is being sent; otherwise it is the bare carrier.
+    /// A packet is being sent; otherwise a bare carrier.
     pub modulated: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct Emission {
 struct Passing {
     packet: RadioPacket,
     format: Format,
-    /// Length of the payload as this side understands it.
+    /// Length of the payload as decoded by this side.
     payload: usize,
     /// ADDRESS was raised.
     addressed: bool,
@@ -98,7 +98,7 @@ struct Passing {
 #[derive(Debug, Clone)]
 pub(crate) struct Radio {
     common: Common,
-    /// Nothing leaves or reaches the antenna.
+    /// A defect: the antenna neither sends nor receives.
     deaf_and_mute: bool,
     state: State,
     next_at: Time,
@@ -158,7 +158,7 @@ impl Radio {
         }
     }
 
-    /// Middle of the channel as the chip's clock makes it.
+    /// Centre of the channel, with the error of the chip's clock.
     fn carrier_hz(&self, fabric: &Fabric) -> f64 {
         let base = if self.frequency & 0x100 != 0 { 2_360.0 } else { 2_400.0 };
         let ratio = fabric.hfclk.hertz() * 1000.0 / HF_MILLIHERTZ as f64;
@@ -251,7 +251,7 @@ impl Radio {
                 (self.state, self.next_at) = (State::TxDisable, fabric.now + TX_DISABLE);
             }
             State::TxDisable => {}
-            // A receiver is off at once, and DISABLED also comes when the radio was off already.
+            // A receiver switches off at once. DISABLED also comes when the radio was already off.
             State::Disabled | State::RxRampUp | State::RxIdle | State::Rx => self.disabled(fabric),
         }
     }
@@ -304,7 +304,7 @@ impl Radio {
 
     // ---- receiving ----
 
-    /// A packet whose preamble begins now, as strong as it is at the antenna pin.
+    /// Receives a packet whose preamble begins now, with its strength at the antenna pin.
     pub fn hear(&mut self, fabric: &mut Fabric, packet: &RadioPacket) {
         let off_hz = (packet.carrier_hz - self.carrier_hz(fabric)).abs();
         if self.deaf_and_mute || self.state != State::Rx || self.passing.is_some() || off_hz > LOCK_HZ {
@@ -327,13 +327,13 @@ impl Radio {
         fabric.touch(self.common.id);
     }
 
-    /// Writes what was received to RAM; whether its CRC is right.
+    /// Writes the received packet to RAM. Returns whether its CRC is right.
     fn deliver(&mut self, fabric: &mut Fabric, passing: &Passing) -> bool {
         let Passing { packet, format, payload, .. } = passing;
         let (address, rest) = packet.bytes.split_at(usize::from(format.address).min(packet.bytes.len()));
         let pdu_bytes = format.header() + payload;
         let whole = pdu_bytes + usize::from(format.crc);
-        // After the end of what was sent, noise: any bytes that are no continuation will do.
+        // Beyond the end of the sent packet comes noise: any bytes that do not continue it.
         let noise = (0..whole).map(|n| (n as u8).wrapping_mul(0x9D) ^ 0x5A);
         let mut data: Vec<u8> = rest.iter().copied().chain(noise.skip(rest.len())).take(whole).collect();
         if format.whitened {
@@ -345,7 +345,7 @@ impl Radio {
         self.rx_crc == self.crc_of(format, address, pdu)
     }
 
-    /// The next part of the packet is through.
+    /// Handles the end of a part of the packet.
     fn pass(&mut self, fabric: &mut Fabric, mut passing: Passing) {
         let sends = self.state == State::Tx;
         if !passing.addressed {
@@ -359,7 +359,7 @@ impl Radio {
         } else if !passing.loaded {
             passing.loaded = true;
             self.common.raise(fabric, event::PAYLOAD);
-            // Without a CRC the end would be now, and a deadline must be later than that.
+            // Without a CRC the end would be now, but a deadline must be later than now.
             self.next_at = fabric.now + (u64::from(passing.format.crc) * BYTE).max(NANOSECOND);
             self.passing = Some(passing);
         } else if sends {
@@ -399,7 +399,7 @@ impl Radio {
         }
     }
 
-    /// Negative dBm, as RSSISAMPLE has it.
+    /// Negated dBm, as in RSSISAMPLE.
     fn sample_strength(&self) -> u32 {
         let receives = self.state == State::Rx || self.state == State::RxIdle;
         let dbm = match &self.passing {
