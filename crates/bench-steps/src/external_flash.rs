@@ -337,7 +337,7 @@ mod tests {
             (0x44u8, "its quad line IO2 is open or stuck"),
             (0x88, "its quad line IO3 is open or stuck"),
             (0xCC, "its quad lines IO2 and IO3 are"),
-            (0xFF, "over one line and not over four"),
+            (0xFF, "over one line but not over four"),
         ] {
             let seen: Vec<u8> = PROBE.iter().map(|byte| byte | stuck_high).collect();
             assert!(describe_lines(&seen, &PROBE).contains(expected), "{}", describe_lines(&seen, &PROBE));
