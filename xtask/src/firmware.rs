@@ -129,9 +129,9 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| cannot("create", folder, &error))?;
     }
-    let beside = path.with_extension(format!("elf.{}", std::process::id()));
-    fs::write(&beside, bytes).map_err(|error| cannot("write", &beside, &error))?;
-    fs::rename(&beside, path).map_err(|error| cannot("write", path, &error))
+    let temporary = path.with_extension(format!("elf.{}", std::process::id()));
+    fs::write(&temporary, bytes).map_err(|error| cannot("write", &temporary, &error))?;
+    fs::rename(&temporary, path).map_err(|error| cannot("write", path, &error))
 }
 
 fn cannot(do_what: &str, path: &Path, error: &std::io::Error) -> Failed {

@@ -121,25 +121,28 @@ pub fn compare() -> Result<(), Failed> {
     let wine = Wine::start(&root().join("target/wine"))?;
     let native = target_folder().join("debug/bench");
     let for_windows = target_folder().join(dist::WINDOWS.target).join("debug/bench.exe");
-    let (here, there) = (folder.join("linux"), folder.join("windows"));
-    write_crlf(&here)?;
-    write_crlf(&there)?;
+    let (linux_folder, windows_folder) = (folder.join("linux"), folder.join("windows"));
+    write_crlf(&linux_folder)?;
+    write_crlf(&windows_folder)?;
     let mut differ = Vec::new();
     for row in ROWS {
         let arguments: Vec<&str> = row.split(' ').collect();
-        let on_linux = said(&folder, Command::new(&native).args(&arguments).current_dir(&here))?;
-        let on_windows = said(&folder, wine.command(&for_windows).args(&arguments).current_dir(&there))?;
+        let on_linux = said(&folder, Command::new(&native).args(&arguments).current_dir(&linux_folder))?;
+        let on_windows = said(&folder, wine.command(&for_windows).args(&arguments).current_dir(&windows_folder))?;
         println!("exit code {:?}, {:6} bytes: bench {row}", on_linux.code.unwrap_or(-1), on_linux.out.len());
         differ.extend(difference(&on_linux, &on_windows).map(|what| format!("bench {row}: {what}")));
     }
     for row in REFUSED {
-        let on_windows = said(&folder, wine.command(&for_windows).args(row.split(' ')).current_dir(&there))?;
+        let on_windows = said(&folder, wine.command(&for_windows).args(row.split(' ')).current_dir(&windows_folder))?;
         if on_windows.code == Some(0) || !on_windows.errors.contains("Raspberry Pi with Linux") {
             differ.push(format!("bench {row}: exit code {:?}\n{}", on_windows.code, on_windows.errors));
         }
     }
     differ.extend(
-        compare_line_ends(&here).and_then(|()| same_files(&here, &there)).err().map(|failed| failed.to_string()),
+        compare_line_ends(&linux_folder)
+            .and_then(|()| same_files(&linux_folder, &windows_folder))
+            .err()
+            .map(|failed| failed.to_string()),
     );
     if !differ.is_empty() {
         return Err(Failed::new(differ.join("\n")));
@@ -191,38 +194,38 @@ fn difference(linux: &Said, windows: &Said) -> Option<String> {
 /// Lines with durations of the computer.
 const TOOK: [&str; 3] = [" faulty modules a minute, ", " journals read in ", "\"faults_per_minute\""];
 
-fn first_difference(one: &[u8], other: &[u8]) -> Option<String> {
+fn first_difference(first: &[u8], other: &[u8]) -> Option<String> {
     let took = |line: &[u8]| TOOK.iter().any(|took| String::from_utf8_lossy(line).contains(took));
     let lines = |bytes: &[u8]| {
         bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| !took(line)).map(<[u8]>::to_vec).collect::<Vec<_>>()
     };
-    let (one, other) = (lines(one), lines(other));
-    let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
+    let (first, other) = (lines(first), lines(other));
+    let at = (0..first.len().max(other.len())).find(|at| first.get(*at) != other.get(*at))?;
     let line =
         |lines: &[Vec<u8>]| lines.get(at).map_or("(nothing)".into(), |line| String::from_utf8_lossy(line).into_owned());
-    Some(format!("line {}:\n  Linux:   {:?}\n  Windows: {:?}", at + 1, line(&one), line(&other)))
+    Some(format!("line {}:\n  Linux:   {:?}\n  Windows: {:?}", at + 1, line(&first), line(&other)))
 }
 
 /// Every file in both folders, byte for byte.
-fn same_files(one: &Path, other: &Path) -> Result<(), Failed> {
+fn same_files(first: &Path, other: &Path) -> Result<(), Failed> {
     let names = |folder: &Path| {
         let entries = fs::read_dir(folder).map_err(|error| dist::cannot("read", folder, &error))?;
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
         Ok::<_, Failed>(names)
     };
-    if names(one)? != names(other)? {
-        return Err(Failed::new(format!("{} and {} hold different files", one.display(), other.display())));
+    if names(first)? != names(other)? {
+        return Err(Failed::new(format!("{} and {} hold different files", first.display(), other.display())));
     }
-    for name in names(one)? {
-        let (one, other) = (one.join(&name), other.join(&name));
+    for name in names(first)? {
+        let (first, other) = (first.join(&name), other.join(&name));
         let read = |path: &Path| fs::read(path).map_err(|error| dist::cannot("read", path, &error));
-        if one.is_dir() {
-            same_files(&one, &other)?;
+        if first.is_dir() {
+            same_files(&first, &other)?;
         } else if name != STORE
-            && let Some(line) = first_difference(&read(&one)?, &read(&other)?)
+            && let Some(line) = first_difference(&read(&first)?, &read(&other)?)
         {
-            return Err(Failed::new(format!("{} differs at {line}", one.display())));
+            return Err(Failed::new(format!("{} differs at {line}", first.display())));
         }
     }
     Ok(())
@@ -359,13 +362,13 @@ mod tests {
             (said(0, "a\nb\n", ""), Some("Linux says")),
             (said(1, "a\nb\n", "late\n"), Some("exit codes (Some(0), Some(1))")),
         ] {
-            let found = difference(&linux(), &windows);
+            let text = difference(&linux(), &windows);
             assert!(
-                match (&found, expected) {
-                    (Some(found), Some(expected)) => found.contains(expected),
-                    (found, expected) => found.is_none() && expected.is_none(),
+                match (&text, expected) {
+                    (Some(text), Some(expected)) => text.contains(expected),
+                    (text, expected) => text.is_none() && expected.is_none(),
                 },
-                "{found:?} for {expected:?}"
+                "{text:?} for {expected:?}"
             );
         }
     }

@@ -116,8 +116,8 @@ fn stalls(steps: &mut Steps) -> Result<(), Failed> {
     run(("BENCH_PI_STALLS", on_a_pi), &["--test", "pi"], "a_program_that_is_stopped_for_a_while")
 }
 
-/// mdBook is a library of the crate `book`, behind a feature that nothing else switches on: a new clone needs no program
-/// but cargo, and the tests compile none of it.
+/// mdBook is a library of the crate `book`, behind a feature that nothing else switches on: a new clone needs no
+/// program but cargo, and the tests compile none of it.
 fn book(steps: &mut Steps) -> Result<(), Failed> {
     // With the whole workspace's features, so that shared crates are compiled once.
     steps.cargo("", &["build", "--workspace", "--features", "book/html", "--bin", "book", "--locked"])?;

@@ -17,7 +17,7 @@ struct Group {
 
 const GROUPS: [Group; 7] = [
     Group {
-        what: "Bluetooth by way of BlueZ",
+        what: "Bluetooth through BlueZ",
         packages: &["dbus", "python3-dbusmock"],
         look: &[("dbus-daemon", &["--version"]), ("/usr/bin/python3", &["-c", "import dbus, dbusmock"])],
     },
@@ -55,7 +55,7 @@ const WINDOWS_COMPILER: Group = Group {
 };
 
 const WINE: Group =
-    Group { what: "a plan on Windows, by way of Wine", packages: &["wine"], look: &[("wine", &["--version"])] };
+    Group { what: "a plan on Windows, through Wine", packages: &["wine"], look: &[("wine", &["--version"])] };
 
 /// Runs programs for the controller on this computer.
 pub const QEMU: &str = "qemu-aarch64-static";

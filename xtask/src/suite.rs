@@ -26,8 +26,8 @@ const BUSY_LOOPS: usize = 4;
 const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 const REPORT_TIME: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
 
-/// Tests that run in real time: a process, a terminal, a server, a thread with a deadline. `--under-load` runs these. A new
-/// one gets a line here.
+/// Tests that run in real time: a process, a terminal, a server, a thread with a deadline. `--under-load` runs these. A
+/// new one gets a line here.
 const IN_REAL_TIME: [(&str, &[&str]); 12] = [
     ("bench/pi", &[]),
     ("bench/virtual_dut", &[]),
@@ -211,10 +211,10 @@ fn run_jobs(jobs: Vec<Job>, what: &str) -> Result<Vec<Ran>, Failed> {
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.next());
                     let Some(job) = next else { return };
-                    let one = run_one(job, &logs);
+                    let program = run_one(job, &logs);
                     let Ok(mut ran) = ran.lock() else { return };
-                    show(&one);
-                    ran.push(one);
+                    show(&program);
+                    ran.push(program);
                 }
             });
         }
@@ -263,8 +263,8 @@ fn show(ran: &Ran) {
 }
 
 fn report(ran: &[Ran]) {
-    let of_one = |one: &'_ Ran| {
-        one.tests.iter().map(|(test, seconds)| (*seconds, format!("{}: {test}", one.name))).collect::<Vec<_>>()
+    let of_one = |program: &'_ Ran| {
+        program.tests.iter().map(|(test, seconds)| (*seconds, format!("{}: {test}", program.name))).collect::<Vec<_>>()
     };
     let mut tests: Vec<(f64, String)> = ran.iter().flat_map(of_one).collect();
     tests.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -275,7 +275,7 @@ fn report(ran: &[Ran]) {
 }
 
 fn verdict(ran: &[Ran]) -> Result<(), Failed> {
-    let failed: Vec<&str> = ran.iter().filter(|one| !one.passed).map(|one| one.name.as_str()).collect();
+    let failed: Vec<&str> = ran.iter().filter(|program| !program.passed).map(|program| program.name.as_str()).collect();
     if failed.is_empty() {
         return Ok(());
     }

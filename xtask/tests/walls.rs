@@ -144,8 +144,8 @@ fn packages() -> Packages {
     let read = |package: &serde_json::Value| {
         let dependencies = package["dependencies"].as_array().unwrap();
         let names = |normal_only: bool| {
-            let wanted = dependencies.iter().filter(|one| !normal_only || one["kind"].is_null());
-            wanted.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+            let wanted = dependencies.iter().filter(|entry| !normal_only || entry["kind"].is_null());
+            wanted.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
         };
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
         let folder = manifest.parent().unwrap().to_owned();
@@ -264,7 +264,7 @@ fn a_broken_wall_is_seen() {
         let probe = crates.iter().any(|(_, uses)| uses.contains("probe"));
         wrong.extend(strayed_libraries(&packages, if probe { &[("probe", "a")] } else { &[] }));
         wrong.extend(broken_rules(&packages));
-        let seen = wrong.iter().any(|one| one.contains(expected));
+        let seen = wrong.iter().any(|text| text.contains(expected));
         assert!(if expected.is_empty() { wrong.is_empty() } else { seen }, "{crates:?}: {wrong:?}");
     }
 }

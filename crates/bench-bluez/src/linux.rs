@@ -37,15 +37,18 @@ impl BluezAir {
         let session = Session::new().await.map_err(|error| {
             failed("talk to the Bluetooth daemon", &error, "is `bluetooth.service` running, and the user in its group?")
         })?;
-        let known = session
+        let adapters = session
             .adapter_names()
             .await
             .map_err(|error| failed("ask for adapters", &error, "is `bluetooth.service` running?"))?;
-        if !known.iter().any(|known| known == name) {
-            let there =
-                if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+        if !adapters.iter().any(|adapter| adapter == name) {
+            let available = if adapters.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("there is {}", adapters.join(", "))
+            };
             return Err(InstrumentError::Ble(format!(
-                "no adapter {name}, {there}: plug one in, or name another one in the fixture file's [ble]"
+                "no adapter {name}, {available}: plug one in, or name another one in the fixture file's [ble]"
             )));
         }
         let adapter =
@@ -231,7 +234,7 @@ mod tests {
         ] {
             heard.changed(address, property, at(when));
         }
-        let told: Vec<(u8, f64)> = heard.adverts.iter().map(|advert| (advert.data[0], advert.rssi_dbm)).collect();
-        assert_eq!(told, [(1, -50.0), (2, -52.0), (3, -70.0)]);
+        let adverts: Vec<(u8, f64)> = heard.adverts.iter().map(|advert| (advert.data[0], advert.rssi_dbm)).collect();
+        assert_eq!(adverts, [(1, -50.0), (2, -52.0), (3, -70.0)]);
     }
 }

@@ -121,19 +121,19 @@ fn clock() -> Rc<dyn Clock> {
 /// The mock takes a moment to start.
 fn says_what_is_missing(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     runtime.block_on(async {
-        let mut told = String::new();
+        let mut text = String::new();
         for _ in 0..1_000 {
-            told = BluezAir::open("hci0", clock()).await.err().unwrap().to_string();
-            if told.contains("there is none") {
+            text = BluezAir::open("hci0", clock()).await.err().unwrap().to_string();
+            if text.contains("there is none") {
                 break;
             }
-            assert!(told.contains("is `bluetooth.service` running"), "{told}");
+            assert!(text.contains("is `bluetooth.service` running"), "{text}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert!(told.contains("no adapter hci0, there is none: plug one in"), "{told}");
+        assert!(text.contains("no adapter hci0, there is none: plug one in"), "{text}");
         assert_eq!(mock.ask("adapter hci0"), "/org/bluez/hci0");
-        let told = BluezAir::open("hci7", clock()).await.err().unwrap().to_string();
-        assert!(told.contains("no adapter hci7, there is hci0"), "{told}");
+        let text = BluezAir::open("hci7", clock()).await.err().unwrap().to_string();
+        assert!(text.contains("no adapter hci7, there is hci0"), "{text}");
     });
 }
 
@@ -217,13 +217,13 @@ fn hears(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
 fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
     // The mock reads the advertisement from us, so we must keep answering.
     let air = runtime.block_on(BluezAir::open("hci0", clock())).unwrap();
-    let told = std::thread::scope(|scope| {
+    let text = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let begun = std::time::Instant::now();
             loop {
-                let told = mock.ask("advertised");
-                if told != "nothing" || begun.elapsed() > PATIENCE {
-                    break told;
+                let text = mock.ask("advertised");
+                if text != "nothing" || begun.elapsed() > PATIENCE {
+                    break text;
                 }
                 std::thread::sleep(LOOK);
             }
@@ -236,10 +236,10 @@ fn advertises(runtime: &tokio::runtime::Runtime, mock: &mut Mock) {
         });
         asking.join().unwrap()
     });
-    assert_eq!(told, "broadcast 20 ms FFFF 0102ab");
+    assert_eq!(text, "broadcast 20 ms FFFF 0102ab");
     runtime.block_on(async {
-        let told = air.advertise(0xFFFF, &[0; 25], Duration::from_millis(20)).await.unwrap_err().to_string();
-        assert!(told.contains("25 bytes do not fit into an advertisement; at most 24 do"), "{told}");
+        let text = air.advertise(0xFFFF, &[0; 25], Duration::from_millis(20)).await.unwrap_err().to_string();
+        assert!(text.contains("25 bytes do not fit into an advertisement; at most 24 do"), "{text}");
         air.stop().await.unwrap();
         let begun = std::time::Instant::now();
         while mock.ask("advertised") != "nothing" && begun.elapsed() < PATIENCE {

@@ -57,7 +57,7 @@ def advertised():
     registered = [str(args[0]) for method, args in calls("hci0") if method == "RegisterAdvertisement"]
     ended = [str(args[0]) for method, args in calls("hci0") if method == "UnregisterAdvertisement"]
     paths = [path for path in registered if path not in ended]
-    told = []
+    adverts = []
     for path in paths:
         for name in bus.list_names():
             if not name.startswith(":") or name == bus.get_unique_name():
@@ -68,8 +68,8 @@ def advertised():
             except dbus.DBusException:
                 continue
             companies = [f"{int(c):04X} {bytes(d).hex()}" for c, d in found["ManufacturerData"].items()]
-            told.append(f"{found['Type']} {int(found['MinInterval'])} ms {' '.join(companies)}")
-    return "; ".join(told) or "nothing"
+            adverts.append(f"{found['Type']} {int(found['MinInterval'])} ms {' '.join(companies)}")
+    return "; ".join(adverts) or "nothing"
 
 
 def called(name):

@@ -245,8 +245,8 @@ mod tests {
         });
         let cancel = Cancel::default();
         let lister = cancellable(wire::lister(Some("1".to_owned()), ask), cancel.clone());
-        let found = lister.list_all();
-        (lister.open(&found[0]).unwrap(), cancel, asked)
+        let probes = lister.list_all();
+        (lister.open(&probes[0]).unwrap(), cancel, asked)
     }
 
     #[test]
@@ -280,8 +280,8 @@ mod tests {
         cancel.cancel();
         let ask: wire::Ask = Arc::new(|_, _| None);
         let lister = cancellable(wire::lister(Some("1".to_owned()), ask), cancel);
-        let found = lister.list_all();
-        assert!(lister.open(&found[0]).is_err());
+        let probes = lister.list_all();
+        assert!(lister.open(&probes[0]).is_err());
         assert_eq!(asked.load(Ordering::Relaxed), 0);
     }
 }

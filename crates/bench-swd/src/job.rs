@@ -264,10 +264,10 @@ fn compare(
     let mut memory = memory(session, "while the flash was compared", cancel)?;
     let mut found = Found::default();
     for (n, (address, page)) in pages.iter().enumerate() {
-        let there = memory.page(*address)?;
-        if page.is_in(&there) {
+        let contents = memory.page(*address)?;
+        if page.is_in(&contents) {
             found.kept += page.wanted();
-        } else if there.iter().all(|byte| *byte == 0xFF) {
+        } else if contents.iter().all(|byte| *byte == 0xFF) {
             found.blank.push(*address);
         } else {
             found.other.push(*address);
@@ -335,8 +335,8 @@ fn read_back<'a>(
     let mut memory = memory(session, "while the flash was verified", cancel)?;
     let of = addresses.clone().count();
     for (n, address) in addresses.enumerate() {
-        let there = memory.page(*address)?;
-        if let Some((offset, expected, read)) = pages.get(address).and_then(|page| page.difference(&there)) {
+        let contents = memory.page(*address)?;
+        if let Some((offset, expected, read)) = pages.get(address).and_then(|page| page.difference(&contents)) {
             return Err(ProgramError::Flash { address: address + offset, expected, read });
         }
         report(progress(ProgramPhase::Verify, n + 1, of));
@@ -350,19 +350,19 @@ fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Res
         return Ok(0);
     }
     let mut memory = memory(session, "while UICR was written", cancel)?;
-    let word_of = |there: &[u8], offset: usize| {
-        let bytes = there.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
+    let word_of = |contents: &[u8], offset: usize| {
+        let bytes = contents.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(u32::MAX, u32::from_le_bytes)
     };
-    let there = memory.page(UICR)?;
+    let contents = memory.page(UICR)?;
     let mut wanted: BTreeMap<u16, u32> = words
         .iter()
         .map(|word| (word.offset, word.value))
-        .filter(|(at, value)| word_of(&there, (*at).into()) != *value)
+        .filter(|(at, value)| word_of(&contents, (*at).into()) != *value)
         .collect();
-    if wanted.iter().any(|(at, value)| word_of(&there, (*at).into()) & value != *value) {
+    if wanted.iter().any(|(at, value)| word_of(&contents, (*at).into()) & value != *value) {
         // Bits only go from 1 to 0: after the erase, all words must be written again.
-        let before = (0..PAGE as u16).step_by(4).map(|at| (at, word_of(&there, at.into())));
+        let before = (0..PAGE as u16).step_by(4).map(|at| (at, word_of(&contents, at.into())));
         for (at, value) in before.filter(|(_, value)| *value != u32::MAX) {
             wanted.entry(at).or_insert(value);
         }
@@ -371,12 +371,12 @@ fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Res
     for (at, value) in &wanted {
         memory.write_uicr(*at, *value)?;
     }
-    let there = memory.page(UICR)?;
-    match wanted.iter().find(|(at, value)| word_of(&there, (**at).into()) != **value) {
+    let contents = memory.page(UICR)?;
+    match wanted.iter().find(|(at, value)| word_of(&contents, (**at).into()) != **value) {
         Some((at, value)) => Err(ProgramError::Uicr {
             address: UICR + u32::from(*at),
             expected: *value,
-            read: word_of(&there, (*at).into()),
+            read: word_of(&contents, (*at).into()),
         }),
         None => Ok(wanted.len() as u32),
     }

@@ -36,14 +36,14 @@ impl Page {
         self.bytes.iter().flatten().count() as u64
     }
 
-    pub fn is_in(&self, there: &[u8]) -> bool {
-        self.bytes.iter().zip(there).all(|(wanted, there)| wanted.is_none_or(|wanted| wanted == *there))
+    pub fn is_in(&self, contents: &[u8]) -> bool {
+        self.bytes.iter().zip(contents).all(|(wanted, byte)| wanted.is_none_or(|wanted| wanted == *byte))
     }
 
     /// Returns the first wrong word: offset, target, actual value. Undefined bytes are ignored.
-    pub fn difference(&self, there: &[u8]) -> Option<(u32, u32, u32)> {
-        self.bytes.chunks(4).zip(there.chunks(4)).enumerate().find_map(|(n, (wanted, there))| {
-            let mut expected: [u8; 4] = there.try_into().ok()?;
+    pub fn difference(&self, contents: &[u8]) -> Option<(u32, u32, u32)> {
+        self.bytes.chunks(4).zip(contents.chunks(4)).enumerate().find_map(|(n, (wanted, word))| {
+            let mut expected: [u8; 4] = word.try_into().ok()?;
             let read = expected;
             for (byte, wanted) in expected.iter_mut().zip(wanted) {
                 *byte = wanted.unwrap_or(*byte);
@@ -183,11 +183,11 @@ mod tests {
     #[test]
     fn a_difference_is_reported_by_its_word() {
         let pages = pages(&[image(&[(2, &[7, 8, 9])])]).unwrap();
-        let mut there = vec![0xFF; PAGE as usize];
-        assert_eq!(pages[&0].difference(&there), Some((0, 0x0807_FFFF, 0xFFFF_FFFF)));
-        there[2..4].copy_from_slice(&[7, 8]);
-        assert_eq!(pages[&0].difference(&there), Some((4, 0xFFFF_FF09, 0xFFFF_FFFF)));
-        there[4] = 9;
-        assert_eq!((pages[&0].difference(&there), pages[&0].is_in(&there)), (None, true));
+        let mut contents = vec![0xFF; PAGE as usize];
+        assert_eq!(pages[&0].difference(&contents), Some((0, 0x0807_FFFF, 0xFFFF_FFFF)));
+        contents[2..4].copy_from_slice(&[7, 8]);
+        assert_eq!(pages[&0].difference(&contents), Some((4, 0xFFFF_FF09, 0xFFFF_FFFF)));
+        contents[4] = 9;
+        assert_eq!((pages[&0].difference(&contents), pages[&0].is_in(&contents)), (None, true));
     }
 }

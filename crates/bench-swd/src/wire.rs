@@ -62,8 +62,11 @@ impl ProbeLister for OneProbe {
     }
 
     fn list_with_access(&self, selector: Option<&DebugProbeSelector>) -> Vec<ProbeListItem> {
-        let found = self.lines.iter().map(|lines| info(&lines.serial));
-        found.filter(|info| selector.is_none_or(|one| one.matches_probe(info))).map(ProbeListItem::accessible).collect()
+        let infos = self.lines.iter().map(|lines| info(&lines.serial));
+        infos
+            .filter(|info| selector.is_none_or(|selector| selector.matches_probe(info)))
+            .map(ProbeListItem::accessible)
+            .collect()
     }
 }
 

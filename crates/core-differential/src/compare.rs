@@ -1,4 +1,4 @@
-//! Where two outcomes of a program differ.
+//! Comparison of two outcomes of a program.
 
 use crate::image::Outcome;
 use crate::layout::{DATA, FAULT_WORDS, FAULTS, WINDOW_WORDS, result};
@@ -42,11 +42,11 @@ pub fn differences(first: &Result<Outcome, String>, second: &Result<Outcome, Str
 }
 
 fn fields(first: &Outcome, second: &Outcome) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     let mut look = |what: &dyn Fn() -> String, index: u32, mask: u32| {
         let (a, b) = (first.word(index) & mask, second.word(index) & mask);
         if a != b {
-            found.push(Difference { what: what(), values: [a, b].map(|word| format!("{word:08x}")) });
+            differences.push(Difference { what: what(), values: [a, b].map(|word| format!("{word:08x}")) });
         }
     };
     const ALL: u32 = u32::MAX;
@@ -82,7 +82,7 @@ fn fields(first: &Outcome, second: &Outcome) -> Vec<Difference> {
             }
         }
     }
-    found
+    differences
 }
 
 /// Whether the program came to its end.

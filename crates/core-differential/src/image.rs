@@ -1,4 +1,4 @@
-//! Many programs with the runtime, and what they left.
+//! Many programs with the runtime, and their results.
 
 use crate::asm::Asm;
 use crate::layout::{CODE_BYTES, RAM, RAM_BYTES, RESULTS, result};
@@ -11,7 +11,7 @@ const RECORD_WORDS: u32 = crate::layout::WINDOW_WORDS + 32 + 4 + 14;
 /// Instructions of the runtime and of the longest program with its exceptions; more than that is a hang.
 const STEPS_PER_PROGRAM: u64 = 4000;
 
-/// What a machine runs: code at address zero, RAM at [`RAM`], from the vector table to [`Image::stop`].
+/// Image for a machine: code at address zero, RAM at [`RAM`], from the vector table to [`Image::stop`].
 #[derive(Debug, Clone)]
 pub struct Image {
     /// From address zero.
@@ -21,10 +21,10 @@ pub struct Image {
     pub programs: usize,
 }
 
-/// What a program left.
+/// Result of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// As the runtime wrote it; see [`result`].
+    /// Words as written by the runtime; see [`result`].
     pub words: Vec<u32>,
 }
 
@@ -69,7 +69,7 @@ impl Image {
         STEPS_PER_PROGRAM * (self.programs as u64 + 1)
     }
 
-    /// What the memory from [`RESULTS`] on says.
+    /// Parses the memory from [`RESULTS`] on.
     pub fn outcomes(&self, results: &[u8]) -> Result<Vec<Outcome>, String> {
         if results.len() != self.result_bytes() {
             return Err(format!("{} bytes of results instead of {}", results.len(), self.result_bytes()));
@@ -100,7 +100,7 @@ pub fn assemble(program: &Program, address: u32, epilogue: u32) -> Vec<u16> {
 }
 
 impl Outcome {
-    /// One that is not there, because the machine failed.
+    /// A missing result, because the machine failed.
     pub fn missing() -> Outcome {
         Outcome { words: vec![0; result::WORDS as usize] }
     }

@@ -1,4 +1,4 @@
-//! Where things are in the memory of the machine under test.
+//! Memory layout of the machine under test.
 
 /// The runtime's own variables.
 pub const GLOBALS: u32 = 0x2000_0000;
@@ -16,10 +16,10 @@ pub const RESULTS: u32 = 0x2001_0000;
 pub const RAM: u32 = 0x2000_0000;
 pub const RAM_BYTES: u32 = 0x40_0000;
 pub const CODE_BYTES: u32 = 0x40_0000;
-/// Nothing answers here, on any machine.
+/// Unmapped on every machine.
 pub const NOWHERE: u32 = 0x6000_0000;
 
-/// Exceptions of a program that are recorded; after those it is ended.
+/// Most recorded exceptions of a program; after those it is ended.
 pub const FAULTS: u32 = 3;
 /// Exception number, EXC_RETURN, CFSR, HFSR, MMFAR, BFAR, and the frame.
 pub const FAULT_WORDS: u32 = 14;

@@ -1,7 +1,8 @@
 //! A differential test of Cortex-M4F cores: random programs, run by QEMU and by another implementation, compared.
 //!
-//! [`program`] makes programs from the kinds of [`kinds`], [`image`] packs many of them with a runtime, a [`Machine`] runs the
-//! image, [`compare`] says where two machines differ and [`shrink`] makes the program small. `README.md` has what is left out.
+//! [`program`] makes programs from the kinds of [`kinds`], [`image`] packs many of them with a runtime, a [`Machine`]
+//! runs the image, [`compare`] reports differences between two machines and [`shrink`] reduces the program. `README.md`
+//! lists what is left out.
 
 pub mod asm;
 pub mod compare;

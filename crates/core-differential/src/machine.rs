@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 /// An implementation of the core. The order of the outcomes is that of the programs.
 pub trait Machine {
     fn name(&self) -> &'static str;
-    /// Runs the image to its end. An error if it does not come there: a hang, a lockup.
+    /// Runs the image to its end. Fails if it does not reach it: a hang, a lockup.
     fn run(&mut self, image: &Image) -> Result<Vec<Outcome>, String>;
 }
 
-/// The machine with this name. A new implementation gets a line here.
+/// Returns the machine with this name. Add new implementations here.
 pub fn by_name(name: &str) -> Result<Box<dyn Machine>, String> {
     match name {
         "qemu" => Ok(Box::new(Qemu)),
@@ -25,7 +25,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Machine>, String> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Qemu;
 
-/// What has to be installed for [`Qemu`].
+/// Programs that [`Qemu`] needs.
 pub const NEEDED: &str = "qemu-system-arm (`apt-get install qemu-system-arm`, or `cargo xtask setup`)";
 const PROGRAM: &str = "qemu-system-arm";
 const CODE_FILE: &str = "code.bin";
@@ -64,7 +64,7 @@ impl Machine for Qemu {
             match status {
                 Some(status) => break status,
                 None if Instant::now() > end => {
-                    // It may end by itself just now; then there is nothing to stop.
+                    // Fails if it has just ended by itself.
                     let _ = child.kill();
                     let _ = child.wait();
                     return Err(format!("{PROGRAM} hangs"));
@@ -81,7 +81,8 @@ impl Machine for Qemu {
     }
 }
 
-/// Runs programs, and where the machine fails finds out which of them does it. Those have an error instead of an outcome.
+/// Runs programs. If the machine fails, determines the programs that cause it; those have an error instead of an
+/// outcome.
 pub fn run_each(
     machine: &mut dyn Machine,
     programs: &[crate::program::Program],

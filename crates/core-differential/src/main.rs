@@ -15,7 +15,7 @@ usage: core-differential [OPTIONS]
 
   --programs N   how many programs (10000)
   --seed N       which ones (1)
-  --first N      the number of the first one (0)
+  --first N      the number of the first program (0)
   --group NAME   only this group of instructions, or this kind
   --machine NAME what is compared with QEMU (ours)
   --reports N    how many differences are made small and shown (10)
@@ -24,7 +24,7 @@ usage: core-differential [OPTIONS]
 
 /// Programs in one image.
 const AT_ONCE: u64 = 1000;
-/// Differences that are made small for each that is shown: among many, the next is likely to look like one already shown.
+/// Differences that are shrunk for each one shown: among many, the next probably resembles one already shown.
 const LOOKED_AT: usize = 10;
 /// Nor longer than this; each takes QEMU dozens of starts.
 const LOOKING: Duration = Duration::from_secs(60);
@@ -137,7 +137,7 @@ fn run(options: &Options) -> Result<u64, String> {
     Ok(different)
 }
 
-/// Makes differences small until there are enough that do not look alike.
+/// Shrinks differences until there are enough distinct ones.
 fn show(
     options: &Options,
     generator: &Generator,
@@ -152,11 +152,11 @@ fn show(
         }
         let name = other.name();
         for small in shrink(&mut [&mut Qemu, other], program)? {
-            let one = std::slice::from_ref(&small);
-            let expected = run_each(&mut Qemu, one)?;
-            let found = run_each(other, one)?;
+            let single = std::slice::from_ref(&small);
+            let expected = run_each(&mut Qemu, single)?;
+            let found = run_each(other, single)?;
             let fields = differences(&expected[0], &found[0]);
-            // The same kinds that differ in the same sort of field look alike.
+            // Two differences are alike if the same kinds differ in the same sort of field.
             let sorts: BTreeSet<String> = fields.iter().map(|field| sort(&field.what)).collect();
             let kinds: Vec<usize> = small.units.iter().map(|unit| unit.kind).collect();
             if seen.len() < options.reports && seen.insert((kinds, sorts)) {

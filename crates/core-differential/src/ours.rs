@@ -68,12 +68,12 @@ impl Machine for Ours {
         let mut flat = Flat { code: vec![0; CODE_BYTES as usize], ram: vec![0; RAM_BYTES as usize] };
         let place = flat.code.get_mut(..image.code.len()).ok_or("the image is too long")?;
         place.copy_from_slice(&image.code);
-        // A branch to itself in place of the last BKPT: a breakpoint would make the core look at each instruction, and
-        // the quick way, which firmware takes, would not be the one that is compared.
+        // A branch to itself replaces the last BKPT: with a breakpoint the core would check each instruction, and the
+        // fast path, which firmware uses, would not be tested.
         let stop = image.stop as usize;
-        flat.code.get_mut(stop..stop + 2).ok_or("the image's end lies outside of it")?.copy_from_slice(&[0xFE, 0xE7]);
+        flat.code.get_mut(stop..stop + 2).ok_or("the image's end is outside of it")?.copy_from_slice(&[0xFE, 0xE7]);
         let mut core = Core::new(CONFIG);
-        // No instruction of the programs takes more than that.
+        // Most cycles of an instruction of the programs.
         const MOST_CYCLES_EACH: u64 = 64;
         const AT_ONCE: u64 = 10_000;
         let limit = image.most_steps() * MOST_CYCLES_EACH;
@@ -82,7 +82,7 @@ impl Machine for Ours {
                 Exit::Limit if core.pc() == image.stop => {
                     let from = (RESULTS - RAM) as usize;
                     let results = flat.ram.get(from..from + image.result_bytes());
-                    return image.outcomes(results.ok_or("the results lie outside of RAM")?);
+                    return image.outcomes(results.ok_or("the results are outside of RAM")?);
                 }
                 Exit::Limit => {}
                 other => return Err(format!("our core stops at {:#x}: {other:?}", core.pc())),

@@ -1,10 +1,10 @@
-//! A random program: what the machine is in before it, and its instructions.
+//! A random program: initial state of the machine, and instructions.
 
 use crate::kinds::{Fragment, GROUPS, Kind, unit};
 use crate::layout::{STACK_ABOVE, WINDOW_END, WINDOW_WORDS};
 use crate::rng::Rng;
 
-/// What is set before a program runs.
+/// State set before a program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// r0 to r12.
@@ -55,7 +55,7 @@ impl Generator {
         }
     }
 
-    /// The same program for the same numbers, whatever other programs are made.
+    /// Returns the same program for the same numbers, regardless of other programs.
     pub fn program(&self, seed: u64, number: u64) -> Program {
         let mut rng = Rng::new(seed, number);
         let state = State::random(&mut rng);

@@ -1,4 +1,4 @@
-//! What people see of a difference, and of a whole run.
+//! Text of a difference, and of a whole run.
 
 use crate::asm::is_wide;
 use crate::compare::Difference;
@@ -6,8 +6,8 @@ use crate::kinds::{GROUPS, Kind};
 use crate::program::Program;
 use std::fmt::Write as _;
 
-/// A program that is small, with everything about it.
-pub fn difference(kinds: &[Kind], names: [&str; 2], program: &Program, found: &[Difference]) -> String {
+/// Describes a shrunk program completely.
+pub fn difference(kinds: &[Kind], names: [&str; 2], program: &Program, differences: &[Difference]) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let mut line = |arguments: std::fmt::Arguments| {
@@ -42,7 +42,7 @@ pub fn difference(kinds: &[Kind], names: [&str; 2], program: &Program, found: &[
     }
     let data = if state.window.iter().any(|word| *word != 0) { " and the data area" } else { "" };
     line(format_args!("  before: {}{data}", set.join(" ")));
-    for difference in found {
+    for difference in differences {
         line(format_args!("  {difference}"));
     }
     text

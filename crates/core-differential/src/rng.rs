@@ -8,7 +8,7 @@ impl Rng {
     /// The numbers of one program of one seed. Neighbours must not look alike, so both numbers are mixed first.
     pub fn new(seed: u64, program: u64) -> Rng {
         let mixed = mix(seed ^ mix(program.wrapping_add(0x9E37_79B9_7F4A_7C15)));
-        // Zero would stay zero for ever.
+        // Zero would stay zero forever.
         Rng(if mixed == 0 { 1 } else { mixed })
     }
 

@@ -1,4 +1,4 @@
-//! The code around the programs: it sets the state, runs a program, keeps what it left, and takes its exceptions.
+//! The code around the programs: sets the state, runs a program, stores its results, and handles its exceptions.
 
 use crate::asm::{Asm, EQ, HS, LR, NE, SP, msr};
 use crate::layout::{
@@ -27,20 +27,20 @@ const SHCSR: u32 = SCS + 0x24;
 const CPACR: u32 = SCS + 0x88;
 
 const VECTORS: u32 = 64;
-/// The name of the file that results are written to, in QEMU's folder.
+/// Name of the result file in QEMU's folder.
 pub const RESULTS_FILE: &str = "results";
 
-/// The runtime and the places in it that others need.
+/// The runtime, and addresses in it that others need.
 pub struct Runtime {
     /// From address zero, with the vector table.
     pub bytes: Vec<u8>,
-    /// Where programs go when they are done.
+    /// Jump target of finished programs.
     pub epilogue: u32,
     /// The first semihosting call, after the last program.
     pub stop: u32,
 }
 
-/// The code for so many programs. Where their records are does not change its length.
+/// Generates the code for a number of programs. Its length does not depend on the addresses of their records.
 pub fn runtime(programs: u32, records: u32) -> Runtime {
     let mut asm = Asm::new(4 * VECTORS);
     let start = asm.here();
@@ -132,7 +132,7 @@ fn enter_program(asm: &mut Asm) -> crate::asm::Hole {
     finish
 }
 
-/// Keeps everything, beginning with what would change first.
+/// Stores everything, beginning with what would change first.
 fn leave_program(asm: &mut Asm) {
     // PUSH {r0}
     asm.narrow(0xB401);
@@ -215,7 +215,7 @@ fn write_results(asm: &mut Asm, programs: u32) -> u32 {
     stop
 }
 
-/// Records an exception, and goes on after the instruction, or at the program's end if there is no such place.
+/// Records an exception and continues after the instruction, or at the program's end if that is impossible.
 fn take_exception(asm: &mut Asm, epilogue: u32) {
     /// An instruction that could not be fetched, or no Thumb code, or a bad return.
     const NO_INSTRUCTION: u32 = 0x0006_0101;
@@ -295,7 +295,7 @@ fn take_exception(asm: &mut Asm, epilogue: u32) {
     asm.narrow(0x4770);
 }
 
-/// SVC with an odd number uses the FPU, so that the program's registers must be saved by then, and come back.
+/// SVC with an odd number uses the FPU, so that the program's registers must be saved and restored.
 fn answer_call(asm: &mut Asm) {
     asm.ldr(0, 3, 24);
     // LDRH r1, [r0, #-2]; LSLS r1, r1, #31
@@ -319,7 +319,7 @@ fn without_it(asm: &mut Asm, stacked: u32) {
     asm.wide([0xF420, 0x407C]);
 }
 
-/// LDR or STR of a word, which moves its base on.
+/// LDR or STR of a word with post-increment.
 fn post_indexed(asm: &mut Asm, load: bool, register: u32, base: u32) {
     asm.wide([0xF840 | u32::from(load) << 4 | base, register << 12 | 0xB04]);
 }

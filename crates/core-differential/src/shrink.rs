@@ -1,4 +1,4 @@
-//! Makes a program that differs small.
+//! Shrinks a program that differs.
 
 use crate::compare::differences;
 use crate::machine::{Machine, run_each};

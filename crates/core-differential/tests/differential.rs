@@ -1,4 +1,4 @@
-//! A small fixed sample, on QEMU and on a core with known faults. Without QEMU those tests say so and count as skipped.
+//! A small fixed sample, on QEMU and on a core with known faults. Without QEMU its tests are skipped with a message.
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
 #[path = "support/rsemu.rs"]
@@ -14,7 +14,7 @@ use core_differential::{Image, Machine, Ours, Outcome, Qemu};
 use std::path::Path;
 
 const SEED: u64 = 404;
-/// Names a folder in which skipped tests leave a file with the reason.
+/// Environment variable with the folder in which skipped tests leave a file with the reason.
 const SKIPPED: &str = "BENCH_SKIPPED";
 
 /// Where QEMU is not installed; the reason is counted and shown by `cargo xtask test`.
@@ -138,7 +138,7 @@ fn a_program_that_hangs_does_not_take_the_others_with_it() {
     assert_eq!(differences(&outcomes[3], &outcomes[4])[0].what, "the run");
 }
 
-/// The core of our emulated chip does what QEMU does, in every kind of instruction.
+/// The core of our emulated chip agrees with QEMU in every kind of instruction.
 #[test]
 fn our_core_agrees() {
     if skipped("our_core_agrees") {
@@ -185,8 +185,8 @@ mod rsemu {
 
     /// VSUB of a NaN negates it there (ARM DDI 0403 has the NaN itself, quiet).
     #[test]
-    fn a_known_fault_is_found_and_made_small() {
-        if skipped("a_known_fault_is_found_and_made_small") {
+    fn a_known_fault_is_found_and_shrunk() {
+        if skipped("a_known_fault_is_found_and_shrunk") {
             return;
         }
         let (generator, differing) = differing("vsub", 100);

@@ -1,15 +1,15 @@
-//! Decoded instructions, kept.
+//! Cache of decoded instructions.
 
 use crate::bus::Bus;
 use crate::decode::{decode, is_wide};
 use crate::instruction::Instruction;
 
-/// Where RAM begins.
+/// First address of RAM.
 pub(crate) const RAM_BASE: u32 = 0x2000_0000;
 
 /// Halfwords in a page of decoded code.
 const PAGE: usize = 1024;
-/// Places for code outside of the code memory.
+/// Cache entries for code outside of the code memory.
 const ELSEWHERE: usize = 2048;
 
 /// An instruction and its length in bytes; 0: not decoded yet.
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
 
 const EMPTY: Entry = Entry { instruction: Instruction::Undefined, size: 0 };
 
-/// Code in RAM: good while the bytes at its address are these.
+/// Code in RAM: valid while its address holds these bytes.
 #[derive(Debug, Clone, Copy)]
 struct Loose {
     pc: u32,
@@ -45,7 +45,7 @@ impl Cache {
         }
     }
 
-    /// The instruction at `pc`; `None`: there is no code.
+    /// The instruction at `pc`; `None` without code.
     #[inline(always)]
     pub fn fetch<B: Bus>(&mut self, bus: &B, pc: u32) -> Option<Entry> {
         let half = pc as usize / 2;

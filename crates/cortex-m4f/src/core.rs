@@ -7,12 +7,12 @@ use crate::exception::Trap;
 use crate::state::{Sleep, State};
 use crate::system::System;
 
-/// What a chip's designer chooses.
+/// Parameters that a chip's designer chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Interrupt lines, at most 64.
     pub interrupts: u8,
-    /// Bits of a priority that exist.
+    /// Implemented bits of a priority.
     pub priority_bits: u8,
 }
 
@@ -21,9 +21,9 @@ pub struct Config {
 pub enum Exit {
     /// The number of cycles was reached.
     Limit,
-    /// [`Bus::wants_attention`] said so after an access.
+    /// [`Bus::wants_attention`] returned `true` after an access.
     Bus,
-    /// In WFI or WFE, with nothing that wakes the core. Ask again when an interrupt line has changed.
+    /// In WFI or WFE without a wake-up event. Run again when an interrupt line has changed.
     Asleep,
     /// AIRCR.SYSRESETREQ was written: the owner resets the system.
     ResetRequested,
@@ -41,12 +41,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core after power-on: [`Core::run`] begins with the reset sequence.
+    /// Creates a core after power-on: [`Core::run`] begins with the reset sequence.
     pub fn new(config: Config) -> Core {
         Core { state: State::new(System::new(config)), cache: Cache::default() }
     }
 
-    /// A reset of the core. The debugger's settings stay, unless it is that of power-on.
+    /// Resets the core. The debugger's settings stay, except at power-on.
     pub fn reset(&mut self, power_on: bool) {
         let old = &self.state;
         let mut new = State::new(System::new(old.system.config));
@@ -63,7 +63,7 @@ impl Core {
         self.state.clone()
     }
 
-    /// Back to a saved state.
+    /// Restores a saved state.
     pub fn restore(&mut self, state: &State) {
         self.state = state.clone();
     }
@@ -93,7 +93,7 @@ impl Core {
         self.state.exception
     }
 
-    /// Whether a debugger may halt the core, and whether it has.
+    /// Whether a debugger may halt the core.
     pub fn is_debugged(&self) -> bool {
         self.state.debug.is_enabled()
     }
@@ -113,7 +113,7 @@ impl Core {
         self.state.asleep.is_some()
     }
 
-    /// Whether only a reset helps, or a debugger's step.
+    /// Whether the core is locked up: only a reset or a debugger's step helps.
     pub fn is_locked_up(&self) -> bool {
         self.state.locked_up && !self.state.debug.is_stepping()
     }
@@ -189,17 +189,17 @@ impl Core {
         self.state.debug.set_breakpoint(address);
     }
 
-    /// Lets the core begin at the vector table at `address` in place of that at 0, as a bootloader does; before the
-    /// reset sequence has run.
+    /// Makes the core start from the vector table at `address` instead of 0, like a bootloader. Call before the reset
+    /// sequence has run.
     pub fn set_vectors(&mut self, address: u32) {
         self.state.system.vtor = address & !0x7F;
     }
 
-    /// Executes until `limit` cycles have been executed in all, or something happens. The last instruction may end
-    /// some cycles later.
+    /// Executes until the total number of cycles reaches `limit` or an event occurs. The last instruction may end some
+    /// cycles later.
     pub fn run<B: Bus>(&mut self, bus: &mut B, limit: u64) -> Exit {
         self.forget_old_code(bus);
-        // Others may have touched memory, registers or lines since.
+        // Memory, registers or lines may have changed since.
         self.state.attention = true;
         loop {
             self.tick();
@@ -229,19 +229,19 @@ impl Core {
         }
     }
 
-    /// What was decoded of code memory is good until that changes.
+    /// Decoded code memory is valid until that memory changes.
     pub(crate) fn forget_old_code<B: Bus>(&mut self, bus: &B) {
         self.cache.refresh(bus.code_generation());
     }
 
-    /// SysTick's time has come?
+    /// SysTick may be due.
     fn tick(&mut self) {
         if self.state.cycles >= self.state.system.next_tick() && self.state.system.tick(self.state.cycles) {
             self.pend(crate::exception::SYSTICK);
         }
     }
 
-    /// Sees to everything but executing instructions.
+    /// Handles everything except the execution of instructions.
     fn attend<B: Bus>(&mut self, bus: &mut B) -> Option<Exit> {
         if self.state.reset_requested {
             return Some(Exit::ResetRequested);
@@ -298,7 +298,7 @@ impl Core {
         }
     }
 
-    /// Executes instructions until something has to be seen to. With `CAREFUL` a debugger or the MPU looks at each.
+    /// Executes instructions until an event needs attention. With `CAREFUL`, debugger and MPU check every instruction.
     #[inline(never)]
     fn burst<B: Bus, const CAREFUL: bool>(&mut self, bus: &mut B) -> Option<Exit> {
         loop {

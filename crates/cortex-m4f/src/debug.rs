@@ -1,5 +1,5 @@
-//! Halting debug: the registers that a debugger sees in the private peripheral bus, and what they make the run loop do
-//! (chapter C1).
+//! Halting debug: the debugger's registers in the private peripheral bus, and their effect on the run loop (chapter
+//! C1).
 
 use crate::instruction::Instruction;
 
@@ -34,7 +34,7 @@ pub enum Halted {
     Vector = 8,
 }
 
-/// What the debugger set up, and where the core is.
+/// Settings of the debugger, and debug state of the core.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Debug {
     enabled: bool,
@@ -58,14 +58,14 @@ pub(crate) fn is_transfer(address: u32) -> bool {
 }
 
 impl Debug {
-    /// The same as the writes that a debugger makes for it.
+    /// The same as the corresponding writes of a debugger.
     pub fn set_breakpoint(&mut self, address: u32) {
         let half = if address & 2 == 0 { 0b01 } else { 0b10 };
         (self.enabled, self.comparing) = (true, true);
         self.comparators[0] = half << 30 | address & 0x1FFF_FFFC | 1;
     }
 
-    /// Whether a debugger may halt the core: instructions have to be looked at before they are executed.
+    /// Whether a debugger may halt the core, so that instructions must be checked before execution.
     #[inline]
     pub fn is_enabled(&self) -> bool {
         self.enabled
@@ -147,7 +147,7 @@ impl Debug {
                 0b01 => pc & 2 == 0,
                 0b10 => pc & 2 != 0,
                 0b11 => true,
-                // Remaps instructions: the bus hears that it is not there.
+                // Remapping of instructions: reported as missing.
                 _ => false,
             };
             comparator & 1 != 0 && comparator & 0x1FFF_FFFC == pc & !3 && half
@@ -185,7 +185,7 @@ impl Debug {
         self.demcr = self.demcr & !FIRMWARE | value & FIRMWARE;
     }
 
-    /// `false`: not a breakpoint register, or one set to something that is not there.
+    /// `false`: not a breakpoint register, or an unsupported setting.
     pub fn write_comparator(&mut self, address: u32, value: u32) -> bool {
         match address {
             FP_CTRL => {
@@ -217,7 +217,7 @@ impl Debug {
         }
     }
 
-    /// DHCSR. C_HALT reads 1 whatever halted the core: debuggers read, modify and write it.
+    /// DHCSR. C_HALT reads 1 in every halt: debuggers read, modify and write it.
     fn status(&mut self, asleep: bool, locked_up: bool) -> u32 {
         let runs = !self.halted;
         let bits = [

@@ -1,6 +1,6 @@
-//! From halfwords to [`Instruction`]s (chapter A5, with the encodings of A7.7).
+//! Decodes halfwords to [`Instruction`]s (chapter A5, with the encodings of A7.7).
 //!
-//! An encoding that the architecture calls UNPREDICTABLE decodes as its fields say, where that harms nobody.
+//! An UNPREDICTABLE encoding decodes according to its fields, where that is harmless.
 
 use crate::instruction::{
     Alu, Carry, DualMultiply, Extend, Fp, FpData, FpUnary, HalfMultiply, Hint, Index, Instruction, Lanes, Parallel,
@@ -397,7 +397,7 @@ fn branch_or_control(pc: u32, first: u32, second: u32) -> Instruction {
         return match (bit(second, 14), bit(second, 12)) {
             (false, _) => Instruction::Branch { target },
             (true, true) => Instruction::BranchLink { target },
-            // BLX would go to ARM state.
+            // BLX would switch to ARM state.
             (true, false) => Instruction::Undefined,
         };
     }
@@ -426,7 +426,7 @@ fn branch_or_control(pc: u32, first: u32, second: u32) -> Instruction {
     }
 }
 
-/// The index and offset of the forms with eight bits of offset; `None`: those that act as an unprivileged program.
+/// Index and offset of the forms with eight bits of offset; `None`: the unprivileged forms.
 fn small_offset(second: u32) -> Option<(Index, i32)> {
     let imm = (second & 0xFF) as i32;
     let offset = if bit(second, 9) { imm } else { -imm };

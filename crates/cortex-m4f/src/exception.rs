@@ -22,7 +22,7 @@ pub(crate) const SYSTICK: u16 = 15;
 /// The exception of interrupt 0.
 pub(crate) const FIRST_INTERRUPT: u16 = 16;
 
-/// Entry and return without the words of the frame; a return straight into another handler.
+/// Cycles of entry and return without the words of the frame, and of a tail-chain.
 const ENTRY_CYCLES: u64 = 12;
 const RETURN_CYCLES: u64 = 10;
 const TAIL_CHAIN_CYCLES: u64 = 6;
@@ -46,7 +46,7 @@ pub(crate) enum Trap {
     /// The bus refused the instruction, or a load or store.
     BusFetch,
     BusData,
-    /// The MPU or the address map did.
+    /// The MPU or the address map refused it.
     MpuFetch,
     MpuData,
     /// The lazy stacking of the floating-point registers failed.
@@ -59,7 +59,7 @@ pub(crate) enum Trap {
 }
 
 impl Core {
-    // ---- what is pending ----
+    // ---- pending exceptions ----
 
     /// An exception enters the pending state.
     pub(crate) fn pend(&mut self, exception: u16) {
@@ -81,7 +81,7 @@ impl Core {
         }
     }
 
-    /// The exception to enter now, if one outranks what is being done.
+    /// The exception to enter now, if one has a higher priority than the current execution.
     pub(crate) fn takeable(&self) -> Option<u16> {
         let system = &self.state.system;
         let mut candidates = system.pending & system.enabled();
@@ -92,7 +92,7 @@ impl Core {
         (system.group(priority) < self.execution_priority()).then_some(exception)
     }
 
-    /// Whether an exception would be entered if PRIMASK were not set: what ends WFI.
+    /// Whether an exception would be entered if PRIMASK were clear, which ends WFI.
     pub(crate) fn would_be_taken_unmasked(&self) -> bool {
         let system = &self.state.system;
         let Some((_, priority)) = system.most_urgent(system.pending & system.enabled()) else { return false };
@@ -135,14 +135,14 @@ impl Core {
         state.raise();
     }
 
-    /// A word of the vector table, whatever the MPU says.
+    /// A word of the vector table, regardless of the MPU.
     fn vector<B: Bus>(&mut self, bus: &mut B, address: u32) -> Option<u32> {
         self.read_plain(bus, address, 4)
     }
 
     // ---- entry ----
 
-    /// Stacks a frame and goes to the handler. `back`: where the handler will return to.
+    /// Stacks a frame and enters the handler. `back`: return address of the handler.
     pub(crate) fn enter<B: Bus>(&mut self, bus: &mut B, exception: u16, back: u32) {
         let with_fpu = self.state.control & FPCA != 0 && self.state.system.fpu_is_enabled(self.state.privileged());
         let realign = (self.state.system.aligns_stack() || with_fpu) && self.state.r[13] & 4 != 0;
@@ -179,13 +179,13 @@ impl Core {
         }
     }
 
-    /// Stacking for `wanted` failed: which exception is entered. The other one stays pending. `None`: lockup.
+    /// Stacking for `wanted` failed: returns the exception to enter; the other one stays pending. `None`: lockup.
     fn derived(&mut self, trap: Trap, wanted: u16, mpu: u32, bus: u32) -> Option<u16> {
         let (fault, status) = if trap == Trap::MpuData { (MEM_MANAGE, mpu) } else { (BUS_FAULT, bus) };
         let system = &mut self.state.system;
         system.cfsr |= status;
         if wanted == HARD_FAULT || wanted == NMI {
-            // The handler of last resort has no stack: it is entered nevertheless, or not at all.
+            // Even HardFault's stacking failed: it is entered without a frame, or not at all.
             return Some(wanted);
         }
         let outranks = system.enabled() & 1 << fault != 0 && system.priority(fault) < system.priority(wanted);
@@ -211,7 +211,7 @@ impl Core {
         state.it = 0;
         state.control &= !FPCA;
         state.select_stack();
-        // CONTROL.SPSEL reads 0 in handler mode; the mode is what the return value keeps.
+        // CONTROL.SPSEL reads 0 in handler mode; the return value keeps the mode.
         state.control &= !SPSEL;
         state.system.active |= bit;
         state.system.pending &= !bit;
@@ -284,7 +284,7 @@ impl Core {
     fn unstack<B: Bus>(&mut self, bus: &mut B, value: u32) -> Result<(), Trap> {
         let with_fpu = value & BASIC == 0;
         let (to_thread, from_process) = (value & TO_THREAD != 0, value & FROM_PROCESS_STACK != 0);
-        // The frame is read with the rights of what it returns to.
+        // The frame is read with the privileges of the code it returns to.
         let privileged = !to_thread || self.state.control & crate::state::NPRIV == 0;
         let sp = if from_process { self.state.process_stack() } else { self.state.main_stack() };
         let mut frame = [0; 8];
@@ -314,7 +314,7 @@ impl Core {
         (state.r[12], state.r[14], state.pc) = (frame[4], frame[5], frame[6] & !1);
         state.set_xpsr(frame[7]);
         if to_thread != (state.exception == 0) {
-            // The frame does not fit the value that the return was made with.
+            // The frame does not match the return value.
             self.state.pc = frame[6] & !1;
             self.take_fault(bus, Trap::InvalidPc, self.state.pc);
             return Ok(());
@@ -330,7 +330,7 @@ impl Core {
         Ok(())
     }
 
-    /// A fault while the frame was read: its handler is chained to the one that returned.
+    /// A fault while reading the frame: its handler is tail-chained.
     fn unstacking_failed<B: Bus>(&mut self, bus: &mut B, trap: Trap, value: u32) -> Result<(), Trap> {
         let (fault, status) =
             if trap == Trap::MpuData { (MEM_MANAGE, MMFSR_MUNSTKERR) } else { (BUS_FAULT, BFSR_UNSTKERR) };
@@ -348,14 +348,14 @@ impl Core {
 
     // ---- faults ----
 
-    /// What trying to execute at `pc` ends in; `mapped`: there is something, but the MPU forbids it.
+    /// Fault of executing at `pc`; `mapped`: memory exists there, but the MPU forbids it.
     pub(crate) fn fetch_trap(&self, pc: u32, mapped: bool) -> Trap {
         // Peripherals and the system's own space are never executed (B3.1, B3.5.1).
         let never = matches!(pc >> 29, 2 | 5 | 6 | 7);
         if mapped || never { Trap::MpuFetch } else { Trap::BusFetch }
     }
 
-    /// The fault that is taken for `fault` now; `None`: none can be.
+    /// The exception to take for `fault` now; `None`: none can be taken.
     fn escalated(&mut self, fault: u16) -> Option<u16> {
         let priority = self.execution_priority();
         let system = &mut self.state.system;

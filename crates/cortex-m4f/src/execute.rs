@@ -1,4 +1,4 @@
-//! What the instructions do (A7.7), but for the floating-point ones.
+//! Execution of the instructions (A7.7), except the floating-point ones.
 
 use crate::bus::Bus;
 use crate::core::Core;
@@ -246,7 +246,7 @@ impl Core {
         Ok(())
     }
 
-    /// The instructions that programs use less.
+    /// The less common instructions.
     #[inline(never)]
     fn execute_rare<B: Bus>(&mut self, bus: &mut B, instruction: Instruction) -> Result<(), Trap> {
         match instruction {
@@ -531,7 +531,7 @@ impl Core {
         let base = self.r(n);
         let start = if down { base.wrapping_sub(size) } else { base };
         must_be_aligned(start, 4)?;
-        // Registers change once everything was read, so that a fault leaves the instruction to be tried again.
+        // Registers change after all reads, so that the instruction can be repeated after a fault.
         let mut values = [0; 16];
         let (mut address, mut rest) = (start, list);
         while rest != 0 {
@@ -647,7 +647,7 @@ fn extended(width: Width, value: u32) -> u32 {
     }
 }
 
-/// The address, and what the base becomes.
+/// The address, and the new value of the base.
 #[inline(always)]
 fn indexed(base: u32, index: Index, offset: i32) -> (u32, Option<u32>) {
     let moved = base.wrapping_add_signed(offset);

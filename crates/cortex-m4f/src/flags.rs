@@ -1,8 +1,9 @@
-//! The condition flags, and what sets them.
+//! The condition flags, and operations that set them.
 
 use crate::instruction::Shift;
 
-/// APSR's N, Z, C, V, Q and GE. N and Z are kept as values that have them, so that setting them takes no branch.
+/// APSR's N, Z, C, V, Q and GE. N and Z are stored as values with these properties, so that setting them needs no
+/// branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags {
     /// Bit 31 is N.

@@ -1,5 +1,5 @@
-//! Floating-point arithmetic as ARM has it (A2.5): rounding modes, flush-to-zero, default NaN, alternative half
-//! precision, and the cumulative flags. Values are bit patterns.
+//! ARM's floating-point arithmetic (A2.5): rounding modes, flush-to-zero, default NaN, alternative half precision, and
+//! the cumulative flags. Values are bit patterns.
 
 /// Cumulative flags of FPSCR.
 pub(crate) const INVALID: u32 = 1;
@@ -22,7 +22,7 @@ pub(crate) enum Rounding {
     TowardZero,
 }
 
-/// The modes of FPSCR, and the flags that operations leave.
+/// The modes of FPSCR, and the flags that operations set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FpuState {
     pub rounding: Rounding,
@@ -76,7 +76,7 @@ fn signed(negative: bool, bits: u32) -> u32 {
     bits | if negative { SIGN } else { 0 }
 }
 
-/// Shifts right; what falls out is kept as a lowest bit that is set.
+/// Shifts right; lost bits set the lowest bit (sticky bit).
 fn shift_sticky(value: u128, amount: u32) -> u128 {
     if amount >= 128 {
         return u128::from(value != 0);
@@ -84,7 +84,7 @@ fn shift_sticky(value: u128, amount: u32) -> u128 {
     value >> amount | u128::from(value & ((1 << amount) - 1) != 0)
 }
 
-/// Whether what was cut off, compared with half of the last place, rounds a magnitude up.
+/// Whether the remainder, compared with half of the last place, rounds a magnitude up.
 fn rounds_up(rounding: Rounding, negative: bool, is_odd: bool, rest: u128, half: u128) -> bool {
     match rounding {
         Rounding::Nearest => rest > half || rest == half && is_odd,
@@ -137,13 +137,13 @@ impl FpuState {
         Some(self.nan(*chosen))
     }
 
-    /// Rounds a magnitude that is not zero; the lowest bit of the significand may stand for others below it.
+    /// Rounds a magnitude that is not zero; the lowest bit of the significand may be a sticky bit.
     fn round(&mut self, negative: bool, exponent: i32, significand: u128) -> u32 {
         let bits = self.round_to(SINGLE, negative, exponent, significand);
         signed(negative, bits)
     }
 
-    /// The same in any format, without the sign.
+    /// The same for any format, without the sign.
     fn round_to(&mut self, format: Format, negative: bool, exponent: i32, significand: u128) -> u32 {
         let zeros = significand.leading_zeros();
         let (significand, top) = (significand << zeros, exponent - zeros as i32 + 127);
@@ -202,7 +202,7 @@ impl FpuState {
         self.sum(a, b)
     }
 
-    /// The sum of two that are no NaNs.
+    /// The sum of two numbers that are not NaNs.
     fn sum(&mut self, a: Number, b: Number) -> u32 {
         match (a.class, b.class) {
             (Class::Infinite, Class::Infinite) if a.negative != b.negative => self.invalid(),
@@ -214,7 +214,7 @@ impl FpuState {
         }
     }
 
-    /// The zero that a difference of equals is.
+    /// The sign of zero as a difference of equals.
     fn exact_zero(&self) -> u32 {
         signed(self.rounding == Rounding::Down, 0)
     }
@@ -323,7 +323,7 @@ impl FpuState {
             }
             return 0b0011;
         }
-        // Patterns of the same sign compare as integers; what was flushed counts as zero.
+        // Patterns of the same sign compare as integers; flushed numbers count as zero.
         let key = |number: Number| match number.class {
             Class::Zero => 0,
             _ => {
@@ -471,12 +471,12 @@ mod tests {
         edges.iter().flat_map(|edge| [*edge, edge | SIGN]).chain(random.take(120)).chain(near_one).collect()
     }
 
-    /// The host rounds to nearest; only NaNs may look different there.
+    /// The host rounds to nearest; only NaNs may differ.
     #[test]
     fn arithmetic_agrees_with_the_host() {
         let same = |ours: u32, host: f32, what: &str, a: u32, b: u32| {
             let equal = ours == host.to_bits() || f32::from_bits(ours).is_nan() && host.is_nan();
-            assert!(equal, "{what} of {a:#010x} and {b:#010x}: {ours:#010x}, the host says {:#010x}", host.to_bits());
+            assert!(equal, "{what} of {a:#010x} and {b:#010x}: {ours:#010x}, the host: {:#010x}", host.to_bits());
         };
         for a in patterns() {
             let x = f32::from_bits(a);
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn every_half_survives_the_way_through_single() {
+    fn every_half_survives_conversion_to_single_and_back() {
         for half in 0..=u16::MAX {
             let is_nan = half & 0x7C00 == 0x7C00 && half & 0x3FF != 0;
             let expected = if is_nan { half | 0x200 } else { half };

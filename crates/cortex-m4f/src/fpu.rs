@@ -49,7 +49,7 @@ impl Fpu {
         self.s[usize::from(number & 31)] = value;
     }
 
-    /// Does something with the unit's modes, and keeps its flags.
+    /// Runs an operation with the unit's modes and keeps its flags.
     fn compute<R>(&mut self, operation: impl FnOnce(&mut FpuState) -> R) -> R {
         let mut unit = self.unit();
         let result = operation(&mut unit);
@@ -181,7 +181,7 @@ impl Core {
         Ok(())
     }
 
-    /// Where `count` words from or below register n begin, and what n becomes.
+    /// Start address of `count` words from or below register n, and the new value of n.
     fn block(&self, n: u8, count: u8, down: bool) -> (u32, u32) {
         let (base, size) = (self.r(n), 4 * u32::from(count));
         let moved = if down { base.wrapping_sub(size) } else { base.wrapping_add(size) };
@@ -208,9 +208,9 @@ impl Core {
         Ok(())
     }
 
-    // ---- whose registers these are (B1.5.7) ----
+    // ---- lazy stacking (B1.5.7) ----
 
-    /// ExecuteFPCheck: what was to be stacked lazily is, and the context is one that uses the unit.
+    /// ExecuteFPCheck: completes lazy stacking and marks the context as using the unit.
     fn claim_fpu<B: Bus>(&mut self, bus: &mut B) -> Result<(), Trap> {
         if self.state.system.fpccr & LSPACT != 0 {
             self.stack_lazily(bus)?;
@@ -239,7 +239,7 @@ impl Core {
         self.store_as(bus, address.wrapping_add(0x40), 4, self.state.fpu.fpscr, privileged)
     }
 
-    /// The floating-point half of a new frame: written, or only noted.
+    /// The floating-point half of a new frame: written now or deferred.
     pub(crate) fn stack_fpu<B: Bus>(&mut self, bus: &mut B, address: u32, privileged: bool) -> Result<(), Trap> {
         if self.state.system.fpccr & LSPEN == 0 {
             return self.put_fpu(bus, address, privileged);
@@ -260,10 +260,10 @@ impl Core {
         Ok(())
     }
 
-    /// The floating-point half of a frame that is left.
+    /// The floating-point half of a frame on return.
     pub(crate) fn unstack_fpu<B: Bus>(&mut self, bus: &mut B, address: u32, privileged: bool) -> Result<(), Trap> {
         if self.state.system.fpccr & LSPACT != 0 {
-            // Nobody has touched the registers since: they are still those of the frame.
+            // The registers have not been used since: they still hold the frame's values.
             self.state.system.fpccr &= !LSPACT;
             return Ok(());
         }

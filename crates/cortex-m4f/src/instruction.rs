@@ -1,5 +1,5 @@
-//! A decoded instruction. What depends on its address alone, branch targets and literals above all, is worked out when
-//! it is decoded.
+//! A decoded instruction. Decoding computes everything that depends only on the address, above all branch targets and
+//! literals.
 
 /// Barrel shifter operations; `Rrx` shifts by one through the carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Alu {
     }
 }
 
-/// What a load fetches or a store moves.
+/// Size and extension of a load or store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Width {
     Byte,
@@ -58,14 +58,14 @@ impl Width {
     }
 }
 
-/// How an address is made from a base and an offset, and what becomes of the base.
+/// Address from base and offset, and write-back of the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
     /// Base and offset; the base stays.
     Offset,
-    /// Base and offset; the base becomes that.
+    /// Base and offset; the base becomes the address (pre-indexed).
     Pre,
-    /// The base; it becomes base and offset.
+    /// The base; it becomes base and offset (post-indexed).
     Post,
 }
 
@@ -293,7 +293,7 @@ pub(crate) enum Carry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Instruction {
-    // The common ones of data processing, each for itself; `s`: sets the flags.
+    // The common data processing instructions; `s`: sets the flags.
     MovImm {
         s: bool,
         d: u8,
@@ -337,7 +337,7 @@ pub(crate) enum Instruction {
         n: u8,
         m: u8,
     },
-    // The others.
+    // The other data processing instructions.
     AluImm {
         op: Alu,
         s: bool,
@@ -680,7 +680,7 @@ pub(crate) enum Instruction {
     Fp {
         op: Fp,
     },
-    /// A coprocessor that is not there, or the floating-point unit's space without an instruction.
+    /// A missing coprocessor, or an undefined encoding of the floating-point unit.
     Coprocessor {
         number: u8,
     },
@@ -688,7 +688,7 @@ pub(crate) enum Instruction {
 }
 
 impl Instruction {
-    /// A halfword instruction that sets the flags leaves them alone in an IT block.
+    /// A halfword instruction that sets the flags does not set them in an IT block.
     pub fn without_flags(mut self) -> Instruction {
         match &mut self {
             Instruction::MovImm { s, .. }

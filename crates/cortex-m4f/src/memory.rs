@@ -40,7 +40,7 @@ impl Core {
         self.store_as(bus, address, bytes, value, self.state.privileged())
     }
 
-    /// Loads with the rights given.
+    /// Loads with the given privileges.
     #[inline(never)]
     pub(crate) fn load_as<B: Bus>(
         &mut self,
@@ -66,7 +66,7 @@ impl Core {
         Ok(word)
     }
 
-    /// Stores with the rights given.
+    /// Stores with the given privileges.
     #[inline(never)]
     pub(crate) fn store_as<B: Bus>(
         &mut self,
@@ -148,7 +148,7 @@ impl Core {
         Err(Trap::MpuData)
     }
 
-    /// Whether the instruction at `pc` may be executed, as far as the MPU is concerned.
+    /// Whether the MPU allows executing the instruction at `pc`.
     pub(crate) fn may_execute(&self, pc: u32, bytes: u32) -> bool {
         let mpu = &self.state.system.mpu;
         if !mpu.is_on() {

@@ -65,7 +65,7 @@ impl Mpu {
         true
     }
 
-    /// Whether this byte may be accessed. `urgent`: in HardFault, NMI or with FAULTMASK.
+    /// Whether the byte may be accessed. `urgent`: in HardFault, NMI or with FAULTMASK.
     pub fn permits(&self, address: u32, access: Access, privileged: bool, urgent: bool) -> bool {
         if !self.is_on() || urgent && self.control & HFNMIENA == 0 {
             return true;

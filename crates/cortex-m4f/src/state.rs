@@ -1,4 +1,4 @@
-//! Everything the core is at one instant.
+//! The state of the core at one instant.
 
 use crate::debug::Debug;
 use crate::flags::Flags;
@@ -10,7 +10,7 @@ pub(crate) const NPRIV: u8 = 1;
 pub(crate) const SPSEL: u8 = 2;
 pub(crate) const FPCA: u8 = 4;
 
-/// What a sleeping core waits for.
+/// Event for which a sleeping core waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sleep {
     /// WFI, or a return with SLEEPONEXIT.
@@ -19,7 +19,7 @@ pub(crate) enum Sleep {
     Event,
 }
 
-/// The whole state of a core, without what it merely remembers of decoded code.
+/// The whole state of a core, without the cache of decoded code.
 #[derive(Debug, Clone)]
 pub struct State {
     /// R0 to R15; R13 is the current stack pointer, R15 the address of the newest instruction and 4.
@@ -29,7 +29,7 @@ pub struct State {
     /// Cycles executed, and their number when the newest instruction began.
     pub(crate) cycles: u64,
     pub(crate) began: u64,
-    /// The run stops for a look around when that many cycles are reached; 0: after this instruction.
+    /// The run loop pauses at this number of cycles; 0: after this instruction.
     pub(crate) stop_at: u64,
     /// Instructions, exception entries and reset sequences.
     pub(crate) steps: u64,
@@ -38,9 +38,9 @@ pub struct State {
     pub(crate) it: u8,
     /// Memory cannot be accessed without a check: the MPU is on, or unaligned accesses are to fault.
     pub(crate) guarded: bool,
-    /// There is something to see to before the next instruction.
+    /// The run loop must handle an event before the next instruction.
     pub(crate) attention: bool,
-    /// The bus is it that has something.
+    /// The event comes from the bus.
     pub(crate) bus_waits: bool,
     /// EPSR.T.
     pub(crate) thumb: bool,
@@ -50,13 +50,13 @@ pub struct State {
     pub(crate) faultmask: bool,
     pub(crate) basepri: u8,
     pub(crate) control: u8,
-    /// The stack pointer that is not in use, and which that is.
+    /// The inactive stack pointer, and which one it is.
     pub(crate) other_sp: u32,
     pub(crate) on_process_stack: bool,
     pub(crate) fpu: Fpu,
     pub(crate) system: System,
     pub(crate) debug: Debug,
-    /// Where the newest data access failed.
+    /// Address of the last failed data access.
     pub(crate) fault_address: u32,
     /// The local exclusive monitor: its granule is the whole memory.
     pub(crate) exclusive: bool,
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// Before the next instruction something has to be seen to.
+    /// Requests attention before the next instruction.
     #[inline]
     pub(crate) fn raise(&mut self) {
         self.attention = true;
@@ -126,7 +126,7 @@ impl State {
         !self.in_handler() && self.control & SPSEL != 0
     }
 
-    /// Puts the stack pointer of the present mode into R13.
+    /// Sets R13 to the stack pointer of the present mode.
     pub(crate) fn select_stack(&mut self) {
         if self.wants_process_stack() != self.on_process_stack {
             std::mem::swap(&mut self.r[13], &mut self.other_sp);

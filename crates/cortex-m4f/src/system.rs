@@ -50,14 +50,14 @@ const VECTCLRACTIVE: u32 = 1 << 1;
 /// DWT_CTRL.CYCCNTENA.
 const CYCCNTENA: u32 = 1;
 
-/// No SysTick is to come.
+/// No SysTick is due.
 const NEVER: u64 = u64::MAX;
 
 /// Exceptions and their settings, SysTick, and the registers that only keep a value.
 #[derive(Debug, Clone)]
 pub(crate) struct System {
     pub config: Config,
-    /// Bits are exception numbers.
+    /// Bit n is exception n.
     pub pending: u128,
     pub active: u128,
     interrupts_enabled: u64,
@@ -80,7 +80,7 @@ pub(crate) struct System {
     pub mpu: Mpu,
     actlr: u32,
     systick: SysTick,
-    /// DWT_CTRL, and the cycle that the counter's zero lies at.
+    /// DWT_CTRL, and the cycle at which the counter was zero.
     dwt_control: u32,
     cyccnt_zero: u64,
     cyccnt_stopped: u32,
@@ -95,7 +95,7 @@ struct SysTick {
     counted_to_zero: bool,
     /// While counting: the cycle at which the counter next reaches zero.
     zero_at: u64,
-    /// While not: its value.
+    /// While stopped: its value.
     value: u32,
 }
 
@@ -215,7 +215,7 @@ impl System {
         self.systick.zero_at
     }
 
-    /// SysTick reached zero by `now`; whether that is an exception.
+    /// Handles SysTick's zero by `now`. Returns whether that is an exception.
     pub fn tick(&mut self, now: u64) -> bool {
         let period = u64::from(self.systick.reload) + 1;
         self.systick.counted_to_zero = true;
@@ -362,7 +362,7 @@ impl Core {
             }
             return Some(value);
         }
-        // The enable registers of ITM say that a stimulus port takes what comes; otherwise firmware waits for ever.
+        // The enable registers of ITM report that a stimulus port is ready; otherwise firmware would wait forever.
         let value = match address {
             0xE000_0000..=0xE000_007C => 1,
             ITM_LOCK_STATUS => 0,
@@ -373,7 +373,7 @@ impl Core {
         Some(value)
     }
 
-    /// The same for a debugger, who changes nothing by reading.
+    /// The same for a debugger, whose reads have no side effects.
     pub fn read_system(&mut self, address: u32) -> u32 {
         self.system_word(address)
             .or_else(|| self.state.system.stored.iter().find(|(at, _)| *at == address).map(|(_, value)| *value))
@@ -434,7 +434,7 @@ impl Core {
             0xE000_EF3C => system.fpdscr,
             0xE000_1000 => system.dwt_control,
             0xE000_1004 => system.cyccnt(now),
-            // The other counters are not there (NOPRFCNT would say so), and stay at zero.
+            // The other counters do not exist (NOPRFCNT) and stay at zero.
             0xE000_101C => state.r[15].wrapping_sub(4),
             _ => match constant(address) {
                 Some(value) => value,
@@ -477,9 +477,9 @@ impl Core {
         }
     }
 
-    /// `false`: there is nothing that this would have an effect on.
+    /// `false`: the write has no effect on any register.
     fn write_system_bytes(&mut self, address: u32, value: u32, mask: u32) -> bool {
-        // Of registers that act on ones written, bytes that were not written write zeros.
+        // In registers where writing 1 acts, unwritten bytes act as zeros.
         let ones = value & mask;
         let old = match address {
             0xE000_E400..=0xE000_E4EF | 0xE000_ED18..=0xE000_ED23 | 0xE000_ED10 | 0xE000_ED14 | 0xE000_ED24 => {
@@ -563,9 +563,9 @@ impl Core {
             0xE000_ED38 => system.bfar = value,
             0xE000_ED88 => system.cpacr = value & 0x00F0_0000,
             0xE000_ED90..=0xE000_EDB8 => {
-                let known = system.mpu.write(address - 0xE000_ED90, value);
+                let modelled = system.mpu.write(address - 0xE000_ED90, value);
                 self.update_guard();
-                return known;
+                return modelled;
             }
             0xE000_EF00 => {
                 let number = value as u16 & 0x1FF;
@@ -581,7 +581,7 @@ impl Core {
                 let count = system.cyccnt(now);
                 system.dwt_control = 0x4000_0000 | value & CYCCNTENA;
                 system.set_cyccnt(count, now);
-                // What else could be switched on here makes trace packets.
+                // The other bits enable trace packets.
                 return value & !(0xF000_0000 | CYCCNTENA) == 0;
             }
             0xE000_1004 => system.set_cyccnt(value, now),
@@ -627,7 +627,7 @@ fn state_of_interrupts(state: &crate::state::State) -> u32 {
         | u32::from(state.exception)
 }
 
-/// The bits of SHCSR and the exceptions they stand for: active, then pending.
+/// The bits of SHCSR and their exceptions: active, then pending.
 const HANDLER_BITS: [(u32, u16); 7] =
     [(0, MEM_MANAGE), (1, BUS_FAULT), (3, USAGE_FAULT), (7, SVCALL), (8, DEBUG_MONITOR), (10, PENDSV), (11, SYSTICK)];
 const PENDED_BITS: [(u32, u16); 4] = [(12, USAGE_FAULT), (13, MEM_MANAGE), (14, BUS_FAULT), (15, SVCALL)];

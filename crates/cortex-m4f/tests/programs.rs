@@ -6,7 +6,7 @@ use cortex_m4f::{Bus, Config, Core, DHCSR, Exit, Fault};
 
 const RAM: u32 = 0x2000_0000;
 const STACK: u32 = RAM + 0x8000;
-/// Where the main program lies, and where the handler of an exception does.
+/// Addresses of the main program and of the handler of an exception.
 const MAIN: u32 = 0x400;
 const fn handler(exception: u32) -> u32 {
     0x1000 + 0x100 * exception
@@ -33,7 +33,7 @@ const BX_LR: u16 = 0x4770;
 /// Branch to itself.
 const STOP: u16 = 0xE7FE;
 
-/// Memory, and what the core said.
+/// Memory, and the core's reports.
 struct Board {
     code: Vec<u8>,
     generation: u32,
@@ -94,7 +94,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// A core at the beginning of `main`; each handler that is not given returns at once.
+    /// A core at the beginning of `main`; handlers that are not given return at once.
     fn new(main: &[u16], handlers: &[(u32, Vec<u16>)]) -> Lab {
         let mut code = vec![0xFF; 0x8000];
         let mut put = |at: u32, halves: &[u16]| {
@@ -142,7 +142,7 @@ fn set(register: u16, value: u32) -> Vec<u16> {
     [half(0xF240, value & 0xFFFF), half(0xF2C0, value >> 16)].concat()
 }
 
-/// Stores a value somewhere by way of r0 and r1.
+/// Stores a value through r0 and r1.
 fn store(address: u32, value: u32) -> Vec<u16> {
     [set(0, address), set(1, value), vec![0x6001]].concat()
 }
@@ -157,7 +157,7 @@ fn program(parts: &[&[u16]]) -> Vec<u16> {
 }
 
 #[test]
-fn wfe_after_an_interrupt_goes_on_once() {
+fn wfe_after_an_interrupt_continues_once() {
     // The handler runs between the first WFE and the second, which finds the event that its return has set.
     let main = program(&[&store(ISER, 1), &[WFE, count(4), WFE, count(4), WFE, count(4), STOP]]);
     let mut lab = Lab::new(&main, &[(16, vec![count(5), BX_LR])]);
@@ -284,7 +284,7 @@ fn floating_point_registers_are_stacked_when_a_handler_needs_them() {
         let mut lab = Lab::new(&main, &[(16, handler)]);
         lab.run(400);
         assert_eq!((lab.r(3), lab.r(5)), (0x3F80_0000, 1));
-        // The frame's S0 lies above its eight words.
+        // The frame's S0 is above its eight words.
         assert_eq!(lab.word((STACK - RAM) as usize - 0x68 + 0x20), stacked);
     }
 }
@@ -376,7 +376,7 @@ fn a_stack_that_cannot_be_written_is_a_fault_of_stacking() {
     let main =
         program(&[&store(SHCSR, 7 << 16), &set(0, 0x6000_0000), &[0x4685], &store(ISER, 1), &store(ISPR, 1), &[STOP]]);
     let mut lab = Lab::new(&main, &[(16, vec![count(5), STOP])]);
-    // mov sp, r0 puts it where nothing is; the interrupt outranks nothing, the bus fault does not stop it.
+    // mov sp, r0 points it to unmapped memory; the bus fault does not keep the interrupt's handler from running.
     lab.run(300);
     assert!(lab.core.is_locked_up() || lab.r(5) == 1);
     let mut cfsr = lab.core.read_system(CFSR);
@@ -385,7 +385,7 @@ fn a_stack_that_cannot_be_written_is_a_fault_of_stacking() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn missing_registers_are_reported() {
     let rows: [(u32, &str); 4] =
         [(0xE000_0000, "ITM"), (0xE000_1020, "DWT"), (0xE004_00F0, "TPIU"), (0xE004_1000, "ETM")];
     for (address, block) in rows {
@@ -394,14 +394,14 @@ fn what_is_not_there_is_said() {
         assert_eq!(lab.board.missing[0], (block, address, Some(5)));
         assert_eq!(lab.board.missing[1], (block, address, None));
     }
-    // A stimulus port of ITM takes what comes: who waits for that goes on.
+    // A stimulus port of ITM is always ready, so firmware that waits for it continues.
     let mut lab = Lab::new(&program(&[&set(0, 0xE000_0000), &[0x6802, STOP]]), &[]);
     lab.run(100);
     assert_eq!(lab.r(2), 1);
 }
 
 #[test]
-fn identification_reads_as_the_silicon_has_it() {
+fn identification_reads_like_silicon() {
     let rows = [
         (0xE000_ED00, 0x410F_C241),
         (0xE000_ED40, 0x0000_0030),
@@ -431,7 +431,7 @@ fn code_that_changes_is_decoded_again() {
     let mut lab = Lab::new(&main, &[]);
     lab.run(200);
     assert_eq!((lab.r(4), lab.r(5)), (1, 1));
-    // The same in code memory, which says so by its generation.
+    // The same in code memory, which reports it by its generation.
     let mut lab = Lab::new(&[count(4), 0xE7FD], &[]);
     lab.run(20);
     let before = lab.r(4);
@@ -442,7 +442,7 @@ fn code_that_changes_is_decoded_again() {
 }
 
 #[test]
-fn systick_counts_cycles_and_stands_in_sleep() {
+fn systick_counts_cycles_and_stops_in_sleep() {
     // Reload 99, interrupt on, started.
     let main = program(&[&store(0xE000_E014, 99), &store(0xE000_E018, 0), &store(0xE000_E010, 7), &[STOP]]);
     let mut lab = Lab::new(&main, &[(15, vec![count(5), BX_LR])]);
@@ -458,13 +458,13 @@ fn a_debugger_halts_steps_and_breaks() {
     let mut lab = Lab::new(&[count(4), count(4), count(4), count(4), 0xBE00, count(4), STOP], &[]);
     lab.core.set_breakpoint(MAIN + 4);
     assert_eq!((lab.run(100), lab.core.pc(), lab.r(4)), (Exit::Halted, MAIN + 4, 2));
-    // The breakpoint goes, as debuggers do it before a step. A step, then on to BKPT, which is not executed.
+    // Removes the breakpoint, as debuggers do before a step; steps, then runs to BKPT, which is not executed.
     lab.core.write_system(0xE000_2008, 0);
     lab.core.write_system(DHCSR, 0xA05F_0005);
     assert_eq!((lab.run(100), lab.core.pc(), lab.r(4)), (Exit::Halted, MAIN + 6, 3));
     lab.core.write_system(DHCSR, 0xA05F_0001);
     assert_eq!((lab.run(100), lab.core.pc(), lab.r(4)), (Exit::Halted, MAIN + 8, 4));
-    // Without a debugger BKPT is a HardFault, here without a handler that helps: it comes back for ever.
+    // Without a debugger BKPT is a HardFault, here with a handler that returns to it: it repeats forever.
     lab.core.write_system(DHCSR, 0xA05F_0000);
     lab.run(100);
     assert_eq!(lab.board.faults[0].exception, 3);
@@ -472,7 +472,7 @@ fn a_debugger_halts_steps_and_breaks() {
 }
 
 #[test]
-fn a_reset_request_is_the_owners_business() {
+fn a_reset_request_is_returned_to_the_owner() {
     let mut lab = Lab::new(&program(&[&store(0xE000_ED0C, 0x05FA_0004), &[count(4), STOP]]), &[]);
     assert_eq!((lab.run(100), lab.r(4)), (Exit::ResetRequested, 0));
     lab.core.reset(false);

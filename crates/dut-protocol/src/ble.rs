@@ -14,14 +14,14 @@ pub type BleNonce = [u8; 8];
 
 /// An operation of the radio, which runs in parallel with the link.
 ///
-/// `Advertise`, `Listen` and `Carrier` start one, and [`BleRequest::Report`] reads its progress. A new operation replaces
-/// the one before. Needs the 32 MHz crystal; refused with [`crate::Refusal::NotRunning`] if the crystal does not run.
-/// Ends by itself when the link falls silent.
+/// `Advertise`, `Listen` and `Carrier` start one, and [`BleRequest::Report`] reads its progress. A new operation
+/// replaces the one before. Needs the 32 MHz crystal; refused with [`crate::Refusal::NotRunning`] if the crystal does
+/// not run. Ends by itself when the link falls silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum BleRequest {
-    /// Sends non-connectable advertisements on all three channels, one after the other, from the chip's own random static
-    /// address, with a [`BleTag`] in each. Two rounds are `interval_ms` plus a pseudo-random delay of up to 10 ms apart,
-    /// as the specification requires.
+    /// Sends non-connectable advertisements on all three channels, one after the other, from the chip's own random
+    /// static address, with a [`BleTag`] in each. Two rounds are `interval_ms` plus a pseudo-random delay of up to 10
+    /// ms apart, as the specification requires.
     Advertise {
         /// Marks the advertisements of this run.
         nonce: BleNonce,

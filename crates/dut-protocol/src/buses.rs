@@ -61,8 +61,8 @@ pub enum I2cOutcome {
     AddressNack,
     /// The device did not acknowledge a written byte.
     DataNack,
-    /// The transfer did not complete. Carries the levels of the lines after the TWIM released them; if both are high, the
-    /// TWIM does not work.
+    /// The transfer did not complete. Carries the levels of the lines after the TWIM released them; if both are high,
+    /// the TWIM does not work.
     Stuck {
         /// Level of SDA.
         sda_high: bool,

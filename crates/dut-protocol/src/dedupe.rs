@@ -35,8 +35,8 @@ impl LastExchange {
         *self = Self { seq: frame.seq, request, reply };
     }
 
-    /// Forgets the exchange. Call this when the effect of the last request is gone (ports released after a silence, baud
-    /// rate back to the initial one), so that a repeated frame is executed again.
+    /// Forgets the exchange. Call this when the effect of the last request is gone (ports released after a silence,
+    /// baud rate back to the initial one), so that a repeated frame is executed again.
     pub fn forget(&mut self) {
         self.reply.clear();
     }

@@ -1,8 +1,8 @@
 //! The protocol between the bench and the firmware on the DUT.
 //!
-//! The firmware knows only **ports** (P0.03, P1.15); the bench handles contacts, pins and models.
-//! One request is one frame and gets one reply with the same sequence number. A long job is accepted at once; its result
-//! comes later in a separate frame ([`Reply::JobDone`] with the job's number).
+//! The firmware knows only **ports** (P0.03, P1.15); the bench handles contacts, pins and models. One request is one
+//! frame and gets one reply with the same sequence number. A long job is accepted at once; its result comes later in a
+//! separate frame ([`Reply::JobDone`] with the job's number).
 //!
 //! | module | contents |
 //! |---|---|

@@ -109,9 +109,9 @@ pub enum Request {
     /// Accesses the flash chip on the module through QSPI.
     Flash(FlashRequest),
     /// Restarts the chip as [`Request::Restart`] does, and keeps TX (P0.06) as an input with this pull for
-    /// [`TX_LENT_MS`] before the link starts again. The reply is sent first. From [`RX_DRIVEN_AFTER_MS`] on, the firmware
-    /// drives RX (P0.08) at high strength for [`RX_DRIVEN_MS`]: high with the pull-up, low with the pull-down. The bench
-    /// must stop driving that line before.
+    /// [`TX_LENT_MS`] before the link starts again. The reply is sent first. From [`RX_DRIVEN_AFTER_MS`] on, the
+    /// firmware drives RX (P0.08) at high strength for [`RX_DRIVEN_MS`]: high with the pull-up, low with the pull-down.
+    /// The bench must stop driving that line before.
     LendTx {
         /// Pull of TX while it is an input.
         pull: Pull,
@@ -148,15 +148,16 @@ pub enum Request {
     StopPwm,
     /// Starts the 32.768 kHz crystal and outputs it on a port, divided to [`CRYSTAL_LED_HZ`], without the processor.
     /// Answered once the crystal runs. Refused with [`Refusal::NotRunning`] when it does not run within
-    /// [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while interrupt channels are open, because it needs one of them.
+    /// [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while interrupt channels are open, because it needs one of
+    /// them.
     LeadCrystal {
         /// The output.
         port: Port,
     },
     /// Returns to the internal oscillator and releases the port.
     LeaveCrystal,
-    /// Sets the ports that keep their state across [`Request::ReleasePorts`], replacing the set before: the modem's lines
-    /// while the contacts are tested. Silence on the link still releases them.
+    /// Sets the ports that keep their state across [`Request::ReleasePorts`], replacing the set before: the modem's
+    /// lines while the contacts are tested. Silence on the link still releases them.
     HoldPorts {
         /// All ports to hold; empty: none.
         ports: PortSet,
@@ -204,8 +205,8 @@ pub const RX_DRIVEN_AFTER_MS: u16 = 15;
 pub const RX_DRIVEN_MS: u16 = 40;
 
 impl Request {
-    /// Whether the request may be sent again although the first copy may have been executed. After a lost reply the bench
-    /// repeats only such requests, unless the firmware can recognise the duplicate by its sequence number.
+    /// Whether the request may be sent again although the first copy may have been executed. After a lost reply the
+    /// bench repeats only such requests, unless the firmware can recognise the duplicate by its sequence number.
     pub const fn is_repeatable(&self) -> bool {
         !matches!(
             self,
@@ -350,8 +351,8 @@ pub enum FlashRequest {
         /// Bytes, a multiple of four, 4..=65536.
         length: u32,
     },
-    /// Reads a sector over one data line into the firmware's memory. The copy stays there until the next such request or
-    /// a restart. Answered by [`Reply::Checksum`] of the sector.
+    /// Reads a sector over one data line into the firmware's memory. The copy stays there until the next such request
+    /// or a restart. Answered by [`Reply::Checksum`] of the sector.
     KeepSector {
         /// First byte of the sector.
         address: u32,

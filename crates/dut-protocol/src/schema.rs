@@ -16,8 +16,9 @@ use postcard_schema::key::hash::fnv1a64::hash_ty_path;
 /// Fingerprint of the protocol. The compiler computes it from the types of requests and replies and from every constant
 /// on which bench and firmware must agree.
 ///
-/// Firmware and bench compare it in [`Request::Hello`]: the first exchange detects different protocols, before a message
-/// could be misread as another. Names of variants and fields, their order and their types count; names of types do not.
+/// Firmware and bench compare it in [`Request::Hello`]: the first exchange detects different protocols, before a
+/// message could be misread as another. Names of variants and fields, their order and their types count; names of types
+/// do not.
 pub const fn schema_hash() -> u64 {
     SCHEMA_HASH
 }

@@ -266,8 +266,8 @@ impl VirtualBench {
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
     }
 
-    /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero without a
-    /// pace.
+    /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero
+    /// without a pace.
     pub fn behind(&self) -> Duration {
         Duration::from_nanos(self.behind.most_ns.get())
     }
@@ -304,10 +304,10 @@ impl VirtualBench {
         lines
     }
 
-    /// The same from the entry `known` on, each with the number of times it happened so far.
-    pub fn diagnostics_from(&self, known: usize) -> Vec<(String, u64)> {
+    /// The same from entry `first` on, each with the number of times it happened so far.
+    pub fn diagnostics_from(&self, first: usize) -> Vec<(String, u64)> {
         let world = self.world.borrow();
-        let entries = world.chip.diagnostics().iter().skip(known);
+        let entries = world.chip.diagnostics().iter().skip(first);
         entries.map(|entry| (Diagnostic { times: 1, ..entry.clone() }.to_string(), entry.times)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The controller's input behind the Schmitt buffer on the measure bus: records edges while somebody listens.
+//! The controller's input behind the Schmitt buffer on the measure bus: records edges while a step listens.
 
 use crate::random::{Purpose, Random};
 use bench_instruments::{Edge, EdgeTrace, MOST_EDGES};
@@ -52,13 +52,13 @@ pub struct EdgeRecorder {
     last_ns: u64,
     /// Levels of the bus by port state, valid while nothing else changes: a periodic signal has few patterns, so the
     /// circuit is solved once for each.
-    known: HashMap<PortPattern, f64>,
+    levels: HashMap<PortPattern, f64>,
 }
 
 impl EdgeRecorder {
     pub fn new(supply_volts: f64, seed: u64) -> Self {
         let noise = Random::new(seed, Purpose::Edges);
-        Self { supply_volts, noise, high: false, trace: None, last_ns: 0, known: HashMap::new() }
+        Self { supply_volts, noise, high: false, trace: None, last_ns: 0, levels: HashMap::new() }
     }
 
     pub fn is_on(&self) -> bool {
@@ -77,13 +77,13 @@ impl EdgeRecorder {
 
     /// Something other than a port has changed.
     pub fn forget(&mut self) {
-        self.known.clear();
+        self.levels.clear();
     }
 
     /// Samples the bus. Calls `solve` for its voltage only when needed.
     pub fn look(&mut self, ports: &Ports, at_ns: u64, solve: impl FnOnce() -> f64) {
         let Some(trace) = &mut self.trace else { return };
-        let volts = *self.known.entry(PortPattern::of(ports)).or_insert_with(solve);
+        let volts = *self.levels.entry(PortPattern::of(ports)).or_insert_with(solve);
         let high = volts > if self.high { FALLING_SHARE } else { RISING_SHARE } * self.supply_volts;
         if high == self.high {
             return;

@@ -151,7 +151,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Joins the two nodes of an edge by a resistance, in parallel to what is there.
+    /// Joins the two nodes of an edge by a resistance, in parallel to existing conductances.
     pub fn resistor(&mut self, edge: Edge, ohms: f64) {
         self.between[edge.0 as usize] += 1.0 / ohms;
     }

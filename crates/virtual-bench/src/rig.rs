@@ -264,7 +264,7 @@ impl Rig {
     }
 
     pub fn weaken_supply(&mut self, rail: &str, amps: f64, at_ns: u64) {
-        if let Some(place) = self.fixture.rails.iter().position(|known| known.name == rail) {
+        if let Some(place) = self.fixture.rails.iter().position(|candidate| candidate.name == rail) {
             self.circuit.limit_supply(place, amps, at_ns);
         }
     }

@@ -34,7 +34,7 @@ const YIELD_AFTER: Duration = Duration::from_millis(20);
 pub enum RunError {
     /// Every future waits for an event that nothing will cause.
     #[error(
-        "the run is stuck since {since_ms} ms of virtual time: nobody waits for a moment, and for 60 s no byte came \
+        "the run is stuck since {since_ms} ms of virtual time: nothing waits for a time, and for 60 s no byte came \
          over the link"
     )]
     Stuck { since_ms: u64 },

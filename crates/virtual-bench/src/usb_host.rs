@@ -1,5 +1,5 @@
-//! The controller's USB host: waits for a pull-up on D+, resets the bus, enumerates, and talks to a serial port (CDC-ACM).
-//! Transactions reach the chip only while the circuit lets both lines through.
+//! The controller's USB host: waits for a pull-up on D+, resets the bus, enumerates, and talks to a serial port
+//! (CDC-ACM). Transactions reach the chip only while the circuit lets both lines through.
 
 use crate::ends::{SharedWorld, VirtualClock};
 use async_trait::async_trait;

@@ -153,7 +153,7 @@ mod tests {
         seen.extend(line.output(0x7FFFF, 22)); // 19 high, 3 low
         seen.extend(line.output(0xA5, 8));
         let length = |operations: &[SwdOperation]| -> u32 {
-            let length = |one: &SwdOperation| match one {
+            let length = |operation: &SwdOperation| match operation {
                 SwdOperation::Sequence { length, .. } => u32::from(*length),
                 _ => 0,
             };
@@ -187,6 +187,6 @@ mod tests {
         line.output(0xB1, 8);
         assert_eq!(line.turn(), None);
         assert_eq!(line.input(3), 0b111);
-        assert!(line.output(u32::MAX, 32).iter().all(|one| matches!(one, SwdOperation::Sequence { .. })));
+        assert!(line.output(u32::MAX, 32).iter().all(|operation| matches!(operation, SwdOperation::Sequence { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! The remote protocol of the Black Magic Probe, version 4: packets `!...#`, and their requests.
 //!
-//! Source: the protocol's own headers as other programs use them (`remote.h` of the Black Magic Debug project; the driver of
-//! `probe-rs`).
+//! Source: the protocol's own headers as other programs use them (`remote.h` of the Black Magic Debug project; the
+//! driver of `probe-rs`).
 
 /// Longest packet of the protocol.
 const LONGEST: usize = 1024;
@@ -215,8 +215,8 @@ mod tests {
             (vec!["#GA#"], vec![]),
         ] {
             let mut packets = Packets::default();
-            let found: Vec<String> = pieces.iter().flat_map(|piece| packets.feed(piece.as_bytes())).collect();
-            assert_eq!(found, expected, "{pieces:?}");
+            let requests: Vec<String> = pieces.iter().flat_map(|piece| packets.feed(piece.as_bytes())).collect();
+            assert_eq!(requests, expected, "{pieces:?}");
         }
     }
 
@@ -263,8 +263,8 @@ mod tests {
             let framed = format!("!{text}#");
             let (head, tail) = framed.as_bytes().split_at(cut.min(framed.len()));
             let mut packets = Packets::default();
-            let found: Vec<String> = [packets.feed(head), packets.feed(tail)].concat();
-            prop_assert_eq!(found, vec![text]);
+            let requests: Vec<String> = [packets.feed(head), packets.feed(tail)].concat();
+            prop_assert_eq!(requests, vec![text]);
         }
     }
 }

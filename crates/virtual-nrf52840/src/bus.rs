@@ -30,7 +30,8 @@ fn place(address: u32) -> MemoryRegion {
         CODE_RAM_BASE..0x0084_0000 => MemoryRegion::Ram(address - CODE_RAM_BASE),
         0x1000_0000..0x1000_2000 => MemoryRegion::Info,
         RAM_BASE..0x2004_0000 => MemoryRegion::Ram(address - RAM_BASE),
-        // The peripherals; the undocumented registers that errata workarounds of the USB device write; GPIO; CRYPTOCELL.
+        // The peripherals; the undocumented registers that errata workarounds of the USB device write; GPIO;
+        // CRYPTOCELL.
         0x4000_0000..0x4004_0000 | 0x4006_E000..0x4006_F000 | 0x5000_0000..0x5000_1000 | 0x5002_A000..0x5002_C000 => {
             MemoryRegion::Peripherals
         }
@@ -121,7 +122,7 @@ impl<'a> CpuBus<'a> {
 
 impl CpuBus<'_> {
     /// With an observer, the run pauses after each instruction that accesses the bus.
-    fn tell(&mut self, access: BusAccess) {
+    fn observe(&mut self, access: BusAccess) {
         if let Some(observer) = &mut self.soc.watcher.0 {
             observer.access(access);
             self.attention = true;
@@ -151,13 +152,13 @@ impl Bus for CpuBus<'_> {
 
     fn read(&mut self, address: u32, bytes: u32, at: u64) -> Option<u32> {
         let read = self.access(at, |soc| soc.read_mapped(address, bytes));
-        self.tell(BusAccess { address, bytes, written: None, read });
+        self.observe(BusAccess { address, bytes, written: None, read });
         read
     }
 
     fn write(&mut self, address: u32, bytes: u32, value: u32, at: u64) -> Option<()> {
         let done = self.access(at, |soc| soc.write_mapped(address, bytes, value));
-        self.tell(BusAccess { address, bytes, written: Some(value), read: None });
+        self.observe(BusAccess { address, bytes, written: Some(value), read: None });
         done
     }
 

@@ -174,8 +174,8 @@ impl Diagnostics {
     const CAPACITY: usize = 256;
 
     pub(crate) fn report(&mut self, at: Time, problem: Problem) {
-        if let Some(known) = self.entries.iter_mut().find(|d| same_thing(&d.problem, &problem)) {
-            known.times += 1;
+        if let Some(entry) = self.entries.iter_mut().find(|d| same_thing(&d.problem, &problem)) {
+            entry.times += 1;
         } else if self.entries.len() < Self::CAPACITY {
             self.entries.push(Diagnostic { at_ns: at / NANOSECOND, pc: None, problem, times: 1 });
         } else {

@@ -11,8 +11,8 @@ pub struct ChipIdentity {
     pub device_address: u64,
     /// FICR.INFO.PART: 0x52840, or another part fitted by mistake.
     pub part: u32,
-    /// FICR.INFO.VARIANT as text, such as `AAD0`. From build code F on, the third letter, the chip comes out of every hard
-    /// reset with its access port locked.
+    /// FICR.INFO.VARIANT as text, such as `AAD0`. From build code F on, the third letter, the chip comes out of every
+    /// hard reset with its access port locked.
     pub variant: [u8; 4],
     /// Seeds the garbage in RAM after power-on and the random number generator.
     pub seed: u64,

@@ -312,7 +312,7 @@ impl Soc {
     pub fn read(&mut self, address: u32) -> u32 {
         let word = address & !3;
         let (id, offset) = ((word >> 12 & 0x3F) as u8, word & 0xFFF);
-        let known = match word >> 28 {
+        let modelled = match word >> 28 {
             5 if word >> 12 == 0x5_0000 => self.gpio.read(&mut self.fabric, offset),
             4 if id == 0x1F => self.ppi.read(offset),
             4 if id == 0x1E => self.nvmc.read(&mut self.fabric, offset),
@@ -321,7 +321,7 @@ impl Soc {
             }
             _ => None,
         };
-        known.unwrap_or_else(|| {
+        modelled.unwrap_or_else(|| {
             let value = self.storage.read(word);
             if !is_plain(word, None) {
                 self.not_modelled(word, Access::Read, value);
@@ -338,15 +338,15 @@ impl Soc {
 
     fn write_only(&mut self, address: u32, value: u32) {
         let (id, offset) = ((address >> 12 & 0x3F) as u8, address & 0xFFF);
-        let known = match address >> 28 {
+        let modelled = match address >> 28 {
             5 if address >> 12 == 0x5_0000 => self.gpio.write(&mut self.fabric, offset, value),
             4 if id == 0x1F => {
                 let before = self.ppi.clone();
-                let known = self.ppi.write(offset, value);
+                let modelled = self.ppi.write(offset, value);
                 self.check_end_points(&before);
                 self.fabric.listened = self.ppi.listened();
                 self.fabric.touched = u64::MAX;
-                known
+                modelled
             }
             4 if id == 0x1E => self.nvmc.write(&mut self.fabric, offset, value),
             4 if address & 0x0FFC_0000 == 0 => self.slot(id).is_some_and(|(peripheral, fabric)| {
@@ -359,7 +359,7 @@ impl Soc {
             }),
             _ => false,
         };
-        if !known {
+        if !modelled {
             self.storage.write(address, value);
             if !is_plain(address, Some(value)) {
                 self.not_modelled(address, Access::Write, value);

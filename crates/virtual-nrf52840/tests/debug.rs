@@ -97,7 +97,7 @@ impl Debugger {
         self.set(DCRDR, value);
         self.set(DCRSR, 1 << 16 | number);
     }
-    /// Lets the chip run for so long, and says whether the core is halted then.
+    /// Runs the chip for a while; returns whether the core is halted afterwards.
     fn halts_within(&mut self, ns: u64) -> bool {
         self.lab.run(ns);
         self.word(DHCSR) & S_HALT != 0
@@ -112,7 +112,7 @@ impl Debugger {
 }
 
 #[test]
-fn nobody_answers_before_the_line_was_reset_and_switched() {
+fn no_answer_before_the_line_was_reset_and_switched() {
     let mut debugger = Debugger::silent(Lab::new());
     assert_eq!(debugger.dp(0), Err(DapFault::NoAnswer));
     debugger.call(0xE73C);
@@ -139,13 +139,13 @@ fn access_ports_and_memory() {
     debugger.select(0, 0);
     assert_eq!(debugger.word(0x1000_0100), 0x52840);
     assert_eq!(debugger.word(0xE000_ED00), 0x410F_C241, "CPUID");
-    // The address goes on, and wraps within a kibibyte.
+    // The address increments and wraps within a kibibyte.
     debugger.set_ap(0x04, 0x2000_03F8).unwrap();
     for value in [1, 2, 3] {
         debugger.set_ap(0x0C, value).unwrap();
     }
-    let there = [0x2000_03F8, 0x2000_03FC, 0x2000_0000].map(|address| debugger.word(address));
-    assert_eq!(there, [1, 2, 3]);
+    let words = [0x2000_03F8, 0x2000_03FC, 0x2000_0000].map(|address| debugger.word(address));
+    assert_eq!(words, [1, 2, 3]);
     // A byte comes and goes in its lane.
     debugger.set_ap(0x00, 0x2300_0010).unwrap();
     debugger.set_ap(0x04, 0x2000_03F9).unwrap();
@@ -169,7 +169,7 @@ fn an_access_that_fails_spoils_those_after_it_until_it_is_cleared() {
 }
 
 #[test]
-fn the_core_halts_steps_and_runs_as_told() {
+fn the_core_halts_steps_and_runs_as_requested() {
     // r1 counts: increment, back to the increment.
     let counting = [0x2100, thumb::INCREMENT_R1, 0xE7FD];
     let mut debugger = Debugger::at(Lab::running(ChipIdentity::from_seed(7), &counting));
@@ -217,7 +217,7 @@ fn breakpoints_by_comparator_and_by_instruction() {
     debugger.lab.assert_quiet();
 }
 
-/// A core that sleeps before anybody comes.
+/// A core that sleeps before a debugger attaches.
 fn thumb_sleep_then(code: &[u16]) -> Vec<u16> {
     [&[thumb::WFI, 0xE7FD][..], code].concat()
 }
@@ -234,7 +234,7 @@ fn a_reset_can_be_caught_before_the_first_instruction() {
     debugger.set(DEMCR, 0);
     debugger.set(AIRCR, 0x05FA_0004);
     let status = debugger.word(DHCSR);
-    assert_eq!((status & S_RESET, debugger.word(DHCSR) & S_RESET), (S_RESET, 0), "told once");
+    assert_eq!((status & S_RESET, debugger.word(DHCSR) & S_RESET), (S_RESET, 0), "reported once");
     assert!(!debugger.halts_within(10 * MICROSECOND));
     debugger.set(DHCSR, HALT);
     assert_eq!(debugger.register(1), 7);
@@ -281,9 +281,9 @@ fn code_in_ram_writes_flash_and_its_waiting_costs_nothing() {
     assert!(!debugger.halts_within(u64::from(WORDS) * 40 * MICROSECOND), "a word takes 41 us");
     assert!(debugger.halts_within(u64::from(WORDS) * 3 * MICROSECOND));
     assert!(debugger.lab.chip.stats().instructions - before < u64::from(WORDS) * 20);
-    let mut there = vec![0; 4 * WORDS as usize];
-    debugger.lab.chip.read_flash(0x8_0000, &mut there).unwrap();
-    assert!(there.chunks(4).all(|word| word == (0x8_0000 + 4 * WORDS).to_le_bytes()));
+    let mut words = vec![0; 4 * WORDS as usize];
+    debugger.lab.chip.read_flash(0x8_0000, &mut words).unwrap();
+    assert!(words.chunks(4).all(|word| word == (0x8_0000 + 4 * WORDS).to_le_bytes()));
     debugger.lab.assert_quiet();
 }
 

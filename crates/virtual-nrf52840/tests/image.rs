@@ -116,14 +116,14 @@ fn an_image_behind_a_bootloader_may_reset_the_chip() {
 
 #[test]
 fn a_fault_of_such_an_image_is_reported() {
-    // Reads where nothing is, by way of r0.
+    // Reads unmapped memory through r0.
     let more = [load(0, 0x6000_0000), vec![0x6801, HANG]].concat();
     let (chip, _) = started(&elf(&[(0x1000, counting(0x1000, &more))]));
     assert!(texts(&chip)[1].starts_with("HardFault"), "{:#?}", texts(&chip));
 }
 
 #[test]
-fn an_image_without_a_vector_table_is_said_to_be_one() {
+fn an_image_without_a_vector_table_is_reported() {
     let base = 0x1000;
     let entry = (base + CODE) | 1;
     // The stack outside RAM, an even entry, an entry outside the image; a table that VTOR cannot name.
@@ -143,7 +143,7 @@ fn an_image_without_a_vector_table_is_said_to_be_one() {
 }
 
 #[test]
-fn what_begins_at_0_starts_there_without_a_word() {
+fn an_image_at_0_starts_without_a_report() {
     let at_0 = counting(0, &[WFI, HANG]);
     let (chip, _) = started(&elf(&[(0x2_7000, counting(0x2_7000, &[HANG])), (0, at_0)]));
     assert_eq!(words(&chip), [1, 0]);

@@ -1,4 +1,4 @@
-//! A second core next to the chip's comes to the same registers.
+//! A second core in lockstep with the chip's reaches the same registers.
 
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 

@@ -1,4 +1,4 @@
-//! NFCT: what a reader gets for what firmware does, frame by frame.
+//! NFCT: a reader's view of firmware actions, frame by frame.
 
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
@@ -42,7 +42,7 @@ fn came(lab: &mut Lab, offset: u32) -> bool {
     was
 }
 
-/// The reader sends; what the tag answers within 5 ms, and after which time it begins.
+/// The reader sends; returns the tag's answer within 5 ms and its delay.
 fn say(lab: &mut Lab, frame: &NfcFrame) -> Option<(NfcFrame, u64)> {
     let sent_at = lab.chip.now_ns();
     lab.bench.tag_frames.clear();
@@ -117,7 +117,7 @@ fn selection_goes_wrong() {
     damaged.bytes[8] ^= 1;
     let rows = [
         (NfcFrame::plain(&[0x95, 0x20]), "a level too far"),
-        (frame(&[&[0x93, 0x70], &[0x88, 9, 2, 3, 0x88 ^ 9 ^ 2 ^ 3]]), "somebody else is meant"),
+        (frame(&[&[0x93, 0x70], &[0x88, 9, 2, 3, 0x88 ^ 9 ^ 2 ^ 3]]), "another tag is selected"),
         (damaged, "its checksum is wrong"),
         (frame(&[&[0x30, 4]]), "a command before the end"),
     ];
@@ -131,7 +131,7 @@ fn selection_goes_wrong() {
 }
 
 #[test]
-fn who_does_not_answer() {
+fn frames_that_get_no_answer() {
     let mut asleep = awake();
     task(&mut asleep, GOSLEEP);
     assert_eq!(answer(&mut asleep, &NfcFrame::short(WAKE_IDLE)), None, "asleep");
@@ -163,7 +163,7 @@ fn a_field_that_goes_takes_the_selection_along() {
     assert!(came(&mut lab, FIELDLOST));
     lab.chip.nfc_field(true);
     task(&mut lab, SENSE);
-    assert!(came(&mut lab, FIELDDETECTED), "the field is there already");
+    assert!(came(&mut lab, FIELDDETECTED), "the field is already present");
     task(&mut lab, ACTIVATE);
     lab.run(MILLISECOND);
     select(&mut lab);

@@ -278,7 +278,7 @@ fn an_interrupt_wakes_the_cpu_each_tick() {
     assert!(stats.instructions < 300_000 && stats.slept_ns > 900_000_000, "{stats:?}");
 }
 
-/// What a run leaves behind, as far as anyone can tell.
+/// All observable results of a run.
 fn outcome(chip: &Chip) -> (u64, [u32; 17], Vec<u8>, virtual_nrf52840::Stats) {
     let mut ram = vec![0; 0x2000];
     chip.read_ram(0x2000_0000, &mut ram).unwrap();
@@ -313,7 +313,7 @@ proptest! {
         first.run_until(snapshot_at, &mut bench);
         let snapshot = first.snapshot();
         let seen = bench.port_changes.len();
-        // The chip it came from goes on elsewhere before it returns; another chip starts from it.
+        // The original chip runs on before it returns to the snapshot; another chip starts from it.
         first.run_until(END + MILLISECOND, &mut bench);
         let mut other = Chip::new(ChipIdentity::from_seed(99));
         for chip in [&mut first, &mut other] {

@@ -1,4 +1,4 @@
-//! PWM: what leaves the ports, and when.
+//! PWM: edges at the ports, and their times.
 
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
@@ -90,7 +90,7 @@ fn edges_come_at_their_time() {
 }
 
 #[test]
-fn a_steady_output_costs_nothing_and_lets_go_when_stopped() {
+fn a_steady_output_costs_nothing_and_is_released_when_stopped() {
     let mut lab = Lab::new();
     values(&mut lab, RAM, &[25 | INVERTED, INVERTED, 0, 7 | INVERTED]);
     pwm(&mut lab, PWMS[0], &[(0x510, 2), (0x524, 4), (0x56C, u32::MAX)]);

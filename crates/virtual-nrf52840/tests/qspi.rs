@@ -1,4 +1,4 @@
-//! QSPI: what goes to the flash for each task, when READY comes, and what is refused.
+//! QSPI: commands to the flash for each task, time of READY, refused operations.
 
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
@@ -68,7 +68,7 @@ fn activation_waits_for_an_idle_flash() {
             let last = answers.last().copied().unwrap_or(0);
             assert_eq!(lab.read(STATUS), u32::from(last) << 24 | 8, "the status register was kept");
         } else {
-            assert_eq!(lab.read(STATUS) & 8, 0, "busy for ever");
+            assert_eq!(lab.read(STATUS) & 8, 0, "stays busy");
         }
         lab.assert_quiet();
     }
@@ -161,7 +161,7 @@ fn custom_instructions_exchange_data() {
 }
 
 #[test]
-fn what_the_model_or_silicon_cannot_do_is_told() {
+fn what_model_or_silicon_cannot_do_is_reported() {
     type Poke = fn(&mut Lab);
     let rows: [(&str, Poke); 6] = [
         ("a task or custom instruction before ACTIVATE", |lab| {

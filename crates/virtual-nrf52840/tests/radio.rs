@@ -1,4 +1,4 @@
-//! RADIO at register level: what is on the air and when, what is heard and what is not.
+//! RADIO at register level: contents and timing of transmissions, and conditions of reception.
 #![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
 
 mod common;
@@ -141,7 +141,7 @@ fn a_packet_goes_out_as_bluetooth_has_it_and_in_its_time() {
 }
 
 #[test]
-fn what_is_heard_and_what_is_not() {
+fn what_is_received_and_what_is_not() {
     let good_air = on_air(&PDU, 38);
     let mut spoilt = good_air.clone();
     spoilt[8] ^= 4;
@@ -150,8 +150,8 @@ fn what_is_heard_and_what_is_not() {
     // (what is on the air, its carrier, what the radio says of its CRC)
     let rows = [
         ("good", good_air.clone(), 2426e6, Some(true)),
-        ("200 kHz beside", good_air.clone(), 2426.2e6, Some(true)),
-        ("300 kHz beside", good_air.clone(), 2426.3e6, None),
+        ("200 kHz off", good_air.clone(), 2426.2e6, Some(true)),
+        ("300 kHz off", good_air.clone(), 2426.3e6, None),
         ("another channel", good_air.clone(), 2402e6, None),
         ("whitened for another channel", on_air(&PDU, 37), 2426e6, Some(false)),
         ("a bit is wrong", spoilt, 2426e6, Some(false)),
@@ -186,7 +186,7 @@ fn what_is_heard_and_what_is_not() {
 }
 
 #[test]
-fn who_does_not_listen_hears_nothing() {
+fn a_radio_that_does_not_listen_receives_nothing() {
     let packet = on_air(&PDU, 37);
     type Prepare = fn(&mut Lab);
     let rows: [(&str, bool, Prepare); 5] = [
@@ -245,7 +245,7 @@ fn a_receiver_that_starts_again_by_itself_takes_packet_after_packet() {
         assert_eq!((lab.read(CRCOK), lab.ram(BUFFER, 4)), (1, pdu.to_vec()));
         lab.write(CRCOK, 0);
     }
-    // Nothing is there now but noise.
+    // Only noise now.
     lab.write(RSSISTART, 1);
     lab.run(MICROSECOND);
     assert_eq!(lab.read(RSSISAMPLE), 100);
@@ -283,8 +283,8 @@ fn carriers() {
 }
 
 #[test]
-fn what_the_model_does_not_know_is_told() {
-    for (offset, value, told) in [
+fn what_is_not_modelled_is_reported() {
+    for (offset, value, report) in [
         (0x510, 0, "any mode but Bluetooth's 1 Mbit/s is not modelled"),
         (0x514, 6 | 1 << 8, "without eight bits of length"),
         (0x518, 37 | 3 << 16 | 1 << 24, "big endian"),
@@ -296,6 +296,6 @@ fn what_the_model_does_not_know_is_told() {
         lab.write(TXEN, 1);
         lab.run(MILLISECOND);
         let texts: Vec<String> = lab.chip.diagnostics().iter().map(ToString::to_string).collect();
-        assert!(texts.iter().any(|text| text.contains(told)), "{told}: {texts:?}");
+        assert!(texts.iter().any(|text| text.contains(report)), "{report}: {texts:?}");
     }
 }

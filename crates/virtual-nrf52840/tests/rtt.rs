@@ -19,7 +19,7 @@ fn counting() -> Vec<u16> {
     // One ring up, none down; then its name, place, size, write and read offset, and what is done when it is full: wait.
     let fields = [(16, 1), (20, 0), (24, 0), (28, RING), (32, SIZE), (36, 0), (40, 0), (44, 2)];
     let mut code: Vec<u16> = fields.iter().flat_map(|(offset, value)| store(BLOCK + offset, *value)).collect();
-    // The identification comes last, so that nobody finds a block that is not complete.
+    // The identification is written last, so that a debugger never finds an incomplete block.
     for (n, word) in ID.chunks(4).enumerate() {
         code.extend(store(BLOCK + 4 * n as u32, u32::from_le_bytes(word.try_into().unwrap())));
     }
@@ -42,7 +42,7 @@ fn counting() -> Vec<u16> {
     code
 }
 
-/// Memory by way of the debug port.
+/// Memory through the debug port.
 struct Probe {
     lab: Lab,
 }
@@ -100,8 +100,8 @@ fn a_debugger_finds_the_control_block_and_reads_while_the_program_goes_on() {
     let mut probe = Probe::at(Lab::running(ChipIdentity::from_seed(7), &counting()));
     probe.lab.run(MILLISECOND);
     let memory = probe.bytes(0x2000_0000, 0x1000);
-    let found = memory.windows(ID.len()).position(|window| window == ID).unwrap();
-    let block = 0x2000_0000 + found as u32;
+    let offset = memory.windows(ID.len()).position(|window| window == ID).unwrap();
+    let block = 0x2000_0000 + offset as u32;
     assert_eq!(block, BLOCK);
     assert_eq!((probe.word(block + 16), probe.word(block + 20)), (1, 0), "rings up and down");
     let mut heard = Vec::new();

@@ -307,7 +307,7 @@ fn a_stretched_clock_is_waited_for() {
         let expected = 27 * 2_500 + 3 * stretch_ns;
         assert!((expected..expected + 5_000 + 3 * stretch_ns).contains(&took), "{stretch_ns}: {took}");
     }
-    // A change that the board tells of ends the wait at once.
+    // A change that the board reports ends the wait at once.
     let (mut lab, _log) = twim(TWIM0, &[(0x548, 1), (0x200, LASTTX_STOP)]);
     lab.bench.device = None;
     lab.write(TWIM0 + STARTTX, 1);

@@ -236,7 +236,7 @@ fn cts_is_looked_at_before_each_byte() {
     let mut lab = with_flow_control(1);
     send(&mut lab, b"abc");
     lab.run(100 * MICROSECOND);
-    // The second byte is under way; nobody tells the chip of the change.
+    // The second byte is being sent; the change is not reported to the chip.
     lab.bench.forced_high = 1 << 7;
     lab.run(MILLISECOND);
     assert_eq!(lab.bench.sent.len(), 2);

@@ -55,7 +55,8 @@ fn open() -> Option<VirtualClock> {
     present.write_all(&[PROCESS, 0]).ok()?;
     // The answer comes when this process is on the list; from then on no time passes without it.
     present.read_exact(&mut [0]).ok()?;
-    // SAFETY: a new mapping of a file that is longer than that and is never made shorter; it lives as long as the process.
+    // SAFETY: a new mapping of a file that is longer than that and is never made shorter; it lives as long as the
+    // process.
     let page = unsafe {
         libc::mmap(std::ptr::null_mut(), size_of::<u64>(), libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
     };

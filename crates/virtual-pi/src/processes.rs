@@ -1,8 +1,8 @@
 //! Decides when the fixture's time may pass: not while a participating thread is ready to run but has no processor.
 //!
-//! The program under test and the fixture share a computer with other programs. On a busy one the program under test gets
-//! slow, but in the fixture's time it is not late. Time does pass for a thread that has a processor and computes, as much as
-//! the thread has used of it.
+//! The program under test and the fixture share a computer with other programs. On a busy one the program under test
+//! gets slow, but in the fixture's time it is not late. Time does pass for a thread that has a processor and computes,
+//! as much as the thread has used of it.
 
 use std::collections::BTreeMap;
 use std::fs;

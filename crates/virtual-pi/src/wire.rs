@@ -111,7 +111,7 @@ pub fn listen(path: &Path, processes: Processes) -> std::io::Result<mpsc::Unboun
 }
 
 fn gone() -> std::io::Error {
-    std::io::Error::other("nobody serves")
+    std::io::Error::other("the server has ended")
 }
 
 fn serve(

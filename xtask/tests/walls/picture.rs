@@ -155,6 +155,6 @@ fn direct<'a>(uses: &Uses<'a>, used: &BTreeSet<&'a str>) -> Vec<&'a str> {
     fn reaches(uses: &Uses<'_>, from: &str, to: &str) -> bool {
         uses.get(from).into_iter().flatten().any(|next| *next == to || reaches(uses, next, to))
     }
-    let hidden = |one: &&&str| used.iter().any(|other| other != *one && reaches(uses, other, one));
-    used.iter().filter(|one| !hidden(one)).copied().collect()
+    let hidden = |name: &&&str| used.iter().any(|other| other != *name && reaches(uses, other, name));
+    used.iter().filter(|name| !hidden(name)).copied().collect()
 }

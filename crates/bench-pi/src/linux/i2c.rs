@@ -85,9 +85,9 @@ fn take_writes<'a, 'b>(mut rest: &'a mut [Operation<'b>]) -> (Vec<u8>, &'a mut [
 
 /// The same for read operations.
 fn take_reads<'a, 'b>(operations: &'a mut [Operation<'b>]) -> (Vec<&'a mut [u8]>, &'a mut [Operation<'b>]) {
-    let reads = operations.iter().take_while(|one| matches!(one, Operation::Read(_))).count();
+    let reads = operations.iter().take_while(|operation| matches!(operation, Operation::Read(_))).count();
     let (reads, rest) = operations.split_at_mut(reads);
-    let buffers = reads.iter_mut().filter_map(|one| match one {
+    let buffers = reads.iter_mut().filter_map(|operation| match operation {
         Operation::Read(buffer) => Some(&mut **buffer),
         Operation::Write(_) => None,
     });

@@ -244,7 +244,8 @@ fn over(b: &mut Build, condition: Option<u32>, wide: bool) {
     b.body.extend(skipped);
 }
 
-/// To the end, then back to the middle, then to the end again. A conditional branch that is not taken goes on to the end.
+/// To the end, then back to the middle, then to the end again. A conditional branch that is not taken continues to the
+/// end.
 fn back(b: &mut Build, o: u32) {
     let middle = skipped(b);
     let halves = middle.len() as u32;

@@ -1,4 +1,4 @@
-//! Instructions that take an exception. The handler records it and goes on after the instruction.
+//! Instructions that take an exception. The handler records it and continues after the instruction.
 
 use super::{Build, Table};
 use crate::layout::NOWHERE;
@@ -41,7 +41,7 @@ pub(super) fn add(table: &mut Table) {
         },
         0,
     );
-    // A coprocessor that is not there: MCR, MRC, LDC, CDP.
+    // A missing coprocessor: MCR, MRC, LDC, CDP.
     for (name, first, second) in
         [("mcr", 0xEE00, 0x0010), ("mrc", 0xEE10, 0x0010), ("ldc", 0xED90, 0x0000), ("cdp", 0xEE00, 0x0000)]
     {
@@ -65,8 +65,8 @@ pub(super) fn add(table: &mut Table) {
                 b.fault();
                 store(b, CCR, STKALIGN | DIV_0_TRP);
                 b.set(m, 0);
-                // ISB ends what QEMU translates at once: when the division traps, QEMU 7.2 loses what was written to
-                // registers before it in the same piece.
+                // ISB ends QEMU's translation block: when the division traps, QEMU 7.2 loses earlier register writes of
+                // the same block.
                 b.wide(0xF3BF, 0x8F6F);
                 b.wide(opcode | n, 0xF0F0 | d << 8 | m);
                 control_back(b);
@@ -74,7 +74,7 @@ pub(super) fn add(table: &mut Table) {
             opcode,
         );
     }
-    // Whatever CCR says, these need aligned addresses.
+    // These need aligned addresses regardless of CCR.
     const ALIGNED: [(&str, u32, u32); 9] = [
         ("ldm-unaligned", 0xE890, 0x0006),
         ("stm-unaligned", 0xE880, 0x0006),
@@ -127,7 +127,7 @@ pub(super) fn add(table: &mut Table) {
         },
         0,
     );
-    // No way to go on from these: they end the program.
+    // These cannot be continued: they end the program.
     for (name, opcode) in [("bx-to-arm", 0x4700), ("blx-to-arm", 0x4780)] {
         table.alone(
             name,

@@ -1,4 +1,4 @@
-//! Every kind of encoding that programs are made of, in groups.
+//! All kinds of encodings in programs, in groups.
 
 mod branch;
 mod data;
@@ -18,7 +18,7 @@ use crate::rng::Rng;
 pub struct Kind {
     pub group: &'static str,
     pub name: &'static str,
-    /// One instruction that may stand in an IT block, or be jumped over.
+    /// One instruction that may be in an IT block or be jumped over.
     pub plain: bool,
     emit: fn(&mut Build, u32),
     argument: u32,
@@ -30,7 +30,7 @@ pub struct Fragment {
     /// Index into [`kinds`].
     pub kind: usize,
     pub code: Vec<u16>,
-    /// What its address must be modulo 4, if that matters.
+    /// Required address modulo 4, if any.
     pub align: Option<u32>,
     /// It writes an exception frame below its stack pointer.
     pub faults: bool,
@@ -38,7 +38,7 @@ pub struct Fragment {
     pub conditional: bool,
 }
 
-/// All of them. The order is part of what a seed means.
+/// All kinds. A change of the order changes the programs of a seed.
 pub fn kinds() -> Vec<Kind> {
     let mut table = Table { group: "", kinds: Vec::new() };
     narrow::add(&mut table);
@@ -71,25 +71,25 @@ pub const GROUPS: [(&str, u32); 15] = [
     ("fault", 1),
 ];
 
-/// What the modules add to.
+/// Collects the kinds of the modules.
 struct Table {
     group: &'static str,
     kinds: Vec<Kind>,
 }
 
 impl Table {
-    /// What can stand anywhere.
+    /// Adds a kind that can be anywhere.
     fn plain(&mut self, name: &'static str, emit: fn(&mut Build, u32), argument: u32) {
         self.kinds.push(Kind { group: self.group, name, plain: true, emit, argument });
     }
 
-    /// What cannot stand in an IT block, or is more than one instruction.
+    /// Adds a kind that cannot be in an IT block or has more than one instruction.
     fn alone(&mut self, name: &'static str, emit: fn(&mut Build, u32), argument: u32) {
         self.kinds.push(Kind { group: self.group, name, plain: false, emit, argument });
     }
 }
 
-/// A unit that is being made.
+/// A unit under construction.
 pub(crate) struct Build<'a> {
     pub rng: &'a mut Rng,
     all: &'a [Kind],

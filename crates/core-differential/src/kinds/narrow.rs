@@ -134,7 +134,7 @@ pub(super) fn add(table: &mut Table) {
     }
 }
 
-/// LSL by nothing is MOVS, which may not stand in an IT block.
+/// LSL by 0 is MOVS, which may not be in an IT block.
 fn shift_immediate(b: &mut Build, opcode: u32) {
     let amount = if opcode == 0 { b.rng.range(1, 31) } else { b.rng.below(32) };
     let registers = b.rng.below(64);

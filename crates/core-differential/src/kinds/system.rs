@@ -110,7 +110,7 @@ fn pair(b: &mut Build, [first, second]: [u32; 2]) {
     b.wide(first, second);
 }
 
-/// Pushes and pops by way of the process stack, then goes back to the main stack.
+/// Pushes and pops on the process stack, then returns to the main stack.
 fn process_stack(b: &mut Build, _: u32) {
     let n = b.reg();
     let list = b.rng.range(1, 255);

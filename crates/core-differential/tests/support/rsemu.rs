@@ -1,4 +1,4 @@
-//! The core of `rsemu`, whose faults show that differences are found.
+//! The core of `rsemu`, whose faults prove that differences are detected.
 
 use core_differential::layout::{CODE_BYTES, RAM, RAM_BYTES, RESULTS};
 use core_differential::{Image, Machine, Outcome};

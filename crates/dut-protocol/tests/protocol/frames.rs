@@ -16,9 +16,9 @@ fn reply_frame(seq: u16, reply: &Reply) -> Vec<u8> {
 
 /// What a reader makes of `bytes`, as requests.
 fn read_requests(decoder: &mut Decoder, bytes: &[u8]) -> Vec<Result<(u16, Request), FrameError>> {
-    let mut found = Vec::new();
-    decoder.feed(bytes, |frame| found.push(frame.and_then(|frame| Ok((frame.seq, frame.request()?)))));
-    found
+    let mut frames = Vec::new();
+    decoder.feed(bytes, |frame| frames.push(frame.and_then(|frame| Ok((frame.seq, frame.request()?)))));
+    frames
 }
 
 proptest! {
@@ -29,10 +29,10 @@ proptest! {
 
     #[test]
     fn every_reply_comes_back(seq in any::<u16>(), reply in any_reply()) {
-        let mut found = Vec::new();
+        let mut frames = Vec::new();
         let mut decoder: Decoder = Decoder::new();
-        decoder.feed(&reply_frame(seq, &reply), |frame| found.push(frame.and_then(|frame| Ok((frame.seq, frame.reply()?)))));
-        prop_assert_eq!(found, [Ok((seq, reply))]);
+        decoder.feed(&reply_frame(seq, &reply), |frame| frames.push(frame.and_then(|frame| Ok((frame.seq, frame.reply()?)))));
+        prop_assert_eq!(frames, [Ok((seq, reply))]);
     }
 
     #[test]
@@ -43,8 +43,8 @@ proptest! {
     ) {
         let mut decoder = Decoder::new();
         read_requests(&mut decoder, &noise);
-        let found = read_requests(&mut decoder, &request_frame(seq, &request));
-        prop_assert_eq!(found.last(), Some(&Ok((seq, request))), "the leading delimiter cuts the noise off");
+        let frames = read_requests(&mut decoder, &request_frame(seq, &request));
+        prop_assert_eq!(frames.last(), Some(&Ok((seq, request))), "the leading delimiter cuts the noise off");
     }
 
     #[test]
@@ -59,8 +59,8 @@ proptest! {
         let place = place.index(bad.len());
         bad[place] ^= 1 << bit;
         // The delimiters may be hit: then two frames run into one or the leading one is merely gone.
-        let found = read_requests(&mut Decoder::new(), &bad);
-        for read in found.iter().flatten() {
+        let frames = read_requests(&mut Decoder::new(), &bad);
+        for read in frames.iter().flatten() {
             prop_assert_eq!(read, &(seq, request.clone()));
         }
     }
@@ -103,8 +103,8 @@ proptest! {
             }
         }
         let mut decoder = Decoder::new();
-        let found: Vec<_> = bytes.chunks(cut).flat_map(|chunk| read_requests(&mut decoder, chunk)).collect();
-        prop_assert_eq!(found, sent, "however the bytes are cut into pieces");
+        let frames: Vec<_> = bytes.chunks(cut).flat_map(|chunk| read_requests(&mut decoder, chunk)).collect();
+        prop_assert_eq!(frames, sent, "however the bytes are cut into pieces");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The tag as a reader sees it; its message is read by somebody else's parser.
+//! The tag from a reader's side; a third-party parser reads its message.
 
 use dut_protocol::{TAG_BYTES, TAG_DATA, TAG_READ, Tag, TagAnswer};
 use ndef_rs::{NdefMessage, TNF};
@@ -44,7 +44,7 @@ fn identifier_locks_and_capabilities() {
 fn commands() {
     let tag = Tag::new(ID, 1);
     let (first, last) = (read(&tag, 0), read(&tag, 11));
-    assert_eq!(last[4..], first[..12], "goes on at the beginning");
+    assert_eq!(last[4..], first[..12], "continues at the beginning");
     let rows: [(&[u8], TagAnswer); 6] = [
         (&[0x50, 0x00], TagAnswer::Halt),
         (&[TAG_READ, 12], TagAnswer::Silence),

@@ -79,17 +79,17 @@ impl Advertisement {
 
     /// Company and content of each element of manufacturer data.
     pub fn manufacturer_data(&self) -> Vec<(u16, Vec<u8>)> {
-        let mut found = Vec::new();
+        let mut entries = Vec::new();
         let mut elements = self.data.as_slice();
         while let [length, rest @ ..] = elements
             && let Some((element, others)) = rest.split_at_checked(usize::from(*length))
         {
             if let [MANUFACTURER_DATA, low, high, content @ ..] = element {
-                found.push((u16::from_le_bytes([*low, *high]), content.to_vec()));
+                entries.push((u16::from_le_bytes([*low, *high]), content.to_vec()));
             }
             elements = others;
         }
-        found
+        entries
     }
 }
 

@@ -75,7 +75,7 @@ impl Circuit {
         let mut nets: Vec<(String, Net)> = Vec::new();
         let mut module: BTreeMap<Contact, Node> = BTreeMap::new();
         let mut net_of = |name: &str, sketch: &mut Sketch| -> Node {
-            if let Some((_, net)) = nets.iter().find(|(known, _)| known == name) {
+            if let Some((_, net)) = nets.iter().find(|(existing, _)| existing == name) {
                 return net.node;
             }
             let node = sketch.node(format!("net_{name}"));

@@ -373,7 +373,8 @@ impl Circuit {
         self.at(self.wiring.bus)
     }
 
-    /// Voltage at the source before its series resistor; `source` is the DAC's output whether or not it reaches the bus.
+    /// Voltage at the source before its series resistor; `source` is the DAC's output whether or not it reaches the
+    /// bus.
     pub fn source_volts(&mut self, source: DacOutput) -> f64 {
         if self.commands.source.is_none() {
             return source.volts;

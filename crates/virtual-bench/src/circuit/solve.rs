@@ -8,7 +8,7 @@ use crate::netlist::{Values, Voltages};
 use std::collections::BTreeSet;
 use virtual_nrf52840::{Pull, Strength};
 
-/// Resistance of a capacitor that stands for a voltage source in the network, ohms.
+/// Series resistance of a capacitor, which is a voltage source in the network, ohms.
 const CAPACITOR_OHMS: f64 = 0.01;
 /// Most rounds until the one-way parts agree; far more than any fault has needed.
 pub(super) const MAX_ROUNDS: usize = 256;

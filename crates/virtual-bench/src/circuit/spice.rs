@@ -132,8 +132,8 @@ impl Deck<'_> {
         if volts == 0.0 {
             return "0".to_owned();
         }
-        let known = self.sources.iter().position(|source| source.to_bits() == volts.to_bits());
-        let at = known.unwrap_or_else(|| {
+        let existing = self.sources.iter().position(|source| source.to_bits() == volts.to_bits());
+        let at = existing.unwrap_or_else(|| {
             self.sources.push(volts);
             self.sources.len() - 1
         });

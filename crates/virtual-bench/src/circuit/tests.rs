@@ -20,7 +20,7 @@ fn bench(faults: &[&str]) -> Bench {
     faults.iter().for_each(|fault| fault.check(&family, &fixture).unwrap());
     let circuit = Circuit::new(&fixture, &family, 7, &Defects::of(&faults));
     let mut commands = circuit.commands().clone();
-    // As a bench leaves them: link off the nails, all feeds closed.
+    // Default state of a bench: link off the nails, all feeds closed.
     commands.loopback = true;
     for nail in &mut commands.nails {
         if let NailCommand::Feed(closed) = nail {
@@ -48,7 +48,7 @@ impl Bench {
         self.now_ns = end;
     }
     fn place(&self, contact: u8) -> usize {
-        self.contacts.iter().position(|known| *known == contact).unwrap()
+        self.contacts.iter().position(|other| *other == contact).unwrap()
     }
     fn nail(&mut self, contact: u8, state: BitState) {
         let place = self.place(contact);
@@ -85,7 +85,7 @@ impl Bench {
     fn volts(&mut self, contact: u8) -> f64 {
         self.circuit.nail_volts(Contact(contact)).unwrap()
     }
-    /// Bus volts and amperes with the source at so many volts joined to a contact.
+    /// Bus volts and amperes with the source at this voltage joined to a contact.
     fn push(&mut self, contact: u8, volts: f64) -> (f64, f64) {
         let nail = &self.circuit.wiring.nails[self.place(contact)];
         let (bank, channel, ..) = nail.mux.unwrap();
@@ -103,7 +103,7 @@ impl Bench {
         self.commands.rails.iter_mut().for_each(|rail| rail.discharge = on);
         self.apply();
     }
-    /// What an ohm-meter with 0.2 V behind 1 kohm would find.
+    /// Reading of an ohm-meter with 0.2 V behind 1 kohm.
     fn ohms(&mut self, contact: u8) -> f64 {
         let nail = &self.circuit.wiring.nails[self.place(contact)];
         let (bank, channel, ..) = nail.mux.unwrap();
@@ -343,7 +343,7 @@ fn shorted_and_overloaded_rails() {
     near(amps, 0.107, 0.005);
 }
 
-/// What the chip is busy with, and the least and the most that the module draws then.
+/// Activity of the chip, and lowest and highest current of the module.
 type Row = (fn(&mut Activity), f64, f64);
 
 #[test]
@@ -441,7 +441,7 @@ fn the_same_seed_gives_the_same_bench() {
     assert!(seeds.all(|other| other != first));
 }
 
-/// A search that ends too soon is one that did not end well.
+/// A search that ends too early has no valid solution.
 #[test]
 fn parts_that_do_not_agree_are_a_doubt() {
     let mut bench = bench(&[]);
@@ -463,7 +463,7 @@ fn parts_that_do_not_agree_are_a_doubt() {
     assert!(rest.starts_with("0.05") && rest.contains("protection diode to the supply (pad_"), "{doubt}");
 }
 
-/// Whatever is driven, shorted and pulled, the one-way parts find a state that agrees with itself.
+/// For any drive, short and pull, the one-way parts find a consistent state.
 #[test]
 fn one_way_parts_always_agree() {
     let (fixture, family) = (fixture(), dut("b4xx"));

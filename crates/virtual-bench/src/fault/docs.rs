@@ -27,11 +27,11 @@ pub fn fault_table() -> String {
 
 /// JSON Schema of an order, for editors.
 pub fn fault_schema() -> serde_json::Value {
-    let one = |kind: &FaultKind| serde_json::json!({ "pattern": kind.pattern(), "description": kind.doc });
+    let entry = |kind: &FaultKind| serde_json::json!({ "pattern": kind.pattern(), "description": kind.doc });
     serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A fault of the virtual bench",
         "type": "string",
-        "oneOf": KINDS.iter().map(one).collect::<Vec<_>>(),
+        "oneOf": KINDS.iter().map(entry).collect::<Vec<_>>(),
     })
 }

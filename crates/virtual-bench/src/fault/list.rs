@@ -72,7 +72,7 @@ impl Site<'_> {
     /// Types of modem that do not belong in this model.
     pub fn other_modems(&self) -> Vec<Fault> {
         let fitted = |name: &str| self.model.is_none_or(|model| model.modem_parts.iter().any(|part| part == name));
-        let others = crate::modem::TYPES.iter().map(|known| known.name()).filter(|name| !fitted(name));
+        let others = crate::modem::TYPES.iter().map(|modem| modem.name()).filter(|name| !fitted(name));
         let exist = self.dut.modem.is_some();
         others.filter(|_| exist).map(|name| self.fault(Subject::Word(name.to_owned()))).collect()
     }

@@ -123,7 +123,7 @@ fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net>
     }
     match fixture.nail(info.contact)?.wiring {
         NailWiring::Rail { rail: index, .. } => {
-            fixture.rails.get(index).map(|known| rail(&known.name, dut, fixture)).filter(|net| net.contacts.len() > 1)
+            fixture.rails.get(index).map(|supply| rail(&supply.name, dut, fixture)).filter(|net| net.contacts.len() > 1)
         }
         _ => None,
     }

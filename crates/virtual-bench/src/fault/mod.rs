@@ -186,27 +186,27 @@ impl Fault {
     /// Checks that contacts and rails exist and that nothing is joined to itself.
     fn check_subject(&self, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
         let terminal = |terminal: &Terminal| match terminal {
-            Terminal::Contact(contact) => self.known(*contact, dut).map(drop),
-            Terminal::Rail(rail) => self.known_rail(rail, dut, fixture),
+            Terminal::Contact(contact) => self.info_of(*contact, dut).map(drop),
+            Terminal::Rail(rail) => self.check_rail(rail, dut, fixture),
             Terminal::Ground => Ok(()),
         };
         match &self.subject {
             Subject::Nothing | Subject::Index(_) | Subject::Word(_) => Ok(()),
-            Subject::Contact(contact) => self.known(*contact, dut).map(drop),
+            Subject::Contact(contact) => self.info_of(*contact, dut).map(drop),
             Subject::Pair(a, b) if a == b => Err(FaultError::JoinedToItself { fault: self.to_string() }),
-            Subject::Pair(a, b) => self.known(*a, dut).and(self.known(*b, dut)).map(drop),
+            Subject::Pair(a, b) => self.info_of(*a, dut).and(self.info_of(*b, dut)).map(drop),
             Subject::Ends(a, b) if a == b => Err(FaultError::JoinedToItself { fault: self.to_string() }),
             Subject::Ends(a, b) => terminal(a).and(terminal(b)),
-            Subject::Rail(rail) => self.known_rail(rail, dut, fixture),
+            Subject::Rail(rail) => self.check_rail(rail, dut, fixture),
         }
     }
 
-    fn known<'d>(&self, contact: Contact, dut: &'d DutFamily) -> Result<&'d ContactInfo, FaultError> {
+    fn info_of<'d>(&self, contact: Contact, dut: &'d DutFamily) -> Result<&'d ContactInfo, FaultError> {
         let missing = || FaultError::NoSuchContact { fault: self.to_string(), contact, family: dut.name.clone() };
         dut.contact(contact).ok_or_else(missing)
     }
 
-    fn known_rail(&self, rail: &str, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
+    fn check_rail(&self, rail: &str, dut: &DutFamily, fixture: &Fixture) -> Result<(), FaultError> {
         let missing = || FaultError::NoSuchRail {
             fault: self.to_string(),
             rail: rail.to_owned(),
@@ -226,13 +226,13 @@ impl Fault {
         let no_modem = || Err(FaultError::NoModem { fault: fault(), family: dut.name.clone() });
         match &self.kind.needs {
             Need::Nothing => Ok(()),
-            Need::Port if self.known(self.contact(), dut)?.port.is_some() => Ok(()),
+            Need::Port if self.info_of(self.contact(), dut)?.port.is_some() => Ok(()),
             Need::Port => Err(FaultError::NoPort { fault: fault(), label: dut.label(self.contact()) }),
-            Need::Contact(_, has) if has(self.known(self.contact(), dut)?) => Ok(()),
+            Need::Contact(_, has) if has(self.info_of(self.contact(), dut)?) => Ok(()),
             Need::Contact(needed, _) => lacks(self.contact(), needed),
             Need::SamePwmUnit => {
                 let (a, b) = self.pair();
-                match (self.known(a, dut)?.pwm_channel, self.known(b, dut)?.pwm_channel) {
+                match (self.info_of(a, dut)?.pwm_channel, self.info_of(b, dut)?.pwm_channel) {
                     (None, _) => lacks(a, "PWM"),
                     (Some(first), Some(second)) if first.instance == second.instance => Ok(()),
                     _ => lacks(b, "PWM of the same unit"),
@@ -247,7 +247,7 @@ impl Fault {
             Need::Modem | Need::KnownModem if dut.modem.is_none() => no_modem(),
             Need::Modem => Ok(()),
             Need::KnownModem => {
-                let known: Vec<&str> = crate::modem::TYPES.iter().map(|known| known.name()).collect();
+                let known: Vec<&str> = crate::modem::TYPES.iter().map(|modem| modem.name()).collect();
                 match known.contains(&self.word()) {
                     true => Ok(()),
                     false => Err(FaultError::NoSuchModem { fault: fault(), known: known.join(", ") }),

@@ -34,7 +34,7 @@ fn what_a_module_cannot_have_is_refused_with_the_reason() {
 }
 
 #[test]
-fn neighbours_lie_on_one_face_and_not_across_the_notch() {
+fn neighbours_are_on_one_face_and_not_across_the_notch() {
     let pairs = neighbours(&dut("b4xx"));
     let has = |a, b| pairs.contains(&(Contact(a), Contact(b)));
     assert!(has(1, 3) && has(36, 38) && has(20, 22) && has(21, 23) && has(73, 75) && has(32, 34));
@@ -83,7 +83,7 @@ fn everything_in_the_list_can_be_ordered() {
             "pwm-dead:0",
             "interrupt-dead:7",
         ] {
-            assert!(texts.iter().any(|known| known == text), "{name}: {text} is missing");
+            assert!(texts.iter().any(|listed| listed == text), "{name}: {text} is missing");
         }
         // Joined inside the module: no fault.
         assert!(!texts.iter().any(|text| text == "short:1-3" || text == "short:2-4"), "{name}");
@@ -251,7 +251,7 @@ fn samples() -> Vec<Fault> {
 }
 
 #[test]
-fn the_table_is_complete_and_says_nothing_twice() {
+fn the_table_is_complete_and_has_no_duplicates() {
     let names: BTreeSet<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let docs: BTreeSet<&str> = KINDS.iter().map(|kind| kind.doc).collect();
     assert_eq!((names.len(), docs.len()), (KINDS.len(), KINDS.len()));

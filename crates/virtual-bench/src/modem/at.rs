@@ -32,7 +32,7 @@ pub(super) struct CommandLine {
     pub function: u8,
     ucged: u8,
     /// +IFC: the modem obeys RTS.
-    pub heeds_rts: bool,
+    pub obeys_rts: bool,
 }
 
 /// Longest line; what is longer is dropped, as modems do.
@@ -40,8 +40,8 @@ const LONGEST: usize = 256;
 
 impl CommandLine {
     pub fn new(dialect: ModemDialect) -> Self {
-        let heeds_rts = dialect != ModemDialect::Quectel;
-        Self { line: Vec::new(), echo: true, verbose_errors: 0, function: 1, ucged: 0, heeds_rts }
+        let obeys_rts = dialect != ModemDialect::Quectel;
+        Self { line: Vec::new(), echo: true, verbose_errors: 0, function: 1, ucged: 0, obeys_rts }
     }
 
     /// Takes a byte; answers a whole line.
@@ -100,7 +100,7 @@ impl CommandLine {
         who: &Character,
         now: Situation,
     ) -> (Result<Vec<String>, CmeError>, Afterwards) {
-        let one = |line: String| (Ok(vec![line]), Afterwards::Nothing);
+        let line_only = |line: String| (Ok(vec![line]), Afterwards::Nothing);
         let done = (Ok(Vec::new()), Afterwards::Nothing);
         let sara = who.dialect != ModemDialect::Quectel;
         match command {
@@ -109,17 +109,17 @@ impl CommandLine {
                 self.echo = command == "E1";
                 done
             }
-            "I" if sara => one(format!("{} {}", who.maker, who.model)),
+            "I" if sara => line_only(format!("{} {}", who.maker, who.model)),
             "I" => (
                 Ok(vec![who.maker.to_owned(), who.model.clone(), format!("Revision: {}", who.firmware)]),
                 Afterwards::Nothing,
             ),
-            "I9" if sara => one(who.firmware.to_owned()),
-            "+CGMI" | "+GMI" => one(who.maker.to_owned()),
-            "+CGMM" | "+GMM" => one(who.model.clone()),
-            "+CGMR" | "+GMR" => one(who.firmware.to_owned()),
+            "I9" if sara => line_only(who.firmware.to_owned()),
+            "+CGMI" | "+GMI" => line_only(who.maker.to_owned()),
+            "+CGMM" | "+GMM" => line_only(who.model.clone()),
+            "+CGMR" | "+GMR" => line_only(who.firmware.to_owned()),
             "+CGSN" | "+GSN" => match &who.imei {
-                Some(imei) => one(imei.clone()),
+                Some(imei) => line_only(imei.clone()),
                 None => (Err(UNKNOWN), Afterwards::Nothing),
             },
             "+CPIN?" => (ready_card(who, now).map(|_| vec!["+CPIN: READY".to_owned()]), Afterwards::Nothing),
@@ -132,17 +132,19 @@ impl CommandLine {
                 (number, Afterwards::Nothing)
             }
             "+CIMI" => (ready_card(who, now).map(|(_, imsi)| vec![imsi.to_owned()]), Afterwards::Nothing),
-            "+CFUN?" => one(format!("+CFUN: {}", self.function)),
-            "+CEREG?" => one(format!("+CEREG: 0,{}", if now.registered { 5 } else { 2 })),
-            "+CSQ" if now.hears => one(format!("+CSQ: {},99", ((now.rsrp_dbm + 133.0) / 2.0).clamp(0.0, 31.0) as u8)),
-            "+CSQ" => one("+CSQ: 99,99".to_owned()),
-            "+QCSQ" if !sara && now.hears => {
-                one(format!("+QCSQ: \"LTE\",{:.0},{:.0},150,-9", now.rsrp_dbm + 25.0, now.rsrp_dbm))
+            "+CFUN?" => line_only(format!("+CFUN: {}", self.function)),
+            "+CEREG?" => line_only(format!("+CEREG: 0,{}", if now.registered { 5 } else { 2 })),
+            "+CSQ" if now.hears => {
+                line_only(format!("+CSQ: {},99", ((now.rsrp_dbm + 133.0) / 2.0).clamp(0.0, 31.0) as u8))
             }
-            "+QCSQ" if !sara => one("+QCSQ: \"NOSERVICE\"".to_owned()),
+            "+CSQ" => line_only("+CSQ: 99,99".to_owned()),
+            "+QCSQ" if !sara && now.hears => {
+                line_only(format!("+QCSQ: \"LTE\",{:.0},{:.0},150,-9", now.rsrp_dbm + 25.0, now.rsrp_dbm))
+            }
+            "+QCSQ" if !sara => line_only("+QCSQ: \"NOSERVICE\"".to_owned()),
             "+UCGED?" if sara => (Ok(self.serving_cell(who, now)), Afterwards::Nothing),
-            "+IPR?" => one(format!("+IPR: {}", who.stored_baud)),
-            "+IFC?" => one(format!("+IFC: {0},{0}", if self.heeds_rts { 2 } else { 0 })),
+            "+IPR?" => line_only(format!("+IPR: {}", who.stored_baud)),
+            "+IFC?" => line_only(format!("+IFC: {0},{0}", if self.obeys_rts { 2 } else { 0 })),
             "+CPWROFF" if sara => (Ok(Vec::new()), Afterwards::SwitchOff),
             "+QPOWD" | "+QPOWD=1" if !sara => (Ok(Vec::new()), Afterwards::SwitchOff),
             _ => self.set(command, sara),
@@ -165,7 +167,7 @@ impl CommandLine {
                 done
             }
             ("+IFC", Some(flow @ (0 | 2))) => {
-                self.heeds_rts = flow == 2;
+                self.obeys_rts = flow == 2;
                 done
             }
             ("+IPR", Some(baud)) if dut_protocol::SUPPORTED_BAUDS.contains(&baud) => {

@@ -92,7 +92,7 @@ impl Character {
         let mut random = Random::new(seed, Purpose::Modem);
         let wrong = defects.wrong.as_deref();
         let name = wrong.or(model.modem_parts.first().map(String::as_str))?;
-        let part = types.iter().find(|known| known.name == name)?;
+        let part = types.iter().find(|modem| modem.name == name)?;
         let times = times(part.dialect);
         let mut draw = |(low, high): (u64, u64)| random.between(low as f64, high as f64) as u64;
         let (sense_ms, mut ready_ms, off_ms) = (draw(times.sense), draw(times.ready), draw(times.off));

@@ -209,7 +209,7 @@ impl VirtualModem {
     /// When the byte at the front will have arrived.
     fn next_byte_ns(&self) -> Option<u64> {
         let (not_before, _) = self.sending.front()?;
-        let may_send = !self.line.heeds_rts || self.rts_low;
+        let may_send = !self.line.obeys_rts || self.rts_low;
         may_send.then(|| (*not_before).max(self.free_at_ns) + uart::byte_ns(self.baud))
     }
 

@@ -1,4 +1,4 @@
-//! The memories, spoken to by levels.
+//! The memories, accessed by levels.
 
 use super::{PinOutputs, eeprom, eeprom::Eeprom, fram, fram::Fram};
 
@@ -18,7 +18,7 @@ impl Spi {
             let byte = write.get(n).copied().unwrap_or(0);
             let received = (0..8).fold(0, |received, bit| {
                 let mosi = if byte << bit & 0x80 != 0 { fram::MOSI } else { 0 };
-                // The output that the falling edge brought stands until the next one.
+                // The output set by a falling edge holds until the next one.
                 let low = self.fram.lines(mosi);
                 self.fram.lines(mosi | fram::SCK);
                 let outputs = if self.mode_3 { low } else { self.fram.lines(mosi | fram::SCK) };

@@ -25,7 +25,7 @@ fn tags(adverts: &[Advert]) -> Vec<BleTag> {
     adverts.iter().map(|advert| BleTag::parse(&advert.data).unwrap()).collect()
 }
 
-/// Runs a test with the firmware awake, and wants no complaint of the emulated chip.
+/// Runs a test with the firmware awake, and expects no diagnostics of the emulated chip.
 fn with_module(faults: &[&str], test: impl AsyncFnOnce(&Setup, Asking)) {
     let setup = setup("b404x", faults, 3);
     let hands = setup.hands.clone();
@@ -37,7 +37,7 @@ fn with_module(faults: &[&str], test: impl AsyncFnOnce(&Setup, Asking)) {
 }
 
 #[test]
-fn advertises_on_each_channel_until_it_is_told_to_stop() {
+fn advertises_on_each_channel_until_it_is_stopped() {
     with_module(&[], async |setup, mut dut| {
         let radio = setup.bench.bluetooth();
         assert!(radio.scan(Duration::from_millis(100)).await.unwrap().is_empty(), "not asked yet");
@@ -56,7 +56,7 @@ fn advertises_on_each_channel_until_it_is_told_to_stop() {
         assert_eq!(ask(&mut dut, BleRequest::Stop).await, Reply::Done);
         assert!(!report(&mut dut).await.busy);
         assert!(radio.scan(Duration::from_millis(200)).await.unwrap().is_empty());
-        // So many and no more.
+        // Exactly this many.
         let three = BleRequest::Advertise { nonce: NONCE, count: 3, interval_ms: 20, dbm: -20 };
         assert_eq!(ask(&mut dut, three).await, Reply::Done);
         dut.hands.sleep_ms(200).await;
@@ -93,7 +93,7 @@ fn hears_the_bench_on_the_channel_it_listens_to() {
             let rssi = heard.rssi.unwrap();
             assert!(rssi.min_dbm <= rssi.max_dbm && (-50..-30).contains(&(rssi.mean_tenths_dbm / 10)), "{rssi:?}");
         }
-        // Another nonce is somebody else's, and afterwards nobody is there.
+        // Another nonce belongs to another sender; afterwards the air is silent.
         radio.advertise(BLE_COMPANY, &tag([9; 8]), interval).await.unwrap();
         for (others, stop) in [(true, false), (false, true)] {
             if stop {

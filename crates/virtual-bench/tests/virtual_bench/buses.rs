@@ -110,7 +110,7 @@ fn in_mode_1_the_fram_hears_a_bit_late_and_in_mode_2_it_is_heard_a_bit_late() {
 }
 
 #[test]
-fn both_i2c_masters_write_read_and_tell_what_went_wrong() {
+fn both_i2c_masters_write_read_and_report_errors() {
     let setup = setup("b404x", &[], 1);
     let hands = setup.hands.clone();
     run(&setup, async {
@@ -126,8 +126,8 @@ fn both_i2c_masters_write_read_and_tell_what_went_wrong() {
             assert_eq!(dut.i2c_outcome(read.clone()).await, done(&content));
             let next = dut.i2c(&peer, unit, kilohertz, &[], 1);
             assert_eq!(dut.i2c_outcome(next).await, done(&[0xFF]), "reads on where it was");
-            let nobody = I2cMasterRequest { address: 0x51, ..read.clone() };
-            assert_eq!(dut.i2c_outcome(nobody).await, I2cOutcome::AddressNack);
+            let absent = I2cMasterRequest { address: 0x51, ..read.clone() };
+            assert_eq!(dut.i2c_outcome(absent).await, I2cOutcome::AddressNack);
             dut.hands.switch(peer.select, false);
             let stuck = I2cOutcome::Stuck { sda_high: false, scl_high: false };
             assert_eq!(dut.i2c_outcome(read).await, stuck, "no pull-ups");
@@ -241,13 +241,13 @@ fn flow_control_stops_and_releases_and_ends_by_itself() {
         dut.hands.nail(40, Io::Low);
         dut.hands.sleep_ms(5).await;
         assert!(dut.hands.ask(901, &Request::ReadPorts).await.is_some());
-        // Whatever is done to CTS, the module comes back.
+        // The module returns for any state of CTS.
         dut.hands.nail(40, Io::High);
         assert_eq!(dut.hands.ask(902, &Request::ReadPorts).await, None);
         dut.hands.sleep_ms(300).await;
         let echo = Request::Echo { bytes: (0..BUS_MAX_BYTES as u8).collect() };
         assert_eq!(dut.ask(echo).await, Reply::Bytes((0..BUS_MAX_BYTES as u8).collect()));
-        assert!(!dut.hands.read_nail(42), "nobody drives it any more");
+        assert!(!dut.hands.read_nail(42), "no longer driven");
     });
 }
 

@@ -1,4 +1,4 @@
-//! The drivers that run on the real fixture, on the virtual one.
+//! The drivers of the real fixture on the virtual one.
 
 use crate::hands::{run, setup};
 use bench_instruments::{FixtureDriver, LinkRelay, MeasureBus, NailVector, Nails, OPEN_OHMS, Rails};

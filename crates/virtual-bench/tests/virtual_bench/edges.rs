@@ -1,5 +1,5 @@
-//! What the controller's edge line sees of a port, through joint, nail and multiplexer; and the firmware's requests that
-//! make edges, with good and bad arguments.
+//! The controller's edge line on a port, through joint, nail and multiplexer, and the firmware's requests that produce
+//! edges, with good and bad arguments.
 
 use crate::hands::{Hands, run, setup};
 use bench_instruments::{EdgeCapture, EdgeTrace, FixtureDriver, InstrumentError, NailVector, Nails, Rails};
@@ -38,16 +38,16 @@ fn a_ports_edges_arrive_unless_the_contact_is_open() {
             assert_eq!(edges.len(), if seen { 2 * PULSES } else { 0 }, "{fault:?}");
             for (n, (edge, sent)) in edges.iter().zip(sent_ns).enumerate() {
                 assert_eq!(edge.rising, n % 2 == 0, "{fault:?}");
-                // The port changes some hundred microseconds before the reply is there.
+                // The port changes some hundred microseconds before the reply arrives.
                 assert!(edge.at_ns < sent && sent - edge.at_ns < 4_000_000, "{fault:?}: {edge:?}, answered at {sent}");
             }
-            assert_eq!(line.end().unwrap(), EdgeTrace::default(), "nobody listens any more");
+            assert_eq!(line.end().unwrap(), EdgeTrace::default(), "recording has ended");
         });
     }
 }
 
 #[test]
-fn the_driver_joins_times_and_lets_go() {
+fn the_driver_joins_measures_and_releases() {
     let setup = setup("b404x", &[], 1);
     let bus = Rc::new(RefCell::new(setup.bench.i2c()));
     let clock = setup.bench.clock();
@@ -85,7 +85,7 @@ fn the_driver_joins_times_and_lets_go() {
     });
 }
 
-/// Repeats a request that may take longer than one answer is waited for; the firmware executes it once.
+/// Repeats a request that may take longer than the timeout of a reply; the firmware executes it once.
 async fn ask(hands: &mut Hands, seq: u16, request: Request) -> Reply {
     for _ in 0..15 {
         if let Some(reply) = hands.ask(seq, &request).await {
@@ -133,7 +133,7 @@ fn pwm_runs_until_it_is_stopped_or_the_ports_are_released() {
             assert_eq!(ask(&mut hands, seq + 1, stop).await, Reply::Done);
             assert_eq!(listen(&setup, &mut hands, A0).await.0, 0);
         }
-        // Nobody says anything for longer than the link may be silent.
+        // Silence for longer than the link timeout.
         assert_eq!(ask(&mut hands, 40, pwm(port, 1_000, 500)).await, Reply::Done);
         hands.sleep_ms(1_100).await;
         assert_eq!(listen(&setup, &mut hands, A0).await.0, 0, "released");
@@ -153,7 +153,7 @@ fn pwm_runs_until_it_is_stopped_or_the_ports_are_released() {
 }
 
 #[test]
-fn the_crystal_is_led_to_a_port_and_a_dead_one_is_told() {
+fn the_crystal_is_output_on_a_port_and_a_dead_one_is_reported() {
     for (fault, runs) in [(None, true), (Some("crystal-dead"), false)] {
         let setup = setup("b404x", fault.as_slice(), 1);
         let mut hands = setup.hands.clone();
@@ -179,7 +179,7 @@ fn the_crystal_is_led_to_a_port_and_a_dead_one_is_told() {
             }
             assert_eq!(ask(&mut hands, 15, Request::LeaveCrystal).await, Reply::Done);
             assert_eq!(listen(&setup, &mut hands, A0).await.0, 0);
-            // The firmware's own time went on all the while, and goes on.
+            // The firmware's own time continued during the test and after it.
             hands.sleep_ms(600).await;
             assert_eq!(ask(&mut hands, 16, watch()).await, Reply::Channel { channel: 0 });
             assert_eq!(setup.bench.stats().resets, resets, "{fault:?}");

@@ -116,7 +116,7 @@ fn the_flash_identifies_itself() {
 }
 
 #[test]
-fn power_off_and_on_starts_anew() {
+fn power_off_and_on_restarts() {
     let setup = setup("b404x", &[], 1);
     let mut hands = setup.hands.clone();
     run(&setup, async {

@@ -23,7 +23,7 @@ impl Asking {
         self.seq += 1;
         self.hands.ask(self.seq, &request).await
     }
-    /// As a request that takes longer than its reply is waited for: it is repeated, which does not execute it again.
+    /// Repeats a request that may take longer than the timeout of a reply; the firmware executes it once.
     pub async fn ask_slow(&mut self, request: Request) -> Reply {
         self.seq += 1;
         for _ in 0..5 {
@@ -70,7 +70,7 @@ fn eight_channels_count_what_they_were_asked_to_and_the_ninth_is_refused() {
         let expected: [u32; EDGE_CHANNELS] =
             std::array::from_fn(|n| (n as u32 + 1) * if kinds[n % 3] == Edges::Both { 2 } else { 1 });
         assert_eq!(dut.ask(Request::TakeEdgeCounts).await, Reply::EdgeCounts(expected));
-        assert_eq!(dut.ask(Request::TakeEdgeCounts).await, Reply::EdgeCounts([0; 8]), "counts anew");
+        assert_eq!(dut.ask(Request::TakeEdgeCounts).await, Reply::EdgeCounts([0; 8]), "counts start from 0");
         // A half pulse: one edge of one kind.
         dut.ask(vector(&ports, &[])).await;
         assert_eq!(dut.ask(Request::TakeEdgeCounts).await, Reply::EdgeCounts([1, 0, 1, 1, 0, 1, 1, 0]));
@@ -106,7 +106,7 @@ fn retained_memory_survives_a_restart_but_not_the_loss_of_power() {
 }
 
 #[test]
-fn status_tells_usb_and_crystal() {
+fn status_reports_usb_and_crystal() {
     let setup = setup("b404x", &[], 1);
     let hands = setup.hands.clone();
     run(&setup, async {
@@ -143,7 +143,7 @@ fn system_off_ends_by_the_port_that_was_named() {
         dut.hands.sleep_ms(30).await;
         dut.hands.hello().await.unwrap();
         assert_eq!(reset_reason(&mut dut).await, 1 << 16);
-        // What is high already would wake it at once.
+        // A port that is already high would wake it at once.
         dut.hands.nail(MODE, Io::High);
         let refused = dut.ask(Request::SystemOff { wake: port(0, 11) }).await;
         assert_eq!(refused, Reply::Refused(Refusal::OutOfRange));
@@ -164,7 +164,7 @@ fn the_links_ports_are_lent_and_taken_back() {
             let lent = |volts: f64| if pull == Pull::Up { volts > 3.1 } else { volts < 0.1 };
             assert!(volts.into_iter().all(lent), "{pull:?}: {volts:?}");
             dut.hands.loopback(false);
-            assert!(dut.hands.hello().await.is_none(), "nobody listens yet");
+            assert!(dut.hands.hello().await.is_none(), "no answer yet");
             dut.hands.sleep_ms(60).await;
             dut.hands.hello().await.unwrap();
             assert_eq!(reset_reason(&mut dut).await, 1 << 2);

@@ -1,5 +1,5 @@
-//! A controller without drivers: writes registers by hand, so that the chip models are not tested through the code that
-//! was written against them.
+//! A controller without drivers: accesses registers directly, so that the chip models are not tested through code that
+//! was written for them.
 
 use bench_instruments::{Clock, Link};
 use bench_plan::{ChipKind, DutFamily, Fixture, IoBit, NailWiring, Source};

@@ -1,11 +1,11 @@
-//! The link passes what the wires pass.
+//! The link transfers what its wires transfer.
 
 use crate::hands::{Setup, run, setup};
 use dut_protocol::{Reply, Request};
 use std::time::Duration;
 
 #[test]
-fn who_answers_with_which_fault() {
+fn hello_and_loop_back_with_each_fault() {
     // (faults, hello answered, loop-back hears itself)
     for (faults, hello, loopback) in [
         (&[][..], true, true),
@@ -37,7 +37,7 @@ fn who_answers_with_which_fault() {
     }
 }
 
-/// What comes back within 5 ms.
+/// Bytes received within 5 ms.
 async fn echo(setup: &Setup, bytes: &[u8]) -> Vec<u8> {
     let hands = &setup.hands;
     let mut link = hands.link.borrow_mut();
@@ -46,7 +46,7 @@ async fn echo(setup: &Setup, bytes: &[u8]) -> Vec<u8> {
     hands.clock.sleep(Duration::from_millis(5)).await;
     let mut heard = Vec::new();
     let at = hands.clock.now();
-    // Nothing may be there at all.
+    // There may be nothing at all.
     let _ = bench_instruments::with_deadline(&*hands.clock, at, link.receive(&mut heard)).await;
     heard
 }

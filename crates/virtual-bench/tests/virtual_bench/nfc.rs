@@ -11,7 +11,7 @@ use std::time::Duration;
 const NONCE: u64 = 0x0123_4567_89AB_CDEF;
 const START: Request = Request::StartNfc { nonce: NONCE };
 
-/// What the reader reads of the tag, if it finds one.
+/// Contents of the tag, if the reader finds one.
 async fn read(reader: &impl NfcReader) -> Option<Vec<u8>> {
     let tag = reader.find().await.unwrap()?;
     assert_eq!((tag.id.len(), tag.id[0], tag.select_answer), (7, 0x5F, 0x00), "{tag:?}");
@@ -22,7 +22,7 @@ async fn read(reader: &impl NfcReader) -> Option<Vec<u8>> {
     Some(memory)
 }
 
-/// Of the only record of a tag's message, by somebody else's parser.
+/// Contents of the only record of a tag's message, by a third-party parser.
 fn payload(data: &[u8]) -> Vec<u8> {
     let [0x03, length, rest @ ..] = data else { panic!("no message: {data:02x?}") };
     let message = NdefMessage::decode(&rest[..usize::from(*length)]).unwrap();
@@ -68,7 +68,7 @@ fn a_reader_finds_the_tag_and_reads_the_number() {
                 assert_eq!(payload(&memory[TAG_DATA..]), b"\x02endut 0123456789abcdef");
             }
             assert_eq!(hands.ask(11, &Request::ReadNfc).await, Some(Reply::Nfc(status)), "{faults:?}, joined {joined}");
-            // Unknown commands are not answered, and the tag goes on.
+            // Unknown commands are not answered, and the tag continues to work.
             if found {
                 assert_eq!(driver.exchange(&[0x60]).await.unwrap(), None);
                 assert!(driver.exchange(&[TAG_READ, 0]).await.unwrap().is_some(), "{faults:?}");
@@ -100,7 +100,7 @@ fn pads_that_are_ports_are_refused() {
 }
 
 #[test]
-fn a_fixture_without_a_reader_says_so() {
+fn a_fixture_without_a_reader_is_an_error() {
     let setup = setup("b404x", &[], 1);
     let fixture = bench_plan::Fixture { nfc: None, ..(*setup.hands.fixture).clone() };
     let bus = Rc::new(RefCell::new(setup.bench.i2c()));

@@ -1,4 +1,4 @@
-//! What the fixture's hardware does by itself: the lid's second pole, and the watchdog.
+//! The fixture's hardware without software: the lid's second pole, and the watchdog.
 
 use crate::hands::{Setup, run, setup};
 use bench_instruments::{FixtureDriver, Panel, Rails};
@@ -17,7 +17,7 @@ fn kick(panel: &Panel, times: u32) {
     }
 }
 
-/// Rails on, kicked until now; nobody drops the driver, as when the program was killed.
+/// Rails on, kicked until now; the driver is not dropped, as after a kill of the program.
 fn powered(setup: &Setup) -> Panel {
     let panel = setup.bench.panel();
     kick(&panel, 2);
@@ -39,7 +39,7 @@ fn powered(setup: &Setup) -> Panel {
 }
 
 #[test]
-fn without_a_kick_the_expanders_answer_nobody() {
+fn without_a_kick_the_expanders_do_not_answer() {
     let setup = setup("b404x", &[], 1);
     let mut i2c = setup.bench.i2c();
     assert!(i2c.write(EXPANDER, &[0]).is_ok(), "bridged until the controller's lines are there");
@@ -73,7 +73,7 @@ fn the_watchdog_cuts_the_rails_when_the_kicks_stop() {
 }
 
 #[test]
-fn a_line_that_stands_still_is_no_kick() {
+fn a_constant_line_is_no_kick() {
     let setup = setup("b404x", &[], 1);
     let panel = powered(&setup);
     for _ in 0..6 {

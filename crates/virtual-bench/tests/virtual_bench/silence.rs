@@ -1,4 +1,4 @@
-//! Nothing drives a port any more once the link was silent for too long, whatever was under way.
+//! After too long a silence on the link nothing drives a port, regardless of what was in progress.
 
 use crate::functions::Asking;
 use crate::hands::{run, setup};
@@ -135,7 +135,7 @@ fn nothing_drives_a_port_after_the_release() {
             let untouched = high_before == row.pulled_high && edges.is_empty();
             assert_eq!(untouched, silent || !row.drives, "{what}: high {high_before}, then {} edges", edges.len());
 
-            // A press that was cut short does not say that it was done.
+            // A press that was cut short is not reported as done.
             for job in jobs {
                 let state = dut.ask(Request::PollJob { job }).await;
                 let Reply::JobState { state: JobState::Done(result), .. } = state else {

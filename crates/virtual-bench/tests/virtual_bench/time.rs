@@ -151,8 +151,8 @@ fn a_pace_slows_down() {
     assert!((49_900..50_200).contains(&span.as_millis()), "{span:?}");
 }
 
-/// Tokio's budget must not send the run to the runtime in the middle of an instant: virtual time would run on by as
-/// much as the wall clock allows.
+/// Tokio's budget must not return control to the runtime in the middle of an instant: virtual time would advance by an
+/// amount that depends on the wall clock.
 #[test]
 fn locks_cost_no_virtual_time() {
     let setup = setup("b404x", &[], 1);

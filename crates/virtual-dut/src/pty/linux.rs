@@ -80,21 +80,21 @@ impl Pty {
 /// Reads bytes and settings of the other process whenever its end is open.
 fn listen_to(mut uart: TTYPort, name: String, baud: u32) -> std::io::Result<mpsc::UnboundedReceiver<Heard>> {
     uart.set_timeout(RATE_CHECK).map_err(std::io::Error::other)?;
-    let (tell, heard) = mpsc::unbounded_channel();
+    let (report, heard) = mpsc::unbounded_channel();
     let listen = move || {
         let (mut piece, mut rate) = ([0; 1024], baud);
-        while !tell.is_closed() {
+        while !report.is_closed() {
             let read = uart.read(&mut piece);
             // Read here and not where the bytes are passed on: they wait there for earlier bytes, and the program may
             // have set another rate since. A program sets its rate before it sends.
             let wanted = uart.baud_rate().unwrap_or(rate);
             if wanted != rate && wanted != NO_RATE {
                 rate = wanted;
-                let _ = tell.send(Heard::Rate(rate));
+                let _ = report.send(Heard::Rate(rate));
             }
             match read {
                 Ok(length) => {
-                    let _ = tell.send(Heard::Bytes(piece.get(..length).unwrap_or_default().to_vec()));
+                    let _ = report.send(Heard::Bytes(piece.get(..length).unwrap_or_default().to_vec()));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {}
                 // This error is the only sign of a closed other end. It comes even if the terminal still holds bytes,
@@ -102,7 +102,7 @@ fn listen_to(mut uart: TTYPort, name: String, baud: u32) -> std::io::Result<mpsc
                 Err(_) if uart.bytes_to_read().is_ok_and(|waiting| waiting > 0) => {
                     let near = serialport::new(&name, rate).exclusive(false).open_native();
                     if let (Ok(_near), Ok(length)) = (near, uart.read(&mut piece)) {
-                        let _ = tell.send(Heard::Bytes(piece.get(..length).unwrap_or_default().to_vec()));
+                        let _ = report.send(Heard::Bytes(piece.get(..length).unwrap_or_default().to_vec()));
                     }
                 }
                 Err(_) => std::thread::sleep(NOBODY_THERE),

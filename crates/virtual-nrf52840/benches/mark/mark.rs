@@ -9,7 +9,7 @@ use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 #[unsafe(no_mangle)]
 pub static VECTORS: [unsafe extern "C" fn() -> !; 1] = [start];
 
-/// Rounds left, and the checksum; read from outside. In RAM that nobody clears: the program sets them.
+/// Rounds left, and the checksum; read from outside. In RAM that is never cleared: the program sets them.
 static mut ROUNDS: u32 = 0;
 static mut SUM: u32 = 0;
 
@@ -100,7 +100,7 @@ fn states(seed: u32, mut crc: u16) -> u16 {
 }
 
 unsafe extern "C" fn start() -> ! {
-    // SAFETY: the only program on the chip; whoever looks from outside does so while the chip stands still.
+    // SAFETY: the only program on the chip; reads from outside happen while the chip is stopped.
     unsafe {
         let mut crc = 0xFFFF;
         let mut round = 0;

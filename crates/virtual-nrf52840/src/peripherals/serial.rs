@@ -177,11 +177,11 @@ impl Serial {
 
     fn set_frequency(&mut self, fabric: &mut Fabric, value: u32) {
         self.frequency = value;
-        let known = match value {
+        let supported = match value {
             0x0A00_0000 | 0x1400_0000 => self.is_fast,
             _ => spim::half_period(value).is_some() || self.has_twim && twim::quarter_period(value).is_some(),
         };
-        if !known {
+        if !supported {
             fabric.not_supported(self.common.name, "this FREQUENCY");
         }
     }

@@ -252,7 +252,7 @@ impl Uarte {
         self.rx = Some(Transfer { pointer: self.rx_pointer, size: self.rx_size, done: 0 });
         self.common.raise(fabric, event::RXSTARTED);
         if self.rx_size == 0 {
-            // Without this exception ENDRX_STARTRX would start empty transfers for ever.
+            // Without this exception ENDRX_STARTRX would start empty transfers forever.
             self.rx = None;
             self.rx_amount = 0;
             self.common.raise(fabric, event::ENDRX);

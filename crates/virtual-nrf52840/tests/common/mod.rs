@@ -166,7 +166,7 @@ impl Lab {
         bytes
     }
 
-    /// Runs for so many nanoseconds.
+    /// Runs for a number of nanoseconds.
     pub fn run(&mut self, ns: u64) {
         let until = self.chip.now_ns() + ns;
         self.chip.run_until(until, &mut self.bench);
@@ -228,7 +228,7 @@ pub mod thumb {
         [mov(0xF240, register, value as u16), mov(0xF2C0, register, (value >> 16) as u16)].concat()
     }
 
-    /// Stores `value` at `address`, by way of r0 and r1.
+    /// Stores `value` at `address` through r0 and r1.
     pub fn store(address: u32, value: u32) -> Vec<u16> {
         [load(0, address), load(1, value), vec![STORE_R1]].concat()
     }

@@ -1,5 +1,5 @@
-//! A second core that does what the emulated chip's core does: it gets the same answers from the bus, the same interrupt
-//! lines and the same memory, and has to come to the same registers.
+//! A second core in lockstep with the emulated chip's core: with the same answers from the bus, interrupt lines and
+//! memory it must reach the same registers.
 #![allow(dead_code)] // each user takes its part
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
@@ -27,7 +27,7 @@ const WINDOWS: [(u32, u64); 5] = [
     (0xF000_0000, 0x1000),
 ];
 
-/// What came of it.
+/// Result of the comparison.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Instructions with accesses after which everything was equal.
@@ -47,7 +47,7 @@ struct Script {
     problem: Option<String>,
 }
 
-/// A piece of the address map that answers what the chip answered.
+/// A piece of the address map that returns the chip's answers.
 struct Window {
     base: u32,
     script: Arc<Mutex<Script>>,
@@ -207,7 +207,7 @@ impl Rsemu {
 
 impl Observer for Rsemu {
     fn access(&mut self, access: BusAccess) {
-        // Where nothing is both cores find that for themselves.
+        // Unmapped addresses fault in both cores.
         let is_there = |&(base, length): &(u32, u64)| u64::from(access.address.wrapping_sub(base)) < length;
         if self.active && WINDOWS.iter().any(is_there) {
             self.script.lock().unwrap().accesses.push_back(access);
@@ -227,7 +227,7 @@ impl Observer for Rsemu {
         let mut script = self.script.lock().unwrap();
         let (left, problem) = (script.accesses.len(), script.problem.take());
         drop(script);
-        // The first comparison after a reset finds out how far apart the counts are.
+        // The first comparison after a reset determines the offset of the counts.
         let from = *self.cycles_at_reset.get_or_insert(cycles - self.cycles);
         let mut problem = problem;
         if own != *registers {
@@ -283,7 +283,7 @@ pub enum Event {
     Reset(u64, Vec<u8>, Vec<u8>),
 }
 
-/// Keeps what happened, to be played to another core as often as one likes.
+/// Records the calls, to be replayed to another core any number of times.
 #[derive(Default, Clone)]
 pub struct Recorder(pub Arc<Mutex<Vec<Event>>>);
 

@@ -1,4 +1,4 @@
-//! Through a driver that others wrote, against a tag made of a few lines.
+//! Through a third-party driver, against a minimal tag.
 
 use super::Pn532;
 use crate::chips::testing::OneChip;
@@ -14,7 +14,7 @@ use virtual_nrf52840::NfcFrame;
 const ADDRESS: u8 = 0x24;
 const ID: [u8; 7] = [0x5F, 1, 2, 3, 4, 5, 6];
 
-/// What a tag says to a frame of the reader.
+/// Answer of a tag to a frame of the reader.
 fn tag(frame: &NfcFrame) -> Option<NfcFrame> {
     let part = |bytes: [u8; 4]| {
         let check = bytes.iter().fold(0, |sum, byte| sum ^ byte);
@@ -32,7 +32,7 @@ fn tag(frame: &NfcFrame) -> Option<NfcFrame> {
     }
 }
 
-/// Lets time pass by a millisecond a look, with a tag in the field or without.
+/// Lets a millisecond pass per poll, with or without a tag in the field.
 struct Clock {
     chip: Rc<RefCell<Pn532>>,
     now_ns: Rc<Cell<u64>>,
@@ -105,7 +105,7 @@ fn a_tag_is_found_read_and_released() {
 fn without_a_tag_or_without_a_field() {
     let mut driver = awake(false);
     assert_eq!(ask(&mut driver, Command::InListPassiveTarget, &[1, 0]).unwrap(), [0]);
-    assert_eq!(ask(&mut driver, Command::InCommunicateThru, &[0x30, 4]).unwrap(), [1], "nobody answers");
+    assert_eq!(ask(&mut driver, Command::InCommunicateThru, &[0x30, 4]).unwrap(), [1], "no answer");
     assert_eq!(ask(&mut driver, Command::RFConfiguration, &[1, 0]), Ok(Vec::new()));
     assert_eq!(ask(&mut driver, Command::InCommunicateThru, &[0x30, 4]).unwrap(), [1], "no field");
 }
@@ -133,7 +133,7 @@ fn the_field_follows_the_drivers_conductance() {
 #[test]
 fn commands_that_it_does_not_know_and_damaged_frames() {
     let mut driver = driver(true);
-    // In the mode for a low battery, before SAMConfiguration.
+    // In low-battery mode, before SAMConfiguration.
     assert_eq!(ask(&mut driver, Command::InListPassiveTarget, &[1, 0]), Err(Error::Syntax));
     let mut driver = awake(true);
     for (command, data) in
@@ -160,7 +160,7 @@ fn commands_that_it_does_not_know_and_damaged_frames() {
     let mut answer = [0; 14];
     driver.interface.i2c.read(ADDRESS, &mut answer).unwrap();
     assert_eq!(answer[..8], [1, 0, 0, 0xFF, 6, 0xFA, 0xD5, 3]);
-    // Once more, for a host that did not understand.
+    // Repeated for a host that did not understand.
     driver.interface.i2c.write(ADDRESS, &[0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00]).unwrap();
     let mut again = [0; 14];
     driver.interface.i2c.read(ADDRESS, &mut again).unwrap();
@@ -171,7 +171,7 @@ fn commands_that_it_does_not_know_and_damaged_frames() {
 fn a_command_can_be_given_up() {
     let mut driver = driver(false);
     ask(&mut driver, Command::SAMConfiguration, &[1, 0, 0]).unwrap();
-    // Looks for tags for ever.
+    // Searches for tags forever.
     assert_eq!(ask(&mut driver, Command::InListPassiveTarget, &[1, 0]), Err(Error::TimeoutResponse));
     driver.abort().unwrap();
     driver.timer.pass(driver.timer.now_ns.get() + 100_000_000);

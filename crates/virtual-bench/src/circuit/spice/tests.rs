@@ -156,17 +156,17 @@ fn other(folder: &Path, decks: &[(usize, String)]) -> Vec<(usize, Vec<(String, f
     std::fs::write(&file, script).unwrap();
     let output = Command::new("ngspice").arg("-b").arg(&file).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut found: Vec<(usize, Vec<(String, f64)>)> = Vec::new();
+    let mut solutions: Vec<(usize, Vec<(String, f64)>)> = Vec::new();
     for line in text.lines() {
         if let Some(n) = line.strip_prefix("DECK ") {
-            found.push((n.trim().parse().unwrap(), Vec::new()));
-        } else if let (Some((name, value)), Some((_, nodes))) = (line.split_once(" = "), found.last_mut())
+            solutions.push((n.trim().parse().unwrap(), Vec::new()));
+        } else if let (Some((name, value)), Some((_, nodes))) = (line.split_once(" = "), solutions.last_mut())
             && let Ok(value) = value.trim().parse()
         {
             nodes.push((name.trim().to_owned(), value));
         }
     }
-    found
+    solutions
 }
 
 /// The deck with the voltages of this solver as first guess.
@@ -231,7 +231,7 @@ impl Drop for Folder {
 
 #[test]
 fn ngspice_finds_the_same_voltages() {
-    // Not by println, which nobody sees of a test that passes.
+    // Not by println, whose output is hidden for a passing test.
     let mut out = std::io::stderr();
     if !is_there() {
         let reason = "needs ngspice (`apt-get install ngspice`, or `cargo xtask setup`)";
@@ -251,31 +251,31 @@ fn ngspice_finds_the_same_voltages() {
 
     let folder = Folder(std::env::temp_dir().join(format!("bench-ngspice-{}", std::process::id())));
     std::fs::create_dir_all(&folder.0).unwrap();
-    let mut found: Vec<(usize, Vec<(String, f64)>)> = std::thread::scope(|scope| {
+    let mut solutions: Vec<(usize, Vec<(String, f64)>)> = std::thread::scope(|scope| {
         let parts = decks.chunks(decks.len().div_ceil(PROCESSES));
         let running: Vec<_> = parts.map(|part| scope.spawn(|| other(&folder.0, part))).collect();
-        running.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
 
-    assert_eq!(found.len(), all.len());
+    assert_eq!(solutions.len(), all.len());
 
     // Current limits throw ngspice to and fro in a few wild states. There it begins at this solver's voltages: it stays
     // there only if they are a solution.
-    let lost: Vec<usize> = found.iter().filter(|(_, nodes)| nodes.is_empty()).map(|(n, _)| *n).collect();
+    let lost: Vec<usize> = solutions.iter().filter(|(_, nodes)| nodes.is_empty()).map(|(n, _)| *n).collect();
     let led: Vec<(usize, String)> = lost.iter().map(|n| (*n, with_guesses(&decks[*n].1, &all[*n].circuit))).collect();
     if !led.is_empty() {
-        found.retain(|(_, nodes)| !nodes.is_empty());
-        found.extend(other(&folder.0, &led));
+        solutions.retain(|(_, nodes)| !nodes.is_empty());
+        solutions.extend(other(&folder.0, &led));
     }
     assert!(led.len() * 50 < all.len(), "ngspice found no solution of its own for {lost:?}");
 
     let (mut worst, mut compared, mut wrong) = ((0.0, String::new()), 0, Vec::new());
     let (mut diodes, mut limits, mut transients) = (0, 0, 0);
-    for (n, nodes) in found {
+    for (n, nodes) in solutions {
         let State { name, circuit } = &all[n];
         let names = readable(&circuit.wiring.names);
         let theirs: Vec<Option<f64>> =
-            names.iter().map(|name| nodes.iter().find(|(known, _)| known == name).map(|(_, volts)| *volts)).collect();
+            names.iter().map(|name| nodes.iter().find(|(node, _)| node == name).map(|(_, volts)| *volts)).collect();
         for (node, (name_of_node, volts)) in circuit.wiring.netlist.nodes().zip(names.iter().zip(&theirs)) {
             let mine = circuit.volts.at(node);
             let Some(volts) = volts else {

@@ -6,7 +6,8 @@ fn mask(bytes: u8) -> u32 {
     u32::MAX >> (32 - 8 * u32::from(bytes.clamp(1, 4)))
 }
 
-/// CRC of `data` over `bytes` bytes (1 to 3), from `init`, by the polynomial of CRCPOLY, whose lowest bit is hard-wired.
+/// CRC of `data` over `bytes` bytes (1 to 3), from `init`, by the polynomial of CRCPOLY, whose lowest bit is
+/// hard-wired.
 pub(super) fn crc(data: &[u8], bytes: u8, poly: u32, init: u32) -> u32 {
     let (mask, top) = (mask(bytes), 8 * u32::from(bytes.clamp(1, 4)) - 1);
     let poly = (poly | 1) & mask;
