@@ -70,103 +70,18 @@ impl Circuit {
             fixture.nails.keys().map(|c| (*c, sketch.node(format!("nail_{}", c.0)))).collect();
         sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS, "leakage of the nail's input")));
 
-        let pins = SupplyPins::of(dut);
-        // The module: one net per supply pin name, one node per contact.
-        let mut nets: Vec<(String, Net)> = Vec::new();
-        let mut module: BTreeMap<Contact, Node> = BTreeMap::new();
-        let mut net_of = |name: &str, sketch: &mut Sketch| -> Node {
-            if let Some((_, net)) = nets.iter().find(|(existing, _)| existing == name) {
-                return net.node;
-            }
-            let node = sketch.node(format!("net_{name}"));
-            let (load_ohms, farads) = match name {
-                _ if name == pins.logic => (parts.logic_load_ohms, parts.logic_farads),
-                _ if Some(name) == pins.modem => (parts.modem_load_ohms, parts.modem_farads),
-                _ => (parts.five_volt_load_ohms, parts.five_volt_farads),
-            };
-            sketch.resistor(node, ground, load_ohms, "load of the module");
-            nets.push((name.to_owned(), Net { node, to_ground: sketch.builder.edge(node, ground), farads }));
-            node
-        };
-        let logic = net_of(pins.logic, &mut sketch);
-        for info in &dut.contacts {
-            let node = sketch.node(format!("pad_{}_{}", info.contact.0, info.pin));
-            module.insert(info.contact, node);
-            match role(info) {
-                Role::Ground => sketch.resistor(node, ground, BOND_OHMS, "bond"),
-                Role::Supply => {
-                    let net = net_of(&info.pin, &mut sketch);
-                    sketch.resistor(node, net, BOND_OHMS, "bond");
-                }
-                Role::Port(port) => {
-                    sketch.resistor(node, ground, parts.ports[port].leakage_ohms, "leakage of the port");
-                }
-                // The modem holds or feeds it; the converter adds the pull-up of the enable input.
-                Role::SimSupply | Role::Enable | Role::Nothing => {}
-                Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms, "leakage of the input"),
-            }
-        }
-        if let (Some(data), Some(supply)) = (sim_line(dut, "DATA"), sim_line(dut, SIM_SUPPLY)) {
-            sketch.resistor(module[&data], module[&supply], parts.sim_pull_ohms, "pull-up of the SIM's data");
-        }
-
-        // Nails on contacts.
-        for (contact, &nail) in &nail_nodes {
-            let touching = contacts.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
-            if let Some(&pad) = module.get(&defects.led_to(*contact)) {
-                sketch.resistor(nail, pad, defects::joint_ohms(defects, *contact, touching), "nail on its contact");
-            }
-        }
-
-        for (a, b) in &fixture.pairs {
-            if let (Some(&a), Some(&b)) = (nail_nodes.get(a), nail_nodes.get(b)) {
-                sketch.resistor(a, b, PAIR_WIRE_OHMS, "wire of the pair");
-            }
-        }
-
-        let ports = port_places(dut, defects, &module, logic, ground, &mut sketch);
-        let net_node =
-            |pin: Option<&str>| nets.iter().find(|(net, _)| Some(net.as_str()) == pin).map(|(_, net)| net.node);
-        let supplies = diodes::Supplies {
-            ground,
-            logic,
-            usb: net_node(pins.usb),
-            modem: net_node(pins.modem),
-            sim: sim_line(dut, SIM_SUPPLY).and_then(|contact| module.get(&contact).copied()),
-        };
-        let mut diodes = diodes::of_module(dut, &module, &supplies, seed, &mut sketch);
-        let enable = dut.with_function(Function::Enable).next();
-        let regulator = enable.and_then(|info| module.get(&info.contact)).map(|&enable| {
-            let system = sketch.node("system_rail");
-            for (pin, (volts, ohms)) in [(pins.battery, regulator::BATTERY_PATH), (pins.usb, regulator::USB_PATH)] {
-                if let Some(input) = net_node(pin) {
-                    let edge = sketch.edge(input, system);
-                    let what = "path from the input to the system rail";
-                    diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms, what });
-                }
-            }
-            regulator::Regulator::new(system, enable, logic, seed, &mut sketch)
-        });
-        let place_of = |terminal: &Terminal| match terminal {
-            Terminal::Contact(contact) => module.get(contact).copied(),
-            Terminal::Ground => Some(ground),
-            Terminal::Rail(name) => {
-                let contact = rail_contact(fixture, dut, rail_index(fixture, name)?)?;
-                net_node(Some(&dut.contact(contact)?.pin))
-            }
-        };
-        let overloads = defects::join(defects, fixture, ground, logic, place_of, &mut sketch);
+        let module = ModuleNets::new(dut, &parts, ground, &mut sketch);
+        join_nails(fixture, defects, &nail_nodes, &module, &mut contacts, &mut sketch);
+        let ports = port_places(dut, defects, &module, &mut sketch);
+        let mut diodes = diodes::of_module(dut, &module.contacts, &module.supplies(dut), seed, &mut sketch);
+        let regulator = regulator(dut, &module, seed, &mut diodes, &mut sketch);
+        let place_of = |terminal: &Terminal| module.place_of(terminal, fixture, dut);
+        let overloads = defects::join(defects, fixture, ground, module.logic, place_of, &mut sketch);
         let nails = nail_parts(fixture, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
         let link = |contact: Contact, tolerances: &mut FixtureTolerances| LinkNail {
             node: nail_nodes.get(&contact).copied(),
             series_ohms: tolerances.resistor(fixture.link.series_ohms).max(1.0),
         };
-        let mut analog = [None; 8];
-        for info in &dut.contacts {
-            if let Some(place) = info.adc_input.and_then(|ain| analog.get_mut(usize::from(ain))) {
-                *place = module.get(&info.contact).copied();
-            }
-        }
         let logic_amps = if defects.mcu_dead { DEAD_MCU_AMPS } else { parts.chip.busy };
         let (controller_tx, controller_rx) =
             (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
@@ -174,22 +89,17 @@ impl Circuit {
         let source_series_ohms = tolerances.resistor(fixture.measure_bus.source_series_ohms);
         let peers: Vec<PeerWires> =
             fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
-        let supply_net = |role| {
-            let pin = &dut.supply_contact(role)?.pin;
-            nets.iter().position(|(net, _)| net == pin)
-        };
-        let modem = modem::ModemPins::new(dut, &module, supply_net, ground, &mut sketch);
+        let modem =
+            modem::ModemPins::new(dut, &module.contacts, |role| module.supply_net(dut, role), ground, &mut sketch);
         let antenna = fixture.nfc.map(|wiring| {
-            let coil = wiring.coil.and_then(|coil| coil_wires(coil, &nail_nodes, &module, ground, &mut sketch));
-            nfc::Antenna::new(coil, seed, defects.nfc_tuning)
+            let wires = |coil| coil_wires(coil, &nail_nodes, &module.contacts, ground, &mut sketch);
+            nfc::Antenna::new(wiring.coil.and_then(wires), seed, defects.nfc_tuning)
         });
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         let own = FixedParts { resistors: sketch.resistors, leaks: sketch.leaks };
         own.add(&mut fixed);
-        let detects = !defects.vusb_undetected;
-        let usb = nets.iter().position(|(name, _)| Some(name.as_str()) == pins.usb).filter(|_| detects);
-        let nets: Vec<Net> = nets.into_iter().map(|(_, net)| net).collect();
+        let usb = module.supply_net(dut, SupplyRole::Usb).filter(|_| !defects.vusb_undetected);
         let wiring = Wiring {
             netlist,
             names: sketch.names,
@@ -199,16 +109,16 @@ impl Circuit {
             rails,
             logic: 0,
             usb,
-            nets,
+            analog: module.analog_inputs(dut),
+            usb_data: usb::data_lines(dut, &module.contacts, &nail_nodes),
+            nets: module.nets.into_iter().map(|(_, net)| net).collect(),
             ground,
             bus,
             ports,
-            analog,
             controller_tx,
             controller_rx,
             link_cut: defects.link_cut,
             peers,
-            usb_data: usb::data_lines(dut, &module, &nail_nodes),
             modem,
             antenna,
             diodes,
@@ -310,6 +220,148 @@ fn sim_line(dut: &DutFamily, role: &str) -> Option<Contact> {
     dut.by_role(Function::Sim, role).map(|info| info.contact)
 }
 
+/// The nets of the module: one for each name of a supply pin, and a node for each contact.
+struct ModuleNets<'d> {
+    pins: SupplyPins<'d>,
+    nets: Vec<(String, Net)>,
+    contacts: BTreeMap<Contact, Node>,
+    /// Of the microcontroller's supply.
+    logic: Node,
+    ground: Node,
+}
+
+impl<'d> ModuleNets<'d> {
+    fn new(dut: &'d DutFamily, parts: &ModuleParts, ground: Node, sketch: &mut Sketch) -> Self {
+        let pins = SupplyPins::of(dut);
+        let mut nets: Vec<(String, Net)> = Vec::new();
+        let mut contacts: BTreeMap<Contact, Node> = BTreeMap::new();
+        let mut net_of = |name: &str, sketch: &mut Sketch| -> Node {
+            if let Some((_, net)) = nets.iter().find(|(net, _)| net == name) {
+                return net.node;
+            }
+            let node = sketch.node(format!("net_{name}"));
+            let (load_ohms, farads) = match name {
+                _ if name == pins.logic => (parts.logic_load_ohms, parts.logic_farads),
+                _ if Some(name) == pins.modem => (parts.modem_load_ohms, parts.modem_farads),
+                _ => (parts.five_volt_load_ohms, parts.five_volt_farads),
+            };
+            sketch.resistor(node, ground, load_ohms, "load of the module");
+            nets.push((name.to_owned(), Net { node, to_ground: sketch.builder.edge(node, ground), farads }));
+            node
+        };
+        let logic = net_of(pins.logic, sketch);
+        for info in &dut.contacts {
+            let node = sketch.node(format!("pad_{}_{}", info.contact.0, info.pin));
+            contacts.insert(info.contact, node);
+            match role(info) {
+                Role::Ground => sketch.resistor(node, ground, BOND_OHMS, "bond"),
+                Role::Supply => {
+                    let net = net_of(&info.pin, sketch);
+                    sketch.resistor(node, net, BOND_OHMS, "bond");
+                }
+                Role::Port(port) => {
+                    sketch.resistor(node, ground, parts.ports[port].leakage_ohms, "leakage of the port");
+                }
+                // The modem holds or feeds it; the pull-up of the enable comes with the converter.
+                Role::SimSupply | Role::Enable | Role::Nothing => {}
+                Role::Input => sketch.resistor(node, ground, parts.input_leakage_ohms, "leakage of the input"),
+            }
+        }
+        if let (Some(data), Some(supply)) = (sim_line(dut, "DATA"), sim_line(dut, SIM_SUPPLY)) {
+            sketch.resistor(contacts[&data], contacts[&supply], parts.sim_pull_ohms, "pull-up of the SIM's data");
+        }
+        Self { pins, nets, contacts, logic, ground }
+    }
+
+    /// The node of the net with this pin's name.
+    fn net_node(&self, pin: Option<&str>) -> Option<Node> {
+        self.nets.iter().find(|(net, _)| Some(net.as_str()) == pin).map(|(_, net)| net.node)
+    }
+
+    /// Index of the net that carries the supply with this role.
+    fn supply_net(&self, dut: &DutFamily, role: SupplyRole) -> Option<usize> {
+        let pin = &dut.supply_contact(role)?.pin;
+        self.nets.iter().position(|(net, _)| net == pin)
+    }
+
+    fn supplies(&self, dut: &DutFamily) -> diodes::Supplies {
+        diodes::Supplies {
+            ground: self.ground,
+            logic: self.logic,
+            usb: self.net_node(self.pins.usb),
+            modem: self.net_node(self.pins.modem),
+            sim: sim_line(dut, SIM_SUPPLY).and_then(|contact| self.contacts.get(&contact).copied()),
+        }
+    }
+
+    /// Where a fault's terminal is on the module.
+    fn place_of(&self, terminal: &Terminal, fixture: &Fixture, dut: &DutFamily) -> Option<Node> {
+        match terminal {
+            Terminal::Contact(contact) => self.contacts.get(contact).copied(),
+            Terminal::Ground => Some(self.ground),
+            Terminal::Rail(name) => {
+                let contact = rail_contact(fixture, dut, rail_index(fixture, name)?)?;
+                self.net_node(Some(&dut.contact(contact)?.pin))
+            }
+        }
+    }
+
+    /// The nodes of the ADC's inputs.
+    fn analog_inputs(&self, dut: &DutFamily) -> [Option<Node>; 8] {
+        let mut analog = [None; 8];
+        for info in &dut.contacts {
+            if let Some(place) = info.adc_input.and_then(|input| analog.get_mut(usize::from(input))) {
+                *place = self.contacts.get(&info.contact).copied();
+            }
+        }
+        analog
+    }
+}
+
+/// Nails touch the contacts to which they lead, and wires join nails in pairs.
+fn join_nails(
+    fixture: &Fixture,
+    defects: &Defects,
+    nails: &BTreeMap<Contact, Node>,
+    module: &ModuleNets<'_>,
+    random: &mut Random,
+    sketch: &mut Sketch,
+) {
+    for (contact, &nail) in nails {
+        let touching = random.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
+        if let Some(&pad) = module.contacts.get(&defects.led_to(*contact)) {
+            sketch.resistor(nail, pad, defects::joint_ohms(defects, *contact, touching), "nail on its contact");
+        }
+    }
+    for (a, b) in &fixture.pairs {
+        if let (Some(&a), Some(&b)) = (nails.get(a), nails.get(b)) {
+            sketch.resistor(a, b, PAIR_WIRE_OHMS, "wire of the pair");
+        }
+    }
+}
+
+/// The converter of a module that makes its own logic supply.
+fn regulator(
+    dut: &DutFamily,
+    module: &ModuleNets<'_>,
+    seed: u64,
+    diodes: &mut Vec<diodes::Diode>,
+    sketch: &mut Sketch,
+) -> Option<regulator::Regulator> {
+    let enable = dut.with_function(Function::Enable).next()?;
+    let enable = *module.contacts.get(&enable.contact)?;
+    let system = sketch.node("system_rail");
+    let inputs = [(module.pins.battery, regulator::BATTERY_PATH), (module.pins.usb, regulator::USB_PATH)];
+    for (pin, (volts, ohms)) in inputs {
+        if let Some(input) = module.net_node(pin) {
+            let edge = sketch.edge(input, system);
+            let what = "path from the input to the system rail";
+            diodes.push(diodes::Diode { anode: input, cathode: system, edge, volts, ohms, what });
+        }
+    }
+    Some(regulator::Regulator::new(system, enable, module.logic, seed, sketch))
+}
+
 /// Names of the pins that carry the supplies: one net of the module each.
 struct SupplyPins<'d> {
     logic: &'d str,
@@ -380,19 +432,17 @@ fn coil_wires(
 fn port_places(
     dut: &DutFamily,
     defects: &Defects,
-    module: &BTreeMap<Contact, Node>,
-    logic: Node,
-    ground: Node,
+    module: &ModuleNets<'_>,
     sketch: &mut Sketch,
 ) -> Vec<Option<PortPlace>> {
     let mut places: Vec<Option<PortPlace>> = (0..PORT_COUNT).map(|_| None).collect();
     for info in &dut.contacts {
-        let (Role::Port(port), Some(&node)) = (role(info), module.get(&info.contact)) else { continue };
+        let (Role::Port(port), Some(&node)) = (role(info), module.contacts.get(&info.contact)) else { continue };
         let stuck = defects.stuck.iter().find(|(contact, _)| *contact == info.contact).map(|(_, high)| *high);
         places[port] = Some(PortPlace {
             node,
-            to_logic: sketch.builder.edge(node, logic),
-            to_ground: sketch.builder.edge(node, ground),
+            to_logic: sketch.builder.edge(node, module.logic),
+            to_ground: sketch.builder.edge(node, module.ground),
             stuck,
             lost_pulls: defects.lost_pulls.contains(&info.contact),
         });
