@@ -35,7 +35,7 @@ pub(crate) const GONE: &[&str] = &[
 #[derive(Debug)]
 struct Stopped {
     verdict: Verdict,
-    /// What the record notes beside the steps.
+    /// What the record notes next to the steps.
     notes: Vec<String>,
     modem_cuts: u32,
     seconds: f64,
@@ -115,7 +115,7 @@ fn an_orderly_stop_takes_no_longer_than_it_says() {
         let run = stopped(plan, 1, &["modem-never-off"], Duration::from_millis(on_ms));
         let took = run.seconds - 1e-3 * on_ms as f64;
         assert_eq!(run.verdict, Verdict::Aborted, "{plan}: {run:?}");
-        // Not much longer either: nobody believes a longest time that is never reached.
+        // Not much longer either: a limit that is never reached means nothing.
         assert!((0.3 * longest..=longest).contains(&took), "{plan}: {took} s of {longest} s: {run:?}");
         println!("{plan}: {took:.1} s of {longest} s");
     }

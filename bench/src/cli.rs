@@ -19,7 +19,7 @@ pub const EXIT_BELOW: u8 = 1;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  pass: everything that the plan requires was measured and lies inside its limits
+  0  pass: everything that the plan requires was measured and is inside its limits
   1  fail: the module is bad
   2  error: the bench is bad, or could not tell
   3  the plan, another file or the arguments are wrong; nothing was powered
@@ -62,47 +62,47 @@ enum Command {
     /// Tests one module.
     #[command(after_long_help = EXIT_CODES)]
     Run(RunArgs),
-    /// Shows the operator's screen: tests modules as their labels are scanned, on one nest or several.
+    /// Shows the operator's screen, which tests modules as their labels are scanned, on one nest or more.
     #[command(after_long_help = OPERATOR_EXIT_CODES)]
     Operator(OperatorArgs),
     /// Checks plans without running them, and shows what covers each contact.
     Check(CheckArgs),
-    /// Draws when each step of a plan runs, and names what makes the run as long as it is.
+    /// Shows when each step of a plan runs, and which steps decide how long the run takes.
     Plan(PlanArgs),
-    /// Shows the contacts of a model, alone or beside another's.
+    /// Shows the contacts of a model, alone or next to another's.
     Pins(PinsArgs),
-    /// Looks at the whole fixture before a shift, with no module in the nest, and says what to fix.
+    /// Checks the fixture before a shift, with no module in the nest, and says what to fix.
     Doctor(DoctorArgs),
-    /// Writes a station file by asking.
+    /// Writes a station file from your answers to a few questions.
     Init(InitArgs),
-    /// Shows how a fixture is wired.
+    /// Shows the wiring of a fixture.
     Fixture(FixtureArgs),
-    /// Lists every fault that `run --fault` takes for a plan's module and fixture.
+    /// Lists the faults that `run --fault` accepts.
     Faults(FaultsArgs),
-    /// Measures what a plan finds: runs it against every fault and against good modules.
+    /// Measures which faults a plan detects: runs it on a module with each fault, and on good modules.
     Coverage(CoverageArgs),
     /// Prints the JSON Schema of a kind of file.
     Schema(SchemaArgs),
-    /// Makes reports from a journal.
+    /// Makes reports from the journal of a run.
     Report(ReportArgs),
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
-    /// An emulated module for other programs: a debug probe on the network and a serial port, in real time.
+    /// Runs an emulated module for other programs, with a debug probe on the network and a serial port, in real time.
     VirtualDut(VirtualDutArgs),
-    /// Judges runs again from their journals, and says whether anything was changed.
+    /// Judges runs again from their journals, and reports whether a journal was changed.
     Verify(commands::verify::VerifyArgs),
-    /// Keeps an index over many runs, to be asked by `bench stats`.
+    /// Keeps an index of many runs, for `bench stats`.
     Store(commands::store::StoreArgs),
-    /// Forwards runs to a PostgreSQL server of the line or the plant.
+    /// Sends runs to a PostgreSQL server of the line or the plant.
     Sync(commands::sync::SyncArgs),
-    /// A gauge study: how much of what is measured is the bench.
+    /// Does a gauge study: how much of the variation comes from the bench and not from the modules.
     Grr(commands::grr::GrrArgs),
-    /// Limits from what good units measured.
+    /// Suggests limits from the measurements of good units.
     Limits(commands::limits::LimitsArgs),
-    /// Writes many runs for other people's software.
+    /// Exports many runs as CSV, JSON, JUnit or STDF.
     Export(commands::export::ExportArgs),
-    /// Yields, causes, capability and nails of many runs.
+    /// Shows yields, causes of failures, capability and worn nails of many runs.
     Stats(commands::stats::StatsArgs),
     /// Prints a completion script for a shell.
     Completions { shell: clap_complete::Shell },
@@ -113,28 +113,28 @@ enum Command {
 pub(crate) struct RunArgs {
     /// The plan.
     pub plan: PathBuf,
-    /// Run on the virtual bench: the real firmware on an emulated module in a simulated fixture.
+    /// Tests an emulated module in a simulated fixture.
     #[arg(long = "virtual")]
     pub virtual_bench: bool,
-    /// A lesser fixture in place of the one that the plan names; the plan must allow it by `also_on`.
+    /// Another fixture than the one that the plan names; the plan must list it in `also_on`.
     #[arg(long, value_name = "NAME")]
     pub fixture: Option<String>,
-    /// What is plugged in where, and the calibrations: the controller's own file.
+    /// The station file: which devices this controller has, and their calibrations.
     #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
     pub station: PathBuf,
-    /// Which nest of the station [default: the only one].
+    /// Nest of the station [default: the only one].
     #[arg(long, value_name = "NAME", conflicts_with = "virtual_bench")]
     pub nest: Option<String>,
-    /// Serial number of the unit, as scanned [default on the virtual bench: made from the seed].
+    /// Serial number of the unit, as scanned [default on the virtual bench: from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
-    /// IMEI on the unit's label: the modem's must be the same.
+    /// IMEI on the label of the unit, which the modem must report.
     #[arg(long, value_name = "DIGITS")]
     pub imei: Option<String>,
-    /// Production lot that the unit belongs to; statistics can be asked for it.
+    /// Production lot of the unit, for statistics.
     #[arg(long, value_name = "TEXT")]
     pub lot: Option<String>,
-    /// Seed of the virtual module's and fixture's tolerances and noise.
+    /// Seed for the tolerances and the noise of the virtual module and fixture.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// A fault of the virtual module or fixture, for example open:23 or short:36-38@100; may be repeated. `bench faults`
@@ -144,23 +144,23 @@ pub(crate) struct RunArgs {
     /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
-    /// Where runs leave their files.
+    /// Folder for the records of runs.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
     pub reports: PathBuf,
-    /// A second copy of the JUnit report, for a CI server.
+    /// Also writes the JUnit report to this file.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
-    /// What each fault looks like, as `bench coverage --dictionary` wrote it: of a module that fails, the faults that
-    /// look most like it are told.
+    /// A dictionary that `bench coverage --dictionary` wrote: if the module fails, lists the faults that look most
+    /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
-    /// Only the exit code and errors.
+    /// Prints nothing but errors.
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// What the run and the emulation cost.
+    /// Prints what the run and the emulation cost.
     #[arg(long, short)]
     pub verbose: bool,
 }
@@ -170,44 +170,44 @@ pub(crate) struct RunArgs {
 pub(crate) struct OperatorArgs {
     /// The plan.
     pub plan: Option<PathBuf>,
-    /// Test emulated modules in simulated fixtures.
+    /// Tests emulated modules in simulated fixtures.
     #[arg(long = "virtual")]
     pub virtual_bench: bool,
-    /// Emulated modules that can be tested at a time [default: 1]. On real fixtures it is the station that has its nests.
+    /// Number of virtual nests [default: 1]. A real station has its nests in the station file.
     #[arg(long, value_name = "N", requires = "virtual_bench", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub nests: Option<u8>,
-    /// What is plugged in where, and the calibrations: the controller's own file.
+    /// The station file: which devices this controller has, and their calibrations.
     #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE, conflicts_with = "virtual_bench")]
     pub station: PathBuf,
-    /// Rules of the line [default: fixtures/operator.toml, else the built-in ones].
+    /// Rules of the line [default: fixtures/operator.toml, or the built-in ones].
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// Language of the screen, en or de [default: as the rules say].
+    /// Language of the screen, en or de [default: the one in the rules].
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<String>,
-    /// A scanner on a serial port, for example /dev/ttyACM0 or /dev/ttyUSB0:115200. One that poses as a keyboard needs
-    /// nothing.
+    /// A scanner on a serial port, for example /dev/ttyACM0 or /dev/ttyUSB0:115200. A scanner that acts as a keyboard
+    /// needs no option.
     #[arg(long, value_name = "PORT")]
     pub scanner: Option<bench_operator::Port>,
-    /// A fault of the so-many-th virtual module that is tested, for example 3=open:23; may be repeated.
+    /// A fault of the Nth virtual module, for example 3=open:23; may be repeated.
     #[arg(long, value_name = "NUMBER=SPEC", requires = "virtual_bench")]
     pub fault_at: Vec<String>,
-    /// Seed of the virtual modules' and fixtures' tolerances and noise.
+    /// Seed for the tolerances and the noise of the virtual modules and fixtures.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
-    /// Production lot that the units belong to, for statistics.
+    /// Production lot of the units, for statistics.
     #[arg(long, value_name = "TEXT")]
     pub lot: Option<String>,
-    /// Where runs and the operators' log leave their files.
+    /// Folder for the records of runs and the operators' log.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
     pub reports: PathBuf,
-    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
-    /// Reads a PIN and prints what a rules file holds of it.
+    /// Reads a PIN and prints its hash for the rules file.
     #[arg(long, exclusive = true)]
     pub make_pin: bool,
 }
@@ -217,10 +217,10 @@ pub(crate) struct CheckArgs {
     /// Plans.
     #[arg(required = true)]
     pub plans: Vec<PathBuf>,
-    /// A lesser fixture in place of the one that the plans name: what can they cover there, and what not?
+    /// Checks the plans on another fixture than the one they name: what can they cover there, and what not?
     #[arg(long, value_name = "NAME")]
     pub fixture: Option<String>,
-    /// As JSON.
+    /// Prints JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -230,20 +230,20 @@ pub(crate) struct CheckArgs {
 pub(crate) struct PlanArgs {
     /// The plan.
     pub plan: PathBuf,
-    /// Takes the times of the steps from a run that passed, a journal or its folder [default: from two runs on the
-    /// virtual bench].
+    /// Takes the times of the steps from this run, which passed: a journal or its folder [default: from two runs on
+    /// the virtual bench].
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
-    /// Writes a picture.
+    /// Writes an SVG picture.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// As JSON.
+    /// Prints JSON.
     #[arg(long)]
     pub json: bool,
-    /// Seed of the virtual module's and fixture's tolerances and noise.
+    /// Seed for the tolerances and the noise of the virtual module and fixture.
     #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "from")]
     pub seed: u64,
-    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub firmware: Option<PathBuf>,
 }
@@ -252,10 +252,10 @@ pub(crate) struct PlanArgs {
 pub(crate) struct PinsArgs {
     /// b402, b404, b404x, b523, b524 or boron.
     pub model: String,
-    /// Another model: shows what differs, fact by fact.
+    /// Compares with this model, fact by fact.
     #[arg(long, value_name = "MODEL")]
     pub compare: Option<String>,
-    /// As JSON.
+    /// Prints JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -263,13 +263,13 @@ pub(crate) struct PinsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: bench doctor --station station.toml --nest A")]
 pub(crate) struct DoctorArgs {
-    /// What is plugged in where: the controller's own file.
+    /// The station file: which devices this controller has.
     #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE)]
     pub station: PathBuf,
-    /// Which nest of the station [default: the only one].
+    /// Nest of the station [default: the only one].
     #[arg(long, value_name = "NAME")]
     pub nest: Option<String>,
-    /// Looks at the simulated fixture of this name in place of a real one.
+    /// Checks the simulated fixture of this name.
     #[arg(long = "virtual", value_name = "FIXTURE", conflicts_with_all = ["station", "nest"])]
     pub virtual_fixture: Option<String>,
 }
@@ -277,7 +277,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: bench init --file station.toml")]
 pub(crate) struct InitArgs {
-    /// The file to write; one that exists is not touched.
+    /// The file to write; an existing file is not changed.
     #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE)]
     pub file: PathBuf,
 }
@@ -285,25 +285,24 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: bench fixture b-series --wiring --svg b-series.svg")]
 pub(crate) struct FixtureArgs {
-    /// The fixture by its name: `b-series` is fixtures/b-series.toml.
+    /// Name of the fixture: `b-series` is fixtures/b-series.toml.
     pub fixture: String,
-    /// Prints every wire: contacts, controller, chips.
+    /// Prints every wire of contacts, controller and chips.
     #[arg(long)]
     pub wiring: bool,
-    /// Writes a picture.
+    /// Writes an SVG picture.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Writes the circuit that the virtual bench solves, as a deck for `ngspice -b FILE`: a good module, all supplies on,
-    /// the chip runs.
+    /// Writes the circuit that the virtual bench solves, for `ngspice -b FILE`: a good module with all supplies on.
     #[arg(long, value_name = "FILE")]
     pub spice: Option<PathBuf>,
-    /// The module in that circuit [default: one of the first family that the fixture names].
+    /// Model in that circuit [default: the first one of the fixture].
     #[arg(long, value_name = "MODEL", requires = "spice")]
     pub model: Option<String>,
-    /// Seed of its tolerances.
+    /// Seed for its tolerances.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "spice")]
     pub seed: u64,
-    /// As JSON.
+    /// Prints JSON.
     #[arg(long, conflicts_with = "wiring")]
     pub json: bool,
 }
@@ -311,35 +310,35 @@ pub(crate) struct FixtureArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: bench virtual-dut plans/b404x.toml --blank --probe 127.0.0.1:2022")]
 pub(crate) struct VirtualDutArgs {
-    /// The plan that the module and its fixture are taken from.
+    /// The plan, which names module and fixture.
     pub plan: PathBuf,
-    /// Where the debug probe is served: a Black Magic Probe on the network.
+    /// Address of the debug probe, a Black Magic Probe on the network.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2022")]
     pub probe: String,
     /// How other programs reach the module's link: pty, tcp (127.0.0.1:2023) or ADDRESS:PORT; over TCP the link keeps its first
     /// rate [default: pty on Linux, tcp elsewhere].
     #[arg(long, value_name = "PLACE")]
     pub link: Option<virtual_dut::LinkPlace>,
-    /// Nothing was ever programmed into the module [default: it holds the firmware image].
+    /// Starts with an empty module [default: it holds the firmware image].
     #[arg(long)]
     pub blank: bool,
-    /// Serial number of the module [default: made from the seed].
+    /// Serial number of the module [default: from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
-    /// Seed of the module's tolerances.
+    /// Seed for the tolerances of the module.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// A fault of the module, for example locked; may be repeated. `bench faults` lists them.
     #[arg(long = "fault", value_name = "SPEC")]
     pub faults: Vec<String>,
-    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GuardArgs {
-    /// The fixture by its name.
+    /// Name of the fixture.
     pub fixture: String,
     #[arg(long)]
     pub i2c_bus: u8,
@@ -364,40 +363,40 @@ pub(crate) struct FaultsArgs {
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
-    /// Only the faults that fit: `*` stands for any text, `?` for one character; may be repeated.
+    /// Only the faults that match: `*` is any text, `?` is one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub faults: Vec<String>,
-    /// Good modules, each with tolerances of its own, to count false fails.
+    /// Number of good modules with different tolerances, to count false fails.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub good: u64,
-    /// Runs at a time [default: one per core].
+    /// Number of runs at the same time [default: one per core].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
-    /// Leaves steps out of the plan, by id or by kind: what is it worth without them?
+    /// Leaves these steps out of the plan, by id or by kind.
     #[arg(long, value_name = "STEP")]
     pub without: Vec<String>,
-    /// Does not try the plan without each of its steps, which takes about as long again as the faults.
+    /// Skips the runs without each of the steps, which take about as long as all the others.
     #[arg(long)]
     pub quick: bool,
-    /// Ends with exit code 1 when less of the faults is detected, or when a good module fails.
+    /// Exits with 1 if a smaller share of the faults is detected, or if a good module fails.
     #[arg(long, value_name = "PERCENT")]
     pub min_detected: Option<f64>,
-    /// Ends with exit code 1 when less of the faults is named rightly, or when a good module fails.
+    /// Exits with 1 if a smaller share of the faults is named rightly, or if a good module fails.
     #[arg(long, value_name = "PERCENT")]
     pub min_named: Option<f64>,
-    /// Writes everything as JSON.
+    /// Writes the whole study as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Writes a page for a browser, one file.
+    /// Writes a page for a browser, as one file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Writes what each fault looks like, for `bench run --dictionary`.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
-    /// How often which defect occurs [default: fixtures/defect-rates.toml].
+    /// Rates of defects [default: fixtures/defect-rates.toml].
     #[arg(long, value_name = "FILE")]
     pub rates: Option<PathBuf>,
-    /// The firmware image [default: the one that the plan names, as built by `cargo xtask firmware`].
+    /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
 }
@@ -411,16 +410,16 @@ pub(crate) struct SchemaArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum SchemaOf {
     Plan,
-    /// What plans include, `plans/parts/*.toml`.
+    /// A part that plans include, `plans/parts/*.toml`.
     Part,
     Fixture,
     /// A module family, `fixtures/duts/*.toml`.
     Dut,
-    /// One place on a line, `station.toml`.
+    /// A controller with its fixtures, `station.toml`.
     Station,
     /// An order of a fault, as `--fault` takes it.
     Fault,
-    /// How often defects occur, `fixtures/defect-rates.toml`.
+    /// Rates of defects, `fixtures/defect-rates.toml`.
     Rates,
 }
 
@@ -431,13 +430,13 @@ pub(crate) struct ReportArgs {
     /// Writes the JUnit report.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Writes a page for a browser, one file.
+    /// Writes a page for a browser, as one file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Writes an STDF V4 file.
     #[arg(long, value_name = "FILE")]
     pub stdf: Option<PathBuf>,
-    /// Prints all measurements as comma-separated values.
+    /// Prints all measurements as CSV.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     /// Prints the whole record as JSON.
@@ -475,7 +474,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no mistakes, and a closed pipe is nobody's.
+            // Help and version are no mistakes, and neither is a closed pipe.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }

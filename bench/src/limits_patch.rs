@@ -2,7 +2,7 @@
 //!
 //! A key of a step often limits many measurements (each contact's level). Which key it was is found by its values: the
 //! one key of the step whose limits are those of the measurement. Where none or several fit, nothing is guessed, and the
-//! suggestion stands as a comment.
+//! suggestion is a comment.
 
 use bench_engine::Loaded;
 use bench_plan::parse_quantity;
@@ -40,21 +40,21 @@ pub(crate) fn patch(loaded: &Loaded, wanted: &[Wanted]) -> Patch {
     let steps = steps(loaded);
     let mut keys: BTreeMap<(&str, String), Merged<'_>> = BTreeMap::new();
     let mut unknown: Vec<&Wanted> = Vec::new();
-    for one in wanted {
+    for row in wanted {
         let fitting: Vec<&String> = steps
-            .get(&one.step)
+            .get(&row.step)
             .map(|step| {
-                step.limits.iter().filter(|(_, limits)| same(limits, &one.planned)).map(|(key, _)| key).collect()
+                step.limits.iter().filter(|(_, limits)| same(limits, &row.planned)).map(|(key, _)| key).collect()
             })
             .unwrap_or_default();
         let [key] = fitting.as_slice() else {
-            unknown.push(one);
+            unknown.push(row);
             continue;
         };
-        let asked = one.suggestion.limits;
-        let merged = keys.entry((&one.step, (*key).clone())).or_insert(Merged { limits: asked, of: Vec::new() });
+        let asked = row.suggestion.limits;
+        let merged = keys.entry((&row.step, (*key).clone())).or_insert(Merged { limits: asked, of: Vec::new() });
         merged.limits = wider(merged.limits, asked);
-        merged.of.push(one);
+        merged.of.push(row);
     }
     let mut text = String::new();
     let mut tables = 0;
@@ -70,35 +70,35 @@ pub(crate) fn patch(loaded: &Loaded, wanted: &[Wanted]) -> Patch {
             tables += 1;
             last = step;
         }
-        for one in &merged.of {
-            let _ = writeln!(text, "# {}", why(one));
+        for row in &merged.of {
+            let _ = writeln!(text, "# {}", why(row));
         }
         let _ = writeln!(text, "{key} = {}", show(&merged.limits, first.unit));
     }
     if !unknown.is_empty() {
         let _ = writeln!(text, "\n# Which key of the step limits these is not clear; by hand:");
-        for one in unknown {
-            let _ = writeln!(text, "# {}/{}: {}", one.step, why(one), show(&one.suggestion.limits, one.unit));
+        for row in unknown {
+            let _ = writeln!(text, "# {}/{}: {}", row.step, why(row), show(&row.suggestion.limits, row.unit));
         }
     }
     Patch { text: text.trim_start().to_owned(), tables }
 }
 
-fn why(one: &Wanted) -> String {
-    let sd = one.sample.sd().unwrap_or(0.0);
-    let guard = if one.suggestion.guard > 0.0 {
-        format!(", guard band {}", one.unit.show(one.suggestion.guard))
+fn why(row: &Wanted) -> String {
+    let sd = row.sample.sd().unwrap_or(0.0);
+    let guard = if row.suggestion.guard > 0.0 {
+        format!(", guard band {}", row.unit.show(row.suggestion.guard))
     } else {
         String::new()
     };
-    let bound = if one.suggestion.bound_by_plan { ", bound by the plan's limits" } else { "" };
+    let bound = if row.suggestion.bound_by_plan { ", bound by the plan's limits" } else { "" };
     format!(
         "{}: {} good units, mean {}, standard deviation {}{guard}{bound}; was {}",
-        one.name,
-        one.sample.n,
-        one.unit.show(one.sample.mean),
-        one.unit.show(sd),
-        one.planned.show(one.unit)
+        row.name,
+        row.sample.n,
+        row.unit.show(row.sample.mean),
+        row.unit.show(sd),
+        row.planned.show(row.unit)
     )
 }
 
@@ -158,8 +158,9 @@ fn steps(loaded: &Loaded) -> BTreeMap<String, StepKeys> {
         for step in text.get("step").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table) {
             let Some(id) = step.get("id").and_then(Value::as_str) else { continue };
             let keys = step.iter().filter_map(|(key, value)| Some((key.clone(), limits(value, &named)?)));
-            let known = steps.entry(id.to_owned()).or_insert(StepKeys { own: index == 0, limits: BTreeMap::new() });
-            known.limits.extend(keys);
+            let keys_of_step =
+                steps.entry(id.to_owned()).or_insert(StepKeys { own: index == 0, limits: BTreeMap::new() });
+            keys_of_step.limits.extend(keys);
         }
     }
     let overrides = texts.first().and_then(|plan| plan.get("override")?.as_table());

@@ -19,9 +19,9 @@ enum Put {
     Panics,
 }
 
-type Told = (usize, FromNest);
+type Message = (usize, FromNest);
 
-fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThread {
+fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> NestThread {
     let work = move |observer, stop: Stop| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let file = root.join("plans/b404x.toml");
@@ -41,7 +41,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
         let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
         let provenance = loaded.provenance(&firmware);
         let image = virtual_run::image(&loaded, &firmware)?;
-        let one = OneRun {
+        let unit_run = OneRun {
             loaded: &loaded,
             firmware: image,
             provenance,
@@ -51,24 +51,24 @@ fn start(nest: usize, put: Put, reports: PathBuf, tell: Sender<Told>) -> NestThr
             reports: &reports,
             notes: &[],
         };
-        one.run(&backend, vec![observer], || Ok(stop))
+        unit_run.run(&backend, vec![observer], || Ok(stop))
     };
-    let tell = move |told| {
-        let _ = tell.send((nest, told));
+    let send = move |message| {
+        let _ = sender.send((nest, message));
     };
-    NestThread::start(format!("nest-{nest}"), work, tell).unwrap()
+    NestThread::start(format!("nest-{nest}"), work, send).unwrap()
 }
 
-/// Runs these modules at once, and tells of each nest what it recorded and what it came to.
+/// Runs these modules at once, and returns of each nest what it recorded and how it ended.
 fn run(modules: &[(usize, Put)]) -> Vec<(usize, Vec<Entry>, Ended)> {
     let folder = tempfile::tempdir().unwrap();
-    let (tell, told) = channel();
+    let (sender, messages) = channel();
     let _threads: Vec<NestThread> =
-        modules.iter().map(|(nest, put)| start(*nest, *put, folder.path().to_owned(), tell.clone())).collect();
-    drop(tell);
+        modules.iter().map(|(nest, put)| start(*nest, *put, folder.path().to_owned(), sender.clone())).collect();
+    drop(sender);
     let mut nests: Vec<(usize, Vec<Entry>, Option<Ended>)> =
         modules.iter().map(|(nest, _)| (*nest, Vec::new(), None)).collect();
-    for (nest, what) in told {
+    for (nest, what) in messages {
         let (_, entries, ended) = nests.iter_mut().find(|(number, ..)| *number == nest).unwrap();
         match what {
             FromNest::Entry(entry) => entries.push(*entry),
@@ -95,7 +95,7 @@ fn eight_nests_at_once_record_what_each_records_alone() {
         match troubled[nest].1 {
             Put::Good => {
                 assert_eq!(ended.verdict, Verdict::Pass, "nest {nest}");
-                assert!(entries == together[nest].1, "nest {nest} recorded something else beside troubled ones");
+                assert!(entries == together[nest].1, "nest {nest} recorded something else next to troubled ones");
             }
             Put::Faulty(fault) => assert_eq!(ended.verdict, Verdict::Fail, "{fault}: {:?}", ended.reason),
             Put::Panics => {

@@ -43,7 +43,7 @@ fn bar(orderly: Duration) -> Observer {
             Event::RunStarted { steps, .. } => bar.set_length(steps.len() as u64),
             Event::StepStarted { step, .. } => running.push(step.clone()),
             Event::StepEnded { step, retried, verdict, reason, .. } => {
-                running.retain(|one| one != step);
+                running.retain(|id| id != step);
                 if !retried {
                     bar.inc(1);
                 }

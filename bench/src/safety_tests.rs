@@ -160,7 +160,7 @@ fn a_bench_that_is_killed_leaves_no_rail_on_for_longer_than_500_ms() {
         seen += u64::from(world.rails_on().contains(&true));
         world.let_pass(Duration::from_millis(500));
         assert!(!world.rails_on().contains(&true), "killed after {after:?}");
-        // What is on record replays, and nobody takes the unit for a tested one.
+        // The record replays, and the unit does not count as tested.
         std::mem::forget(recorder);
         let run = bench_journal::read(&path).unwrap();
         let record = bench_report::RunRecord::from_entries(&run.entries);

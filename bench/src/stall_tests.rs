@@ -1,6 +1,6 @@
 //! A controller that is late condemns no module.
 //!
-//! The virtual controller stands still at a random moment for 20 ms to 2 s, in good runs of every plan: wherever the program is
+//! The virtual controller stops at a random moment for 20 ms to 2 s, in good runs of every plan: wherever the program is
 //! then, also between two transfers of a driver that never waits. `cargo xtask stalls` orders more of them.
 
 use bench_engine::{self as engine, Loaded, Outcome, Project, Recorder, Stop};
@@ -11,7 +11,7 @@ use bench_virtual::{self as virtual_run, Order};
 use std::path::Path;
 use std::time::Duration;
 
-/// How many: BENCH_STALLS=300 when somebody wants to be sure.
+/// How many: BENCH_STALLS=300 for more certainty.
 fn stalls() -> u64 {
     std::env::var("BENCH_STALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
 }

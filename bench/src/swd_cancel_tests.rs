@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// By the wall clock. A cancelled job ends within milliseconds; one that goes on to its end takes longer than this.
+/// By the wall clock. A cancelled job ends within milliseconds; one that is not cancelled takes longer than this.
 const SOON: Duration = Duration::from_secs(60);
 
 /// The lines, and how many asks of the probe's thread reached them.

@@ -2,7 +2,7 @@
 //! Raspberry Pi, the link through a serial port, the debug probe over the network. Needs root, for a mount namespace of its
 //! own.
 //!
-//! Both processes live in the fixture's time (`virtual-pi`): it passes no faster than real time, and stands still while a thread
+//! Both processes live in the fixture's time (`virtual-pi`): it passes no faster than real time, and stops while a thread
 //! of either waits for a processor. Every span in these tests is one of that time, so a busy machine changes none of them.
 
 // A failed unwrap fails the test that called it.
@@ -136,7 +136,7 @@ fn line_with(faults: &[&str], probe: Option<TcpListener>) -> ProductionLine {
     }
 }
 
-/// What a Raspberry Pi 4 has, in a namespace that nobody else sees.
+/// What a Raspberry Pi 4 has, in its own namespace.
 const SET_UP: &str = r#"
 set -e
 mount --make-rprivate /
@@ -291,7 +291,7 @@ fn a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network() {
     assert_eq!(line.bench.stats().watchdog_cuts, 0, "it was kicked all the way");
 }
 
-/// Kills the bench in the middle of a run and tells how long a supply stayed on.
+/// Kills the bench in the middle of a run and returns how long a supply stayed on.
 fn killed(test: &str, guard_too: bool) {
     if skipped(test) {
         return;
@@ -458,7 +458,7 @@ fn the_operators_screen_drives_a_real_fixture() {
     assert!(!line.bench.rails_on().contains(&true));
 }
 
-/// How many: BENCH_PI_STALLS=24 when somebody wants to be sure.
+/// How many: BENCH_PI_STALLS=24 for more certainty.
 fn stalls() -> u64 {
     std::env::var("BENCH_PI_STALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }

@@ -26,7 +26,7 @@ fn root() -> PathBuf {
 struct Module {
     process: Child,
     said: Lines<BufReader<ChildStdout>>,
-    /// As `probe-rs` is told.
+    /// As `probe-rs` takes it.
     probe: String,
     link: String,
     /// What it said first.

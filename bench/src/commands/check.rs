@@ -65,7 +65,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
         match Project::find(root, Some(path)).load_on(path, args.fixture.as_deref(), &Kinds::default()) {
             Ok(loaded) => {
                 let checked = coverage(&loaded);
-                // On a lesser fixture a contact that nobody sees is no mistake of the plan; it is shown all the same.
+                // A lesser fixture does not reach every contact, which is no mistake of the plan; it is shown all the same.
                 let bad_plan =
                     if args.fixture.is_none() { !checked.is_good() } else { !checked.silent_passes.is_empty() };
                 bad += usize::from(bad_plan);
@@ -94,9 +94,9 @@ fn coverage(loaded: &Loaded) -> Checked {
         by_contact.entry(info.contact).or_default();
     }
     for planned in &loaded.plan.steps {
-        for one in &planned.coverage {
-            let by = by_contact.entry(one.contact).or_default();
-            one.aspects.iter().for_each(|aspect| by.entry(aspect).or_default().push(planned.step.id.clone()));
+        for row in &planned.coverage {
+            let by = by_contact.entry(row.contact).or_default();
+            row.aspects.iter().for_each(|aspect| by.entry(aspect).or_default().push(planned.step.id.clone()));
         }
     }
     let pin = |contact| {
@@ -128,12 +128,12 @@ fn coverage(loaded: &Loaded) -> Checked {
 
 /// What plan or fixture says about a contact that no step covers.
 fn reason(loaded: &Loaded, contact: Contact) -> Option<String> {
-    let of_plan = loaded.plan.not_covered.iter().find(|one| one.contact == contact).map(|one| one.reason.clone());
+    let of_plan = loaded.plan.not_covered.iter().find(|row| row.contact == contact).map(|row| row.reason.clone());
     let no_nail = || loaded.fixture.unwired.get(&contact).map(|reason| format!("no nail: {reason}"));
     of_plan.or_else(no_nail)
 }
 
-/// An open that nobody would notice.
+/// An open that no step detects.
 fn unseen(loaded: &Loaded, contact: Contact, by: &BTreeMap<&'static str, Vec<String>>) -> Option<&'static str> {
     if by.is_empty() || by.contains_key("open") {
         return None;
@@ -148,7 +148,7 @@ fn unseen(loaded: &Loaded, contact: Contact, by: &BTreeMap<&'static str, Vec<Str
 
 fn render(path: &str, checked: &Checked) -> String {
     let mut text = String::new();
-    let covered = checked.contacts.iter().filter(|one| !one.by.is_empty()).count();
+    let covered = checked.contacts.iter().filter(|row| !row.by.is_empty()).count();
     let _ = writeln!(
         text,
         "{path}: {}. Model {}, fixture {}, {} steps, {} measurements, {covered} of {} contacts covered{}.",
@@ -164,25 +164,25 @@ fn render(path: &str, checked: &Checked) -> String {
         checked.steps,
         checked.measurements,
         checked.contacts.len(),
-        match checked.contacts.iter().filter(|one| one.not_covered.is_some()).count() {
+        match checked.contacts.iter().filter(|row| row.not_covered.is_some()).count() {
             0 => String::new(),
             excused => format!(", {excused} left out for a reason"),
         }
     );
-    let width = checked.contacts.iter().map(|one| one.pin.chars().count()).max().unwrap_or(0);
-    for one in &checked.contacts {
-        let steps: BTreeSet<&str> = one.by.values().flatten().map(String::as_str).collect();
-        let aspects: Vec<&str> = one.by.keys().copied().collect();
+    let width = checked.contacts.iter().map(|row| row.pin.chars().count()).max().unwrap_or(0);
+    for row in &checked.contacts {
+        let steps: BTreeSet<&str> = row.by.values().flatten().map(String::as_str).collect();
+        let aspects: Vec<&str> = row.by.keys().copied().collect();
         let steps: Vec<&str> = steps.into_iter().collect();
         let (what, whom) = match aspects.as_slice() {
-            [] => match &one.not_covered {
+            [] => match &row.not_covered {
                 Some(reason) => (format!("not covered: {reason}"), String::new()),
                 None => ("NOT COVERED, and no reason is given".to_owned(), String::new()),
             },
             aspects => (aspects.join(", "), format!("  [{}]", steps.join(", "))),
         };
-        let but = one.unseen.map_or_else(String::new, |unseen| format!("; {unseen}"));
-        let _ = writeln!(text, "  {:>3}  {:width$}  {what}{but}{whom}", one.contact.0, one.pin);
+        let but = row.unseen.map_or_else(String::new, |unseen| format!("; {unseen}"));
+        let _ = writeln!(text, "  {:>3}  {:width$}  {what}{but}{whom}", row.contact.0, row.pin);
     }
     if !checked.passes_here {
         let _ = writeln!(
@@ -204,7 +204,7 @@ fn render(path: &str, checked: &Checked) -> String {
         let _ = writeln!(text, "  without {step}: {reason}");
     }
     let forgotten: Vec<String> =
-        checked.contacts.iter().filter(|one| one.is_forgotten()).map(|one| one.contact.to_string()).collect();
+        checked.contacts.iter().filter(|row| row.is_forgotten()).map(|row| row.contact.to_string()).collect();
     if !forgotten.is_empty() {
         let _ = writeln!(
             text,

@@ -110,22 +110,22 @@ fn family<'a>(fixture: &Fixture, families: &'a [DutFamily]) -> Result<&'a DutFam
 }
 
 fn chips<I: embedded_hal::i2c::I2c>(fixture: &Fixture, bus: I) -> usize {
-    let told = |(what, seen): (String, Result<(), InstrumentError>)| {
+    let report = |(what, seen): (String, Result<(), InstrumentError>)| {
         let seen = seen.map(|()| "answers".to_owned()).map_err(|error| error.to_string());
         show(&Finding { what: format!("chip {what}"), seen })
     };
-    ask_chips(fixture, Rc::new(RefCell::new(bus))).into_iter().map(told).sum()
+    ask_chips(fixture, Rc::new(RefCell::new(bus))).into_iter().map(report).sum()
 }
 
-/// Checks the fixture, and the controller while it works. Returns how many findings `tell` heard that are not well.
-async fn look(nest: &Nest, fixture: &Fixture, tell: &dyn Fn(&Finding)) -> Result<usize, Failed> {
+/// Checks the fixture, and the controller while it works. Reports each finding; returns how many are bad.
+async fn look(nest: &Nest, fixture: &Fixture, report: &dyn Fn(&Finding)) -> Result<usize, Failed> {
     let looked = engine::kicked_with(nest, |lateness| async move {
         let began = nest.clock.now();
-        let ill = bench_steps::doctor(nest, fixture, tell).await?;
+        let ill = bench_steps::doctor(nest, fixture, report).await?;
         let own =
             [Some(controller(lateness.since(began))), guard(nest.panel.guard.as_ref().map(|guard| guard.state()))];
         let own = own.into_iter().flatten().map(|finding| {
-            tell(&finding);
+            report(&finding);
             usize::from(finding.seen.is_err())
         });
         Ok(ill + own.sum::<usize>())
@@ -201,27 +201,27 @@ mod tests {
             self.ill_with(built, None)
         }
 
-        /// The same, with a controller that stands still for a time.
+        /// The same, with a controller that is stopped for a time.
         fn ill_with(&self, built: &Fixture, stall: Option<(Duration, Duration)>) -> Vec<String> {
             let family = family(&self.fixture, &self.families).unwrap();
             let world = empty_nest(built, &self.families, family, &self.firmware).unwrap();
             let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
             let nest = virtual_run::nest(&world, &self.fixture, family, "", &recorder).unwrap();
-            let told = RefCell::new(Vec::new());
+            let findings = RefCell::new(Vec::new());
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let tell = |finding: &Finding| {
+            let report = |finding: &Finding| {
                 if let Err(wrong) = &finding.seen {
-                    told.borrow_mut().push(format!("{}: {wrong}", finding.what));
+                    findings.borrow_mut().push(format!("{}: {wrong}", finding.what));
                 }
             };
             if let Some((at, span)) = stall {
                 world.stall(BenchTime::ZERO + at, span);
             }
-            let looked = runtime.block_on(world.run(look(&nest, &self.fixture, &tell))).unwrap();
-            let told = told.into_inner();
-            assert_eq!(looked.ok(), Some(told.len()));
+            let looked = runtime.block_on(world.run(look(&nest, &self.fixture, &report))).unwrap();
+            let findings = findings.into_inner();
+            assert_eq!(looked.ok(), Some(findings.len()));
             assert!(!world.rails_on().contains(&true), "the doctor leaves nothing on");
-            told
+            findings
         }
     }
 
@@ -276,10 +276,10 @@ mod tests {
         for (what, mistake, expected) in rows {
             let mut built = line.fixture.clone();
             mistake(&mut built);
-            let told = line.ill(&built);
-            assert_eq!(told.len(), expected.len(), "{what}: {told:#?}");
-            for (told, expected) in told.iter().zip(*expected) {
-                assert!(told.starts_with(expected), "{what}: {told}");
+            let findings = line.ill(&built);
+            assert_eq!(findings.len(), expected.len(), "{what}: {findings:#?}");
+            for (finding, expected) in findings.iter().zip(*expected) {
+                assert!(finding.starts_with(expected), "{what}: {finding}");
             }
         }
     }
@@ -291,15 +291,15 @@ mod tests {
         for (span, expected) in
             [(12, None), (40, Some("controller: late by 32 ms")), (120, Some("controller: late by 112 ms"))]
         {
-            let told = line.ill_with(&line.fixture, Some((ms(300), ms(span))));
-            let seen: Vec<&str> = told.iter().map(String::as_str).collect();
+            let findings = line.ill_with(&line.fixture, Some((ms(300), ms(span))));
+            let seen: Vec<&str> = findings.iter().map(String::as_str).collect();
             assert!(
                 match (expected, seen.as_slice()) {
                     (None, []) => true,
                     (Some(start), [one]) => one.starts_with(start) && one.contains("what else runs on it"),
                     _ => false,
                 },
-                "{span} ms: {told:#?}"
+                "{span} ms: {findings:#?}"
             );
         }
     }

@@ -35,7 +35,7 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
-/// Reads the journals anew: the store only says which.
+/// Reads the journals again: the store only lists them.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     let files = [&args.stdf, &args.csv, &args.jsonl, &args.junit];
     if files.iter().all(|file| file.is_none()) {

@@ -18,7 +18,7 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
     }
     if let Some(path) = &args.spice {
         let has = |family: &&DutFamily| args.model.as_ref().is_none_or(|model| family.model(model).is_some());
-        let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|one| one.name == *name));
+        let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|family| family.name == *name));
         let Some(family) = fitting.clone().find(has) else {
             let models = fitting.flat_map(|family| &family.models).map(|model| model.name.as_str());
             let help = format!("models for this fixture: {}", models.collect::<Vec<_>>().join(", "));

@@ -19,7 +19,7 @@ A study: give its runs a lot of their own (bench run --lot study-1), then ask wh
 
 Exit codes:
   0  no gauge is worse than 30 % of the total variation
-  1  at least one is
+  1  at least row is
   3  runs are missing
 
 Example: bench grr --lot study-1 --units 10 --seats 3 --trials 3";
@@ -85,19 +85,19 @@ pub(crate) fn grr(args: &GrrArgs) -> Result<u8, Failed> {
             } else {
                 print(&table(&gauges, args.all));
             }
-            let worse = |one: &MeasurementGauge| varies(one) && acceptance(one) == Some(Acceptance::NotAcceptable);
+            let worse = |row: &MeasurementGauge| varies(row) && acceptance(row) == Some(Acceptance::NotAcceptable);
             Ok(if gauges.iter().any(worse) { EXIT_NOT_ACCEPTABLE } else { 0 })
         }
     }
 }
 
-fn acceptance(one: &MeasurementGauge) -> Option<Acceptance> {
-    one.gauge.as_ref().map(|gauge| gauge.acceptance)
+fn acceptance(row: &MeasurementGauge) -> Option<Acceptance> {
+    row.gauge.as_ref().map(|gauge| gauge.acceptance)
 }
 
 /// A code that is always the same says nothing about a gauge.
-fn varies(one: &MeasurementGauge) -> bool {
-    one.gauge.as_ref().is_some_and(|gauge| gauge.total > 0.0)
+fn varies(row: &MeasurementGauge) -> bool {
+    row.gauge.as_ref().is_some_and(|gauge| gauge.total > 0.0)
 }
 
 fn table(gauges: &[MeasurementGauge], all: bool) -> String {
@@ -108,13 +108,13 @@ fn table(gauges: &[MeasurementGauge], all: bool) -> String {
         "%GRR", "%tol", "ndc", "repeat", "reproduce", "units", ""
     );
     let mut left_out = 0;
-    for one in gauges {
-        let Some(gauge) = &one.gauge else {
-            let problem = one.problem.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "{:>7}  {}/{}: {problem}", "-", one.step, one.name);
+    for row in gauges {
+        let Some(gauge) = &row.gauge else {
+            let problem = row.problem.as_deref().unwrap_or_default();
+            let _ = writeln!(text, "{:>7}  {}/{}: {problem}", "-", row.step, row.name);
             continue;
         };
-        if !varies(one) && !all {
+        if !varies(row) && !all {
             left_out += 1;
             continue;
         }
@@ -129,11 +129,11 @@ fn table(gauges: &[MeasurementGauge], all: bool) -> String {
             "{:>7.1}  {tolerance:>7}  {:>4}  {:>12}  {:>12}  {:>12}  {word:16}  {}/{}",
             gauge.grr_percent,
             gauge.ndc.min(9999),
-            one.unit.show(gauge.repeatability),
-            one.unit.show(gauge.reproducibility),
-            one.unit.show(gauge.part),
-            one.step,
-            one.name
+            row.unit.show(gauge.repeatability),
+            row.unit.show(gauge.reproducibility),
+            row.unit.show(gauge.part),
+            row.step,
+            row.name
         );
     }
     if left_out > 0 {

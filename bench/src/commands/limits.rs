@@ -63,7 +63,7 @@ pub(crate) fn limits(root: Option<&Path>, args: &LimitsArgs) -> Result<u8, Faile
             match study(&store, &of_study, plan).map_err(wrong)? {
                 Study::Done(gauges) => gauges
                     .into_iter()
-                    .filter_map(|one| Some(((one.step, one.name), one.gauge?.grr)))
+                    .filter_map(|row| Some(((row.step, row.name), row.gauge?.grr)))
                     .collect::<HashMap<_, _>>(),
                 Study::Missing { next, .. } => {
                     return Err(Failed::Usage(miette::miette!("the study {lot} is not whole: {next}")));
@@ -73,7 +73,7 @@ pub(crate) fn limits(root: Option<&Path>, args: &LimitsArgs) -> Result<u8, Faile
         None => HashMap::new(),
     };
     let good = good_units(&store, &filter).map_err(wrong)?;
-    let most = good.iter().map(|one| one.sample.n).max().unwrap_or(0);
+    let most = good.iter().map(|row| row.sample.n).max().unwrap_or(0);
     if most < FEWEST {
         return Err(Failed::Usage(miette::miette!(
             help = "test more good units of this plan, or ask over more days",
@@ -83,11 +83,11 @@ pub(crate) fn limits(root: Option<&Path>, args: &LimitsArgs) -> Result<u8, Faile
     }
     let wanted: Vec<Wanted> = good
         .into_iter()
-        .filter_map(|one| {
-            let planned = planned(&loaded, &one.step, &one.name)?;
-            let sd = gauge_sd.get(&(one.step.clone(), one.name.clone())).copied();
-            let suggestion = suggest(&one.sample, &planned, sd)?;
-            Some(Wanted { step: one.step, name: one.name, unit: one.unit, planned, sample: one.sample, suggestion })
+        .filter_map(|row| {
+            let planned = planned(&loaded, &row.step, &row.name)?;
+            let sd = gauge_sd.get(&(row.step.clone(), row.name.clone())).copied();
+            let suggestion = suggest(&row.sample, &planned, sd)?;
+            Some(Wanted { step: row.step, name: row.name, unit: row.unit, planned, sample: row.sample, suggestion })
         })
         .collect();
     let patch = limits_patch::patch(&loaded, &wanted);

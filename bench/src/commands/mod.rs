@@ -54,7 +54,7 @@ pub(crate) fn show(report: &miette::Report) {
     say(text.trim_end());
 }
 
-/// One line on standard error. Unlike `eprintln!` it does not panic when nobody listens any more: a closed terminal must
+/// One line on standard error. Unlike `eprintln!` it does not panic when its reader is gone: a closed terminal must
 /// not stop a run on its way to the safe state.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

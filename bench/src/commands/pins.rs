@@ -9,8 +9,8 @@ use std::path::Path;
 pub(crate) fn pins(root: Option<&Path>, args: &PinsArgs) -> Result<u8, Failed> {
     let families = Project::find(root, None).families()?;
     let find = |model: &str| -> Result<&DutFamily, Failed> {
-        let found = families.iter().map(|(_, family)| family).find(|family| family.model(model).is_some());
-        found.ok_or_else(|| {
+        let family = families.iter().map(|(_, family)| family).find(|family| family.model(model).is_some());
+        family.ok_or_else(|| {
             let known: Vec<&str> =
                 families.iter().flat_map(|(_, family)| &family.models).map(|known| known.name.as_str()).collect();
             Failed::Usage(miette::miette!(

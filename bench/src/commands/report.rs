@@ -1,4 +1,4 @@
-//! `bench report`: a journal tells it all again.
+//! `bench report`: reports from a journal alone.
 
 use super::{print, width};
 use crate::cli::ReportArgs;

@@ -48,7 +48,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
     let image = virtual_run::image(&loaded, &firmware)?;
-    let one = OneRun {
+    let unit_run = OneRun {
         loaded: &loaded,
         firmware: image,
         provenance,
@@ -67,13 +67,13 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };
         let world = virtual_run::build(&order)?;
         let backend = VirtualBackend { world, seed: args.seed, faults: args.faults.clone() };
-        let done = one.run(&backend, observers, || Stop::on_signals(say))?;
+        let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
-        (one.run(&backend, observers, || Stop::on_signals(say))?, None)
+        (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
     let wall = began.elapsed();
 
@@ -158,7 +158,7 @@ fn can_be_written(path: &Path) -> Result<(), Failed> {
 
 /// Reads a dictionary of faults and sees that it was made with what runs now.
 fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
-    let help = "make it anew: bench coverage PLAN --dictionary FILE";
+    let help = "make it again: bench coverage PLAN --dictionary FILE";
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
     let dictionary = Dictionary::parse(&text)
@@ -179,16 +179,16 @@ fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
     Ok(dictionary)
 }
 
-/// Faults that the dictionary tells of a failing unit.
+/// Faults of the dictionary that look like a failing unit.
 const MOST_CANDIDATES: usize = 3;
 
 fn candidates(dictionary: &Dictionary, record: &RunRecord, family: &DutFamily) -> String {
-    let found = dictionary.look_up(&failing(record), MOST_CANDIDATES);
-    if found.is_empty() {
+    let alike = dictionary.look_up(&failing(record), MOST_CANDIDATES);
+    if alike.is_empty() {
         return format!("None of the {} faults in the dictionary looks like this unit.\n", dictionary.faults());
     }
     let mut text = format!("Of {} faults in the dictionary these look most like it:\n", dictionary.faults());
-    for candidate in found {
+    for candidate in alike {
         let contacts: Vec<String> = candidate.contacts.iter().map(|contact| family.label(*contact)).collect();
         let contacts =
             if contacts.is_empty() { String::new() } else { format!("contact {}", contacts.join(", contact ")) };

@@ -107,21 +107,21 @@ pub(crate) fn stats(args: &StatsArgs) -> Result<u8, Failed> {
         worst: if args.html.is_some() { WORST_ON_PAGE } else { 0 },
         all_runs: args.all_runs,
     };
-    let found = overview(&store, &question).map_err(|error| failed(error, &args.place.reports))?;
+    let answer = overview(&store, &question).map_err(|error| failed(error, &args.place.reports))?;
     for name in &args.measurements {
-        if found.measurements.iter().all(|one| *name != format!("{}/{}", one.step, one.name)) {
+        if answer.measurements.iter().all(|row| *name != format!("{}/{}", row.step, row.name)) {
             let help = "names are those of the journal: step, slash, measurement, such as supply/3V3.volts";
             return Err(Failed::Usage(miette::miette!(help = help, "no run has a measurement {name}")));
         }
     }
     if let Some(file) = &args.html {
-        std::fs::write(file, line_page(&found))
+        std::fs::write(file, line_page(&answer))
             .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(file))))?;
     }
     if args.json {
-        print_json(&found)?;
+        print_json(&answer)?;
     } else {
-        print(&line_text(&found));
+        print(&line_text(&answer));
     }
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `bench store`: the index over many runs, which can always be made anew.
+//! `bench store`: the index over many runs, which can always be rebuilt.
 
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
@@ -18,7 +18,7 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Makes the store anew from all journals; the old one serves until the new one is whole.
+    /// Rebuilds the store from all journals. The old one is used until the new one is complete.
     Rebuild(Where),
     /// Adds journals that are new or grew, and forgets those that are gone.
     Add(Where),
@@ -69,12 +69,12 @@ pub(crate) fn store(args: &StoreArgs) -> Result<u8, Failed> {
         What::Info(place) => return info(place),
     };
     let ingested = ingested.map_err(|error| failed(error, &place.reports))?;
-    tell(&ingested, began.elapsed().as_secs_f64());
-    // What cannot be read is in no figure: somebody has to look.
+    print_result(&ingested, began.elapsed().as_secs_f64());
+    // A journal that cannot be read is in no figure: a person has to check it.
     Ok(if ingested.refused.is_empty() { 0 } else { EXIT_ERROR })
 }
 
-fn tell(of: &Ingested, seconds: f64) {
+fn print_result(of: &Ingested, seconds: f64) {
     for (journal, why) in &of.refused {
         say(&format!("{}: refused: {why}", shown(journal)));
     }

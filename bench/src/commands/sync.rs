@@ -9,11 +9,12 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the server's address may stand, so that a password need not be seen in the list of processes.
+/// Variable with the server's address, so that a password does not appear in the list of processes.
 const VARIABLE: &str = "BENCH_SYNC_TO";
 
 const AFTER: &str = "\
-The server's address may stand in the environment (BENCH_SYNC_TO) instead: a password then shows in no list of processes.
+You can give the server's address in the environment (BENCH_SYNC_TO) instead: a password then appears in no list of
+processes.
 
 Exit codes:
   0  all runs have arrived
@@ -53,7 +54,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<u8, Failed> {
         print(&line(&synced));
         return Ok(if synced.waiting == 0 { 0 } else { EXIT_ERROR });
     };
-    // A network that is away for days is told of once.
+    // A network that is down for days is reported once.
     let mut said = String::new();
     loop {
         let now = match once(args, &to) {

@@ -20,7 +20,7 @@ const AFTER: &str = "\
 Exit codes:
   0  nothing was changed, and every verdict follows from its readings
   1  a journal was changed, or a verdict does not follow
-  2  it cannot be told: the run has no end, or its journal is of format 1, which has no chain
+  2  cannot tell: the run has no end, or its journal is of format 1, which has no chain
   3  the arguments are wrong
 
 Example: bench verify reports/P042AN0000DEMO1";
@@ -57,12 +57,12 @@ struct Verified {
     /// On record.
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed: Option<Verdict>,
-    /// Worked out anew.
+    /// Judged again.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Verdict>,
     steps: usize,
     measurements: usize,
-    /// What the last line's chain says; keep it elsewhere, and nobody can make the journal anew unseen.
+    /// The chain value of the last line. Kept elsewhere, it shows whether the journal was rewritten.
     #[serde(skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
 }
@@ -70,13 +70,13 @@ struct Verified {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
     let mut journals = Vec::new();
     for path in &args.runs {
-        let found = bench_journal::journals_in(path)
+        let in_path = bench_journal::journals_in(path)
             .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(path))))?;
-        if found.is_empty() {
+        if in_path.is_empty() {
             let help = "name a journal.jsonl, or a folder with runs in it such as reports";
             return Err(Failed::Usage(miette::miette!(help = help, "{} holds no run", shown(path))));
         }
-        journals.extend(found);
+        journals.extend(in_path);
     }
     let mut all = Vec::new();
     let mut counts = [0_usize; 3];
@@ -93,7 +93,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
     if args.json {
         print_json(&all)?;
     } else if holds + wrong + unknown > 1 || args.quiet {
-        print(&format!("{holds} hold, {wrong} do not, {unknown} cannot be told.\n"));
+        print(&format!("{holds} hold, {wrong} do not, {unknown} unknown.\n"));
     }
     Ok(match (wrong, unknown) {
         (0, 0) => 0,
@@ -121,7 +121,7 @@ fn judge(journal: String, run: JournalContents) -> Verified {
     let again = rejudge(&run.entries);
     let mut reasons: Vec<String> = again.contradictions.iter().map(show).collect();
     if run.finished && run.torn_bytes > 0 {
-        reasons.push(format!("{} bytes stand behind the last line", run.torn_bytes));
+        reasons.push(format!("{} bytes follow the last line", run.torn_bytes));
     }
     let mut finding = if reasons.is_empty() { Finding::Holds } else { Finding::DoesNotHold };
     if !run.finished {
@@ -145,8 +145,8 @@ fn judge(journal: String, run: JournalContents) -> Verified {
     }
 }
 
-fn show(one: &Contradiction) -> String {
-    format!("line {}: {}", one.line, one.text)
+fn show(contradiction: &Contradiction) -> String {
+    format!("line {}: {}", contradiction.line, contradiction.text)
 }
 
 fn line(of: &Verified) -> String {

@@ -19,11 +19,11 @@ use tokio::net::TcpListener;
 use virtual_bench::VirtualBench;
 use virtual_dut::{HostLink, serve_probe};
 
-/// Vendor and product of a Black Magic Probe: so `probe-rs` is told of one on the network.
+/// Vendor and product of a Black Magic Probe, by which `probe-rs` finds one on the network.
 const BLACK_MAGIC: &str = "1d50:6018";
-/// The time of the chip is that of the programs that look at it.
+/// The chip runs in the time of the programs that use it.
 const REAL_TIME: f64 = 1.0;
-/// Between two looks at what there is to say, in virtual time.
+/// Between two checks for news, in virtual time.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So late, a module may look slow or dead to other programs.
 const LATE: Duration = Duration::from_millis(100);
@@ -102,7 +102,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
     })
 }
 
-/// What is in the module's flash. An image that somebody names need not be the test firmware.
+/// What is in the module's flash: the test firmware, or the image that `--firmware` names.
 fn flash_words(args: &VirtualDutArgs) -> String {
     match &args.firmware {
         _ if args.blank => "empty flash".to_owned(),

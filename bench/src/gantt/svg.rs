@@ -40,7 +40,7 @@ pub(crate) fn svg(chart: &Chart) -> String {
             rect class="critical" x="10" y="54" width="12" height="10" {}
             text class="low" x="27" y="63" { "on the critical path" }
             rect class="other" x="150" y="54" width="12" height="10" {}
-            text class="low" x="167" y="63" { "beside it" }
+            text class="low" x="167" y="63" { "next to it" }
             @for seconds in ticks(chart.schedule_seconds, scale) {
                 line class="tick" x1=(at(seconds, scale)) x2=(at(seconds, scale)) y1=(HEAD - 4.0) y2=(height - FOOT) {}
                 text class="low middle" x=(at(seconds, scale)) y=(HEAD - 8.0) { (format!("{seconds} s")) }
@@ -51,7 +51,7 @@ pub(crate) fn svg(chart: &Chart) -> String {
     format!("{}\n", drawn.into_string())
 }
 
-/// To a tenth of a unit of the picture: nobody sees more.
+/// To a tenth of a unit of the picture, which is more than enough.
 fn at(seconds: f64, scale: f64) -> String {
     format!("{:.1}", LEFT + seconds * scale)
 }
@@ -61,7 +61,7 @@ fn bar(bar: &Bar, top: f64, scale: f64) -> Markup {
     let needs = |what: &str, list: &[String]| {
         if list.is_empty() { String::new() } else { format!("; {what} {}", list.join(", ")) }
     };
-    let told = format!(
+    let tooltip = format!(
         "{}: from {} for {}{}{}",
         bar.title,
         show(bar.begins_seconds),
@@ -71,7 +71,7 @@ fn bar(bar: &Bar, top: f64, scale: f64) -> Markup {
     );
     html! {
         g {
-            title { (told) }
+            title { (tooltip) }
             text class="right" x=(LEFT - 8.0) y=(top + 12.0) { (bar.step) }
             rect class=(class) x=(at(bar.begins_seconds, scale)) y=(top + 2.0)
                 width=(format!("{:.1}", (bar.takes_seconds * scale).max(1.0))) height=(ROW - 5.0) {}

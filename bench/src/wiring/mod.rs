@@ -1,4 +1,4 @@
-//! How a fixture is wired, for whoever solders it: from the file that the bench drives it by.
+//! The wiring of a fixture, for the person who solders it, from the file that the bench uses.
 
 mod svg;
 mod text;
@@ -32,7 +32,7 @@ pub(crate) struct ContactWires {
     /// Multiplexer bank and channel: "bank 1, channel 7".
     pub measure: Option<String>,
     /// Parts behind switches of their own: "fram SCK".
-    pub beside: Vec<String>,
+    pub extras: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,8 +69,8 @@ impl Wiring {
             .flat_map(|family| family.contacts.iter().map(|info| info.contact))
             .map(|contact| wires(fixture, &families, contact))
             .collect();
-        contacts.sort_by_key(|one| one.contact);
-        contacts.dedup_by_key(|one| one.contact);
+        contacts.sort_by_key(|wires| wires.contact);
+        contacts.dedup_by_key(|wires| wires.contact);
         Self {
             fixture: fixture.name.clone(),
             title: fixture.title.clone(),
@@ -112,23 +112,23 @@ fn wires(fixture: &Fixture, families: &[&DutFamily], contact: Contact) -> Contac
             (Nail::None, why.to_owned())
         }
     };
-    let mut beside = Vec::new();
+    let mut extras = Vec::new();
     for peer in &fixture.peers {
         let lines: &[&str] = match peer.part {
             bench_plan::PeerPart::SpiFram { .. } => &["SCK", "MOSI", "MISO", "SS"],
             bench_plan::PeerPart::I2cEeprom { .. } => &["SDA", "SCL"],
         };
-        let own = peer.contacts().into_iter().zip(lines).filter(|(one, _)| *one == contact);
-        beside.extend(own.map(|(_, line)| format!("{} {line}", peer.id)));
+        let own = peer.contacts().into_iter().zip(lines).filter(|(wires, _)| *wires == contact);
+        extras.extend(own.map(|(_, line)| format!("{} {line}", peer.id)));
     }
     if contact == fixture.link.dut_rx {
-        beside.push(format!("link relay, the controller's TX, {}", ohms(fixture.link.series_ohms)));
+        extras.push(format!("link relay, the controller's TX, {}", ohms(fixture.link.series_ohms)));
     }
     if contact == fixture.link.dut_tx {
-        beside.push(format!("link relay, the controller's RX, {}", ohms(fixture.link.series_ohms)));
+        extras.push(format!("link relay, the controller's RX, {}", ohms(fixture.link.series_ohms)));
     }
     if let Some(coil) = fixture.nfc.and_then(|nfc| nfc.coil).filter(|coil| coil.contacts.contains(&contact)) {
-        beside.push(format!("NFC coil by a switch of {}", ohms(coil.switch_ohms)));
+        extras.push(format!("NFC coil by a switch of {}", ohms(coil.switch_ohms)));
     }
     ContactWires {
         contact: contact.0,
@@ -136,13 +136,13 @@ fn wires(fixture: &Fixture, families: &[&DutFamily], contact: Contact) -> Contac
         nail: kind,
         wire,
         measure: nail.and_then(|nail| nail.mux).map(|(bank, channel)| format!("bank {bank}, channel {channel}")),
-        beside,
+        extras,
     }
 }
 
 fn chips(fixture: &Fixture, contacts: &[ContactWires]) -> Vec<ChipWires> {
     let label = |contact: Contact| {
-        let name = contacts.iter().find(|one| one.contact == contact.0).map_or("", |one| one.name.as_str());
+        let name = contacts.iter().find(|wires| wires.contact == contact.0).map_or("", |wires| wires.name.as_str());
         format!("contact {contact} ({name})")
     };
     let mut pins: Vec<Vec<(u8, String, String)>> = vec![Vec::new(); fixture.chips.len()];

@@ -18,7 +18,7 @@ line { stroke-width: 2; } .io { stroke: #2a6fb0; } .supply { stroke: #b3261e; } 
 
 pub(crate) fn svg(wiring: &Wiring) -> String {
     // Even numbers lie on one side, odd ones on the other (M.2); a header is drawn the same way.
-    let (left, right): (Vec<&ContactWires>, Vec<_>) = wiring.contacts.iter().partition(|one| one.contact % 2 == 1);
+    let (left, right): (Vec<&ContactWires>, Vec<_>) = wiring.contacts.iter().partition(|wires| wires.contact % 2 == 1);
     let rows = left.len().max(right.len());
     let height = HEAD + ROW * (rows as f64 + 1.0);
     let view = format!("0 0 {WIDTH} {height}");
@@ -29,15 +29,15 @@ pub(crate) fn svg(wiring: &Wiring) -> String {
             text class="title" x="10" y="24" { (wiring.title) " (" (wiring.fixture) ")" }
             text class="low" x="10" y="44" { "blue: expander, red: supply, black: ground, grey: no nail; * also reaches the measure bus" }
             rect class="board" x=(MIDDLE - BOARD) y=(HEAD - 8.0) width=(2.0 * BOARD) height=(ROW * rows as f64 + 16.0) rx="6" {}
-            @for (n, one) in left.iter().enumerate() { (contact(one, HEAD + ROW * (n as f64 + 0.5), true)) }
-            @for (n, one) in right.iter().enumerate() { (contact(one, HEAD + ROW * (n as f64 + 0.5), false)) }
+            @for (n, wires) in left.iter().enumerate() { (contact(wires, HEAD + ROW * (n as f64 + 0.5), true)) }
+            @for (n, wires) in right.iter().enumerate() { (contact(wires, HEAD + ROW * (n as f64 + 0.5), false)) }
         }
     };
     format!("{}\n", drawn.into_string())
 }
 
-fn contact(one: &ContactWires, y: f64, on_left: bool) -> Markup {
-    let class = match one.nail {
+fn contact(wires: &ContactWires, y: f64, on_left: bool) -> Markup {
+    let class = match wires.nail {
         Nail::Io => "io",
         Nail::Supply => "supply",
         Nail::Ground => "ground",
@@ -46,15 +46,15 @@ fn contact(one: &ContactWires, y: f64, on_left: bool) -> Markup {
     let side = if on_left { -1.0 } else { 1.0 };
     let edge = MIDDLE + side * BOARD;
     let far = edge + side * 40.0;
-    let star = if one.measure.is_some() { " *" } else { "" };
-    let also = if one.beside.is_empty() { String::new() } else { format!("; {}", one.beside.join("; ")) };
-    let told = format!("{}{star}{also}", one.wire);
+    let star = if wires.measure.is_some() { " *" } else { "" };
+    let also = if wires.extras.is_empty() { String::new() } else { format!("; {}", wires.extras.join("; ")) };
+    let label = format!("{}{star}{also}", wires.wire);
     html! {
         g {
-            title { (one.contact) " " (one.name) ": " (one.wire) (also) @if let Some(measure) = &one.measure { ", measured by " (measure) } }
+            title { (wires.contact) " " (wires.name) ": " (wires.wire) (also) @if let Some(measure) = &wires.measure { ", measured by " (measure) } }
             line class=(class) x1=(edge) x2=(far) y1=(y) y2=(y) {}
-            text class=(if on_left { "on" } else { "on right" }) x=(edge - side * 6.0) y=(y + 4.0) { (one.contact) " " (one.name) }
-            text class=(if on_left { "right" } else { "" }) x=(far + side * 6.0) y=(y + 4.0) { (told) }
+            text class=(if on_left { "on" } else { "on right" }) x=(edge - side * 6.0) y=(y + 4.0) { (wires.contact) " " (wires.name) }
+            text class=(if on_left { "right" } else { "" }) x=(far + side * 6.0) y=(y + 4.0) { (label) }
         }
     }
 }

@@ -6,19 +6,20 @@ use std::fmt::Write as _;
 pub(crate) fn text(wiring: &Wiring) -> String {
     let mut out = format!("{} ({})\n\nContacts\n", wiring.title, wiring.fixture);
     let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
-    let name_width = width(&mut wiring.contacts.iter().map(|one| one.name.chars().count()));
-    let wire_width =
-        width(&mut wiring.contacts.iter().filter(|one| one.nail != Nail::None).map(|one| one.wire.chars().count()));
+    let name_width = width(&mut wiring.contacts.iter().map(|wires| wires.name.chars().count()));
+    let wire_width = width(
+        &mut wiring.contacts.iter().filter(|wires| wires.nail != Nail::None).map(|wires| wires.wire.chars().count()),
+    );
     let measure_width =
-        width(&mut wiring.contacts.iter().filter_map(|one| one.measure.as_ref()).map(|text| text.chars().count()));
-    for one in &wiring.contacts {
+        width(&mut wiring.contacts.iter().filter_map(|wires| wires.measure.as_ref()).map(|text| text.chars().count()));
+    for wires in &wiring.contacts {
         let line = format!(
             "  {:>3}  {:name_width$}  {:wire_width$}  {:measure_width$}  {}",
-            one.contact,
-            one.name,
-            one.wire,
-            one.measure.as_deref().unwrap_or_default(),
-            one.beside.join("; ")
+            wires.contact,
+            wires.name,
+            wires.wire,
+            wires.measure.as_deref().unwrap_or_default(),
+            wires.extras.join("; ")
         );
         let _ = writeln!(out, "{}", line.trim_end());
     }

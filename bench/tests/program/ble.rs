@@ -1,4 +1,4 @@
-//! Defects of the radio, with the real firmware: each is told apart from the others.
+//! Defects of the radio, with the real firmware: each is distinguished from the others.
 
 use crate::support::{ShortPlan, for_all, run, run_plan};
 

@@ -6,7 +6,7 @@ const PLAN: &str = "plans/boron.toml";
 
 #[test]
 fn defects_of_a_board_with_its_own_supply_are_told() {
-    // (fault, exit code, what is told, the contacts that are named)
+    // (fault, exit code, diagnosis, contacts that are named)
     let rows: [(&str, i32, &str, &[u8]); 9] = [
         ("stuck-high:14", 1, "contact 14 (RX): stuck high", &[14]),
         ("stuck-low:14", 1, "contact 14 (RX): stuck low", &[14]),

@@ -202,7 +202,7 @@ fn every_open_and_every_cold_joint_is_named_before_power() {
     assert_eq!((dead.code, dead.told().as_str()), (0, ""));
 }
 
-/// 100 kohm and 2 kohm, without power: every signal contact, whoever drives it later.
+/// 100 kohm and 2 kohm, without power: every signal contact.
 #[test]
 fn leaks_and_damaged_pads_are_named_with_where_they_lead() {
     let plan = Plan::new(&[BEFORE_POWER, ISOLATION]);
@@ -248,7 +248,7 @@ fn drivers_and_reset() {
         ("stuck-low:17", 17, "held at ground through"),
         ("stuck-high:19", 19, "driven"),
         ("stuck-low:19", 19, "held at ground through"),
-        ("stuck-low:36", 36, "its driver fights that"),
+        ("stuck-low:36", 36, "its driver opposes that"),
     ];
     for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
 }

@@ -1,4 +1,4 @@
-//! A journal that cannot be written, and one that somebody touches: never a pass, and the reason names the file.
+//! A journal that cannot be written, and one that is changed during the run: never a pass, and the reason names the file.
 
 use crate::support::{PLAN, bench, for_all, text};
 use std::io::{BufRead, BufReader, Read};

@@ -5,7 +5,7 @@ use bench_run::{Event, Verdict};
 
 #[test]
 fn defects_that_show_in_edges_alone_are_told() {
-    // (fault, the step that fails, what is told)
+    // (fault, the step that fails, diagnosis)
     let rows = [
         ("pwm-dead:1", "pwm", "the MCU's PWM1 is dead: no edges at its contacts 66 (D4), 68 (D5), 70 (D6), 72 (D7)"),
         ("pwm-wrong:33-47", "pwm", "contacts 33 (A1) and 47 (A7): each carries the other's PWM"),

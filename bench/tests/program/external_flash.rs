@@ -7,10 +7,10 @@ const STEP: &str = "external-flash";
 
 #[test]
 fn defects_of_the_external_flash_are_told() {
-    // (fault, what is told; `None`: the step passes)
+    // (fault, diagnosis; `None`: the step passes)
     let rows = [
         (None, None),
-        (Some("flash-bad-block"), Some("external flash: bad sector at 0x3ff000, 3 of its bits stay 0 after an erase")),
+        (Some("flash-bad-block"), Some("external flash: bad sector at 0x3ff000: 3 bits stay 0 after an erase")),
         (Some("flash-line-open:2"), Some("external flash: its quad line IO2 is open or stuck")),
         (Some("flash-line-open:3"), Some("external flash: its quad line IO3 is open or stuck")),
         // Told by the step that reads the model from it; without a model the plan does not go on.

@@ -50,7 +50,7 @@ fn shorts_to_supplies() -> Vec<Row> {
 
 fn check(done: &Done, (fault, defect, contacts): &Row) -> Result<(), String> {
     let right_kind = done.diagnoses().iter().all(|one| one.defect == *defect);
-    // A resistance that is told for a short is that of the short.
+    // The resistance in a diagnosis is that of the short.
     let ordered = (fault.kind() == "short")
         .then(|| fault.to_string().split_once('@').map_or(0.0, |(_, ohms)| ohms.parse().unwrap()));
     let told = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
@@ -104,14 +104,14 @@ const NOT_BEFORE_POWER: [&str; 8] = [
     "reset",
 ];
 /// The shipped plan finds shorts before power and stops. Without that check the firmware's own vectors, and what the
-/// nails can tell of a silent module, must name the same contacts.
+/// nails can measure of a silent module, must name the same contacts.
 #[test]
 fn without_the_check_before_power_the_vectors_name_the_same() {
     let plan = ShortPlan::without(&[&NOT_BEFORE_POWER[..], &AFTER_THE_VECTORS].concat());
 
     let mut rows = shorts_of_neighbours();
     rows.extend(shorts_to_supplies());
-    // TX on ground also overloads the rail that feeds its driver, which is told first.
+    // TX on ground also overloads the rail that feeds its driver, which is reported first.
     rows.retain(|(fault, ..)| fault.to_string() != "short:36-gnd");
     // A contact that resets the module whenever it is low, by its pull-down alone too.
     let mode_on_reset = short(Terminal::Contact(Contact(32)), Terminal::Contact(Contact(34)), 0.0);
@@ -136,11 +136,11 @@ fn single_faults_and_what_is_said_of_them() {
         ("short:8-10", 1, "shorted to rail 3V3; it was not switched on"),
         ("short:65-67", 1, "contacts 65 (RGBB) and 67 (SIM_VCC): shorted"),
         ("lost-pull:38", 1, "contact 38 (RX): no pull-up"),
-        ("wrong-model:b524", 1, "wrong model: a B524 is on the nest, the plan is for a B404X"),
-        ("wrong-model:b404", 1, "wrong model: a B404 is on the nest"),
+        ("wrong-model:b524", 1, "wrong model: a B524 is in the nest, the plan is for a B404X"),
+        ("wrong-model:b404", 1, "wrong model: a B404 is in the nest"),
         ("adc-gain:5", 1, "the MCU's ADC or its reference: all inputs are off by 5"),
         ("adc-offset:-50", 1, "the MCU's ADC: all inputs have an offset of -"),
-        // Of an empty module nothing tells a dead MCU from nails that do not reach it.
+        // In an empty module, a dead MCU cannot be distinguished from nails that do not reach it.
         ("dead-mcu", 2, "the MCU answers neither the debug probe nor over the link"),
         ("dead-link", 2, ""),
         ("empty-nest", 2, "is one in the nest"),

@@ -50,7 +50,7 @@ fn a_shift_of_ten_units_two_of_them_faulty() {
         screen.wait_for(match number {
             3 => "Contact at fault: 23",
             7 => "Contacts at fault: 36, 38",
-            _ => "Good: on to the next station",
+            _ => "Good: send it to the next station",
         });
         let shown = screen.text();
         assert!(!shown.contains(SECRET), "{shown}");
@@ -136,7 +136,7 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
     let mut screen = station(folder.path(), &["--nests", "2", "--pace", "6"]);
     screen.wait_for("Scan the label");
     screen.send(b"\x1b[200~pasted\ntext over\tlines \xff\xfe \x1b[201~");
-    screen.wait_for("no label of a module");
+    screen.wait_for("Not the label of a module");
     screen.send(b"\x1b[99;99R\x1b]0;title\x07\x1b[<0;1;1M\x00\x01\xff\xc3\x28\xf0\x9f");
     screen.send(&[b'x'; 3000]);
     screen.send(b"\r");
@@ -144,7 +144,7 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
     // Twice in a row, and once more while it is tested.
     screen.send(label(1).as_bytes());
     screen.send(label(1).as_bytes());
-    screen.wait_for("is on nest 1 already");
+    screen.wait_for("is in nest 1 already");
     screen.wait_for("POWER ON");
     for (columns, rows) in [(200, 60), (20, 5), (1, 1), (132, 43), (80, 24)] {
         screen.resize(columns, rows);
@@ -154,7 +154,7 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
     }
     screen.send(label(2).as_bytes());
     screen.wait_for(" 2 tested: 2 pass");
-    // Back to its size before the program had a look: the terminal has lost the picture, and the size tells nothing.
+    // Back to its size before the program noticed: the terminal has lost the picture, and the size is the same.
     screen.signal("-STOP");
     for (columns, rows) in [(20, 5), (1, 1), (80, 24)] {
         screen.resize(columns, rows);

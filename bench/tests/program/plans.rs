@@ -12,7 +12,7 @@ fn plans() -> Vec<String> {
     plans
 }
 
-/// Every contact is covered by a step, or somebody says why not.
+/// Every contact is covered by a step, or the plan says why not.
 #[test]
 fn no_plan_forgets_a_contact() {
     let plans = plans();
@@ -74,7 +74,7 @@ fn opens_of_the_boron_are_named() {
 #[test]
 fn the_pair_test_finds_what_such_a_test_finds() {
     let plan = "plans/b404x-pair-test.toml";
-    // The fault, the exit code, and the contacts that are named: both of a pair, since it cannot tell which.
+    // The fault, the exit code, and the contacts that are named: both of a pair, since it cannot distinguish them.
     let rows: &[(&str, i32, &[u8])] = &[
         ("open:23", 1, &[23, 33]),
         ("stuck-high:66", 1, &[66, 68]),
@@ -97,7 +97,7 @@ fn the_pair_test_finds_what_such_a_test_finds() {
     assert_eq!(good.code, 0, "{}", good.told());
 }
 
-/// `plans/b404x.toml` with the fixtures on the desk allowed, beside its parts.
+/// `plans/b404x.toml` with the fixtures on the desk allowed, next to its parts.
 fn plan_for_the_desk(folder: &std::path::Path) -> std::path::PathBuf {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     std::fs::create_dir_all(folder.join("parts")).unwrap();

@@ -28,7 +28,7 @@ fn stop_after(step: &str, signal: &str, listening: bool, reports: &Path) -> (Opt
 
 #[test]
 fn signals_switch_the_rails_off_before_the_verdict() {
-    // The last row is a terminal that was closed: nobody reads standard error any more.
+    // The last row is a terminal that was closed: standard error has no reader any more.
     let rows = [
         ("-TERM", "SIGTERM", true),
         ("-HUP", "SIGHUP", true),

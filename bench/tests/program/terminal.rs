@@ -21,7 +21,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs it with a terminal of its own, as the leader of its session: whoever pulls the terminal hangs it up.
+    /// Runs it with its own terminal, as the leader of its session: pulling the terminal hangs it up.
     pub fn run(program: &Command, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -137,7 +137,7 @@ impl Terminal {
         self.child.wait().unwrap().code()
     }
 
-    /// Exit code, and what stands on the screen then, with colours as escape sequences.
+    /// Exit code, and what is on the screen then, with colours as escape sequences.
     pub fn left_behind(mut self) -> (Option<i32>, String) {
         let code = self.ended();
         let screen = self.screen.screen();

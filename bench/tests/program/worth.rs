@@ -4,8 +4,8 @@ use crate::support::{for_all, output, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// A kind, and a fault that the plan without it misses or tells wrongly. Without some kinds not even a good module
-/// passes: nothing may be switched on that was not looked at, and nobody greets the firmware.
+/// A kind, and a fault that the plan without it misses or names wrongly. Without some kinds not even a good module
+/// passes: nothing may be switched on that was not checked, and no step greets the firmware.
 const SOM: &str = "plans/b404x.toml";
 const SOM_ROWS: [(&str, &str); 36] = [
     ("link-loopback", "slow-link"),
@@ -91,7 +91,7 @@ fn enabling_the_boron() {
     assert_eq!((&without["detected"], &without["false_fails"]), (&Value::from(0), &Value::from(0)), "{without:#}");
 }
 
-/// Such a test finds the pair and cannot tell which of the two it is.
+/// Such a test detects the pair and cannot distinguish the two.
 #[test]
 fn the_pair_test_without_its_pairs_finds_no_open() {
     let rest = ["--faults", "open:23", "--good", "1"];

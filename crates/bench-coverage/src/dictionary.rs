@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Steps reason from readings to contacts. The dictionary needs no reasoning: it has seen every single fault on the
-//! virtual bench, and tells which of them look most like the unit, also where no rule of a step can separate them.
+//! virtual bench, and lists those that look most like the unit, even where no step can distinguish them.
 
 use super::run::{Failing, How};
 use super::study::Study;
@@ -73,7 +73,7 @@ impl Dictionary {
     }
 
     /// The faults that look most like a unit with these failing measurements, the best first, at most `most`. Faults
-    /// that are as much alike as the last of them are told as well: nothing separates them.
+    /// that are as similar as the last of them are listed too: nothing distinguishes them.
     pub fn look_up(&self, failing: &[Failing], most: usize) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = self
             .entries
@@ -97,7 +97,7 @@ impl Dictionary {
 /// How much two sets of failing measurements have in common: 1 when they are the same, 0 when they share none.
 fn alike(a: &[Failing], b: &[Failing]) -> f64 {
     let index = |list: &[Failing]| -> BTreeMap<String, (How, Option<f64>)> {
-        list.iter().map(|one| (one.name.clone(), (one.how, one.value))).collect()
+        list.iter().map(|failing| (failing.name.clone(), (failing.how, failing.value))).collect()
     };
     let (a, b) = (index(a), index(b));
     let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();

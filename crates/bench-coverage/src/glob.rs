@@ -18,7 +18,7 @@ pub fn fits(pattern: &str, text: &str) -> bool {
         }
         Some(wanted) => {
             let mut left = text.chars();
-            left.next().is_some_and(|found| wanted == '?' || wanted == found) && fits(rest.as_str(), left.as_str())
+            left.next().is_some_and(|next| wanted == '?' || wanted == next) && fits(rest.as_str(), left.as_str())
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use virtual_bench::{Fault, FaultLocation, Net};
 
-/// How well a run told the fault.
+/// How well a run named the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Naming {
@@ -60,7 +60,7 @@ pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture
     }
 }
 
-/// How well the run told the fault, and what speaks against it.
+/// How well the run named the fault, and what contradicts it.
 pub fn name(fault: &Fault, run: &RunFindings, dut: &DutFamily, fixture: &Fixture) -> (Naming, Option<String>) {
     if !run.is_detected() {
         return (Naming::Missed, None);
@@ -78,21 +78,21 @@ fn objection(location: &FaultLocation, of_bench: bool, run: &RunFindings) -> Opt
     if run.verdict != due {
         return Some(format!("the verdict is {} and not {due}", run.verdict));
     }
-    let told: BTreeSet<Contact> = run.diagnoses.iter().flat_map(|said| said.contacts.iter().copied()).collect();
+    let named: BTreeSet<Contact> = run.diagnoses.iter().flat_map(|said| said.contacts.iter().copied()).collect();
     let of_nets = |contact: &Contact| location.nets.iter().any(|net| net.contacts.contains(contact));
     let list = |contacts: &[Contact]| contacts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let blamed: Vec<Contact> =
-        told.iter().copied().filter(|contact| !location.contacts.contains(contact) && !of_nets(contact)).collect();
+        named.iter().copied().filter(|contact| !location.contacts.contains(contact) && !of_nets(contact)).collect();
     if !blamed.is_empty() {
         return Some(format!("blames {} wrongly", list(&blamed)));
     }
-    let untold: Vec<Contact> = location.contacts.iter().copied().filter(|contact| !told.contains(contact)).collect();
-    if !untold.is_empty() {
-        return Some(format!("does not name {}", list(&untold)));
+    let unnamed: Vec<Contact> = location.contacts.iter().copied().filter(|contact| !named.contains(contact)).collect();
+    if !unnamed.is_empty() {
+        return Some(format!("does not name {}", list(&unnamed)));
     }
     let text = run.said().to_lowercase();
-    let is_told = |net: &&Net| net.contacts.iter().any(|contact| told.contains(contact)) || text.contains(&net.name);
-    if let Some(net) = location.nets.iter().find(|net| !is_told(net)) {
+    let is_named = |net: &&Net| net.contacts.iter().any(|contact| named.contains(contact)) || text.contains(&net.name);
+    if let Some(net) = location.nets.iter().find(|net| !is_named(net)) {
         return Some(format!("does not name {}", net.name));
     }
     let nowhere = location.contacts.is_empty() && location.nets.is_empty();

@@ -62,7 +62,7 @@ impl Rates {
             return Err(Box::new(problem.help("`per_million` is a number from 0 to 1000000")));
         }
         let classes = || KINDS.iter().flat_map(|kind| kind.classes().iter().copied());
-        let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|known| known == class.name);
+        let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|name| name == class.name);
         if let Some(unknown) = file.class.iter().find(|class| !is_known(class.get_ref())) {
             let name = &unknown.get_ref().name;
             let problem = Problem::new(source, format!("no kind of fault is in the class \"{name}\""));

@@ -73,7 +73,8 @@ pub fn failing(record: &RunRecord) -> Vec<Failing> {
     let mut failing = Vec::new();
     for step in &record.steps {
         let last = step.last().map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
-        let bad = last.iter().map(|taken| &taken.measurement).filter(|one| one.verdict != Verdict::Pass);
+        let bad =
+            last.iter().map(|taken| &taken.measurement).filter(|measurement| measurement.verdict != Verdict::Pass);
         failing.extend(bad.map(|measurement| Failing::of(&step.id, measurement)));
     }
     failing
@@ -85,10 +86,10 @@ impl RunFindings {
         let mut ended: Vec<_> = record.steps.iter().filter(|step| bad(step.verdict)).collect();
         ended.sort_by_key(|step| step.last().and_then(|attempt| attempt.ended_us));
         let passed = record.steps.iter().filter(|step| step.verdict == Some(Verdict::Pass));
-        let said = |found: &bench_run::Diagnosis| Said {
-            defect: found.defect,
-            contacts: found.contacts.clone(),
-            text: found.text.clone(),
+        let said = |diagnosis: &bench_run::Diagnosis| Said {
+            defect: diagnosis.defect,
+            contacts: diagnosis.contacts.clone(),
+            text: diagnosis.text.clone(),
         };
         Self {
             verdict: record.verdict.and(outcome.verdict),
@@ -133,7 +134,7 @@ impl RunFindings {
         self.verdict != Verdict::Pass
     }
 
-    /// What people are told, in one line.
+    /// The diagnoses in one line.
     pub fn said(&self) -> String {
         if self.diagnoses.is_empty() {
             return self.reason.clone().unwrap_or_default();

@@ -19,7 +19,7 @@ pub struct Study {
     pub faults: usize,
     /// Modules that did not pass.
     pub detected: usize,
-    /// Of these, told as the fault that it was.
+    /// Of these, named rightly.
     pub named: usize,
     /// Missed, because the fault has no effect that a bench could measure.
     pub undetectable: usize,

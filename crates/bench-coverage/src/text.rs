@@ -68,7 +68,7 @@ pub fn summary(study: &Study, took: Duration) -> String {
     out
 }
 
-/// Why a fault was not told.
+/// Why a fault was not named.
 pub(super) fn why(result: &FaultResult) -> String {
     match (result.naming, &result.undetectable) {
         (Naming::Missed, Some(why)) => why.clone(),

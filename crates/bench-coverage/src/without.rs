@@ -100,14 +100,14 @@ mod tests {
             let gone: Vec<String> = gone.iter().map(ToString::to_string).collect();
             take_out(&mut plan, &gone);
             let got: Vec<(&str, &[usize])> =
-                plan.steps.iter().map(|one| (one.step.id.as_str(), one.step.needs.as_slice())).collect();
+                plan.steps.iter().map(|planned| (planned.step.id.as_str(), planned.step.needs.as_slice())).collect();
             assert_eq!(got, left, "{gone:?}");
         }
     }
 
     #[test]
     fn what_falls_with_a_step() {
-        let steps: Vec<Step> = plan().steps.into_iter().map(|one| one.step).collect();
+        let steps: Vec<Step> = plan().steps.into_iter().map(|planned| planned.step).collect();
         assert_eq!(with_dependants(&steps, &["c".to_owned()]), ["c", "d", "e"]);
         assert_eq!(with_dependants(&steps, &["e".to_owned()]), ["e"]);
     }

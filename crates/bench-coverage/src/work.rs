@@ -2,7 +2,7 @@
 //!
 //! A run is that of `bench run`: the same fixture, firmware, engine and safe state, and the same judgement of what it
 //! left behind. Only the journal stays in memory. Every run has a bench of its own, so that its result depends on the
-//! seed, the faults and the plan alone and not on how many run beside it.
+//! seed, the faults and the plan alone and not on how many run at the same time.
 
 use super::run::RunFindings;
 use super::without::take_out;
@@ -43,7 +43,7 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs every module; results in the order of the modules, or `None` when the user stopped it. `done` is told after
+    /// Runs every module; results in the order of the modules, or `None` when the user stopped it. `done` is called after
     /// each run.
     ///
     /// # Errors

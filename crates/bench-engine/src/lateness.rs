@@ -25,7 +25,7 @@ pub enum Cause {
     OtherPrograms,
     /// The bench itself computed or waited in a driver.
     Bench,
-    /// The process stood still, or the controller does not say.
+    /// The process was stopped, or the controller does not say.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ pub struct Late {
 impl Late {
     const NOT: Self = Self { by: Duration::ZERO, cause: Cause::Unknown };
 
-    /// As it stands in the record.
+    /// As in the record.
     pub fn record(self) -> LateRecord {
         LateRecord { us: u64::try_from(self.by.as_micros()).unwrap_or(u64::MAX), cause: self.cause.to_string() }
     }
@@ -120,17 +120,17 @@ impl Lateness {
         }
     }
 
-    /// Returns the longest delay of which a part was in the time since `from`; one that goes on still counts as far as it got.
+    /// Returns the longest delay of which a part was in the time since `from`; one that has not ended counts up to now.
     pub fn since(&self, from: BenchTime) -> Late {
         let now = self.clock.now();
-        let known = self.delays.borrow();
-        let known = known.iter().rev().take_while(|delay| delay.came >= from);
-        let longest = known.map(|delay| Late { by: delay.came - delay.due, cause: delay.cause });
+        let delays = self.delays.borrow();
+        let delays = delays.iter().rev().take_while(|delay| delay.came >= from);
+        let longest = delays.map(|delay| Late { by: delay.came - delay.due, cause: delay.cause });
         // The step may be polled before the supervisor is.
         let under_way = self.due.get().map_or(Duration::ZERO, |due| now - due);
         let under_way =
             if under_way >= SHORTEST { Late { by: under_way, cause: self.cause(under_way) } } else { Late::NOT };
-        longest.fold(under_way, |most, one| if one.by > most.by { one } else { most })
+        longest.fold(under_way, |most, late| if late.by > most.by { late } else { most })
     }
 }
 

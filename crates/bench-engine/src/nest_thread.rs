@@ -10,7 +10,7 @@ use bench_run::{Entry, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
-/// What a nest tells.
+/// What a nest reports.
 #[derive(Debug)]
 pub enum FromNest {
     /// The journal has this entry.
@@ -25,7 +25,7 @@ pub struct Ended {
     pub verdict: Verdict,
     /// Why, when it is no pass.
     pub reason: Option<String>,
-    /// What stands on record; absent when the run could not be made.
+    /// The record; absent when the run could not be made.
     pub record: Option<RunRecord>,
 }
 
@@ -51,11 +51,11 @@ pub struct NestThread {
 
 impl NestThread {
     /// Runs `work` with something that shows it every entry after the journal has it, and with a stop that this handle
-    /// orders. Whatever becomes of it, `tell` hears [`FromNest::Ended`] in the end.
+    /// orders. In any case `report` gets [`FromNest::Ended`] at the end.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn start<W, T>(name: String, work: W, tell: T) -> std::io::Result<Self>
+    pub fn start<W, T>(name: String, work: W, report: T) -> std::io::Result<Self>
     where
         W: FnOnce(Observer, Stop) -> Result<Done, Failed> + Send + 'static,
         T: Fn(FromNest) + Clone + Send + 'static,
@@ -65,7 +65,7 @@ impl NestThread {
             // Made here: what waits for an order does not cross threads, only the order does.
             let (order, stop) = Stop::by_handle();
             let _ = handle.send(order);
-            let show = tell.clone();
+            let show = report.clone();
             let observer: Observer = Box::new(move |seen| {
                 if let Seen::Entry(entry) = seen {
                     show(FromNest::Entry(Box::new(entry.clone())));
@@ -76,7 +76,7 @@ impl NestThread {
                 Ok(Err(Failed::Usage(report) | Failed::Bench(report))) => Ended::broken(report.to_string()),
                 Err(panic) => Ended::broken(format!("the bench failed: {}", panic_text(&*panic))),
             };
-            tell(FromNest::Ended(Box::new(ended)));
+            report(FromNest::Ended(Box::new(ended)));
         };
         let thread = std::thread::Builder::new().name(name).spawn(body)?;
         let stop = thread_started.recv().map_err(std::io::Error::other)?;

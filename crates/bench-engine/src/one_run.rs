@@ -1,4 +1,4 @@
-//! One run of a plan on one unit, from the first line of its record to its reports: the same for whoever asks for it.
+//! One run of a plan on one unit, from the first line of its record to its reports: the same for every caller.
 
 use crate::{DiskWait, Observer, Outcome, Recorder};
 use crate::{Failed, Surroundings};
@@ -37,7 +37,7 @@ pub trait Backend {
     /// Runs to the end; the error says why the bench could not.
     fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>>;
 
-    /// What stands in the record of every run on it, before anything is powered.
+    /// Notes for the record of every run on it, before anything is powered.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
@@ -55,10 +55,10 @@ pub struct OneRun<'a> {
     pub serial: &'a str,
     /// Production lot, for statistics.
     pub lot: Option<&'a str>,
-    /// IMEI on the unit's label, where somebody gave it.
+    /// IMEI on the unit's label, where it was given.
     pub imei: Option<&'a str>,
     pub reports: &'a Path,
-    /// What stands in the record before anything is powered.
+    /// Notes for the record before anything is powered.
     pub notes: &'a [String],
 }
 

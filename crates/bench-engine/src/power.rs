@@ -39,11 +39,11 @@ pub enum CutBy {
     },
     /// A chip of the fixture.
     Fixture,
-    /// The bench itself may not go on: its guard is gone.
+    /// The bench itself may not continue: its guard is gone.
     GuardLost,
 }
 
-/// The power is off, or must go off, and nobody asked the run.
+/// The power is off, or must go off, without the run's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
     pub by: CutBy,
@@ -78,7 +78,7 @@ impl fmt::Display for Cut {
 struct State {
     /// Rails that are meant to be on.
     on: BTreeSet<String>,
-    /// Of these, those whose voltage was judged good.
+    /// Those of `on` whose voltage was judged good.
     settled: BTreeSet<String>,
     /// The rail whose last glance was low, and how many were.
     low: Option<(String, u8)>,
@@ -104,7 +104,7 @@ pub struct Power {
     switching: Cell<usize>,
 }
 
-/// A step is at work that may switch rails; for as long as this lives nobody else judges their voltages.
+/// A step that may switch rails is running. While this exists, no other code judges the voltages of its rails.
 pub struct Switching<'a>(&'a Power);
 
 impl Drop for Switching<'_> {
@@ -257,7 +257,7 @@ impl Power {
         }
         let settled = self.state.borrow().settled.clone();
         for rail in settled {
-            // A monitor that does not answer is reported by whoever needs it.
+            // A monitor that does not answer is reported by the step that needs it.
             if let Ok(reading) = self.rails.measure(&rail).await
                 && self.state.borrow().on.contains(&rail)
                 && let Some(supply) = self.switches.supply(&rail)
@@ -411,7 +411,7 @@ impl Rails for Power {
 
     async fn on(&self, rail: &str) -> Result<(), InstrumentError> {
         self.look().map_err(|cut| InstrumentError::PowerCut(cut.text))?;
-        // From before the order: whoever is dropped in the middle leaves it on.
+        // From before the order: a step that is dropped in the middle leaves it on.
         self.state.borrow_mut().on.insert(rail.to_owned());
         self.rails.on(rail).await
     }

@@ -54,7 +54,7 @@ pub struct Loaded {
     /// Every family the project knows.
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
-    /// What its steps put into the module beside the firmware, and the hash of each file.
+    /// What its steps put into the module besides the firmware, and the hash of each file.
     images: Rc<BTreeMap<ImageFile, Image>>,
     image_hashes: Vec<PartHash>,
     plan_text: PlanText,
@@ -79,7 +79,7 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
-    /// What a fixture that is built on another leaves out of the plan, for the record, where nobody can overlook it.
+    /// What a fixture that is built on another leaves out of the plan, for the record, where it cannot be overlooked.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
             return Vec::new();
@@ -89,7 +89,7 @@ impl Loaded {
         self.plan.left_out.iter().map(note).collect()
     }
 
-    /// The plan's steps as the first line of a journal tells them.
+    /// The plan's steps as the first line of a journal lists them.
     pub fn planned_steps(&self) -> Vec<PlannedStep> {
         crate::promises(&self.plan)
     }
@@ -160,9 +160,9 @@ impl Project {
             let places = [Some(PathBuf::from(INSTALLED)), next_to_it];
             places.into_iter().flatten().find(|root| root.join("fixtures/duts").is_dir())
         };
-        let found = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
-        let root = found.unwrap_or_else(|| here.clone());
-        // As seen from where the user stands: shorter, and the same on every machine.
+        let folder = from_file.as_deref().and_then(above).or_else(|| above(&here)).or_else(installed);
+        let root = folder.unwrap_or_else(|| here.clone());
+        // Relative to the user's folder: shorter, and the same on every machine.
         let root = root.strip_prefix(&here).map(Path::to_owned).unwrap_or(root);
         Self { root: if root.as_os_str().is_empty() { PathBuf::from(".") } else { root } }
     }
@@ -230,7 +230,7 @@ impl Project {
         Ok((vec![source, under], fixture))
     }
 
-    /// A fixture by its name, with every family that the project knows: for who has no plan at hand.
+    /// A fixture by its name, with every family of the project, for commands that have no plan.
     pub fn fixture_and_families(&self, name: &str) -> Result<(Fixture, Vec<DutFamily>), FileError> {
         let families: Vec<DutFamily> = self.families()?.into_iter().map(|(_, family)| family).collect();
         let (_, fixture) = self.fixture(name, &families.iter().collect::<Vec<_>>())?;

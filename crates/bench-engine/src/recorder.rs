@@ -41,7 +41,7 @@ pub type Observer = Box<dyn FnMut(Seen<'_>)>;
 /// How a run waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskWait {
-    /// The executor goes on meanwhile: it kicks the watchdog. For a bench in real time.
+    /// The executor keeps running: it kicks the watchdog. For a bench in real time.
     Async,
     /// The thread stops, and virtual time with it: how long the disk takes must not change what a run does.
     Blocking,
@@ -100,7 +100,7 @@ impl Recorder {
         Rc::new(Self { clock, wait, delay, inner: RefCell::new(inner), delivered: RefCell::default() })
     }
 
-    /// Writes an event down. It is shown when the journal has acknowledged it: nobody may see what has no record.
+    /// Writes an event down. It is shown when the journal has acknowledged it: no record, no display.
     pub fn emit(&self, event: Event) {
         let now = self.clock.now();
         let mut inner = self.inner.borrow_mut();
@@ -117,10 +117,10 @@ impl Recorder {
     }
 
     fn progress(&self, step: &str, what: &str, share: f64) {
-        self.inner.borrow_mut().tell(&Seen::Progress { step, what, share });
+        self.inner.borrow_mut().notify(&Seen::Progress { step, what, share });
     }
 
-    /// Shows what the disk acknowledges, while the steps run. Ends when the run cannot go on, with the reason.
+    /// Shows what the disk acknowledges, while the steps run. Ends when the run cannot continue, with the reason.
     pub(crate) async fn pump(&self) -> String {
         loop {
             match self.show_and_look() {
@@ -159,7 +159,7 @@ impl Recorder {
         }
     }
 
-    /// Ends when there is an entry that nobody has seen yet.
+    /// Ends when there is an entry that was not shown yet.
     async fn next_entry(&self) {
         poll_fn(|context| {
             let mut inner = self.inner.borrow_mut();
@@ -244,7 +244,7 @@ impl Recorder {
         }
     }
 
-    /// Why the run cannot go on, if so: the journal could not be written, or an observer panicked.
+    /// Why the run cannot continue, if so: the journal could not be written, or an observer panicked.
     pub fn trouble(&self) -> Option<String> {
         self.inner.borrow_mut().trouble()
     }
@@ -322,13 +322,13 @@ impl Inner {
                 break;
             }
             self.shown += 1;
-            self.tell(&Seen::Entry(&entry));
+            self.notify(&Seen::Entry(&entry));
         }
     }
 
     /// An observer that panics is asked no more, and neither are the others: the run ends, and its way to the safe state
     /// must not meet the same panic again.
-    fn tell(&mut self, seen: &Seen<'_>) {
+    fn notify(&mut self, seen: &Seen<'_>) {
         let observers = &mut self.observers;
         let shown = catch_unwind(AssertUnwindSafe(|| observers.iter_mut().for_each(|observer| observer(*seen))));
         if let Err(panic) = shown {
@@ -348,7 +348,7 @@ impl Inner {
     }
 
     fn block_on(&mut self, pending: Pending) {
-        // Once it hung, nobody waits for it again and again.
+        // Once it hung, it is not waited for again.
         if self.failure.is_none()
             && let Err(error) = pending.wait_at_most(BLOCKED_AT_MOST)
         {

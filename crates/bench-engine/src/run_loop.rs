@@ -221,7 +221,7 @@ async fn work(
                             schedule.let_go(ended.step);
                         } else {
                             // After its end is on record, before anything that waits for its resources starts, and next to the
-                            // steps that go on: one of them may hold what this needs.
+                            // steps that continue: one of them may hold what this needs.
                             let tidied = Done::TidiedUp { step: ended.step };
                             let (uses, rails) = (&step(ended.step).uses, ended.switched_on);
                             let tidy_up = async move {
@@ -289,7 +289,7 @@ async fn work(
 enum End {
     Stopped(String),
     Cut(Cut),
-    /// The bench itself cannot go on.
+    /// The bench itself cannot continue.
     Trouble(String),
 }
 
@@ -452,7 +452,8 @@ fn why_not(step: &Step, delivered: &[bench_run::Measurement], verdict: Verdict) 
         };
         return Some(format!("{} is {value}, expected {}{more}", first.name, first.limits.show(first.unit)));
     }
-    let missing = step.measurements.iter().find(|spec| delivered.iter().all(|one| one.name != spec.name))?;
+    let missing =
+        step.measurements.iter().find(|spec| delivered.iter().all(|measurement| measurement.name != spec.name))?;
     Some(format!("{} was never measured", missing.name))
 }
 

@@ -16,7 +16,7 @@ const OFF_VOLTS: f64 = 0.3;
 /// Longest time that the discharge of a rail may take.
 const OFF_WITHIN: Duration = Duration::from_millis(500);
 
-/// What the record says when somebody could not wait.
+/// Note for the record after a second signal.
 const CUT: &str = "the power was cut at once; a modem that was on may have been damaged";
 
 /// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
@@ -76,7 +76,7 @@ pub(crate) async fn reach(
     let bus = part(nest, nest.bus.release()).await.map_err(limited("measure bus"));
     let relay = part(nest, nest.relay.set_loopback(true)).await.map_err(limited("link relay"));
     let _ = part(nest, nest.dut.disconnect()).await;
-    // A controller that goes on advertising harms nobody, and whoever looks for a module may wonder.
+    // A controller that keeps advertising is harmless, but confuses the next search for a module.
     let _ = part(nest, nest.ble.stop()).await;
     // After a cut the switches are locked, and only the rails can be switched off, with everything on the same expanders.
     let locked = power.cut().is_some();
@@ -121,7 +121,7 @@ fn modem_within(nest: &Nest) -> Duration {
 }
 
 /// A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-/// Returns whether nobody was in a greater hurry.
+/// Returns false when the power was cut meanwhile.
 async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) -> bool {
     let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let in_order = bench_steps::modem::make_safe(nest, &say);
@@ -144,7 +144,7 @@ async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: imp
     in_order
 }
 
-/// Ends when somebody has cut the power.
+/// Ends when the power was cut.
 async fn power_gone(power: &Power) -> Cut {
     let cut = power.until_cut().await;
     if cut.leaves_power() { std::future::pending().await } else { cut }
@@ -154,7 +154,7 @@ async fn power_gone(power: &Power) -> Cut {
 /// it had for itself only, because another step may be at work with the others.
 ///
 /// An instrument that refuses this will refuse the safe state too, and there it counts.
-/// It may not take long either: whoever wants the same resources waits meanwhile. `rails` are those that the step has
+/// It may not take long either: steps that need the same resources wait meanwhile. `rails` are those that the step has
 /// switched on: a step that timed out or panicked leaves none of them on.
 pub(crate) async fn tidy_up(nest: &Nest, uses: &[String], rails: &[String]) {
     let deadline = nest.clock.now() + TIDY_WITHIN;
@@ -178,7 +178,7 @@ async fn put_back(nest: &Nest, uses: &[String], rails: &[String]) {
     if used(resource::DUT) {
         let _ = nest.leave_link().await;
     } else if used(resource::PORTS) {
-        // The firmware would release them by itself after a silence, but the steps that run at the same time go on talking.
+        // The firmware would release them by itself after a silence, but the steps that run at the same time keep talking.
         let _ = nest.request(Request::ReleasePorts).await;
     }
     if used(resource::RADIO) {
@@ -191,7 +191,9 @@ async fn put_back(nest: &Nest, uses: &[String], rails: &[String]) {
             let _ = nest.rails.discharge(&rail, true).await;
         }
         let supplies = [Function::Power, Function::Ground];
-        for info in nest.family.contacts.iter().filter(|info| supplies.iter().any(|one| info.functions.contains(one))) {
+        for info in
+            nest.family.contacts.iter().filter(|info| supplies.iter().any(|function| info.functions.contains(function)))
+        {
             let _ = nest.rails.feed(info.contact, true).await;
         }
     }

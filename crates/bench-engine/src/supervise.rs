@@ -1,4 +1,4 @@
-//! What goes on next to a run for as long as it is healthy: kicks for the fixture's watchdog, and looks at everything that could
+//! Runs next to a healthy run: kicks the fixture's watchdog, and checks everything that could
 //! take the power away.
 //!
 //! All of it lives on the same executor as the run. When that hangs in a call that does not come back, there are no more kicks,
@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Between two looks at the lid and the guard: rails are off well within 50 ms of its opening.
+/// Between two checks of the lid and the guard: rails are off well within 50 ms of its opening.
 const BEAT: Duration = Duration::from_millis(10);
 /// Beats between two kicks; the shortest watchdog that a fixture file may have waits several of these.
 const KICK_EVERY: u64 = 5;
@@ -33,7 +33,7 @@ pub async fn kicked_with<T, F: Future<Output = T>>(nest: &Nest, body: impl FnOnc
     watched_over(nest, &power, body(lateness)).await
 }
 
-/// The same, for an owner of power that somebody else asks, too.
+/// The same, for an owner of power that others use, too.
 pub(crate) async fn watched_over<T>(nest: &Nest, power: &Power, body: impl Future<Output = T>) -> T {
     match select(pin!(beats(nest, power)), pin!(body)).await {
         Either::Left((never, _)) => match never {},

@@ -20,8 +20,8 @@ pub(crate) fn count<P>(schedule: &Schedule<'_>, plan: &Plan<P>, recorder: &Recor
     for index in 0..plan.steps.len() {
         recorder.with_delivered(index, |delivered| {
             tally.measurements += delivered.measurements.len();
-            let judged = delivered.measurements.iter().filter(|one| one.value.is_some());
-            contacts.extend(judged.flat_map(|one| one.contacts.iter().copied()));
+            let judged = delivered.measurements.iter().filter(|measurement| measurement.value.is_some());
+            contacts.extend(judged.flat_map(|measurement| measurement.contacts.iter().copied()));
         });
     }
     tally.contacts = contacts.len();

@@ -1,36 +1,36 @@
-//! The controller's Bluetooth Low Energy: hears advertisements, and sends its own.
+//! The controller's Bluetooth Low Energy: receives advertisements, and sends its own.
 
 use crate::InstrumentError;
 use async_trait::async_trait;
 use bench_run::BenchTime;
 use std::time::Duration;
 
-/// An advertisement with manufacturer data, each time it was heard.
+/// An advertisement with manufacturer data, one for each reception.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advert {
-    /// Of the sender, as people write it: the highest byte first.
+    /// Address of the sender, the highest byte first.
     pub address: [u8; 6],
     pub company: u16,
-    /// Behind the company identifier.
+    /// The data after the company identifier.
     pub data: Vec<u8>,
-    /// As the receiver measures it.
+    /// Signal strength as the receiver measures it.
     pub rssi_dbm: f64,
     pub at: BenchTime,
-    /// How far the carrier was beside the channel by the receiver's own clock, hertz; `None` where the receiver does
-    /// not tell, as most do not.
+    /// Offset of the carrier from the channel by the receiver's own clock, hertz; `None` where the receiver does not
+    /// report it, as most do not.
     pub carrier_offset_hz: Option<f64>,
 }
 
 #[async_trait(?Send)]
 pub trait BleAir {
-    /// Listens to the three advertising channels in turn for so long. In the order of coming, the same sender as often as
-    /// it was heard.
+    /// Listens to the three advertising channels in turn for this long. Returns all receptions in order, also repeated
+    /// ones of one sender.
     ///
     /// # Errors
-    /// [`InstrumentError::Ble`], which says what to do about it.
+    /// [`InstrumentError::Ble`], with what to do about it.
     async fn scan(&self, span: Duration) -> Result<Vec<Advert>, InstrumentError>;
-    /// Advertises on all three channels, so that nobody can connect, until [`BleAir::stop`] or the next such call.
-    /// `data` is at most 24 bytes; `interval` is at least 20 ms, and up to 10 ms of delay come on top each time.
+    /// Advertises on all three channels, not connectable, until [`BleAir::stop`] or the next such call. `data` is at
+    /// most 24 bytes; `interval` is at least 20 ms, plus a random delay of up to 10 ms each time.
     ///
     /// # Errors
     /// [`InstrumentError::Ble`].
@@ -39,10 +39,10 @@ pub trait BleAir {
     async fn stop(&self) -> Result<(), InstrumentError>;
 }
 
-/// The most bytes behind a company identifier in an advertisement of 31 bytes beside its flags.
+/// Largest data after a company identifier in an advertisement of 31 bytes, besides its flags.
 pub const MOST_ADVERT_BYTES: usize = 24;
 
-/// What stands in for the Bluetooth that a fixture does not have.
+/// Placeholder for the Bluetooth that a fixture does not have.
 pub struct NoBle;
 
 #[async_trait(?Send)]

@@ -1,4 +1,4 @@
-//! Time, handed in.
+//! The clock that the bench is given.
 
 use bench_run::BenchTime;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -22,7 +22,7 @@ pub trait Clock {
 #[error("timed out")]
 pub struct TimedOut;
 
-/// Runs `future` until it ends or `at` has come, whichever is first.
+/// Runs `future` until it ends or until `at`, whichever is first.
 pub async fn with_deadline<T>(
     clock: &dyn Clock,
     at: BenchTime,

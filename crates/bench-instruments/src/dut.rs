@@ -3,17 +3,17 @@
 use dut_protocol::{PROTOCOL_VERSION, Refusal, Reply, schema_hash};
 use thiserror::Error;
 
-/// A request did not get what it asked for.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum DutError {
-    /// No (whole) answer came, after all repetitions.
+    /// No (complete) answer arrived after all repetitions.
     #[error("the module does not answer ({attempts} attempts, {garbled} damaged frames)")]
     Silent { attempts: u32, garbled: u32 },
-    /// The request may have been executed, and must not be executed twice: the firmware restarted, or its link time-out
-    /// passed, before the answer came through.
+    /// The request may have been executed and must not be executed twice: the firmware restarted, or its link time-out
+    /// passed, before the answer arrived.
     #[error("the answer to a request that must not be repeated was lost")]
     Unknown,
-    /// The firmware answered, and the answer was no.
+    /// The firmware refused the request.
     #[error("the firmware refused: {0:?}")]
     Refused(Refusal),
     /// Bench and firmware were built from different message tables.
@@ -25,10 +25,10 @@ pub enum DutError {
     OtherProtocol { version: u16, schema: u64 },
     #[error("job {0} did not end in time")]
     JobLate(u8),
-    /// The firmware restarted, or many later jobs took the place.
+    /// The firmware restarted, or many later jobs replaced the entry.
     #[error("the firmware does not know job {0}")]
     JobLost(u8),
-    /// The firmware answered something else than this request asks for.
+    /// The firmware's answer does not belong to this request.
     #[error("the firmware answered out of turn: {0:?}")]
     OutOfTurn(Reply),
     /// The bench's own link failed.

@@ -1,7 +1,7 @@
-//! What a step may ask of the bench, and the drivers that do it.
+//! The instruments that a step may use, and their drivers.
 //!
-//! The traits speak of contacts and rails; the drivers know chips and channels from the fixture file. Nothing in here
-//! knows whether the bus and the link underneath are real.
+//! The traits refer to contacts and rails; the drivers know chips and channels from the fixture file. Nothing in this
+//! crate depends on whether the bus and the link are real.
 
 mod ble;
 mod clock;

@@ -1,4 +1,4 @@
-//! The controller's own pins: what the operator's hand reaches, and the watchdog that holds the rails.
+//! The controller's own pins: the operator's buttons and lamps, and the watchdog that holds the rails.
 
 use crate::InstrumentError;
 use std::collections::BTreeMap;
@@ -6,27 +6,27 @@ use std::rc::Rc;
 
 /// An input of the controller.
 pub trait InputLine {
-    /// Whether the line has the level that its fixture file calls active.
+    /// Whether the line has the level that the fixture file defines as active.
     ///
     /// # Errors
-    /// [`InstrumentError::Gpio`] when the controller cannot tell.
+    /// [`InstrumentError::Gpio`] when the controller cannot read it.
     fn is_active(&self) -> Result<bool, InstrumentError>;
 }
 
-/// An output of the controller. Dropping it leaves the line as an input, which is the safe state of every one.
+/// An output of the controller. Dropping it makes the line an input, which is its safe state.
 pub trait OutputLine {
     /// # Errors
     /// [`InstrumentError::Gpio`] when the controller refuses.
     fn set(&self, active: bool) -> Result<(), InstrumentError>;
 }
 
-/// What is known of the process that holds the rails of a nest next to the run.
+/// State of the guard process, which holds the rails of a nest next to the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GuardState {
     Alive,
-    /// It has switched everything off, and why.
+    /// It has switched everything off, with the reason.
     Acted(String),
-    /// It is gone or does not answer, and what is known of that.
+    /// It has ended or does not answer, with what is known about it.
     Gone(String),
 }
 
@@ -35,7 +35,7 @@ pub trait GuardLine {
     fn state(&self) -> GuardState;
 }
 
-/// The lid, the buttons and the lamps of one nest. A nest without one of them has `None` there.
+/// The lid, the buttons and the lamps of one nest; `None` for those it does not have.
 #[derive(Clone, Default)]
 pub struct Panel {
     /// Active while the lid is closed.
@@ -46,17 +46,17 @@ pub struct Panel {
     pub emergency: Option<Rc<dyn InputLine>>,
     /// By their names in the fixture file: "pass", "fail", "busy", "error".
     pub lamps: BTreeMap<String, Rc<dyn OutputLine>>,
-    /// Each change of it is a kick of the fixture's watchdog; without kicks that cuts the rails.
+    /// Each change kicks the fixture's watchdog; without kicks it switches the rails off.
     pub watchdog: Option<Rc<dyn OutputLine>>,
-    /// Who switches everything off when the run does not get round to it.
+    /// Switches everything off when the run cannot.
     pub guard: Option<Rc<dyn GuardLine>>,
 }
 
 impl Panel {
-    /// Lights this lamp and puts out the others; a name that the fixture does not have puts out all.
+    /// Lights this lamp and switches the others off; an unknown name switches all off.
     ///
     /// # Errors
-    /// The first line that refused, after all were tried.
+    /// The first error, after all lines were tried.
     pub fn show(&self, lamp: &str) -> Result<(), InstrumentError> {
         let set = |(name, line): (&String, &Rc<dyn OutputLine>)| line.set(name == lamp);
         self.lamps.iter().map(set).fold(Ok(()), Result::and)
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lamp_is_lit_and_a_broken_one_hinders_no_other() {
+    fn one_lamp_is_lit_and_a_broken_one_affects_no_other() {
         let lamp = |broken| Rc::new(Lamp { broken, ..Lamp::default() });
         let (busy, fail, pass) = (lamp(false), lamp(true), lamp(false));
         let mut panel = Panel::default();
@@ -94,7 +94,7 @@ mod tests {
             ("busy", [Some(true), Some(false), Some(false)]),
             ("", [Some(false), Some(false), Some(false)]),
         ] {
-            assert!(panel.show(shown).is_err(), "the broken one is told");
+            assert!(panel.show(shown).is_err(), "the broken lamp is reported");
             assert_eq!([busy.lit.get(), fail.lit.get(), pass.lit.get()], expected, "{shown}");
         }
     }

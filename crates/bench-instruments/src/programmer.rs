@@ -1,4 +1,4 @@
-//! Putting programs into the module.
+//! Programming the module.
 
 use async_trait::async_trait;
 use std::fmt;
@@ -9,10 +9,10 @@ use thiserror::Error;
 /// Bytes at an address of the module's flash.
 pub type Segment = (u32, Arc<[u8]>);
 
-/// A program as a file holds it: bytes at addresses of the module's flash.
+/// A program from a file: bytes at addresses of the module's flash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    /// For people: the file's name.
+    /// The file's name, for messages.
     pub name: String,
     /// Ascending, without overlaps.
     pub segments: Vec<Segment>,
@@ -37,20 +37,20 @@ pub struct UicrWord {
     pub value: u32,
 }
 
-/// What is to be in the module afterwards, and what may be done for it.
+/// The wanted content of the module, and what is permitted to achieve it.
 #[derive(Debug, Clone, Default)]
 pub struct ProgramJob {
     pub images: Vec<Image>,
     pub uicr: Vec<UicrWord>,
-    /// Pages that the images do not touch are erased, too, and so is UICR.
+    /// Pages outside the images are erased too, and so is UICR.
     pub erase_rest: bool,
-    /// A module whose access port is locked may be erased to get at it.
+    /// Allows erasing a module whose access port is locked.
     pub recover_locked: bool,
-    /// The access port is locked at the end, for ever unless the module is erased.
+    /// Locks the access port at the end. Only erasing the module unlocks it.
     pub lock: bool,
 }
 
-/// What became of a [`ProgramJob`].
+/// Result of a [`ProgramJob`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programmed {
     /// Kind and serial number of the probe.
@@ -59,17 +59,17 @@ pub struct Programmed {
     pub device_id: u64,
     /// Bytes of images that were written.
     pub written: u64,
-    /// Bytes of images that were there already.
+    /// Bytes of images that were already there.
     pub kept: u64,
     /// Words of UICR that were written.
     pub uicr_written: u32,
-    /// The module was locked, and has been erased for it.
+    /// The module was locked, and was erased for that reason.
     pub recovered: bool,
-    /// Everything was read back and is as it should be.
+    /// Everything was read back and is correct.
     pub verified: bool,
 }
 
-/// What programming is busy with.
+/// Phase of programming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramPhase {
     Compare,
@@ -89,7 +89,7 @@ impl fmt::Display for ProgramPhase {
     }
 }
 
-/// How far programming is.
+/// Progress of programming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramProgress {
     pub phase: ProgramPhase,
@@ -98,10 +98,10 @@ pub struct ProgramProgress {
     pub total: u64,
 }
 
-/// Is told how far programming is.
+/// Receives the progress of programming.
 pub type ProgramObserver<'a> = &'a dyn Fn(ProgramProgress);
 
-/// Programming did not work. [`ProgramError::is_of_module`] tells whose fault it is.
+/// Programming failed. [`ProgramError::is_of_module`] separates faults of the module from those of the bench.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProgramError {
     #[error("no debug probe{wanted}: plug it in, or name the right one ({seen})")]
@@ -114,7 +114,7 @@ pub enum ProgramError {
     Busy { probe: String, with: String },
     #[error("the debug probe failed: {0}: unplug it, plug it in again")]
     Probe(String),
-    /// Of a dead MCU and of an open line alike.
+    /// The cause is a dead MCU or an open line.
     #[error("the MCU does not answer the debug probe")]
     NoAnswer,
     #[error("the connection to the MCU was lost {during}: check pogo pins and cable of SWDIO and SWDCLK")]
@@ -143,7 +143,7 @@ pub enum ProgramError {
 }
 
 impl ProgramError {
-    /// Whether the module is bad. Of everything else the bench is the cause, or could be.
+    /// Whether the module is bad. All other errors are caused by the bench, or may be.
     pub fn is_of_module(&self) -> bool {
         match self {
             ProgramError::Locked
@@ -170,14 +170,15 @@ impl ProgramError {
 /// The debug probe of a nest.
 #[async_trait(?Send)]
 pub trait Programmer {
-    /// Makes the module hold what the job says and starts it. Only what differs is written; all of it is read back.
+    /// Writes what the job specifies into the module and starts it. Only differences are written; everything is read
+    /// back.
     ///
-    /// The future may be dropped at any time: that cancels the job. Its next transfer is refused, and the probe lets the module go.
+    /// Dropping the future cancels the job: its next transfer is refused, and the probe releases the module.
     async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError>;
 
-    /// Waits for the end of a cancelled job. Returns whether nothing is at work with the probe any more.
+    /// Waits for the end of a cancelled job. Returns whether the probe is idle.
     ///
-    /// Await it before the module's power is cut, so that no transfer is under way at that moment.
+    /// Await it before the module's power is cut, so that no transfer is active at that moment.
     async fn ended(&self, _within: Duration) -> bool {
         true
     }

@@ -13,19 +13,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Longest that one write may hold up the program. A frame of a few hundred bytes fits into the kernel's buffer at once.
+/// Longest time that one write may block the program. A frame of a few hundred bytes fits into the kernel's buffer at
+/// once.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
-/// How soon the reading thread notices that nobody wants it any more.
+/// Interval at which the reading thread checks whether it must end.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
-/// What one read takes at most; the rest comes with the next.
+/// Largest size of one read; the rest follows with the next.
 const PIECE: usize = 4096;
 
-/// A serial port with a thread that reads it: bytes are taken off the kernel however busy the bench is.
+/// A serial port with a reading thread: it empties the kernel's buffer however busy the bench is.
 pub struct SerialLink {
     device: String,
     port: Box<dyn SerialPort>,
     arrived: mpsc::UnboundedReceiver<Result<Vec<u8>, String>>,
-    /// Why nothing comes any more.
+    /// Why no more bytes arrive.
     broken: Option<String>,
     ended: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
@@ -35,8 +36,8 @@ impl SerialLink {
     /// Opens `device` with 8 data bits, no parity and 1 stop bit.
     ///
     /// # Errors
-    /// [`InstrumentError::Link`]: no such device, not allowed (names the group to join), or used by another program
-    /// (names it).
+    /// [`InstrumentError::Link`]: no such device, permission denied (names the group to join), or used by another
+    /// program (names it).
     pub fn open(device: &str, baud: u32) -> Result<Self, InstrumentError> {
         if let Some(holder) = holder(Path::new(device)) {
             return Err(InstrumentError::Link(format!(
@@ -59,14 +60,14 @@ impl SerialLink {
         let listen = move || {
             let mut piece = vec![0; PIECE];
             while !end.load(Ordering::Relaxed) {
-                let told = match ear.read(&mut piece) {
+                let received = match ear.read(&mut piece) {
                     Ok(0) => Err("the port was closed from the other side".to_owned()),
                     Ok(length) => Ok(piece.get(..length).unwrap_or_default().to_vec()),
                     Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => continue,
                     Err(error) => Err(error.to_string()),
                 };
-                let over = told.is_err();
-                if heard.send(told).is_err() || over {
+                let over = received.is_err();
+                if heard.send(received).is_err() || over {
                     return;
                 }
             }
@@ -85,8 +86,8 @@ impl SerialLink {
         ))
     }
 
-    fn take(&mut self, told: Result<Vec<u8>, String>, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
-        match told {
+    fn take(&mut self, received: Result<Vec<u8>, String>, into: &mut Vec<u8>) -> Result<(), InstrumentError> {
+        match received {
             Ok(bytes) => {
                 into.extend(bytes);
                 Ok(())
@@ -107,12 +108,12 @@ impl Link for SerialLink {
         let _ = self.port.set_timeout(WRITE_TIMEOUT);
         while !rest.is_empty() {
             match self.port.write(rest) {
-                Ok(0) => return Err(self.gone("it takes no bytes")),
+                Ok(0) => return Err(self.gone("it accepts no bytes")),
                 Ok(length) => rest = rest.get(length..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     return Err(InstrumentError::Link(format!(
-                        "{} takes no bytes: is a flow control line in its way? The link uses none",
+                        "{} accepts no bytes: does a flow control line block it? The link uses none",
                         self.device
                     )));
                 }
@@ -126,11 +127,11 @@ impl Link for SerialLink {
         if let Some(why) = &self.broken {
             return Err(self.gone(why));
         }
-        let Some(told) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
-        self.take(told, into)?;
-        while let Ok(told) = self.arrived.try_recv() {
-            // An error behind bytes is told at the next call: the bytes first.
-            match told {
+        let Some(received) = self.arrived.recv().await else { return Err(self.gone("its thread has ended")) };
+        self.take(received, into)?;
+        while let Ok(received) = self.arrived.try_recv() {
+            // An error after bytes is reported at the next call: first return the bytes.
+            match received {
                 Ok(bytes) => into.extend(bytes),
                 Err(why) => self.broken = Some(why),
             }
@@ -152,12 +153,12 @@ impl Link for SerialLink {
     }
 
     fn discard_input(&mut self) {
-        while let Ok(told) = self.arrived.try_recv() {
-            if let Err(why) = told {
+        while let Ok(received) = self.arrived.try_recv() {
+            if let Err(why) = received {
                 self.broken = Some(why);
             }
         }
-        // Refused by a port that is gone, which the next call tells.
+        // The next call reports that the port is gone.
         let _ = self.port.clear(ClearBuffer::Input);
     }
 }
@@ -175,9 +176,11 @@ fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
     use serialport::ErrorKind as Kind;
     InstrumentError::Link(match (is_port(device), error.kind) {
         (Err(_), _) => {
-            format!("there is no {device}: is the adapter plugged in, and does the station file name the right device?")
+            format!(
+                "{device} does not exist: is the adapter plugged in, and does the station file name the right device?"
+            )
         }
-        (Ok(false), _) => format!("{device} is no serial port"),
+        (Ok(false), _) => format!("{device} is not a serial port"),
         (Ok(true), Kind::Io(ErrorKind::PermissionDenied)) => {
             format!("{device}: not allowed; {}", how_to_be_allowed(device))
         }
@@ -185,7 +188,7 @@ fn cannot_open(device: &str, error: &serialport::Error) -> InstrumentError {
     })
 }
 
-/// Another program that has the device open, as far as we may see: "minicom (process 123)".
+/// Returns the other program that has the device open, as far as visible: "minicom (process 123)".
 fn holder(device: &Path) -> Option<String> {
     let wanted = fs::canonicalize(device).ok()?;
     let own = std::process::id().to_string();
@@ -222,7 +225,7 @@ mod tests {
         error.to_string()
     }
 
-    /// For what is on its way.
+    /// Time for bytes in flight.
     const PATIENCE: Duration = Duration::from_secs(300);
 
     async fn receive(link: &mut SerialLink, length: usize) -> Vec<u8> {
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_adapter_that_is_pulled_out_is_told_and_stays_told() {
+    async fn an_unplugged_adapter_is_reported_at_every_call() {
         let (mut far, mut link, name) = pair();
         far.write_all(b"last").unwrap();
         assert_eq!(receive(&mut link, 4).await, b"last");
@@ -278,14 +281,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_that_is_not_there_or_no_port_is_told() {
+    async fn a_missing_device_and_one_that_is_not_a_port_are_reported() {
         let folder = std::env::temp_dir();
         let file = folder.join(format!("serial-link-{}", std::process::id()));
         fs::write(&file, "no port").unwrap();
         let plain = file.display().to_string();
         for (device, expected) in [
-            ("/dev/there-is-no-such-port", "there is no /dev/there-is-no-such-port"),
-            (plain.as_str(), "is no serial port"),
+            ("/dev/there-is-no-such-port", "/dev/there-is-no-such-port does not exist"),
+            (plain.as_str(), "is not a serial port"),
         ] {
             let Err(error) = SerialLink::open(device, 115_200) else { panic!("{device} was opened") };
             assert!(text(&error).contains(expected), "{error}");

@@ -1,42 +1,43 @@
-//! The wires between a debug probe and the module, for probes whose hardware is not reached by a driver of its own.
+//! The wires between a debug probe and the module, for probes that need no driver for their hardware.
 //!
-//! The transfers are those of a probe: an access port's read returns its value, whatever that takes on the line.
+//! The transfers are those of a probe: a read of an access port returns its value, however many line transfers it
+//! takes.
 
 use async_trait::async_trait;
 
-/// A register of the debug port, or of the access port that was selected; bits 3:2 of the address count.
+/// A register of the debug port or of the selected access port; bits 3:2 of the address count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwdRegister {
     Dp(u8),
     Ap(u8),
 }
 
-/// One thing that a probe does on its lines.
+/// One operation of a probe on its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SwdOperation {
     /// Levels on SWDIO, lowest bit first, one for each clock.
     Sequence { bits: u64, length: u8 },
-    /// Reads the register so many times.
+    /// Reads the register this many times.
     Read { register: SwdRegister, times: usize },
     /// Writes these values to the register, one after the other.
     Write { register: SwdRegister, values: Vec<u32> },
 }
 
-/// How a transfer ended that did not end well.
+/// Why a transfer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwdFault {
-    /// Nobody answered.
+    /// No answer.
     NoAnswer,
-    /// The module said that the access, or one before it, failed.
+    /// The module reported that the access, or one before it, failed.
     Fault,
 }
 
-/// What came of operations that were asked for together.
+/// Result of a list of operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwdAnswer {
-    /// Everything that was read, up to the fault if there was one.
+    /// Everything that was read, up to a fault.
     pub read: Vec<u32>,
-    /// Nothing after a fault was done.
+    /// Operations after a fault were not done.
     pub fault: Option<SwdFault>,
 }
 
@@ -45,6 +46,6 @@ pub struct SwdAnswer {
 pub trait SwdWire {
     /// Serial number of the probe at these lines; `None`: there is no probe.
     fn probe(&self) -> Option<String>;
-    /// Does what is asked, in its order, with `hz` clocks a second. Takes the time that it takes.
+    /// Performs the operations in their order, with `hz` clocks a second. Blocks for as long as they take.
     async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer;
 }

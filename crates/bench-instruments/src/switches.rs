@@ -1,10 +1,11 @@
-//! Whether a fixture still is as it was set. The run's owner of power asks, and locks what must not be switched on again.
+//! Checks that a fixture still has the state that was set. The run's owner of power calls it, and locks what must not
+//! be switched on again.
 
 use crate::{InstrumentError, RailReading};
 use std::time::Duration;
 use thiserror::Error;
 
-/// A part of the fixture is not as the driver has set it: somebody or something else was there.
+/// A part of the fixture differs from what the driver has set, because of a reset or another program.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Disturbance {
     /// As after power-up: all pins are inputs, so that pull-downs open every switch.
@@ -17,38 +18,38 @@ pub enum Disturbance {
     Changed { chip: String, detail: String },
 }
 
-/// What a rail's supply gives.
+/// Output of a rail's supply.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Supply {
     pub volts: f64,
     pub current_limit_amps: f64,
 }
 
-/// The switches of a fixture as a whole. None of these waits.
+/// The switches of a fixture as a whole. None of these functions waits.
 pub trait Switches {
     /// Parts that can be read back, numbered from 0.
     fn parts(&self) -> usize;
     /// The parts that hold the switches of the rails.
     fn rail_parts(&self) -> Vec<usize>;
-    /// Reads one part back and compares it with what was written last.
+    /// Reads one part back and compares it with the last write.
     ///
     /// # Errors
-    /// How it differs.
+    /// The difference.
     fn check(&self, part: usize) -> Result<(), Disturbance>;
-    /// From now on nothing is switched, but by [`Rails::all_off`](crate::Rails::all_off): every other order is refused with
-    /// these words. For the rest of the driver's life.
+    /// Locks all switches for the rest of the driver's life, except for [`Rails::all_off`](crate::Rails::all_off):
+    /// every other call is refused with this text.
     fn lock(&self, why: &str);
     /// Returns how long the fixture's watchdog waits for a kick.
     fn watchdog_timeout(&self) -> Option<Duration>;
     fn supply(&self, rail: &str) -> Option<Supply>;
-    /// The rail's newest reading, if one is there without waiting.
+    /// Returns the rail's newest reading, if one is available without waiting.
     ///
     /// # Errors
     /// When its monitor does not answer.
     fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError>;
 }
 
-/// For a nest that has no switches to read back.
+/// For a nest without switches that can be read back.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSwitches;
 

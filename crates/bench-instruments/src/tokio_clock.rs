@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Tokio's clock; time zero is when it was made. Sleeping needs a tokio runtime with time enabled.
+/// Tokio's clock; time zero is its creation. Sleeping needs a tokio runtime with time enabled.
 #[derive(Debug, Clone, Copy)]
 pub struct TokioClock {
     began: Instant,
@@ -26,7 +26,7 @@ impl Clock for TokioClock {
 
     fn sleep_until(&self, at: BenchTime) -> LocalBoxFuture<'static, ()> {
         let span = Duration::from_micros(at.as_micros());
-        // A time beyond what the system can count is waited for as if it were a year away.
+        // A time beyond the range of the system's clock is replaced by a year from now.
         let year = Duration::from_secs(365 * 24 * 3600);
         let at = self.began.checked_add(span).unwrap_or(self.began + year);
         Box::pin(tokio::time::sleep_until(at))
@@ -39,7 +39,7 @@ mod tests {
     use crate::{TimedOut, with_deadline};
 
     #[tokio::test(start_paused = true)]
-    async fn sleeps_as_long_as_told() {
+    async fn sleeps_for_the_requested_time() {
         let clock = TokioClock::start();
         clock.sleep(Duration::from_millis(250)).await;
         assert_eq!(clock.now(), BenchTime(250_000));

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
 
-/// What a USB device says it is.
+/// Vendor and product of a USB device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UsbIds {
     pub vendor: u16,
@@ -19,12 +19,13 @@ impl fmt::Display for UsbIds {
     }
 }
 
-/// What became of [`UsbHost::echo`].
+/// Result of [`UsbHost::echo`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsbEcho {
-    /// No serial port of that device appeared. `others`: devices that were seen instead, as far as the host can tell.
+    /// No serial port of that device appeared. `others`: devices that the host detected instead, as far as it reports
+    /// them.
     NoDevice { others: Vec<UsbIds> },
-    /// The port appeared, and this came back; nothing or too little if time ran out.
+    /// The port appeared and these bytes came back; nothing or too little if time ran out.
     Received(Vec<u8>),
 }
 
@@ -39,10 +40,10 @@ pub trait UsbSwitch {
 /// The controller's USB host.
 #[async_trait(?Send)]
 pub trait UsbHost {
-    /// Waits for the serial port (CDC-ACM) of the device with these ids, sends `bytes` and collects what comes back, all
-    /// of it for at most `within`. Leaves the port closed.
+    /// Waits for the serial port (CDC-ACM) of the device with these ids, sends `bytes` and collects what comes back,
+    /// for at most `within` in total. Closes the port at the end.
     ///
     /// # Errors
-    /// [`InstrumentError::Usb`] when the host itself fails; a device that fails is in the answer.
+    /// [`InstrumentError::Usb`] when the host itself fails; a failure of the device is part of the result.
     async fn echo(&self, ids: UsbIds, bytes: &[u8], within: Duration) -> Result<UsbEcho, InstrumentError>;
 }

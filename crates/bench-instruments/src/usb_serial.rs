@@ -1,4 +1,4 @@
-//! The controller's own USB host, by way of the operating system's serial ports.
+//! The controller's own USB host, through the operating system's serial ports.
 
 use crate::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds};
 use async_trait::async_trait;
@@ -8,9 +8,9 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A serial port over USB has no rate of its own, but the call wants one.
+/// A serial port over USB ignores the rate, but the call needs one.
 const RATE: u32 = 115_200;
-/// Longest that one write may hold up the whole program; a module that takes nothing is found out by then.
+/// Longest time that one write may block the whole program; enough to detect a module that accepts nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -23,8 +23,8 @@ impl SerialUsbHost {
         Self { clock }
     }
 
-    /// The name of the device's port, once it can be opened: right after it appears the system may not have made it
-    /// accessible yet.
+    /// Returns the name of the device's port once it can be opened: right after it appears the system may not have set
+    /// its permissions yet.
     async fn open(&self, ids: UsbIds, deadline: BenchTime) -> Result<Opened, InstrumentError> {
         loop {
             let ports = serialport::available_ports().map_err(|error| failed("list the serial ports", &error))?;
@@ -57,7 +57,7 @@ impl UsbHost for SerialUsbHost {
             Opened::Nothing { others } => return Ok(UsbEcho::NoDevice { others }),
         };
         let mut received = Vec::new();
-        // From here on an error is the device's: it stalls, or went away.
+        // From here on an error is the device's: it stalls, or is gone.
         if port.write_all(bytes).is_err() {
             return Ok(UsbEcho::Received(received));
         }

@@ -1,9 +1,9 @@
-//! Each line vouches for itself and for every line before it.
+//! A hash chain: each line confirms itself and every line before it.
 //!
-//! A line ends with `,"chain":"<sha256>"}`. The hash goes over the chain value of the line before (its 64 characters;
+//! A line ends with `,"chain":"<sha256>"}`. The hash covers the chain value of the previous line (its 64 characters;
 //! none for the first line) and the bytes of this line up to the comma before `"chain"`. The value of the last line is
-//! the seal of the whole journal: who has kept it can tell later that nothing was changed, not even by someone who made
-//! all hashes anew.
+//! the seal of the whole journal: a copy kept elsewhere proves later that nothing was changed, not even with recomputed
+//! hashes.
 
 use sha2::{Digest, Sha256};
 
@@ -11,16 +11,16 @@ const BEFORE: &[u8] = b",\"chain\":\"";
 const BEHIND: &[u8] = b"\"}\n";
 const HEX: usize = 64;
 
-/// The chain as far as it goes.
+/// The chain up to the last line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chain {
     last: Option<[u8; HEX]>,
 }
 
 impl Chain {
-    /// Makes a whole line of a JSON object: with its chain value and a line end.
+    /// Makes a complete line of a JSON object, with its chain value and a line end.
     pub(crate) fn forge(&mut self, object: &mut Vec<u8>) {
-        // The object's closing brace comes again behind the value.
+        // The object's closing brace is added again after the value.
         object.pop();
         let value = self.next(object);
         object.extend_from_slice(BEFORE);
@@ -29,7 +29,8 @@ impl Chain {
         self.last = Some(value);
     }
 
-    /// Whether a whole line, its line end included, is the next link. A line that is not breaks the chain for good.
+    /// Whether a complete line, its line end included, is the next link. A line that is not breaks the chain
+    /// permanently.
     pub(crate) fn accept(&mut self, line: &[u8]) -> bool {
         let Some(object) = line.strip_suffix(BEHIND) else { return false };
         let Some((object, value)) = object.split_last_chunk::<HEX>() else { return false };
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_the_document_says() {
+    fn a_line_matches_the_documentation() {
         let mut chain = Chain::default();
         let mut first = b"{\"v\":2}".to_vec();
         chain.forge(&mut first);

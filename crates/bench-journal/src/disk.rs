@@ -1,4 +1,4 @@
-//! The disk below a journal, and what it means when the disk refuses.
+//! The disk below a journal, and the meaning of its errors.
 
 use crate::filesystem::{self, Refusal};
 use crate::shown;
@@ -7,13 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Space that must be free before a run starts. A run with its reports takes 2 MB at most, and other programs write to the
-/// same disk meanwhile: 64 MB leave room for both, and for the technician to log in and clean up.
+/// Space that must be free before a run starts, bytes. A run with its reports takes 2 MB at most, and other programs
+/// write to the same disk: 64 MB leave room for both, and for the technician to log in and clean up.
 pub const MIN_FREE: u64 = 64 * 1024 * 1024;
 
-/// What a journal's lines go to. A thread of the journal owns it, so its calls may block.
+/// Destination of a journal's lines. A thread of the journal owns it, so its calls may block.
 pub trait Disk: Send {
-    /// Hands bytes to the operating system, behind those handed over before.
+    /// Hands bytes to the operating system, after those handed over before.
     ///
     /// # Errors
     /// When not all of them were accepted. How many were is then unknown.
@@ -25,10 +25,10 @@ pub trait Disk: Send {
     /// When the disk refuses. What is on it is then unknown.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Reads everything back, in the way in which somebody finds it who looks for the journal tomorrow.
+    /// Reads everything back by the path, as a later reader of the journal would.
     ///
     /// # Errors
-    /// When nothing can be read, or when it is not what this journal writes to.
+    /// When the journal cannot be read, or is no longer the file that this journal writes to.
     fn read_back(&mut self) -> io::Result<Vec<u8>>;
 }
 
@@ -53,22 +53,22 @@ impl Disk for JournalFile {
         self.file.sync_data()
     }
     fn read_back(&mut self) -> io::Result<Vec<u8>> {
-        // By its path: the open handle still reads a file that was deleted.
-        let mut found = File::open(&self.path)?;
-        if Handle::from_file(self.file.try_clone()?)? != Handle::from_file(found.try_clone()?)? {
+        // By its path: the open handle would still read a deleted file.
+        let mut reopened = File::open(&self.path)?;
+        if Handle::from_file(self.file.try_clone()?)? != Handle::from_file(reopened.try_clone()?)? {
             return Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "replaced by another file"));
         }
         let mut bytes = Vec::new();
-        found.read_to_end(&mut bytes)?;
+        reopened.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
 
-/// Bytes that this user may still write to the disk that `path` is on. Of a folder that does not exist yet, the nearest
-/// one above it counts.
+/// Returns the bytes that this user may still write to the disk of `path`. For a folder that does not exist yet, the
+/// nearest existing parent counts.
 ///
 /// # Errors
-/// When the disk cannot be asked.
+/// When the free space cannot be determined.
 pub fn free_space(path: &Path) -> io::Result<u64> {
     let nearest = path.ancestors().find(|folder| folder.exists());
     // A relative path ends with "": the working folder.
@@ -76,7 +76,7 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     fs4::available_space(nearest)
 }
 
-/// Why a journal failed. Unlike [`io::Error`] it can be shown to everybody who asks.
+/// Why a journal failed. Unlike [`io::Error`] it can be cloned for every caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     kind: io::ErrorKind,
@@ -84,12 +84,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// `text` is whole: it names the file and says what to do.
+    /// `text` is complete: it names the file and says what to do.
     pub(crate) fn new(kind: io::ErrorKind, text: String) -> Self {
         Self { kind, text }
     }
 
-    /// What a refused access to `path` means, and what to do.
+    /// Returns what a refused access to `path` means, and what to do.
     pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
         let then = "then test the module again";
         let text = match (error.kind(), filesystem::refusal(error)) {
@@ -124,38 +124,38 @@ impl From<Failure> for io::Error {
     }
 }
 
-/// What became of a journal, when it no longer holds exactly `expected`.
-pub(crate) fn compare(path: &Path, expected: &[u8], found: io::Result<Vec<u8>>) -> Result<(), Failure> {
+/// Describes a journal that no longer holds exactly `expected`.
+pub(crate) fn compare(path: &Path, expected: &[u8], content: io::Result<Vec<u8>>) -> Result<(), Failure> {
     let changed = |what: String| {
-        let text = format!("the journal {} {what}: find out who did it, then test the module again", shown(path));
+        let text = format!("the journal {} {what}: find the cause, then test the module again", shown(path));
         Err(Failure::new(io::ErrorKind::InvalidData, text))
     };
-    let found = match found {
-        Ok(found) => found,
+    let content = match content {
+        Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return changed("is gone".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
             return changed("was replaced by another file".to_owned());
         }
         Err(error) => return Err(Failure::of(path, &error)),
     };
-    if found == expected {
+    if content == expected {
         return Ok(());
     }
-    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let same = content.iter().zip(expected).take_while(|(byte, other)| byte == other).count();
     let line = 1 + expected[..same].iter().filter(|byte| **byte == b'\n').count();
-    if expected.ends_with(&found) {
-        // What was written afterwards may be in it.
+    if expected.ends_with(&content) {
+        // It may contain what was written afterwards.
         changed("was emptied".to_owned())
     } else if same == expected.len() {
-        changed(format!("was written into by somebody else, at line {line}"))
-    } else if same == found.len() {
+        changed(format!("was changed by another program, at line {line}"))
+    } else if same == content.len() {
         changed(format!("was cut at line {line}"))
     } else {
         changed(format!("was changed at line {line}"))
     }
 }
 
-/// Removes what [`crate::Journal::create`] made for a run that did not start. Folders that hold anything else stay.
+/// Removes what [`crate::Journal::create`] made for a run that did not start. Folders with other content stay.
 pub(crate) fn remove_run(journal: &Path) -> io::Result<()> {
     let gone = |result: io::Result<()>| match result {
         Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(error),

@@ -1,4 +1,4 @@
-//! Where runs lie: `REPORTS/<serial>/<run id>/`.
+//! Location of runs: `REPORTS/<serial>/<run id>/`.
 
 use crate::{JOURNAL_FILE, sync_folder};
 use std::fs;
@@ -6,15 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A path as people read it: the same on every system, so that records and messages are.
+/// Formats a path with forward slashes, so that records and messages are the same on every system.
 pub fn shown(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
-/// Longest part of a serial number or run id that becomes a folder name.
+/// Longest part of a serial number or run id that is used in a folder name, characters.
 const LONGEST_NAME: usize = 80;
 
-/// One run found on disk.
+/// A run on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunFolder {
     /// Name of the unit's folder: the serial number made safe by [`safe_name`].
@@ -23,15 +23,15 @@ pub struct RunFolder {
     pub run_id: String,
     /// `REPORTS/<serial>/<run id>`.
     pub folder: PathBuf,
-    /// The journal in it.
+    /// The journal in this folder.
     pub journal: PathBuf,
 }
 
 /// Makes one folder name of a text from outside (a scanned serial number, a run id).
 ///
 /// Letters, digits, `-`, `_` and `.` stay, anything else becomes `_`, and a leading `.` too, so that the name can
-/// neither leave its folder nor hide. A name that had to be changed gets a check sum of the original, so that `A/1`
-/// and `A_1` do not share a folder.
+/// neither leave its folder nor be hidden. A changed name gets a checksum of the original, so that `A/1` and `A_1` do
+/// not share a folder.
 ///
 /// ```
 /// assert_eq!(bench_journal::safe_name("P042AB3Q1234"), "P042AB3Q1234");
@@ -54,12 +54,13 @@ pub fn safe_name(text: &str) -> String {
     name
 }
 
-/// FNV-1a, 32 bits: tells names apart, is no protection against anybody.
+/// FNV-1a, 32 bits: distinguishes names; no protection against tampering.
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Makes `REPORTS/<serial>/<run id>`, or `<run id>.2`, `.3`… when it exists, and has it on disk before returning.
+/// Makes `REPORTS/<serial>/<run id>`, or `<run id>.2`, `.3`… when it exists, and syncs it to the disk before it
+/// returns.
 pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str) -> io::Result<RunFolder> {
     fs::create_dir_all(reports_root)?;
     let serial = safe_name(serial);
@@ -74,7 +75,7 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
         }
         let run_id = if taken == 1 { run_id.clone() } else { format!("{run_id}.{taken}") };
         let folder = unit_folder.join(&run_id);
-        // create_dir and not create_dir_all: of two stations that want the same name only one gets it.
+        // create_dir and not create_dir_all: when two stations want the same name, only one gets it.
         match fs::create_dir(&folder) {
             Ok(()) => {
                 if let Some(above) = reports_root.parent().filter(|path| !path.as_os_str().is_empty()) {
@@ -85,14 +86,14 @@ pub(crate) fn create_run_folder(reports_root: &Path, serial: &str, run_id: &str)
                 return Ok(RunFolder { serial, run_id, journal: folder.join(JOURNAL_FILE), folder });
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = taken.saturating_add(1),
-            // Another nest discarded a run of the same unit, and the unit's folder with it.
+            // Another nest discarded a run of the same unit, together with the unit's folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
             Err(error) => return Err(error),
         }
     }
 }
 
-/// All runs below `reports_root`, by serial and run id (`.10` after `.9`). A root that does not exist holds none.
+/// Returns all runs below `reports_root`, by serial and run id (`.10` after `.9`). A missing root holds none.
 ///
 /// # Errors
 /// When a folder cannot be listed.
@@ -110,7 +111,7 @@ pub fn find_runs(reports_root: &Path) -> io::Result<Vec<RunFolder>> {
     Ok(runs)
 }
 
-/// Every journal that `path` names: itself when it is a file, else each one below it, in the order of their names.
+/// Returns every journal of `path`: itself when it is a file, else each one below it, in the order of their names.
 ///
 /// # Errors
 /// When `path` does not exist or a folder cannot be listed.
@@ -118,20 +119,20 @@ pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     if fs::metadata(path)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
+    let mut journals = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         let journal = folder.join(JOURNAL_FILE);
         if journal.is_file() {
-            found.push(journal);
+            journals.push(journal);
         }
         folders.extend(folders_in(&folder)?);
     }
-    found.sort();
-    Ok(found)
+    journals.sort();
+    Ok(journals)
 }
 
-/// The run whose journal was written to last; of one serial number when `serial` is given.
+/// Returns the run whose journal was written last; only those of one serial number when `serial` is given.
 ///
 /// # Errors
 /// When a folder cannot be listed.
@@ -139,7 +140,7 @@ pub fn latest(reports_root: &Path, serial: Option<&str>) -> io::Result<Option<Ru
     let wanted = serial.map(safe_name);
     let runs = find_runs(reports_root)?;
     let of_unit = runs.into_iter().filter(|run| wanted.as_ref().is_none_or(|name| *name == run.serial));
-    // max_by_key gives the last of equals: the one with the higher number.
+    // max_by_key returns the last of equals: the one with the higher number.
     Ok(of_unit.max_by_key(|run| written_at(&run.journal)))
 }
 
@@ -188,7 +189,7 @@ mod tests {
         let changed = ["", ".", "..", "../x", "/etc/passwd", "a b", "a\0b", "ü", "a\n", "\u{202e}x", "x/../../y"];
         let names: Vec<String> = changed.iter().map(|text| safe_name(text)).collect();
         for (index, name) in names.iter().enumerate() {
-            assert!(!names[..index].contains(name), "{name} stands for two serials");
+            assert!(!names[..index].contains(name), "{name} is used for two serials");
         }
     }
 

@@ -1,10 +1,12 @@
-//! What happened in a run, on disk, in order, before anybody sees it.
+//! The record of a run: everything that happened, on disk, in order, before it is shown.
 //!
 //! One file per run, `REPORTS/<serial>/<run id>/journal.jsonl`: one JSON object a line, only ever appended to, each
-//! chained by a hash to those before it. Every report can be rebuilt from it. `docs/reference/journal-format.md` describes
-//! the format.
+//! chained by a hash to those before it. Every report can be rebuilt from it. `docs/reference/journal-format.md`
+//! describes the format.
 //!
-//! Writing ([`Journal`]) and reading ([`read`], [`find_runs`]) know each other through the file only.
+//! The writer ([`Journal`]) and the readers ([`read`], [`find_runs`]) share nothing but the file.
+
+#![warn(missing_docs)]
 
 mod chain;
 mod disk;

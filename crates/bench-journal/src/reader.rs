@@ -1,4 +1,4 @@
-//! Reading: exactly the whole lines, or a clear refusal.
+//! Reads a journal: exactly the complete lines, or a clear refusal.
 
 use crate::chain::Chain;
 use crate::shown;
@@ -7,24 +7,25 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The first format whose lines are chained.
+/// The first format with chained lines.
 const FIRST_CHAINED: u16 = 2;
 
-/// The whole entries of one journal.
+/// The complete entries of one journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalContents {
+    /// The entries, in their order.
     pub entries: Vec<Entry>,
-    /// Whether the run's end is on record. False: the bench died or is still at it; the unit counts as not tested.
+    /// Whether the run's end is recorded. False: the bench died or is still running; the unit counts as not tested.
     pub finished: bool,
-    /// Bytes behind the last whole line: a line that was being written when the power went.
+    /// Bytes after the last complete line: a line that was being written when the power failed.
     pub torn_bytes: usize,
-    /// Chain value of the last whole line: of a finished run, the seal of its journal. None in format 1, which has no
-    /// chain, and when there is no line.
+    /// Chain value of the last complete line: for a finished run, the seal of its journal. `None` in format 1, which
+    /// has no chain, and when there is no line.
     pub seal: Option<String>,
 }
 
 impl JournalContents {
-    /// Format that the journal is written in; `None` when it has no line.
+    /// Format of the journal; `None` when it has no line.
     pub fn format(&self) -> Option<u16> {
         self.entries.first().map(|entry| entry.v)
     }
@@ -33,24 +34,62 @@ impl JournalContents {
 /// Why a journal is refused. `line` counts from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The file cannot be read.
     #[error("{path}: {source}", path = shown(path))]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of the operating system.
+        source: io::Error,
+    },
+    /// The format is older or newer than those that can be read.
     #[error(
         "line {line}: written in format {found}, this program reads formats {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT}; \
          use the version of bench that wrote it or a newer one"
     )]
-    UnknownFormat { line: usize, found: u64 },
+    UnknownFormat {
+        /// Number of the line.
+        line: usize,
+        /// Format of the line.
+        found: u64,
+    },
+    /// A line has another format than those before it.
     #[error("line {line}: in format {found}, the lines before it in format {expected}; the journal was changed")]
-    MixedFormats { line: usize, expected: u16, found: u16 },
+    MixedFormats {
+        /// Number of the line.
+        line: usize,
+        /// Format of the lines before it.
+        expected: u16,
+        /// Format of the line.
+        found: u16,
+    },
+    /// A line does not match its chain value.
     #[error(
-        "line {line}: does not fit its check sum and the lines before it; the journal was changed here, or lines before \
+        "line {line}: does not match its checksum and the lines before it; the journal was changed here, or lines before \
          it are missing"
     )]
-    Changed { line: usize },
+    Changed {
+        /// Number of the line.
+        line: usize,
+    },
+    /// The numbers of the entries are not consecutive.
     #[error("line {line}: expected entry {expected} and found entry {found}; lines are missing or were moved")]
-    Gap { line: usize, expected: u64, found: u64 },
+    Gap {
+        /// Number of the line.
+        line: usize,
+        /// Expected number of the entry.
+        expected: u64,
+        /// Number of the entry.
+        found: u64,
+    },
+    /// A line is not an entry.
     #[error("line {line}: not a journal entry: {problem}")]
-    Garbage { line: usize, problem: String },
+    Garbage {
+        /// Number of the line.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Reads the journal at `path`, which may be the file or the run's folder.
@@ -66,8 +105,8 @@ pub fn read(path: &Path) -> Result<JournalContents, JournalError> {
 /// Reads the text of a journal. What follows the last line end is a torn line and is left out.
 ///
 /// # Errors
-/// A whole line that is no entry, an entry of another format version, a number missing in `seq`, or, from format 2 on, a
-/// line that its chain value does not bear out.
+/// For a complete line that is not an entry, an entry of another format version, a gap in `seq`, or, from format 2 on,
+/// a line that does not match its chain value.
 pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut entries: Vec<Entry> = Vec::new();
@@ -85,7 +124,7 @@ pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
         if entry.seq != expected {
             return Err(JournalError::Gap { line, expected, found: entry.seq });
         }
-        // After the number: of a line that is gone, that says more.
+        // After the number, whose error says more about a missing line.
         if entry.v >= FIRST_CHAINED && !chain.accept(text) {
             return Err(JournalError::Changed { line });
         }
@@ -95,8 +134,8 @@ pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     Ok(JournalContents { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
 }
 
-/// The lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken. What stands in
-/// them is not looked at.
+/// Returns the lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken.
+/// Does not parse the lines.
 pub fn chained_lines(text: &str) -> Option<(Vec<&str>, String)> {
     let mut chain = Chain::default();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -104,14 +143,16 @@ pub fn chained_lines(text: &str) -> Option<(Vec<&str>, String)> {
     Some((lines, chain.value().filter(|_| unbroken)?))
 }
 
-/// An entry of a later format may look different: its version says more than what serde stumbled over.
+/// An entry of a later format may differ: its version says more than serde's error.
 fn refusal(line: usize, text: &[u8], error: &serde_json::Error) -> JournalError {
     #[derive(Deserialize)]
     struct VersionOnly {
         v: u64,
     }
     match serde_json::from_slice::<VersionOnly>(text) {
-        Ok(VersionOnly { v }) if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).map(u64::from).any(|known| known == v) => {
+        Ok(VersionOnly { v })
+            if !(OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT).map(u64::from).any(|supported| supported == v) =>
+        {
             JournalError::UnknownFormat { line, found: v }
         }
         _ => JournalError::Garbage { line, problem: error.to_string() },

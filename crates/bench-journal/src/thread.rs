@@ -14,45 +14,45 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// One line on its way to the disk.
+/// A line on its way to the disk.
 pub(crate) struct PendingLine {
     pub(crate) entry: Arc<Entry>,
-    /// Whether it must be safe from a loss of power.
+    /// Whether it must survive a loss of power.
     pub(crate) force: bool,
 }
 
-/// What the run and the thread share.
+/// State shared by the run and the thread.
 #[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// The thread waits here for lines.
+    /// The thread waits for lines on this one.
     work: Condvar,
-    /// Others wait here for the disk.
+    /// Others wait for the disk on this one.
     progress: Condvar,
-    /// Copies of the numbers in the state, for the run, which asks after every line.
+    /// Copies of the numbers in the state, for the run, which reads them after every line.
     written: AtomicU64,
     forced: AtomicU64,
-    /// Not 0 once the journal failed.
+    /// Not 0 once the journal has failed.
     failed: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     queue: Vec<PendingLine>,
-    /// Whether the thread waits for work, and how many others wait for the disk. A condition variable that nobody waits for
-    /// costs a system call all the same, so it is asked here first.
+    /// Whether the thread waits for work, and how many others wait for the disk. Notifying a condition variable costs a
+    /// system call even without a waiter, so these are checked first.
     idle: bool,
     blocked: usize,
     /// No more lines will come.
     closed: bool,
     /// The thread has ended.
     ended: bool,
-    /// Lines handed to the operating system.
+    /// Number of lines handed to the operating system.
     written: u64,
-    /// Lines on the disk.
+    /// Number of lines on the disk.
     forced: u64,
     failure: Option<Failure>,
-    /// Checks asked for, and checks done with the result of the last.
+    /// Number of requested checks, and of finished checks with the result of the last.
     checks_wanted: u64,
     checks_done: u64,
     checked: Option<Result<(), Failure>>,
@@ -63,7 +63,7 @@ struct State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements that could panic.
+        // The state is consistent between any two statements that could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,11 +82,11 @@ impl Shared {
         })
     }
 
-    /// Gives the thread work, and wakes it when it waits for some.
+    /// Gives the thread work, and wakes it if it waits.
     fn order<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let value = change(&mut state);
-        // Cleared here: what follows before the thread runs need not wake it again.
+        // Cleared here, so that further work before the thread runs does not wake it again.
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         if idle {
@@ -118,7 +118,7 @@ impl Shared {
         self.lock().chain.value()
     }
 
-    /// Waits until the thread has ended, `limit` at most.
+    /// Waits until the thread has ended, at most for `limit`.
     pub(crate) fn wait_for_end(&self, limit: Duration) -> bool {
         self.wait_until(limit, |state| state.ended.then_some(())).is_some()
     }
@@ -137,7 +137,7 @@ impl Shared {
         }
     }
 
-    /// Changes the state and wakes everybody who waits for it.
+    /// Changes the state and wakes everything that waits for it.
     fn publish(&self, change: impl FnOnce(&mut State)) {
         let (wakers, blocked) = {
             let mut state = self.lock();
@@ -153,13 +153,13 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits for something to do; `None` when no more will come.
+    /// Waits for work; `None` when no more will come.
     fn next(&self, batch: &mut Vec<PendingLine>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             let check = (state.checks_done < state.checks_wanted).then_some(state.checks_wanted);
             if !state.queue.is_empty() || check.is_some() {
-                // The empty one goes back, so that neither side allocates in the long run.
+                // The empty buffer goes back, so that neither side allocates in the long run.
                 std::mem::swap(&mut state.queue, batch);
                 return Some(Job { check });
             }
@@ -173,20 +173,20 @@ impl Shared {
 }
 
 struct Job {
-    /// Number of the check that is wanted behind the lines.
+    /// Number of the check that is requested after the lines.
     check: Option<u64>,
 }
 
-/// What a [`Pending`] waits for.
+/// Condition of a [`Pending`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Goal {
-    /// So many lines are with the operating system, and so many on the disk.
+    /// This many lines are with the operating system, and this many on the disk.
     Reached {
         written: u64,
         forced: u64,
     },
     Checked(u64),
-    /// One of the two numbers is another one.
+    /// One of the two numbers has changed.
     Moved {
         written: u64,
         forced: u64,
@@ -207,9 +207,9 @@ impl Goal {
     }
 }
 
-/// Something that the disk has yet to do. Await it, or block with [`Pending::wait_at_most`].
+/// Outstanding work of the disk. Await it, or block with [`Pending::wait_at_most`].
 ///
-/// It ends with an error when the journal failed before.
+/// It ends with an error when the journal fails first.
 #[must_use = "nothing waits until it is awaited"]
 pub struct Pending {
     shared: Option<Arc<Shared>>,
@@ -223,7 +223,7 @@ impl Pending {
         Self { shared, goal, path }
     }
 
-    /// Blocks the thread until the disk has done it.
+    /// Blocks the thread until the disk is done.
     ///
     /// # Errors
     /// When the journal failed, or with [`io::ErrorKind::TimedOut`] after `limit` of real time.
@@ -246,7 +246,7 @@ impl Future for Pending {
             return Poll::Ready(outcome.map_err(io::Error::from));
         }
         let waker = context.waker();
-        if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+        if !state.wakers.iter().any(|registered| registered.will_wake(waker)) {
             state.wakers.push(waker.clone());
         }
         Poll::Pending
@@ -279,7 +279,7 @@ impl Writer {
                 state.failure.get_or_insert(failure);
             });
         }
-        // The file is closed before anybody is let go who waits for the end.
+        // Close the file before waking those that wait for the end.
         drop(self);
         drop(end);
     }
@@ -338,10 +338,10 @@ impl Writer {
                 result.map_err(|error| Failure::of(&self.path, &error))?;
             }
             if let Some(number) = check {
-                let found = compare(&self.path, &image, self.disk.read_back());
+                let outcome = compare(&self.path, &image, self.disk.read_back());
                 self.shared.publish(|state| {
                     state.checks_done = number;
-                    state.checked = Some(found);
+                    state.checked = Some(outcome);
                 });
             }
         }
@@ -349,7 +349,7 @@ impl Writer {
     }
 }
 
-/// Nobody may wait for a thread that is gone, even when the disk's own code panicked.
+/// No caller may wait for a thread that has ended, even when the disk's own code panicked.
 struct SayEnded {
     shared: Arc<Shared>,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Writing: a line is a promise.
+//! Writes a journal: an acknowledged line is on record.
 
 use crate::chain::Chain;
 use crate::disk::{Disk, Failure, JournalFile, remove_run};
@@ -14,55 +14,60 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a journal that is dropped waits for what is queued. A disk that takes longer finishes without it.
+/// How long a dropped journal waits for queued lines. A slower disk finishes without it.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// When lines are forced to the disk, beyond being handed to the operating system.
 ///
-/// A line that was handed over survives the death of this process, whatever kills it. Forcing it to the disk is for the
-/// loss of the station's power.
+/// A line that was handed over survives the death of this process, whatever the cause. Forcing it to the disk protects
+/// it from a loss of the station's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// After every line. For hunting a bench that dies; costs a disk access per measurement.
+    /// After every line. For tracing a bench that dies; costs a disk access per measurement.
     EveryEntry,
-    /// After the lines that somebody acts on: the start of the run (before anything is powered), a rail switched, a step's
-    /// final verdict (pass, fail, error, aborted), the end of the run. Skipped steps come in swarms, say nothing about the
-    /// module and are forced with the end of the run, and so are attempts that are repeated.
+    /// After the lines that others act on: the start of the run (before anything is powered), a switched rail, a step's
+    /// final verdict (pass, fail, error, aborted), the end of the run. Skipped steps may be many and say nothing about
+    /// the module, so they are forced with the end of the run. So are attempts that are repeated.
     #[default]
     AtBoundaries,
 }
 
-/// What the journal cost so far, in real time.
+/// Cost of the journal so far, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
+    /// Number of lines.
     pub lines: u64,
-    /// Lines that waited together are one write.
+    /// Number of writes; lines that waited together are one write.
     pub writes: u64,
+    /// Size of all lines, bytes.
     pub bytes: u64,
+    /// Time spent on writes.
     pub write_time: Duration,
-    /// Spent on the hashes that chain the lines.
+    /// Time spent on the hashes that chain the lines.
     pub chain_time: Duration,
+    /// Number of times that lines were forced to the disk.
     pub syncs: u64,
+    /// Time spent on forcing lines to the disk.
     pub sync_time: Duration,
 }
 
-/// How far the disk has come.
+/// Progress of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Lines handed to the operating system: they survive the death of this process.
+    /// Number of lines handed to the operating system: they survive the death of this process.
     pub written: u64,
-    /// Lines on the disk: they survive the loss of power.
+    /// Number of lines on the disk: they survive a loss of power.
     pub forced: u64,
 }
 
 /// The journal of one run, open for appending.
 ///
-/// A thread of its own writes the lines, so [`append`](Self::append) never waits for the disk. Lines that wait together are
-/// written with one write and forced with one `fdatasync`. What has not been [acknowledged](Self::is_acknowledged) must not
-/// be shown: there may be no record of it.
+/// A separate thread writes the lines, so [`append`](Self::append) never waits for the disk. Lines that wait together
+/// are written with one write and forced with one `fdatasync`. A line that is not yet
+/// [acknowledged](Self::is_acknowledged) must not be shown: there may be no record of it.
 ///
-/// A failure is final: the run ends as a fault of the bench, because what cannot be recorded must not be shown. After a
-/// failure every later call fails too; a line after a half-written one would be unreadable.
+/// A failure is final: the run ends as a fault of the bench, because what cannot be recorded must not be shown. Every
+/// later call fails too; a line after a half-written one would be unreadable.
 pub struct Journal {
     /// `None`: kept in memory only.
     shared: Option<Arc<Shared>>,
@@ -71,7 +76,7 @@ pub struct Journal {
     entries: Vec<Arc<Entry>>,
     /// Numbers of the lines that must be on the disk, ascending.
     boundaries: Vec<u64>,
-    /// Found before the thread ever saw the line.
+    /// An error from before the line reached the thread.
     refused: Option<Failure>,
 }
 
@@ -82,13 +87,13 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Makes the run's folder and an empty journal in it, both on disk when this returns.
+    /// Creates the run's folder and an empty journal in it, both on disk when this returns.
     ///
-    /// `serial` and `run_id` are made safe as folder names. When that run id exists already the folder is called
-    /// `<run id>.2`, `.3`…: a run is never written over. Ask [`run_id`](Self::run_id) for the name that it got.
+    /// `serial` and `run_id` are made safe as folder names. When that run id already exists, the folder is called `<run
+    /// id>.2`, `.3`…: a run is never overwritten. [`run_id`](Self::run_id) returns the resulting name.
     ///
     /// # Errors
-    /// When the folder, the file or the thread cannot be made. The text names the file and says what to do.
+    /// When the folder, the file or the thread cannot be created. The text names the file and says what to do.
     pub fn create(reports_root: &Path, serial: &str, run_id: &str) -> io::Result<Self> {
         let place =
             create_run_folder(reports_root, serial, run_id).map_err(|error| Failure::of(reports_root, &error))?;
@@ -103,7 +108,7 @@ impl Journal {
         })
     }
 
-    /// A journal on any [`Disk`], for tests of a disk that is slow, full or hanging. `path` is what errors name.
+    /// Creates a journal on any [`Disk`], for tests of a slow, full or hanging disk. Errors name `path`.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -116,15 +121,15 @@ impl Journal {
     fn with_thread(disk: Box<dyn Disk>, place: RunFolder) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = Writer { disk, path: place.journal.clone(), shared: Arc::clone(&shared) };
-        // Not joined: a thread that a disk holds would hold whoever waits for it. The shared state says when it ends.
+        // Not joined: a thread that a disk blocks would block its caller. The shared state says when it ends.
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         let mut journal = Self::in_memory();
         (journal.shared, journal.place) = (Some(shared), place);
         Ok(journal)
     }
 
-    /// A journal that is kept in memory and nowhere else: for runs that are counted and not recorded, such as the
-    /// thousands that measure what a plan finds. Every line is acknowledged at once. A unit that is tested needs a file.
+    /// Creates a journal that is kept in memory only: for runs that are counted and not recorded, such as the thousands
+    /// that measure a plan's fault coverage. Every line is acknowledged at once. A tested unit needs a file.
     pub fn in_memory() -> Self {
         Self {
             shared: None,
@@ -143,45 +148,47 @@ impl Journal {
         self
     }
 
-    /// Folder of this run, for the reports that belong to it.
+    /// Returns the folder of this run, for the reports that belong to it.
     pub fn folder(&self) -> &Path {
         &self.place.folder
     }
 
-    /// The file itself.
+    /// Returns the path of the journal file.
     pub fn path(&self) -> &Path {
         &self.place.journal
     }
 
-    /// Run id that the folder got; the one for `RunStarted`.
+    /// Returns the run id of the folder, for `RunStarted`.
     pub fn run_id(&self) -> &str {
         &self.place.run_id
     }
 
-    /// Everything appended so far, acknowledged or not.
+    /// Returns everything appended so far, acknowledged or not.
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 
-    /// Whether lines go no further than memory.
+    /// Whether lines are kept in memory only.
     pub fn is_in_memory(&self) -> bool {
         self.shared.is_none()
     }
 
-    /// Chain value of the last line written: after the end of the run, the seal of the whole journal. None in memory.
+    /// Returns the chain value of the last written line: after the end of the run, the seal of the whole journal.
+    /// `None` in memory.
     pub fn seal(&self) -> Option<String> {
         self.shared.as_ref()?.seal()
     }
 
+    /// Returns the cost of the journal so far; zero in memory.
     pub fn stats(&self) -> Stats {
         self.shared.as_ref().map(|shared| shared.stats()).unwrap_or_default()
     }
 
-    /// Numbers one line and hands it to the thread that writes. Never waits.
+    /// Numbers a line and hands it to the thread that writes. Never waits.
     ///
     /// # Errors
-    /// When the journal failed before, or when the event holds a number that JSON has no word for (NaN, infinity): it
-    /// would come back as another event.
+    /// When the journal failed before, or when the event holds a number that JSON cannot represent (NaN, infinity): it
+    /// would be read back as another event.
     pub fn append(&mut self, at: BenchTime, event: Event) -> io::Result<&Arc<Entry>> {
         if let Some(failure) = self.failed() {
             return Err(failure.into());
@@ -204,7 +211,7 @@ impl Journal {
         self.entries.last().ok_or_else(|| io::Error::other("no entry"))
     }
 
-    /// The first failure, if there was one. A line acknowledged before it is on record all the same.
+    /// Returns the first failure, if there was one. A line acknowledged before it is on record nevertheless.
     pub fn failure(&self) -> Option<io::Error> {
         self.failed().map(io::Error::from)
     }
@@ -213,7 +220,7 @@ impl Journal {
         self.refused.clone().or_else(|| self.shared.as_ref()?.failure())
     }
 
-    /// How far the disk has come; in memory, as far as the lines.
+    /// Returns the progress of the disk; in memory, all lines count as written.
     pub fn progress(&self) -> Progress {
         let lines = self.entries.len() as u64;
         match &self.shared {
@@ -222,8 +229,8 @@ impl Journal {
         }
     }
 
-    /// Lines that may be shown, in their order: each of them, and each before it, is where it must be. One that must be on
-    /// the disk is there; any other is with the operating system.
+    /// Returns the number of lines that may be shown, in their order: each of them, and each before it, is as safe as
+    /// it must be. Lines that must be on the disk are there; all others are with the operating system.
     pub fn acknowledged(&self) -> u64 {
         let Progress { written, .. } = self.progress();
         self.oldest_waiting().unwrap_or(u64::MAX).min(written)
@@ -234,7 +241,7 @@ impl Journal {
         seq < self.acknowledged()
     }
 
-    /// The oldest line that must be on the disk and is not there yet.
+    /// Returns the oldest line that must be on the disk and is not there yet.
     pub fn oldest_waiting(&self) -> Option<u64> {
         let Progress { forced, .. } = self.progress();
         self.boundaries.get(self.boundaries.partition_point(|seq| *seq < forced)).copied()
@@ -242,25 +249,25 @@ impl Journal {
 
     /// Ends when the line, and each before it, may be shown.
     pub fn acknowledgement(&self, seq: u64) -> Pending {
-        // Only the lines up to the last that must be on the disk are sure to get there.
+        // Only the lines up to the last that must be on the disk are sure to be written to it.
         let boundaries = self.boundaries.partition_point(|boundary| *boundary <= seq);
         let forced = self.boundaries[..boundaries].last().map_or(0, |boundary| boundary + 1);
         self.pending(Goal::Reached { written: seq + 1, forced })
     }
 
-    /// Ends when the disk has come further than `from`.
+    /// Ends when the disk has progressed beyond `from`.
     pub fn progress_beyond(&self, from: Progress) -> Pending {
         self.pending(Goal::Moved { written: from.written, forced: from.forced })
     }
 
-    /// Forces everything to the disk, reads the file back and compares. Ends well when it holds exactly the lines appended
-    /// so far; else the error says what became of it. In memory there is nothing to check.
+    /// Forces everything to the disk, reads the file back and compares. Succeeds when it holds exactly the lines
+    /// appended so far; otherwise the error describes the difference. In memory there is nothing to check.
     pub fn verify(&self) -> Pending {
         let number = self.shared.as_ref().map_or(0, |shared| shared.order_check());
         self.pending(Goal::Checked(number))
     }
 
-    /// The error for a disk that has not acknowledged a line for so long.
+    /// Returns the error for a disk that has not acknowledged a line for this long.
     pub fn hanging(&self, waited: Duration) -> io::Error {
         hanging(self.path(), waited)
     }
@@ -269,8 +276,8 @@ impl Journal {
         Pending::new(self.shared.clone(), goal, self.place.journal.clone())
     }
 
-    /// Removes the journal of a run that did not start, with its folder, and the unit's folder when it is empty. A journal
-    /// that has a line stays.
+    /// Removes the journal of a run that did not start, with its folder, and the unit's folder when it is empty. A
+    /// journal with lines stays.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -288,14 +295,14 @@ impl Drop for Journal {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
             shared.close();
-            // A disk that hangs keeps its thread, and nobody else.
+            // A disk that hangs blocks only its thread.
             shared.wait_for_end(LINGER);
         }
     }
 }
 
-/// The text of a whole journal, as [`Journal`] would write it; for runs that are in memory. An entry that JSON has no word
-/// for is left out, which breaks the numbering: a reader refuses the result.
+/// Returns the text of a whole journal, as [`Journal`] would write it, for runs in memory. An entry that JSON cannot
+/// represent is left out, which breaks the numbering, so that a reader refuses the result.
 pub fn to_bytes<E: Borrow<Entry>>(entries: &[E]) -> Vec<u8> {
     let (mut bytes, mut chain) = (Vec::new(), Chain::default());
     for entry in entries {
@@ -306,7 +313,7 @@ pub fn to_bytes<E: Borrow<Entry>>(entries: &[E]) -> Vec<u8> {
     bytes
 }
 
-/// Lines that somebody acts on; see [`Durability::AtBoundaries`].
+/// Lines that others act on; see [`Durability::AtBoundaries`].
 fn is_boundary(event: &Event) -> bool {
     match event {
         Event::RunStarted { .. } | Event::RunEnded { .. } | Event::RailSwitched { .. } => true,

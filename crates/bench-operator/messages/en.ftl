@@ -1,7 +1,7 @@
 # What the operator's screen says, in English. Every file has the same messages with the same values.
 
 operator = Operator
-nobody-logged-on = nobody logged on
+nobody-logged-on = not logged on
 virtual-bench = virtual bench
 nest = Nest
 
@@ -18,14 +18,14 @@ do-scan = Scan the label of a module
 do-put-in = Put the module in, close the lid, press start (or Enter)
 do-wait = Wait, do not open the lid
 do-remove = Take the module out, then Enter; or scan the next label
-do-ship = Good: on to the next station
+do-ship = Good: send it to the next station
 do-retest = { $times ->
-    [one] Retest once: seat the module anew and scan it again
-   *[other] Retest: seat the module anew and scan it again ({ $times } times at most)
+    [one] Retest once: reseat the module and scan it again
+   *[other] Retest: reseat the module and scan it again ({ $times } times at most)
 }
 do-repair = To repair
 do-call-technician = Call the technician: bench error
-do-retest-then-call = Bench error: test again; if it comes back, call the technician
+do-retest-then-call = Bench error: test again; if it happens again, call the technician
 do-test-again = Aborted: the module is not tested; test it again
 
 # For the repair bench. contacts: "12, 36-38"; count: how many.
@@ -46,19 +46,19 @@ repair-part = { $count ->
    *[other] Repair: a part at contacts { $contacts } is missing or wrong
 }
 repair-exchanged = { $count ->
-    [one] Repair: contact { $contacts } leads to another one's place
-   *[other] Repair: contacts { $contacts } lead to each other's place
+    [one] Repair: contact { $contacts } is exchanged with another one
+   *[other] Repair: contacts { $contacts } are exchanged
 }
 repair-wrong-model = Sort out: this is another model
 repair-no-answer = Repair: the module does not answer
 repair-supply = { $count ->
-    [one] Repair: look at the supply at contact { $contacts }
-   *[other] Repair: look at the supply at contacts { $contacts }
+    [one] Repair: check the supply at contact { $contacts }
+   *[other] Repair: check the supply at contacts { $contacts }
 }
-repair-nothing = The module is not to blame
+repair-nothing = The module is not at fault
 repair-look-at = { $count ->
-    [one] Repair: look at contact { $contacts }
-   *[other] Repair: look at contacts { $contacts }
+    [one] Repair: check contact { $contacts }
+   *[other] Repair: check contacts { $contacts }
 }
 
 elapsed = { $elapsed } s
@@ -68,7 +68,7 @@ power-on = POWER ON
 power-off = power off
 stopping = SWITCHING OFF
 stopping-within = modem first: off in { $seconds } s at most
-silent = No sign of life for { $seconds } s: call the technician, switch the fixture off by hand
+silent = No response for { $seconds } s: call the technician, switch the fixture off by hand
 rails-off-after = Power off { $millis } ms after the order
 took = { $seconds } s
 
@@ -88,32 +88,32 @@ shift-last = last
 
 keys-work = Enter start/remove  Esc abort  Tab nest  F9 log off  F10 end  F12 language
 ask-abort = { $count ->
-    [one] Abort the test on nest { $nests }? In order this takes at most { $seconds } s.
-   *[other] Abort the tests on nests { $nests }? In order this takes at most { $seconds } s.
+    [one] Abort the test on nest { $nests }? Switching off takes at most { $seconds } s.
+   *[other] Abort the tests on nests { $nests }? Switching off takes at most { $seconds } s.
 }
-ask-abort-keys = Enter: abort, modem first   Del: power of all nests off AT ONCE   Esc: go on testing
-ask-leave = Modules are being tested. Abort them and end the shift? In order this takes at most { $seconds } s.
-ask-leave-keys = Enter: abort, modem first, and end   Del: power of all nests off AT ONCE   Esc: go on
+ask-abort-keys = Enter: abort, modem first   Del: power of all nests off AT ONCE   Esc: continue testing
+ask-leave = Modules are being tested. Abort them and end the shift? Switching off takes at most { $seconds } s.
+ask-leave-keys = Enter: abort, modem first, and end   Del: power of all nests off AT ONCE   Esc: continue
 ask-let-in = { $serial } { $why }.
-ask-let-in-operator = Test it nevertheless? Enter: yes   Esc: no
+ask-let-in-operator = Test it anyway? Enter: yes   Esc: no
 ask-badge-technician = A technician may allow the test: scan the badge.   Esc: no
 ask-badge-engineer = An engineer may allow the test: scan the badge.   Esc: no
 ask-pin = PIN of { $person }, then Enter:
 why-passed-already = has passed already
-why-in-repair = has failed as often as it may: it belongs to repair
-why-too-many-errors = met too many bench errors
-leaving = Ending: everything is being switched off
-leaving-within = Ending: everything is being switched off, at most { $seconds } s
-too-small = The terminal is too small: { $columns } x { $rows } are needed
+why-in-repair = has failed too often: send it to repair
+why-too-many-errors = had too many bench errors
+leaving = Ending: switching everything off
+leaving-within = Ending: switching everything off, at most { $seconds } s
+too-small = The terminal is too small: it needs { $columns } x { $rows }
 
-notice-put-in = { $serial }: put it on nest { $nest }
+notice-put-in = { $serial }: put it in nest { $nest }
 notice-close-lid = Close the lid of nest { $nest }
 notice-lid-opened = The lid of nest { $nest } was opened: power off
 notice-emergency = Emergency stop of nest { $nest }: power off
 notice-release-emergency = Release the emergency stop of nest { $nest } first
-notice-no-label = That is no label of a module; scan it again
+notice-no-label = Not the label of a module; scan again
 notice-other-model = { $prefix } is not the label of a { $model } (expected { $expected })
-notice-twice = { $serial } is on nest { $nest } already
+notice-twice = { $serial } is in nest { $nest } already
 notice-all-busy = Every nest is busy: wait for one
 notice-refused = { $serial } { $why }: not tested
 notice-hello = Hello { $name }
@@ -121,5 +121,5 @@ notice-logged-off = Logged off
 notice-badge-first = Scan your badge first
 notice-answer-first = Answer the question first; the label was not taken
 notice-may-not = This badge may not allow that
-notice-no-badge = Nobody has this badge
+notice-no-badge = Unknown badge
 notice-wrong-pin = Wrong PIN

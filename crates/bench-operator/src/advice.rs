@@ -6,7 +6,7 @@ use bench_engine::Ended;
 use bench_report::RunRecord;
 use bench_run::{Contact, Defect, Diagnosis, Verdict};
 
-/// What to do with a unit: first the order, then what helps whoever carries it out.
+/// What to do with a unit: first the order, then what helps to carry it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     pub order: String,
@@ -46,10 +46,10 @@ pub fn advise(ended: &Ended, past: &UnitPast, rules: &Rules, texts: &Texts) -> A
 fn repairs(record: &RunRecord, texts: &Texts) -> Vec<String> {
     let mut opens: Vec<Contact> = Vec::new();
     let mut lines = Vec::new();
-    for found in &record.diagnoses {
-        match found.defect {
-            Defect::Open => opens.extend(&found.contacts),
-            _ => lines.push(repair(found, texts)),
+    for diagnosis in &record.diagnoses {
+        match diagnosis.defect {
+            Defect::Open => opens.extend(&diagnosis.contacts),
+            _ => lines.push(repair(diagnosis, texts)),
         }
     }
     if !opens.is_empty() {
@@ -57,7 +57,7 @@ fn repairs(record: &RunRecord, texts: &Texts) -> Vec<String> {
         lines.insert(0, contacts);
     }
     // The words of the diagnosis are the bench's own, and exact.
-    lines.extend(record.diagnoses.iter().map(|found| found.text.clone()));
+    lines.extend(record.diagnoses.iter().map(|diagnosis| diagnosis.text.clone()));
     lines.dedup();
     lines
 }
@@ -66,8 +66,8 @@ fn contacts(numbers: &[Contact]) -> [(&'static str, fluent_bundle::FluentValue<'
     [("contacts", ranges(numbers).into()), ("count", numbers.len().into())]
 }
 
-fn repair(found: &Diagnosis, texts: &Texts) -> String {
-    let key = match found.defect {
+fn repair(diagnosis: &Diagnosis, texts: &Texts) -> String {
+    let key = match diagnosis.defect {
         Defect::Short => Key::RepairShort,
         Defect::ShortToGround | Defect::ShortToRail | Defect::Leak | Defect::StuckHigh | Defect::StuckLow => {
             Key::RepairBridge
@@ -80,10 +80,10 @@ fn repair(found: &Diagnosis, texts: &Texts) -> String {
         Defect::Bench => return texts.say(Key::RepairNothing),
         Defect::Open | Defect::Other => Key::RepairLookAt,
     };
-    if found.contacts.is_empty() {
-        return found.text.clone();
+    if diagnosis.contacts.is_empty() {
+        return diagnosis.text.clone();
     }
-    texts.with(key, &contacts(&found.contacts))
+    texts.with(key, &contacts(&diagnosis.contacts))
 }
 
 /// "12, 36-38": of the contacts as numbered; three and more in a row become a range.

@@ -55,7 +55,7 @@ impl App {
             runs_before: allow.unit.past.verdicts.len(),
         }));
         let let_in = Some(format!("let in by {allowed_by} although {why}"));
-        // Its count of fails begins anew.
+        // Its count of fails begins again.
         let mut past = allow.unit.past;
         past.let_in_after = past.verdicts.len();
         let free = |nest: &usize| self.nests[*nest].is_free();

@@ -67,7 +67,7 @@ pub enum Mode {
     Allow(Allow),
 }
 
-/// A unit that waits for somebody's word.
+/// A unit that waits for a permission.
 pub struct Allow {
     pub nest: usize,
     pub unit: Unit,
@@ -264,7 +264,7 @@ impl App {
         }
         // A question about a run that is over answers itself.
         if let Mode::Abort(nests) = &mut self.mode {
-            nests.retain(|one| *one != nest);
+            nests.retain(|other| *other != nest);
             if nests.is_empty() {
                 self.mode = Mode::Work;
             }

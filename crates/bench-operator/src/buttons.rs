@@ -83,7 +83,7 @@ impl Watched {
     }
 }
 
-/// Watches them in a thread of its own until nobody listens any more. Virtual nests have none.
+/// Watches them in its own thread until the receiver is gone. Virtual nests have none.
 ///
 /// # Errors
 /// When the system has no thread to give.

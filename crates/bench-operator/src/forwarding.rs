@@ -1,32 +1,32 @@
-//! What `bench sync` has not been able to send, if it runs at this station: a small sign, and nobody's business here.
+//! What `bench sync` has not been able to send, if it runs at this station: only a small sign here.
 
 use super::input::Input;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// Between two looks at the outbox.
+/// Between two checks of the outbox.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Tells how many runs wait, whenever that changes, from a thread of its own until nobody listens any more.
+/// Reports how many runs wait, whenever that changes, from its own thread until the receiver is gone.
 ///
 /// # Errors
 /// When the system has no thread to give.
 pub(super) fn listen(reports: &Path, sender: Sender<Input>) -> std::io::Result<()> {
     let (store, outbox) = (bench_store::default_store(reports), bench_sync::default_outbox(reports));
     let body = move || {
-        let mut told = 0;
+        let mut shown = 0;
         loop {
-            // Without an outbox nobody forwards anything; what cannot be read now can be read later.
+            // Without an outbox nothing is forwarded; what cannot be read now can be read later.
             let waiting = match outbox.is_file().then(|| bench_sync::state(&store, &outbox)) {
                 Some(Ok(state)) => state.waiting,
-                Some(Err(_)) => told,
+                Some(Err(_)) => shown,
                 None => 0,
             };
-            if waiting != told && sender.send(Input::Waiting(waiting)).is_err() {
+            if waiting != shown && sender.send(Input::Waiting(waiting)).is_err() {
                 return;
             }
-            told = waiting;
+            shown = waiting;
             std::thread::sleep(LOOK);
         }
     };

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 /// Knows what became of a unit before.
 pub trait UnitHistory {
     /// # Errors
-    /// In words, when it cannot be told: then nobody knows whether the unit may be tested.
+    /// In words, when it cannot be read: then it is unknown whether the unit may be tested.
     fn past(&self, serial: &str) -> Result<UnitPast, String>;
 }
 

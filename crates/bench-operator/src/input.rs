@@ -54,7 +54,7 @@ pub enum Input {
     NotStarted(usize, String),
     /// Somebody's word for this unit could not be written down.
     NotLetIn(String),
-    /// Something beside the runs does not work.
+    /// Something other than a run does not work.
     Trouble(String),
     /// So many runs could not be forwarded to the line's server yet.
     Waiting(usize),

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use std::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
-/// Reads the terminal in a thread of its own until nobody listens any more. The thread is not waited for: a terminal
+/// Reads the terminal in its own thread until the receiver is gone. The thread is not waited for: a terminal
 /// that went away may keep it for ever.
 ///
 /// # Errors

@@ -1,13 +1,13 @@
-//! The lamps of the nests. Buttons and lids come as [`super::input::Input`], from whoever reads them.
+//! The lamps of the nests. Buttons and lids come as [`super::input::Input`], from their readers.
 
 use super::nest::Lamp;
 use bench_instruments::Panel;
 use bench_real::Hand;
 
-/// Shows what a nest does to people who do not look at the screen.
+/// Shows the state of a nest away from the screen.
 pub trait Lamps {
     /// # Errors
-    /// In words, when the lamp cannot be switched; the test goes on without it.
+    /// In words, when the lamp cannot be switched; the test continues without it.
     fn show(&mut self, nest: usize, lamp: Lamp) -> Result<(), String>;
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a run while it goes on, from the entries of its journal.
+//! The state of a run while it runs, from the entries of its journal.
 
 use bench_run::{BenchTime, Entry, Event, Measurement, PlannedStep, Verdict};
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ pub struct Stopped {
     pub rails_off: Option<BenchTime>,
 }
 
-/// A run that goes on.
+/// A run that has not ended.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     steps: Vec<PlannedStep>,
@@ -56,7 +56,7 @@ impl Live {
             }
             Event::Diagnosed { diagnosis, .. } => self.problem(diagnosis.text.clone()),
             Event::StepEnded { step, verdict, reason, retried, .. } => {
-                self.running.retain(|one| one != step);
+                self.running.retain(|id| id != step);
                 if !retried {
                     self.ended.insert(step.clone());
                 }
@@ -109,7 +109,7 @@ impl Live {
         self.on.len()
     }
 
-    /// Bench time that has passed; between two entries it goes on with `pace` times the clock's.
+    /// Bench time that has passed; between two entries it advances with `pace` times the clock's.
     pub fn elapsed(&self, now: Duration, pace: Option<f64>) -> Duration {
         let known = self.at - BenchTime::ZERO;
         let since = now.saturating_sub(self.seen).mul_f64(pace.unwrap_or(0.0).clamp(0.0, 1e6));

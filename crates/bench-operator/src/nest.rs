@@ -28,7 +28,7 @@ pub struct Finished {
     pub rails_off_after: Option<Duration>,
 }
 
-/// Where a nest stands in the way of a unit.
+/// How far the unit in a nest is.
 #[derive(Debug, Clone, Default)]
 pub enum State {
     /// Waits for a label.
@@ -37,7 +37,7 @@ pub enum State {
     /// The unit is to be put in, and started.
     Ready(Unit),
     Running(Unit, Box<Live>),
-    /// The verdict stands until the unit is taken out.
+    /// The verdict is shown until the unit is taken out.
     Done(Box<Finished>),
 }
 

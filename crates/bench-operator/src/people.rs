@@ -1,11 +1,11 @@
-//! Who stands at the bench, and who may allow what the rules forbid.
+//! Who works at the bench, and who may allow what the rules forbid.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use serde::Deserialize;
 
-/// What somebody may allow; each may what those before may.
+/// What a person may allow. Each role may also do what the roles before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {

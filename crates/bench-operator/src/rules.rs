@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
     Test,
-    /// Only when somebody with this role says so.
+    /// Only when a person with this role allows it.
     Ask(Why, Role),
     Refuse(Why),
 }
@@ -21,7 +21,7 @@ pub enum Why {
     PassedAlready,
     /// It failed as often as it may.
     InRepair,
-    /// The bench could not tell as often as that may happen.
+    /// The bench reached the number of errors that is allowed.
     TooManyErrors,
 }
 
@@ -29,7 +29,7 @@ pub enum Why {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitPast {
     pub verdicts: Vec<Verdict>,
-    /// How many of these runs were before somebody last let it in again.
+    /// How many of these runs were before it was last allowed again.
     pub let_in_after: usize,
 }
 
@@ -45,8 +45,8 @@ impl UnitPast {
 
     /// How often it came to this verdict since it passed last or was let in.
     pub fn in_a_row(&self, verdict: Verdict) -> usize {
-        let since = self.since_let_in().iter().rev().take_while(|one| **one != Verdict::Pass);
-        since.filter(|one| **one == verdict).count()
+        let since = self.since_let_in().iter().rev().take_while(|past| **past != Verdict::Pass);
+        since.filter(|past| **past == verdict).count()
     }
 }
 
@@ -56,7 +56,7 @@ impl UnitPast {
 pub struct Retest {
     /// Further tests of a unit that failed.
     pub after_fail: usize,
-    /// Further tests of a unit of which the bench could not tell.
+    /// Further tests of a unit after a bench error.
     pub after_error: usize,
     pub beyond: Allowed,
 }
@@ -119,7 +119,7 @@ impl Default for Rules {
     }
 }
 
-/// After this long without a badge an allowance is given up: whoever asked for it went away.
+/// After this long without a badge the request is dropped: the person who asked for it went away.
 pub const ASK_WITHIN: Duration = Duration::from_secs(120);
 
 impl Rules {
@@ -153,7 +153,7 @@ impl Rules {
         }
         if rules.badge_required && rules.person.is_empty() {
             return wrong(
-                "a badge is required, and nobody has one".to_owned(),
+                "a badge is required, and no person has one".to_owned(),
                 "add a [[person]] with `id` and `name`",
             );
         }
@@ -238,7 +238,7 @@ mod tests {
             ("language = \"fr\"", Err("there are no messages in `fr`")),
             ("[retest]\nafter-fial = 0\n", Err("unknown field `after-fial`")),
             ("begin = \"soon\"", Err("unknown variant `soon`")),
-            ("badge-required = true", Err("a badge is required, and nobody has one")),
+            ("badge-required = true", Err("a badge is required, and no person has one")),
             ("[[person]]\nid = \"a b\"\nname = \"A\"\n", Err("`a b` is no badge")),
             ("[[person]]\nid = \"a\"\nname = \"A\"\n[[person]]\nid = \"a\"\nname = \"B\"\n", Err("two people have")),
             ("[[person]]\nid = \"a\"\nname = \"A\"\nrole = \"engineer\"\n", Err("has no PIN")),

@@ -22,20 +22,20 @@ pub trait RunFactory {
 #[derive(Debug)]
 pub struct VirtualUnits {
     fault_at: BTreeMap<usize, Vec<String>>,
-    known: BTreeMap<String, Vec<String>>,
+    faults_of: BTreeMap<String, Vec<String>>,
 }
 
 impl VirtualUnits {
     /// `fault_at`: the faults of the so-many-th module that is tested, from 1.
     pub fn new(fault_at: BTreeMap<usize, Vec<String>>) -> Self {
-        Self { fault_at, known: BTreeMap::new() }
+        Self { fault_at, faults_of: BTreeMap::new() }
     }
 
     /// A module keeps its faults when it is tested again.
     fn faults(&mut self, serial: &str) -> Vec<String> {
-        let count = self.known.len() + 1;
+        let count = self.faults_of.len() + 1;
         let faults = || self.fault_at.get(&count).cloned().unwrap_or_default();
-        self.known.entry(serial.to_owned()).or_insert_with(faults).clone()
+        self.faults_of.entry(serial.to_owned()).or_insert_with(faults).clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a scanner sends: the serial number is taken, the mobile secret beside it is dropped at once.
+//! What a scanner sends: the serial number is taken, the mobile secret next to it is dropped at once.
 //!
 //! The label's code holds the serial number, a space and the mobile secret. The secret never leaves this module: texts
 //! that may hold it are wiped when they are dropped, and nothing here shows or returns more than the first part.
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// Characters of a serial number.
 pub const SERIAL_LENGTH: usize = 15;
-/// More than any label holds: what goes on after it is thrown away and the whole refused.
+/// More than any label holds: a longer text is thrown away and refused as a whole.
 const LONGEST_SCAN: usize = 128;
 
 /// What was scanned is no serial number of a module for this plan.
@@ -46,7 +46,7 @@ pub struct Typed {
 
 impl Typed {
     pub fn push(&mut self, character: char) {
-        // Reserved at once: a text that grows leaves copies behind that nobody wipes.
+        // Reserved at once: a text that grows leaves copies behind that are not wiped.
         if self.text.capacity() == 0 {
             self.text.reserve_exact(4 * LONGEST_SCAN);
         }

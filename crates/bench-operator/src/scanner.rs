@@ -31,19 +31,19 @@ impl std::str::FromStr for Port {
     }
 }
 
-/// Reads labels in a thread of its own until nobody listens any more. A scanner that is unplugged is told once and
+/// Reads labels in its own thread until the receiver is gone. A scanner that is unplugged is reported once and
 /// taken up again when it is back.
 ///
 /// # Errors
 /// When the system has no thread to give.
 pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
     let body = move || {
-        let mut told = false;
+        let mut reported = false;
         loop {
             let opened = serialport::new(&port.path, port.rate).timeout(LOOK).open();
             let why = match opened {
                 Ok(mut open) => {
-                    told = false;
+                    reported = false;
                     match labels(&mut *open, &sender) {
                         Some(error) => error,
                         None => return,
@@ -51,10 +51,10 @@ pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
                 }
                 Err(error) => error.to_string(),
             };
-            if !told && sender.send(Input::Trouble(format!("scanner {}: {why}", port.path))).is_err() {
+            if !reported && sender.send(Input::Trouble(format!("scanner {}: {why}", port.path))).is_err() {
                 return;
             }
-            told = true;
+            reported = true;
             std::thread::sleep(TRY_AGAIN);
             // Somebody must still be there.
             if sender.send(Input::Tick).is_err() {
@@ -65,7 +65,7 @@ pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
     std::thread::Builder::new().name("scanner".to_owned()).spawn(body).map(drop)
 }
 
-/// Sends on what ends with a line end, until the port fails (why) or nobody listens (`None`).
+/// Sends on what ends with a line end, until the port fails (why) or the receiver is gone (`None`).
 fn labels(port: &mut dyn Read, sender: &Sender<Input>) -> Option<String> {
     let mut label = Typed::default();
     let mut byte = zeroize::Zeroizing::new([0_u8; 64]);

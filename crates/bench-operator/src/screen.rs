@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Shortest time between two pictures: a run at full speed has thousands of entries a second.
 const FRAME: Duration = Duration::from_millis(40);
 
-/// What the screen works with, beside the terminal.
+/// What the screen works with, next to the terminal.
 pub struct Devices<'a> {
     pub runs: Box<dyn RunFactory>,
     pub history: Box<dyn UnitHistory>,
@@ -151,7 +151,7 @@ impl Shown {
         }
     }
 
-    /// Ends every run in order and waits for it; for longer than one needs, nobody waits.
+    /// Ends every run in order and waits for it; it does not wait longer than a run needs.
     fn stop_all(&self, reason: &str) {
         let running = || self.threads.iter().flatten().filter(|thread| !thread.is_finished());
         running().for_each(|thread| thread.stop(reason));
@@ -161,7 +161,7 @@ impl Shown {
         }
     }
 
-    /// Everything that runs was told to stop, and nothing is heard of it any more.
+    /// Every run was ordered to stop and does not answer any more.
     fn gave_up(&self) -> bool {
         let silent = |nest: &super::nest::NestStatus| match &nest.state {
             super::nest::State::Running(_, live) => live.silent(self.app.now()) > self.app.setup.silence,
@@ -170,7 +170,7 @@ impl Shown {
         self.app.leaving.is_some() && self.app.nests.iter().all(silent)
     }
 
-    /// Nests whose thread goes on although it was told to stop.
+    /// Nests whose thread still runs although it was ordered to stop.
     fn hung(&self) -> Vec<usize> {
         let goes_on = |thread: &Option<NestThread>| thread.as_ref().is_some_and(|thread| !thread.is_finished());
         let running = |nest: &usize| self.app.nests[*nest].is_running() && goes_on(&self.threads[*nest]);
@@ -240,11 +240,11 @@ impl Shown {
     fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>) {
         let work = self.runs.work(nest, serial, notes);
         let sender = self.sender.clone();
-        let tell = move |said| {
-            // Nobody listens when the screen gave up; the run itself goes on to its safe state.
+        let report = move |said| {
+            // The screen may be gone already; the run itself continues to its safe state.
             let _ = sender.send(Input::FromNest(nest, said));
         };
-        match NestThread::start(format!("nest {}", nest + 1), work, tell) {
+        match NestThread::start(format!("nest {}", nest + 1), work, report) {
             Ok(thread) => self.threads[nest] = Some(thread),
             Err(error) => {
                 self.take(Input::NotStarted(nest, format!("no thread for the test: {error}")));
@@ -300,7 +300,7 @@ impl RawTerminal {
         // From here on dropping puts everything back.
         let mut raw = Self { terminal, outbox };
         execute!(raw.outbox.pen, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
-        // A panic is caught and told where it happened; its words on the screen would only spoil the picture.
+        // A panic is caught and reported where it happened; its words on the screen would only spoil the picture.
         std::panic::set_hook(Box::new(|_| ()));
         Ok(raw)
     }

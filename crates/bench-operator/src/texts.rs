@@ -120,7 +120,7 @@ pub struct Texts {
 impl Texts {
     /// `None` for a language without a file.
     pub fn new(language: &str) -> Option<Self> {
-        Some(Self::numbered(LANGUAGES.iter().position(|known| *known == language)?))
+        Some(Self::numbered(LANGUAGES.iter().position(|code| *code == language)?))
     }
 
     fn numbered(language: usize) -> Self {

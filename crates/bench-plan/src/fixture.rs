@@ -9,13 +9,13 @@ pub type ChipIndex = usize;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixture {
-    /// As plans name it, and the file.
+    /// Name in plans, and of the file.
     pub name: String,
-    /// The fixture that this one is made of, with other things plugged onto its instruments.
+    /// The fixture that this one is based on, with other parts plugged onto its instruments.
     pub base: Option<String>,
-    /// What to plug and set by hand, for whoever puts a module in.
+    /// What the operator must plug and set by hand.
     pub instructions: Option<String>,
-    /// For people; the name when the file gives none.
+    /// Title; the name when the file gives none.
     pub title: String,
     pub revision: String,
     /// Families whose modules fit into the nest.
@@ -35,18 +35,18 @@ pub struct Fixture {
     pub nails: BTreeMap<Contact, Nail>,
     /// Nails that a wire joins, for tests in which one contact of the module drives another.
     pub pairs: Vec<(Contact, Contact)>,
-    /// Contacts that no nail touches, with the reason.
+    /// Contacts without a nail, with the reason.
     pub unwired: BTreeMap<Contact, String>,
-    /// Parts that the module itself talks to.
+    /// Parts that the module itself communicates with.
     pub peers: Vec<Peer>,
     pub nfc: Option<NfcWiring>,
 }
 
-/// The computer that drives the fixture, and what is wired to its own pins. GPIO numbers are those of the controller's
+/// The controller that drives the fixture, and what is wired to its own pins. GPIO numbers are those of its
 /// documentation (BCM numbers on a Raspberry Pi).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Controller {
-    /// For people: "Raspberry Pi 4 Model B".
+    /// Title: "Raspberry Pi 4 Model B".
     pub board: String,
     /// `/dev/i2c-<bus>`.
     pub i2c_bus: u8,
@@ -60,7 +60,7 @@ pub struct Controller {
     pub start: Option<GpioLine>,
     /// Active while the emergency stop is pressed.
     pub emergency: Option<GpioLine>,
-    /// "pass", "fail", "busy", "error" and whatever else the fixture has; active when lit.
+    /// "pass", "fail", "busy", "error" and any other of the fixture; active when lit.
     pub lamps: BTreeMap<String, GpioLine>,
     pub probe: Option<Probe>,
 }
@@ -75,9 +75,9 @@ pub struct GpioLine {
 /// The debug probe on the module's SWD pads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// What to buy: "Raspberry Pi Debug Probe".
+    /// Product to buy: "Raspberry Pi Debug Probe".
     pub adapter: String,
-    /// USB vendor and product, when only this one may be used: "2e8a:000c".
+    /// USB vendor and product, if only this one may be used: "2e8a:000c".
     pub usb: Option<String>,
     /// Pads of the module that its nails touch.
     pub pads: Vec<String>,
@@ -85,21 +85,21 @@ pub struct Probe {
     pub reset: Option<Contact>,
 }
 
-/// How the rails go off when the controller dies: hardware, not software.
+/// How hardware, not software, switches the rails off when the controller dies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Safety {
-    /// Holds each switch input low while nobody drives it, ohms.
+    /// Holds each switch input low while it is not driven, ohms.
     pub pull_down_ohms: f64,
     pub watchdog: Watchdog,
     /// Longest time from the controller's death to all rails off.
     pub off_within: Duration,
-    /// An open lid takes the rails off in hardware, whatever the controller wants.
+    /// An open lid switches the rails off in hardware, whatever the controller does.
     pub lid_cuts_rails: bool,
-    /// The chain in words.
+    /// Description of the chain.
     pub notes: String,
 }
 
-/// A timer in hardware that cuts the rails unless the controller keeps kicking it.
+/// A hardware timer that switches the rails off unless the controller keeps kicking it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watchdog {
     /// GPIO of the controller; every edge is a kick.
@@ -111,18 +111,18 @@ pub struct Watchdog {
 /// The module's D+ and D- on the controller's USB host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsbWiring {
-    /// Joins both lines to the host while it is high; otherwise they are nails as others.
+    /// High: joins both lines to the host. Otherwise they are ordinary nails.
     pub switch: IoBit,
 }
 
-/// The controller's Bluetooth, and how it hears a good module.
+/// The controller's Bluetooth, and its expected signal strength from a good module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BleRadio {
-    /// As the system calls it: "hci0".
+    /// Name in the operating system: "hci0".
     pub adapter: String,
-    /// Its own power at its antenna, dBm.
+    /// Transmit power at its antenna, dBm.
     pub power_dbm: f64,
-    /// From its antenna to that of a good module, antennas included, decibels.
+    /// Loss from its antenna to that of a good module, antennas included, decibels.
     pub path_loss_db: f64,
 }
 
@@ -145,7 +145,7 @@ impl Chip {
 pub enum ChipKind {
     /// 16-bit port expander.
     Mcp23017,
-    /// 16-bit ADC, four inputs; its supply in volts bounds the inputs.
+    /// 16-bit ADC, four inputs; its supply in volts limits the inputs.
     Ads1115,
     /// 12-bit DAC, four outputs, with the reference that the fixture selects (its supply), volts.
     Mcp4728 { reference_volts: f64 },
@@ -169,7 +169,7 @@ pub struct AnalogChannel {
     pub channel: u8,
 }
 
-/// The controller's UART on its way to the DUT.
+/// The controller's UART and its connection to the DUT.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkWiring {
     /// For example `/dev/ttyAMA0`; the virtual bench needs none.
@@ -180,12 +180,12 @@ pub struct LinkWiring {
     pub dut_tx: Contact,
     /// In series with the controller's TX and RX, ohms each.
     pub series_ohms: f64,
-    /// High: the relay joins the controller's TX and RX to the nails. Low, as at power-up: it takes them off and joins
-    /// them to each other, so that an idle TX does not power a module through its RX.
+    /// High: the relay joins the controller's TX and RX to the nails. Low, as at power-up: it disconnects them and
+    /// joins them to each other, so that an idle TX does not power a module through its RX.
     pub connect: IoBit,
 }
 
-/// One line that can be switched to any nail: a source behind a resistor pushes into it, the ADC looks at it.
+/// One line that can be connected to any nail: a source behind a resistor drives it, the ADC reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasureBus {
     /// ADC input on the bus.
@@ -194,10 +194,10 @@ pub struct MeasureBus {
     pub source_sense: AnalogChannel,
     pub source: AnalogChannel,
     pub source_series_ohms: f64,
-    /// The source stays below this while the module is unpowered, volts: less than the drop of a protection diode, so
+    /// Upper limit of the source while the module is unpowered, volts: less than the drop of a protection diode, so
     /// that measuring does not power the module through its pins.
     pub unpowered_volts: f64,
-    /// High: the source reaches the bus.
+    /// High: the source is connected to the bus.
     pub source_enable: IoBit,
     /// On-resistance of a closed multiplexer channel, ohms.
     pub mux_ohms: f64,
@@ -205,7 +205,7 @@ pub struct MeasureBus {
     pub address: [IoBit; 4],
     /// Enable of each bank, high = one of its 16 channels is closed. At most one may be high.
     pub banks: Vec<IoBit>,
-    /// GPIO of the controller that sees the bus behind a Schmitt buffer; without it no edges can be timed.
+    /// GPIO of the controller that reads the bus behind a Schmitt buffer; without it no edges can be timed.
     pub edges_gpio: Option<u8>,
 }
 
@@ -226,10 +226,10 @@ pub struct Rail {
     pub series_ohms: f64,
     /// Name of the module's pins that it feeds.
     pub pin: String,
-    /// For a rail that the module makes itself: the switch joins it to this load in place of a supply, ohms. `volts` is
-    /// what it should carry, `current_limit_amps` what it may deliver.
+    /// For a rail that the module makes itself: the switch joins it to this load instead of a supply, ohms. `volts` is
+    /// its expected voltage, `current_limit_amps` its largest current.
     pub load_ohms: Option<f64>,
-    /// A rail that the bench only powers where a plan says so (VUSB, modem VBUS).
+    /// A rail that the bench powers only where a plan says so (VUSB, modem VBUS).
     pub optional: bool,
 }
 
@@ -245,20 +245,20 @@ pub struct Nail {
 pub enum NailWiring {
     /// An expander bit behind a resistor: drives, or reads (its own pull-up is 100 kohm).
     Io { io: IoBit, series_ohms: f64 },
-    /// A rail behind a switch of its own (high = closed), so that parallel contacts can be told apart.
+    /// A rail behind its own switch (high = closed), so that parallel contacts can be distinguished.
     Rail { rail: usize, feed: IoBit, feed_ohms: f64 },
-    /// Ground behind a switch of its own (high = closed).
+    /// Ground behind its own switch (high = closed).
     Ground { feed: IoBit, feed_ohms: f64 },
 }
 
-/// A part of the fixture that the module talks to over one of its buses, behind analog switches.
+/// A part of the fixture that the module communicates with over a bus, behind analog switches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Peer {
     pub id: String,
     pub part: PeerPart,
-    /// High: the switches join its lines to the nails. Low, as at power-up: it is off the nails.
+    /// High: the switches join its lines to the nails. Low, as at power-up: it is disconnected.
     pub select: IoBit,
-    /// Of one closed switch, ohms.
+    /// Resistance of one closed switch, ohms.
     pub switch_ohms: f64,
 }
 
@@ -270,7 +270,7 @@ pub enum PeerPart {
     I2cEeprom { address: u8, pull_up_ohms: f64, lines: I2cLines },
 }
 
-/// The contacts that an SPI part's lines reach, by the part's view: MOSI is its input.
+/// The contacts of an SPI part's lines, from the part's view: MOSI is its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpiLines {
     pub sck: Contact,
@@ -291,7 +291,7 @@ pub struct I2cLines {
 pub struct NfcWiring {
     /// The PN532.
     pub reader: ChipIndex,
-    /// `None`: the antenna hangs on a connector of the module, where it always is.
+    /// `None`: the antenna is always plugged into a connector of the module.
     pub coil: Option<NfcCoil>,
 }
 
@@ -299,14 +299,14 @@ pub struct NfcWiring {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NfcCoil {
     pub contacts: [Contact; 2],
-    /// High: joined. Low, as at power-up: both contacts are nails as others.
+    /// High: joined. Low, as at power-up: both contacts are ordinary nails.
     pub switch: IoBit,
-    /// Of one closed switch, ohms.
+    /// Resistance of one closed switch, ohms.
     pub switch_ohms: f64,
 }
 
 impl Peer {
-    /// The contacts that its lines reach: SCK, MOSI, MISO, SS, or SDA, SCL.
+    /// The contacts of its lines: SCK, MOSI, MISO, SS, or SDA, SCL.
     pub fn contacts(&self) -> Vec<Contact> {
         match self.part {
             PeerPart::SpiFram { lines: SpiLines { sck, mosi, miso, ss } } => vec![sck, mosi, miso, ss],

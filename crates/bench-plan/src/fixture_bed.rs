@@ -1,4 +1,4 @@
-//! The nails of a fixture: what each is wired to, and that none is forgotten.
+//! The nails of a fixture: checks the wiring of each, and that none is missing.
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBed, RawNail};
@@ -63,7 +63,7 @@ impl Checker<'_> {
         let nail = nail.get_ref();
         let resistance = |own: &Option<Spanned<Ohms>>, usual| own.as_ref().map_or(Ok(usual), above_zero);
         let misplaced = |key: &Option<Spanned<Ohms>>, name: &str, with: &str| match key {
-            Some(key) => Err(ParamProblem::new(format!("`{name}` says nothing here"))
+            Some(key) => Err(ParamProblem::new(format!("`{name}` has no effect here"))
                 .at(key.span(), "not used")
                 .help(format!("`{name}` belongs to a nail with {with}"))),
             None => Ok(()),
@@ -93,15 +93,13 @@ impl Checker<'_> {
                 let feed = self.io(ground, user)?;
                 Ok(NailWiring::Ground { feed, feed_ohms: resistance(&nail.resistance, feed_ohms)? })
             }
-            _ => Err(ParamProblem::new(format!(
-                "the nail of contact {contact} is wired to nothing, or to several things"
-            ))
-            .at(span, "which one?")
-            .help("expected exactly one of: io; rail with feed; ground")),
+            _ => Err(ParamProblem::new(format!("the nail of contact {contact} must be wired to exactly one thing"))
+                .at(span, "which one?")
+                .help("expected exactly one of: io; rail with feed; ground")),
         }
     }
 
-    /// An expander bit must not sit where a supply or ground arrives.
+    /// Refuses an expander bit on a supply or ground contact.
     fn must_be_signal(&self, contact: Contact, io: &Spanned<String>, rails: &[Rail]) -> Checked<()> {
         for (family, info) in self.infos(contact) {
             let help = if info.functions.contains(&Function::Ground) {
@@ -111,7 +109,7 @@ impl Checker<'_> {
             } else {
                 continue;
             };
-            return Err(ParamProblem::new(format!("contact {} is no signal", family.label(contact)))
+            return Err(ParamProblem::new(format!("contact {} is not a signal", family.label(contact)))
                 .at(io.span(), "an expander bit cannot carry it")
                 .help(help));
         }
@@ -121,24 +119,26 @@ impl Checker<'_> {
     fn must_be_ground(&self, contact: Contact, ground: &Spanned<String>) -> Checked<()> {
         match self.infos(contact).find(|(_, info)| !info.functions.contains(&Function::Ground)) {
             None => Ok(()),
-            Some((family, _)) => {
-                Err(ParamProblem::new(format!("contact {} of {} is no ground", family.label(contact), family.name))
-                    .at(ground.span(), "would short it to ground")
-                    .help("expected `io`, or `rail` with `feed`"))
-            }
+            Some((family, _)) => Err(ParamProblem::new(format!(
+                "contact {} of {} is not a ground contact",
+                family.label(contact),
+                family.name
+            ))
+            .at(ground.span(), "would short it to ground")
+            .help("expected `io`, or `rail` with `feed`")),
         }
     }
 
     fn rail_for(&self, contact: Contact, wanted: &Spanned<String>, rails: &[Rail]) -> Checked<usize> {
         let Some((index, rail)) = rails.iter().enumerate().find(|(_, rail)| rail.name == *wanted.get_ref()) else {
             return Err(ParamProblem::new(format!("unknown rail `{}`", wanted.get_ref()))
-                .at(wanted.span(), "no such rail")
+                .at(wanted.span(), "unknown rail")
                 .help(nearest_help(wanted.get_ref(), rails.iter().map(|rail| rail.name.as_str()), "rails")));
         };
         for (family, info) in self.infos(contact) {
             let label = family.label(contact);
             if !info.functions.contains(&Function::Power) {
-                return Err(ParamProblem::new(format!("contact {label} of {} is no supply", family.name))
+                return Err(ParamProblem::new(format!("contact {label} of {} is not a supply contact", family.name))
                     .at(wanted.span(), "a rail does not belong here")
                     .help("expected `io` for a signal, `ground` for a ground"));
             }
@@ -153,10 +153,10 @@ impl Checker<'_> {
                     None => format!("no rail of this fixture feeds {}", info.pin),
                 }));
             }
-            // Two supplies on one rail: the stronger one feeds the weaker.
+            // Two supplies on one rail: the stronger would feed the weaker.
             if rail.load_ohms.is_some() != (info.direction == Direction::PowerOut) {
                 let (message, label, help) = if rail.load_ohms.is_some() {
-                    (format!("contact {label} takes power"), "a load feeds nothing", "take `load` out of the rail")
+                    (format!("contact {label} takes power"), "a load supplies no power", "take `load` out of the rail")
                 } else {
                     let help = "give the rail a `load`: it then measures what the module makes";
                     (format!("contact {label} is an output"), "two supplies would meet", help)
@@ -202,7 +202,7 @@ impl Checker<'_> {
             if entry.reason.get_ref().trim().is_empty() {
                 return Err(ParamProblem::new(format!("contact {contact} is unwired for no reason"))
                     .at(entry.reason.span(), "empty")
-                    .help("say why no nail touches it: what is not touched is not tested"));
+                    .help("give the reason: a contact without a nail is not tested"));
             }
             unwired.insert(contact, entry.reason.get_ref().clone());
         }

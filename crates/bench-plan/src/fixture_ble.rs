@@ -4,9 +4,9 @@ use crate::fixture_file::RawBle;
 use crate::{BleRadio, Number, ParamProblem, Spanned};
 use std::ops::RangeInclusive;
 
-/// What a class 1 adapter sends at most, and what is still called a radio.
+/// Largest transmit power of a class 1 adapter, and the smallest that is plausible.
 const POWERS_DBM: RangeInclusive<f64> = -40.0..=20.0;
-/// Antennas that touch have some loss; beyond the other end nothing is heard.
+/// Antennas that touch have some loss; beyond the other end nothing is received.
 const LOSSES_DB: RangeInclusive<f64> = 10.0..=90.0;
 
 pub(crate) fn check(raw: &RawBle) -> Result<BleRadio, ParamProblem> {

@@ -1,4 +1,4 @@
-//! Fixture text -> checked fixture, or the one mistake that was found first.
+//! Checks a fixture text: returns a checked fixture, or the first mistake.
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
 use crate::plan_text::line_of;
@@ -16,8 +16,8 @@ use toml::Spanned;
 pub(crate) type Checked<T> = Result<T, ParamProblem>;
 
 impl Fixture {
-    /// Reads and checks a fixture. `families` are all known module families; those that the fixture takes must be
-    /// among them.
+    /// Reads and checks a fixture. `families` are all known module families and must include those that the fixture
+    /// takes.
     ///
     /// # Errors
     /// The first mistake found, at its place in the text.
@@ -29,24 +29,24 @@ impl Fixture {
     }
 }
 
-/// What has been read so far: chips, and who uses what.
+/// State of the check: the chips read so far, and the user of each resource.
 pub(crate) struct Checker<'a> {
     source: &'a Source,
-    /// "io0.GPA3" or "bank 1, channel 7" -> who uses it, and where that is said.
+    /// "io0.GPA3" or "bank 1, channel 7" -> its user, and where the file says so.
     claims: BTreeMap<String, (String, Range<usize>)>,
     chips: Vec<Chip>,
-    /// Those that the fixture takes.
+    /// The families that the fixture takes.
     pub(crate) families: Vec<&'a DutFamily>,
 }
 
 impl<'a> Checker<'a> {
-    fn fixture(mut self, raw: RawFixture, known: &[&'a DutFamily]) -> Checked<Fixture> {
+    fn fixture(mut self, raw: RawFixture, families: &[&'a DutFamily]) -> Checked<Fixture> {
         if *raw.format.get_ref() != 1 {
             return Err(ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()))
                 .at(raw.format.span(), "unknown format")
                 .help("this bench reads format = 1"));
         }
-        self.take_families(&raw.families, known)?;
+        self.take_families(&raw.families, families)?;
         for chip in &raw.chips {
             self.chip(chip)?;
         }
@@ -129,12 +129,12 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn take_families(&mut self, wanted: &Spanned<Vec<Spanned<String>>>, known: &[&'a DutFamily]) -> Checked<()> {
+    fn take_families(&mut self, wanted: &Spanned<Vec<Spanned<String>>>, families: &[&'a DutFamily]) -> Checked<()> {
         for name in wanted.get_ref() {
-            let family = known.iter().find(|family| family.name == *name.get_ref()).ok_or_else(|| {
+            let family = families.iter().find(|family| family.name == *name.get_ref()).ok_or_else(|| {
                 ParamProblem::new(format!("unknown module family `{}`", name.get_ref()))
                     .at(name.span(), "no such family")
-                    .help(nearest_help(name.get_ref(), known.iter().map(|family| family.name.as_str()), "families"))
+                    .help(nearest_help(name.get_ref(), families.iter().map(|family| family.name.as_str()), "families"))
             })?;
             self.families.push(family);
         }
@@ -144,13 +144,13 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Notes that somebody uses a thing that only one can use.
+    /// Registers the user of an exclusive resource.
     pub(crate) fn claim(&mut self, thing: String, user: String, span: Range<usize>) -> Checked<()> {
         if let Some((first, at)) = self.claims.get(&thing) {
             let line = line_of(self.source, at.start);
             return Err(ParamProblem::new(format!("{thing} is used twice: by {first} and by {user}"))
                 .at(span, "used before")
-                .help(format!("its first use stands in line {line}; every bit, channel and address has one user")));
+                .help(format!("its first use is in line {line}; every bit, channel and address has one user")));
         }
         self.claims.insert(thing, (user, span));
         Ok(())
@@ -166,7 +166,7 @@ impl<'a> Checker<'a> {
         if self.chips.iter().any(|chip| chip.id == *id) {
             return Err(ParamProblem::new(format!("duplicate chip id `{id}`"))
                 .at(raw.id.span(), "used before")
-                .help("every chip needs a name of its own"));
+                .help("every chip needs a unique name"));
         }
         let chip_type = *raw.chip_type.get_ref();
         let address = *raw.address.get_ref();
@@ -210,18 +210,18 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// "io0.GPA3", which nobody else uses.
+    /// Resolves "io0.GPA3", which must have no other user.
     pub(crate) fn io(&mut self, text: &Spanned<String>, user: impl Display) -> Checked<IoBit> {
         const EXPECTED: &str = "expected a chip and one of its pins GPA0 to GPA7 or GPB0 to GPB7, such as \"io0.GPA3\"";
         let form = || {
-            ParamProblem::new(format!("{:?} is no expander bit", text.get_ref()))
+            ParamProblem::new(format!("{:?} is not an expander bit", text.get_ref()))
                 .at(text.span(), "not a bit")
                 .help(EXPECTED)
         };
         let (id, pin) = text.get_ref().split_once('.').ok_or_else(form)?;
-        let (chip, found) = self.chip_named(id, text.span())?;
-        if found.kind != ChipKind::Mcp23017 {
-            return Err(ParamProblem::new(format!("chip `{id}` is no port expander"))
+        let (chip, chip_info) = self.chip_named(id, text.span())?;
+        if chip_info.kind != ChipKind::Mcp23017 {
+            return Err(ParamProblem::new(format!("chip `{id}` is not a port expander"))
                 .at(text.span(), "not an expander")
                 .help(EXPECTED));
         }
@@ -234,7 +234,7 @@ impl<'a> Checker<'a> {
         Ok(IoBit { chip, bit })
     }
 
-    /// "adc.AIN0" or "dac.VOUTA", which nobody else uses.
+    /// Resolves "adc.AIN0" or "dac.VOUTA", which must have no other user.
     fn analog(&mut self, text: &Spanned<String>, wanted: RawChipType, user: &str) -> Checked<AnalogChannel> {
         let (prefix, first, example) =
             if wanted == RawChipType::Ads1115 { ("AIN", b'0', "adc.AIN0") } else { ("VOUT", b'A', "dac.VOUTA") };
@@ -243,11 +243,11 @@ impl<'a> Checker<'a> {
                 .at(text.span(), "not a channel")
                 .help(format!("expected {} and one of its four channels, such as \"{example}\"", chip_name(wanted)))
         };
-        let malformed = || form(format!("{:?} is no analog channel", text.get_ref()));
+        let malformed = || form(format!("{:?} is not an analog channel", text.get_ref()));
         let (id, pin) = text.get_ref().split_once('.').ok_or_else(malformed)?;
-        let (chip, found) = self.chip_named(id, text.span())?;
+        let (chip, chip_info) = self.chip_named(id, text.span())?;
         let fits = matches!(
-            (wanted, found.kind),
+            (wanted, chip_info.kind),
             (RawChipType::Ads1115, ChipKind::Ads1115) | (RawChipType::Mcp4728, ChipKind::Mcp4728 { .. })
         );
         if !fits {
@@ -328,12 +328,12 @@ impl<'a> Checker<'a> {
         }
         let (monitor, chip) = self.chip_named(raw.monitor.get_ref(), raw.monitor.span())?;
         let ChipKind::Ina226 { shunt_ohms } = chip.kind else {
-            return Err(ParamProblem::new(format!("chip `{}` is no power monitor", chip.id))
+            return Err(ParamProblem::new(format!("chip `{}` is not a power monitor", chip.id))
                 .at(raw.monitor.span(), "not an INA226")
                 .help("expected the id of an ina226"));
         };
         let limit = above_zero(&raw.current_limit)?;
-        // 81.92 mV across the shunt is the end of the INA226's range (SBOS547, section 7.5).
+        // 81.92 mV across the shunt is the full scale of the INA226 (SBOS547, section 7.5).
         if limit * shunt_ohms > 0.081_92 {
             let seen = MeasurementUnit::Amps.show(0.081_92 / shunt_ohms);
             return Err(ParamProblem::new(format!("monitor `{}` cannot see the rail's limit", chip.id))
@@ -357,7 +357,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// A contact that every family of the fixture has.
+    /// Resolves a contact that every family of the fixture must have.
     pub(crate) fn known_contact(&self, raw: &Spanned<u8>) -> Checked<Contact> {
         let contact = Contact(*raw.get_ref());
         for family in &self.families {
@@ -390,7 +390,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What each family says about a contact.
+    /// Returns each family's description of a contact.
     pub(crate) fn infos(&self, contact: Contact) -> impl Iterator<Item = (&'a DutFamily, &'a ContactInfo)> {
         self.families.iter().filter_map(move |family| family.contact(contact).map(|info| (*family, info)))
     }

@@ -13,12 +13,12 @@ pub(crate) struct RawFixture {
     /// Version of the fixture format: 1.
     #[schemars(with = "u32", range(min = 1, max = 1))]
     pub format: Spanned<u32>,
-    /// As plans name it, and the file.
+    /// Name in plans, and of the file.
     pub name: String,
-    /// For people.
+    /// Title for people.
     #[serde(default)]
     pub title: Option<String>,
-    /// Changes whenever the wiring does.
+    /// Must change with every change of the wiring.
     pub revision: String,
     /// Module families whose modules fit into the nest.
     #[schemars(with = "Vec<String>", length(min = 1))]
@@ -28,10 +28,10 @@ pub(crate) struct RawFixture {
     pub controller: RawController,
     pub safety: RawSafety,
     pub link: RawLink,
-    /// When the controller's USB host can be joined to the module.
+    /// Present when the controller's USB host can be joined to the module.
     #[serde(default)]
     pub usb: Option<RawUsb>,
-    /// When the controller's Bluetooth can hear the module.
+    /// Present when the controller's Bluetooth can receive the module.
     #[serde(default)]
     pub ble: Option<RawBle>,
     pub measure_bus: RawMeasureBus,
@@ -39,10 +39,10 @@ pub(crate) struct RawFixture {
     #[schemars(length(min = 1))]
     pub rail: Vec<RawRail>,
     pub bed: RawBed,
-    /// Parts that the module itself talks to.
+    /// Parts that the module itself communicates with.
     #[serde(default)]
     pub peer: Vec<RawPeer>,
-    /// When an NFC reader's field reaches the module.
+    /// Present when an NFC reader's field reaches the module.
     #[serde(default)]
     pub nfc: Option<RawNfc>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct RawFixture {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawChip {
-    /// How the rest of the file calls it.
+    /// Name in the rest of the file.
     #[schemars(with = "String")]
     pub id: Spanned<String>,
     #[serde(rename = "type")]
@@ -135,7 +135,7 @@ pub(crate) enum RawLevel {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawProbe {
     pub adapter: String,
-    /// USB vendor and product, when only this one may be used: "2e8a:000c".
+    /// USB vendor and product, if only this one may be used: "2e8a:000c".
     #[serde(default)]
     pub usb: Option<String>,
     /// Pads of the module that the probe's nails touch.
@@ -149,17 +149,17 @@ pub(crate) struct RawProbe {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawSafety {
-    /// Holds each switch input low while nobody drives it.
+    /// Holds each switch input low while it is not driven.
     #[schemars(with = "Ohms")]
     pub pull_down: Spanned<Ohms>,
     pub watchdog: RawWatchdog,
     /// Longest time from the controller's death to all rails off.
     #[schemars(with = "Seconds")]
     pub off_within: Spanned<Seconds>,
-    /// An open lid takes the rails off in hardware.
+    /// Whether an open lid switches the rails off in hardware.
     #[schemars(with = "bool")]
     pub lid_cuts_rails: Spanned<bool>,
-    /// The chain in words.
+    /// Description of the chain.
     pub notes: String,
 }
 
@@ -202,13 +202,13 @@ pub(crate) struct RawUsb {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawBle {
-    /// As the system calls it: "hci0".
+    /// Name in the operating system: "hci0".
     #[schemars(with = "String")]
     pub adapter: Spanned<String>,
-    /// Its own power at its antenna, dBm.
+    /// Transmit power at its antenna, dBm.
     #[schemars(with = "Number")]
     pub power_dbm: Spanned<Number>,
-    /// From its antenna to that of a good module, decibels.
+    /// Loss from its antenna to that of a good module, decibels.
     #[schemars(with = "Number")]
     pub path_loss_db: Spanned<Number>,
 }
@@ -227,7 +227,7 @@ pub(crate) struct RawMeasureBus {
     pub source: Spanned<String>,
     #[schemars(with = "Ohms")]
     pub source_series: Spanned<Ohms>,
-    /// The source stays below this while the module is unpowered.
+    /// Upper limit of the source while the module is unpowered.
     #[schemars(with = "Volts")]
     pub unpowered_limit: Spanned<Volts>,
     #[schemars(with = "String")]
@@ -278,11 +278,11 @@ pub(crate) struct RawRail {
     pub rise_time: Seconds,
     /// Output resistance of supply, switch and wiring.
     pub series: Ohms,
-    /// For a rail that the module makes itself: what the switch joins to it, in place of a supply.
+    /// For a rail that the module makes itself: the load that the switch joins to it, instead of a supply.
     #[serde(default)]
     #[schemars(with = "Option<Ohms>")]
     pub load: Option<Spanned<Ohms>>,
-    /// Only powered where a plan says so.
+    /// Powered only where a plan says so.
     #[serde(default)]
     pub optional: bool,
 }
@@ -293,15 +293,15 @@ pub(crate) struct RawBed {
     /// Supply of the nail expanders: the high level of a driven nail.
     #[schemars(with = "Volts")]
     pub nail_supply: Spanned<Volts>,
-    /// Between an expander bit and its nail, where the nail says nothing else.
+    /// Resistance between an expander bit and its nail; a nail may override it.
     #[schemars(with = "Ohms")]
     pub io_series: Spanned<Ohms>,
-    /// Closed feed switch with wiring and nail, where the nail says nothing else.
+    /// Resistance of a closed feed switch with wiring and nail; a nail may override it.
     #[schemars(with = "Ohms")]
     pub feed_resistance: Spanned<Ohms>,
     #[schemars(with = "Vec<RawNail>")]
     pub nails: Vec<Spanned<RawNail>>,
-    /// Contacts that no nail touches.
+    /// Contacts without a nail.
     #[serde(default)]
     pub unwired: Vec<RawUnwired>,
 }
@@ -328,11 +328,11 @@ pub(crate) struct RawNail {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub rail: Option<Spanned<String>>,
-    /// With `rail`: expander bit of its own switch.
+    /// With `rail`: expander bit of its switch.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub feed: Option<Spanned<String>>,
-    /// Expander bit of its own switch to ground.
+    /// Expander bit of its switch to ground.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ground: Option<Spanned<String>>,
@@ -359,7 +359,7 @@ pub(crate) struct RawUnwired {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawPeer {
-    /// As steps name it.
+    /// Name in steps.
     #[schemars(with = "String")]
     pub id: Spanned<String>,
     #[serde(rename = "type")]
@@ -368,13 +368,13 @@ pub(crate) struct RawPeer {
     /// Expander bit of the switches that join its lines to the nails.
     #[schemars(with = "String")]
     pub select: Spanned<String>,
-    /// Of one closed switch.
+    /// Resistance of one closed switch.
     pub resistance: Ohms,
     /// I2C only: its seven-bit address.
     #[serde(default)]
     #[schemars(with = "Option<u8>", range(max = 127))]
     pub address: Option<Spanned<u8>>,
-    /// I2C only: from each of its lines to the nails' supply.
+    /// I2C only: resistance from each of its lines to the nails' supply.
     #[serde(default)]
     #[schemars(with = "Option<Ohms>")]
     pub pull_up: Option<Spanned<Ohms>>,
@@ -424,7 +424,7 @@ pub(crate) struct RawNfc {
     /// The PN532.
     #[schemars(with = "String")]
     pub reader: Spanned<String>,
-    /// The antenna that switches join to contacts; without it the antenna hangs on a connector of the module.
+    /// The antenna that switches join to contacts; without it, the antenna is plugged into a connector of the module.
     #[serde(default)]
     pub coil: Option<RawNfcCoil>,
 }
@@ -438,7 +438,7 @@ pub(crate) struct RawNfcCoil {
     /// Expander bit of both switches.
     #[schemars(with = "String")]
     pub switch: Spanned<String>,
-    /// Of one closed switch.
+    /// Resistance of one closed switch.
     #[schemars(with = "Ohms")]
     pub resistance: Spanned<Ohms>,
 }

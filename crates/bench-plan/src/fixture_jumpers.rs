@@ -14,24 +14,24 @@ pub(crate) struct RawJumpers {
     /// Version of the fixture format: 1.
     #[schemars(with = "u32", range(min = 1, max = 1))]
     format: Spanned<u32>,
-    /// As plans name it, and the file.
+    /// Name in plans, and of the file.
     name: String,
-    /// For people.
+    /// Title for people.
     #[serde(default)]
     title: Option<String>,
-    /// Changes whenever a wire does.
+    /// Must change with every change of a wire.
     revision: String,
-    /// The fixture that the wires are plugged onto, which has no `base` itself.
+    /// The fixture that the wires are plugged onto. It has no `base` itself.
     #[schemars(with = "String")]
     base: Spanned<String>,
-    /// Contacts that a wire joins, two by two.
+    /// Pairs of contacts that a wire joins.
     #[serde(default)]
     #[schemars(with = "Option<Vec<[u8; 2]>>", length(min = 1))]
     pairs: Option<Spanned<Vec<Spanned<Vec<u8>>>>>,
-    /// Contacts that the board in place of the nails does not lead to.
+    /// Contacts that the board does not reach.
     #[serde(default)]
     unreached: Vec<RawUnreached>,
-    /// What to plug and set by hand, for whoever puts a module in.
+    /// What the operator must plug and set by hand.
     #[serde(default)]
     instructions: Option<String>,
 }
@@ -45,10 +45,10 @@ struct RawUnreached {
 }
 
 impl Fixture {
-    /// The fixture that this file builds on, if it describes jumpers only.
+    /// Returns the fixture that this file is based on, if it describes jumpers only.
     ///
     /// # Errors
-    /// Text that is no TOML.
+    /// When the text is not valid TOML.
     pub fn base_of(source: &Source) -> Result<Option<Spanned<String>>, Box<Problem>> {
         let mut table = parse_table(source)?;
         let Some(base) = table.remove("base") else { return Ok(None) };
@@ -62,7 +62,7 @@ impl Fixture {
         }
     }
 
-    /// This fixture with the wires of a jumper board.
+    /// Returns this fixture with the wires of a jumper board.
     ///
     /// # Errors
     /// The first mistake in the jumpers' file.

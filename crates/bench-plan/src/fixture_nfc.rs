@@ -1,4 +1,4 @@
-//! The fixture's NFC reader: which chip it is, and the contacts that its antenna reaches.
+//! The fixture's NFC reader: its chip, and the contacts of its antenna.
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawNfc, RawNfcCoil};

@@ -1,4 +1,4 @@
-//! The parts of a fixture that the module talks to: which lines they have, and that nails are there.
+//! The parts of a fixture that the module communicates with: checks their lines and the nails of these.
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawPeer, RawPeerType};
@@ -19,7 +19,7 @@ impl Checker<'_> {
             if id.is_empty() || peers.iter().any(|peer| peer.id == *id) {
                 return Err(ParamProblem::new(format!("{id:?} cannot be a peer's id"))
                     .at(raw.id.span(), "empty, or used before")
-                    .help("every peer needs a name of its own, such as \"spi-memory\""));
+                    .help("every peer needs a unique name, such as \"spi-memory\""));
             }
             let select = self.io(&raw.select, format!("the switches of peer `{id}`"))?;
             let part = self.part(raw, nails)?;
@@ -29,7 +29,7 @@ impl Checker<'_> {
             if contacts.windows(2).any(|pair| pair[0] == pair[1]) {
                 return Err(ParamProblem::new(format!("two lines of peer `{id}` are at the same contact"))
                     .at(raw.lines.span(), "same contact twice")
-                    .help("every line has a contact of its own"));
+                    .help("every line needs a separate contact"));
             }
             peers.push(peer);
         }
@@ -69,7 +69,7 @@ impl Checker<'_> {
                     .help("expected 0x50 to 0x57"));
                 }
                 let pull_up = raw.pull_up.as_ref().ok_or_else(|| {
-                    needed(raw, "pull_up", "a resistance, such as \"4.7 kohm\": the module has no pull-ups of its own")
+                    needed(raw, "pull_up", "a resistance, such as \"4.7 kohm\": the module has no pull-ups")
                 })?;
                 Ok(PeerPart::I2cEeprom {
                     address: *address.get_ref(),
@@ -80,7 +80,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The contact of a line, which must have a nail for a signal.
+    /// Returns the contact of a line, which must have a nail for a signal.
     fn peer_line(
         &self,
         raw: &RawPeer,

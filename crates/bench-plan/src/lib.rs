@@ -1,7 +1,8 @@
-//! Module, fixture and plan text -> a checked plan.
+//! Turns module, fixture and plan texts into a checked plan.
 //!
-//! As typed, then as checked: after the check every name is resolved and every limit is sane, and no code asks again.
-//! Pure: text in, values or one clear diagnostic out. Reads no file itself; `bench` hands the text in.
+//! Each file is read as typed, then checked. After the check every name is resolved and every limit is sane; later code
+//! need not check again. The crate is pure: it takes texts and returns values or one clear diagnostic. It reads no
+//! file; `bench` passes the texts.
 
 mod dut;
 mod fixture;

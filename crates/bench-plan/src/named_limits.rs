@@ -7,7 +7,7 @@ use crate::{ParamProblem, Problem};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
-/// How a step refers to one of them.
+/// Prefix of a step's reference.
 pub(crate) const PREFIX: &str = "limits.";
 
 #[derive(Default)]
@@ -17,8 +17,8 @@ pub(crate) struct NamedLimits<'i> {
 }
 
 impl<'i> NamedLimits<'i> {
-    /// Those of one file: the value of its key `limits`. What the limits say is checked where they are used, because
-    /// only there it is known what they limit.
+    /// Limits of one file: the value of its key `limits`. They are checked where they are used, because only a use
+    /// defines their unit.
     pub(crate) fn add(&mut self, text: &PlanText, value: Unread<'i>) -> Result<(), Box<Problem>> {
         let Some(value) = value else { return Ok(()) };
         let span = value.span();
@@ -28,7 +28,7 @@ impl<'i> NamedLimits<'i> {
         for (name, value) in limits {
             if let Some((first, _)) = self.limits.get_key_value(name.get_ref().as_ref()) {
                 let line = text.line(&first.span(), &name.span());
-                let help = format!("the first stand in {line}; give these another name");
+                let help = format!("the first are in {line}; give these another name");
                 let message = format!("two limits are called `{}`", name.get_ref());
                 return Err(text.problem(message, name.span(), "used before", help));
             }
@@ -37,22 +37,22 @@ impl<'i> NamedLimits<'i> {
         Ok(())
     }
 
-    /// Marks what a step of the text refers to, also when the plan then replaces it or does without the step.
+    /// Marks the limits that a step of the text refers to, also when the plan replaces or omits the step.
     pub(crate) fn refer(&mut self, params: &DeTable<'_>) {
         let names = params.values().filter_map(|value| value.get_ref().as_str()?.strip_prefix(PREFIX));
         self.used.extend(names.map(str::to_owned));
     }
 
-    /// Puts the limits themselves where a step's parameters refer to them.
+    /// Replaces references in a step's parameters by the limits.
     pub(crate) fn insert_into(&mut self, params: &mut DeTable<'i>) -> Result<(), ParamProblem> {
         for (_, value) in params.iter_mut() {
             let DeValue::String(text) = value.get_ref() else { continue };
             let Some(name) = text.strip_prefix(PREFIX).map(str::to_owned) else { continue };
             let Some(limits) = self.limits.get(name.as_str()) else {
-                let known: Vec<&str> = self.limits.keys().map(|key| key.get_ref().as_ref()).collect();
+                let names: Vec<&str> = self.limits.keys().map(|key| key.get_ref().as_ref()).collect();
                 return Err(ParamProblem::new(format!("unknown limits `{name}`"))
                     .at(value.span(), "not in [limits]")
-                    .help(nearest_help(&name, known.into_iter(), "limits")));
+                    .help(nearest_help(&name, names.into_iter(), "limits")));
             };
             *value = limits.clone();
             self.used.insert(name);
@@ -60,7 +60,7 @@ impl<'i> NamedLimits<'i> {
         Ok(())
     }
 
-    /// Limits that no step uses are a mistake: somebody believes that they hold.
+    /// Refuses limits that no step uses: their author believes that they apply.
     pub(crate) fn all_used(&self, text: &PlanText) -> Result<(), Box<Problem>> {
         match self.limits.keys().find(|key| !self.used.contains(key.get_ref().as_ref())) {
             None => Ok(()),

@@ -1,7 +1,7 @@
-//! The pins of a model as a table, and two models side by side: what `bench pins` prints.
+//! The pins of a model as a table, and a comparison of two models: the output of `bench pins`.
 //!
-//! Values first ([`PinTable`], [`PinComparison`], both serializable), text second. A doubt is a note below the table, so
-//! that nobody takes a disputed statement for a settled one.
+//! Values come first ([`PinTable`], [`PinComparison`], both serializable), text second. A doubt is a note below the
+//! table, so that a disputed statement does not look settled.
 
 use crate::{ContactInfo, DutFamily, Function, SpecFact};
 use bench_run::Contact;
@@ -13,7 +13,7 @@ use std::fmt::Write;
 /// Every contact of a family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PinTable {
-    /// The model or family that was asked for.
+    /// The requested model or family.
     pub of: String,
     pub family: String,
     pub connector: String,
@@ -36,7 +36,7 @@ pub struct PinRow {
     pub doubts: Vec<String>,
 }
 
-/// The pins of a family; `of` is the name under which it was asked for.
+/// Returns the pins of a family; `of` is the requested name.
 pub fn pin_table(family: &DutFamily, of: &str) -> PinTable {
     let row = |info: &ContactInfo| PinRow {
         contact: info.contact,
@@ -70,7 +70,7 @@ pub struct ComparedPin {
     pub pin: String,
     pub change: Change,
     pub facts: Vec<ComparedFact>,
-    /// Doubts about the pin beyond the spec's statements, with the side they concern.
+    /// Doubts about the pin beyond the spec's statements, with the affected side.
     pub doubts: Vec<String>,
 }
 
@@ -87,19 +87,19 @@ pub enum Change {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparedFact {
-    /// As the spec heads the row: "Supports tone".
+    /// The spec's heading of the row: "Supports tone".
     pub fact: &'static str,
     pub origin: Origin,
-    /// `None`: nothing is stated for this side.
+    /// `None`: no statement for this side.
     pub from: Option<String>,
     pub to: Option<String>,
-    /// The pin is on both sides and this is not the same.
+    /// Whether the pin is on both sides and this row differs.
     pub differs: bool,
-    /// Where other sources contradict the spec, with the side they concern.
+    /// Contradictions between other sources and the spec, with the affected side.
     pub doubts: Vec<String>,
 }
 
-/// Who states a fact.
+/// Source of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -109,21 +109,21 @@ pub enum Origin {
     FamilyFile,
 }
 
-/// Head of the one row that the spec does not have.
+/// Heading of the one row that the spec does not have.
 const PORT: &str = "nRF52840 port";
 
-/// The spec's name of a pin and its how many-th use (NC comes twice).
+/// The spec's name of a pin and the index of its use (NC occurs twice).
 type PinKey = (String, usize);
 
 /// The same pin in `from` and in `to`.
 type Sides<'f> = [Option<&'f ContactInfo>; 2];
 
-/// Compares the pins that the spec describes. `of` are the names under which the families were asked for.
+/// Compares the pins that the spec describes. `of` are the requested names of the families.
 pub fn compare_pins(from: (&DutFamily, &str), to: (&DutFamily, &str)) -> PinComparison {
     let mut pins: Vec<(PinKey, Sides<'_>)> = Vec::new();
     for (side, (family, _)) in [from, to].into_iter().enumerate() {
         for (key, info) in described(family) {
-            match pins.iter_mut().find(|(known, _)| *known == key) {
+            match pins.iter_mut().find(|(listed, _)| *listed == key) {
                 Some((_, sides)) => sides[side] = Some(info),
                 None => {
                     let mut sides: Sides<'_> = [None; 2];
@@ -143,7 +143,7 @@ pub fn compare_pins(from: (&DutFamily, &str), to: (&DutFamily, &str)) -> PinComp
     }
 }
 
-/// Contacts with statements of the spec.
+/// Returns the contacts with statements of the spec.
 fn described(family: &DutFamily) -> Vec<(PinKey, &ContactInfo)> {
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     let described = family.contacts.iter().filter(|info| !info.spec.is_empty());
@@ -178,7 +178,7 @@ fn compare_pin(pin: String, sides: Sides<'_>, names: [&str; 2]) -> ComparedPin {
     ComparedPin { pin, change, facts, doubts: on_both(sides, names, |info| info.doubt.clone()) }
 }
 
-/// A text of each side with the side's name before it; said once when both say the same.
+/// Joins the texts of both sides, each after its side's name; writes an equal text once.
 fn on_both(sides: Sides<'_>, names: [&str; 2], text: impl Fn(&ContactInfo) -> Option<String>) -> Vec<String> {
     match sides.map(|side| side.and_then(&text)) {
         [Some(from), Some(to)] if from == to => vec![from],
@@ -189,7 +189,7 @@ fn on_both(sides: Sides<'_>, names: [&str; 2], text: impl Fn(&ContactInfo) -> Op
     }
 }
 
-/// Doubts collected while a table is written; the same words get the same number.
+/// Doubts collected while a table is written; equal texts share a number.
 #[derive(Default)]
 struct Notes(Vec<String>);
 
@@ -197,8 +197,8 @@ impl Notes {
     /// "1, 3".
     fn marks<'t>(&mut self, texts: impl IntoIterator<Item = &'t String>) -> String {
         let mut mark = |text: &String| {
-            let known = self.0.iter().position(|note| note == text);
-            let position = known.unwrap_or_else(|| {
+            let existing = self.0.iter().position(|note| note == text);
+            let position = existing.unwrap_or_else(|| {
                 self.0.push(text.clone());
                 self.0.len() - 1
             });
@@ -224,7 +224,7 @@ fn new_table(columns: &[&str], width: u16) -> Table {
 }
 
 impl PinTable {
-    /// As text of at most `width` columns (the notes below may be longer).
+    /// Formats the table in at most `width` columns (the notes below may be longer).
     pub fn render(&self, width: u16) -> String {
         let mut notes = Notes::default();
         let mut table =
@@ -252,7 +252,7 @@ impl PinTable {
 }
 
 impl PinComparison {
-    /// As text of at most `width` columns (the notes below may be longer).
+    /// Formats the table in at most `width` columns (the notes below may be longer).
     pub fn render(&self, width: u16) -> String {
         let mut notes = Notes::default();
         let mut table = new_table(&["pin", "fact", &self.from, &self.to, "", "doubt"], width);

@@ -1,4 +1,4 @@
-//! Which contacts a step looks at: by function, by name or by number.
+//! Selects contacts for a step: by function, by name or by number.
 
 use crate::reading::nearest_help;
 use crate::{DutFamily, Function, ParamProblem};
@@ -44,13 +44,13 @@ const EXPECTED: &str = "a function such as \"gpio\", \"all\", a list such as [\"
 const EXPECTED_PIN: &str = "a pin such as \"A0\" or a contact number such as 36";
 
 impl RawPinSelector {
-    /// Where it stands in the text.
+    /// Its place in the text.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// The contacts of this family: a list keeps its order, everything else is ascending. Never empty, no contact
-    /// twice. A name that several contacts share ("GND") stands for all of them.
+    /// Returns the contacts of this family: a list keeps its order, everything else is ascending. Never empty, without
+    /// duplicates. A name that several contacts share ("GND") selects all of them.
     pub fn resolve(&self, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
         let contacts = match &self.selection {
             Selection::Function(name) => by_function(name, &self.span, family)?,
@@ -74,7 +74,7 @@ impl RawPinSelector {
                             family.label(*stranger)
                         ))
                         .at(self.span.clone(), "selects nothing for it")
-                        .help("take it out of `only`, or add one of its functions to `functions`"));
+                        .help("remove it from `only`, or add one of its functions to `functions`"));
                     }
                     contacts.retain(|contact| wanted.contains(contact));
                 }
@@ -86,7 +86,7 @@ impl RawPinSelector {
         if contacts.is_empty() {
             return Err(ParamProblem::new(format!("selects no contact of {}", family.name))
                 .at(self.span.clone(), "no contact left")
-                .help("a step that looks at no contact tests nothing"));
+                .help("a step without contacts tests nothing"));
         }
         Ok(contacts)
     }
@@ -119,7 +119,7 @@ fn by_function(name: &str, span: &Range<usize>, family: &DutFamily) -> Result<Ve
     Ok(having.map(|info| info.contact).collect())
 }
 
-/// All contacts with this pin name; else all with this alternate name.
+/// Returns all contacts with this pin name; if none, all with this alternate name.
 fn contacts_named(name: &str, family: &DutFamily) -> Vec<Contact> {
     let named = |info: &&crate::ContactInfo| info.pin == name;
     let also = |info: &&crate::ContactInfo| info.alternate_names.iter().any(|alternate| alternate == name);
@@ -131,7 +131,7 @@ fn contacts_named(name: &str, family: &DutFamily) -> Vec<Contact> {
 }
 
 impl PinRef {
-    /// The contacts it stands for in this family.
+    /// Returns the contacts that it selects in this family.
     pub fn resolve(&self, span: Range<usize>, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
         match self {
             PinRef::Contact(contact) if family.contact(*contact).is_some() => Ok(vec![*contact]),
@@ -165,7 +165,7 @@ fn unknown_pin(name: &str, span: Range<usize>, family: &DutFamily) -> ParamProbl
     }
     let alternates = family.contacts.iter().flat_map(|info| info.alternate_names.iter().map(String::as_str));
     let list = names.join(", ");
-    // Alternate names are looked through for the nearest, but would make the list unreadable.
+    // Alternate names are searched for the nearest too, but would make the list unreadable.
     let help = match crate::reading::nearest(name, names.iter().copied().chain(alternates)) {
         Some(meant) => format!("did you mean `{meant}`? known pins: {list}"),
         None => format!("known pins: {list}"),
@@ -173,7 +173,7 @@ fn unknown_pin(name: &str, span: Range<usize>, family: &DutFamily) -> ParamProbl
     ParamProblem::new(format!("{} has no pin `{name}`", family.name)).at(span, "no such pin").help(help)
 }
 
-/// A contact of the family that the fixture does not lead to, and no other of this name that it does.
+/// Whether the fixture reaches no contact of this name, although the family has one.
 fn is_unreached(pin: &PinRef, family: &DutFamily) -> bool {
     match pin {
         PinRef::Contact(contact) => family.unreached.iter().any(|info| info.contact == *contact),
@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for RawPinSelector {
     }
 }
 
-// By hand: serde's untagged enums answer every mistake with "data did not match any variant".
+// Hand-written: serde's untagged enums answer every mistake with "data did not match any variant".
 impl<'de> Deserialize<'de> for Selection {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Forms;
@@ -262,8 +262,9 @@ impl<'de> Deserialize<'de> for PinRef {
                 Ok(PinRef::Name(name.to_owned()))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<PinRef, E> {
-                let contact = u8::try_from(number)
-                    .map_err(|_| E::custom(format_args!("{number} is no contact number\nexpected {EXPECTED_PIN}")))?;
+                let contact = u8::try_from(number).map_err(|_| {
+                    E::custom(format_args!("{number} is not a contact number\nexpected {EXPECTED_PIN}"))
+                })?;
                 Ok(PinRef::Contact(Contact(contact)))
             }
         }
@@ -291,7 +292,7 @@ impl JsonSchema for RawPinSelector {
         let function = generator.subschema_for::<Function>();
         let pins = generator.subschema_for::<Vec<PinRef>>();
         json_schema!({
-            "description": "The contacts that a step looks at",
+            "description": "The contacts that a step tests",
             "oneOf": [
                 { "const": "all", "description": "Every contact" },
                 function,

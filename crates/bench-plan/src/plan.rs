@@ -1,4 +1,4 @@
-//! What to test, in which order, against which limits. From `plans/*.toml`.
+//! Plans: which steps to run, in which order, against which limits. From `plans/*.toml`.
 
 use crate::{DutFamily, Fixture, Problem, Source};
 use bench_run::{Contact, MeasurementSpec, Step};
@@ -8,30 +8,30 @@ use std::time::Duration;
 /// The only version of the plan format so far.
 pub const PLAN_FORMAT: u32 = 1;
 
-/// Keys that every step has; whatever else stands in a step's table belongs to its kind.
+/// Keys that every step has; all other keys of a step's table belong to its kind.
 pub const STEP_KEYS: &[&str] =
     &["id", "kind", "title", "models", "needs", "after", "uses", "shares", "timeout", "retry", "on_fail"];
 
-/// A checked plan. `P` is what a step kind makes of its parameters: the procedure that will run.
+/// A checked plan. `P` is what a step kind makes of its parameters: the procedure to run.
 #[derive(Debug)]
 pub struct Plan<P> {
     pub name: String,
-    /// For people; the name when the plan gives none.
+    /// Title; the name when the plan gives none.
     pub title: String,
     pub model: String,
     /// The model's family.
     pub family: String,
-    /// On which it is to run: the one that its text names, or a lesser one.
+    /// The fixture to run on: the one that its text names, or a reduced one.
     pub fixture: String,
-    /// Whether a module may pass on that fixture: on a lesser one only where the plan says so.
+    /// Whether a module may pass on that fixture: on a reduced one only where the plan allows it.
     pub passes_here: bool,
     /// The firmware image that must be on the module while testing, as named by the plan.
     pub firmware: String,
-    /// In the order of the text: those of the parts first, in the order in which the plan includes them.
+    /// Steps in the order of the text: first those of the parts, in the order in which the plan includes them.
     pub steps: Vec<PlanStep<P>>,
-    /// Included steps that this plan does without, and steps that the fixture has no way to do.
+    /// Included steps that this plan leaves out, and steps that the fixture cannot do.
     pub left_out: Vec<LeftOut>,
-    /// By contact: those that no step covers and for which the plan says why.
+    /// Contacts that no step covers, with the plan's reason, ascending.
     pub not_covered: Vec<NotCovered>,
 }
 
@@ -39,7 +39,7 @@ pub struct Plan<P> {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NotCovered {
     pub contact: Contact,
-    /// In the words of the plan's author.
+    /// The reason, as the plan gives it.
     pub reason: String,
 }
 
@@ -47,7 +47,7 @@ pub struct NotCovered {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LeftOut {
     pub step: String,
-    /// In the words of the plan's author.
+    /// The reason, as the plan gives it.
     pub reason: String,
 }
 
@@ -58,7 +58,7 @@ pub struct PlanStep<P> {
     pub procedure: P,
 }
 
-/// A step says something about a contact.
+/// A contact that a step covers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Coverage {
     pub contact: Contact,
@@ -66,24 +66,24 @@ pub struct Coverage {
     pub aspects: Vec<&'static str>,
 }
 
-/// What a step kind has to look at when its parameters are resolved.
+/// Inputs for a step kind when its parameters are resolved.
 pub struct Surroundings<'a> {
-    /// Every family the bench knows: a wrong module on the nest is named from here.
+    /// All families, to name a wrong module in the nest.
     pub families: &'a [&'a DutFamily],
     pub dut: &'a DutFamily,
     pub model: &'a crate::Model,
     pub fixture: &'a Fixture,
 }
 
-/// What a step kind makes of its parameters.
+/// A step kind's result for its parameters.
 #[derive(Debug)]
 pub struct Resolved<P> {
     /// Each with a name that is unique in the step and with limits.
     pub measurements: Vec<MeasurementSpec>,
     pub coverage: Vec<Coverage>,
-    /// Resources that the procedure has for itself.
+    /// Resources that the procedure uses exclusively.
     pub uses: Vec<String>,
-    /// Resources that it needs, beside others that share them.
+    /// Resources that it shares with other steps.
     pub shares: Vec<String>,
     /// Used when the plan gives none.
     pub default_timeout: Duration,
@@ -96,7 +96,7 @@ pub struct ParamProblem {
     pub message: String,
     pub help: Option<String>,
     pub label: String,
-    /// Where in the plan's text; the whole step when `None`.
+    /// Place in the plan's text; the whole step when `None`.
     pub span: Option<Range<usize>>,
 }
 
@@ -120,7 +120,7 @@ impl ParamProblem {
         self.help = Some(help.into());
         self
     }
-    /// As a problem of a file; `otherwise` is its place when it has none of its own.
+    /// Converts it to a problem of a file; `otherwise` is its place when it has none.
     pub fn in_file(self, source: &Source, otherwise: Range<usize>) -> Box<Problem> {
         let mut problem = Problem::new(source, self.message).at(self.span.unwrap_or(otherwise), self.label);
         problem.help = self.help;
@@ -128,29 +128,30 @@ impl ParamProblem {
     }
 }
 
-/// The table of step kinds, which lives above this crate.
+/// The table of step kinds, which is defined above this crate.
 pub trait StepKinds {
     type Procedure;
     /// Every kind's name, for messages and the schema.
     fn names(&self) -> Vec<&'static str>;
-    /// `params` holds what the step's table says beyond [`STEP_KEYS`], with its places in the text. `kind` is one of
-    /// [`StepKinds::names`]. [`crate::parse_params`] turns the table into a typed value.
+    /// Resolves the parameters of a step. `params` holds the keys of the step's table beyond [`STEP_KEYS`], with their
+    /// places in the text. `kind` is one of [`StepKinds::names`]. [`crate::parse_params`] turns the table into a typed
+    /// value.
     fn resolve(
         &self,
         kind: &str,
         params: toml::de::DeTable<'_>,
         around: &Surroundings<'_>,
     ) -> Result<Resolved<Self::Procedure>, ParamProblem>;
-    /// Whether a step of this kind may promise no measurement (a wait, a power-down). Any other must measure.
+    /// Whether a step of this kind may promise no measurement (a wait, a power-down). All others must measure.
     fn may_measure_nothing(&self, _kind: &str) -> bool {
         false
     }
-    /// Whether steps that need one of this kind make no sense without it, because it brings about what they rest on: power,
-    /// a conversation. The others only look; on a fixture that cannot do them, who needs them needs what they needed.
+    /// Whether steps that need one of this kind depend on its effect, such as power or a conversation. Other kinds only
+    /// measure: on a fixture that cannot do them, their dependents inherit their needs.
     fn is_rested_on(&self, _kind: &str) -> bool {
         true
     }
-    /// JSON Schema of the parameters of each kind: an object schema, written out and not a reference
+    /// JSON Schema of the parameters of each kind: an object schema, inline and not a reference
     /// (`Params::json_schema(generator)`).
     fn schemas(&self, generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)>;
 }

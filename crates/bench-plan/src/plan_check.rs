@@ -1,4 +1,4 @@
-//! Plan text -> checked plan, or the one mistake that was found first.
+//! Checks a plan text: returns a checked plan, or the first mistake.
 
 use crate::named_limits::NamedLimits;
 use crate::plan_head::{Body, Unread, read_head};
@@ -15,10 +15,10 @@ use bench_run::{MeasurementSpec, Step};
 use std::collections::BTreeSet;
 use toml::Spanned;
 
-/// Checks a plan against module families, the fixture it names, and the known kinds of steps.
+/// Checks a plan against module families, its fixture, and the known kinds of steps.
 ///
 /// # Errors
-/// The first mistake: invalid TOML, then the head, then the steps' own keys, what the plan changes of included steps,
+/// The first mistake: invalid TOML, then the head, then the steps' own keys, the plan's changes of included steps,
 /// needs, and parameters.
 pub fn check_plan<K: StepKinds>(
     text: &PlanText,
@@ -72,14 +72,14 @@ pub fn check_plan<K: StepKinds>(
     }
     let (checked, cannot) = keep_possible(steps);
     if checked.is_empty() {
-        let message = format!("nothing of the plan can be done on fixture `{}`", fixture.name);
+        let message = format!("no step of the plan can run on fixture `{}`", fixture.name);
         return Err(text.problem(message, head.fixture.span(), "made for this one", String::new()));
     }
     let left_out = left_out.into_iter().chain(cannot).collect();
     limits.all_used(text)?;
     let covered = checked
         .iter()
-        .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|one| (planned.step.id.as_str(), one)));
+        .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|coverage| (planned.step.id.as_str(), coverage)));
     let not_covered = not_covered(text, reasons, dut, covered)?;
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
@@ -95,7 +95,7 @@ pub fn check_plan<K: StepKinds>(
     })
 }
 
-/// What a part holds.
+/// Content of a part.
 struct Part<'i> {
     limits: Unread<'i>,
     steps: Vec<StepTable<'i>>,
@@ -114,7 +114,7 @@ fn read_files(text: &PlanText) -> Result<(PlanHead, Body<'_>, Vec<Part<'_>>), Bo
                 "include" => "a part cannot include others".to_owned(),
                 name => format!("`{name}` does not belong in a part of a plan"),
             };
-            let help = "a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it";
+            let help = "a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it";
             return Err(text.problem(message, key.span(), "no such key in a part", help.into()));
         }
         if limits.is_none() && steps.is_none() && not_covered.is_none() {
@@ -132,10 +132,10 @@ fn find_model<'f>(
     families: &[&'f DutFamily],
 ) -> Result<(&'f DutFamily, &'f Model), Box<Problem>> {
     let wanted = head.model.get_ref();
-    let found = families.iter().find_map(|family| family.model(wanted).map(|model| (*family, model)));
-    found.ok_or_else(|| {
-        let known = families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str());
-        let help = nearest_help(wanted, known, "models");
+    let model = families.iter().find_map(|family| family.model(wanted).map(|model| (*family, model)));
+    model.ok_or_else(|| {
+        let names = families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str());
+        let help = nearest_help(wanted, names, "models");
         text.problem(format!("unknown model `{wanted}`"), head.model.span(), "no such model", help)
     })
 }
@@ -155,19 +155,19 @@ fn check_fixture(text: &PlanText, head: &PlanHead, dut: &DutFamily, fixture: &Fi
     Ok(())
 }
 
-/// A step that the fixture has no way to do.
+/// A step that the fixture cannot do.
 struct Impossible {
-    /// Nothing that needs it makes sense without it.
+    /// Whether its dependents make no sense without it.
     is_rested_on: bool,
     needs: Vec<usize>,
     left_out: LeftOut,
 }
 
-/// The steps that a fixture can do, and those that it cannot, with what stands in the way: their own need, or that of a step
-/// that they rest on.
+/// Splits the steps into those that a fixture can do and those that it cannot, with the obstacle: their own
+/// requirement, or that of a step that they depend on.
 fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanStep<P>>, Vec<LeftOut>) {
     let mut steps = steps;
-    // A step's needs stand before it or behind it: again and again, until nothing changes.
+    // A step's needs may precede or follow it, so repeat until nothing changes.
     loop {
         let mut changed = false;
         for n in 0..steps.len() {
@@ -199,7 +199,7 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
             break;
         }
     }
-    // Places move up where steps are gone.
+    // Indices shift where steps are removed.
     let mut count = 0;
     let mut place = Vec::with_capacity(steps.len());
     for step in &steps {
@@ -215,7 +215,7 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
                 }
                 kept.push(planned);
             }
-            Err(one) => lost.push(one.left_out),
+            Err(lost_step) => lost.push(lost_step.left_out),
         }
     }
     (kept, lost)
@@ -230,9 +230,9 @@ fn check_step<K: StepKinds>(
 ) -> Result<PlanStep<K::Procedure>, Box<Problem>> {
     let Draft { common, params, span, .. } = draft;
     let kind = common.kind.get_ref().as_str();
-    let known = kinds.names();
-    if !known.contains(&kind) {
-        let help = nearest_help(kind, known.into_iter(), "kinds");
+    let names = kinds.names();
+    if !names.contains(&kind) {
+        let help = nearest_help(kind, names.into_iter(), "kinds");
         return Err(text.problem(format!("unknown step kind `{kind}`"), common.kind.span(), "no such kind", help));
     }
     let resolved = kinds.resolve(kind, params, around).map_err(|problem| text.locate(problem, &span))?;
@@ -251,7 +251,7 @@ fn check_step<K: StepKinds>(
     };
     add(&mut uses, common.uses);
     add(&mut shares, common.shares);
-    // What a step has for itself it need not share too.
+    // A step need not share what it uses exclusively.
     shares.retain(|resource| !uses.contains(resource));
     let id = common.id.into_inner();
     let step = Step {
@@ -270,7 +270,7 @@ fn check_step<K: StepKinds>(
     Ok(PlanStep { step, coverage, procedure })
 }
 
-/// What a kind promises is checked too: a measurement without limits would always pass.
+/// The promises of a kind are checked too: a measurement without limits would always pass.
 fn check_measurements(measurements: &[MeasurementSpec]) -> Result<(), ParamProblem> {
     let mut names = BTreeSet::new();
     for MeasurementSpec { name, limits, unit, .. } in measurements {
@@ -280,7 +280,7 @@ fn check_measurements(measurements: &[MeasurementSpec]) -> Result<(), ParamProbl
         let sane = match (limits.min, limits.max) {
             (None, None) => false,
             (Some(min), Some(max)) => min <= max,
-            (Some(one), None) | (None, Some(one)) => !one.is_nan(),
+            (Some(limit), None) | (None, Some(limit)) => !limit.is_nan(),
         };
         if !sane {
             let limits = limits.show(*unit);

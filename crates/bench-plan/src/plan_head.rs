@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The head of a plan: enough to know which other files belong to it. Nothing but the text is checked yet.
+/// The head of a plan, which names the other files that belong to it. Only its text is checked yet.
 #[derive(Debug, Clone)]
 pub struct PlanHead {
     pub name: String,
@@ -17,7 +17,7 @@ pub struct PlanHead {
     pub model: Spanned<String>,
     /// Name of the fixture: `fixtures/<name>.toml`.
     pub fixture: Spanned<String>,
-    /// Lesser fixtures on which the plan may pass without the steps that they have no way to do.
+    /// Reduced fixtures on which the plan may pass without the steps that they cannot do.
     pub also_on: Vec<String>,
     pub firmware: Spanned<String>,
     /// Files whose steps and limits belong to the plan, relative to it.
@@ -33,7 +33,7 @@ pub(crate) struct RawHead {
     /// Name of the plan, as it appears in records: letters, digits, `-`, `_`, `.`.
     #[schemars(with = "String")]
     name: Spanned<String>,
-    /// What the plan is for, for people.
+    /// Purpose of the plan, for people.
     #[serde(default)]
     title: Option<String>,
     /// The product: "b404x".
@@ -42,7 +42,7 @@ pub(crate) struct RawHead {
     /// The bed of nails: the name of a file in `fixtures/`.
     #[schemars(with = "String")]
     fixture: Spanned<String>,
-    /// Lesser fixtures, built on that one, on which a module may pass without the steps that cannot be done there.
+    /// Reduced fixtures, based on that one, on which a module may pass without the steps that cannot be done there.
     #[serde(default)]
     also_on: Vec<String>,
     /// The firmware image that must be on the module while testing.
@@ -54,10 +54,10 @@ pub(crate) struct RawHead {
     include: Vec<Spanned<String>>,
 }
 
-/// A value of the plan whose meaning is not known yet.
+/// A value of the plan that is not interpreted yet.
 pub(crate) type Unread<'i> = Option<Spanned<DeValue<'i>>>;
 
-/// What a plan's file holds beside its head.
+/// Content of a plan's file besides its head.
 pub(crate) struct Body<'i> {
     pub limits: Unread<'i>,
     pub steps: Unread<'i>,
@@ -66,17 +66,17 @@ pub(crate) struct Body<'i> {
     pub not_covered: Unread<'i>,
 }
 
-/// Keys of a plan's file beside those of its head.
+/// Keys of a plan's file besides those of its head.
 const BODY_KEYS: &[&str] = &["limits", "step", "override", "leave_out", "not_covered"];
 
 impl PlanHead {
-    /// Reads the head only: mistakes in steps stay unseen until [`crate::check_plan`].
+    /// Reads the head only. Mistakes in steps are reported by [`crate::check_plan`].
     pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
         read_head(source, parse_table(source)?).map(|(head, _)| head)
     }
 }
 
-/// The head and what follows it, of the plan's own text.
+/// Returns the head and the rest of the plan's own text.
 pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(PlanHead, Body<'i>), Box<Problem>> {
     let body = Body {
         limits: table.remove("limits"),
@@ -101,7 +101,7 @@ pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(
 
 pub(crate) const NAME_HELP: &str = "expected letters, digits, `-`, `_` or `.`";
 
-/// Names go into file names, reports and CI: no spaces, nothing that a shell or XML would notice.
+/// Names are used in file names, reports and CI: no spaces and no characters that a shell or XML treats specially.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -1,4 +1,4 @@
-//! Which steps wait for which.
+//! Resolves which steps wait for which.
 
 use crate::Problem;
 use crate::plan_steps::Draft;
@@ -7,7 +7,7 @@ use crate::reading::nearest_help;
 use std::collections::BTreeSet;
 use toml::Spanned;
 
-/// What a step waits for, as places among the steps that stay.
+/// What a step waits for, as indices of the remaining steps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Waits {
     /// They must have passed.
@@ -16,8 +16,8 @@ pub(crate) struct Waits {
     pub after: Vec<usize>,
 }
 
-/// The needs of each step that stays, as places among those that stay; no cycles. Whoever needs a step that is not in
-/// this plan needs what that step would have needed.
+/// Returns the needs of each remaining step, as indices; no cycles. A step that needs a step that is not in this plan
+/// inherits that step's needs.
 pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec<Waits>, Box<Problem>> {
     // A model's own variant of a step comes before those for other models.
     let find = |id: &str| {
@@ -27,9 +27,9 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
     let named = |draft: &Draft<'_>, how: &str, names: &[Spanned<String>]| -> Result<Vec<usize>, Box<Problem>> {
         let place = |name: &Spanned<String>| {
             find(name.get_ref()).ok_or_else(|| {
-                let known = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
-                let message = format!("step `{}` {how} `{}`, which is no step", draft.id(), name.get_ref());
-                let help = nearest_help(name.get_ref(), known, "steps");
+                let ids = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
+                let message = format!("step `{}` {how} `{}`, which is not a step", draft.id(), name.get_ref());
+                let help = nearest_help(name.get_ref(), ids, "steps");
                 text.problem(message, name.span(), "no such step", help)
             })
         };
@@ -54,7 +54,7 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
         let first = cycle.first().copied().unwrap_or_default();
         let next = cycle.get(1).copied().unwrap_or(first);
         let round: Vec<&str> = cycle.iter().chain([&first]).map(|&index| name(index)).collect();
-        // Not among the step's own when the circle leads through a step that was left out.
+        // Not one of the step's own when the cycle leads through a step that was left out.
         let at = draft(first).map(|draft| {
             let mut names = draft.common.needs.iter().chain(&draft.common.after);
             let own = names.find(|need| need.get_ref() == name(next));
@@ -67,9 +67,9 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
     Ok(needs.into_iter().zip(after).map(|(needs, after)| Waits { needs, after }).collect())
 }
 
-/// What a step needs of those that stay, in the order of its text and each once.
+/// Returns the remaining steps that a step needs, in the order of its text and without duplicates.
 fn needs_of(step: usize, direct: &[Vec<usize>], staying: &[usize]) -> Vec<usize> {
-    let mut found = Vec::new();
+    let mut needs = Vec::new();
     let mut looked_at = BTreeSet::new();
     let mut ahead: Vec<usize> = direct.get(step).into_iter().flatten().rev().copied().collect();
     while let Some(need) = ahead.pop() {
@@ -77,16 +77,16 @@ fn needs_of(step: usize, direct: &[Vec<usize>], staying: &[usize]) -> Vec<usize>
             continue;
         }
         match staying.iter().position(|&index| index == need) {
-            Some(index) => found.push(index),
+            Some(index) => needs.push(index),
             None => ahead.extend(direct.get(need).into_iter().flatten().rev()),
         }
     }
-    found
+    needs
 }
 
-/// A cycle among needs, starting at its first step in plan order.
+/// Returns a cycle among needs, starting at its first step in plan order.
 fn find_cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
-    // Take out, round by round, what has nothing left to wait for; what stays waits for a cycle.
+    // Remove, round by round, the steps that wait for nothing; the rest waits for a cycle.
     let mut stuck: BTreeSet<usize> = (0..needs.len()).collect();
     let waits = |index: usize, stuck: &BTreeSet<usize>| {
         needs.get(index).and_then(|own| own.iter().copied().find(|need| stuck.contains(need)))

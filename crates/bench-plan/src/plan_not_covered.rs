@@ -1,4 +1,4 @@
-//! Contacts that a plan does not look at, each with the reason.
+//! Contacts that a plan does not test, each with the reason.
 
 use crate::plan_head::Unread;
 use crate::plan_text::PlanText;
@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// Contacts that no step of the plan covers, and why that is right.
+/// Contacts that no step of the plan covers, and the reason.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawNotCovered {
-    /// All that no step covers and no other entry names, when left out.
+    /// When left out: all contacts that no step covers and no other entry names.
     #[serde(default)]
     pins: Option<RawPinSelector>,
-    /// For whoever asks what is not tested.
+    /// The reason, for readers who ask what is not tested.
     #[schemars(with = "String")]
     reason: Spanned<String>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn not_covered<'c>(
                 read_table(table, Some(span.clone()), &[]).map_err(|problem| text.locate(problem, &span))?;
             let reason = raw.reason.get_ref().trim().to_owned();
             if reason.is_empty() {
-                let help = "say why nothing looks at these contacts: what is not looked at is not tested".to_owned();
+                let help = "give the reason why no step tests these contacts".to_owned();
                 return Err(text.problem(
                     "contacts are left out for no reason".into(),
                     raw.reason.span(),
@@ -64,12 +64,12 @@ pub(crate) fn not_covered<'c>(
             };
             for contact in pins.resolve(dut).map_err(|problem| text.locate(problem, &span))? {
                 let label = dut.label(contact);
-                if let Some((step, _)) = covered.clone().find(|(_, one)| one.contact == contact) {
+                if let Some((step, _)) = covered.clone().find(|(_, coverage)| coverage.contact == contact) {
                     let message = format!("contact {label} is covered, by step `{step}`");
-                    let help = "take it out: the reason is none any more".to_owned();
+                    let help = "remove it: the reason no longer applies".to_owned();
                     return Err(text.problem(message, pins.span(), "names it", help));
                 }
-                if named.iter().any(|one| one.contact == contact) {
+                if named.iter().any(|coverage| coverage.contact == contact) {
                     let help = "one reason for each contact".to_owned();
                     return Err(text.problem(format!("contact {label} has two reasons"), pins.span(), "again", help));
                 }
@@ -78,11 +78,13 @@ pub(crate) fn not_covered<'c>(
         }
     }
     if let Some(reason) = rest {
-        let seen: BTreeSet<_> =
-            covered.map(|(_, one)| one.contact).chain(named.iter().map(|one| one.contact)).collect();
+        let seen: BTreeSet<_> = covered
+            .map(|(_, coverage)| coverage.contact)
+            .chain(named.iter().map(|coverage| coverage.contact))
+            .collect();
         let others = dut.contacts.iter().map(|info| info.contact).filter(|contact| !seen.contains(contact));
         named.extend(others.map(|contact| NotCovered { contact, reason: reason.clone() }));
     }
-    named.sort_by_key(|one| one.contact);
+    named.sort_by_key(|coverage| coverage.contact);
     Ok(named)
 }

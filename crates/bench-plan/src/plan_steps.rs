@@ -1,4 +1,4 @@
-//! The steps of a plan: those of its parts, with what the plan changes of them, and its own.
+//! The steps of a plan: those of its parts, with the plan's changes, and its own.
 
 use crate::plan::STEP_KEYS;
 use crate::plan_head::{NAME_HELP, Unread, is_name};
@@ -24,7 +24,7 @@ pub(crate) struct RawStep {
     /// Kind of test.
     #[schemars(with = "String")]
     pub kind: Spanned<String>,
-    /// For people; the id when not given.
+    /// Title for people; the id when not given.
     #[serde(default)]
     pub title: Option<String>,
     /// Models, or families, that this step is for; all of them when not given.
@@ -35,23 +35,23 @@ pub(crate) struct RawStep {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
-    /// Ids of the steps that must have ended, however, before this one may start.
+    /// Ids of the steps that must have ended before this one may start, with any verdict.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub after: Vec<Spanned<String>>,
-    /// Resources that this step has for itself, beyond those of its kind.
+    /// Resources that this step uses exclusively, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub uses: Vec<Spanned<String>>,
-    /// Resources that this step needs beside others that share them, beyond those of its kind.
+    /// Resources that this step shares, beyond those of its kind.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub shares: Vec<Spanned<String>>,
-    /// The step is stopped, and is an error, when it takes longer.
+    /// Time limit. A step that takes longer is stopped with an error.
     #[serde(default)]
     #[schemars(with = "Option<Seconds>")]
     pub timeout: Option<Spanned<Seconds>>,
-    /// How many further attempts a step gets that did not pass.
+    /// Number of further attempts when the step does not pass.
     #[serde(default)]
     #[schemars(with = "u8", range(max = 10))]
     pub retry: Option<Spanned<u8>>,
@@ -60,7 +60,7 @@ pub(crate) struct RawStep {
     pub on_fail: OnFail,
 }
 
-/// A step whose own keys are read and whose parameters are not.
+/// A step whose own keys are read but whose parameters are not.
 pub(crate) struct Draft<'i> {
     pub common: RawStep,
     pub params: DeTable<'i>,
@@ -69,7 +69,7 @@ pub(crate) struct Draft<'i> {
     included: bool,
 }
 
-/// Whether a step that stands in the text is one of the plan.
+/// Whether a step in the text belongs to the plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     Stays,
@@ -86,14 +86,14 @@ impl Draft<'_> {
     }
 }
 
-/// The table of a step as it stands in a file.
+/// The table of a step as written in a file.
 pub(crate) struct StepTable<'i> {
     pub table: DeTable<'i>,
     span: Range<usize>,
     included: bool,
 }
 
-/// The tables under `step` of one file.
+/// Returns the tables under `step` of one file.
 pub(crate) fn step_tables<'i>(
     text: &PlanText,
     steps: Unread<'i>,
@@ -111,11 +111,11 @@ pub(crate) fn step_tables<'i>(
     steps.into_iter().map(table).collect()
 }
 
-/// Keys that make a step the step that it is.
+/// Keys that identify a step and cannot be replaced.
 const NOT_TO_BE_REPLACED: &[&str] = &["id", "kind", "models"];
 
-/// Puts the values under `override` in the place of those of included steps. Returns the ids with their places, to be
-/// checked when it is known which steps the plan has.
+/// Replaces values of included steps by those under `override`. Returns the ids with their places, for a check when the
+/// plan's steps are known.
 pub(crate) fn replace_keys<'i>(
     text: &PlanText,
     overrides: Unread<'i>,
@@ -125,7 +125,7 @@ pub(crate) fn replace_keys<'i>(
     for (id, value) in entries(text, overrides, "override")? {
         let DeValue::Table(values) = value.get_ref() else {
             let help = format!("expected [override.{}] and the keys to replace", id.get_ref());
-            return Err(text.problem("an override is no table".into(), value.span(), "here", help));
+            return Err(text.problem("an override must be a table".into(), value.span(), "here", help));
         };
         for (key, value) in values.iter() {
             if NOT_TO_BE_REPLACED.contains(&key.get_ref().as_ref()) {
@@ -137,7 +137,7 @@ pub(crate) fn replace_keys<'i>(
                 step.included && step.table.get("id").and_then(|own| own.get_ref().as_str()) == Some(id.get_ref())
             };
             for step in steps.iter_mut().filter(same) {
-                // The key too: where it stands is where a mistake with it is.
+                // Include the key: a mistake is reported at its place.
                 step.table.remove(key.get_ref().as_ref());
                 step.table.insert(key.clone(), value.clone());
             }
@@ -147,7 +147,7 @@ pub(crate) fn replace_keys<'i>(
     Ok(replaced)
 }
 
-/// A key of a table of the plan's, with its value.
+/// A key of a table of the plan, with its value.
 type Entry<'i> = (Spanned<String>, Spanned<DeValue<'i>>);
 
 /// All of them.
@@ -161,7 +161,7 @@ fn entries<'i>(text: &PlanText, value: Unread<'i>, what: &str) -> Result<Vec<Ent
     Ok(table.into_iter().map(|(key, value)| (owned(key), value)).collect())
 }
 
-/// Reads the keys that every step has, and tells which steps are for this model.
+/// Reads the keys that every step has, and selects the steps for this model.
 pub(crate) fn read_drafts<'i>(
     text: &PlanText,
     steps: Vec<StepTable<'i>>,
@@ -182,7 +182,7 @@ pub(crate) fn read_drafts<'i>(
             draft.standing = Standing::ForOtherModels;
         } else if let Some(first) = drafts.iter().find(|other| other.stays() && other.id() == draft.id()) {
             let line = text.line(&first.common.id.span(), &id.span());
-            let help = format!("every id must be unique; the first `{}` stands in {line}", first.id());
+            let help = format!("every id must be unique; the first `{}` is in {line}", first.id());
             return Err(text.problem(format!("duplicate step id `{}`", first.id()), id.span(), "used before", help));
         }
         drafts.push(draft);
@@ -234,13 +234,13 @@ fn is_for(
     model: &Model,
 ) -> Result<bool, Box<Problem>> {
     let Some(models) = &step.models else { return Ok(true) };
-    let known = || {
+    let names_of = || {
         let names = families.iter().flat_map(|family| family.models.iter().map(|model| &model.name));
         names.chain(families.iter().map(|family| &family.name)).map(String::as_str)
     };
     for name in models {
-        if !known().any(|known| known == name.get_ref()) {
-            let names: BTreeSet<&str> = known().collect();
+        if !names_of().any(|names_of| names_of == name.get_ref()) {
+            let names: BTreeSet<&str> = names_of().collect();
             let help = nearest_help(name.get_ref(), names.iter().copied(), "models and families");
             let message = format!("no model or family `{}`", name.get_ref());
             return Err(text.problem(message, name.span(), "no such model", help));
@@ -249,7 +249,7 @@ fn is_for(
     Ok(models.iter().any(|name| *name.get_ref() == model.name || *name.get_ref() == dut.name))
 }
 
-/// Takes out what the plan leaves out, and checks that every replaced step is one of those that stay.
+/// Removes the steps that the plan leaves out, and checks that every replaced step remains.
 pub(crate) fn leave_out(
     text: &PlanText,
     leave_out: Unread<'_>,
@@ -260,7 +260,7 @@ pub(crate) fn leave_out(
     for (id, reason) in entries(text, leave_out, "leave_out")? {
         let index = included(text, drafts, &id)?;
         let Some(why) = reason.get_ref().as_str().map(str::trim).filter(|why| !why.is_empty()) else {
-            let help = format!("expected {} = \"why this plan does without it\"", id.get_ref());
+            let help = format!("expected {} = \"why this plan leaves it out\"", id.get_ref());
             return Err(text.problem("a step is left out without a reason".into(), reason.span(), "no reason", help));
         };
         if let Some(draft) = drafts.get_mut(index) {
@@ -274,7 +274,7 @@ pub(crate) fn leave_out(
     Ok(left_out)
 }
 
-/// The step of a part that has this id and that the plan has.
+/// Returns the included step with this id.
 fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Result<usize, Box<Problem>> {
     let of_this_id = |draft: &&Draft<'_>| draft.id() == id.get_ref();
     if let Some(index) = drafts.iter().position(|draft| draft.stays() && draft.included && of_this_id(&draft)) {
@@ -282,14 +282,14 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
     }
     let (message, label, help) = match drafts.iter().filter(of_this_id).map(|draft| draft.standing).min() {
         Some(Standing::Stays) => (
-            format!("step `{}` stands in this very plan", id.get_ref()),
+            format!("step `{}` is defined in this plan itself", id.get_ref()),
             "no included step",
-            "change it where it stands: only steps of parts are replaced or left out".to_owned(),
+            "change it directly: only steps of parts can be replaced or left out".to_owned(),
         ),
         Some(Standing::LeftOut) => (
             format!("step `{}` is left out of this plan", id.get_ref()),
             "not in this plan",
-            "take one of the two out: nothing of the step is left to replace".to_owned(),
+            "remove one of the two: a step that is left out cannot be replaced".to_owned(),
         ),
         Some(Standing::ForOtherModels) => (
             format!("step `{}` is not for this model", id.get_ref()),
@@ -297,9 +297,9 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
             "take this out: the step's `models` have left it out already".to_owned(),
         ),
         None => {
-            let known = drafts.iter().filter(|draft| draft.stays() && draft.included).map(Draft::id);
-            let help = nearest_help(id.get_ref(), known, "included steps");
-            (format!("no included step is called `{}`", id.get_ref()), "no such step", help)
+            let ids = drafts.iter().filter(|draft| draft.stays() && draft.included).map(Draft::id);
+            let help = nearest_help(id.get_ref(), ids, "included steps");
+            (format!("there is no included step `{}`", id.get_ref()), "no such step", help)
         }
     };
     Err(text.problem(message, id.span(), label, help))

@@ -1,7 +1,7 @@
 //! The texts that make up a plan: its own file and the parts that it includes.
 //!
-//! A place in any of them is one number: the files lie one behind the other, the plan first. So a step of a part, of
-//! which the plan replaced a key, still knows of each of its values in which file and line it stands.
+//! A place in any of them is one number: the files are concatenated, the plan first. A step of a part whose key the
+//! plan replaced can therefore still locate each of its values by file and line.
 
 use crate::plan_head::read_head;
 use crate::reading::parse_table;
@@ -27,11 +27,11 @@ pub struct PlanPart {
 }
 
 impl PlanText {
-    /// Reads the plan's head and asks `read` for each part, by the path that the plan gives. The place of what `read`
-    /// has to complain of is filled in.
+    /// Reads the plan's head and calls `read` for each part, with the path that the plan gives. Adds the place to an
+    /// error of `read`.
     ///
     /// # Errors
-    /// A mistake in the head, a part that is named twice or by an absolute path, and what `read` says.
+    /// A mistake in the head, a part that is listed twice or by an absolute path, and errors of `read`.
     pub fn gather(
         plan: Source,
         mut read: impl FnMut(&str) -> Result<Source, ParamProblem>,
@@ -46,7 +46,7 @@ impl PlanText {
             }
             if parts.iter().any(|part| part.path == *path.get_ref()) {
                 let problem = ParamProblem::new(format!("{} is included twice", path.get_ref())).label("again");
-                return wrong(problem.help("every step may stand in a plan once"));
+                return wrong(problem.help("a plan may contain each step once"));
             }
             match read(path.get_ref()) {
                 Ok(source) => parts.push(PlanPart { path: path.get_ref().clone(), source }),
@@ -67,44 +67,44 @@ impl PlanText {
     fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.plan).chain(self.parts.iter().map(|part| &part.source))
     }
-    /// Each file with the number at which its places begin.
+    /// Returns each file with its first place.
     fn laid_out(&self) -> impl Iterator<Item = (usize, &Source)> {
         self.sources().scan(0, |next, source| {
             let base = *next;
-            // One more, so that the end of a file is no place in the next one.
+            // One more, so that the end of a file is not a place in the next one.
             *next += source.text.len() + 1;
             Some((base, source))
         })
     }
-    /// The file that a place lies in, and where in it.
+    /// Returns the file of a place, and the place within it.
     pub(crate) fn place(&self, span: &Range<usize>) -> (&Source, Range<usize>) {
         let (base, source) =
             self.laid_out().take_while(|(base, _)| *base <= span.start).last().unwrap_or((0, &self.plan));
         (source, span.start - base..span.end.max(span.start) - base)
     }
-    /// "line 9", and of which file when that is not the one that `seen_from` lies in.
+    /// Returns "line 9", with the file's name when it differs from that of `seen_from`.
     pub(crate) fn line(&self, span: &Range<usize>, seen_from: &Range<usize>) -> String {
-        let ((source, at), (here, _)) = (self.place(span), self.place(seen_from));
+        let ((source, at), (origin, _)) = (self.place(span), self.place(seen_from));
         let line = line_of(source, at.start);
-        if source.name == here.name { format!("line {line}") } else { format!("line {line} of {}", source.name) }
+        if source.name == origin.name { format!("line {line}") } else { format!("line {line} of {}", source.name) }
     }
 
     pub(crate) fn problem(&self, message: String, at: Range<usize>, label: &str, help: String) -> Box<Problem> {
         let (source, at) = self.place(&at);
         Box::new(Problem::new(source, message).at(at, label).help(help))
     }
-    /// A mistake in a step's parameters as a problem of the file that it stands in.
+    /// Converts a mistake in a step's parameters to a problem of its file.
     pub(crate) fn locate(&self, mut problem: ParamProblem, otherwise: &Range<usize>) -> Box<Problem> {
         let (source, at) = self.place(problem.span.as_ref().unwrap_or(otherwise));
         problem.span = Some(at.clone());
         problem.in_file(source, at)
     }
 
-    /// The table of each file, the plan's first, with places that are those of the whole.
+    /// Returns the table of each file, the plan's first, with places in the concatenation.
     pub(crate) fn tables(&self) -> Result<Vec<DeTable<'_>>, Box<Problem>> {
         self.laid_out().map(|(base, source)| Ok(shifted_table(parse_table(source)?, base))).collect()
     }
-    /// For a file of which nothing but the file is wrong.
+    /// For a mistake that concerns the file as a whole.
     pub(crate) fn start_of(&self, file: usize) -> Range<usize> {
         let base = self.laid_out().nth(file).map_or(0, |(base, _)| base);
         base..base

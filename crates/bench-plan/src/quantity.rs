@@ -1,7 +1,7 @@
 //! Numbers with units as people write them: "3.3 V", "10 ms", "1 kohm".
 //!
-//! A plan or fixture never holds a bare number where a unit belongs: whoever writes 3.3 for 3300 mV finds out on his
-//! desk and not on the line.
+//! A plan or fixture never holds a bare number where a unit belongs: 3.3 in place of 3300 mV is reported when the plan
+//! is checked, not on the line.
 
 use bench_run::{Limits, MeasurementUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -18,7 +18,7 @@ pub trait Quantity: Copy + PartialOrd + fmt::Display {
     const UNIT: MeasurementUnit;
     /// For messages: "a voltage such as \"3.3 V\"".
     const EXPECTED: &'static str;
-    /// Whether a value below zero means anything.
+    /// Whether a negative value is meaningful.
     const SIGNED: bool;
     /// From a finite value in the base unit.
     fn from_value(value: f64) -> Self;
@@ -26,7 +26,7 @@ pub trait Quantity: Copy + PartialOrd + fmt::Display {
     fn value(self) -> f64;
 }
 
-/// Why a text is not the wanted quantity. Two lines: what is wrong, and what was expected.
+/// Why a text is not the expected quantity. Two lines: what is wrong, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{wrong}\nexpected {expected}")]
 pub struct QuantityError {
@@ -36,14 +36,14 @@ pub struct QuantityError {
 
 const ANY_EXPECTED: &str = "a number with a unit such as \"3.3 V\" or \"10 ms\"";
 
-/// Units with what one of them is in the base unit: the power of ten, and whether a prefix may precede it.
+/// Units with their power of ten of the base unit, and whether a prefix may precede them.
 const UNITS: &[(&str, MeasurementUnit, i32, bool)] = &[
     ("V", MeasurementUnit::Volts, 0, true),
     ("A", MeasurementUnit::Amps, 0, true),
     ("ohm", MeasurementUnit::Ohms, 0, true),
     ("Ohm", MeasurementUnit::Ohms, 0, true),
     ("\u{3a9}", MeasurementUnit::Ohms, 0, true),  // Greek capital omega
-    ("\u{2126}", MeasurementUnit::Ohms, 0, true), // the ohm sign, which looks the same
+    ("\u{2126}", MeasurementUnit::Ohms, 0, true), // the ohm sign, a different character
     ("Hz", MeasurementUnit::Hertz, 0, true),
     ("s", MeasurementUnit::Seconds, 0, true),
     ("%", MeasurementUnit::Percent, 0, false),
@@ -53,19 +53,19 @@ const UNITS: &[(&str, MeasurementUnit, i32, bool)] = &[
 const PREFIXES: &[(&str, i32)] =
     &[("n", -9), ("u", -6), ("\u{b5}", -6), ("\u{3bc}", -6), ("m", -3), ("k", 3), ("M", 6), ("G", 9)];
 
-/// The base unit and power of ten of a unit as written, "mV" or "kohm".
+/// Returns the base unit and power of ten of a unit as written, "mV" or "kohm".
 fn unit_named(name: &str) -> Option<(MeasurementUnit, i32)> {
     UNITS.iter().find_map(|(symbol, unit, power, prefixed)| {
         let prefix = name.strip_suffix(symbol)?;
         if prefix.is_empty() {
             return Some((*unit, *power));
         }
-        let (_, scale) = PREFIXES.iter().find(|(known, _)| *known == prefix).filter(|_| *prefixed)?;
+        let (_, scale) = PREFIXES.iter().find(|(candidate, _)| *candidate == prefix).filter(|_| *prefixed)?;
         Some((*unit, power + scale))
     })
 }
 
-/// Where the number at the start of a text ends: sign, digits, fraction, exponent.
+/// Returns the end of the number at the start of a text: sign, digits, fraction, exponent.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
@@ -92,7 +92,7 @@ fn number_length(text: &str) -> usize {
     end
 }
 
-/// A number with any unit that the bench knows, in the base unit.
+/// Returns a number with any known unit, in the base unit.
 pub fn parse_quantity(text: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
     parse(text, ANY_EXPECTED)
 }
@@ -108,7 +108,7 @@ fn parse(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityE
     if unit.is_empty() {
         return Err(wrong("has no unit".into()));
     }
-    // Minutes are no power of ten, and "min" must not be read as a prefix.
+    // A minute is no power of ten of a second, and "min" must not be read as a prefix.
     let ((unit, power), factor) = if unit == "min" {
         ((MeasurementUnit::Seconds, 0), 60.0)
     } else {
@@ -125,7 +125,7 @@ fn parse(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityE
     Ok((value, unit))
 }
 
-/// A text from outside in a message: escaped, and not longer than a line.
+/// Shortens and escapes a text from outside for a message.
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     if short.len() < text.len() { format!("{short:?}...") } else { format!("{text:?}") }
@@ -143,7 +143,7 @@ fn dimension(unit: MeasurementUnit) -> &'static str {
     }
 }
 
-/// Reads the wanted kind of quantity and no other.
+/// Reads the expected kind of quantity and no other.
 pub fn parse_as<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
     let (value, unit) = parse(text, Q::EXPECTED)?;
     let wrong = |what: &str| QuantityError { wrong: format!("{} {what}", quoted(text)), expected: Q::EXPECTED.into() };
@@ -158,14 +158,14 @@ fn check_sign<Q: Quantity>(value: f64) -> Result<(), &'static str> {
     if !Q::SIGNED && value < 0.0 {
         return Err("is negative");
     }
-    // A century: far beyond any test, and small enough for every clock.
+    // A century: far beyond any test, and within the range of every clock.
     if Q::UNIT == MeasurementUnit::Seconds && value > 3.2e9 {
         return Err("is out of range");
     }
     Ok(())
 }
 
-/// Reads a quantity with a unit from a string; a bare number is answered with what is missing.
+/// Reads a quantity with a unit from a string. The error for a bare number names the missing unit.
 struct WithUnit<Q>(PhantomData<Q>);
 
 impl<Q: Quantity> Visitor<'_> for WithUnit<Q> {
@@ -217,7 +217,7 @@ macro_rules! quantity {
             }
         }
 
-        /// With all its digits, so that reading it back gives the same value.
+        /// With all its digits, so that it is read back as the same value.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{} {}", self.0, MeasurementUnit::$unit.symbol())
@@ -286,7 +286,7 @@ quantity!(
 );
 
 impl Seconds {
-    /// As a span of time, to the nanosecond.
+    /// Returns the span of time, to the nanosecond.
     pub fn duration(self) -> Duration {
         Duration::try_from_secs_f64(self.0).unwrap_or_default()
     }
@@ -299,7 +299,7 @@ impl Percent {
     }
 }
 
-/// A number that has no unit: a count, a code, a level in dBm. Written without quotes.
+/// A number without a unit: a count, a code, a level in dBm. Written without quotes.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Number(f64);
 
@@ -348,7 +348,7 @@ impl<'de> Deserialize<'de> for Number {
                 if number.is_finite() {
                     Ok(Number(number))
                 } else {
-                    Err(E::custom(format_args!("{number} is no number\nexpected {}", Number::EXPECTED)))
+                    Err(E::custom(format_args!("{number} is not a number\nexpected {}", Number::EXPECTED)))
                 }
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
@@ -399,7 +399,7 @@ impl<Q: Quantity> LimitsOf<Q> {
     pub const fn unit(&self) -> MeasurementUnit {
         Q::UNIT
     }
-    /// As the judge takes them, in the base unit.
+    /// Converts to the judge's limits, in the base unit.
     pub fn limits(&self) -> Limits {
         Limits { min: self.min.map(Q::value), max: self.max.map(Q::value) }
     }
@@ -435,7 +435,7 @@ impl<'de, Q: Quantity + Deserialize<'de>> Deserialize<'de> for LimitsOf<Q> {
             }
             fn visit_seq<S: de::SeqAccess<'de>>(self, mut seq: S) -> Result<LimitsOf<Q>, S::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Err(de::Error::custom("a list is no limits\nexpected { min = ..., max = ... }"))
+                Err(de::Error::custom("a list is not a pair of limits\nexpected { min = ..., max = ... }"))
             }
         }
         from.deserialize_any(Sides(PhantomData))

@@ -1,4 +1,4 @@
-//! JSON Schemas of the files that people write: editors complete and check with them, CI can too.
+//! JSON Schemas of the files that people write, for completion and checks in editors and CI.
 
 use crate::StepKinds;
 use crate::fixture_file::RawFixture;
@@ -23,7 +23,7 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
     });
     let leave_out = json!({
         "type": "object",
-        "description": "Included steps that this plan does without, by id, each with the reason",
+        "description": "Included steps that this plan leaves out, by id, each with the reason",
         "additionalProperties": { "type": "string", "minLength": 1 },
     });
     let more = [
@@ -34,7 +34,7 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
         ("not_covered", json!({ "type": "array", "items": generator.subschema_for::<RawNotCovered>() })),
     ];
     add_properties(&mut head, more.map(|(key, schema)| (key.to_owned(), schema)));
-    // The steps may all stand in the parts.
+    // All steps may be in the parts.
     head.insert("anyOf".into(), json!([{ "required": ["step"] }, { "required": ["include"] }]));
     finish(head, &mut generator, "Test plan")
 }
@@ -83,7 +83,7 @@ pub fn station_schema() -> Schema {
     finish(schema, &mut generator, "Station")
 }
 
-/// What every step has and what this kind has, in one closed object.
+/// Combines the keys of every step with those of this kind in one closed object.
 fn step_schema(kind: &str, params: &Schema, base: &Schema, may_measure_nothing: bool) -> Value {
     let mut step = base.clone();
     let own = params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -104,7 +104,7 @@ fn step_schema(kind: &str, params: &Schema, base: &Schema, may_measure_nothing: 
 
 fn add_properties(schema: &mut Schema, new: impl IntoIterator<Item = (String, Value)>) {
     match schema.ensure_object().entry("properties").or_insert_with(|| json!({})) {
-        Value::Object(known) => known.extend(new),
+        Value::Object(properties) => properties.extend(new),
         other => *other = Value::Object(new.into_iter().collect()),
     }
 }

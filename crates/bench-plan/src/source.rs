@@ -1,11 +1,11 @@
-//! A text with its name, and what can be wrong with it.
+//! A named text, and problems in it.
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 use std::borrow::Cow;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A file's text with the name that a diagnostic shows.
+/// A file's text with the name to show in diagnostics.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub name: String,
@@ -24,14 +24,14 @@ impl Source {
     }
 }
 
-/// One mistake in a file: what, where, what was expected, what to do. The first one found is the one reported.
+/// One mistake in a file: what, where, what was expected, what to do. Only the first one is reported.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub struct Problem {
     pub message: String,
     /// What was expected, or what to do.
     pub help: Option<String>,
-    /// What stands at the spot ("no such pin").
+    /// Label of the place ("no such pin").
     pub label: String,
     pub span: Option<SourceSpan>,
     pub file: NamedSource<Arc<str>>,

@@ -1,4 +1,4 @@
-//! A station: one controller, its fixture, what is plugged in where, and when its instruments were calibrated. From
+//! A station: one controller, its fixture, its connected devices, and the calibrations of its instruments. From
 //! `station.toml`, which belongs to one place on one line and not to the project.
 
 use crate::reading::{nearest_help, parse_file};
@@ -15,19 +15,20 @@ pub(crate) struct RawStation {
     /// Version of this format: 1.
     #[schemars(with = "u8")]
     format: Spanned<u8>,
-    /// For people and for the record: "line-2-end-of-line-1".
+    /// Title for people and for the record: "line-2-end-of-line-1".
     #[schemars(with = "String")]
     name: Spanned<String>,
-    /// File in `fixtures/`, without its ending.
+    /// Name of the file in `fixtures/`, without its extension.
     #[schemars(with = "String")]
     fixture: Spanned<String>,
-    /// From the fixture's label.
+    /// Serial number on the fixture's label.
     #[schemars(with = "String")]
     fixture_serial: Spanned<String>,
-    /// What to do with an instrument whose calibration is over its date.
+    /// What to do with an instrument whose calibration has expired.
     #[serde(default)]
     overdue: Overdue,
-    /// Whether a process of its own holds the rails next to each run; `false` for a fixture that its watchdog alone protects.
+    /// Whether a separate guard process holds the rails next to each run; `false` for a fixture that only its watchdog
+    /// protects.
     #[serde(default = "with_guard")]
     guard: bool,
     #[serde(default)]
@@ -46,25 +47,25 @@ struct RawCalibration {
     /// Id of a chip of the fixture: an ADC or a power monitor.
     #[schemars(with = "String")]
     chip: Spanned<String>,
-    /// Nest that the chip belongs to; may be left out where there is one nest only.
+    /// Nest that the chip belongs to; optional when there is only one nest.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     nest: Option<Spanned<String>>,
-    /// What a reading is multiplied with.
+    /// Factor for a reading.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     gain: Option<Spanned<f64>>,
-    /// What is added then, in volts (ADC) or amperes (power monitor).
+    /// Offset added after that, in volts (ADC) or amperes (power monitor).
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     offset: Option<Spanned<f64>>,
     /// Day of the calibration.
     #[schemars(with = "String")]
     date: Spanned<toml::value::Datetime>,
-    /// Last day on which it counts.
+    /// Last day of its validity.
     #[schemars(with = "String")]
     due: Spanned<toml::value::Datetime>,
-    /// Number of the certificate, or who did it.
+    /// Number of the certificate, or name of the technician.
     #[serde(default)]
     certificate: String,
 }
@@ -82,28 +83,28 @@ struct RawNest {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     link: Option<Spanned<String>>,
-    /// Which debug probe: "VID:PID:SERIAL", as `probe-rs list` shows it [default: the only one].
+    /// Debug probe to use: "VID:PID:SERIAL", as `probe-rs list` shows it [default: the only one].
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     probe: Option<Spanned<String>>,
     /// Bluetooth adapter, which nests may share [default: the fixture file's].
     #[serde(default)]
     ble: Option<String>,
-    /// GPIO numbers that differ from the fixture file's, by what they do: "lid", "start", "emergency", "watchdog", "edges", or
-    /// the name of a lamp.
+    /// GPIO numbers that differ from the fixture file's, by purpose: "lid", "start", "emergency", "watchdog", "edges",
+    /// or the name of a lamp.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, u8>")]
     gpio: BTreeMap<Spanned<String>, Spanned<u8>>,
 }
 
-/// What to do with a run while a calibration is over its date.
+/// What to do with a run while a calibration has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Overdue {
-    /// No run.
+    /// Refuse the run.
     #[default]
     Refuse,
-    /// It is noted in the record of each run.
+    /// Note it in the record of each run.
     Mark,
 }
 
@@ -114,13 +115,13 @@ pub struct Station {
     pub fixture: String,
     pub fixture_serial: String,
     pub overdue: Overdue,
-    /// Whether no run begins or goes on without a guard.
+    /// Whether a run requires a guard, to start and to continue.
     pub guard: bool,
     pub calibrations: Vec<Calibration>,
     pub nests: Vec<StationNest>,
 }
 
-/// One instrument's corrections, and how long they count.
+/// Corrections of one instrument, and their validity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     /// Chip of the fixture.
@@ -132,7 +133,7 @@ pub struct Calibration {
     pub certificate: String,
 }
 
-/// From what an instrument says to what is: `gain * reading + offset`.
+/// Corrects a reading: `gain * reading + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correction {
     pub gain: f64,
@@ -149,7 +150,7 @@ impl Correction {
     }
 }
 
-/// A day of the calendar.
+/// A calendar day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day {
     pub year: u16,
@@ -180,7 +181,7 @@ pub struct StationNest {
     pub edges: Option<u8>,
 }
 
-/// Corrections beyond this say that the instrument is broken, not that it is off.
+/// Larger corrections mean a broken instrument, not an inaccurate one.
 const LARGEST_GAIN_ERROR: f64 = 0.05;
 /// Volts or amperes; the same.
 const LARGEST_OFFSET: f64 = 0.05;
@@ -190,7 +191,7 @@ const LAST_GPIO: u8 = 27;
 type Checked<T> = Result<T, ParamProblem>;
 
 impl Station {
-    /// The fixture that the station names, before the fixture's own file was read.
+    /// Returns the fixture that the station names, before the fixture's own file is read.
     ///
     /// # Errors
     /// The first mistake in the station file.
@@ -213,17 +214,17 @@ impl Station {
         self.nests.iter().find(|nest| nest.name == name)
     }
 
-    /// Calibrations of a nest that no longer count on this day, or do not count yet.
+    /// Returns the calibrations of a nest that have expired on this day, or are not valid yet.
     pub fn overdue_on(&self, today: Day, nest: &str) -> impl Iterator<Item = &Calibration> {
-        let out = move |one: &&Calibration| one.due < today || today < one.date;
+        let out = move |calibration: &&Calibration| calibration.due < today || today < calibration.date;
         let nest = nest.to_owned();
-        self.calibrations.iter().filter(move |one| one.nest == nest).filter(out)
+        self.calibrations.iter().filter(move |calibration| calibration.nest == nest).filter(out)
     }
 
-    /// Corrections of a nest, by chip.
+    /// Returns the corrections of a nest, by chip.
     pub fn corrections(&self, nest: &str) -> BTreeMap<String, Correction> {
-        let own = self.calibrations.iter().filter(|one| one.nest == nest);
-        own.map(|one| (one.chip.clone(), one.correction)).collect()
+        let own = self.calibrations.iter().filter(|calibration| calibration.nest == nest);
+        own.map(|calibration| (calibration.chip.clone(), calibration.correction)).collect()
     }
 }
 
@@ -263,14 +264,14 @@ fn check(raw: RawStation, fixture: &Fixture) -> Checked<Station> {
             ));
     }
     let mut calibrations = Vec::with_capacity(raw.calibration.len());
-    for one in &raw.calibration {
-        let calibration = check_calibration(one, fixture, &nests)?;
+    for raw_calibration in &raw.calibration {
+        let calibration = check_calibration(raw_calibration, fixture, &nests)?;
         if calibrations
             .iter()
             .any(|before: &Calibration| before.chip == calibration.chip && before.nest == calibration.nest)
         {
             return Err(ParamProblem::new(format!("`{}` is calibrated twice", calibration.chip))
-                .at(one.chip.span(), "again")
+                .at(raw_calibration.chip.span(), "again")
                 .help("keep the newer one"));
         }
         calibrations.push(calibration);
@@ -286,7 +287,7 @@ fn check(raw: RawStation, fixture: &Fixture) -> Checked<Station> {
     })
 }
 
-/// Who uses what of the controller.
+/// Users of the controller's resources.
 #[derive(Default)]
 struct Claims(BTreeMap<String, String>);
 
@@ -318,7 +319,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     if let Some(probe) = &raw.probe {
         claims.claim(format!("probe {}", probe.get_ref()), format!("nest {name}"), probe.span())?;
     }
-    let mut lines = Gpios { raw, claims, nest: &name, known: Vec::new() };
+    let mut lines = Gpios { raw, claims, nest: &name, roles: Vec::new() };
     let line = |line: GpioLine, gpio| GpioLine { gpio, ..line };
     let lid = controller.lid.map(|lid| lines.get("lid", lid.gpio).map(|gpio| line(lid, gpio))).transpose()?;
     let start =
@@ -347,17 +348,17 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     })
 }
 
-/// The GPIO numbers of one nest, as asked for one after the other.
+/// Resolves the GPIO numbers of one nest, in the order of the requests.
 struct Gpios<'a> {
     raw: &'a RawNest,
     claims: &'a mut Claims,
     nest: &'a str,
-    known: Vec<String>,
+    roles: Vec<String>,
 }
 
 impl Gpios<'_> {
     fn get(&mut self, role: &str, default: u8) -> Checked<u8> {
-        self.known.push(role.to_owned());
+        self.roles.push(role.to_owned());
         let given = self.raw.gpio.iter().find(|(key, _)| key.get_ref() == role).map(|(_, gpio)| gpio);
         let (gpio, span) = given.map_or((default, self.raw.name.span()), |gpio| (*gpio.get_ref(), gpio.span()));
         if gpio > LAST_GPIO {
@@ -370,11 +371,11 @@ impl Gpios<'_> {
     }
 
     fn nothing_else(&self) -> Checked<()> {
-        match self.raw.gpio.keys().find(|key| !self.known.contains(key.get_ref())) {
+        match self.raw.gpio.keys().find(|key| !self.roles.contains(key.get_ref())) {
             None => Ok(()),
             Some(key) => Err(ParamProblem::new(format!("the fixture has no `{}`", key.get_ref()))
                 .at(key.span(), "no such line")
-                .help(nearest_help(key.get_ref(), self.known.iter().map(String::as_str), "lines"))),
+                .help(nearest_help(key.get_ref(), self.roles.iter().map(String::as_str), "lines"))),
         }
     }
 }
@@ -408,7 +409,7 @@ fn check_calibration(raw: &RawCalibration, fixture: &Fixture, nests: &[StationNe
     let within = |value: &Option<Spanned<f64>>, ideal: f64, most: f64| match value {
         None => Ok(ideal),
         Some(value) if (value.get_ref() - ideal).abs() <= most => Ok(*value.get_ref()),
-        Some(value) => Err(ParamProblem::new(format!("{} is no correction", value.get_ref()))
+        Some(value) => Err(ParamProblem::new(format!("{} is not a correction", value.get_ref()))
             .at(value.span(), "the instrument would be broken")
             .help(format!("expected {} to {}", ideal - most, ideal + most))),
     };

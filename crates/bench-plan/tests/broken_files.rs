@@ -89,7 +89,7 @@ fn nail_wired_twice() {
         :                `-- used before
     247 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
         `----
-     help: its first use stands in line 245; every contact has one nail
+     help: its first use is in line 245; every contact has one nail
     "#);
 }
 
@@ -164,7 +164,7 @@ fn duplicate_id() {
        :          `-- used before
     25 | kind = "ohms"
        `----
-     help: every id must be unique; the first `shorts` stands in line 9
+     help: every id must be unique; the first `shorts` is in line 9
     "#);
 }
 

@@ -1,4 +1,4 @@
-//! However a family file is damaged, it ends in a family or in a diagnostic that can be shown, never in a panic.
+//! A damaged family file results in a family or in a diagnostic, never in a panic.
 
 mod dut_common;
 
@@ -52,7 +52,7 @@ proptest! {
 
 fn check(text: String) -> Result<(), TestCaseError> {
     if let Err(problem) = DutFamily::parse(&Source::new("toy.toml", text.as_str())) {
-        let shown = report(&problem); // asserts that the place lies within the text
+        let shown = report(&problem); // asserts that the place is within the text
         prop_assert!(shown.contains("toy.toml") || problem.span.is_none(), "{}", shown);
     }
     Ok(())

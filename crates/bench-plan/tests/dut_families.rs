@@ -1,4 +1,4 @@
-//! The three family files of this repository: they parse, and they say what the chip and the modules are.
+//! The three family files of this repository parse and describe the chip and the modules correctly.
 
 mod dut_common;
 
@@ -125,7 +125,7 @@ fn no_port_leads_to_two_places() {
     }
 }
 
-/// One firmware talks to every model, so the link is on the same ports everywhere.
+/// One firmware serves every model, so the link is on the same ports everywhere.
 #[test]
 fn the_link_is_on_the_same_ports_in_every_family() {
     for name in FAMILIES {
@@ -168,8 +168,8 @@ fn internal_ports_are_named() {
     ];
     let flash = FAMILIES.iter().flat_map(|family| flash.map(|(name, port)| (*family, name, port)));
     for (family_name, name, port) in rows.into_iter().chain(flash) {
-        let found = family(family_name).internal(name).map(|port| port.to_string());
-        assert_eq!(found.as_deref(), Some(port), "{family_name} {name}");
+        let port_name = family(family_name).internal(name).map(|port| port.to_string());
+        assert_eq!(port_name.as_deref(), Some(port), "{family_name} {name}");
     }
 }
 
@@ -177,7 +177,7 @@ fn internal_ports_are_named() {
 type ModelRow = (&'static str, &'static str, u32, &'static [u8], u32, &'static [[u8; 3]], AdcReference);
 
 #[test]
-fn models_are_told_apart_by_modem_flash_and_adc() {
+fn models_are_distinguished_by_modem_flash_and_adc() {
     let mib = 1024 * 1024;
     let mx25l: &'static [[u8; 3]] = &[[0xC2, 0x20, 0x16]];
     let b5: &'static [[u8; 3]] = &[[0xC2, 0x28, 0x17], [0xC8, 0x65, 0x17]];
@@ -204,7 +204,7 @@ fn models_are_told_apart_by_modem_flash_and_adc() {
         FAMILIES.iter().flat_map(|name| family(name).models).flat_map(|model| model.serial_prefixes).collect();
     let different: BTreeSet<&String> = prefixes.iter().collect();
     assert_eq!(prefixes.len(), 8);
-    assert_eq!(different.len(), prefixes.len(), "a serial number tells the model");
+    assert_eq!(different.len(), prefixes.len(), "a serial number determines the model");
 }
 
 #[test]
@@ -297,8 +297,8 @@ fn buses_have_their_lines() {
     for name in ["b4xx", "b5xx"] {
         let family = family(name);
         for ((function, role), contact) in &som {
-            let found = family.by_role(*function, role).map(|info| info.contact.0);
-            assert_eq!(found, Some(*contact), "{name} {function} {role}");
+            let by_role = family.by_role(*function, role).map(|info| info.contact.0);
+            assert_eq!(by_role, Some(*contact), "{name} {function} {role}");
         }
     }
 }
@@ -314,7 +314,7 @@ fn pins_are_found_by_name_and_by_alternate_name() {
     assert_eq!(b5xx.label(Contact(25)), "25");
 }
 
-/// Nobody can look up a fact whose source is not written out.
+/// Every fact has a source that is written out.
 #[test]
 fn every_contact_and_model_cites_its_sources_in_full() {
     for name in FAMILIES {
@@ -330,11 +330,11 @@ fn every_contact_and_model_cites_its_sources_in_full() {
     }
 }
 
-/// The schema that editors use knows every key of the files, and no other.
+/// The schema for editors lists every key of the files, and no other.
 #[test]
 fn the_schema_knows_the_keys_of_the_files() {
     let schema = serde_json::to_value(DutFamily::file_schema()).expect("a schema is JSON");
-    let known = |properties: &serde_json::Value| -> BTreeSet<String> {
+    let keys = |properties: &serde_json::Value| -> BTreeSet<String> {
         properties.as_object().expect("an object has properties").keys().cloned().collect()
     };
     let mut in_files = BTreeSet::new();
@@ -346,7 +346,7 @@ fn the_schema_knows_the_keys_of_the_files() {
         in_contacts.extend(contacts.iter().filter_map(|contact| contact.as_table()).flat_map(|t| t.keys().cloned()));
         in_files.extend(table.into_iter().map(|(key, _)| key));
     }
-    assert_eq!(known(&schema["properties"]), in_files);
-    assert_eq!(known(&schema["$defs"]["ContactFile"]["properties"]), in_contacts);
+    assert_eq!(keys(&schema["properties"]), in_files);
+    assert_eq!(keys(&schema["$defs"]["ContactFile"]["properties"]), in_contacts);
     assert_eq!(schema["$defs"]["ContactFile"]["additionalProperties"], false);
 }

@@ -1,7 +1,7 @@
-//! `bench pins`: the comparison made from the family files states everything that the spec's "Full module pin
-//! comparison" states, and nothing against it.
+//! `bench pins`: the comparison made from the family files contains everything that the spec's "Full module pin
+//! comparison" states, and contradicts nothing in it.
 //!
-//! The section is kept as it is printed in `data/`; the reader below knows nothing of the code under test.
+//! `data/` holds the section as printed; the reader below is independent of the code under test.
 
 mod dut_common;
 
@@ -54,7 +54,7 @@ fn facts_of_comparison(comparison: &PinComparison) -> Vec<Fact> {
     let mut facts = Vec::new();
     for (index, pin) in comparison.pins.iter().enumerate() {
         for fact in pin.facts.iter().filter(|fact| fact.origin == Origin::Spec) {
-            // The section prints n/a where it states nothing for a side that has the pin.
+            // The section prints n/a where it makes no statement for a side that has the pin.
             let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "n/a".to_owned());
             for (side, present, value) in [
                 (Side::Boron, pin.change != Change::Added, value(&fact.from)),
@@ -84,7 +84,7 @@ fn fact<'p>(pin: &'p ComparedPin, title: &str) -> &'p ComparedFact {
 #[test]
 fn the_comparison_states_every_fact_of_the_spec_and_no_other() {
     let section = facts_of_section();
-    // Counted apart from this reader, with awk over the section.
+    // Counted separately from this reader, with awk over the section.
     assert_eq!(section.len(), 485);
     let headings: BTreeSet<usize> = section.iter().map(|fact| fact.0).collect();
     assert_eq!(headings.len(), 49);
@@ -100,7 +100,7 @@ fn the_comparison_states_every_fact_of_the_spec_and_no_other() {
     }
 }
 
-/// Pin, fact, a word of the doubt that must stand there, by family of the SoM ("" = both).
+/// Pin, fact, a word that the doubt must contain, by family of the SoM ("" = both).
 const DOUBTS: [(&str, &str, &str, &str); 42] = [
     // Boron pin number of D8, and those counted on from it.
     ("", "D7", "Pin Number", "boron: The spec gives 23 to D7 and to D8"),
@@ -178,7 +178,7 @@ fn every_known_disagreement_about_a_pin_is_shown_at_that_pin() {
 }
 
 #[test]
-fn ports_stand_beside_the_words_of_the_spec() {
+fn ports_are_next_to_the_statements_of_the_spec() {
     let comparison = boron_to("b5xx");
     for (name, from, to, differs) in
         [("A0", "P0.03", "P0.03", false), ("D2", "P1.01", "P1.02", true), ("D8", "P1.03", "P0.07", true)]
@@ -191,7 +191,7 @@ fn ports_stand_beside_the_words_of_the_spec() {
     assert!(pin(&comparison, "GND").facts.iter().all(|fact| fact.fact != "nRF52840 port"));
 }
 
-/// Between the two SoM families nothing is added or removed, and only ports (and what is said of 75) differ.
+/// Between the two SoM families no pin is added or removed, and only ports (and the statements on 75) differ.
 #[test]
 fn som_families_differ_in_ports_only() {
     let comparison = compare_pins((&family("b4xx"), "b404x"), (&family("b5xx"), "b524"));

@@ -1,4 +1,4 @@
-//! What the person who edits a family file sees after a mistake: one diagnostic, at its place, with what to do.
+//! Diagnostics for mistakes in a family file: one each, at its place, with what to do.
 
 mod dut_common;
 
@@ -66,7 +66,7 @@ fn unknown_function() {
     68 | direction = "out"
        `----
      help: did you mean `uart`? known values: gpio, adc, pwm, spi, spi1, uart, i2c, i2c1, interrupt, nfc, usb, modem-usb,
-           modem-ri, sim, power, ground, rgb, mode, reset, swd, nc, ethernet
+           modem-ri, sim, power, ground, rgb, mode, reset, swd, nc, ethernet, enable
     "#);
 }
 
@@ -137,7 +137,7 @@ fn contact_lost() {
     3 | connector = "edge"
     4 | contact_count = 5
       :                 |
-      :                 `-- expected so many
+      :                 `-- number of contacts
     5 | 
       `----
      help: add the missing [[contact]] or correct the count
@@ -297,7 +297,7 @@ fn rail_limits_cross() {
 #[test]
 fn rail_on_a_contact_without_power() {
     insta::assert_snapshot!(after("contacts = [1]", "contacts = [3]"), @r#"
-     x contact 3 of rail VCC is no power contact
+     x contact 3 of rail VCC is not a power contact
         ,-[toy.toml:100:12]
      99 | rail = "VCC"
     100 | contacts = [3]
@@ -340,14 +340,14 @@ fn spec_against_the_file() {
 }
 
 #[test]
-fn doubt_about_nothing() {
+fn doubt_without_difference() {
     insta::assert_snapshot!(after("analog_read = true\n", "analog_read = true\n[contact.spec_doubt]\ntone = \"really?\"\n"), @r#"
      x contact 2 (A0): the spec states no `tone` that could be doubted
        ,-[toy.toml:64:8]
     63 | [contact.spec_doubt]
     64 | tone = "really?"
        :        ^^^^|^^^^
-       :            `-- nothing to doubt
+       :            `-- no difference to explain
     65 | 
        `----
      help: doubts about the fields of the contact itself belong into `doubt`

@@ -104,7 +104,7 @@ fn safety_and_controller_are_kept() {
 
 #[test]
 fn mistakes() {
-    // What stands there, what it becomes, what the message says, what the text at the spot is.
+    // Original text, replacement, expected message, expected text at the place.
     let rows: &[(&str, &str, &str, &str)] = &[
         ("\"b5xx\"]", "\"b6xx\"]", "unknown module family `b6xx`", "\"b6xx\""),
         ("format = 1", "format = 2", "fixture format 2 is unknown", "2"),
@@ -122,8 +122,8 @@ fn mistakes() {
         ("io = \"io0.GPA1\"", "io = \"io0.GPA0\"", "io0.GPA0 is used twice: by the nail of contact 11", "\"io0.GPA0\""),
         ("io = \"io0.GPA1\"", "io = \"io0.GPA7\"", "io0.GPA7 can only be an output", "\"io0.GPA7\""),
         ("io = \"io0.GPA1\"", "io = \"io9.GPA1\"", "unknown chip `io9`", "\"io9.GPA1\""),
-        ("io = \"io0.GPA1\"", "io = \"adc.GPA1\"", "chip `adc` is no port expander", "\"adc.GPA1\""),
-        ("io = \"io0.GPA1\"", "io = \"io0.GPC1\"", "\"io0.GPC1\" is no expander bit", "\"io0.GPC1\""),
+        ("io = \"io0.GPA1\"", "io = \"adc.GPA1\"", "chip `adc` is not a port expander", "\"adc.GPA1\""),
+        ("io = \"io0.GPA1\"", "io = \"io0.GPC1\"", "\"io0.GPC1\" is not an expander bit", "\"io0.GPC1\""),
         (
             "connect = \"io6.GPA5\"",
             "connect = \"io6.GPA4\"",
@@ -136,15 +136,30 @@ fn mistakes() {
         ("mux = [1, 2]", "mux = [1]", "no such channel", "[1]"),
         ("contact = 23, pin = \"A0\"", "contact = 24", "b4xx has no contact 24", "24"),
         ("contact = 23, pin = \"A0\"", "contact = 23, pin = \"A1\"", "contact 23 of b4xx is not `A1`", "\"A1\""),
-        ("io = \"io0.GPA4\"", "rail = \"3V3\", feed = \"io0.GPA4\"", "contact 23 (A0) of b4xx is no supply", "\"3V3\""),
-        ("io = \"io0.GPA4\"", "ground = \"io0.GPA4\"", "contact 23 (A0) of b4xx is no ground", "\"io0.GPA4\""),
+        (
+            "io = \"io0.GPA4\"",
+            "rail = \"3V3\", feed = \"io0.GPA4\"",
+            "contact 23 (A0) of b4xx is not a supply contact",
+            "\"3V3\"",
+        ),
+        (
+            "io = \"io0.GPA4\"",
+            "ground = \"io0.GPA4\"",
+            "contact 23 (A0) of b4xx is not a ground contact",
+            "\"io0.GPA4\"",
+        ),
         ("rail = \"VUSB\"", "rail = \"VUSBB\"", "unknown rail `VUSBB`", "\"VUSBB\""),
         ("rail = \"VUSB\"", "rail = \"VCC\"", "rail VCC feeds VCC, contact 16 (VUSB) is another supply", "\"VCC\""),
-        ("rail = \"VUSB\", feed = \"io5.GPA6\"", "io = \"io3.GPB0\"", "contact 16 (VUSB) is no signal", "\"io3.GPB0\""),
-        ("ground = \"io4.GPA0\"", "io = \"io3.GPB0\"", "contact 1 (GND) is no signal", "\"io3.GPB0\""),
+        (
+            "rail = \"VUSB\", feed = \"io5.GPA6\"",
+            "io = \"io3.GPB0\"",
+            "contact 16 (VUSB) is not a signal",
+            "\"io3.GPB0\"",
+        ),
+        ("ground = \"io4.GPA0\"", "io = \"io3.GPB0\"", "contact 1 (GND) is not a signal", "\"io3.GPB0\""),
         ("voltage = \"3.8 V\"", "voltage = \"5 V\"", "rail VCC has 5.000 V, too much for contact 2 (VCC)", "\"VCC\""),
         ("sense = \"adc.AIN0\" ", "sense = \"dac.AIN0\" ", "chip `dac` is not an ADS1115", "\"dac.AIN0\""),
-        ("source = \"dac.VOUTA\"", "source = \"dac.VOUTE\"", "\"dac.VOUTE\" is no analog channel", "\"dac.VOUTE\""),
+        ("source = \"dac.VOUTA\"", "source = \"dac.VOUTE\"", "\"dac.VOUTE\" is not an analog channel", "\"dac.VOUTE\""),
         ("kick = 17", "kick = 15", "GPIO 15 of the controller is used twice", "15"),
         ("edges = { gpio = 27 }", "edges = { gpio = 14 }", "GPIO 14 of the controller is used twice", "14"),
         ("kick = 17", "kick = 45", "GPIO 45 is not on the header", "45"),
@@ -225,7 +240,7 @@ fn a_contact_without_nail_needs_a_reason() {
     assert!(check_fixture(&both).unwrap_err().message.contains("listed before"));
 }
 
-/// Cut anywhere, the file is answered with one message and never with a panic.
+/// A truncated fixture yields one message and never a panic.
 #[test]
 fn truncated_files_are_answered() {
     let families = families();
@@ -270,7 +285,7 @@ fn jumpers_on_another_bed() {
     assert_eq!(problem.message, "`base` is not a name");
 }
 
-/// A supply never meets an output of the module, and a load never what takes power.
+/// A supply never meets an output of the module, and a load never an input of power.
 #[test]
 fn rails_that_the_module_makes() {
     let families = families();

@@ -1,4 +1,4 @@
-//! What a checked plan holds, and what its checks refuse.
+//! Contents of a checked plan, and what its checks refuse.
 
 mod plan_support;
 
@@ -56,9 +56,9 @@ fn needs_may_point_forward() {
     assert_eq!(plan.steps[0].step.id, "shorts", "the order stays that of the text");
 }
 
-/// A step that only leads into the circle is not named.
+/// A step that only leads into the cycle is not named.
 #[test]
-fn a_circle_is_named_without_the_way_into_it() {
+fn a_cycle_is_named_without_the_path_into_it() {
     let step = |id: &str, need: &str| {
         format!("[[step]]\nid = \"{id}\"\nkind = \"wait\"\ntime = \"1 s\"\nneeds = [\"{need}\"]\n")
     };
@@ -70,7 +70,7 @@ fn a_circle_is_named_without_the_way_into_it() {
 
 #[test]
 fn mistakes() {
-    // What stands there, what it becomes, what the message says, what the text at the spot is.
+    // Original text, replacement, expected message, expected text at the place.
     let rows: &[(&str, &str, &str, &str)] = &[
         ("format = 1", "format = 7", "plan format 7 is unknown", "7"),
         ("format = 1\n", "", "missing key `format`", ""),
@@ -94,7 +94,7 @@ fn mistakes() {
         ("retry = 1", "retry = 11", "more than 10 retries", "11"),
         ("retry = 1", "retry = -1", "invalid value", "-1"),
         ("on_fail = \"continue\"", "on_fail = \"continu\"", "unknown value `continu`", "\"continu\""),
-        ("needs = [\"power\"]", "needs = [\"powr\"]", "step `pins` needs `powr`, which is no step", "\"powr\""),
+        ("needs = [\"power\"]", "needs = [\"powr\"]", "step `pins` needs `powr`, which is not a step", "\"powr\""),
         ("needs = [\"power\"]", "needs = [\"pins\"]", "in a circle: pins -> pins", "\"pins\""),
         ("needs = [\"power\"]", "needs = \"power\"", "invalid type: string", "\"power\""),
         ("rail = \"3V3\"", "rail = \"3V4\"", "no rail `3V4`", "\"3V4\""),
@@ -103,7 +103,7 @@ fn mistakes() {
         ("[\"3V3\", \"VCC\"]", "\"swd\"", "no contact of b4xx has a function `swd`", "\"swd\""),
         ("[\"3V3\", \"VCC\"]", "[]", "selects no contact of b4xx", "[]"),
         ("[\"3V3\", \"VCC\"]", "[24]", "b4xx has no contact 24", "24"),
-        ("[\"3V3\", \"VCC\"]", "[300]", "300 is no contact number", "300"),
+        ("[\"3V3\", \"VCC\"]", "[300]", "300 is not a contact number", "300"),
         ("[\"3V3\", \"VCC\"]", "[\"A0\", 23]", "contact 23 (A0) is named twice", "23"),
         ("[\"3V3\", \"VCC\"]", "[\"A0\", \"D19\"]", "contact 23 (A0) is named twice", "\"D19\""),
         ("[\"3V3\", \"VCC\"]", "true", "invalid type: boolean `true`", "true"),
@@ -197,7 +197,7 @@ fn limits_that_steps_share() {
     }
 }
 
-/// No kind can smuggle in a measurement that always passes.
+/// No kind can promise a measurement that always passes.
 #[test]
 fn promises_are_checked() {
     let family = family("b4xx");
@@ -233,7 +233,7 @@ fn selections() {
     assert_eq!(select("\"adc\""), [23, 33, 35, 37, 41, 43, 45, 47]);
     assert_eq!(select("[\"D4\", \"A0\", 36]"), [66, 23, 36], "a list keeps its order");
     assert_eq!(select("[\"D19\"]"), [23], "alternate names");
-    assert_eq!(select("[\"GND\", \"AGND\"]").len(), 10, "a shared name stands for all its contacts");
+    assert_eq!(select("[\"GND\", \"AGND\"]").len(), 10, "a shared name selects all its contacts");
     assert_eq!(select("{ functions = [\"rgb\", \"mode\"] }"), [32, 61, 63, 65]);
     assert_eq!(select("{ functions = [\"rgb\"], exclude = [63] }"), [61, 65]);
     assert_eq!(select("{ functions = [\"adc\"], only = [\"A1\", \"A0\"] }"), [23, 33]);
@@ -252,7 +252,7 @@ fn the_schema_knows_every_key_of_a_kind() {
     assert_eq!(rail["additionalProperties"], false);
     let required: Vec<&str> = rail["required"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
     assert_eq!(required, ["id", "kind", "rail", "volts", "settle"]);
-    // Every reference leads somewhere.
+    // Every reference is resolved.
     for schema in [schema, plan_part_schema(&TestKinds).to_value(), fixture_schema().to_value()] {
         let text = schema.to_string();
         for name in text.split("\"#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()) {
@@ -264,7 +264,7 @@ fn the_schema_knows_every_key_of_a_kind() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-    /// A plan with one byte exchanged, or cut off, is checked or answered.
+    /// A plan with one changed byte, or truncated, is checked or refused.
     #[test]
     fn damaged_plans_are_answered(at in 0..PLAN.len(), byte in 0x20_u8..0x7f, cut: bool) {
         let mut text = PLAN.as_bytes().to_vec();

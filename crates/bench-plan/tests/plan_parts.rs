@@ -1,4 +1,4 @@
-//! Plans that share steps: what a plan with parts holds, and how a mistake in any of the files is told.
+//! Plans that share steps: contents of a plan with parts, and reports of mistakes in any of the files.
 
 #![allow(clippy::expect_used)] // the helpers below are tests too
 
@@ -80,7 +80,7 @@ fn steps_of_parts_come_first_and_are_the_plans() {
     assert_eq!(plan.steps[0].step.timeout.as_millis(), 5050, "a key that the plan replaced");
     let why = "it takes a second and shows what `pins` shows".to_owned();
     assert_eq!(plan.left_out, [LeftOut { step: "slow".into(), reason: why }]);
-    // `last` needs `slow`, which is not there: it waits for what `slow` would have waited for, through `boron-only`.
+    // `last` needs `slow`, which is missing: it waits for what `slow` would have waited for, through `boron-only`.
     assert_eq!(plan.steps[2].step.needs, [1, 0]);
     assert_eq!(plan.steps[2].step.measurements[0].limits, Limits::between(10e3, 20e3), "the limits are the part's");
 }
@@ -114,7 +114,7 @@ fn the_order_of_the_files_is_that_of_the_head() {
     assert_eq!(&*text.plan().text, PLAN);
 }
 
-/// Which file is changed, what stands there and what it becomes, the file that the answer shows, and what it says.
+/// The changed file, its original text and replacement, the file that the report shows, and its message.
 #[test]
 fn mistakes() {
     let rows: &[(&str, &str, &str, &str, &str)] = &[
@@ -122,19 +122,19 @@ fn mistakes() {
         ("plan", "\"parts/pins.toml\"", "\"parts/power.toml\"", "plan", "parts/power.toml is included twice"),
         ("plan", "\"parts/pins.toml\"", "\"/parts/pins.toml\"", "plan", "named by an absolute path"),
         ("plan", "include = [", "includes = [", "plan", "unknown key `includes`"),
-        ("plan", "[override.power]", "[override.powr]", "plan", "no included step is called `powr`"),
-        ("plan", "[override.power]", "[override.last]", "plan", "step `last` stands in this very plan"),
+        ("plan", "[override.power]", "[override.powr]", "plan", "there is no included step `powr`"),
+        ("plan", "[override.power]", "[override.last]", "plan", "step `last` is defined in this plan itself"),
         ("plan", "[override.power]", "[override.boron-only]", "plan", "step `boron-only` is not for this model"),
         ("plan", "[override.power]", "[override.slow]", "plan", "step `slow` is left out"),
         ("plan", "settle = ", "setle = ", "plan", "unknown key `setle`"),
         ("plan", "settle = \"50 ms\"", "settle = 50", "plan", "50 has no unit"),
         ("plan", "settle = \"50 ms\"", "kind = \"wait\"", "plan", "`kind` of an included step cannot be replaced"),
         ("plan", "retry = 2", "retry = 20", "plan", "more than 10 retries"),
-        ("plan", "retry = 2", "needs = [\"pinns\"]", "plan", "step `power` needs `pinns`, which is no step"),
+        ("plan", "retry = 2", "needs = [\"pinns\"]", "plan", "step `power` needs `pinns`, which is not a step"),
         ("plan", "retry = 2", "needs = [\"slow\"]", "plan", "in a circle: power -> pins -> power"),
         ("plan", "[override.power]", "[[override]]", "plan", "`override` is not a table"),
-        ("plan", "[leave_out]\nslow", "[leave_out]\nslwo", "plan", "no included step is called `slwo`"),
-        ("plan", "[leave_out]\nslow", "[leave_out]\nlast", "plan", "step `last` stands in this very plan"),
+        ("plan", "[leave_out]\nslow", "[leave_out]\nslwo", "plan", "there is no included step `slwo`"),
+        ("plan", "[leave_out]\nslow", "[leave_out]\nlast", "plan", "step `last` is defined in this plan itself"),
         ("plan", "\"it takes a second and shows what `pins` shows\"", "\" \"", "plan", "left out without a reason"),
         ("plan", "\"it takes a second and shows what `pins` shows\"", "true", "plan", "left out without a reason"),
         ("plan", "id = \"last\"", "id = \"pins\"", "plan", "duplicate step id `pins`"),
@@ -159,7 +159,7 @@ fn mistakes() {
         let (plan, power, pins) = (edit("plan", PLAN), edit("power", POWER), edit("pins", PINS));
         let result = check_with(&plan, &[("parts/power.toml", &power), ("parts/pins.toml", &pins)]);
         if message.is_empty() {
-            // What a left-out step's kind makes of its parameters is nobody's business.
+            // The parameters of a left-out step are not checked.
             assert!(result.is_ok(), "{from} -> {to}");
             continue;
         }
@@ -209,7 +209,7 @@ fn a_part_that_includes() {
       :    `-- no such key in a part
     2 | # What every plan begins with.
       `----
-     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it
     "#);
 }
 
@@ -225,7 +225,7 @@ fn a_plan_that_includes_itself() {
       :    `-- no such key in a part
     2 | name = "shared"
       `----
-     help: a part holds [[step]], [limits] and [[not_covered]] only; all else stands in the plans that include it
+     help: a part holds [[step]], [limits] and [[not_covered]] only; everything else belongs in the plans that include it
     "#);
 }
 
@@ -241,7 +241,7 @@ fn an_id_that_two_files_have() {
        :         `-- used before
     17 | kind = "ohms"
        `----
-     help: every id must be unique; the first `power` stands in line 3 of plans/parts/power.toml
+     help: every id must be unique; the first `power` is in line 3 of plans/parts/power.toml
     "#);
 }
 
@@ -249,7 +249,7 @@ fn an_id_that_two_files_have() {
 fn an_override_of_an_unknown_step() {
     let plan = changed(PLAN, "[override.power]", "[override.powr]");
     insta::assert_snapshot!(render(&check_with(&plan, PARTS).expect_err("unknown")), @r#"
-     x no included step is called `powr`
+     x there is no included step `powr`
       ,-[plans/test.toml:8:11]
     7 |
     8 | [override.powr]
@@ -278,7 +278,7 @@ fn an_override_with_an_unknown_key() {
     "#);
 }
 
-/// What stands in the plan, and the message; `None`: good, with so many contacts that are left out for a reason.
+/// Text of the plan, and the message; `None`: valid, with the number of contacts that are left out for a reason.
 #[test]
 fn contacts_that_no_step_covers() {
     let covered = "contact 23 (A0) is covered, by step `pins`";
@@ -289,7 +289,7 @@ fn contacts_that_no_step_covers() {
         ("[[not_covered]]\npins = [\"A0\"]\nreason = \"why not\"\n", Err(covered)),
         ("[[not_covered]]\npins = [17]\nreason = \" \"\n", Err("left out for no reason")),
         ("[[not_covered]]\npins = [17]\n", Err("missing key `reason`")),
-        ("[[not_covered]]\npins = [999]\nreason = \"a\"\n", Err("999 is no contact number")),
+        ("[[not_covered]]\npins = [999]\nreason = \"a\"\n", Err("999 is not a contact number")),
         ("[[not_covered]]\npin = [17]\nreason = \"a\"\n", Err("unknown key `pin`")),
         (
             "[[not_covered]]\npins = [17]\nreason = \"a\"\n[[not_covered]]\npins = [17]\nreason = \"b\"\n",

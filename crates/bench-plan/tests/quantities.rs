@@ -1,4 +1,4 @@
-//! Numbers with units: what is read, what is refused, and that no text brings the reader down.
+//! Numbers with units: what is accepted, what is refused, and that no text causes a panic.
 
 use bench_plan::*;
 use bench_run::MeasurementUnit;
@@ -92,7 +92,7 @@ fn limits_in_a_file() {
         (r#"{ min = 3 }"#, "3 has no unit"),
         (r#"{ min = "3.2 A" }"#, "is a current"),
         (r#"{ low = "3.2 V" }"#, "`low`"),
-        (r#"["3.2 V", "3.4 V"]"#, "a list is no limits"),
+        (r#"["3.2 V", "3.4 V"]"#, "a list is not a pair of limits"),
         (r#""3.2 V""#, "limits such as"),
     ];
     for (text, wrong) in rows {
@@ -123,7 +123,7 @@ proptest! {
         prop_assert_eq!(Ohms::new(value.abs()).to_string().parse::<Ohms>(), Ok(Ohms::new(value.abs())));
     }
 
-    /// What a report shows can be copied into a plan: it is the same to the digits shown.
+    /// A value in a report can be copied into a plan: it is the same to the digits shown.
     #[test]
     fn shown_for_people_and_read_back(mantissa in 1.0_f64..10.0, power in -9_i32..9, negative: bool) {
         let value = mantissa * 10_f64.powi(power) * if negative { -1.0 } else { 1.0 };
@@ -142,14 +142,14 @@ proptest! {
     }
 
     #[test]
-    fn hostile_text_is_answered(text in "\\PC*") {
+    fn hostile_text_is_refused(text in "\\PC*") {
         if let Ok((value, _)) = parse_quantity(&text) {
             prop_assert!(value.is_finite());
         }
     }
 
     #[test]
-    fn almost_a_quantity_is_answered(text in "[+-]?[0-9.eE]{0,12}[ \u{a0}\t]?[nu\u{b5}mkMG]?(V|A|ohm|\u{3a9}|s|min|%|e|E)?") {
+    fn near_quantities_are_refused_with_help(text in "[+-]?[0-9.eE]{0,12}[ \u{a0}\t]?[nu\u{b5}mkMG]?(V|A|ohm|\u{3a9}|s|min|%|e|E)?") {
         if let Ok((value, _)) = parse_quantity(&text) {
             prop_assert!(value.is_finite());
         }

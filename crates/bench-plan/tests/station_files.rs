@@ -1,4 +1,4 @@
-//! A station file, right and in the ways in which one goes wrong.
+//! A valid station file, and its possible mistakes.
 
 #![allow(clippy::expect_used)] // the helpers below are tests too
 
@@ -78,7 +78,7 @@ fn an_emergency_stop_is_a_line_as_the_others() {
 fn a_calibration_counts_from_its_day_to_its_last_day() {
     let station = parse(STATION).expect("right");
     let overdue = |year, month, day| -> Vec<&str> {
-        station.overdue_on(Day { year, month, day }, "A").map(|one| one.chip.as_str()).collect()
+        station.overdue_on(Day { year, month, day }, "A").map(|calibration| calibration.chip.as_str()).collect()
     };
     assert_eq!(overdue(2026, 9, 1), Vec::<&str>::new());
     assert_eq!(overdue(2026, 9, 2), ["power-3v3"]);
@@ -137,7 +137,7 @@ fn a_gpio_that_does_nothing() {
 #[test]
 fn a_correction_that_no_instrument_needs() {
     insta::assert_snapshot!(problem("gain = 1.0004", "gain = 1.4"), @r##"
-     x 1.4 is no correction
+     x 1.4 is not a correction
        ,-[station.toml:9:8]
      8 | chip = "adc"
      9 | gain = 1.4
@@ -150,7 +150,7 @@ fn a_correction_that_no_instrument_needs() {
 }
 
 #[test]
-fn a_date_that_is_none() {
+fn invalid_dates() {
     insta::assert_snapshot!(problem("due = 2026-09-01", "due = 2026-09-01T10:00:00"), @r##"
      x not a day
        ,-[station.toml:18:7]

@@ -16,7 +16,7 @@ pub struct ConfiguredNest {
 }
 
 impl ConfiguredNest {
-    /// Reads the station file, and sees that the plan's fixture is the one that stands there and that its instruments may
+    /// Reads the station file, and checks that the plan's fixture is the one there and that its instruments may
     /// be believed today.
     ///
     /// # Errors
@@ -41,15 +41,17 @@ impl ConfiguredNest {
         if let (Overdue::Refuse, [first, ..]) = (station.overdue, overdue.as_slice()) {
             return Err(Failed::Bench(miette::miette!(
                 help = "calibrate it and write the new dates into the station file; \
-                        `overdue = \"mark\"` there lets runs go on and notes it in their records",
+                        `overdue = \"mark\"` there lets runs continue and notes it in their records",
                 "the calibration of `{}` counts from {} to {}, and today is {today}",
                 first.chip,
                 first.date,
                 first.due
             )));
         }
-        let overdue =
-            overdue.iter().map(|one| format!("the calibration of {} was due on {}", one.chip, one.due)).collect();
+        let overdue = overdue
+            .iter()
+            .map(|calibration| format!("the calibration of {} was due on {}", calibration.chip, calibration.due))
+            .collect();
         Ok(Self { nest, station, overdue })
     }
 }
@@ -61,7 +63,7 @@ fn station(file: &Path, fixture: &Fixture) -> Result<Station, Failed> {
     if *named.get_ref() != fixture.name {
         return Err(wrong(Box::new(
             Problem::new(&source, format!("the plan is for the fixture `{}`", fixture.name))
-                .at(named.span(), "another one stands here")
+                .at(named.span(), "another one is here")
                 .help("take the plan to a station with that fixture, or a plan that is for this one"),
         )));
     }
@@ -84,7 +86,7 @@ fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed
 }
 
 fn read(file: &Path) -> Result<Source, Failed> {
-    let help = "a station is described in a file of its own: `bench init` writes one by asking, --station names another, \
+    let help = "a station is described in a file of its own: `bench init` writes calibration by asking, --station names another, \
                 and --virtual needs none";
     Ok(read_source(file, help)?)
 }
@@ -99,7 +101,7 @@ fn controller() -> Result<(), Failed> {
     bench_pi::supported().map_err(|why| Failed::Usage(miette::miette!(help = help, "{why}")))
 }
 
-/// The fixture of a station, with all families: for who has no plan at hand.
+/// The fixture of a station, with all families, for commands that have no plan.
 pub fn fixture_of(project: &Project, file: &Path) -> Result<(Fixture, Vec<DutFamily>), Failed> {
     controller()?;
     let named = Station::fixture_of(&read(file)?).map_err(wrong)?;

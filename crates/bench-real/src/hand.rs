@@ -1,5 +1,5 @@
 //! What the operator's hand reaches at a nest: the lid, the start button, the emergency stop and the lamps. They are taken once for a shift, and
-//! shared between the screen, which looks at them all the time, and the run that is under way.
+//! shared between the screen, which checks them all the time, and the active run.
 
 use bench_instruments::{InputLine, InstrumentError, OutputLine, Panel};
 use bench_pi::{PiGpio, PiInput, PiOutput};

@@ -14,7 +14,7 @@ pub use hand::Hand;
 pub use lock::FixtureLock;
 pub use nest::{RealBackend, lock};
 
-/// The day of a moment, where its clock stands.
+/// The local day of a moment.
 pub fn day_of(now: &jiff::Zoned) -> bench_plan::Day {
     let number = |value: i8| u8::try_from(value).unwrap_or_default();
     bench_plan::Day {

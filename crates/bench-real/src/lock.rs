@@ -26,7 +26,7 @@ pub fn folder() -> PathBuf {
 }
 
 impl FixtureLock {
-    /// Takes the fixture on this I2C bus, or says who has it. `who` is what the next one is told.
+    /// Takes the fixture on this I2C bus, or says who has it. `who` is shown to the next one.
     pub fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
         let path = folder.join(format!("bench-i2c-{i2c_bus}.lock"));
         let failed = |error| LockError::Io { path: path.clone(), error };
@@ -50,7 +50,7 @@ impl FixtureLock {
     }
 }
 
-/// This program, for whoever finds its lock: "bench (process 123, user ann)".
+/// This program, for others that meet its lock: "bench (process 123, user ann)".
 pub fn holder() -> String {
     let user = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let user = user.as_deref().unwrap_or("unknown");

@@ -29,9 +29,9 @@ pub struct RealBackend {
     started_at: String,
     run_id: String,
     root: PathBuf,
-    /// What the operator's hand reaches, when somebody else has it, too.
+    /// What the operator's hand reaches, when the screen holds it, too.
     hand: Option<Hand>,
-    /// Absent when somebody holds it for a whole shift.
+    /// Absent when the screen holds it for a whole shift.
     _lock: Option<FixtureLock>,
 }
 

@@ -1,4 +1,4 @@
-//! Short runs written by hand, for tests and examples.
+//! Short hand-written runs, for tests and examples.
 //!
 //! ```
 //! use bench_report::{Record, builders::RunBuilder};
@@ -19,7 +19,7 @@ use bench_run::{
     MeasurementSpec, MeasurementUnit, PlannedStep, Provenance, Tally, VOID, Verdict, measured,
 };
 
-/// Strings events together, numbers them, and lets time pass.
+/// Collects events, numbers them, and advances time.
 #[derive(Debug, Clone)]
 pub struct RunBuilder {
     entries: Vec<Entry>,
@@ -32,7 +32,7 @@ pub struct RunBuilder {
 }
 
 impl RunBuilder {
-    /// A run on the virtual bench with seed 7. [`plan`](Self::plan) comes next.
+    /// Creates a run on the virtual bench with seed 7. [`plan`](Self::plan) comes next.
     pub fn new(model: &str, serial: &str) -> Self {
         Self {
             entries: Vec::new(),
@@ -45,7 +45,7 @@ impl RunBuilder {
         }
     }
 
-    /// Begins the run with these steps: id, kind, number of promised measurements. The title is the id with a capital.
+    /// Starts the run with these steps: id, kind, number of promised measurements. The title is the capitalised id.
     #[must_use]
     pub fn plan(self, steps: &[(&str, &str, usize)]) -> Self {
         let planned = |(id, kind, measurements): &(&str, &str, usize)| PlannedStep {
@@ -59,7 +59,7 @@ impl RunBuilder {
         self.event(event)
     }
 
-    /// Any event, now.
+    /// Adds any event, now.
     #[must_use]
     pub fn event(mut self, event: Event) -> Self {
         let seq = self.entries.len() as u64;
@@ -67,20 +67,20 @@ impl RunBuilder {
         self
     }
 
-    /// Lets time pass.
+    /// Advances time.
     #[must_use]
     pub fn wait_us(mut self, us: u64) -> Self {
         self.now.0 += us;
         self
     }
 
-    /// Starts the first attempt at a step, 1 ms after what came before.
+    /// Starts the first attempt at a step, 1 ms after the previous event.
     #[must_use]
     pub fn step(self, id: &str) -> Self {
         self.attempt(id, 1)
     }
 
-    /// Starts an attempt at a step, 1 ms after what came before.
+    /// Starts an attempt at a step, 1 ms after the previous event.
     #[must_use]
     pub fn attempt(mut self, id: &str, attempt: u8) -> Self {
         (self.step, self.attempt) = (id.to_owned(), attempt);
@@ -88,13 +88,13 @@ impl RunBuilder {
         self.wait_us(1_000).event(event)
     }
 
-    /// A judged voltage, 10 ms after what came before.
+    /// Adds a judged voltage, 10 ms after the previous event.
     #[must_use]
     pub fn volts(self, name: &str, value: f64, min: f64, max: f64) -> Self {
         self.value(name, Some(value), MeasurementUnit::Volts, Limits::between(min, max), &[])
     }
 
-    /// A judged reading, 10 ms after what came before. `None` was never taken.
+    /// Adds a judged reading, 10 ms after the previous event. `None` was never taken.
     #[must_use]
     pub fn value(self, name: &str, value: Option<f64>, unit: MeasurementUnit, limits: Limits, contacts: &[u8]) -> Self {
         let contacts = contacts.iter().copied().map(Contact).collect();
@@ -102,7 +102,7 @@ impl RunBuilder {
         self.measurement(measured(&spec, value))
     }
 
-    /// A measurement as it is, 10 ms after what came before.
+    /// Adds a measurement as given, 10 ms after the previous event.
     #[must_use]
     pub fn measurement(mut self, measurement: Measurement) -> Self {
         self.tally.measurements += 1;
@@ -110,7 +110,7 @@ impl RunBuilder {
         self.wait_us(10_000).event(event)
     }
 
-    /// A diagnosis of the running step.
+    /// Adds a diagnosis of the running step.
     #[must_use]
     pub fn diagnosis(self, defect: Defect, contacts: &[u8], text: &str) -> Self {
         let contacts = contacts.iter().copied().map(Contact).collect();
@@ -119,11 +119,13 @@ impl RunBuilder {
         self.event(event)
     }
 
+    /// Adds a switched rail, with its voltage afterwards in volts.
     #[must_use]
     pub fn rail(self, rail: &str, on: bool, volts: f64) -> Self {
         self.event(Event::RailSwitched { rail: rail.to_owned(), on, volts: Some(volts) })
     }
 
+    /// Adds a note on the run.
     #[must_use]
     pub fn note(self, text: &str) -> Self {
         self.event(Event::Note { step: None, text: text.to_owned() })
@@ -141,13 +143,13 @@ impl RunBuilder {
         self.ended(verdict, Some(reason), false)
     }
 
-    /// Ends the running attempt, which is to be repeated.
+    /// Ends the running attempt, which will be repeated.
     #[must_use]
     pub fn end_retried(self, verdict: Verdict, reason: &str) -> Self {
         self.ended(verdict, Some(reason), true)
     }
 
-    /// Ends the running attempt, which does not count because the controller was late, and is to be repeated.
+    /// Ends the running attempt, which does not count because the controller was late, and will be repeated.
     #[must_use]
     pub fn end_void(self, us: u64, cause: &str) -> Self {
         let late = LateRecord { us, cause: cause.to_owned() };
@@ -155,13 +157,13 @@ impl RunBuilder {
         self.ended_late(Verdict::Error, Some(&reason), true, Some(late))
     }
 
-    /// Ends the running step, in which the controller was late.
+    /// Ends the running step, during which the controller was late.
     #[must_use]
     pub fn end_late(self, verdict: Verdict, us: u64, cause: &str) -> Self {
         self.ended_late(verdict, None, false, Some(LateRecord { us, cause: cause.to_owned() }))
     }
 
-    /// A step that was never started.
+    /// Adds a step that was never started.
     #[must_use]
     pub fn skip(mut self, id: &str, reason: &str) -> Self {
         (self.step, self.attempt) = (id.to_owned(), 1);
@@ -196,29 +198,30 @@ impl RunBuilder {
         self.wait_us(1_000).event(event)
     }
 
+    /// Adds the reason why the run is stopped early.
     #[must_use]
     pub fn stopping(self, reason: &str) -> Self {
         self.event(Event::Stopping { reason: reason.to_owned() })
     }
 
-    /// Rails off and nails released, measured.
+    /// Adds the safe state: rails off and nails released, measured.
     #[must_use]
     pub fn safe(self) -> Self {
         self.event(Event::SafeState { confirmed: true, reason: None })
     }
 
-    /// The bench could not tell whether the rails are off.
+    /// Adds a safe state that could not be confirmed.
     #[must_use]
     pub fn unsafe_because(self, reason: &str) -> Self {
         self.event(Event::SafeState { confirmed: false, reason: Some(reason.to_owned()) })
     }
 
-    /// Ends the run and gives its entries.
+    /// Ends the run and returns its entries.
     pub fn run_end(self, verdict: Verdict) -> Vec<Entry> {
         self.run_end_with(verdict, None)
     }
 
-    /// Ends the run with a reason and gives its entries.
+    /// Ends the run with a reason and returns its entries.
     pub fn run_end_because(self, verdict: Verdict, reason: &str) -> Vec<Entry> {
         self.run_end_with(verdict, Some(reason.to_owned()))
     }
@@ -228,13 +231,13 @@ impl RunBuilder {
         self.event(Event::RunEnded { verdict, reason, tally }).entries
     }
 
-    /// The entries so far: a run that died here.
+    /// Returns the entries so far: a run that died here.
     pub fn torn(self) -> Vec<Entry> {
         self.entries
     }
 }
 
-/// The start of a run on the virtual bench, with check sums that are easy to tell apart.
+/// The start of a run on the virtual bench, with checksums that are easy to distinguish.
 pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
     Event::RunStarted {
         run_id: "r1".to_owned(),

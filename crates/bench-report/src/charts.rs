@@ -4,7 +4,7 @@ use bench_run::{Limits, MeasurementUnit};
 use bench_stats::{Bar, Slice, TrendPoint};
 use maud::{Markup, html};
 
-/// Look of all pages; colours differ in lightness too, and every state has a word.
+/// Style of all pages. Colours differ in lightness too, and every state also has a word.
 pub(crate) const STYLE: &str = "
 body{font:15px/1.45 system-ui,sans-serif;max-width:76rem;margin:1.5rem auto;padding:0 1rem;color:#16202a;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
@@ -19,7 +19,7 @@ svg .band{fill:#3a6ea5;opacity:.18}svg .limit{stroke:#c1121f;stroke-dasharray:4 
 @media(prefers-color-scheme:dark){body{background:#12181f;color:#dfe6ee}svg text{fill:#dfe6ee}td,th{border-color:#2b3641}.bad{color:#ff7b86}figcaption{color:#a9b6c3}}
 ";
 
-/// A whole page, one file.
+/// Returns a complete page in one file.
 pub(crate) fn page(title: &str, body: &Markup) -> String {
     html! {
         (maud::DOCTYPE)
@@ -42,7 +42,7 @@ fn at(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// Maps values between `low` and `high` to places between `from` and `to`.
+/// Maps values between `low` and `high` to positions between `from` and `to`.
 #[derive(Clone, Copy)]
 pub(crate) struct Scale {
     pub low: f64,
@@ -64,7 +64,7 @@ const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 10.0;
 const BASE: f64 = HEIGHT - 24.0;
 
-/// Bars of a distribution with its limits, where these lie near enough to be shown.
+/// Draws the bars of a distribution with its limits, if they are near enough.
 pub(crate) fn histogram(bars: &[Bar], limits: &Limits, unit: MeasurementUnit) -> Markup {
     let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return html! {} };
     let span = last.to - first.from;
@@ -94,7 +94,7 @@ pub(crate) fn histogram(bars: &[Bar], limits: &Limits, unit: MeasurementUnit) ->
     }
 }
 
-/// Means over time with the span between least and greatest behind them.
+/// Draws means over time, with the span between minimum and maximum behind them.
 pub(crate) fn trend(points: &[TrendPoint], unit: MeasurementUnit) -> Markup {
     if points.len() < 2 {
         return html! {};
@@ -121,7 +121,7 @@ pub(crate) fn trend(points: &[TrendPoint], unit: MeasurementUnit) -> Markup {
     }
 }
 
-/// Causes by weight, with the line of their sum.
+/// Draws causes by weight, with the line of their sum.
 pub(crate) fn pareto(slices: &[Slice], prefix: &str) -> Markup {
     let shown = &slices[..slices.len().min(12)];
     let Some(most) = shown.first().map(|slice| slice.count as f64) else { return html! { p { "none" } } };
@@ -142,7 +142,7 @@ pub(crate) fn pareto(slices: &[Slice], prefix: &str) -> Markup {
     }
 }
 
-/// Columns with shares between 0 and 1 and a word below each.
+/// Draws columns with shares between 0 and 1 and a word below each.
 pub(crate) fn columns(rows: &[(String, f64, String)]) -> Markup {
     let width = (rows.len() as f64 * 34.0 + 20.0).max(120.0);
     let y = Scale { low: 0.0, high: 1.0, from: BASE, to: 20.0 };

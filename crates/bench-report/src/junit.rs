@@ -1,9 +1,9 @@
 //! The report for a CI server.
 //!
-//! Dialect: what Jenkins' `junit-10.xsd`, GitLab and GitHub's readers have in common. GitLab reads only the text of a
-//! `failure` or `error`, not its attributes, so the text says everything. Jenkins keeps the first 1,000 characters of a
-//! passed case's output, so the properties come before the measurements. A case has no `<properties>` in these
-//! dialects: they stand as `[[PROPERTY|key=value]]` lines in `system-out`.
+//! Dialect: the common subset of Jenkins' `junit-10.xsd` and the readers of GitLab and GitHub. GitLab reads only the
+//! text of a `failure` or `error`, not its attributes, so the text contains everything. Jenkins keeps the first 1,000
+//! characters of a passed case's output, so the properties come before the measurements. A case has no `<properties>`
+//! in these dialects, so they are `[[PROPERTY|key=value]]` lines in `system-out`.
 
 use crate::record::{Attempt, RunRecord, StepRecord, merged};
 use crate::text::{contact_list, counted, one_line, xml_text};
@@ -13,13 +13,13 @@ use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestS
 use std::collections::HashSet;
 use time::format_description::well_known::Rfc3339;
 
-/// A `<testsuite>` per unit, a `<testcase>` per step.
+/// Writes a `<testsuite>` per unit, with a `<testcase>` per step.
 ///
-/// A run that is not a pass is never all green: where no step carries its verdict (the bench died, the safe state was
-/// not confirmed), a further case named `run` does.
+/// A run that is not a pass is never all green: where no step has its verdict (the bench died, the safe state was not
+/// confirmed), an additional case named `run` has it.
 ///
 /// # Errors
-/// When the XML cannot be written; writing to memory gives no cause for that.
+/// When the XML cannot be written; this does not happen in memory.
 pub fn junit(records: &[RunRecord]) -> Result<String, ReportError> {
     let mut report = Report::new();
     report.add_testsuites(records.iter().map(suite));
@@ -30,12 +30,13 @@ pub fn junit(records: &[RunRecord]) -> Result<String, ReportError> {
 
 fn suite(record: &RunRecord) -> TestSuite {
     let plan = record.provenance.as_ref().map_or("", |provenance| provenance.plan.as_str());
-    // Readers take what stands before the last dot for a package.
+    // Readers take what precedes the last dot for a package.
     let classname = format!("{}.{}", record.model, plan.replace('.', "_"));
     let mut taken = HashSet::new();
     let mut testcases: Vec<TestCase> = Vec::new();
     for step in &record.steps {
-        // GitLab counts only the first case of a name. Step ids are unique in a checked plan; a damaged journal is none.
+        // GitLab counts only the first case of a name. Step ids are unique in a checked plan, but not in a damaged
+        // journal.
         let mut name = xml_attribute(&step.id);
         while !taken.insert(name.clone()) {
             name.push('\'');
@@ -45,7 +46,7 @@ fn suite(record: &RunRecord) -> TestSuite {
     if !shown_by_steps(record, &testcases) {
         testcases.push(run_case(record, &classname));
     }
-    // A literal and not TestSuite::new, which would ask the clock.
+    // A literal and not TestSuite::new, which would read the clock.
     TestSuite {
         name: xml_attribute(&format!("{} {}", record.model.to_uppercase(), record.serial)),
         package: xml_attribute(plan),
@@ -62,13 +63,13 @@ fn suite(record: &RunRecord) -> TestSuite {
 }
 
 /// The virtual bench has no date: the same run must give the same bytes on every day. Its runs begin at the start of
-/// the year 2000, UTC, which nobody takes for a day on which a module was tested.
+/// the year 2000, UTC, which is not a plausible test date.
 fn timestamp(record: &RunRecord) -> OffsetDateTime {
     const VIRTUAL_EPOCH: OffsetDateTime = junit_report::datetime!(2000-01-01 00:00 UTC);
     record.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).unwrap_or(VIRTUAL_EPOCH)
 }
 
-/// Whether a reader that adds up the cases comes to at least the verdict of the run.
+/// Whether the cases add up to at least the verdict of the run.
 fn shown_by_steps(record: &RunRecord, testcases: &[TestCase]) -> bool {
     let errors = testcases.iter().any(TestCase::is_error);
     match record.verdict {
@@ -112,13 +113,13 @@ fn case(record: &RunRecord, step: &StepRecord, name: String, classname: &str) ->
         time: junit_time(step.duration()),
         result,
         classname: Some(xml_attribute(classname)),
-        filepath: None, // Jenkins' schema does not know the attribute
+        filepath: None, // Jenkins' schema does not have the attribute
         system_out: Some(cdata(&format!("{}{}", case_output(step), attachment(record, step)))),
         system_err: None,
     }
 }
 
-/// GitLab shows files of cases that failed: here the record of the run.
+/// GitLab shows files of failed cases: here the record of the run.
 fn attachment(record: &RunRecord, step: &StepRecord) -> String {
     let failed = matches!(step.verdict, Some(Verdict::Fail | Verdict::Error | Verdict::Aborted));
     match &record.run_folder {
@@ -127,7 +128,7 @@ fn attachment(record: &RunRecord, step: &StepRecord) -> String {
     }
 }
 
-/// The case for a verdict that no step carries.
+/// The case for a verdict that no step has.
 fn run_case(record: &RunRecord, classname: &str) -> TestCase {
     let mut lines: Vec<String> = Vec::new();
     if !record.finished {
@@ -157,23 +158,24 @@ fn run_case(record: &RunRecord, classname: &str) -> TestCase {
     }
 }
 
-/// One line on what is wrong with a step: what was diagnosed, or else the reason, or else the first bad measurement.
+/// Summarises in one line what is wrong with a step: its diagnoses, or else the reason, or else the first bad
+/// measurement.
 fn headline(step: &StepRecord) -> String {
     let Some(last) = step.last() else { return "no attempt is on record".to_owned() };
-    let found: Vec<String> = merged([last].into_iter()).into_iter().map(|found| found.text).collect();
-    if !found.is_empty() {
-        return found.join("; ");
+    let texts: Vec<String> = merged([last].into_iter()).into_iter().map(|texts| texts.text).collect();
+    if !texts.is_empty() {
+        return texts.join("; ");
     }
     let verdict = || step.verdict.map_or("no verdict", Verdict::as_str).to_owned();
     last.reason.clone().or_else(|| bad(last).next().map(measurement_line)).unwrap_or_else(verdict)
 }
 
-/// Everything that a reader of the failure's text alone must know: reason, diagnoses, measurements outside limits.
+/// Collects everything for readers of the failure's text alone: reason, diagnoses, measurements outside limits.
 fn failure_text(step: &StepRecord) -> String {
     let mut lines = Vec::new();
     if let Some(last) = step.last() {
         lines.extend(last.reason.clone());
-        lines.extend(merged([last].into_iter()).into_iter().map(|found| found.text));
+        lines.extend(merged([last].into_iter()).into_iter().map(|diagnosis| diagnosis.text));
         lines.extend(bad(last).map(measurement_line));
     }
     if step.tries() > 1 {
@@ -186,7 +188,7 @@ fn bad(attempt: &Attempt) -> impl Iterator<Item = &MeasurementRecord> {
     attempt.measurements.iter().filter(|taken| taken.measurement.verdict != Verdict::Pass)
 }
 
-/// "3V3.volts 3.301 V [3.2..3.4] pass": name, value, unit, limits, verdict. Full precision in the base unit.
+/// Formats "3V3.volts 3.301 V [3.2..3.4] pass": name, value, unit, limits, verdict. Full precision in the base unit.
 fn measurement_line(taken: &MeasurementRecord) -> String {
     let measurement = &taken.measurement;
     let value = match (measurement.value, &measurement.raw) {
@@ -207,7 +209,8 @@ fn case_output(step: &StepRecord) -> String {
     let mut lines = vec![property("title", &step.title), property("kind", &step.kind)];
     lines.push(property("attempts", &step.tries().to_string()));
     if let Some(last) = step.last() {
-        let mut contacts: Vec<_> = last.diagnoses.iter().flat_map(|found| found.contacts.iter().copied()).collect();
+        let mut contacts: Vec<_> =
+            last.diagnoses.iter().flat_map(|diagnosis| diagnosis.contacts.iter().copied()).collect();
         contacts.sort_unstable();
         contacts.dedup();
         if !contacts.is_empty() {
@@ -229,7 +232,8 @@ fn case_output(step: &StepRecord) -> String {
     lines.join("\n")
 }
 
-/// What a machine wants to know of a reading. Keys are unique in the case: a further attempt has its number in them.
+/// Writes the machine-readable properties of a reading. Keys are unique in the case: a further attempt's number is part
+/// of them.
 fn measurement_properties(attempt: &Attempt, taken: &MeasurementRecord) -> Vec<String> {
     let of = &taken.measurement;
     let name = one_line(&of.name);
@@ -284,7 +288,7 @@ fn suite_output(record: &RunRecord) -> String {
     if !record.contacts_at_fault.is_empty() {
         lines.push(property("contacts_at_fault", &contact_list(&record.contacts_at_fault, ",")));
     }
-    lines.extend(record.diagnoses.iter().map(|found| one_line(&found.text)));
+    lines.extend(record.diagnoses.iter().map(|diagnosis| one_line(&diagnosis.text)));
     lines.join("\n")
 }
 
@@ -292,12 +296,12 @@ fn property(key: &str, value: &str) -> String {
     format!("[[PROPERTY|{key}={}]]", one_line(value))
 }
 
-/// Line ends in attributes become spaces anyway when they are read.
+/// Line ends in attributes are read as spaces anyway.
 fn xml_attribute(text: &str) -> String {
     xml_text(&one_line(text))
 }
 
-/// The crate writes CDATA as it is, so the one thing that would end it is split over two.
+/// The crate writes CDATA verbatim, so the sequence that would end it is split over two sections.
 fn cdata(text: &str) -> String {
     xml_text(text).replace("]]>", "]]]]><![CDATA[>")
 }

@@ -1,7 +1,10 @@
-//! Journal entries in, text out.
+//! Turns journal entries into text.
 //!
-//! [`RunRecord`] puts a run's events in order; [`summary()`] tells the operator, [`junit()`] the CI server, [`csv()`] and
-//! [`json()`] whoever counts; [`line_text`] and [`line_page`] show what many runs say. Nothing here knows a device, a clock or a file: the same entries give the same bytes.
+//! [`RunRecord`] puts a run's events in order. [`summary()`] is for the operator, [`junit()`] for the CI server,
+//! [`csv()`] and [`json()`] for further analysis; [`line_text`] and [`line_page`] show many runs. Nothing in this crate
+//! uses a device, a clock or a file: the same entries give the same bytes.
+
+#![warn(missing_docs)]
 
 pub mod builders;
 mod charts;
@@ -24,13 +27,16 @@ pub use summary::{Style, summary};
 pub use table::{csv, json, json_line};
 pub use unit_page::unit_page;
 
-/// Why a report could not be made. None of it is the fault of the unit.
+/// Why a report could not be made. Never the fault of the unit.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// The JUnit report cannot be written.
     #[error("JUnit report: {0}")]
     Junit(#[from] junit_report::Error),
+    /// The CSV report cannot be written.
     #[error("CSV: {0}")]
     Csv(#[from] ::csv::Error),
+    /// The JSON report cannot be written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

@@ -1,4 +1,4 @@
-//! What many runs say, as one page for supervisors: yield, hours, stations, causes, capability, nails.
+//! Many runs on one page for supervisors: yield, hours, stations, causes, capability, nails.
 
 use crate::charts;
 use crate::line_text::{delay, late_controllers};
@@ -6,10 +6,10 @@ use bench_run::NOT_BLAMED;
 use bench_stats::{Group, Interval, MeasurementStat, NailState, Overview};
 use maud::{Markup, html};
 
-/// Measurements in the table.
+/// Number of measurements in the table.
 const MOST_MEASUREMENTS: usize = 60;
 
-/// The page: one file, no script, nothing from the network.
+/// Returns the page: one file, no script, nothing from the network.
 pub fn line_page(overview: &Overview) -> String {
     let days = overview.days.as_ref().map(|(first, last)| format!("{first} to {last}")).unwrap_or_default();
     let worn: Vec<_> = overview.nails.iter().filter(|nail| nail.trend.state == NailState::Warn).collect();
@@ -44,7 +44,7 @@ pub fn line_page(overview: &Overview) -> String {
         }
         @if late_controllers(overview).next().is_some() { h2 { "Controllers that were late" } (controllers(overview)) }
         h2 { "Measurements, the least capable first" }
-        @for one in overview.measurements.iter().filter(|one| !one.histogram.is_empty()) { (details(one)) }
+        @for stat in overview.measurements.iter().filter(|stat| !stat.histogram.is_empty()) { (details(stat)) }
         (measurements(overview))
     };
     charts::page(&format!("The line: {}", overview.asked), &body)
@@ -55,10 +55,10 @@ fn controllers(overview: &Overview) -> Markup {
         p { "A step counts as late when the controller was late by " (NOT_BLAMED.as_millis()) " ms or more. A void attempt is repeated and does not count against the module." }
         table {
             tr { th { "station" } th class="n" { "share" } th class="n" { "late runs" } th class="n" { "runs" } th class="n" { "void attempts" } th { "worst delay" } }
-            @for one in late_controllers(overview) {
+            @for controller in late_controllers(overview) {
                 tr {
-                    td { (one.place) } td class="n" { (share(one.share())) } td class="n" { (one.late) } td class="n" { (one.runs) }
-                    td class="n" { (one.voids) } td { (one.worst.as_ref().map(delay).unwrap_or_default()) }
+                    td { (controller.place) } td class="n" { (share(controller.share())) } td class="n" { (controller.late) } td class="n" { (controller.runs) }
+                    td class="n" { (controller.voids) } td { (controller.worst.as_ref().map(delay).unwrap_or_default()) }
                 }
             }
         }
@@ -70,13 +70,15 @@ fn share(share: f64) -> String {
 }
 
 fn bounded(interval: Option<Interval>) -> String {
-    interval.map_or_else(|| "-".to_owned(), |one| share(one.share))
+    interval.map_or_else(|| "-".to_owned(), |interval| share(interval.share))
 }
 
 fn tiles(overview: &Overview) -> Markup {
     let of = &overview.total;
     let bounds = |interval: Option<Interval>| {
-        interval.map_or_else(String::new, |one| format!(", 95 %: {:.2} to {:.2}", one.low * 100.0, one.high * 100.0))
+        interval.map_or_else(String::new, |interval| {
+            format!(", 95 %: {:.2} to {:.2}", interval.low * 100.0, interval.high * 100.0)
+        })
     };
     let tile = |figure: String, of: String| html! { div class="tile" { b { (figure) } span { (of) } } };
     html! {
@@ -105,31 +107,31 @@ fn groups(groups: &[Group]) -> Markup {
     }
 }
 
-fn details(one: &MeasurementStat) -> Markup {
+fn details(stat: &MeasurementStat) -> Markup {
     html! {
         figure {
-            figcaption { code { (one.step) "/" (one.name) } " " (one.plan) ", limits " (one.limits.show(one.unit)) }
-            (charts::histogram(&one.histogram, &one.limits, one.unit))
-            (charts::trend(&one.trend, one.unit))
+            figcaption { code { (stat.step) "/" (stat.name) } " " (stat.plan) ", limits " (stat.limits.show(stat.unit)) }
+            (charts::histogram(&stat.histogram, &stat.limits, stat.unit))
+            (charts::trend(&stat.trend, stat.unit))
         }
     }
 }
 
 fn measurements(overview: &Overview) -> Markup {
     let index = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
-    let able: Vec<_> = overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).collect();
+    let able: Vec<_> = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).collect();
     html! {
         table {
             tr { th { "measurement" } th { "plan" } th { "limits" } th class="n" { "n" } th class="n" { "mean" } th class="n" { "Cp" } th class="n" { "Cpk" }
                  th class="n" { "Ppk" } th class="n" { "95 %" } th class="n" { "bad" } }
-            @for one in able.iter().take(MOST_MEASUREMENTS) {
-                @let of = &one.capability;
+            @for stat in able.iter().take(MOST_MEASUREMENTS) {
+                @let of = &stat.capability;
                 tr {
-                    td { code { (one.step) "/" (one.name) } } td { (one.plan) } td { (one.limits.show(one.unit)) } td class="n" { (of.n) }
-                    td class="n" { (one.unit.show(of.mean)) } td class="n" { (index(of.cp)) } td class="n" { (index(of.cpk)) }
+                    td { code { (stat.step) "/" (stat.name) } } td { (stat.plan) } td { (stat.limits.show(stat.unit)) } td class="n" { (of.n) }
+                    td class="n" { (stat.unit.show(of.mean)) } td class="n" { (index(of.cp)) } td class="n" { (index(of.cpk)) }
                     td class={ "n" @if of.ppk.is_some_and(|ppk| ppk < 1.33) { " bad" } } { (index(of.ppk)) }
                     td class="n" { @if let Some((low, high)) = of.ppk_95 { (format!("{low:.2} to {high:.2}")) } }
-                    td class="n" { (one.bad) }
+                    td class="n" { (stat.bad) }
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What many runs say, for a terminal.
+//! Many runs as text for a terminal.
 
 use crate::text::one_line;
 use bench_run::{LateRecord, MeasurementUnit, NOT_BLAMED};
@@ -19,7 +19,7 @@ const BAR: usize = 40;
 /// Rows of a trend.
 const TREND_ROWS: usize = 8;
 
-/// The overview in words, tables and plots.
+/// Returns the overview in words, tables and plots.
 pub fn line_text(overview: &Overview) -> String {
     let mut text = String::new();
     let days = match &overview.days {
@@ -34,8 +34,8 @@ pub fn line_text(overview: &Overview) -> String {
     causes(&mut text, "Steps that failed the unit", "", &overview.failing_steps);
     causes(&mut text, "Contacts at fault", "contact ", &overview.contacts);
     measurements(&mut text, overview);
-    for one in &overview.measurements {
-        details(&mut text, one);
+    for stat in &overview.measurements {
+        details(&mut text, stat);
     }
     nails(&mut text, overview);
     controllers(&mut text, overview);
@@ -101,7 +101,8 @@ fn groups(text: &mut String, overview: &Overview) {
     );
     for group in &overview.groups {
         let of = &group.yields;
-        let share = |interval: Option<Interval>| interval.map_or_else(|| "-".to_owned(), |one| percent(one.share));
+        let share =
+            |interval: Option<Interval>| interval.map_or_else(|| "-".to_owned(), |interval| percent(interval.share));
         let _ = writeln!(
             text,
             "{:width$}  {:>7}  {:>10}  {:>10}  {:>7}  {:>7}  {:>7}",
@@ -171,20 +172,20 @@ fn index(value: Option<f64>) -> String {
 }
 
 fn measurements(text: &mut String, overview: &Overview) {
-    let able = overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).count();
+    let able = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).count();
     if able == 0 {
         return;
     }
-    let weak = overview.measurements.iter().filter(|one| one.capability.ppk.is_some_and(|ppk| ppk < 1.33)).count();
+    let weak = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some_and(|ppk| ppk < 1.33)).count();
     let _ = writeln!(text, "\nMeasurements, the least capable first: {weak} of {able} have a Ppk below 1.33");
     let _ = writeln!(
         text,
         "  {:>6}  {:>15}  {:>6}  {:>6}  {:>7}  {:>5}  measurement, limits",
         "Ppk", "95 %", "Cpk", "Cp", "n", "bad"
     );
-    let name = |one: &MeasurementStat| format!("{} {}/{}", one.plan, one.step, one.name);
-    for one in overview.measurements.iter().filter(|one| one.capability.ppk.is_some()).take(MOST_MEASUREMENTS) {
-        let Capability { n, cp, cpk, ppk, ppk_95, .. } = one.capability;
+    let name = |stat: &MeasurementStat| format!("{} {}/{}", stat.plan, stat.step, stat.name);
+    for stat in overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).take(MOST_MEASUREMENTS) {
+        let Capability { n, cp, cpk, ppk, ppk_95, .. } = stat.capability;
         let bounds = ppk_95.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
         let _ = writeln!(
             text,
@@ -192,44 +193,45 @@ fn measurements(text: &mut String, overview: &Overview) {
             index(ppk),
             index(cpk),
             index(cp),
-            one.bad,
-            one_line(&name(one)),
-            one.limits.show(one.unit)
+            stat.bad,
+            one_line(&name(stat)),
+            stat.limits.show(stat.unit)
         );
     }
 }
 
-fn details(text: &mut String, one: &MeasurementStat) {
-    if one.histogram.is_empty() {
+fn details(text: &mut String, stat: &MeasurementStat) {
+    if stat.histogram.is_empty() {
         return;
     }
-    let Capability { n, mean, sd, ppk, cpk, .. } = one.capability;
-    let sd = sd.map_or_else(|| "-".to_owned(), |sd| one.unit.show(sd));
+    let Capability { n, mean, sd, ppk, cpk, .. } = stat.capability;
+    let sd = sd.map_or_else(|| "-".to_owned(), |sd| stat.unit.show(sd));
     let _ = writeln!(
         text,
         "\n{} {}/{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}",
-        one.plan,
-        one.step,
-        one_line(&one.name),
-        one.unit.show(mean),
+        stat.plan,
+        stat.step,
+        one_line(&stat.name),
+        stat.unit.show(mean),
         index(cpk),
         index(ppk),
-        one.limits.show(one.unit)
+        stat.limits.show(stat.unit)
     );
-    histogram(text, &one.histogram, one.unit);
-    trend(text, &one.trend, one.unit);
+    histogram(text, &stat.histogram, stat.unit);
+    trend(text, &stat.trend, stat.unit);
 }
 
 fn histogram(text: &mut String, bars: &[Bar], unit: MeasurementUnit) {
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let edges: Vec<String> = bars.iter().map(|bar| unit.show(bar.from)).collect();
     let width = edges.iter().map(|edge| edge.chars().count()).max().unwrap_or(0);
-    for (one, edge) in bars.iter().zip(edges) {
-        let _ = writeln!(text, "  {edge:>width$}  {:BAR$}  {}", bar(one.count, most, BAR), one.count);
+    for (histogram_bar, edge) in bars.iter().zip(edges) {
+        let _ =
+            writeln!(text, "  {edge:>width$}  {:BAR$}  {}", bar(histogram_bar.count, most, BAR), histogram_bar.count);
     }
 }
 
-/// Means as dots, from the left to the right in time.
+/// Draws means as dots, from left to right in time.
 fn trend(text: &mut String, points: &[TrendPoint], unit: MeasurementUnit) {
     if points.len() < 2 {
         return;
@@ -287,25 +289,25 @@ fn controllers(text: &mut String, overview: &Overview) {
     let limit = NOT_BLAMED.as_millis();
     let all = overview.controllers.len();
     let _ = writeln!(text, "\nControllers that were late by {limit} ms or more, {} of {all}", late.len());
-    let width = late.iter().map(|one| one.place.chars().count()).max().unwrap_or(0);
+    let width = late.iter().map(|controller| controller.place.chars().count()).max().unwrap_or(0);
     let _ = writeln!(text, "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  worst", "", "share", "late", "runs", "void");
-    for one in late {
-        let worst = one.worst.as_ref().map_or_else(String::new, delay);
+    for controller in late {
+        let worst = controller.worst.as_ref().map_or_else(String::new, delay);
         let _ = writeln!(
             text,
             "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  {worst}",
-            one_line(&one.place),
-            percent(one.share()),
-            one.late,
-            one.runs,
-            one.voids
+            one_line(&controller.place),
+            percent(controller.share()),
+            controller.late,
+            controller.runs,
+            controller.voids
         );
     }
 }
 
-/// Those with something to look into.
+/// Those that need attention.
 pub(crate) fn late_controllers(overview: &Overview) -> impl Iterator<Item = &ControllerStat> {
-    overview.controllers.iter().filter(|one| one.late > 0 || one.voids > 0)
+    overview.controllers.iter().filter(|controller| controller.late > 0 || controller.voids > 0)
 }
 
 /// "640 ms (disk)".

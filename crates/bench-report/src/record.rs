@@ -1,4 +1,4 @@
-//! A run put in order: what every report is made from.
+//! A run put in order: the input of every report.
 
 use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, VOID,
@@ -8,41 +8,47 @@ use serde::Serialize;
 use std::borrow::Borrow;
 use std::time::Duration;
 
-/// Everything a report needs to know of one run on one unit.
+/// Everything that a report needs about one run on one unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRecord {
+    /// Id of the run.
     pub run_id: String,
+    /// Serial number of the unit.
     pub serial: String,
+    /// Model that the plan is for.
     pub model: String,
     /// RFC 3339; absent on the virtual bench.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// Folder of the run as the caller wants it shown; see [`RunRecord::with_run_folder`].
+    /// Folder of the run as the caller shows it; see [`RunRecord::with_run_folder`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_folder: Option<String>,
     /// Whether the journal holds the end of the run.
     pub finished: bool,
-    /// What has to be acted on: the verdict of the run, made worse where the journal contradicts it (`doubts`), and
-    /// `error` when the run is not finished. Never better than what the journal says.
+    /// The verdict to act on: that of the run, worsened where the journal contradicts it (`doubts`), and `error` when
+    /// the run is not finished. Never better than what the journal says.
     pub verdict: Verdict,
+    /// Why the verdict is not `pass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where the journal contradicts itself or a promise of the bench was not kept.
+    /// Contradictions in the journal, and promises of the bench that were not kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
-    /// Contacts that diagnoses of failed steps name, ascending.
+    /// Contacts in diagnoses of failed steps, ascending.
     pub contacts_at_fault: Vec<Contact>,
-    /// Diagnoses of all steps that did not pass in their last attempt, each once, by contact.
+    /// Diagnoses of all steps that did not pass in their last attempt, without duplicates, by contact.
     pub diagnoses: Vec<Diagnosis>,
     /// In the plan's order.
     pub steps: Vec<StepRecord>,
     /// In the order in which they were first switched.
     pub rails: Vec<RailRecord>,
+    /// State of the bench at the end; absent when it is not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safe_state: Option<SafeStateRecord>,
-    /// Why the run was ended early.
+    /// Why the run was stopped early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopping: Option<String>,
+    /// Remarks, in the order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<NoteRecord>,
     /// The bench's own count; absent when the run is not finished.
@@ -50,12 +56,16 @@ pub struct RunRecord {
     pub tally: Option<Tally>,
     /// Time of the last entry, microseconds since the run began.
     pub duration_us: BenchTime,
+    /// Real instruments or the virtual bench; absent without a start of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bench: Option<BenchKind>,
+    /// Name of the nest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nest: Option<String>,
+    /// Production lot of the unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lot: Option<String>,
+    /// Inputs of the run with their hashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// Chain value of the journal's last line; see [`RunRecord::with_seal`].
@@ -66,37 +76,47 @@ pub struct RunRecord {
 /// One step of the plan with all its attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRecord {
+    /// Id of the step, unique in the plan.
     pub id: String,
+    /// Kind of test.
     pub kind: String,
+    /// Title of the step.
     pub title: String,
-    /// How many measurements the plan promised for each attempt.
+    /// Number of promised measurements per attempt.
     pub promised: usize,
-    /// Of the last attempt; absent when the step has none, because it was never started or never finished.
+    /// Verdict of the last attempt; absent when the step was never started or never finished.
     pub verdict: Option<Verdict>,
+    /// In the order of time.
     pub attempts: Vec<Attempt>,
 }
 
 /// One attempt at a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
+    /// 1 for the first attempt.
     pub number: u8,
     /// Absent when the step was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_us: Option<BenchTime>,
+    /// Absent when the attempt did not finish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<BenchTime>,
+    /// Absent when the attempt did not finish.
     pub verdict: Option<Verdict>,
+    /// Why the verdict is not `pass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Whether the plan gave the step another attempt after this one.
     pub retried: bool,
-    /// It does not count, because the controller was late: neither against the module nor against its contacts.
+    /// Whether it does not count because the controller was late: neither against the module nor against its contacts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
-    /// The most that the controller was late meanwhile, where that is on record.
+    /// The largest lateness of the controller during the attempt, if recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<LateRecord>,
+    /// In the order of time.
     pub measurements: Vec<MeasurementRecord>,
+    /// Diagnoses during this attempt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<Diagnosis>,
 }
@@ -104,80 +124,92 @@ pub struct Attempt {
 /// A measurement and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeasurementRecord {
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
+    /// The judged reading.
     #[serde(flatten)]
     pub measurement: Measurement,
 }
 
-/// What is last known of a rail.
+/// Last known state of a rail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RailRecord {
+    /// Name of the rail.
     pub rail: String,
+    /// Whether it was switched on last.
     pub on: bool,
-    /// What was measured after it was switched last.
+    /// Reading after its last switching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volts: Option<f64>,
+    /// Time of its last switching, microseconds since the run began.
     pub switched_us: BenchTime,
 }
 
-/// How the bench was left.
+/// State of the bench at the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SafeStateRecord {
+    /// Whether the bench measured that rails are off and nails released.
     pub confirmed: bool,
+    /// Why it is not confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
 }
 
-/// Something worth knowing that is not a measurement.
+/// A remark that is not a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoteRecord {
+    /// Time of the record, microseconds since the run began.
     pub at_us: BenchTime,
+    /// Id of the step; absent for a remark on the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// The remark.
     pub text: String,
 }
 
 impl Attempt {
-    /// Why it does not count, or how late the controller was in one that does: one line for people.
+    /// Describes in one line why it does not count, or how late the controller was in one that does.
     pub fn lateness(&self) -> Option<String> {
         let reason = self.reason.as_deref().unwrap_or_default();
         let late = || self.late.as_ref().map(ToString::to_string);
         if self.void {
             return Some(format!("did not count: {}", reason.strip_prefix(VOID).unwrap_or(reason)));
         }
-        // Where the lateness is the reason, it need not be repeated.
+        // When the lateness is the reason, it need not be repeated.
         late().filter(|late| !reason.contains(late.as_str()))
     }
 
-    /// From start to end; `None` when either is not on record.
+    /// Time from start to end; `None` when either is not recorded.
     pub fn duration(&self) -> Option<Duration> {
         Some(self.ended_us? - self.started_us?)
     }
 }
 
 impl StepRecord {
-    /// The attempt that counts.
+    /// Returns the attempt that counts.
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
 
-    /// Whether it began, in any attempt.
+    /// Whether any attempt began.
     pub fn was_started(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.started_us.is_some())
     }
 
-    /// How many attempts began, without those that are void.
+    /// Returns how many attempts began, without void ones.
     pub fn tries(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.started_us.is_some() && !attempt.void).count()
     }
 
-    /// Over all attempts.
+    /// Returns the total time of all attempts.
     pub fn duration(&self) -> Duration {
         self.attempts.iter().filter_map(Attempt::duration).sum()
     }
 
-    /// An attempt that did not pass after a void one is the bench's too: the module may still be in the middle of something.
+    /// An attempt that did not pass after a void one is also void: the void attempt may have left the module in an
+    /// undefined state.
     fn void_attempts(&mut self) {
         let mut before = false;
         for attempt in &mut self.attempts {
@@ -211,8 +243,8 @@ impl StepRecord {
 }
 
 impl RunRecord {
-    /// Reads the entries of one run. Takes anything: a run that died in the middle, or no entry at all, gives a record
-    /// that is not finished.
+    /// Reads the entries of one run. Accepts any entries: a run that died in the middle, or no entry at all, gives a
+    /// record that is not finished.
     pub fn from_entries<E: Borrow<Entry>>(entries: &[E]) -> Self {
         let mut record = Self {
             run_id: String::new(),
@@ -252,40 +284,44 @@ impl RunRecord {
         record.diagnoses = merged(record.steps.iter().filter(|step| counts(step.verdict)).filter_map(StepRecord::last));
         let failed =
             merged(record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail)).filter_map(StepRecord::last));
-        record.contacts_at_fault =
-            failed.into_iter().filter(|found| found.defect != Defect::Bench).flat_map(|found| found.contacts).collect();
+        record.contacts_at_fault = failed
+            .into_iter()
+            .filter(|diagnosis| diagnosis.defect != Defect::Bench)
+            .flat_map(|diagnosis| diagnosis.contacts)
+            .collect();
         record.contacts_at_fault.sort_unstable();
         record.contacts_at_fault.dedup();
         record
     }
 
-    /// With the folder that reports should point at.
+    /// Sets the folder that reports refer to.
     #[must_use]
     pub fn with_run_folder(mut self, folder: impl Into<String>) -> Self {
         self.run_folder = Some(folder.into());
         self
     }
 
-    /// With the seal of the journal that it was read from, by which that can be recognised later.
+    /// Sets the seal of the journal that it was read from, which identifies the journal later.
     #[must_use]
     pub fn with_seal(mut self, seal: Option<String>) -> Self {
         self.seal = seal;
         self
     }
 
-    /// With what the run itself came to, which may be worse than what is on record: the record may be gone by now. Then
-    /// `reason` is one of the doubts.
+    /// Takes the verdict of the run itself into account, which may be worse than the recorded one because the record
+    /// may be lost by now. Then `reason` is one of the doubts.
     #[must_use]
     pub fn with_outcome(mut self, verdict: Verdict, reason: Option<&str>) -> Self {
         if !self.finished || self.verdict.and(verdict) != self.verdict {
             self.verdict = self.verdict.and(verdict);
-            let known = |text: &str| [&self.reason, &self.stopping].iter().any(|one| one.as_deref() == Some(text));
-            self.doubts.extend(reason.filter(|text| !known(text)).map(str::to_owned));
+            let is_listed =
+                |text: &str| [&self.reason, &self.stopping].iter().any(|listed| listed.as_deref() == Some(text));
+            self.doubts.extend(reason.filter(|text| !is_listed(text)).map(str::to_owned));
         }
         self
     }
 
-    /// Takes one event in; gives the verdict when it is the end of the run.
+    /// Processes one event; returns the verdict when it is the end of the run.
     fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
         match event.clone() {
             Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps } => {
@@ -310,7 +346,7 @@ impl RunRecord {
             Event::Diagnosed { step, attempt, diagnosis } => {
                 self.step(&step).attempt(attempt).diagnoses.push(diagnosis);
             }
-            // Only for who reads the journal.
+            // Only for readers of the journal.
             Event::Dialogue { .. } => {}
             Event::Note { step, text } => self.notes.push(NoteRecord { at_us: at, step, text }),
             Event::StepEnded { step, attempt, verdict, reason, retried, procedure: _, late } => {
@@ -322,10 +358,10 @@ impl RunRecord {
                 attempt.late = late;
             }
             Event::RailSwitched { rail, on, volts } => {
-                let known = RailRecord { rail, on, volts, switched_us: at };
-                match self.rails.iter_mut().find(|other| other.rail == known.rail) {
-                    Some(other) => *other = known,
-                    None => self.rails.push(known),
+                let rail_record = RailRecord { rail, on, volts, switched_us: at };
+                match self.rails.iter_mut().find(|other| other.rail == rail_record.rail) {
+                    Some(other) => *other = rail_record,
+                    None => self.rails.push(rail_record),
                 }
             }
             Event::Stopping { reason } => self.stopping = self.stopping.take().or(Some(reason)),
@@ -359,7 +395,7 @@ impl RunRecord {
         &mut self.steps[index]
     }
 
-    /// Believes a pass only when everything on record agrees with it. `ended` is what the journal says at its end.
+    /// Accepts a pass only when everything in the record agrees with it. `ended` is the journal's last statement.
     fn doubt(&mut self, ended: Option<Verdict>) {
         let Some(claimed) = ended else {
             self.verdict = Verdict::Error;
@@ -404,26 +440,26 @@ impl RunRecord {
     }
 }
 
-/// Whether diagnoses of a step with this verdict are worth telling. Those of a step that passed in the end, or was
-/// repeated with success, are history and stay with the attempt.
+/// Whether diagnoses of a step with this verdict are reported. Those of a step that passed in the end, or was repeated
+/// with success, are history and stay with the attempt.
 fn counts(verdict: Option<Verdict>) -> bool {
     !matches!(verdict, Some(Verdict::Pass | Verdict::Skipped))
 }
 
-/// Each diagnosis once, its contacts ascending; by first contact, those that name none after them, the bench's own last.
+/// Removes duplicate diagnoses and sorts them: by first contact, then those without contacts, the bench's own last.
 pub(crate) fn merged<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<Diagnosis> {
     let mut merged: Vec<Diagnosis> = Vec::new();
-    for found in attempts.flat_map(|attempt| &attempt.diagnoses) {
-        let mut found = found.clone();
-        found.contacts.sort_unstable();
-        found.contacts.dedup();
-        if !merged.contains(&found) {
-            merged.push(found);
+    for diagnosis in attempts.flat_map(|attempt| &attempt.diagnoses) {
+        let mut diagnosis = diagnosis.clone();
+        diagnosis.contacts.sort_unstable();
+        diagnosis.contacts.dedup();
+        if !merged.contains(&diagnosis) {
+            merged.push(diagnosis);
         }
     }
-    merged.sort_by_key(|found| {
-        let first = found.contacts.first().map_or(u16::MAX, |contact| contact.0.into());
-        (found.defect == Defect::Bench, first, found.contacts.clone(), found.defect)
+    merged.sort_by_key(|diagnosis| {
+        let first = diagnosis.contacts.first().map_or(u16::MAX, |contact| contact.0.into());
+        (diagnosis.defect == Defect::Bench, first, diagnosis.contacts.clone(), diagnosis.defect)
     });
     merged
 }

@@ -1,20 +1,20 @@
-//! What the operator reads: the contacts at fault first, then what to do, then the rest.
+//! The operator's summary: first the faulty contacts, then what to do, then the rest.
 
 use crate::record::{Attempt, MeasurementRecord, NoteRecord, RunRecord, StepRecord};
 use crate::text::{counted, one_line};
 use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
 use std::time::Duration;
 
-/// Measurements outside their limits that are listed for a step without a diagnosis; the rest is counted.
+/// Number of measurements outside their limits that are listed for a step without a diagnosis; the rest is counted.
 const MOST_READINGS: usize = 5;
 
-/// How the summary looks.
+/// Style of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Whether the terminal understands colours (ANSI escapes).
+    /// Whether the terminal supports colours (ANSI escapes).
     pub colour: bool,
-    /// Columns of the terminal, 40 at least. Texts are wrapped to it, never cut; a table that is too wide for it loses
-    /// its last columns.
+    /// Width of the terminal in columns, at least 40. Texts are wrapped, never cut; a table that is too wide loses its
+    /// last columns.
     pub width: usize,
 }
 
@@ -33,7 +33,7 @@ enum Paint {
     Grey,
 }
 
-/// The run in words. Ends with a line end.
+/// Returns the summary of a run. Ends with a line end.
 pub fn summary(record: &RunRecord, style: Style) -> String {
     let mut page = Page { text: String::new(), style: Style { width: style.width.max(40), ..style }, said: Vec::new() };
     page.headline(record);
@@ -46,7 +46,8 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     if !is_clean {
         page.steps(record);
     }
-    // Of a clean pass only what is said of the whole run: what a lesser fixture left out, or why the unit was tested at all.
+    // For a clean pass only remarks on the whole run: what a reduced fixture left out, or why the unit was tested at
+    // all.
     page.notes(record, |note| !is_clean || note.step.is_none());
     page.rails(record);
     if let Some(folder) = &record.run_folder {
@@ -55,7 +56,7 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     page.text
 }
 
-/// Passed, each step at its first attempt: nothing to tell but that.
+/// Whether every step passed at its first attempt, so that there are no details to show.
 fn is_clean_pass(record: &RunRecord) -> bool {
     record.verdict == Verdict::Pass && record.steps.iter().all(|step| step.attempts.len() == 1)
 }
@@ -63,7 +64,7 @@ fn is_clean_pass(record: &RunRecord) -> bool {
 struct Page {
     text: String,
     style: Style,
-    /// What stands at the top of the page and need not be said again below a step.
+    /// Returns what the top of the page already says and need not be repeated below a step.
     said: Vec<String>,
 }
 
@@ -92,7 +93,7 @@ impl Page {
         self.wrapped("", text);
     }
 
-    /// Wrapped to the width; further lines stand below the first.
+    /// Wraps to the width, with further lines aligned below the first.
     fn wrapped(&mut self, indent: &str, text: &str) {
         let options = textwrap::Options::new(self.style.width).initial_indent(indent).subsequent_indent(indent);
         for line in textwrap::wrap(&one_line(text), options) {
@@ -100,7 +101,7 @@ impl Page {
         }
     }
 
-    /// Wrapped first and painted then: escapes must not count as columns.
+    /// Wrap first, colour then: escapes must not count as columns.
     fn alarm(&mut self, text: &str) {
         for line in textwrap::wrap(&one_line(text), self.style.width) {
             let line = self.painted(&line, Paint::Red);
@@ -113,7 +114,7 @@ impl Page {
             _ if !record.finished => ("NOT FINISHED", Paint::Magenta),
             Verdict::Pass => ("PASS", Paint::Green),
             Verdict::Fail => ("FAIL", Paint::Red),
-            // Nothing was tested: that is no pass.
+            // Nothing was tested: no pass.
             Verdict::Error | Verdict::Skipped => ("ERROR", Paint::Magenta),
             Verdict::Aborted => ("ABORTED", Paint::Yellow),
         };
@@ -133,33 +134,33 @@ impl Page {
         }
     }
 
-    /// Contacts at fault, or why the bench could not tell.
+    /// Lists the faulty contacts, or why the result is unknown.
     fn findings(&mut self, record: &RunRecord) {
-        let (ours, found): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
-            record.diagnoses.iter().partition(|found| found.defect == Defect::Bench);
-        let mut found: Vec<String> = found.into_iter().map(|found| found.text.clone()).collect();
+        let (ours, diagnoses): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
+            record.diagnoses.iter().partition(|diagnoses| diagnoses.defect == Defect::Bench);
+        let mut diagnoses: Vec<String> = diagnoses.into_iter().map(|diagnoses| diagnoses.text.clone()).collect();
         let failed = record.steps.iter().filter(|step| step.verdict == Some(Verdict::Fail));
-        found.extend(failed.flat_map(undiagnosed));
+        diagnoses.extend(failed.flat_map(undiagnosed));
         let mut reasons: Vec<&str> = Vec::new();
         if !record.finished {
             reasons.push("The record of this run ends before the run did.");
         }
-        if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || found.is_empty()) {
+        if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || diagnoses.is_empty()) {
             reasons.extend(record.reason.as_deref());
         }
         if matches!(record.verdict, Verdict::Error | Verdict::Aborted) && record.reason != record.stopping {
             reasons.extend(record.stopping.as_deref());
         }
         reasons.extend(record.doubts.iter().map(String::as_str));
-        reasons.extend(ours.iter().map(|found| found.text.as_str()));
+        reasons.extend(ours.iter().map(|diagnoses| diagnoses.text.as_str()));
         if record.verdict == Verdict::Fail {
-            self.top(found.iter().map(String::as_str));
+            self.top(diagnoses.iter().map(String::as_str));
             self.top(reasons);
         } else {
             self.top(reasons);
-            if !found.is_empty() {
+            if !diagnoses.is_empty() {
                 self.wrapped("  ", "Found before that:");
-                self.top(found.iter().map(String::as_str));
+                self.top(diagnoses.iter().map(String::as_str));
             }
         }
     }
@@ -178,7 +179,7 @@ impl Page {
                  twice, call the technician."
             }
             Verdict::Pass => return,
-            Verdict::Fail if record.diagnoses.iter().any(|found| found.defect == Defect::WrongModel) => {
+            Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
                 "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
             }
             Verdict::Fail => "Send the module to repair.",
@@ -208,7 +209,7 @@ impl Page {
         self.plain(&parts.join(", "));
     }
 
-    /// The table of steps; what is wrong with a step stands below it.
+    /// Writes the table of steps, with the defects of a step below it.
     fn steps(&mut self, record: &RunRecord) {
         if record.steps.is_empty() {
             return;
@@ -238,7 +239,7 @@ impl Page {
             let tries = if began { step.tries().to_string() } else { String::new() };
             let measured = step.last().filter(|_| began).map_or_else(String::new, |last| measured(last, step.promised));
             let line = row(word, &one_line(&step.id), &time, &tries, &measured);
-            // Only the word is painted, after padding: escapes must not count as columns.
+            // Only the word is coloured, after padding: escapes must not count as columns.
             let line = match line.strip_prefix(word) {
                 Some(rest) => format!("{}{rest}", self.painted(word, paint)),
                 None => line,
@@ -248,7 +249,7 @@ impl Page {
         }
         let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| one_line(&step.id)).collect();
         if !skipped.is_empty() {
-            // They come in swarms and say nothing about the module.
+            // There may be many, and they say nothing about the module.
             let options = textwrap::Options::new(self.style.width)
                 .initial_indent("skipped   ")
                 .subsequent_indent("          ")
@@ -334,7 +335,7 @@ fn measured(attempt: &Attempt, promised: usize) -> String {
     }
 }
 
-/// Measurements outside their limits of a step for which no diagnosis speaks.
+/// Returns the measurements outside their limits of a step without a matching diagnosis.
 fn undiagnosed(step: &StepRecord) -> Vec<String> {
     let Some(last) = step.last().filter(|last| last.diagnoses.is_empty()) else { return Vec::new() };
     let mut lines: Vec<String> = bad(last).take(MOST_READINGS).map(reading).collect();

@@ -1,4 +1,4 @@
-//! For whoever counts: CSV of all measurements, JSON of the whole record.
+//! For analysis: CSV of all measurements, JSON of the whole record.
 
 use crate::ReportError;
 use crate::record::RunRecord;
@@ -26,11 +26,12 @@ const COLUMNS: [&str; 18] = [
     "at_us",
 ];
 
-/// One line per measurement of every attempt, below one line of column names. `counts` is 1 for a step's last attempt
-/// and 0 for those that were repeated or void. Values have full precision in the base unit; contacts are separated by spaces.
+/// Writes one line per measurement of every attempt, below one line of column names. `counts` is 1 for a step's last
+/// attempt and 0 for those that were repeated or void. Values have full precision in the base unit; contacts are
+/// separated by spaces.
 ///
 /// # Errors
-/// When a line cannot be written; writing to memory gives no cause for that.
+/// When a line cannot be written; this does not happen in memory.
 pub fn csv(records: &[RunRecord]) -> Result<String, ReportError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
@@ -71,20 +72,20 @@ pub fn csv(records: &[RunRecord]) -> Result<String, ReportError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The record as JSON, indented, with a line end.
+/// Returns the record as JSON, indented, with a line end.
 ///
 /// # Errors
-/// When it cannot be written; a record has no part that JSON has no word for.
+/// When it cannot be written; every part of a record is valid JSON.
 pub fn json(record: &RunRecord) -> Result<String, ReportError> {
     let mut text = serde_json::to_string_pretty(record)?;
     text.push('\n');
     Ok(text)
 }
 
-/// The record as JSON in one line, with a line end: for files of many.
+/// Returns the record as JSON in one line, with a line end, for files of many records.
 ///
 /// # Errors
-/// When it cannot be written; a record has no part that JSON has no word for.
+/// When it cannot be written; every part of a record is valid JSON.
 pub fn json_line(record: &RunRecord) -> Result<String, ReportError> {
     let mut text = serde_json::to_string(record)?;
     text.push('\n');

@@ -1,13 +1,13 @@
-//! Text from outside made fit for reports.
+//! Makes text from outside safe for reports.
 
 use bench_run::Contact;
 
-/// Without control characters, and in one line: what a module or a file says must not steer the operator's screen.
+/// Removes control characters and line ends: text of a module or a file must not control the operator's terminal.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Only characters that XML 1.0 knows (section 2.2, `Char`).
+/// Removes characters that XML 1.0 does not allow (section 2.2, `Char`).
 pub(crate) fn xml_text(text: &str) -> String {
     text.chars()
         .filter(|c| matches!(c, '\t' | '\n' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..))

@@ -1,4 +1,4 @@
-//! One unit as one page: everything that is on record, to be read without a network years later.
+//! One unit on one page: everything on record, readable offline years later.
 
 use crate::charts::{self, Scale};
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 const WIDTH: f64 = 900.0;
 
-/// The page: one file, no script, nothing from the network.
+/// Returns the page: one file, no script, nothing from the network.
 pub fn unit_page(record: &RunRecord) -> String {
     let (word, class) = verdict(record);
     let body = html! {
@@ -18,14 +18,14 @@ pub fn unit_page(record: &RunRecord) -> String {
         @for doubt in &record.doubts { p class="bad" { (doubt) } }
         @if !record.diagnoses.is_empty() {
             h2 { "Found" }
-            ul { @for found in &record.diagnoses { li { (found.text) } } }
+            ul { @for diagnosis in &record.diagnoses { li { (diagnosis.text) } } }
         }
         h2 { "Contacts" }
         (contacts(record))
         h2 { "Measurements" }
         @for step in record.steps.iter().filter(|step| step.was_started()) { (measurements(step)) }
-        (series(record, "Currents in the order in which they were measured", |one| one.unit == MeasurementUnit::Amps))
-        (series(record, "Radio levels, dBm", |one| one.name.ends_with("-dbm")))
+        (series(record, "Currents in the order in which they were measured", |measurement| measurement.unit == MeasurementUnit::Amps))
+        (series(record, "Radio levels, dBm", |measurement| measurement.name.ends_with("-dbm")))
         h2 { "When each step ran" }
         (gantt(record))
         @if !record.notes.is_empty() {
@@ -52,20 +52,21 @@ fn last_taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &Measure
     let of = |step| {
         StepRecord::last(step)
             .into_iter()
-            .flat_map(move |last: &Attempt| last.measurements.iter().map(move |one| (step, one)))
+            .flat_map(move |last: &Attempt| last.measurements.iter().map(move |measured| (step, measured)))
     };
     record.steps.iter().flat_map(of)
 }
 
-/// The module's edge: odd numbers on the front, even ones on the back. What is at fault has a cross, and not only a colour.
+/// Draws the module's edge: odd numbers on the front, even ones on the back. Faulty contacts have a cross, not only a
+/// colour.
 fn contacts(record: &RunRecord) -> Markup {
     let bad: BTreeSet<Contact> = record.contacts_at_fault.iter().copied().collect();
     let judged: BTreeSet<Contact> = last_taken(record)
-        .flat_map(|(_, one)| one.measurement.contacts.iter().copied())
+        .flat_map(|(_, measured)| measured.measurement.contacts.iter().copied())
         .chain(bad.iter().copied())
         .collect();
     let Some(most) = judged.last().map(|contact| contact.0) else {
-        return html! { p { "No measurement speaks of a contact." } };
+        return html! { p { "No measurement concerns a contact." } };
     };
     let columns = usize::from(most).div_ceil(2);
     let step = (WIDTH / columns as f64).min(26.0);
@@ -104,8 +105,8 @@ fn measurements(step: &StepRecord) -> Markup {
             @for attempt in &step.attempts {
                 @if let Some(line) = about(step, attempt) { p { (line) } }
                 table {
-                    @for one in &attempt.measurements {
-                        @let taken = &one.measurement;
+                    @for measured in &attempt.measurements {
+                        @let taken = &measured.measurement;
                         tr {
                             td { code { (taken.name) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
                             td { (taken.limits.show(taken.unit)) }
@@ -118,7 +119,7 @@ fn measurements(step: &StepRecord) -> Markup {
     }
 }
 
-/// What is said above the readings of an attempt; nothing where there is only one and the controller was in time.
+/// Returns the remark above the readings of an attempt; nothing when it is the only one and the controller was in time.
 fn about(step: &StepRecord, attempt: &Attempt) -> Option<String> {
     let number = attempt.number;
     let lateness = attempt.lateness();
@@ -142,10 +143,10 @@ fn value(taken: &Measurement) -> String {
     }
 }
 
-/// Where the reading lies in its limits: the interval as a bar, the reading as a stroke; outside, it stands beside the bar.
+/// Draws a reading in its limits: the interval as a bar, the reading as a stroke, which may be outside the bar.
 fn limit_bar(taken: &Measurement) -> Markup {
     let (Some(value), (low, high)) = (taken.value, (taken.limits.min, taken.limits.max)) else { return html! {} };
-    // One open side is as wide as the way from the limit to the reading, or the limit's own size.
+    // An open side is as wide as the distance from the limit to the reading, or the limit's own size.
     let reach = |limit: f64| (value - limit).abs().max(limit.abs() * 0.5).max(f64::MIN_POSITIVE);
     let (low, high) = match (low, high) {
         (Some(low), Some(high)) => (low, high),
@@ -154,7 +155,7 @@ fn limit_bar(taken: &Measurement) -> Markup {
         (None, None) => return html! {},
     };
     let x = Scale { low, high, from: 20.0, to: 120.0 };
-    // Clamped to the room beside the bar.
+    // Clamped to the room next to the bar.
     let at = (x.from + (if high > low { (value - low) / (high - low) } else { 0.5 }) * 100.0).clamp(4.0, 136.0);
     let colour = if taken.verdict == Verdict::Pass { "#1a7f37" } else { "#c1121f" };
     html! {
@@ -168,33 +169,33 @@ fn limit_bar(taken: &Measurement) -> Markup {
 /// Some measurements as columns in time.
 fn series(record: &RunRecord, title: &str, wanted: impl Fn(&Measurement) -> bool) -> Markup {
     let mut points: Vec<(u64, &Measurement)> = last_taken(record)
-        .filter(|(_, one)| wanted(&one.measurement))
-        .filter(|(_, one)| one.measurement.value.is_some())
-        .map(|(_, one)| (one.at_us.as_micros(), &one.measurement))
+        .filter(|(_, measured)| wanted(&measured.measurement))
+        .filter(|(_, measured)| measured.measurement.value.is_some())
+        .map(|(_, measured)| (measured.at_us.as_micros(), &measured.measurement))
         .collect();
     points.sort_by_key(|(at, _)| *at);
     if points.is_empty() {
         return html! {};
     }
-    let values = || points.iter().filter_map(|(_, one)| one.value);
+    let values = || points.iter().filter_map(|(_, measurement)| measurement.value);
     let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
     let y = Scale { low, high, from: 120.0, to: 16.0 };
     let room = (WIDTH / points.len() as f64).min(60.0);
     html! {
         h2 { (title) }
         svg width=(WIDTH) height="140" viewBox={ "0 0 " (WIDTH) " 140" } role="img" {
-            @for (index, (at, one)) in points.iter().enumerate() {
-                @let value = one.value.unwrap_or(0.0);
+            @for (index, (at, measurement)) in points.iter().enumerate() {
+                @let value = measurement.value.unwrap_or(0.0);
                 @let (top, bottom) = (y.place(value.max(0.0)), y.place(value.min(0.0)));
                 rect class="bar" x=(format!("{:.1}", index as f64 * room)) y=(format!("{top:.1}")) width=(format!("{:.1}", room - 3.0)) height=(format!("{:.1}", (bottom - top).max(1.0))) {
-                    title { (one.name) ": " (one.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (one.limits.show(one.unit)) }
+                    title { (measurement.name) ": " (measurement.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (measurement.limits.show(measurement.unit)) }
                 }
             }
             line class="axis" x1="0" y1=(format!("{:.1}", y.place(0.0))) x2=(WIDTH) y2=(format!("{:.1}", y.place(0.0))) {}
             text x="0" y="11" { (points[0].1.unit.show(high)) } text x="0" y="136" { (points[0].1.unit.show(low)) }
         }
-        table { @for (at, one) in &points {
-            tr { td { code { (one.name) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(one)) } td { (one.limits.show(one.unit)) } }
+        table { @for (at, measurement) in &points {
+            tr { td { code { (measurement.name) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(measurement)) } td { (measurement.limits.show(measurement.unit)) } }
         } }
     }
 }

@@ -1,11 +1,11 @@
 //! The least time that a plan can take, whatever the order in which its steps are started.
 //!
-//! Two things keep a plan long: steps that wait for each other (`needs`, `after`), and steps of which no two can run at
-//! the same time because they use what the other needs (a *crowd*). For any part of a crowd the run cannot be shorter than
-//! what must come before the first of them, plus all of them one after the other, plus what must come after the last. The
-//! greatest such sum over all crowds and their parts is the lower bound; a chain of steps is the case of a part with one
-//! step. What must come before a step is found in the same way among the steps that it waits for, directly or through
-//! others.
+//! Two things make a plan long: steps that wait for each other (`needs`, `after`), and steps that exclude each other
+//! because they use the same resources (a *crowd*). For any subset of a crowd, the run takes at least as long as what
+//! must come before the first member, plus all members one after the other, plus what must come after the last. The
+//! largest such sum over all subsets of all crowds is the lower bound; a chain of steps is the case of a subset with
+//! one step. What must come before a step is computed in the same way from the steps that it waits for, directly or
+//! through others.
 
 use crate::Step;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct CriticalPath {
     /// No run of the plan with these times is shorter.
     pub least: Duration,
-    /// What makes it so, in the order in which it must happen; their times add up to `least`.
+    /// The steps that cause it, in the order in which they must run; their times add up to `least`.
     pub legs: Vec<Leg>,
 }
 
@@ -37,8 +37,8 @@ impl Leg {
     }
 }
 
-/// The critical path of a plan whose every step passes at once. `takes` holds each step's time; one that it lacks takes
-/// none.
+/// Returns the critical path of a plan in which every step passes at the first attempt. `takes` holds each step's time;
+/// a missing one counts as zero.
 pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
     let micros = |time: &Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut takes: Vec<u64> = takes.iter().take(steps.len()).map(micros).collect();
@@ -58,11 +58,11 @@ pub fn critical_path(steps: &[Step], takes: &[Duration]) -> CriticalPath {
         let before_them = plan.chains(&after, graph.order.iter(), &graph.waits, Stretch::then_before);
         behind[step] = plan.longest(&after, &before_them, &behind);
     }
-    let found = plan.longest(&vec![true; steps.len()], &ahead, &behind);
-    CriticalPath { least: Duration::from_micros(found.micros), legs: found.legs }
+    let longest = plan.longest(&vec![true; steps.len()], &ahead, &behind);
+    CriticalPath { least: Duration::from_micros(longest.micros), legs: longest.legs }
 }
 
-/// Steps in an order in which every one comes after those that it waits for, and both directions of waiting.
+/// Steps in topological order, and the edges in both directions.
 struct Graph {
     order: Vec<usize>,
     waits: Vec<Vec<usize>>,
@@ -71,18 +71,19 @@ struct Graph {
 
 impl Graph {
     fn of(steps: &[Step]) -> Self {
-        let waits =
-            |step: &Step| step.needs.iter().chain(&step.after).copied().filter(|one| *one < steps.len()).collect();
+        let waits = |step: &Step| {
+            step.needs.iter().chain(&step.after).copied().filter(|earlier| *earlier < steps.len()).collect()
+        };
         let waits: Vec<Vec<usize>> = steps.iter().map(waits).collect();
         let mut followers = vec![Vec::new(); steps.len()];
         for (step, first) in waits.iter().enumerate() {
-            first.iter().for_each(|one| followers[*one].push(step));
+            first.iter().for_each(|earlier| followers[*earlier].push(step));
         }
         let mut placed = vec![false; steps.len()];
         let mut order = Vec::with_capacity(steps.len());
-        // A checked plan has no circle; of one that has, the steps of the circle are left out.
+        // A checked plan has no cycle. In any other, the steps of the cycle are left out.
         loop {
-            let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|one| placed[*one]);
+            let ready = |step: &usize| !placed[*step] && waits[*step].iter().all(|earlier| placed[*earlier]);
             let next: Vec<usize> = (0..steps.len()).filter(ready).collect();
             if next.is_empty() {
                 return Self { order, waits, followers };
@@ -93,7 +94,7 @@ impl Graph {
     }
 }
 
-/// Steps that edges lead to from this one, itself not among them.
+/// Returns the steps that are reachable from this one, without itself.
 fn reached(from: usize, edges: &[Vec<usize>]) -> Vec<bool> {
     let mut reached = vec![false; edges.len()];
     let mut open = edges[from].clone();
@@ -105,13 +106,13 @@ fn reached(from: usize, edges: &[Vec<usize>]) -> Vec<bool> {
     reached
 }
 
-/// Steps of which no two can run at the same time.
+/// Returns sets of mutually exclusive steps.
 struct Crowd {
     steps: Vec<usize>,
     resource: String,
 }
 
-/// Each step alone; the users of each resource; and these with such of its sharers as use another resource.
+/// Each step alone; the users of each resource; and these with those of its sharers that use another resource.
 fn crowds(steps: &[Step]) -> Vec<Crowd> {
     let mut crowds: Vec<Crowd> =
         (0..steps.len()).map(|step| Crowd { steps: vec![step], resource: String::new() }).collect();
@@ -125,7 +126,7 @@ fn crowds(steps: &[Step]) -> Vec<Crowd> {
                 step.uses.contains(resource) || step.shares.contains(resource) && step.uses.contains(second)
             };
             let members: Vec<usize> = (0..steps.len()).filter(among).collect();
-            // Most pairs add nobody.
+            // Most pairs add no member.
             if crowds.iter().all(|crowd| crowd.steps != members) {
                 let only_users = members.iter().all(|index| steps[*index].uses.contains(resource));
                 let resource = if only_users { (*resource).clone() } else { format!("{resource} or {second}") };
@@ -136,7 +137,7 @@ fn crowds(steps: &[Step]) -> Vec<Crowd> {
     crowds
 }
 
-/// What takes so long, one after the other.
+/// A chain of steps and its time.
 #[derive(Debug, Clone, Default)]
 struct Stretch {
     micros: u64,
@@ -158,8 +159,8 @@ struct Timed {
 }
 
 impl Timed {
-    /// For each step of a set, the longest chain of edges inside it; `order` comes to every step after those that its
-    /// edges lead to.
+    /// Returns for each step of a set the longest chain of edges inside it; `order` lists every step after those that
+    /// its edges lead to.
     fn chains<'o>(
         &self,
         set: &[bool],
@@ -178,8 +179,9 @@ impl Timed {
         chains
     }
 
-    /// The greatest bound over all parts of all crowds inside a set. The best part always holds exactly the members with
-    /// at least so much ahead of them and at least so much behind: every pair of the two is tried.
+    /// Returns the largest bound over all subsets of all crowds inside a set. The best subset always holds exactly the
+    /// members with at least some time before them and at least some time after them, so every pair of these two times
+    /// is tried.
     fn longest(&self, set: &[bool], ahead: &[Stretch], behind: &[Stretch]) -> Stretch {
         let mut best = (0, None);
         for crowd in &self.crowds {
@@ -195,7 +197,7 @@ impl Timed {
                     sum = sum.saturating_add(self.takes[*last]);
                     let bound = least_ahead.saturating_add(sum).saturating_add(behind[*last].micros);
                     if bound > best.0 {
-                        let part = members[..=n].iter().copied().filter(|one| ahead[*one].micros >= least_ahead);
+                        let part = members[..=n].iter().copied().filter(|member| ahead[*member].micros >= least_ahead);
                         best = (bound, Some((crowd, part.collect::<Vec<_>>())));
                     }
                 }
@@ -224,7 +226,7 @@ mod tests {
     /// Id, milliseconds, needs, uses, shares.
     type Row = (&'static str, u64, &'static [usize], &'static [&'static str], &'static [&'static str]);
 
-    fn told(rows: &[Row]) -> String {
+    fn described(rows: &[Row]) -> String {
         let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
         let steps: Vec<Step> = rows
             .iter()
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_plan_long() {
+    fn critical_paths_of_small_plans() {
         const DUT: &[&str] = &["dut"];
         let rows: [(&str, &[Row], &str); 6] = [
             ("nothing", &[], "0 "),
@@ -276,7 +278,7 @@ mod tests {
                 "60 a > b > [bus: c+d] > e",
             ),
             (
-                "who uses what others share, with what they use",
+                "users of a shared resource, with the sharers that use another one",
                 &[
                     ("radio", 4, &[], &["radio"], DUT),
                     ("pins", 3, &[], &["ports"], DUT),
@@ -297,7 +299,7 @@ mod tests {
             ),
         ];
         for (what, plan, expected) in rows {
-            assert_eq!(told(plan), expected, "{what}");
+            assert_eq!(described(plan), expected, "{what}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Everything that happens, in the form in which the journal hears it first.
+//! Everything that happens in a run, in the form in which the journal records it.
 
 use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// What a run was made of; hashed into every record so that it can be told later what exactly ran.
+/// The inputs of a run, hashed into every record, so that it shows later what exactly ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Provenance {
     pub bench_version: String,
@@ -20,7 +20,7 @@ pub struct Provenance {
     pub fixture: String,
     pub fixture_sha256: String,
     pub firmware_sha256: String,
-    /// What else its steps put into the module, in their order.
+    /// Other files that its steps write into the module, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub images: Vec<PartHash>,
 }
@@ -28,12 +28,12 @@ pub struct Provenance {
 /// A file that a plan names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHash {
-    /// As the plan names it, relative to itself.
+    /// Path in the plan, relative to it.
     pub path: String,
     pub sha256: String,
 }
 
-/// Real instruments, or the virtual bench with what was ordered of it.
+/// Real instruments, or the virtual bench with its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum BenchKind {
@@ -44,7 +44,7 @@ pub enum BenchKind {
         /// From the fixture's label.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         fixture_serial: Option<String>,
-        /// Calibrations over their date, in words; the station lets runs go on and wants them marked.
+        /// Expired calibrations, in words, when the station allows such runs and wants them marked.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         overdue: Vec<String>,
     },
@@ -58,12 +58,12 @@ pub enum BenchKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// What is boxed would make every entry in memory three times as large, and this one comes once in a run.
+    /// Boxed, because it would triple the size of every entry in memory and occurs once in a run.
     RunStarted {
         run_id: String,
         serial: String,
         model: String,
-        /// RFC 3339; absent on the virtual bench, whose days have no date.
+        /// RFC 3339; absent on the virtual bench, which has no date.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         started_at: Option<String>,
         bench: Box<BenchKind>,
@@ -88,14 +88,14 @@ pub enum Event {
         attempt: u8,
         diagnosis: Diagnosis,
     },
-    /// Something worth knowing that is not a measurement.
+    /// A remark that is not a measurement.
     Note {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         step: Option<String>,
         text: String,
     },
-    /// What was said to a part of the module and what it answered, one exchange at a time. Numbers of people and cards are
-    /// written as the plan's privacy setting says.
+    /// A dialogue with a part of the module, one exchange at a time. Personal and card numbers are written according to
+    /// the plan's privacy setting.
     Dialogue {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         step: Option<String>,
@@ -106,32 +106,32 @@ pub enum Event {
         step: String,
         attempt: u8,
         verdict: Verdict,
-        /// Why, when the verdict is not `pass`.
+        /// The reason, when the verdict is not `pass`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<String>,
-        /// How the procedure itself ended, whatever its measurements say: with them it makes the verdict. Absent when
-        /// nothing came to its end (skipped, aborted), and in format 1.
+        /// How the procedure itself ended, regardless of its measurements. Together they determine the verdict. Absent
+        /// when the procedure did not finish (skipped, aborted), and in format 1.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         procedure: Option<Verdict>,
         /// Whether the plan gives the step another attempt.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         retried: bool,
-        /// The most that the controller was late meanwhile; absent when it was not.
+        /// The largest lateness of the controller during the attempt; absent when there was none.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         late: Option<LateRecord>,
     },
-    /// A rail was switched. `volts` is what was measured afterwards.
+    /// A rail was switched. `volts` was measured afterwards.
     RailSwitched {
         rail: String,
         on: bool,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         volts: Option<f64>,
     },
-    /// The run is being ended from outside, or by a step whose failure stops it.
+    /// The run is stopped from outside, or by a step whose failure stops it.
     Stopping {
         reason: String,
     },
-    /// Rails off and nails released. `confirmed` is false when the bench could not measure that it is so.
+    /// Rails off and nails released. `confirmed` is false when the bench could not measure this.
     SafeState {
         confirmed: bool,
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -150,18 +150,19 @@ pub enum Event {
 pub struct LateRecord {
     /// The longest delay, microseconds.
     pub us: u64,
-    /// What it was spent on, in words.
+    /// The cause of the delay.
     pub cause: String,
 }
 
-/// Begins the reason of an attempt that did not pass while the controller was late: it does not count, and is repeated.
+/// Prefix of the reason of an attempt that did not pass while the controller was late: it does not count, and is
+/// repeated.
 pub const VOID: &str = "void: ";
 
 /// Lateness from which a module that does not pass is not blamed.
 pub const NOT_BLAMED: Duration = Duration::from_millis(15);
 
 impl LateRecord {
-    /// Whether a module that did not pass meanwhile would not have been blamed.
+    /// Whether a module that did not pass would not be blamed because of this lateness.
     pub fn is_serious(&self) -> bool {
         Duration::from_micros(self.us) >= NOT_BLAMED
     }
@@ -169,7 +170,7 @@ impl LateRecord {
 
 impl fmt::Display for LateRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What is worth a word is no "0 ms".
+        // Avoids "0 ms" for a delay that is reported.
         write!(f, "the controller was {} ms late ({})", (self.us / 1_000).max(1), self.cause)
     }
 }
@@ -179,9 +180,9 @@ pub struct PlannedStep {
     pub id: String,
     pub kind: String,
     pub title: String,
-    /// How many measurements each attempt promises.
+    /// Number of measurements that each attempt promises.
     pub measurements: usize,
-    /// Which, with their limits: from these and the readings anybody can judge again. Absent in format 1.
+    /// The promised measurements with their limits, which allow judging the readings again. Absent in format 1.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub promised: Vec<MeasurementSpec>,
 }
@@ -196,11 +197,11 @@ pub struct Tally {
     pub skipped: usize,
     pub aborted: usize,
     pub measurements: usize,
-    /// Different contacts that at least one judged measurement speaks of.
+    /// Different contacts of at least one judged measurement.
     pub contacts: usize,
 }
 
-/// An event with its place in the run.
+/// An event with its position in the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Version of the journal's format.
@@ -216,7 +217,7 @@ pub struct Entry {
 /// Version of the format that [`Entry`] is written in.
 pub const JOURNAL_FORMAT: u16 = 2;
 
-/// The oldest format that is still read.
+/// The oldest format that can still be read.
 pub const OLDEST_JOURNAL_FORMAT: u16 = 1;
 
 #[cfg(test)]
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn entries_are_small_in_memory() {
-        // A long plan has ten thousands of them, and the last checks before a pass go over them all.
+        // A long plan has ten thousands of them, and the last checks before a pass iterate over all of them.
         assert!(size_of::<Entry>() <= 192, "{}", size_of::<Entry>());
     }
 }

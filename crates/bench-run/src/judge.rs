@@ -1,9 +1,9 @@
-//! The one place where a reading becomes a verdict.
+//! The only place where a reading becomes a verdict.
 
 use crate::{Limits, Measurement, MeasurementSpec, Verdict};
 use std::borrow::Borrow;
 
-/// A missing or NaN reading is never a pass: it is an error of the bench, which could not tell.
+/// Judges a reading. A missing or NaN reading is never a pass: it is an error of the bench.
 pub fn judge(limits: &Limits, reading: Option<f64>) -> Verdict {
     match reading {
         None => Verdict::Error,
@@ -17,7 +17,7 @@ pub fn judge(limits: &Limits, reading: Option<f64>) -> Verdict {
     }
 }
 
-/// Joins a promise with what was read.
+/// Combines a promise with its reading.
 pub fn measured(spec: &MeasurementSpec, reading: Option<f64>) -> Measurement {
     let finite = reading.filter(|value| value.is_finite());
     Measurement {
@@ -31,10 +31,10 @@ pub fn measured(spec: &MeasurementSpec, reading: Option<f64>) -> Measurement {
     }
 }
 
-/// The verdict of a step from everything it promised and everything it delivered.
+/// Returns the verdict of a step from all its promised and delivered measurements.
 ///
-/// Pass is computed, never assumed: each promised measurement must be there, once, and pass. A step that promised
-/// nothing cannot pass by measuring nothing unless its procedure itself is the test (`procedure` says how that ended).
+/// Pass is computed, never assumed: each promised measurement must be present exactly once, and pass. A step that
+/// promises nothing can only pass if its procedure itself is the test (`procedure` is its result).
 pub fn step_verdict<M: Borrow<Measurement>>(
     promised: &[MeasurementSpec],
     delivered: &[M],
@@ -42,12 +42,12 @@ pub fn step_verdict<M: Borrow<Measurement>>(
 ) -> Verdict {
     let mut verdict = procedure;
     for spec in promised {
-        let mut found = delivered.iter().map(Borrow::borrow).filter(|measurement| measurement.name == spec.name);
-        verdict = match (found.next(), found.next()) {
+        let mut matching = delivered.iter().map(Borrow::borrow).filter(|measurement| measurement.name == spec.name);
+        verdict = match (matching.next(), matching.next()) {
             (Some(only), None) => verdict.and(judge(&spec.limits, only.value)),
-            // Taken twice: which one counts? The bench cannot tell.
+            // Taken twice: it is undecidable which one counts.
             (Some(_), Some(_)) => verdict.and(Verdict::Error),
-            // A procedure that found the DUT bad stops early; what it did not get to is not the bench's fault.
+            // A procedure that finds the DUT bad stops early; the missing measurements are not the bench's fault.
             (None, _) if procedure == Verdict::Fail => verdict,
             (None, _) => verdict.and(Verdict::Error),
         };

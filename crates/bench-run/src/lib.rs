@@ -1,7 +1,8 @@
 //! Decides what happens next and what the verdict is.
 //!
-//! Pure: facts in, orders and events out, time as an argument. Does not know files, clocks, threads, serial ports or
-//! colours. `bench` drives it, `bench-journal` writes down what it says, `bench-report` reads that back.
+//! Pure: it takes facts and returns orders and events, with time as an argument. It has no access to files, clocks,
+//! threads, serial ports or colours. `bench` drives it, `bench-journal` records its events, and `bench-report` reads
+//! them back.
 
 mod critical;
 mod event;

@@ -37,7 +37,7 @@ impl MeasurementUnit {
         }
     }
 
-    /// A value for people: four significant digits with a decimal prefix, "3.301 V", "12.3 mA", "1.02 Mohm".
+    /// Formats a value with four significant digits and a decimal prefix: "3.301 V", "12.3 mA", "1.02 Mohm".
     pub fn show(self, value: f64) -> String {
         if !value.is_finite() {
             return format!("{value} {}", self.symbol()).trim_end().to_owned();
@@ -47,7 +47,7 @@ impl MeasurementUnit {
             let text = text.trim_end_matches('0').trim_end_matches('.');
             return if self == MeasurementUnit::Percent { format!("{text} %") } else { text.to_owned() };
         }
-        // What would be shown as 0.000 of the smallest prefix is nothing.
+        // A value that would show as 0.000 of the smallest prefix counts as zero.
         let value = if value.abs() < 0.5e-12 { 0.0 } else { value };
         let magnitude = value.abs();
         let (scale, prefix) = match magnitude {
@@ -69,7 +69,7 @@ impl MeasurementUnit {
     }
 }
 
-/// Closed interval that a reading must lie in. At least one side is set; a plan without limits is refused earlier.
+/// Closed interval for a reading. At least one side is set; a plan without limits is refused earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -115,14 +115,14 @@ impl fmt::Display for Contact {
     }
 }
 
-/// A measurement that a step promises before it runs. What is promised and not delivered is an error.
+/// A measurement that a step promises before it runs. A promise that is not delivered is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasurementSpec {
     /// Unique within its step: "3V3.volts", "A0.high".
     pub name: String,
     pub unit: MeasurementUnit,
     pub limits: Limits,
-    /// The contacts that this measurement says something about.
+    /// The contacts that this measurement tests.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub contacts: Vec<Contact>,
 }
@@ -131,7 +131,7 @@ pub struct MeasurementSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     pub name: String,
-    /// `None`: never taken. JSON has no NaN: a reading that is not finite is kept as `None` with `raw` saying what came.
+    /// `None`: never taken. JSON has no NaN: a reading that is not finite is kept as `None`, with its text in `raw`.
     pub value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub raw: Option<String>,
@@ -142,7 +142,7 @@ pub struct Measurement {
     pub contacts: Vec<Contact>,
 }
 
-/// What kind of defect a diagnosis names.
+/// Kind of defect in a diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Defect {
@@ -158,18 +158,18 @@ pub enum Defect {
     WrongVoltage,
     WrongModel,
     NoAnswer,
-    /// Something of the bench, not of the DUT.
+    /// A defect of the bench, not of the DUT.
     Bench,
     Other,
     /// Two contacts lead to each other's place.
     Exchanged,
 }
 
-/// A conclusion drawn from measurements, in words for the repair bench.
+/// A conclusion from measurements, in words for the repair bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     pub defect: Defect,
-    /// The contacts at fault, ascending.
+    /// The faulty contacts, ascending.
     pub contacts: Vec<Contact>,
     /// "contact 23 (A0): open".
     pub text: String,

@@ -1,24 +1,24 @@
-//! Judges a whole run again from what is on record, and says where the record does not bear itself out.
+//! Judges a recorded run again and reports where the record contradicts itself.
 
 use crate::{Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, Verdict, judge, step_verdict};
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 
-/// What a run comes to when it is judged anew.
+/// Result of judging a recorded run again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejudged {
-    /// What the record says; `None` when the run has no end.
+    /// The recorded verdict; `None` when the run has no end.
     pub claimed: Option<Verdict>,
-    /// What follows from readings, limits and promises alone.
+    /// The verdict that follows from readings, limits and promises alone.
     pub verdict: Verdict,
-    /// Readings that were judged again, of all attempts.
+    /// Number of readings judged again, over all attempts.
     pub measurements: usize,
     pub steps: usize,
-    /// Where the record contradicts itself; empty when everything agrees.
+    /// Contradictions in the record; empty when everything agrees.
     pub contradictions: Vec<Contradiction>,
 }
 
-/// Something on record that does not follow from the rest.
+/// A recorded statement that does not follow from the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
     /// Number of the line, from 1.
@@ -27,7 +27,7 @@ pub struct Contradiction {
 }
 
 impl Rejudged {
-    /// Whether the verdict stands, and everything that leads to it.
+    /// Whether the verdict and everything it depends on agree.
     pub fn holds(&self) -> bool {
         self.claimed.is_some() && self.contradictions.is_empty()
     }
@@ -35,13 +35,13 @@ impl Rejudged {
 
 /// Judges every measurement, every step and the unit again.
 ///
-/// Of a journal in format 1 the promises are known by number only, and a step's verdict can be checked in one direction:
-/// it may be worse than its measurements say (its procedure failed), never better.
+/// A journal in format 1 has only the number of promises, so a step's verdict can be checked in one direction only: it
+/// may be worse than its measurements (its procedure failed), never better.
 pub fn rejudge<E: Borrow<Entry>>(entries: &[E]) -> Rejudged {
     rejudge_lines(entries.iter().map(Borrow::borrow))
 }
 
-/// The same for entries that are not next to each other in memory.
+/// Like [`rejudge`], for entries that are not contiguous in memory.
 pub fn rejudge_lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Rejudged {
     let mut judge = Judge::default();
     for entry in entries {
@@ -55,9 +55,9 @@ pub fn rejudge_lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Rejudg
     judge.end()
 }
 
-/// A step that the record names, with the attempt at it that runs or ran last.
+/// A recorded step, with the attempt that runs or ran last.
 ///
-/// Everything is borrowed from the record: before a pass all of this happens in the unit's test time.
+/// Everything is borrowed from the record: before a pass, this takes place within the unit's test time.
 struct OnRecord<'a> {
     id: &'a str,
     /// `None`: the step is not in the plan.
@@ -69,7 +69,7 @@ struct OnRecord<'a> {
 struct Attempt<'a> {
     number: u8,
     running: bool,
-    /// `None`: it has no end on record.
+    /// `None`: no end is recorded.
     verdict: Option<Verdict>,
     delivered: Vec<&'a Measurement>,
 }
@@ -79,14 +79,14 @@ struct Judge<'a> {
     line: u64,
     now: crate::BenchTime,
     begun: bool,
-    /// In the plan's order, which step on record each one is.
+    /// Maps the plan's order to the recorded steps.
     plan: Vec<usize>,
     on_record: Vec<OnRecord<'a>>,
-    /// Where in them a step is, by its id.
+    /// Maps a step's id to its index.
     places: HashMap<&'a str, usize>,
-    /// The step of the line before: most lines are about the same one.
+    /// The step of the previous line: most lines belong to the same one.
     last: usize,
-    /// Format 2: promises are named, and how a procedure ended is on record.
+    /// Format 2: promises have names, and the procedure's result is recorded.
     named: bool,
     stopping: bool,
     safe: bool,
@@ -103,10 +103,10 @@ impl<'a> Judge<'a> {
 
     fn take(&mut self, event: &'a Event) {
         if self.claimed.is_some() {
-            self.object("stands behind the end of the run".to_owned());
+            self.object("is after the end of the run".to_owned());
         }
         if !self.begun && !matches!(event, Event::RunStarted { .. }) {
-            self.object("stands before the start of the run".to_owned());
+            self.object("is before the start of the run".to_owned());
             self.begun = true;
         }
         match event {
@@ -134,10 +134,10 @@ impl<'a> Judge<'a> {
         self.on_record.reserve(steps.len());
         self.places.reserve(steps.len());
         for step in steps {
-            let known = self.on_record.len();
+            let index = self.on_record.len();
             let place = self.place(&step.id);
             self.plan.push(place);
-            if place < known {
+            if place < index {
                 self.object(format!("step {} is planned twice", step.id));
             } else {
                 self.on_record[place].planned = Some(step);
@@ -149,7 +149,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Where the step is among those on record; a new one gets a place.
+    /// Returns the index of the step among the recorded ones; a new one is added.
     fn place(&mut self, step: &'a str) -> usize {
         if self.on_record.get(self.last).is_some_and(|last| last.id == step) {
             return self.last;
@@ -179,7 +179,7 @@ impl<'a> Judge<'a> {
         let (name, said) = (&measurement.name, measurement.verdict);
         let again = judge(&measurement.limits, measurement.value);
         if again != said {
-            self.object(format!("{step}/{name} is {said} on record; its reading and limits make it {again}"));
+            self.object(format!("{step}/{name} is recorded as {said}; its reading and limits give {again}"));
         }
         if self.named {
             let promised = self.on_record[place].planned.and_then(|planned| spec(&planned.promised, name));
@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
         let attempt = self.on_record[place].attempt.as_mut();
         match attempt.filter(|attempt| attempt.running && attempt.number == number) {
             Some(attempt) => attempt.delivered.push(measurement),
-            // A reading from another time says nothing about this attempt.
+            // A reading from another time belongs to no attempt.
             None => self.object(format!("{step}/{name} was taken while attempt {number} did not run")),
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
         let (running, ran) = (attempt.running, attempt.running && attempt.number == number);
         (attempt.number, attempt.running, attempt.verdict) = (number, false, Some(said));
         if said == Verdict::Skipped {
-            // One that waits for another attempt when the run is stopped is skipped; one that runs cannot be.
+            // A step that waits for another attempt when the run is stopped is skipped; a running one cannot be.
             if running {
                 self.object(format!("step {step} ran and counts as skipped"));
             }
@@ -223,21 +223,23 @@ impl<'a> Judge<'a> {
             Some(procedure) => {
                 let again = step_verdict(&planned.promised, delivered, procedure);
                 if again != said {
-                    self.object(format!("step {step} is {said} on record; what it delivered makes it {again}"));
+                    self.object(format!("step {step} is recorded as {said}; its measurements give {again}"));
                 }
                 return;
             }
             None if self.named => {
                 return self.object(format!("step {step} does not say how its procedure ended"));
             }
-            None => delivered.iter().fold(Verdict::Pass, |sum, one| sum.and(judge(&one.limits, one.value))),
+            None => delivered
+                .iter()
+                .fold(Verdict::Pass, |sum, measurement| sum.and(judge(&measurement.limits, measurement.value))),
         };
-        // Without names: all that was promised must be there, and each name once.
-        let names: BTreeSet<&str> = delivered.iter().map(|one| one.name.as_str()).collect();
+        // Without names: the number of measurements must match, without duplicates.
+        let names: BTreeSet<&str> = delivered.iter().map(|measurement| measurement.name.as_str()).collect();
         let complete = names.len() == delivered.len() && names.len() == planned.measurements;
         let least = if complete || said == Verdict::Fail { least } else { least.and(Verdict::Error) };
         if said.and(least) != said {
-            self.object(format!("step {step} is {said} on record; what it delivered makes it {least}"));
+            self.object(format!("step {step} is recorded as {said}; its measurements give {least}"));
         }
     }
 
@@ -245,14 +247,14 @@ impl<'a> Judge<'a> {
         let again = self.unit();
         self.claimed = Some(said);
         self.computed = Some(again);
-        // A run that was stopped, or that met a fault of the bench outside of any step, is worse than its steps say.
+        // A run that was stopped, or that had a bench fault outside of any step, has a worse verdict than its steps.
         let excused = match said {
             Verdict::Aborted => self.stopping,
             Verdict::Error => has_reason && again != Verdict::Aborted,
             _ => false,
         };
         if again != said && !excused {
-            self.object(format!("the unit is {said} on record; its steps and the safe state make it {again}"));
+            self.object(format!("the unit is recorded as {said}; its steps and the safe state give {again}"));
         }
         let counted = self.tally();
         if *tally != counted {
@@ -260,11 +262,11 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// As the run loop has it: pass only when every planned step passed and the bench is known to be safe.
+    /// The same rule as in the run loop: pass only when every planned step passed and the bench is confirmed safe.
     fn unit(&self) -> Verdict {
-        let sum = |sum: Verdict, one: Option<Verdict>| sum.and(one.unwrap_or(Verdict::Error));
+        let sum = |sum: Verdict, verdict: Option<Verdict>| sum.and(verdict.unwrap_or(Verdict::Error));
         let mut verdict = self.verdicts().fold(Verdict::Skipped, sum);
-        if verdict == Verdict::Pass && !self.verdicts().all(|one| one == Some(Verdict::Pass)) {
+        if verdict == Verdict::Pass && !self.verdicts().all(|verdict| verdict == Some(Verdict::Pass)) {
             verdict = Verdict::Error;
         }
         if self.stopping && verdict == Verdict::Pass {
@@ -292,8 +294,9 @@ impl<'a> Judge<'a> {
         let attempts = || self.on_record.iter().filter_map(|step| step.attempt.as_ref());
         let delivered = || attempts().flat_map(|attempt| &attempt.delivered);
         tally.measurements = delivered().count();
-        let judged = delivered().filter(|one| one.value.is_some());
-        tally.contacts = judged.flat_map(|one| one.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
+        let judged = delivered().filter(|measurement| measurement.value.is_some());
+        tally.contacts =
+            judged.flat_map(|measurement| measurement.contacts.iter().copied()).collect::<BTreeSet<Contact>>().len();
         tally
     }
 

@@ -1,9 +1,9 @@
-//! What may start now, and what the whole adds up to.
+//! Decides which steps may start, and computes the overall verdict.
 
 use crate::turns::Turns;
 use crate::{OnFail, Step, Verdict};
 
-/// Where a step stands.
+/// State of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Waiting { attempt: u8 },
@@ -11,7 +11,7 @@ enum Standing {
     Ended(Verdict),
 }
 
-/// A step to start, as the caller learns it.
+/// A step to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
     /// Index of the step in the plan.
@@ -20,37 +20,37 @@ pub struct Start {
     pub attempt: u8,
 }
 
-/// Facts in, orders out; never waits, never reads a clock.
+/// Takes facts and returns orders; never waits, never reads a clock.
 ///
 /// The order of the plan decides between steps that could start: the same plan gives the same run. A step whose needs
-/// have passed and whose resources are taken may be overtaken, but only while a step that ran before its turn came still
-/// keeps it waiting: nothing it could use lies idle then, and those that overtook it cannot do so again and again.
+/// have passed and whose resources are taken may be overtaken, but only while it still waits for a step that ran before
+/// its turn came. Until then its resources are not free anyway, and the steps that overtook it cannot do so repeatedly.
 ///
-/// What a call costs depends on the steps that it touches (those that can start, and those that wait for a step that
+/// The cost of a call depends on the steps that it affects (those that can start, and those that wait for a step that
 /// ended), not on the length of the plan.
 #[derive(Debug)]
 pub struct Schedule<'a> {
     steps: Vec<&'a Step>,
     standing: Vec<Standing>,
-    /// Of each step, how many of its `needs` have not passed and how many of its `after` have not ended.
+    /// For each step, the number of its `needs` that have not passed and of its `after` that have not ended.
     open: Vec<usize>,
-    /// Of each step, the steps that have it in `needs`, and those that have it in `after`.
+    /// For each step, the steps that have it in `needs`, and those that have it in `after`.
     needed_by: Vec<Vec<usize>>,
     before: Vec<Vec<usize>>,
     turns: Turns,
-    /// Steps with a need that did not pass, which nobody has been shown as skipped yet.
+    /// Steps with a need that did not pass, not yet reported as skipped.
     unreachable: Vec<usize>,
-    /// No further step is started once this is set.
+    /// Once this is set, no further step is started.
     stopping: Option<Stopping>,
-    /// Whether what waited when the run was stopped has been skipped.
+    /// Whether the steps that waited when the run was stopped have been skipped.
     swept: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
-    /// A step with `on_fail = "stop"` did not pass, or the bench cannot go on.
+    /// A step with `on_fail = "stop"` did not pass, or the bench cannot continue.
     Step,
-    /// Somebody or something outside asked.
+    /// A request from outside.
     Aborted,
 }
 
@@ -72,10 +72,10 @@ impl<'a> Schedule<'a> {
             // A step that is not in the plan never passes.
             step.needs
                 .iter()
-                .for_each(|&need| schedule.needed_by.get_mut(need).into_iter().for_each(|one| one.push(index)));
+                .for_each(|&need| schedule.needed_by.get_mut(need).into_iter().for_each(|waiting| waiting.push(index)));
             step.after
                 .iter()
-                .for_each(|&other| schedule.before.get_mut(other).into_iter().for_each(|one| one.push(index)));
+                .for_each(|&other| schedule.before.get_mut(other).into_iter().for_each(|waiting| waiting.push(index)));
             if schedule.open[index] == 0 {
                 schedule.turns.wait(index);
             }
@@ -83,8 +83,8 @@ impl<'a> Schedule<'a> {
         schedule
     }
 
-    /// The steps to start now; they count as running from here on. To be called after [`Schedule::skip_unreachable`]: a
-    /// step that is skipped has ended, which may be all that another waits for.
+    /// Returns the steps to start now and counts them as running. Call it after [`Schedule::skip_unreachable`]: a
+    /// skipped step has ended, which may be all that another step waits for.
     pub fn start(&mut self) -> Vec<Start> {
         if self.stopping.is_some() {
             return Vec::new();
@@ -97,7 +97,7 @@ impl<'a> Schedule<'a> {
         self.turns.start().into_iter().filter_map(start).collect()
     }
 
-    /// A running step ended; its resources stay taken until [`Schedule::let_go`]. Answers whether the plan gives it
+    /// Ends a running step; its resources stay taken until [`Schedule::let_go`]. Returns whether the plan gives it
     /// another attempt.
     pub fn ended(&mut self, index: usize, verdict: Verdict) -> bool {
         let Standing::Running { attempt } = self.standing[index] else {
@@ -117,7 +117,7 @@ impl<'a> Schedule<'a> {
         false
     }
 
-    /// The step is over, and with it what others wait for.
+    /// Ends the step, so that others need no longer wait for it.
     fn end(&mut self, index: usize, verdict: Verdict) {
         self.standing[index] = Standing::Ended(verdict);
         if verdict == Verdict::Pass {
@@ -128,12 +128,12 @@ impl<'a> Schedule<'a> {
         close(&mut self.open, &mut self.turns, &self.before[index]);
     }
 
-    /// The resources of a step that ended are free.
+    /// Frees the resources of a step that ended.
     pub fn let_go(&mut self, index: usize) {
         self.turns.let_go(index);
     }
 
-    /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
+    /// Aborts the run: nothing more is started, and the caller must drop what runs.
     pub fn abort(&mut self) {
         self.halt(Stopping::Aborted, Verdict::Aborted);
     }
@@ -146,16 +146,16 @@ impl<'a> Schedule<'a> {
         self.turns.clear();
     }
 
-    /// Something outside of the plan ends the steps that run, with this verdict: their power is gone, or the bench cannot go
-    /// on. Nothing more is started.
+    /// Ends the running steps with this verdict for a reason outside of the plan: their power is off, or the bench
+    /// cannot continue. Nothing more is started.
     pub fn cut_off(&mut self, verdict: Verdict) {
         self.halt(self.stopping.unwrap_or(Stopping::Step), verdict);
     }
 
-    /// Steps that can never start any more, now counted as skipped; in the plan's order.
+    /// Marks steps that can never start any more as skipped and returns them, in the plan's order.
     pub fn skip_unreachable(&mut self) -> Vec<usize> {
         if self.stopping.is_some() && !std::mem::replace(&mut self.swept, true) {
-            // Whatever waits, reachable or not. Nothing can begin to wait afterwards.
+            // All waiting steps, reachable or not. Nothing can begin to wait afterwards.
             self.unreachable = (0..self.steps.len()).collect();
         }
         let mut skipped = Vec::new();
@@ -169,7 +169,7 @@ impl<'a> Schedule<'a> {
         skipped
     }
 
-    /// The steps that run, in the plan's order.
+    /// Returns the running steps, in the plan's order.
     pub fn running(&self) -> Vec<usize> {
         let is_running = |index: &usize| matches!(self.standing[*index], Standing::Running { .. });
         let mut running: Vec<usize> = self.turns.holding().iter().copied().filter(is_running).collect();
@@ -177,7 +177,7 @@ impl<'a> Schedule<'a> {
         running
     }
 
-    /// Verdict of the step's last attempt; `None` before it ended.
+    /// Returns the verdict of the step's last attempt; `None` before it ended.
     pub fn verdict_of(&self, index: usize) -> Option<Verdict> {
         match self.standing[index] {
             Standing::Ended(verdict) => Some(verdict),
@@ -185,11 +185,11 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// The unit's verdict: pass only when every step of the plan passed.
+    /// Returns the unit's verdict: pass only when every step of the plan passed.
     pub fn verdict(&self) -> Verdict {
         let of_steps = self.standing.iter().fold(Verdict::Skipped, |sum, standing| match standing {
             Standing::Ended(verdict) => sum.and(*verdict),
-            // Not run to its end: the bench cannot tell.
+            // The run is incomplete, so its result is unknown.
             _ => sum.and(Verdict::Error),
         });
         match (of_steps, self.stopping) {
@@ -204,7 +204,7 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// One thing less that these steps wait for.
+/// Removes one obstacle from these steps.
 fn close(open: &mut [usize], turns: &mut Turns, waiting: &[usize]) {
     for &index in waiting {
         open[index] -= 1;
@@ -239,7 +239,7 @@ mod tests {
         Step { shares: shares.iter().map(|&name| name.into()).collect(), ..step(id, needs, uses) }
     }
 
-    /// Ends a step, with nothing to tidy up.
+    /// Ends a step without a cleanup.
     fn end(schedule: &mut Schedule, index: usize, verdict: Verdict) -> bool {
         let again = schedule.ended(index, verdict);
         schedule.let_go(index);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_has_many_users_and_what_is_used_has_one() {
+    fn shared_resources_have_many_users_and_used_ones_have_one() {
         let steps = [
             sharing("a", &[], &["ports"], &["dut"]),
             sharing("b", &[], &["qspi"], &["dut"]),
@@ -280,7 +280,7 @@ mod tests {
         let mut schedule = Schedule::new(&steps);
         assert_eq!(started(&mut schedule), [0, 1]);
         end(&mut schedule, 0, Verdict::Pass);
-        // The flash kept `c` waiting before `a` did: meanwhile the ports need not be idle.
+        // `c` waited for the flash before `a` did: meanwhile the ports need not be idle.
         assert_eq!(started(&mut schedule), [3]);
         end(&mut schedule, 1, Verdict::Pass);
         assert_eq!(started(&mut schedule), [] as [usize; 0]);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_not_overtaken_for_ever() {
+    fn a_step_is_not_overtaken_indefinitely() {
         let mut steps = vec![sharing("long", &[], &[], &["dut"]), step("alone", &[], &["dut"])];
         steps.extend((0..9).map(|n| sharing(&format!("short-{n}"), &[], &["ports"], &["dut"])));
         let mut schedule = Schedule::new(&steps);
@@ -297,7 +297,7 @@ mod tests {
         end(&mut schedule, 2, Verdict::Pass);
         assert_eq!(started(&mut schedule), [3]);
         end(&mut schedule, 0, Verdict::Pass);
-        // What keeps `alone` waiting now has overtaken it: nothing more does.
+        // The step that `alone` waits for has overtaken it: no other one may.
         assert_eq!(started(&mut schedule), [] as [usize; 0]);
         end(&mut schedule, 3, Verdict::Pass);
         assert_eq!(started(&mut schedule), [1]);

@@ -1,24 +1,24 @@
-//! No silent pass: looked for in a plan before anything runs.
+//! Checks a plan for silent passes before anything runs.
 //!
-//! The verdict of a unit is worked out by code that is the same for every plan; what differs is what a plan requires. So
-//! each requirement is taken away in turn, in a run that is perfect otherwise: the reading missing, no number, outside each
-//! limit, taken twice. Whatever still passes would pass on the line, too.
+//! The code that computes a unit's verdict is the same for every plan; the requirements differ. So each requirement is
+//! violated in turn in an otherwise perfect run: the reading is missing, not a number, outside each limit, or taken
+//! twice. If such a run passes, it would also pass on the line.
 
 use crate::{Limits, Measurement, MeasurementSpec, Step, Verdict, measured, step_verdict};
 use std::collections::BTreeSet;
 
-/// Everything by which a unit of this plan could pass without what the plan requires; empty when there is no such way.
+/// Returns every way in which a unit of this plan could pass without meeting a requirement; empty when there is none.
 pub fn silent_passes(steps: &[Step]) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut passes = Vec::new();
     if steps.iter().all(|step| step.measurements.is_empty()) {
-        found.push("the plan requires no measurement: a unit would pass unmeasured".to_owned());
+        passes.push("the plan requires no measurement: a unit would pass unmeasured".to_owned());
     }
     for step in steps {
         let mut names = BTreeSet::new();
         for spec in &step.measurements {
             if !names.insert(&spec.name) {
-                found.push(format!(
-                    "step {}: {} is promised twice, and one reading would do for both",
+                passes.push(format!(
+                    "step {}: {} is promised twice, and one reading would count for both",
                     step.id, spec.name
                 ));
             }
@@ -27,7 +27,7 @@ pub fn silent_passes(steps: &[Step]) -> Vec<String> {
             step.measurements.iter().map(|spec| Some(measured(spec, inside(&spec.limits)))).collect();
         for (at, spec) in step.measurements.iter().enumerate() {
             let mut object =
-                |what: &str| found.push(format!("step {}: {} could be {what} and the step pass", step.id, spec.name));
+                |what: &str| passes.push(format!("step {}: {} could be {what} and the step pass", step.id, spec.name));
             if judged(step, &perfect) != Verdict::Pass {
                 object("inside no limits at all, or never");
                 continue;
@@ -41,7 +41,7 @@ pub fn silent_passes(steps: &[Step]) -> Vec<String> {
             }
         }
     }
-    found
+    passes
 }
 
 fn judged(step: &Step, delivered: &[Option<Measurement>]) -> Verdict {
@@ -53,7 +53,7 @@ fn inside(limits: &Limits) -> Option<f64> {
     limits.min.or(limits.max)
 }
 
-/// The reading in every way in which it must not pass. A limit with no number beyond it limits nothing.
+/// Returns the reading in every form that must not pass. A limit with no number beyond it limits nothing.
 fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
     let with = |reading| Some(measured(spec, reading));
     let beyond = |limit: Option<f64>, next: fn(f64) -> f64| limit.map(|limit| with(Some(next(limit))));
@@ -64,10 +64,11 @@ fn spoilt(spec: &MeasurementSpec) -> Vec<(&'static str, Option<Measurement>)> {
         ("infinite", with(Some(f64::INFINITY))),
         (
             "taken under another name",
-            with(inside(&spec.limits)).map(|one| Measurement { name: format!("{} ", one.name), ..one }),
+            with(inside(&spec.limits))
+                .map(|measurement| Measurement { name: format!("{} ", measurement.name), ..measurement }),
         ),
     ];
-    // Beyond an endless limit lies no number; the utmost one that there is passes, and so is told.
+    // No number is beyond an infinite limit; the largest existing number passes and is reported.
     ways.extend(beyond(spec.limits.min, |min| min.next_down().max(f64::MIN)).map(|reading| ("too low", reading)));
     ways.extend(beyond(spec.limits.max, |max| max.next_up().min(f64::MAX)).map(|reading| ("too high", reading)));
     ways
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_pass_unseen_is_told() {
+    fn silent_passes_are_reported() {
         let good = Limits::between(0.0, 1.0);
         type Row<'a> = (&'a str, Vec<(&'a str, Limits)>, Option<&'a str>);
         let rows: [Row<'_>; 8] = [
@@ -116,10 +117,10 @@ mod tests {
             ("endless below", vec![("a", Limits::at_least(f64::NEG_INFINITY))], Some("a could be")),
         ];
         for (what, specs, expected) in rows {
-            let found = silent_passes(&[step(&specs)]);
+            let passes = silent_passes(&[step(&specs)]);
             match expected {
-                None => assert!(found.is_empty(), "{what}: {found:?}"),
-                Some(part) => assert!(found.iter().any(|text| text.contains(part)), "{what}: {found:?}"),
+                None => assert!(passes.is_empty(), "{what}: {passes:?}"),
+                Some(part) => assert!(passes.iter().any(|text| text.contains(part)), "{what}: {passes:?}"),
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Time as the run sees it.
+//! Time within a run.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Microseconds since the run began; real or virtual, the run cannot tell.
+/// Microseconds since the run began, in real or virtual time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BenchTime(pub u64);
@@ -31,7 +31,7 @@ impl Add<Duration> for BenchTime {
     }
 }
 
-/// How long after; zero when `earlier` is in fact later.
+/// Returns the time since `earlier`; zero when `earlier` is later.
 impl Sub for BenchTime {
     type Output = Duration;
     fn sub(self, earlier: Self) -> Duration {

@@ -1,4 +1,4 @@
-//! When each step of a plan would run, from how long each takes.
+//! Computes when each step of a plan would run, from their durations.
 
 use crate::{BenchTime, Schedule, Step, Verdict};
 use serde::Serialize;
@@ -16,8 +16,8 @@ pub struct Slot {
     pub ends: BenchTime,
 }
 
-/// The run of a plan whose every step passes at once, in the order of the starts; made by the very [`Schedule`] that runs
-/// it. `takes` holds each step's time; one that it lacks takes none.
+/// Returns the run of a plan in which every step passes at the first attempt, in the order of the starts. It is
+/// computed by the same [`Schedule`] that runs the plan. `takes` holds each step's time; a missing one counts as zero.
 pub fn timetable(steps: &[Step], takes: &[Duration]) -> Vec<Slot> {
     let mut schedule = Schedule::new(steps);
     let mut slots: Vec<Slot> = Vec::with_capacity(steps.len());

@@ -1,8 +1,8 @@
-//! Whose turn it is, among steps that wait for nothing but resources.
+//! Decides whose turn it is among steps that wait only for resources.
 //!
-//! Names of resources become small numbers once, and steps that use and share the same become one class. The members of a
-//! class conflict with the same steps, so of those that wait only the first can make a difference: a round looks at one step
-//! of each class and at those that are new, however many wait.
+//! Resource names are mapped to small numbers once, and steps with the same uses and shares form one class. The members
+//! of a class conflict with the same steps, so only the first waiting member of each can make a difference. A round
+//! therefore checks one step of each class and the new ones, however many wait.
 
 use crate::Step;
 use std::cmp::Reverse;
@@ -13,29 +13,30 @@ pub(crate) struct Turns {
     class_of: Vec<usize>,
     classes: Vec<Class>,
     resources: Vec<Resource>,
-    /// Steps that have their resources: few, while a plan may be long. They run, or are being tidied up after.
+    /// Steps that hold their resources: few, even in a long plan. They run, or are being cleaned up.
     holding: Vec<usize>,
-    /// Steps that wait for resources since the last round.
+    /// Steps that started to wait for resources since the last round.
     new: Vec<usize>,
-    /// Of a step whose turn has come: how many steps had its resources by then and have not let them go since.
+    /// For a step whose turn has come: the number of steps that held its resources by then and have not released them
+    /// since.
     ahead: Vec<usize>,
-    /// Of a holder: the steps that count it as ahead of them.
+    /// For a holder: the steps that count it as ahead of them.
     behind: Vec<Vec<usize>>,
-    /// Classes with a step that nobody is ahead of.
+    /// Classes with a step that has no step ahead of it.
     active: BTreeSet<usize>,
     /// Number of this round.
     round: u64,
-    /// Whether the next round can have another outcome than the last.
+    /// Whether the next round can have another result than the last.
     changed: bool,
 }
 
-/// Steps that use and share the same.
+/// Steps with the same uses and shares.
 #[derive(Debug, Default)]
 struct Class {
     uses: Vec<usize>,
-    /// Without those that it uses as well.
+    /// Without those that it also uses.
     shares: Vec<usize>,
-    /// Members that wait and that nobody is ahead of: only the first can start, and nobody may overtake it any more.
+    /// Waiting members with no step ahead of them: only the first can start, and no step may overtake it any more.
     first: BinaryHeap<Reverse<usize>>,
 }
 
@@ -81,25 +82,25 @@ impl Turns {
         turns
     }
 
-    /// From here on the step waits for nothing but resources.
+    /// From now on the step waits only for resources.
     pub(crate) fn wait(&mut self, step: usize) {
         self.new.push(step);
         self.changed = true;
     }
 
-    /// Steps that have their resources, in no order.
+    /// Returns the steps that hold their resources, in no order.
     pub(crate) fn holding(&self) -> &[usize] {
         &self.holding
     }
 
-    /// The steps whose turn it is, in the plan's order; they hold their resources from here on.
+    /// Returns the steps whose turn it is, in the plan's order; they hold their resources from now on.
     pub(crate) fn start(&mut self) -> Vec<usize> {
         let mut starts = Vec::new();
         if !std::mem::take(&mut self.changed) {
             return starts;
         }
         self.round += 1;
-        // In the plan's order: steps that are new, and the first of each class that waits.
+        // In the plan's order: new steps, and the first waiting step of each class.
         let new = self.new.drain(..).map(|step| Reverse((step, None)));
         let waiting = self.active.iter().filter_map(|&class| {
             let Reverse(step) = self.classes[class].first.peek()?;
@@ -130,7 +131,7 @@ impl Turns {
                 None => {
                     self.active.remove(&class);
                 }
-                // What its members use, one of them holds now.
+                // One of its members now holds the resources.
                 Some(_) if !uses.is_empty() => {}
                 Some(Reverse(next)) => candidates.push(Reverse((*next, Some(class)))),
             }
@@ -138,7 +139,7 @@ impl Turns {
         starts
     }
 
-    /// The step's resources are free.
+    /// Frees the step's resources.
     pub(crate) fn let_go(&mut self, step: usize) {
         let Some(place) = self.holding.iter().position(|holder| *holder == step) else { return };
         self.changed = true;
@@ -154,7 +155,7 @@ impl Turns {
         }
     }
 
-    /// Nothing is held any more, and nothing will start.
+    /// Frees everything; nothing will start.
     pub(crate) fn clear(&mut self) {
         self.holding.clear();
     }
@@ -172,13 +173,14 @@ impl Turns {
         self.active.insert(class);
     }
 
-    /// Whether somebody has what the class needs, or waits for it and may not be overtaken.
+    /// Whether the class's resources are held, or awaited by a step that may not be overtaken.
     fn is_blocked(&self, class: usize) -> bool {
         let Class { uses, shares, .. } = &self.classes[class];
-        let is_used = |one: &Resource| !one.users.is_empty() || one.claimed_for_use == self.round;
-        let is_shared = |one: &Resource| !one.sharers.is_empty() || one.claimed_for_sharing == self.round;
-        uses.iter().map(|one| &self.resources[*one]).any(|one| is_used(one) || is_shared(one))
-            || shares.iter().map(|one| &self.resources[*one]).any(is_used)
+        let is_used = |resource: &Resource| !resource.users.is_empty() || resource.claimed_for_use == self.round;
+        let is_shared =
+            |resource: &Resource| !resource.sharers.is_empty() || resource.claimed_for_sharing == self.round;
+        uses.iter().map(|resource| &self.resources[*resource]).any(|resource| is_used(resource) || is_shared(resource))
+            || shares.iter().map(|resource| &self.resources[*resource]).any(is_used)
     }
 
     fn claim(&mut self, class: usize) {
@@ -187,7 +189,7 @@ impl Turns {
         shares.iter().for_each(|resource| self.resources[*resource].claimed_for_sharing = self.round);
     }
 
-    /// Counts the holders that keep a step waiting whose turn has come.
+    /// Counts the holders that delay a step whose turn has come.
     fn count_ahead(&mut self, step: usize) -> usize {
         let Class { uses, shares, .. } = &self.classes[self.class_of[step]];
         let mut holders: Vec<usize> = self.holding.iter().copied().filter(|holder| *holder == step).collect();

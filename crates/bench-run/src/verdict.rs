@@ -9,21 +9,21 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Everything that was required was measured and lies inside its limits.
+    /// Everything that was required was measured and is within its limits.
     Pass,
     /// The DUT is bad.
     Fail,
-    /// The bench is bad, or could not tell.
+    /// The bench is bad, or the result could not be determined.
     Error,
-    /// Not executed, because something it needs did not pass.
+    /// Not executed, because a step that it needs did not pass.
     Skipped,
     /// Stopped from outside.
     Aborted,
 }
 
 impl Verdict {
-    /// The verdict of a whole made of two parts: the one that must be acted on first.
-    /// Aborted, then error, then fail, then pass; a skipped part says nothing by itself.
+    /// Combines the verdicts of two parts into the more urgent one. Aborted, then error, then fail, then pass; a
+    /// skipped part has no effect.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self.weight() >= other.weight() { self } else { other }
@@ -44,7 +44,7 @@ impl Verdict {
         match self {
             Verdict::Pass => 0,
             Verdict::Fail => 1,
-            // A unit whose every step was skipped was not tested: that is no pass.
+            // A unit whose steps were all skipped was not tested: no pass.
             Verdict::Error | Verdict::Skipped => 2,
             Verdict::Aborted => 4,
         }

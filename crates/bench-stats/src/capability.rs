@@ -9,15 +9,19 @@ pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 /// Mean of the range of two values, in standard deviations.
 const D2_OF_TWO: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 
-/// Values that come one after the other, as far as capability needs them: nothing is kept but sums, so that millions of
-/// readings take no memory.
+/// Statistics of consecutive values that capability needs. Keeps sums only, so that millions of readings take no
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
+    /// Number of values.
     pub n: u64,
+    /// Mean of all values; 0 when there is none.
     pub mean: f64,
     /// Sum of squared differences from the mean.
     pub squares: f64,
+    /// Least value; 0 when there is none.
     pub min: f64,
+    /// Greatest value; 0 when there is none.
     pub max: f64,
     /// Sum of the moving ranges of two.
     ranges: f64,
@@ -25,7 +29,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Takes the next value, in the order in which they were measured. What is not finite is no value.
+    /// Adds the next value, in the order of measurement. Ignores values that are not finite.
     pub fn push(&mut self, value: f64) {
         if !value.is_finite() {
             return;
@@ -36,19 +40,19 @@ impl Sample {
             self.ranges += (value - self.last).abs();
         }
         (self.min, self.max, self.last) = (self.min.min(value), self.max.max(value), value);
-        // Welford: no difference of two large sums.
+        // Welford: avoids the difference of two large sums.
         self.n += 1;
         let before = value - self.mean;
         self.mean += before / self.n as f64;
         self.squares += before * (value - self.mean);
     }
 
-    /// Standard deviation of all values, with n − 1.
+    /// Returns the standard deviation of all values, with n − 1.
     pub fn sd(&self) -> Option<f64> {
         (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
     }
 
-    /// Short-term standard deviation: mean moving range of two, over 1.128.
+    /// Returns the short-term standard deviation: mean moving range of two, over 1.128.
     pub fn sd_within(&self) -> Option<f64> {
         (self.n > 1).then(|| self.ranges / (self.n - 1) as f64 / D2_OF_TWO)
     }
@@ -57,33 +61,41 @@ impl Sample {
 /// How well a measurement keeps its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Capability {
+    /// Number of values.
     pub n: u64,
+    /// Mean, in the measurement's unit.
     pub mean: f64,
+    /// Least value, in the measurement's unit.
     pub min: f64,
+    /// Greatest value, in the measurement's unit.
     pub max: f64,
-    /// Overall.
+    /// Overall standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd: Option<f64>,
-    /// Within, by the moving range.
+    /// Standard deviation within, by the moving range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd_within: Option<f64>,
-    /// Both limits needed; none when nothing varies.
+    /// Short-term capability over the whole interval. Needs both limits; `None` when nothing varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cp: Option<f64>,
+    /// Short-term capability at the nearer limit, without unit. `None` when nothing varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk: Option<f64>,
-    /// Approximate two-sided 95 % interval of Cpk: with few values it is wide, and says so.
+    /// Approximate two-sided 95 % interval of Cpk: wide with few values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpk_95: Option<(f64, f64)>,
+    /// Like `cp`, from the overall standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pp: Option<f64>,
+    /// Like `cpk`, from the overall standard deviation. 1.33 or more is commonly required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ppk: Option<f64>,
+    /// Approximate two-sided 95 % interval of Ppk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ppk_95: Option<(f64, f64)>,
 }
 
-/// Capability of the values taken in, against these limits.
+/// Returns the capability of the added values against these limits.
 pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
     let (sd, sd_within) = (sample.sd(), sample.sd_within());
     let index = |sd: Option<f64>| {
@@ -92,7 +104,7 @@ pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
         let high = limits.max.map(|max| (max - sample.mean) / (3.0 * sd));
         match (low, high) {
             (Some(low), Some(high)) => Some(low.min(high)),
-            (one, other) => one.or(other),
+            (low, high) => low.or(high),
         }
     };
     let spread = |sd: Option<f64>| {

@@ -1,7 +1,8 @@
-//! Gauge repeatability and reproducibility: how much of what is measured is the bench, and how much the module.
+//! Gauge repeatability and reproducibility: how much of the variation comes from the bench, and how much from the
+//! module.
 //!
-//! A crossed study by analysis of variance, as AIAG's Measurement Systems Analysis (4th edition) has it. On a fixture
-//! there is no appraiser: the place of one is taken by the station, the nest, or the re-seating of the unit.
+//! A crossed study by analysis of variance, according to AIAG's Measurement Systems Analysis (4th edition). A fixture
+//! has no appraiser: the station, the nest, or the re-seating of the unit takes that place.
 
 use bench_run::Limits;
 use serde::Serialize;
@@ -13,16 +14,27 @@ const POOL_ABOVE: f64 = 0.25;
 /// Every part measured by every appraiser equally often: `readings[part][appraiser][trial]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaugeStudy {
+    /// The readings, in the measurement's unit.
     pub readings: Vec<Vec<Vec<f64>>>,
 }
 
-/// Why a study says nothing.
+/// Why a study has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GaugeError {
+    /// Too few units, appraisers or trials.
     #[error("a study needs at least 2 units, 2 seats and 2 trials; here are {parts}, {appraisers} and {trials}")]
-    TooSmall { parts: usize, appraisers: usize, trials: usize },
+    TooSmall {
+        /// Number of units.
+        parts: usize,
+        /// Number of seats, nests or stations.
+        appraisers: usize,
+        /// Number of trials.
+        trials: usize,
+    },
+    /// The numbers of trials differ.
     #[error("not every unit was measured equally often on every seat")]
     Unbalanced,
+    /// A reading is not finite.
     #[error("a reading is missing")]
     Missing,
 }
@@ -33,7 +45,7 @@ pub enum GaugeError {
 pub enum Acceptance {
     /// Below 10 %, and at least five distinct categories.
     Acceptable,
-    /// 10 % to 30 %, or too few categories: by the importance of what is measured and the cost of measuring better.
+    /// 10 % to 30 %, or too few categories: depends on the importance of the measurement and the cost of a better one.
     Marginal,
     /// Above 30 %.
     NotAcceptable,
@@ -42,30 +54,38 @@ pub enum Acceptance {
 /// Result of a study. Standard deviations in the measurement's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gauge {
+    /// Number of units.
     pub parts: usize,
+    /// Number of seats, nests or stations.
     pub appraisers: usize,
+    /// Number of trials of each unit at each of them.
     pub trials: usize,
     /// Equipment variation.
     pub repeatability: f64,
     /// Appraiser (here: seat, nest, station) variation, interaction included.
     pub reproducibility: f64,
+    /// Variation by the combination of part and appraiser; 0 when it is pooled.
     pub interaction: f64,
-    /// Both together.
+    /// Repeatability and reproducibility together.
     pub grr: f64,
+    /// Variation between the parts.
     pub part: f64,
+    /// Total variation: gauge and parts together.
     pub total: f64,
-    /// Of the total variation.
+    /// Share of the total variation.
     pub grr_percent: f64,
-    /// 6 standard deviations of the gauge, of the tolerance; with two limits only.
+    /// 6 standard deviations of the gauge, as a share of the tolerance; with two limits only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance_percent: Option<f64>,
     /// Number of distinct categories.
     pub ndc: u32,
     /// Significance of the interaction; above 0.25 it is counted as repeatability.
     pub interaction_p: f64,
+    /// Whether the interaction is counted as repeatability.
     pub pooled: bool,
     /// Sums of squares: parts, appraisers, interaction, repeatability.
     pub sums_of_squares: [f64; 4],
+    /// Assessment of the gauge.
     pub acceptance: Acceptance,
 }
 
@@ -99,9 +119,9 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
     let (mut ss_interaction, mut ss_error) = (0.0, 0.0);
     for part in 0..parts {
         for at in 0..appraisers {
-            let here = cell(part, at);
-            ss_interaction += t * (here - of_part[part] - of_appraiser[at] + grand).powi(2);
-            ss_error += readings[part][at].iter().map(|value| (value - here).powi(2)).sum::<f64>();
+            let cell_mean = cell(part, at);
+            ss_interaction += t * (cell_mean - of_part[part] - of_appraiser[at] + grand).powi(2);
+            ss_error += readings[part][at].iter().map(|value| (value - cell_mean).powi(2)).sum::<f64>();
         }
     }
     let (df_interaction, df_error) = ((p - 1.0) * (a - 1.0), p * a * (t - 1.0));
@@ -146,7 +166,7 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
 
 fn significance(ms_interaction: f64, ms_error: f64, df_interaction: f64, df_error: f64) -> f64 {
     if ms_error <= 0.0 {
-        // Nothing varies within a cell: any interaction is one, and none is none.
+        // Without variation within a cell, any interaction is significant.
         return if ms_interaction > 0.0 { 0.0 } else { 1.0 };
     }
     match FisherSnedecor::new(df_interaction, df_error) {

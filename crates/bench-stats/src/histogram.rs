@@ -1,23 +1,26 @@
-//! How values lie.
+//! Distributions of values.
 
 use serde::Serialize;
 
-/// Values from `from` up to, not including, `to`; in the last bar including it.
+/// Number of values from `from` up to, not including, `to`; in the last bar including it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bar {
+    /// Lower end, in the unit of the values.
     pub from: f64,
+    /// Upper end, in the unit of the values.
     pub to: f64,
+    /// Number of values in between.
     pub count: usize,
 }
 
-/// Bars of equal width over all finite values; as many as Freedman and Diaconis advise, between 5 and `most`. One bar when
-/// nothing varies.
+/// Returns bars of equal width over all finite values: the number of Freedman and Diaconis, between 5 and `most`. One
+/// bar when all values are equal.
 pub fn histogram(values: &[f64], most: usize) -> Vec<Bar> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let (Some(&low), Some(&high)) = (sorted.first(), sorted.last()) else { return Vec::new() };
     let span = high - low;
-    // Too narrow to be cut into parts that differ.
+    // Too narrow to be divided into different parts.
     if span.is_nan() || span <= low.abs().max(high.abs()) * 1e-12 {
         return vec![Bar { from: low, to: high, count: sorted.len() }];
     }

@@ -1,7 +1,9 @@
-//! What many runs say. Numbers in, numbers out: no file, no clock, no store.
+//! Statistics over many runs. Numbers in, numbers out: no file, no clock, no store.
 //!
 //! Every figure is checked against an independent computation (`tests/stats/reference.py`, made with SciPy) or against a
 //! worked example from the literature that the test names.
+
+#![warn(missing_docs)]
 
 mod capability;
 mod gauge;

@@ -7,22 +7,24 @@ use serde::Serialize;
 /// Standard deviations between mean and limit when the limits fit exactly: a Ppk of 1.67.
 const SIGMAS: f64 = 5.0;
 
-/// Fewer good units say nothing about how they are spread.
+/// With fewer good units their spread is unknown.
 pub const FEWEST: u64 = 30;
 
-/// Limits that good units would keep.
+/// Limits that good units keep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Suggestion {
+    /// The suggested limits, in the measurement's unit.
     pub limits: Limits,
     /// Width of the guard band inside the plan's limits, at each of them.
     pub guard: f64,
-    /// Whether the plan's own limits, less the guard band, bound the suggestion.
+    /// Whether the plan's own limits, minus the guard band, bound the suggestion.
     pub bound_by_plan: bool,
 }
 
-/// Limits from good units: five standard deviations around their mean, never outside the plan's limits less the guard band
-/// of twice the gauge's standard deviation (ILAC-G8: at most 2.5 % wrong accepts at a limit). A side that the plan leaves
-/// open stays open. `None` with fewer than 30 units, when nothing varies, or when nothing would be left.
+/// Suggests limits from good units: five standard deviations around their mean, never outside the plan's limits minus
+/// the guard band of twice the gauge's standard deviation (ILAC-G8: at most 2.5 % wrong accepts at a limit). A side
+/// that the plan leaves open stays open. `None` with fewer than 30 units, when all values are equal, or when no
+/// interval remains.
 pub fn suggest(good: &Sample, plan: &Limits, gauge_sd: Option<f64>) -> Option<Suggestion> {
     let sd = good.sd().filter(|sd| *sd > 0.0 && good.n >= FEWEST)?;
     let guard = 2.0 * gauge_sd.unwrap_or(0.0);

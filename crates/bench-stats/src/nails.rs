@@ -1,46 +1,48 @@
-//! Nails wear: the way through them grows, and steps that lean on them need second attempts. Both are seen long before a
-//! good module fails.
+//! Wear of nails: the resistance through them grows, and steps that depend on them need second attempts. Both show long
+//! before a good module fails.
 
 use serde::Serialize;
 use std::collections::VecDeque;
 
-/// Runs that count as "lately".
+/// Number of runs that count as "lately".
 const WINDOW: usize = 200;
 
-/// Runs ahead in which a nail should still be good.
+/// Number of runs ahead in which a nail should still be good.
 const AHEAD: f64 = 1_000.0;
 
-/// Share of runs with a second attempt on this nail above which something is wrong.
+/// Share of runs with a second attempt on this nail above which it is considered bad.
 const RETRIES: f64 = 0.02;
 
 /// Share of the limit that is too near to it, whatever the trend.
 const NEAR: f64 = 0.8;
 
-/// Points below which a line through them says nothing, and runs below which a share of second attempts does not.
+/// Fewest points for a line through them, and fewest runs for a share of second attempts.
 const FEWEST_POINTS: usize = 30;
 const FEWEST_RUNS: usize = 50;
 
-/// One run, as one nail has seen it.
+/// One run, from the view of one nail.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NailReading {
-    /// Share of its limit that the resistance through the nail took: 1 is at the limit. `None`: not measured.
+    /// Resistance through the nail as a share of its limit: 1 is at the limit. `None`: not measured.
     pub of_limit: Option<f64>,
     /// Whether a repeated attempt named the contact and a later one did not. A void attempt names nothing.
     pub retried: bool,
 }
 
+/// Assessment of a nail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NailState {
+    /// No sign of wear.
     Good,
     /// Replace or clean it before it fails good modules.
     Warn,
 }
 
-/// How a nail does.
+/// Condition of a nail.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NailTrend {
-    /// Modules since it was new.
+    /// Number of modules since it was new.
     pub cycles: usize,
     /// Mean of its resistance in the last runs, as a share of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,15 +55,16 @@ pub struct NailTrend {
     pub cycles_left: Option<f64>,
     /// Second attempts in the last runs, as a share of them.
     pub retries: f64,
+    /// Assessment from the figures above.
     pub state: NailState,
 }
 
-/// The runs of one nail since it was new, in the order of time: sums, and the last few as they are.
+/// The runs of one nail since it was new, in the order of time: sums, and the last few runs.
 #[derive(Debug, Clone, Default)]
 pub struct NailLog {
     cycles: usize,
     recent: VecDeque<NailReading>,
-    /// Of cycle and share of the limit: number, means, sums of squares and of products about the means.
+    /// For cycle and share of the limit: number, means, sums of squares and of products about the means.
     points: usize,
     mean: (f64, f64),
     sxx: f64,
@@ -69,7 +72,7 @@ pub struct NailLog {
 }
 
 impl NailLog {
-    /// Takes the next run.
+    /// Adds the next run.
     pub fn push(&mut self, reading: NailReading) {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
@@ -87,11 +90,11 @@ impl NailLog {
         self.cycles += 1;
     }
 
-    /// How the nail does by now.
+    /// Returns the present condition of the nail.
     pub fn trend(&self) -> NailTrend {
         let recent = self.recent.len();
-        let retries = self.recent.iter().filter(|one| one.retried).count() as f64 / recent.max(1) as f64;
-        let values: Vec<f64> = self.recent.iter().filter_map(|one| one.of_limit).collect();
+        let retries = self.recent.iter().filter(|run| run.retried).count() as f64 / recent.max(1) as f64;
+        let values: Vec<f64> = self.recent.iter().filter_map(|run| run.of_limit).collect();
         let lately = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let slope = (self.sxx > 0.0).then(|| self.sxy / self.sxx);
         let cycles_left = slope.filter(|slope| *slope > 0.0).map(|slope| {

@@ -1,4 +1,4 @@
-//! The vital few.
+//! Pareto analysis.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 /// One cause with its share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Slice {
+    /// Name of the cause.
     pub what: String,
+    /// Number of occurrences.
     pub count: usize,
-    /// Of all.
+    /// Share of all causes.
     pub share: f64,
-    /// Of this and all before it.
+    /// Cumulative share: this cause and all before it.
     pub cumulated: f64,
 }
 
-/// Causes by how often they occur; of equals, in the order of their names.
+/// Returns causes by frequency; equal ones in the order of their names.
 pub fn pareto(causes: impl IntoIterator<Item = String>) -> Vec<Slice> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for cause in causes {

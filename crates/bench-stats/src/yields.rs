@@ -1,14 +1,16 @@
-//! First-pass yield, rolled yield, what retests saved.
+//! First-pass yield, rolled yield, and the effect of retests.
 
 use crate::capability::Z95;
 use bench_run::Verdict;
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// One run on one unit; in the order of time.
+/// One run on one unit; runs are in the order of time.
 #[derive(Debug, Clone, Copy)]
 pub struct UnitRun<'a, 's> {
+    /// Serial number of the unit.
     pub serial: &'a str,
+    /// Verdict of the run.
     pub verdict: Verdict,
     /// For each step: its name, the verdict of its first attempt, of the one that counts, and the number of attempts.
     pub steps: &'s [(&'s str, Option<Verdict>, Option<Verdict>, u8)],
@@ -16,49 +18,59 @@ pub struct UnitRun<'a, 's> {
 
 /// Yields of a set of runs.
 ///
-/// Only runs in which the module was judged (pass or fail) count; a run that ended as an error of the bench, or was
-/// aborted, says nothing about the unit and is counted beside.
+/// Only runs in which the module was judged (pass or fail) count. A run that ended as an error of the bench, or was
+/// aborted, says nothing about the unit and is counted separately.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct Yields {
+    /// Number of runs, of all verdicts.
     pub runs: usize,
-    /// Runs that came to no judgement of the module.
+    /// Runs without a judgement of the module.
     pub bench_errors: usize,
+    /// Runs that were aborted.
     pub aborted: usize,
     /// Units that were judged at least once.
     pub units: usize,
-    /// Units that passed in their first judged run, each step at its first attempt.
+    /// Units that passed in their first judged run, with each step at its first attempt.
     pub first_pass: usize,
-    /// Units that passed in their first judged run with a step repeated in it.
+    /// Units that passed in their first judged run with a repeated step.
     pub rescued_by_retry: usize,
-    /// Units whose first judged run failed, and whose last one passed.
+    /// Units whose first judged run failed and whose last one passed.
     pub rescued_by_retest: usize,
     /// Units whose last judged run passed.
     pub passed: usize,
+    /// Share of units in `first_pass`.
     pub first_pass_yield: Option<Interval>,
+    /// Share of units in `passed`.
     pub final_yield: Option<Interval>,
     /// Product of the steps' first-pass yields.
     pub rolled_yield: Option<f64>,
-    /// The steps' average: what each would have, were they all alike.
+    /// Geometric mean of the steps' yields.
     pub normalised_yield: Option<f64>,
-    /// Failed first attempts for each judged unit.
+    /// Failed first attempts per judged unit.
     pub defects_per_unit: Option<f64>,
+    /// Yields of the steps.
     pub steps: Vec<StepYield>,
 }
 
 /// A share with its two-sided 95 % interval (Wilson).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
+    /// The share, 0 to 1.
     pub share: f64,
+    /// Lower end of the interval, 0 to 1.
     pub low: f64,
+    /// Upper end of the interval, 0 to 1.
     pub high: f64,
 }
 
-/// How often a step passed at once, in the first judged runs of the units.
+/// First-attempt statistics of a step, in the first judged runs of the units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepYield {
+    /// Id of the step.
     pub step: String,
     /// Units in which it was executed.
     pub units: usize,
+    /// Units in which it passed at the first attempt.
     pub first_pass: usize,
     /// Units in which a further attempt passed.
     pub rescued: usize,
@@ -66,7 +78,7 @@ pub struct StepYield {
     pub bad: usize,
 }
 
-/// Wilson's interval for `good` of `all`; it stays between 0 and 1, also when nothing or everything is good.
+/// Returns Wilson's interval for `good` of `all`; it stays between 0 and 1, also at the extremes.
 pub fn wilson(good: usize, all: usize) -> Option<Interval> {
     if all == 0 {
         return None;
@@ -85,7 +97,7 @@ struct UnitVerdicts {
     last: Option<Verdict>,
 }
 
-/// Counts runs, which come in the order of time.
+/// Counts runs in the order of time.
 #[derive(Default)]
 pub struct Counter<'a> {
     all: Yields,
@@ -95,7 +107,7 @@ pub struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    /// Takes the next run.
+    /// Adds the next run.
     pub fn take(&mut self, run: UnitRun<'a, '_>) {
         self.all.runs += 1;
         match run.verdict {
@@ -131,7 +143,7 @@ impl<'a> Counter<'a> {
         }
     }
 
-    /// Mostly all runs are of one plan, and steps stand where they stood before.
+    /// Usually all runs are of one plan, and steps keep their positions.
     fn place(&mut self, at: usize, name: &str) -> usize {
         if self.steps.get(at).is_some_and(|step| step.step == name) {
             return at;
@@ -144,7 +156,7 @@ impl<'a> Counter<'a> {
         self.steps.len() - 1
     }
 
-    /// What it comes to.
+    /// Returns the result.
     pub fn finish(self) -> Yields {
         let Self { mut all, units, steps, .. } = self;
         all.units = units.len();
@@ -169,7 +181,7 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// Counts runs, which come in the order of time.
+/// Counts runs in the order of time.
 pub fn yields<'a, 's>(runs: impl IntoIterator<Item = UnitRun<'a, 's>>) -> Yields {
     let mut counter = Counter::default();
     runs.into_iter().for_each(|run| counter.take(run));

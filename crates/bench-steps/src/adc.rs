@@ -1,8 +1,8 @@
 //! `adc`: each analog input against the bench's own volt-meter, at several levels.
 //!
-//! The source of the measure bus holds the contact at a level, the volt-meter reads the truth, the DUT samples. A line
-//! through the pairs gives offset and gain; what is left over is the linearity. Another input samples along, undriven
-//! by the bench and pulled to ground by its port, and must not follow (cross-talk).
+//! The source of the measure bus holds the contact at a level, the voltmeter reads the true voltage and the DUT
+//! samples. The straight line through these pairs gives offset and gain; what remains is the nonlinearity. A second
+//! input, which the bench does not drive and its port pulls to ground, is sampled too and must not follow (cross-talk).
 
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
@@ -25,7 +25,7 @@ pub struct Params {
     levels: Spanned<Vec<Volts>>,
     offset: LimitsOf<Volts>,
     gain_error: LimitsOf<Percent>,
-    /// Largest distance of a reading from the line through all.
+    /// Largest distance of a reading from the fitted line.
     linearity: LimitsOf<Volts>,
     /// How far an idle neighbour follows the driven input over the whole range.
     crosstalk: LimitsOf<Volts>,
@@ -51,13 +51,13 @@ struct AnalogPin {
     crosstalk: MeasurementSpec,
 }
 
-/// Fewest levels that tell a bent line from a straight one.
+/// Fewest levels that distinguish a bent line from a straight one.
 const FEWEST_LEVELS: usize = 5;
 /// Samples of one reading.
 const SAMPLES: u8 = 8;
 /// Acquisition time for a source of about a kiloohm, microseconds (nRF52840: 3 us up to 10 kohm).
 const ACQUISITION_US: u8 = 10;
-/// Full scale of the internal reference with gain 1/6, volts.
+/// Full scale of the internal reference at gain 1/6, volts.
 const INTERNAL_FULL_SCALE: f64 = 3.6;
 /// An input that follows by less than this does not follow.
 const DEAD_GAIN: f64 = 0.5;
@@ -72,7 +72,7 @@ impl Kind for Adc {
         let supply = resolve::supply(around.fixture, params.supply)?;
         let levels: Vec<f64> = params.levels.get_ref().iter().map(|level| level.get()).collect();
         if levels.len() < FEWEST_LEVELS || !levels.is_sorted() || levels.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(ParamProblem::new(format!("{} levels, in this order, show no line", levels.len()))
+            return Err(ParamProblem::new(format!("{} levels in this order do not define a line", levels.len()))
                 .at(params.levels.span(), "here")
                 .help(format!("give at least {FEWEST_LEVELS} different levels, ascending")));
         }
@@ -103,8 +103,9 @@ impl Kind for Adc {
             });
         }
         if pins.len() < 2 {
-            return Err(ParamProblem::new("cross-talk needs a neighbour: one input alone has none")
-                .at(params.pins.span(), "selects one contact"));
+            return Err(
+                ParamProblem::new("cross-talk needs at least two inputs").at(params.pins.span(), "selects one contact")
+            );
         }
         Ok(Resolved {
             measurements: pins
@@ -150,23 +151,23 @@ impl Adc {
         let mut lines = Vec::with_capacity(self.pins.len());
         for (index, pin) in self.pins.iter().enumerate() {
             let neighbour = &self.pins[(index + 1) % self.pins.len()];
-            let one = PortSet::EMPTY.with(pin.port);
-            nest.vector(PortVector { float: one, pull_down: all.minus(one), settle_us: 100, ..Default::default() })
+            let input = PortSet::EMPTY.with(pin.port);
+            nest.vector(PortVector { float: input, pull_down: all.minus(input), settle_us: 100, ..Default::default() })
                 .await?;
             let mut pairs = Vec::with_capacity(self.levels.len());
-            let mut beside = Vec::with_capacity(self.levels.len());
+            let mut neighbour_volts = Vec::with_capacity(self.levels.len());
             for &level in &self.levels {
                 let truth = nest.bus.hold(pin.contact, level).await?;
                 pairs.push((truth, self.sample(nest, pin.input, full_scale).await?));
-                beside.push(self.sample(nest, neighbour.input, full_scale).await?);
+                neighbour_volts.push(self.sample(nest, neighbour.input, full_scale).await?);
             }
             nest.bus.release().await?;
             let line = LinearFit::through(&pairs);
             log.measured(&pin.offset.name, Some(line.offset));
             log.measured(&pin.gain_error.name, Some(line.gain_error()));
             log.measured(&pin.linearity.name, Some(line.worst));
-            let follows =
-                beside.iter().copied().fold(f64::MIN, f64::max) - beside.iter().copied().fold(f64::MAX, f64::min);
+            let follows = neighbour_volts.iter().copied().fold(f64::MIN, f64::max)
+                - neighbour_volts.iter().copied().fold(f64::MAX, f64::min);
             log.measured(&pin.crosstalk.name, Some(follows));
             lines.push(line);
         }
@@ -181,7 +182,7 @@ impl Adc {
         Ok(())
     }
 
-    /// What is wrong with every input alike comes from the converter they share, not from eight contacts.
+    /// An error that all inputs share comes from their common converter, not from eight contacts.
     fn common(&self, lines: &[LinearFit]) -> Option<Diagnosis> {
         let all = |bad: &dyn Fn(&AnalogPin, &LinearFit) -> bool| {
             self.pins.iter().zip(lines).all(|(pin, line)| bad(pin, line))
@@ -218,7 +219,7 @@ impl Adc {
     }
 }
 
-/// The straight line that lies nearest to pairs of (truth, reading), and how far the worst reading is from it.
+/// Fits a straight line to pairs of (truth, reading) and returns the distance of the worst reading from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct LinearFit {
     offset: f64,
@@ -237,7 +238,7 @@ impl LinearFit {
         let (mean_x, mean_y) = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0 / n, sum.1 + pair.1 / n));
         let covariance: f64 = pairs.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
         let variance: f64 = pairs.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
-        // A contact that the source cannot move has no line: gain 0, and the judge says the rest.
+        // A contact that the source cannot move has no line. Gain 0 makes the limits fail it.
         let gain = if variance > 0.0 { covariance / variance } else { 0.0 };
         let offset = mean_y - gain * mean_x;
         let worst = pairs.iter().map(|(x, y)| (y - offset - gain * x).abs()).fold(0.0, f64::max);

@@ -1,7 +1,7 @@
 //! `ble`: the module's radio as Bluetooth Low Energy, in both directions, on each of the three advertising channels.
 //!
-//! First the module advertises and the bench listens, then the bench advertises and the module listens to one channel
-//! after the other. Both carry a nonce of this run: the module in the neighbouring nest does not count.
+//! First the module advertises and the bench listens, then the bench advertises and the module listens to each channel
+//! in turn. Both adverts carry a nonce of this run, so that a module in the neighbouring nest does not count.
 
 mod judge;
 
@@ -21,15 +21,15 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Packets of the module that the bench must hear on each channel, of those that it sends while the bench listens.
+    /// Packets of the module that the bench must receive on each channel.
     heard: LimitsOf<Number>,
-    /// Packets of the bench that the module must hear on each channel.
+    /// Packets of the bench that the module must receive on each channel.
     hears: LimitsOf<Number>,
-    /// How far the signal strength may be from what the fixture's file expects, decibels, in both directions.
+    /// Largest difference of the signal strength from the fixture file's figure, decibels, in both directions.
     level: LimitsOf<Number>,
-    /// Share of the packets that come to the module with a wrong checksum.
+    /// Share of packets that reach the module with a wrong checksum.
     broken: LimitsOf<Percent>,
-    /// How far the carrier may be off; to be left out where the controller's receiver does not tell.
+    /// Largest carrier error. Leave it out where the controller's receiver does not report it.
     #[serde(default)]
     carrier_error: Option<LimitsOf<Percent>>,
     /// How long the bench listens to all channels, 100 ms to 10 s; 750 ms when left out.
@@ -46,7 +46,7 @@ pub struct Params {
     interval: Option<Spanned<Seconds>>,
 }
 
-/// What is promised of one direction, by channel.
+/// Promised measurements of one direction, by channel.
 struct Specs {
     packets: Vec<MeasurementSpec>,
     levels: Vec<MeasurementSpec>,
@@ -71,16 +71,16 @@ const LISTENS_WITHIN: RangeInclusive<Duration> = Duration::from_millis(100)..=Du
 const MODULE_LISTENS_WITHIN: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(1);
 
-/// What the module sends with: the middle of what it can.
+/// Transmit power of the module: the middle of its range.
 const MODULE_DBM: i8 = 0;
-/// Longest time without a word over the link: the firmware lets everything go when that falls silent.
+/// Longest pause between requests. The firmware stops everything when the link is silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_millis(300);
 /// The module's time for listening comes from an oscillator that is off by up to 2 %.
 const SLOW_CLOCK: f64 = 0.03;
 const LOOK: Duration = Duration::from_millis(5);
-/// Longest that a report may say "not yet" after its time.
+/// Longest time after the end of listening in which a report may still say "not yet".
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Tells the nonces of the two directions apart.
+/// Distinguishes the nonces of the two directions.
 const MODULE_SENDS: u32 = 1;
 const BENCH_SENDS: u32 = 2;
 
@@ -94,7 +94,7 @@ fn span(
     if within.contains(&span) {
         return Ok(span);
     }
-    Err(ParamProblem::new(format!("{} is no time for this", given.get_ref()))
+    Err(ParamProblem::new(format!("{} is outside the allowed time", given.get_ref()))
         .at(given.span(), "too short or too long")
         .help(format!("expected {:?} to {:?}", within.start(), within.end())))
 }
@@ -105,7 +105,7 @@ impl Kind for Ble {
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let Some(radio) = &around.fixture.ble else {
-            return Err(ParamProblem::new("this fixture has no Bluetooth that could hear the module")
+            return Err(ParamProblem::new("this fixture has no Bluetooth to receive the module")
                 .help("give the fixture file a [ble] section, or leave the step out"));
         };
         let expected_dbm = [f64::from(MODULE_DBM) - radio.path_loss_db, radio.power_dbm - radio.path_loss_db];
@@ -159,7 +159,7 @@ impl Procedure for Ble {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let outcome = self.measure(nest, log).await;
-        // Both, whatever became of it; what went wrong first says more.
+        // Stop both, even if one fails. The first error says more.
         let bench_silent = nest.ble.stop().await;
         let module_silent = done(nest, BleRequest::Stop).await;
         outcome?;
@@ -189,7 +189,7 @@ impl Ble {
             Ok(_) => {}
             Err(DutError::Refused(Refusal::NotRunning)) => {
                 let text = "the 32 MHz crystal on the module does not run: its radio cannot work".to_owned();
-                return Err(judge::found(log, text));
+                return Err(judge::defect(log, text));
             }
             Err(error) => return Err(nest.silent(error).await),
         }
@@ -250,14 +250,14 @@ impl Ble {
         }
     }
 
-    /// The name of the direction is what the repair bench reads.
+    /// Name of the direction in the text for the repair bench.
     fn directions(&self) -> [Direction<'_>; 2] {
         let direction = |specs, expected_dbm| Direction { specs, expected_dbm };
         [direction(&self.heard, self.expected_dbm[0]), direction(&self.hears, self.expected_dbm[1])]
     }
 }
 
-/// Speaks to the module now and then, until it does not answer.
+/// Sends requests from time to time until the module does not answer.
 async fn keep_alive(nest: &Nest) -> StepError {
     loop {
         nest.settle(KEEP_ALIVE).await;

@@ -1,15 +1,15 @@
-//! `clamp-diodes`: every pad by its protection diodes, before power.
+//! `clamp-diodes`: checks every pad through its protection diodes, before power.
 //!
 //! ```text
 //! to its supply:  source -- 1 kohm -- contact -->|-- supply of the module -- discharge of the rail -- 0 V
 //! from ground:    source -- 1 kohm -- one ground contact --[ground of the module]-->|-- contact -- its nail -- 0 V
 //! ```
-//! For the second every ground feed is open and the rails float, so that the module's ground can be lifted and nothing
-//! but the contact under test is left at 0 V. The ground must have no other way to the fixture meanwhile: no debug
-//! probe, no shield of an antenna cable.
+//! For the measurement from ground, every ground feed is open and the rails float. The module's ground can then be
+//! lifted, and only the contact under test is at 0 V. The ground must have no other path to the fixture: no debug probe
+//! and no shield of an antenna cable.
 //!
-//! A diode tells what an ohm-meter below its voltage cannot: that there is silicon at the other end of the contact, on
-//! contacts that no firmware reaches too; and what is in series with it.
+//! An ohmmeter below a diode's voltage cannot see a diode. A diode proves that there is silicon at the other end of the
+//! contact, also on contacts that the firmware cannot reach, and shows any resistance in series with it.
 
 use crate::diagnose::series::{Joint, Look, judge_joints, nothing_flows};
 use crate::resolve::{self, pin_name};
@@ -32,12 +32,12 @@ pub struct Params {
     /// Current through the diodes, at most 3 mA; 1 mA by default.
     #[schemars(with = "Option<Amps>")]
     current: Option<Spanned<Amps>>,
-    /// Voltage over the diode from the contact to its supply. Without limits it is not looked at.
+    /// Voltage over the diode from the contact to its supply. Not measured without limits.
     to_supply: Option<LimitsOf<Volts>>,
-    /// The rail of that supply, whose discharge resistor carries the current, too.
+    /// The rail of that supply. Its discharge resistor carries the current too.
     #[schemars(with = "Option<String>")]
     supply: Option<Spanned<String>>,
-    /// Voltage over the diode from ground to the contact. Without limits it is not looked at.
+    /// Voltage over the diode from ground to the contact. Not measured without limits.
     from_ground: Option<LimitsOf<Volts>>,
 }
 
@@ -54,13 +54,13 @@ struct ContactUnderTest {
     held_by: HeldBy,
     to_supply: Option<MeasurementSpec>,
     from_ground: Option<MeasurementSpec>,
-    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    /// Families whose modules also fit into the nest but do not connect this contact.
     nothing_on: Vec<String>,
 }
 
 /// What holds a contact at 0 V while the ground is lifted.
 enum HeldBy {
-    /// Its nail, with so many ohms.
+    /// Its nail, with this many ohms.
     Nail(f64),
     /// The discharge of its rail.
     Rail(String),
@@ -69,13 +69,13 @@ enum HeldBy {
 const DEFAULT_AMPS: f64 = 1e-3;
 /// Output resistance of a nail's driver that pulls low (MCP23017: 0.6 V at 8 mA at most; typically a third of that).
 const NAIL_DRIVER_OHMS: f64 = 25.0;
-/// As many contacts are tried for a way through the module; that all of them are open at once does not happen.
+/// Number of contacts tried for a path through the module. It is not plausible that all of them are open.
 const PARTNERS: usize = 3;
-/// Share of the wanted current that is one.
+/// Share of the wanted current that counts as current.
 const TOUCHES: f64 = 0.1;
-/// What the technician reads when no nail touches anything.
-const EMPTY_NEST: &str = "no current flows between any nails: there is no module in the nest, or its lid is not closed";
-/// For the charge that the last contact left on rails and pads.
+/// Text for the technician when no nail touches anything.
+const EMPTY_NEST: &str = "no current flows between any nails: is a module in the nest, and is the lid closed?";
+/// Time to remove the charge that the last contact left on rails and pads.
 const SETTLE: Duration = Duration::from_millis(2);
 
 impl Kind for ClampDiodes {
@@ -85,7 +85,7 @@ impl Kind for ClampDiodes {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let span = params.pins.span();
         if params.to_supply.is_none() && params.from_ground.is_none() {
-            return Err(ParamProblem::new("neither diode has limits")
+            return Err(ParamProblem::new("no limits for either diode")
                 .at(span, "nothing to measure here")
                 .help("give `to_supply`, `from_ground` or both"));
         }
@@ -95,7 +95,7 @@ impl Kind for ClampDiodes {
         {
             let most = MeasurementUnit::Amps.show(MOST_INJECTED_AMPS);
             return Err(ParamProblem::new(format!(
-                "{} is no current for a protection diode",
+                "{} is not a valid current for a protection diode",
                 MeasurementUnit::Amps.show(amps)
             ))
             .at(current.span(), "here")
@@ -141,15 +141,19 @@ impl Kind for ClampDiodes {
             });
         }
         let grounds = grounds(around.fixture);
-        // Every look from ground goes through it.
+        // Every measurement from ground flows through it.
         let only_ground = grounds.as_slice().first().filter(|_| limits.1.is_some() && grounds.len() == 1);
         let by_ground = only_ground.map(|ground| Coverage { contact: *ground, aspects: vec!["open"] });
-        let specs = |one: &ContactUnderTest| [one.to_supply.clone(), one.from_ground.clone()].into_iter().flatten();
+        let specs =
+            |contact: &ContactUnderTest| [contact.to_supply.clone(), contact.from_ground.clone()].into_iter().flatten();
         Ok(Resolved {
             measurements: contacts.iter().flat_map(specs).collect(),
             coverage: contacts
                 .iter()
-                .map(|one| Coverage { contact: one.contact, aspects: vec!["open", "cold joint", "protection diode"] })
+                .map(|contact| Coverage {
+                    contact: contact.contact,
+                    aspects: vec!["open", "cold joint", "protection diode"],
+                })
                 .chain(by_ground)
                 .collect(),
             uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
@@ -160,7 +164,7 @@ impl Kind for ClampDiodes {
     }
 }
 
-/// A module of such a family looks as if this contact were open; who it is can only be asked once it has power.
+/// A module of such a family reads as if this contact were open. Its family can only be read once it has power.
 fn leads_nowhere_on(around: &Surroundings<'_>, contact: Contact) -> Vec<String> {
     let fits = |family: &&&DutFamily| family.name != around.dut.name && around.fixture.families.contains(&family.name);
     let nowhere = |family: &&&DutFamily| {
@@ -186,22 +190,22 @@ impl ClampDiodes {
         nest.leave_link().await?;
         nest.release_nails().await?;
         let mut joints: Vec<Joint<'_>> =
-            self.contacts.iter().map(|one| Joint::new(one.contact, &one.nothing_on)).collect();
+            self.contacts.iter().map(|contact| Joint::new(contact.contact, &contact.nothing_on)).collect();
         let behind = match &self.supply {
             Some(rail) => nest.rails.discharge_ohms(rail)?,
             None => 0.0,
         };
-        for (one, joint) in self.contacts.iter().zip(&mut joints) {
-            let Some(spec) = &one.to_supply else { continue };
-            let pushed = nest.bus.inject(one.contact, self.amps).await?;
+        for (contact, joint) in self.contacts.iter().zip(&mut joints) {
+            let Some(spec) = &contact.to_supply else { continue };
+            let pushed = nest.bus.inject(contact.contact, self.amps).await?;
             let volts = pushed.volts - pushed.amps * behind;
             log.measured(&spec.name, Some(volts));
             joint.looks.push(Look { spec, volts, amps: pushed.amps, wanted_amps: self.amps });
         }
-        if self.contacts.iter().any(|one| one.from_ground.is_some()) {
+        if self.contacts.iter().any(|contact| contact.from_ground.is_some()) {
             self.lifted(nest, self.look_from_ground(nest, log, &mut joints)).await?;
         }
-        let by_one_contact = self.grounds.len() == 1 && self.contacts.iter().all(|one| one.to_supply.is_none());
+        let by_one_contact = self.grounds.len() == 1 && self.contacts.iter().all(|contact| contact.to_supply.is_none());
         if by_one_contact && nothing_flows(&joints) && !self.any_touches(nest).await? {
             return Err(StepError::Bench(EMPTY_NEST.to_owned()));
         }
@@ -209,23 +213,23 @@ impl ClampDiodes {
         Ok(())
     }
 
-    /// Whether current flows into a contact under test and out of another, or out of a supply, which it does as long as
-    /// nails touch a module, even without ground.
+    /// Whether current flows into a contact under test and out of another one or a supply. It does whenever nails touch
+    /// a module, even without ground.
     async fn any_touches(&self, nest: &Nest) -> Result<bool, StepError> {
-        let by_nail = |one: &&ContactUnderTest| matches!(one.held_by, HeldBy::Nail(_));
-        let mut contacts = self.contacts.iter().filter(by_nail).map(|one| one.contact);
-        let Some(one) = contacts.next() else { return Ok(false) };
+        let by_nail = |contact: &&ContactUnderTest| matches!(contact.held_by, HeldBy::Nail(_));
+        let mut contacts = self.contacts.iter().filter(by_nail).map(|contact| contact.contact);
+        let Some(contact) = contacts.next() else { return Ok(false) };
         let mut touches = false;
         for other in contacts.take(PARTNERS) {
             nest.drive_nail(other, false).await?;
-            let pushed = nest.bus.inject(one, self.amps).await;
+            let pushed = nest.bus.inject(contact, self.amps).await;
             nest.release_nail(other).await?;
             touches |= pushed?.amps > TOUCHES * self.amps;
         }
         Ok(touches)
     }
 
-    /// Does `work` while the module's ground and every rail float, and puts them back however it ended.
+    /// Runs `work` while the module's ground and every rail float, and restores them also after an error.
     async fn lifted(&self, nest: &Nest, work: impl Future<Output = Result<(), StepError>>) -> Result<(), StepError> {
         let rails = nest.rails.names();
         let rails: Vec<&str> = rails.iter().map(String::as_str).collect();
@@ -254,13 +258,13 @@ impl ClampDiodes {
         let Some(&lifted) = self.grounds.first() else {
             return Err(StepError::Bench("the fixture has no ground nail that could be lifted".into()));
         };
-        for (one, joint) in self.contacts.iter().zip(joints) {
-            let Some(spec) = &one.from_ground else { continue };
-            let (pushed, held_ohms) = match &one.held_by {
+        for (contact, joint) in self.contacts.iter().zip(joints) {
+            let Some(spec) = &contact.from_ground else { continue };
+            let (pushed, held_ohms) = match &contact.held_by {
                 HeldBy::Nail(ohms) => {
-                    nest.drive_nail(one.contact, false).await?;
+                    nest.drive_nail(contact.contact, false).await?;
                     let pushed = nest.bus.inject(lifted, self.amps).await;
-                    nest.release_nail(one.contact).await?;
+                    nest.release_nail(contact.contact).await?;
                     (pushed?, *ohms)
                 }
                 HeldBy::Rail(rail) => {

@@ -1,7 +1,7 @@
-//! `continuity`: each supply and ground contact by itself, through the module, before power.
+//! `continuity`: checks each supply and ground contact by itself, through the module, before power.
 //!
-//! A contact that shares its net with others is looked at alone: its own feed is opened, and the ohm-meter must still
-//! find the net through the module. A contact that is alone on its net cannot be seen this way and is refused.
+//! A contact that shares its net with others is measured alone: its own feed is opened, and the ohmmeter must still
+//! reach the net through the module. A contact that is alone on its net cannot be measured this way and is refused.
 
 use crate::resolve::{can_drive, feeds_ports, pin_name};
 use crate::resource;
@@ -25,7 +25,7 @@ pub struct Params {
 
 pub struct Continuity {
     contacts: Vec<ContactUnderTest>,
-    /// Contacts whose protection diodes lead into the rail of the ports: a third way into it.
+    /// Contacts whose protection diodes lead into the rail of the ports: a third path into it.
     ways_in: Vec<Contact>,
 }
 
@@ -86,8 +86,11 @@ impl Kind for Continuity {
             });
         }
         Ok(Resolved {
-            measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
-            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["open"] }).collect(),
+            measurements: contacts.iter().map(|tested| tested.spec.clone()).collect(),
+            coverage: contacts
+                .iter()
+                .map(|tested| Coverage { contact: tested.contact, aspects: vec!["open"] })
+                .collect(),
             uses: resource::list(&[resource::MEASURE_BUS, resource::RAILS]),
             shares: Vec::new(),
             default_timeout: Duration::from_secs(5),
@@ -108,16 +111,16 @@ fn ways_in(around: &Surroundings<'_>) -> Vec<Contact> {
 impl Procedure for Continuity {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let mut open: Vec<(&ContactUnderTest, f64)> = Vec::new();
-        for one in &self.contacts {
-            nest.rails.feed(one.contact, false).await?;
-            let ohms = self.through_module(nest, one).await;
-            nest.rails.feed(one.contact, true).await?;
+        for tested in &self.contacts {
+            nest.rails.feed(tested.contact, false).await?;
+            let ohms = self.through_module(nest, tested).await;
+            nest.rails.feed(tested.contact, true).await?;
             let ohms = ohms?;
-            log.measured(&one.spec.name, Some(ohms));
-            if judge(&one.spec.limits, Some(ohms)) == Verdict::Fail {
-                // More resistance lets the ohm-meter charge the rail more than the next look could bear.
-                nest.drained(one.contact).await?;
-                open.push((one, ohms));
+            log.measured(&tested.spec.name, Some(ohms));
+            if judge(&tested.spec.limits, Some(ohms)) == Verdict::Fail {
+                // A larger resistance would let the ohmmeter charge the rail too much for the next measurement.
+                nest.drained(tested.contact).await?;
+                open.push((tested, ohms));
             }
         }
         let all_open = open.len() == self.contacts.len();
@@ -149,31 +152,31 @@ fn no_module(log: &dyn StepLog) -> StepError {
 
 /// Current through a protection diode into the rail.
 const WAY_IN_AMPS: f64 = 1e-3;
-/// With no more in series the rail stays below a diode's voltage at that current, far from feeding the module.
+/// With no more in series, the rail stays below a diode's voltage at that current, too low to feed the module.
 const STAYS_LOW_OHMS: f64 = 400.0;
 
-/// Where one of two contacts of a supply is open, the other has nothing left to be joined to. It still sees the
-/// module's own load, which the open one does not.
+/// When one of the two contacts of a supply is open, the other one reads open too, because the path ends at it. The
+/// good one still sees the module's own load; the open one does not.
 fn at_fault(open: &[(&ContactUnderTest, f64)]) -> Vec<(Contact, f64)> {
-    let lonely = |(one, ohms): &(&ContactUnderTest, f64)| {
-        let whole_net_failed = one.others.iter().all(|other| open.iter().any(|(two, _)| two.contact == *other));
+    let lonely = |(tested, ohms): &(&ContactUnderTest, f64)| {
+        let whole_net_failed = tested.others.iter().all(|other| open.iter().any(|(two, _)| two.contact == *other));
         let another_is_worse = open
             .iter()
-            .any(|(two, worse)| one.others.contains(&two.contact) && *worse >= OPEN_OHMS && *ohms < 0.5 * OPEN_OHMS);
+            .any(|(two, worse)| tested.others.contains(&two.contact) && *worse >= OPEN_OHMS && *ohms < 0.5 * OPEN_OHMS);
         whole_net_failed && another_is_worse
     };
-    open.iter().filter(|one| !lonely(one)).map(|(one, ohms)| (one.contact, *ohms)).collect()
+    open.iter().filter(|tested| !lonely(tested)).map(|(tested, ohms)| (tested.contact, *ohms)).collect()
 }
 
 impl Continuity {
     /// Two contacts that carry a rail are measured through each other, so a bad joint shows at both. A current that
-    /// comes in through a port's protection diode leaves through one of them at a time, and tells which is good.
+    /// enters through a port's protection diode leaves through one of them at a time, and so shows which one is good.
     async fn good_one_of_two(
         &self,
         nest: &Nest,
         open: &[(&ContactUnderTest, f64)],
     ) -> Result<Option<Contact>, StepError> {
-        let of_ports = |(one, ohms): &&(&ContactUnderTest, f64)| one.feeds_ports && *ohms < STAYS_LOW_OHMS;
+        let of_ports = |(tested, ohms): &&(&ContactUnderTest, f64)| tested.feeds_ports && *ohms < STAYS_LOW_OHMS;
         let mut pair = open.iter().filter(of_ports);
         let (Some((a, ohms)), Some((b, _)), None) = (pair.next(), pair.next(), pair.next()) else { return Ok(None) };
         if a.others != [b.contact] {
@@ -184,9 +187,9 @@ impl Continuity {
                 (leaving_without(nest, way_in, b.contact).await?, leaving_without(nest, way_in, a.contact).await?);
             let amps = by_a.amps.min(by_b.amps);
             if amps < 0.5 * WAY_IN_AMPS {
-                continue; // that one is open
+                continue; // this contact is open
             }
-            // The diode and what is in series with it are the same in both.
+            // The diode and its series resistance are the same in both.
             let more_in_a = (by_a.volts - by_b.volts) / amps;
             return Ok(match more_in_a {
                 more if more > 0.5 * ohms => Some(b.contact),
@@ -197,20 +200,20 @@ impl Continuity {
         Ok(None)
     }
 
-    /// From the contact through the module to its net, less the resistor that holds the net at 0 V.
-    async fn through_module(&self, nest: &Nest, one: &ContactUnderTest) -> Result<f64, StepError> {
-        let held_by = match &one.rail {
+    /// From the contact through the module to its net, minus the resistor that holds the net at 0 V.
+    async fn through_module(&self, nest: &Nest, tested: &ContactUnderTest) -> Result<f64, StepError> {
+        let held_by = match &tested.rail {
             // A rail that is off is held at 0 V by its discharge resistor, through the feeds of the other contacts.
             Some(rail) => nest.rails.discharge_ohms(rail)?,
             None => 0.0,
         };
-        debug_assert!(!one.others.is_empty());
-        let ohms = nest.bus.ohms(one.contact).await?;
+        debug_assert!(!tested.others.is_empty());
+        let ohms = nest.bus.ohms(tested.contact).await?;
         Ok(if ohms >= OPEN_OHMS { OPEN_OHMS } else { (ohms - held_by).max(0.0) })
     }
 }
 
-/// What it takes to push a current through the diode of `way_in`, with the feed of one contact of the rail open.
+/// What is needed to drive a current through the diode of `way_in` with the feed of one contact of the rail open.
 async fn leaving_without(nest: &Nest, way_in: Contact, contact: Contact) -> Result<Injected, StepError> {
     nest.rails.feed(contact, false).await?;
     let pushed = nest.bus.inject(way_in, WAY_IN_AMPS).await;

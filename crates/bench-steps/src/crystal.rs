@@ -1,8 +1,8 @@
 //! `crystal`: the 32.768 kHz crystal on the module, against the bench's clock.
 //!
-//! The firmware, which otherwise lives from the internal oscillator, starts the crystal and leads it, divided, to a port
-//! without its own doing; the bench times some hundred edges. A late time stamp here and there moves the straight line
-//! through them by about a millionth.
+//! The firmware normally runs from the internal oscillator. For this step it starts the crystal and routes the divided
+//! clock to a port in hardware. The bench times a few hundred edges. An occasional late time stamp shifts the fitted
+//! line by about a millionth.
 
 use crate::pwm::GATE_MARGIN;
 use crate::resolve::{self, ports_of};
@@ -19,11 +19,11 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The one contact that the crystal is led to.
+    /// The contact to which the clock is routed.
     pin: RawPinSelector,
-    /// How far the crystal may be off.
+    /// Largest error of the crystal.
     error: LimitsOf<Percent>,
-    /// How long its edges are timed, 100 ms to 4 s; 400 ms when left out.
+    /// How long the edges are timed, 100 ms to 4 s; 400 ms when left out.
     #[serde(default)]
     #[schemars(with = "Option<Seconds>")]
     window: Option<Spanned<Seconds>>,
@@ -37,12 +37,12 @@ pub struct Crystal {
     error: MeasurementSpec,
 }
 
-/// 200 periods: the time stamps' few microseconds come to about 1 ppm.
+/// 200 periods: time stamps that are a few microseconds late come to about 1 ppm.
 const WINDOW: Duration = Duration::from_millis(400);
 const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(4);
 /// In one percent.
 const PPM: f64 = 1e4;
-/// So far off, nothing of the crystal arrives at the contact.
+/// An error from which the signal at the contact is not the crystal's.
 const NOTHING_PERCENT: f64 = 50.0;
 
 impl Kind for Crystal {
@@ -61,7 +61,7 @@ impl Kind for Crystal {
             None => WINDOW,
             Some(window) if WINDOWS.contains(&window.get_ref().duration()) => window.get_ref().duration(),
             Some(window) => {
-                return Err(ParamProblem::new(format!("{} is no time for this", window.get_ref()))
+                return Err(ParamProblem::new(format!("{} is outside the allowed time", window.get_ref()))
                     .at(window.span(), "too short or too long")
                     .help("expected 100 ms to 4 s"));
             }
@@ -120,7 +120,7 @@ impl Crystal {
         if error.abs() > NOTHING_PERCENT {
             let port = self.port;
             let text =
-                format!("contact {label}: open or held, port {port} gives it the crystal's beat and nothing arrives");
+                format!("contact {label}: open or held, port {port} outputs the crystal's clock and nothing arrives");
             return Diagnosis { defect: Defect::Open, contacts: vec![self.contact], text };
         }
         let text = format!("the 32.768 kHz crystal on the module is off by {:+.0} ppm", error * PPM);

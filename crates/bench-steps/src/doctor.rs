@@ -1,5 +1,5 @@
-//! Is the fixture itself well? Looked at before a shift with no module in the nest: everything that tests modules tests
-//! itself, by the loops that it has (nail to measure bus, source to ADC, TX to RX).
+//! Checks the fixture itself before a shift, with an empty nest: each instrument that tests modules tests another one
+//! through the existing loops (nail to measure bus, source to ADC, TX to RX).
 
 use crate::Nest;
 use bench_instruments::{ContactSet, InstrumentError, NailVector, OPEN_OHMS};
@@ -7,23 +7,23 @@ use bench_plan::{Fixture, NailWiring};
 use bench_run::{Contact, MeasurementUnit};
 use std::time::Duration;
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub what: String,
-    /// What was seen; or what is wrong and what to do about it.
+    /// What was measured; or what is wrong and what to do about it.
     pub seen: Result<String, String>,
 }
 
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 0.3;
-/// Share of its voltage by which a rail may be off without a load.
+/// Tolerance of a rail's voltage without load, as a share of it.
 const RAIL_TOLERANCE: f64 = 0.05;
 /// Of source and ADC together.
 const LOOP_VOLTS: f64 = 0.006;
-/// A nail that drives, seen on the measure bus.
+/// Level of a driving nail at the measure bus.
 const NAIL_TOLERANCE: f64 = 0.05;
-/// Left by a nail that drives low.
+/// Residual voltage of a nail that drives low.
 const LOW_VOLTS: f64 = 0.05;
 /// Switch, nail wire and multiplexer of a ground.
 const GROUND_OHMS: f64 = 20.0;
@@ -31,27 +31,27 @@ const GROUND_OHMS: f64 = 20.0;
 const LIFTED_OHMS: f64 = 20e3;
 const SETTLE: Duration = Duration::from_millis(2);
 const DISCHARGE: Duration = Duration::from_millis(400);
-/// What goes around the loop of the link.
+/// Bytes that are sent around the link's loop-back.
 const LOOP_BYTES: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x7e, b'b', b'e', b'n', b'c', b'h'];
 
-/// Looks at everything, in an order that never powers what it has not looked at. `tell` hears each finding as it is made;
-/// the answer counts those that are not well. Leaves rails off and nails released.
+/// Runs all checks, in an order that never powers what was not checked before. Calls `report` with each finding as soon
+/// as it is known and returns the number of failed checks. Leaves rails off and nails released.
 ///
 /// # Errors
-/// When an instrument does not do what it is told: then nothing else can be said.
-pub async fn doctor(nest: &Nest, fixture: &Fixture, tell: &dyn Fn(&Finding)) -> Result<usize, InstrumentError> {
-    let mut rounds = Rounds { nest, fixture, tell, ill: 0 };
+/// When an instrument fails a command. No further check is possible then.
+pub async fn doctor(nest: &Nest, fixture: &Fixture, report: &dyn Fn(&Finding)) -> Result<usize, InstrumentError> {
+    let mut rounds = Rounds { nest, fixture, report, failed: 0 };
     let looked = rounds.all().await;
     let off = nest.rails.all_off().await;
     let released = nest.nails.release_all().await;
-    looked.and(off).and(released).map(|()| rounds.ill)
+    looked.and(off).and(released).map(|()| rounds.failed)
 }
 
 struct Rounds<'a> {
     nest: &'a Nest,
     fixture: &'a Fixture,
-    tell: &'a dyn Fn(&Finding),
-    ill: usize,
+    report: &'a dyn Fn(&Finding),
+    failed: usize,
 }
 
 impl Rounds<'_> {
@@ -65,9 +65,9 @@ impl Rounds<'_> {
         self.rails().await
     }
 
-    fn found(&mut self, what: impl Into<String>, seen: Result<String, String>) {
-        self.ill += usize::from(seen.is_err());
-        (self.tell)(&Finding { what: what.into(), seen });
+    fn record(&mut self, what: impl Into<String>, seen: Result<String, String>) {
+        self.failed += usize::from(seen.is_err());
+        (self.report)(&Finding { what: what.into(), seen });
     }
 
     fn label(&self, contact: Contact) -> String {
@@ -77,7 +77,7 @@ impl Rounds<'_> {
     fn panel(&mut self) {
         let panel = &self.nest.panel;
         let looks = [
-            ("lid", panel.lid.clone(), true, "close the lid, or look at its switch and GPIO"),
+            ("lid", panel.lid.clone(), true, "close the lid, or check its switch and GPIO"),
             ("emergency stop", panel.emergency.clone(), false, "release it, or check its line"),
             ("start button", panel.start.clone(), false, "it is pressed, or its line is shorted"),
         ];
@@ -88,7 +88,7 @@ impl Rounds<'_> {
                 Ok(_) => Err(help.to_owned()),
                 Err(error) => Err(error.to_string()),
             };
-            self.found(what, seen);
+            self.record(what, seen);
         }
     }
 
@@ -100,13 +100,13 @@ impl Rounds<'_> {
             Ok(format!("{} bytes around the relay", back.len()))
         } else {
             Err(format!(
-                "{} of {} bytes came back: look at {}, its cable and the link relay",
-                back.iter().zip(LOOP_BYTES).filter(|(one, other)| one == other).count(),
+                "{} of {} bytes came back: check {}, its cable and the link relay",
+                back.iter().zip(LOOP_BYTES).filter(|(sent, other)| sent == other).count(),
                 LOOP_BYTES.len(),
                 self.fixture.link.device
             ))
         };
-        self.found("link", seen);
+        self.record("link", seen);
         Ok(())
     }
 
@@ -119,16 +119,16 @@ impl Rounds<'_> {
                 Ok(format!("off, {}", MeasurementUnit::Volts.show(volts)))
             } else {
                 Err(format!(
-                    "{} although it is off: look at its switch, the pull-down there, and its discharge",
+                    "{} although it is off: check its switch, the pull-down at the switch, and its discharge",
                     MeasurementUnit::Volts.show(volts)
                 ))
             };
-            self.found(format!("rail {rail}"), seen);
+            self.record(format!("rail {rail}"), seen);
         }
         Ok(())
     }
 
-    /// Source, its switch, multiplexer and ADC, up to what an unpowered nest may see.
+    /// Checks source, its switch, multiplexer and ADC, up to the highest voltage that an unpowered nest may see.
     async fn source_loop(&mut self) -> Result<(), InstrumentError> {
         let Some(contact) = self.fixture.nails.values().find(|nail| nail.mux.is_some() && is_io(&nail.wiring)) else {
             return Ok(());
@@ -143,11 +143,11 @@ impl Rounds<'_> {
             Ok(format!("within {}", MeasurementUnit::Volts.show(worst.abs())))
         } else {
             Err(format!(
-                "off by {}: look at the source's switch, the DAC's reference and the ADC's supply; is a module in the nest?",
+                "off by {}: check the source's switch, the DAC's reference and the ADC's supply; is a module in the nest?",
                 MeasurementUnit::Volts.show(worst)
             ))
         };
-        self.found("source to ADC", seen);
+        self.record("source to ADC", seen);
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl Rounds<'_> {
                 let volts = self.nest.bus.volts(*contact).await?;
                 if (volts - supply).abs() > NAIL_TOLERANCE * supply {
                     wrong.push(format!(
-                        "drives {} and the measure bus sees {}: wrong bit, wrong multiplexer channel, or a broken wire",
+                        "drives {} and the measure bus reads {}: wrong bit, wrong multiplexer channel, or a broken wire",
                         MeasurementUnit::Volts.show(supply),
                         MeasurementUnit::Volts.show(volts)
                     ));
@@ -190,19 +190,19 @@ impl Rounds<'_> {
                 self.nest.clock.sleep(SETTLE).await;
                 let volts = self.nest.bus.volts(*contact).await?;
                 if volts.abs() > LOW_VOLTS {
-                    wrong.push(format!("drives low and the measure bus sees {}", MeasurementUnit::Volts.show(volts)));
+                    wrong.push(format!("drives low and the measure bus reads {}", MeasurementUnit::Volts.show(volts)));
                 }
             }
             if wrong.is_empty() {
                 well += 1;
             } else {
                 let what = format!("nail of {}", self.label(*contact));
-                self.found(what, Err(wrong.join("; ")));
+                self.record(what, Err(wrong.join("; ")));
             }
         }
         self.nest.nails.release_all().await?;
         if well > 0 {
-            self.found("nails", Ok(format!("{well} of {} drive, read and reach the measure bus", nails.len())));
+            self.record("nails", Ok(format!("{well} of {} drive, read and reach the measure bus", nails.len())));
         }
         Ok(())
     }
@@ -239,15 +239,15 @@ impl Rounds<'_> {
                 Err(error) => return Err(error),
             };
             let what = format!("ground at {}", self.label(*contact));
-            self.found(what, seen);
+            self.record(what, seen);
         }
         if well > 0 {
-            self.found("grounds", Ok(format!("{well} of {} close and open", grounds.len())));
+            self.record("grounds", Ok(format!("{well} of {} close and open", grounds.len())));
         }
         Ok(())
     }
 
-    /// Each rail alone, and each of its nails.
+    /// Checks each rail alone, and each of its nails.
     async fn rails(&mut self) -> Result<(), InstrumentError> {
         let fixture = self.fixture;
         for rail in &fixture.rails {
@@ -266,7 +266,7 @@ impl Rounds<'_> {
                 }
             }
             if let Err(error) = self.nest.rails.clear_for_power(name, ohms) {
-                self.found(format!("rail {name}"), Err(format!("{error}; it was not switched on")));
+                self.record(format!("rail {name}"), Err(format!("{error}; it was not switched on")));
                 continue;
             }
             self.nest.rails.on(name).await?;
@@ -274,7 +274,7 @@ impl Rounds<'_> {
             let reading = self.nest.rails.measure(name).await?;
             let mut seen = if (reading.volts - rail.volts).abs() > RAIL_TOLERANCE * rail.volts {
                 Err(format!(
-                    "{} in place of {}: look at its regulator, its switch and the monitor",
+                    "{} in place of {}: check its regulator, its switch and the monitor",
                     MeasurementUnit::Volts.show(reading.volts),
                     MeasurementUnit::Volts.show(rail.volts)
                 ))
@@ -297,14 +297,14 @@ impl Rounds<'_> {
                 }
             }
             self.nest.rails.off(name).await?;
-            self.found(format!("rail {name}"), seen);
+            self.record(format!("rail {name}"), seen);
             self.nest.clock.sleep(DISCHARGE).await;
             let volts = self.nest.rails.measure(name).await?.volts;
             if volts >= OFF_VOLTS {
                 let volts = MeasurementUnit::Volts.show(volts);
-                self.found(
+                self.record(
                     format!("rail {name}"),
-                    Err(format!("{volts} after it was discharged: look at its discharge")),
+                    Err(format!("{volts} after it was discharged: check its discharge")),
                 );
             }
         }

@@ -1,7 +1,7 @@
-//! `drive`: how strongly each port drives its contact, high and low.
+//! `drive`: measures how strongly each port drives its contact, high and low.
 //!
-//! The port drives in its strong mode against a load ([`loaded_ports`]). Because one contact is loaded at a time, each LED
-//! channel shows that it sinks its current alone.
+//! The port drives in its strong mode against a load ([`loaded_ports`]). Only one contact is loaded at a time, so each
+//! LED channel proves that it sinks its current alone.
 
 use crate::loaded_ports::{self, LoadedPort};
 use crate::resolve;
@@ -64,7 +64,7 @@ impl Drive {
     }
 }
 
-/// A joint adds the same to both directions, within the spread of the drivers.
+/// A bad joint adds the same resistance to both directions, within the spread of the drivers.
 const ALIKE_OHMS: f64 = 60.0;
 
 fn name(nest: &Nest, pin: &LoadedPort, high: f64, low: f64) -> Option<Diagnosis> {

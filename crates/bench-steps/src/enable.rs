@@ -1,5 +1,5 @@
-//! `enable`: the contact that switches the module's own supply off: it rests high, a low level takes the supply away, and
-//! releasing it brings the supply back.
+//! `enable`: tests the contact that switches the module's own supply off. It rests high, a low level removes the
+//! supply, and releasing it restores the supply.
 
 use crate::resolve::{self, can_drive, pin_name};
 use crate::resource;
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The one contact. Its nail only ever pulls it low.
+    /// The enable contact. Its nail only ever pulls it low.
     pin: RawPinSelector,
     /// Rail that it switches; the module makes it.
     #[schemars(with = "String")]
@@ -36,7 +36,7 @@ pub struct Enable {
     settle: Duration,
 }
 
-/// Below this the contact is pulled up by nothing.
+/// Below this nothing pulls the contact up.
 const OPEN_VOLTS: f64 = 0.3;
 
 impl Kind for Enable {
@@ -47,7 +47,7 @@ impl Kind for Enable {
         let supply = resolve::supply(around.fixture, params.supply)?;
         let contacts = params.pin.resolve(around.dut)?;
         let &[contact] = contacts.as_slice() else {
-            return Err(ParamProblem::new("an enable step looks at one contact").at(params.pin.span(), "several"));
+            return Err(ParamProblem::new("an enable step tests one contact").at(params.pin.span(), "several"));
         };
         let reached = around.fixture.nail(contact).is_some_and(|nail| nail.mux.is_some());
         if !reached || !can_drive(around.fixture, contact) {

@@ -1,9 +1,8 @@
 //! `external-flash`: the flash chip on the module answers, is the right part, erases, and keeps what is written over
 //! all four data lines.
-//!
-//! One sector is used for this, the scratch sector; the firmware keeps what it held and puts it back at the end, over
-//! one line. Before anything is written over four lines, a few bytes written over one line are read over four: an open
-//! line would send quad writes to other addresses.
+//! The step uses one sector, the scratch sector. The firmware saves its content and restores it at the end, over one
+//! line. Before anything is written over four lines, a few bytes that were written over one line are read over four: an
+//! open line would send quad writes to other addresses.
 
 mod access;
 
@@ -59,7 +58,7 @@ impl Specs {
     }
 }
 
-/// Where in the scratch sector things are written. The rest stays erased.
+/// Offsets of the written places in the scratch sector. The rest stays erased.
 const PATTERN_AT: u32 = 0x000;
 const INVERSE_AT: u32 = 0x200;
 const PATTERN_BYTES: usize = 512;
@@ -67,7 +66,7 @@ const PROBE_AT: u32 = 0xE00;
 /// Every data line carries both levels, alone and against the others.
 const PROBE: [u8; 16] =
     [0x12, 0x48, 0x84, 0x21, 0xED, 0xB7, 0x7B, 0xDE, 0x00, 0xFF, 0x0F, 0xF0, 0x5A, 0xA5, 0x3C, 0xC3];
-/// The beginning of the flash, where Device OS keeps its files.
+/// Start of the flash, where Device OS keeps its files.
 const SAMPLE_BYTES: u32 = SECTOR;
 
 impl Kind for ExternalFlash {
@@ -151,7 +150,7 @@ impl Procedure for ExternalFlash {
 }
 
 impl ExternalFlash {
-    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+    fn defect(&self, log: &dyn StepLog, text: String) -> StepError {
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
@@ -161,8 +160,8 @@ impl ExternalFlash {
             Some(id) => id,
             None => {
                 log.measured(&self.specs.id.name, Some(0.0));
-                let text = "the external flash on the module is absent or dead: nothing answers on its lines";
-                return Err(self.found(log, text.to_owned()));
+                let text = "the external flash on the module is absent or dead: it does not answer";
+                return Err(self.defect(log, text.to_owned()));
             }
         };
         let matches = self.ids.contains(&id);
@@ -176,7 +175,7 @@ impl ExternalFlash {
              expected is a {}",
             self.parts
         );
-        Err(self.found(log, text))
+        Err(self.defect(log, text))
     }
 
     /// The sectors before and behind the scratch sector, and a sample.
@@ -184,7 +183,7 @@ impl ExternalFlash {
         let end = 1u32 << self.ids.first().map_or(22, |id| id[2]).clamp(16, 24);
         let behind = self.scratch + SECTOR;
         let mut areas = vec![(0, SAMPLE_BYTES), (self.scratch - SECTOR, SECTOR)];
-        // Behind the last sector, addresses begin anew: that is in the sample. Take one more before instead.
+        // Behind the last sector, addresses wrap to 0, which the sample covers. Take one more sector before it instead.
         areas.push((if behind < end { behind } else { self.scratch - 2 * SECTOR }, SECTOR));
         areas
     }
@@ -197,7 +196,7 @@ impl ExternalFlash {
         Ok(sums)
     }
 
-    /// Erases the scratch sector and writes to it. An error leaves it in any state.
+    /// Erases the scratch sector and writes to it. After an error its content is undefined.
     async fn exercise(&self, flash: &Access<'_>, log: &dyn StepLog) -> Result<(), StepError> {
         flash.erase(self.scratch).await?;
         flash.write_plain(self.scratch + PROBE_AT, &PROBE).await?;
@@ -206,19 +205,19 @@ impl ExternalFlash {
         let line_errors = wrong_bits(&over_four, &over_one);
         log.measured(&self.specs.line_errors.name, Some(f64::from(line_errors)));
         if line_errors > 0 {
-            return Err(self.found(log, tell_lines(&over_four, &over_one)));
+            return Err(self.defect(log, describe_lines(&over_four, &over_one)));
         }
 
         let erased = self.not_erased(flash).await?;
         log.measured(&self.specs.not_erased.name, Some(f64::from(erased.bits)));
         if erased.bits > 0 {
             let text = format!(
-                "external flash: bad sector at {:#08x}, {} of its bits stay 0 after an erase, the first at {:#08x}",
+                "external flash: bad sector at {:#08x}: {} bits stay 0 after an erase, the first at {:#08x}",
                 self.scratch,
                 erased.bits,
                 self.scratch + erased.first
             );
-            self.found(log, text);
+            self.defect(log, text);
         }
 
         let pattern = pattern();
@@ -235,42 +234,42 @@ impl ExternalFlash {
                 2 * 8 * PATTERN_BYTES,
                 self.scratch
             );
-            self.found(log, text);
+            self.defect(log, text);
         }
         Ok(())
     }
 
-    /// What did not become 1 outside of the probe.
+    /// Counts the bits outside the probe that did not become 1.
     async fn not_erased(&self, flash: &Access<'_>) -> Result<NotErased, StepError> {
         let mut expected = vec![0xFF; SECTOR as usize];
         expected[PROBE_AT as usize..][..PROBE.len()].copy_from_slice(&PROBE);
         if flash.checksum(self.scratch, SECTOR).await? == Checksum::of(&expected) {
             return Ok(NotErased::default());
         }
-        let found = flash.read(self.scratch, SECTOR).await?;
-        if found == expected {
+        let content = flash.read(self.scratch, SECTOR).await?;
+        if content == expected {
             return Ok(NotErased { bits: 1, first: 0 });
         }
-        let first = found.iter().zip(&expected).position(|(is, should)| is != should).unwrap_or_default();
-        Ok(NotErased { bits: wrong_bits(&found, &expected), first: first as u32 })
+        let first = content.iter().zip(&expected).position(|(is, should)| is != should).unwrap_or_default();
+        Ok(NotErased { bits: wrong_bits(&content, &expected), first: first as u32 })
     }
 
-    /// Reads every bit only where the checksum says that some are wrong.
+    /// Reads all bytes only where the checksum shows a difference.
     async fn wrong_bits_at(&self, flash: &Access<'_>, at: u32, bytes: &[u8]) -> Result<u32, StepError> {
         let length = bytes.len() as u32;
         if flash.checksum(self.scratch + at, length).await? == Checksum::of(bytes) {
             return Ok(0);
         }
-        // What differed once and does not again is not right either.
+        // What differed once is wrong, even if a second read agrees.
         Ok(wrong_bits(&flash.read(self.scratch + at, length).await?, bytes).max(1))
     }
 
-    /// `held`: checksum of what was there.
+    /// `held`: checksum of the previous content.
     async fn put_back(&self, flash: &Access<'_>, log: &dyn StepLog, held: u32) -> Result<(), StepError> {
         let lost = flash.put_back().await? != held;
         log.measured(&self.specs.not_put_back.name, Some(f64::from(u8::from(lost))));
         if lost {
-            log.note(format!("the scratch sector at {:#08x} could not be put back", self.scratch));
+            log.note(format!("the scratch sector at {:#08x} could not be restored", self.scratch));
         }
         Ok(())
     }
@@ -284,7 +283,7 @@ impl ExternalFlash {
             .collect();
         log.measured(&self.specs.others.name, Some(changed.len() as f64));
         if !changed.is_empty() {
-            self.found(log, format!("external flash: writing one sector changed others: {}", changed.join(", ")));
+            self.defect(log, format!("external flash: writing one sector changed others: {}", changed.join(", ")));
         }
         Ok(())
     }
@@ -297,7 +296,7 @@ struct NotErased {
     first: u32,
 }
 
-/// Bytes without a period that a wrong address would meet: each depends on its place.
+/// Bytes without a period that a wrong address could match: each depends on its place.
 fn pattern() -> Vec<u8> {
     let mut state = 0x2545_F491_u32;
     let next = |state: &mut u32| {
@@ -310,21 +309,21 @@ fn pattern() -> Vec<u8> {
     (0..PATTERN_BYTES).map(|_| next(&mut state)).collect()
 }
 
-/// Missing bytes are wrong in all their bits.
-fn wrong_bits(found: &[u8], expected: &[u8]) -> u32 {
-    let differ: u32 = found.iter().zip(expected).map(|(is, should)| (is ^ should).count_ones()).sum();
-    differ + 8 * expected.len().abs_diff(found.len()) as u32
+/// Counts wrong bits. A missing byte counts as eight.
+fn wrong_bits(actual: &[u8], expected: &[u8]) -> u32 {
+    let differ: u32 = actual.iter().zip(expected).map(|(is, should)| (is ^ should).count_ones()).sum();
+    differ + 8 * expected.len().abs_diff(actual.len()) as u32
 }
 
-/// Which data lines differ; bit n of each half of a byte goes over IOn.
-fn tell_lines(over_four: &[u8], over_one: &[u8]) -> String {
+/// Returns which data lines differ; bit n of each half of a byte travels over IOn.
+fn describe_lines(over_four: &[u8], over_one: &[u8]) -> String {
     let wrong = over_four.iter().zip(over_one).fold(0, |wrong, (four, one)| wrong | four ^ one);
     let lines: Vec<String> =
         (0..4).filter(|n| wrong >> n & 1 == 1 || wrong >> (n + 4) & 1 == 1).map(|n| format!("IO{n}")).collect();
     match lines.as_slice() {
         [line] => format!("external flash: its quad line {line} is open or stuck"),
         [first, second] => format!("external flash: its quad lines {first} and {second} are open, stuck or joined"),
-        _ => "external flash: it works over one line and not over four (quad mode)".to_owned(),
+        _ => "external flash: it works over one line but not over four (quad mode)".to_owned(),
     }
 }
 
@@ -333,17 +332,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_told_from_bits() {
+    fn line_defects_follow_from_wrong_bits() {
         for (stuck_high, expected) in [
             (0x44u8, "its quad line IO2 is open or stuck"),
             (0x88, "its quad line IO3 is open or stuck"),
             (0xCC, "its quad lines IO2 and IO3 are"),
-            (0xFF, "over one line and not over four"),
+            (0xFF, "over one line but not over four"),
         ] {
             let seen: Vec<u8> = PROBE.iter().map(|byte| byte | stuck_high).collect();
-            assert!(tell_lines(&seen, &PROBE).contains(expected), "{}", tell_lines(&seen, &PROBE));
+            assert!(describe_lines(&seen, &PROBE).contains(expected), "{}", describe_lines(&seen, &PROBE));
             let low: Vec<u8> = PROBE.iter().map(|byte| byte & !stuck_high).collect();
-            assert_eq!(tell_lines(&low, &PROBE), tell_lines(&seen, &PROBE));
+            assert_eq!(describe_lines(&low, &PROBE), describe_lines(&seen, &PROBE));
         }
     }
 

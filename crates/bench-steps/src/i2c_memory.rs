@@ -1,9 +1,10 @@
-//! `i2c-memory`: an I2C master of the module writes to an EEPROM of the fixture and reads back, at every clock of the plan.
+//! `i2c-memory`: an I2C master of the module writes to an EEPROM of the fixture and reads back, at every clock of the
+//! plan.
 //!
-//! First the lines at rest: a bus that is held low is told by its line, and the pull-ups, which are the fixture's, are
-//! measured at the contacts. Each run writes two pages for good; the part takes a million writes of a page.
+//! First the idle lines: a bus that is held low is diagnosed by line, and the fixture's pull-ups are measured at the
+//! contacts. Each run permanently writes two pages; the part endures a million writes of a page.
 
-use crate::bus_peer::{self, BusLine, EdgesSeen, Master, found, joined_to, line_defects, nonce, wrong_bits};
+use crate::bus_peer::{self, BusLine, EdgesSeen, Master, defect, joined_to, line_defects, nonce, wrong_bits};
 use crate::diagnose::divider;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
@@ -17,13 +18,13 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Memory of the fixture; its lines say which bus is meant.
+    /// Memory of the fixture; its lines select the bus.
     #[schemars(with = "String")]
     peer: Spanned<String>,
     /// 100 kHz, 400 kHz.
     #[schemars(with = "Vec<Hertz>", length(min = 1))]
     frequencies: Spanned<Vec<Spanned<Hertz>>>,
-    /// What pulls each line up, at the contact: the fixture's resistor and whatever the module adds.
+    /// Pull-up of each line, at the contact: the fixture's resistor in parallel with any of the module.
     pull_up: LimitsOf<Ohms>,
     /// The rail that supplies the ports.
     #[schemars(with = "String")]
@@ -41,14 +42,14 @@ pub struct I2cMemory {
     clocks: Vec<(u16, MeasurementSpec)>,
 }
 
-/// Pages that are written, one for each clock.
+/// Pages to write, one for each clock.
 const FIRST_PAGE: u16 = 0x0100;
 const PAGE: u16 = 64;
 const BYTES: usize = 32;
-/// 5 ms at most (24LC256); as long again before it counts as dead.
+/// 5 ms at most (24LC256), with the same again as margin before it counts as dead.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 10;
-/// A line at rest has more than this share of the supply.
+/// A released line must have more than this share of the supply.
 const IDLE_SHARE: f64 = 0.8;
 
 impl Kind for I2cMemory {
@@ -82,13 +83,13 @@ impl Kind for I2cMemory {
                     .at(hertz.span(), "no such clock")
                     .help("it has 100 kHz and 400 kHz"));
             };
-            if clocks.iter().all(|(known, _)| *known != kilohertz) {
+            if clocks.iter().all(|(listed, _)| *listed != kilohertz) {
                 let name = format!("{kilohertz}-khz.wrong-bits");
                 clocks.push((kilohertz, master.spec(&name, MeasurementUnit::One, Limits::exactly(0.0))));
             }
         }
         if clocks.is_empty() {
-            return Err(ParamProblem::new("no clock to write and read at").at(params.frequencies.span(), "empty"));
+            return Err(ParamProblem::new("no clock frequency is given").at(params.frequencies.span(), "empty"));
         }
         let specs = pull_ups.iter().map(|(_, spec)| spec).chain(clocks.iter().map(|(_, spec)| spec));
         Ok(Resolved {
@@ -138,12 +139,12 @@ impl I2cMemory {
             let contacts = self.master.lines.iter().map(|line| line.contact).collect();
             let text =
                 format!("{bus} ({peripheral}): bits are wrong {}, although the memory acknowledges", bad.join(", "));
-            found(log, contacts, text);
+            defect(log, contacts, text);
         }
         Ok(())
     }
 
-    /// Levels and pull-ups while nobody talks.
+    /// Measures levels and pull-ups of the idle bus.
     async fn look_at_rest(&self, nest: &Nest, log: &dyn StepLog, supply: f64) -> Result<(), StepError> {
         let mut held = Vec::new();
         for (line, spec) in &self.pull_ups {
@@ -157,7 +158,7 @@ impl I2cMemory {
                 let text = format!(
                     "{}: pulled up through {}, with the fixture's resistor: something on the module pulls too, or this \
                      resistor is wrong",
-                    line.told(nest, &self.master.bus),
+                    line.describe(nest, &self.master.bus),
                     MeasurementUnit::Ohms.show(ohms)
                 );
                 log.diagnosed(Diagnosis { defect: Defect::Leak, contacts: vec![line.contact], text });
@@ -166,14 +167,16 @@ impl I2cMemory {
         if held.is_empty() {
             return Ok(());
         }
-        // With the memory off and a kiloohm up: does the line come up now?
+        // With the memory disconnected and a kiloohm up: does the line rise now?
         nest.peers.disconnect_all().await?;
         let mut by_module = Vec::new();
         for (line, volts) in &held {
             let lifted = nest.bus.loaded_volts(line.contact, supply).await?;
             if lifted < IDLE_SHARE * supply {
-                by_module
-                    .push(format!("{}: held low, {volts:.2} V: the bus is stuck", line.told(nest, &self.master.bus)));
+                by_module.push(format!(
+                    "{}: held low, {volts:.2} V: the bus is stuck",
+                    line.describe(nest, &self.master.bus)
+                ));
                 log.diagnosed(Diagnosis {
                     defect: Defect::StuckLow,
                     contacts: vec![line.contact],
@@ -234,7 +237,7 @@ impl I2cMemory {
         }
     }
 
-    /// A transfer failed: whose fault?
+    /// Diagnoses a failed transfer.
     async fn find_line(
         &self,
         nest: &Nest,
@@ -245,7 +248,7 @@ impl I2cMemory {
         let Master { bus, peripheral, .. } = &self.master;
         let dead = |how: &str| {
             let text = format!("{peripheral} of the MCU, the master of {bus}, {how}: replace the module");
-            found(log, Vec::new(), text)
+            defect(log, Vec::new(), text)
         };
         let defects = line_defects(nest, &self.master).await?;
         if !defects.is_empty() {
@@ -266,9 +269,9 @@ impl I2cMemory {
                 self.peer
             )),
             [line] => {
-                let name = line.told(nest, bus);
-                let text = format!("{name}: {peripheral} does not drive it, as a plain port it works");
-                found(log, vec![line.contact], text)
+                let name = line.describe(nest, bus);
+                let text = format!("{name}: {peripheral} does not drive it, but the plain port works");
+                defect(log, vec![line.contact], text)
             }
             _ => dead("drives neither SDA nor SCL"),
         })

@@ -1,4 +1,4 @@
-//! `identify`: greets the firmware, asks who it is, and reads which model the module says it is.
+//! `identify`: greets the firmware, reads its identity, and reads which model the module is.
 //!
 //! The firmware image is the same for all models, so the model is read where Particle wrote it: the external flash's
 //! size, and its one-time-programmable page with serial number and modem id. The device secret on the same page is
@@ -41,7 +41,7 @@ pub struct Identify {
     otp_modem_id: OtpRange,
     model: String,
     /// Every model the bench knows, to name a wrong one.
-    known: Vec<KnownModel>,
+    models: Vec<KnownModel>,
     specs: Specs,
 }
 
@@ -60,7 +60,7 @@ struct OtpRange {
     count: u8,
 }
 
-/// A field's bytes; refused when the family's file calls any of them secret.
+/// Location of a field; refused when the family's file marks any of its bytes as secret.
 fn otp_field(dut: &DutFamily, name: &str) -> Result<OtpRange, ParamProblem> {
     let field = dut.otp.field(name).filter(|field| dut.otp.may_read(field.range()));
     let range = field.and_then(|field| {
@@ -117,7 +117,7 @@ const READ_JEDEC_ID: u8 = 0x9f;
 const ENTER_OTP: u8 = 0xb1;
 const EXIT_OTP: u8 = 0xc1;
 const READ: u8 = 0x03;
-/// What the family's file calls the fields of that page that are read.
+/// Fields of that page to read, as the family's file names them.
 const SERIAL_FIELD: &str = "serial number";
 const MODEM_ID_FIELD: &str = "modem id";
 
@@ -195,7 +195,7 @@ impl Kind for Identify {
                 otp_serial: otp_field(around.dut, SERIAL_FIELD)?,
                 otp_modem_id: otp_field(around.dut, MODEM_ID_FIELD)?,
                 model: around.model.name.clone(),
-                known: all_models(around.families),
+                models: all_models(around.families),
                 specs,
             }),
         })
@@ -233,7 +233,7 @@ impl Procedure for Identify {
     }
 }
 
-/// What the module's external flash says.
+/// Content of the module's external flash.
 #[derive(Debug, Clone, PartialEq)]
 struct FlashSays {
     jedec: [u8; 3],
@@ -243,7 +243,7 @@ struct FlashSays {
 }
 
 impl Identify {
-    /// Now that the firmware runs for sure; while the relay keeps the controller's TX off the contact.
+    /// Measured now, because the firmware is known to run and the relay keeps the controller's TX off the contact.
     async fn measure_link_contacts(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let looks = [(self.link.rx, &self.specs.rx_pull), (self.link.tx, &self.specs.tx_drive)];
         if looks.iter().all(|(_, spec)| spec.is_none()) {
@@ -309,7 +309,7 @@ impl Identify {
 
     fn judge_model(&self, nest: &Nest, log: &dyn StepLog, said: &FlashSays) {
         let [maker, kind, size] = said.jedec;
-        let known_flash = self.known.iter().any(|model| model.flash_ids.contains(&said.jedec));
+        let known_flash = self.models.iter().any(|model| model.flash_ids.contains(&said.jedec));
         log.measured(&self.specs.flash_id.name, Some(if known_flash { 1.0 } else { 0.0 }));
         if !known_flash {
             log.diagnosed(Diagnosis {
@@ -320,7 +320,7 @@ impl Identify {
                 ),
             });
         }
-        let candidates = candidates(&self.known, said);
+        let candidates = candidates(&self.models, said);
         log.note(format!(
             "flash id {maker:02x} {kind:02x} {size:02x}, serial {}, modem id {}: {}",
             said.serial.as_deref().unwrap_or("not written"),
@@ -338,7 +338,7 @@ impl Identify {
                 defect: Defect::WrongModel,
                 contacts: Vec::new(),
                 text: format!(
-                    "wrong model: {nest_has} is on the nest, the plan is for a {}",
+                    "wrong model: {nest_has} is in the nest, the plan is for a {}",
                     self.model.to_uppercase()
                 ),
             });
@@ -351,7 +351,7 @@ impl Identify {
                 defect: Defect::Other,
                 contacts: Vec::new(),
                 text: format!(
-                    "serial number: the module says {}, the scanner said {}: the label belongs to another module",
+                    "serial number: the module has {}, the scanner read {}: the label belongs to another module",
                     said.serial.as_deref().unwrap_or_default(),
                     nest.serial
                 ),
@@ -364,22 +364,25 @@ impl Identify {
             return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
         }
         let volts = nest.supply_volts(&self.supply).await?;
-        let found = silent_module(nest, self.link, (&self.supply, volts)).await?;
-        let reason = found.first().map_or_else(|| "the module does not answer".to_owned(), |one| one.text.clone());
-        found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
+        let diagnoses = silent_module(nest, self.link, (&self.supply, volts)).await?;
+        let reason = diagnoses
+            .first()
+            .map_or_else(|| "the module does not answer".to_owned(), |diagnosis| diagnosis.text.clone());
+        diagnoses.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         Err(StepError::Dut(reason))
     }
 }
 
-/// What a field of text says, `None` when it was never written. What is neither blank nor text must not pass for blank.
+/// Decodes a text field; `None` when it was never written. A field that is neither blank nor text is an error, not
+/// blank.
 fn written(field: &[u8]) -> Option<String> {
     let blank = field.iter().all(|&byte| byte == 0xff) || field.iter().all(|&byte| byte == 0x00);
     (!blank).then(|| field.escape_ascii().to_string())
 }
 
-/// The models that contradict nothing of what the flash says.
-fn candidates<'a>(known: &'a [KnownModel], said: &FlashSays) -> Vec<&'a str> {
-    let by_flash: Vec<&KnownModel> = known.iter().filter(|model| model.flash_ids.contains(&said.jedec)).collect();
+/// Returns the models that match everything the flash says.
+fn candidates<'a>(models: &'a [KnownModel], said: &FlashSays) -> Vec<&'a str> {
+    let by_flash: Vec<&KnownModel> = models.iter().filter(|model| model.flash_ids.contains(&said.jedec)).collect();
     let by_modem = |model: &&KnownModel| said.modem_id.is_none_or(|id| model.ncp_ids.contains(&id));
     let named: Vec<&KnownModel> = by_flash.into_iter().filter(by_modem).collect();
     let has_prefix = |model: &&KnownModel| {
@@ -388,7 +391,7 @@ fn candidates<'a>(known: &'a [KnownModel], said: &FlashSays) -> Vec<&'a str> {
             .is_some_and(|serial| model.serial_prefixes.iter().any(|prefix| serial.starts_with(prefix)))
     };
     let by_serial: Vec<&KnownModel> = named.iter().copied().filter(has_prefix).collect();
-    // Not every product's prefix is known: one that no model claims says nothing.
+    // Not every product's prefix is listed: one that no model claims excludes none.
     let chosen = if by_serial.is_empty() { named } else { by_serial };
     chosen.into_iter().map(|model| model.name.as_str()).collect()
 }
@@ -411,7 +414,7 @@ fn describe(identity: &Identity) -> String {
 mod tests {
     use super::*;
 
-    fn known() -> Vec<KnownModel> {
+    fn models() -> Vec<KnownModel> {
         let model = |name: &str, flash, ncp: &[u8], prefixes: &[&str]| KnownModel {
             name: name.into(),
             flash_ids: vec![flash],
@@ -443,7 +446,7 @@ mod tests {
         ];
         for (jedec, serial, modem_id, expected) in rows {
             let said = FlashSays { jedec, serial: serial.map(str::to_owned), modem_id };
-            assert_eq!(candidates(&known(), &said), expected, "{said:?}");
+            assert_eq!(candidates(&models(), &said), expected, "{said:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! `interconnect`: opens and shorts of every port contact, with the firmware driving and the nails reading, and the
-//! other way round.
+//! `interconnect`: finds opens and shorts of every port contact, with the firmware driving and the nails reading, and
+//! the other way round.
 
 use crate::diagnose::exchange::{exchanged, only_follower};
 use crate::diagnose::pattern::{Answers, Driven, Look, Vector, look, vectors};
@@ -91,10 +91,10 @@ impl Kind for Interconnect {
     }
 }
 
-/// After this long without a word from the bench the firmware has released its ports.
+/// The firmware releases its ports after this long without a request.
 const SELF_RELEASE: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64 + 100);
 
-/// Answers of one contact in both directions, and the levels it had while nothing drove it.
+/// Answers of one contact in both directions, and its levels while nothing drove it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     at_nail: Answers,
@@ -117,7 +117,7 @@ impl Interconnect {
         let mut free: Vec<usize> = self.all().collect();
         let mut applied = self.look_quietly(nest, &mut seen).await;
         if applied.is_ok() {
-            // A contact that something else holds may carry the link's own line: driving it could cut the conversation.
+            // A contact that something else holds may carry the link's own line: driving it could cut the link.
             free.retain(|&i| !seen[i].held_high && !seen[i].held_low);
             applied = self.apply_all(nest, &free, &mut seen).await;
         }
@@ -162,18 +162,18 @@ impl Interconnect {
         Ok(())
     }
 
-    /// The module fell silent in the middle of a vector: which single contact, driven alone, silences it? Such a contact
-    /// touches the link or the reset.
+    /// The module fell silent in the middle of a vector. Finds the single contact that silences it when driven alone:
+    /// it is shorted to the link or the reset.
     async fn name_silencers(&self, nest: &Nest, log: &dyn StepLog, free: &[usize]) -> Result<(), StepError> {
         let mut silencers = Vec::new();
         nest.release_nails().await?;
         for &i in free {
-            let one = PortSet::EMPTY.with(self.pins[i].1);
+            let port = PortSet::EMPTY.with(self.pins[i].1);
             for vector in
-                [PortVector { low: one, ..Default::default() }, PortVector { high: one, ..Default::default() }]
+                [PortVector { low: port, ..Default::default() }, PortVector { high: port, ..Default::default() }]
             {
                 if !self.is_listening(nest).await? {
-                    // Not even released: nothing can be told from single contacts.
+                    // Not even released: single contacts cannot be tested.
                     return Ok(());
                 }
                 if is_silent(nest.dut.request(Request::ApplyVector(vector)).await)? {
@@ -182,7 +182,7 @@ impl Interconnect {
                 }
             }
             if self.is_listening(nest).await? {
-                // Silence is an answer here, and is_listening asks again.
+                // Silence is an expected answer here, and is_listening asks again.
                 is_silent(nest.dut.request(Request::ReleasePorts).await)?;
             }
         }
@@ -191,27 +191,27 @@ impl Interconnect {
         }
         let volts = nest.supply_volts(&self.supply).await?;
         let likely = self.link.union(nest.reset_contact().into_iter().collect());
-        let found = held::in_reset(nest, async || {
-            let mut found = Vec::new();
+        let diagnoses = held::in_reset(nest, async || {
+            let mut diagnoses = Vec::new();
             for &i in &silencers {
                 let contact = self.pins[i].0;
                 let mut named = held::name(nest, contact, likely, (&self.supply, volts)).await?;
-                if named.is_empty() || named.iter().all(|one| one.contacts == [contact]) {
-                    let text = format!("contact {}: the module falls silent when it is driven", nest.label(contact));
+                if named.is_empty() || named.iter().all(|diagnosis| diagnosis.contacts == [contact]) {
+                    let text = format!("contact {}: the module stops answering when it is driven", nest.label(contact));
                     named = vec![Diagnosis { defect: Defect::Short, contacts: vec![contact], text }];
                 }
-                found.extend(named);
+                diagnoses.extend(named);
             }
-            Ok(found)
+            Ok(diagnoses)
         })
         .await?;
-        found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
-        // It was reset: greeted again for the steps that go on after this one. One that stays silent is theirs to tell.
+        diagnoses.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
+        // The module was reset: greet it for the following steps. If it stays silent, they report it.
         is_silent(nest.dut.connect(self.baud).await)?;
         Ok(())
     }
 
-    /// Whether the module answers, greeted again if need be: a silent one lets go of all ports by itself.
+    /// Whether the module answers, after a new greeting if necessary. A silent module releases all ports by itself.
     async fn is_listening(&self, nest: &Nest) -> Result<bool, StepError> {
         if !is_silent(nest.dut.request(Request::ReadPorts).await)? {
             return Ok(true);
@@ -222,7 +222,7 @@ impl Interconnect {
         Ok(!is_silent(nest.dut.connect(self.baud).await)?)
     }
 
-    /// Nothing is driven: does every contact follow the ports' pulls?
+    /// With nothing driven, checks that every contact follows the ports' pulls.
     async fn look_quietly(&self, nest: &Nest, seen: &mut [Seen]) -> Result<(), StepError> {
         let (ports, contacts) = (self.ports(self.all()), self.contacts(self.all()));
         nest.nails.set(short::float(contacts)).await?;
@@ -236,14 +236,15 @@ impl Interconnect {
         let supply = nest.supply_volts(&self.supply).await?;
         for (i, &(contact, _)) in self.pins.iter().enumerate() {
             seen[i].held_low = low.contains(contact);
-            // A nail that touches nothing floats and may read anything: only what carries a load counts as held.
+            // A nail that touches nothing floats and may read anything: only a level that withstands a load counts as
+            // held.
             seen[i].held_high = high.contains(contact) && nest.bus.loaded_volts(contact, 0.0).await? > 0.3 * supply;
         }
         nest.bus.release().await?;
         Ok(())
     }
 
-    /// The DUT drives one half and pulls the other, the nails read with their own weak pull-up.
+    /// The DUT drives one half and pulls the other; the nails read with their own weak pull-up.
     async fn drive_from_dut(
         &self,
         nest: &Nest,
@@ -268,7 +269,8 @@ impl Interconnect {
         Ok(())
     }
 
-    /// The nails drive one half through their resistors, the DUT holds all by pulls of the other sign and reads.
+    /// The nails drive one half through their resistors; the DUT holds all contacts by pulls of the other sign and
+    /// reads.
     async fn drive_from_nails(
         &self,
         nest: &Nest,
@@ -292,7 +294,7 @@ impl Interconnect {
                 NailVector { low: zeros, float: ones, ..Default::default() }
             }
         };
-        // All nails go quiet first: the DUT's drivers of the last vector may still be on.
+        // All nails are released first: the DUT's drivers of the last vector may still be on.
         nest.nails.set(short::float(all)).await?;
         nest.vector(PortVector { settle_us: 0, ..request }).await?;
         nest.nails.set(nails).await?;
@@ -304,11 +306,11 @@ impl Interconnect {
     }
 
     async fn diagnose(&self, nest: &Nest, log: &dyn StepLog, seen: &[Seen]) -> Result<(), StepError> {
-        let mut told: Vec<Diagnosis> = Vec::new();
-        let mut tell = |diagnosis: Diagnosis| {
-            if !told.iter().any(|one| one.contacts == diagnosis.contacts) {
+        let mut reported: Vec<Diagnosis> = Vec::new();
+        let mut report = |diagnosis: Diagnosis| {
+            if !reported.iter().any(|existing| existing.contacts == diagnosis.contacts) {
                 log.diagnosed(diagnosis.clone());
-                told.push(diagnosis);
+                reported.push(diagnosis);
             }
         };
         let mut suspects = Vec::new();
@@ -322,10 +324,10 @@ impl Interconnect {
             match look(&seen.at_nail, &seen.at_port) {
                 Look::Good => {}
                 Look::Open => match self.elsewhere(nest, i).await? {
-                    Some(other) => tell(exchanged(nest, contact, other)),
+                    Some(other) => report(exchanged(nest, contact, other)),
                     None => {
                         let text = format!("contact {}: open", nest.label(contact));
-                        tell(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
+                        report(Diagnosis { defect: Defect::Open, contacts: vec![contact], text });
                     }
                 },
                 Look::StuckHigh | Look::StuckLow => held.push(i),
@@ -334,27 +336,28 @@ impl Interconnect {
         }
         if !suspects.is_empty() {
             for diagnosis in self.walk(nest, &suspects).await? {
-                tell(diagnosis);
+                report(diagnosis);
             }
         }
         if !held.is_empty() {
             let supply = nest.supply_volts(&self.supply).await?;
             let likely = self.link.union(self.contacts(held.iter().copied()));
-            let found = held::in_reset(nest, async || {
-                let mut found = Vec::new();
+            let diagnoses = held::in_reset(nest, async || {
+                let mut diagnoses = Vec::new();
                 for &i in &held {
                     let contact = self.pins[i].0;
                     let named = held::name(nest, contact, likely, (&self.supply, supply)).await?;
                     if named.is_empty() {
-                        let text = format!("contact {}: held by something that lets go in reset", nest.label(contact));
-                        found.push(Diagnosis { defect: Defect::Other, contacts: vec![contact], text });
+                        let text =
+                            format!("contact {}: held by something that releases it in reset", nest.label(contact));
+                        diagnoses.push(Diagnosis { defect: Defect::Other, contacts: vec![contact], text });
                     }
-                    found.extend(named);
+                    diagnoses.extend(named);
                 }
-                Ok(found)
+                Ok(diagnoses)
             })
             .await?;
-            found.into_iter().for_each(&mut tell);
+            diagnoses.into_iter().for_each(&mut report);
             if let Err(error) = nest.dut.connect(self.baud).await {
                 return Err(nest.silent(error).await);
             }
@@ -362,31 +365,31 @@ impl Interconnect {
         Ok(())
     }
 
-    /// A port that does not reach its contact: does it reach another one, to which no port leads?
+    /// For a port that does not reach its contact, finds another contact, to which no port leads, that it reaches.
     async fn elsewhere(&self, nest: &Nest, i: usize) -> Result<Option<Contact>, StepError> {
-        let one = PortSet::EMPTY.with(self.pins[i].1);
+        let diagnosis = PortSet::EMPTY.with(self.pins[i].1);
         let settle_us = self.settle_us;
         nest.nails.set(short::float(nest.nails.wired())).await?;
-        nest.vector(PortVector { high: one, settle_us, ..Default::default() }).await?;
+        nest.vector(PortVector { high: diagnosis, settle_us, ..Default::default() }).await?;
         let when_high = nest.nails.read().await?;
-        nest.vector(PortVector { low: one, settle_us, ..Default::default() }).await?;
+        nest.vector(PortVector { low: diagnosis, settle_us, ..Default::default() }).await?;
         let when_low = nest.nails.read().await?;
         nest.release_ports().await?;
         let among = nest.nails.wired().minus(self.contacts(self.all())).minus(self.link);
         Ok(only_follower(when_high, when_low, among))
     }
 
-    /// One contact alone is driven, first high, then low, and the nails tell which others follow. Two joined contacts
-    /// whose codes are complements look as if both had lost a pull; only a contact that nobody follows has.
+    /// Drives one contact alone, high and then low, and reads which nails follow. Two joined contacts whose codes are
+    /// complements look as if both had lost a pull; a contact has really lost it only if no other contact follows.
     async fn walk(&self, nest: &Nest, suspects: &[(usize, Look)]) -> Result<Vec<Diagnosis>, StepError> {
         let all = self.ports(self.all());
         let contacts = self.contacts(self.all());
         nest.nails.set(short::float(contacts)).await?;
         let mut pairs: Vec<(Contact, Contact)> = Vec::new();
-        // From where a port should be seen to where alone it is.
+        // From the contact where a port should show to the only one where it does.
         let mut moved: Vec<(Contact, Contact)> = Vec::new();
         let mut lonely = Vec::new();
-        // What reads high or low with nothing driven cannot be said to follow.
+        // A contact that reads high or low with nothing driven cannot show that it follows.
         nest.vector(PortVector { pull_down: all, settle_us: self.settle_us, ..Default::default() }).await?;
         let idle_high = nest.nails.read().await?;
         nest.vector(PortVector { pull_up: all, settle_us: self.settle_us, ..Default::default() }).await?;
@@ -395,12 +398,12 @@ impl Interconnect {
             let (contact, port) = self.pins[i];
             let own: ContactSet = [contact].into_iter().collect();
             let others = all.without(port);
-            let one = PortSet::EMPTY.with(port);
+            let diagnosis = PortSet::EMPTY.with(port);
             let settle_us = self.settle_us;
-            nest.vector(PortVector { high: one, pull_down: others, settle_us, ..Default::default() }).await?;
+            nest.vector(PortVector { high: diagnosis, pull_down: others, settle_us, ..Default::default() }).await?;
             let high = nest.nails.read().await?;
             let up = high.intersection(contacts).minus(idle_high);
-            nest.vector(PortVector { low: one, pull_up: others, settle_us, ..Default::default() }).await?;
+            nest.vector(PortVector { low: diagnosis, pull_up: others, settle_us, ..Default::default() }).await?;
             let low = contacts.minus(nest.nails.read().await?);
             let down = low.minus(idle_low);
             let followers = up.union(down).minus(own);
@@ -421,34 +424,34 @@ impl Interconnect {
             }
         }
         nest.vector(PortVector { float: all, settle_us: self.settle_us, ..Default::default() }).await?;
-        let mut found = Vec::new();
+        let mut diagnoses = Vec::new();
         let meter = Meter::Powered(nest.supply_volts(&self.supply).await?);
         for (a, b) in pairs {
             if moved.contains(&(a, b)) && moved.contains(&(b, a)) {
-                found.push(exchanged(nest, a, b));
+                diagnoses.push(exchanged(nest, a, b));
                 continue;
             }
             let ohms = ohms_between(nest, meter, contacts, a, b).await?;
-            found.push(Path::Contact(b, ohms).diagnosis(nest, a));
+            diagnoses.push(Path::Contact(b, ohms).diagnosis(nest, a));
         }
         for (contact, port, seen) in lonely {
-            if found.iter().any(|one: &Diagnosis| one.contacts.contains(&contact)) {
+            if diagnoses.iter().any(|diagnosis: &Diagnosis| diagnosis.contacts.contains(&contact)) {
                 continue;
             }
             let label = nest.label(contact);
             let (defect, text) = match seen {
                 Look::PullLost => (Defect::MissingPull, format!("contact {label}: a pull of port {port} is missing")),
-                _ => (Defect::Other, format!("contact {label}: wrong levels that no other contact explains")),
+                _ => (Defect::Other, format!("contact {label}: wrong levels without a matching contact")),
             };
-            found.push(Diagnosis { defect, contacts: vec![contact], text });
+            diagnoses.push(Diagnosis { defect, contacts: vec![contact], text });
         }
         nest.release_nails().await?;
         nest.release_ports().await?;
-        Ok(found)
+        Ok(diagnoses)
     }
 }
 
-/// Whether the module is silent. Any other trouble is none that a driven contact explains.
+/// Whether the error means that the module is silent. A driven contact explains no other error.
 fn is_silent<T>(answer: Result<T, DutError>) -> Result<bool, StepError> {
     match answer {
         Ok(_) => Ok(false),

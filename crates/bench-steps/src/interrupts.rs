@@ -1,8 +1,8 @@
 //! `interrupts`: every interrupt contact sees rising, falling and both edges, each exactly as often as its nail makes them.
 //!
-//! Eight contacts are watched at a time, as many as the MCU has channels, and their nails move together. Between the
-//! three kinds of edges each contact moves on to another channel: what is wrong on one channel alone is the channel's
-//! fault, what is wrong on all is the contact's. While eight are open, a ninth must be refused.
+//! Eight contacts are watched at a time, one for each channel of the MCU, and their nails move together. For each of
+//! the three kinds of edges, each contact uses another channel: a defect on one channel alone is the channel's, a
+//! defect on all channels is the contact's. While eight are open, a ninth must be refused.
 
 use crate::resolve::{pin_name, ports_of};
 use crate::resource;
@@ -68,7 +68,7 @@ impl Kind for Interrupts {
         let mut pins = Vec::new();
         for (contact, port) in ports_of(&params.pins, around)? {
             if !around.dut.contact(contact).is_some_and(|info| info.functions.contains(&interrupt)) {
-                let text = format!("contact {} is no interrupt input", around.dut.label(contact));
+                let text = format!("contact {} is not an interrupt input", around.dut.label(contact));
                 return Err(ParamProblem::new(text)
                     .at(params.pins.span(), "selects it")
                     .help("select { functions = [\"interrupt\"], exclude = [\"TX\", \"RX\"] }"));
@@ -83,7 +83,10 @@ impl Kind for Interrupts {
             pins.push(WatchedPin { contact, port, counts });
         }
         if pins.len() <= EDGE_CHANNELS {
-            let text = format!("{} contacts: a ninth must be asked for while eight are watched", pins.len());
+            let text = format!(
+                "{} contacts: at least nine are needed, to request a ninth while eight are watched",
+                pins.len()
+            );
             return Err(ParamProblem::new(text).at(params.pins.span(), "too few").help("select nine or more"));
         }
         let ninth = MeasurementSpec {
@@ -189,13 +192,13 @@ impl Interrupts {
         Ok(())
     }
 
-    /// 1 if it was refused as it must be. Any other contact than the eight will do.
+    /// 1 if it was refused as required. Any contact outside the eight will do.
     async fn ask_for_a_ninth(&self, nest: &Nest, place: usize, log: &dyn StepLog) -> Result<f64, StepError> {
         let Some(ninth) = self.pins.get(place) else { return Ok(0.0) };
         match nest.request(Request::WatchEdges { port: ninth.port, edges: Edges::Both }).await {
             Err(DutError::Refused(Refusal::NoChannelLeft)) => Ok(1.0),
             Ok(_) => {
-                let text = "the firmware opens a ninth interrupt channel where the MCU has eight".to_owned();
+                let text = "the firmware opens a ninth interrupt channel, but the MCU has eight".to_owned();
                 log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
                 Ok(0.0)
             }
@@ -216,14 +219,14 @@ impl Interrupts {
         let of_channel = |channel: &u8| Diagnosis {
             defect: Defect::Other,
             contacts: Vec::new(),
-            text: format!("the MCU's interrupt channel {channel} (GPIOTE) is dead: it counts nothing at any contact"),
+            text: format!("the MCU's interrupt channel {channel} (GPIOTE) is dead: it counts no edge at any contact"),
         };
         let of_pin = |(pin, counts): (&WatchedPin, &[Option<Count>; 3])| self.name_pin(nest, pin, counts, &dead);
         let channels = dead.iter().map(of_channel);
         channels.chain(self.pins.iter().zip(counted).filter_map(of_pin)).collect()
     }
 
-    /// A channel that counts nothing, for several contacts that other channels count rightly.
+    /// Returns a channel that counts nothing for several contacts that other channels count correctly.
     fn is_dead(&self, channel: u8, counted: &[[Option<Count>; 3]]) -> bool {
         let mut silent = 0;
         for counts in counted {
@@ -241,9 +244,9 @@ impl Interrupts {
     }
 
     fn name_pin(&self, nest: &Nest, pin: &WatchedPin, counts: &[Option<Count>; 3], dead: &[u8]) -> Option<Diagnosis> {
-        let told = |count: &Option<Count>| count.is_some_and(|count| dead.contains(&count.channel));
+        let is_dead = |count: &Option<Count>| count.is_some_and(|count| dead.contains(&count.channel));
         let looked_at: Vec<(usize, Option<Count>)> =
-            counts.iter().copied().enumerate().filter(|(_, count)| !told(count)).collect();
+            counts.iter().copied().enumerate().filter(|(_, count)| !is_dead(count)).collect();
         let wrong: Vec<String> = looked_at
             .iter()
             .filter(|(kind, count)| self.is_wrong(*kind, *count))
@@ -273,7 +276,7 @@ async fn watch(nest: &Nest, port: Port, edges: Edges) -> Result<u8, StepError> {
     }
 }
 
-/// Eight at a time; the last group reaches back into the one before it, so that it has eight, too.
+/// Groups of eight; the last group repeats contacts of the one before so that it has eight too.
 fn groups(pins: usize) -> Vec<std::ops::Range<usize>> {
     let whole = (0..pins / EDGE_CHANNELS).map(|group| group * EDGE_CHANNELS..(group + 1) * EDGE_CHANNELS);
     let rest = (!pins.is_multiple_of(EDGE_CHANNELS)).then(|| pins.saturating_sub(EDGE_CHANNELS)..pins);

@@ -12,7 +12,7 @@ struct Row {
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
-/// The kinds that a plan may name; by default those that come with the bench.
+/// The kinds that a plan may name; by default the built-in ones.
 pub struct Kinds {
     rows: Vec<Row>,
 }
@@ -95,12 +95,12 @@ impl StepKinds for Kinds {
     ) -> Result<Resolved<Self::Procedure>, ParamProblem> {
         match self.rows.iter().find(|row| row.name == kind) {
             Some(row) => (row.resolve)(params, around),
-            None => Err(ParamProblem::new(format!("there is no step kind `{kind}`"))),
+            None => Err(ParamProblem::new(format!("unknown step kind `{kind}`"))),
         }
     }
 
     fn is_rested_on(&self, kind: &str) -> bool {
-        // Without the firmware's answer, and without a modem that is on, there is nobody to ask.
+        // Without the firmware's answer, and without a modem that is on, there is no dialogue.
         matches!(kind, "program" | "identify" | "modem-on" | "modem-ready")
     }
 

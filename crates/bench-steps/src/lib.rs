@@ -1,7 +1,7 @@
 //! One file per kind of test, over instrument traits only.
 //!
 //! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
-//! new kind is one new file and one line in `kinds`. Names no concrete instrument, touches no file.
+//! new kind is one new file and one line in `kinds`. The crate names no concrete instrument and reads no file.
 
 mod bus_peer;
 mod diagnose;

@@ -1,4 +1,4 @@
-//! `link-loopback`: does the bench's own half of the link work? Run before a module is blamed for being silent.
+//! `link-loopback`: checks the bench's own half of the link, before a silent module is blamed.
 
 use crate::nest::LOOPBACK_BROKEN;
 use crate::resource;
@@ -17,7 +17,8 @@ pub struct LinkLoopback {
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The rate that later steps raise the link to: a line that is too slow for it is the bench's, not the module's.
+    /// The rate that later steps use on the link. A line that is too slow for it is the bench's fault, not the
+    /// module's.
     #[serde(default)]
     #[schemars(range(min = 1200, max = 1_000_000))]
     baud: Option<u32>,
@@ -49,7 +50,7 @@ impl Kind for LinkLoopback {
 #[async_trait(?Send)]
 impl Procedure for LinkLoopback {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
-        // A line that is silent is no measurement out of its limits, which would blame the module.
+        // A silent line is an error, not a measurement outside its limits, which would blame the module.
         if !nest.loopback_works_at(Some(INITIAL_BAUD)).await? {
             return Err(StepError::Bench(LOOPBACK_BROKEN.to_owned()));
         }

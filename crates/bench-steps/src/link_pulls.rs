@@ -1,5 +1,5 @@
-//! `link-pulls`: internal pull-up and pull-down of the port behind the link's TX, which the firmware lets go of for a
-//! moment, and how strongly the port behind RX drives, which it never does otherwise.
+//! `link-pulls`: measures the internal pull-up and pull-down of the port behind the link's TX, which the firmware
+//! releases for a moment, and the drive strength of the port behind RX, which it never drives otherwise.
 
 use crate::diagnose::divider;
 use crate::resolve;
@@ -45,13 +45,13 @@ struct RxDrive {
     low: MeasurementSpec,
 }
 
-/// Restart of the firmware up to where it lets go of TX.
+/// Time from restart until the firmware releases TX.
 const STARTS: Duration = Duration::from_millis(5);
-/// From the reply until RX is driven for certain.
+/// Time from the reply until RX is certainly driven.
 const DRIVEN: Duration = Duration::from_millis(RX_DRIVEN_AFTER_MS as u64 + 10);
-/// From the reply, until when both are lent for certain: the restart comes after it.
+/// Time from the reply during which both are certainly lent; the restart comes after it.
 const LENT: Duration = Duration::from_millis((RX_DRIVEN_AFTER_MS + RX_DRIVEN_MS) as u64);
-/// The whole of it, with the rest of the start.
+/// Total time, with the rest of the start.
 const ANSWERS: Duration = Duration::from_millis(TX_LENT_MS as u64 + 20);
 
 impl Kind for LinkPulls {
@@ -108,7 +108,7 @@ impl Procedure for LinkPulls {
         let source = nest.bus.source_ohms();
         let high = self.lent(nest, Pull::Up, INITIAL_BAUD, 0.0).await?;
         let up = divider(source, supply - high.tx, high.tx);
-        // The source ends below the supply's upper tolerance; what matters is that it is measured.
+        // The source ends below the supply's upper tolerance; only the measured voltage matters.
         let low = self.lent(nest, Pull::Down, self.baud, supply).await?;
         let down = divider(source, low.tx, supply - low.tx);
         log.measured(&self.up.name, Some(up));
@@ -138,21 +138,21 @@ impl Procedure for LinkPulls {
     }
 }
 
-/// Voltages under load, one way, while the firmware lends the link's ports.
+/// Voltages under load, in one direction, while the firmware lends the link's ports.
 struct Lent {
     tx: f64,
     rx: f64,
 }
 
 impl LinkPulls {
-    /// TX has this pull and RX drives the same way. Leaves the firmware greeted.
+    /// TX has this pull and RX drives the same way. The firmware is greeted at the end.
     async fn lent(&self, nest: &Nest, pull: Pull, baud: u32, source_volts: f64) -> Result<Lent, StepError> {
         match nest.ask(Request::LendTx { pull }).await? {
             Reply::Done => {}
             other => return Err(DutError::OutOfTurn(other).into()),
         }
         let replied = nest.clock.now();
-        // Before RX is driven: the bench's own driver is on it until then.
+        // Before RX is driven, because the bench's own driver is on it until then.
         nest.leave_link().await?;
         nest.settle(STARTS).await;
         let seen = self.loaded(nest, source_volts, replied + DRIVEN).await;

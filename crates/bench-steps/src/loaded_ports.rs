@@ -1,5 +1,5 @@
-//! Ports that hold their contacts high and low, loaded by the source of the measure bus through its series resistor: the
-//! divider gives the resistance of port and joint together. One contact is loaded at a time.
+//! Ports that hold their contacts high and low, loaded by the source of the measure bus through its series resistor.
+//! The divider gives the resistance of port and joint together. One contact is loaded at a time.
 
 use crate::diagnose::divider;
 use crate::resolve::{pin_name, ports_of};
@@ -9,7 +9,7 @@ use bench_run::{Contact, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{Port, PortSet, PortVector};
 use std::time::Duration;
 
-/// A port with what is measured of it.
+/// A port with its measurements.
 pub(crate) struct LoadedPort {
     pub contact: Contact,
     pub port: Port,
@@ -17,7 +17,7 @@ pub(crate) struct LoadedPort {
     pub low: MeasurementSpec,
 }
 
-/// The selected ports. `names` end the names of their measurements, high and low.
+/// The selected ports. `names` are the suffixes of their measurements, high and low.
 pub(crate) fn select(
     pins: &RawPinSelector,
     ohms: &LimitsOf<Ohms>,
@@ -35,7 +35,7 @@ pub(crate) fn select(
     Ok(ports_of(pins, around)?.into_iter().map(port).collect())
 }
 
-/// What a step over such ports promises and needs.
+/// Promises and needs of a step over such ports.
 pub(crate) fn resolved(
     ports: Vec<LoadedPort>,
     aspects: [&'static str; 3],
@@ -52,8 +52,8 @@ pub(crate) fn resolved(
     }
 }
 
-/// Measures all ports, first held high, then held low. `held` makes the vector that holds these ports high (true) or low.
-/// Returns ohms high and low.
+/// Measures all ports, first held high, then held low. `held` builds the vector that holds these ports high (true) or
+/// low. Returns the ohms high and low.
 pub(crate) async fn measure(
     nest: &Nest,
     log: &dyn StepLog,

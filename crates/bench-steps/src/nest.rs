@@ -1,4 +1,4 @@
-//! Everything a step may touch.
+//! Everything that a step may use.
 
 use crate::{ImageFile, SharedLink, StepError};
 use bench_instruments::{
@@ -20,38 +20,38 @@ pub struct Nest {
     pub nails: Rc<dyn Nails>,
     pub bus: Rc<dyn MeasureBus>,
     pub rails: Rc<dyn Rails>,
-    /// All switches read back; for the owner of power, not for steps.
+    /// Reads all switches back; for the owner of power, not for steps.
     pub switches: Rc<dyn Switches>,
     pub relay: Rc<dyn LinkRelay>,
     pub peers: Rc<dyn Peers>,
     pub edges: Rc<dyn EdgeCapture>,
     pub dut: Rc<dyn Dut>,
-    /// Steps that overlap talk through [`Nest::ask`] and [`Nest::request`], which heed it.
+    /// Steps that overlap talk through [`Nest::ask`] and [`Nest::request`], which honour it.
     pub link: Rc<SharedLink>,
     pub usb_switch: Rc<dyn UsbSwitch>,
     pub usb: Rc<dyn UsbHost>,
-    /// What is known of the modem on the module.
+    /// State of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
     pub nfc: Rc<dyn NfcReader>,
     pub programmer: Rc<dyn Programmer>,
     /// The test firmware that the plan names.
     pub firmware: Rc<Image>,
-    /// What else its steps put into the module.
+    /// Other files that the plan's steps write into the module.
     pub images: Rc<BTreeMap<ImageFile, Image>>,
     /// Lid, button, lamps and watchdog.
     pub panel: Panel,
     /// What the controller is busy with.
     pub load: Rc<dyn ControllerLoad>,
-    /// The family that the plan is for.
+    /// The family of the plan.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.
     pub serial: String,
-    /// IMEI that stands on its label, where somebody gave it.
+    /// IMEI on its label, where given.
     pub imei: Option<String>,
 }
 
-/// What a nest has beside the driver of its fixture.
+/// Parts of a nest besides the driver of its fixture.
 pub struct Ends {
     pub clock: Rc<dyn Clock>,
     pub dut: Rc<dyn Dut>,
@@ -62,12 +62,12 @@ pub struct Ends {
     pub load: Rc<dyn ControllerLoad>,
 }
 
-/// Sent around the fixture's loop-back: every bit pattern that a broken line tends to swallow.
+/// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
-/// A contact below this carries no charge that disturbs the ohm-meter.
+/// A contact below this carries no charge that disturbs the ohmmeter.
 const DRAINED_VOLTS: f64 = 0.005;
-/// Longest time that a discharge resistor needs for what the ohm-meter left.
+/// Longest time for a discharge resistor to remove the charge of the ohmmeter.
 const DRAINED_WITHIN: Duration = Duration::from_millis(200);
 const DRAINED_LOOK: Duration = Duration::from_millis(2);
 /// Below this no port of the module works.
@@ -77,7 +77,7 @@ const POWERED_VOLTS: f64 = 1.0;
 const RELAY_SETTLE: Duration = Duration::from_millis(2);
 
 impl Nest {
-    /// A nest whose fixture one driver drives as a whole, with a module of this family and serial number in it.
+    /// Creates a nest whose fixture is driven by one driver, with a module of this family and serial number in it.
     pub fn on<D>(driver: Rc<D>, ends: Ends, family: &DutFamily, serial: &str) -> Self
     where
         D: Nails + MeasureBus + Rails + Switches + LinkRelay + Peers + EdgeCapture + UsbSwitch + NfcReader + 'static,
@@ -132,7 +132,7 @@ impl Nest {
         self.ask(Request::ReleasePorts).await.map(drop)
     }
 
-    /// One request; when no answer comes, the link is looked at before anybody is blamed.
+    /// Sends a request. When no answer arrives, it checks the link before it blames the module.
     pub async fn ask(&self, request: Request) -> Result<Reply, StepError> {
         match self.request(request).await {
             Ok(reply) => Ok(reply),
@@ -140,8 +140,8 @@ impl Nest {
         }
     }
 
-    /// One request, for who wants to see a refusal; [`Nest::silent`] knows what another error means. Nothing is sent to
-    /// a module that a step beside this one has just given up.
+    /// Sends a request for a caller that handles refusals; [`Nest::silent`] diagnoses other errors. Sends nothing to a
+    /// module that an overlapping step has given up.
     ///
     /// # Errors
     /// Those of [`Dut::request`].
@@ -153,32 +153,32 @@ impl Nest {
         }
     }
 
-    /// Who is to blame for an error of the link: the module, or the bench's own half of the line?
+    /// Decides whether the module or the bench's own half of the line caused an error of the link.
     pub async fn silent(&self, error: DutError) -> StepError {
         let silent = matches!(error, DutError::Silent { .. } | DutError::Unknown);
         if !silent {
             return error.into();
         }
         let _alone = self.link.alone().await;
-        if let Some(found) = self.link.given_up() {
-            return found;
+        if let Some(reason) = self.link.given_up() {
+            return reason;
         }
-        let found = match self.hears_itself(None).await {
+        let reason = match self.hears_itself(None).await {
             Ok(true) => StepError::Dut(error.to_string()),
             Ok(false) => StepError::Bench(LOOPBACK_BROKEN.to_owned()),
             Err(broken) => broken,
         };
-        self.link.give_up(found.clone());
-        found
+        self.link.give_up(reason.clone());
+        reason
     }
 
-    /// Whether the controller hears itself. Leaves the link off the nails: while the module has no power, an idle TX
-    /// would feed it through the protection diode of its RX.
+    /// Whether the controller receives its own bytes. Leaves the link disconnected: while the module has no power, an
+    /// idle TX would feed it through the protection diode of its RX.
     pub async fn loopback_works(&self) -> Result<bool, StepError> {
         self.loopback_works_at(None).await
     }
 
-    /// [`Nest::loopback_works`] at another rate than the one in use.
+    /// Like [`Nest::loopback_works`], at another rate.
     pub async fn loopback_works_at(&self, baud: Option<u32>) -> Result<bool, StepError> {
         let _alone = self.link.alone().await;
         self.hears_itself(baud).await
@@ -189,7 +189,7 @@ impl Nest {
         Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
     }
 
-    /// Takes the link off the nails.
+    /// Disconnects the link.
     pub async fn leave_link(&self) -> Result<(), StepError> {
         let _alone = self.link.alone().await;
         self.part_link().await
@@ -201,7 +201,7 @@ impl Nest {
         Ok(())
     }
 
-    /// Joins the link to the module, which must have power.
+    /// Connects the link to the module, which must have power.
     pub async fn join_link(&self) -> Result<(), StepError> {
         let _alone = self.link.alone().await;
         self.relay.set_loopback(false).await?;
@@ -210,22 +210,22 @@ impl Nest {
         Ok(())
     }
 
-    /// Releases every nail and lets the measure bus go; tries the second whatever becomes of the first.
+    /// Releases every nail and the measure bus; does the second even if the first fails.
     pub async fn release_nails(&self) -> Result<(), StepError> {
         let nails = self.nails.release_all().await;
         let bus = self.bus.release().await;
         Ok(nails.and(bus)?)
     }
 
-    /// Does `work`, then releases every nail, however the work ended.
+    /// Runs `work`, then releases every nail, also after an error.
     pub async fn released_after<T>(&self, work: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
         let outcome = work.await;
         let released = self.release_nails().await;
-        // What went wrong first says more.
+        // The first error says more.
         outcome.and_then(|value| released.map(|()| value))
     }
 
-    /// Does `work` while these rails, which are off, float; then they are discharged again, however the work ended.
+    /// Runs `work` while these rails, which are off, float; then discharges them again, also after an error.
     pub async fn undischarged<T>(
         &self,
         rails: &[&str],
@@ -246,8 +246,8 @@ impl Nest {
         outcome.and_then(|value| Ok(discharged.map(|()| value)?))
     }
 
-    /// Waits until the ohm-meter's charge on a rail has gone through the discharge resistor, seen at one of its
-    /// contacts. A charge that stays is told by the next use of the ohm-meter.
+    /// Waits until the ohmmeter's charge on a rail has gone through the discharge resistor, measured at one of its
+    /// contacts. The next use of the ohmmeter reports a charge that remains.
     pub async fn drained(&self, contact: Contact) -> Result<(), StepError> {
         let deadline = self.clock.now() + DRAINED_WITHIN;
         while self.bus.volts(contact).await? > DRAINED_VOLTS && self.clock.now() < deadline {
@@ -263,27 +263,27 @@ impl Nest {
             return Ok(volts);
         }
         Err(StepError::Bench(format!(
-            "rail {rail} carries only {volts:.3} V: switch it on in an earlier step, or see what has pulled it down"
+            "rail {rail} carries only {volts:.3} V: switch it on in an earlier step, or find out what pulls it down"
         )))
     }
 
-    /// Switches a rail off, unless a modem that is on lives on it: it must be switched off first, in its own time.
+    /// Switches a rail off, unless it feeds a modem that is on: that must be switched off first.
     pub async fn rail_off(&self, rail: &str) -> Result<(), StepError> {
         match self.modem.get() {
             Some(modem) if modem.supply == rail => Err(StepError::Bench(format!(
-                "rail {rail} feeds a modem that is on: let the step come before `modem-on` or after `modem-off`"
+                "rail {rail} feeds a modem that is on: move the step before `modem-on` or after `modem-off`"
             ))),
             _ => Ok(self.rails.off(rail).await?),
         }
     }
 
-    /// Drives one nail and leaves the others alone.
+    /// Drives one nail and leaves the others unchanged.
     pub async fn drive_nail(&self, contact: Contact, high: bool) -> Result<(), StepError> {
-        let one = [contact].into_iter().collect();
+        let nail = [contact].into_iter().collect();
         let vector = if high {
-            NailVector { high: one, ..Default::default() }
+            NailVector { high: nail, ..Default::default() }
         } else {
-            NailVector { low: one, ..Default::default() }
+            NailVector { low: nail, ..Default::default() }
         };
         Ok(self.nails.set(vector).await?)
     }
@@ -293,7 +293,7 @@ impl Nest {
     }
 
     /// The contact that switches the module's own supply off while it is low, where the family has one: a power contact
-    /// that the module pulls up. With power on, nobody may load it who looks at something else.
+    /// that the module pulls up. With power on, only a step that tests it may load it.
     pub fn enable_contact(&self) -> Option<Contact> {
         let is_enable = |info: &&bench_plan::ContactInfo| {
             info.functions.contains(&bench_plan::Function::Power) && info.pull_up_ohms.is_some()
@@ -308,6 +308,6 @@ impl Nest {
     }
 }
 
-/// What the technician reads when the bench does not hear itself.
+/// Text for the technician when the controller does not receive its own bytes.
 pub(crate) const LOOPBACK_BROKEN: &str = "the bench does not hear itself over the fixture's loop-back relay: \
     check the cable between the controller's UART and the fixture";

@@ -1,5 +1,5 @@
-//! `nfc`: the module is an NFC tag whose record carries a number of this run; the fixture's reader finds it, reads the
-//! number, and looks for the weakest field in which the tag still answers.
+//! `nfc`: reads the module as an NFC tag. The fixture's reader finds the tag, reads a number of this run from it, and
+//! searches the weakest field in which it still answers.
 
 mod record;
 
@@ -14,19 +14,19 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Weakest drive of the reader at which the tag answers, of its strongest.
+    /// Weakest drive of the reader at which the tag answers, as a share of its strongest.
     drive: LimitsOf<Percent>,
 }
 
 pub struct Nfc {
-    /// Where the fixture's antenna is joined; none where it hangs on a connector of the module.
+    /// Contacts of the fixture's antenna; none where it is plugged into a connector of the module.
     contacts: Vec<Contact>,
     found: MeasurementSpec,
     record: MeasurementSpec,
     drive: MeasurementSpec,
 }
 
-/// Until the firmware's tag listens, and the switches of the antenna are closed.
+/// Time until the firmware's tag listens and the switches of the antenna are closed.
 const TAG_SETTLE: Duration = Duration::from_millis(3);
 
 impl Kind for Nfc {
@@ -73,7 +73,7 @@ impl Procedure for Nfc {
         let nonce = nonce(nest);
         self.start(nest, log, nonce).await?;
         let outcome = self.measure(nest, log, nonce).await;
-        // Each of them, whatever becomes of the others.
+        // Do each of these, even if others fail.
         let off = nest.nfc.set_field(0).await;
         let parted = nest.nfc.join(false).await;
         let stopped = nest.ask(Request::StopNfc).await;
@@ -90,13 +90,13 @@ impl Nfc {
             Ok(other) => Err(DutError::OutOfTurn(other).into()),
             Err(DutError::Refused(Refusal::NfcPadsArePorts)) => {
                 let text = "NFC: the MCU is set up to use its NFC pads as ports (UICR.NFCPINS)".to_owned();
-                Err(self.found(log, text))
+                Err(self.defect(log, text))
             }
             Err(error) => Err(nest.silent(error).await),
         }
     }
 
-    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+    fn defect(&self, log: &dyn StepLog, text: String) -> StepError {
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
@@ -109,7 +109,7 @@ impl Nfc {
         log.measured(&self.found.name, Some(f64::from(u8::from(tag.is_some()))));
         let Some(tag) = tag else {
             let text = self.why_not_found(nest).await?;
-            return Err(self.found(log, text));
+            return Err(self.defect(log, text));
         };
         let id: Vec<String> = tag.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = self.read(nest).await?;
@@ -122,8 +122,8 @@ impl Nfc {
         if text.as_ref() != Some(&expected) {
             let read = text.map_or("nothing".to_owned(), |text| format!("\"{text}\""));
             let text =
-                format!("NFC: the reader finds the tag {}, but reads {read} and not \"{expected}\"", id.join(":"));
-            return Err(self.found(log, text));
+                format!("NFC: the reader finds the tag {}, but reads {read} instead of \"{expected}\"", id.join(":"));
+            return Err(self.defect(log, text));
         }
         let drive = self.weakest_drive(nest).await?;
         log.measured(&self.drive.name, Some(drive));
@@ -150,16 +150,16 @@ impl Nfc {
                     [] => "the connector, its line to the MCU".to_owned(),
                     labels => format!("the lines from contacts {} to the MCU", labels.join(" and ")),
                 };
-                format!("NFC antenna: no field reaches the MCU: look at {between} and the tuning capacitors")
+                format!("NFC antenna: no field reaches the MCU: check {between} and the tuning capacitors")
             }
             NfcStatus { selected: 0, .. } => {
-                "NFC: the MCU feels the reader's field, but does not answer: its NFC is dead".to_owned()
+                "NFC: the MCU detects the reader's field but does not answer: its NFC is dead".to_owned()
             }
-            _ => "NFC: the MCU hears the reader, but the reader does not hear the MCU".to_owned(),
+            _ => "NFC: the MCU receives the reader, but the reader does not receive the MCU".to_owned(),
         })
     }
 
-    /// What the tag's text record says.
+    /// Returns the content of the tag's text record.
     async fn read(&self, nest: &Nest) -> Result<Option<String>, StepError> {
         let mut memory = Vec::with_capacity(TAG_BYTES);
         let block_bytes = 4;
@@ -172,7 +172,8 @@ impl Nfc {
         Ok(memory.get(TAG_DATA..).and_then(record::text_in))
     }
 
-    /// Percent of the strongest, by halving what is left between a field that is too weak and one that is not.
+    /// Weakest working field in percent of the strongest, by bisection between a field that is too weak and one that is
+    /// not.
     async fn weakest_drive(&self, nest: &Nest) -> Result<f64, StepError> {
         let strongest = nest.nfc.strongest();
         let (mut too_weak, mut enough) = (0, strongest);
@@ -188,7 +189,7 @@ impl Nfc {
     }
 }
 
-/// A number that no other run of the unit, and no other unit, is likely to have: 64-bit FNV-1a of serial number and time.
+/// Returns a number that is unique to this run and unit, as far as is likely: 64-bit FNV-1a of serial number and time.
 fn nonce(nest: &Nest) -> u64 {
     let now = nest.clock.now().as_micros().to_le_bytes();
     nest.serial

@@ -1,8 +1,8 @@
-//! `pair-test`: the fixture joins contacts in pairs, and the module tests itself: one contact of a pair drives high, then
-//! low, its partner follows, all others stay low; then the other way round.
+//! `pair-test`: the fixture joins contacts in pairs and the module tests itself. One contact of a pair drives high,
+//! then low; its partner must follow and all others must stay low. Then the other way round.
 //!
-//! What a vendor's test program does without any instrument. It is here to be compared with: it reads no nail, measures
-//! no voltage, and knows of a contact only what its port makes of it.
+//! This is how a vendor's test program works without any instrument. The kind exists for comparison: it reads no nail,
+//! measures no voltage, and knows of a contact only what its port reads.
 
 use crate::resolve::pin_name;
 use crate::resource;
@@ -39,7 +39,7 @@ struct PairedPin {
     wrong: MeasurementSpec,
 }
 
-/// What the levels said while one pin drove.
+/// Levels while one pin drove.
 #[derive(Default)]
 struct Seen {
     /// The driver itself, or its partner, did not follow.
@@ -57,7 +57,7 @@ impl Kind for PairTest {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let settle_us = *params.settle_us.get_ref();
         if !(1..=10_000).contains(&settle_us) {
-            return Err(ParamProblem::new("no such time to settle")
+            return Err(ParamProblem::new("the settling time is out of range")
                 .at(params.settle_us.span(), "out of range")
                 .help("expected 1 to 10000 microseconds"));
         }
@@ -150,7 +150,7 @@ impl PairTest {
         Ok(seen)
     }
 
-    /// In the words of such a test: who drove, who should have followed, who should not have.
+    /// Writes the result as such a test would: who drove, who should have followed, who should not have.
     fn name(&self, nest: &Nest, pin: &PairedPin, seen: &Seen) -> Option<Diagnosis> {
         if seen.wrong == 0 {
             return None;
@@ -158,12 +158,12 @@ impl PairTest {
         let partner = self.pins.get(pin.partner)?;
         let (label, other) = (nest.label(pin.contact), nest.label(partner.contact));
         if !seen.others.is_empty() {
-            let offending: Vec<&PairedPin> = self.pins.iter().filter(|one| seen.others.contains(one.port)).collect();
-            let names: Vec<String> = offending.iter().map(|one| nest.label(one.contact)).collect();
-            let mut contacts: Vec<Contact> = offending.iter().map(|one| one.contact).collect();
+            let offending: Vec<&PairedPin> = self.pins.iter().filter(|pin| seen.others.contains(pin.port)).collect();
+            let names: Vec<String> = offending.iter().map(|pin| nest.label(pin.contact)).collect();
+            let mut contacts: Vec<Contact> = offending.iter().map(|pin| pin.contact).collect();
             contacts.push(pin.contact);
             contacts.sort_unstable();
-            let text = format!("contact {label} drives: {} must stay low and does not", names.join(", "));
+            let text = format!("contact {label} drives: {} must stay low but does not", names.join(", "));
             return Some(Diagnosis { defect: Defect::Short, contacts, text });
         }
         let mut contacts = vec![pin.contact, partner.contact];

@@ -1,4 +1,4 @@
-//! `program`: puts the test firmware into the module by the debug probe, unless it is there already, and starts it.
+//! `program`: writes the test firmware into the module by the debug probe, unless it is already there, and starts it.
 
 use crate::diagnose::short::{Meter, SHORT_OHMS};
 use crate::reset::without_noise;
@@ -18,11 +18,11 @@ pub struct Params {
     /// The rail that supplies the MCU.
     #[schemars(with = "String")]
     supply: Spanned<String>,
-    /// A module whose access port is locked may be erased, and with it whatever somebody has put into it.
+    /// Allows erasing a module whose access port is locked, with all its content.
     #[serde(default)]
     recover_locked: bool,
-    /// What `supply` delivers to an MCU that runs, whatever is in its flash: tells a dead one from a probe that does not
-    /// reach it.
+    /// Current that `supply` delivers to a running MCU, whatever is in its flash. It distinguishes a dead MCU from a
+    /// probe that does not reach it.
     #[serde(default)]
     alive: Option<LimitsOf<Amps>>,
     /// Longest time that it may take.
@@ -103,7 +103,7 @@ impl Procedure for Program {
             Ok(done) => done,
             Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, log).await?),
             Err(error) => {
-                // The debug port answers then, and nothing else does what it is asked.
+                // The debug port answers then, and nothing else works.
                 let kept = if error.is_of_module() { self.kept_in_reset(nest).await? } else { None };
                 return Err(match kept {
                     Some(diagnosis) => {
@@ -122,7 +122,7 @@ impl Procedure for Program {
     }
 }
 
-/// For the one who waits.
+/// Progress text for the operator.
 pub(crate) fn shown(log: &dyn StepLog, progress: ProgramProgress) {
     let ProgramProgress { phase, done, total } = progress;
     log.progress(&phase.to_string(), done as f64 / total.max(1) as f64);
@@ -139,7 +139,7 @@ pub(crate) fn describe(what: &str, done: &Programmed) -> String {
     )
 }
 
-/// Whose fault an error of the programmer is, told to who has to act on it.
+/// Turns an error of the programmer into one that addresses who must act: repair or technician.
 pub(crate) fn failed(log: &dyn StepLog, error: &ProgramError) -> StepError {
     let text = error.to_string();
     let of_module = error.is_of_module();
@@ -169,7 +169,7 @@ impl Program {
         Ok(Some(Diagnosis { defect, contacts: vec![reset], text }))
     }
 
-    /// Nobody answers the probe: is the MCU dead, or does the probe not reach it?
+    /// No answer to the probe: decides whether the MCU is dead or the probe does not reach it.
     async fn who_is_silent(&self, nest: &Nest, log: &dyn StepLog) -> Result<StepError, StepError> {
         const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";
         nest.join_link().await?;

@@ -1,4 +1,4 @@
-//! `program-production`: puts what the customer gets into the module, at the end: images, words of UICR, the lock.
+//! `program-production`: writes what the customer gets into the module, at the end: images, words of UICR, the lock.
 
 use crate::program::{describe, failed, shown};
 use crate::resolve;
@@ -24,13 +24,13 @@ pub struct Params {
     #[serde(default)]
     #[schemars(with = "Vec<WordParams>")]
     uicr: Option<Spanned<Vec<WordParams>>>,
-    /// Nothing else stays: neither the test firmware nor its words of UICR.
+    /// Whether everything else is erased: the test firmware and its words of UICR too.
     #[serde(default = "yes")]
     erase_rest: bool,
-    /// The access port is locked at the end. Only erasing the whole module opens it again.
+    /// Whether the access port is locked at the end. Only erasing the whole module unlocks it.
     #[serde(default)]
     lock: bool,
-    /// Longest time that it may take.
+    /// Longest time for programming.
     #[serde(default = "default_within")]
     within: Seconds,
 }
@@ -70,9 +70,9 @@ fn default_within() -> Seconds {
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// Last word of UICR: REGOUT0 and its neighbours are below.
 const UICR_END: u16 = 0x308;
-/// UICR.APPROTECT is the lock's.
+/// UICR.APPROTECT belongs to the lock.
 const APPROTECT: u16 = 0x208;
-/// Characters of a serial number, and with what they are filled up.
+/// Maximum characters of a serial number, and its padding.
 const SERIAL_BYTES: usize = 15;
 const ERASED: u8 = 0xFF;
 const WORD: usize = 4;
@@ -89,7 +89,7 @@ impl Word {
             (Some(value), false) => Word::Value(UicrWord { offset: at, value }),
             (None, true) => Word::Serial { at },
             _ => {
-                return Err(ParamProblem::new(format!("what is to stand at {at:#x}?"))
+                return Err(ParamProblem::new(format!("no content is given for {at:#x}"))
                     .help("give it either `value = 0x12345678` or `serial = true`"));
             }
         };
@@ -100,7 +100,7 @@ impl Word {
         Ok(word)
     }
 
-    /// What it takes of UICR.
+    /// Checks a word of UICR.
     fn offsets(&self) -> std::ops::Range<u16> {
         match self {
             Word::Value(word) => word.offset..word.offset.saturating_add(WORD as u16),
@@ -181,10 +181,10 @@ fn images(params: &Spanned<Vec<ImageParams>>) -> Result<Vec<ImageFile>, ParamPro
         let plain = match file.rsplit_once('.').map(|(_, extension)| extension) {
             Some("bin") => true,
             Some("elf" | "hex") => false,
-            _ => return wrong(format!("what is in {file}?"), "its name must end in .elf, .hex or .bin"),
+            _ => return wrong(format!("the format of {file} is unknown"), "its name must end in .elf, .hex or .bin"),
         };
         if plain != at.is_some() {
-            let help = "a plain file needs `at = 0x30000`; an ELF or HEX file knows its own addresses";
+            let help = "a plain file needs `at = 0x30000`; an ELF or HEX file contains its addresses";
             return wrong(format!("where does {file} begin?"), help);
         }
         images.push(ImageFile { file: file.clone(), at: *at });
@@ -238,7 +238,7 @@ impl Procedure for ProgramProduction {
         };
         let done = match nest.programmer.program(job, &|progress| shown(log, progress)).await {
             Ok(done) => done,
-            // The probe reached it when the test firmware was put in.
+            // The probe reached the module when the test firmware was written.
             Err(ProgramError::NoAnswer) => {
                 return Err(StepError::Dut("the MCU does not answer the debug probe any more".to_owned()));
             }
@@ -264,8 +264,8 @@ mod tests {
     fn a_serial_number_fills_whole_words() {
         let words = Word::Serial { at: 0x80 }.words("P042AN0000DEMO1");
         let expected = [(0x80, *b"P042"), (0x84, *b"AN00"), (0x88, *b"00DE"), (0x8C, *b"MO1\xff")];
-        let found: Vec<(u16, [u8; 4])> = words.iter().map(|word| (word.offset, word.value.to_le_bytes())).collect();
-        assert_eq!(found, expected);
+        let written: Vec<(u16, [u8; 4])> = words.iter().map(|word| (word.offset, word.value.to_le_bytes())).collect();
+        assert_eq!(written, expected);
     }
 
     #[test]
@@ -277,11 +277,12 @@ mod tests {
             (vec![word(0x82, Some(0), false)], Err("no word of UICR is at 0x82")),
             (vec![word(0x308, Some(0), false)], Err("no word of UICR is at 0x308")),
             (vec![word(0xFFFC, None, true)], Err("no word of UICR is at 0xfffc")),
-            (vec![word(0x80, None, false)], Err("what is to stand at 0x80?")),
-            (vec![word(0x80, Some(1), true)], Err("what is to stand at 0x80?")),
+            (vec![word(0x80, None, false)], Err("no content is given for 0x80")),
+            (vec![word(0x80, Some(1), true)], Err("no content is given for 0x80")),
         ] {
-            let found = words(&Spanned::new(0..1, params)).map(|words| words.len()).map_err(|problem| problem.message);
-            assert_eq!(found, expected.map_err(str::to_owned));
+            let outcome =
+                words(&Spanned::new(0..1, params)).map(|words| words.len()).map_err(|problem| problem.message);
+            assert_eq!(outcome, expected.map_err(str::to_owned));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! `pulled-to`: contacts that the module pulls to another one follow it, before power.
+//! `pulled-to`: checks before power that contacts follow another contact to which the module pulls them.
 //!
 //! ```text
 //! nail, high -- 1 kohm -- contact `to` -- a few ohms inside the module -- ground
 //!                              |
 //!                           pull-up -- contact under test -- volt-meter
 //! ```
-//! Nothing flows through the pull-up of a good module, so the contact under test is just as high as the other. A path to
-//! ground divides, however little the pull-up's own resistance is known.
+//! No current flows through the pull-up of a good module, so the contact under test has the voltage of the other. A
+//! path to ground divides it, whatever the exact resistance of the pull-up.
 
 use crate::diagnose::short::leaking_share;
 use crate::resolve::{can_drive, pin_name};
@@ -22,9 +22,9 @@ use std::time::Duration;
 pub struct Params {
     /// Contacts that reach the measure bus.
     pins: RawPinSelector,
-    /// The one contact that they are pulled to, which the module holds at ground through a few ohms.
+    /// The contact to which they are pulled. The module holds it at ground through a few ohms.
     to: RawPinSelector,
-    /// Voltage in per cent of that contact's.
+    /// Voltage in percent of that contact's.
     share: LimitsOf<Percent>,
 }
 
@@ -35,7 +35,7 @@ pub struct PulledTo {
 
 /// A nail may only drive what stays below a diode's voltage then: 3.3 V behind 1 kohm.
 const MOST_OHMS: f64 = 100.0;
-/// With less there is nothing to compare with.
+/// A lower voltage is too small for the comparison.
 const LEAST_VOLTS: f64 = 2e-3;
 const SETTLE: Duration = Duration::from_millis(2);
 
@@ -45,7 +45,7 @@ impl Kind for PulledTo {
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let to = match params.to.resolve(around.dut)?.as_slice() {
-            &[one] if can_drive(around.fixture, one) => one,
+            &[contact] if can_drive(around.fixture, contact) => contact,
             _ => {
                 let text = "`to` must select one contact with a nail that can drive";
                 return Err(ParamProblem::new(text).at(params.to.span(), "here"));
@@ -124,14 +124,14 @@ impl PulledTo {
             };
             contacts.sort_unstable();
             let shown = share.map_or_else(|| "none".to_owned(), |share| format!("{share:.1} %"));
-            let text = format!("contact {label}: leak to {where_to}, of the voltage at {to} only {shown} reach it");
+            let text = format!("contact {label}: leak to {where_to}, only {shown} of the voltage at {to} reach it");
             log.diagnosed(Diagnosis { defect: Defect::Leak, contacts, text });
         }
         Ok(())
     }
 }
 
-/// The rail that it leaks to, if not to ground.
+/// Returns the rail that it leaks to, if not to ground.
 async fn rail_of(nest: &Nest, contact: Contact) -> Result<Option<String>, StepError> {
     for rail in nest.rails.names() {
         if leaking_share(nest, contact, &rail).await?.is_some_and(|share| share > LEAST_SHARE) {
@@ -141,5 +141,5 @@ async fn rail_of(nest: &Nest, contact: Contact) -> Result<Option<String>, StepEr
     Ok(None)
 }
 
-/// Of a charged rail's voltage, over a leak of half a megohm and the pull-up; more than the ADC's offset makes of it.
+/// Share of a charged rail's voltage, over a leak of half a megohm and the pull-up; more than the ADC's offset causes.
 const LEAST_SHARE: f64 = 0.01;

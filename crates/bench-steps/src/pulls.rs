@@ -1,7 +1,7 @@
 //! `pulls`: strength of each port's internal pull-up and pull-down, measured at the contact.
 //!
-//! The source of the measure bus pulls the other way through its series resistor; the divider tells the pull's
-//! resistance. An open contact shows none, a stuck one shows a driver.
+//! The source of the measure bus pulls the other way through its series resistor, and the divider gives the resistance
+//! of the pull. An open contact shows none, a stuck one shows a driver.
 
 use crate::loaded_ports::{self, LoadedPort};
 use crate::resolve;
@@ -63,7 +63,7 @@ impl Pulls {
     }
 }
 
-/// What a pair of pull readings says about a contact.
+/// Diagnoses a contact from its two pull readings.
 fn name(nest: &Nest, contact: Contact, port: Port, limits: &Limits, up: f64, down: f64) -> Option<Diagnosis> {
     let bad = |ohms| judge(limits, Some(ohms)) != Verdict::Pass;
     let weak = |ohms: f64| limits.max.is_some_and(|max| ohms > max);

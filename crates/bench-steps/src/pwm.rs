@@ -1,9 +1,9 @@
-//! `pwm`: frequency and duty of every PWM contact, at several of each.
+//! `pwm`: measures frequency and duty of every PWM contact, at several values of each.
 //!
-//! The contacts of one PWM unit of the MCU run together, at one frequency and each at a duty of its own; the bench times
-//! the edges of one after the other. From round to round the frequency changes and the duties move on by one contact,
-//! so each contact meets every tone and every duty, and a signal that comes out at the wrong contact is known by its
-//! duty.
+//! The contacts of one PWM unit of the MCU run together, at one frequency and each at its own duty. The bench times the
+//! edges of one contact after the other. From round to round the frequency changes and the duties move on by one
+//! contact, so each contact meets every frequency and every duty, and the duty identifies a signal at the wrong
+//! contact.
 
 mod name;
 
@@ -53,7 +53,7 @@ struct PwmPin {
     duty_error: MeasurementSpec,
 }
 
-/// What one contact was told to do, and did.
+/// Setting and measurement of one contact.
 struct Heard {
     hz: f64,
     duty: f64,
@@ -71,19 +71,19 @@ impl Heard {
     }
 }
 
-/// The Pi's time stamps come some microseconds late, so periods of much less than a millisecond cannot be judged well.
+/// Time stamps of the Pi are some microseconds late, which is too much for periods far below a millisecond.
 const TONES_HZ: RangeInclusive<f64> = 100.0..=20_000.0;
 const DUTIES: RangeInclusive<f64> = 0.05..=0.95;
-/// Two duties that are nearer cannot be told apart.
+/// Smaller differences of duty cannot be distinguished.
 const APART: f64 = 0.0999;
-/// How long a contact is listened to: a few dozen periods of a tone, and never fewer than these.
+/// How long a contact is listened to: a few dozen periods of the frequency, and never fewer than these.
 const WINDOW: Duration = Duration::from_millis(16);
 const FEWEST_PERIODS: f64 = 8.0;
 
-/// How much longer a gate may be open than ordered: the controller's kernel keeps a few edges only until they are read.
+/// Largest overrun of a gate: the controller's kernel buffers only a few edges until they are read.
 pub(crate) const GATE_MARGIN: Duration = Duration::from_millis(50);
 
-/// What a driven contact moves at least, from low to high.
+/// Smallest swing of a driven contact, from low to high.
 const SWING_VOLTS: f64 = 1.5;
 
 impl Kind for Pwm {
@@ -134,9 +134,11 @@ fn tones(raw: &Spanned<Vec<Hertz>>) -> Result<Vec<f64>, ParamProblem> {
     match tones.iter().find(|hz| !(TONES_HZ.contains(*hz) && firmware_can(**hz))) {
         None if !tones.is_empty() => Ok(tones),
         None => Err(ParamProblem::new("no tones").at(raw.span(), "empty")),
-        Some(hz) => Err(ParamProblem::new(format!("{} is no tone for this step", MeasurementUnit::Hertz.show(*hz)))
-            .at(raw.span(), "in here")
-            .help("expected whole hertz from 100 Hz to 20 kHz: the bench times edges to some microseconds")),
+        Some(hz) => {
+            Err(ParamProblem::new(format!("{} is not a frequency for this step", MeasurementUnit::Hertz.show(*hz)))
+                .at(raw.span(), "in here")
+                .help("expected whole hertz from 100 Hz to 20 kHz: the bench times edges to some microseconds"))
+        }
     }
 }
 
@@ -145,7 +147,7 @@ fn duties(raw: &Spanned<Vec<Percent>>, together: usize) -> Result<Vec<f64>, Para
     let problem = |text: String| {
         Err(ParamProblem::new(text).at(raw.span(), "here").help(format!(
             "expected at least {together} duties of 5 % to 95 %, 10 % or more apart: as many contacts of one unit run \
-             together, and each is known by its duty"
+             together, and its duty identifies each"
         )))
     };
     if let Some(odd) = duties.iter().find(|duty| !DUTIES.contains(*duty)) {
@@ -175,7 +177,7 @@ impl Pwm {
         nest.release_nails().await?;
         for (&unit, pins) in &self.units {
             let heard = self.unit(nest, log, unit, pins).await;
-            // What went wrong first says more; a module that is silent stops by itself.
+            // The first error says more; a silent module stops by itself.
             let stopped = nest.ask(Request::StopPwm).await;
             let heard = heard.and_then(|heard| stopped.map(|_| heard))?;
             for (pin, heard) in pins.iter().zip(&heard) {
@@ -192,23 +194,23 @@ impl Pwm {
         Ok(())
     }
 
-    /// Whether a contact follows its port when the port is driven without PWM: then it is the unit that is dead.
+    /// Whether a contact follows its port when the port is driven without PWM. If so, the PWM unit is dead.
     async fn follows(&self, nest: &Nest, pin: &PwmPin) -> Result<bool, StepError> {
-        let one: PortSet = [pin.port].into_iter().collect();
+        let port: PortSet = [pin.port].into_iter().collect();
         let seen = async {
-            nest.vector(PortVector { low: one, settle_us: 100, ..Default::default() }).await?;
+            nest.vector(PortVector { low: port, settle_us: 100, ..Default::default() }).await?;
             let low = nest.bus.volts(pin.contact).await?;
-            nest.vector(PortVector { high: one, settle_us: 100, ..Default::default() }).await?;
+            nest.vector(PortVector { high: port, settle_us: 100, ..Default::default() }).await?;
             Ok::<_, StepError>(nest.bus.volts(pin.contact).await? - low)
         };
         let moved = seen.await;
-        let released = nest.vector(PortVector { float: one, ..Default::default() }).await;
+        let released = nest.vector(PortVector { float: port, ..Default::default() }).await;
         let moved = moved?;
         released?;
         Ok(moved > SWING_VOLTS)
     }
 
-    /// What each contact of one unit did, by contact and round.
+    /// Results of one unit, by contact and round.
     async fn unit(
         &self,
         nest: &Nest,
@@ -240,7 +242,7 @@ impl Pwm {
     }
 }
 
-/// The error that is farthest from 0.
+/// Returns the error with the largest magnitude.
 fn worst(heard: &[Heard], error: fn(&Heard) -> f64) -> Option<f64> {
     heard.iter().map(error).max_by(|a, b| a.abs().total_cmp(&b.abs()))
 }

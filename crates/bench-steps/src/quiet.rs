@@ -1,4 +1,4 @@
-//! `quiet`: contacts that nothing may drive, while the module has power.
+//! `quiet`: checks contacts that nothing may drive while the module has power.
 
 use crate::diagnose::short::Meter;
 use crate::resolve::pin_name;
@@ -16,7 +16,7 @@ pub struct Params {
     pins: RawPinSelector,
     /// Voltage at the contact, unloaded.
     volts: LimitsOf<Volts>,
-    /// Resistance to ground, below a diode's voltage. Without limits it is not looked at.
+    /// Resistance to ground, below a diode's voltage. Not measured without limits.
     #[serde(default)]
     ohms: Option<LimitsOf<Ohms>>,
     /// Voltage against a ground contact, to microvolts: for contacts that the module holds at ground.
@@ -26,7 +26,7 @@ pub struct Params {
 
 pub struct Quiet {
     contacts: Vec<ContactUnderTest>,
-    /// What fine voltages are read against.
+    /// Reference contact of the fine voltages.
     ground: Option<Contact>,
 }
 
@@ -36,9 +36,9 @@ struct ContactUnderTest {
     ohms: Option<MeasurementSpec>,
 }
 
-/// As far as the finest range reaches.
+/// End of the finest range.
 const FINE_VOLTS: f64 = 0.2;
-/// For the look at the resistance: no diode conducts.
+/// Voltage for the measurement of resistance: no diode conducts.
 const PUSHED_VOLTS: f64 = 0.25;
 
 /// A contact that falls below this under a kiloohm was only charged, not driven.
@@ -54,7 +54,7 @@ impl Kind for Quiet {
         let limits = params.volts.limits();
         let is_small = |limit: Option<f64>| limit.is_none_or(|volts| volts.abs() <= FINE_VOLTS);
         if params.fine && !(ground.is_some() && is_small(limits.min) && is_small(limits.max)) {
-            let text = format!("fine voltages are read against a ground contact, up to {FINE_VOLTS} V");
+            let text = format!("fine voltages are measured against a ground contact, up to {FINE_VOLTS} V");
             return Err(ParamProblem::new(text).at(params.pins.span(), "in this step").help("leave `fine` out"));
         }
         let mut contacts = Vec::new();
@@ -76,14 +76,17 @@ impl Kind for Quiet {
                 ohms: params.ohms.as_ref().map(|ohms| spec(".to-ground", MeasurementUnit::Ohms, ohms.limits())),
             });
         }
-        let specs = |one: &ContactUnderTest| std::iter::once(one.volts.clone()).chain(one.ohms.clone());
-        let aspects = |one: &ContactUnderTest| match one.ohms {
+        let specs = |tested: &ContactUnderTest| std::iter::once(tested.volts.clone()).chain(tested.ohms.clone());
+        let aspects = |tested: &ContactUnderTest| match tested.ohms {
             Some(_) => vec!["voltage", "stuck low"],
             None => vec!["voltage"],
         };
         Ok(Resolved {
             measurements: contacts.iter().flat_map(specs).collect(),
-            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: aspects(one) }).collect(),
+            coverage: contacts
+                .iter()
+                .map(|tested| Coverage { contact: tested.contact, aspects: aspects(tested) })
+                .collect(),
             uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
             shares: Vec::new(),
             default_timeout: Duration::from_secs(3),
@@ -96,34 +99,34 @@ impl Kind for Quiet {
 impl Procedure for Quiet {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.release_nails().await?;
-        for one in &self.contacts {
-            let volts = self.volts(nest, one.contact).await?;
-            log.measured(&one.volts.name, Some(volts));
+        for tested in &self.contacts {
+            let volts = self.volts(nest, tested.contact).await?;
+            log.measured(&tested.volts.name, Some(volts));
             let mut held = None;
-            if let Some(spec) = &one.ohms {
-                let ohms = Meter::Powered(PUSHED_VOLTS).ohms(nest, one.contact).await?;
+            if let Some(spec) = &tested.ohms {
+                let ohms = Meter::Powered(PUSHED_VOLTS).ohms(nest, tested.contact).await?;
                 log.measured(&spec.name, Some(ohms));
                 held = Some(ohms).filter(|_| judge(&spec.limits, Some(ohms)) == Verdict::Fail);
             }
-            let label = nest.label(one.contact);
-            if judge(&one.volts.limits, Some(volts)) != Verdict::Pass {
-                let loaded = nest.bus.loaded_volts(one.contact, 0.0).await?;
+            let label = nest.label(tested.contact);
+            if judge(&tested.volts.limits, Some(volts)) != Verdict::Pass {
+                let loaded = nest.bus.loaded_volts(tested.contact, 0.0).await?;
                 let (shown, under_load) = (MeasurementUnit::Volts.show(volts), MeasurementUnit::Volts.show(loaded));
                 let how = if loaded.abs() > DRIVEN_VOLTS { "driven" } else { "a leak" };
-                let from = match self.comes_from(nest, one.contact, volts).await? {
+                let from = match self.comes_from(nest, tested.contact, volts).await? {
                     Some(rail) => format!(", from {rail}"),
                     None => String::new(),
                 };
                 log.diagnosed(Diagnosis {
                     defect: Defect::WrongVoltage,
-                    contacts: vec![one.contact],
+                    contacts: vec![tested.contact],
                     text: format!("contact {label}: carries {shown}, {under_load} under 1 kohm: {how}{from}"),
                 });
             } else if let Some(ohms) = held {
                 let shown = MeasurementUnit::Ohms.show(ohms);
                 log.diagnosed(Diagnosis {
                     defect: Defect::StuckLow,
-                    contacts: vec![one.contact],
+                    contacts: vec![tested.contact],
                     text: format!("contact {label}: held at ground through {shown} while the module has power"),
                 });
             }
@@ -135,14 +138,14 @@ impl Procedure for Quiet {
 impl Quiet {
     async fn volts(&self, nest: &Nest, contact: Contact) -> Result<f64, StepError> {
         Ok(match self.ground {
-            // What the ADC is off by is off at both.
+            // The ADC's offset is the same in both readings.
             Some(ground) => nest.bus.fine_volts(contact).await? - nest.bus.fine_volts(ground).await?,
             None => nest.bus.volts(contact).await?,
         })
     }
 
-    /// The rail without which the contact is quiet: the last one that came up goes off first, and all come up again. The
-    /// first of all stays, because the firmware lives on it; what no other one takes away comes from there.
+    /// Finds the rail without which the contact is quiet: the last rail that came up goes off first, and all come up
+    /// again. The first one stays on, because it feeds the firmware; it is the source when no other rail is.
     async fn comes_from(&self, nest: &Nest, contact: Contact, volts: f64) -> Result<Option<String>, StepError> {
         let mut on = Vec::new();
         for rail in nest.rails.names() {
@@ -152,14 +155,14 @@ impl Quiet {
         }
         let Some((first, others)) = on.split_first() else { return Ok(None) };
         let mut off = Vec::new();
-        let found = self.without_rails(nest, contact, volts, others, &mut off).await;
+        let source = self.without_rails(nest, contact, volts, others, &mut off).await;
         let mut again = Ok(());
         for rail in off.iter().rev() {
             again = again.and(nest.rails.on(rail).await);
         }
-        let found = found?;
+        let source = source?;
         again?;
-        Ok(Some(found.unwrap_or_else(|| first.clone())))
+        Ok(Some(source.unwrap_or_else(|| first.clone())))
     }
 
     async fn without_rails(

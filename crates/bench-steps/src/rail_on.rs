@@ -30,9 +30,10 @@ pub struct RailOn {
     volts: MeasurementSpec,
     amps: MeasurementSpec,
     settle: Duration,
-    /// What the module makes of this rail, if its own converter makes anything: name and contacts.
+    /// What the module's own converter makes of this rail, if anything: name and contacts.
     makes: Option<(String, Vec<Contact>)>,
-    /// A rail that does not feed the ports has nothing to do with their drivers, nor may its voltage reach them.
+    /// Only for the rail that feeds the ports. Another rail is unrelated to their drivers, and its voltage may not
+    /// reach them.
     feeds_ports: bool,
     /// The only contact that the firmware drives by itself.
     dut_tx: Contact,
@@ -47,7 +48,7 @@ impl Kind for RailOn {
         let contacts = rail_contacts(around.fixture, &rail.name);
         if contacts.is_empty() {
             return Err(ParamProblem::new(format!("no nail of the fixture reaches the rail {}", rail.name))
-                .at(params.rail.span(), "feeds nobody"));
+                .at(params.rail.span(), "feeds nothing"));
         }
         let spec = |what: &str, unit, limits| MeasurementSpec {
             name: format!("{}.{what}", rail.name),
@@ -63,7 +64,7 @@ impl Kind for RailOn {
                 .iter()
                 .map(|&contact| Coverage { contact, aspects: vec!["voltage", "current"] })
                 .collect(),
-            // All of it for the look at a TX that fights.
+            // Needed to test whether TX fights another driver.
             uses: resource::list(&[resource::DUT, resource::NAILS, resource::MEASURE_BUS, resource::RAILS]),
             shares: Vec::new(),
             default_timeout: Duration::from_secs(1) + params.settle.duration(),
@@ -81,14 +82,14 @@ impl Kind for RailOn {
     }
 }
 
-/// The ports' rail, of another one. Whether the module makes it or is fed with it is seen by whether it can switch it off
-/// ([`Nest::enable_contact`]).
+/// The ports' rail, when this one is another. It is made by the module if the module can switch it off, and fed to the
+/// module if it cannot ([`Nest::enable_contact`]).
 fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
     let ports = fixture.rails.iter().find(|other| resolve::feeds_ports(fixture, other))?;
     (ports.name != rail.name).then(|| (ports.name.clone(), rail_contacts(fixture, &ports.name)))
 }
 
-/// Two voltages that differ by more are not one.
+/// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
 
 #[async_trait(?Send)]
@@ -96,14 +97,14 @@ impl Procedure for RailOn {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let outcome = self.switch_on(nest, log).await;
         if !matches!(outcome, Ok(Good(true))) {
-            // Whatever draws too much must not go on drawing it while other steps run.
+            // A rail that draws too much must not stay on while other steps run.
             nest.rails.off(&self.rail).await?;
         }
         outcome.map(drop)
     }
 }
 
-/// Both readings are inside their limits.
+/// Whether both readings are within their limits.
 struct Good(bool);
 
 impl RailOn {
@@ -135,9 +136,9 @@ impl RailOn {
         } else {
             Vec::new()
         };
-        // The supply is good when it only feeds a fight.
+        // The supply is good when it only feeds two drivers that oppose each other.
         for mut fight in fights.iter().cloned() {
-            fight.text += &format!("; its driver fights that, the rail delivers {amps}");
+            fight.text += &format!("; its driver opposes that, the rail delivers {amps}");
             log.diagnosed(fight);
         }
         if fights.is_empty() {
@@ -152,7 +153,7 @@ impl RailOn {
         Ok(Good(false))
     }
 
-    /// An overload that is gone while the module's own converter is switched off lies behind it.
+    /// An overload that disappears while the module's own converter is off is behind that converter.
     async fn look_behind_converter(&self, nest: &Nest, amps: &str) -> Result<Option<Diagnosis>, StepError> {
         let (Some(enable), Some((made, contacts))) = (nest.enable_contact(), &self.makes) else { return Ok(None) };
         let without = nest.released_after(async {
@@ -173,8 +174,8 @@ impl RailOn {
         Ok(Some(Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text }))
     }
 
-    /// The rail that the module makes is low. Where the reset contact follows its pull-up all the same, the supply is there
-    /// inside, and only this rail's contact is bad; where it does not, what feeds the module is.
+    /// The rail that the module makes is low. If the reset contact still follows its pull-up, the supply is present
+    /// inside and only this rail's contact is bad; otherwise the module's input supply is.
     async fn look_before_converter(&self, nest: &Nest, reading: RailReading) -> Result<Option<Diagnosis>, StepError> {
         let (Some(_), Some(reset), true) = (nest.enable_contact(), nest.reset_contact(), self.feeds_ports) else {
             return Ok(None);
@@ -204,10 +205,10 @@ impl RailOn {
         Ok((!contacts.is_empty()).then_some(Diagnosis { defect: Defect::WrongVoltage, contacts, text }))
     }
 
-    /// A moderate overload that is gone in reset comes from a driver that fights; before the first request the firmware
-    /// drives nothing but its TX.
+    /// A moderate overload that disappears in reset comes from a driver that opposes another one. Before the first
+    /// request the firmware drives only its TX.
     async fn look_for_fighting_tx(&self, nest: &Nest, busy: RailReading) -> Result<Vec<Diagnosis>, StepError> {
-        let found = held::in_reset(nest, async || {
+        let cause = held::in_reset(nest, async || {
             let idle = nest.rails.measure(&self.rail).await?;
             if idle.amps > 0.7 * busy.amps {
                 return Ok(Vec::new());
@@ -216,6 +217,6 @@ impl RailOn {
         })
         .await;
         nest.leave_link().await?;
-        found
+        cause
     }
 }

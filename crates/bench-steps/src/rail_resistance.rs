@@ -1,4 +1,4 @@
-//! `rail-resistance`: resistance of every rail to ground before anything is powered.
+//! `rail-resistance`: measures the resistance of every rail to ground before anything is powered.
 
 use crate::diagnose::short::charged_ohms;
 use crate::resolve::{self, rail_contacts};
@@ -18,7 +18,7 @@ pub struct Params {
     rails: Option<Vec<Spanned<String>>>,
     /// Resistance to ground.
     ohms: LimitsOf<Ohms>,
-    /// How long the rail's capacitors may take to charge through the ohm-meter.
+    /// Time for the rail's capacitors to charge through the ohmmeter.
     #[serde(default)]
     settle: Option<Seconds>,
 }
@@ -33,7 +33,7 @@ pub struct RailResistance {
 
 struct RailUnderTest {
     name: String,
-    /// The rail is looked at through one of its nails; the others are joined to it by their feeds.
+    /// Measured through one of the rail's nails; the feeds join the others to it.
     probe: Contact,
     contacts: Vec<Contact>,
     spec: MeasurementSpec,
@@ -44,16 +44,16 @@ impl Kind for RailResistance {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let known = &around.fixture.rails;
+        let rails = &around.fixture.rails;
         let names: Vec<String> = match &params.rails {
-            None => known.iter().map(|rail| rail.name.clone()).collect(),
+            None => rails.iter().map(|rail| rail.name.clone()).collect(),
             Some(names) => names
                 .iter()
                 .map(|name| Ok(resolve::rail(around.fixture, name)?.name.clone()))
                 .collect::<Result<_, ParamProblem>>()?,
         };
-        // A rail that is shorted to another one reads the discharge resistor of that other one.
-        let discharge_ohms = known.iter().map(|rail| rail.discharge_ohms).fold(0.0, f64::max);
+        // A rail that is shorted to another one reads the discharge resistor of that one.
+        let discharge_ohms = rails.iter().map(|rail| rail.discharge_ohms).fold(0.0, f64::max);
         if params.ohms.limits().min.is_none_or(|min| min < DISCHARGE_TOLERANCE * discharge_ohms) {
             let text = format!(
                 "the least resistance must be more than that of a discharge resistor, {discharge_ohms} ohm and a fifth"
@@ -65,7 +65,7 @@ impl Kind for RailResistance {
             let contacts = rail_contacts(around.fixture, &name);
             let Some(&probe) = contacts.first() else {
                 if around.fixture.base.is_some() {
-                    // A lesser fixture leads to no contact of it, and so feeds nobody by it.
+                    // A reduced fixture reaches none of its contacts, so the rail feeds nothing.
                     continue;
                 }
                 return Err(ParamProblem::new(format!("no nail of the fixture reaches the rail {name}")));
@@ -113,10 +113,10 @@ impl Procedure for RailResistance {
 }
 
 impl RailResistance {
-    /// What a rail with too little resistance is shorted to.
+    /// Finds what a rail with too little resistance is shorted to.
     async fn name(&self, nest: &Nest, rail: &RailUnderTest, ohms: f64) -> Result<Diagnosis, StepError> {
         let (defect, to) = match self.other_rail(nest, rail, ohms).await? {
-            // What was read is that rail's discharge resistor, next to which the short itself does not show.
+            // The reading is that rail's discharge resistor, in parallel to which the short does not show.
             Some(other) => (Defect::ShortToRail, format!("rail {other}")),
             None => (Defect::ShortToGround, format!("ground, {}", MeasurementUnit::Ohms.show(ohms))),
         };
@@ -128,12 +128,12 @@ impl RailResistance {
         })
     }
 
-    /// The rail to which this one is shorted, if not to ground: with that one's discharge opened too, nothing holds
-    /// them at 0 V any more.
+    /// Returns the rail to which this one is shorted, if not to ground: with that rail's discharge open too, nothing
+    /// holds them at 0 V.
     async fn other_rail(&self, nest: &Nest, rail: &RailUnderTest, ohms: f64) -> Result<Option<String>, StepError> {
         for other in nest.rails.names().into_iter().filter(|name| *name != rail.name) {
             let held_by = nest.rails.discharge_ohms(&other)?;
-            // A short to ground would still read the same, less than that rail's discharge resistor or not.
+            // A short to ground would still read the same, whether less than that rail's discharge resistor or not.
             let enough = ohms + held_by;
             let work = charged_ohms(nest, rail.probe, enough, self.settle);
             let floating = nest.undischarged(&[&rail.name, &other], work).await?;

@@ -1,4 +1,5 @@
-//! `reset`: the reset contact rests high, by the chip's own pull-up, and a low level starts the firmware again.
+//! `reset`: checks that the reset contact rests high by the chip's own pull-up, and that a low level restarts the
+//! firmware.
 
 use crate::diagnose::divider;
 use crate::diagnose::exchange::{self, DRIVEN};
@@ -90,7 +91,7 @@ impl Reset {
         let supply = nest.supply_volts(&self.supply).await?;
         let rest = nest.bus.volts(self.reset).await?;
         log.measured(&self.rest.name, Some(rest));
-        // Resets the module as well; it starts again meanwhile.
+        // This also resets the module, which restarts meanwhile.
         let loaded = nest.bus.loaded_volts(self.reset, 0.0).await?;
         let pull_up = divider(nest.bus.source_ohms(), supply - loaded, loaded);
         log.measured(&self.pull_up.name, Some(pull_up));
@@ -112,7 +113,7 @@ impl Reset {
             return self.explain_silence(nest, log, supply, blamed).await;
         };
         let since = nest.clock.now() - released;
-        // Both could be old news: the chip remembers the reason until it is read, and it may have been started before.
+        // Both may be stale: the chip remembers the reason until it is read, and it may have been started before.
         let young = Duration::from_millis(after.uptime_ms.into()) <= since;
         let restarted = young && after.reset_reason & RESET_PIN != 0;
         log.note(format!(
@@ -138,8 +139,8 @@ impl Reset {
             return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
         }
         if !blamed {
-            let found = silent_module(nest, self.link, (&self.supply, supply)).await?;
-            found.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
+            let diagnoses = silent_module(nest, self.link, (&self.supply, supply)).await?;
+            diagnoses.into_iter().for_each(|diagnosis| log.diagnosed(diagnosis));
         }
         Err(StepError::Dut("the module does not answer".to_owned()))
     }
@@ -169,8 +170,8 @@ impl Reset {
             } else if runs && pull_up >= OPEN_OHMS {
                 (Defect::Open, format!("contact {label}: open, it rests at {at_rest} while the module runs"))
             } else if runs {
-                // No port of an idle module drives, so that only ground is left. What was measured is the pull-up and the
-                // leak side by side.
+                // No port of an idle module drives, which leaves only ground. The reading is the pull-up in parallel to
+                // the leak.
                 let leak = MeasurementUnit::Ohms.show(to_ground * supply / (supply - rest).max(f64::MIN_POSITIVE));
                 (Defect::Leak, format!("contact {label}: leak to ground, about {leak}: it rests at {at_rest}"))
             } else if starts_with_reset_high(nest, self.reset, self.link.tx, supply).await? {
@@ -178,7 +179,7 @@ impl Reset {
                     format!("contact {label}: not pulled up, it rests at {at_rest} and keeps the module in reset");
                 (Defect::MissingPull, text)
             } else {
-                // Nothing shows that the MCU is alive: whoever greets it in vain tells.
+                // Nothing shows that the MCU is alive: the step that greets it reports its silence.
                 return Ok(Vec::new());
             }
         };
@@ -186,7 +187,7 @@ impl Reset {
     }
 }
 
-/// The noise of a volt-meter is nothing that a person should read.
+/// Rounds away the noise of the voltmeter.
 pub(crate) fn without_noise(volts: f64) -> f64 {
     if volts.abs() < 1e-3 { 0.0 } else { volts }
 }

@@ -1,4 +1,4 @@
-//! What several kinds look up in family and fixture when their parameters are resolved.
+//! Lookups in family and fixture that several kinds need to resolve their parameters.
 
 use bench_plan::{
     ContactInfo, DutFamily, Fixture, Function, Nail, NailWiring, ParamProblem, Rail, RawPinSelector, Spanned,
@@ -7,27 +7,28 @@ use bench_plan::{
 use bench_run::Contact;
 use dut_protocol::Port;
 
-/// The rail of this name.
+/// Returns the rail of this name.
 pub(crate) fn rail<'a>(fixture: &'a Fixture, name: &Spanned<String>) -> Result<&'a Rail, ParamProblem> {
     fixture.rail(name.get_ref()).ok_or_else(|| {
-        let known: Vec<&str> = fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+        let names: Vec<&str> = fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
         ParamProblem::new(format!("the fixture has no rail `{}`", name.get_ref()))
-            .at(name.span(), "no such rail")
-            .help(format!("its rails are {}", known.join(", ")))
+            .at(name.span(), "unknown rail")
+            .help(format!("its rails are {}", names.join(", ")))
     })
 }
 
-/// Ports may be loaded with their own supply's voltage. A rail with another voltage would harm them.
+/// Returns the rail that supplies the ports. They may be loaded with their own supply's voltage; another rail would
+/// harm them.
 pub(crate) fn feeds_ports(fixture: &Fixture, rail: &Rail) -> bool {
     (rail.volts - fixture.nail_volts).abs() <= 0.1 * fixture.nail_volts
 }
 
 /// The name of the rail that supplies the ports.
 pub(crate) fn supply(fixture: &Fixture, name: Spanned<String>) -> Result<String, ParamProblem> {
-    let found = rail(fixture, &name)?;
-    if !feeds_ports(fixture, found) {
+    let rail = rail(fixture, &name)?;
+    if !feeds_ports(fixture, rail) {
         let text =
-            format!("the rail {} carries {} V, the nails work at {} V", found.name, found.volts, fixture.nail_volts);
+            format!("the rail {} carries {} V, the nails work at {} V", rail.name, rail.volts, fixture.nail_volts);
         return Err(ParamProblem::new(text)
             .at(name.span(), "cannot supply the ports")
             .help("name the rail that feeds the MCU: contacts are loaded with its voltage"));
@@ -35,13 +36,13 @@ pub(crate) fn supply(fixture: &Fixture, name: Spanned<String>) -> Result<String,
     Ok(name.into_inner())
 }
 
-/// The contacts whose nails the fixture feeds from this rail, ascending.
+/// Returns the contacts whose nails the fixture feeds from this rail, ascending.
 pub(crate) fn rail_contacts(fixture: &Fixture, name: &str) -> Vec<Contact> {
     let index = fixture.rails.iter().position(|rail| rail.name == name);
     index.map_or_else(Vec::new, |index| rail_contacts_of(fixture, index))
 }
 
-/// The same by the rail's position in the fixture.
+/// Like the function above, by the rail's position in the fixture.
 pub(crate) fn rail_contacts_of(fixture: &Fixture, index: usize) -> Vec<Contact> {
     let fed = |nail: &&Nail| matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index);
     fixture.nails.values().filter(fed).map(|nail| nail.contact).collect()
@@ -52,12 +53,13 @@ pub(crate) fn can_drive(fixture: &Fixture, contact: Contact) -> bool {
     matches!(fixture.nail(contact).map(|nail| &nail.wiring), Some(NailWiring::Io { .. }))
 }
 
-/// "A0"; several contacts may carry the same name.
+/// Name of a contact's pin, such as "A0"; several contacts may carry the same name.
 pub(crate) fn pin_name(dut: &DutFamily, contact: Contact) -> &str {
     dut.contact(contact).map_or("", |info| info.pin.as_str())
 }
 
-/// The ports behind selected contacts; the link's own contacts and contacts without a port or a driving nail are refused.
+/// Returns the ports behind selected contacts. Refuses the link's own contacts and contacts without a port or a driving
+/// nail.
 pub(crate) fn ports_of(
     selector: &RawPinSelector,
     around: &Surroundings<'_>,
@@ -86,7 +88,7 @@ pub(crate) fn ports_of(
     Ok(pins)
 }
 
-/// The contact of the module's reset pad, with a nail that can pull it low. `place` is where the step stands.
+/// Returns the contact of the module's reset pad, with a nail that can pull it low. `place` locates the step in errors.
 pub(crate) fn reset_contact(around: &Surroundings<'_>, place: std::ops::Range<usize>) -> Result<Contact, ParamProblem> {
     let is_reset = |info: &&ContactInfo| info.functions.contains(&Function::Reset);
     let reset = around.dut.contacts.iter().find(is_reset).map(|info| info.contact);

@@ -1,13 +1,13 @@
-//! What steps occupy while they run; a plan may add names of its own.
+//! What steps occupy while they run. A plan may add its own names.
 //!
-//! A step *uses* what it has for itself and *shares* what others may need at the same time: the firmware serves one
-//! request after the other whoever sends it, but it cannot be restarted below a step that talks to it.
+//! A step *uses* what it needs exclusively and *shares* what others may use at the same time. The firmware serves
+//! requests one after the other, from any step, but no step may restart it while another one talks to it.
 
-/// The module with its firmware and the link to it. Shared by who only sends requests; used by who restarts the chip,
-/// opens the conversation, takes the link off the nails, cuts the power, or needs a module at which nothing happens.
+/// The module with its firmware and the link to it. Shared by steps that only send requests. Held exclusively by steps
+/// that restart the chip, open the conversation, disconnect the link, cut the power, or need an idle module.
 pub const DUT: &str = "dut";
-/// The module's ports behind contacts, and the functions that a release of all ports ends (PWM, interrupt channels, the
-/// crystal's way out).
+/// The module's ports behind contacts, and the functions that end when all ports are released (PWM, interrupt channels,
+/// the crystal's output).
 pub const PORTS: &str = "ports";
 /// The module's external flash.
 pub const QSPI: &str = "qspi";
@@ -15,11 +15,11 @@ pub const QSPI: &str = "qspi";
 pub const MODEM: &str = "modem";
 /// The nails that drive and read.
 pub const NAILS: &str = "nails";
-/// The line that measures, loads, and times edges. Releasing the nails lets it go too.
+/// The bus that measures, loads, and times edges. Releasing the nails releases it too.
 pub const MEASURE_BUS: &str = "measure-bus";
-/// Parts of the fixture that the module talks to.
+/// Parts of the fixture that the module communicates with.
 pub const PEERS: &str = "peers";
-/// Supplies and the switches of their nails. Reading a rail's monitor needs nothing.
+/// Supplies and the switches of their nails. Reading a rail's monitor needs no resource.
 pub const RAILS: &str = "rails";
 pub const USB_HOST: &str = "usb-host";
 /// The module's radio, and the controller's Bluetooth.

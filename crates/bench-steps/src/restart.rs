@@ -1,4 +1,4 @@
-//! Restarting the module in every way there is, and who answers afterwards.
+//! Restarts the module in every possible way, and checks whether it answers afterwards.
 
 use crate::{Nest, StepError};
 use bench_instruments::DutError;
@@ -6,7 +6,7 @@ use bench_run::Contact;
 use dut_protocol::{Identity, Reply, Request};
 use std::time::Duration;
 
-/// Start of the firmware, after a first power-up with the restart that writes UICR.
+/// Startup time of the firmware, after a first power-up with the restart that writes UICR.
 pub(crate) const STARTS: Duration = Duration::from_millis(20);
 /// How long the reset contact is held low.
 const HELD: Duration = Duration::from_millis(2);
@@ -16,7 +16,7 @@ pub(crate) const RESET_PIN: u32 = 1;
 pub(crate) const SOFTWARE: u32 = 1 << 2;
 pub(crate) const WOKEN: u32 = 1 << 16;
 
-/// Greets a module that has just been started; `None` if nobody answers. The link must be joined.
+/// Greets a module that has just been started; `None` if it does not answer. The link must be connected.
 pub(crate) async fn greet(nest: &Nest, baud: u32) -> Result<Option<Identity>, StepError> {
     nest.dut.disconnect().await;
     match nest.dut.connect(baud).await {
@@ -30,7 +30,7 @@ pub(crate) async fn greet(nest: &Nest, baud: u32) -> Result<Option<Identity>, St
     }
 }
 
-/// The same for a module that has to answer.
+/// Like the function above, for a module that must answer.
 pub(crate) async fn greet_again(nest: &Nest, baud: u32, after: &str) -> Result<Identity, StepError> {
     if let Some(identity) = greet(nest, baud).await? {
         return Ok(identity);

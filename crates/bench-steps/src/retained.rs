@@ -1,5 +1,5 @@
-//! `retained`: the retained memory keeps a pattern and its inverse over a restart and over a reset by contact, and loses
-//! them with the supply.
+//! `retained`: checks that the retained memory keeps a pattern and its inverse over a restart and over a reset by
+//! contact, and loses them with the supply.
 
 use crate::resolve;
 use crate::resource;
@@ -33,7 +33,7 @@ pub struct Params {
 pub struct Retained {
     reset: Contact,
     supply: String,
-    /// Where the supply's voltage can be seen.
+    /// Where the supply's voltage can be measured.
     supply_contact: Contact,
     rails: Vec<String>,
     off: Duration,
@@ -47,7 +47,7 @@ const BITS: u32 = RETAINED_BYTES as u32 * 8;
 const SEED: u32 = 0x5EED_0003;
 /// Below this nothing is retained for long, volts.
 const DOWN_VOLTS: f64 = 0.1;
-/// A discharge of 100 ohm has tens of microfarads down in a tenth of this.
+/// A discharge of 100 ohm empties tens of microfarads in a tenth of this.
 const DOWN_WITHIN: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -66,13 +66,13 @@ impl Kind for Retained {
         let mut rails = Vec::new();
         for name in &names {
             let rail = resolve::rail(around.fixture, name)?;
-            // A lesser fixture may reach none of its contacts; it is off all the time then.
+            // A reduced fixture may reach none of its contacts; the rail is then always off.
             if around.fixture.base.is_none() || !resolve::rail_contacts(around.fixture, &rail.name).is_empty() {
                 rails.push(rail.name.clone());
             }
         }
         if !rails.contains(&supply) {
-            return Err(ParamProblem::new(format!("the rails to switch off do not name {supply}"))
+            return Err(ParamProblem::new(format!("the rails to switch off do not include {supply}"))
                 .at(rails_place, "without the supply")
                 .help("the module loses its memory only when this rail goes off"));
         }
@@ -85,7 +85,7 @@ impl Kind for Retained {
         let (soft, pin, power) = (
             spec("retained.lost-in-restart", Limits::exactly(0.0)),
             spec("retained.lost-in-reset", Limits::exactly(0.0)),
-            // Of memory that comes up with anything, half the bits differ from a random pattern.
+            // Memory with random content differs in half the bits from a random pattern.
             spec("retained.lost-without-power", Limits::at_least(f64::from(BITS / 4))),
         );
         let off = params.off.map_or(Duration::from_millis(200), |off| off.duration());
@@ -121,14 +121,14 @@ impl Procedure for Retained {
             done(nest.ask(Request::FillRetained { seed: SEED, inverse }).await?)?;
             let written = self.wrong_bits(nest, inverse).await?;
             if written > 0 {
-                return Err(self.found(log, format!("retained memory: {written} of {BITS} bits cannot be written")));
+                return Err(self.defect(log, format!("retained memory: {written} of {BITS} bits cannot be written")));
             }
             done(nest.ask(Request::Restart).await?)?;
             nest.settle(STARTS).await;
             self.greet(nest, "a restart", SOFTWARE).await?;
             let lost = self.wrong_bits(nest, inverse).await?;
             soft += lost;
-            // What one reset lost the next cannot lose again.
+            // What one reset lost, the next cannot lose.
             done(nest.ask(Request::FillRetained { seed: SEED, inverse }).await?)?;
             restart::by_contact(nest, self.reset).await?;
             self.greet(nest, "a reset by its contact", RESET_PIN).await?;
@@ -137,7 +137,7 @@ impl Procedure for Retained {
         for (spec, lost, what) in [(&self.soft, soft, "a restart"), (&self.pin, pin, "a reset by contact")] {
             log.measured(&spec.name, Some(f64::from(lost)));
             if lost > 0 {
-                self.found(log, format!("retained memory: {lost} of {} bits lost in {what}", 2 * BITS));
+                self.defect(log, format!("retained memory: {lost} of {} bits lost in {what}", 2 * BITS));
             }
         }
 
@@ -152,14 +152,14 @@ impl Procedure for Retained {
                 "retained memory: only {lost} of {BITS} bits lost while {} was off: something else feeds the module",
                 self.supply
             );
-            self.found(log, text);
+            self.defect(log, text);
         }
         Ok(())
     }
 }
 
 impl Retained {
-    fn found(&self, log: &dyn StepLog, text: String) -> StepError {
+    fn defect(&self, log: &dyn StepLog, text: String) -> StepError {
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
         StepError::Dut(text)
     }
@@ -171,17 +171,20 @@ impl Retained {
         }
     }
 
-    /// `reason`: the bit that the chip must give as its reset reason.
+    /// `reason`: the bit that the chip must report as its reset reason.
     async fn greet(&self, nest: &Nest, after: &str, reason: u32) -> Result<(), StepError> {
         let identity = restart::greet_again(nest, INITIAL_BAUD, after).await?;
         if identity.reset_reason & reason == 0 {
-            let found = identity.reset_reason;
-            return Err(StepError::Dut(format!("{after} was ordered, but the chip gives the reset reason {found:#x}")));
+            let reason = identity.reset_reason;
+            return Err(StepError::Dut(format!(
+                "{after} was requested, but the chip reports the reset reason {reason:#x}"
+            )));
         }
         Ok(())
     }
 
-    /// All rails off, down, and on again. When something fails on the way, what is off stays off.
+    /// Switches all rails off, waits until they are down, and switches them on again. After an error, what is off stays
+    /// off.
     async fn without_power(&self, nest: &Nest) -> Result<(), StepError> {
         nest.leave_link().await?;
         for rail in self.rails.iter().rev() {

@@ -1,17 +1,17 @@
-//! The link to the module, as steps that overlap share it.
+//! The link to the module, shared by steps that overlap.
 
 use crate::StepError;
 use std::cell::RefCell;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Who may talk, and what was found when nobody answered.
+/// Who may talk, and the diagnosis when the module did not answer.
 ///
-/// When one of several steps gets no answer, it takes the link off the nails to see whether the bench hears itself. The
-/// others must not talk meanwhile: they would hear themselves too. Afterwards the link stays off the nails, and what was
-/// found holds for all of them, until somebody joins the link again.
+/// When one of several steps gets no answer, it disconnects the link to check whether the bench receives its own bytes.
+/// The others must not talk meanwhile: they would receive their own bytes too. Afterwards the link stays disconnected,
+/// and the diagnosis holds for all steps until one of them connects the link again.
 #[derive(Debug, Default)]
 pub struct SharedLink {
-    /// Read by who talks, written by who switches the link's relay.
+    /// Read-locked to talk, write-locked to switch the link's relay.
     turn: RwLock<()>,
     given_up: RefCell<Option<StepError>>,
 }

@@ -1,4 +1,4 @@
-//! What a trace of edges says of a periodic signal.
+//! Frequency and duty of a periodic signal, from its edges.
 
 use bench_instruments::{Edge, EdgeTrace};
 
@@ -14,9 +14,8 @@ pub(crate) struct Signal {
 const FEWEST_PERIODS: usize = 3;
 
 impl Signal {
-    /// The frequency is the slope of the straight line through the times of all rising edges, the duty comes from the
-    /// median of the high times: a time stamp that comes late now and then moves neither, and an edge that was lost
-    /// leaves a gap and nothing else.
+    /// The frequency is the slope of the fitted line through the times of all rising edges; the duty is the median of
+    /// the high times. An occasional late time stamp changes neither, and a lost edge only leaves a gap.
     pub fn of(trace: &EdgeTrace) -> Self {
         let still = Self { hz: 0.0, duty: f64::from(u8::from(trace.high_before)) };
         let rising: Vec<f64> = trace.edges.iter().filter(|edge| edge.rising).map(|edge| edge.at_ns as f64).collect();
@@ -49,8 +48,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// Nanoseconds from one edge to the next, by least squares. Each edge has the number of the period that it lies nearest
-/// to, counted from the edge before, so that a lost one is passed over.
+/// Nanoseconds per period, by least squares. Each edge gets the number of its nearest period, counted from the previous
+/// edge, so that a lost edge is skipped.
 fn slope(times: &[f64], typical: f64) -> Option<f64> {
     if typical <= 0.0 {
         return None;
@@ -98,7 +97,7 @@ mod tests {
         for (duty, level) in [(0.0, 0.0), (1.0, 1.0)] {
             assert_eq!(Signal::of(&EdgeTrace::square(1e3, duty, WINDOW)), Signal { hz: 0.0, duty: level });
         }
-        // Two pulses may be anything.
+        // Two pulses prove nothing.
         let mut few = EdgeTrace::square(1e3, 0.5, WINDOW);
         few.edges.truncate(4);
         assert!(Signal::of(&few).is_still());

@@ -1,13 +1,13 @@
 //! `spi-memory`: an SPI master of the module writes to an F-RAM of the fixture and reads back, in every mode and at every
 //! clock of the plan.
 //!
-//! The part works in modes 0 and 3: it samples at the rising edge of the clock and moves its output at the falling one.
-//! In mode 1 the master moves MOSI at the very edge at which the part samples, and holds the old level for longer (20 ns)
-//! than the part needs it (5 ns): the part hears everything one bit late, so it is sent one bit early. In mode 2 it hears
-//! the right bits in the same way. What was written in these modes is read back in mode 0. So CPOL and CPHA are each seen
-//! to act, in mode 3 and in mode 1; when MISO is sampled is only seen in modes 0 and 3.
+//! The part works in modes 0 and 3: it samples at the rising edge of the clock and changes its output at the falling
+//! one. In mode 1 the master changes MOSI at the edge at which the part samples, and holds the old level for longer (20
+//! ns) than the part needs (5 ns). The part therefore receives everything one bit late, so it is sent one bit early. In
+//! mode 2 it receives the right bits in the same way. What was written in these modes is read back in mode 0. This
+//! tests CPOL in mode 3 and CPHA in mode 1; the sampling of MISO is tested in modes 0 and 3 only.
 
-use crate::bus_peer::{self, EdgesSeen, Master, found, joined_to, line_defects, nonce, wrong_bits};
+use crate::bus_peer::{self, EdgesSeen, Master, defect, joined_to, line_defects, nonce, wrong_bits};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
@@ -21,14 +21,14 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Memory of the fixture; its lines say which bus is meant.
+    /// Memory of the fixture; its lines select the bus.
     #[schemars(with = "String")]
     peer: Spanned<String>,
     /// SPI modes; all four when left out.
     #[serde(default = "all_modes")]
     #[schemars(with = "Vec<u8>", length(min = 1), inner(range(max = 3)))]
     modes: Spanned<Vec<u8>>,
-    /// Clocks at which it is written and read, in mode 0.
+    /// Clocks for writing and reading, in mode 0.
     #[schemars(with = "Vec<Hertz>", length(min = 1))]
     frequencies: Spanned<Vec<Spanned<Hertz>>>,
     /// The rail that supplies the ports.
@@ -56,10 +56,10 @@ const WRITE_ENABLE: u8 = 0x06;
 const WRITE: u8 = 0x02;
 const READ: u8 = 0x03;
 const READ_ID: u8 = 0x9F;
-/// Where it is written to, and how much.
+/// Address and length of the written block.
 const PLACE: u16 = 0x0100;
 const BYTES: usize = 16;
-/// Modes are looked at at this clock: the edges, not the speed, are what they are about.
+/// Clock for the test of modes: these concern the edges, not the speed.
 const CALM_KILOHERTZ: u16 = 1_000;
 const MOSI: &str = "MOSI";
 const SCK: &str = "SCK";
@@ -79,8 +79,8 @@ impl Kind for SpiMemory {
         let none = Limits::exactly(0.0);
         let mut modes = Vec::new();
         for &mode in params.modes.get_ref() {
-            if mode > 3 || modes.iter().any(|(known, _)| *known == mode) {
-                let text = format!("{mode} is no SPI mode, or stands there twice");
+            if mode > 3 || modes.iter().any(|(listed, _)| *listed == mode) {
+                let text = format!("{mode} is not an SPI mode, or is listed twice");
                 return Err(ParamProblem::new(text).at(params.modes.span(), "expected some of 0, 1, 2, 3"));
             }
             modes.push((mode, master.spec(&format!("mode-{mode}.wrong-bits"), MeasurementUnit::One, none)));
@@ -88,13 +88,13 @@ impl Kind for SpiMemory {
         let mut clocks: Vec<(u16, MeasurementSpec)> = Vec::new();
         for hertz in params.frequencies.get_ref() {
             let kilohertz = clock(hertz, &master)?;
-            if clocks.iter().all(|(known, _)| *known != kilohertz) {
+            if clocks.iter().all(|(listed, _)| *listed != kilohertz) {
                 clocks
                     .push((kilohertz, master.spec(&format!("{kilohertz}-khz.wrong-bits"), MeasurementUnit::One, none)));
             }
         }
         if clocks.is_empty() {
-            return Err(ParamProblem::new("no clock to write and read at").at(params.frequencies.span(), "empty"));
+            return Err(ParamProblem::new("no clock frequency is given").at(params.frequencies.span(), "empty"));
         }
         let id = master.spec("id-matches", MeasurementUnit::One, Limits::exactly(1.0));
         let specs =
@@ -114,20 +114,20 @@ impl Kind for SpiMemory {
     }
 }
 
-/// A clock that the master has.
+/// Checks that the master has this clock.
 fn clock(hertz: &Spanned<Hertz>, master: &Master) -> Result<u16, ParamProblem> {
     let fast = [16_000, 32_000].into_iter().filter(|_| master.unit == 3);
-    let known: Vec<u16> = SPI_KILOHERTZ
+    let available: Vec<u16> = SPI_KILOHERTZ
         .into_iter()
         .chain(fast)
         .filter(|kilohertz| master.max_hz.is_none_or(|most| u32::from(*kilohertz) * 1_000 <= most))
         .collect();
     let wanted = hertz.get_ref().value();
-    known.iter().copied().find(|kilohertz| f64::from(*kilohertz) * 1e3 == wanted).ok_or_else(|| {
-        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    available.iter().copied().find(|kilohertz| f64::from(*kilohertz) * 1e3 == wanted).ok_or_else(|| {
+        let available: Vec<String> = available.iter().map(ToString::to_string).collect();
         ParamProblem::new(format!("{} has no clock of {}", master.peripheral, MeasurementUnit::Hertz.show(wanted)))
             .at(hertz.span(), "no such clock")
-            .help(format!("it has {} kHz", known.join(", ")))
+            .help(format!("it has {} kHz", available.join(", ")))
     })
 }
 
@@ -175,12 +175,12 @@ impl SpiMemory {
                 bad.join(", ")
             );
             let contacts = self.master.lines.iter().map(|line| line.contact).collect();
-            found(log, contacts, text);
+            defect(log, contacts, text);
         }
         Ok(())
     }
 
-    /// Wrong bits of what is written in this mode; and in modes 0 and 3 also of what is read in it.
+    /// Wrong bits of what is written in this mode; in modes 0 and 3 also of what is read in it.
     async fn in_mode(&self, nest: &Nest, log: &dyn StepLog, mode: u8) -> Result<u32, StepError> {
         let bytes = nonce::<BYTES>(nest, mode.into());
         self.write(nest, log, mode, CALM_KILOHERTZ, &bytes).await?;
@@ -250,13 +250,13 @@ impl SpiMemory {
             Err(DutError::Refused(Refusal::NotRunning)) => {
                 let Master { bus, peripheral, .. } = &self.master;
                 let text = format!("{peripheral} of the MCU, the master of {bus}, does not clock: replace the module");
-                Err(found(log, Vec::new(), text))
+                Err(defect(log, Vec::new(), text))
             }
             Err(error) => Err(nest.silent(error).await),
         }
     }
 
-    /// The memory did not answer as it should: whose fault?
+    /// Diagnoses a memory that did not answer correctly.
     async fn find_line(&self, nest: &Nest, log: &dyn StepLog, id: &[u8]) -> Result<StepError, StepError> {
         let Master { bus, peripheral, .. } = &self.master;
         let defects = line_defects(nest, &self.master).await?;
@@ -283,21 +283,22 @@ impl SpiMemory {
         let transfer = Request::SpiMaster(self.request(0, CALM_KILOHERTZ, &[READ_ID], ID.len()));
         let edges = EdgesSeen::during(nest, &self.master, transfer).await?;
         let silent = edges.silent(&self.master, &[SCK, MOSI]);
-        let told = |lines: &[&bus_peer::BusLine], what: &str| {
+        let line_defect = |lines: &[&bus_peer::BusLine], what: &str| {
             let contacts = lines.iter().map(|line| line.contact).collect();
-            let names: Vec<String> = lines.iter().map(|line| line.told(nest, bus)).collect();
-            found(log, contacts, format!("{}: {what}", names.join("; ")))
+            let names: Vec<String> = lines.iter().map(|line| line.describe(nest, bus)).collect();
+            defect(log, contacts, format!("{}: {what}", names.join("; ")))
         };
         Ok(if !silent.is_empty() {
-            told(&silent, &format!("{peripheral} does not drive it, as a plain port it works"))
+            line_defect(&silent, &format!("{peripheral} does not drive it, but the plain port works"))
         } else {
             let miso: Vec<&bus_peer::BusLine> = self.master.lines.iter().filter(|line| line.role == "MISO").collect();
-            told(&miso, &format!("{peripheral} hears {id:02x?} there, as a plain port it hears the memory"))
+            line_defect(&miso, &format!("{peripheral} reads {id:02x?} there, but the plain port reads the memory"))
         })
     }
 }
 
-/// All bits one place earlier; the first one, which the part hears before anything is sent, is lost and must be 0.
+/// Shifts all bits one place earlier. The part receives the first one before anything is sent, so it is lost and must
+/// be 0.
 fn one_bit_early(bytes: &[u8]) -> Vec<u8> {
     let next = bytes.iter().skip(1).chain([&0]);
     bytes.iter().zip(next).map(|(byte, next)| byte << 1 | next >> 7).collect()

@@ -1,4 +1,4 @@
-//! What a kind of test is.
+//! What a kind of test consists of.
 
 use crate::Nest;
 use async_trait::async_trait;
@@ -13,24 +13,24 @@ pub trait StepLog {
     /// One of the step's promised measurements, by name. `None` and NaN are judged as errors, never as passes.
     fn measured(&self, name: &str, reading: Option<f64>);
     fn diagnosed(&self, diagnosis: Diagnosis);
-    /// Something worth knowing that is not a measurement.
+    /// A remark that is not a measurement.
     fn note(&self, text: String);
-    /// How far something long has come, from 0 to 1: for who looks on, not for the record.
+    /// Progress of a long operation, from 0 to 1: shown to the operator, not recorded.
     fn progress(&self, _what: &str, _share: f64) {}
-    /// What was read since then only counts if that took no longer than `limit`: the module did something for a limited time,
+    /// Readings since then only count if they took no longer than `limit`: the module did something for a limited time,
     /// or had to be watched without a gap. Otherwise the attempt is void, whatever was read.
     fn within(&self, _since: BenchTime, _limit: Duration) {}
-    /// An exchange with a part of the module, for who wants to read all of it.
+    /// An exchange with a part of the module, for readers who need all of it.
     fn dialogue(&self, text: String);
 }
 
-/// A step came to an early end.
+/// Why a step ended early.
 #[derive(Debug, Clone, Error)]
 pub enum StepError {
-    /// The DUT is bad, and going on makes no sense.
+    /// The DUT is bad, and continuing makes no sense.
     #[error("{0}")]
     Dut(String),
-    /// The bench is bad, or could not tell.
+    /// The bench is bad, or the cause could not be determined.
     #[error("{0}")]
     Bench(String),
 }
@@ -42,11 +42,11 @@ impl From<InstrumentError> for StepError {
 }
 
 impl From<DutError> for StepError {
-    /// Only for errors whose cause is known; a silent DUT goes through [`Nest::silent`], which looks at the link first.
+    /// Only for errors whose cause is known; a silent DUT goes through [`Nest::silent`], which checks the link first.
     fn from(error: DutError) -> Self {
         match error {
             DutError::Link(link) => link.into(),
-            // The firmware works but was asked nonsense, or is of another build: the bench's fault.
+            // The firmware works but got an invalid request, or is another build: the bench's fault.
             other => StepError::Bench(other.to_string()),
         }
     }
@@ -55,16 +55,16 @@ impl From<DutError> for StepError {
 /// What a step does when its turn comes.
 #[async_trait(?Send)]
 pub trait Procedure {
-    /// Measures what the step promised. `Ok` says that the procedure went to its end, not that the DUT is good: that is
-    /// judged from the measurements.
+    /// Measures what the step promised. `Ok` means that the procedure finished, not that the DUT is good: the
+    /// measurements decide that.
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError>;
 
-    /// Further files that it puts into the module, which are read when the plan is loaded.
+    /// Further files that it writes into the module. They are read when the plan is loaded.
     fn images(&self) -> &[ImageFile] {
         &[]
     }
 
-    /// Whether it writes the test firmware, so that a module may come empty.
+    /// Whether it writes the test firmware, so that the module may be empty before.
     fn writes_firmware(&self) -> bool {
         false
     }
@@ -78,16 +78,16 @@ pub trait Procedure {
 /// A file for the module's flash, as a plan names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageFile {
-    /// Relative to the plan. Its ending tells its format: elf, hex or bin.
+    /// Relative to the plan. Its extension selects its format: elf, hex or bin.
     pub file: String,
     /// Where a plain file begins in the flash.
     pub at: Option<u32>,
 }
 
-/// A kind of test: its name, its parameters, and what it makes of them.
+/// A kind of test: its name, its parameters, and how they become a procedure.
 pub trait Kind {
     const NAME: &'static str;
-    /// The keys of the step's table beyond those that every step has.
+    /// The keys of the step's table besides those that every step has.
     type Params: serde::de::DeserializeOwned + schemars::JsonSchema;
 
     fn resolve(params: Self::Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem>;

@@ -1,4 +1,4 @@
-//! `supply-current`: what the module draws idle, busy and in its deepest sleep, and that it wakes from that.
+//! `supply-current`: measures the module's current idle, busy and in its deepest sleep, and checks that it wakes up.
 
 use crate::resolve::{self, can_drive};
 use crate::resource;
@@ -24,7 +24,7 @@ pub struct Params {
     busy: LimitsOf<Amps>,
     /// In System OFF.
     sleep: LimitsOf<Amps>,
-    /// Currents of other rails meanwhile, by the rail's name.
+    /// Currents of other rails at the same time, by the rail's name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, LimitsOf<Amps>>")]
     others: BTreeMap<Spanned<String>, LimitsOf<Amps>>,
@@ -47,12 +47,12 @@ pub struct SupplyCurrent {
     others: Vec<(String, MeasurementSpec)>,
 }
 
-/// Much longer than the monitor takes to measure once (5.2 ms), with the bus and a busy controller around it: a reading that ends
-/// later is void.
+/// Much longer than one measurement of the monitor (5.2 ms), with the bus and a busy controller around it. A reading
+/// that ends later is void.
 const BUSY_MS: u16 = 40;
-/// From the request to where nothing moves any more.
+/// Time from the request until the module is idle.
 const SETTLE: Duration = Duration::from_millis(20);
-/// Into the busy time.
+/// Delay after the start of the busy time.
 const BUSY_SETTLE: Duration = Duration::from_millis(2);
 /// How long the wake contact is high.
 const HELD: Duration = Duration::from_millis(2);
@@ -78,7 +78,7 @@ impl Kind for SupplyCurrent {
         let name = &params.wake;
         let info = around.dut.pin(name.get_ref()).filter(|info| can_drive(around.fixture, info.contact));
         let Some((contact, port)) = info.and_then(|info| Some((info.contact, info.port?))) else {
-            let text = format!("{} is no pin with a port and a nail that can drive", name.get_ref());
+            let text = format!("{} is not a pin with a port and a nail that can drive", name.get_ref());
             return Err(ParamProblem::new(text).at(name.span(), "cannot wake the module"));
         };
         let (idle, busy, sleep) = (
@@ -139,7 +139,7 @@ impl SupplyCurrent {
         for (rail, spec) in &self.others {
             let amps = self.amps(nest, log, rail, spec).await?;
             if judge(&spec.limits, Some(amps)) == Verdict::Fail {
-                self.found(
+                self.report(
                     log,
                     rail,
                     format!("draws {} while it sleeps", MeasurementUnit::Amps.show(amps)),
@@ -147,17 +147,17 @@ impl SupplyCurrent {
                 );
             }
         }
-        // More in every state is one defect, not three.
+        // An excess in every state is one defect, not three.
         let of = [(&self.sleep, asleep, "in deep sleep"), (&self.idle, idle, "idle"), (&self.busy, busy, "busy")];
         let wrong = of.into_iter().find(|(spec, amps, _)| judge(&spec.limits, Some(*amps)) == Verdict::Fail);
         if let Some((_, amps, state)) = wrong {
-            // Where the current goes on the module no contact tells.
-            self.found(log, &self.supply, format!("draws {} {state}", MeasurementUnit::Amps.show(amps)), &[]);
+            // No contact shows where on the module the current flows.
+            self.report(log, &self.supply, format!("draws {} {state}", MeasurementUnit::Amps.show(amps)), &[]);
         }
         self.wake(nest, log).await
     }
 
-    fn found(&self, log: &dyn StepLog, rail: &str, what: String, contacts: &[Contact]) {
+    fn report(&self, log: &dyn StepLog, rail: &str, what: String, contacts: &[Contact]) {
         let text = format!("supply current: the module {what} from rail {rail}");
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: contacts.to_vec(), text });
     }
@@ -199,13 +199,13 @@ impl SupplyCurrent {
         let label = nest.label(contact);
         let text = match woken {
             Some(identity) => format!(
-                "the module did not sleep until contact {label} became high: it gives the reset reason {:#x}",
+                "the module did not sleep until contact {label} became high: it reports the reset reason {:#x}",
                 identity.reset_reason
             ),
             None => format!("the module does not wake from deep sleep when contact {label} becomes high"),
         };
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![contact], text: text.clone() });
-        // Whoever comes next needs a module that is awake.
+        // The next step needs a module that is awake.
         if let Some(reset) = nest.reset_contact() {
             restart::by_contact(nest, reset).await?;
             if restart::greet(nest, self.baud).await?.is_some() {

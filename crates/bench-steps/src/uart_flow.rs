@@ -1,7 +1,7 @@
-//! `uart-flow`: the module's UART at every rate, both ways, and RTS and CTS that stop and release it.
+//! `uart-flow`: tests the module's UART at every rate, both ways, and that RTS and CTS stop and release it.
 //!
-//! The UART is the link itself. The firmware switches flow control on for a while and off again by itself, so that no
-//! defect of these lines can cost the bench the module.
+//! The UART is the link itself. The firmware switches flow control on for a limited time, so that a defect of these
+//! lines cannot lose the module.
 
 use crate::bus_peer::{BusLine, nonce, wrong_bits};
 use crate::resolve::{self, can_drive};
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Rates to talk at; the link stays at the last one.
+    /// Rates to test; the link stays at the last one.
     #[schemars(with = "Vec<u32>", length(min = 1))]
     bauds: Spanned<Vec<Spanned<u32>>>,
     /// The rail that supplies the ports.
@@ -44,20 +44,19 @@ pub struct UartFlow {
 
 /// Sent and brought back at each rate.
 const MESSAGES: u32 = 6;
-/// After a change of rate: the firmware makes sure that its reply is out, two bytes at the old rate.
+/// Delay after a change of rate: the firmware makes sure that its reply is out, two bytes at the old rate.
 const RATE_SETTLE: Duration = Duration::from_millis(2);
-/// How long the firmware takes nothing from its buffer; the bench needs to fill it and to look at RTS meanwhile.
+/// How long the firmware reads nothing from its buffer; meanwhile the bench fills it and reads RTS.
 const PAUSE_MS: u16 = 250;
-/// How long flow control stays on: the pause, and what is done with CTS after it.
+/// How long flow control stays on: the pause, and the test of CTS after it.
 const FLOW_MS: u16 = 600;
-/// For a request to be executed, and for an answer that is held back not to come.
+/// Time for a request to be executed, and to see that a held-back answer does not arrive.
 const MARGIN: Duration = Duration::from_millis(20);
-/// What fills the buffer and a part of the FIFO behind it: ends of frames, which the firmware ignores. All of it finds a
-/// place.
+/// Fills the buffer and a part of the FIFO behind it with ends of frames, which the firmware ignores. All of it fits.
 const FILLING: [u8; FLOW_BUFFER_BYTES + 2] = [0; FLOW_BUFFER_BYTES + 2];
 /// Ends of frames, sent only to listen for as long as they take.
 const LISTENING: [u8; 32] = [0; 32];
-/// A number that the conversation does not come to in a run.
+/// A sequence number that the conversation does not reach in a run.
 const HELD_BACK: u16 = 0xFFFE;
 
 impl Kind for UartFlow {
@@ -70,8 +69,8 @@ impl Kind for UartFlow {
         let bus = bus.map_or_else(|| "UART".to_owned(), |bus| bus.name.clone());
         let line = |role: &'static str| {
             let info = around.dut.by_role(Function::Uart, role);
-            let found = info.and_then(|info| Some(BusLine { contact: info.contact, port: info.port?, role }));
-            found.filter(|line| can_drive(around.fixture, line.contact)).ok_or_else(|| {
+            let line = info.and_then(|info| Some(BusLine { contact: info.contact, port: info.port?, role }));
+            line.filter(|line| can_drive(around.fixture, line.contact)).ok_or_else(|| {
                 ParamProblem::new(format!("the family {} has no {role} that a nail reaches", around.dut.name))
             })
         };
@@ -87,18 +86,18 @@ impl Kind for UartFlow {
         let mut rates: Vec<(u32, MeasurementSpec)> = Vec::new();
         for baud in params.bauds.get_ref() {
             let rate = *baud.get_ref();
-            if !SUPPORTED_BAUDS.contains(&rate) || rates.iter().any(|(known, _)| *known == rate) {
-                let known: Vec<String> = SUPPORTED_BAUDS.iter().map(ToString::to_string).collect();
+            if !SUPPORTED_BAUDS.contains(&rate) || rates.iter().any(|(supported, _)| *supported == rate) {
+                let supported: Vec<String> = SUPPORTED_BAUDS.iter().map(ToString::to_string).collect();
                 return Err(ParamProblem::new(format!(
-                    "{rate} baud is no rate of the firmware, or stands there twice"
+                    "{rate} baud is not a rate of the firmware, or is listed twice"
                 ))
                 .at(baud.span(), "not usable")
-                .help(format!("expected some of {}", known.join(", "))));
+                .help(format!("expected some of {}", supported.join(", "))));
             }
             rates.push((rate, spec(format!("{bus}.{rate}-baud.wrong-bits"), none, &data)));
         }
         if rates.is_empty() {
-            return Err(ParamProblem::new("no rate to talk at").at(params.bauds.span(), "empty"));
+            return Err(ParamProblem::new("no rate is given").at(params.bauds.span(), "empty"));
         }
         let (of_rts, of_cts) = ([rts.contact], [cts.contact]);
         let step = UartFlow {
@@ -149,7 +148,7 @@ impl Procedure for UartFlow {
             self.flow(nest, log).await
         };
         nest.released_after(flow).await?;
-        // Without flow control again, which only an answer proves.
+        // Back to no flow control, which only an answer proves.
         nest.ask(Request::ReadPorts).await.map(drop)
     }
 }
@@ -185,7 +184,7 @@ impl UartFlow {
         nest.ask(Request::FlowControl(flow)).await?;
         let begun = nest.clock.now();
         let seen = self.watch(nest, begun).await;
-        // However it went: only then is the module without flow control.
+        // After success or error: only then has the module no flow control.
         nest.clock.sleep_until(begun + Duration::from_millis(FLOW_MS.into()) + MARGIN).await;
         let seen = seen?;
         let yes = |seen: bool| Some(f64::from(u8::from(seen)));
@@ -196,7 +195,7 @@ impl UartFlow {
         log.measured(&self.when_low.name, yes(seen.answers_when_low));
         for (line, text) in [(self.rts, seen.rts_defect()), (self.cts, seen.cts_defect())] {
             if let Some(text) = text {
-                let text = format!("{}: {text}", line.told(nest, &self.bus));
+                let text = format!("{}: {text}", line.describe(nest, &self.bus));
                 log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![line.contact], text });
             }
         }
@@ -221,7 +220,7 @@ impl UartFlow {
             nest.settle(RATE_SETTLE).await;
             nest.drive_nail(self.cts.contact, false).await
         };
-        // Listening begins first: the answer comes at once.
+        // Listen first: the answer arrives at once.
         let (heard, released) = join(nest.dut.echo(&LISTENING, None), release).await;
         released?;
         let mut answers_when_low = false;
@@ -234,14 +233,14 @@ impl UartFlow {
     }
 }
 
-/// What the flow control did.
+/// Results of the flow control test.
 struct Seen {
     low_when_ready: bool,
     high_when_full: bool,
     low_again: bool,
-    /// From the module, while CTS told it to wait.
+    /// Received from the module while CTS was high.
     bytes_while_high: usize,
-    /// What was held back came once CTS was low.
+    /// Whether the held-back bytes arrived once CTS was low.
     answers_when_low: bool,
 }
 
@@ -258,7 +257,7 @@ impl Seen {
         match (self.bytes_while_high, self.answers_when_low) {
             (0, true) => None,
             (0, false) => Some("the module sends nothing although CTS is low"),
-            _ => Some("the module sends although CTS is high: it does not heed it"),
+            _ => Some("the module sends although CTS is high: it ignores CTS"),
         }
     }
 }
@@ -268,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_the_lines() {
+    fn line_defects_are_diagnosed() {
         let rows = [
             ([true, true, true], (0, true), None, None),
             ([false, true, false], (0, true), Some("stays high"), None),

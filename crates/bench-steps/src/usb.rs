@@ -1,5 +1,5 @@
-//! `usb`: the MCU sees its USB supply come and go, pulls D+ up and only D+, enumerates with the family's ids, and sends
-//! back what it gets.
+//! `usb`: checks that the MCU detects its USB supply, pulls up D+ and only D+, enumerates with the family's ids, and
+//! returns what it receives.
 
 use crate::diagnose::divider;
 use crate::resolve::{self, pin_name};
@@ -43,11 +43,11 @@ pub struct Usb {
     wrong: MeasurementSpec,
 }
 
-/// Until a rail is down or up, and the MCU has taken notice.
+/// Time until a rail is down or up and the MCU has noticed.
 const SUPPLY_SETTLE: Duration = Duration::from_millis(20);
 /// From the order to the pull-up.
 const ATTACH_SETTLE: Duration = Duration::from_millis(20);
-/// More than one packet, of bytes that depend on their place.
+/// More than one packet; each byte depends on its place.
 const ECHO_BYTES: u32 = 150;
 
 impl Kind for Usb {
@@ -134,12 +134,12 @@ impl Usb {
         }
     }
 
-    fn found(&self, log: &dyn StepLog, defect: Defect, contacts: &[Contact], text: String) -> StepError {
+    fn defect(&self, log: &dyn StepLog, defect: Defect, contacts: &[Contact], text: String) -> StepError {
         log.diagnosed(Diagnosis { defect, contacts: contacts.to_vec(), text: text.clone() });
         StepError::Dut(text)
     }
 
-    /// The supply goes and comes back, however the look ends.
+    /// The supply goes and comes back, whatever the result.
     async fn look_at_supply(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.rail_off(&self.rail).await?;
         nest.settle(SUPPLY_SETTLE).await;
@@ -154,11 +154,11 @@ impl Usb {
             (false, true) => Ok(()),
             (false, false) => {
                 let text = format!("USB supply not detected: rail {rail} is on, but the MCU does not see it");
-                Err(self.found(log, Defect::Other, &[], text))
+                Err(self.defect(log, Defect::Other, &[], text))
             }
             (true, _) => {
                 let text = format!("USB supply detected although rail {rail} is off: something else feeds it");
-                Err(self.found(log, Defect::Other, &[], text))
+                Err(self.defect(log, Defect::Other, &[], text))
             }
         }
     }
@@ -180,22 +180,24 @@ impl Usb {
         let fits = |spec: &MeasurementSpec, value| judge(&spec.limits, Some(value)) == Verdict::Pass;
         let pulled = fits(&self.pull_up, plus);
         if !pulled || !fits(&self.idle, at_rest) {
-            let (one, other) = (nest.label(self.plus), nest.label(self.minus));
+            let (plus_label, minus_label) = (nest.label(self.plus), nest.label(self.minus));
             let (defect, contacts, text) = if !pulled && fits(&self.pull_up, minus) {
-                let text = format!("contacts {one} and {other}: swapped, the USB pull-up is on D-");
+                let text = format!("contacts {plus_label} and {minus_label}: swapped, the USB pull-up is on D-");
                 (Defect::Other, vec![self.plus, self.minus], text)
             } else if plus >= OPEN_OHMS {
-                let text =
-                    format!("USB: the module pulls D+ (contact {one}) up through nothing: its USB device is dead");
+                let text = format!(
+                    "USB: the module pulls D+ (contact {plus_label}) up through no resistor: its USB device is dead"
+                );
                 (Defect::MissingPull, Vec::new(), text)
             } else if !pulled {
-                let text = format!("contact {one}: USB pull-up out of tolerance, {}", MeasurementUnit::Ohms.show(plus));
+                let text =
+                    format!("contact {plus_label}: USB pull-up out of tolerance, {}", MeasurementUnit::Ohms.show(plus));
                 (Defect::MissingPull, vec![self.plus], text)
             } else {
-                let text = format!("contact {other}: USB D- rests at {}", MeasurementUnit::Volts.show(at_rest));
+                let text = format!("contact {minus_label}: USB D- rests at {}", MeasurementUnit::Volts.show(at_rest));
                 (Defect::WrongVoltage, vec![self.minus], text)
             };
-            return Err(self.found(log, defect, &contacts, text));
+            return Err(self.defect(log, defect, &contacts, text));
         }
         nest.usb_switch.join(true).await?;
         self.echo(nest, log).await
@@ -211,8 +213,8 @@ impl Usb {
     async fn echo(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let bytes: Vec<u8> = (0..ECHO_BYTES).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
         let outcome = nest.usb.echo(self.ids, &bytes, self.within).await?;
-        let there = matches!(outcome, UsbEcho::Received(_));
-        log.measured(&self.enumerates.name, Some(f64::from(u8::from(there))));
+        let enumerated = matches!(outcome, UsbEcho::Received(_));
+        log.measured(&self.enumerates.name, Some(f64::from(u8::from(enumerated))));
         let received = match outcome {
             UsbEcho::Received(received) => received,
             UsbEcho::NoDevice { others } => {
@@ -223,7 +225,7 @@ impl Usb {
                 } else {
                     format!("USB: the module does not enumerate as {ids}; the host sees {}", seen.join(", "))
                 };
-                return Err(self.found(log, Defect::Other, &[], text));
+                return Err(self.defect(log, Defect::Other, &[], text));
             }
         };
         let differ = received.iter().zip(&bytes).filter(|(is, should)| is != should).count();
@@ -231,7 +233,7 @@ impl Usb {
         log.measured(&self.wrong.name, Some(wrong as f64));
         if wrong > 0 {
             let text = format!("USB: {wrong} of {} bytes did not come back as they were sent", bytes.len());
-            self.found(log, Defect::Other, &[], text);
+            self.defect(log, Defect::Other, &[], text);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
-//! What reading a journal into the store costs: the quick way of a run that simply passed, the long way of any run.
+//! Cost of reading a journal into the store: the fast reader for a run that simply passed, and the general reader.
 //!
-//! Journals are those below `BENCH_REPORTS`, or below `reports/` of the repository, where `cargo xtask demo` leaves one.
+//! Journals are those below `BENCH_REPORTS`, or below `reports/` of the repository, where `cargo xtask demo` leaves
+//! one.
 
 use bench_store::{Facts, Shapes};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

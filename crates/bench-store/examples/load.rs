@@ -1,4 +1,4 @@
-//! What a year's production costs: `cargo run --release -p bench-store --example load -- store RUNS FILE` fills a store
+//! Cost of a year's production: `cargo run --release -p bench-store --example load -- store RUNS FILE` fills a store
 //! from journals in memory; `... -- journals RUNS FOLDER` writes journals, for `bench store rebuild`.
 
 use bench_store::synthetic::{Production, fill};

@@ -1,4 +1,4 @@
-//! What is kept of one run.
+//! What the store keeps of one run.
 
 use crate::quick;
 use crate::shape::{Shape, Shapes};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// One run, as the store keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Recognises the run whatever its place: its seal, or of a run without one the hash of its bytes.
+    /// Identifies the run wherever its journal is: its seal, or the hash of its bytes if it has none.
     pub digest: [u8; 32],
     pub sealed: bool,
     pub run_id: String,
@@ -36,28 +36,28 @@ pub struct Facts {
     /// One for each measurement of the shape, of the last attempt; NaN where there is no usable reading.
     pub values: Vec<f64>,
     pub faults: Vec<FaultFact>,
-    /// The most that the controller was late in a step.
+    /// The largest lateness of the controller in a step.
     pub late: Option<LateRecord>,
     /// Attempts that did not count because of that.
     pub voids: u32,
 }
 
-/// How a step went. Attempts that are void say nothing about the module and are left out.
+/// Result of a step. Void attempts say nothing about the module and are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StepFact {
-    /// Of the first attempt; `None`: it never ended or never began.
+    /// Verdict of the first attempt; `None`: it never ended or never began.
     pub first: Option<Verdict>,
-    /// Of the attempt that counts.
+    /// Verdict of the attempt that counts.
     pub last: Option<Verdict>,
     pub attempts: u8,
 }
 
-/// One contact that a diagnosis names, or a diagnosis that names none.
+/// A contact in a diagnosis, or a diagnosis without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultFact {
     /// Index of the step in the shape.
     pub step: usize,
-    /// Whether the attempt counted; false: a later one passed or found something else.
+    /// Whether the attempt counted; false: a later one passed or had another diagnosis.
     pub counts: bool,
     pub defect: Defect,
     pub contact: Option<u8>,
@@ -68,7 +68,7 @@ impl Facts {
     /// Reads one journal.
     ///
     /// # Errors
-    /// When the journal is refused: not readable as one, changed, of an unknown format.
+    /// When the journal is refused: unreadable, changed, or of an unknown format.
     pub fn read(bytes: &[u8], shapes: &Shapes) -> Result<Self, JournalError> {
         match quick::clean_pass(bytes, shapes) {
             Some(facts) => Ok(facts),
@@ -76,7 +76,8 @@ impl Facts {
         }
     }
 
-    /// Reads one journal, whatever is in it. [`read`](Self::read) gives the same, quicker for runs that simply passed.
+    /// Reads one journal, whatever it contains. [`read`](Self::read) gives the same result, faster for runs that simply
+    /// passed.
     ///
     /// # Errors
     /// When the journal is refused.
@@ -86,7 +87,10 @@ impl Facts {
         let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
         let record = RunRecord::from_entries(&run.entries);
         let again = rejudge(&run.entries);
-        let doubt = again.contradictions.first().map(|one| format!("line {}: {}", one.line, one.text));
+        let doubt = again
+            .contradictions
+            .first()
+            .map(|contradiction| format!("line {}: {}", contradiction.line, contradiction.text));
         let (digest, sealed) = digest(bytes, &run);
         let values = values(&record, &shape);
         let late = attempts(&record).filter_map(|attempt| attempt.late.clone()).reduce(worse);
@@ -119,7 +123,7 @@ impl Facts {
         })
     }
 
-    /// Passed with every step at its first attempt.
+    /// Whether every step passed at its first attempt.
     pub fn first_pass(&self) -> bool {
         self.verdict == Verdict::Pass && self.steps.iter().all(|step| step.attempts <= 1)
     }
@@ -138,7 +142,8 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then_some(bytes)
 }
 
-/// The promised steps. Format 1 names no measurement: there the ones that were taken stand for those that were promised.
+/// Returns the promised steps. Format 1 has no names of measurements: the measured ones take the place of the promised
+/// ones.
 fn steps_of(run: &JournalContents) -> Vec<PlannedStep> {
     use bench_run::Event::{Measured, RunStarted};
     let mut steps: Vec<PlannedStep> = run
@@ -167,7 +172,7 @@ fn steps_of(run: &JournalContents) -> Vec<PlannedStep> {
     steps
 }
 
-/// The longer delay; of two that are as long always the same one.
+/// Returns the longer delay; for equal ones, independent of the order.
 pub(crate) fn worse(a: LateRecord, b: LateRecord) -> LateRecord {
     if (b.us, &b.cause) > (a.us, &a.cause) { b } else { a }
 }
@@ -195,10 +200,10 @@ fn values(record: &RunRecord, shape: &Shape) -> Vec<f64> {
         let last = step(record, &planned.id).and_then(StepRecord::last).filter(|attempt| !attempt.void);
         let taken = last.map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
         for (at, spec) in planned.promised.iter().enumerate() {
-            // Mostly they were taken in the order of the promises.
-            let same = |one: &&bench_report::MeasurementRecord| one.measurement.name == spec.name;
-            let found = taken.get(at).filter(same).or_else(|| taken.iter().find(same));
-            values.push(found.and_then(|one| one.measurement.value).unwrap_or(f64::NAN));
+            // Usually they were taken in the order of the promises.
+            let same = |measured: &&bench_report::MeasurementRecord| measured.measurement.name == spec.name;
+            let matching = taken.get(at).filter(same).or_else(|| taken.iter().find(same));
+            values.push(matching.and_then(|measured| measured.measurement.value).unwrap_or(f64::NAN));
         }
     }
     values
@@ -211,11 +216,12 @@ fn faults(record: &RunRecord, shape: &Shape) -> Vec<FaultFact> {
         let last = step.attempts.len().wrapping_sub(1);
         for (at, attempt) in step.attempts.iter().enumerate().filter(|(_, attempt)| !attempt.void) {
             let counts = at == last && step.verdict == Some(Verdict::Fail);
-            for found in attempt.diagnoses.iter().filter(|found| found.defect != Defect::Bench) {
-                let contacts = found.contacts.iter().map(|contact| Some(contact.0));
-                let contacts: Vec<Option<u8>> = if found.contacts.is_empty() { vec![None] } else { contacts.collect() };
+            for diagnosis in attempt.diagnoses.iter().filter(|diagnosis| diagnosis.defect != Defect::Bench) {
+                let contacts = diagnosis.contacts.iter().map(|contact| Some(contact.0));
+                let contacts: Vec<Option<u8>> =
+                    if diagnosis.contacts.is_empty() { vec![None] } else { contacts.collect() };
                 for contact in contacts {
-                    let (step, defect, text) = (index, found.defect, found.text.clone());
+                    let (step, defect, text) = (index, diagnosis.defect, diagnosis.text.clone());
                     let fault = FaultFact { step, counts, defect, contact, text };
                     if !faults.contains(&fault) {
                         faults.push(fault);

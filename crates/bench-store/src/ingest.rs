@@ -1,4 +1,4 @@
-//! Reading many journals on all cores; one thread writes.
+//! Reads many journals on all cores; one thread writes.
 
 use crate::STORE_FILE;
 use crate::facts::Facts;
@@ -10,59 +10,59 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::UNIX_EPOCH;
 
-/// Runs in one transaction.
+/// Runs per transaction.
 const BATCH: usize = 500;
 
-/// Runs that wait for the writer; more would only cost memory.
+/// Runs that may wait for the writer; more would only cost memory.
 const WAITING: usize = 64;
 
-/// What came of reading.
+/// Result of reading.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ingested {
     pub new: usize,
     pub replaced: usize,
-    /// Not looked at again: the file has the size and time that it had.
+    /// Skipped: the file has the same size and time as before.
     pub unchanged: usize,
-    /// The same run lies in two places.
+    /// The same run exists at two places.
     pub doubles: usize,
-    /// Runs whose journals are gone, or refused by now.
+    /// Runs whose journals are gone or are now refused.
     pub forgotten: usize,
-    /// Journals that are no journals or were changed, and why.
+    /// Files that are not journals or were changed, with the reason.
     pub refused: Vec<(PathBuf, String)>,
 }
 
-/// Makes the store of a folder of reports anew from its journals. The old one serves until the new one is whole.
+/// Rebuilds the store of a folder of reports from its journals. The old one stays in use until the new one is complete.
 ///
 /// # Errors
-/// When the folder cannot be read or the store not be written.
+/// When the folder cannot be read or the store cannot be written.
 pub fn rebuild(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
-    let beside = store.with_extension(format!("{}.new", std::process::id()));
+    let new_path = store.with_extension(format!("{}.new", std::process::id()));
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::Io { path, source }
     };
-    if beside.exists() {
-        fs::remove_file(&beside).map_err(io(&beside))?;
+    if new_path.exists() {
+        fs::remove_file(&new_path).map_err(io(&new_path))?;
     }
-    let mut made = Store::open_or_create(&beside)?;
+    let mut made = Store::open_or_create(&new_path)?;
     let done = made.in_a_hurry().and_then(|()| ingest(reports, &mut made));
     drop(made);
     let done = done.and_then(|ingested| {
-        fs::File::open(&beside).and_then(|file| file.sync_all()).map_err(io(&beside))?;
-        fs::rename(&beside, store).map_err(io(store))?;
+        fs::File::open(&new_path).and_then(|file| file.sync_all()).map_err(io(&new_path))?;
+        fs::rename(&new_path, store).map_err(io(store))?;
         Ok(ingested)
     });
     if done.is_err() {
-        // The first failure is the one to tell.
-        let _ = fs::remove_file(&beside);
+        // Report the first failure.
+        let _ = fs::remove_file(&new_path);
     }
     done
 }
 
-/// Adds what is new in the folder of reports, and forgets what is gone.
+/// Adds new runs of the folder of reports, and removes those that are gone.
 ///
 /// # Errors
-/// When the folder cannot be read or the store not be written.
+/// When the folder cannot be read or the store cannot be written.
 pub fn add(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
     ingest(reports, &mut Store::open_or_create(store)?)
 }
@@ -70,23 +70,23 @@ pub fn add(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
 fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
     let io = |source| StoreError::Io { path: reports.to_owned(), source };
     let journals = bench_journal::journals_in(reports).map_err(io)?;
-    let mut known = store.places()?;
+    let mut places = store.places()?;
     let mut ingested = Ingested::default();
     let mut work = Vec::new();
     for journal in journals {
         let place = place(reports, &journal).map_err(io)?;
-        match known.remove(&place.path) {
+        match places.remove(&place.path) {
             Some((size, modified_ns)) if size == place.size && modified_ns == place.modified_ns => {
                 ingested.unchanged += 1;
             }
             _ => work.push((journal, place)),
         }
     }
-    let mut gone: Vec<String> = known.into_keys().collect();
+    let mut gone: Vec<String> = places.into_keys().collect();
     read_all(&work, |batch, refused| {
         let added = store.add(&batch)?;
-        for one in added {
-            match one {
+        for facts in added {
+            match facts {
                 Added::New => ingested.new += 1,
                 Added::Replaced => ingested.replaced += 1,
                 Added::Known => ingested.doubles += 1,
@@ -105,11 +105,11 @@ fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
     Ok(ingested)
 }
 
-/// A journal that was refused: where it lies, and why.
+/// A refused journal: its path, and the reason.
 type Refused = (JournalFile, PathBuf, String);
 
-/// Reads in as many threads as there are cores; `write` gets batches in this one. The order in which runs are written, and
-/// so their numbers, differ from time to time; nothing that is asked of the store depends on it.
+/// Reads in as many threads as there are cores; `write` gets batches in this one. The order in which runs are written,
+/// and so their numbers, vary; no answer of the store depends on it.
 fn read_all(
     work: &[(PathBuf, JournalFile)],
     mut write: impl FnMut(Vec<(JournalFile, Facts)>, Vec<Refused>) -> Result<(), StoreError>,
@@ -129,7 +129,7 @@ fn read_all(
                         Ok(facts) => Ok((place.clone(), facts)),
                         Err(why) => Err((place.clone(), journal.clone(), why)),
                     };
-                    // The writer gave up: it says why.
+                    // The writer stopped: its error is the cause.
                     if send.send(done).is_err() {
                         break;
                     }
@@ -162,12 +162,12 @@ fn place(reports: &Path, journal: &Path) -> std::io::Result<JournalFile> {
     })
 }
 
-/// Where the store of a folder of reports lies unless told otherwise.
+/// Default path of the store of a folder of reports.
 pub fn default_store(reports: &Path) -> PathBuf {
     reports.join(STORE_FILE)
 }
 
-/// Adds journals that are in memory, for measuring.
+/// Adds journals from memory, for measurements.
 pub(crate) fn add_bytes(store: &mut Store, journals: &[(String, Vec<u8>)], shapes: &Shapes) -> Result<(), StoreError> {
     let mut batch = Vec::new();
     for (path, bytes) in journals {

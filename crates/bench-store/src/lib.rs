@@ -1,10 +1,10 @@
-//! An index over many journals, to ask a month of units a question.
+//! An index over many journals, for questions about a month of units.
 //!
-//! The journals stay the truth: everything here is read from them, and [`rebuild`] makes all of it anew. What is kept of
-//! a run is small: a row, one byte pair per step, and the values of its measurements packed in the order of the plan
+//! The journals remain the source: everything here is read from them, and [`rebuild`] can always rebuild it. The data
+//! of a run is small: a row, one byte pair per step, and the values of its measurements packed in the order of the plan
 //! (the [`Shape`]), which all runs of a plan share.
 //!
-//! `facts` reads one journal, `store` keeps and gives back, `ingest` does it for many, on all cores.
+//! `facts` reads one journal, `store` holds the data, `ingest` reads many journals on all cores.
 
 mod facts;
 mod ingest;

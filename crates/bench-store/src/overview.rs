@@ -1,4 +1,4 @@
-//! From rows and readings to the answer to a question.
+//! Computes the answer to a question from rows and readings.
 
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
@@ -17,7 +17,7 @@ const TREND_POINTS: usize = 48;
 /// Bars of a histogram.
 const BARS: usize = 24;
 
-/// What runs are told apart by.
+/// Grouping of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     Day,
@@ -28,14 +28,14 @@ pub enum By {
     Lot,
 }
 
-/// What is asked.
+/// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
     pub filter: Filter,
     pub by: Vec<By>,
-    /// Measurements, as `step/name`, whose histogram and trend are wanted.
+    /// Measurements, as `step/name`, for which a histogram and a trend are requested.
     pub details: Vec<String>,
-    /// The worst so many get theirs too.
+    /// This many of the worst get them too.
     pub worst: usize,
     /// Capability over all judged runs, not only over those that passed.
     pub all_runs: bool,
@@ -57,7 +57,7 @@ struct Column {
 /// # Errors
 /// When the store cannot be read.
 pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreError> {
-    // What comes in meanwhile is not half counted, and the file is locked once, not for each of thousands of rows.
+    // Runs that arrive meanwhile are not half counted, and the file is locked once, not for each of thousands of rows.
     let _reading = store.reading()?;
     let runs = store.runs(&question.filter)?;
     let shapes = store.shapes()?;
@@ -83,7 +83,7 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
         let at = run.steps.iter().position(|step| step.last == Some(Verdict::Fail))?;
         Some(shape.steps.get(at)?.id.clone())
     });
-    // A contact once for each run, however many steps name it.
+    // One contact counts once per run, however many steps name it.
     let named: HashSet<(i64, u8)> = faults
         .iter()
         .filter(|fault| fault.counts && failed.contains(&fault.run))
@@ -175,7 +175,7 @@ fn hours(judged: &[RunRow]) -> Vec<Hour> {
     hours.into_values().collect()
 }
 
-/// How late the controllers were, by station and nest; the one that is late most often comes first.
+/// Lateness of the controllers, by station and nest; the one with most late runs comes first.
 fn controllers(runs: &[RunRow]) -> Vec<ControllerStat> {
     let mut places: BTreeMap<String, ControllerStat> = BTreeMap::new();
     for run in runs {
@@ -189,7 +189,7 @@ fn controllers(runs: &[RunRow]) -> Vec<ControllerStat> {
         }
     }
     let mut all: Vec<ControllerStat> = places.into_values().collect();
-    // Stable: those alike stay in the order of their names.
+    // Stable: equal ones keep the order of their names.
     all.sort_by(|a, b| b.share().total_cmp(&a.share()));
     all
 }
@@ -241,7 +241,7 @@ impl Columns {
             for ((column, value), (_, spec)) in place.iter().zip(values).zip(shape.specs()) {
                 let taken = value.is_finite();
                 all[*column].bad += usize::from(taken && bench_run::judge(&spec.limits, Some(*value)) != Verdict::Pass);
-                // Runs come in the order of time: the limits that stay are the newest.
+                // Runs are in the order of time, so the limits of the newest remain.
                 all[*column].limits = spec.limits;
             }
         }
@@ -271,7 +271,7 @@ fn worst_first(a: &Capability, b: &Capability) -> std::cmp::Ordering {
     }
 }
 
-/// Histograms and trends of the measurements that are asked for, and of the worst.
+/// Returns histograms and trends of the requested measurements, and of the worst.
 fn details(
     store: &Store,
     question: &Question,
@@ -281,9 +281,9 @@ fn details(
 ) -> Result<(), StoreError> {
     let wanted: Vec<usize> = (0..measurements.len())
         .filter(|at| {
-            let one = &measurements[*at];
-            let asked = question.details.iter().any(|name| *name == format!("{}/{}", one.step, one.name));
-            asked || (*at < question.worst && one.capability.ppk.is_some())
+            let stat = &measurements[*at];
+            let asked = question.details.iter().any(|name| *name == format!("{}/{}", stat.step, stat.name));
+            asked || (*at < question.worst && stat.capability.ppk.is_some())
         })
         .collect();
     if wanted.is_empty() {
@@ -298,9 +298,9 @@ fn details(
         }
         let place = places.entry((Arc::clone(&run.plan), run.shape)).or_insert_with(|| {
             let find = |at: &usize| {
-                let one = &measurements[*at];
+                let stat = &measurements[*at];
                 let same = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
-                    *run.plan == *one.plan && step.id == one.step && spec.name == one.name
+                    *run.plan == *stat.plan && step.id == stat.step && spec.name == stat.name
                 };
                 shape.specs().position(same)
             };
@@ -320,7 +320,7 @@ fn details(
     Ok(())
 }
 
-/// A value and the day on which it was measured.
+/// A value and its day of measurement.
 type Dated = (f64, Option<Arc<str>>);
 
 fn trend(taken: &[Dated]) -> Vec<TrendPoint> {
@@ -354,7 +354,7 @@ impl Nails {
     fn take(&mut self, run: &RunRow, shape: &Shape, values: &[f64], retried: &HashSet<(i64, u8)>) {
         let contacts = self.of_shape.entry(run.shape).or_insert_with(|| ways(shape));
         let logs = self.logs.entry((run.station.clone(), run.nest.clone())).or_default();
-        // A module that is bad says nothing about the nails.
+        // A bad module says nothing about the nails.
         let good = run.verdict == Verdict::Pass;
         for (at, (contact, ways)) in contacts.iter().enumerate() {
             let shares = ways.iter().filter_map(|(value, max)| values.get(*value).map(|value| value / max));
@@ -387,16 +387,16 @@ impl Nails {
 }
 
 fn ways(shape: &Shape) -> Vec<Ways> {
-    let mut found: BTreeMap<Contact, Vec<(usize, f64)>> = BTreeMap::new();
+    let mut contacts: BTreeMap<Contact, Vec<(usize, f64)>> = BTreeMap::new();
     for (at, (_, spec)) in shape.specs().enumerate() {
         for contact in &spec.contacts {
-            let of_contact = found.entry(*contact).or_default();
-            // A way through one nail has an upper limit and no lower one.
+            let of_contact = contacts.entry(*contact).or_default();
+            // A path through one nail has an upper limit and no lower one.
             let max = spec.limits.max.filter(|max| *max > 0.0 && spec.limits.min.is_none());
             if let Some(max) = max.filter(|_| spec.unit == MeasurementUnit::Ohms && spec.contacts.len() == 1) {
                 of_contact.push((at, max));
             }
         }
     }
-    found.into_iter().collect()
+    contacts.into_iter().collect()
 }

@@ -1,10 +1,10 @@
 //! A fast reader for the journals of runs that simply passed, which are most of them.
 //!
-//! It accepts nothing that the reader for any journal ([`Facts::read_any`]) refuses: it leaves everything unusual to that
-//! one, even two lines in another order. It is the third place that applies the rule of verdicts (after `bench-run::judge`
-//! and the deliberate cross-check `bench-run::rejudge`), and it is kept because it is 4 times as fast: 0.60 ms and 2.6 ms a
-//! journal of a B404X, by `cargo bench -p bench-store --bench ingest`. Tests compare both readers on journals that were
-//! changed at random.
+//! It accepts nothing that the general reader ([`Facts::read_any`]) refuses: it leaves everything unusual to that one,
+//! even two lines in another order. It is the third place that applies the rule of verdicts (after `bench-run::judge`
+//! and the deliberate cross-check `bench-run::rejudge`). It is kept because it is 4 times as fast: 0.60 ms instead of
+//! 2.6 ms for a journal of a B404X, measured by `cargo bench -p bench-store --bench ingest`. Tests compare both readers
+//! on randomly changed journals.
 
 use crate::facts::{Facts, StepFact, unhex, worse};
 use crate::shape::{Shape, Shapes};
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Borrowed from the journal where nothing is escaped; an `Option<Cow>` would always be copied.
+/// Borrowed from the journal where nothing is escaped; serde would always copy an `Option<Cow>`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -75,7 +75,7 @@ struct Measured<'a> {
     verdict: Verdict,
 }
 
-/// How every line begins; a test sees that it is so.
+/// Start of every line; a test checks it.
 const START: &str = "{\"v\":2,\"seq\":";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -85,9 +85,10 @@ enum Standing {
     Passed,
 }
 
-/// Facts of a whole, unbroken journal of a run in which every step passed at its first attempt; `None` of any other.
+/// Reads the facts of a complete, unbroken journal of a run in which every step passed at its first attempt; `None` for
+/// any other.
 pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
-    // Once for all: the parser looks at each text of a line by itself else.
+    // Checked once for the whole journal, because the parser would otherwise check each text of a line.
     let (lines, seal) = bench_journal::chained_lines(std::str::from_utf8(bytes).ok()?)?;
     let (first, rest) = lines.split_first()?;
     let start: Start<'_> = serde_json::from_str(first).ok()?;
@@ -137,7 +138,7 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
     })
 }
 
-/// As JSON has natural numbers: without a sign, without zeros before them.
+/// A natural number as in JSON: without a sign and leading zeros.
 fn natural(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     plain.then(|| text.parse().ok()).flatten()
@@ -148,11 +149,11 @@ struct FastReplay<'a> {
     now: u64,
     values: Vec<f64>,
     standing: Vec<Standing>,
-    /// How many of each step's measurements are there.
+    /// Number of measurements of each step so far.
     taken: Vec<usize>,
     safe: bool,
     late: Option<LateRecord>,
-    /// Place of the measurement that is due, most likely.
+    /// Index of the measurement that is most likely next.
     due: usize,
 }
 
@@ -160,7 +161,7 @@ impl<'a> FastReplay<'a> {
     fn new(shape: &'a Shape) -> Option<Self> {
         let steps = shape.steps.len();
         let distinct = shape.steps.iter().map(|step| step.id.as_str()).collect::<BTreeSet<_>>().len();
-        // Promised by name, as format 2 has it, and nothing twice.
+        // Promised by name, as in format 2, without duplicates.
         let promised = shape.steps.iter().all(|step| step.measurements == step.promised.len());
         (distinct == steps && promised && shape.values() > 0).then(|| Self {
             shape,
@@ -180,12 +181,12 @@ impl<'a> FastReplay<'a> {
         good.then_some(())
     }
 
-    /// The line of the measurement that is due, when it stands there just as the writer makes it: most lines do, and need
-    /// no parser. Nothing is changed by any other line.
+    /// Reads the line of the expected measurement if it is exactly as the writer makes it: most lines are, and need no
+    /// parser. Any other line changes nothing.
     fn as_written(&mut self, text: &str, seq: u64) -> Option<()> {
         let written = self.shape.written(self.due)?;
         let rest = text.strip_prefix(START)?;
-        let (found, rest) = rest.split_once(",\"at_us\":")?;
+        let (number, rest) = rest.split_once(",\"at_us\":")?;
         let (at_us, rest) = rest.split_once(',')?;
         let at_us = natural(at_us).filter(|at_us| *at_us >= self.now)?;
         // The comma belongs to what follows.
@@ -196,7 +197,7 @@ impl<'a> FastReplay<'a> {
 
         let step = self.shape.step_of(self.due);
         let spec = self.shape.steps.get(step)?.promised.get(self.taken[step])?;
-        let good = natural(found) == Some(seq)
+        let good = natural(number) == Some(seq)
             && self.shape.first_of(step) + self.taken[step] == self.due
             && self.standing[step] == Standing::Runs
             && self.values[self.due].is_nan()
@@ -212,9 +213,9 @@ impl<'a> FastReplay<'a> {
     fn take(&mut self, line: JournalLine<'_>, seq: u64) -> Option<()> {
         self.in_order(&line, seq)?;
         if let Some(late) = line.late.clone() {
-            // Only the end of a step has it; the long way reads it nowhere else.
+            // Only the end of a step has it; the general reader reads it nowhere else.
             (&*line.event.0 == "step-ended").then_some(())?;
-            self.late = Some(self.late.take().map_or_else(|| late.clone(), |known| worse(known, late.clone())));
+            self.late = Some(self.late.take().map_or_else(|| late.clone(), |longest| worse(longest, late.clone())));
         }
         match &*line.event.0 {
             "measured" => self.measured(&line),
@@ -230,7 +231,7 @@ impl<'a> FastReplay<'a> {
                 Some(())
             }
             "note" | "dialogue" | "rail-switched" => Some(()),
-            // A diagnosis in a run that passed is for the long way, and so is anything new.
+            // A diagnosis in a run that passed, and anything new, is for the general reader.
             _ => None,
         }
     }
@@ -245,21 +246,21 @@ impl<'a> FastReplay<'a> {
 
     fn measured(&mut self, line: &JournalLine<'_>) -> Option<()> {
         let at = self.step(line, Standing::Runs, Standing::Runs)?;
-        let (one, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
-        // Mostly they come in the order of the promises.
+        let (measurement, promised) = (line.measurement.as_ref()?, &self.shape.steps[at].promised);
+        // Usually they are in the order of the promises.
         let next = self.taken[at];
-        let index = match promised.get(next).filter(|spec| spec.name == one.name.0) {
+        let index = match promised.get(next).filter(|spec| spec.name == measurement.name.0) {
             Some(_) => next,
-            None => promised.iter().position(|spec| spec.name == one.name.0)?,
+            None => promised.iter().position(|spec| spec.name == measurement.name.0)?,
         };
         let spec = &promised[index];
         let place = self.shape.first_of(at) + index;
-        let good = spec.unit == one.unit
-            && spec.limits == one.limits
-            && one.verdict == Verdict::Pass
-            && judge(&spec.limits, one.value) == Verdict::Pass
+        let good = spec.unit == measurement.unit
+            && spec.limits == measurement.limits
+            && measurement.verdict == Verdict::Pass
+            && judge(&spec.limits, measurement.value) == Verdict::Pass
             && self.values[place].is_nan();
-        self.values[place] = one.value?;
+        self.values[place] = measurement.value?;
         self.taken[at] += 1;
         self.due = place + 1;
         good.then_some(())
@@ -285,7 +286,7 @@ mod tests {
     use super::*;
     use crate::synthetic::Production;
 
-    /// Counts the lines that no parser has to look at.
+    /// Counts the lines that need no parser.
     fn unparsed(text: &str) -> Option<(usize, usize)> {
         let (lines, _) = bench_journal::chained_lines(text)?;
         let start: Start<'_> = serde_json::from_str(lines.first()?).ok()?;

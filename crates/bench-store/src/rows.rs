@@ -1,4 +1,4 @@
-//! Asking.
+//! Queries.
 
 use crate::facts::StepFact;
 use crate::shape::Shape;
@@ -9,7 +9,7 @@ use rusqlite::{Row, params_from_iter};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Which runs; every part that is set must fit.
+/// Selects runs; every part that is set must match.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     pub plan: Option<String>,
@@ -31,7 +31,7 @@ pub struct RunRow {
     /// The journal's seal, or the hash of one that has none.
     pub digest: [u8; 32],
     pub run_id: Arc<str>,
-    /// Of the journal, from the folder of reports.
+    /// Path of the journal, relative to the folder of reports.
     pub path: Arc<str>,
     pub serial: Arc<str>,
     pub model: Arc<str>,
@@ -49,13 +49,13 @@ pub struct RunRow {
     pub first_pass: bool,
     pub shape: i64,
     pub steps: Vec<StepFact>,
-    /// The most that the controller was late in a step.
+    /// The largest lateness of the controller in a step.
     pub late: Option<LateRecord>,
     /// Attempts that did not count because of that.
     pub voids: u32,
 }
 
-/// A contact that a diagnosis names.
+/// A contact in a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFault {
     pub run: i64,
@@ -88,15 +88,15 @@ impl Filter {
     }
 }
 
-/// The same text once in memory: a hundred thousand rows have few different ones.
+/// Shares equal texts in memory: a hundred thousand rows have few different ones.
 #[derive(Default)]
 struct Texts(HashSet<Arc<str>>);
 
 impl Texts {
     fn get(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Arc<str>>> {
         let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
-        if let Some(known) = self.0.get(text) {
-            return Ok(Some(Arc::clone(known)));
+        if let Some(shared) = self.0.get(text) {
+            return Ok(Some(Arc::clone(shared)));
         }
         let text: Arc<str> = Arc::from(text);
         self.0.insert(Arc::clone(&text));
@@ -105,7 +105,7 @@ impl Texts {
 }
 
 impl Store {
-    /// The runs in the order of their starts; those without a date by their paths, before the others.
+    /// Returns the runs in the order of their starts; those without a date by their paths, before the others.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -127,7 +127,7 @@ impl Store {
         Ok(runs)
     }
 
-    /// Every shape, by the number that runs name.
+    /// Returns every shape, by the number that runs refer to.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -147,7 +147,7 @@ impl Store {
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
-    /// Gives the readings of each run to `see`, in the order of `runs`: as many numbers as its shape has values.
+    /// Passes the readings of each run to `see`, in the order of `runs`: one number per value of its shape.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -166,7 +166,7 @@ impl Store {
         Ok(())
     }
 
-    /// What diagnoses named, of these runs.
+    /// Returns the diagnoses of these runs.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -182,7 +182,7 @@ impl Store {
         Ok(faults)
     }
 
-    /// The steps of a shape, as JSON.
+    /// Returns the steps of a shape, as JSON.
     ///
     /// # Errors
     /// When the store cannot be read, or has no such shape.
@@ -191,7 +191,7 @@ impl Store {
         self.connection.query_row(sql, [shape], |row| row.get(0)).map_err(self.failed())
     }
 
-    /// What diagnoses named, of the runs that the filter lets through.
+    /// Returns the diagnoses of the runs that match the filter.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -1,4 +1,4 @@
--- Everything here is read from journals; `bench store rebuild` makes it anew.
+-- Everything here is read from journals; `bench store rebuild` rebuilds it.
 CREATE TABLE shape (
     id    INTEGER PRIMARY KEY,
     hash  BLOB NOT NULL UNIQUE,

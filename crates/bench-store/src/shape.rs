@@ -1,4 +1,4 @@
-//! What the runs of one plan have in common: which measurements there are, in which order, with which limits.
+//! The common structure of the runs of one plan: their measurements, in order, with their limits.
 
 use bench_run::{MeasurementSpec, PlannedStep};
 use sha2::{Digest, Sha256};
@@ -14,16 +14,16 @@ pub struct Shape {
     /// Index of each step's first measurement in a run's values; one more for the end.
     first: Vec<usize>,
     index: HashMap<String, usize>,
-    /// A line for each measurement, as the journal's writer makes it.
+    /// Line template of each measurement, as the journal's writer makes it.
     written: Vec<Written>,
 }
 
-/// What stands around time and value in the line of a measurement that passed at the first attempt.
+/// The text around time and value in the line of a measurement that passed at the first attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Written {
-    /// From behind the time to the value.
+    /// From after the time to the value.
     pub head: String,
-    /// From behind the value to the chain.
+    /// From after the value to the chain.
     pub tail: String,
 }
 
@@ -59,17 +59,17 @@ impl Shape {
         Ok(Self { hash, steps, first, index, written })
     }
 
-    /// How the line of the measurement at this place among the values is written.
+    /// Returns the line template of the measurement at this index of the values.
     pub(crate) fn written(&self, place: usize) -> Option<&Written> {
         self.written.get(place)
     }
 
-    /// The step and the place among its promises of the value at this place.
+    /// Returns the step and the index among its promises for the value at this index.
     pub(crate) fn step_of(&self, place: usize) -> usize {
         self.first.partition_point(|first| *first <= place).saturating_sub(1)
     }
 
-    /// How many values a run has.
+    /// Returns the number of values of a run.
     pub fn values(&self) -> usize {
         self.first.last().copied().unwrap_or(0)
     }
@@ -78,31 +78,31 @@ impl Shape {
         self.index.get(id).copied()
     }
 
-    /// Place of a step's first measurement among the values.
+    /// Returns the index of a step's first measurement among the values.
     pub fn first_of(&self, step: usize) -> usize {
         self.first[step]
     }
 
-    /// Every measurement with its step, in the order of the values.
+    /// Returns every measurement with its step, in the order of the values.
     pub fn specs(&self) -> impl Iterator<Item = (&PlannedStep, &MeasurementSpec)> {
         self.steps.iter().flat_map(|step| step.promised.iter().map(move |spec| (step, spec)))
     }
 }
 
-/// The shapes met so far, shared by all who read journals.
+/// The shapes known so far, shared by all readers of journals.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    /// By hash of the steps' text as it stands in a journal: of most runs that is all that is looked at.
+    /// By hash of the steps' text in a journal: for most runs, nothing else is read.
     by_text: Mutex<HashMap<[u8; 32], Arc<Shape>>>,
     by_hash: Mutex<HashMap<[u8; 32], Arc<Shape>>>,
 }
 
 impl Shapes {
-    /// The shape that this JSON text describes; parsed once.
+    /// Returns the shape that this JSON text describes; parsed once.
     pub(crate) fn of_text(&self, text: &str) -> Result<Arc<Shape>, serde_json::Error> {
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        if let Some(known) = lock(&self.by_text).get(&key) {
-            return Ok(Arc::clone(known));
+        if let Some(shape) = lock(&self.by_text).get(&key) {
+            return Ok(Arc::clone(shape));
         }
         let shape = self.of_steps(serde_json::from_str(text)?)?;
         lock(&self.by_text).insert(key, Arc::clone(&shape));
@@ -115,7 +115,7 @@ impl Shapes {
     }
 }
 
-/// A thread that panicked left whole maps behind: each call puts in or takes out one thing.
+/// A thread that panicked leaves the maps consistent: each call inserts or removes one entry.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,15 +12,15 @@ use time::format_description::well_known::Rfc3339;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// Version of [`SCHEMA`], kept in the file. A store of another version is made anew from the journals, never converted.
+/// Version of [`SCHEMA`], kept in the file. A store of another version is rebuilt from the journals, never converted.
 const SCHEMA_VERSION: i64 = 2;
 
-/// Why the store cannot be used. None of it is the fault of a unit, and no run is lost by it.
+/// Why the store cannot be used. Never the fault of a unit, and no run is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{path}: {source}", path = shown(path))]
     Sqlite { path: PathBuf, source: rusqlite::Error },
-    #[error("{path}: there is no store here", path = shown(path))]
+    #[error("{path}: no store exists here", path = shown(path))]
     Missing { path: PathBuf },
     #[error(
         "{path}: made by another version of bench (layout {found}, this one has {SCHEMA_VERSION})",
@@ -39,35 +39,35 @@ pub struct Store {
     shapes: HashMap<[u8; 32], i64>,
 }
 
-/// Where a journal lies and how it looked when it was read.
+/// Path of a journal, and its state when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalFile {
-    /// From the folder of reports.
+    /// Relative to the folder of reports.
     pub path: String,
     pub size: i64,
     pub modified_ns: i64,
 }
 
-/// What adding a run came to.
+/// Result of adding a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     New,
-    /// The journal grew or changed since it was read last.
+    /// The journal has grown or changed since it was last read.
     Replaced,
-    /// The same run, byte for byte, is there from another place.
+    /// The same run, byte for byte, exists from another place.
     Known,
 }
 
 impl Store {
-    /// Opens the store, or makes an empty one.
+    /// Opens the store, or creates an empty one.
     ///
     /// # Errors
-    /// When the file is no store, is one of another version, or cannot be opened.
+    /// When the file is not a store, is of another version, or cannot be opened.
     pub fn open_or_create(path: &Path) -> Result<Self, StoreError> {
         Self::with_flags(path, OpenFlags::default())
     }
 
-    /// Opens a store that must be there.
+    /// Opens an existing store.
     ///
     /// # Errors
     /// As [`open_or_create`](Self::open_or_create), and when there is none.
@@ -83,18 +83,18 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        // 16 MiB of cache: the rest is the operating system's affair.
+        // 16 MiB of cache; the operating system caches the rest.
         connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let empty: bool =
             connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
         if empty {
-            // Pages in which a run's readings have room: of 4 KiB pages half would stay empty.
+            // Page size for a run's readings: pages of 4 KiB would stay half empty.
             connection.pragma_update(None, "page_size", 16_384).map_err(failed)?;
             let schema = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
             connection.execute_batch(&schema).map_err(failed)?;
-        } else if found != SCHEMA_VERSION {
-            return Err(StoreError::OtherVersion { path: path.to_owned(), found });
+        } else if version != SCHEMA_VERSION {
+            return Err(StoreError::OtherVersion { path: path.to_owned(), found: version });
         }
         Ok(Self { connection, path: path.to_owned(), shapes: HashMap::new() })
     }
@@ -104,18 +104,18 @@ impl Store {
         move |source| StoreError::Sqlite { path: path.clone(), source }
     }
 
-    /// For a store in the making that nobody reads yet and that is made anew when it is lost.
+    /// For a new store that has no readers yet and is rebuilt when lost.
     pub(crate) fn in_a_hurry(&self) -> Result<(), StoreError> {
         let batch = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;";
         self.connection.execute_batch(batch).map_err(self.failed())
     }
 
-    /// For as long as this lives, the store stays as it is for all that is asked of it.
+    /// While this lives, queries see the same state of the store.
     pub(crate) fn reading(&self) -> Result<rusqlite::Transaction<'_>, StoreError> {
         self.connection.unchecked_transaction().map_err(self.failed())
     }
 
-    /// The journals that are in the store, by path.
+    /// Returns the journals in the store, by path.
     pub(crate) fn places(&self) -> Result<HashMap<String, (i64, i64)>, StoreError> {
         let failed = self.failed();
         let mut query = self.connection.prepare("SELECT path, size, modified_ns FROM run").map_err(&failed)?;
@@ -135,7 +135,7 @@ impl Store {
         Ok(added)
     }
 
-    /// Forgets runs whose journals are gone.
+    /// Removes runs whose journals are gone.
     pub(crate) fn forget(&mut self, paths: &[String]) -> Result<(), StoreError> {
         let failed = self.failed();
         let transaction = self.connection.transaction().map_err(&failed)?;
@@ -153,11 +153,11 @@ fn insert(
     facts: &Facts,
 ) -> rusqlite::Result<Added> {
     let replaced = transaction.prepare_cached("DELETE FROM run WHERE path = ?1")?.execute([&place.path])? > 0;
-    let known: Option<i64> = transaction
+    let existing: Option<i64> = transaction
         .prepare_cached("SELECT id FROM run WHERE digest = ?1")?
         .query_row([&facts.digest[..]], |row| row.get(0))
         .optional()?;
-    if known.is_some() {
+    if existing.is_some() {
         return Ok(Added::Known);
     }
     let shape = match shapes.get(&facts.shape.hash) {
@@ -245,14 +245,14 @@ const VERDICTS: [Option<Verdict>; 6] = [
 ];
 
 fn pack(step: StepFact) -> [u8; 2] {
-    let code = |verdict| VERDICTS.iter().position(|known| *known == verdict).unwrap_or(0) as u8;
+    let code = |verdict| VERDICTS.iter().position(|listed| *listed == verdict).unwrap_or(0) as u8;
     [code(step.first) | code(step.last) << 4, step.attempts]
 }
 
 pub(crate) fn unpack(bytes: &[u8]) -> Vec<StepFact> {
     let verdict = |code: u8| VERDICTS.get(usize::from(code)).copied().flatten();
-    let one = |pair: &[u8]| StepFact { first: verdict(pair[0] & 15), last: verdict(pair[0] >> 4), attempts: pair[1] };
-    bytes.chunks_exact(2).map(one).collect()
+    let fact = |pair: &[u8]| StepFact { first: verdict(pair[0] & 15), last: verdict(pair[0] >> 4), attempts: pair[1] };
+    bytes.chunks_exact(2).map(fact).collect()
 }
 
 pub(crate) fn verdict_of(text: &str) -> Verdict {

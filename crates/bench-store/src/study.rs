@@ -1,4 +1,4 @@
-//! A gauge study from runs: which of them are missing, and what the whole ones say.
+//! A gauge study from runs: which runs are missing, and the results.
 
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// What takes the place of the appraiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appraiser {
-    /// The unit is taken off the nest and put on it again after so many trials.
+    /// The unit is removed from the nest and inserted again after this many trials.
     Seat,
     Nest,
     Station,
 }
 
-/// What a study consists of.
+/// Design of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StudyPlan {
     pub units: usize,
@@ -28,10 +28,10 @@ pub struct StudyPlan {
     pub by: Appraiser,
 }
 
-/// How far a study is, or what it says.
+/// Progress of a study, or its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Study {
-    /// What to do next, and how many runs of each unit there are for each seat (nest, station).
+    /// What to do next, and the number of runs of each unit for each seat (nest, station).
     Missing {
         next: String,
         units: Vec<(String, Vec<usize>)>,
@@ -63,14 +63,14 @@ pub struct GoodUnits {
     pub sample: Sample,
 }
 
-/// Looks at the runs of a study, in the order of time. Runs beyond the wanted number of trials are left out.
+/// Evaluates the runs of a study, in the order of time. Runs beyond the wanted number of trials are left out.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn study(store: &Store, filter: &Filter, plan: StudyPlan) -> Result<Study, StoreError> {
     let runs = store.runs(filter)?;
     let shapes = store.shapes()?;
-    // A run that was not finished measured only some of it, and one of another plan something else.
+    // An unfinished run has only some measurements, and one of another plan has others.
     let whole = |run: &&RunRow| matches!(run.verdict, Verdict::Pass | Verdict::Fail);
     let mut cells: BTreeMap<Arc<str>, BTreeMap<String, Vec<RunRow>>> = BTreeMap::new();
     let mut order: Vec<Arc<str>> = Vec::new();
@@ -114,7 +114,7 @@ pub fn study(store: &Store, filter: &Filter, plan: StudyPlan) -> Result<Study, S
     Ok(Study::Done(gauges(&values, plan)))
 }
 
-/// What is missing first, in words for the person at the nest.
+/// Describes what is missing first, for the person at the nest.
 fn next(
     order: &[Arc<str>],
     names: &[String],
@@ -150,7 +150,7 @@ fn next(
 fn gauges(values: &[(Arc<Shape>, Vec<f64>)], plan: StudyPlan) -> Vec<MeasurementGauge> {
     let Some((shape, _)) = values.first() else { return Vec::new() };
     let same = values.iter().all(|(other, _)| other.hash == shape.hash);
-    let mut found = Vec::new();
+    let mut gauges = Vec::new();
     for (at, (step, spec)) in shape.specs().enumerate() {
         let mut readings = vec![vec![Vec::new(); plan.appraisers]; plan.units];
         for (index, (_, values)) in values.iter().enumerate() {
@@ -169,12 +169,12 @@ fn gauges(values: &[(Arc<Shape>, Vec<f64>)], plan: StudyPlan) -> Vec<Measurement
             Err(problem) => (None, Some(problem)),
         };
         let (step, name) = (step.id.clone(), spec.name.clone());
-        found.push(MeasurementGauge { step, name, unit: spec.unit, limits: spec.limits, gauge, problem });
+        gauges.push(MeasurementGauge { step, name, unit: spec.unit, limits: spec.limits, gauge, problem });
     }
-    found
+    gauges
 }
 
-/// Readings of the first passing run of each unit.
+/// Returns the readings of the first passing run of each unit.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -186,7 +186,7 @@ pub fn good_units(store: &Store, filter: &Filter) -> Result<Vec<GoodUnits>, Stor
         .into_iter()
         .filter(|run| run.verdict == Verdict::Pass && seen.insert(Arc::clone(&run.serial)))
         .collect();
-    let mut found: Vec<GoodUnits> = Vec::new();
+    let mut good: Vec<GoodUnits> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     let mut of_shape: HashMap<i64, Vec<usize>> = HashMap::new();
     store.readings(&passed, |run, values| {
@@ -195,15 +195,15 @@ pub fn good_units(store: &Store, filter: &Filter) -> Result<Vec<GoodUnits>, Stor
             let column = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
                 *places.entry((step.id.clone(), spec.name.clone())).or_insert_with(|| {
                     let (step, name, sample) = (step.id.clone(), spec.name.clone(), Sample::default());
-                    found.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, sample });
-                    found.len() - 1
+                    good.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, sample });
+                    good.len() - 1
                 })
             };
             shape.specs().map(column).collect()
         });
         for (column, value) in columns.iter().zip(values) {
-            found[*column].sample.push(*value);
+            good[*column].sample.push(*value);
         }
     })?;
-    Ok(found)
+    Ok(good)
 }

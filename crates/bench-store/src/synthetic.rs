@@ -1,5 +1,5 @@
-//! Journals of units that never were, as many as one likes: for tests, and for measuring what a store of a year's
-//! production costs. Same number, same bytes.
+//! Journals of synthetic units, in any number: for tests, and for measuring the cost of a store of a year's production.
+//! The same number gives the same bytes.
 
 use crate::shape::Shapes;
 use crate::store::{Store, StoreError};
@@ -13,13 +13,13 @@ const STATIONS: [&str; 3] = ["line-1", "line-2", "line-3"];
 /// 2026-01-01, in seconds since 1970.
 const FIRST_DAY: i64 = 1_767_225_600;
 
-/// How the production looks.
+/// Properties of the production.
 #[derive(Debug, Clone, Copy)]
 pub struct Production {
     pub steps: usize,
     pub per_step: usize,
     pub units_a_day: u64,
-    /// Units with a defect, of a thousand.
+    /// Units with a defect, per thousand.
     pub bad_per_mille: u64,
 }
 
@@ -29,7 +29,7 @@ impl Default for Production {
     }
 }
 
-/// Deterministic noise: the state is all there is.
+/// Deterministic noise without further state.
 struct Noise(u64);
 
 impl Noise {
@@ -41,7 +41,7 @@ impl Noise {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-    /// Sum of twelve uniform numbers: near enough to a normal one, and never far out.
+    /// Sum of twelve uniform numbers: near enough to a normal one, and bounded.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| (self.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
     }
@@ -68,21 +68,21 @@ impl Production {
         (0..self.steps).map(step).collect()
     }
 
-    /// The journal of run `number`, with its path below the folder of reports.
+    /// Returns the journal of run `number`, with its path below the folder of reports.
     pub fn journal(&self, number: u64) -> (String, Vec<u8>) {
         let entries = self.entries(number);
         let (serial, run_id) = names(number);
         (format!("{serial}/{run_id}/{}", bench_journal::JOURNAL_FILE), bench_journal::to_bytes(&entries))
     }
 
-    /// The entries of run `number`.
+    /// Returns the entries of run `number`.
     pub fn entries(&self, number: u64) -> Vec<Entry> {
         let mut noise = Noise(number);
         let plan = self.plan();
         let mut log = Log::default();
         log.push(self.started(number, plan.clone()));
         let bad = noise.next() % 1000 < self.bad_per_mille;
-        // The step that fails, and whether a second attempt saves it.
+        // The failing step, and whether a second attempt passes.
         let (bad_step, rescued) = ((noise.next() % self.steps.max(1) as u64) as usize, noise.next().is_multiple_of(3));
         let mut tally = Tally { steps: self.steps, ..Tally::default() };
         let mut verdict = Verdict::Pass;
@@ -135,7 +135,7 @@ impl Production {
                 });
                 if !retried {
                     tally.measurements += delivered.len();
-                    contacts.extend(delivered.iter().flat_map(|one| one.contacts.iter().copied()));
+                    contacts.extend(delivered.iter().flat_map(|measurement| measurement.contacts.iter().copied()));
                     if ended == Verdict::Pass {
                         tally.passed += 1
                     } else {
@@ -183,7 +183,7 @@ fn names(number: u64) -> (String, String) {
     (format!("P042AN{number:09}"), format!("run-{number}"))
 }
 
-/// RFC 3339 of seconds since 1970, by the days' civil calendar (Hinnant's algorithm for years after 1970).
+/// Returns RFC 3339 of seconds since 1970, by the days' civil calendar (Hinnant's algorithm for years after 1970).
 fn date(seconds: i64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let z = days + 719_468;
@@ -211,7 +211,7 @@ impl Log {
     }
 }
 
-/// Runs that were read from memory into a store, for measuring without a disk full of journals.
+/// Adds runs from memory to a store, for measurements without a disk full of journals.
 ///
 /// # Errors
 /// When the store cannot be written.

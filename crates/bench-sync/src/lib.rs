@@ -23,20 +23,20 @@ use std::path::{Path, PathBuf};
 /// Runs in one transaction.
 const PAGE: usize = 200;
 
-/// What one synchronisation came to.
+/// Result of one synchronisation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Synced {
-    /// Runs that the server has now and did not have before.
+    /// Runs that are new on the server.
     pub sent: usize,
-    /// Runs that the server had already.
+    /// Runs that the server already had.
     pub known: usize,
     /// Runs that the server refused, or that the store has only in part; they are kept and tried again.
     pub refused: usize,
-    /// Runs that did not go over yet.
+    /// Runs that are not transferred yet.
     pub waiting: usize,
 }
 
-/// How far the outbox is.
+/// State of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     pub waiting: usize,
@@ -75,12 +75,12 @@ pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncErr
     Ok(synced)
 }
 
-/// Where the outbox of a folder of reports lies unless told otherwise.
+/// Default path of the outbox of a folder of reports.
 pub fn default_outbox(reports: &Path) -> PathBuf {
     reports.join("outbox.sqlite")
 }
 
-/// What waits, what arrived, what is stuck; asks no server.
+/// Counts runs that wait, have arrived, or were refused; does not contact a server.
 ///
 /// # Errors
 /// When the store or the outbox cannot be read.

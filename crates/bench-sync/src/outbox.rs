@@ -1,4 +1,4 @@
-//! What has arrived. A file of its own, because the store is rebuilt now and then.
+//! What has arrived. A separate file, because the store is rebuilt from time to time.
 
 use bench_store::RunRow;
 use bench_store::shown;
@@ -23,12 +23,12 @@ pub struct OutboxError {
 /// A run that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
-    /// Of the journal, from the folder of reports.
+    /// Path of the journal, relative to the folder of reports.
     pub path: String,
     pub reason: String,
 }
 
-/// The file that remembers.
+/// The outbox file.
 #[derive(Debug)]
 pub struct Outbox {
     connection: Connection,
@@ -36,10 +36,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the outbox or makes an empty one.
+    /// Opens the outbox or creates an empty one.
     ///
     /// # Errors
-    /// When it is no outbox or cannot be opened.
+    /// When the file is not an outbox or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, OutboxError> {
         let failed = |source| OutboxError { path: path.to_owned(), source };
         let connection = Connection::open(path).map_err(failed)?;
@@ -66,7 +66,7 @@ impl Outbox {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Remembers what became of a page, all of it or nothing.
+    /// Records the result of a page, all of it or nothing.
     pub(crate) fn record(
         &mut self,
         arrived: &[(&RunRow, bool)],

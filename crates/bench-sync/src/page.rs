@@ -1,4 +1,4 @@
-//! A page of runs as the server's statements want it, read from the store.
+//! A page of runs in the form of the server's statements, read from the store.
 
 use bench_run::Verdict;
 use bench_store::{FoundFault, RunRow, Shape, Store, StoreError};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Runs without a date, which virtual benches record, are filed under this day.
 const NO_DAY: &str = "1970-01-01";
 
-/// A run with all that is sent of it.
+/// A run with all data to send.
 pub(crate) struct Row<'a> {
     pub(crate) run: &'a RunRow,
     pub(crate) shape: [u8; 32],

@@ -81,7 +81,7 @@ pub(crate) struct Answers<'a> {
     pub(crate) failed: Option<SyncError>,
 }
 
-/// A connection with a runtime of its own, so that the caller may block.
+/// A connection with its own runtime, so that the caller may block.
 pub(crate) struct Server {
     runtime: Runtime,
     client: Client,
@@ -121,10 +121,10 @@ impl Server {
             SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
             _ => None,
         };
-        let found: i32 = answers.iter().rev().find_map(number).unwrap_or(0);
-        let done = usize::try_from(found).unwrap_or(0);
+        let version: i32 = answers.iter().rev().find_map(number).unwrap_or(0);
+        let done = usize::try_from(version).unwrap_or(0);
         if done > MIGRATIONS.len() {
-            return Err(SyncError::NewerServer { found, known: MIGRATIONS.len() });
+            return Err(SyncError::NewerServer { found: version, known: MIGRATIONS.len() });
         }
         let mut rest = String::new();
         for (at, step) in MIGRATIONS.iter().enumerate().skip(done) {
@@ -182,7 +182,7 @@ impl Server {
         Ok(page.rows.iter().zip(&answers[first..]).map(|(row, new)| (row.run, *new > 0)).collect())
     }
 
-    /// Sends each month, shape and run as a statement with a transaction of its own, all at once. The server answers
+    /// Sends each month, shape and run as a statement in its own transaction, all at once. The server answers
     /// after it has committed, so an answer that was seen holds even if the connection is cut after it.
     fn each_for_itself<'a>(&mut self, page: &Page<'a>) -> Answers<'a> {
         let Self { runtime, client, statements: Some(statements), .. } = self else { return Answers::default() };

@@ -1,6 +1,6 @@
 //! Tests against a real server, over connections that are cut or slow. Where PostgreSQL is not installed, they say so and
 //! count as skipped. No result depends on how long anything takes.
-#![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
+#![allow(clippy::unwrap_used)] // a helper that fails has failed the test
 
 use bench_store::synthetic::{Production, fill};
 use bench_store::{Filter, Shapes, Store};
@@ -68,7 +68,7 @@ fn programs() -> Option<PathBuf> {
     folders.into_iter().rev().find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
-/// A server of its own in a folder of its own, stopped when it is dropped.
+/// A separate server in its own folder, stopped when it is dropped.
 struct Server {
     folder: tempfile::TempDir,
     bin: PathBuf,
@@ -203,7 +203,7 @@ fn cutting_proxy(to: u16, mut budget: impl FnMut(u64) -> Budget + Send + 'static
 
 /// Delivers every byte `delay` after it came, as a long line does: nothing is lost, reordered or throttled. Counts the
 /// turns: how often the client sent something after an answer was delivered, so how often it waited for one. Cuts the
-/// connection when there are more than `limit`: the test has failed then, and need not go on for an hour.
+/// connection when there are more than `limit`: the test has failed then, and need not continue for an hour.
 fn slow_proxy(to: u16, delay: Duration, limit: u64) -> (u16, Arc<AtomicU64>) {
     let turns = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&turns);
@@ -292,11 +292,11 @@ fn in_store(store: &Store) -> Content {
 
 /// The server has each run and each fault of the store once, as they are there, and no others.
 fn assert_same(client: &mut Client, store: &Store) {
-    let (there, here) = (on_server(client), in_store(store));
-    assert_eq!(there.len(), here.len());
-    assert!(there == here, "the content differs");
+    let (on_server_rows, in_store_rows) = (on_server(client), in_store(store));
+    assert_eq!(on_server_rows.len(), in_store_rows.len());
+    assert!(on_server_rows == in_store_rows, "the content differs");
     let sql = "SELECT run.serial, step, counts, defect, contact, text FROM fault JOIN run USING (digest, day)";
-    let mut there: Vec<_> = client
+    let mut on_server_rows: Vec<_> = client
         .query(sql, &[])
         .unwrap()
         .iter()
@@ -309,15 +309,15 @@ fn assert_same(client: &mut Client, store: &Store) {
         .collect();
     let runs = store.runs(&Filter::default()).unwrap();
     let serials: HashMap<i64, String> = runs.iter().map(|run| (run.id, run.serial.to_string())).collect();
-    let mut here: Vec<_> = store
+    let mut in_store_rows: Vec<_> = store
         .faults(&Filter::default())
         .unwrap()
         .into_iter()
         .map(|fault| (serials[&fault.run].clone(), fault.step, fault.counts, fault.defect, fault.contact, fault.text))
         .collect();
-    there.sort();
-    here.sort();
-    assert!(!here.is_empty() && there == here, "the faults differ");
+    on_server_rows.sort();
+    in_store_rows.sort();
+    assert!(!in_store_rows.is_empty() && on_server_rows == in_store_rows, "the faults differ");
 }
 
 fn count(client: &mut Client, table: &str) -> i64 {
@@ -375,8 +375,8 @@ fn assert_arrived(client: &mut Client, outbox: &Path) {
         return;
     }
     let sql = "SELECT count(*) FROM run WHERE digest = ANY ($1)";
-    let there: i64 = client.query_one(sql, &[&arrived]).unwrap().get(0);
-    assert_eq!(there, arrived.len() as i64, "the outbox says so many have arrived");
+    let count: i64 = client.query_one(sql, &[&arrived]).unwrap().get(0);
+    assert_eq!(count, arrived.len() as i64, "the outbox says that this many have arrived");
 }
 
 fn ten_thousand_runs_over_a_slow_line(server: &Server) {
@@ -386,8 +386,8 @@ fn ten_thousand_runs_over_a_slow_line(server: &Server) {
     let store = filled(&path, 0..RUNS);
     let mut client = server.database("slow");
     // One turn a page, and a few for the connection. A client that another program keeps from running in the middle of a
-    // page, for so long that the first answers are back, makes one turn more: each of them is 100 ms of standing still,
-    // so the limit holds unless every page stands still for a second. A round trip per run is 200 turns a page.
+    // page, for so long that the first answers are back, needs one turn more: each of them is a pause of 100 ms,
+    // so the limit holds unless every page is delayed for a second. A round trip per run is 200 turns a page.
     let limit = 10 * RUNS / PAGE + 30;
     let (port, turns) = slow_proxy(server.port, Duration::from_millis(50), limit);
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! What the operating system says of a device's file, and who may use it.
+//! Properties of a device's file, and who may use it.
 
 #[cfg(unix)]
 mod unix;

@@ -9,7 +9,7 @@ pub(crate) fn is_port(device: &str) -> std::io::Result<bool> {
     fs::metadata(device).map(|meta| meta.file_type().is_char_device())
 }
 
-/// What the user must do to be allowed to use a device.
+/// Returns what the user must do to get access to a device.
 pub fn how_to_be_allowed(device: &str) -> String {
     let group = fs::metadata(device).ok().and_then(|meta| group_name(meta.gid()));
     match group {

@@ -8,7 +8,7 @@ pub(crate) fn is_port(device: &str) -> std::io::Result<bool> {
     if there { Ok(true) } else { Err(std::io::ErrorKind::NotFound.into()) }
 }
 
-/// What the user must do to be allowed to use a device.
+/// Returns what the user must do to get access to a device.
 pub fn how_to_be_allowed(_device: &str) -> String {
     "another program has it, or the user needs the right to use it".to_owned()
 }

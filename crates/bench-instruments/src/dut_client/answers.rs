@@ -1,9 +1,9 @@
-//! Which reply answers which request, and results that came unasked.
+//! Matches replies to requests, and keeps results that arrive unasked.
 
 use dut_protocol::{BleRequest, FlashRequest, JobResult, Reply, Request};
 use std::collections::VecDeque;
 
-/// Whether `reply` is of the kind that `request` asks for. A refusal is not.
+/// Whether `reply` is of the kind that `request` expects. A refusal is not.
 pub fn answers(reply: &Reply, request: &Request) -> bool {
     match request {
         Request::Hello { .. } => matches!(reply, Reply::Hello { .. }),
@@ -51,15 +51,15 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
     }
 }
 
-/// The firmware has far fewer jobs; more entries would be noise that nobody asks for.
+/// The firmware has far fewer jobs; more entries would never be read.
 const KEPT: usize = 16;
 
-/// Results of jobs that nobody has asked for yet.
+/// Results of jobs that were not asked for yet.
 #[derive(Debug, Default)]
 pub struct JobResults {
     /// Number of requests sent so far.
     request: u64,
-    /// Each with the request during or after which it came.
+    /// Each with the request during or after which it arrived.
     results: VecDeque<(u64, u8, JobResult)>,
 }
 
@@ -75,7 +75,7 @@ impl JobResults {
         self.results.push_back((self.request, job, result));
     }
 
-    /// A new job got this number: what is known from before is of an older job. The new one may already be done.
+    /// A new job got this number: an existing result is that of an older job. The new one may already be done.
     pub fn accepted(&mut self, job: u8) {
         let current = self.request;
         self.results.retain(|(request, number, _)| *number != job || *request == current);

@@ -1,27 +1,27 @@
 //! Frames, time-outs and repetitions on one link.
 
 use super::answers::answers;
-use super::{Known, refused};
+use super::{ClientState, refused};
 use crate::{Clock, DutError, InstrumentError, Link, with_deadline};
 use bench_run::BenchTime;
 use dut_protocol::frame::{Decoder, encode_request};
 use dut_protocol::{CRYSTAL_START_MS, FlashRequest, INITIAL_BAUD, MAX_FRAME, Refusal, Reply, Request, UNASKED};
 use std::time::Duration;
 
-/// For the firmware to get at the request, and for the operating systems and USB converters in between.
+/// Time for the firmware to read the request, and for operating systems and USB converters in between.
 const TURNAROUND: Duration = Duration::from_millis(60);
-/// A bit-banged SPI byte at the firmware's slowest, and one ADC sample, both generous.
+/// One byte of bit-banged SPI at the firmware's slowest, and one ADC sample, both generous.
 const SPI_BYTE: Duration = Duration::from_micros(50);
 const ADC_SAMPLE: Duration = Duration::from_micros(200);
 /// The firmware waits up to three times for a busy flash, half a second each.
 const FLASH_BUSY: Duration = Duration::from_millis(1_600);
-/// The same for an erase and sixteen pages one after the other, each of which takes 10 ms at most.
+/// Time for an erase and sixteen pages one after the other, each of which takes 10 ms at most.
 const SECTOR_WRITE: Duration = Duration::from_millis(1_900);
 /// 64 bytes both ways at 100 kHz take 12 ms; the firmware gives up 3 ms later.
 const BUS_TRANSFER: Duration = Duration::from_millis(25);
-/// The whole wait for a dead crystal, and a little for what comes after.
+/// The whole wait for a dead crystal, and some time after it.
 const CRYSTAL_START: Duration = Duration::from_millis(CRYSTAL_START_MS as u64 + 100);
-/// Longest that the operating system may hold a frame back before it is on the wire.
+/// Longest time for which the operating system may delay a frame before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
 /// Start bit, eight data bits, stop bit.
 const BITS_PER_BYTE: u32 = 10;
@@ -31,7 +31,7 @@ pub struct Conversation<L> {
     decoder: Decoder,
     last_seq: u16,
     baud: u32,
-    /// Received, and how much of it went through the decoder.
+    /// Received bytes, and how many of them were decoded.
     inbox: Vec<u8>,
     decoded: usize,
 }
@@ -63,79 +63,84 @@ impl<L: Link> Conversation<L> {
     pub async fn exchange(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         request: &Request,
         attempts: u32,
     ) -> Result<Reply, DutError> {
         let seq = self.next_seq();
-        known.jobs.borrow_mut().new_request();
+        client_state.jobs.borrow_mut().new_request();
         let mut buffer = [0; MAX_FRAME];
         let frame = encode_request(seq, request, &mut buffer)
             .map_err(|error| InstrumentError::Link(format!("a request cannot be sent: {error}")))?;
         let patience = self.wire_time(frame.len() + 2 * MAX_FRAME) + TURNAROUND + work(request);
-        let garbled_before = known.statistics.get().garbled;
+        let garbled_before = client_state.statistics.get().garbled;
         let began = clock.now();
         for attempt in 0..attempts {
             if attempt > 0 {
                 let arrives = clock.now() + self.wire_time(frame.len()) + SEND_LATENCY;
-                if !request.is_repeatable() && arrives >= began + known.link_timeout.get() {
-                    // After so much silence the firmware no longer knows the first copy and would execute this one.
+                if !request.is_repeatable() && arrives >= began + client_state.link_timeout.get() {
+                    // After this long a silence the firmware has forgotten the first copy and would execute this one.
                     return Err(DutError::Unknown);
                 }
-                known.count(|statistics| statistics.repeated += 1);
+                client_state.count(|statistics| statistics.repeated += 1);
             }
-            known.count(|statistics| statistics.sent += 1);
+            client_state.count(|statistics| statistics.sent += 1);
             self.link.send(frame).await?;
-            let Some(reply) = self.answer(clock, known, seq, clock.now() + patience).await? else { continue };
+            let Some(reply) = self.answer(clock, client_state, seq, clock.now() + patience).await? else { continue };
             return match reply {
                 Reply::Refused(Refusal::HelloFirst) if attempt > 0 && !request.is_repeatable() => {
-                    // It restarted between the copies; whether it executed the first one died with it.
+                    // It restarted between the copies; whether it executed the first one cannot be determined.
                     Err(DutError::Unknown)
                 }
                 Reply::Refused(refusal) => Err(refused(refusal)),
                 reply if !answers(&reply, request) => Err(DutError::OutOfTurn(reply)),
                 reply => {
                     if let Reply::JobAccepted { job } = reply {
-                        known.jobs.borrow_mut().accepted(job);
+                        client_state.jobs.borrow_mut().accepted(job);
                     }
                     Ok(reply)
                 }
             };
         }
-        let garbled = known.statistics.get().garbled - garbled_before;
+        let garbled = client_state.statistics.get().garbled - garbled_before;
         Err(DutError::Silent { attempts, garbled: u32::try_from(garbled).unwrap_or(u32::MAX) })
     }
 
-    /// The reply with this number, or `None` when the deadline comes first.
+    /// Returns the reply with this number, or `None` when the deadline comes first.
     async fn answer(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         seq: u16,
         deadline: BenchTime,
     ) -> Result<Option<Reply>, InstrumentError> {
         loop {
-            match self.message(clock, known, deadline).await? {
+            match self.message(clock, client_state, deadline).await? {
                 Some((number, reply)) if number == seq => return Ok(Some(reply)),
-                Some(other) => sort(known, other),
+                Some(other) => sort(client_state, other),
                 None => return Ok(None),
             }
         }
     }
 
-    /// Takes in one message that answers nothing, or what comes until `until`.
-    pub async fn listen(&mut self, clock: &dyn Clock, known: &Known, until: BenchTime) -> Result<(), InstrumentError> {
-        if let Some(message) = self.message(clock, known, until).await? {
-            sort(known, message);
+    /// Processes one message that answers nothing, or everything that arrives until `until`.
+    pub async fn listen(
+        &mut self,
+        clock: &dyn Clock,
+        client_state: &ClientState,
+        until: BenchTime,
+    ) -> Result<(), InstrumentError> {
+        if let Some(message) = self.message(clock, client_state, until).await? {
+            sort(client_state, message);
         }
         Ok(())
     }
 
-    /// The next whole message, or `None` at the deadline. Dropping the future loses nothing that was received.
+    /// Returns the next complete message, or `None` at the deadline. Dropping the future loses no received bytes.
     async fn message(
         &mut self,
         clock: &dyn Clock,
-        known: &Known,
+        client_state: &ClientState,
         deadline: BenchTime,
     ) -> Result<Option<(u16, Reply)>, InstrumentError> {
         loop {
@@ -144,15 +149,15 @@ impl<L: Link> Conversation<L> {
                 match self.decoder.push(*byte).map(|frame| frame.and_then(|frame| Ok((frame.seq, frame.reply()?)))) {
                     None => {}
                     Some(Ok(message)) => {
-                        known.count(|statistics| statistics.received += 1);
+                        client_state.count(|statistics| statistics.received += 1);
                         return Ok(Some(message));
                     }
-                    Some(Err(_)) => known.count(|statistics| statistics.garbled += 1),
+                    Some(Err(_)) => client_state.count(|statistics| statistics.garbled += 1),
                 }
             }
             self.inbox.clear();
             self.decoded = 0;
-            // Looked at here too: a module that babbles without a pause would keep the link ever ready.
+            // Checked here too: a module that sends without a pause would keep the link ready forever.
             if clock.now() >= deadline {
                 return Ok(None);
             }
@@ -167,7 +172,7 @@ impl<L: Link> Conversation<L> {
         }
     }
 
-    /// Sends bytes and returns what comes back in their own time plus `margin`.
+    /// Sends bytes and returns what comes back within their own time plus `margin`.
     pub async fn echo(
         &mut self,
         clock: &dyn Clock,
@@ -201,14 +206,14 @@ impl<L: Link> Conversation<L> {
 }
 
 /// A message that answers no request in flight.
-fn sort(known: &Known, message: (u16, Reply)) {
+fn sort(client_state: &ClientState, message: (u16, Reply)) {
     match message {
-        (UNASKED, Reply::JobDone { job, result }) => known.jobs.borrow_mut().put(job, result),
-        _ => known.count(|statistics| statistics.late += 1),
+        (UNASKED, Reply::JobDone { job, result }) => client_state.jobs.borrow_mut().put(job, result),
+        _ => client_state.count(|statistics| statistics.late += 1),
     }
 }
 
-/// What the request itself makes the firmware do, beyond answering.
+/// Time that the firmware needs for the request itself, beyond answering.
 fn work(request: &Request) -> Duration {
     match request {
         Request::ApplyVector(vector) => Duration::from_micros(vector.settle_us.into()),

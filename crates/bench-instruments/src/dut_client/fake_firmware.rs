@@ -1,4 +1,4 @@
-//! A firmware in memory at the far end of a link that loses, damages, doubles and delays frames.
+//! A firmware in memory, at the far end of a link that loses, damages, duplicates and delays frames.
 
 use crate::{Clock, InstrumentError, Link, ManualClock};
 use async_trait::async_trait;
@@ -14,12 +14,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What happens to one frame on its way.
+/// Mishap of one frame on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mishap {
     None,
     Lose,
-    /// One byte becomes another.
+    /// One byte is changed.
     Damage {
         byte: usize,
         xor: u8,
@@ -44,13 +44,13 @@ pub struct Firmware {
     /// Every job that was started, over all restarts.
     pub executed: Vec<Job>,
     pub restarts: u32,
-    /// Rates at which nothing comes through.
+    /// Rates at which nothing is transferred.
     pub dead_rates: Vec<u32>,
     pub version: u16,
-    /// Does not hear anything before this time.
+    /// Receives nothing before this time.
     pub boots_until: BenchTime,
     pub loopback: bool,
-    /// When each request arrived.
+    /// Arrival time of each request.
     pub heard: Vec<(BenchTime, Request)>,
     decoder: Decoder,
     baud: u32,
@@ -113,7 +113,7 @@ impl Firmware {
         self.last = LastExchange::new();
         self.link_timeout = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS.into());
         self.jobs.clear();
-        // Job messages on the way die with it; they are those of the future.
+        // Job messages in flight are lost with it; they are in the future.
         let now = self.clock.now();
         self.on_the_way.retain(|(at, _, _)| *at <= now);
     }
@@ -137,7 +137,7 @@ impl Firmware {
             Mishap::Delay { ms } => at = at + Duration::from_millis(ms.into()),
             Mishap::Restart => self.restart(),
         }
-        // A serial line keeps the order: what comes later waits as well.
+        // A serial line keeps the order: later bytes wait as well.
         at = at.max(self.last_arrival);
         self.last_arrival = at;
         if self.trial_ends.is_some_and(|ends| at >= ends) {
@@ -207,7 +207,7 @@ impl Firmware {
                 Reply::JobAccepted { job: number }
             }
             Request::PollJob { job } => {
-                let state = match self.jobs.iter().find(|known| known.0 == *job) {
+                let state = match self.jobs.iter().find(|job_entry| job_entry.0 == *job) {
                     None => JobState::Unknown,
                     Some((_, ends, ms)) if *ends <= at => JobState::Done(JobResult::Waited { ms: *ms }),
                     Some(_) => JobState::Running,
@@ -256,11 +256,11 @@ impl Link for FakeLink {
         loop {
             let due = self.firmware.borrow().on_the_way.front().map(|(at, _, _)| *at);
             let Some(due) = due else {
-                // Something may come only after a request, and while the bench waits here it sends none.
+                // The message may arrive only after a request, and while the bench waits here it sends none.
                 return std::future::pending().await;
             };
             self.clock.sleep_until(due).await;
-            // In the meantime a restart may have changed what is on the way.
+            // Meanwhile a restart may have changed what is in flight.
             let mut firmware = self.firmware.borrow_mut();
             if firmware.on_the_way.front().is_some_and(|(at, _, _)| *at <= self.clock.now())
                 && let Some((_, baud, bytes)) = firmware.on_the_way.pop_front()

@@ -1,14 +1,14 @@
 //! The bench's side of the conversation with the firmware.
 //!
-//! One request at a time is on the wire. It is sent again, same bytes and same sequence number, when no answer comes:
-//! the firmware answers a repeated frame from memory and executes it once. A serial line keeps the order of frames, so an
-//! old copy never comes after a new request. Answers that carry another number than the request in flight are dropped,
-//! so a request whose future was dropped in the middle leaves nothing behind that could be mistaken for an answer.
+//! One request at a time is in flight. If no answer arrives, it is sent again with the same bytes and the same sequence
+//! number: the firmware answers a repeated frame from memory and executes it once. A serial line keeps the order of
+//! frames, so an old copy never arrives after a new request. Answers with another number than that of the request in
+//! flight are dropped, so that the answer to a cancelled request cannot be mistaken for another one.
 //!
 //! | file | |
 //! |---|---|
 //! | `conversation` | frames, time-outs, repetitions |
-//! | `answers` | which reply answers which request; results of jobs that came unasked |
+//! | `answers` | which reply answers which request; results of jobs that arrived unasked |
 
 mod answers;
 mod conversation;
@@ -31,42 +31,42 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-/// How often a request is sent before the module counts as silent.
+/// Attempts before the module counts as silent.
 const ATTEMPTS: u32 = 4;
-/// The first request meets a module that may still be starting: more than a second in all.
+/// The first request may reach a module that is still starting: more than a second in total.
 const HELLO_ATTEMPTS: u32 = 15;
 /// Both must fit into [`BAUD_TRIAL_MS`].
 const TRIAL_ATTEMPTS: u32 = 2;
-/// How often a higher rate is tried.
+/// Attempts at a higher rate.
 const RAISES: u32 = 2;
-/// After the firmware's trial of a new rate has ended, by its clock, which is not ours.
+/// After the firmware's trial of a new rate has ended, by its clock, which differs from ours.
 const TRIAL_MARGIN: Duration = Duration::from_millis(50);
-/// Longest time between two looks at a job; the job's own message normally comes first.
+/// Longest time between two queries of a job; the job's own message normally arrives first.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// For the operating system to hand over what came back.
+/// Time for the operating system to deliver what came back.
 const ECHO_MARGIN: Duration = Duration::from_millis(50);
 
 /// [`Dut`] over a byte link.
 ///
-/// A future of [`Dut::connect`] that was dropped in the middle leaves the rate open: connect again.
+/// When a future of [`Dut::connect`] is dropped before its end, the rate is unknown: connect again.
 pub struct DutClient<L> {
     conversation: Mutex<Conversation<L>>,
     clock: Rc<dyn Clock>,
-    known: Known,
-    /// Requests that wait for the conversation; who only listens for the end of a job then gives it up.
+    client_state: ClientState,
+    /// Number of requests that wait for the conversation. A caller that only waits for the end of a job then yields it.
     waiting: Cell<u32>,
     wanted: Notify,
 }
 
-/// What can be asked without waiting for the conversation.
-struct Known {
+/// What is available without waiting for the conversation.
+struct ClientState {
     statistics: Cell<LinkStatistics>,
     jobs: RefCell<JobResults>,
     /// Silence after which the firmware releases all ports and forgets the last request.
     link_timeout: Cell<Duration>,
 }
 
-impl Known {
+impl ClientState {
     fn count(&self, change: impl FnOnce(&mut LinkStatistics)) {
         let mut statistics = self.statistics.get();
         change(&mut statistics);
@@ -74,7 +74,7 @@ impl Known {
     }
 }
 
-/// Counts itself as waiting for as long as it lives.
+/// Counts a waiting request for as long as it lives.
 struct Waiting<'a>(&'a Cell<u32>);
 
 impl<'a> Waiting<'a> {
@@ -93,12 +93,12 @@ impl Drop for Waiting<'_> {
 const DEFAULT_LINK_TIMEOUT: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64);
 
 impl<L: Link> DutClient<L> {
-    /// Sends nothing yet. The link is expected to be at, or is brought to, [`INITIAL_BAUD`] by [`Dut::connect`].
+    /// Creates a client without sending anything. The link must be at [`INITIAL_BAUD`], or [`Dut::connect`] sets it.
     pub fn new(link: L, clock: Rc<dyn Clock>) -> Self {
         Self {
             conversation: Mutex::new(Conversation::new(link)),
             clock,
-            known: Known {
+            client_state: ClientState {
                 statistics: Cell::default(),
                 jobs: RefCell::default(),
                 link_timeout: Cell::new(DEFAULT_LINK_TIMEOUT),
@@ -108,7 +108,7 @@ impl<L: Link> DutClient<L> {
         }
     }
 
-    /// The conversation, as soon as the request on the wire is through; those who only listen step back.
+    /// Returns the conversation when the request in flight is done; callers that only listen yield.
     async fn turn(&self) -> MutexGuard<'_, Conversation<L>> {
         let _waiting = Waiting::new(&self.waiting);
         self.wanted.notify_waiters();
@@ -121,14 +121,14 @@ impl<L: Link> DutClient<L> {
         request: &Request,
         attempts: u32,
     ) -> Result<Reply, DutError> {
-        conversation.exchange(&*self.clock, &self.known, request, attempts).await
+        conversation.exchange(&*self.clock, &self.client_state, request, attempts).await
     }
 
-    /// Tries a higher rate; whatever happens, ends at a rate at which the firmware answers, or with an error.
+    /// Tries a higher rate. Ends at a rate at which the firmware answers, or with an error.
     async fn raise(&self, conversation: &mut Conversation<L>, baud: u32) -> Result<u32, DutError> {
         for _ in 0..RAISES {
             match self.exchange(conversation, &Request::SetBaud { baud }, 1).await {
-                // Without an answer it may be at the new rate all the same: the trial tells.
+                // Without an answer it may still be at the new rate: the trial shows it.
                 Ok(_) | Err(DutError::Silent { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -139,7 +139,7 @@ impl<L: Link> DutClient<L> {
             self.clock.sleep(Duration::from_millis(BAUD_TRIAL_MS.into()) + TRIAL_MARGIN).await;
             conversation.discard_input();
             if !self.answers_at(conversation, INITIAL_BAUD, ATTEMPTS).await? {
-                // It may have heard the trial, and only its answers were lost.
+                // It may have received the trial, and only its answers were lost.
                 conversation.set_baud(baud).await?;
                 self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
                 return Ok(baud);
@@ -148,7 +148,7 @@ impl<L: Link> DutClient<L> {
         Ok(INITIAL_BAUD)
     }
 
-    /// Changes the bench's own rate and asks for something harmless.
+    /// Changes the bench's own rate and sends a harmless request.
     async fn answers_at(&self, conversation: &mut Conversation<L>, baud: u32, attempts: u32) -> Result<bool, DutError> {
         conversation.set_baud(baud).await?;
         match self.exchange(conversation, &Request::ReadPorts, attempts).await {
@@ -158,7 +158,7 @@ impl<L: Link> DutClient<L> {
         }
     }
 
-    /// Takes what comes in until `until`, until a message came or until a request wants the conversation.
+    /// Processes what arrives until `until`, until a message arrives, or until a request needs the conversation.
     async fn listen(&self, until: BenchTime) -> Result<(), DutError> {
         let Ok(mut conversation) = with_deadline(&*self.clock, until, self.conversation.lock()).await else {
             return Ok(());
@@ -167,7 +167,7 @@ impl<L: Link> DutClient<L> {
         if self.waiting.get() > 0 {
             return Ok(());
         }
-        let listening = conversation.listen(&*self.clock, &self.known, until);
+        let listening = conversation.listen(&*self.clock, &self.client_state, until);
         match futures_util::future::select(std::pin::pin!(listening), std::pin::pin!(wanted)).await {
             futures_util::future::Either::Left((outcome, _)) => Ok(outcome?),
             futures_util::future::Either::Right(_) => Ok(()),
@@ -182,7 +182,7 @@ impl<L: Link> Dut for DutClient<L> {
         let conversation = &mut *conversation;
         conversation.set_baud(INITIAL_BAUD).await?;
         conversation.discard_input();
-        self.known.link_timeout.set(self.known.link_timeout.get().min(DEFAULT_LINK_TIMEOUT));
+        self.client_state.link_timeout.set(self.client_state.link_timeout.get().min(DEFAULT_LINK_TIMEOUT));
         let hello = Request::Hello { version: PROTOCOL_VERSION, schema: schema_hash() };
         match self.exchange(conversation, &hello, HELLO_ATTEMPTS).await? {
             Reply::Hello { version, schema } if (version, schema) == (PROTOCOL_VERSION, schema_hash()) => {}
@@ -190,7 +190,7 @@ impl<L: Link> Dut for DutClient<L> {
             other => return Err(DutError::OutOfTurn(other)),
         }
         let rate = if baud == INITIAL_BAUD { baud } else { self.raise(conversation, baud).await? };
-        // A loop-back relay that hangs answers Hello with the bench's own; this request it cannot answer.
+        // A loop-back relay that is stuck echoes the bench's own Hello; it cannot answer this request.
         self.exchange(conversation, &Request::ReadPorts, ATTEMPTS).await?;
         Ok(rate)
     }
@@ -198,14 +198,14 @@ impl<L: Link> Dut for DutClient<L> {
     async fn request(&self, request: Request) -> Result<Reply, DutError> {
         let mut conversation = self.turn().await;
         if let Request::SetLinkTimeout { timeout_ms } = request {
-            // From the moment it is sent the shorter of the two may hold.
-            let shorter = self.known.link_timeout.get().min(Duration::from_millis(timeout_ms.into()));
-            self.known.link_timeout.set(shorter);
+            // The shorter of the two may apply from the moment it is sent.
+            let shorter = self.client_state.link_timeout.get().min(Duration::from_millis(timeout_ms.into()));
+            self.client_state.link_timeout.set(shorter);
         }
         let reply = self.exchange(&mut conversation, &request, ATTEMPTS).await?;
         match request {
             Request::SetLinkTimeout { timeout_ms } => {
-                self.known.link_timeout.set(Duration::from_millis(timeout_ms.into()));
+                self.client_state.link_timeout.set(Duration::from_millis(timeout_ms.into()));
             }
             Request::SetBaud { baud } => conversation.set_baud(baud).await?,
             _ => {}
@@ -214,10 +214,10 @@ impl<L: Link> Dut for DutClient<L> {
     }
 
     async fn job_done(&self, job: u8, deadline: BenchTime) -> Result<JobResult, DutError> {
-        let finished = || self.known.jobs.borrow_mut().take(job);
+        let finished = || self.client_state.jobs.borrow_mut().take(job);
         loop {
-            // Often enough to keep the firmware from releasing its ports in the silence.
-            let poll_at = self.clock.now() + POLL_INTERVAL.min(self.known.link_timeout.get() / 3);
+            // Often enough that the firmware does not release its ports.
+            let poll_at = self.clock.now() + POLL_INTERVAL.min(self.client_state.link_timeout.get() / 3);
             while self.clock.now() < poll_at.min(deadline) {
                 if let Some(result) = finished() {
                     return Ok(result);
@@ -248,19 +248,19 @@ impl<L: Link> Dut for DutClient<L> {
 
     async fn disconnect(&self) {
         let mut conversation = self.turn().await;
-        // A link that fails here fails again, and is told, at the next connection.
+        // A link that fails here fails again at the next connection, which reports it.
         let _ = conversation.set_baud(INITIAL_BAUD).await;
         conversation.discard_input();
-        self.known.jobs.borrow_mut().clear();
-        self.known.link_timeout.set(DEFAULT_LINK_TIMEOUT);
+        self.client_state.jobs.borrow_mut().clear();
+        self.client_state.link_timeout.set(DEFAULT_LINK_TIMEOUT);
     }
 
     fn statistics(&self) -> LinkStatistics {
-        self.known.statistics.get()
+        self.client_state.statistics.get()
     }
 }
 
-/// What a refusal means to the caller.
+/// Converts a refusal to an error for the caller.
 fn refused(refusal: Refusal) -> DutError {
     match refusal {
         Refusal::OtherProtocol { version, schema } => DutError::OtherProtocol { version, schema },

@@ -85,7 +85,7 @@ fn the_rate_is_found_when_every_answer_at_the_new_one_is_lost_at_first() {
 }
 
 #[test]
-fn another_protocol_is_told_with_both_versions() {
+fn another_protocol_is_reported_with_both_versions() {
     let bench = Bench::new();
     bench.firmware.borrow_mut().version = 77;
     let error = bench.clock.run(bench.client.connect(FAST)).unwrap_err();
@@ -107,7 +107,7 @@ fn the_bench_does_not_connect_to_itself() {
 fn an_echo_without_loopback_is_empty() {
     let bench = Bench::connected();
     assert_eq!(bench.clock.run(bench.client.echo(b"UUU", None)), Ok(Vec::new()));
-    assert_eq!(bench.request(READ), Ok(Reply::Levels(PortSet::EMPTY)), "the rest of it disturbs nobody");
+    assert_eq!(bench.request(READ), Ok(Reply::Levels(PortSet::EMPTY)), "the rest of it disturbs no request");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_lost_answer_does_not_start_a_job_twice() {
     bench.firmware.borrow_mut().to_bench = [Mishap::None, Mishap::Lose, Mishap::Lose].into(); // JobDone, then answers
     assert_eq!(bench.request(wait(5)), Ok(Reply::JobAccepted { job: 1 }));
     assert_eq!(bench.firmware.borrow().executed.len(), 1);
-    // It was done long before it was known to be accepted.
+    // It was done long before its acceptance was received.
     assert_eq!(bench.clock.run(bench.client.job_done(1, bench.after(1))), Ok(JobResult::Waited { ms: 5 }));
     assert_eq!(bench.client.statistics().repeated, 2);
 }
@@ -126,7 +126,8 @@ fn a_restart_between_the_copies_leaves_it_unknown() {
     let bench = Bench::connected();
     bench.firmware.borrow_mut().to_bench = [Mishap::None, Mishap::Lose].into();
     bench.firmware.borrow_mut().to_dut = [Mishap::None, Mishap::Restart].into();
-    // The restarted module listens at the initial rate, so the copies are noise to it: stay there from the beginning.
+    // The restarted module listens at the initial rate, so the copies are noise to it: use that rate from the
+    // beginning.
     let slow = Bench::new();
     assert_eq!(slow.clock.run(slow.client.connect(INITIAL_BAUD)), Ok(INITIAL_BAUD));
     slow.firmware.borrow_mut().to_bench = [Mishap::None, Mishap::Lose].into();
@@ -156,7 +157,7 @@ fn a_job_reports_by_itself_and_the_link_stays_alive() {
     assert_eq!(bench.request(wait(3_010)), Ok(Reply::JobAccepted { job: 1 }));
     let began = bench.clock.now();
     assert_eq!(bench.clock.run(bench.client.job_done(1, bench.after(5_000))), Ok(JobResult::Waited { ms: 3_010 }));
-    assert_eq!(bench.clock.now() - began, Duration::from_millis(3_010), "told at once, not at the next look");
+    assert_eq!(bench.clock.now() - began, Duration::from_millis(3_010), "reported at once, not at the next poll");
     let firmware = bench.firmware.borrow();
     let silence = firmware.heard.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
     assert!(silence < DEFAULT_LINK_TIMEOUT / 2, "the firmware would have released its ports: {silence:?}");
@@ -171,7 +172,7 @@ fn a_lost_job_message_is_asked_for() {
 }
 
 #[test]
-fn jobs_that_are_late_or_lost_are_told_apart() {
+fn late_jobs_are_distinguished_from_lost_ones() {
     let bench = Bench::connected();
     assert_eq!(bench.request(wait(3_000)), Ok(Reply::JobAccepted { job: 1 }));
     assert_eq!(bench.clock.run(bench.client.job_done(1, bench.after(500))), Err(DutError::JobLate(1)));
@@ -189,7 +190,7 @@ fn requests_and_two_listeners_share_the_link() {
         for _ in 0..50 {
             let began = bench.clock.now();
             assert!(bench.client.request(READ).await.is_ok());
-            assert_eq!(bench.clock.now(), began, "a listener gives way at once");
+            assert_eq!(bench.clock.now(), began, "a listener yields at once");
             bench.clock.sleep(Duration::from_millis(7)).await;
         }
     };
@@ -210,7 +211,7 @@ fn a_dropped_request_leaves_the_client_usable() {
     assert_eq!(bench.client.statistics().late, 1);
 }
 
-/// To the DUT no frame is late by more than `SEND_LATENCY`: beyond that no bench could know what was executed.
+/// No frame to the DUT is later than `SEND_LATENCY`: beyond that no bench could know what was executed.
 fn mishap(latest_ms: u16) -> impl Strategy<Value = Mishap> {
     prop_oneof![
         6 => Just(Mishap::None),
@@ -226,10 +227,10 @@ fn mishap(latest_ms: u16) -> impl Strategy<Value = Mishap> {
 #[derive(Debug, Clone)]
 enum Act {
     Read,
-    /// Times 20 ms, and some to tell it from the others.
+    /// In units of 20 ms, plus an offset that identifies it.
     StartJob(u16),
     SetLinkTimeout(u16),
-    /// The request is dropped after so many milliseconds.
+    /// The request is dropped after this many milliseconds.
     DropAfter(u16),
     Await,
     Connect,
@@ -249,7 +250,7 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
-    /// Never hangs (the clock would say so, or the time bound), never executes a job twice, never answers wrongly.
+    /// Never hangs (the clock or the time bound would show it), never executes a job twice, never answers wrongly.
     #[test]
     fn a_bad_line_never_doubles_a_job(
         acts in prop::collection::vec(act(), 1..20),
@@ -261,8 +262,8 @@ proptest! {
         bench.firmware.borrow_mut().to_dut = to_dut.into();
         bench.firmware.borrow_mut().to_bench = to_bench.into();
         let mut last_job = None;
-        // A frame whose end was lost is completed by the next one, so a request that was given up may still be
-        // executed later. Each job lasts another time; that tells how often it was executed.
+        // The next frame completes one whose end was lost, so a cancelled request may still be executed later. Each job
+        // has another duration, which shows how often it was executed.
         let executions = |ms: u16| bench.firmware.borrow().executed.iter().filter(|job| **job == Job::Wait { ms }).count();
         for (number, act) in (1..).zip(std::iter::once(Act::Connect).chain(acts)) {
             let began = bench.clock.now();

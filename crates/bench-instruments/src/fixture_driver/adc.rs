@@ -1,4 +1,4 @@
-//! Conversions of an ADS1115 that wait on the bench's clock.
+//! Conversions of an ADS1115 that wait by the bench's clock.
 
 use super::{Bus, bus_error, implausible};
 use crate::{Clock, InstrumentError};
@@ -13,16 +13,16 @@ use std::time::Duration;
 /// One conversion at 860 samples per second: 1/860 s, 10 % slower at worst, and the wake-up time
 /// (ADS1115 data sheet SBAS444, section 6.5).
 const CONVERSION: Duration = Duration::from_micros(1_310);
-/// Between looks at a conversion that is not ready when it should be.
+/// Interval between checks of a conversion that is not ready in time.
 const LOOK_AGAIN: Duration = Duration::from_micros(300);
 const LOOKS: u32 = 20;
 
-/// Input range of one conversion. 32768 codes each way.
+/// Input range of one conversion. 32768 codes in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// +-6.144 V: anything the supply of the ADC lets through.
+    /// +-6.144 V: everything that the supply of the ADC allows.
     Volts,
-    /// +-0.256 V: the ohm-meter.
+    /// +-0.256 V: the ohmmeter.
     Ohms,
 }
 
@@ -42,8 +42,8 @@ pub struct Adc<I> {
     id: String,
     address: u8,
     target: TargetAddr,
-    /// `None` before the first conversion, and after one whose future was dropped in the middle: the crate would take
-    /// the old result for the next one, so it starts afresh.
+    /// `None` before the first conversion, and after one whose future was dropped: the crate would return the old
+    /// result for the next one, so it is created again.
     chip: RefCell<Option<(Chip<I>, Range)>>,
     correction: Correction,
 }
@@ -60,7 +60,7 @@ impl<I: I2c> Adc<I> {
         Ok(Self { bus, id: id.to_owned(), address, target, chip: RefCell::new(None), correction: Correction::NONE })
     }
 
-    /// From now on every reading is corrected, as its calibration says.
+    /// Corrects every reading from now on, according to its calibration.
     pub fn correct(&mut self, correction: Correction) {
         self.correction = correction;
     }
@@ -71,7 +71,8 @@ impl<I: I2c> Adc<I> {
         chip.is_measurement_in_progress().map(drop).map_err(|error| self.error(error))
     }
 
-    /// One conversion of an input against ground, volts. Only one at a time: the caller holds the lock of the bus.
+    /// Performs one conversion of an input against ground, volts. Only one at a time: the caller holds the lock of the
+    /// bus.
     pub async fn convert(&self, clock: &dyn Clock, input: u8, range: Range) -> Result<f64, InstrumentError> {
         let taken = self.chip.borrow_mut().take();
         let (mut chip, configured) = match taken {

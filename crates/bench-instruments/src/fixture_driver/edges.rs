@@ -8,7 +8,7 @@ use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 use std::time::Duration;
 
-/// Stops recording when it goes, also when its future was dropped in the middle.
+/// Stops recording when dropped, also when its future was dropped.
 struct Recording<'a> {
     line: &'a dyn EdgeLine,
     ended: bool,
@@ -24,7 +24,7 @@ impl Recording<'_> {
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let _ = self.line.end(); // nobody wants the trace any more
+            let _ = self.line.end(); // the trace is no longer needed
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The 16-bit port expander MCP23017.
 //!
 //! Own code, because the crates for this chip (`mcp230xx` 1.0, `mcp23017` 1.1) are built on embedded-hal 0.2, and
-//! `mcp230xx` changes one pin at a time by reading and writing back: a vector over 60 nails would need 360 transactions,
-//! and the nails would move one after the other. Here a register pair is one burst of two bytes.
+//! `mcp230xx` changes one pin at a time by reading and writing back: a vector over 60 nails would need 360
+//! transactions, and the nails would move one after the other. Here a register pair is one burst of two bytes.
 
 use super::{bus_error, implausible};
 use crate::{Disturbance, InstrumentError};
@@ -16,9 +16,9 @@ pub enum Register {
     Direction = 0x00,
     /// 1 = pull-up of 100 kohm on an input.
     PullUp = 0x0C,
-    /// What the pins read.
+    /// Levels of the pins.
     Levels = 0x12,
-    /// What outputs drive; kept while the pin is an input.
+    /// Levels that outputs drive; kept while the pin is an input.
     Latch = 0x14,
 }
 
@@ -26,7 +26,7 @@ const IPOL: u8 = 0x02;
 const IOCON: u8 = 0x0A;
 const IOCON_IF_BANK_WAS_1: u8 = 0x05;
 
-/// What a register shall hold, and what it is known to hold.
+/// The wanted value of a register, and its last known one.
 #[derive(Debug, Clone, Copy)]
 struct Shadow {
     wanted: u16,
@@ -40,7 +40,7 @@ impl Shadow {
     }
 }
 
-/// One chip with a copy of its registers, so that only what changes is written.
+/// One chip with a copy of its registers, so that only changes are written.
 #[derive(Debug)]
 pub struct Expander<B> {
     bus: B,
@@ -52,7 +52,8 @@ pub struct Expander<B> {
 }
 
 impl<B: I2c> Expander<B> {
-    /// Touches nothing yet. The shadows want what the chip has after its own reset: all inputs, no pull-ups.
+    /// Creates a driver without a transfer. The wanted values are those after the chip's own reset: all inputs, no
+    /// pull-ups.
     pub fn new(bus: B, id: &str, address: u8) -> Self {
         Self {
             bus,
@@ -64,22 +65,22 @@ impl<B: I2c> Expander<B> {
         }
     }
 
-    /// Brings the register addressing and the polarity to what this driver expects, whatever a program before it left
-    /// behind. In the other addressing mode the first byte pair is IOCON, in ours it is an interrupt register.
+    /// Sets the register addressing and the polarity that this driver needs, whatever the previous program set. In the
+    /// other addressing mode the first byte pair is IOCON, in ours it is an interrupt register.
     pub fn reset_addressing(&mut self) -> Result<(), InstrumentError> {
         self.burst(&[IOCON_IF_BANK_WAS_1, 0])?;
         self.burst(&[IOCON, 0])?;
         self.burst(&[IPOL, 0, 0])
     }
 
-    /// Bits in `mask` of a register shall become those of `bits`.
+    /// Sets the wanted bits of a register in `mask` to those of `bits`.
     pub fn want(&mut self, register: Register, mask: u16, bits: u16) {
         if let Some(shadow) = self.shadow(register) {
             shadow.wanted = shadow.wanted & !mask | bits & mask;
         }
     }
 
-    /// What a register shall hold.
+    /// Returns the wanted value of a register.
     pub fn wanted(&self, register: Register) -> u16 {
         match register {
             Register::Latch => self.latch.wanted,
@@ -89,7 +90,7 @@ impl<B: I2c> Expander<B> {
         }
     }
 
-    /// Writes a register if it differs from what is wanted.
+    /// Writes a register if it differs from the wanted value.
     pub fn flush(&mut self, register: Register) -> Result<(), InstrumentError> {
         let Some(shadow) = self.shadow(register) else { return Ok(()) };
         if shadow.written == Some(shadow.wanted) {
@@ -117,8 +118,8 @@ impl<B: I2c> Expander<B> {
         Ok(())
     }
 
-    /// The levels of all 16 pins. The latches come along in the same burst, because they follow the levels, and tell
-    /// whether the chip still has what was written: the watchdog of the fixture resets the expanders.
+    /// Reads the levels of all 16 pins. The same burst reads the latches, which follow the levels, and checks that the
+    /// chip still has what was written: the watchdog of the fixture resets the expanders.
     pub fn levels(&mut self) -> Result<u16, InstrumentError> {
         let mut bytes = [0; 4];
         self.bus
@@ -135,31 +136,31 @@ impl<B: I2c> Expander<B> {
         }
     }
 
-    /// Reads outputs and directions back and compares them with what was written last.
+    /// Reads outputs and directions back and compares them with the last write.
     pub fn check(&mut self) -> Result<(), Disturbance> {
         let (Some(latch), Some(direction)) = (self.latch.written, self.direction.written) else { return Ok(()) };
-        let found = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
-        let found = match found {
-            Ok(found) => found,
+        let content = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
+        let content = match content {
+            Ok(content) => content,
             Err(InstrumentError::Chip { chip, detail }) => return Err(Disturbance::Silent { chip, detail }),
             Err(other) => return Err(Disturbance::Silent { chip: self.id.clone(), detail: other.to_string() }),
         };
-        if found == (latch, direction) {
+        if content == (latch, direction) {
             return Ok(());
         }
         let chip = self.id.clone();
-        // All pins inputs; latches may have been written since, to no effect.
-        if found.1 == 0xFFFF && (found.0 == 0 || direction != 0xFFFF) {
+        // All pins are inputs; latches may have been written since, without effect.
+        if content.1 == 0xFFFF && (content.0 == 0 || direction != 0xFFFF) {
             return Err(Disturbance::Reset { chip });
         }
         let detail = format!(
             "latches {:#06x} and directions {:#06x} instead of {latch:#06x} and {direction:#06x}",
-            found.0, found.1
+            content.0, content.1
         );
         Err(Disturbance::Changed { chip, detail })
     }
 
-    /// Once more after a transfer that failed: one disturbed byte is no reset.
+    /// Retries once after a failed transfer: one disturbed byte is no reset.
     fn read(&mut self, register: Register) -> Result<u16, InstrumentError> {
         let mut bytes = [0; 2];
         let first = self.bus.write_read(self.address, &[register as u8], &mut bytes);
@@ -169,7 +170,7 @@ impl<B: I2c> Expander<B> {
         Ok(u16::from_le_bytes(bytes))
     }
 
-    /// `None` for [`Register::Levels`], which is only read.
+    /// `None` for [`Register::Levels`], which is read-only.
     fn shadow(&mut self, register: Register) -> Option<&mut Shadow> {
         match register {
             Register::Latch => Some(&mut self.latch),

@@ -1,4 +1,4 @@
-//! Currents through the protection diodes of a module without power.
+//! Currents through the protection diodes of an unpowered module.
 
 use super::FixtureDriver;
 use super::adc::Range;
@@ -8,14 +8,14 @@ use bench_plan::NailWiring;
 use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 
-/// What a diode is expected to have, for the first guess of the source's voltage.
+/// Expected voltage of a diode, for the first guess of the source's voltage.
 const DIODE_VOLTS: f64 = 0.65;
-/// Looks until the current is near enough.
+/// Largest number of readings until the current is near enough.
 const LOOKS: u32 = 3;
 const NEAR_ENOUGH: f64 = 0.05;
 
 impl<I: I2c> FixtureDriver<I> {
-    /// Refuses what could harm or feed the module.
+    /// Refuses currents that could harm or power the module.
     pub(super) fn check_injection(&self, contact: Contact, amps: f64) -> Result<(), InstrumentError> {
         let refuse = |text: String| Err(InstrumentError::Unsafe(text));
         if !(amps > 0.0 && amps <= MOST_INJECTED_AMPS) {
@@ -33,12 +33,12 @@ impl<I: I2c> FixtureDriver<I> {
         }
     }
 
-    /// With the contact joined. The source never goes above the voltage at which a dead short takes the most that is
-    /// allowed.
+    /// Adjusts the source with the contact joined. It stays below the voltage at which a dead short draws the largest
+    /// permitted current.
     pub(super) async fn inject_joined(&self, amps: f64) -> Result<Injected, InstrumentError> {
         let series_ohms = self.fixture.measure_bus.source_series_ohms;
         let highest = (MOST_INJECTED_AMPS * series_ohms).min(self.source.highest_volts());
-        // Behind the diode: what holds the supply, or the nail of the contact that is held low.
+        // Behind the diode: the discharge of the supply, or the nail of the contact that is held low.
         let mut load_ohms = 0.0;
         let mut injected = Injected { volts: 0.0, amps: 0.0 };
         for _ in 0..LOOKS {

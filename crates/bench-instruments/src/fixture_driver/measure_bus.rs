@@ -1,4 +1,4 @@
-//! Volt-meter and ohm-meter on the one line that reaches every contact.
+//! Voltmeter and ohmmeter on the one line that reaches every contact.
 
 use super::adc::Range;
 use super::{FixtureDriver, implausible};
@@ -9,27 +9,27 @@ use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 use std::time::Duration;
 
-/// For the multiplexer, and for the ADC's input behind it to take over the contact's voltage.
+/// Time for the multiplexer, and for the ADC's input to settle at the contact's voltage.
 pub(super) const SETTLE: Duration = Duration::from_micros(300);
 
-/// Test voltage of the ohm-meter, or what the fixture allows if that is less. Below 0.25 V, where the first junctions
-/// begin to conduct, and within the narrow range of the ADC.
+/// Test voltage of the ohmmeter, or the fixture's limit if that is lower. Below 0.25 V, where the first junctions begin
+/// to conduct, and within the narrow range of the ADC.
 const OHMS_TEST_VOLTS: f64 = 0.2;
-/// The source may be off by so much of its value.
+/// Tolerance of the source, as a share of its value.
 const SOURCE_TOLERANCE: f64 = 0.2;
-/// A contact with more than this is not quiet enough for the ohm-meter.
+/// A contact with more than this is not quiet enough for the ohmmeter.
 const QUIET_VOLTS: f64 = 0.02;
-/// How long a contact may need to become quiet: charge of the line itself, left from another contact.
+/// Time for a contact to become quiet: the line itself keeps charge from another contact.
 const BECOME_QUIET: Duration = Duration::from_millis(20);
 
-/// The reading may change by so much from one conversion to the next and counts as settled.
+/// A smaller change from one conversion to the next counts as settled.
 const OHMS_SETTLED_VOLTS: f64 = 150e-6;
 /// Longest wait for the capacitors behind a contact to charge through the source's resistor.
 const OHMS_SETTLE_LIMIT: Duration = Duration::from_millis(300);
 pub(super) const LOADED_SETTLED_VOLTS: f64 = 2e-3;
 pub(super) const LOADED_SETTLE_LIMIT: Duration = Duration::from_millis(50);
 
-/// A contact is joined to the bus. Opens everything when it goes, also when its future was dropped in the middle.
+/// A contact that is joined to the bus. Opens everything when dropped, also when its future was dropped.
 pub(super) struct Joined<'a, I: I2c> {
     driver: &'a FixtureDriver<I>,
     open: bool,
@@ -50,7 +50,7 @@ impl<I: I2c> Joined<'_, I> {
 impl<I: I2c> Drop for Joined<'_, I> {
     fn drop(&mut self) {
         if !self.open {
-            let _ = self.driver.open_bus(); // whoever dropped the measurement goes on to the safe state
+            let _ = self.driver.open_bus(); // after a dropped measurement the safe state follows
         }
     }
 }
@@ -67,7 +67,7 @@ impl<I: I2c> FixtureDriver<I> {
         let joined = Joined { driver: self, open: false };
         self.open_banks()?;
         let mut ports = self.ports.borrow_mut();
-        // Still on after a `hold`; nothing is written when it is off.
+        // May still be on after a `hold`; nothing is written when it is off.
         ports.set_outputs(&[(wiring.source_enable, false)])?;
         ports.set_outputs(&address)?;
         ports.set_outputs(&[(bank, true)])?;
@@ -80,7 +80,7 @@ impl<I: I2c> FixtureDriver<I> {
         self.ports.borrow_mut().set_outputs(&banks)
     }
 
-    /// Source off the bus, all channels open, source at 0 V; each is tried whatever becomes of the others.
+    /// Disconnects the source, opens all channels and sets the source to 0 V; each is tried even if another fails.
     fn open_bus(&self) -> Result<(), InstrumentError> {
         let disabled = self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, false)]);
         let opened = self.open_banks();
@@ -106,7 +106,7 @@ impl<I: I2c> FixtureDriver<I> {
         both(outcome, joined.open())
     }
 
-    /// Joins a contact with the source at `source_volts`, and reads it once it has settled.
+    /// Joins a contact with the source at `source_volts` and reads it once it has settled.
     async fn pushed(
         &self,
         contact: Contact,
@@ -148,7 +148,7 @@ impl<I: I2c> FixtureDriver<I> {
         }
     }
 
-    /// What the contact has by itself, nearly 0 V.
+    /// Returns the contact's own voltage, nearly 0 V.
     async fn quiet_volts(&self, contact: Contact) -> Result<f64, InstrumentError> {
         let deadline = self.clock.now() + BECOME_QUIET;
         loop {
@@ -157,7 +157,7 @@ impl<I: I2c> FixtureDriver<I> {
                 return Ok(volts);
             }
             if self.clock.now() >= deadline {
-                // The narrow range is clipped; the message names the real voltage.
+                // The narrow range clips; the message needs the real voltage.
                 return Err(InstrumentError::Energized { contact, volts: self.sense(Range::Volts).await? });
             }
         }
@@ -182,7 +182,7 @@ impl<I: I2c> FixtureDriver<I> {
     }
 }
 
-/// Of everything behind the series resistor; infinite when no current flows.
+/// Resistance behind the series resistor; infinite when no current flows.
 fn resistance(series_ohms: f64, source_volts: f64, volts: f64, own_volts: f64) -> f64 {
     let drop = source_volts - volts;
     if drop <= 0.0 { f64::INFINITY } else { series_ohms * (volts - own_volts) / drop }
@@ -192,7 +192,7 @@ fn clip(ohms: f64) -> f64 {
     ohms.clamp(0.0, OPEN_OHMS)
 }
 
-/// A failed measurement is the more interesting error than a failed opening after it.
+/// The error of a failed measurement takes precedence over that of the opening after it.
 pub(super) fn both<T>(
     outcome: Result<T, InstrumentError>,
     opened: Result<(), InstrumentError>,

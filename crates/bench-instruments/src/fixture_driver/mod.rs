@@ -1,8 +1,8 @@
-//! The fixture as its file describes it, driven over one I2C bus.
+//! Drives the fixture as its file describes it, over one I2C bus.
 //!
-//! I2C transfers are blocking calls of well below a millisecond, and none of them happens while another task waits for
-//! it: nothing is borrowed across an `await`. What must not be shared over time (the measure bus, a monitor's
-//! conversion) is behind an asynchronous lock.
+//! I2C transfers are blocking calls of well below a millisecond. Nothing is borrowed across an `await`, so no other
+//! task waits for one. What must be held for longer (the measure bus, a monitor's conversion) is behind an asynchronous
+//! lock.
 //!
 //! | file | chips and roles |
 //! |---|---|
@@ -66,7 +66,7 @@ pub struct FixtureDriver<I: I2c> {
     ports: RefCell<PortBank<RcDevice<I>>>,
     adcs: BTreeMap<usize, Adc<I>>,
     source: Source<I>,
-    /// Held for as long as a contact is joined to the measure bus.
+    /// Held while a contact is joined to the measure bus.
     measuring: tokio::sync::Mutex<()>,
     edge_line: Option<Box<dyn EdgeLine>>,
     monitors: BTreeMap<usize, Monitor<I>>,
@@ -76,13 +76,13 @@ pub struct FixtureDriver<I: I2c> {
 }
 
 impl<I: I2c> FixtureDriver<I> {
-    /// Puts the fixture into the safe state and makes sure that every chip of it answers.
+    /// Puts the fixture into the safe state and checks that every chip answers.
     ///
-    /// `observer` is told each switching of a rail.
+    /// `observer` receives each switching of a rail.
     ///
     /// # Errors
     /// [`InstrumentError::Chip`] names the first chip that does not answer, [`InstrumentError::Implausible`] one that
-    /// is not the chip of the fixture file. The chips that do answer are in the safe state even then.
+    /// is not the chip of the fixture file. The other chips are in the safe state even then.
     pub fn start(
         fixture: &Fixture,
         bus: Rc<RefCell<I>>,
@@ -133,7 +133,7 @@ impl<I: I2c> FixtureDriver<I> {
         })
     }
 
-    /// Readings of the chips with these ids are corrected from now on: voltages of an ADC, currents of a power monitor.
+    /// Corrects readings of the chips with these ids from now on: voltages of an ADC, currents of a power monitor.
     #[must_use]
     pub fn with_corrections(mut self, corrections: &BTreeMap<String, Correction>) -> Self {
         for (index, chip) in self.fixture.chips.iter().enumerate() {
@@ -192,18 +192,18 @@ impl<I: I2c> Switches for FixtureDriver<I> {
         Some(self.fixture.safety.watchdog.timeout)
     }
     fn supply(&self, rail: &str) -> Option<Supply> {
-        let rail = self.fixture.rails.iter().find(|known| known.name == rail)?;
+        let rail = self.fixture.rails.iter().find(|listed| listed.name == rail)?;
         Some(Supply { volts: rail.volts, current_limit_amps: rail.current_limit_amps })
     }
     fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError> {
-        let rail = self.fixture.rails.iter().find(|known| known.name == rail);
+        let rail = self.fixture.rails.iter().find(|listed| listed.name == rail);
         rail.and_then(|rail| self.monitors.get(&rail.monitor)).map_or(Ok(None), Monitor::glance)
     }
 }
 
 impl<I: I2c> Drop for FixtureDriver<I> {
     fn drop(&mut self) {
-        // Nobody is left to be told; the fixture's own pull-downs remain if even this fails.
+        // Nothing can handle an error here; if even this fails, the fixture's own pull-downs remain.
         let _ = self.source.set(0.0);
         let _ = self.ports.get_mut().safe_state(false);
         let _ = self.nfc.as_ref().map(nfc::Reader::order_off);
@@ -216,16 +216,17 @@ fn port_bank<I: I2c>(fixture: &Fixture, bus: &Bus<I>) -> PortBank<RcDevice<I>> {
     PortBank::new(fixture, expanders.map(|(index, chip)| (index, expander(chip))).collect())
 }
 
-/// Rails off and nails released, whatever state somebody left the fixture in: for who takes over from a bench that died.
+/// Switches rails off and releases nails, whatever the state of the fixture: for a program that takes over from a bench
+/// that died.
 ///
 /// # Errors
-/// The first chip that refused, after all were tried.
+/// The first error, after all chips were tried.
 pub fn make_safe<I: I2c>(fixture: &Fixture, bus: I) -> Result<(), InstrumentError> {
     port_bank(fixture, &Rc::new(RefCell::new(bus))).safe_state(true)
 }
 
-/// Asks every chip of the fixture who it is: the id of each with the error of one that does not answer, or is another. Some
-/// are reset on the way, so no driver may be at work.
+/// Identifies every chip of the fixture: returns the id of each, with the error of one that does not answer or is
+/// another chip. Resets some chips, so no driver may be active.
 pub fn ask_chips<I: I2c>(fixture: &Fixture, bus: Rc<RefCell<I>>) -> Vec<(String, Result<(), InstrumentError>)> {
     let device = || RcDevice::new(Rc::clone(&bus));
     let ask = |chip: &Chip| match chip.kind {
@@ -250,7 +251,7 @@ fn implausible(id: &str, detail: String) -> InstrumentError {
     InstrumentError::Implausible { chip: id.to_owned(), detail }
 }
 
-/// Only for a fixture that did not come out of the checks of `bench-plan`.
+/// Only for a fixture that did not pass the checks of `bench-plan`.
 fn wrong_kind(fixture: &Fixture, index: usize, expected: &str) -> InstrumentError {
     let id = fixture.chips.get(index).map_or("a chip", |chip| chip.id.as_str());
     implausible(id, format!("the fixture file uses it as {expected}"))

@@ -19,9 +19,9 @@ const LOOK_AGAIN: Duration = Duration::from_micros(300);
 const LOOKS: u32 = 20;
 
 pub struct Monitor<I> {
-    /// Held over a conversion: a second one would restart the first.
+    /// Held during a conversion: a second one would restart the first.
     chip: Mutex<INA226<RcDevice<I>>>,
-    /// Since when it converts without end, for [`Monitor::glance`].
+    /// When its continuous conversion started, for [`Monitor::glance`].
     continuous: Cell<bool>,
     wiring: Chip,
     shunt_ohms: f64,
@@ -29,7 +29,7 @@ pub struct Monitor<I> {
 }
 
 impl<I: I2c> Monitor<I> {
-    /// Makes sure that it is there and is an INA226.
+    /// Checks that the chip answers and is an INA226.
     pub fn start(bus: RcDevice<I>, wiring: &Chip, shunt_ohms: f64) -> Result<Self, InstrumentError> {
         let mut chip = INA226::new(bus, wiring.address);
         match chip.manufacturer_id().map_err(|error| chip_error(wiring, &error))? {
@@ -46,7 +46,7 @@ impl<I: I2c> Monitor<I> {
         }
     }
 
-    /// From now on every current is corrected, as its calibration says.
+    /// Corrects every current from now on, according to its calibration.
     pub fn correct(&mut self, correction: Correction) {
         self.correction = correction;
     }
@@ -76,8 +76,8 @@ impl<I: I2c> Monitor<I> {
         Err(implausible(&self.wiring.id, "a conversion does not end".to_owned()))
     }
 
-    /// The newest conversion of an endless series, without waiting. `None` when somebody is measuring, and the first time
-    /// after that: the series begins then.
+    /// Returns the newest conversion of a continuous series, without waiting. `None` while a measurement runs, and at
+    /// the first call after one, which starts the series.
     pub fn glance(&self) -> Result<Option<RailReading>, InstrumentError> {
         let fault = |error| chip_error(&self.wiring, &error);
         let Ok(mut chip) = self.chip.try_lock() else { return Ok(None) };

@@ -7,12 +7,12 @@ use bench_plan::NailWiring;
 use embedded_hal::i2c::I2c;
 
 impl<I: I2c> FixtureDriver<I> {
-    /// Refuses what cannot or must not be done, before anything moves.
+    /// Refuses invalid or dangerous vectors before anything moves.
     fn check_vector(&self, vector: NailVector) -> Result<(), InstrumentError> {
         let mut named = ContactSet::EMPTY;
         for set in [vector.high, vector.low, vector.pull_up, vector.float] {
             if let Some(contact) = named.intersection(set).iter().next() {
-                return Err(InstrumentError::Unsafe(format!("contact {contact} stands in two sets of a nail vector")));
+                return Err(InstrumentError::Unsafe(format!("contact {contact} is in two sets of a nail vector")));
             }
             named = named.union(set);
         }

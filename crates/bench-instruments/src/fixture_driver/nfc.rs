@@ -1,5 +1,5 @@
-//! PN532: the field, and tags of type A in it. The frames between controller and chip are the crate `pn532`'s, the waiting
-//! is done here, because it must not hold up the other steps.
+//! PN532: the field, and tags of type A in it. The crate `pn532` builds and parses the frames; this module waits for
+//! them, because other steps must run meanwhile.
 
 use super::{Bus, FixtureDriver, bus_error, implausible};
 use crate::{Clock, InstrumentError, NfcReader, NfcTarget};
@@ -20,12 +20,13 @@ const MOST_DATA: usize = 64;
 const FRAME: usize = MOST_DATA + 9;
 const LOOK: Duration = Duration::from_millis(1);
 const ACK_WITHIN: Duration = Duration::from_millis(20);
-/// A command that only sets something.
+/// A command that only changes settings.
 const SET_WITHIN: Duration = Duration::from_millis(50);
 /// With [`TRIES`] for a tag.
 const FIND_WITHIN: Duration = Duration::from_millis(200);
 const EXCHANGE_WITHIN: Duration = Duration::from_millis(150);
-/// From the field to the first command: tags may take 5 ms to start (ISO/IEC 14443-3, 5.1), and again as much here.
+/// From the field to the first command: tags may take 5 ms to start (ISO/IEC 14443-3, 5.1), and the same again as
+/// margin.
 const FIELD_SETTLE: Duration = Duration::from_millis(10);
 
 /// Mode normal, no time-out, interrupt line unused.
@@ -34,9 +35,9 @@ const NORMAL_MODE: [u8; 3] = [1, 0, 0];
 const FIELD: u8 = 0x01;
 const RETRIES: u8 = 0x05;
 const ANALOG_A: u8 = 0x0A;
-/// Of a peer's two requests, which are not used, and further tries to wake a tag.
+/// Retries of two peer requests, which are not used, and further tries to wake a tag.
 const TRIES: [u8; 3] = [0, 0, 1];
-/// What the maker sets for tags of type A; CIU_CWGsP, the conductance of the driver, is replaced.
+/// The maker's settings for tags of type A; CIU_CWGsP, the conductance of the driver, is replaced.
 const ANALOG_DEFAULTS: [u8; 11] = [0x59, 0xF4, STRONGEST, 0x11, 0x4D, 0x85, 0x61, 0x6F, 0x26, 0x62, 0x87];
 const CWGSP: usize = 2;
 const STRONGEST: u8 = 0x3F;
@@ -50,15 +51,15 @@ pub(super) struct Reader<I: I2c> {
     id: String,
     address: u8,
     chip: RefCell<Pn532<I2CInterface<RcDevice<I>>, (), FRAME>>,
-    /// Was told how to work.
+    /// The chip is configured.
     ready: Cell<bool>,
-    /// A command was sent whose answer has not been read.
+    /// A command was sent and its answer was not read yet.
     busy: Cell<bool>,
 }
 
 impl<I: I2c> Reader<I> {
     /// # Errors
-    /// [`InstrumentError::Chip`] if nobody answers at its address.
+    /// [`InstrumentError::Chip`] if no chip answers at its address.
     pub fn start(bus: &Bus<I>, chip: &Chip) -> Result<Self, InstrumentError> {
         let reader = Self {
             id: chip.id.clone(),
@@ -84,7 +85,7 @@ impl<I: I2c> Reader<I> {
         aborted.map_err(|error| self.failed("a stop", &error))
     }
 
-    /// Orders the field off without waiting for the answer: for the safe state.
+    /// Commands the field off without waiting for the answer: for the safe state.
     pub fn order_off(&self) -> Result<(), InstrumentError> {
         if !self.ready.get() {
             return Ok(());
@@ -119,9 +120,9 @@ impl<I: I2c> Reader<I> {
     ) -> Result<Vec<u8>, InstrumentError> {
         let what = format!("{command:?}");
         if data.len() > MOST_DATA {
-            return Err(InstrumentError::Unsafe(format!("{} bytes with {what}, more than fit", data.len())));
+            return Err(InstrumentError::Unsafe(format!("{} bytes with {what} are too many", data.len())));
         }
-        // A step that was given up may have left something unread.
+        // A cancelled step may have left an unread answer.
         if self.busy.replace(true) {
             self.abort()?;
         }
@@ -166,7 +167,7 @@ impl<I: I2c> Reader<I> {
         let answer = self.ask(clock, Command::InListPassiveTarget, &ONE_TYPE_A, FIND_WITHIN).await?;
         match answer.as_slice() {
             [0, ..] => Ok(None),
-            // How many, number of the first, two bytes of its answer to the wake-up.
+            // Number of tags, number of the first, two bytes of its answer to the wake-up.
             [1, FIRST_TARGET, _, _, select_answer, length, rest @ ..] if rest.len() >= usize::from(*length) => {
                 Ok(Some(NfcTarget { id: rest[..usize::from(*length)].to_vec(), select_answer: *select_answer }))
             }
@@ -180,7 +181,7 @@ impl<I: I2c> Reader<I> {
         match answer.split_first() {
             Some((status, bytes)) if status & ERROR_MASK == 0 => Ok(Some(bytes.to_vec())),
             Some(_) => Ok(None),
-            None => Err(implausible(&self.id, "it answers an exchange with nothing".to_owned())),
+            None => Err(implausible(&self.id, "its answer to an exchange is empty".to_owned())),
         }
     }
 }
@@ -228,12 +229,12 @@ mod tests {
 
     const ACK: [u8; 6] = [0, 0, 0xFF, 0, 0xFF, 0];
 
-    /// Has these frames ready one after the other, and keeps what is written.
+    /// Returns these frames one after the other, and records what is written.
     #[derive(Default)]
     struct Script {
         frames: VecDeque<Vec<u8>>,
         written: Vec<Vec<u8>>,
-        /// Nobody is there.
+        /// No chip answers.
         gone: bool,
     }
 
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_and_what_is_none() {
+    fn answers_and_unsolicited_messages() {
         let mut damaged = framed(&[0xD5, 0x4B, 0]);
         damaged[6] ^= 1;
         let target = [0xD5, 0x4B, 1, 1, 0x00, 0x44, 0x00, 4, 1, 2, 3, 4];
@@ -290,17 +291,17 @@ mod tests {
         for (frames, expected) in rows {
             let (reader, _) = reader(frames);
             let clock = ManualClock::new();
-            let found = clock.run(reader.find(&clock)).map(|found| found.map(|target| target.id));
-            match (found, expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            let outcome = clock.run(reader.find(&clock)).map(|outcome| outcome.map(|target| target.id));
+            match (outcome, expected) {
+                (Ok(outcome), Ok(expected)) => assert_eq!(outcome, expected),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}\n{part}"),
-                (found, expected) => panic!("{found:?}, expected {expected:?}"),
+                (outcome, expected) => panic!("{outcome:?}, expected {expected:?}"),
             }
         }
     }
 
     #[test]
-    fn a_tag_that_does_not_answer_is_no_error_of_the_reader() {
+    fn a_silent_tag_is_not_an_error_of_the_reader() {
         for (answer, expected) in
             [(&[0xD5, 0x41, 0, 7, 8][..], Some(vec![7, 8])), (&[0xD5, 0x41, 1], None), (&[0xD5, 0x41, 0x42], None)]
         {
@@ -330,7 +331,7 @@ mod tests {
     fn a_reader_that_is_not_there_is_named() {
         let bus = Rc::new(RefCell::new(Script { gone: true, ..Script::default() }));
         let chip = Chip { id: "nfc".to_owned(), kind: ChipKind::Pn532, address: 0x24 };
-        let Err(error) = Reader::start(&bus, &chip) else { panic!("somebody answered") };
+        let Err(error) = Reader::start(&bus, &chip) else { panic!("an absent chip answered") };
         assert!(error.to_string().starts_with("nfc does not answer on the I2C bus (address 0x24"), "{error}");
     }
 }

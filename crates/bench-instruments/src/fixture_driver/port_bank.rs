@@ -7,23 +7,23 @@ use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 use std::collections::BTreeMap;
 
-/// How often a chip is written to when the safe state must be reached.
+/// Number of write attempts per chip for the safe state.
 const SAFE_STATE_ATTEMPTS: u32 = 3;
 
-/// No method awaits, so that a `RefCell` around it is never held across a suspension.
+/// No method awaits, so a `RefCell` around it is never borrowed across a suspension.
 pub struct PortBank<B> {
     /// By position in the fixture's list of chips; other kinds of chip are absent.
     chips: BTreeMap<usize, Expander<B>>,
     nails: BTreeMap<Contact, IoBit>,
     /// Bits of nails in each chip that has any.
     nail_bits: BTreeMap<usize, u16>,
-    /// Low in the safe state, written before the ones that are high: rails, source, multiplexer, relay, peers.
+    /// Low in the safe state, written before those that are high: rails, source, multiplexer, relay, peers.
     switched_off: Vec<IoBit>,
     /// High in the safe state: discharges and feeds.
     switched_on: Vec<IoBit>,
     /// Enables of the rails in each chip that has any.
     rail_bits: BTreeMap<usize, u16>,
-    /// Why nothing may be switched any more, but by the safe state.
+    /// Why only the safe state may still switch anything.
     locked: Option<String>,
 }
 
@@ -63,10 +63,10 @@ impl<B: I2c> PortBank<B> {
         self.nails.keys().copied().collect()
     }
 
-    /// Sets outputs, chip by chip in one write each. For an order among them, call it several times.
+    /// Sets outputs with one write per chip. Call it several times to enforce an order.
     pub fn set_outputs(&mut self, outputs: &[(IoBit, bool)]) -> Result<(), InstrumentError> {
         self.refuse_if_locked()?;
-        // A write sets all outputs of a chip: one that somebody else has taken from a rail must not come back with it.
+        // A write sets all outputs of a chip: it must not restore one that another program has switched off.
         let touched = |index: &usize| outputs.iter().any(|(bit, _)| bit.chip == *index);
         let powered: Vec<usize> = self.powered().filter(touched).collect();
         powered.into_iter().try_for_each(|index| self.same_as_written(index))?;
@@ -79,8 +79,8 @@ impl<B: I2c> PortBank<B> {
             .try_for_each(|(_, chip)| chip.flush(Register::Latch))
     }
 
-    /// Moves nails: released ones first, then levels, then directions, each over all chips, so that no nail is driven
-    /// with a stale level and no two nails fight over a net while the vector changes. All contacts must be wired.
+    /// Moves nails over all chips: first the released ones, then levels, then directions, so that no nail is driven
+    /// with a stale level and no two nails oppose each other while the vector changes. All contacts must be wired.
     pub fn set_nails(&mut self, vector: NailVector) -> Result<(), InstrumentError> {
         self.refuse_if_locked()?;
         for (set, pull) in [(vector.pull_up, true), (vector.float, false)] {
@@ -103,7 +103,7 @@ impl<B: I2c> PortBank<B> {
         self.flush_nails(Register::Direction)
     }
 
-    /// The nails that read high.
+    /// Returns the nails that read high.
     pub fn read_nails(&mut self) -> Result<ContactSet, InstrumentError> {
         let mut levels = BTreeMap::new();
         for index in self.nail_bits.keys() {
@@ -115,8 +115,8 @@ impl<B: I2c> PortBank<B> {
         Ok(self.nails.iter().filter(|(_, bit)| is_high(bit)).map(|(contact, _)| *contact).collect())
     }
 
-    /// Everything off and released, then discharges and feeds on. Trusts no shadow, tries each chip several times, goes
-    /// on whatever fails, and returns the first error that stayed.
+    /// Switches everything off and releases the nails, then closes discharges and feeds. Writes all registers, tries
+    /// each chip several times, continues after errors, and returns the first error that remained.
     pub fn safe_state(&mut self, reset_addressing: bool) -> Result<(), InstrumentError> {
         let mut result = Ok(());
         let mut each_chip = |chips: &mut BTreeMap<usize, Expander<B>>, reset: bool| {
@@ -159,7 +159,7 @@ impl<B: I2c> PortBank<B> {
         result
     }
 
-    /// Locks every switch for the rest of this bank's life; only the safe state is still reached.
+    /// Locks every switch for the rest of this bank's life, except for the safe state.
     pub fn lock(&mut self, why: &str) {
         self.locked.get_or_insert_with(|| why.to_owned());
     }
@@ -168,17 +168,17 @@ impl<B: I2c> PortBank<B> {
         self.chips.len()
     }
 
-    /// Which of the chips, in their order, hold enables of rails.
+    /// Returns which of the chips hold enables of rails.
     pub fn rail_chips(&self) -> Vec<usize> {
         self.chips.keys().enumerate().filter(|(_, index)| self.rail_bits.contains_key(index)).map(|(n, _)| n).collect()
     }
 
-    /// Compares the chip at this place in their order with what was written to it last.
+    /// Compares the chip at this index with its last write.
     pub fn check(&mut self, place: usize) -> Result<(), Disturbance> {
         self.chips.values_mut().nth(place).map_or(Ok(()), Expander::check)
     }
 
-    /// After something was switched on: whether it is so.
+    /// Verifies that what was switched on is on.
     pub fn confirm(&mut self, bit: IoBit) -> Result<(), InstrumentError> {
         self.same_as_written(bit.chip)
     }
@@ -196,7 +196,7 @@ impl<B: I2c> PortBank<B> {
         self.locked.clone().map_or(Ok(()), |why| Err(InstrumentError::PowerCut(why)))
     }
 
-    /// Chips with a rail's enable that is on.
+    /// Returns the chips with an active rail enable.
     fn powered(&self) -> impl Iterator<Item = usize> {
         let on = |(index, bits): &(&usize, &u16)| {
             self.chips.get(index).is_some_and(|chip| chip.wanted(Register::Latch) & **bits != 0)
@@ -208,9 +208,9 @@ impl<B: I2c> PortBank<B> {
         contacts.iter().filter_map(|contact| self.nails.get(&contact).copied()).collect()
     }
 
-    fn want(&mut self, bit: IoBit, register: Register, one: bool) {
+    fn want(&mut self, bit: IoBit, register: Register, high: bool) {
         if let Some(chip) = self.chips.get_mut(&bit.chip) {
-            chip.want(register, mask(bit), if one { 0xFFFF } else { 0 });
+            chip.want(register, mask(bit), if high { 0xFFFF } else { 0 });
         }
     }
 

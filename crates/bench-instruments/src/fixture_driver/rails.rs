@@ -1,4 +1,4 @@
-//! Supplies: discharge, feeds and enable in an order that never fights, and never power into a short.
+//! Supplies: switches discharge, feeds and enable in an order in which none opposes another, and never powers a short.
 
 use super::{FixtureDriver, wrong_kind};
 use crate::{InstrumentError, RailEvent, RailReading, Rails};
@@ -8,7 +8,7 @@ use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 use std::collections::BTreeSet;
 
-/// What the driver knows of each rail, by position in the fixture.
+/// State of each rail, by position in the fixture.
 pub struct PowerState {
     pub on: Vec<bool>,
     /// Rails whose resistance to ground was measured.
@@ -19,8 +19,8 @@ pub struct PowerState {
 
 impl<I: I2c> FixtureDriver<I> {
     fn rail(&self, name: &str) -> Result<(usize, &Rail), InstrumentError> {
-        let found = self.fixture.rails.iter().enumerate().find(|(_, rail)| rail.name == name);
-        found.ok_or_else(|| InstrumentError::NoSuchRail(name.to_owned()))
+        let rail = self.fixture.rails.iter().enumerate().find(|(_, rail)| rail.name == name);
+        rail.ok_or_else(|| InstrumentError::NoSuchRail(name.to_owned()))
     }
 
     fn is_on(&self, index: usize) -> bool {
@@ -36,7 +36,7 @@ impl<I: I2c> FixtureDriver<I> {
         // Read back: an expander that was reset acknowledges everything and drives nothing.
         let enabled = ports.set_outputs(&[(rail.enable, true)]).and_then(|()| ports.confirm(rail.enable));
         if enabled.is_err() {
-            // The write may have come through. Off again; if that fails too, the safe state is tried next anyway.
+            // The write may have had an effect, so switch off again. If that fails too, the safe state is next anyway.
             let _ = ports.set_outputs(&[(rail.enable, false)]);
         }
         enabled
@@ -58,7 +58,7 @@ impl<I: I2c> FixtureDriver<I> {
         Ok(())
     }
 
-    /// Names one that is not held at 0 V, if there is any.
+    /// Returns a rail that is not held at 0 V, if any.
     pub(super) fn floating_rail(&self) -> Option<&str> {
         let index = self.power.borrow().floating.first().copied()?;
         self.fixture.rails.get(index).map(|rail| rail.name.as_str())
@@ -72,7 +72,7 @@ impl<I: I2c> FixtureDriver<I> {
         self.fixture.nails.values().filter_map(|nail| feed_of(&nail.wiring)).collect()
     }
 
-    /// Notes what was switched and tells the observer, if it is a change.
+    /// Records a change of a rail and reports it to the observer.
     fn switched(&self, index: usize, on: bool) {
         let before = self.power.borrow_mut().on.get_mut(index).map(|state| std::mem::replace(state, on));
         if let (Some(before), Some(rail)) = (before, self.fixture.rails.get(index))
@@ -90,7 +90,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
     }
 
     fn contacts(&self, rail: &str) -> Vec<Contact> {
-        let index = self.fixture.rails.iter().position(|known| known.name == rail);
+        let index = self.fixture.rails.iter().position(|listed| listed.name == rail);
         let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
         self.fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact).collect()
     }
@@ -157,14 +157,14 @@ impl<I: I2c> Rails for FixtureDriver<I> {
     }
 
     async fn all_off(&self) -> Result<(), InstrumentError> {
-        // No lock of the measure bus: a measurement that hangs must not keep the rails on.
+        // Without the lock of the measure bus: a measurement that hangs must not keep the rails on.
         self.power.borrow_mut().cleared.clear();
         let ports = self.ports.borrow_mut().safe_state(false);
         let source = self.source.set(0.0);
         let field = self.nfc.as_ref().map_or(Ok(()), |reader| reader.order_off());
         if ports.is_ok() {
             self.power.borrow_mut().floating.clear();
-            // Which rails stayed on after a failure is not known, so then none is called off.
+            // After a failure it is unknown which rails stayed on, so none is reported as off.
             (0..self.fixture.rails.len()).for_each(|index| self.switched(index, false));
         }
         ports.and(source).and(field)

@@ -31,7 +31,7 @@ impl<I: I2c> Source<I> {
         Ok(Self { dac, chip, channel, reference_volts })
     }
 
-    /// Sets the output, volts. Takes effect at once, is not kept in the EEPROM of the chip.
+    /// Sets the output, volts. Takes effect at once; the chip's EEPROM is not written.
     pub fn set(&self, volts: f64) -> Result<(), InstrumentError> {
         if !(0.0..=self.reference_volts).contains(&volts) {
             let text = format!("the source can give 0 V to {} V, not {volts} V", self.reference_volts);
@@ -45,7 +45,7 @@ impl<I: I2c> Source<I> {
             .map_err(|error| dac_error(&self.chip, error))
     }
 
-    /// The highest voltage that [`Source::set`] takes.
+    /// Returns the highest voltage that [`Source::set`] accepts.
     pub fn highest_volts(&self) -> f64 {
         self.reference_volts
     }

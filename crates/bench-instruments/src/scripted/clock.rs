@@ -1,4 +1,4 @@
-//! A clock moved by hand.
+//! A clock that tests move by hand.
 
 use crate::Clock;
 use bench_run::BenchTime;
@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Time that stands still until it is told to move. Clones share it.
+/// Time that stands still until it is moved. Clones share it.
 ///
-/// [`ManualClock::run`] moves it by itself: whenever everything waits, it jumps to the next time that somebody waits for.
+/// [`ManualClock::run`] moves it automatically: whenever every task waits, it jumps to the next wake-up time.
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
     state: Rc<RefCell<State>>,
@@ -25,7 +25,7 @@ pub struct ManualClock {
 struct State {
     now: BenchTime,
     next_id: u64,
-    /// Who is to be woken, by time and then in the order of their coming.
+    /// Wakers by time, and for equal times in the order of registration.
     sleepers: BTreeMap<(BenchTime, u64), Waker>,
 }
 
@@ -35,13 +35,13 @@ impl ManualClock {
         Self::default()
     }
 
-    /// Moves time on and wakes those whose time has come.
+    /// Advances time and wakes the tasks that are due.
     pub fn advance(&self, span: Duration) {
         let to = self.now() + span;
         self.move_to(to);
     }
 
-    /// When the next sleeper wants to be woken.
+    /// Returns the next wake-up time.
     pub fn next_wake(&self) -> Option<BenchTime> {
         self.state.borrow().sleepers.keys().next().map(|(at, _)| *at)
     }
@@ -59,10 +59,10 @@ impl ManualClock {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Runs `future` to its end, moving time from one sleeper to the next.
+    /// Runs `future` to its end, advancing time from one sleeper to the next.
     ///
     /// # Panics
-    /// If the future waits for something that no passing of time will bring.
+    /// If the future waits for something other than time.
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let awake = Arc::new(Awake(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&awake));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "everything waits")]
-    fn a_deadlock_is_told() {
+    fn a_deadlock_panics() {
         ManualClock::new().run(std::future::pending::<()>());
     }
 }

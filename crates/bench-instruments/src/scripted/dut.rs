@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// When a job ends, and how.
+/// When a job ends, and its result.
 type PlannedJob = (BenchTime, Result<JobResult, DutError>);
 
 /// Answers the planned requests in the planned order.
@@ -18,7 +18,7 @@ pub struct ScriptedDut {
     clock: Rc<dyn Clock>,
     script: RefCell<VecDeque<(Request, Result<Reply, DutError>)>>,
     jobs: RefCell<BTreeMap<u8, PlannedJob>>,
-    /// What each connection leads to; at the asked rate when the script says nothing.
+    /// Results of the connections; success at the requested rate when the script has none.
     connections: RefCell<VecDeque<Result<u32, DutError>>>,
     echoes: RefCell<VecDeque<Vec<u8>>>,
     connected: Cell<bool>,
@@ -26,7 +26,7 @@ pub struct ScriptedDut {
 }
 
 impl ScriptedDut {
-    /// Connected, with the requests it expects and what it answers to each.
+    /// Creates a connected module with the expected requests and their answers.
     pub fn new(clock: Rc<dyn Clock>, script: impl IntoIterator<Item = (Request, Result<Reply, DutError>)>) -> Self {
         Self {
             clock,
@@ -39,7 +39,7 @@ impl ScriptedDut {
         }
     }
 
-    /// The end of job `job`, `after` from now.
+    /// Plans the end of job `job`, `after` from now.
     #[must_use]
     pub fn with_job(self, job: u8, after: Duration, outcome: Result<JobResult, DutError>) -> Self {
         let at = self.clock.now() + after;
@@ -47,7 +47,7 @@ impl ScriptedDut {
         self
     }
 
-    /// Not connected yet; the outcomes of the connections to come.
+    /// Creates an unconnected module with the results of its connections.
     #[must_use]
     pub fn with_connections(self, outcomes: impl IntoIterator<Item = Result<u32, DutError>>) -> Self {
         self.connections.borrow_mut().extend(outcomes);
@@ -55,7 +55,7 @@ impl ScriptedDut {
         self
     }
 
-    /// What comes back of the next bytes sent to [`Dut::echo`]. Without a plan, they come back as they are.
+    /// Plans what comes back for the next bytes sent to [`Dut::echo`]. Without a plan, they come back unchanged.
     #[must_use]
     pub fn with_echo(self, back: Vec<u8>) -> Self {
         self.echoes.borrow_mut().push_back(back);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl EdgeTrace {
-    /// An ideal square wave of `window` that begins low, with its first rising edge after half a period; the two levels
-    /// for ever at a duty of 0 or 1 or a frequency of 0.
+    /// An ideal square wave for `window` that begins low, with its first rising edge after half a period; a constant
+    /// level at a duty of 0 or 1 or a frequency of 0.
     pub fn square(hz: f64, duty: f64, window: Duration) -> Self {
         if hz <= 0.0 || duty <= 0.0 || duty >= 1.0 {
             return Self { high_before: duty >= 1.0, edges: Vec::new() };
@@ -25,7 +25,7 @@ impl EdgeTrace {
     }
 }
 
-/// Gives each contact the trace that was planned for it, again and again; a contact without a plan is quiet.
+/// Returns the planned trace of each contact, any number of times; a contact without a plan is quiet.
 #[derive(Default)]
 pub struct ScriptedEdges {
     traces: BTreeMap<Contact, Result<EdgeTrace, InstrumentError>>,
@@ -39,7 +39,7 @@ impl ScriptedEdges {
         self
     }
 
-    /// The contacts that were looked at, in order.
+    /// Returns the contacts of all captures, in order.
     pub fn captured(&self) -> Vec<Contact> {
         self.captured.borrow().clone()
     }

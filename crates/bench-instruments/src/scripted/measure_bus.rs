@@ -13,18 +13,18 @@ pub enum Probing {
     Volts(Contact),
     /// In the finest range.
     FineVolts(Contact),
-    /// With the source at so many volts.
+    /// With the source at this voltage.
     LoadedVolts(Contact, f64),
-    /// With the source at so many volts, left joined.
+    /// With the source at this voltage, left joined.
     Hold(Contact, f64),
     Ohms(Contact),
-    /// So many amperes, without power; the reading is the voltage, and just that current flows.
+    /// With this current, without power; the reading is the voltage, at exactly this current.
     Inject(Contact, f64),
 }
 
 type Outcome = Result<f64, InstrumentError>;
 
-/// Planned readings are used up, each once, in any order of contacts; standing ones are given again and again.
+/// Planned readings are used once each, in any order of contacts; default readings any number of times.
 pub struct ScriptedMeasureBus {
     source_ohms: f64,
     planned: RefCell<VecDeque<(Probing, Outcome)>>,
@@ -44,21 +44,21 @@ impl ScriptedMeasureBus {
         }
     }
 
-    /// One reading. Several for the same probing are given in this order.
+    /// Plans one reading. Several for the same measurement are returned in this order.
     #[must_use]
     pub fn once(self, probing: Probing, outcome: Outcome) -> Self {
         self.planned.borrow_mut().push_back((probing, outcome));
         self
     }
 
-    /// A reading for whenever no planned one is left, any number of times or never.
+    /// Sets the reading that is returned when no planned one is left.
     #[must_use]
     pub fn always(self, probing: Probing, outcome: Outcome) -> Self {
         self.standing.borrow_mut().push((probing, outcome));
         self
     }
 
-    /// What was measured, in order.
+    /// Returns all measurements, in order.
     pub fn taken(&self) -> Vec<Probing> {
         self.taken.borrow().clone()
     }

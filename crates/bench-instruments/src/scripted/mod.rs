@@ -1,7 +1,7 @@
 //! Doubles of the instruments, for tests of steps and for dry runs.
 //!
-//! They answer every call, and where a step does what the script did not plan they panic with words that say what was
-//! planned and what came. A script that was not used up is told when the double is dropped.
+//! They answer every call, and panic with the planned and the actual call where a step deviates from the script. A
+//! script with unused entries panics when the double is dropped.
 
 mod clock;
 mod dut;
@@ -23,7 +23,7 @@ pub use peers::ScriptedPeers;
 pub use programmer::ScriptedProgrammer;
 pub use rails::ScriptedRails;
 
-/// Objects to a script with something left over, unless a panic is already under way.
+/// Panics for a script with unused entries, unless a panic is already in progress.
 fn object_to(left_over: &[String], what: &str) {
     if !left_over.is_empty() && !std::thread::panicking() {
         panic!("the script of the {what} was not used up: {}", left_over.join(", "));

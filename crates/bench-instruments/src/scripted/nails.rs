@@ -4,10 +4,10 @@ use crate::{ContactSet, InstrumentError, NailVector, Nails};
 use async_trait::async_trait;
 use std::cell::RefCell;
 
-/// What reads high, given the present state of all nails.
+/// Computes what reads high from the present state of all nails.
 type Levels = Box<dyn FnMut(&NailVector) -> ContactSet>;
 
-/// Keeps the state of each nail, tells it to a function, and reads what that answers.
+/// Keeps the state of each nail, and reads levels from a function of that state.
 pub struct ScriptedNails {
     wired: ContactSet,
     state: RefCell<NailVector>,
@@ -17,7 +17,7 @@ pub struct ScriptedNails {
 }
 
 impl ScriptedNails {
-    /// Nails on `wired`; `levels` answers which of them read high.
+    /// Creates nails on `wired`; `levels` returns which of them read high.
     pub fn new(wired: ContactSet, levels: impl FnMut(&NailVector) -> ContactSet + 'static) -> Self {
         Self {
             wired,
@@ -28,22 +28,22 @@ impl ScriptedNails {
         }
     }
 
-    /// Nails with nothing on them: they read what they drive, and high where they pull up.
+    /// Creates nails without a module: they read what they drive, and high where they pull up.
     pub fn open(wired: ContactSet) -> Self {
         Self::new(wired, |state| state.high.union(state.pull_up))
     }
 
-    /// The next call fails.
+    /// Makes the next call fail.
     pub fn fail_next(&self, error: InstrumentError) {
         *self.failure.borrow_mut() = Some(error);
     }
 
-    /// What was set, in order.
+    /// Returns all vectors, in order.
     pub fn vectors(&self) -> Vec<NailVector> {
         self.vectors.borrow().clone()
     }
 
-    /// The state of all nails; each wired contact is in exactly one set.
+    /// Returns the state of all nails; each wired contact is in exactly one set.
     pub fn state(&self) -> NailVector {
         *self.state.borrow()
     }

@@ -1,4 +1,4 @@
-//! Parts that can be joined, and a record of which one is.
+//! Parts that can be joined, with a record of the joined one.
 
 use crate::{InstrumentError, Peers};
 use async_trait::async_trait;
@@ -7,16 +7,16 @@ use std::cell::RefCell;
 /// Peers by name. At most one is joined, as on a real fixture.
 #[derive(Debug, Default)]
 pub struct ScriptedPeers {
-    known: Vec<String>,
+    names: Vec<String>,
     connected: RefCell<Option<String>>,
 }
 
 impl ScriptedPeers {
-    pub fn new<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { known: known.into_iter().map(str::to_owned).collect(), connected: RefCell::default() }
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { names: names.into_iter().map(str::to_owned).collect(), connected: RefCell::default() }
     }
 
-    /// The one that is joined now.
+    /// Returns the joined peer.
     pub fn connected(&self) -> Option<String> {
         self.connected.borrow().clone()
     }
@@ -25,7 +25,7 @@ impl ScriptedPeers {
 #[async_trait(?Send)]
 impl Peers for ScriptedPeers {
     async fn connect(&self, id: &str) -> Result<(), InstrumentError> {
-        if !self.known.iter().any(|known| known == id) {
+        if !self.names.iter().any(|names| names == id) {
             return Err(InstrumentError::NoSuchPeer(id.to_owned()));
         }
         *self.connected.borrow_mut() = Some(id.to_owned());

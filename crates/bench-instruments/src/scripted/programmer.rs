@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// Lets jobs end as planned, and keeps them.
+/// Ends jobs as planned, and records them.
 #[derive(Debug, Default)]
 pub struct ScriptedProgrammer {
     outcomes: RefCell<VecDeque<Result<Programmed, ProgramError>>>,
@@ -14,12 +14,12 @@ pub struct ScriptedProgrammer {
 }
 
 impl ScriptedProgrammer {
-    /// How the jobs end, in their order.
+    /// Sets the results of the jobs, in their order.
     pub fn new(outcomes: impl IntoIterator<Item = Result<Programmed, ProgramError>>) -> Self {
         Self { outcomes: RefCell::new(outcomes.into_iter().collect()), jobs: RefCell::default() }
     }
 
-    /// The jobs so far.
+    /// Returns the jobs so far.
     pub fn jobs(&self) -> Vec<ProgramJob> {
         self.jobs.borrow().clone()
     }

@@ -6,7 +6,7 @@ use bench_run::Contact;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Rails with what their monitors read. Like the real ones they refuse power before a short was looked for.
+/// Rails with readings of their monitors. Like the real ones they refuse power before a check for shorts.
 #[derive(Debug)]
 pub struct ScriptedRails {
     rails: RefCell<Vec<ScriptedRail>>,
@@ -20,7 +20,7 @@ pub struct ScriptedRails {
 #[derive(Debug)]
 struct ScriptedRail {
     name: String,
-    /// With the rail on; off it reads 0 V and 0 A.
+    /// Reading while the rail is on; when off it reads 0 V and 0 A.
     reading: RailReading,
     discharge_ohms: f64,
     cleared: bool,
@@ -30,7 +30,7 @@ struct ScriptedRail {
 }
 
 impl ScriptedRails {
-    /// Rails in the order of switching on, with what their monitors read when they are on.
+    /// Creates rails in the order of switching on, with the readings of their monitors when on.
     pub fn new<'a>(rails: impl IntoIterator<Item = (&'a str, RailReading)>) -> Self {
         let rails = rails.into_iter().map(|(name, reading)| ScriptedRail {
             name: name.to_owned(),
@@ -49,21 +49,21 @@ impl ScriptedRails {
         }
     }
 
-    /// Contacts that have a switch of their own; closed at first.
+    /// Sets the contacts that have their own switch; closed at first.
     #[must_use]
     pub fn with_feeds(self, contacts: impl IntoIterator<Item = Contact>) -> Self {
         self.feeds.borrow_mut().extend(contacts.into_iter().map(|contact| (contact, true)));
         self
     }
 
-    /// Contacts that the nails of a rail reach.
+    /// Sets the contacts that the nails of a rail reach.
     #[must_use]
     pub fn with_contacts(mut self, rail: &str, contacts: impl IntoIterator<Item = Contact>) -> Self {
         self.contacts.insert(rail.to_owned(), contacts.into_iter().collect());
         self
     }
 
-    /// Switching on fails with this.
+    /// Makes switching on fail with this error.
     ///
     /// # Panics
     /// If there is no such rail.
@@ -73,7 +73,7 @@ impl ScriptedRails {
         self
     }
 
-    /// What the monitor reads from now on, while the rail is on.
+    /// Sets the reading of the monitor from now on, while the rail is on.
     ///
     /// # Panics
     /// If there is no such rail.

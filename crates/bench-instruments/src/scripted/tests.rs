@@ -1,4 +1,4 @@
-//! The doubles object where they should.
+//! The doubles panic where they should.
 
 use super::*;
 use crate::{

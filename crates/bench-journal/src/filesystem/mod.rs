@@ -1,4 +1,4 @@
-//! What each operating system has of its own below a journal.
+//! The parts below a journal that differ between operating systems.
 
 #[cfg(unix)]
 mod unix;
@@ -14,7 +14,7 @@ pub(crate) use windows::refusal;
 #[cfg(windows)]
 pub use windows::sync_folder;
 
-/// Why the system refuses a file, where the standard library has no word for it.
+/// Why the system refuses a file, where the standard library has no error kind for it.
 pub(crate) enum Refusal {
     TooManyFiles,
     DiskBroken,

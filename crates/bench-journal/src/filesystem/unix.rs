@@ -3,10 +3,10 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// A new name in a folder is safe only when the folder itself is on disk.
+/// Syncs a folder: a new name in it survives a loss of power only then.
 ///
 /// # Errors
-/// When the folder cannot be opened, or the disk refuses.
+/// When the folder cannot be opened, or the disk fails.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

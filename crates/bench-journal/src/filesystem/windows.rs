@@ -2,8 +2,7 @@ use super::Refusal;
 use std::io;
 use std::path::Path;
 
-/// Windows has no such order for a folder: NTFS keeps names safe in a journal of its own. What this checks is that the folder
-/// is there.
+/// Checks that the folder exists. Windows cannot sync a folder: NTFS protects names by its own journal.
 ///
 /// # Errors
 /// When it is not.

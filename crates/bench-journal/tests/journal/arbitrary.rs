@@ -1,4 +1,4 @@
-//! Events of every kind with anything in them.
+//! Events of every kind with arbitrary contents.
 
 use bench_run::{
     BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, MeasurementUnit,

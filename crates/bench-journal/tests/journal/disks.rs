@@ -1,4 +1,4 @@
-//! On disks that are slow, full or hang.
+//! Disks that are slow, full or hanging.
 
 use bench_journal::{Disk, Journal, Pending, Progress, parse};
 use bench_run::{BenchTime, Event, Verdict};
@@ -7,21 +7,21 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Real time that no test needs.
+/// Real time that exceeds every test.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A disk that the test holds by its other end.
+/// A disk that the test controls from its other end.
 #[derive(Default)]
 struct Platter {
     bytes: Vec<u8>,
     writes: usize,
     syncs: usize,
-    /// Bytes that it takes at most.
+    /// Largest number of bytes that it accepts.
     room: Option<usize>,
-    /// The next access to it that waits, and the one that waits now.
+    /// The next access that waits, and the one that waits now.
     holds: Option<Access>,
     held: Option<Access>,
-    /// What the next forced write answers.
+    /// Result of the next forced write.
     refuses: Option<i32>,
     panics: bool,
 }
@@ -131,7 +131,7 @@ fn lines_that_wait_together_are_written_and_forced_once() {
             platter.holds = Some(held);
             (platter.writes, platter.syncs)
         });
-        // The disk is at work on the first, and the others come meanwhile.
+        // The disk handles the first line while the others arrive.
         let mut last = end_of_step(&mut journal);
         disk.wait_until(|platter| platter.held == Some(held));
         for _ in 0..lines {
@@ -150,7 +150,7 @@ fn lines_that_wait_together_are_written_and_forced_once() {
     assert_eq!(parse(&disk.change(|platter| platter.bytes.clone())).unwrap().entries.len(), journal.entries().len());
 }
 
-/// What counts as shown while the disk is slow: a line that must be on the disk keeps those behind it waiting.
+/// What may be shown while the disk is slow: a line that must be on the disk delays those after it.
 #[test]
 fn a_slow_disk_delays_what_may_be_shown_and_nothing_else() {
     let disk = TestDisk::default();
@@ -168,7 +168,7 @@ fn a_slow_disk_delays_what_may_be_shown_and_nothing_else() {
     assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     assert!(refused.to_string().starts_with("the disk hangs: reports/P042/r1/journal.jsonl was not written for"));
 
-    // Somebody waits while the disk works, and is woken.
+    // A caller waits while the disk works, and is woken.
     let (moved, pending) = (journal.progress_beyond(journal.progress()), journal.acknowledgement(behind));
     let waiting = std::thread::spawn(move || (await_it(moved), await_it(pending)));
     disk.let_go();
@@ -179,7 +179,7 @@ fn a_slow_disk_delays_what_may_be_shown_and_nothing_else() {
 }
 
 #[test]
-fn a_hanging_disk_holds_neither_the_run_nor_the_end_of_the_program() {
+fn a_hanging_disk_blocks_neither_the_run_nor_the_end_of_the_program() {
     for held in [Access::Write, Access::Sync] {
         let disk = TestDisk::default();
         let mut journal = journal(&disk);
@@ -190,7 +190,7 @@ fn a_hanging_disk_holds_neither_the_run_nor_the_end_of_the_program() {
         disk.wait_until(|platter| platter.held == Some(held));
         assert_eq!((journal.acknowledged(), journal.oldest_waiting()), (0, Some(0)));
         drop(journal);
-        // It got here. A disk that comes back still gets every line.
+        // A disk that recovers still gets every line.
         assert_eq!(disk.change(|platter| platter.held), Some(held));
         disk.let_go();
         disk.wait_until(|platter| parse(&platter.bytes).unwrap().entries.len() == 1_000);
@@ -208,7 +208,7 @@ fn a_dropped_journal_writes_what_is_queued() {
     disk.wait_until(|platter| parse(&platter.bytes).unwrap().entries.len() == 100);
 }
 
-/// Full at any byte: what is left replays, and nothing was acknowledged that is not in it.
+/// Full at any byte: the rest replays, and contains everything that was acknowledged.
 #[test]
 fn a_full_disk_leaves_whole_lines() {
     let whole = TestDisk::default();

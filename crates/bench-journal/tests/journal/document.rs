@@ -1,4 +1,4 @@
-//! docs/reference/journal-format.md says what the code does.
+//! docs/reference/journal-format.md matches the code.
 
 use crate::arbitrary;
 use bench_journal::parse;
@@ -10,20 +10,20 @@ use std::collections::{BTreeSet, HashSet};
 const DOCUMENT: &str = include_str!("../../../../docs/reference/journal-format.md");
 
 /// Names of all fields and events below a value.
-fn names(value: &Value, found: &mut BTreeSet<String>) {
+fn names(value: &Value, names_found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                found.insert(name.clone());
+                names_found.insert(name.clone());
                 if ["event", "kind", "defect", "verdict", "unit"].contains(&name.as_str())
                     && let Some(word) = value.as_str().filter(|word| word.is_ascii() && name != "kind")
                 {
-                    found.insert(word.to_owned());
+                    names_found.insert(word.to_owned());
                 }
-                names(value, found);
+                names(value, names_found);
             }
         }
-        Value::Array(values) => values.iter().for_each(|value| names(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| names(value, names_found)),
         _ => {}
     }
 }
@@ -45,15 +45,18 @@ fn the_example_reads_and_is_written_the_same() {
 #[test]
 fn every_field_and_every_word_is_described() {
     let mut runner = TestRunner::deterministic();
-    let mut found = BTreeSet::new();
+    let mut names_found = BTreeSet::new();
     for _ in 0..2000 {
         let event = arbitrary::event().new_tree(&mut runner).unwrap().current();
-        names(&serde_json::to_value(event).unwrap(), &mut found);
+        names(&serde_json::to_value(event).unwrap(), &mut names_found);
     }
-    assert!(found.contains("firmware_sha256") && found.contains("wrong-model"), "too few events to say anything");
-    // `kind`, `seed`, `station` and `faults` stand in the notation of the objects they belong to.
+    assert!(
+        names_found.contains("firmware_sha256") && names_found.contains("wrong-model"),
+        "too few events to say anything"
+    );
+    // `kind`, `seed`, `station` and `faults` are in the notation of the objects they belong to.
     let described =
         |name: &String| DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!("\"{name}\":"));
-    let missing: Vec<&String> = found.iter().filter(|name| !described(name)).collect();
+    let missing: Vec<&String> = names_found.iter().filter(|name| !described(name)).collect();
     assert!(missing.is_empty(), "not described: {missing:?}");
 }

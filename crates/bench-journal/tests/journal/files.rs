@@ -1,4 +1,4 @@
-//! On real files.
+//! Real files.
 
 use crate::arbitrary::{event, events};
 use bench_journal::{
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::time::Duration;
 
-/// Real time that no test needs.
+/// Real time that exceeds every test.
 const LONG: Duration = Duration::from_secs(60);
 
 fn write(events: &[Event]) -> Vec<u8> {
@@ -70,7 +70,7 @@ proptest! {
             changed[at] ^= with;
             match parse(&changed) {
                 Err(_) => {}
-                // Without its line end the last line is a torn one, and whoever asks is told so.
+                // Without its line end the last line is a torn one, which the reader reports.
                 Ok(run) => prop_assert!(at == last && run.torn_bytes > 0, "byte {at} ^ {with} was not found"),
             }
         }
@@ -96,7 +96,7 @@ proptest! {
         replaced[one] = foreign[one.min(foreign.len() - 1)];
         for changed in [gone, moved, doubled, replaced] {
             let Ok(run) = parse(changed.concat().as_bytes()) else { continue };
-            // What is left may be a whole beginning: then its seal is another one and the end is missing.
+            // The rest may be a valid beginning: then it has another seal and no end.
             prop_assert!(changed == lines || run.entries.len() < lines.len() || run.seal != parse(text.as_bytes()).unwrap().seal);
             prop_assert!(run.entries.len() >= lines.len() || lines.concat().starts_with(&changed.concat()));
         }
@@ -117,9 +117,9 @@ fn refusals_name_the_line() {
     let later_same_shape = lines[1].replace("\"v\":2", "\"v\":9");
     let (old, changed) = (lines[1].replace("\"v\":2", "\"v\":1"), lines[1].replace("\"b\"", "\"B\""));
     let rows: [(&str, Vec<&str>, &str); 10] = [
-        ("a changed line", vec![lines[0], &changed, lines[2]], "line 2: does not fit its check sum"),
+        ("a changed line", vec![lines[0], &changed, lines[2]], "line 2: does not match its checksum"),
         ("an old line", vec![lines[0], &old], "line 2: in format 1, the lines before it in format 2"),
-        ("an unchained line", vec![r#"{"v":2,"seq":0,"at_us":0,"event":"note","text":"a"}"#], "line 1: does not fit"),
+        ("an unchained line", vec![r#"{"v":2,"seq":0,"at_us":0,"event":"note","text":"a"}"#], "line 1: does not match"),
         ("a line is gone", vec![lines[0], lines[2]], "line 2: expected entry 1 and found entry 2"),
         ("a line is double", vec![lines[0], lines[0]], "line 2: expected entry 1 and found entry 0"),
         ("the first line is gone", vec![lines[1]], "line 1: expected entry 0 and found entry 1"),
@@ -137,7 +137,7 @@ fn refusals_name_the_line() {
 
 #[test]
 fn zeros_behind_the_last_line_are_a_torn_line() {
-    // What some file systems leave when the power goes: the length grew, the data did not arrive.
+    // The result of some file systems after a loss of power: the length grew, the data did not arrive.
     let mut bytes = write(&[note("a")]);
     bytes.extend([0; 4096]);
     let run = parse(&bytes).unwrap();
@@ -163,27 +163,27 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
     fs::write(reports.join("README.md"), "not a run").unwrap();
     fs::create_dir(reports.join("P043").join("empty")).unwrap();
 
-    let mut found = find_runs(&reports).unwrap();
-    found.rotate_left(1); // "P043" sorts before the name that "../P042" became
-    let of_first: Vec<&str> = found[..11].iter().map(|run| run.run_id.as_str()).collect();
+    let mut runs = find_runs(&reports).unwrap();
+    runs.rotate_left(1); // "P043" sorts before the name that "../P042" became
+    let of_first: Vec<&str> = runs[..11].iter().map(|run| run.run_id.as_str()).collect();
     assert_eq!(of_first, names);
-    assert_eq!(found.len(), 12);
-    assert_eq!(read(&found[3].folder).unwrap(), read(&found[3].journal).unwrap());
+    assert_eq!(runs.len(), 12);
+    assert_eq!(read(&runs[3].folder).unwrap(), read(&runs[3].journal).unwrap());
 
     let written = |run: &bench_journal::RunFolder, seconds: u64| {
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs::File::options().append(true).open(&run.journal).unwrap().set_modified(at).unwrap();
     };
-    found.iter().for_each(|run| written(run, 1000));
-    written(&found[4], 2000);
-    assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&found[4]));
-    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&found[4]));
+    runs.iter().for_each(|run| written(run, 1000));
+    written(&runs[4], 2000);
+    assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&runs[4]));
+    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&runs[4]));
     assert_eq!(latest(&reports, Some("P043")).unwrap().unwrap().journal, other.path());
     assert_eq!(latest(&reports, Some("P044")).unwrap(), None);
 }
 
 #[test]
-fn what_somebody_acts_on_is_forced_and_nothing_else() {
+fn only_lines_that_others_act_on_are_forced() {
     let root = tempfile::tempdir().unwrap();
     let run = || {
         [
@@ -235,19 +235,19 @@ fn numbers_without_a_json_word_end_the_journal() {
 }
 
 #[test]
-fn a_place_that_cannot_hold_a_run_is_refused() {
+fn an_unusable_reports_folder_is_refused() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("P044"), "a file where the unit's folder should be").unwrap();
     assert!(Journal::create(root.path(), "P044", "r1").is_err());
     assert!(Journal::create(&root.path().join("P044"), "P045", "r1").is_err());
 }
 
-/// Who does what to a journal, and what the check says of it.
+/// A change to a journal, and the result of the check.
 #[test]
-fn a_journal_that_somebody_touched_is_noticed() {
+fn a_changed_journal_is_detected() {
     type Touch = fn(&std::path::Path);
     fn change(file: &std::path::Path, change: impl Fn(&mut Vec<u8>)) {
-        // In place: the file stays the same one.
+        // In place: it remains the same file.
         let mut bytes = fs::read(file).unwrap();
         change(&mut bytes);
         fs::write(file, bytes).unwrap();
@@ -275,7 +275,7 @@ fn a_journal_that_somebody_touched_is_noticed() {
         (
             "a line appended",
             |file| change(file, |bytes| bytes.extend(b"{\"x\":1}\n")),
-            Some("was written into by somebody else, at line 4"),
+            Some("was changed by another program, at line 4"),
         ),
         (
             "a byte changed",
@@ -312,7 +312,7 @@ fn a_journal_that_somebody_touched_is_noticed() {
         let said = journal.verify().wait_at_most(LONG).err().map(|error| error.to_string());
         let path = journal.path().display().to_string();
         let wanted =
-            expected.map(|what| format!("the journal {path} {what}: find out who did it, then test the module again"));
+            expected.map(|what| format!("the journal {path} {what}: find the cause, then test the module again"));
         assert_eq!(said, wanted, "{who}");
     }
 }
@@ -409,7 +409,7 @@ fn the_format_is_the_documented_one() {
     );
 }
 
-/// Format 1 had no chain: it reads as before, and says of itself that it has no seal.
+/// Format 1 had no chain: it is read as before, without a seal.
 #[test]
 fn journals_of_format_1_are_read() {
     let text = "{\"v\":1,\"seq\":0,\"at_us\":5,\"event\":\"note\",\"text\":\"a\"}\n";

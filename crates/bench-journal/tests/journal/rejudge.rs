@@ -1,4 +1,4 @@
-//! Judging again what was recorded: good journals hold, and whoever changes one thing contradicts another.
+//! Judging recorded runs again: good journals hold, and a single change contradicts the rest.
 
 use bench_journal::{parse, read};
 use bench_run::{Entry, Event, Limits, Verdict, rejudge};
@@ -27,7 +27,7 @@ fn what_was_recorded_holds() {
     }
 }
 
-/// Changes one event of the example, and looks for the words of the contradiction.
+/// Changes one event of the example, and searches the contradiction for these words.
 #[test]
 fn one_change_contradicts_the_rest() {
     type Change = fn(&mut Event) -> bool;
@@ -42,31 +42,31 @@ fn one_change_contradicts_the_rest() {
     let rows: [(&str, Change, &str); 11] = [
         (
             "a reading",
-            |event| on_measured(event, "3V3.volts", |one| one.value = Some(3.5)),
-            "supply/3V3.volts is pass on record; its reading and limits make it fail",
+            |event| on_measured(event, "3V3.volts", |measurement| measurement.value = Some(3.5)),
+            "supply/3V3.volts is recorded as pass; its reading and limits give fail",
         ),
         (
             "a reading that is gone",
-            |event| on_measured(event, "3V3.volts", |one| one.value = None),
-            "its reading and limits make it error",
+            |event| on_measured(event, "3V3.volts", |measurement| measurement.value = None),
+            "its reading and limits give error",
         ),
         (
             "a measurement's verdict",
-            |event| on_measured(event, "A0.high", |one| one.verdict = Verdict::Pass),
-            "interconnect/A0.high is pass on record",
+            |event| on_measured(event, "A0.high", |measurement| measurement.verdict = Verdict::Pass),
+            "interconnect/A0.high is recorded as pass",
         ),
         (
             "limits, and the verdict with them",
             |event| {
-                on_measured(event, "A0.high", |one| {
-                    (one.limits, one.verdict) = (Limits::at_least(0.1), Verdict::Pass);
+                on_measured(event, "A0.high", |measurement| {
+                    (measurement.limits, measurement.verdict) = (Limits::at_least(0.1), Verdict::Pass);
                 })
             },
             "interconnect/A0.high was judged by other limits than the plan's",
         ),
         (
             "a name",
-            |event| on_measured(event, "A0.high", |one| one.name = "A9.high".into()),
+            |event| on_measured(event, "A0.high", |measurement| measurement.name = "A9.high".into()),
             "interconnect/A9.high was never promised",
         ),
         (
@@ -78,7 +78,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "step interconnect is pass on record; what it delivered makes it fail",
+            "step interconnect is recorded as pass; its measurements give fail",
         ),
         (
             "how a procedure ended",
@@ -89,7 +89,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "step supply is pass on record; what it delivered makes it error",
+            "step supply is recorded as pass; its measurements give error",
         ),
         (
             "how a procedure ended, not said",
@@ -108,7 +108,7 @@ fn one_change_contradicts_the_rest() {
                 }
                 _ => false,
             },
-            "the unit is pass on record; its steps and the safe state make it fail",
+            "the unit is recorded as pass; its steps and the safe state give fail",
         ),
         (
             "the counts",
@@ -136,14 +136,14 @@ fn one_change_contradicts_the_rest() {
         let changed = entries.iter_mut().filter_map(|entry| change(&mut entry.event).then_some(())).count();
         assert_eq!(changed, 1, "{what}");
         let again = rejudge(&entries);
-        let said: Vec<&str> = again.contradictions.iter().map(|one| one.text.as_str()).collect();
+        let said: Vec<&str> = again.contradictions.iter().map(|contradiction| contradiction.text.as_str()).collect();
         assert!(said.iter().any(|text| text.starts_with(expected) || text.contains(expected)), "{what}: {said:?}");
     }
 }
 
-/// Whatever line is taken out of a run that passed, the pass no longer follows (or the line said nothing that counts).
+/// Without any one line of a passing run, the pass no longer follows (unless the line has no effect).
 #[test]
-fn a_pass_needs_every_line_that_it_rests_on() {
+fn a_pass_needs_every_line_that_it_depends_on() {
     let whole = golden("pass");
     for gone in 0..whole.len() {
         let mut entries = whole.clone();

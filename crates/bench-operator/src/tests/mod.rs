@@ -43,7 +43,7 @@ impl UnitHistory for Runs {
     }
 }
 
-/// A station, its clock, and what it was told to do.
+/// A station, its clock, and the orders that it got.
 struct Station {
     app: App,
     edge: EdgeMap,
@@ -117,7 +117,7 @@ impl Station {
         }
     }
 
-    /// The run on this nest goes on to this end, and lies below the reports.
+    /// The run on this nest reaches this end; its record is below the reports.
     fn ends(&mut self, nest: usize, verdict: Verdict) {
         let entries = run(verdict);
         self.entries(nest, &entries);

@@ -52,7 +52,7 @@ fn who_lets_a_unit_in() {
         (&["TE-1", "4711"], true, ""),
         (&["EN-1", "0815"], true, ""),
         (&["OP-1"], false, "may not allow"),
-        (&["XX-9"], false, "Nobody has this badge"),
+        (&["XX-9"], false, "Unknown badge"),
         (&["TE-1", "0815"], false, "Wrong PIN"),
         (&["TE-1", "1", "2", "4711"], true, ""),
         (&["TE-1", "1", "2", "3"], false, "Wrong PIN"),

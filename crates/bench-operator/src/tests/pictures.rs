@@ -1,4 +1,4 @@
-//! The pictures of the manual, drawn from the screen itself: `UPDATE_PICTURES=1` writes them anew.
+//! The pictures of the manual, drawn from the screen itself: `UPDATE_PICTURES=1` writes them again.
 
 use super::*;
 use ratatui::buffer::{Buffer, Cell};
@@ -92,17 +92,17 @@ fn shift() -> Station {
 
 #[test]
 fn pictures_of_the_manual() {
-    let mut one = Station::new(1, Rules::default());
-    one.scan(&label(1));
-    let ready = svg(one.backend(80, 24).buffer());
-    one.press(Press::Enter);
-    one.entries(0, &half(3.31));
-    let running = svg(one.backend(80, 24).buffer());
-    one.press(Press::Escape);
-    let abort = svg(one.backend(80, 24).buffer());
-    one.press(Press::Escape);
-    one.ends(0, Verdict::Fail);
-    let fail = svg(one.backend(80, 24).buffer());
+    let mut station = Station::new(1, Rules::default());
+    station.scan(&label(1));
+    let ready = svg(station.backend(80, 24).buffer());
+    station.press(Press::Enter);
+    station.entries(0, &half(3.31));
+    let running = svg(station.backend(80, 24).buffer());
+    station.press(Press::Escape);
+    let abort = svg(station.backend(80, 24).buffer());
+    station.press(Press::Escape);
+    station.ends(0, Verdict::Fail);
+    let fail = svg(station.backend(80, 24).buffer());
     let four = svg(shift().backend(100, 32).buffer());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures/operator");
     let pictures = [("ready", ready), ("running", running), ("abort", abort), ("fail", fail), ("four", four)];

@@ -111,7 +111,7 @@ fn the_longest_time_of_an_orderly_stop_is_shown_and_counts_down() {
     // Ctrl-C: the longest of all nests; the first one has been at it for longer.
     station.press(Press::Interrupt);
     let shown = station.draw(80, 24);
-    assert!(shown.contains("everything is being switched off, at most 31 s"), "{shown}");
+    assert!(shown.contains("switching everything off, at most 31 s"), "{shown}");
     // Nothing to wait for any more.
     station.press(Press::Delete);
     let shown = station.draw(80, 24);
@@ -124,7 +124,7 @@ fn a_nest_that_hangs_says_so() {
     station.entries(0, &half(3.31));
     station.soon(Duration::from_secs(61), Input::Tick);
     let shown = station.draw(80, 24);
-    assert!(shown.contains("No sign of life for 61 s"), "{shown}");
+    assert!(shown.contains("No response for 61 s"), "{shown}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn every_size_is_drawn() {
     }
 }
 
-/// Whoever sees no colours tells the verdicts by the marks that their frames are made of.
+/// Without colours, the marks of a frame show its verdict.
 #[test]
 fn no_two_verdicts_have_the_same_frame() {
     let mut frames: Vec<String> = Vec::new();

@@ -23,7 +23,7 @@ fn a_unit_from_its_label_to_its_removal() {
     assert_eq!(station.states(), format!("pass {}", serial(1)));
     assert_eq!(orders(&station.press(Press::Enter)), [""; 0]);
     assert_eq!(station.states(), "empty");
-    // The next label may come while the last verdict still stands.
+    // The next label may come while the last verdict is still shown.
     station.scan(&label(2));
     station.press(Press::Enter);
     station.ends(0, Verdict::Fail);
@@ -41,13 +41,13 @@ fn a_unit_from_its_label_to_its_removal() {
 fn what_is_scanned_and_what_comes_of_it() {
     let long = "x".repeat(10_000);
     let rows = [
-        ("P042AV000000001 SECRET", "ready P042AV000000001, empty", "put it on nest 1"),
-        ("p042av000000001 secret", "ready P042AV000000001, empty", "put it on nest 1"),
+        ("P042AV000000001 SECRET", "ready P042AV000000001, empty", "put it in nest 1"),
+        ("p042av000000001 secret", "ready P042AV000000001, empty", "put it in nest 1"),
         ("P006AV000000001 SECRET", "empty, empty", "P006 is not the label of a B404X (expected P042)"),
-        ("4006381333931", "empty, empty", "no label of a module"),
-        (" ", "empty, empty", "no label of a module"),
-        ("\u{1F980}\u{202e}garbage \u{7}\u{1b}[31m", "empty, empty", "no label of a module"),
-        (&long, "empty, empty", "no label of a module"),
+        ("4006381333931", "empty, empty", "Not the label of a module"),
+        (" ", "empty, empty", "Not the label of a module"),
+        ("\u{1F980}\u{202e}garbage \u{7}\u{1b}[31m", "empty, empty", "Not the label of a module"),
+        (&long, "empty, empty", "Not the label of a module"),
         ("P042AV000UNREAD", "empty, empty", "the runs cannot be listed"),
     ];
     for (scanned, states, notice) in rows {
@@ -72,11 +72,11 @@ fn a_label_twice_starts_nothing_twice() {
     assert_eq!(station.states(), format!("ready {}, empty", serial(1)));
     station.soon(Duration::from_millis(300), text(&label(1)));
     assert_eq!(station.states(), format!("ready {}, empty", serial(1)));
-    assert!(station.notice().contains("is on nest 1 already"), "{}", station.notice());
+    assert!(station.notice().contains("is in nest 1 already"), "{}", station.notice());
     station.press(Press::Enter);
     station.scan(&label(1));
     assert_eq!(station.states(), format!("runs {}, empty", serial(1)));
-    assert!(station.notice().contains("is on nest 1 already"), "{}", station.notice());
+    assert!(station.notice().contains("is in nest 1 already"), "{}", station.notice());
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn running(nests: usize, of: usize, rules: Rules) -> Station {
     station
 }
 
-/// A unit that failed too often: somebody must allow it.
+/// A unit that failed too often needs a permission.
 fn asked(mut station: Station) -> Station {
     let past = UnitPast { verdicts: vec![Verdict::Fail; 5], let_in_after: 0 };
     station.runs.0.borrow_mut().insert(serial(9), past);
@@ -371,7 +371,7 @@ fn nothing_starts_while_the_screen_is_being_left() {
             station.happens(Input::StartButton(1));
         }),
     ];
-    // What waits when the screen is being left: a unit that was scanned, and one that somebody must allow.
+    // What waits when the screen is being left: a unit that was scanned, and one that needs a permission.
     let waiting: &[Waiting] = &[
         ("a unit waits", |rules| {
             let begin = rules.begin;

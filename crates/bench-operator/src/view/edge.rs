@@ -1,4 +1,4 @@
-//! The module's edge as a picture: where each contact lies, and which are at fault.
+//! The module's edge as a picture: where each contact is, and which are at fault.
 
 use bench_plan::{DutFamily, Layout};
 use bench_run::Contact;
@@ -111,7 +111,7 @@ mod tests {
         let style = Style::new();
         let lines = map.lines(&bad, columns, EdgeStyles { good: style, bad: style, number: style });
         let line = |line: &Line<'_>| line.spans.iter().map(|span| span.content.as_ref()).collect::<String>();
-        lines.iter().map(|one| line(one).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+        lines.iter().map(|row| line(row).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
     let inside = block.inner(area);
     frame.render_widget(block, area);
     match &nest.state {
-        State::Empty => told(frame, inside, screen, Key::BigScan, Key::DoScan, None),
-        State::Ready(unit) => told(frame, inside, screen, Key::BigStart, Key::DoPutIn, Some(&unit.serial)),
+        State::Empty => order(frame, inside, screen, Key::BigScan, Key::DoScan, None),
+        State::Ready(unit) => order(frame, inside, screen, Key::BigStart, Key::DoPutIn, Some(&unit.serial)),
         State::Running(unit, live) => {
             // The large word only where the test itself has its place too.
             const TEST: u16 = 11;
@@ -46,7 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
 }
 
 /// A word in large letters, and what it means.
-fn told(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, word: Key, order: Key, serial: Option<&str>) {
+fn order(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, word: Key, order: Key, serial: Option<&str>) {
     let texts = &screen.app.texts;
     let mut lines: Vec<Line<'_>> = Vec::new();
     lines.extend(serial.map(|serial| Line::styled(serial.to_owned(), screen.look.accent()).centered()));

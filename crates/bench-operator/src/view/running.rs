@@ -87,29 +87,29 @@ fn bar(part: f64, width: usize) -> String {
     format!("{}{}{label}", "█".repeat(full), "░".repeat(room - full))
 }
 
-/// The newest value, what it must be, and where it lies.
+/// The newest value, what it must be, and where it is.
 fn measured(reading: &Reading, width: usize, look: Look) -> Vec<Line<'static>> {
-    let one = &reading.measurement;
-    let value = match (one.value, &one.raw) {
-        (Some(value), _) => one.unit.show(value),
+    let measurement = &reading.measurement;
+    let value = match (measurement.value, &measurement.raw) {
+        (Some(value), _) => measurement.unit.show(value),
         (None, Some(raw)) => raw.clone(),
         (None, None) => "-".to_owned(),
     };
-    let good = one.verdict == Verdict::Pass;
+    let good = measurement.verdict == Verdict::Pass;
     let style = if good { Style::new() } else { look.warning() };
     let mut lines = vec![Line::from(vec![
-        Span::raw(format!("{} = ", one.name)),
+        Span::raw(format!("{} = ", measurement.name)),
         Span::styled(value, style.add_modifier(Modifier::BOLD)),
     ])];
-    let limits = one.limits.show(one.unit);
+    let limits = measurement.limits.show(measurement.unit);
     lines.push(Line::styled(limits, look.faint()));
-    if let Some(scale) = one.value.and_then(|value| scale(value, &one.limits, width.min(60))) {
+    if let Some(scale) = measurement.value.and_then(|value| scale(value, &measurement.limits, width.min(60))) {
         lines.push(Line::styled(scale, style));
     }
     lines
 }
 
-/// Where a value lies between its limits: `   ├───█──────┤   `. `None` when there is no width to show it in.
+/// Where a value is between its limits: `   ├───█──────┤   `. `None` when there is no width to show it in.
 fn scale(value: f64, limits: &Limits, width: usize) -> Option<String> {
     let (Some(min), Some(max)) = (limits.min, limits.max) else { return None };
     let span = max - min;

@@ -1,4 +1,4 @@
-//! Colours, and shapes that say the same: nobody has to tell red from green.
+//! Colours, and shapes that say the same for people who do not see red and green.
 
 use bench_run::Verdict;
 use ratatui::style::{Color, Modifier, Style};
@@ -9,7 +9,7 @@ pub struct Look {
     pub colour: bool,
 }
 
-/// How a verdict is told: a frame of marks, and a colour for the whole nest.
+/// How a verdict is shown: a frame of marks, and a colour for the whole nest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     /// Character that the frame is made of.
@@ -38,7 +38,7 @@ impl Look {
         self.with(Style::new().fg(Color::Black).bg(Color::Yellow).add_modifier(Modifier::BOLD), reversed)
     }
 
-    /// What the operator is to look at.
+    /// What the operator must notice.
     pub(super) fn accent(self) -> Style {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         self.with(bold.fg(Color::Cyan), bold)

@@ -115,7 +115,7 @@ fn picture(screen: &Screen<'_>, bad: &[Contact], columns: u16) -> Vec<Line<'stat
     lines
 }
 
-/// A frame of the verdict's own mark: its shape can be told without its colour.
+/// A frame of the verdict's own mark: its shape shows it without its colour.
 fn surround(frame: &mut Frame<'_>, area: Rect, shape: Shape) {
     let buffer = frame.buffer_mut();
     for position in area.positions() {

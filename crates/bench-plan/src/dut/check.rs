@@ -1,4 +1,4 @@
-//! A family file as typed -> a checked family, or the first mistake at its place.
+//! Checks a family file as typed: returns a checked family, or the first mistake at its place.
 
 use super::file::{ActiveLevel, ContactFile, FamilyFile, InternalPortFile, ModelFile, ModemFile, ModemLineFile};
 use super::places::{At, Places, line_of};
@@ -19,9 +19,9 @@ impl DutFamily {
     /// Reads and checks a family file.
     ///
     /// # Errors
-    /// The first mistake with its place: broken TOML, unknown keys or names, a contact or port given twice, functions
-    /// without what they need, limits that cross, a source that is not listed, or a statement of the spec that
-    /// contradicts the file without a word about it.
+    /// The first mistake with its place: broken TOML, unknown keys or names, a contact or port listed twice, functions
+    /// without what they need, limits that cross, an unlisted source, or a statement of the spec that contradicts the
+    /// file without a `doubt`.
     pub fn parse(source: &Source) -> Result<Self, Box<Problem>> {
         let file: FamilyFile = parse_file(source)?;
         let checker = Checker { source, places: Places(parse_table(source)?) };
@@ -59,7 +59,7 @@ impl Checker<'_> {
         Err(Box::new(problem.help("leave the key out when no source gives a value")))
     }
 
-    /// Every `source` names keys of `[sources]`.
+    /// Checks that every `source` names keys of `[sources]`.
     fn sources(&self, file: &FamilyFile) -> Checked {
         for (key, place) in self.places.strings_below("source") {
             if !file.sources.contains_key(&key) {
@@ -71,7 +71,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// No contact twice, none in a gap, none lost.
+    /// Checks that no contact is listed twice, is in a gap, or is missing.
     fn numbers(&self, file: &FamilyFile) -> Checked {
         let mut seen: BTreeMap<u8, usize> = BTreeMap::new();
         for (index, contact) in file.contacts.iter().enumerate() {
@@ -90,12 +90,12 @@ impl Checker<'_> {
         if file.contacts.len() != file.contact_count {
             let message = format!("{} contacts are given, not {}", file.contacts.len(), file.contact_count);
             let help = "add the missing [[contact]] or correct the count".to_owned();
-            return self.wrong(&["contact_count".into()], message, "expected so many", help);
+            return self.wrong(&["contact_count".into()], message, "number of contacts", help);
         }
         Ok(())
     }
 
-    /// A port leads to one place only.
+    /// Checks that a port leads to one place only.
     fn ports(&self, file: &FamilyFile) -> Checked {
         let on_contacts = file.contacts.iter().enumerate().filter_map(|(index, contact)| {
             Some((contact.port?, contact.pin.as_str(), [At::Key("contact"), index.into(), "port".into()]))
@@ -194,8 +194,8 @@ impl Checker<'_> {
             return self.wrong(&at("channel"), message, "second time", help);
         }
         let Some(group) = file.pwm_groups.iter().find(|group| group.name == pwm.group) else {
-            let known = file.pwm_groups.iter().map(|group| group.name.as_str());
-            let help = nearest_help(&pwm.group, known, "groups");
+            let groups = file.pwm_groups.iter().map(|group| group.name.as_str());
+            let help = nearest_help(&pwm.group, groups, "groups");
             return self.wrong(&at("group"), format!("unknown PWM group \"{}\"", pwm.group), "no such group", help);
         };
         let explained = contact.doubt.is_some() || !contact.spec_doubt.is_empty();
@@ -207,7 +207,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// A bus contact says which line it is. Ethernet lines may also be plain SPI lines.
+    /// Checks that a bus contact names its line. Ethernet lines may also be plain SPI lines.
     fn roles(&self, index: usize, name: &str, contact: &ContactFile) -> Checked {
         let needs = |function: &&Function| function.has_roles() && !contact.roles.contains_key(function);
         if let Some(function) = contact.functions.iter().find(needs) {
@@ -239,14 +239,14 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The spec's statements agree with the file, or a doubt says why not.
+    /// Checks that the spec's statements agree with the file, or that a doubt explains the difference.
     fn spec(&self, index: usize, name: &str, contact: &ContactFile) -> Checked {
         for fact in contact.spec_doubt.keys() {
             if !contact.spec.contains_key(fact) {
                 let path = [At::Key("contact"), index.into(), "spec_doubt".into(), fact.key().into()];
                 let help = "doubts about the fields of the contact itself belong into `doubt`".to_owned();
                 let message = format!("{name}: the spec states no `{}` that could be doubted", fact.key());
-                return self.wrong(&path, message, "nothing to doubt", help);
+                return self.wrong(&path, message, "no difference to explain", help);
             }
         }
         for (fact, stated) in &contact.spec {
@@ -272,10 +272,10 @@ impl Checker<'_> {
                 return crossed(&at("volts"), &supply.rail);
             }
             for contact in &supply.contacts {
-                let known = file.contacts.iter().find(|known| known.number == contact.0);
-                if !known.is_some_and(|known| known.functions.contains(&Function::Power)) {
+                let contact_file = file.contacts.iter().find(|contact_file| contact_file.number == contact.0);
+                if !contact_file.is_some_and(|contact_file| contact_file.functions.contains(&Function::Power)) {
                     let help = "a rail lists contacts with function \"power\"".to_owned();
-                    let message = format!("contact {contact} of rail {} is no power contact", supply.rail);
+                    let message = format!("contact {contact} of rail {} is not a power contact", supply.rail);
                     return self.wrong(&at("contacts"), message, "these", help);
                 }
             }
@@ -318,14 +318,14 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Every line of the modem leads to a port inside.
+    /// Checks that every line of the modem leads to an internal port.
     fn modem(&self, modem: &ModemFile, file: &FamilyFile) -> Checked<ModemWiring> {
         let find = |name: &str, path: &[At<'_>]| -> Checked<Port> {
             match file.internal_ports.iter().find(|internal| internal.name == name) {
                 Some(internal) => Ok(internal.port),
                 None => {
-                    let known = file.internal_ports.iter().map(|internal| internal.name.as_str());
-                    let help = nearest_help(name, known, "internal ports");
+                    let names = file.internal_ports.iter().map(|internal| internal.name.as_str());
+                    let help = nearest_help(name, names, "internal ports");
                     self.wrong(path, format!("unknown internal port \"{name}\""), "no such [[internal]]", help)
                 }
             }
@@ -356,7 +356,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Names that other tables refer to.
+    /// Checks the names that other tables refer to.
     fn names(&self, file: &FamilyFile) -> Checked {
         for (index, model) in file.models.iter().enumerate() {
             if file.models[..index].iter().any(|other| other.name == model.name) {

@@ -1,12 +1,13 @@
-//! Limits of a family that plans judge against: supplies, GPIO, ADC, PWM, currents.
+//! Limits of a family for plans: supplies, GPIO, ADC, PWM, currents.
 //!
-//! These tables are the same typed and checked. Every `source` holds keys into [`crate::DutFamily::sources`].
+//! The tables have the same form before and after the check. Every `source` holds keys into
+//! [`crate::DutFamily::sources`].
 
 use bench_run::Contact;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Least, usual and most; a bound that no source gives is `None`.
+/// Minimum, typical and maximum; a bound that no source gives is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
@@ -16,14 +17,14 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// No given bound lies beyond another.
+    /// Whether the given bounds are in order.
     pub fn is_ordered(&self) -> bool {
         let given: Vec<f64> = [self.min, self.typ, self.max].into_iter().flatten().collect();
         given.iter().all(|value| value.is_finite()) && given.windows(2).all(|pair| pair[0] <= pair[1])
     }
 }
 
-/// Which way power flows, seen from the module.
+/// Direction of power, seen from the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SupplyDirection {
@@ -32,7 +33,7 @@ pub enum SupplyDirection {
     Both,
 }
 
-/// What a rail of the module is for.
+/// Purpose of a rail of the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SupplyRole {
@@ -54,7 +55,7 @@ pub enum SupplyRole {
 pub struct Supply {
     /// "VCC", "3V3", "VUSB".
     pub rail: String,
-    /// Each role is that of one rail; a rail may have none.
+    /// At most one rail has each role; a rail may have none.
     pub role: Option<SupplyRole>,
     #[schemars(with = "Vec<u8>")]
     pub contacts: Vec<Contact>,
@@ -63,11 +64,11 @@ pub struct Supply {
     pub volts: Spread,
     pub abs_min_volts: Option<f64>,
     pub abs_max_volts: Option<f64>,
-    /// What the feeding supply should be able to give, milliamperes.
+    /// Current that the feeding supply should be able to deliver, milliamperes.
     pub feed_ma: Option<f64>,
-    /// What the feeding supply must at least be able to give, milliamperes.
+    /// Least current that the feeding supply must be able to deliver, milliamperes.
     pub min_feed_ma: Option<f64>,
-    /// What the module gives at most when the rail is an output, milliamperes.
+    /// Largest current that the module delivers when the rail is an output, milliamperes.
     pub out_ma: Option<f64>,
     /// Deepest dip under load, percent.
     pub max_drop_percent: Option<f64>,
@@ -78,7 +79,7 @@ pub struct Supply {
     pub source: Vec<String>,
 }
 
-/// What the module draws in a state.
+/// Current of the module in one state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SupplyCurrent {
@@ -156,7 +157,7 @@ pub struct InterruptLimits {
     pub source: Vec<String>,
 }
 
-/// Degrees Celsius, least and most.
+/// Degrees Celsius, minimum and maximum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {

@@ -16,7 +16,7 @@ pub(super) struct FamilyFile {
     pub family: String,
     pub title: String,
     pub connector: String,
-    /// How many `[[contact]]` tables there must be, so that a lost one is noticed.
+    /// Expected number of `[[contact]]` tables, to detect a missing one.
     pub contact_count: usize,
     pub layout: Layout,
     pub notes: Option<String>,
@@ -61,10 +61,10 @@ pub(super) struct ModelFile {
     pub name: String,
     pub modem: String,
     pub modem_maker: String,
-    /// Names of `[[modem.part]]`; the first is what a plan expects that names none.
+    /// Names of `[[modem.part]]`; the first is the default of a plan that names none.
     #[serde(default)]
     pub modem_parts: Vec<String>,
-    /// The ICCID of its SIM begins with one of these; of an EtherSIM `[sim]` says it.
+    /// Prefixes of the ICCID of its SIM; for an EtherSIM, `[sim]` lists them.
     #[serde(default)]
     pub iccid_prefixes: Vec<String>,
     #[serde(default)]
@@ -120,7 +120,7 @@ pub(super) struct ContactFile {
     pub spec_doubt: BTreeMap<SpecFact, String>,
 }
 
-/// A pin's place among the PWM outputs.
+/// A pin's position among the PWM outputs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PwmFile {
@@ -164,7 +164,7 @@ pub(super) struct ModemFile {
     pub parts: Vec<ModemPart>,
 }
 
-/// A line and the level in which it is active, seen at the microcontroller.
+/// A line and its active level, seen at the microcontroller.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModemLineFile {

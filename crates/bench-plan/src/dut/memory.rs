@@ -9,7 +9,7 @@ use std::ops::Range;
 pub struct Memory {
     pub flash_kib: u32,
     pub ram_kib: u32,
-    /// RAM kept over a reset that the user can have, according to the spec.
+    /// RAM that is kept over a reset and is available to the user, according to the spec.
     pub retained_bytes: u32,
     /// Size of the whole retained region in Device OS' linker file.
     pub retained_region_bytes: u32,
@@ -19,7 +19,7 @@ pub struct Memory {
     pub source: Vec<String>,
 }
 
-/// What lies where in the one-time-programmable memory of the external flash.
+/// Layout of the one-time-programmable memory of the external flash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OtpLayout {
@@ -36,7 +36,7 @@ pub struct OtpLayout {
 pub struct OtpField {
     pub name: String,
     pub first: u32,
-    /// Included.
+    /// Last byte of the range.
     pub last: u32,
     /// The bench never reads these bytes.
     #[serde(default)]

@@ -1,8 +1,8 @@
 //! A module family: contacts, pins, ports, functions, limits. From `fixtures/duts/*.toml`.
 //!
-//! The text is read as typed (`file`), then checked (`check`): after that every name is resolved, no port is used twice
-//! and every statement of the spec that contradicts the file carries a doubt in words. `docs/reference/module-format.md`
-//! describes the text.
+//! The text is first read as typed (`file`), then checked (`check`). After the check every name is resolved, no port is
+//! used twice, and every statement of the spec that contradicts the file has a `doubt`.
+//! `docs/reference/module-format.md` describes the text.
 
 mod check;
 mod electrical;
@@ -32,16 +32,16 @@ pub struct DutFamily {
     pub name: String,
     /// For people: "Particle B402, B404 and B404X".
     pub title: String,
-    /// What the contacts are part of: the M.2 edge, the headers.
+    /// Connector that the contacts belong to: the M.2 edge, the headers.
     pub connector: String,
     pub layout: Layout,
     pub platform: Platform,
     pub models: Vec<Model>,
     /// Ascending by contact.
     pub contacts: Vec<ContactInfo>,
-    /// Contacts that a lesser fixture does not lead to ([`DutFamily::reached_by`]); a pin selection passes over them.
+    /// Contacts that a reduced fixture does not reach ([`DutFamily::reached_by`]); a pin selection skips them.
     pub unreached: Vec<ContactInfo>,
-    /// Numbers within the connector where there is no contact (the notch of the M.2 edge).
+    /// Numbers within the connector that have no contact (the notch of the M.2 edge).
     pub absent: Vec<AbsentContacts>,
     /// Ports that lead to parts inside the module, not to a contact.
     pub internal_ports: Vec<InternalPort>,
@@ -49,12 +49,12 @@ pub struct DutFamily {
     /// Types of modem that modules of this family carry.
     pub modem_parts: Vec<ModemPart>,
     pub sim: Option<SimFacts>,
-    /// Places to touch that are no contact of the connector.
+    /// Test pads that are not contacts of the connector.
     pub pads: Vec<Pad>,
     pub rf_connectors: Vec<RfConnector>,
     pub pwm_groups: Vec<PwmGroup>,
     pub buses: Vec<Bus>,
-    /// Pins that several users of the module's own software want.
+    /// Pins with several users in the module's own software.
     pub shared: Vec<SharedPins>,
     pub supplies: Vec<Supply>,
     pub currents: Vec<SupplyCurrent>,
@@ -66,26 +66,26 @@ pub struct DutFamily {
     pub memory: Memory,
     pub otp: OtpLayout,
     pub notes: Option<String>,
-    /// Short key -> where it comes from, in full.
+    /// Short key -> full name of the source.
     pub sources: BTreeMap<String, String>,
 }
 
-/// How the contacts lie, which says which of them are neighbours.
+/// Arrangement of the contacts, which determines neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "shape", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Layout {
     /// Odd numbers on one face of a card, even ones on the other.
     CardEdge,
-    /// Two rows of pins: the numbers go up along the first and back down the second.
+    /// Two rows of pins: the numbers ascend along the first row and return along the second.
     Headers {
-        /// Number of the first row's last contact.
+        /// Number of the last contact of the first row.
         first_row_ends: u8,
-        /// Number of the contact of the first row that is opposite the last contact of the second.
+        /// Number of the contact in the first row that is opposite the last contact of the second.
         second_row_ends_at: u8,
     },
 }
 
-/// What Particle calls a platform: the models of a family run the same Device OS binary.
+/// A Particle platform: the models of a family run the same Device OS binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Platform {
@@ -107,19 +107,19 @@ pub struct Platform {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     pub name: String,
-    /// What Particle calls the platform id (13 Boron, 23 B4xx, 25 B5xx).
+    /// Particle's platform id (13 Boron, 23 B4xx, 25 B5xx).
     pub platform_id: u32,
     pub modem: String,
     pub modem_maker: String,
-    /// Names among [`DutFamily::modem_parts`]; the first is the usual one.
+    /// Names among [`DutFamily::modem_parts`]; the first is the default.
     pub modem_parts: Vec<String>,
-    /// The ICCID of its SIM begins with one of these; empty when unknown, or when `ethersim` says it.
+    /// Prefixes of the ICCID of its SIM; empty when unknown, or when `ethersim` lists them.
     pub iccid_prefixes: Vec<String>,
     /// Ids that the one-time-programmable memory may name for the modem (NCP id), empty when unknown.
     pub ncp_ids: Vec<u8>,
-    /// First four characters of the serial numbers of this model, as far as they are known.
+    /// First four characters of this model's serial numbers, as far as known.
     pub serial_prefixes: Vec<String>,
-    /// What the datasheets say; where the spec says something else, `doubt` tells.
+    /// Statements of the datasheets; `doubt` explains where the spec differs.
     pub technologies: Vec<String>,
     pub region: String,
     /// `None`: differs between the products that share this model.
@@ -130,7 +130,7 @@ pub struct Model {
     /// Size of the external flash in bytes.
     pub external_flash_bytes: u32,
     pub external_flash_parts: Vec<String>,
-    /// JEDEC ids (manufacturer, type, capacity) that the external flash may answer.
+    /// JEDEC ids (manufacturer, type, capacity) that the external flash may report.
     pub external_flash_ids: Vec<[u8; 3]>,
     pub adc_reference: AdcReference,
     /// Device OS that the factory installs, as far as known.
@@ -142,7 +142,7 @@ pub struct Model {
     pub source: String,
 }
 
-/// What the SAADC of a model compares with under Device OS.
+/// Reference of a model's SAADC under Device OS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdcReference {
@@ -152,7 +152,7 @@ pub enum AdcReference {
     Internal,
 }
 
-/// What a contact can do.
+/// Function of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Function {
@@ -211,7 +211,7 @@ impl Function {
             Self::Enable => "enable",
         }
     }
-    /// Functions whose lines have names of their own (SCK, TX), so that a contact must say which one it is.
+    /// Functions whose lines have their own names (SCK, TX), so that a contact must name its line.
     pub const fn has_roles(self) -> bool {
         matches!(self, Self::Spi | Self::Spi1 | Self::Uart | Self::I2c | Self::I2c1 | Self::Ethernet | Self::Sim)
     }
@@ -223,7 +223,7 @@ impl fmt::Display for Function {
     }
 }
 
-/// Which way a contact works in normal use, seen from the module.
+/// Direction of a contact in normal use, seen from the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -232,11 +232,11 @@ pub enum Direction {
     Bidir,
     PowerIn,
     PowerOut,
-    /// Ground and contacts that lead nowhere.
+    /// Ground, and contacts without a connection.
     Passive,
 }
 
-/// Where a pin sits in the PWM hardware: pins of one instance have one frequency.
+/// Position of a pin in the PWM hardware: pins of one instance share one frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PwmChannel {
     /// 0..=3.
@@ -251,7 +251,7 @@ pub struct ContactInfo {
     /// The pin's name: "A0", "TX", "GND".
     pub pin: String,
     pub alternate_names: Vec<String>,
-    /// Name in the pin scheme that all of Particle's M.2 modules share: "ADC0".
+    /// Name in the pin scheme common to Particle's M.2 modules: "ADC0".
     pub generic_name: Option<String>,
     pub functions: BTreeSet<Function>,
     pub direction: Direction,
@@ -261,11 +261,11 @@ pub struct ContactInfo {
     pub hal_pin: Option<u8>,
     /// SAADC input, 0..=7.
     pub adc_input: Option<u8>,
-    /// The group of pins with a common PWM frequency, as the spec puts it.
+    /// Group of pins with a common PWM frequency, according to the spec.
     pub pwm_group: Option<String>,
-    /// As Device OS' pin table has it; where it contradicts `pwm_group`, a doubt says so.
+    /// From Device OS' pin table; where it contradicts `pwm_group`, a doubt explains it.
     pub pwm_channel: Option<PwmChannel>,
-    /// Which line of a bus the contact is: `Uart` -> "TX".
+    /// The contact's line of a bus: `Uart` -> "TX".
     pub roles: BTreeMap<Function, String>,
     /// Lowest normal voltage, volts.
     pub min_volts: Option<f64>,
@@ -276,15 +276,15 @@ pub struct ContactInfo {
     /// Pull-up on the module, ohms.
     pub pull_up_ohms: Option<f64>,
     pub five_volt_tolerant: bool,
-    /// What the sources say about it beyond the fields.
+    /// Further remarks of the sources.
     pub notes: Option<String>,
-    /// Where the sources disagree about the fields above.
+    /// Contradictions between the sources about the fields above.
     pub doubt: Option<String>,
     /// In full, joined by "; ".
     pub source: String,
     /// What the spec's "Full module pin comparison" states about this pin; it has no entry for repeated contacts.
     pub spec: BTreeMap<SpecFact, SpecValue>,
-    /// Where other sources contradict the spec, in words.
+    /// Contradictions between other sources and the spec.
     pub spec_doubt: BTreeMap<SpecFact, String>,
 }
 
@@ -292,7 +292,7 @@ impl ContactInfo {
     pub fn has(&self, function: Function) -> bool {
         self.functions.contains(&function)
     }
-    /// All doubts about this contact in words: about the file's own fields first, then about the spec's statements.
+    /// All doubts about this contact: first about the file's own fields, then about the spec's statements.
     pub fn doubts(&self) -> Vec<String> {
         let about_spec = self.spec_doubt.iter().map(|(fact, doubt)| format!("spec, {}: {doubt}", fact.title()));
         self.doubt.iter().cloned().chain(about_spec).collect()
@@ -342,19 +342,19 @@ pub struct RfConnector {
     pub source: Vec<String>,
 }
 
-/// Pins with a common PWM frequency, as the spec puts it. The members are the contacts that name the group.
+/// Pins with a common PWM frequency, according to the spec. The members are the contacts that name the group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PwmGroup {
     pub name: String,
-    /// The PWM instance that the group stands for in Device OS.
+    /// The PWM instance of the group in Device OS.
     pub instance: u8,
     pub rule: String,
     pub doubt: Option<String>,
     pub source: Vec<String>,
 }
 
-/// A serial bus. Its contacts are those that have a role in `function`.
+/// A serial bus. Its contacts are those with a role in `function`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
@@ -370,7 +370,7 @@ pub struct Bus {
     pub source: Vec<String>,
 }
 
-/// Pins that are wanted by more than one user.
+/// Pins with more than one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SharedPins {
@@ -381,7 +381,7 @@ pub struct SharedPins {
 }
 
 impl DutFamily {
-    /// The family as a fixture sees it that does not lead to every contact.
+    /// Returns the family as seen by a fixture that does not reach every contact.
     #[must_use]
     pub fn reached_by(&self, fixture: &Fixture) -> Self {
         let mut reached = self.clone();
@@ -393,7 +393,7 @@ impl DutFamily {
     pub fn contact(&self, contact: Contact) -> Option<&ContactInfo> {
         self.contacts.iter().find(|info| info.contact == contact)
     }
-    /// By pin name or alternate name ("A0", "D19").
+    /// Finds contacts by pin name or alternate name ("A0", "D19").
     pub fn pin(&self, name: &str) -> Option<&ContactInfo> {
         let named = |info: &&ContactInfo| info.pin == name;
         let also = |info: &&ContactInfo| info.alternate_names.iter().any(|alternate| alternate == name);
@@ -411,7 +411,7 @@ impl DutFamily {
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
     }
-    /// The contact with this role in a bus: (`Uart`, "TX").
+    /// Returns the contact with this role in a bus: (`Uart`, "TX").
     pub fn by_role(&self, function: Function, role: &str) -> Option<&ContactInfo> {
         self.contacts.iter().find(|info| info.roles.get(&function).is_some_and(|own| own == role))
     }
@@ -424,11 +424,11 @@ impl DutFamily {
     pub fn supply_of(&self, role: SupplyRole) -> Option<&Supply> {
         self.supplies.iter().find(|supply| supply.role == Some(role))
     }
-    /// The first contact of the rail with this role that the fixture reaches.
+    /// Returns the first contact of the rail with this role that the fixture reaches.
     pub fn supply_contact(&self, role: SupplyRole) -> Option<&ContactInfo> {
         self.supply_of(role)?.contacts.iter().find_map(|contact| self.contact(*contact))
     }
-    /// Pairs of contacts that lie next to each other, ascending.
+    /// Returns pairs of neighbouring contacts, ascending.
     pub fn neighbours(&self) -> impl Iterator<Item = (Contact, Contact)> {
         let (step, gap) = match self.layout {
             Layout::CardEdge => (2, None),

@@ -1,4 +1,4 @@
-//! The cellular modem inside the module: how the microcontroller reaches it, and what its makers ask for.
+//! The cellular modem inside the module: its connection to the microcontroller and its makers' requirements.
 
 use dut_protocol::Port;
 use schemars::JsonSchema;
@@ -16,8 +16,8 @@ pub struct ModemWiring {
     /// The key that switches the modem on and off.
     pub power: ModemLine,
     pub reset: ModemLine,
-    /// Enables the level translator of the UART; it must be off before the modem is switched off, because through it the
-    /// modem's V_INT stays fed.
+    /// Enables the level translator of the UART. It must be off before the modem is switched off, because it keeps the
+    /// modem's V_INT powered.
     pub buffer: Option<ModemLine>,
     /// V_INT or STATUS: active while the modem is on.
     pub sense: ModemLine,
@@ -35,7 +35,7 @@ pub struct ModemWiring {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModemLine {
     pub port: Port,
-    /// Level, seen at the microcontroller, in which it is active: key pressed, reset asserted, translator on, modem on.
+    /// Active level at the microcontroller: key pressed, reset asserted, translator on, modem on.
     pub active_high: bool,
 }
 
@@ -46,22 +46,22 @@ pub struct ModemPart {
     /// "SARA-R510S".
     pub name: String,
     pub dialect: ModemDialect,
-    /// What the answer to AT+CGMI must contain.
+    /// Text that the answer to AT+CGMI must contain.
     pub maker_answer: String,
-    /// What the answer to AT+CGMM must begin with; one of them.
+    /// Prefixes, one of which the answer to AT+CGMM must have.
     pub model_answers: Vec<String>,
-    /// What the answer to AT+CGMR must begin with; one of them, none: anything.
+    /// Prefixes, one of which the answer to AT+CGMR must have; an empty list accepts any.
     #[serde(default)]
     pub firmware_answers: Vec<String>,
-    /// How long the power key is pressed to switch on.
+    /// How long to press the power key to switch on.
     pub power_on_pulse_ms: u16,
-    /// The sense line shows that the modem is on so long after the key was pressed, at the latest.
+    /// Longest time from the key press until the sense line shows that the modem is on.
     pub on_within_ms: u32,
-    /// It answers nothing before so long after the key was pressed.
+    /// Time after the key press in which the modem answers nothing.
     pub boots_ms: u32,
-    /// It answers AT so long after the key was pressed, at the latest.
+    /// Longest time from the key press until the modem answers AT.
     pub ready_within_ms: u32,
-    /// After the order by AT, or after the key: the sense line shows that it is off, at the latest.
+    /// Longest time from the switch-off command or the key press until the sense line shows that the modem is off.
     pub off_within_ms: u32,
     pub power_off_pulse_ms: u16,
     pub emergency_off: Option<EmergencyOff>,
@@ -94,7 +94,7 @@ impl ModemPart {
     }
 }
 
-/// Which commands beyond 3GPP 27.007 a modem understands.
+/// Command set of a modem beyond 3GPP 27.007.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModemDialect {
@@ -115,15 +115,15 @@ impl ModemDialect {
     }
 }
 
-/// When neither order nor key switches the modem off: both keys, in this order.
+/// When neither command nor key switches the modem off: both keys, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmergencyOff {
-    /// The power key is pressed so long before the reset key.
+    /// Time that the power key is pressed alone, before the reset key.
     pub power_before_reset_ms: u16,
-    /// Then both so long.
+    /// Time that both are pressed.
     pub both_ms: u16,
-    /// Then only the reset key.
+    /// Time that only the reset key is pressed.
     pub reset_after_power_ms: u16,
 }
 
@@ -131,7 +131,7 @@ pub struct EmergencyOff {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeepOn {
-    /// Beginning of the answer to AT+CGMR or ATI9.
+    /// Prefix of the answer to AT+CGMR or ATI9.
     pub firmware: String,
     /// Since it was switched on.
     pub ms: u32,
@@ -142,7 +142,7 @@ pub struct KeepOn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimFacts {
-    /// The ICCID of an EtherSIM begins with one of these.
+    /// Prefixes of the ICCID of an EtherSIM.
     pub ethersim_iccid_prefixes: Vec<String>,
     pub notes: Option<String>,
     pub source: Vec<String>,

@@ -1,10 +1,10 @@
-//! Where in the text a value stands, by its path.
+//! Finds the place of a value in the text by its path.
 
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A step of the path to a value: a key, or a position in an array.
+/// A component of the path to a value: a key, or a position in an array.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At<'k> {
     Key(&'k str),
@@ -26,7 +26,7 @@ impl From<usize> for At<'_> {
 pub(super) struct Places<'t>(pub DeTable<'t>);
 
 impl Places<'_> {
-    /// The place of the value; where it is missing, that of the nearest table or array around it.
+    /// Returns the place of the value; if it is missing, that of the nearest table or array around it.
     pub fn of(&self, path: &[At<'_>]) -> Range<usize> {
         let [At::Key(first), rest @ ..] = path else { return 0..0 };
         let Some(mut value) = self.0.get(*first) else { return 0..0 };
@@ -44,14 +44,14 @@ impl Places<'_> {
         place
     }
 
-    /// Every string below a key `name`, however deep, with its place.
+    /// Returns every string below a key `name`, at any depth, with its place.
     pub fn strings_below(&self, name: &str) -> Vec<(String, Range<usize>)> {
-        let mut found = Vec::new();
-        collect(&self.0, name, &mut found);
-        found
+        let mut strings_found = Vec::new();
+        collect(&self.0, name, &mut strings_found);
+        strings_found
     }
 
-    /// The place of the first number that is infinite or none at all: TOML knows `inf` and `nan`.
+    /// Returns the place of the first number that is infinite or NaN, which TOML allows.
     pub fn first_not_finite(&self) -> Option<Range<usize>> {
         self.0.iter().find_map(|(_, value)| not_finite(value))
     }
@@ -69,33 +69,33 @@ fn not_finite(value: &Spanned<DeValue<'_>>) -> Option<Range<usize>> {
     }
 }
 
-fn collect(table: &DeTable<'_>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+fn collect(table: &DeTable<'_>, name: &str, strings_found: &mut Vec<(String, Range<usize>)>) {
     for (key, value) in table {
         if key.get_ref() == name {
-            strings(value, found);
+            strings(value, strings_found);
         } else {
-            inner_tables(value, name, found);
+            inner_tables(value, name, strings_found);
         }
     }
 }
 
-fn inner_tables(value: &Spanned<DeValue<'_>>, name: &str, found: &mut Vec<(String, Range<usize>)>) {
+fn inner_tables(value: &Spanned<DeValue<'_>>, name: &str, strings_found: &mut Vec<(String, Range<usize>)>) {
     match value.get_ref() {
-        DeValue::Table(table) => collect(table, name, found),
-        DeValue::Array(array) => array.iter().for_each(|item| inner_tables(item, name, found)),
+        DeValue::Table(table) => collect(table, name, strings_found),
+        DeValue::Array(array) => array.iter().for_each(|item| inner_tables(item, name, strings_found)),
         _ => {}
     }
 }
 
-fn strings(value: &Spanned<DeValue<'_>>, found: &mut Vec<(String, Range<usize>)>) {
+fn strings(value: &Spanned<DeValue<'_>>, strings_found: &mut Vec<(String, Range<usize>)>) {
     match value.get_ref() {
-        DeValue::String(text) => found.push((text.to_string(), value.span())),
-        DeValue::Array(array) => array.iter().for_each(|item| strings(item, found)),
+        DeValue::String(text) => strings_found.push((text.to_string(), value.span())),
+        DeValue::Array(array) => array.iter().for_each(|item| strings(item, strings_found)),
         _ => {}
     }
 }
 
-/// Line of a place in the text, counted from 1.
+/// Returns the line of a place in the text, counted from 1.
 pub(super) fn line_of(text: &str, place: usize) -> usize {
     text.bytes().take(place).filter(|&byte| byte == b'\n').count() + 1
 }

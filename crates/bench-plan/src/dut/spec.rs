@@ -1,4 +1,4 @@
-//! What the spec (Particle's "B Series from Boron Migration Guide") states about a pin, statement by statement.
+//! The statements of the spec (Particle's "B Series from Boron Migration Guide") about a pin, one by one.
 
 use super::Function;
 use super::file::ContactFile;
@@ -45,7 +45,7 @@ impl SpecFact {
         Self::FiveVolt,
     ];
 
-    /// As the guide heads the row.
+    /// The guide's heading of the row.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Number => "Pin Number",
@@ -85,7 +85,7 @@ impl SpecFact {
     }
 }
 
-/// The guide's words: a number, Yes or No, or a text.
+/// The guide's statement: a number, Yes or No, or a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpecValue {
     Number(u8),
@@ -94,7 +94,7 @@ pub enum SpecValue {
 }
 
 impl SpecValue {
-    /// A text after "Supports ..." is a yes with a remark.
+    /// A text that starts with "Supports ..." is a yes with a remark.
     pub fn affirms(&self) -> bool {
         match self {
             Self::YesNo(yes) => *yes,
@@ -125,7 +125,7 @@ impl Serialize for SpecValue {
     }
 }
 
-// By hand, because the derived untagged enum answers every mistake with "did not match any variant".
+// Hand-written, because the derived untagged enum answers every mistake with "did not match any variant".
 impl<'de> Deserialize<'de> for SpecValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;

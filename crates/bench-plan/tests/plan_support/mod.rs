@@ -36,7 +36,7 @@ pub fn check(text: &str) -> PlanResult<&'static str> {
     check_with(text, &[])
 }
 
-/// With these parts beside it: their paths as a plan names them, and their texts.
+/// Adds parts: their paths as a plan names them, and their texts.
 pub fn check_with(text: &str, parts: &[(&str, &str)]) -> PlanResult<&'static str> {
     let families = families();
     let families: Vec<&DutFamily> = families.iter().collect();
@@ -64,9 +64,9 @@ pub fn render(problem: &Problem) -> String {
     out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_start_matches('\n').to_owned()
 }
 
-/// A text with one place changed; the place must exist, and once only.
+/// Changes one place of a text, which must occur exactly once.
 pub fn changed(text: &str, from: &str, to: &str) -> String {
-    assert_eq!(text.matches(from).count(), 1, "{from:?} must stand in the text exactly once");
+    assert_eq!(text.matches(from).count(), 1, "{from:?} must occur in the text exactly once");
     text.replace(from, to)
 }
 
@@ -172,7 +172,7 @@ impl StepKinds for TestKinds {
                 let params: RailParams = parse_params(params)?;
                 let name = params.rail.get_ref();
                 if around.fixture.rail(name).is_none() {
-                    return Err(ParamProblem::new(format!("no rail `{name}`")).at(params.rail.span(), "no such rail"));
+                    return Err(ParamProblem::new(format!("no rail `{name}`")).at(params.rail.span(), "unknown rail"));
                 }
                 resolved.measurements.push(measurement(
                     format!("{name}.volts"),

@@ -11,7 +11,7 @@ pub(super) struct File {
 pub(super) struct Payload(Vec<u8>);
 
 impl File {
-    /// A record's length is a 16-bit number: what is longer is cut. The writers keep their texts far below.
+    /// A record's length is a 16-bit number: longer data is cut. The writers keep their texts far below.
     pub(super) fn push(&mut self, kind: u8, sub: u8, payload: Payload) {
         let length = u16::try_from(payload.0.len()).unwrap_or(u16::MAX);
         self.bytes.extend_from_slice(&length.to_le_bytes());
@@ -41,12 +41,12 @@ impl Payload {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
-    /// The format has 32 bits for a real number, and so about seven digits.
+    /// The format has 32 bits for a real number, about seven digits.
     pub(super) fn r4(mut self, value: f64) -> Self {
         self.0.extend_from_slice(&(value as f32).to_le_bytes());
         self
     }
-    /// A length byte and up to 255 bytes. Other characters than printable ASCII are no part of the format.
+    /// A length byte and up to 255 bytes. The format allows only printable ASCII.
     pub(super) fn text(mut self, text: &str) -> Self {
         let plain = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c as u8 } else { b'?' });
         let plain: Vec<u8> = plain.take(255).collect();
@@ -54,7 +54,7 @@ impl Payload {
         self.0.extend_from_slice(&plain);
         self
     }
-    /// So many empty texts.
+    /// This many empty texts.
     pub(super) fn empty(mut self, count: usize) -> Self {
         self.0.resize(self.0.len() + count, 0);
         self

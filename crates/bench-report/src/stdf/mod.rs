@@ -1,9 +1,9 @@
-//! STDF V4, the format that test data of semiconductors are exchanged in, for software of others.
+//! STDF V4, the exchange format for semiconductor test data, for other software.
 //!
-//! A unit is a part (`PIR` to `PRR`), a measurement a `PTR`, and one that is a yes, a no or a code an `FTR`. Attempts that
-//! were repeated are not in it: the format knows no step, and a test number must stand for one result of a part. What a
-//! file needs more (plan and seal of each journal) stands in `DTR` text records. Limits stand both as test limits and as
-//! specification limits: a journal knows one pair.
+//! A unit is a part (`PIR` to `PRR`), a measurement a `PTR`, and one that is a yes, a no or a code an `FTR`. Repeated
+//! attempts are left out: the format has no steps, and a test number must have one result per part. Further data (plan
+//! and seal of each journal) is in `DTR` text records. Limits are written both as test limits and as specification
+//! limits: a journal has only one pair.
 
 mod bytes;
 mod records;
@@ -29,10 +29,10 @@ const BINS: [(u16, Verdict, char, &str); 4] = [
     (4, Verdict::Aborted, 'F', "aborted: test again"),
 ];
 
-/// First software bin of failing units: one for each step that fails.
+/// First software bin of failing units: one for each failing step.
 const FIRST_STEP_BIN: u16 = 100;
 
-/// What is known of one test over all parts.
+/// One test over all parts.
 #[derive(Default)]
 struct Test {
     number: u32,
@@ -46,7 +46,7 @@ struct Test {
     squares: f64,
 }
 
-/// The file for some runs, in the order given, which should be that of time. `time` of virtual runs is 0, "unknown".
+/// Writes the file for some runs, in the given order, which should be by time. `time` of virtual runs is 0, "unknown".
 pub fn stdf(records: &[RunRecord]) -> Vec<u8> {
     let mut file = File::default();
     let mut sites: BTreeMap<String, u8> = BTreeMap::new();
@@ -111,7 +111,7 @@ fn name_of(step: &StepRecord, taken: &MeasurementRecord) -> String {
     format!("{}/{}", step.id, taken.measurement.name)
 }
 
-/// A yes, a no, a code: nothing that lies somewhere between two limits.
+/// Whether the measurement is a yes, a no or a code, without values between two limits.
 fn is_functional(taken: &MeasurementRecord) -> bool {
     let limits = &taken.measurement.limits;
     taken.measurement.unit == MeasurementUnit::One && limits.min.is_some() && limits.min == limits.max
@@ -119,28 +119,28 @@ fn is_functional(taken: &MeasurementRecord) -> bool {
 
 fn taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &MeasurementRecord)> {
     record.steps.iter().flat_map(|step| {
-        step.last().into_iter().flat_map(move |last| last.measurements.iter().map(move |one| (step, one)))
+        step.last().into_iter().flat_map(move |last| last.measurements.iter().map(move |measured| (step, measured)))
     })
 }
 
 fn number_tests(records: &[RunRecord]) -> BTreeMap<String, Test> {
     let mut tests: BTreeMap<String, Test> = BTreeMap::new();
     let mut next = 1;
-    for (step, one) in records.iter().flat_map(taken) {
-        let name = name_of(step, one);
+    for (step, measured) in records.iter().flat_map(taken) {
+        let name = name_of(step, measured);
         tests.entry(name.clone()).or_insert_with(|| {
             next += 1;
-            Test { number: next - 1, name, functional: is_functional(one), ..Test::default() }
+            Test { number: next - 1, name, functional: is_functional(measured), ..Test::default() }
         });
     }
     tests
 }
 
 fn pins(records: &[RunRecord]) -> BTreeSet<Contact> {
-    records.iter().flat_map(taken).flat_map(|(_, one)| one.measurement.contacts.iter().copied()).collect()
+    records.iter().flat_map(taken).flat_map(|(_, measured)| measured.measurement.contacts.iter().copied()).collect()
 }
 
-/// Software bins of steps that fail units, by the order of their names.
+/// Software bins of steps that fail units, by step name.
 fn step_bins(records: &[RunRecord]) -> BTreeMap<String, u16> {
     let failing: BTreeSet<&str> = records.iter().filter_map(failing_step).collect();
     let number = |at: usize| FIRST_STEP_BIN.saturating_add(u16::try_from(at).unwrap_or(u16::MAX));
@@ -176,12 +176,12 @@ fn part(
 ) {
     file.push(5, 10, Payload::default().u1(HEAD).u1(site));
     let mut executed: u16 = 0;
-    for (step, one) in taken(record) {
-        let Some(test) = tests.get_mut(&name_of(step, one)) else { continue };
+    for (step, measured) in taken(record) {
+        let Some(test) = tests.get_mut(&name_of(step, measured)) else { continue };
         executed = executed.saturating_add(1);
         test.executed += 1;
-        test.failed += u32::from(one.measurement.verdict != Verdict::Pass);
-        if let Some(value) = one.measurement.value {
+        test.failed += u32::from(measured.measurement.verdict != Verdict::Pass);
+        if let Some(value) = measured.measurement.value {
             if test.executed == 1 {
                 (test.min, test.max) = (value, value);
             }
@@ -190,9 +190,9 @@ fn part(
             test.squares += value * value;
         }
         if test.functional {
-            records::functional(file, test, one, site);
+            records::functional(file, test, measured, site);
         } else {
-            records::parametric(file, test, one, site);
+            records::parametric(file, test, measured, site);
         }
     }
     let again = !seen.serials.insert(record.serial.clone());

@@ -51,7 +51,7 @@ pub(super) fn site(file: &mut File, site: u8, name: &str, records: &[RunRecord])
     let (fixture, hash) = fixture.map_or(("", ""), |made_of| (&made_of.fixture, &made_of.fixture_sha256));
     let sdr = Payload::default()
         .u1(HEAD)
-        .u1(site) // SITE_GRP: each site is one of its own
+        .u1(site) // each site is its own group
         .u1(1) // SITE_CNT
         .u1(site) // SITE_NUM
         .empty(4) // HAND_TYP, HAND_ID, CARD_TYP, CARD_ID
@@ -78,15 +78,15 @@ pub(super) fn pin(file: &mut File, index: usize, contact: Contact) {
 }
 
 /// TEST_FLG: bit 6 says that there is no verdict, bit 1 that there is no result, bit 7 that the test failed.
-fn test_flag(one: &MeasurementRecord) -> u8 {
-    let (missing, failed) = (one.measurement.value.is_none(), one.measurement.verdict == Verdict::Fail);
-    let told = matches!(one.measurement.verdict, Verdict::Pass | Verdict::Fail);
-    u8::from(missing) << 1 | u8::from(!told) << 6 | u8::from(failed) << 7
+fn test_flag(measured: &MeasurementRecord) -> u8 {
+    let (missing, failed) = (measured.measurement.value.is_none(), measured.measurement.verdict == Verdict::Fail);
+    let judged = matches!(measured.measurement.verdict, Verdict::Pass | Verdict::Fail);
+    u8::from(missing) << 1 | u8::from(!judged) << 6 | u8::from(failed) << 7
 }
 
 /// PTR: a reading with its limits.
-pub(super) fn parametric(file: &mut File, test: &Test, one: &MeasurementRecord, site: u8) {
-    let limits = &one.measurement.limits;
+pub(super) fn parametric(file: &mut File, test: &Test, measured: &MeasurementRecord, site: u8) {
+    let limits = &measured.measurement.limits;
     let (low, high) = (limits.min, limits.max);
     // OPT_FLAG: bit 1 is reserved and set; 2, 3: no specification limit; 6, 7: no test limit.
     let no = |limit: Option<f64>, bits: u8| if limit.is_none() { bits } else { 0 };
@@ -95,9 +95,9 @@ pub(super) fn parametric(file: &mut File, test: &Test, one: &MeasurementRecord, 
         .u4(test.number)
         .u1(HEAD)
         .u1(site)
-        .u1(test_flag(one))
+        .u1(test_flag(measured))
         .u1(0b1100_0000 & inclusive(low, high)) // PARM_FLG: a reading on a limit passes
-        .r4(one.measurement.value.unwrap_or(0.0)) // RESULT
+        .r4(measured.measurement.value.unwrap_or(0.0)) // RESULT
         .text(&test.name) // TEST_TXT
         .text("") // ALARM_ID
         .u1(optional)
@@ -106,7 +106,7 @@ pub(super) fn parametric(file: &mut File, test: &Test, one: &MeasurementRecord, 
         .u1(0) // HLM_SCAL
         .r4(low.unwrap_or(0.0)) // LO_LIMIT
         .r4(high.unwrap_or(0.0)) // HI_LIMIT
-        .text(one.measurement.unit.symbol()) // UNITS
+        .text(measured.measurement.unit.symbol()) // UNITS
         .empty(3) // C_RESFMT, C_LLMFMT, C_HLMFMT
         .r4(low.unwrap_or(0.0)) // LO_SPEC
         .r4(high.unwrap_or(0.0)); // HI_SPEC
@@ -119,8 +119,8 @@ fn inclusive(low: Option<f64>, high: Option<f64>) -> u8 {
 }
 
 /// FTR: a yes, a no, a code.
-pub(super) fn functional(file: &mut File, test: &Test, one: &MeasurementRecord, site: u8) {
-    let measurement = &one.measurement;
+pub(super) fn functional(file: &mut File, test: &Test, measured: &MeasurementRecord, site: u8) {
+    let measurement = &measured.measurement;
     let failed = measurement.verdict != Verdict::Pass;
     let result = match measurement.value {
         Some(value) => format!("{value}, expected {}", measurement.limits.show(measurement.unit)),
@@ -132,7 +132,7 @@ pub(super) fn functional(file: &mut File, test: &Test, one: &MeasurementRecord, 
         .u4(test.number)
         .u1(HEAD)
         .u1(site)
-        .u1(test_flag(one) & !0b10) // there is no result field to be invalid
+        .u1(test_flag(measured) & !0b10) // there is no result field to be invalid
         .u1(0b1111_0111) // OPT_FLAG: only NUM_FAIL is valid; 6 and 7 reserved
         .u4(0) // CYCL_CNT
         .u4(0) // REL_VADR
@@ -156,7 +156,7 @@ pub(super) fn functional(file: &mut File, test: &Test, one: &MeasurementRecord, 
     file.push(15, 20, ftr);
 }
 
-/// PRR: what became of the unit.
+/// PRR: result of the unit.
 pub(super) fn part_result(
     file: &mut File,
     record: &RunRecord,
@@ -169,8 +169,8 @@ pub(super) fn part_result(
     let abnormal = !record.finished || !matches!(record.verdict, Verdict::Pass | Verdict::Fail);
     // PART_FLG: bit 0 says that it supersedes an earlier part of the same number, 2 abnormal end, 3 failed.
     let flag = u8::from(again) | u8::from(abnormal) << 2 | u8::from(failed) << 3;
-    let found: Vec<&str> = record.diagnoses.iter().map(|found| found.text.as_str()).collect();
-    let text = if found.is_empty() { record.reason.clone().unwrap_or_default() } else { found.join("; ") };
+    let diagnoses: Vec<&str> = record.diagnoses.iter().map(|diagnoses| diagnoses.text.as_str()).collect();
+    let text = if diagnoses.is_empty() { record.reason.clone().unwrap_or_default() } else { diagnoses.join("; ") };
     let prr = Payload::default()
         .u1(HEAD)
         .u1(site)
@@ -211,7 +211,7 @@ pub(super) fn test_summary(file: &mut File, test: &Test) {
     file.push(10, 30, tsr);
 }
 
-/// PCR: parts, retests, aborted, good; functional ones are not told apart.
+/// PCR: parts, retests, aborted, good; functional ones are not distinguished.
 pub(super) fn part_counts(file: &mut File, head: u8, site: u8, counts: &[u32; 4]) {
     let [parts, again, aborted, good] = *counts;
     let pcr = Payload::default().u1(head).u1(site).u4(parts).u4(again).u4(aborted).u4(good).u4(u32::MAX);

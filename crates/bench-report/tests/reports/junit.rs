@@ -1,4 +1,4 @@
-//! Read back with a reader that shares nothing with the writer.
+//! Reads the report back with a parser that shares no code with the writer.
 
 use crate::runs;
 use bench_report::{RunRecord, builders::RunBuilder, junit};
@@ -15,7 +15,7 @@ fn children<'a>(node: Node<'a, 'a>, name: &'static str) -> Vec<Node<'a, 'a>> {
     node.children().filter(|child| child.has_tag_name(name)).collect()
 }
 
-/// tests, failures, errors, skipped as they stand in the file.
+/// tests, failures, errors, skipped as written in the file.
 fn counts(suite: Node<'_, '_>) -> [usize; 4] {
     let cases = children_of(suite, "testcase");
     let with = |name: &'static str| cases.iter().filter(|case| !children_of(**case, name).is_empty()).count();
@@ -26,15 +26,15 @@ fn children_of<'a, 'input>(node: Node<'a, 'input>, name: &'static str) -> Vec<No
     node.children().filter(|child| child.has_tag_name(name)).collect()
 }
 
-/// The rules of Jenkins' `junit-10.xsd` and of the readers that CI servers use, as far as they touch what is written.
+/// The rules of Jenkins' `junit-10.xsd` and of CI servers' readers that apply to what is written.
 fn check(text: &str) {
     let document = Document::parse(text).unwrap();
     let root = document.root_element();
     assert_eq!(root.tag_name().name(), "testsuites");
     for suite in root.children() {
         assert_eq!(suite.tag_name().name(), "testsuite");
-        let known = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
-        assert!(suite.attributes().all(|attribute| known.contains(&attribute.name())), "{suite:?}");
+        let allowed = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
+        assert!(suite.attributes().all(|attribute| allowed.contains(&attribute.name())), "{suite:?}");
         let [tests, failures, errors, _] = counts(suite);
         let number = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
         assert_eq!((number("tests"), number("failures"), number("errors")), (tests, failures, errors));
@@ -45,8 +45,8 @@ fn check(text: &str) {
         for child in suite.children() {
             match child.tag_name().name() {
                 "testcase" => {
-                    let known = ["name", "time", "classname"];
-                    assert!(child.attributes().all(|attribute| known.contains(&attribute.name())), "{child:?}");
+                    let allowed = ["name", "time", "classname"];
+                    assert!(child.attributes().all(|attribute| allowed.contains(&attribute.name())), "{child:?}");
                     let name = child.attribute("name").unwrap().to_owned();
                     assert!(!names.contains(&name), "{name} twice");
                     names.push(name);
@@ -74,7 +74,7 @@ fn every_run_is_counted_as_it_ended() {
         ("fail without diagnosis", runs::fail_without_diagnosis(), [3, 1, 0, 2]),
         ("error", runs::error(), [3, 0, 1, 1]),
         ("aborted", runs::aborted(), [3, 0, 1, 1]),
-        // The step that never finished and, besides, the run that did not.
+        // The step that never finished and, additionally, the run that did not.
         ("not finished", runs::not_finished(), [4, 0, 2, 1]),
         ("rails unknown", runs::rails_unknown(), [4, 0, 1, 0]),
         ("empty", vec![], [1, 0, 1, 0]),
@@ -108,9 +108,9 @@ fn the_same_run_gives_the_same_bytes_and_a_real_run_its_date() {
     }
 }
 
-/// GitLab shows nothing but the text.
+/// GitLab shows only the text.
 #[test]
-fn the_text_of_a_failure_says_everything() {
+fn the_text_of_a_failure_is_complete() {
     let text = xml(&runs::fail());
     let document = Document::parse(&text).unwrap();
     let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
@@ -128,7 +128,7 @@ fn readings_are_properties() {
         let record = runs::record(&entries);
         let text = xml(&entries);
         let document = Document::parse(&text).unwrap();
-        let mut found = 0;
+        let mut matched = 0;
         for (case, step) in document.descendants().filter(|node| node.has_tag_name("testcase")).zip(&record.steps) {
             let output = children(case, "system-out")[0];
             let output: String = output.children().filter_map(|part| part.text()).collect();
@@ -138,25 +138,33 @@ fn readings_are_properties() {
                 .collect();
             let keys: HashSet<&str> = pairs.iter().map(|(key, _)| *key).collect();
             assert_eq!(keys.len(), pairs.len(), "{name}: {pairs:?}");
-            let get = |key: String| pairs.iter().find(|(one, _)| *one == key).map(|(_, value)| *value);
+            let get = |key: String| pairs.iter().find(|(measurement, _)| *measurement == key).map(|(_, value)| *value);
             for attempt in &step.attempts {
-                for one in attempt.measurements.iter().map(|one| &one.measurement) {
+                for measurement in attempt.measurements.iter().map(|measurement| &measurement.measurement) {
                     let of = |what: &str| match attempt.number {
-                        0 | 1 => get(format!("{}.{what}", one.name)),
-                        number => get(format!("{}#{number}.{what}", one.name)),
+                        0 | 1 => get(format!("{}.{what}", measurement.name)),
+                        number => get(format!("{}#{number}.{what}", measurement.name)),
                     };
                     let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
-                    assert_eq!(number(of("value")).filter(|value| value.is_finite()), one.value);
-                    assert_eq!((number(of("low")), number(of("high"))), (one.limits.min, one.limits.max));
+                    assert_eq!(number(of("value")).filter(|value| value.is_finite()), measurement.value);
+                    assert_eq!(
+                        (number(of("low")), number(of("high"))),
+                        (measurement.limits.min, measurement.limits.max)
+                    );
                     assert_eq!(of("attempt"), Some(attempt.number.to_string().as_str()));
                     assert!(of("unit").is_some());
-                    found += 1;
+                    matched += 1;
                 }
             }
         }
         assert_eq!(
-            found,
-            record.steps.iter().flat_map(|step| &step.attempts).map(|one| one.measurements.len()).sum::<usize>()
+            matched,
+            record
+                .steps
+                .iter()
+                .flat_map(|step| &step.attempts)
+                .map(|measurement| measurement.measurements.len())
+                .sum::<usize>()
         );
     }
 }
@@ -178,23 +186,23 @@ proptest! {
         texts in prop::array::uniform6(prop_oneof![any::<String>(), "(]]>|<!\\[CDATA\\[|&|\u{0}|\u{1b}|\u{fffe}|\"|x){0,6}"]),
         verdict in prop::sample::select(vec![Verdict::Pass, Verdict::Fail, Verdict::Error, Verdict::Skipped, Verdict::Aborted]),
     ) {
-        let [model, serial, step, name, reason, found] = &texts;
+        let [model, serial, step, name, reason, diagnosis] = &texts;
         let entries = RunBuilder::new(model, serial)
-            .plan(&[(step, name, 1), ("other", reason, 0), (found, "x", 0)])
+            .plan(&[(step, name, 1), ("other", reason, 0), (diagnosis, "x", 0)])
             .step(step)
             .volts(name, 0.1, 0.0, 1.0)
-            .diagnosis(Defect::Other, &[1], found)
+            .diagnosis(Defect::Other, &[1], diagnosis)
             .end_because(verdict, reason)
             .run_end_because(verdict, reason);
         let text = xml(&entries);
         check(&text);
-        // What XML can hold comes back as it was.
+        // Characters that XML can hold are read back unchanged.
         let document = Document::parse(&text).unwrap();
         let legal = |text: &str| text.chars().all(|c| c == '\n' || (c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}'));
-        if verdict == Verdict::Fail && legal(reason) && legal(found) {
+        if verdict == Verdict::Fail && legal(reason) && legal(diagnosis) {
             let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
             let whole: String = failure.children().filter_map(|part| part.text()).collect();
-            prop_assert_eq!(whole, format!("{}\n{}", reason, found));
+            prop_assert_eq!(whole, format!("{}\n{}", reason, diagnosis));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the reports say about runs of every kind.
+//! Reports about runs of every kind.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 mod junit;

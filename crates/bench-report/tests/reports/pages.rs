@@ -1,4 +1,4 @@
-//! Pages for a browser: whole, alone, and the same for the same run.
+//! Pages for a browser: complete, self-contained, and the same for the same run.
 
 use crate::runs;
 use bench_report::{RunRecord, line_page, line_text, unit_page};
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 fn check(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>"));
     for word in ["<script", "http:", "https:", "src=", "@import", "url("] {
-        assert!(!page.contains(word), "{word} in a page that must stand alone");
+        assert!(!page.contains(word), "{word} in a page that must be self-contained");
     }
     let mut rest = page;
     while let Some(start) = rest.find("<svg") {
@@ -33,16 +33,16 @@ fn a_unit_is_a_page() {
         assert_eq!(page, unit_page(&record), "{name}");
         assert!(page.contains(&record.serial) && page.contains(&"5e".repeat(32)), "{name}");
         for step in &record.steps {
-            for one in step.attempts.iter().flat_map(|attempt| &attempt.measurements) {
-                assert!(page.contains(&format!("<code>{}</code>", one.measurement.name)), "{name}");
-                assert!(page.contains(&one.measurement.limits.show(one.measurement.unit)), "{name}");
+            for measured in step.attempts.iter().flat_map(|attempt| &attempt.measurements) {
+                assert!(page.contains(&format!("<code>{}</code>", measured.measurement.name)), "{name}");
+                assert!(page.contains(&measured.measurement.limits.show(measured.measurement.unit)), "{name}");
             }
         }
         for line in record.steps.iter().flat_map(|step| &step.attempts).filter_map(bench_report::Attempt::lateness) {
             assert!(page.contains(&line), "{name}: {line}");
         }
-        for found in &record.diagnoses {
-            assert!(page.contains(&found.text), "{name}: {}", found.text);
+        for diagnosis in &record.diagnoses {
+            assert!(page.contains(&diagnosis.text), "{name}: {}", diagnosis.text);
         }
         let crosses = page.matches("stroke-width=\"2.5\"").count();
         assert_eq!(crosses, record.contacts_at_fault.len(), "{name}: contacts at fault have a cross");
@@ -126,7 +126,7 @@ fn the_line_in_words_and_as_a_page() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("line-2"), "a controller that was in time is not listed");
-    // Nothing asked, nothing known.
+    // An empty page.
     check(&line_page(&Overview::default()));
     assert!(line_text(&Overview::default()).contains("0 runs on 0 units"));
 }

@@ -7,9 +7,12 @@ fn a_failed_run_in_order() {
     let record = RunRecord::from_entries(&runs::fail());
     assert_eq!((record.verdict, record.finished), (Verdict::Fail, true));
     assert_eq!(record.contacts_at_fault, [Contact(23), Contact(36), Contact(38)]);
-    let found: Vec<(Defect, Vec<u8>)> =
-        record.diagnoses.iter().map(|found| (found.defect, found.contacts.iter().map(|c| c.0).collect())).collect();
-    assert_eq!(found, [(Defect::Open, vec![23]), (Defect::Short, vec![36, 38])]);
+    let diagnoses: Vec<(Defect, Vec<u8>)> = record
+        .diagnoses
+        .iter()
+        .map(|diagnoses| (diagnoses.defect, diagnoses.contacts.iter().map(|c| c.0).collect()))
+        .collect();
+    assert_eq!(diagnoses, [(Defect::Open, vec![23]), (Defect::Short, vec![36, 38])]);
     let verdicts: Vec<_> = record.steps.iter().map(|step| (step.id.as_str(), step.verdict)).collect();
     let expected = [("supply", Verdict::Pass), ("interconnect", Verdict::Fail), ("nfc", Verdict::Skipped)];
     assert_eq!(verdicts, expected.map(|(id, verdict)| (id, Some(verdict))));
@@ -65,9 +68,9 @@ fn a_repeated_step_without_its_next_attempt_has_no_verdict() {
     assert_eq!(RunRecord::from_entries(&entries).steps[0].verdict, None);
 }
 
-/// No record, no pass: what the journal claims is believed only when everything in it agrees.
+/// No record, no pass: a pass in the journal is accepted only when everything in it agrees.
 #[test]
-fn a_pass_that_the_journal_does_not_bear_out_is_an_error() {
+fn a_pass_that_contradicts_the_journal_is_an_error() {
     let begun = || RunBuilder::new("b402", "P1").plan(&[("a", "x", 1), ("b", "x", 0)]);
     let good = |run: RunBuilder| run.step("a").volts("v", 0.5, 0.0, 1.0).end(Verdict::Pass);
     let rows = [
@@ -119,11 +122,11 @@ fn contacts_of_a_faulty_bench_are_not_at_fault() {
         .run_end(Verdict::Error);
     let record = RunRecord::from_entries(&entries);
     assert_eq!(record.contacts_at_fault, [Contact(7)]);
-    let texts: Vec<&str> = record.diagnoses.iter().map(|found| found.text.as_str()).collect();
+    let texts: Vec<&str> = record.diagnoses.iter().map(|diagnosis| diagnosis.text.as_str()).collect();
     assert_eq!(texts, ["contact 7: open", "contact 9: open", "nail at contact 5 worn"]);
 }
 
-/// A damaged journal may say anything in any order.
+/// A damaged journal may contain anything in any order.
 #[test]
 fn events_in_any_order_make_a_record() {
     for (_, entries) in runs::all() {

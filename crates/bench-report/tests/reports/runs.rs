@@ -112,7 +112,7 @@ pub fn not_finished() -> Vec<Entry> {
     contact(with_good_supply().step("interconnect"), "A0.high", 3.287, 23).torn()
 }
 
-/// Everything went well and the bench could not show that the rails are off.
+/// Everything passed, but the bench could not confirm that the rails are off.
 pub fn rails_unknown() -> Vec<Entry> {
     let run = nfc(good_interconnect(with_good_supply().step("interconnect")).step("nfc")).end(Verdict::Pass);
     run.unsafe_because("VCC could not be measured").run_end_because(Verdict::Error, "safe state not confirmed")

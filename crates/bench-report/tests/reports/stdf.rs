@@ -1,4 +1,4 @@
-//! The STDF file as a reader of others reads it (`rust-stdf`, which shares no code with the writer).
+//! The STDF file as a foreign reader reads it (`rust-stdf`, which shares no code with the writer).
 
 use crate::runs;
 use bench_report::{RunRecord, stdf};
@@ -21,13 +21,17 @@ fn taken(record: &RunRecord) -> Vec<(String, Measurement)> {
     let last = |step: &bench_report::StepRecord| step.last().map(|last| last.measurements.clone()).unwrap_or_default();
     let named = |step: &bench_report::StepRecord| {
         let id = step.id.clone();
-        last(step).into_iter().map(move |one| (format!("{id}/{}", one.measurement.name), one.measurement))
+        last(step)
+            .into_iter()
+            .map(move |measurement| (format!("{id}/{}", measurement.measurement.name), measurement.measurement))
     };
     record.steps.iter().flat_map(named).collect()
 }
 
-fn is_functional(one: &Measurement) -> bool {
-    one.unit == MeasurementUnit::One && one.limits.min.is_some() && one.limits.min == one.limits.max
+fn is_functional(measurement: &Measurement) -> bool {
+    measurement.unit == MeasurementUnit::One
+        && measurement.limits.min.is_some()
+        && measurement.limits.min == measurement.limits.max
 }
 
 /// Every part, reading, limit and verdict of the records, in their order.
@@ -41,7 +45,7 @@ fn another_reader_reads_what_is_on_record() {
         match record {
             StdfRecord::PIR(_) => assert!(open.replace(Vec::new()).is_none(), "a part begins inside another"),
             StdfRecord::PRR(prr) => parts.push((open.take().unwrap(), prr)),
-            one @ (StdfRecord::PTR(_) | StdfRecord::FTR(_)) => open.as_mut().unwrap().push(one),
+            result @ (StdfRecord::PTR(_) | StdfRecord::FTR(_)) => open.as_mut().unwrap().push(result),
             _ => assert!(open.is_none()),
         }
     }
@@ -60,34 +64,34 @@ fn another_reader_reads_what_is_on_record() {
         assert_eq!(u64::from(prr.test_t), record.duration_us.as_micros() / 1000);
         let expected = taken(record);
         assert_eq!((tests.len(), usize::from(prr.num_test)), (expected.len(), expected.len()));
-        for (test, (name, one)) in tests.iter().zip(&expected) {
+        for (test, (name, measurement)) in tests.iter().zip(&expected) {
             let (number, flag) = match test {
                 StdfRecord::PTR(ptr) => {
-                    assert!(!is_functional(one));
+                    assert!(!is_functional(measurement));
                     assert_eq!(&ptr.test_txt, name);
-                    if let Some(value) = one.value {
+                    if let Some(value) = measurement.value {
                         assert_eq!(ptr.result, value as f32);
                     }
-                    let Limits { min, max } = one.limits;
+                    let Limits { min, max } = measurement.limits;
                     let optional = ptr.opt_flag.unwrap()[0];
                     let limit = |bit: u8, value: Option<f32>| (optional & bit == 0).then(|| f64::from(value.unwrap()));
                     let as_real = |limit: Option<f64>| limit.map(|limit| f64::from(limit as f32));
                     assert_eq!((limit(0x40, ptr.lo_limit), limit(0x80, ptr.hi_limit)), (as_real(min), as_real(max)));
                     assert_eq!((limit(0x04, ptr.lo_spec), limit(0x08, ptr.hi_spec)), (as_real(min), as_real(max)));
-                    assert_eq!(ptr.units.as_deref(), Some(one.unit.symbol()));
-                    assert_eq!(ptr.test_flg[0] & 0b10 != 0, one.value.is_none());
+                    assert_eq!(ptr.units.as_deref(), Some(measurement.unit.symbol()));
+                    assert_eq!(ptr.test_flg[0] & 0b10 != 0, measurement.value.is_none());
                     (ptr.test_num, ptr.test_flg[0])
                 }
                 StdfRecord::FTR(ftr) => {
-                    assert!(is_functional(one));
+                    assert!(is_functional(measurement));
                     assert_eq!(&ftr.test_txt, name);
                     (ftr.test_num, ftr.test_flg[0])
                 }
                 _ => unreachable!(),
             };
             assert_eq!(*numbers.entry(name.clone()).or_insert(number), number, "{name} has two numbers");
-            assert_eq!(flag & 0x80 != 0, one.verdict == Verdict::Fail);
-            assert_eq!(flag & 0x40 != 0, one.verdict == Verdict::Error);
+            assert_eq!(flag & 0x80 != 0, measurement.verdict == Verdict::Fail);
+            assert_eq!(flag & 0x40 != 0, measurement.verdict == Verdict::Error);
         }
     }
     let mut different: Vec<u32> = numbers.values().copied().collect();
@@ -101,13 +105,13 @@ fn summaries_are_those_of_the_parts() {
     let records = records();
     let read = read(&stdf(&records));
     let passed = records.iter().filter(|record| record.verdict == Verdict::Pass).count() as u32;
-    let counts = read.iter().filter_map(|one| match one {
+    let counts = read.iter().filter_map(|record| match record {
         StdfRecord::PCR(pcr) if pcr.head_num == 255 => Some((pcr.part_cnt, pcr.good_cnt)),
         _ => None,
     });
     assert_eq!(counts.collect::<Vec<_>>(), [(records.len() as u32, passed)]);
     for soft in [false, true] {
-        let bins = read.iter().filter_map(|one| match one {
+        let bins = read.iter().filter_map(|record| match record {
             StdfRecord::HBR(bin) if !soft => Some((bin.hbin_pf, bin.hbin_cnt)),
             StdfRecord::SBR(bin) if soft => Some((bin.sbin_pf, bin.sbin_cnt)),
             _ => None,
@@ -118,11 +122,17 @@ fn summaries_are_those_of_the_parts() {
     }
     let all: Vec<(String, Measurement)> = records.iter().flat_map(taken).collect();
     let mut summed = 0;
-    for one in &read {
-        let StdfRecord::TSR(tsr) = one else { continue };
-        let values: Vec<f64> =
-            all.iter().filter(|(name, _)| *name == tsr.test_nam).filter_map(|(_, one)| one.value).collect();
-        let bad = all.iter().filter(|(name, one)| *name == tsr.test_nam && one.verdict != Verdict::Pass).count();
+    for record in &read {
+        let StdfRecord::TSR(tsr) = record else { continue };
+        let values: Vec<f64> = all
+            .iter()
+            .filter(|(name, _)| *name == tsr.test_nam)
+            .filter_map(|(_, measurement)| measurement.value)
+            .collect();
+        let bad = all
+            .iter()
+            .filter(|(name, measurement)| *name == tsr.test_nam && measurement.verdict != Verdict::Pass)
+            .count();
         assert_eq!(tsr.exec_cnt as usize, all.iter().filter(|(name, _)| *name == tsr.test_nam).count());
         assert_eq!(tsr.fail_cnt as usize, bad);
         if tsr.test_typ == 'P' {
@@ -132,10 +142,12 @@ fn summaries_are_those_of_the_parts() {
         summed += tsr.exec_cnt as usize;
     }
     assert_eq!(summed, all.len());
-    let kinds: String = read.iter().map(|one| format!("{} ", kind(one))).collect();
+    let kinds: String = read.iter().map(|record| format!("{} ", kind(record))).collect();
     assert!(kinds.starts_with("FAR MIR SDR ") && kinds.ends_with("MRR "), "{kinds}");
-    let texts =
-        read.iter().filter(|one| matches!(one, StdfRecord::DTR(dtr) if dtr.text_dat.contains("seal abab"))).count();
+    let texts = read
+        .iter()
+        .filter(|record| matches!(record, StdfRecord::DTR(dtr) if dtr.text_dat.contains("seal abab")))
+        .count();
     assert_eq!(texts, records.len());
 }
 
@@ -149,9 +161,9 @@ fn kind(record: &StdfRecord) -> &'static str {
     }
 }
 
-/// A file without a part is a file all the same, and texts from outside break none.
+/// A file without parts is valid, and texts from outside do not damage it.
 #[test]
-fn odd_records_make_whole_files() {
+fn unusual_records_give_valid_files() {
     assert!(matches!(read(&stdf(&[])).last(), Some(StdfRecord::MRR(_))));
     let long = "ü\u{0}]]>".repeat(200);
     let entries = bench_report::builders::RunBuilder::new(&long, &long)

@@ -66,7 +66,7 @@ fn every_verdict_says_what_to_do() {
     }
 }
 
-/// What a scanner or a module says must not steer the operator's terminal.
+/// Text from a scanner or a module must not control the operator's terminal.
 #[test]
 fn no_control_character_reaches_the_screen() {
     let nasty = "\u{1b}[2JPASS\u{7}\r\nx\u{9b}31m";

@@ -1,4 +1,4 @@
-//! The critical path against the schedules that there are.
+//! The critical path against all possible schedules.
 
 use crate::made::{Made, plans};
 use bench_run::{Step, critical_path, length, timetable};
@@ -10,9 +10,9 @@ fn times(plan: &[Made]) -> (Vec<Step>, Vec<Duration>) {
     (plan.iter().map(|made| made.step.clone()).collect(), takes)
 }
 
-/// The same plan with its steps written down in another order.
+/// The same plan with its steps in another order.
 fn reordered(steps: &[Step], takes: &[Duration], order: &[usize]) -> (Vec<Step>, Vec<Duration>) {
-    let place = |step: &usize| order.iter().position(|one| one == step).unwrap();
+    let place = |step: &usize| order.iter().position(|placed| placed == step).unwrap();
     let moved = |index: &usize| {
         let step = &steps[*index];
         let places = |of: &[usize]| of.iter().map(place).collect();
@@ -38,7 +38,7 @@ proptest! {
             prop_assert!(length(&slots) >= path.least, "{:?} < {:?}", length(&slots), path);
             prop_assert_eq!(critical_path(&steps, &takes).least, path.least, "of the needs, not of their order");
         }
-        // What it names adds up to it, and names nothing twice.
+        // The named steps add up to it, without duplicates.
         let named: Vec<usize> = path.legs.iter().flat_map(|leg| leg.steps().iter().copied()).collect();
         prop_assert_eq!(named.iter().map(|step| takes[*step]).sum::<Duration>(), path.least);
         let mut once = named.clone();
@@ -47,7 +47,7 @@ proptest! {
         prop_assert_eq!(once.len(), named.len());
     }
 
-    /// It is at least what anybody would add up by hand.
+    /// The bound is at least the sum of any chain.
     #[test]
     fn it_is_no_less_than_the_simple_bounds(plan in plans()) {
         let (steps, takes) = times(&plan);

@@ -1,5 +1,5 @@
-//! Properties of plans drawn at random.
-#![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
+//! Properties of random plans.
+#![allow(clippy::unwrap_used)] // a helper that fails has failed the test
 
 mod critical;
 mod made;

@@ -1,10 +1,10 @@
-//! The schedule as it was first written: it looks at every step at each call, which is slow and easy to follow.
+//! The first version of the schedule: it checks every step at each call, which is slow and easy to follow.
 //!
-//! Kept so that the quick one can be compared with it.
+//! Kept to compare the fast one with it.
 
 use bench_run::{OnFail, Start, Step, Verdict};
 
-/// Where a step stands.
+/// State of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Waiting { attempt: u8 },
@@ -12,20 +12,20 @@ enum Standing {
     Ended(Verdict),
 }
 
-/// Facts in, orders out; never waits, never reads a clock.
+/// Takes facts and returns orders; never waits, never reads a clock.
 ///
 /// The order of the plan decides between steps that could start: the same plan gives the same run. A step whose needs
-/// have passed and whose resources are taken may be overtaken, but only while a step that ran before its turn came still
-/// keeps it waiting: nothing it could use lies idle then, and those that overtook it cannot do so again and again.
+/// have passed and whose resources are taken may be overtaken, but only while it still waits for a step that ran before
+/// its turn came. Until then its resources are not free anyway, and the steps that overtook it cannot do so repeatedly.
 #[derive(Debug)]
 pub struct Reference<'a> {
     steps: &'a [Step],
     standing: Vec<Standing>,
-    /// Steps that have their resources: few, while a plan may be long. They run, or are being tidied up after.
+    /// Steps that hold their resources: few, even in a long plan. They run, or are being cleaned up.
     holding: Vec<usize>,
-    /// Of a step whose turn has come: the steps that had its resources by then and have not let them go since.
+    /// For a step whose turn has come: the steps that held its resources by then and have not released them since.
     ahead: Vec<Option<Vec<usize>>>,
-    /// No further step is started once this is set.
+    /// Once this is set, no further step is started.
     stopping: Option<Stopping>,
 }
 
@@ -33,7 +33,7 @@ pub struct Reference<'a> {
 enum Stopping {
     /// A step with `on_fail = "stop"` did not pass.
     Step,
-    /// Somebody or something outside asked.
+    /// A request from outside.
     Aborted,
 }
 
@@ -48,14 +48,14 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The steps to start now; they count as running from here on. To be called after [`Reference::skip_unreachable`]: a
-    /// step that is skipped has ended, which may be all that another waits for.
+    /// Returns the steps to start now and counts them as running. Call it after [`Reference::skip_unreachable`]: a
+    /// skipped step has ended, which may be all that another step waits for.
     pub fn start(&mut self) -> Vec<Start> {
         let mut starts = Vec::new();
         if self.stopping.is_some() {
             return starts;
         }
-        // Steps that nobody may overtake any more.
+        // Steps that no step may overtake any more.
         let mut first: Vec<usize> = Vec::new();
         for index in 0..self.steps.len() {
             let Standing::Waiting { attempt } = self.standing[index] else { continue };
@@ -76,7 +76,7 @@ impl<'a> Reference<'a> {
         starts
     }
 
-    /// A running step ended; its resources stay taken until [`Reference::let_go`]. Answers whether the plan gives it
+    /// Ends a running step; its resources stay taken until [`Reference::let_go`]. Returns whether the plan gives it
     /// another attempt.
     pub fn ended(&mut self, index: usize, verdict: Verdict) -> bool {
         let Standing::Running { attempt } = self.standing[index] else {
@@ -95,13 +95,13 @@ impl<'a> Reference<'a> {
         false
     }
 
-    /// The resources of a step that ended are free.
+    /// Frees the resources of a step that ended.
     pub fn let_go(&mut self, index: usize) {
         self.holding.retain(|&holder| holder != index);
         self.ahead.iter_mut().flatten().for_each(|ahead| ahead.retain(|&holder| holder != index));
     }
 
-    /// The run is aborted: nothing more is started, what runs is to be dropped by the caller.
+    /// Aborts the run: nothing more is started, and the caller must drop what runs.
     pub fn abort(&mut self) {
         self.stopping = Some(Stopping::Aborted);
         for index in self.running() {
@@ -110,10 +110,10 @@ impl<'a> Reference<'a> {
         self.holding.clear();
     }
 
-    /// Steps that can never start any more, now counted as skipped; in the plan's order.
+    /// Marks steps that can never start any more as skipped and returns them, in the plan's order.
     pub fn skip_unreachable(&mut self) -> Vec<usize> {
         let mut skipped = Vec::new();
-        // A need may stand behind its follower in the plan: look until nothing changes.
+        // A need may follow its dependent in the plan: repeat until nothing changes.
         loop {
             let before = skipped.len();
             for index in 0..self.steps.len() {
@@ -131,7 +131,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The steps that run, in the plan's order.
+    /// Returns the running steps, in the plan's order.
     pub fn running(&self) -> Vec<usize> {
         let is_running = |index: &usize| matches!(self.standing[*index], Standing::Running { .. });
         let mut running: Vec<usize> = self.holding.iter().copied().filter(is_running).collect();
@@ -139,7 +139,7 @@ impl<'a> Reference<'a> {
         running
     }
 
-    /// Verdict of the step's last attempt; `None` before it ended.
+    /// Returns the verdict of the step's last attempt; `None` before it ended.
     pub fn verdict_of(&self, index: usize) -> Option<Verdict> {
         match self.standing[index] {
             Standing::Ended(verdict) => Some(verdict),
@@ -147,11 +147,11 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The unit's verdict: pass only when every step of the plan passed.
+    /// Returns the unit's verdict: pass only when every step of the plan passed.
     pub fn verdict(&self) -> Verdict {
         let of_steps = self.standing.iter().fold(Verdict::Skipped, |sum, standing| match standing {
             Standing::Ended(verdict) => sum.and(*verdict),
-            // Not run to its end: the bench cannot tell.
+            // The run is incomplete, so its result is unknown.
             _ => sum.and(Verdict::Error),
         });
         match (of_steps, self.stopping) {

@@ -1,4 +1,4 @@
-//! The quick schedule orders what the simple one does, call by call.
+//! The fast schedule gives the same orders as the simple one, call by call.
 
 use crate::made::{Made, plans, some_of, step};
 use crate::reference::Reference;
@@ -6,14 +6,14 @@ use bench_run::{OnFail, Schedule, Step, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// What a driver may do next.
+/// A possible call of a driver.
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Start,
     Skip,
-    /// One of those that run ends, with this verdict.
+    /// One running step ends, with this verdict.
     End(prop::sample::Index, Verdict),
-    /// One of those that ended lets go.
+    /// One ended step releases its resources.
     LetGo(prop::sample::Index),
     Abort,
 }
@@ -44,17 +44,17 @@ fn shuffled(plan: Vec<Made>) -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// Many steps that compete for few things, so that overtaking decides.
+/// Many steps that compete for few resources, so that overtaking matters.
 fn crowds() -> impl Strategy<Value = Vec<Step>> {
-    let one = (0u8..16, 0u8..16, 0u8..2, prop::bool::weighted(0.1), vec(any::<prop::sample::Index>(), 0..2));
-    vec(one, 1..60).prop_map(|drawn| {
+    let drawn_step = (0u8..16, 0u8..16, 0u8..2, prop::bool::weighted(0.1), vec(any::<prop::sample::Index>(), 0..2));
+    vec(drawn_step, 1..60).prop_map(|drawn| {
         let made =
             |(index, (uses, shares, retry, stops, needs)): (usize, (u8, u8, u8, bool, Vec<prop::sample::Index>))| {
                 Step {
-                    needs: needs.iter().filter(|_| index % 3 == 2).map(|one| one.index(index)).collect(),
+                    needs: needs.iter().filter(|_| index % 3 == 2).map(|need| need.index(index)).collect(),
                     retry,
                     on_fail: if stops { OnFail::Stop } else { OnFail::Continue },
-                    // A name may come twice, and be used and shared.
+                    // A name may occur twice, and be both used and shared.
                     ..step(index, [some_of(uses & shares), some_of(uses & shares & 5)].concat(), some_of(shares))
                 }
             };

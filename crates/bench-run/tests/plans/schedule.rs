@@ -1,11 +1,11 @@
-//! What holds for every plan, whatever its steps need and however they end.
+//! Invariants of every plan, whatever its steps need and however they end.
 
 use crate::made::{Made, plans, some_of, step};
 use bench_run::{Schedule, Step, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// One holder of resources: until when it runs, and until when it is tidied up after.
+/// A holder of resources: when it ends, and when its cleanup ends.
 struct Holder {
     step: usize,
     attempt: u8,
@@ -14,7 +14,7 @@ struct Holder {
     free_at: Option<u32>,
 }
 
-/// Drives the schedule to its end and writes down what it did; checks on the way what must hold at every moment.
+/// Drives the schedule to its end and records it; checks the invariants at every moment.
 fn drive(plan: &[Made]) -> Vec<String> {
     let steps: Vec<Step> = plan.iter().map(|made| made.step.clone()).collect();
     let mut schedule = Schedule::new(&steps);
@@ -43,7 +43,7 @@ fn drive(plan: &[Made]) -> Vec<String> {
             for other in &holders {
                 assert_ne!(other.step, start.step, "a step runs twice at a time: {story:?}");
                 let other = &plan[other.step].step;
-                assert!(!other.conflicts_with(&made.step), "{} beside {}: {story:?}", made.step.id, other.id);
+                assert!(!other.conflicts_with(&made.step), "{} together with {}: {story:?}", made.step.id, other.id);
             }
             for need in &made.step.needs {
                 assert_eq!(schedule.verdict_of(*need), Some(Verdict::Pass), "{story:?}");
@@ -69,8 +69,8 @@ proptest! {
         prop_assert_eq!(drive(&plan), drive(&plan), "the same plan gives the same run");
     }
 
-    /// A step that wants everything, among others that share: it waits for those before it in the plan, and for what had
-    /// overtaken it by the time that these are through.
+    /// A step that uses everything, among others that share: it waits for those before it in the plan, and for the
+    /// steps that had overtaken it by the time these have ended.
     #[test]
     fn overtaking_ends(lengths in vec(1u32..10, 2..30), alone in any::<prop::sample::Index>(), long in 1u32..40) {
         let alone = alone.index(lengths.len());

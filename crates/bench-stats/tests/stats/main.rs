@@ -1,4 +1,4 @@
-//! The figures agree with SciPy's and with worked examples of the literature.
+//! The figures agree with SciPy's and with worked examples from the literature.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use bench_run::{Limits, Verdict};
@@ -39,18 +39,18 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn capability_as_scipy_has_it() {
     for case in reference()["capability"].as_array().unwrap() {
         let limits = Limits { min: case["low"].as_f64(), max: case["high"].as_f64() };
-        let found = capability(&sample(numbers(&case["values"])), &limits);
-        close("mean", Some(found.mean), &case["mean"]);
-        close("sd", found.sd, &case["sd"]);
-        close("sd within", found.sd_within, &case["sd_within"]);
-        close("cp", found.cp, &case["cp"]);
-        close("cpk", found.cpk, &case["cpk"]);
-        close("pp", found.pp, &case["pp"]);
-        close("ppk", found.ppk, &case["ppk"]);
+        let computed = capability(&sample(numbers(&case["values"])), &limits);
+        close("mean", Some(computed.mean), &case["mean"]);
+        close("sd", computed.sd, &case["sd"]);
+        close("sd within", computed.sd_within, &case["sd_within"]);
+        close("cp", computed.cp, &case["cp"]);
+        close("cpk", computed.cpk, &case["cpk"]);
+        close("pp", computed.pp, &case["pp"]);
+        close("ppk", computed.ppk, &case["ppk"]);
         for (at, name) in ["low", "high"].iter().enumerate() {
             let side = |pair: Option<(f64, f64)>| pair.map(|pair| if at == 0 { pair.0 } else { pair.1 });
-            close(&format!("cpk {name}"), side(found.cpk_95), &case["cpk_95"][at]);
-            close(&format!("ppk {name}"), side(found.ppk_95), &case["ppk_95"][at]);
+            close(&format!("cpk {name}"), side(computed.cpk_95), &case["cpk_95"][at]);
+            close(&format!("ppk {name}"), side(computed.ppk_95), &case["ppk_95"][at]);
         }
     }
 }
@@ -61,8 +61,8 @@ fn few_values_say_little() {
     let half = (1.0 / (9.0 * 30.0) + 1.33_f64.powi(2) / 58.0).sqrt() * 1.959_963_984_540_054;
     assert!((1.33 - half - 0.97).abs() < 0.005);
     for values in [vec![], vec![1.0], vec![2.0, 2.0, 2.0], vec![f64::NAN, f64::INFINITY]] {
-        let found = capability(&sample(values), &Limits::between(0.0, 5.0));
-        assert_eq!((found.cpk, found.ppk, found.cp), (None, None, None));
+        let computed = capability(&sample(values), &Limits::between(0.0, 5.0));
+        assert_eq!((computed.cpk, computed.ppk, computed.cp), (None, None, None));
     }
 }
 
@@ -70,9 +70,9 @@ fn few_values_say_little() {
 fn shares_as_scipy_has_them() {
     for case in reference()["wilson"].as_array().unwrap() {
         let count = |name: &str| usize::try_from(case[name].as_u64().unwrap()).unwrap();
-        let found = wilson(count("good"), count("all")).unwrap();
-        close("low", Some(found.low), &case["low"]);
-        close("high", Some(found.high), &case["high"]);
+        let computed = wilson(count("good"), count("all")).unwrap();
+        close("low", Some(computed.low), &case["low"]);
+        close("high", Some(computed.high), &case["high"]);
     }
     assert_eq!(wilson(0, 0), None);
 }
@@ -82,20 +82,20 @@ fn gauge_studies_as_scipy_has_them() {
     for case in reference()["gauge"].as_array().unwrap() {
         let part = |part: &Value| part.as_array().unwrap().iter().map(numbers).collect();
         let readings = case["readings"].as_array().unwrap().iter().map(part).collect();
-        let found = gauge(&GaugeStudy { readings }, &Limits::between(0.0, 12.0)).unwrap();
+        let computed = gauge(&GaugeStudy { readings }, &Limits::between(0.0, 12.0)).unwrap();
         for (at, name) in ["parts", "appraisers", "interaction", "error"].iter().enumerate() {
-            close(name, Some(found.sums_of_squares[at]), &case["sums_of_squares"][at]);
+            close(name, Some(computed.sums_of_squares[at]), &case["sums_of_squares"][at]);
         }
-        close("p", Some(found.interaction_p), &case["interaction_p"]);
-        close("repeatability", Some(found.repeatability), &case["repeatability"]);
-        close("reproducibility", Some(found.reproducibility), &case["reproducibility"]);
-        close("interaction", Some(found.interaction), &case["interaction"]);
-        close("grr", Some(found.grr), &case["grr"]);
-        close("part", Some(found.part), &case["part"]);
-        close("total", Some(found.total), &case["total"]);
-        close("percent", Some(found.grr_percent), &case["grr_percent"]);
-        assert_eq!(u64::from(found.ndc), case["ndc"].as_u64().unwrap());
-        close("tolerance", found.tolerance_percent, &Value::from(50.0 * found.grr));
+        close("p", Some(computed.interaction_p), &case["interaction_p"]);
+        close("repeatability", Some(computed.repeatability), &case["repeatability"]);
+        close("reproducibility", Some(computed.reproducibility), &case["reproducibility"]);
+        close("interaction", Some(computed.interaction), &case["interaction"]);
+        close("grr", Some(computed.grr), &case["grr"]);
+        close("part", Some(computed.part), &case["part"]);
+        close("total", Some(computed.total), &case["total"]);
+        close("percent", Some(computed.grr_percent), &case["grr_percent"]);
+        assert_eq!(u64::from(computed.ndc), case["ndc"].as_u64().unwrap());
+        close("tolerance", computed.tolerance_percent, &Value::from(50.0 * computed.grr));
     }
 }
 
@@ -122,28 +122,28 @@ fn the_example_of_aiag() {
     ];
     let cell = |trials: &[[f64; 10]; 3], part: usize| trials.iter().map(|trial| trial[part]).collect::<Vec<_>>();
     let readings = (0..10).map(|part| vec![cell(&a, part), cell(&b, part), cell(&c, part)]).collect();
-    let found = gauge(&GaugeStudy { readings }, &Limits { min: None, max: None }).unwrap();
+    let computed = gauge(&GaugeStudy { readings }, &Limits { min: None, max: None }).unwrap();
     let rows = [
-        ("parts", found.sums_of_squares[0], 88.3619, 5e-5),
-        ("appraisers", found.sums_of_squares[1], 3.1673, 5e-5),
-        ("interaction", found.sums_of_squares[2], 0.3590, 5e-5),
-        ("equipment", found.sums_of_squares[3], 2.7589, 5e-5),
-        ("EV", found.repeatability, 0.199_933, 5e-7),
-        ("AV", found.reproducibility, 0.226_838, 5e-7),
-        ("GRR", found.grr, 0.302_37, 5e-6),
-        ("PV", found.part, 1.042_33, 5e-6),
-        ("TV", found.total, 1.085, 5e-4),
-        ("%GRR", found.grr_percent, 27.86, 5e-3),
+        ("parts", computed.sums_of_squares[0], 88.3619, 5e-5),
+        ("appraisers", computed.sums_of_squares[1], 3.1673, 5e-5),
+        ("interaction", computed.sums_of_squares[2], 0.3590, 5e-5),
+        ("equipment", computed.sums_of_squares[3], 2.7589, 5e-5),
+        ("EV", computed.repeatability, 0.199_933, 5e-7),
+        ("AV", computed.reproducibility, 0.226_838, 5e-7),
+        ("GRR", computed.grr, 0.302_37, 5e-6),
+        ("PV", computed.part, 1.042_33, 5e-6),
+        ("TV", computed.total, 1.085, 5e-4),
+        ("%GRR", computed.grr_percent, 27.86, 5e-3),
     ];
     for (what, ours, printed, digits) in rows {
         assert!((ours - printed).abs() <= digits, "{what}: {ours} instead of {printed}");
     }
-    assert!(found.pooled);
-    assert_eq!((found.ndc, found.acceptance), (4, Acceptance::Marginal));
+    assert!(computed.pooled);
+    assert_eq!((computed.ndc, computed.acceptance), (4, Acceptance::Marginal));
 }
 
 #[test]
-fn studies_that_say_nothing_are_refused() {
+fn studies_without_a_result_are_refused() {
     let study = |parts: usize, seats: usize, trials: usize| vec![vec![vec![1.0; trials]; seats]; parts];
     let mut unbalanced = study(3, 2, 2);
     unbalanced[1][0].push(1.0);
@@ -159,7 +159,7 @@ fn studies_that_say_nothing_are_refused() {
     for (readings, expected) in rows {
         assert_eq!(gauge(&GaugeStudy { readings }, &Limits::at_least(0.0)).map(|_| ()), expected);
     }
-    // A count that never varies: no error, and no nonsense.
+    // A count that never varies: no error and no nonsensical figure.
     let flat = gauge(&GaugeStudy { readings: study(3, 2, 2) }, &Limits::exactly(1.0)).unwrap();
     assert_eq!((flat.grr, flat.grr_percent, flat.tolerance_percent), (0.0, 0.0, None));
 }
@@ -174,7 +174,7 @@ fn yields_count_units_and_not_runs() {
     let retried = [("a", PASS, PASS, 1), ("b", FAIL, PASS, 2)];
     let bad = [("a", FAIL, FAIL, 1), ("b", None, Some(Verdict::Skipped), 0)];
     let run = |serial, verdict, steps| UnitRun { serial, verdict, steps };
-    let found = yields([
+    let computed = yields([
         run("1", Verdict::Pass, &good),
         run("2", Verdict::Pass, &retried),
         run("3", Verdict::Fail, &bad),
@@ -186,32 +186,35 @@ fn yields_count_units_and_not_runs() {
         run("6", Verdict::Fail, &bad),
         run("1", Verdict::Fail, &bad),
     ]);
-    assert_eq!((found.runs, found.units, found.bench_errors, found.aborted), (10, 5, 1, 1));
-    assert_eq!((found.first_pass, found.rescued_by_retry, found.rescued_by_retest, found.passed), (2, 1, 1, 3));
-    assert_eq!(found.first_pass_yield.unwrap().share, 0.4);
+    assert_eq!((computed.runs, computed.units, computed.bench_errors, computed.aborted), (10, 5, 1, 1));
+    assert_eq!(
+        (computed.first_pass, computed.rescued_by_retry, computed.rescued_by_retest, computed.passed),
+        (2, 1, 1, 3)
+    );
+    assert_eq!(computed.first_pass_yield.unwrap().share, 0.4);
     // a: 3 of 5 at once; b: 2 of 3 in which it ran.
-    assert!((found.rolled_yield.unwrap() - 3.0 / 5.0 * 2.0 / 3.0).abs() < TOLERANCE);
-    assert!((found.normalised_yield.unwrap() - 0.4_f64.sqrt()).abs() < TOLERANCE);
-    assert_eq!(found.defects_per_unit, Some(3.0 / 5.0));
-    assert_eq!((found.steps[1].rescued, found.steps[0].bad), (1, 2));
+    assert!((computed.rolled_yield.unwrap() - 3.0 / 5.0 * 2.0 / 3.0).abs() < TOLERANCE);
+    assert!((computed.normalised_yield.unwrap() - 0.4_f64.sqrt()).abs() < TOLERANCE);
+    assert_eq!(computed.defects_per_unit, Some(3.0 / 5.0));
+    assert_eq!((computed.steps[1].rescued, computed.steps[0].bad), (1, 2));
 
     let ten = [("x", PASS, PASS, 1)];
     let one_bad = [("x", FAIL, FAIL, 1)];
     let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-    let found =
+    let computed =
         yields(names.iter().enumerate().map(|(n, name)| {
             if n < 100 { run(name, Verdict::Fail, &one_bad) } else { run(name, Verdict::Pass, &ten) }
         }));
-    assert!((found.rolled_yield.unwrap() - 0.9).abs() < TOLERANCE);
+    assert!((computed.rolled_yield.unwrap() - 0.9).abs() < TOLERANCE);
     assert_eq!(yields([]).first_pass_yield, None);
 }
 
 #[test]
 fn causes_by_weight() {
-    let found = pareto(["b", "a", "b", "c", "b", "a"].map(str::to_owned));
-    let rows: Vec<(&str, usize)> = found.iter().map(|slice| (slice.what.as_str(), slice.count)).collect();
+    let computed = pareto(["b", "a", "b", "c", "b", "a"].map(str::to_owned));
+    let rows: Vec<(&str, usize)> = computed.iter().map(|slice| (slice.what.as_str(), slice.count)).collect();
     assert_eq!(rows, [("b", 3), ("a", 2), ("c", 1)]);
-    assert!((found[1].cumulated - 5.0 / 6.0).abs() < TOLERANCE && (found[2].cumulated - 1.0).abs() < TOLERANCE);
+    assert!((computed[1].cumulated - 5.0 / 6.0).abs() < TOLERANCE && (computed[2].cumulated - 1.0).abs() < TOLERANCE);
 }
 
 #[test]
@@ -220,10 +223,10 @@ fn limits_from_good_units() {
     let sd = good.sd().unwrap();
     let plan = Limits::between(3.2, 3.4);
     let close = |ours: Option<f64>, expected: f64| assert!((ours.unwrap() - expected).abs() < 1e-12, "{ours:?}");
-    let found = suggest(&good, &plan, None).unwrap();
-    close(found.limits.min, good.mean - 5.0 * sd);
-    close(found.limits.max, good.mean + 5.0 * sd);
-    assert!(!found.bound_by_plan);
+    let computed = suggest(&good, &plan, None).unwrap();
+    close(computed.limits.min, good.mean - 5.0 * sd);
+    close(computed.limits.max, good.mean + 5.0 * sd);
+    assert!(!computed.bound_by_plan);
     let guarded = suggest(&good, &plan, Some(0.02)).unwrap();
     assert_eq!(guarded.guard, 0.04);
     close(guarded.limits.min, 3.24);
@@ -246,7 +249,7 @@ fn nail_trend(readings: &[NailReading]) -> NailTrend {
 }
 
 #[test]
-fn a_nail_that_wears_is_told_before_it_fails_a_module() {
+fn wear_of_a_nail_is_reported_before_it_fails_a_module() {
     let runs = |count: usize, of_limit: &dyn Fn(usize) -> f64| -> Vec<NailReading> {
         (0..count).map(|at| NailReading { of_limit: Some(of_limit(at)), retried: false }).collect()
     };
@@ -260,7 +263,7 @@ fn a_nail_that_wears_is_told_before_it_fails_a_module() {
     assert_eq!(late.state, NailState::Warn);
     assert!((late.cycles_left.unwrap() - 500.0).abs() < 1e-6 && late.lately.unwrap() < 1.0);
     let mut retries = runs(500, &|_| 0.1);
-    retries.iter_mut().rev().step_by(20).take(8).for_each(|one| one.retried = true);
+    retries.iter_mut().rev().step_by(20).take(8).for_each(|run| run.retried = true);
     assert_eq!(nail_trend(&retries).state, NailState::Warn);
     assert_eq!(nail_trend(&[]).state, NailState::Good);
 }
@@ -277,7 +280,7 @@ proptest! {
 
     #[test]
     fn capability_never_panics(values in prop::collection::vec(prop::num::f64::ANY, 0..50), low in prop::num::f64::ANY) {
-        let found = capability(&sample(values), &Limits::at_least(low));
-        prop_assert!(found.cp.is_none());
+        let computed = capability(&sample(values), &Limits::at_least(low));
+        prop_assert!(computed.cp.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What was received in both directions becomes measurements, and one sentence for the repair bench.
+//! Turns the packets received in both directions into measurements and one diagnosis.
 
 use super::{Ble, Specs};
 use crate::{StepError, StepLog};
@@ -6,8 +6,8 @@ use bench_instruments::Advert;
 use bench_run::{Defect, Diagnosis, MeasurementSpec, Verdict, judge};
 use dut_protocol::{BLE_CHANNEL_MHZ, BLE_CHANNELS, BleReport, BleTag};
 
-/// So much weaker than expected, the antenna takes no part: a good part of it (a broken trace, a wrong matching part)
-/// costs 10 to 25 dB.
+/// Decibels below the expected level from which the antenna is not connected. A degraded antenna (broken trace, wrong
+/// matching part) costs 10 to 25 dB.
 const NO_ANTENNA_DB: f64 = 30.0;
 /// In one percent.
 const PPM: f64 = 1e4;
@@ -18,14 +18,14 @@ pub(super) struct Received {
     pub packets: [u32; 3],
     /// Sums of the signal strengths, dBm.
     sums: [f64; 3],
-    /// By the module only.
+    /// Reported by the module only.
     broken: u32,
-    /// Errors of the carrier, percent, where the receiver tells them.
+    /// Carrier errors, percent, where the receiver reports them.
     carrier_errors: Vec<f64>,
 }
 
 impl Received {
-    /// The adverts that `tag_of` knows.
+    /// The adverts that `tag_of` recognises.
     pub fn by_bench(adverts: &[Advert], tag_of: impl Fn(&Advert) -> Option<BleTag>) -> Self {
         let mut received = Self::default();
         for advert in adverts {
@@ -39,7 +39,7 @@ impl Received {
         received
     }
 
-    /// What the module reports of one channel.
+    /// The module's report for one channel.
     pub fn by_module(&mut self, place: usize, report: &BleReport) {
         if let (Some(packets), Some(sum)) = (self.packets.get_mut(place), self.sums.get_mut(place)) {
             let mean_dbm = report.rssi.map_or(0.0, |rssi| f64::from(rssi.mean_tenths_dbm) / 10.0);
@@ -64,14 +64,14 @@ impl Received {
         (self.total() > 0).then(|| self.sums.iter().sum::<f64>() / f64::from(self.total()))
     }
 
-    /// Percent; `None` where the receiver does not tell.
+    /// Percent; `None` where the receiver does not report it.
     fn carrier_error(&self) -> Option<f64> {
         let errors = &self.carrier_errors;
         (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
     }
 }
 
-/// What one direction should be.
+/// Expected values of one direction.
 pub(super) struct Direction<'a> {
     pub specs: &'a Specs,
     pub expected_dbm: f64,
@@ -81,7 +81,7 @@ impl Direction<'_> {
     fn record(&self, log: &dyn StepLog, received: &Received) {
         for (place, (packets, level)) in self.specs.packets.iter().zip(&self.specs.levels).enumerate() {
             log.measured(&packets.name, Some(f64::from(received.packets[place])));
-            // Where nothing came there is no level to judge, and the missing packets say so.
+            // Without packets there is no level to judge; the missing packets are reported instead.
             if let Some(dbm) = received.level(place) {
                 log.measured(&level.name, Some(dbm));
             }
@@ -99,7 +99,7 @@ impl Direction<'_> {
         }
     }
 
-    /// Decibels that are lacking; 0 where all levels are right, or nothing came.
+    /// Missing decibels; 0 where all levels are right or nothing was received.
     fn lacking(&self, received: &Received) -> f64 {
         let wrong = (0..BLE_CHANNELS.len()).any(|place| !self.right_level(received, place));
         match received.mean_level() {
@@ -118,13 +118,13 @@ fn fits(spec: &MeasurementSpec, value: f64) -> bool {
     judge(&spec.limits, Some(value)) == Verdict::Pass
 }
 
-pub(super) fn found(log: &dyn StepLog, text: String) -> StepError {
+pub(super) fn defect(log: &dyn StepLog, text: String) -> StepError {
     log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text: text.clone() });
     StepError::Dut(text)
 }
 
 impl Ble {
-    /// Records everything, and says what it adds up to.
+    /// Records all measurements and returns the diagnosis.
     pub(super) fn judge(&self, log: &dyn StepLog, heard: &Received, hears: &Received) -> Result<(), StepError> {
         for (direction, received) in self.directions().iter().zip([heard, hears]) {
             direction.record(log, received);
@@ -138,7 +138,7 @@ impl Ble {
                 Some(percent) => log.measured(&spec.name, Some(percent)),
                 None if heard.total() > 0 => {
                     return Err(StepError::Bench(
-                        "the controller's Bluetooth does not tell how far a carrier is off: leave `carrier_error` out \
+                        "the controller's Bluetooth does not report carrier errors: leave `carrier_error` out \
                          of the step, or use an adapter that does"
                             .to_owned(),
                     ));
@@ -147,26 +147,34 @@ impl Ble {
             }
         }
         match self.conclusion(heard, hears) {
-            Some(text) => Err(found(log, text)),
+            Some(text) => Err(defect(log, text)),
             None => Ok(()),
         }
     }
 
-    /// The one defect that explains what was received.
+    /// Returns the one defect that explains all observations.
     fn conclusion(&self, heard: &Received, hears: &Received) -> Option<String> {
         let [sending, hearing] = self.directions();
         match (heard.total(), hears.total()) {
             (0, 0) => {
                 return Some(
-                    "BLE radio dead: the bench heard nothing of the module on any channel, nor the module of the bench"
+                    "BLE radio dead: nothing received on any channel, neither by the bench nor by the module"
                         .to_owned(),
                 );
             }
-            (0, _) => return Some("BLE transmitter dead: the module hears, but nothing was heard of it".to_owned()),
-            (_, 0) if hears.broken > 0 => {
-                return Some(format!("BLE receiver: all {} packets came to the module broken", hears.broken));
+            (0, _) => {
+                return Some(
+                    "BLE transmitter dead: the module receives, but the bench receives nothing from it".to_owned(),
+                );
             }
-            (_, 0) => return Some("BLE receiver dead: the module is heard, but hears nothing".to_owned()),
+            (_, 0) if hears.broken > 0 => {
+                return Some(format!("BLE receiver: all {} packets reached the module corrupted", hears.broken));
+            }
+            (_, 0) => {
+                return Some(
+                    "BLE receiver dead: the bench receives the module, but the module receives nothing".to_owned(),
+                );
+            }
             _ => {}
         }
         let (sends, receives) = (sending.lacking(heard), hearing.lacking(hears));
@@ -185,7 +193,7 @@ impl Ble {
         if !sides.is_empty() {
             return Some(format!("BLE {}", sides.join(" and ")));
         }
-        let few = [("sent by", sending.few_on(heard)), ("heard by", hearing.few_on(hears))];
+        let few = [("sent by", sending.few_on(heard)), ("received by", hearing.few_on(hears))];
         if let Some((what, channels)) = few.iter().find(|(_, channels)| !channels.is_empty()) {
             return Some(format!("BLE: packets {what} the module are missing on channels {channels:?}"));
         }
@@ -198,6 +206,6 @@ impl Ble {
             ));
         }
         let share = 100.0 * f64::from(hears.broken) / f64::from((hears.total() + hears.broken).max(1));
-        (!fits(&self.broken, share)).then(|| format!("BLE: {share:.0} % of the packets come to the module broken"))
+        (!fits(&self.broken, share)).then(|| format!("BLE: {share:.0} % of the packets reach the module corrupted"))
     }
 }

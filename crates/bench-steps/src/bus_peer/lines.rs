@@ -1,4 +1,5 @@
-//! Which line of a bus is at fault: as ports against the nails, then under the bus master by counting its edges.
+//! Finds the faulty line of a bus: tests each line as a plain port against its nail, then counts its edges under the
+//! bus master.
 
 use super::{BusLine, Master};
 use crate::{Nest, StepError};
@@ -8,7 +9,8 @@ use dut_protocol::{EDGE_CHANNELS, Edges, PortSet, PortVector, Reply, Request};
 
 const SETTLE_US: u16 = 50;
 
-/// Looks at each line as a plain port, both ways, with the fixture's memory off the nails. Empty: all lines are good.
+/// Tests each line as a plain port, both ways, with the fixture's memory disconnected. Returns nothing when all lines
+/// are good.
 pub(crate) async fn line_defects(nest: &Nest, master: &Master) -> Result<Vec<Diagnosis>, StepError> {
     nest.peers.disconnect_all().await?;
     nest.release_nails().await?;
@@ -23,8 +25,8 @@ pub(crate) async fn line_defects(nest: &Nest, master: &Master) -> Result<Vec<Dia
     nest.vector(PortVector { float: all, ..Default::default() }).await?;
     let mut deaf = Vec::with_capacity(master.lines.len());
     for line in &master.lines {
-        let one: ContactSet = [line.contact].into_iter().collect();
-        let vector = NailVector { high: one, low: contacts.minus(one), ..Default::default() };
+        let driven: ContactSet = [line.contact].into_iter().collect();
+        let vector = NailVector { high: driven, low: contacts.minus(driven), ..Default::default() };
         nest.nails.set(vector).await?;
         let levels = match nest.ask(Request::ReadPorts).await? {
             Reply::Levels(levels) => levels.intersection(all),
@@ -33,13 +35,14 @@ pub(crate) async fn line_defects(nest: &Nest, master: &Master) -> Result<Vec<Dia
         deaf.push(levels != [line.port].into_iter().collect());
     }
     nest.release_nails().await?;
-    Ok(tell(nest, master, &seen, &deaf))
+    Ok(diagnose(nest, master, &seen, &deaf))
 }
 
-/// `seen`: by line, the contacts that are high while only this line's port is. `deaf`: its port did not follow its nail.
-fn tell(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec<Diagnosis> {
+/// Diagnoses lines. `seen`: by line, the contacts that are high while only this line's port drives high. `deaf`:
+/// whether its port did not follow its nail.
+fn diagnose(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec<Diagnosis> {
     let just = |contact: Contact| -> ContactSet { [contact].into_iter().collect() };
-    let mut told = Vec::new();
+    let mut diagnoses = Vec::new();
     let mut exchanged = ContactSet::EMPTY;
     for (a, line) in master.lines.iter().enumerate() {
         for (b, other) in master.lines.iter().enumerate().skip(a + 1) {
@@ -48,7 +51,7 @@ fn tell(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec
                 contacts.sort_unstable();
                 let labels: Vec<String> = contacts.iter().map(|contact| nest.label(*contact)).collect();
                 let text = format!("contacts {}: exchanged", labels.join(" and "));
-                told.push(Diagnosis { defect: Defect::Other, contacts, text });
+                diagnoses.push(Diagnosis { defect: Defect::Other, contacts, text });
                 exchanged = exchanged.union(just(line.contact)).union(just(other.contact));
             }
         }
@@ -57,7 +60,7 @@ fn tell(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec
         if exchanged.contains(line.contact) || seen[n] == just(line.contact) && !deaf[n] {
             continue;
         }
-        let name = line.told(nest, &master.bus);
+        let name = line.describe(nest, &master.bus);
         let others: Vec<String> = seen[n].minus(just(line.contact)).iter().map(|other| nest.label(other)).collect();
         let text = if !others.is_empty() {
             format!("{name}: joined to, or high together with, {}", others.join(", "))
@@ -66,12 +69,12 @@ fn tell(nest: &Nest, master: &Master, seen: &[ContactSet], deaf: &[bool]) -> Vec
         } else {
             format!("{name}: port {} does not follow the nail", line.port)
         };
-        told.push(Diagnosis { defect: Defect::Open, contacts: vec![line.contact], text });
+        diagnoses.push(Diagnosis { defect: Defect::Open, contacts: vec![line.contact], text });
     }
-    told
+    diagnoses
 }
 
-/// Edges that the chip itself saw at the ports of a bus during a transfer, by line.
+/// Edges that the chip counted at the ports of a bus during a transfer, by line.
 pub(crate) struct EdgesSeen(Vec<u32>);
 
 impl EdgesSeen {
@@ -100,7 +103,7 @@ impl EdgesSeen {
         }
     }
 
-    /// Lines of these roles on which nothing moved.
+    /// Returns the lines of these roles on which no edge was counted.
     pub fn silent<'a>(&self, master: &'a Master, roles: &[&str]) -> Vec<&'a BusLine> {
         let lines = master.lines.iter().zip(&self.0);
         lines.filter(|(line, count)| roles.contains(&line.role) && **count == 0).map(|(line, _)| line).collect()

@@ -1,4 +1,4 @@
-//! What the steps that let the module talk to a memory of the fixture have in common.
+//! Shared parts of the steps in which the module talks to a memory of the fixture.
 
 mod lines;
 
@@ -22,7 +22,7 @@ pub(crate) struct BusLine {
 
 impl BusLine {
     /// "contact 54 (SCK)", or "contact 42 (D2), SCK of SPI1" where the pin has another name.
-    pub fn told(&self, nest: &Nest, bus: &str) -> String {
+    pub fn describe(&self, nest: &Nest, bus: &str) -> String {
         let label = nest.label(self.contact);
         let named = nest.family.contact(self.contact).is_some_and(|info| info.pin == self.role);
         if named { format!("contact {label}") } else { format!("contact {label}, {} of {bus}", self.role) }
@@ -52,10 +52,10 @@ impl Master {
 /// The fixture's part of this name.
 pub(crate) fn peer<'a>(fixture: &'a Fixture, name: &Spanned<String>) -> Result<&'a Peer, ParamProblem> {
     fixture.peer(name.get_ref()).ok_or_else(|| {
-        let known: Vec<&str> = fixture.peers.iter().map(|peer| peer.id.as_str()).collect();
-        let help = match known.as_slice() {
+        let ids: Vec<&str> = fixture.peers.iter().map(|peer| peer.id.as_str()).collect();
+        let help = match ids.as_slice() {
             [] => "it has none; [[peer]] in the fixture file describes them".to_owned(),
-            known => format!("it has {}", known.join(", ")),
+            ids => format!("it has {}", ids.join(", ")),
         };
         ParamProblem::new(format!("the fixture has no part `{}` for the module to talk to", name.get_ref()))
             .at(name.span(), "no such part")
@@ -108,7 +108,7 @@ pub(crate) fn master(
     })
 }
 
-/// Does `work` with the part joined to the module; then takes it off and releases the nails, however the work ended.
+/// Runs `work` with the part connected to the module, then disconnects it and releases the nails, also after an error.
 pub(crate) async fn joined_to<T>(
     nest: &Nest,
     peer: &str,
@@ -120,34 +120,34 @@ pub(crate) async fn joined_to<T>(
     };
     let taken_off = nest.peers.disconnect_all().await;
     let released = nest.release_nails().await;
-    // What went wrong first says more.
+    // The first error says more.
     outcome.and_then(|value| {
         taken_off?;
         released.map(|()| value)
     })
 }
 
-/// Records what was found and makes the error that ends the step.
-pub(crate) fn found(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
+/// Records the diagnoses and returns the error that ends the step.
+pub(crate) fn defect(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
     log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
     StepError::Dut(text)
 }
 
-/// Bytes that a memory does not hold by chance: other ones for each unit, moment and purpose.
+/// Returns bytes that a memory cannot hold by chance: they differ by unit, time and purpose.
 pub(crate) fn nonce<const N: usize>(nest: &Nest, purpose: u32) -> [u8; N] {
     let mut state = nest.serial.bytes().fold(0x811C_9DC5_u32 ^ purpose, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193) // FNV-1a
     });
     state ^= nest.clock.now().as_micros() as u32;
     std::array::from_fn(|_| {
-        // A linear congruential generator has no state that it stays in; its upper bits are the good ones.
+        // A linear congruential generator has no absorbing state; its upper bits are the good ones.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     })
 }
 
-/// Missing bytes are wrong in all their bits.
-pub(crate) fn wrong_bits(found: &[u8], expected: &[u8]) -> u32 {
-    let differ: u32 = found.iter().zip(expected).map(|(is, should)| (is ^ should).count_ones()).sum();
-    differ + 8 * expected.len().abs_diff(found.len()) as u32
+/// Counts wrong bits. A missing byte counts as eight.
+pub(crate) fn wrong_bits(actual: &[u8], expected: &[u8]) -> u32 {
+    let differ: u32 = actual.iter().zip(expected).map(|(is, should)| (is ^ should).count_ones()).sum();
+    differ + 8 * expected.len().abs_diff(actual.len()) as u32
 }

@@ -1,4 +1,5 @@
-//! Contacts that lead to each other's place on the module: what should show at one of them shows at the other.
+//! Exchanged contacts: each leads to the other's place on the module, so the readings expected at one appear at the
+//! other.
 
 use crate::{Nest, StepError};
 use bench_instruments::ContactSet;
@@ -21,16 +22,18 @@ pub(crate) fn exchanged(nest: &Nest, a: Contact, b: Contact) -> Diagnosis {
     }
 }
 
-/// Share of the supply that a driven contact keeps under the source's load; a pulled one keeps more than the second.
+/// Share of the supply that a driven contact keeps under the source's load. A pulled contact keeps more than the second
+/// share.
 pub(crate) const DRIVEN: f64 = 0.5;
 pub(crate) const PULLED: f64 = 0.03;
-/// The firmware starts again after its reset contact was loaded.
+/// Time for the firmware to restart after a load on its reset contact.
 const STARTS: Duration = Duration::from_millis(20);
 
-/// Where TX, RX and reset of an idle module really are. The firmware drives TX and pulls RX up, the chip pulls reset up,
-/// and nothing else carries a load; of the two that are pulled, reset is the one that silences TX when it is low.
+/// Finds the contacts at which TX, RX and reset of an idle module really are. The firmware drives TX and pulls RX up,
+/// the chip pulls reset up, and no other contact carries a load. Of the two pulled contacts, reset is the one that
+/// silences TX when it is low.
 ///
-/// The link must be off the nails, and the nails released.
+/// The link must be disconnected and the nails released.
 pub(crate) async fn of_link_and_reset(
     nest: &Nest,
     link: LinkContacts,
@@ -44,11 +47,11 @@ pub(crate) async fn of_link_and_reset(
             driven.push(contact);
         } else if volts > PULLED * supply {
             pulled.push(contact);
-            // It may have been the reset.
+            // This contact may be the reset.
             nest.settle(STARTS).await;
         }
     }
-    // More of them are no exchange, but something else that drives or joins.
+    // More contacts than these are no exchange: something else drives or joins them.
     let (&[tx], &[a, b]) = (driven.as_slice(), pulled.as_slice()) else { return Ok(Vec::new()) };
     let (rx, reset) = match (silences(nest, a, tx, supply).await?, silences(nest, b, tx, supply).await?) {
         (true, false) => (b, a),
@@ -57,14 +60,14 @@ pub(crate) async fn of_link_and_reset(
     };
     let mut expected = vec![(link.tx, tx), (link.rx, rx)];
     expected.extend(nest.reset_contact().map(|contact| (contact, reset)));
-    let mut found: Vec<Diagnosis> = Vec::new();
+    let mut diagnoses: Vec<Diagnosis> = Vec::new();
     for (contact, place) in expected.into_iter().filter(|(contact, place)| contact != place) {
         let diagnosis = exchanged(nest, contact, place);
-        if !found.iter().any(|known| known.contacts == diagnosis.contacts) {
-            found.push(diagnosis);
+        if !diagnoses.iter().any(|existing| existing.contacts == diagnosis.contacts) {
+            diagnoses.push(diagnosis);
         }
     }
-    Ok(found)
+    Ok(diagnoses)
 }
 
 /// Whether a low level at `contact` stops the driver at `tx`.
@@ -77,7 +80,7 @@ async fn silences(nest: &Nest, contact: Contact, tx: Contact, supply: f64) -> Re
     Ok(loaded? < DRIVEN * supply)
 }
 
-/// The contact, among those that no port is told to lead to, where the levels of a driven port show.
+/// Returns the contact, among those that no port leads to, that shows the levels of a driven port.
 pub(crate) fn only_follower(when_high: ContactSet, when_low: ContactSet, among: ContactSet) -> Option<Contact> {
     let mut followers = when_high.minus(when_low).intersection(among).iter();
     let first = followers.next();

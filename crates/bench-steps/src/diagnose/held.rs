@@ -1,6 +1,7 @@
-//! A contact that something holds high or low while no port and no nail drives it: what, and through how much?
+//! Diagnoses a contact that is held high or low while no port and no nail drives it: by what, and through which
+//! resistance.
 //!
-//! The module is kept in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
+//! The module is in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
 
 use super::short::{Meter, Path, SHORT_OHMS, paths};
 use crate::{Nest, StepError};
@@ -8,16 +9,17 @@ use bench_instruments::{ContactSet, OPEN_OHMS};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementUnit};
 use std::time::Duration;
 
-/// Below this it is solder; above, it may as well be the port's own driver.
+/// Below this it is a solder short; above, it may be the port's own driver.
 const SOLDER_OHMS: f64 = 25.0;
-/// A contact above this is held up by something, with the module in reset.
+/// Above this, something pulls the contact up while the module is in reset.
 const HELD_VOLTS: f64 = 1.0;
 
-/// Share of the supply that may be pushed into a contact while the module is in reset. A contact that is joined to the
-/// reset contact then gets half of it, which is still a low level there (0.3 VDD): the reset is not let go.
+/// Share of the supply that may be driven into a contact while the module is in reset. A contact that is shorted to the
+/// reset contact then gets half of it, which is still a low level there (0.3 VDD), so the reset is not released.
 const KEEPS_RESET: f64 = 0.3;
 
-/// Keeps the module in reset by its nail while `work` looks at contacts. The firmware must be greeted again afterwards.
+/// Keeps the module in reset by its nail while `work` measures contacts. The caller must greet the firmware again
+/// afterwards.
 pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<T, StepError>) -> Result<T, StepError> {
     let Some(reset) = nest.reset_contact() else {
         return Err(StepError::Bench("the module family has no reset contact".into()));
@@ -38,7 +40,7 @@ pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<
     outcome.and_then(|value| joined.map(|()| value))
 }
 
-/// Names what holds a contact. Only inside [`in_reset`]. `supply` is the name and voltage of the ports' rail.
+/// Diagnoses what holds a contact. Only inside [`in_reset`]. `supply` is the name and voltage of the ports' rail.
 pub(crate) async fn name(
     nest: &Nest,
     contact: Contact,
@@ -76,12 +78,12 @@ pub(crate) async fn name(
         };
         return Ok(vec![Diagnosis { defect, contacts: vec![contact], text }]);
     }
-    // Nothing holds it any more: it was another contact, whose driver is off now.
+    // Nothing holds it any more: it was another contact, whose driver is off in reset.
     let paths = paths(nest, meter, contact, likely, SHORT_OHMS).await?;
     Ok(paths.iter().map(|path| path.diagnosis(nest, contact)).collect())
 }
 
-/// The path to the reset contact, whose nail is low just now: a second nail, at this contact, is then seen there too.
+/// Finds a path to the reset contact, whose nail is low now. A second nail, at this contact, then shows there too.
 async fn to_reset(nest: &Nest, meter: Meter, contact: Contact, to_zero: f64) -> Result<Option<Path>, StepError> {
     let Some(reset) = nest.reset_contact().filter(|&reset| reset != contact) else { return Ok(None) };
     if to_zero >= OPEN_OHMS || !nest.nails.wired().contains(contact) {
@@ -94,7 +96,7 @@ async fn to_reset(nest: &Nest, meter: Meter, contact: Contact, to_zero: f64) -> 
     nest.drive_nail(contact, false).await?;
     let two_nails = meter.ohms(nest, reset).await?;
     nest.release_nail(contact).await?;
-    // Half when joined directly, two thirds through as much as a nail's own resistor.
+    // Half when joined directly, two thirds through a resistance equal to a nail's own resistor.
     let joined = two_nails < 0.8 * one_nail;
     Ok(joined.then(|| Path::Contact(reset, (to_zero - one_nail).max(0.0))))
 }

@@ -1,6 +1,6 @@
-//! The module does not answer: what can the nails tell about its link contacts, without asking it?
+//! Diagnoses the link contacts of a module that does not answer, by the nails alone.
 //!
-//! The firmware drives TX high while idle and keeps a pull-up on RX, so both can be seen from outside.
+//! The firmware drives TX high while idle and keeps a pull-up on RX, so both can be measured from outside.
 
 use super::exchange::{DRIVEN, PULLED, of_link_and_reset};
 use super::held;
@@ -17,7 +17,7 @@ pub(crate) struct LinkContacts {
     pub rx: Contact,
 }
 
-/// Looks at a silent module. The bench's own half of the link is known to work when this is called.
+/// Diagnoses a silent module. The bench's own half of the link must be known to work.
 pub(crate) async fn silent_module(
     nest: &Nest,
     link: LinkContacts,
@@ -39,7 +39,7 @@ pub(crate) async fn silent_module(
         MeasurementUnit::Volts.show(tx),
         MeasurementUnit::Volts.show(rx)
     );
-    let one = |defect, contacts: Vec<Contact>, text: String| Diagnosis { defect, contacts, text };
+    let diagnosis = |defect, contacts: Vec<Contact>, text: String| Diagnosis { defect, contacts, text };
 
     if tx <= driven || rx <= pulled || rx > driven {
         let exchanged = of_link_and_reset(nest, link, supply.1).await?;
@@ -49,28 +49,28 @@ pub(crate) async fn silent_module(
     }
     let rx_held = rx > driven || rx_low < supply.1 * 0.5;
     let tx_held_low = tx_low < supply.1 * 0.5;
-    // A TX that is driven may be so by the firmware or by something else: reset tells.
+    // TX may be driven by the firmware or by something else. Reset distinguishes the two.
     let tx_high = tx > driven;
     if rx_held || tx_held_low || tx_high {
-        // Something other than the module's own TX driver and RX pull-up may be on the line.
+        // Something other than the module's TX driver and RX pull-up may be on the line.
         let likely: ContactSet = [link.tx, link.rx].into_iter().collect();
         let suspects = [(link.rx, rx_held), (link.tx, tx_held_low || tx_high)];
-        let found = held::in_reset(nest, async || {
-            let mut found: Vec<Diagnosis> = Vec::new();
+        let diagnoses = held::in_reset(nest, async || {
+            let mut diagnoses: Vec<Diagnosis> = Vec::new();
             for (contact, suspect) in suspects {
                 if suspect {
                     for diagnosis in held::name(nest, contact, likely, supply).await? {
-                        if !found.iter().any(|known| known.contacts == diagnosis.contacts) {
-                            found.push(diagnosis);
+                        if !diagnoses.iter().any(|existing| existing.contacts == diagnosis.contacts) {
+                            diagnoses.push(diagnosis);
                         }
                     }
                 }
             }
-            Ok(found)
+            Ok(diagnoses)
         })
         .await?;
-        if !found.is_empty() {
-            return Ok(found);
+        if !diagnoses.is_empty() {
+            return Ok(diagnoses);
         }
     }
     let mut reset_rests = String::new();
@@ -85,11 +85,11 @@ pub(crate) async fn silent_module(
             if ohms < SHORT_OHMS {
                 let shown = MeasurementUnit::Ohms.show(ohms);
                 let text = format!("contact {label}: the module is held in reset, joined to ground through {shown}");
-                return Ok(vec![one(Defect::StuckLow, vec![reset], text)]);
+                return Ok(vec![diagnosis(Defect::StuckLow, vec![reset], text)]);
             }
             if starts_with_reset_high(nest, reset, link.tx, supply.1).await? {
                 let text = format!("contact {label}: not pulled up, which keeps the module in reset");
-                return Ok(vec![one(Defect::MissingPull, vec![reset], text)]);
+                return Ok(vec![diagnosis(Defect::MissingPull, vec![reset], text)]);
             }
             reset_rests = format!(", contact {label} not pulled up either: no {} inside, or a dead MCU", supply.0);
         } else {
@@ -98,10 +98,12 @@ pub(crate) async fn silent_module(
     }
     let diagnosis = match (tx > driven, rx > pulled) {
         (true, false) => {
-            one(Defect::Open, vec![link.rx], format!("contact {rx_label}: open ({seen}: no pull-up seen)"))
+            diagnosis(Defect::Open, vec![link.rx], format!("contact {rx_label}: open ({seen}: no pull-up seen)"))
         }
-        (false, true) => one(Defect::Open, vec![link.tx], format!("contact {tx_label}: open ({seen}: not driven)")),
-        (true, true) => one(
+        (false, true) => {
+            diagnosis(Defect::Open, vec![link.tx], format!("contact {tx_label}: open ({seen}: not driven)"))
+        }
+        (true, true) => diagnosis(
             Defect::NoAnswer,
             vec![link.tx, link.rx],
             format!(
@@ -109,8 +111,8 @@ pub(crate) async fn silent_module(
                  write the test firmware again"
             ),
         ),
-        // No single open or cold contact silences both, so no contact is blamed.
-        (false, false) => one(
+        // No single open or cold contact silences both, so no contact is named.
+        (false, false) => diagnosis(
             Defect::NoAnswer,
             Vec::new(),
             format!(
@@ -122,7 +124,7 @@ pub(crate) async fn silent_module(
     Ok(vec![diagnosis])
 }
 
-/// Start of the firmware.
+/// Startup time of the firmware.
 const STARTS: Duration = Duration::from_millis(20);
 
 /// Whether the firmware drives its TX once the reset contact is held high by its nail.

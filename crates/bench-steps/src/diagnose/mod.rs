@@ -9,9 +9,9 @@ pub(crate) mod short;
 
 use bench_instruments::OPEN_OHMS;
 
-/// The unknown resistor of a divider whose known one is `known_ohms`, from the voltages over both.
+/// Returns the unknown resistor of a divider whose other resistor is `known_ohms`, from the voltages over both.
 pub(crate) fn divider(known_ohms: f64, over_unknown: f64, over_known: f64) -> f64 {
-    // Less than this over a kiloohm is the ADC's own error, not a current.
+    // Less than this over a kiloohm is the ADC's error, not a current.
     const NOISE_VOLTS: f64 = 0.002;
     if over_known <= NOISE_VOLTS {
         return OPEN_OHMS;

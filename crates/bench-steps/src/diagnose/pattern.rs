@@ -1,8 +1,8 @@
-//! Interconnect test patterns, and what the answers say about each contact. Pure.
+//! Interconnect test patterns, and what the answers show about each contact. Pure.
 //!
-//! Every contact gets a code of its own (modified counting: neither all zeros nor all ones, Goel and McMahon); one
+//! Every contact gets its own code (modified counting: neither all zeros nor all ones, Goel and McMahon), with one
 //! vector per bit and its complement (Wagner). Each vector is applied twice: with its ones driven and its zeros held by
-//! pulls, then the other way round, so that no two strong drivers ever fight and a short has a defined answer.
+//! pulls, then the other way round. No two strong drivers ever oppose each other, and a short has a defined answer.
 
 /// One parallel vector: the wanted level of each contact, by index.
 pub(crate) type Vector = Vec<bool>;
@@ -65,7 +65,7 @@ impl Answers {
             (Driven::Zeros, false) => self.driven_low.add(read),
         }
     }
-    /// Vectors whose answer was not the wanted level.
+    /// Number of vectors whose answer was not the wanted level.
     pub(crate) fn wrong(self) -> u32 {
         (self.driven_high.all - self.driven_high.high)
             + (self.pulled_high.all - self.pulled_high.high)
@@ -78,7 +78,7 @@ impl Answers {
     fn all_low(self) -> bool {
         [self.driven_high, self.driven_low, self.pulled_high, self.pulled_low].iter().all(|count| count.never_high())
     }
-    /// The driver has no say: the level is the reader's own pull's.
+    /// The driver has no effect: the level is that of the reader's own pull.
     fn follows_pulls(self) -> bool {
         self.driven_high.never_high()
             && self.pulled_low.never_high()
@@ -90,23 +90,23 @@ impl Answers {
     }
 }
 
-/// What the answers of one contact look like.
+/// Class of a contact's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Good,
     Open,
     StuckHigh,
     StuckLow,
-    /// Drivers are obeyed, but the port's own pull is not there.
+    /// The contact follows drivers, but the port's own pull is missing.
     PullLost,
-    /// Another contact's level gets in.
+    /// Another contact's level leaks in.
     Disturbed,
 }
 
 /// `from_dut`: the DUT drives and the nail reads. `from_nail`: the nail drives and the DUT reads.
 ///
-/// In the first direction an open contact leaves the nail alone with its own weak pull-up, so it reads high for ever;
-/// in the second it leaves the DUT alone with its own pull.
+/// In the first direction, an open contact leaves the nail alone with its own weak pull-up, so it always reads high. In
+/// the second, it leaves the DUT alone with its own pull.
 pub(crate) fn look(from_dut: &Answers, from_nail: &Answers) -> Look {
     if from_dut.wrong() == 0 && from_nail.wrong() == 0 {
         Look::Good
@@ -117,7 +117,7 @@ pub(crate) fn look(from_dut: &Answers, from_nail: &Answers) -> Look {
     } else if from_dut.all_low() && from_nail.all_low() {
         Look::StuckLow
     } else if from_dut.driver_obeyed() && from_nail.driver_obeyed() {
-        // Alone with a neighbour's level, the contact would follow that; a lost pull reads the same each time.
+        // A contact that is joined to a neighbour follows that level; a lost pull reads the same each time.
         let steady = |count: Count| count.always_high() || count.never_high();
         if steady(from_dut.pulled_low) && steady(from_dut.pulled_high) { Look::PullLost } else { Look::Disturbed }
     } else {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(vectors(26).len(), 10);
     }
 
-    /// A net of ideal contacts with defects, answering as the electrical one does.
+    /// A net of ideal contacts with defects that answers as the electrical one does.
     #[derive(Debug, Clone, Copy)]
     enum Fault {
         Open(usize),
@@ -202,7 +202,7 @@ mod tests {
             for (i, (from_dut, from_nail)) in answers.iter().enumerate() {
                 let hit = i == a || (kind == 2 && i == b);
                 let expected = if hit && kind != 0 { expected } else { Look::Good };
-                // Of a shorted pair one end may follow only its own driver; the other end shows it.
+                // Of a shorted pair, one end may follow only its own driver; the other end shows the short.
                 let seen = look(from_dut, from_nail);
                 if kind == 2 && hit {
                     prop_assert_ne!(seen, Look::Good);

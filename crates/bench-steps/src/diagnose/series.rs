@@ -1,21 +1,21 @@
-//! What is in series with a contact's diodes: nothing, a bad joint, or air.
+//! Diagnoses the resistance in series with a contact's diodes: none, a bad joint, or an open.
 
 use crate::{Nest, StepLog};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 
-/// One diode as it was seen.
+/// Measurement of one diode.
 pub(crate) struct Look<'s> {
     pub spec: &'s MeasurementSpec,
-    /// Over the diode and whatever is in series with it.
+    /// Voltage over the diode and its series resistance.
     pub volts: f64,
     pub amps: f64,
     pub wanted_amps: f64,
 }
 
-/// The looks at one contact: towards its supply, from ground.
+/// Measurements at one contact: towards its supply, from ground.
 pub(crate) struct Joint<'s> {
     pub contact: Contact,
-    /// Families whose modules fit into the nest as well and lead this contact nowhere.
+    /// Families whose modules also fit into the nest but do not connect this contact.
     pub nothing_on: &'s [String],
     pub looks: Vec<Look<'s>>,
 }
@@ -28,7 +28,7 @@ impl<'s> Joint<'s> {
 
 const NOTHING_FLOWS: &str =
     "no current flows into any of the contacts: is a module in the nest, is its supply joined inside?";
-/// Less than this share of the wanted current is none.
+/// Less than this share of the wanted current counts as no current.
 const NO_CURRENT: f64 = 0.1;
 
 impl Look<'_> {
@@ -43,17 +43,17 @@ impl Look<'_> {
     }
 }
 
-/// No current flows into any of several contacts: air is between nails and module, or between ground and module.
+/// No current flows into any of several contacts: the nails do not touch the module, or the module has no ground.
 pub(crate) fn nothing_flows(joints: &[Joint<'_>]) -> bool {
     joints.len() > 2 && joints.iter().all(|joint| !joint.looks.is_empty() && joint.looks.iter().all(Look::no_current))
 }
 
-/// Names every contact with a diode outside its limits. Diodes of one chip are nearly alike, so the good ones tell how
-/// much resistance a bad one has in series.
+/// Diagnoses every contact with a diode outside its limits. Diodes of one chip are nearly alike, so the good ones show
+/// how much resistance a bad one has in series.
 pub(crate) fn judge_joints(nest: &Nest, log: &dyn StepLog, joints: &[Joint<'_>]) {
     let is_ground = |info: &&bench_plan::ContactInfo| info.functions.contains(&bench_plan::Function::Ground);
     let grounds: Vec<Contact> = nest.family.contacts.iter().filter(is_ground).map(|info| info.contact).collect();
-    // Only then all looks lead through one contact that is not under test.
+    // Only then every measurement flows through one contact that is not under test.
     let only_ground = grounds.as_slice().first().copied().filter(|_| grounds.len() == 1 && all_from_ground(joints));
     if nothing_flows(joints) {
         let (contacts, text) = match only_ground {
@@ -83,7 +83,7 @@ fn all_from_ground(joints: &[Joint<'_>]) -> bool {
     joints.iter().flat_map(|joint| &joint.looks).all(|look| look.spec.name.ends_with("from-ground"))
 }
 
-/// What most of several diodes have too much, because they have it in common: how far the median lies above the limit.
+/// Excess voltage that most of several diodes share because of a common cause: how far the median is above the limit.
 fn common_ohms(joints: &[Joint<'_>]) -> Option<f64> {
     let mut above: Vec<f64> = joints
         .iter()
@@ -102,7 +102,7 @@ fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
     if looks.iter().all(Look::no_current) && !joint.nothing_on.is_empty() {
         let others = joint.nothing_on.join(" or ");
         let text = format!("contact {label}: open, or this is a module of family {others}, which has nothing there");
-        // Which of the two shows when the module is asked who it is, and when the contact is looked at with power.
+        // The two are distinguished when the model is read, and when the contact is measured with power.
         return Diagnosis { defect: Defect::Open, contacts: Vec::new(), text };
     }
     let (defect, text) = if looks.iter().all(Look::no_current) {
@@ -122,7 +122,7 @@ fn name(nest: &Nest, joint: &Joint<'_>, all: &[Joint<'_>]) -> Diagnosis {
     Diagnosis { defect, contacts: vec![joint.contact], text }
 }
 
-/// Median of the good ones' voltages over the same diode; they carry about the same current.
+/// Median of the good contacts' voltages over the same diode; they carry about the same current.
 fn typical(all: &[Joint<'_>], place: usize, look: &Look<'_>) -> f64 {
     let good = all.iter().filter_map(|joint| joint.looks.get(place)).filter(|other| other.is_good());
     let mut volts: Vec<f64> = good.map(|other| other.volts).collect();

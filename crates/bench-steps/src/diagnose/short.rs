@@ -1,5 +1,5 @@
-//! Where a contact that should be free is joined to: another contact, ground, or a rail. Needs no firmware; it only
-//! needs the DUT's drivers to be off.
+//! Finds what a contact that should be free is joined to: another contact, ground, or a rail. Needs no firmware; the
+//! DUT's drivers must be off.
 
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, InstrumentError, NailVector, OPEN_OHMS};
@@ -14,7 +14,7 @@ pub(crate) const SHORT_OHMS: f64 = 1_000.0;
 pub(crate) enum Path {
     /// To another contact, with the resistance between the two.
     Contact(Contact, f64),
-    /// To ground, or to one of these contacts, which are at ground by themselves.
+    /// To ground, or to one of these contacts, which are themselves at ground.
     Ground(f64, Vec<Contact>),
     Rail(String, f64),
 }
@@ -52,7 +52,7 @@ impl Path {
             Path::Rail(rail, ohms) => {
                 let mut contacts = vec![contact];
                 let mut text = format!("contact {label}: {} to {rail}", word(*ohms));
-                // Of several contacts that carry a rail nobody can tell which.
+                // Several contacts carry the rail, so the shorted one cannot be determined.
                 if let &[only] = nest.rails.contacts(rail).as_slice() {
                     text += &format!(" at contact {}", nest.label(only));
                     contacts.push(only);
@@ -69,9 +69,9 @@ impl Path {
 /// How to measure a resistance to 0 V.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meter {
-    /// The ohm-meter, below a diode's voltage. Everything must be off.
+    /// The ohmmeter, below a diode's voltage. Everything must be off.
     Unpowered,
-    /// From two loads, at 0 V and at this voltage: works on a floating contact that some leak has charged.
+    /// From two loads, at 0 V and at this voltage. Works on a floating contact that a leak has charged.
     Powered(f64),
 }
 
@@ -83,15 +83,15 @@ impl Meter {
         let low = nest.bus.loaded_volts(contact, 0.0).await?;
         let high = nest.bus.loaded_volts(contact, volts).await?;
         let share = (high - low) / volts;
-        // Less than a thousandth off the full swing is a path of more than a thousand times the source's resistor.
+        // Less than a thousandth below full swing is a path of more than a thousand times the source's resistor.
         Ok(if share >= 0.999 { OPEN_OHMS } else { (nest.bus.source_ohms() * share / (1.0 - share)).max(0.0) })
     }
 }
 
-/// All nails in `among` low but one, which is released.
+/// All nails in `among` low except one, which is released.
 pub(crate) fn ground_all_but(among: ContactSet, contact: Contact) -> NailVector {
-    let one: ContactSet = [contact].into_iter().collect();
-    NailVector { low: among.minus(one), float: one, ..Default::default() }
+    let released: ContactSet = [contact].into_iter().collect();
+    NailVector { low: among.minus(released), float: released, ..Default::default() }
 }
 
 /// All nails in `among` released.
@@ -99,8 +99,8 @@ pub(crate) fn float(among: ContactSet) -> NailVector {
     NailVector { float: among, ..Default::default() }
 }
 
-/// Resistance between two contacts. The second is held at 0 V by its nail, and what that nail itself adds is measured
-/// at the second contact and taken off.
+/// Resistance between two contacts. The nail holds the second at 0 V; the voltage that remains at that nail is measured
+/// and subtracted.
 pub(crate) async fn ohms_between(
     nest: &Nest,
     meter: Meter,
@@ -119,8 +119,8 @@ pub(crate) async fn ohms_between(
     Ok((through_both - through_nail).max(0.0))
 }
 
-/// Every path of less than `limit` ohms from this contact. `likely` are looked at first, and alone when they explain
-/// what was seen; then every other wired contact.
+/// Finds every path below `limit` ohms from this contact. Tries `likely` first, and stops there if they explain the
+/// reading; then every other wired contact.
 pub(crate) async fn paths(
     nest: &Nest,
     meter: Meter,
@@ -128,29 +128,29 @@ pub(crate) async fn paths(
     likely: ContactSet,
     limit: f64,
 ) -> Result<Vec<Path>, StepError> {
-    // With power on, the module is held in reset by its nail, which must stay as it is, and must not be switched off.
+    // With power on, the nail of the reset contact holds the module in reset and must not change.
     let untouched: ContactSet = match meter {
         Meter::Unpowered => ContactSet::EMPTY,
         Meter::Powered(_) => nest.reset_contact().into_iter().chain(nest.enable_contact()).collect(),
     };
     let wired = nest.nails.wired().minus(untouched);
-    let mut found = Vec::new();
-    // With every nail released only ground and the rails, held at 0 V by their discharge, can still be reached.
+    let mut paths = Vec::new();
+    // With every nail released, only ground and the rails, held at 0 V by their discharge, can be reached.
     nest.nails.set(float(wired)).await?;
     let alone = meter.ohms(nest, contact).await?;
-    let one: ContactSet = [contact].into_iter().collect();
-    let likely = likely.intersection(wired).minus(one);
-    let mut unlikely = wired.minus(likely).minus(one);
+    let tested: ContactSet = [contact].into_iter().collect();
+    let likely = likely.intersection(wired).minus(tested);
+    let mut unlikely = wired.minus(likely).minus(tested);
     if alone < limit {
         let to_zero = match meter {
-            Meter::Unpowered => rail_or_ground(nest, contact, wired.minus(one), alone).await?,
+            Meter::Unpowered => rail_or_ground(nest, contact, wired.minus(tested), alone).await?,
             Meter::Powered(_) => Path::Ground(alone, Vec::new()),
         };
         if alone < SHORT_OHMS {
             // It would read so against every other contact too.
             return Ok(vec![to_zero]);
         }
-        // A contact that leads to ground by itself explains all of it; no other can.
+        // A contact that is itself joined to ground explains the whole reading; no other contact can.
         if let Path::Ground(_, grounded) = &to_zero {
             for &other in grounded {
                 let ohms = ohms_between(nest, meter, wired, contact, other).await?;
@@ -159,23 +159,24 @@ pub(crate) async fn paths(
                 }
             }
         }
-        found.push(to_zero);
+        paths.push(to_zero);
         unlikely = ContactSet::EMPTY;
     }
     for candidates in [likely, unlikely] {
         for other in candidates.iter() {
             let ohms = ohms_between(nest, meter, wired, contact, other).await?;
-            // A contact that sits on ground or a rail reads so against every other contact; that is no path to it.
+            // A contact that is joined to ground or a rail reads so against every other contact. That is no path
+            // between the two.
             if ohms < limit && ohms < 0.5 * alone {
-                found.push(Path::Contact(other, ohms));
+                paths.push(Path::Contact(other, ohms));
             }
         }
-        if !found.is_empty() {
+        if !paths.is_empty() {
             break;
         }
     }
     nest.nails.set(float(wired)).await?;
-    Ok(found)
+    Ok(paths)
 }
 
 /// Ground stays at 0 V when a rail's discharge is opened, a rail does not.
@@ -197,7 +198,7 @@ async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms:
     }
     let mut grounded = Vec::new();
     for other in others.iter() {
-        // A path that leads over the other contact has that one's own path in it.
+        // A path through the other contact includes that contact's own path.
         let own = Meter::Unpowered.ohms(nest, other).await?;
         if own < SOLDERED_OHMS || own >= ohms + SOLDERED_OHMS {
             continue;
@@ -215,8 +216,9 @@ async fn rail_or_ground(nest: &Nest, contact: Contact, others: ContactSet, ohms:
     Ok(Path::Ground(ohms, grounded))
 }
 
-/// Whether a leak to ground ends at another contact, which leads to ground by itself through `own` ohms: what the nail
-/// of that one takes off its own path is then missing in the leak's, too. `None` where that is too little to be told.
+/// Whether a leak to ground ends at another contact, which is itself joined to ground through `own` ohms. The part that
+/// this contact's nail takes off its own path is then missing in the leak too. `None` where the difference is too small
+/// to measure.
 async fn ends_at(
     nest: &Nest,
     contact: Contact,
@@ -236,7 +238,7 @@ async fn ends_at(
     Ok(Some(missing > 0.5 * expected))
 }
 
-/// Of a few looks: one step of the ADC is half a per cent of 100 kohm.
+/// For a few readings: one step of the ADC is half a percent of 100 kohm.
 async fn mean_ohms(nest: &Nest, contact: Contact) -> Result<f64, StepError> {
     let mut sum = 0.0;
     for _ in 0..MEAN_OF {
@@ -246,11 +248,11 @@ async fn mean_ohms(nest: &Nest, contact: Contact) -> Result<f64, StepError> {
 }
 
 const MEAN_OF: u32 = 3;
-/// A part of a leak that is told from the error of the ohm-meter.
+/// Smallest part of a leak that exceeds the error of the ohmmeter.
 const TOLD_SHARE: f64 = 0.02;
 
-/// Whether the path from a contact to ground leads over another one, which has so much of the resistance: what the
-/// contact's nail drives through it then shows there, too.
+/// Whether the path from a contact to ground goes through another contact, which carries this much of the resistance.
+/// The voltage that the contact's nail drives then shows there too.
 async fn leads_over(nest: &Nest, contact: Contact, other: Contact, share: f64) -> Result<bool, StepError> {
     nest.drive_nail(contact, true).await?;
     let volts = nest.bus.volts(contact).await;
@@ -263,11 +265,11 @@ async fn leads_over(nest: &Nest, contact: Contact, other: Contact, share: f64) -
 /// A nail that drives 3.3 V through 1 kohm into no more than this stays below 0.45 V, where no diode of an unpowered
 /// module conducts.
 const STAYS_LOW_OHMS: f64 = 150.0;
-/// Offset and noise of the ADC in its wide range; two ohms of a path still show as more.
+/// Offset and noise of the ADC in its wide range. Two ohms of a path still exceed them.
 const ADC_ERROR_VOLTS: f64 = 1e-3;
 
-/// Through a leak the ohm-meter charges no rail in time. The other way round: the rail is charged at its own contact, by
-/// less than a diode's voltage, and what leaks shows at this contact. `None` for a rail that does not charge.
+/// Through a leak the ohmmeter cannot charge a rail in time. So the rail is charged at its own contact, to less than a
+/// diode's voltage, and the leak shows at this contact. `None` for a rail that does not charge.
 pub(crate) async fn leaking_share(nest: &Nest, contact: Contact, rail: &str) -> Result<Option<f64>, StepError> {
     let Some(&source) = nest.rails.contacts(rail).first() else { return Ok(None) };
     let seen = nest
@@ -282,19 +284,19 @@ pub(crate) async fn leaking_share(nest: &Nest, contact: Contact, rail: &str) -> 
     Ok((charged > SEEN_VOLTS).then_some(seen / charged))
 }
 
-/// Below the drop of a diode, and what a source may push into a module without power.
+/// Below the drop of a diode, and safe to drive into a module without power.
 const LEAK_TEST_VOLTS: f64 = 0.2;
 /// Less is the ADC's own error.
 const SEEN_VOLTS: f64 = 0.01;
 
-/// How long a rail's capacitors may need to show that nothing but its discharge held it.
+/// Time for a rail's capacitors to discharge when only its discharge resistor holds it.
 const RAIL_CHARGES: Duration = Duration::from_millis(300);
 /// More than this is no direct joint to ground.
 const SOLDERED_OHMS: f64 = 2.0;
 
-/// Looks at an unpowered contact until it reads `enough` or `within` has passed, while capacitors behind it charge
-/// through the ohm-meter. Each look takes the charge left by the last one for the contact's own voltage and reads too
-/// little, so the highest reading counts.
+/// Measures an unpowered contact until it reads `enough` or `within` has passed, while the ohmmeter charges the
+/// capacitors behind it. Each measurement takes the charge left by the previous one for the contact's own voltage and
+/// reads too low, so the highest reading counts.
 pub(crate) async fn charged_ohms(
     nest: &Nest,
     contact: Contact,
@@ -306,7 +308,7 @@ pub(crate) async fn charged_ohms(
     while highest < enough && nest.clock.now() < deadline {
         match nest.bus.ohms(contact).await {
             Ok(ohms) => highest = highest.max(ohms),
-            // It kept so much charge that no further look can be had.
+            // It kept too much charge for another measurement.
             Err(InstrumentError::Energized { .. }) => break,
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! The flash as a step reaches it: through the QSPI peripheral over four lines, and through software SPI over one.
+//! Access to the flash for a step: through the QSPI peripheral over four lines, and through software SPI over one.
 
 use super::SpiPorts;
 use crate::{Nest, StepError};
@@ -6,7 +6,7 @@ use bench_instruments::DutError;
 use dut_protocol::{FLASH_MAX_BYTES, FlashRequest, Refusal, Reply, Request, SPI_MAX_BYTES, SpiRequest};
 use std::time::Duration;
 
-/// Smallest unit of erasing.
+/// Smallest erasable unit.
 pub const SECTOR: u32 = 4096;
 const WRITE_ENABLE: u8 = 0x06;
 const PROGRAM: u8 = 0x02;
@@ -30,7 +30,7 @@ pub struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// `None`: the firmware found no flash that works.
+    /// `None`: the firmware found no working flash.
     async fn ask(&self, request: FlashRequest) -> Result<Option<Reply>, StepError> {
         match self.nest.dut.request(Request::Flash(request)).await {
             Ok(reply) => Ok(Some(reply)),
@@ -67,12 +67,12 @@ impl Access<'_> {
         self.sum(FlashRequest::Checksum { address, length }).await
     }
 
-    /// Lets the firmware keep a sector; the checksum of it.
+    /// Makes the firmware save a sector; returns its checksum.
     pub async fn keep(&self, address: u32) -> Result<u32, StepError> {
         self.sum(FlashRequest::KeepSector { address }).await
     }
 
-    /// Lets the firmware write back what it kept; the checksum of what the sector then holds.
+    /// Makes the firmware restore the saved sector; returns the checksum of the sector's content afterwards.
     pub async fn put_back(&self) -> Result<u32, StepError> {
         self.sum(FlashRequest::PutBackSector).await
     }

@@ -1,12 +1,12 @@
-//! What a modem says, taken apart. Pure.
+//! Parses a modem's answers. Pure.
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Ok,
-    /// With the number of 3GPP TS 27.007, 9.2, if there was one.
+    /// With the error number of 3GPP TS 27.007, 9.2, if the modem sent one.
     Error(Option<u16>),
-    /// Nothing that ends a command came in time.
+    /// No final line arrived in time.
     Silent,
 }
 
@@ -25,12 +25,12 @@ impl Answer {
         self.ended == Ended::Ok
     }
 
-    /// What stands behind `prefix` in the first line that begins with it: "+CCID: 8988..." -> "8988...".
+    /// Returns the text after `prefix` in the first line that starts with it: "+CCID: 8988..." -> "8988...".
     pub fn value(&self, prefix: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| Some(line.strip_prefix(prefix)?.trim_start_matches(':').trim()))
     }
 
-    /// The first line that nobody sends unasked.
+    /// Returns the first line that is not an unsolicited one.
     pub fn text(&self) -> Option<&str> {
         self.lines.iter().map(String::as_str).find(|line| !line.starts_with('+') && *line != "RDY")
     }
@@ -51,7 +51,7 @@ impl Listener {
         Self { command: command.to_owned(), ..Self::default() }
     }
 
-    /// Takes bytes; answers once the command has ended.
+    /// Takes bytes; returns the answer once the command has ended.
     pub fn take(&mut self, bytes: &[u8]) -> Option<Answer> {
         for &byte in bytes {
             if byte == b'\r' || byte == b'\n' {
@@ -66,7 +66,7 @@ impl Listener {
         None
     }
 
-    /// Nothing more is waited for.
+    /// Ends the answer without a final line.
     pub fn give_up(mut self) -> Answer {
         self.end(Ended::Silent)
     }
@@ -79,7 +79,7 @@ impl Listener {
         if line.is_empty() {
             return None;
         }
-        // What was on the line before it may be glued to the echo; and an earlier command may be echoed only now.
+        // A partial line may precede the echo, and the echo of an earlier command may arrive late.
         if !self.command.is_empty() && line.ends_with(&self.command) || line.starts_with("AT") {
             self.echoed = true;
             return None;
@@ -98,7 +98,7 @@ impl Listener {
     }
 }
 
-/// The check digit of ISO/IEC 7812 at the end of a number.
+/// Whether the check digit of ISO/IEC 7812 at the end of a number is right.
 pub fn luhn_is_right(digits: &str) -> bool {
     let mut sum = 0;
     for (n, digit) in digits.chars().rev().enumerate() {

@@ -1,4 +1,4 @@
-//! `modem-boot`: what the modem draws while it boots. Nothing is asked of anybody meanwhile, so that the module is free
+//! `modem-boot`: measures the modem's current while it boots. It sends no request meanwhile, so that the module is free
 //! for other steps.
 
 use super::{spec, uses};
@@ -26,7 +26,7 @@ pub struct ModemBoot {
 }
 
 const LOOK: Duration = Duration::from_millis(150);
-/// Between two looks, the conversion included.
+/// Time between two readings, the conversion included.
 const LONGEST_GAP: Duration = Duration::from_millis(200);
 
 impl Kind for ModemBoot {
@@ -36,7 +36,7 @@ impl Kind for ModemBoot {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
         let Some(boots) = parts.map(|part| part.boots()).max() else {
-            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+            return Err(ParamProblem::new(format!("no modem is described for a {}", around.model.name)));
         };
         let step = ModemBoot {
             supply: resolve::rail(around.fixture, &params.supply)?.name.clone(),
@@ -68,7 +68,7 @@ impl Procedure for ModemBoot {
                 break;
             }
             nest.settle(LOOK.min(until - nest.clock.now())).await;
-            // A peak in a gap would not be seen.
+            // A peak in a gap would be missed.
             log.within(began, LONGEST_GAP);
         }
         let mean = sum / count;
@@ -77,7 +77,7 @@ impl Procedure for ModemBoot {
         if judge(&self.mean.limits, Some(mean)) != Verdict::Pass
             || judge(&self.peak.limits, Some(peak)) != Verdict::Pass
         {
-            super::found(
+            super::defect(
                 log,
                 format!(
                     "modem draws {} while it boots, {} at most",

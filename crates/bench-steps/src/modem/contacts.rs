@@ -1,6 +1,7 @@
-//! `modem-contacts`: voltages at the contacts that lead to the modem, while it is on: what a modem that is off hides.
+//! `modem-contacts`: measures the contacts that lead to the modem while it is on. They cannot be tested while it is
+//! off.
 
-use super::{found_at, shares};
+use super::{defect_at, shares};
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
@@ -11,25 +12,25 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The card's supply, and its reset and data lines, which are high while nobody speaks.
+    /// The card's supply, and its reset and data lines, which idle high.
     sim: LimitsOf<Volts>,
     /// D+ of the modem's USB, which it pulls up when it sees VBUS.
     usb: LimitsOf<Volts>,
     /// The ring indicator at rest.
     #[serde(default)]
     ri: Option<LimitsOf<Volts>>,
-    /// The card's clock, which stands still, and D-.
+    /// The card's clock, which is stopped, and D-.
     low: LimitsOf<Volts>,
 }
 
-/// Of a line that nobody drives.
+/// Level of an undriven line.
 const RESTS_VOLTS: f64 = 0.2;
 
 pub struct ModemContacts {
-    contacts: Vec<One>,
+    contacts: Vec<TestedContact>,
 }
 
-struct One {
+struct TestedContact {
     spec: MeasurementSpec,
     contact: Contact,
     what: &'static str,
@@ -44,7 +45,7 @@ impl Kind for ModemContacts {
         let mut contacts = Vec::new();
         for info in around.dut.contacts.iter().filter(|info| on_bus(info.contact)) {
             let Some((what, limits)) = role(info, &params) else { continue };
-            contacts.push(One {
+            contacts.push(TestedContact {
                 spec: MeasurementSpec {
                     name: format!("{}.modem-on", pin_name(around.dut, info.contact)),
                     unit: MeasurementUnit::Volts,
@@ -56,14 +57,16 @@ impl Kind for ModemContacts {
             });
         }
         if contacts.is_empty() {
-            let text =
-                format!("no contact of the family {} that leads to its modem reaches the measure bus", around.dut.name);
+            let text = format!("no modem contact of the family {} reaches the measure bus", around.dut.name);
             return Err(ParamProblem::new(text));
         }
         let uses = resource::list(&[resource::MODEM, resource::MEASURE_BUS, resource::NAILS]);
         Ok(Resolved {
-            measurements: contacts.iter().map(|one| one.spec.clone()).collect(),
-            coverage: contacts.iter().map(|one| Coverage { contact: one.contact, aspects: vec!["modem on"] }).collect(),
+            measurements: contacts.iter().map(|contact| contact.spec.clone()).collect(),
+            coverage: contacts
+                .iter()
+                .map(|contact| Coverage { contact: contact.contact, aspects: vec!["modem on"] })
+                .collect(),
             uses,
             shares: shares(),
             default_timeout: Duration::from_secs(3),
@@ -78,7 +81,7 @@ fn role<'p>(info: &ContactInfo, params: &'p Params) -> Option<(&'static str, &'p
         Some("VCC") => return Some(("the card's supply", &params.sim)),
         Some("RST") => return Some(("the card's reset, high while it works", &params.sim)),
         Some("DATA") => return Some(("the card's data, pulled up", &params.sim)),
-        Some("CLK") => return Some(("the card's clock, low while nobody speaks", &params.low)),
+        Some("CLK") => return Some(("the card's clock, low while idle", &params.low)),
         _ => {}
     }
     if has(Function::ModemUsb) && !has(Function::Power) {
@@ -99,26 +102,28 @@ impl Procedure for ModemContacts {
         nest.modem.expect()?;
         nest.release_nails().await?;
         let measured = nest.released_after(self.measure(nest, log)).await?;
-        let wrong: Vec<&(&One, f64)> =
-            measured.iter().filter(|(one, volts)| judge(&one.spec.limits, Some(*volts)) != Verdict::Pass).collect();
-        self.tell(nest, log, &wrong);
+        let wrong: Vec<&(&TestedContact, f64)> = measured
+            .iter()
+            .filter(|(contact, volts)| judge(&contact.spec.limits, Some(*volts)) != Verdict::Pass)
+            .collect();
+        self.diagnose(nest, log, &wrong);
         Ok(())
     }
 }
 
 impl ModemContacts {
-    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<Vec<(&One, f64)>, StepError> {
+    async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<Vec<(&TestedContact, f64)>, StepError> {
         let mut measured = Vec::new();
-        for one in &self.contacts {
-            let volts = nest.bus.volts(one.contact).await?;
-            log.measured(&one.spec.name, Some(volts));
-            measured.push((one, volts));
+        for contact in &self.contacts {
+            let volts = nest.bus.volts(contact.contact).await?;
+            log.measured(&contact.spec.name, Some(volts));
+            measured.push((contact, volts));
         }
         Ok(measured)
     }
 
-    fn tell(&self, nest: &Nest, log: &dyn StepLog, wrong: &[&(&One, f64)]) {
-        // Two of them wrong, and each has what the other should have: exchanged.
+    fn diagnose(&self, nest: &Nest, log: &dyn StepLog, wrong: &[&(&TestedContact, f64)]) {
+        // Two of them are wrong, and each has the level of the other: exchanged.
         if let [(a, a_volts), (b, b_volts)] = wrong
             && judge(&a.spec.limits, Some(*b_volts)) == Verdict::Pass
             && judge(&b.spec.limits, Some(*a_volts)) == Verdict::Pass
@@ -128,21 +133,21 @@ impl ModemContacts {
                 nest.label(a.contact),
                 nest.label(b.contact)
             );
-            found_at(log, vec![a.contact, b.contact], text);
+            defect_at(log, vec![a.contact, b.contact], text);
             return;
         }
-        let plus = |one: &One| one.what.contains("USB") && one.what.contains("D+");
-        for (one, volts) in wrong {
-            let (shown, label) = (MeasurementUnit::Volts.show(*volts), nest.label(one.contact));
-            if plus(one) && volts.abs() < RESTS_VOLTS {
-                // A pad that nobody drives, on a contact whose diodes were seen before power: not the contact's fault.
+        let plus = |contact: &TestedContact| contact.what.contains("USB") && contact.what.contains("D+");
+        for (contact, volts) in wrong {
+            let (shown, label) = (MeasurementUnit::Volts.show(*volts), nest.label(contact.contact));
+            if plus(contact) && volts.abs() < RESTS_VOLTS {
+                // An undriven pad, on a contact whose diodes were measured before power: not the contact's fault.
                 let text = format!(
                     "modem's USB does not attach: {shown} at D+, contact {label}: it does not see its VBUS, or is dead"
                 );
-                found_at(log, Vec::new(), text);
+                defect_at(log, Vec::new(), text);
                 continue;
             }
-            found_at(log, vec![one.contact], format!("contact {label}: {shown} at {}", one.what));
+            defect_at(log, vec![contact.contact], format!("contact {label}: {shown} at {}", contact.what));
         }
     }
 }

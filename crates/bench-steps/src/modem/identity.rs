@@ -1,20 +1,20 @@
-//! `modem-identity`: maker, model, firmware and IMEI of the modem.
+//! `modem-identity`: reads maker, model, firmware and IMEI of the modem.
 
 use super::talk::Talk;
-use super::{ANSWER, flag, found, luhn_is_right, shares, uses, yes};
+use super::{ANSWER, defect, flag, luhn_is_right, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
 use std::time::Duration;
 
-/// Time for what a modem says unasked to come to its end.
+/// Time for an unsolicited message to end.
 const QUIET_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Firmware that may be on the modem: beginnings of its answer to AT+CGMR. What the family's file says when left out.
+    /// Accepted firmware: prefixes of the answer to AT+CGMR. The family file's list when left out.
     #[serde(default)]
     firmware: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub struct ModemIdentity {
     imei: MeasurementSpec,
 }
 
-/// IMEIs that many modems have, because nobody gave them one: test numbers of 3GPP and of chip makers.
+/// IMEIs that many modems share because they were never given their own: test numbers of 3GPP and of chip makers.
 const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
 const IMEI_DIGITS: usize = 15;
 
@@ -59,9 +59,9 @@ impl Procedure for ModemIdentity {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         let part = &modem.part;
-        let tell = |text: String| log.dialogue(text);
-        let mut talk = Talk::open(nest, &modem, &tell).await?;
-        // Once more if it is not as expected: what a modem says unasked may be torn, and look like the answer.
+        let note = |text: String| log.dialogue(text);
+        let mut talk = Talk::open(nest, &modem, &note).await?;
+        // Ask again after an unexpected answer: an unsolicited message may be torn and look like the answer.
         let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<Option<String>, StepError> {
             let mut said = None;
             for again in [true, false] {
@@ -76,11 +76,12 @@ impl Procedure for ModemIdentity {
             }
             Ok(said)
         };
-        let begins = |text: &str, known: &[String]| known.iter().any(|known| text.starts_with(known.as_str()));
+        let begins =
+            |text: &str, expected: &[String]| expected.iter().any(|expected| text.starts_with(expected.as_str()));
         let is_maker = |said: &str| said.to_ascii_lowercase().contains(&part.maker_answer.to_ascii_lowercase());
         let is_model = |said: &str| begins(said, &part.model_answers);
-        let known = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
-        let is_firmware = |said: &str| known.is_empty() || begins(said, known);
+        let expected = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
+        let is_firmware = |said: &str| expected.is_empty() || begins(said, expected);
         let maker = ask("AT+CGMI", &is_maker).await?.unwrap_or_default();
         let model = ask("AT+CGMM", &is_model).await?.unwrap_or_default();
         let firmware = ask("AT+CGMR", &is_firmware).await?.unwrap_or_default();
@@ -101,13 +102,13 @@ impl Procedure for ModemIdentity {
             log.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
         }
         if !maker_matches || !model_matches {
-            found(log, format!("wrong modem: it says {maker} {model}, expected is a {}", part.name));
+            defect(log, format!("wrong modem: it is a {maker} {model}, expected is a {}", part.name));
         } else if !firmware_matches {
-            let known = known.join("... or ");
-            found(log, format!("modem: firmware {firmware} is not among those expected ({known}...)"));
+            let expected = expected.join("... or ");
+            defect(log, format!("modem: firmware {firmware} is not among those expected ({expected}...)"));
         }
         if let Some(text) = imei_wrong {
-            found(log, text);
+            defect(log, text);
         }
         Ok(())
     }
@@ -118,19 +119,19 @@ pub fn is_imei(text: &str) -> bool {
     text.len() == IMEI_DIGITS && luhn_is_right(text)
 }
 
-/// What is wrong with an IMEI, also beside the one of the label; `None`: nothing.
+/// Returns what is wrong with an IMEI, also compared to the label's; `None`: nothing.
 fn imei_problem(imei: Option<&str>, label: Option<&str>) -> Option<String> {
     let Some(imei) = imei else { return Some("modem: its IMEI cannot be read".to_owned()) };
     if NOBODYS.contains(&imei) {
-        return Some("modem: its IMEI was never written: it is a number that blank modems share".to_owned());
+        return Some("modem: its IMEI was never written: blank modems share this number".to_owned());
     }
     if !is_imei(imei) {
-        return Some("modem: its IMEI is none: 15 digits with a right check digit are expected".to_owned());
+        return Some("modem: its IMEI is invalid: expected 15 digits with a correct check digit".to_owned());
     }
-    // Whatever the plan keeps of an IMEI, four digits are no secret.
+    // Four digits are no secret, whatever the plan's privacy setting.
     let last = |imei: &str| imei.get(imei.len().saturating_sub(4)..).unwrap_or_default().to_owned();
     let other = label.filter(|label| *label != imei)?;
-    Some(format!("modem: its IMEI ends with {}, and that of the label with {}", last(imei), last(other)))
+    Some(format!("modem: its IMEI ends with {}, the label's with {}", last(imei), last(other)))
 }
 
 #[cfg(test)]
@@ -152,7 +153,7 @@ mod tests {
         ] {
             assert_eq!(imei_problem(imei, label).is_none(), good, "{imei:?} {label:?}");
         }
-        let told = imei_problem(Some(GOOD), Some("356938035643809")).unwrap();
-        assert_eq!(told, "modem: its IMEI ends with 7518, and that of the label with 3809");
+        let problem = imei_problem(Some(GOOD), Some("356938035643809")).unwrap();
+        assert_eq!(problem, "modem: its IMEI ends with 7518, the label's with 3809");
     }
 }

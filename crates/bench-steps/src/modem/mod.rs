@@ -1,4 +1,4 @@
-//! The cellular modem: switched on, spoken to, switched off. One file per kind of step, and what they share.
+//! The cellular modem: switched on, tested and switched off. One file per kind of step, and their shared parts.
 
 mod answer;
 mod boot;
@@ -29,7 +29,7 @@ use crate::{StepError, StepLog, resource};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
-/// Longest time for the answer to a command that asks nobody but the modem itself.
+/// Longest time for the answer to a command that involves only the modem itself.
 const ANSWER: Duration = Duration::from_millis(1_500);
 
 fn spec(name: &str, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
@@ -45,22 +45,22 @@ fn flag(value: bool) -> Option<f64> {
     Some(f64::from(u8::from(value)))
 }
 
-/// Says what is wrong; answers it as the reason to end the step with.
-fn found(log: &dyn StepLog, text: String) -> StepError {
-    found_at(log, Vec::new(), text)
+/// Notes what is wrong and returns it as the reason that ends the step.
+fn defect(log: &dyn StepLog, text: String) -> StepError {
+    defect_at(log, Vec::new(), text)
 }
 
-fn found_at(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
+fn defect_at(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
     log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
     StepError::Dut(text)
 }
 
-/// What a step that speaks to the modem has for itself.
+/// Resources that a step uses exclusively to talk to the modem.
 fn uses() -> Vec<String> {
     resource::list(&[resource::MODEM])
 }
 
-/// What it needs beside others.
+/// Resources that it shares.
 fn shares() -> Vec<String> {
     resource::list(&[resource::DUT])
 }

@@ -1,7 +1,7 @@
-//! `modem-off`: the modem switches off in order, as it must before its supply goes.
+//! `modem-off`: switches the modem off in order, as it must be before its supply is cut.
 
 use super::state::{WentOff, hold_until, switch_off};
-use super::{flag, found, shares, spec, uses, yes};
+use super::{defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
@@ -17,7 +17,7 @@ pub struct ModemOff {
     after: MeasurementSpec,
 }
 
-/// Emergency sequence, and the waiting time of firmware that must not be switched off early.
+/// Time for the emergency sequence, and for firmware that must not be switched off early.
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Kind for ModemOff {
@@ -27,7 +27,7 @@ impl Kind for ModemOff {
     fn resolve(_: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let parts = || around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
         let Some(within) = parts().map(|part| part.off_within()).max() else {
-            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+            return Err(ParamProblem::new(format!("no modem is described for a {}", around.model.name)));
         };
         let step = ModemOff {
             by_order: yes("modem.off-by-order"),
@@ -60,15 +60,18 @@ impl Procedure for ModemOff {
                 log.measured(&self.after.name, Some((nest.clock.now() - begun).as_secs_f64()));
                 Ok(())
             }
-            Some(WentOff::ByKey) => Err(found(log, "modem does not switch off by order, only by its key".to_owned())),
-            Some(WentOff::ByEmergency) => {
-                Err(found(log, "modem does not switch off by order or key, only by the emergency sequence".to_owned()))
+            Some(WentOff::ByKey) => {
+                Err(defect(log, "modem does not switch off by command, only by its key".to_owned()))
             }
-            Some(WentOff::WasOff) => Err(found(log, "modem went off by itself".to_owned())),
+            Some(WentOff::ByEmergency) => Err(defect(
+                log,
+                "modem does not switch off by command or key, only by the emergency sequence".to_owned(),
+            )),
+            Some(WentOff::WasOff) => Err(defect(log, "modem switched off by itself".to_owned())),
             None => {
-                // Asking again would only cost the same time again; the supply has to go.
+                // Asking again would only take the same time again; the supply must be cut.
                 nest.modem.clear();
-                Err(found(log, "modem does not switch off: V_INT or STATUS stays on".to_owned()))
+                Err(defect(log, "modem does not switch off: V_INT or STATUS stays on".to_owned()))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::talk::Talk;
-use super::{ANSWER, Privacy, flag, found, shares, spec, uses, yes};
+use super::{ANSWER, Privacy, defect, flag, shares, spec, uses, yes};
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -16,11 +16,11 @@ pub struct Params {
     /// The rail that feeds the modem; it must be on.
     #[schemars(with = "String")]
     supply: Spanned<String>,
-    /// Type of modem; the model's usual one when left out.
+    /// Type of modem; the model's default when left out.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     part: Option<Spanned<String>>,
-    /// How ICCID, IMSI and IMEI are written into the record.
+    /// How ICCID, IMSI and IMEI are recorded.
     #[serde(default)]
     privacy: Privacy,
 }
@@ -34,10 +34,10 @@ pub struct ModemOnStep {
     on_after: MeasurementSpec,
 }
 
-/// The slowest modem that there is shows that it is on by then, and answers by then.
+/// The slowest supported modem shows that it is on, and answers, by then.
 const SLOWEST_ON: Duration = Duration::from_secs(15);
 const SLOWEST_READY: Duration = Duration::from_secs(8);
-/// A press that switches every modem on: SARA-R5 wants a second, SARA-R4 no more than three.
+/// Key press that switches every modem on: SARA-R5 needs a second, SARA-R4 no more than three.
 const LONG_PRESS_MS: u16 = 1_500;
 
 impl Kind for ModemOnStep {
@@ -48,12 +48,12 @@ impl Kind for ModemOnStep {
         let supply = resolve::rail(around.fixture, &params.supply)?.name.clone();
         let name = params.part.as_ref().map(|part| part.get_ref().as_str());
         let Some((wiring, part)) = expected(around.dut, around.model, name) else {
-            let known: Vec<&str> = around.dut.modem_parts.iter().map(|part| part.name.as_str()).collect();
+            let modems: Vec<&str> = around.dut.modem_parts.iter().map(|part| part.name.as_str()).collect();
             let text = match name {
                 Some(name) => format!("the family {} has no modem `{name}`", around.dut.name),
-                None => format!("nothing is known of the modem of a {}", around.model.name),
+                None => format!("no modem is described for a {}", around.model.name),
             };
-            let problem = ParamProblem::new(text).help(format!("known modems: {}", known.join(", ")));
+            let problem = ParamProblem::new(text).help(format!("known modems: {}", modems.join(", ")));
             return Err(match &params.part {
                 Some(part) => problem.at(part.span(), "no such modem"),
                 None => problem,
@@ -92,12 +92,12 @@ impl Procedure for ModemOnStep {
         let was_off = !state::is_on(nest, &self.wiring).await?;
         log.measured(&self.off_before.name, flag(was_off));
         if !was_off {
-            // Whatever it does, it must be off before its supply goes.
+            // Whatever happens, the modem must be off before its supply is cut.
             nest.modem.set(self.modem(nest));
-            return Err(found(log, "modem: it is on before anybody pressed its key".to_owned()));
+            return Err(defect(log, "modem: it is on before its key was pressed".to_owned()));
         }
         let modem = self.modem(nest);
-        // First known, then pressed: whatever happens from here on, the way to the safe state knows of it.
+        // Register the modem before the key is pressed: from here on, the safe state must switch it off.
         nest.modem.set(modem.clone());
         press(nest, self.wiring.power, self.part.power_on_pulse_ms).await?;
         let on = wait_sense(nest, &self.wiring, true, modem.since + self.part.on_within()).await?;
@@ -127,7 +127,7 @@ impl ModemOnStep {
         }
     }
 
-    /// The modem did not come on as the expected one does. Perhaps it is another one, with other times.
+    /// The modem did not come on as the expected one does. It may be another one, with other times.
     async fn why_not(&self, nest: &Nest, log: &dyn StepLog) -> Result<StepError, StepError> {
         let mut on = wait_sense(nest, &self.wiring, true, nest.clock.now() + SLOWEST_ON).await?;
         if !on {
@@ -136,33 +136,33 @@ impl ModemOnStep {
         }
         let within = MeasurementUnit::Seconds.show(self.part.on_within().as_secs_f64());
         if !on {
-            // Two keys were pressed and nothing came: there is nothing to be switched off.
+            // Two key presses had no effect: there is nothing to switch off.
             nest.modem.clear();
             let text = format!(
                 "modem does not switch on: V_INT or STATUS stays off after its key was pressed (within {within} expected)"
             );
-            return Ok(found(log, text));
+            return Ok(defect(log, text));
         }
         buffer(nest, &self.wiring, true).await?;
         state::hold(nest, &self.wiring, SLOWEST_READY).await?;
         let modem = self.modem(nest);
-        let tell = |text: String| log.dialogue(text);
+        let note = |text: String| log.dialogue(text);
         for baud in RATES {
-            let mut talk = Talk::open_quietly(nest, &modem, baud, false, &tell).await?;
+            let mut talk = Talk::open_quietly(nest, &modem, baud, false, &note).await?;
             if talk.command("AT", ANSWER).await?.is_ok() {
                 let answer = talk.command("AT+CGMM", ANSWER).await?;
                 nest.modem.update(|on| on.baud = Some(baud));
                 let who = answer.text().unwrap_or("nothing").to_owned();
                 if !self.part.model_answers.iter().any(|model| who.starts_with(model)) {
-                    let text = format!("wrong modem: it says {who}, expected is a {}", self.part.name);
-                    return Ok(found(log, text));
+                    let text = format!("wrong modem: it is a {who}, expected is a {}", self.part.name);
+                    return Ok(defect(log, text));
                 }
                 break;
             }
         }
-        Ok(found(log, format!("modem is on too late: only after more than {within}")))
+        Ok(defect(log, format!("modem is on too late: only after more than {within}")))
     }
 }
 
-/// Rates at which modems are left.
+/// Rates to which earlier use may have set the modem.
 const RATES: [u32; 3] = [115_200, 460_800, 921_600];

@@ -1,23 +1,23 @@
-//! What of a modem's numbers may stand in a record.
+//! Which of a modem's numbers a record may contain.
 
 use sha2::{Digest, Sha256};
 
-/// How ICCID, IMSI and IMEI are written down.
+/// How ICCID, IMSI and IMEI are recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Privacy {
     Full,
-    /// The first ten bytes of the SHA-256, to find a number that is known again. Who tries all numbers finds it too.
+    /// The first ten bytes of the SHA-256, to recognise a known number. A search of all numbers reveals it.
     Hashed,
     #[default]
     LastFour,
 }
 
-/// ICCID, IMSI and IMEI have at least so many digits, and nothing else that modems say has.
+/// ICCID, IMSI and IMEI have at least this many digits; nothing else in a modem's answers does.
 const LONG: usize = 14;
 
 impl Privacy {
-    /// The text with its long numbers written as the setting says.
+    /// Returns the text with its long numbers written as the setting says.
     pub fn apply(self, text: &str) -> String {
         if self == Privacy::Full {
             return text.to_owned();

@@ -1,8 +1,8 @@
-//! `modem-ready`: the modem's lines, how long it boots, at which rate it answers, and its flow control.
+//! `modem-ready`: tests the modem's lines, its boot time, the rate at which it answers, and its flow control.
 
 use super::state::{self, ModemOn, under_pulls, wait_sense};
 use super::talk::{Talk, hold_rts, read};
-use super::{ANSWER, Answer, Ended, flag, found, shares, spec, uses, yes};
+use super::{ANSWER, Answer, Ended, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
@@ -13,8 +13,8 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// `false` for modules whose RTS and CTS are known to be exchanged (B523 of hardware version 0): then neither is looked
-    /// at nor used.
+    /// `false` for modules whose RTS and CTS are known to be exchanged (B523 of hardware version 0): then neither is
+    /// tested or used.
     #[serde(default = "with_flow_control")]
     flow_control: bool,
 }
@@ -33,13 +33,13 @@ pub struct ModemReady {
     released: MeasurementSpec,
 }
 
-/// How long one try to be answered may take: the echo of two letters, and an answer.
+/// Time for one attempt: the echo of two letters, and an answer.
 const TRY: Duration = Duration::from_millis(250);
-/// Nothing may come for so long while RTS is high.
+/// Nothing may arrive for this long while RTS is high.
 const HELD: Duration = Duration::from_millis(60);
-/// The longest word that modems say unasked, at their slowest rate here.
+/// Time for the longest unsolicited message at the slowest rate used here.
 const RUNS_OUT: Duration = Duration::from_millis(10);
-/// A modem that is this much too late is as good as dead.
+/// A modem that is later than this counts as dead.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 impl Kind for ModemReady {
@@ -49,7 +49,7 @@ impl Kind for ModemReady {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));
         let Some(within) = parts.map(|part| part.ready_within()).max() else {
-            return Err(ParamProblem::new(format!("nothing is known of the modem of a {}", around.model.name)));
+            return Err(ParamProblem::new(format!("no modem is described for a {}", around.model.name)));
         };
         let step = ModemReady {
             flow_control: params.flow_control,
@@ -81,35 +81,35 @@ impl Procedure for ModemReady {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.modem.update(|on| on.flow_control = self.flow_control);
         let modem = nest.modem.expect()?;
-        let tell = |text: String| log.dialogue(text);
+        let note = |text: String| log.dialogue(text);
         state::for_talk(nest, &modem.wiring).await?;
         self.lines(nest, log, &modem).await?;
-        let (baud, answer) = match self.answered(nest, &modem, &tell).await? {
-            Some(found) => found,
+        let (baud, answer) = match self.answered(nest, &modem, &note).await? {
+            Some(answer) => answer,
             None => return Err(self.why_not(nest, log, &modem).await?),
         };
         log.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
         if nest.clock.now() > modem.since + modem.part.ready_within() {
-            return Err(found(log, "modem boots too late: it answers, but not in time".to_owned()));
+            return Err(defect(log, "modem boots too late: it answers, but not in time".to_owned()));
         }
         log.note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
         let modem = nest.modem.expect()?;
-        let mut talk = Talk::go_on(nest, &modem, &tell);
-        // Nothing of this is stored: a modem that was in use is put back as it was found by being switched off.
+        let mut talk = Talk::resume(nest, &modem, &note);
+        // None of these settings is stored: switching the modem off restores a used one.
         for command in ["ATE0", "AT+CMEE=1"] {
             if !talk.command(command, ANSWER).await?.is_ok() {
-                return Err(found(log, format!("modem: it does not take {command}")));
+                return Err(defect(log, format!("modem: it rejects {command}")));
             }
         }
-        if modem.flow_control { self.flow(nest, log, &modem, &tell).await } else { Ok(()) }
+        if modem.flow_control { self.flow(nest, log, &modem, &note).await } else { Ok(()) }
     }
 }
 
 impl ModemReady {
-    /// Who drives which line. The modem drives its TX high and its CTS to one level or the other; its RTS is an input.
+    /// Checks who drives which line. The modem drives its TX high and its CTS to either level; its RTS is an input.
     async fn lines(&self, nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<(), StepError> {
         let wiring = &modem.wiring;
-        // A modem that becomes ready between the two levels of one look seems to leave its CTS: two looks must agree.
+        // A modem that becomes ready between the two readings seems to leave its CTS undriven: two results must agree.
         let mut before = None;
         let mut driven = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
         while before.as_ref() != Some(&driven) {
@@ -125,33 +125,34 @@ impl ModemReady {
         }
         match (rx, cts, rts) {
             (_, false, true) if modem.flow_control => {
-                Err(found(log, "modem UART: RTS and CTS are exchanged: the modem drives RTS and leaves CTS".to_owned()))
+                Err(defect(log, "modem UART: RTS and CTS are exchanged: the modem drives RTS and not CTS".to_owned()))
             }
             (false, ..) => {
-                Err(found(log, "modem UART RX: nobody drives the line from the modem to the MCU: open".to_owned()))
+                Err(defect(log, "modem UART RX: the line from the modem to the MCU is not driven: open".to_owned()))
             }
-            (_, false, _) if modem.flow_control => Err(found(
+            (_, false, _) if modem.flow_control => Err(defect(
                 log,
-                "modem UART CTS: nobody drives the line by which the modem says that it can receive: open".to_owned(),
+                "modem UART CTS: the line by which the modem reports that it can receive is not driven: open"
+                    .to_owned(),
             )),
             _ => Ok(()),
         }
     }
 
-    /// Asks at both rates in turn until somebody answers. The time limit of a modem that still boots is stretched, so
-    /// that one that comes too late is told from one that never comes.
+    /// Asks at both rates in turn until the modem answers. Waits longer than the limit, to distinguish a late modem
+    /// from a dead one.
     async fn answered(
         &self,
         nest: &Nest,
         modem: &ModemOn,
-        tell: &dyn Fn(String),
+        note: &dyn Fn(String),
     ) -> Result<Option<(u32, Answer)>, StepError> {
         let in_time = modem.since + modem.part.ready_within();
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         let mut last_round = false;
         loop {
             for baud in rates {
-                let answer = self.try_once(nest, modem, baud, modem.flow_control, tell).await?;
+                let answer = self.try_once(nest, modem, baud, modem.flow_control, note).await?;
                 if answer.is_ok() {
                     nest.modem.update(|on| on.baud = Some(baud));
                     return Ok(Some((baud, answer)));
@@ -175,9 +176,9 @@ impl ModemReady {
         modem: &ModemOn,
         baud: u32,
         flow_control: bool,
-        tell: &dyn Fn(String),
+        note: &dyn Fn(String),
     ) -> Result<Answer, StepError> {
-        let mut talk = Talk::open_quietly(nest, modem, baud, flow_control, tell).await?;
+        let mut talk = Talk::open_quietly(nest, modem, baud, flow_control, note).await?;
         talk.command("AT", TRY).await
     }
 
@@ -189,24 +190,24 @@ impl ModemReady {
         }
     }
 
-    /// RTS holds the modem back and lets it go on.
+    /// RTS stops the modem and releases it.
     async fn flow(
         &self,
         nest: &Nest,
         log: &dyn StepLog,
         modem: &ModemOn,
-        tell: &dyn Fn(String),
+        note: &dyn Fn(String),
     ) -> Result<(), StepError> {
         let baud = modem.baud.unwrap_or(modem.part.default_baud);
-        let mut talk = Talk::go_on(nest, modem, tell);
-        // A modem that does not heed RTS by default still answers this; its next word needs RTS.
-        let heeds = talk.command("AT+IFC=2,2", ANSWER).await?;
-        if heeds.ended == Ended::Silent {
+        let mut talk = Talk::resume(nest, modem, note);
+        // A modem that ignores RTS by default still answers this; its next message needs RTS.
+        let answer = talk.command("AT+IFC=2,2", ANSWER).await?;
+        if answer.ended == Ended::Silent {
             return Err(rts_dead(log));
         }
-        let mut talk = Talk::open_quietly(nest, modem, baud, false, tell).await?;
+        let mut talk = Talk::open_quietly(nest, modem, baud, false, note).await?;
         hold_rts(nest, modem, true).await?;
-        // What it was saying unasked when RTS rose may come to its end.
+        // An unsolicited message that had started when RTS rose may end.
         nest.settle(RUNS_OUT).await;
         read(nest).await?;
         talk.send("AT").await?;
@@ -216,29 +217,29 @@ impl ModemReady {
         let answer = talk.listen("AT", ANSWER).await?;
         log.measured(&self.held.name, Some(while_high as f64));
         log.measured(&self.released.name, flag(answer.is_ok()));
-        // With flow control again, as the steps that follow expect it.
-        Talk::open(nest, modem, tell).await?;
+        // Restore flow control, as the following steps expect it.
+        Talk::open(nest, modem, note).await?;
         match (while_high, answer.is_ok()) {
             (0, true) => Ok(()),
             (0, false) => Err(rts_dead(log)),
-            _ => Err(found(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
+            _ => Err(defect(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
         }
     }
 
-    /// Nothing answered. Both ways are looked at one by one: what the modem does shows what it heard.
+    /// Nothing answered. Tests each direction: the modem's reaction shows what it received.
     async fn why_not(&self, nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<StepError, StepError> {
         let quiet = |_: String| {};
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         for baud in rates {
             if self.try_once(nest, modem, baud, false, &quiet).await?.is_ok() {
                 nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
-                return Ok(found(
+                return Ok(defect(
                     log,
-                    "modem UART CTS: the modem answers only when its CTS is not heeded: stuck high".to_owned(),
+                    "modem UART CTS: the modem answers only when its CTS is ignored: stuck high".to_owned(),
                 ));
             }
         }
-        // Perhaps it hears, and waits for an RTS that never reaches it: then it must stop heeding it.
+        // It may receive, and wait for an RTS that never arrives: then it must ignore RTS.
         for baud in rates {
             let mut talk = Talk::open_quietly(nest, modem, baud, false, &quiet).await?;
             talk.command("AT+IFC=0,0", TRY).await?;
@@ -249,9 +250,9 @@ impl ModemReady {
         }
         if !state::is_on(nest, &modem.wiring).await? {
             nest.modem.clear();
-            return Ok(found(log, "modem went off by itself while it booted".to_owned()));
+            return Ok(defect(log, "modem switched off by itself while it booted".to_owned()));
         }
-        // An order that needs no answer: does it go off?
+        // A command that needs no answer: does it switch off?
         for baud in rates {
             let mut talk = Talk::open_quietly(nest, modem, baud, false, &quiet).await?;
             talk.command(modem.part.dialect.off_command(), TRY).await?;
@@ -264,19 +265,19 @@ impl ModemReady {
         let went = wait_sense(nest, &modem.wiring, false, nest.clock.now() + limit).await?;
         let text = if went {
             nest.modem.clear();
-            "modem UART RX: the modem hears and obeys, but nothing that it says arrives: open or dead"
+            "modem UART RX: the modem obeys commands, but no answer arrives: open or dead"
         } else {
-            "modem UART TX: the modem is on and says that it can receive, but hears nothing: open or dead, or the modem hangs"
+            "modem UART TX: the modem is on and reports that it can receive, but receives nothing: open, dead or modem hangs"
         };
-        Ok(found(log, text.to_owned()))
+        Ok(defect(log, text.to_owned()))
     }
 }
 
-/// Of each port, whether somebody drives it against the MCU's pulls.
+/// Returns for each port whether it is driven against the MCU's pulls.
 async fn who_drives(nest: &Nest, ports: &[Port]) -> Result<Vec<bool>, StepError> {
     Ok(under_pulls(nest, ports).await?.into_iter().map(|(up, down)| up == down).collect())
 }
 
 fn rts_dead(log: &dyn StepLog) -> StepError {
-    found(log, "modem UART RTS: the modem never hears that it may send: open or dead".to_owned())
+    defect(log, "modem UART RTS: the signal never reaches the modem: open or dead".to_owned())
 }

@@ -1,7 +1,8 @@
-//! `modem-signal`: a cell is heard through the main antenna, how strongly, and the modem survives its own transmitter.
+//! `modem-signal`: checks that a cell is received through the main antenna, how strongly, and that the modem survives
+//! its own transmitter.
 
 use super::talk::Talk;
-use super::{ANSWER, Answer, Ended, ModemOn, flag, found, shares, spec, uses, yes};
+use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
@@ -13,15 +14,15 @@ use std::time::Duration;
 pub struct Params {
     /// Power of the cell's reference signal (RSRP), dBm: what this fixture's antenna or cell simulator gives.
     rsrp_dbm: LimitsOf<Number>,
-    /// Below this no antenna is joined at all; between it and the limit the receiver is weak. dBm.
+    /// Below this, dBm, no antenna is connected; between it and the limit the receiver is weak.
     no_antenna_below: Number,
-    /// Time for a cell to be heard.
+    /// Time for a cell to be received.
     within: Seconds,
-    /// The rail that feeds the modem, and the current on it when the modem has nothing to do.
+    /// The rail that feeds the modem, and its current while the modem is idle.
     #[schemars(with = "String")]
     supply: Spanned<String>,
     idle_amps: LimitsOf<Amps>,
-    /// Time for the network to accept the modem. Without it nobody waits for a network.
+    /// Time for the network to accept the modem. When left out, the step does not wait for a network.
     #[serde(default)]
     registered_within: Option<Seconds>,
 }
@@ -39,7 +40,7 @@ pub struct ModemSignal {
 }
 
 const LOOK: Duration = Duration::from_millis(300);
-/// The transmitter begins when a cell is heard; it is over by then.
+/// The transmitter starts when a cell is received; it is done by then.
 const BURST: Duration = Duration::from_millis(250);
 
 impl Kind for ModemSignal {
@@ -78,8 +79,8 @@ impl Kind for ModemSignal {
 impl Procedure for ModemSignal {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| log.dialogue(text);
-        let mut talk = Talk::open(nest, &modem, &tell).await?;
+        let note = |text: String| log.dialogue(text);
+        let mut talk = Talk::open(nest, &modem, &note).await?;
         let deadline = nest.clock.now() + self.within;
         let rsrp = loop {
             match ask(&mut talk, modem.part.dialect).await? {
@@ -87,8 +88,9 @@ impl Procedure for ModemSignal {
                 Heard::Nothing if nest.clock.now() < deadline => nest.settle(LOOK).await,
                 Heard::Nothing => {
                     log.measured(&self.heard.name, flag(false));
-                    let text = "cellular antenna: no cell is heard: its path is open, or there is none here".to_owned();
-                    return Err(found(log, text));
+                    let text =
+                        "cellular antenna: no cell received: its path is open, or no cell is in range".to_owned();
+                    return Err(defect(log, text));
                 }
                 Heard::NoAnswer => return Err(self.restarted(nest, log, &modem, &mut talk).await?),
             }
@@ -104,15 +106,11 @@ impl Procedure for ModemSignal {
         if judge(&self.rsrp.limits, Some(rsrp)) == Verdict::Fail {
             let lacks = self.rsrp.limits.min.map_or(0.0, |limit| limit - rsrp);
             let text = if rsrp < self.no_antenna_below {
-                format!(
-                    "cellular antenna: its path is open or unplugged: only {rsrp:.0} dBm are left, {lacks:.0} dB too little"
-                )
+                format!("cellular antenna: its path is open or unplugged: only {rsrp:.0} dBm, {lacks:.0} dB too low")
             } else {
-                format!(
-                    "cellular receiver is weak: {rsrp:.0} dBm, {lacks:.0} dB too little: antenna's match or receiver"
-                )
+                format!("cellular receiver is weak: {rsrp:.0} dBm, {lacks:.0} dB too low: antenna match or receiver")
             };
-            found(log, text);
+            defect(log, text);
         }
         if let Some(within) = self.registered_within {
             self.register(nest, log, &mut talk, within).await?;
@@ -141,14 +139,14 @@ impl ModemSignal {
             }
             if nest.clock.now() >= deadline {
                 log.measured(&self.registered.name, flag(false));
-                found(log, format!("modem: the network does not take it (state {state})"));
+                defect(log, format!("modem: the network does not accept it (state {state})"));
                 return Ok(());
             }
             nest.settle(LOOK).await;
         }
     }
 
-    /// It was ready before, and then it was not, or its settings were gone.
+    /// It was ready before and now is not, or lost its settings.
     async fn restarted(
         &self,
         nest: &Nest,
@@ -157,7 +155,7 @@ impl ModemSignal {
         talk: &mut Talk<'_>,
     ) -> Result<StepError, StepError> {
         let until = nest.clock.now() + modem.part.ready_within();
-        // The echo was switched off; whoever sends it again has forgotten that.
+        // The echo was switched off; a modem that sends it again has lost that setting.
         let mut again = None;
         while again.is_none() && nest.clock.now() < until {
             let answer = talk.command("AT", Duration::from_millis(400)).await?;
@@ -168,13 +166,13 @@ impl ModemSignal {
             log.measured(&self.restarts.name, Some(1.0));
         }
         Ok(match again {
-            Some(_) if restarted => found(
+            Some(_) if restarted => defect(
                 log,
-                "modem's supply: the modem restarts when its transmitter starts: VCC inside the module, or its capacitors"
+                "modem's supply: the modem restarts when its transmitter starts: check VCC in the module, and its capacitors"
                     .to_owned(),
             ),
-            Some(_) => found(log, "modem: it did not answer for a while".to_owned()),
-            None => found(log, "modem: it stopped answering while it looked for a cell".to_owned()),
+            Some(_) => defect(log, "modem: it did not answer for a while".to_owned()),
+            None => defect(log, "modem: it stopped answering while it searched for a cell".to_owned()),
         })
     }
 }

@@ -1,7 +1,7 @@
-//! `modem-sim`: the card is ready, its number is one, and it is of the right carrier.
+//! `modem-sim`: checks that the card is ready, that its number is valid, and that its carrier is right.
 
 use super::talk::Talk;
-use super::{ANSWER, Ended, flag, found, luhn_is_right, shares, uses, yes};
+use super::{ANSWER, Ended, defect, flag, luhn_is_right, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Seconds, Surroundings};
@@ -11,8 +11,8 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The ICCID must begin with one of these. What the family's file says of the model when left out; an empty list
-    /// takes any.
+    /// The ICCID must start with one of these. The family file's list for the model when left out; an empty list
+    /// accepts any.
     #[serde(default)]
     prefixes: Option<Vec<String>>,
     /// Time for the card to become ready.
@@ -67,8 +67,8 @@ impl Kind for ModemSim {
 impl Procedure for ModemSim {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
-        let tell = |text: String| log.dialogue(text);
-        let mut talk = Talk::open(nest, &modem, &tell).await?;
+        let note = |text: String| log.dialogue(text);
+        let mut talk = Talk::open(nest, &modem, &note).await?;
         let deadline = nest.clock.now() + self.within;
         let ended = loop {
             let answer = talk.command("AT+CPIN?", ANSWER).await?;
@@ -77,7 +77,7 @@ impl Procedure for ModemSim {
             }
             let waits = matches!(answer.ended, Ended::Error(Some(BUSY) | None)) || answer.is_ok();
             if !waits || nest.clock.now() >= deadline {
-                // "OK" with another word than READY is a card that wants something.
+                // "OK" with another state than READY is a card that needs something, such as a PIN.
                 break if answer.is_ok() { Ended::Error(None) } else { answer.ended };
             }
             nest.settle(RETRY).await;
@@ -85,16 +85,16 @@ impl Procedure for ModemSim {
         log.measured(&self.ready.name, flag(ended == Ended::Ok));
         match ended {
             Ended::Ok => {}
-            Ended::Error(Some(NOT_INSERTED)) => return Err(found(log, "SIM: no card is there".to_owned())),
+            Ended::Error(Some(NOT_INSERTED)) => return Err(defect(log, "SIM: no card detected".to_owned())),
             Ended::Error(Some(number)) => {
                 let text =
                     format!("SIM: the card does not answer the modem (+CME ERROR: {number}): a bad contact, or dead");
-                return Err(found(log, text));
+                return Err(defect(log, text));
             }
             Ended::Error(None) => {
-                return Err(found(log, "SIM: not ready in time, it wants a PIN or fails".to_owned()));
+                return Err(defect(log, "SIM: not ready in time: it needs a PIN or is defective".to_owned()));
             }
-            Ended::Silent => return Err(found(log, "modem: it stopped answering".to_owned())),
+            Ended::Silent => return Err(defect(log, "modem: it stopped answering".to_owned())),
         }
         let answer = talk.command("AT+CCID", ANSWER).await?;
         // Some pad to a whole byte.
@@ -109,14 +109,14 @@ impl Procedure for ModemSim {
         log.measured(&self.carrier.name, flag(valid && right));
         log.measured(&self.subscriber.name, flag(imsi_valid));
         if !valid {
-            found(log, "SIM: its number (ICCID) cannot be read, or is none".to_owned());
+            defect(log, "SIM: its number (ICCID) cannot be read or is invalid".to_owned());
         } else if !right {
             let shown = iccid.get(..7).unwrap_or(iccid);
-            let known = self.prefixes.join(" or ");
-            found(log, format!("SIM: wrong carrier: its number begins with {shown}, expected {known}"));
+            let prefixes = self.prefixes.join(" or ");
+            defect(log, format!("SIM: wrong carrier: its number starts with {shown}, expected {prefixes}"));
         }
         if !imsi_valid {
-            found(log, "SIM: its subscriber number (IMSI) cannot be read, or is none".to_owned());
+            defect(log, "SIM: its subscriber number (IMSI) cannot be read or is invalid".to_owned());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! What the bench knows of the modem in the nest, from one step to the next, and how it is switched off.
+//! What the bench knows about the modem in the nest, across steps, and how it is switched off.
 //!
-//! Whoever presses the power key says so here first: the way to the safe state looks here before it takes VCC from the
-//! module.
+//! A step registers the modem here before it presses the power key: the safe state checks this before it removes VCC
+//! from the module.
 
 use super::Privacy;
 use super::talk::Talk;
@@ -33,7 +33,7 @@ pub struct ModemOn {
     pub flow_control: bool,
     /// Rate at which it answered.
     pub baud: Option<u32>,
-    /// Must not be switched off before.
+    /// It must not be switched off before this time.
     pub keep_until: Option<BenchTime>,
 }
 
@@ -49,36 +49,39 @@ impl ModemState {
             change(on);
         }
     }
-    /// It was seen to be off, or its supply is off.
+    /// It was read as off, or its supply is off.
     pub fn clear(&self) {
         *self.on.borrow_mut() = None;
     }
 
-    /// The modem that an earlier step switched on.
+    /// Returns the modem that an earlier step switched on.
     ///
     /// # Errors
-    /// A plan that forgot that step.
+    /// When the plan lacks that step.
     pub fn expect(&self) -> Result<ModemOn, StepError> {
-        self.get()
-            .ok_or_else(|| StepError::Bench("the modem is not on: let the step need one of kind `modem-on`".to_owned()))
+        self.get().ok_or_else(|| {
+            StepError::Bench(
+                "the modem is not on: add a step of kind `modem-on` to the `needs` of this step".to_owned(),
+            )
+        })
     }
 }
 
-/// How often the sense line is looked at: often where it matters for a time that is measured, then seldom.
+/// Interval between readings of the sense line: short where a time is measured, then longer.
 const FIRST_LOOKS: Duration = Duration::from_millis(20);
 const LATER_LOOKS: Duration = Duration::from_millis(100);
 const OFTEN_FOR: Duration = Duration::from_millis(500);
-/// After the key: a modem that took it is on by then (Device OS waits a second).
+/// After the key press, a modem that accepted it is on by then (Device OS waits a second).
 const KEY_TAKEN: Duration = Duration::from_millis(1_000);
 /// Time for a job's end to reach the bench.
 const JOB_MARGIN: Duration = Duration::from_millis(200);
-/// How long the answer to the order to switch off may take.
+/// Time for the answer to the switch-off command.
 const OFF_ANSWER: Duration = Duration::from_millis(1_000);
 
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 1.0;
 
-/// How a modem went off.
+/// How a modem was switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WentOff {
     /// It was never on.
@@ -109,15 +112,15 @@ fn driven(lines: &[(ModemLine, bool)]) -> PortVector {
     vector
 }
 
-/// Keys released, translator off, sense line to be read, and nothing at the UART.
+/// Keys released, translator off, sense line readable, and the UART closed.
 pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
     hold_lines(nest, wiring, false).await?;
     let uart = [wiring.rx, wiring.cts, wiring.rts, wiring.tx].into_iter().fold(PortSet::EMPTY, PortSet::with);
     nest.vector(PortVector { float: uart, ..PortVector::default() }).await.map(drop)
 }
 
-/// Keys released, translator on: as the dialogue needs it. A restart of the firmware since the last step has released all
-/// of it.
+/// Keys released, translator on, as the dialogue needs it. A restart of the firmware since the last step has released
+/// all of this.
 pub async fn for_talk(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
     hold_lines(nest, wiring, true).await
 }
@@ -154,7 +157,7 @@ pub async fn is_on(nest: &Nest, wiring: &ModemWiring) -> Result<bool, StepError>
     }
 }
 
-/// Waits until the sense line is as wanted, until `deadline` at the latest. Answers whether it is.
+/// Waits until the sense line has the wanted level, at most until `deadline`. Returns whether it has.
 pub async fn wait_sense(nest: &Nest, wiring: &ModemWiring, on: bool, deadline: BenchTime) -> Result<bool, StepError> {
     let often_until = nest.clock.now() + OFTEN_FOR;
     loop {
@@ -169,7 +172,7 @@ pub async fn wait_sense(nest: &Nest, wiring: &ModemWiring, on: bool, deadline: B
     }
 }
 
-/// Presses a key for so long, timed by the module.
+/// Presses a key for a time that the module keeps.
 pub async fn press(nest: &Nest, line: ModemLine, ms: u16) -> Result<(), StepError> {
     let job = match nest.ask(Request::StartJob(Job::Press { port: line.port, high: line.active_high, ms })).await? {
         Reply::JobAccepted { job } => job,
@@ -187,7 +190,7 @@ pub async fn press(nest: &Nest, line: ModemLine, ms: u16) -> Result<(), StepErro
     }
 }
 
-/// Levels of a port while it is pulled up, and while it is pulled down. What somebody drives stays the same.
+/// Levels of a port while it is pulled up, and while it is pulled down. A driven port has the same level in both.
 pub async fn under_pulls(nest: &Nest, ports: &[Port]) -> Result<Vec<(bool, bool)>, StepError> {
     let set = ports.iter().fold(PortSet::EMPTY, |set, port| set.with(*port));
     let settle_us = 200;
@@ -197,15 +200,15 @@ pub async fn under_pulls(nest: &Nest, ports: &[Port]) -> Result<Vec<(bool, bool)
     Ok(ports.iter().map(|port| (up.contains(*port), down.contains(*port))).collect())
 }
 
-/// Switches the modem off in order: by AT, by its key if that does not help, by its emergency sequence if neither does.
-/// Answers how, or `None` if it is still on. Forgets it once it is off.
+/// Switches the modem off in order: by AT, then by its key, then by its emergency sequence. Returns which one worked,
+/// or `None` if it is still on. Forgets the modem once it is off.
 ///
 /// # Errors
-/// The module does not answer any more.
-pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> Result<Option<WentOff>, StepError> {
+/// When the module no longer answers.
+pub async fn switch_off(nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> Result<Option<WentOff>, StepError> {
     let ModemOn { wiring, part, .. } = modem;
     if modem.baud.is_none() {
-        // Somewhere between key and answer. Whoever was dropped may have left the key pressed.
+        // The state may be anywhere between key and answer. A cancelled step may have left the key pressed.
         at_rest(nest, wiring).await?;
         let taken =
             (modem.since + Duration::from_millis(part.power_on_pulse_ms.into()) + KEY_TAKEN).max(nest.clock.now());
@@ -214,7 +217,7 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
             nest.modem.clear();
             return Ok(Some(WentOff::WasOff));
         }
-        // It takes no order, and often no key either, before it has booted.
+        // Before it has booted, it accepts no command, and often no key either.
         hold_until(nest, wiring, modem.since + part.ready_within()).await?;
     }
     if let Some(until) = modem.keep_until {
@@ -222,7 +225,7 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     }
     let mut order = modem.clone();
     if order.baud.is_none() {
-        // Nobody has looked at its lines yet: RTS by hand works with and without flow control.
+        // Its lines were not checked yet: RTS by hand works with and without flow control.
         order.flow_control = false;
     }
     let rates = match order.baud {
@@ -231,8 +234,8 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     };
     for baud in rates {
         order.baud = Some(baud);
-        if let Ok(mut talk) = Talk::open(nest, &order, tell).await {
-            // Another modem than the plan's must go off too.
+        if let Ok(mut talk) = Talk::open(nest, &order, note).await {
+            // A modem other than the plan's must be switched off too.
             let mut obeyed = false;
             for command in off_commands(part.dialect) {
                 obeyed = obeyed || talk.command(command, OFF_ANSWER).await.is_ok_and(|answer| answer.is_ok());
@@ -265,7 +268,7 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, tell: &dyn Fn(String)) -> 
     Ok(None)
 }
 
-/// Its own way to be switched off first.
+/// The part's own method first.
 fn off_commands(dialect: ModemDialect) -> [&'static str; 2] {
     let (own, other) = match dialect {
         ModemDialect::SaraR4 | ModemDialect::SaraR5 => (dialect, ModemDialect::Quectel),
@@ -274,12 +277,12 @@ fn off_commands(dialect: ModemDialect) -> [&'static str; 2] {
     [own.off_command(), other.off_command()]
 }
 
-/// STATUS of these comes only with the boot.
+/// STATUS of these parts rises only at the end of the boot.
 fn is_slow_to_show(part: &ModemPart) -> bool {
     part.on_within() > Duration::from_secs(5)
 }
 
-/// Waits and keeps the link from falling silent, because the firmware releases the keys then.
+/// Waits and keeps the link active, because the firmware releases the keys when it falls silent.
 pub async fn hold(nest: &Nest, wiring: &ModemWiring, span: Duration) -> Result<(), StepError> {
     hold_until(nest, wiring, nest.clock.now() + span).await
 }
@@ -306,21 +309,21 @@ pub async fn close(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
     buffer(nest, wiring, false).await
 }
 
-/// For the way to the safe state: switches off what an earlier step switched on, whatever that step or another one left
-/// of nails, relay and conversation.
+/// For the safe state: switches off what an earlier step switched on, whatever state nails, relay and conversation are
+/// in.
 ///
 /// # Errors
-/// In words, when the modem may still be on.
-pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String> {
+/// A message, when the modem may still be on.
+pub async fn make_safe(nest: &Nest, note: &dyn Fn(String)) -> Result<(), String> {
     let Some(modem) = nest.modem.get() else { return Ok(()) };
-    // A nail may hold the module in reset. What cannot be released will be told by the safe state itself.
+    // A nail may hold the module in reset. If it cannot be released, the safe state itself reports that.
     let _ = nest.release_nails().await;
-    // Somebody may have given the module up; this is its last chance.
+    // A step may have given the module up; this is its last chance.
     let nest = Nest { link: Rc::default(), ..nest.clone() };
-    let mut tried = switch_off(&nest, &modem, tell).await;
+    let mut tried = switch_off(&nest, &modem, note).await;
     if tried.is_err() {
-        // Perhaps the firmware has started anew since, or talks at another rate, or a step was stopped while it had taken
-        // the MCU's power away. The rails were found good before.
+        // The firmware may have restarted since, or use another rate, or a step was stopped while the MCU had no power.
+        // The rails were found good before.
         for rail in nest.rails.names() {
             if nest.rails.measure(&rail).await.is_ok_and(|reading| reading.volts < OFF_VOLTS) {
                 let _ = nest.rails.on(&rail).await;
@@ -330,7 +333,7 @@ pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String>
         let _ = nest.join_link().await;
         nest.dut.disconnect().await;
         if nest.dut.connect(dut_protocol::INITIAL_BAUD).await.is_ok() {
-            tried = switch_off(&nest, &modem, tell).await;
+            tried = switch_off(&nest, &modem, note).await;
         }
     }
     match tried {
@@ -340,14 +343,14 @@ pub async fn make_safe(nest: &Nest, tell: &dyn Fn(String)) -> Result<(), String>
     }
 }
 
-/// Longest time for which [`make_safe`] is at work with a module that answers: a modem that was switched on a moment ago, and that
-/// goes off at the last attempt only. The slowest of the parts that the model may carry counts; zero without a modem.
+/// Longest duration of [`make_safe`] with a module that answers: a modem that was switched on a moment ago and goes off
+/// only at the last attempt. The slowest part that the model may carry counts; zero without a modem.
 pub fn safe_within(family: &DutFamily, model: &str) -> Duration {
     let parts = family.model(model).map(|model| model.modem_parts.as_slice()).unwrap_or_default();
     parts.iter().filter_map(|name| family.modem_part(name)).map(off_in_the_end).max().unwrap_or_default()
 }
 
-/// The waits of [`switch_off`], each to its end.
+/// The waits of [`switch_off`] at their longest.
 fn off_in_the_end(part: &ModemPart) -> Duration {
     let ms = |ms: u16| Duration::from_millis(ms.into());
     let taken = ms(part.power_on_pulse_ms) + KEY_TAKEN;

@@ -1,4 +1,4 @@
-//! AT through the firmware: bytes are carried by requests, time-outs are the bench's.
+//! AT dialogue through the firmware: requests carry the bytes, the bench keeps the time-outs.
 
 use super::{Answer, Listener, ModemOn};
 use crate::{Nest, StepError};
@@ -6,45 +6,45 @@ use bench_instruments::DutError;
 use dut_protocol::{MODEM_MAX_BYTES, ModemFlow, ModemUart, PortSet, PortVector, Reply, Request};
 use std::time::Duration;
 
-/// Between two looks for an answer: soon at first, because most come at once.
+/// Interval between readings for an answer: short at first, because most answers arrive at once.
 const FIRST_LOOK: Duration = Duration::from_millis(12);
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
-/// An open UART with somebody who listens to the dialogue.
+/// An open UART, with a callback for the dialogue.
 pub struct Talk<'a> {
     nest: &'a Nest,
     modem: &'a ModemOn,
-    tell: &'a dyn Fn(String),
+    note: &'a dyn Fn(String),
     pub is_quiet: bool,
 }
 
 impl<'a> Talk<'a> {
     /// Opens the UART at the modem's rate, with flow control if the module has it.
-    pub async fn open(nest: &'a Nest, modem: &'a ModemOn, tell: &'a dyn Fn(String)) -> Result<Self, StepError> {
+    pub async fn open(nest: &'a Nest, modem: &'a ModemOn, note: &'a dyn Fn(String)) -> Result<Self, StepError> {
         let baud = modem.baud.unwrap_or(modem.part.default_baud);
         super::state::for_talk(nest, &modem.wiring).await?;
         open(nest, modem, baud, modem.flow_control).await?;
-        Ok(Self { nest, modem, tell, is_quiet: false })
+        Ok(Self { nest, modem, note, is_quiet: false })
     }
 
-    /// The same without a word about it.
+    /// Like [`Talk::open`], without a note in the dialogue.
     pub async fn open_quietly(
         nest: &'a Nest,
         modem: &'a ModemOn,
         baud: u32,
         flow_control: bool,
-        tell: &'a dyn Fn(String),
+        note: &'a dyn Fn(String),
     ) -> Result<Self, StepError> {
         open(nest, modem, baud, flow_control).await?;
-        Ok(Self { nest, modem, tell, is_quiet: true })
+        Ok(Self { nest, modem, note, is_quiet: true })
     }
 
-    /// The dialogue goes on in an open UART.
-    pub fn go_on(nest: &'a Nest, modem: &'a ModemOn, tell: &'a dyn Fn(String)) -> Self {
-        Self { nest, modem, tell, is_quiet: false }
+    /// Continues the dialogue in an open UART.
+    pub fn resume(nest: &'a Nest, modem: &'a ModemOn, note: &'a dyn Fn(String)) -> Self {
+        Self { nest, modem, note, is_quiet: false }
     }
 
-    /// One command and its answer, for which at most `within` is waited.
+    /// Sends a command and waits at most `within` for its answer.
     pub async fn command(&mut self, command: &str, within: Duration) -> Result<Answer, StepError> {
         self.send(command).await?;
         let answer = self.listen(command, within).await?;
@@ -54,7 +54,7 @@ impl<'a> Talk<'a> {
         Ok(answer)
     }
 
-    /// Sends a command and waits for nothing.
+    /// Sends a command without waiting.
     pub async fn send(&mut self, command: &str) -> Result<(), StepError> {
         let line = format!("{command}\r");
         for piece in line.as_bytes().chunks(MODEM_MAX_BYTES) {
@@ -64,7 +64,7 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// What comes until the command ends, or for so long.
+    /// Collects lines until the command ends, or for this long.
     pub async fn listen(&mut self, command: &str, within: Duration) -> Result<Answer, StepError> {
         let mut listener = Listener::new(command);
         let deadline = self.nest.clock.now() + within;
@@ -75,7 +75,7 @@ impl<'a> Talk<'a> {
             loop {
                 let said = read(self.nest).await?;
                 if said.lost {
-                    (self.tell)("bytes from the modem were lost or garbled".to_owned());
+                    (self.note)("bytes from the modem were lost or garbled".to_owned());
                 }
                 if let Some(answer) = listener.take(&said.bytes) {
                     return Ok(answer);
@@ -99,7 +99,7 @@ impl<'a> Talk<'a> {
             super::Ended::Silent => "(no answer)".to_owned(),
         };
         let separator = if lines.is_empty() { "" } else { " | " };
-        (self.tell)(self.modem.privacy.apply(&format!("{command} -> {lines}{separator}{ended}")));
+        (self.note)(self.modem.privacy.apply(&format!("{command} -> {lines}{separator}{ended}")));
     }
 }
 
@@ -108,13 +108,13 @@ async fn open(nest: &Nest, modem: &ModemOn, baud: u32, flow_control: bool) -> Re
     let flow = flow_control.then_some(ModemFlow { rts: wiring.rts, cts: wiring.cts });
     nest.ask(Request::OpenModem(ModemUart { tx: wiring.tx, rx: wiring.rx, flow, baud })).await?;
     if !flow_control {
-        // The modem may heed RTS nevertheless.
+        // The modem may obey RTS nevertheless.
         hold_rts(nest, modem, false).await?;
     }
     Ok(())
 }
 
-/// Drives RTS by hand, for an UART without flow control. High: the modem must wait.
+/// Drives RTS by hand, for a UART without flow control. High: the modem must wait.
 pub async fn hold_rts(nest: &Nest, modem: &ModemOn, high: bool) -> Result<(), StepError> {
     let rts = PortSet::EMPTY.with(modem.wiring.rts);
     let vector = if high {
@@ -125,7 +125,7 @@ pub async fn hold_rts(nest: &Nest, modem: &ModemOn, high: bool) -> Result<(), St
     nest.vector(vector).await.map(drop)
 }
 
-/// What the modem has said since the last time.
+/// Returns what the modem has sent since the last call.
 pub async fn read(nest: &Nest) -> Result<dut_protocol::ModemBytes, StepError> {
     match nest.ask(Request::ReadModem).await? {
         Reply::Modem(said) => Ok(said),

@@ -17,8 +17,7 @@ const TEXT: &[u8] = b"T";
 const UTF_16: u8 = 0x80;
 const LANGUAGE_LENGTH: u8 = 0x3F;
 
-/// The text of the first record of the first message; `None` if there is none, or it is something else than a text in
-/// UTF-8.
+/// Returns the text of the first record of the first message; `None` if there is none, or if it is not text in UTF-8.
 pub(super) fn text_in(mut data: &[u8]) -> Option<String> {
     loop {
         data = match *data {
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_what_is_none() {
+    fn texts_and_invalid_records() {
         let good = [0x03, 9, 0xD1, 1, 5, b'T', 2, b'e', b'n', b'h', b'i', 0xFE];
         let with = |place: usize, byte: u8| {
             let mut data = good;
@@ -59,7 +58,7 @@ mod tests {
         assert_eq!(text_in(&good).as_deref(), Some("hi"));
         assert_eq!(text_in(&[&[0, 0, 0x01, 3, 1, 2, 3], &good[..]].concat()).as_deref(), Some("hi"), "after others");
         assert_eq!(with(6, 0).as_deref(), Some("enhi"), "no language");
-        // Other kinds of block, record, type and text; lengths beyond the end; bytes that are no UTF-8.
+        // Other kinds of block, record, type and text; lengths beyond the end; invalid UTF-8.
         for (place, byte) in [
             (0, 0xFE),
             (1, 60),

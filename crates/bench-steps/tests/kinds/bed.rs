@@ -1,4 +1,4 @@
-//! A nest made of doubles, around a handful of resistors, and one call of an instrument that fails to order.
+//! A nest made of doubles around a few resistors, in which any one call of an instrument can fail.
 
 use async_trait::async_trait;
 use bench_instruments::{
@@ -19,14 +19,14 @@ use std::time::Duration;
 const NAIL_OHMS: f64 = 1_000.0;
 const NAIL_DRIVER_OHMS: f64 = 25.0;
 const SOURCE_OHMS: f64 = 1_000.0;
-/// A protection diode, and as high as the source goes for it.
+/// A protection diode, and the highest voltage of the source for it.
 const DIODE_VOLTS: f64 = 0.65;
 const INJECTION_LIMIT_VOLTS: f64 = 3.0;
 const DISCHARGE_OHMS: f64 = 100.0;
-/// What the module itself draws, on each rail.
+/// Current of the module itself, on each rail.
 const MODULE_OHMS: f64 = 3_000.0;
 
-/// Where a defect joins a contact to.
+/// What a defect joins a contact to.
 #[derive(Debug, Clone, Copy)]
 pub enum To {
     Ground,
@@ -34,16 +34,16 @@ pub enum To {
     Contact(u8),
 }
 
-/// What is in the nest, electrically, without power.
+/// Electrical content of the nest, without power.
 #[derive(Debug, Clone, Default)]
 pub struct Wiring {
     pub opens: Vec<u8>,
     pub joints: Vec<(u8, To, f64)>,
     /// From one rail to ground or to another rail.
     pub rail_joint: Option<(&'static str, To, f64)>,
-    /// What is in series with the diodes of a contact.
+    /// Resistance in series with the diodes of a contact.
     pub cold: Vec<(u8, f64)>,
-    /// What a contact with power has when it is loaded to 0 V; 0 V for the others.
+    /// Voltage of a contact with power when it is loaded to 0 V; 0 V for the others.
     pub loaded_volts: Vec<(u8, f64)>,
     /// A contact that loses its voltage while the nail of another one is low.
     pub silenced_by: Option<(u8, u8)>,
@@ -51,32 +51,32 @@ pub struct Wiring {
     pub started_by: Option<(u8, u8)>,
 }
 
-/// How the firmware answers.
+/// Answers of the firmware.
 pub type Answers = fn(&Request) -> Result<Reply, DutError>;
 
-/// What is seen on a contact for so long.
+/// Edges at a contact during this time.
 pub type Seen = fn(Contact, Duration) -> EdgeTrace;
 
-/// What Bluetooth hears of a module with this nonce.
+/// Receptions of a module with this nonce.
 pub type Heard = fn(BleNonce) -> Vec<Advert>;
 
-/// Everything that a test may want to change.
+/// Settings of a test.
 pub struct Setup {
     pub wiring: Wiring,
     pub answers: Answers,
     pub edges: Seen,
     pub connects: bool,
     pub loopback_works: bool,
-    /// Rails that are on already, with what is read of each.
+    /// Rails that are already on, with their readings.
     pub powered: bool,
     /// Rails may be switched on.
     pub cleared: bool,
     pub reading: RailReading,
-    /// What contacts with power have without a load, where that is not what they have under it.
+    /// Voltages of contacts without a load, where they differ from those under load.
     pub free_volts: Vec<(u8, f64)>,
-    /// What the USB host sees; `None`: what it sent.
+    /// Bytes that the USB host receives; `None`: those that it sent.
     pub usb: Option<UsbEcho>,
-    /// What the controller's Bluetooth hears, given the nonce that the module was told to send.
+    /// What the controller's Bluetooth receives, given the nonce of the module.
     pub heard: Heard,
     pub tag: TagDouble,
     /// The call that fails, counted from 0 over all instruments.
@@ -120,25 +120,25 @@ pub struct Bed {
     source_holds: Cell<bool>,
     joined_unpowered: Cell<bool>,
     usb_joined: Cell<bool>,
-    /// A request was sent while the link was off the nails.
+    /// Whether a request was sent while the link was disconnected.
     pub talked_to_itself: Cell<bool>,
     advertises: Cell<bool>,
-    /// What the module was last told to do by radio.
+    /// The module's last radio command.
     radio: Cell<Option<BleRequest>>,
-    /// Number of the tag that the firmware is.
+    /// Number of the firmware's tag.
     tag_nonce: Cell<Option<u64>>,
     antenna_joined: Cell<bool>,
     field: Cell<u8>,
 }
 
-/// The NFC tag that the reader sees while the firmware is one.
+/// The NFC tag that the reader detects while the firmware is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TagDouble {
     /// Weakest field in which it answers.
     pub weakest: u8,
-    /// In its number.
+    /// Bits that differ in its number.
     pub wrong_bits: u64,
-    /// It answers no command.
+    /// Whether it ignores commands.
     pub silent: bool,
 }
 
@@ -208,7 +208,7 @@ impl Bed {
         (bed, nest)
     }
 
-    /// One call of an instrument. What takes a state back never fails: the safe state sees to that case.
+    /// Counts one call of an instrument. Calls that undo something never fail: the safe state covers that case.
     fn call(&self) -> Result<(), InstrumentError> {
         let call = self.calls.replace(self.calls.get() + 1);
         if self.setup.failing_call == Some(call) {
@@ -225,7 +225,7 @@ impl Bed {
         self.rails.is_on(rail)
     }
 
-    /// The newest word on a rail or feed.
+    /// Returns the last event of a rail or feed.
     fn last(&self, start: &str) -> Option<String> {
         self.rails.log().into_iter().rev().find_map(|line| line.strip_prefix(start).map(str::to_owned))
     }
@@ -238,7 +238,7 @@ impl Bed {
         self.last(&format!("feed {contact} ")).is_none_or(|last| last == "closed")
     }
 
-    /// What a step must not leave behind.
+    /// Lists what a step must not leave behind.
     pub fn left_behind(&self) -> Vec<String> {
         let mut left = Vec::new();
         if self.nails.state().float != self.nails.wired() {
@@ -604,7 +604,7 @@ impl Dut for Bed {
         if self.setup.connects && !self.loopback.get() { Ok(baud) } else { Err(silent()) }
     }
     async fn request(&self, request: Request) -> Result<Reply, DutError> {
-        // What takes a state back never fails.
+        // Calls that undo something never fail.
         if request != Request::Ble(BleRequest::Stop) {
             self.call()?;
         }
@@ -644,12 +644,12 @@ impl Dut for Bed {
 
 /// What a step reported.
 #[derive(Default)]
-pub struct Told {
+pub struct RecordedLog {
     pub measured: RefCell<BTreeMap<String, Option<f64>>>,
     pub diagnosed: RefCell<Vec<Diagnosis>>,
 }
 
-impl StepLog for Told {
+impl StepLog for RecordedLog {
     fn measured(&self, name: &str, reading: Option<f64>) {
         let before = self.measured.borrow_mut().insert(name.to_owned(), reading);
         assert_eq!(before, None, "{name} was measured twice");
@@ -661,26 +661,26 @@ impl StepLog for Told {
     fn dialogue(&self, _: String) {}
 }
 
-impl Told {
+impl RecordedLog {
     pub fn reading(&self, name: &str) -> Option<f64> {
         self.measured.borrow().get(name).copied().flatten()
     }
     pub fn texts(&self) -> Vec<String> {
-        self.diagnosed.borrow().iter().map(|one| one.text.clone()).collect()
+        self.diagnosed.borrow().iter().map(|diagnosis| diagnosis.text.clone()).collect()
     }
 }
 
-/// What became of one run of a step.
+/// Result of one run of a step.
 pub struct Ran {
     pub outcome: Result<(), StepError>,
-    pub told: Told,
+    pub log: RecordedLog,
     pub bed: Rc<Bed>,
 }
 
 pub fn run(procedure: &dyn Procedure, setup: Setup, fixture: &Fixture, family: &DutFamily) -> Ran {
     let clock = ManualClock::new();
     let (bed, nest) = Bed::new(setup, fixture, family, &clock);
-    let told = Told::default();
-    let outcome = clock.run(procedure.run(&nest, &told));
-    Ran { outcome, told, bed }
+    let log = RecordedLog::default();
+    let outcome = clock.run(procedure.run(&nest, &log));
+    Ran { outcome, log, bed }
 }

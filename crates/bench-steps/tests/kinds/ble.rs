@@ -1,4 +1,4 @@
-//! `ble` against a controller and a module that hear what they are told to.
+//! `ble` against doubles of controller and module that receive planned packets.
 
 use crate::bed::{Heard, Setup};
 use crate::plans::World;
@@ -15,7 +15,7 @@ pub const BLE: &str = "kind = 'ble'\nheard = { min = 4 }\nhears = { min = 5 }\nl
 const WITHOUT_CARRIER: &str = "kind = 'ble'\nheard = { min = 4 }\nhears = { min = 5 }\n\
                                level = { min = -9, max = 9 }\nbroken = { max = '20 %' }";
 
-/// What the module reports of each channel that it listened to.
+/// The module's report for each channel.
 pub const GOOD: BleReport = BleReport { busy: false, sent: [24; 3], heard: 10, others: 2, broken: 0, rssi: level(-40) };
 const DEAF: BleReport = BleReport { heard: 0, rssi: None, ..GOOD };
 
@@ -25,9 +25,9 @@ const fn level(dbm: i8) -> Option<BleRssi> {
 
 thread_local! {
     static REPORT: Cell<BleReport> = const { Cell::new(GOOD) };
-    /// The channel that the module listens to now.
+    /// The channel that the module listens to.
     static CHANNEL: Cell<u8> = const { Cell::new(0) };
-    /// Where it hears nothing.
+    /// Channels on which it receives nothing.
     static DEAF_ON: Cell<u8> = const { Cell::new(0) };
 }
 
@@ -53,7 +53,7 @@ pub fn air(heard: Heard, report: BleReport) -> Setup {
     Setup { powered: true, answers: with_radio, heard, ..Setup::default() }
 }
 
-/// Each round on each channel, as strong and as far off as told.
+/// Each round on each channel, with the given strength and offset.
 fn adverts(nonce: BleNonce, dbm: f64, ppm: Option<f64>, channels: &[u8]) -> Vec<Advert> {
     let all = (0..24).flat_map(|round| BLE_CHANNELS.map(|channel| (round, channel)));
     let heard = all.filter(|(round, channel)| round % 3 == 0 && channels.contains(channel));
@@ -73,7 +73,7 @@ pub fn good_adverts(nonce: BleNonce) -> Vec<Advert> {
     adverts(nonce, -41.0, Some(5.0), &BLE_CHANNELS)
 }
 
-/// Other makers' advertisements, the neighbour's module, and what is none.
+/// Other makers' advertisements, the neighbour's module, and invalid data.
 fn strangers(nonce: BleNonce) -> Vec<Advert> {
     let neighbours = adverts([7; 8], -30.0, Some(0.0), &BLE_CHANNELS);
     let others = good_adverts(nonce).into_iter().map(|advert| Advert { company: 0x004C, ..advert });
@@ -82,7 +82,7 @@ fn strangers(nonce: BleNonce) -> Vec<Advert> {
 }
 
 #[test]
-fn what_is_received_and_what_is_said() {
+fn ble_defects_are_diagnosed() {
     let world = World::new();
     let report = |dbm| BleReport { rssi: level(dbm), ..GOOD };
     let deaf_on_38 = || {
@@ -97,7 +97,7 @@ fn what_is_received_and_what_is_said() {
         (&|| air(strangers, DEAF), "dut: BLE radio dead: "),
         (&|| air(strangers, GOOD), "dut: BLE transmitter dead"),
         (&|| air(good_adverts, DEAF), "dut: BLE receiver dead"),
-        (&|| air(good_adverts, BleReport { broken: 9, ..DEAF }), "dut: BLE receiver: all 27 packets came"),
+        (&|| air(good_adverts, BleReport { broken: 9, ..DEAF }), "dut: BLE receiver: all 27 packets reached"),
         (
             &|| air(|nonce| adverts(nonce, -80.0, Some(0.0), &BLE_CHANNELS), report(-79)),
             "dut: BLE antenna missing or open: 40 dB too weak from the module, 39 dB to it",
@@ -115,32 +115,32 @@ fn what_is_received_and_what_is_said() {
             &|| air(|nonce| adverts(nonce, -40.0, Some(0.0), &[37, 39]), GOOD),
             "dut: BLE: packets sent by the module are missing on channels [38]",
         ),
-        (&deaf_on_38, "dut: BLE: packets heard by the module are missing on channels [38]"),
+        (&deaf_on_38, "dut: BLE: packets received by the module are missing on channels [38]"),
         (
             &|| air(|nonce| adverts(nonce, -40.0, Some(-60.0), &BLE_CHANNELS), GOOD),
             "dut: the 32 MHz crystal on the module is off by -60 ppm",
         ),
-        (&|| air(good_adverts, BleReport { broken: 10, ..GOOD }), "dut: BLE: 50 % of the packets come to the module"),
+        (&|| air(good_adverts, BleReport { broken: 10, ..GOOD }), "dut: BLE: 50 % of the packets reach the module"),
         (
             &|| air(|nonce| adverts(nonce, -40.0, None, &BLE_CHANNELS), GOOD),
-            "bench: the controller's Bluetooth does not tell how far a carrier is off: leave `carrier_error` out",
+            "bench: the controller's Bluetooth does not report carrier errors: leave `carrier_error` out",
         ),
         (&|| Setup { answers: refusing, ..air(good_adverts, GOOD) }, "bench: the firmware refused"),
     ];
     for (setup, expected) in rows {
         let ran = step(&world, BLE, setup());
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
 #[test]
-fn a_receiver_that_tells_no_offset_will_do_without_that_limit() {
+fn a_receiver_without_offsets_suffices_without_that_limit() {
     let world = World::new();
     let ran = step(&world, WITHOUT_CARRIER, air(|nonce| adverts(nonce, -40.0, None, &BLE_CHANNELS), GOOD));
     assert_eq!(story(&ran), "ok");
-    assert_eq!(ran.told.measured.borrow().len(), 13, "packets and levels, both ways on three channels, and errors");
+    assert_eq!(ran.log.measured.borrow().len(), 13, "packets and levels, both ways on three channels, and errors");
 }
 
 #[test]
@@ -157,19 +157,19 @@ fn a_dead_crystal_is_the_modules_fault() {
 }
 
 #[test]
-fn a_module_that_never_ends_listening_is_found_out() {
+fn a_module_that_never_stops_listening_is_reported() {
     let world = World::new();
     let ran = step(&world, BLE, air(good_adverts, BleReport { busy: true, ..GOOD }));
     assert!(story(&ran).starts_with("dut: the module does not stop listening"), "{}", story(&ran));
 }
 
 #[test]
-fn what_a_plan_may_not_say() {
+fn mistakes_in_the_parameters_are_reported() {
     let world = World::new();
     for (more, expected) in [
-        ("\nlistens = '50 ms'", "0.05 s is no time for this"),
-        ("\nmodule_listens = '6 s'", "6 s is no time for this"),
-        ("\ninterval = '10 ms'", "0.01 s is no time for this"),
+        ("\nlistens = '50 ms'", "0.05 s is outside the allowed time"),
+        ("\nmodule_listens = '6 s'", "6 s is outside the allowed time"),
+        ("\ninterval = '10 ms'", "0.01 s is outside the allowed time"),
     ] {
         let problem = world.check(&format!("{BLE}{more}")).err().unwrap_or_else(|| panic!("{more} was accepted"));
         assert!(problem.to_string().contains(expected), "{more}\n{problem}");
@@ -177,5 +177,5 @@ fn what_a_plan_may_not_say() {
     let mut without = World::new();
     without.fixture.ble = None;
     let problem = without.check(BLE).err().unwrap();
-    assert!(problem.to_string().contains("no Bluetooth that could hear the module"), "{problem}");
+    assert!(problem.to_string().contains("no Bluetooth to receive the module"), "{problem}");
 }

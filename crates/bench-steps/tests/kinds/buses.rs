@@ -1,4 +1,4 @@
-//! The steps that let the module talk to the fixture's memories, and to the bench at several rates, against doubles.
+//! The steps in which the module talks to the fixture's memories, and to the bench at several rates, against doubles.
 
 use crate::bed::{Answers, Setup, To, Wiring, silent};
 use crate::plans::World;
@@ -16,11 +16,11 @@ pub const UART: &str = "kind = 'uart-flow'\nbauds = [115200, 1000000]\nsupply = 
 const ID: [u8; 9] = [0x7F, 0x7F, 0x7F, 0x7F, 0x7F, 0x7F, 0xC2, 0x22, 0x08];
 
 thread_local! {
-    /// By address; whatever the memory, it answers what was written.
+    /// Content by address; every memory returns what was written.
     static MEMORY: RefCell<BTreeMap<u16, u8>> = RefCell::default();
 }
 
-/// What a part that samples at the edge at which the master moves its data hears.
+/// Returns what a part receives that samples at the edge at which the master changes its data.
 fn a_bit_late(sent: &[u8]) -> Vec<u8> {
     let before = [&0].into_iter().chain(sent);
     sent.iter().zip(before).map(|(byte, before)| byte >> 1 | before << 7).collect()
@@ -92,7 +92,7 @@ fn without_memory(request: &Request) -> Result<Reply, DutError> {
     }
 }
 
-/// What is written in one mode comes as in another.
+/// What is written in one mode is received as in another.
 fn no_polarity(request: &Request) -> Result<Reply, DutError> {
     match request {
         Request::SpiMaster(spi) => bytes(fram(&SpiMasterRequest { mode: spi.mode & 1, ..spi.clone() })),
@@ -120,7 +120,7 @@ fn powered(answers: Answers, wiring: Wiring) -> Setup {
 }
 
 #[test]
-fn what_the_memories_do_and_what_is_said() {
+fn defects_of_buses_and_memories_are_diagnosed() {
     let world = World::new();
     let nothing = Wiring::default;
     let pulled_up = || Wiring { loaded_volts: vec![(20, 3.3), (22, 3.3)], ..Wiring::default() };
@@ -143,9 +143,12 @@ fn what_the_memories_do_and_what_is_said() {
     for (text, answers, wiring, expected) in rows {
         MEMORY.take();
         let ran = step(&world, text, powered(answers, wiring));
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.contains(expected) }, "{text}\n{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}: {told}");
+        let report = story(&ran);
+        assert!(
+            if expected == "ok" { report == "ok" } else { report.contains(expected) },
+            "{text}\n{expected}\n{report}"
+        );
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}: {report}");
         let kept = MEMORY.take();
         let restored = kept.values().all(|byte| *byte == 0xA5);
         assert!(text != SPI || expected != "ok" || restored && !kept.is_empty(), "what the F-RAM held is back");
@@ -163,8 +166,8 @@ fn a_failing_instrument_leaves_nothing_joined() {
         assert!(calls > 5, "{text}");
         for failing in 0..calls {
             let ran = step(&world, text, Setup { failing_call: Some(failing), ..powered(answers, wiring()) });
-            let told = story(&ran);
-            assert!(told.starts_with("bench: io0 does not answer"), "{text}\ncall {failing} of {calls}: {told}");
+            let report = story(&ran);
+            assert!(report.starts_with("bench: io0 does not answer"), "{text}\ncall {failing} of {calls}: {report}");
             assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\ncall {failing}");
         }
     }
@@ -179,10 +182,10 @@ fn buses_that_are_not_there_are_refused() {
         (I2C.replace("eeprom-i2c", "fram-spi1"), "`fram-spi1` is no I2C memory"),
         (SPI.replace("16 MHz", "5 MHz"), "SPIM3 has no clock of 5.000 MHz"),
         (SPI.replace("fram-spi", "fram-spi1"), "SPIM2 has no clock of 16.00 MHz"),
-        (format!("{SPI}\nmodes = [0, 4]"), "4 is no SPI mode"),
-        (format!("{SPI}\nmodes = [0, 0]"), "stands there twice"),
+        (format!("{SPI}\nmodes = [0, 4]"), "4 is not an SPI mode"),
+        (format!("{SPI}\nmodes = [0, 0]"), "is listed twice"),
         (I2C.replace("400 kHz", "1 MHz"), "TWIM0 has no clock of"),
-        (UART.replace("115200", "9600"), "9600 baud is no rate of the firmware"),
+        (UART.replace("115200", "9600"), "9600 baud is not a rate of the firmware"),
         (SPI.replace("3V3", "VCC"), "the rail VCC carries 3.8 V"),
     ];
     for (text, expected) in rows {

@@ -1,4 +1,4 @@
-//! Steps that look at single contacts: by their diodes, their drivers, their leakage.
+//! Steps that test single contacts: their diodes, their drivers, their leakage.
 
 use crate::bed::{Setup, To, Wiring};
 use crate::plans::World;
@@ -21,7 +21,7 @@ pub const QUIET: &str = "kind = 'quiet'\npins = ['NC', 'SIM_CLK']\nvolts = { max
 const QUIET_FINE: &str = "kind = 'quiet'\npins = ['SIM_VCC']\nvolts = { min = '-150 uV', max = '150 uV' }\nfine = true";
 pub const PULLED_TO: &str = "kind = 'pulled-to'\npins = ['SIM_DATA']\nto = ['SIM_VCC']\nshare = { min = '98 %' }";
 
-/// What two contacts of the SIM have while the nail of its supply is high.
+/// Voltage of two contacts of the SIM while the nail of its supply is high.
 pub fn sim(supply: f64, data: f64) -> Setup {
     let wiring = Wiring {
         joints: vec![(67, To::Ground, 10.0)],
@@ -39,7 +39,7 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
         (sim(0.032, 0.0319), "ok"),
         (
             sim(0.032, 0.0305),
-            "ok\ncontact 73 (SIM_DATA): leak to ground, of the voltage at 67 (SIM_VCC) only 95.3 % reach it",
+            "ok\ncontact 73 (SIM_DATA): leak to ground, only 95.3 % of the voltage at 67 (SIM_VCC) reach it",
         ),
         (sim(0.001, 0.001), "ok"),
         (held_by_nothing(), "dut: contact 67 (SIM_VCC): held at ground through 1.000 Mohm, too much to be driven"),
@@ -52,16 +52,16 @@ fn a_contact_that_is_pulled_to_another_one_follows_it() {
         assert!(fits, "{wiring:?}\n  expected {expected}\n  got {story}");
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{wiring:?}");
     }
-    // Without a voltage to compare with nothing was measured, which is no pass.
+    // Without a reference voltage nothing was measured, which is no pass.
     let ran = step(&world, PULLED_TO, sim(0.001, 0.001));
-    assert_eq!(ran.told.measured.borrow().get("SIM_DATA.share"), Some(&None));
+    assert_eq!(ran.log.measured.borrow().get("SIM_DATA.share"), Some(&None));
 }
 
 /// No module with this bed makes its own supply, so any contact will do for the doubles.
 pub const ENABLE: &str = "kind = 'enable'\npin = ['RST']\nsupply = '3V3'\nrest = { min = '0.1 V' }\n\
                           off = { max = '0.3 V' }\non = { min = '3.2 V' }\nsettle = '1 ms'";
 
-/// Came out of a reset by its pin just now.
+/// Was just started by its reset pin.
 fn restarted(request: &Request) -> Result<Reply, DutError> {
     match good(request)? {
         Reply::Identity(identity) => Ok(Reply::Identity(dut_protocol::Identity { reset_reason: 1, ..identity })),
@@ -76,7 +76,7 @@ pub fn reset_and_tx_exchanged() -> Setup {
     setup
 }
 
-/// A module that its own pull-up does not let out of reset.
+/// A module whose own pull-up does not release the reset.
 fn reset_not_pulled_up() -> Setup {
     let mut setup = powered(restarted, &[]);
     setup.wiring.started_by = Some((36, 34));
@@ -95,7 +95,7 @@ fn wired(opens: &[u8], cold: &[(u8, f64)]) -> Setup {
 }
 
 #[test]
-fn diodes_and_what_is_said_of_them() {
+fn diode_defects_are_diagnosed() {
     let world = World::new();
     let rows = [
         (CLAMP_DIODES, wired(&[], &[]), "ok"),
@@ -122,7 +122,7 @@ fn diodes_and_what_is_said_of_them() {
         assert!(fits, "{wiring:?}\n  expected {expected}\n  got {story}");
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{wiring:?}");
         let measurements = &world.check(text).unwrap().steps[0].step.measurements;
-        assert_eq!(ran.told.measured.borrow().len(), measurements.len(), "not all that was promised");
+        assert_eq!(ran.log.measured.borrow().len(), measurements.len(), "not all that was promised");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pwm` and `crystal` against a module whose edges follow from what it was told.
+//! `pwm` and `crystal` against a module whose edges follow from its requests.
 
 use crate::bed::{Setup, silent};
 use crate::plans::World;
@@ -23,7 +23,7 @@ enum Defect {
     Open(u8),
     UnitDead(u8),
     Exchanged(u8, u8),
-    /// The first carries what the second should, which carries nothing.
+    /// The first carries the signal of the second, which carries none.
     Moved(u8, u8),
     /// Percent.
     Slow(u8, f64),
@@ -63,11 +63,11 @@ impl Module {
             let ppm = if let Defect::CrystalPpm(ppm) = self.defect { ppm } else { 12.0 };
             return EdgeTrace::square(f64::from(CRYSTAL_LED_HZ) * (1.0 + ppm * 1e-6), 0.5, window);
         }
-        let told = |pwm: &PwmRequest| {
+        let report = |pwm: &PwmRequest| {
             let output = pwm.outputs.iter().flatten().find(|output| output.port == port)?;
             Some((pwm.unit, f64::from(pwm.frequency_hz), f64::from(output.duty_permille) / 1000.0))
         };
-        match (self.running.iter().find_map(told), self.defect) {
+        match (self.running.iter().find_map(report), self.defect) {
             (Some((unit, ..)), Defect::UnitDead(dead)) if unit == dead => quiet,
             (Some((_, hz, duty)), Defect::Slow(slow, percent)) if slow == contact.0 => {
                 EdgeTrace::square(hz * (1.0 - percent / 100.0), duty, window)
@@ -103,7 +103,7 @@ fn answer(request: &Request) -> Result<Reply, DutError> {
             module.crystal_at = None;
             Ok(Reply::Done)
         }
-        // A contact that is still is looked at without PWM; here nothing moves it.
+        // A still contact is tested without PWM; here nothing moves it.
         Request::ApplyVector(_) => Ok(Reply::Levels(PortSet::EMPTY)),
         other => panic!("unexpected {other:?}"),
     })
@@ -115,13 +115,13 @@ fn setup(defect: Defect) -> Setup {
     Setup { powered: true, answers: answer, edges, ..Setup::default() }
 }
 
-/// What the module still does.
+/// Functions that still run in the module.
 fn still_running() -> bool {
     MODULE.with_borrow(|module| !module.running.is_empty() || module.crystal_at.is_some())
 }
 
 #[test]
-fn what_is_wrong_and_what_is_said() {
+fn defects_are_diagnosed() {
     let world = World::new();
     let rows = [
         (PWM, Defect::None, "ok"),
@@ -150,7 +150,7 @@ fn what_is_wrong_and_what_is_said() {
         (
             CRYSTAL,
             Defect::Open(66),
-            "ok\ncontact 66 (D4): open or held, port P1.08 gives it the crystal's beat and nothing arrives",
+            "ok\ncontact 66 (D4): open or held, port P1.08 outputs the crystal's clock and nothing arrives",
         ),
     ];
     for (text, defect, expected) in rows {
@@ -159,7 +159,7 @@ fn what_is_wrong_and_what_is_said() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{defect:?}");
         assert!(!still_running(), "{defect:?}");
         let promised = &world.check(text).unwrap().steps[0].step.measurements;
-        let measured = ran.told.measured.borrow();
+        let measured = ran.log.measured.borrow();
         if ran.outcome.is_ok() {
             assert_eq!(measured.len(), promised.len(), "{defect:?}: not all that was promised");
         }
@@ -172,7 +172,7 @@ fn what_is_wrong_and_what_is_said() {
 }
 
 #[test]
-fn whatever_fails_the_module_is_told_to_stop_and_the_bench_is_blamed() {
+fn an_instrument_error_stops_the_module_and_is_the_benchs_fault() {
     let world = World::new();
     for text in [PWM, CRYSTAL] {
         let calls = step(&world, text, setup(Defect::None)).bed.calls();
@@ -180,12 +180,12 @@ fn whatever_fails_the_module_is_told_to_stop_and_the_bench_is_blamed() {
         let mut left = 0;
         for failing in 0..calls {
             let ran = step(&world, text, Setup { failing_call: Some(failing), ..setup(Defect::None) });
-            let told = story(&ran);
-            assert!(told.starts_with("bench: io0 does not answer"), "{text}\ncall {failing}: {told}");
+            let report = story(&ran);
+            assert!(report.starts_with("bench: io0 does not answer"), "{text}\ncall {failing}: {report}");
             assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\ncall {failing}");
             left += u32::from(still_running());
         }
-        // Only where it is the stopping itself that fails, of two units; the firmware stops when the link falls silent.
+        // Only where stopping itself fails, for two units; the firmware stops when the link falls silent.
         assert!(left <= 2, "{text}: {left} of {calls}");
         let ran = step(&world, text, Setup { answers: |_| Err(silent()), ..setup(Defect::None) });
         assert!(story(&ran).starts_with("dut: the module does not answer"), "{}", story(&ran));
@@ -198,27 +198,27 @@ fn plans_that_cannot_work_are_refused() {
     let rows = [
         (PWM, "'A0', 'A1'", "'A0', 'A2'", "contact 35 (A2) has no PWM on this module"),
         (PWM, "'A0', 'A1'", "'A0', 'TX'", "carries the link"),
-        (PWM, "'4 kHz'", "'40 kHz'", "40.00 kHz is no tone"),
-        (PWM, "'4 kHz'", "'4.5 Hz'", "4.500 Hz is no tone"),
+        (PWM, "'4 kHz'", "'40 kHz'", "40.00 kHz is not a frequency"),
+        (PWM, "'4 kHz'", "'4.5 Hz'", "4.500 Hz is not a frequency"),
         (PWM, "['500 Hz', '4 kHz']", "[]", "no tones"),
         (PWM, "'50 %'", "'25 %'", "nearly the same"),
         (PWM, "'50 %', '80 %'", "'50 %'", "2 duties for 3 contacts"),
         (PWM, "'80 %'", "'99 %'", "a duty of 99 %"),
         (CRYSTAL, "['D4']", "['D4', 'D5']", "2 contacts for one clock"),
         (CRYSTAL, "['D4']", "['RX']", "carries the link"),
-        (CRYSTAL, "error =", "window = '10 ms'\nerror =", "is no time for this"),
+        (CRYSTAL, "error =", "window = '10 ms'\nerror =", "is outside the allowed time"),
     ];
     let refused =
         |world: &World, text: &str| world.check(text).err().map_or(String::new(), |problem| problem.to_string());
     for (text, from, to, message) in rows {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{from}");
-        let told = refused(&world, &changed);
-        assert!(told.contains(message), "{from} -> {to}: {told}");
+        let report = refused(&world, &changed);
+        assert!(report.contains(message), "{from} -> {to}: {report}");
     }
     world.fixture.measure_bus.edges_gpio = None;
     for text in [PWM, CRYSTAL] {
-        let told = refused(&world, text);
-        assert!(told.contains("the fixture b-series cannot time edges"), "{told}");
+        let report = refused(&world, text);
+        assert!(report.contains("the fixture b-series cannot time edges"), "{report}");
     }
 }

@@ -1,4 +1,4 @@
-//! `external-flash` against a memory that is only that: what is said, and that the scratch sector gets its content back.
+//! `external-flash` against a memory: the diagnoses, and that the scratch sector gets its content back.
 
 use crate::bed::{Answers, Setup, silent};
 use crate::plans::World;
@@ -14,7 +14,7 @@ const LAST: u32 = 0x3F_F000;
 #[derive(Default)]
 struct Memory {
     id: [u8; 3],
-    /// By address; everything else is erased.
+    /// Content by address; everything else is erased.
     bytes: BTreeMap<u32, u8>,
     /// Stays 0 in this byte.
     bad: Option<(u32, u8)>,
@@ -111,7 +111,7 @@ fn refused(request: &Request) -> Result<Reply, DutError> {
 }
 
 #[test]
-fn what_the_flash_does_and_what_is_said() {
+fn flash_defects_are_diagnosed() {
     let world = World::new();
     let rows: [(Memory, Answers, &str); 8] = [
         (Memory::good(), answer, "ok"),
@@ -125,7 +125,7 @@ fn what_the_flash_does_and_what_is_said() {
         (
             Memory { bad: Some((LAST + 0x600, 0xEF)), ..Memory::good() },
             answer,
-            "1 of its bits stay 0 after an erase, the first at 0x3ff600",
+            "1 bits stay 0 after an erase, the first at 0x3ff600",
         ),
         (Memory { open: 0x44, ..Memory::good() }, answer, "dut: external flash: its quad line IO2 is open or stuck"),
         (Memory { open: 0x88, ..Memory::good() }, answer, "dut: external flash: its quad line IO3 is open or stuck"),
@@ -141,8 +141,8 @@ fn what_the_flash_does_and_what_is_said() {
         let damages = memory.erases_too_much || memory.bad.is_some();
         MEMORY.set(memory);
         let ran = step(&world, STEP, Setup { powered: true, answers, ..Setup::default() });
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.contains(expected) }, "{expected}\n{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.contains(expected) }, "{expected}\n{report}");
         let left = MEMORY.with_borrow_mut(|memory| memory.read(LAST - 8, 4104, 0));
         let held: Vec<u8> = (LAST - 8..LAST + 4096).map(|at| content.get(&at).copied().unwrap_or(0xFF)).collect();
         assert_eq!(left == held, !damages, "{expected}: the content is back");
@@ -160,12 +160,12 @@ fn a_link_that_fails_in_the_middle_is_the_benchs_fault() {
     for failing in 0..calls {
         MEMORY.set(Memory::good());
         let ran = step(&world, STEP, Setup { failing_call: Some(failing), ..setup() });
-        let told = story(&ran);
-        assert!(told.starts_with("bench: io0 does not answer"), "call {failing}: {told}");
+        let report = story(&ran);
+        assert!(report.starts_with("bench: io0 does not answer"), "call {failing}: {report}");
         let held = |memory: &Memory| memory.read(LAST - 8, 4104, 0);
         lost += u32::from(MEMORY.with_borrow(held) != held(&Memory::good()));
     }
-    // Only a call that fails while the content is being put back can lose it.
+    // Only a call that fails during the restore can lose the content.
     assert!(lost <= 1, "{lost} of {calls}");
 }
 

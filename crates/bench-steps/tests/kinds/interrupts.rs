@@ -1,4 +1,4 @@
-//! `interrupts` against a module that counts as it was told to, but for a defect.
+//! `interrupts` against a module that counts correctly except for a defect.
 
 use crate::bed::{Setup, silent};
 use crate::plans::World;
@@ -7,17 +7,17 @@ use bench_instruments::DutError;
 use dut_protocol::{EDGE_CHANNELS, Edges, Port, PortSet, Refusal, Reply, Request};
 use std::cell::RefCell;
 
-/// Ten contacts: two groups, and the second reaches back into the first.
+/// Ten contacts: two groups, and the second repeats contacts of the first.
 const STEP: &str =
     "kind = 'interrupts'\npins = ['A0', 'A1', 'A2', 'A3', 'A4', 'A5', 'A6', 'A7', 'D4', 'D5']\npulses = 2";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Defect {
     None,
-    /// The port sees nothing.
+    /// The port detects no edge.
     Open(u8, u8),
     ChannelDead(usize),
-    /// The port sees one edge too many of each kind.
+    /// The port counts one edge too many of each kind.
     Bounces(u8, u8),
     NinthOpened,
 }
@@ -71,7 +71,7 @@ fn watched() -> usize {
 }
 
 #[test]
-fn what_is_wrong_and_what_is_said() {
+fn defects_are_diagnosed() {
     let world = World::new();
     let rows = [
         (Defect::None, "ok"),
@@ -83,20 +83,20 @@ fn what_is_wrong_and_what_is_said() {
         ),
         (
             Defect::ChannelDead(0),
-            "ok\nthe MCU's interrupt channel 0 (GPIOTE) is dead: it counts nothing at any contact",
+            "ok\nthe MCU's interrupt channel 0 (GPIOTE) is dead: it counts no edge at any contact",
         ),
         (
             Defect::ChannelDead(7),
-            "ok\nthe MCU's interrupt channel 7 (GPIOTE) is dead: it counts nothing at any contact",
+            "ok\nthe MCU's interrupt channel 7 (GPIOTE) is dead: it counts no edge at any contact",
         ),
-        (Defect::NinthOpened, "ok\nthe firmware opens a ninth interrupt channel where the MCU has eight"),
+        (Defect::NinthOpened, "ok\nthe firmware opens a ninth interrupt channel, but the MCU has eight"),
     ];
     for (defect, expected) in rows {
         let ran = step(&world, STEP, setup(defect));
         assert_eq!(story(&ran), expected, "{defect:?}");
         assert_eq!((ran.bed.left_behind(), watched()), (Vec::new(), 0), "{defect:?}");
         let promised = &world.check(STEP).unwrap().steps[0].step.measurements;
-        let measured = ran.told.measured.borrow();
+        let measured = ran.log.measured.borrow();
         assert_eq!(measured.len(), promised.len(), "{defect:?}: not all that was promised");
         let passes = promised.iter().all(|spec| {
             bench_run::judge(&spec.limits, measured.get(&spec.name).copied().flatten()) == bench_run::Verdict::Pass
@@ -106,19 +106,19 @@ fn what_is_wrong_and_what_is_said() {
 }
 
 #[test]
-fn whatever_fails_nothing_stays_watched_or_driven() {
+fn after_an_error_nothing_stays_watched_or_driven() {
     let world = World::new();
     let calls = step(&world, STEP, setup(Defect::None)).bed.calls();
     assert!(calls > 50, "{calls}");
     let mut left = 0;
     for failing in 0..calls {
         let ran = step(&world, STEP, Setup { failing_call: Some(failing), ..setup(Defect::None) });
-        let told = story(&ran);
-        assert!(told.starts_with("bench: io0 does not answer"), "call {failing}: {told}");
+        let report = story(&ran);
+        assert!(report.starts_with("bench: io0 does not answer"), "call {failing}: {report}");
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "call {failing}");
         left += usize::from(watched() > 0);
     }
-    // Only where it is the closing itself that fails; the firmware closes them when the link falls silent.
+    // Only where closing itself fails; the firmware closes them when the link falls silent.
     assert!(left <= 1, "{left} of {calls}");
     let ran = step(&world, STEP, Setup { answers: |_| Err(silent()), ..setup(Defect::None) });
     assert!(story(&ran).starts_with("dut: the module does not answer"), "{}", story(&ran));
@@ -128,13 +128,13 @@ fn whatever_fails_nothing_stays_watched_or_driven() {
 fn plans_that_cannot_work_are_refused() {
     let world = World::new();
     for (from, to, message) in [
-        (", 'D4', 'D5'", "", "8 contacts: a ninth must be asked for"),
+        (", 'D4', 'D5'", "", "8 contacts: at least nine are needed"),
         ("'D5'", "'TX'", "carries the link"),
-        ("'D5'", "'MODE'", "is no interrupt input"),
+        ("'D5'", "'MODE'", "is not an interrupt input"),
         ("pulses = 2", "pulses = 0", "0 pulses"),
         ("pulses = 2", "pulses = 21", "21 pulses"),
     ] {
-        let told = world.check(&STEP.replace(from, to)).err().map_or(String::new(), |problem| problem.to_string());
-        assert!(told.contains(message), "{from} -> {to}: {told}");
+        let report = world.check(&STEP.replace(from, to)).err().map_or(String::new(), |problem| problem.to_string());
+        assert!(report.contains(message), "{from} -> {to}: {report}");
     }
 }

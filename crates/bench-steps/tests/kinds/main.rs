@@ -1,5 +1,6 @@
-//! Every kind of step against doubles: what it measures and names, whose fault it says it is, and what it leaves behind.
-#![allow(clippy::unwrap_used)] // what cannot go on in a test has failed it
+//! Every kind of step against doubles: its measurements and diagnoses, whose fault it reports, and what it leaves
+//! behind.
+#![allow(clippy::unwrap_used)] // a helper that fails has failed the test
 
 mod bed;
 mod ble;

@@ -1,7 +1,7 @@
-//! The modem's steps against a responder of its own: a list of what is sent and what comes back, as the makers' manuals
-//! print it, and none of the virtual bench's modem.
+//! The modem's steps against an independent responder: a list of commands and answers as in the makers' manuals,
+//! without the virtual bench's modem.
 
-use crate::bed::{Bed, Setup, Told};
+use crate::bed::{Bed, RecordedLog, Setup};
 use crate::plans::World;
 use crate::steps::good;
 use bench_instruments::{DutError, ManualClock};
@@ -10,10 +10,10 @@ use dut_protocol::{Job, JobResult, JobState, ModemBytes, PortSet, Reply, Request
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// What the module's lines and the modem on the other side do.
+/// Levels of the module's lines, and the modem at the other end.
 #[derive(Default)]
 struct Responder {
-    /// Command and answer; what is in no line gets ERROR.
+    /// Command and answer; a command that is not listed gets ERROR.
     script: &'static [(&'static str, &'static str)],
     echo: bool,
     line: Vec<u8>,
@@ -22,13 +22,13 @@ struct Responder {
     baud: u32,
     open_at: Option<u32>,
     rts_high: bool,
-    /// Lines that lead nowhere.
+    /// Open lines.
     cut: &'static [&'static str],
     pulled_up: PortSet,
     off_after_reads: Option<u32>,
-    /// How long the last press lasts.
+    /// Duration of the last key press.
     press_ms: u16,
-    /// Presses end with a release of the ports after so long.
+    /// Key presses end early, after this time, with a release of the ports.
     released_after_ms: Option<u16>,
 }
 
@@ -122,7 +122,7 @@ impl Responder {
                 }
                 Reply::Done
             }
-            // In crumbs, as a slow line gives them.
+            // In small pieces, as a slow line gives them.
             Request::ReadModem => {
                 let count = if self.rts_high { 0 } else { self.out.len().min(7) };
                 let bytes = self.out.drain(..count).collect();
@@ -137,7 +137,7 @@ fn with_modem(request: &Request) -> Result<Reply, DutError> {
     MODEM.with_borrow_mut(|modem| modem.answer(request))
 }
 
-/// A whole R510S as its manual prints it, with something unasked in between.
+/// A complete R510S as in its manual, with an unsolicited message in between.
 const R510: &[(&str, &str)] = &[
     ("AT+CGMI", "\r\nu-blox\r\n\r\nOK\r\n"),
     ("AT+CGMM", "\r\n+UUSIMSTAT: 1\r\n\r\nSARA-R510S-01B\r\n\r\nOK\r\n"),
@@ -161,34 +161,34 @@ const SIGNAL: &str = "kind = 'modem-signal'\nrsrp_dbm = { min = -95, max = -60 }
                       within = '2 s'\nsupply = 'VCC'\nidle_amps = { max = '60 mA' }";
 const OFF: &str = "kind = 'modem-off'";
 
-/// Runs the steps one after the other on one nest; what was said, and how the last one ended.
-fn dialogue(world: &World, responder: Responder, steps: &[&str]) -> (Told, Result<(), StepError>, bool) {
+/// Runs the steps one after the other on one nest; returns the log, and how the last one ended.
+fn dialogue(world: &World, responder: Responder, steps: &[&str]) -> (RecordedLog, Result<(), StepError>, bool) {
     MODEM.with_borrow_mut(|modem| *modem = responder);
     let clock = ManualClock::new();
     let setup = Setup { powered: true, answers: with_modem, ..Setup::default() };
     let (_bed, nest) = Bed::new(setup, &world.fixture, world.family(), &clock);
-    let told = Told::default();
+    let log = RecordedLog::default();
     let mut outcome = Ok(());
     for step in steps {
         let plan = world.check(step).unwrap();
-        outcome = clock.run(plan.steps[0].procedure.run(&nest, &told));
+        outcome = clock.run(plan.steps[0].procedure.run(&nest, &log));
         if outcome.is_err() {
             break;
         }
     }
-    (told, outcome, nest.modem.get().is_some())
+    (log, outcome, nest.modem.get().is_some())
 }
 
 #[test]
-fn a_good_modem_says_all_it_must() {
+fn a_good_modem_passes_every_step() {
     let world = World::new();
     for baud in [115_200, 460_800] {
         let responder = Responder { script: R510, echo: true, baud, ..Responder::default() };
-        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY, IDENTITY, SIM, SIGNAL, OFF]);
-        assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
-        assert_eq!(told.texts(), Vec::<String>::new());
+        let (log, outcome, on) = dialogue(&world, responder, &[ON, READY, IDENTITY, SIM, SIGNAL, OFF]);
+        assert!(outcome.is_ok(), "{outcome:?} {:?}", log.texts());
+        assert_eq!(log.texts(), Vec::<String>::new());
         assert!(!on);
-        let measured = told.measured.borrow();
+        let measured = log.measured.borrow();
         let value = |name: &str| measured.get(name).copied().flatten();
         for name in ["modem.model-matches", "modem.imei-is-valid", "sim.iccid-is-valid", "sim.carrier-matches"] {
             assert_eq!(value(name), Some(1.0), "{name}");
@@ -200,7 +200,7 @@ fn a_good_modem_says_all_it_must() {
     }
 }
 
-/// A script in place of some of its lines.
+/// Replaces some lines of a script.
 fn changed(command: &'static str, answer: &'static str) -> &'static [(&'static str, &'static str)] {
     let mut script = R510.to_vec();
     script.retain(|(known, _)| *known != command);
@@ -209,57 +209,57 @@ fn changed(command: &'static str, answer: &'static str) -> &'static [(&'static s
 }
 
 #[test]
-fn what_is_said_of_bad_modems() {
+fn modem_defects_are_diagnosed() {
     let world = World::new();
     let all: &[&str] = &[ON, READY, IDENTITY, SIM, SIGNAL];
     let rows = [
-        (changed("AT+CGMM", "\r\nSARA-R410M-02B\r\n\r\nOK\r\n"), "wrong modem: it says u-blox SARA-R410M-02B"),
-        (changed("AT+CGMI", "\r\nQuectel\r\n\r\nOK\r\n"), "wrong modem: it says Quectel"),
-        (changed("AT+CGSN", "\r\n490154203237519\r\n\r\nOK\r\n"), "modem: its IMEI is none"),
+        (changed("AT+CGMM", "\r\nSARA-R410M-02B\r\n\r\nOK\r\n"), "wrong modem: it is a u-blox SARA-R410M-02B"),
+        (changed("AT+CGMI", "\r\nQuectel\r\n\r\nOK\r\n"), "wrong modem: it is a Quectel"),
+        (changed("AT+CGSN", "\r\n490154203237519\r\n\r\nOK\r\n"), "modem: its IMEI is invalid"),
         (changed("AT+CGSN", "\r\n+CME ERROR: 100\r\n"), "modem: its IMEI cannot be read"),
         (changed("AT+CPIN?", "\r\n+CME ERROR: 10\r\n"), "SIM: no card"),
         (changed("AT+CPIN?", "\r\n+CME ERROR: SIM failure\r\n"), "SIM: not ready in time"),
         (changed("AT+CPIN?", "\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n"), "SIM: "),
         (changed("AT+CCID", "\r\nERROR\r\n"), "SIM: its number (ICCID) cannot be read"),
         (changed("AT+CCID", "\r\n+CCID: 8901260000000000006\r\n\r\nOK\r\n"), "SIM: wrong carrier"),
-        (changed("AT+UCGED?", "\r\n+UCGED: 2\r\n\r\nOK\r\n"), "cellular antenna: no cell is heard"),
+        (changed("AT+UCGED?", "\r\n+UCGED: 2\r\n\r\nOK\r\n"), "cellular antenna: no cell received"),
     ];
     for (script, expected) in rows {
         let responder = Responder { script, echo: true, baud: 115_200, ..Responder::default() };
-        let (told, ..) = dialogue(&world, responder, all);
-        let texts = told.texts();
+        let (log, ..) = dialogue(&world, responder, all);
+        let texts = log.texts();
         assert!(texts.iter().any(|text| text.starts_with(expected)), "{expected}: {texts:?}");
     }
 }
 
 #[test]
-fn lines_are_told_from_each_other() {
+fn lines_are_distinguished_from_each_other() {
     let world = World::new();
     for (cut, expected) in [("rx", "modem UART RX"), ("cts", "modem UART CTS")] {
         let cut: &'static [&'static str] = if cut == "rx" { &["rx"] } else { &["cts"] };
         let responder = Responder { script: R510, echo: true, baud: 115_200, cut, ..Responder::default() };
-        let (told, outcome, on) = dialogue(&world, responder, &[ON, READY]);
-        assert!(told.texts()[0].starts_with(expected), "{:?}", told.texts());
+        let (log, outcome, on) = dialogue(&world, responder, &[ON, READY]);
+        assert!(log.texts()[0].starts_with(expected), "{:?}", log.texts());
         assert!(matches!(outcome, Err(StepError::Dut(_))) && on, "the way to the safe state must know of it");
     }
 }
 
-/// What is not looked at is not measured either.
+/// What is not tested is not measured either.
 #[test]
 fn a_plan_may_do_without_flow_control() {
     let world = World::new();
     let ready = "kind = 'modem-ready'\nflow_control = false";
     let responder = Responder { script: R510, echo: true, baud: 115_200, cut: &["cts"], ..Responder::default() };
-    let (told, outcome, _) = dialogue(&world, responder, &[ON, ready, IDENTITY, OFF]);
-    assert!(outcome.is_ok(), "{outcome:?} {:?}", told.texts());
-    let measured = told.measured.borrow();
+    let (log, outcome, _) = dialogue(&world, responder, &[ON, ready, IDENTITY, OFF]);
+    assert!(outcome.is_ok(), "{outcome:?} {:?}", log.texts());
+    let measured = log.measured.borrow();
     let of_lines: Vec<&String> = measured.keys().filter(|name| name.contains("cts") || name.contains("rts")).collect();
     assert!(of_lines.is_empty() && measured.contains_key("modem.ready-after"), "{measured:?}");
 }
 
-/// The firmware releases the key when the link was silent: then nothing was pressed for as long as it must be.
+/// The firmware releases the key when the link was silent: then the press was shorter than it must be.
 #[test]
-fn a_press_that_was_cut_short_is_no_press() {
+fn a_key_press_that_was_cut_short_does_not_count() {
     let world = World::new();
     let responder =
         Responder { script: R510, echo: true, baud: 115_200, released_after_ms: Some(300), ..Responder::default() };
@@ -271,7 +271,7 @@ fn a_press_that_was_cut_short_is_no_press() {
 
 /// A step without the one before it is the plan's mistake, not the module's.
 #[test]
-fn nobody_talks_to_a_modem_that_is_off() {
+fn a_modem_that_is_off_gets_no_request() {
     let world = World::new();
     for step in [READY, IDENTITY, SIM, SIGNAL, OFF] {
         let (_, outcome, _) = dialogue(&world, Responder::default(), &[step]);

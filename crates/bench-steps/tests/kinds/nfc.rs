@@ -1,4 +1,4 @@
-//! `nfc` against a reader and a tag that are what they are told to be.
+//! `nfc` against doubles of reader and tag.
 
 use crate::bed::{Setup, TagDouble};
 use crate::plans::World;
@@ -36,7 +36,7 @@ pub fn tagged(tag: TagDouble) -> Setup {
 }
 
 #[test]
-fn what_the_reader_finds_and_what_is_said() {
+fn nfc_defects_are_diagnosed() {
     let world = World::new();
     let near = TagDouble { weakest: 9, ..TagDouble::default() };
     let gone = TagDouble { weakest: u8::MAX, ..near };
@@ -57,18 +57,18 @@ fn what_the_reader_finds_and_what_is_said() {
         ),
         (
             Setup { answers: without_field, ..tagged(gone) },
-            "dut: NFC antenna: no field reaches the MCU: look at the lines from contacts 17 (NFC1) and 19 (NFC2)",
+            "dut: NFC antenna: no field reaches the MCU: check the lines from contacts 17 (NFC1) and 19 (NFC2)",
         ),
-        (Setup { answers: deaf, ..tagged(gone) }, "dut: NFC: the MCU feels the reader's field, but does not answer"),
-        (Setup { answers: dumb, ..tagged(gone) }, "dut: NFC: the MCU hears the reader, but the reader does not"),
+        (Setup { answers: deaf, ..tagged(gone) }, "dut: NFC: the MCU detects the reader's field but does not answer"),
+        (Setup { answers: dumb, ..tagged(gone) }, "dut: NFC: the MCU receives the reader, but the reader does not"),
         (Setup { answers: with_ports, ..tagged(near) }, "dut: NFC: the MCU is set up to use its NFC pads as ports"),
         (Setup { answers: refusing, ..tagged(near) }, "bench: the firmware refused"),
     ];
     for (setup, expected) in rows {
         let ran = step(&world, NFC, setup);
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
@@ -77,7 +77,7 @@ fn the_weakest_drive_is_found_to_the_step() {
     let world = World::new();
     for weakest in 1..=63 {
         let ran = step(&world, NFC, tagged(TagDouble { weakest, ..TagDouble::default() }));
-        let drive = ran.told.reading("nfc.drive").unwrap();
+        let drive = ran.log.reading("nfc.drive").unwrap();
         assert!((drive - 100.0 * f64::from(weakest) / 63.0).abs() < 1e-9, "{weakest}: {drive}");
     }
 }

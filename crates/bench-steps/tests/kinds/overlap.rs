@@ -8,10 +8,10 @@ use dut_protocol::{PortSet, Reply, Request};
 use futures_util::future::join;
 use std::time::Duration;
 
-/// Whoever gets no answer takes the link off the nails for a look: the other must not hear itself meanwhile, nor come to
-/// another end.
+/// A step that gets no answer disconnects the link to check it: meanwhile the other must not receive its own bytes, and
+/// both must come to the same diagnosis.
 #[test]
-fn what_one_finds_holds_for_the_other() {
+fn one_diagnosis_holds_for_all_overlapping_steps() {
     let world = World::new();
     for (loopback_works, module) in [(true, true), (false, false)] {
         let clock = ManualClock::new();
@@ -28,24 +28,24 @@ fn what_one_finds_holds_for_the_other() {
                 }
                 nest.settle(Duration::from_micros(500)).await;
             }
-            panic!("never told that the module was given up");
+            panic!("the module was never given up");
         };
         let gives_up = async {
             nest.join_link().await.unwrap();
             nest.settle(Duration::from_millis(3)).await;
             nest.ask(Request::ReleasePorts).await.unwrap_err()
         };
-        let ((answered, told), found) = clock.run(async {
+        let ((answered, report), found) = clock.run(async {
             nest.join_link().await.unwrap();
             join(talks, gives_up).await
         });
         assert!((1..99).contains(&answered), "{answered}");
         assert!(!bed.talked_to_itself.get());
         assert_eq!(matches!(found, StepError::Dut(_)), module, "{found}");
-        assert_eq!(matches!(told, StepError::Dut(_)), module, "{told}");
-        assert_eq!(told.to_string(), found.to_string());
+        assert_eq!(matches!(report, StepError::Dut(_)), module, "{report}");
+        assert_eq!(report.to_string(), found.to_string());
 
-        // Who joins the link begins anew.
+        // Connecting the link resets the diagnosis.
         let again = clock.run(async {
             nest.join_link().await.unwrap();
             nest.ask(Request::ReadPorts).await

@@ -1,4 +1,4 @@
-//! `pair-test` against levels that only a table knows.
+//! `pair-test` against levels from a table.
 
 use crate::bed::{Setup, run};
 use crate::plans::World;
@@ -19,7 +19,7 @@ fn pairs() -> [[Port; 2]; 2] {
     [[port(0, 26), port(0, 27)], [port(0, 3), port(0, 4)]]
 }
 
-/// Which port does not lead to its partner, and which is held high.
+/// The port that does not lead to its partner, and the one that is held high.
 fn answer(request: &Request, open: Option<Port>, held: Option<Port>) -> Result<Reply, DutError> {
     let Request::ApplyVector(vector) = request else { return good(request) };
     let mut levels = vector.high;
@@ -34,7 +34,7 @@ fn answer(request: &Request, open: Option<Port>, held: Option<Port>) -> Result<R
     Ok(Reply::Levels(held.map_or(levels, |port| levels.with(port))))
 }
 
-/// What the firmware answers.
+/// The firmware's answer.
 type Firmware = fn(&Request) -> Result<Reply, DutError>;
 
 #[test]

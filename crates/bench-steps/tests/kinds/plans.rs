@@ -37,7 +37,7 @@ impl World {
     }
 }
 
-/// What is wrong with a plan, and whether the place is told.
+/// The message for a plan, and whether it has a place.
 #[test]
 fn plans_that_cannot_work_are_refused() {
     let world = World::new();
@@ -65,11 +65,11 @@ fn plans_that_cannot_work_are_refused() {
         ("kind = 'pulls'\npins = ['GND']\nohms = { max = '5 kohm' }\nsupply = '3V3'", "(GND) leads to no port"),
         ("kind = 'pulls'\npins = ['A0']\nohms = { max = '5 kohm' }\nsupply = 'VBUS_MODEM'", "carries 5 V"),
         ("kind = 'link-loopback'\npins = ['A0']", "pins"),
-        ("kind = 'clamp-diodes'\npins = ['A0']", "neither diode has limits"),
+        ("kind = 'clamp-diodes'\npins = ['A0']", "no limits for either diode"),
         (
             "kind = 'enable'\npin = 'adc'\nsupply = '3V3'\nrest = { min = '1 V' }\noff = { max = '1 V' }\n\
              on = { min = '3 V' }\nsettle = '1 ms'",
-            "looks at one contact",
+            "tests one contact",
         ),
         (
             "kind = 'enable'\npin = ['VUSB']\nsupply = '3V3'\nrest = { min = '1 V' }\noff = { max = '1 V' }\n\
@@ -78,7 +78,7 @@ fn plans_that_cannot_work_are_refused() {
         ),
         (
             "kind = 'clamp-diodes'\npins = ['A0']\ncurrent = '4 mA'\nto_supply = { max = '1 V' }",
-            "4.000 mA is no current",
+            "4.000 mA is not a valid current",
         ),
         ("kind = 'clamp-diodes'\npins = ['VUSB']\nto_supply = { max = '1 V' }", "16 (VUSB) is a supply itself"),
         ("kind = 'clamp-diodes'\npins = ['3V3']\nfrom_ground = { max = '1 V' }", "10 (3V3) shares its rail"),

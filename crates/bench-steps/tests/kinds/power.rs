@@ -1,4 +1,4 @@
-//! Steps that restart the module, take its power away or put it to sleep.
+//! Steps that restart the module, cut its power or put it to sleep.
 
 use crate::bed::{Answers, Setup};
 use crate::plans::World;
@@ -22,7 +22,7 @@ const WOKEN: u32 = 1 << 16;
 const BITS: u32 = 3068 * 8;
 
 thread_local! {
-    /// What the checks of the retained memory find, one after the other; then half of the bits.
+    /// Results of the checks of the retained memory, in order; after them half of the bits.
     static WRONG_BITS: RefCell<VecDeque<u32>> = RefCell::default();
 }
 
@@ -56,7 +56,7 @@ pub fn remember(wrong_bits: &[u32]) {
 }
 
 #[test]
-fn what_the_retained_memory_loses_and_what_is_said() {
+fn losses_of_retained_memory_are_diagnosed() {
     let world = World::new();
     let rows: [(&[u32], Answers, &str); 8] = [
         (&[0; 6], with_memory, "ok"),
@@ -67,7 +67,7 @@ fn what_the_retained_memory_loses_and_what_is_said() {
         (
             &[0; 6],
             never_reset_by_contact,
-            "dut: a reset by its contact was ordered, but the chip gives the reset reason 0x4",
+            "dut: a reset by its contact was requested, but the chip reports the reset reason 0x4",
         ),
         (&[], good, "bench: the firmware answered out of turn"),
         (&[], refusing, "bench: the firmware refused"),
@@ -75,10 +75,10 @@ fn what_the_retained_memory_loses_and_what_is_said() {
     for (wrong_bits, answers, expected) in rows {
         remember(wrong_bits);
         let ran = step(&world, RETAINED, powered(answers, &[]));
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
-        assert!(["3V3", "VCC", "VUSB", "VBUS_MODEM"].iter().all(|rail| ran.bed.is_on(rail)), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
+        assert!(["3V3", "VCC", "VUSB", "VBUS_MODEM"].iter().all(|rail| ran.bed.is_on(rail)), "{report}");
     }
 }
 
@@ -100,7 +100,7 @@ fn started_by_its_contact(request: &Request) -> Result<Reply, DutError> {
 }
 
 #[test]
-fn what_is_drawn_and_what_is_said() {
+fn supply_currents_are_diagnosed() {
     let world = World::new();
     let drawing = |amps: f64, answers| Setup { reading: RailReading { volts: 3.3, amps }, ..powered(answers, &[]) };
     let rows = [
@@ -112,16 +112,16 @@ fn what_is_drawn_and_what_is_said() {
         ),
         (
             drawing(0.01, started_by_its_contact),
-            "ok\nthe module did not sleep until contact 32 (MODE) became high: it gives the reset reason 0x1",
+            "ok\nthe module did not sleep until contact 32 (MODE) became high: it reports the reset reason 0x1",
         ),
         (drawing(0.01, good), "bench: the firmware answered out of turn"),
         (drawing(0.01, refusing), "bench: the firmware refused"),
     ];
     for (setup, expected) in rows {
         let ran = step(&world, SUPPLY_CURRENT, setup);
-        let told = story(&ran);
-        assert_eq!(if told.starts_with("ok") { told.as_str() } else { &told[..expected.len()] }, expected);
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
+        let report = story(&ran);
+        assert_eq!(if report.starts_with("ok") { report.as_str() } else { &report[..expected.len()] }, expected);
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
     }
 }
 
@@ -151,7 +151,7 @@ fn the_driver_of_the_links_rx() {
     ] {
         let ran = step(&world, LINK_PORTS, powered(good, &[(36, PULLED_UP), (38, volts)]));
         assert!(story(&ran).starts_with(expected), "{}", story(&ran));
-        assert_eq!(ran.told.measured.borrow().len(), 4);
+        assert_eq!(ran.log.measured.borrow().len(), 4);
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{volts:?}");
     }
 }
@@ -160,9 +160,9 @@ fn the_driver_of_the_links_rx() {
 fn plans_that_cannot_work_are_refused() {
     let world = World::new();
     for (text, expected) in [
-        ("kind = 'retained'\nsupply = '3V3'\nrails = ['VCC']", "the rails to switch off do not name 3V3"),
+        ("kind = 'retained'\nsupply = '3V3'\nrails = ['VCC']", "the rails to switch off do not include 3V3"),
         ("kind = 'retained'\nsupply = '3V3'\nrails = ['3V3', '5V']", "the fixture has no rail `5V`"),
-        (&SUPPLY_CURRENT.replace("MODE", "SIM_CLK"), "SIM_CLK is no pin with a port"),
+        (&SUPPLY_CURRENT.replace("MODE", "SIM_CLK"), "SIM_CLK is not a pin with a port"),
         (&SUPPLY_CURRENT.replace("VCC", "V"), "the fixture has no rail `V`"),
     ] {
         let problem = world.check(text).err().unwrap_or_else(|| panic!("{text} was accepted")).to_string();

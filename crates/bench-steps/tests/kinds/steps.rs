@@ -1,4 +1,4 @@
-//! Rows of (what is in the nest, what must be said), and each kind with each call of an instrument failing.
+//! Rows of (content of the nest, expected text), and each kind with each call of an instrument failing.
 
 use crate::bed::{Ran, Setup, TagDouble, To, Wiring, run, silent};
 use crate::plans::World;
@@ -31,14 +31,14 @@ pub fn step(world: &World, text: &str, setup: Setup) -> Ran {
     run(&*plan.steps[0].procedure, setup, &world.fixture, world.family())
 }
 
-/// "ok", "dut: why", "bench: why"; then what was diagnosed, a line each.
+/// "ok", "dut: why", "bench: why"; then the diagnoses, one per line.
 pub fn story(ran: &Ran) -> String {
     let mut story = match &ran.outcome {
         Ok(()) => "ok".to_owned(),
         Err(StepError::Dut(why)) => format!("dut: {why}"),
         Err(StepError::Bench(why)) => format!("bench: {why}"),
     };
-    for text in ran.told.texts() {
+    for text in ran.log.texts() {
         write!(story, "\n{text}").unwrap();
     }
     story
@@ -138,7 +138,7 @@ const EVERY_CONTACT: [u8; 75] = {
 pub const PULLED_UP: f64 = 3.3 / 14.0;
 
 #[test]
-fn what_is_in_the_nest_and_what_is_said() {
+fn doctor_findings() {
     let world = World::new();
     let rows: Vec<(&str, Setup, &str)> = vec![
         (LOOPBACK, Setup::default(), "ok"),
@@ -175,7 +175,7 @@ fn what_is_in_the_nest_and_what_is_said() {
         ),
         (HELD, joint(67, To::Ground, 10.0), "ok"),
         (HELD, Setup::default(), "ok\ncontact 67 (SIM_VCC): open, nothing holds it at ground"),
-        (HELD, joint(67, To::Ground, 210.0), "through 210.0 ohm, too much: cold joint"),
+        (HELD, joint(67, To::Ground, 210.0), "through 210.0 ohm, which is too much: cold joint"),
         (HELD, joint(67, To::Ground, 0.1), "ok\ncontact 67 (SIM_VCC): shorted to ground, 100.0 mohm"),
         (HELD, joint(23, To::Ground, 10.0), "ok\ncontacts 23 (A0) and 67 (SIM_VCC): exchanged, each leads"),
         (HELD, joint(69, To::Ground, 10.0), "ok\ncontacts 67 (SIM_VCC) and 69 (SIM_RST): exchanged, each leads"),
@@ -195,7 +195,7 @@ fn what_is_in_the_nest_and_what_is_said() {
             "ok\ncontact 36 (TX): drives high through 833.3 ohm: weak driver or cold joint",
         ),
         (IDENTIFY, powered(of_another_unit, &[(38, PULLED_UP)]), "the label belongs to another module"),
-        (IDENTIFY, powered(with_a_garbled_serial, &[(38, PULLED_UP)]), "serial number: the module says P\\xffP"),
+        (IDENTIFY, powered(with_a_garbled_serial, &[(38, PULLED_UP)]), "serial number: the module has P\\xffP"),
         (IDENTIFY, powered(with_a_short_answer, &[(38, PULLED_UP)]), "bench: the firmware answered out of turn"),
         (IDENTIFY, powered(refusing, &[(38, PULLED_UP)]), "bench: the firmware refused: HelloFirst"),
         (
@@ -240,7 +240,7 @@ fn what_is_in_the_nest_and_what_is_said() {
         assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{text}\n{wiring:?}\n{story}");
         if ran.outcome.is_ok() {
             let measurements = &world.check(text).unwrap().steps[0].step.measurements;
-            assert_eq!(ran.told.measured.borrow().len(), measurements.len(), "{text}: not all that was promised");
+            assert_eq!(ran.log.measured.borrow().len(), measurements.len(), "{text}: not all that was promised");
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -264,7 +264,7 @@ fn a_rail_that_does_not_pass_is_switched_off_again() {
     assert!(story(&ran).starts_with("bench: refused: rail 3V3 was not measured"), "{}", story(&ran));
 }
 
-/// Whatever instrument fails in the middle of a step: it is the bench's fault, and nothing is left driven, open or
+/// Whichever instrument fails in the middle of a step: it is the bench's fault, and nothing is left driven, open or
 /// floating.
 #[test]
 fn a_failing_instrument_is_an_error_and_leaves_nothing_behind() {

@@ -1,4 +1,4 @@
-//! `usb` against a host that sees what it is told to.
+//! `usb` against a double of the host.
 
 use crate::bed::{Setup, Wiring};
 use crate::plans::World;
@@ -11,7 +11,7 @@ pub const USB: &str = "kind = 'usb'\nrail = 'VUSB'\npull_up = { min = '850 ohm',
                        idle = { max = '0.3 V' }";
 
 thread_local! {
-    /// Whether the supply is seen, in the order of asking.
+    /// Whether the supply is detected, in the order of the requests.
     static SEEN: Cell<[bool; 2]> = const { Cell::new([false, true]) };
 }
 
@@ -26,7 +26,7 @@ pub fn with_usb(request: &Request) -> Result<Reply, DutError> {
     }
 }
 
-/// With power; `plus` and `minus` are what D+ and D- have under 1 kohm against 0 V.
+/// With power; `plus` and `minus` are the voltages of D+ and D- under 1 kohm against 0 V.
 pub fn attached(plus: f64, minus: f64) -> Setup {
     SEEN.set([false, true]);
     let wiring = Wiring { loaded_volts: vec![(11, plus), (13, minus)], ..Wiring::default() };
@@ -38,14 +38,14 @@ pub fn attached(plus: f64, minus: f64) -> Setup {
 pub const PULLED: f64 = 3.3 / 2.5;
 
 #[test]
-fn what_the_host_sees_and_what_is_said() {
+fn usb_defects_are_diagnosed() {
     let world = World::new();
     let host = |usb: UsbEcho| Setup { usb: Some(usb), ..attached(PULLED, 0.0) };
     let other = UsbIds { vendor: 0x2B04, product: 0xC00D };
     let rows = [
         (attached(PULLED, 0.0), "ok"),
         (attached(0.0, PULLED), "dut: contacts 11 (USBDATA+) and 13 (USBDATA-): swapped"),
-        (attached(0.0, 0.0), "dut: USB: the module pulls D+ (contact 11 (USBDATA+)) up through nothing"),
+        (attached(0.0, 0.0), "dut: USB: the module pulls D+ (contact 11 (USBDATA+)) up through no resistor"),
         (attached(0.3, 0.0), "dut: contact 11 (USBDATA+): USB pull-up out of tolerance, 10.00 kohm"),
         (attached(PULLED, 3.0), "dut: contact 13 (USBDATA-): USB D- rests at 3.300 V"),
         (
@@ -63,10 +63,10 @@ fn what_the_host_sees_and_what_is_said() {
     for (setup, expected) in rows {
         SEEN.set([false, true]);
         let ran = step(&world, USB, setup);
-        let told = story(&ran);
-        assert!(if expected == "ok" { told == "ok" } else { told.starts_with(expected) }, "{expected}\n{told}");
-        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{told}");
-        assert!(ran.bed.is_on("VUSB"), "{told}");
+        let report = story(&ran);
+        assert!(if expected == "ok" { report == "ok" } else { report.starts_with(expected) }, "{expected}\n{report}");
+        assert_eq!(ran.bed.left_behind(), Vec::<String>::new(), "{report}");
+        assert!(ran.bed.is_on("VUSB"), "{report}");
     }
 }
 
@@ -80,7 +80,7 @@ fn a_supply_that_is_not_seen_or_always() {
     ] {
         let setup = attached(PULLED, 0.0);
         SEEN.set(seen);
-        let told = story(&step(&world, USB, setup));
-        assert!(told.starts_with(expected), "{expected}\n{told}");
+        let report = story(&step(&world, USB, setup));
+        assert!(report.starts_with(expected), "{expected}\n{report}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the store says is what the journals say.
+//! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use bench_journal::to_bytes;
@@ -20,7 +20,7 @@ fn write(reports: &Path, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// Same facts by the long way and by the quick one; the bytes decide which is taken.
+/// Both readers return the same facts; the bytes decide which one is used.
 fn both(bytes: &[u8]) {
     let shapes = Shapes::default();
     match (Facts::read(bytes, &shapes), Facts::read_any(bytes, &shapes)) {
@@ -49,7 +49,7 @@ fn both_ways_through_a_journal_give_the_same() {
     }
 }
 
-/// Takes one line out, doubles it, swaps it with the next, or changes what it says; then seals the journal anew.
+/// Removes one line, duplicates it, swaps it with the next, or changes its content; then seals the journal again.
 fn tamper(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<Entry> {
     let at = at % entries.len();
     match how % 6 {
@@ -81,7 +81,7 @@ fn tamper(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<Entry> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// A pass in the store follows from the journal, even when somebody made the journal's hashes anew.
+    /// A pass in the store follows from the journal, even when its hashes were recomputed.
     #[test]
     fn no_tampering_takes_the_quick_way(number in 0..30_u64, at in any::<usize>(), how in any::<u8>()) {
         both(&to_bytes(&tamper(SMALL.entries(number), at, how)));
@@ -118,11 +118,11 @@ fn rebuilding_and_adding_come_to_the_same() {
         runs.iter_mut().for_each(|run| run.id = 0);
         (runs, readings, faults)
     };
-    let (one, two) = (content(&first), content(&second));
-    assert!(one == two, "{} and {} runs differ", one.0.len(), two.0.len());
-    assert_eq!((one.0.len(), one.1.len(), one.1[0].1.len()), (50, 50, 12));
-    assert!(!one.2.is_empty());
-    assert!(one.0.is_sorted_by_key(|run| run.started_us));
+    let (first_content, second_content) = (content(&first), content(&second));
+    assert!(first_content == second_content, "{} and {} runs differ", first_content.0.len(), second_content.0.len());
+    assert_eq!((first_content.0.len(), first_content.1.len(), first_content.1[0].1.len()), (50, 50, 12));
+    assert!(!first_content.2.is_empty());
+    assert!(first_content.0.is_sorted_by_key(|run| run.started_us));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_changes_on_disk_changes_in_the_store() {
     write(&reports, 0..6);
     let path = |number| reports.join(SMALL.journal(number).0);
     let whole = fs::read(path(1)).unwrap();
-    // Still being written; changed afterwards; gone; the same run in another place; no journal at all.
+    // Still being written; changed afterwards; gone; the same run at another place; not a journal.
     fs::write(path(1), &whole[..whole.len() / 2]).unwrap();
     add(&reports, &store).unwrap();
     let finished = |serial: &str| {
@@ -193,10 +193,10 @@ fn runs_are_chosen_by_every_property() {
 }
 
 #[test]
-fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
+fn a_foreign_file_is_refused_and_a_failed_rebuild_keeps_the_old_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sqlite");
-    assert!(Store::open(&path).unwrap_err().to_string().contains("there is no store here"));
+    assert!(Store::open(&path).unwrap_err().to_string().contains("no store exists here"));
     fs::write(&path, "not a database, but long enough to be looked at as one").unwrap();
     assert!(Store::open(&path).is_err());
     fs::remove_file(&path).unwrap();
@@ -209,7 +209,7 @@ fn a_store_that_is_none_is_refused_and_a_failed_rebuild_leaves_the_old_one() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-/// What is done to the journal of a unit that passed at once.
+/// Change to the journal of a unit that passed at once.
 #[derive(Clone, Copy)]
 enum Lateness {
     None,
@@ -217,11 +217,11 @@ enum Lateness {
     Noted(u64),
     /// The first attempt at a step is void, and the second passes.
     Void(u64),
-    /// After the void one the module does not pass, which is the bench's; the plan's own repetition passes.
+    /// After the void attempt the module does not pass, which is the bench's fault; the plan's own repetition passes.
     VoidThenError(u64),
 }
 
-/// The third step of [`SMALL`]: the first one of its contacts is in no other.
+/// The third step of [`SMALL`]: its first contact is in no other step.
 const LATE_STEP: &str = "step-2";
 
 fn with(entries: &[Entry], what: Lateness) -> Vec<Entry> {
@@ -272,7 +272,7 @@ fn with(entries: &[Entry], what: Lateness) -> Vec<Entry> {
     made
 }
 
-/// It names contact 7, as the steps of [`Production`] name the contact that they find open.
+/// It names contact 7, like the steps of [`Production`] that find an open contact.
 fn attempt_in_vain(entries: &[Entry], attempt: u8, reason: &str, late: Option<LateRecord>) -> Vec<Entry> {
     let step = || LATE_STEP.to_owned();
     let diagnosis = Diagnosis { defect: Defect::Open, contacts: vec![Contact(7)], text: "contact 7: open".to_owned() };
@@ -299,7 +299,7 @@ fn attempt_in_vain(entries: &[Entry], attempt: u8, reason: &str, late: Option<La
     events.map(entry).to_vec()
 }
 
-/// Entries of units that passed, each step at once.
+/// Entries of units that passed, each step at its first attempt.
 fn good_units() -> impl Iterator<Item = Vec<Entry>> {
     (0..).map(|number| SMALL.entries(number)).filter(|entries| {
         let facts = Facts::read_any(&to_bytes(entries), &Shapes::default()).unwrap();
@@ -325,7 +325,7 @@ fn a_late_controller_is_not_the_module_s_fault() {
         assert_eq!((facts.verdict, &facts.reason), (Verdict::Pass, &None));
         assert!(facts.first_pass());
         assert_eq!((facts.late.as_ref().map(|late| late.us), facts.voids), (late, voids));
-        assert_eq!(facts.faults, [], "what a void attempt names is no finding");
+        assert_eq!(facts.faults, [], "contacts in a void attempt are not faults");
         assert!(facts.values.iter().all(|value| value.is_finite()));
         let counted: Vec<_> = facts.steps.iter().map(|step| (step.first, step.last, step.attempts)).collect();
         assert_eq!(counted, vec![(Some(Verdict::Pass), Some(Verdict::Pass), 1); SMALL.steps]);
@@ -367,8 +367,8 @@ fn stations_that_are_often_late_come_first() {
         fs::write(run.join(bench_journal::JOURNAL_FILE), to_bytes(&with(&entries, what))).unwrap();
     }
     rebuild(&reports, &path).unwrap();
-    let found = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
-    let shown: Vec<_> = found
+    let answer = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
+    let shown: Vec<_> = answer
         .controllers
         .iter()
         .map(|of| (of.place.as_str(), of.runs, of.late, of.voids, of.worst.as_ref().map(|worst| worst.us)))
@@ -376,13 +376,14 @@ fn stations_that_are_often_late_come_first() {
     let expected =
         [("line-3", 3, 2, 3, Some(640_000)), ("line-2", 4, 1, 0, Some(20_000)), ("line-1", 3, 0, 0, Some(7_000))];
     assert_eq!(shown, expected);
-    assert_eq!((found.total.first_pass, found.total.rescued_by_retry, found.total.units), (10, 0, 10));
-    assert_eq!(found.total.defects_per_unit, Some(0.0));
+    assert_eq!((answer.total.first_pass, answer.total.rescued_by_retry, answer.total.units), (10, 0, 10));
+    assert_eq!(answer.total.defects_per_unit, Some(0.0));
     let retries: Vec<f64> =
-        found.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
-    assert_eq!(retries, [0.0; 3], "a void attempt is no second attempt of a nail");
-    let late_step = found.measurements.iter().filter(|one| one.step == LATE_STEP);
-    let (values, least) = late_step
-        .fold((0, f64::INFINITY), |(values, least), one| (values + one.capability.n, least.min(one.capability.mean)));
+        answer.nails.iter().filter(|nail| nail.contact == Contact(7)).map(|nail| nail.trend.retries).collect();
+    assert_eq!(retries, [0.0; 3], "a void attempt does not count as a second attempt");
+    let late_step = answer.measurements.iter().filter(|stat| stat.step == LATE_STEP);
+    let (values, least) = late_step.fold((0, f64::INFINITY), |(values, least), stat| {
+        (values + stat.capability.n, least.min(stat.capability.mean))
+    });
     assert!(values == 10 * SMALL.per_step as u64 && least > 0.9, "{values} values, least mean {least}");
 }

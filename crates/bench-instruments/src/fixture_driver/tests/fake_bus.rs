@@ -1,4 +1,4 @@
-//! The chips of a small fixture at register level, with a record of what was written.
+//! The chips of a small fixture at register level, with a record of all writes.
 
 use crate::{Clock, ManualClock};
 use bench_plan::*;
@@ -120,7 +120,7 @@ pub fn fixture() -> Fixture {
     }
 }
 
-/// On the one bit that is left.
+/// On the one bit that is free.
 fn peer() -> Peer {
     let lines = I2cLines { sda: Contact(20), scl: Contact(21) };
     Peer {
@@ -131,7 +131,7 @@ fn peer() -> Peer {
     }
 }
 
-/// What a contact looks like to the measure bus: a voltage behind a resistance.
+/// What the measure bus sees at a contact: a voltage behind a resistance.
 #[derive(Clone, Copy)]
 pub struct Node {
     pub volts: f64,
@@ -140,10 +140,10 @@ pub struct Node {
 
 pub struct FakeBus {
     clock: ManualClock,
-    /// Registers by address: expanders byte-wise, the others in their own way.
+    /// Registers by address: expanders byte by byte, the others in their own way.
     expanders: BTreeMap<u8, [u8; 0x16]>,
     pub dead: BTreeSet<u8>,
-    /// The next so many transfers to an address fail.
+    /// The next transfers to an address that fail, by count.
     pub failing: BTreeMap<u8, u32>,
     pub wrong_id: bool,
     /// Every write to an expander, and the state after it.
@@ -158,7 +158,7 @@ pub struct FakeBus {
     monitor_ready: BenchTime,
     pub shunt_volts: f64,
     pointer: BTreeMap<u8, u8>,
-    /// What the nails of U1 and U2 read from outside when not driven.
+    /// Levels at the nails of U1 and U2 when they are not driven.
     pub outside: BTreeMap<u8, u16>,
 }
 
@@ -212,7 +212,7 @@ impl FakeBus {
         State { latch: [word(U1, OLAT), word(U2, OLAT)], input: [word(U1, IODIR), word(U2, IODIR)] }
     }
 
-    /// As a program that crashed may have left it: everything is an output and high.
+    /// The state that a crashed program may leave: everything is a high output.
     pub fn leave_everything_on(&mut self) {
         for registers in self.expanders.values_mut() {
             registers[0..2].fill(0);
@@ -220,14 +220,14 @@ impl FakeBus {
         }
     }
 
-    /// What the RESET input of an expander does.
+    /// Acts like the RESET input of an expander.
     pub fn reset(&mut self, address: u8) {
         let mut registers = [0; 0x16];
         registers[0..2].fill(0xFF);
         self.expanders.insert(address, registers);
     }
 
-    /// As another program on the bus does it, such as the guard.
+    /// Writes as another program on the bus does, such as the guard.
     pub fn set_latch(&mut self, address: u8, latch: u16) {
         if let Some(registers) = self.expanders.get_mut(&address) {
             registers[0x14..0x16].copy_from_slice(&latch.to_le_bytes());

@@ -1,4 +1,4 @@
-//! The driver against chips at register level: what is written, and in which order.
+//! The driver against chips at register level: what it writes, and in which order.
 
 mod fake_bus;
 
@@ -146,7 +146,7 @@ fn reads_only_nails() {
 }
 
 #[test]
-fn an_expander_that_was_reset_is_found_out() {
+fn a_reset_of_an_expander_is_detected() {
     let bench = start();
     let vector = NailVector { high: contacts([30]), ..NailVector::default() };
     bench.clock.run(bench.driver.set(vector)).unwrap();
@@ -159,7 +159,7 @@ fn an_expander_that_was_reset_is_found_out() {
 }
 
 #[test]
-fn what_must_not_be_driven_is_refused_before_anything_moves() {
+fn a_forbidden_vector_is_refused_before_any_nail_moves() {
     let bench = start();
     let high = |numbers: &[u8]| NailVector { high: contacts(numbers.iter().copied()), ..NailVector::default() };
     let cases = [
@@ -167,7 +167,7 @@ fn what_must_not_be_driven_is_refused_before_anything_moves() {
         (high(&[20, 1]), "contact 1 carries a supply or ground"),
         (high(&[20, 99]), "contact 99 has no nail"),
         (NailVector { float: contacts([10]), ..high(&[20]) }, "contact 10 has no nail of that kind"),
-        (NailVector { low: contacts([20]), ..high(&[20]) }, "contact 20 stands in two sets"),
+        (NailVector { low: contacts([20]), ..high(&[20]) }, "contact 20 is in two sets"),
     ];
     for (vector, words) in cases {
         let error = bench.clock.run(bench.driver.set(vector)).unwrap_err().to_string();
@@ -177,7 +177,7 @@ fn what_must_not_be_driven_is_refused_before_anything_moves() {
 }
 
 #[test]
-fn a_failed_write_is_made_up_for() {
+fn a_failed_write_is_repeated() {
     let bench = start();
     bench.bus.borrow_mut().failing.insert(U2, 1);
     let vector = NailVector { high: contacts([30]), ..NailVector::default() };
@@ -245,7 +245,7 @@ fn no_ohms_of_something_with_power_on_it() {
 }
 
 #[test]
-fn a_broken_source_is_no_resistance() {
+fn a_broken_source_is_not_a_resistance() {
     let bench = start();
     bench.bus.borrow_mut().dac_scale = 0.0;
     let outcome = bench.clock.run(bench.driver.ohms(Contact(24)));
@@ -278,7 +278,7 @@ fn a_pulled_contact_gives_way_to_the_source_and_a_driven_one_does_not() {
 fn a_current_flows_only_where_it_feeds_nothing() {
     let bench = start();
     let inject = |contact: u8, amps: f64| bench.clock.run(bench.driver.inject(Contact(contact), amps));
-    // The source behind 10 kohm: 0.1 mA into a kiloohm, next to nothing into the air.
+    // The source behind 10 kohm: 0.1 mA into a kiloohm, next to nothing into an open contact.
     bench.bus.borrow_mut().nodes.insert(24, Node { volts: 0.6, ohms: 1_000.0 });
     let flowing = inject(24, 1e-4).unwrap();
     assert!((flowing.amps - 1e-4).abs() < 6e-6 && (flowing.volts - 0.7).abs() < 0.02, "{flowing:?}");
@@ -313,9 +313,9 @@ fn overlapping_measurements_wait_for_each_other() {
     bench.bus.borrow_mut().nodes =
         BTreeMap::from([(21, Node { volts: 1.0, ohms: 10.0 }), (33, Node { volts: 2.0, ohms: 10.0 })]);
     let both = join(bench.driver.volts(Contact(21)), bench.driver.volts(Contact(33)));
-    let (one, two) = bench.clock.run(both);
-    assert!((one.unwrap() - 1.0).abs() < 0.001);
-    assert!((two.unwrap() - 2.0).abs() < 0.001);
+    let (first, second) = bench.clock.run(both);
+    assert!((first.unwrap() - 1.0).abs() < 0.001);
+    assert!((second.unwrap() - 2.0).abs() < 0.001);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn no_power_without_a_measured_resistance() {
     assert_eq!(*events, expected);
 }
 
-/// Whatever took the power away: no later order brings it back, and switching on does not claim what is not so.
+/// Whatever removed the power, no later command restores it, and switching on does not report a false success.
 #[test]
 fn after_a_cut_nothing_is_powered_again() {
     type Cut = fn(&mut FakeBus);
@@ -413,10 +413,10 @@ fn after_a_cut_nothing_is_powered_again() {
 }
 
 #[test]
-fn a_rail_that_does_not_come_on_is_no_success() {
+fn a_rail_that_stays_off_is_not_a_success() {
     let bench = start();
     bench.driver.clear_for_power("3V3", 1e3).unwrap();
-    // Between the driver's start and now: all shadows are right, and the chip drives nothing.
+    // After the driver's start: all shadows are right, and the chip drives nothing.
     bench.bus.borrow_mut().reset(U1);
     let refused = bench.clock.run(bench.driver.on("3V3")).unwrap_err();
     assert!(matches!(&refused, InstrumentError::PowerCut(why) if why.contains("was reset")), "{refused}");
@@ -458,7 +458,7 @@ fn a_rail_is_measured_by_its_monitor() {
 }
 
 #[test]
-fn all_off_goes_on_whatever_fails() {
+fn all_off_continues_after_errors() {
     for (dead, failing) in [(Some(U2), None), (Some(DAC), None), (None, Some((U1, 2)))] {
         let bench = start();
         bench.driver.clear_for_power("3V3", 1e3).unwrap();
@@ -470,7 +470,11 @@ fn all_off_goes_on_whatever_fails() {
         bench.bus.borrow_mut().dead.extend(dead);
         bench.bus.borrow_mut().failing.extend(failing);
         let outcome = bench.clock.run(bench.driver.all_off());
-        assert_eq!(outcome.is_err(), dead.is_some(), "a chip that answers at the second try is no error: {outcome:?}");
+        assert_eq!(
+            outcome.is_err(),
+            dead.is_some(),
+            "a chip that answers at the second attempt is not an error: {outcome:?}"
+        );
         let state = bench.bus.borrow().state();
         for rail in &fixture().rails {
             assert!(!state.high(rail.enable) && state.high(rail.discharge), "{dead:?}: {}", rail.name);
