@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(segments(&image), [(0x1_0010, vec![1, 2, 3, 4, 5, 6, 7, 8])]);
         for (text, said) in [
             (":0400100001020304E3\n", "no Intel HEX"),
-            (":00000001FF\n", "nothing for the flash"),
+            (":00000001FF\n", "no contents for the flash"),
             (":020000041000EA\n:0400100001020304E2\n:00000001FF\n", "outside of the flash"),
             (":0400100001020304E2\n:0400120005060708D0\n:00000001FF\n", "twice"),
             (":0400100001020304E2\n:0400100001020304E2\n:00000001FF\n", "twice"),
