@@ -1,4 +1,4 @@
-//! Whoever takes the power away is named, the run stops at once, and the rails are measured to be off.
+//! The author of a cut is named, the run stops at once, and the rails are measured to be off.
 
 use crate::safety_tests::{Bench, bench, runtime};
 use bench_engine::{self as engine, DiskWait, Recorder, Stop};

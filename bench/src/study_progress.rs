@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Without a terminal a line appears each time this share of the runs is done.
 const LINES: u64 = 10;
 
-/// Told by all workers.
+/// Counted by all workers.
 pub(crate) struct Progress {
     bar: ProgressBar,
     plain: bool,

@@ -242,8 +242,8 @@ name = "A"
 
 /// Ends when the process does.
 fn exit_of(mut child: Child) -> impl Future<Output = ExitStatus> {
-    let (told, heard) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || told.send(child.wait().unwrap()));
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || ended.send(child.wait().unwrap()));
     async { heard.await.unwrap() }
 }
 
@@ -321,7 +321,7 @@ fn killed(test: &str, guard_too: bool) {
     assert_eq!(line.bench.stats().watchdog_cuts, u32::from(guard_too), "who cut the rails");
     let journal = line.journal();
     assert!(journal.starts_with("{") && !journal.contains("run-ended"), "{journal}");
-    // Nobody takes it for a tested unit.
+    // It does not count as a tested unit.
     let report = Command::new(env!("CARGO_BIN_EXE_bench"))
         .arg("report")
         .arg(line.folder.path().join("reports").join(SERIAL))

@@ -68,8 +68,8 @@ impl Module {
 
     /// Ends it; its exit code, and what it said at the end.
     fn last_words(mut self) -> (Option<i32>, Vec<String>) {
-        let told = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        let killed = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(killed.success());
         let rest: Vec<String> = self.said.by_ref().flatten().collect();
         (self.process.wait().unwrap().code(), rest)
     }

@@ -19,7 +19,7 @@ pub(crate) struct StatsArgs {
     pub place: Where,
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Tells runs apart by: day, model, plan, station, nest, lot; several with commas.
+    /// Groups runs by day, model, plan, station, nest or lot; several with commas.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     by: Vec<ByArg>,
     /// Shows how the values of a measurement lie, and how they move in time, for example supply/3V3.volts; may be repeated.

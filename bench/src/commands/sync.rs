@@ -31,7 +31,7 @@ pub(crate) struct SyncArgs {
     /// The server: postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Goes on for ever: looks for new journals and sends them, and tries again after so many seconds.
+    /// Keeps running: sends new journals as they appear, and tries again after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
     /// What waits and what is stuck; asks no server.

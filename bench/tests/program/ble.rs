@@ -20,8 +20,12 @@ fn defects_of_the_radio_are_told_apart() {
     ];
     for_all(&rows, |(plan, fault, expected)| {
         let done = run_plan(plan, &["--quiet", "--fault", fault]);
-        let right = done.code == 1 && done.told().contains(expected) && done.named().is_empty();
-        if right { Ok(()) } else { Err(format!("{plan} {fault}: exit {}, told {}", done.code, done.told())) }
+        let right = done.code == 1 && done.diagnosis_text().contains(expected) && done.named().is_empty();
+        if right {
+            Ok(())
+        } else {
+            Err(format!("{plan} {fault}: exit {}, diagnosis {}", done.code, done.diagnosis_text()))
+        }
     });
 }
 

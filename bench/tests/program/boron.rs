@@ -20,8 +20,8 @@ fn defects_of_a_board_with_its_own_supply_are_told() {
     ];
     for_all(&rows, |(fault, code, expected, contacts)| {
         let done = run_plan(PLAN, &["--quiet", "--fault", fault]);
-        let right = done.code == *code && done.told().contains(expected) && done.named() == *contacts;
-        if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
+        let right = done.code == *code && done.diagnosis_text().contains(expected) && done.named() == *contacts;
+        if right { Ok(()) } else { Err(format!("{fault}: exit {}, diagnosis {}", done.code, done.diagnosis_text())) }
     });
 }
 
@@ -30,5 +30,5 @@ fn an_empty_nest_is_an_error_and_no_fail() {
     let done = run_plan(PLAN, &["--fault", "empty-nest"]);
     assert_eq!(done.code, 2, "{}", done.stdout);
     assert!(done.stdout.contains("there is no module in the nest"), "{}", done.stdout);
-    assert_eq!(done.told(), "");
+    assert_eq!(done.diagnosis_text(), "");
 }

@@ -22,7 +22,7 @@ fn defects_that_only_a_bus_shows_are_told() {
     let plan = ShortPlan::up_to(&["uart-flow", "spi", "spi1", "i2c", "i2c1"]);
     for_all(&rows, |(fault, expected)| {
         let done = run_plan(plan.path(), &["--quiet", "--fault", fault]);
-        let right = done.code == 1 && done.told().contains(expected);
-        if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
+        let right = done.code == 1 && done.diagnosis_text().contains(expected);
+        if right { Ok(()) } else { Err(format!("{fault}: exit {}, diagnosis {}", done.code, done.diagnosis_text())) }
     });
 }

@@ -96,5 +96,5 @@ fn the_example_of_the_format_description_runs() {
     let plan = folder.path().join("example.toml");
     fs::write(&plan, example.strip_prefix("toml").unwrap()).unwrap();
     let done = run_plan(plan.to_str().unwrap(), &["--quiet"]);
-    assert_eq!(done.code, 0, "{}{}", done.told(), done.stderr);
+    assert_eq!(done.code, 0, "{}{}", done.diagnosis_text(), done.stderr);
 }

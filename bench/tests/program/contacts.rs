@@ -164,16 +164,16 @@ impl Plan {
     /// A fault, and the contacts that must be named, no others; with a word that must be in what is said.
     pub fn names(&self, fault: &str, contacts: &[u8], said: &str) -> Result<(), String> {
         let done = run_plan(self.path.to_str().unwrap(), &["--quiet", "--seed", "5", "--fault", fault]);
-        if done.code == 1 && done.named() == contacts && done.told().contains(said) {
+        if done.code == 1 && done.named() == contacts && done.diagnosis_text().contains(said) {
             return Ok(());
         }
-        Err(format!("{fault}: exit {}, named {:?} ({})", done.code, done.named(), done.told()))
+        Err(format!("{fault}: exit {}, named {:?} ({})", done.code, done.named(), done.diagnosis_text()))
     }
 
     pub fn passes(&self, seeds: &[u32]) {
         for_all(seeds, |seed| match run_plan(self.path.to_str().unwrap(), &["--quiet", "--seed", &seed.to_string()]) {
             done if done.code == 0 => Ok(()),
-            done => Err(format!("seed {seed}: exit {} ({})", done.code, done.told())),
+            done => Err(format!("seed {seed}: exit {} ({})", done.code, done.diagnosis_text())),
         });
     }
 }
@@ -197,9 +197,9 @@ fn every_open_and_every_cold_joint_is_named_before_power() {
         .flat_map(|&contact| [(format!("open:{contact}"), contact, "open"), (format!("cold:{contact}"), contact, "")])
         .collect();
     for_all(&rows, |(fault, contact, said)| plan.names(fault, &[*contact], said));
-    // Tells a dead module from an open TX: the silicon is there.
+    // Distinguishes a dead module from an open TX: the silicon is there.
     let dead = run_plan(plan.path.to_str().unwrap(), &["--quiet", "--fault", "dead-mcu"]);
-    assert_eq!((dead.code, dead.told().as_str()), (0, ""));
+    assert_eq!((dead.code, dead.diagnosis_text().as_str()), (0, ""));
 }
 
 /// 100 kohm and 2 kohm, without power: every signal contact.

@@ -44,14 +44,14 @@ fn a_sample_equals_runs_by_themselves() {
             _ => None,
         });
         assert_eq!(seen["verdict"].as_str().map(str::to_owned), ended, "{fault}");
-        let told: BTreeSet<String> = seen["diagnoses"]
+        let named: BTreeSet<String> = seen["diagnoses"]
             .as_array()
             .unwrap()
             .iter()
             .map(|said| without_readings(said["text"].as_str().unwrap()))
             .collect();
-        let alone_told: BTreeSet<String> = alone.diagnoses().iter().map(|said| without_readings(&said.text)).collect();
-        assert_eq!(told, alone_told, "{fault}");
+        let named_alone: BTreeSet<String> = alone.diagnoses().iter().map(|said| without_readings(&said.text)).collect();
+        assert_eq!(named, named_alone, "{fault}");
     }
 }
 

@@ -169,6 +169,6 @@ fn no_unit_with_two_faults_passes() {
         if done.code == 1 && blamed_rightly && !done.diagnoses().is_empty() {
             return Ok(());
         }
-        Err(format!("{one}, {two}: exit {}, named {named:?} ({})", done.code, done.told()))
+        Err(format!("{one}, {two}: exit {}, named {named:?} ({})", done.code, done.diagnosis_text()))
     });
 }

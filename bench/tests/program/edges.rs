@@ -25,11 +25,11 @@ fn defects_that_show_in_edges_alone_are_told() {
                 _ => None,
             })
             .collect();
-        let right = done.code == 1 && failed == [failing.to_owned()] && done.told().contains(expected);
+        let right = done.code == 1 && failed == [failing.to_owned()] && done.diagnosis_text().contains(expected);
         if right {
             Ok(())
         } else {
-            Err(format!("{fault}: exit {}, not passed {failed:?}, told {}", done.code, done.told()))
+            Err(format!("{fault}: exit {}, not passed {failed:?}, diagnosis {}", done.code, done.diagnosis_text()))
         }
     });
 }

@@ -13,7 +13,7 @@ fn defects_of_the_external_flash_are_told() {
         (Some("flash-bad-block"), Some("external flash: bad sector at 0x3ff000: 3 bits stay 0 after an erase")),
         (Some("flash-line-open:2"), Some("external flash: its quad line IO2 is open or stuck")),
         (Some("flash-line-open:3"), Some("external flash: its quad line IO3 is open or stuck")),
-        // Told by the step that reads the model from it; without a model the plan does not go on.
+        // Reported by the step that reads the model from it; without a model the plan does not continue.
         (Some("flash-absent"), Some("the external flash on the module answers with the unknown id")),
     ];
     let plan = ShortPlan::up_to(&[STEP]);
@@ -26,8 +26,8 @@ fn defects_of_the_external_flash_are_told() {
         });
         let right = match expected {
             None => passed && done.code == 0,
-            Some(text) => !passed && done.code == 1 && done.told().contains(text),
+            Some(text) => !passed && done.code == 1 && done.diagnosis_text().contains(text),
         };
-        if right { Ok(()) } else { Err(format!("{fault:?}: exit {}, told {}", done.code, done.told())) }
+        if right { Ok(()) } else { Err(format!("{fault:?}: exit {}, diagnosis {}", done.code, done.diagnosis_text())) }
     });
 }

@@ -53,12 +53,12 @@ fn check(done: &Done, (fault, defect, contacts): &Row) -> Result<(), String> {
     // The resistance in a diagnosis is that of the short.
     let ordered = (fault.kind() == "short")
         .then(|| fault.to_string().split_once('@').map_or(0.0, |(_, ohms)| ohms.parse().unwrap()));
-    let told = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
-    let right_ohms = ordered.is_none_or(|ordered| told.is_some_and(|told| (told - ordered).abs() < 5.0));
+    let reported = done.diagnoses().iter().find_map(|one| ohms_in(&one.text));
+    let right_ohms = ordered.is_none_or(|ordered| reported.is_some_and(|reported| (reported - ordered).abs() < 5.0));
     if done.code == 1 && done.named() == *contacts && right_kind && right_ohms {
         return Ok(());
     }
-    Err(format!("{fault}: exit {}, named {:?} ({})", done.code, done.named(), done.told()))
+    Err(format!("{fault}: exit {}, named {:?} ({})", done.code, done.named(), done.diagnosis_text()))
 }
 
 /// "contacts 36 (TX) and 38 (RX): shorted, 216.1 mohm" -> 0.2161.
@@ -147,10 +147,10 @@ fn single_faults_and_what_is_said_of_them() {
     ];
     for_all(&rows, |(fault, code, said)| {
         let done = run(&["--quiet", "--fault", fault]);
-        if done.code == *code && done.told().contains(said) {
+        if done.code == *code && done.diagnosis_text().contains(said) {
             return Ok(());
         }
-        Err(format!("{fault}: exit {}, {}", done.code, done.told()))
+        Err(format!("{fault}: exit {}, {}", done.code, done.diagnosis_text()))
     });
 }
 
@@ -176,9 +176,10 @@ fn a_shorted_rail_is_never_switched_on() {
         let done = run(&["--quiet", "--fault", &format!("short:{}-gnd", rail.to_lowercase())]);
         assert_eq!(done.code, 1, "{rail}");
         assert!(
-            done.told().contains(&format!("rail {rail}")) && done.told().contains("shorted to ground"),
+            done.diagnosis_text().contains(&format!("rail {rail}"))
+                && done.diagnosis_text().contains("shorted to ground"),
             "{}",
-            done.told()
+            done.diagnosis_text()
         );
         let switched =
             done.run.entries.iter().filter(|entry| matches!(entry.event, Event::RailSwitched { on: true, .. }));

@@ -10,7 +10,11 @@ fn good_modules_pass() {
     let seeds: Vec<u64> = (1..=12).collect();
     for_all(&seeds, |seed| {
         let done = run(&["--quiet", "--seed", &seed.to_string()]);
-        if done.code == 0 { Ok(()) } else { Err(format!("seed {seed}: {} {} {}", done.code, done.told(), done.stderr)) }
+        if done.code == 0 {
+            Ok(())
+        } else {
+            Err(format!("seed {seed}: {} {} {}", done.code, done.diagnosis_text(), done.stderr))
+        }
     });
 }
 
@@ -126,7 +130,7 @@ fn one_firmware_image_serves_every_model_of_the_nest() {
         if done.code == 0 {
             Ok(())
         } else {
-            Err(format!("{model}: exit {}, {}{}", done.code, done.told(), done.stderr))
+            Err(format!("{model}: exit {}, {}{}", done.code, done.diagnosis_text(), done.stderr))
         }
     });
 }

@@ -182,9 +182,9 @@ fn without_a_terminal_or_with_wrong_arguments_nothing_begins() {
         (&["operator", PLAN, "--virtual", "--fault-at", "1=open:999"], "bench faults"),
         (&["operator", PLAN, "--virtual", "--language", "fr"], "known languages: en, de"),
     ];
-    for (arguments, told) in rows {
+    for (arguments, expected) in rows {
         let output = bench(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");
-        assert!(text(&output.stderr).contains(told), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
     }
 }

@@ -54,7 +54,11 @@ fn a_forgotten_contact_is_told() {
 fn good_borons_pass() {
     for_all(&["1", "2", "3", "4", "5", "6"], |seed| {
         let done = run_plan("plans/boron.toml", &["--quiet", "--seed", seed]);
-        if done.code == 0 { Ok(()) } else { Err(format!("seed {seed}: {} {}{}", done.code, done.told(), done.stderr)) }
+        if done.code == 0 {
+            Ok(())
+        } else {
+            Err(format!("seed {seed}: {} {}{}", done.code, done.diagnosis_text(), done.stderr))
+        }
     });
 }
 
@@ -66,7 +70,13 @@ fn opens_of_the_boron_are_named() {
         if done.code == 1 && done.named() == [*contact] {
             Ok(())
         } else {
-            Err(format!("open:{contact}: exit {}, names {:?}: {}{}", done.code, done.named(), done.told(), done.stderr))
+            Err(format!(
+                "open:{contact}: exit {}, names {:?}: {}{}",
+                done.code,
+                done.named(),
+                done.diagnosis_text(),
+                done.stderr
+            ))
         }
     });
 }
@@ -90,11 +100,11 @@ fn the_pair_test_finds_what_such_a_test_finds() {
         if done.code == *code && contacts.iter().all(|contact| named.contains(contact)) {
             Ok(())
         } else {
-            Err(format!("{fault}: exit {}, names {named:?}: {}{}", done.code, done.told(), done.stderr))
+            Err(format!("{fault}: exit {}, names {named:?}: {}{}", done.code, done.diagnosis_text(), done.stderr))
         }
     });
     let good = run_plan(plan, &["--quiet", "--seed", "5"]);
-    assert_eq!(good.code, 0, "{}", good.told());
+    assert_eq!(good.code, 0, "{}", good.diagnosis_text());
 }
 
 /// `plans/b404x.toml` with the fixtures on the desk allowed, next to its parts.

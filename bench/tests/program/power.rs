@@ -16,7 +16,7 @@ fn defects_of_memory_current_tx_and_usb_are_told() {
     let plan = ShortPlan::up_to(&["supply-current", "link-pulls", "usb", "retained"]);
     for_all(&rows, |(fault, expected, contacts)| {
         let done = run_plan(plan.path(), &["--quiet", "--fault", fault]);
-        let right = done.code == 1 && done.told().contains(expected) && done.named() == *contacts;
-        if right { Ok(()) } else { Err(format!("{fault}: exit {}, told {}", done.code, done.told())) }
+        let right = done.code == 1 && done.diagnosis_text().contains(expected) && done.named() == *contacts;
+        if right { Ok(()) } else { Err(format!("{fault}: exit {}, diagnosis {}", done.code, done.diagnosis_text())) }
     });
 }

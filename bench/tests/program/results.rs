@@ -29,7 +29,7 @@ fn runs_are_verified_indexed_asked_and_exported() {
 
     let verified = output(&["verify", &reports_text]);
     assert_eq!(verified.status.code(), Some(0), "{}", text(&verified.stdout));
-    assert!(text(&verified.stdout).contains("3 hold, 0 do not, 0 cannot be told."));
+    assert!(text(&verified.stdout).contains("3 hold, 0 do not, 0 unknown."));
     let journals = bench_journal::journals_in(&reports).unwrap();
     let kept = std::fs::read(&journals[0]).unwrap();
     for at in (0..kept.len()).step_by(kept.len() / 40) {

@@ -49,7 +49,7 @@ fn signals_switch_the_rails_off_before_the_verdict() {
         let stopping = events
             .iter()
             .position(|event| matches!(event, Event::Stopping { reason } if reason.contains(name)))
-            .unwrap_or_else(|| panic!("{name}: nobody stopped it"));
+            .unwrap_or_else(|| panic!("{name}: it was not stopped"));
         let [.., safe, end] = &events[..] else { panic!("{name}") };
         assert!(matches!(safe, Event::SafeState { confirmed: true, .. }), "{name}: {safe:?}");
         assert!(matches!(end, Event::RunEnded { verdict: Verdict::Aborted, .. }), "{name}: {end:?}");

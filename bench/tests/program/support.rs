@@ -42,12 +42,12 @@ pub struct Done {
 
 impl Done {
     pub fn diagnoses(&self) -> Vec<&Diagnosis> {
-        let told = |entry: &'_ Entry| matches!(entry.event, Event::Diagnosed { .. });
+        let is_diagnosis = |entry: &'_ Entry| matches!(entry.event, Event::Diagnosed { .. });
         let of = |entry| match entry {
             &Entry { event: Event::Diagnosed { ref diagnosis, .. }, .. } => diagnosis,
             _ => unreachable!(),
         };
-        self.run.entries.iter().filter(|entry| told(entry)).map(of).collect()
+        self.run.entries.iter().filter(|entry| is_diagnosis(entry)).map(of).collect()
     }
     /// Contacts that a diagnosis names, ascending.
     pub fn named(&self) -> Vec<u8> {
@@ -61,7 +61,7 @@ impl Done {
             |entry: &Entry| matches!(&entry.event, Event::RailSwitched { rail: name, on: true, .. } if name == rail);
         self.run.entries.iter().any(on)
     }
-    pub fn told(&self) -> String {
+    pub fn diagnosis_text(&self) -> String {
         self.diagnoses().iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join("; ")
     }
 }

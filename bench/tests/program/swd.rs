@@ -14,7 +14,7 @@ fn notes(done: &Done) -> Vec<String> {
 #[test]
 fn an_empty_module_is_programmed_and_passes() {
     let done = run(&["--quiet"]);
-    assert_eq!(done.code, 0, "{}{}", done.told(), done.stderr);
+    assert_eq!(done.code, 0, "{}{}", done.diagnosis_text(), done.stderr);
     let [note] = &notes(&done)[..] else { panic!("{:?}", notes(&done)) };
     assert!(note.starts_with("Virtual SWD probe VIRTUAL-1: MCU "), "{note}");
     assert!(note.contains(" bytes written, 0 there already, verified"), "{note}");
@@ -23,7 +23,7 @@ fn an_empty_module_is_programmed_and_passes() {
 #[test]
 fn a_boron_is_programmed_too() {
     let done = run_plan("plans/boron.toml", &["--quiet"]);
-    assert_eq!((done.code, notes(&done).len()), (0, 1), "{}{}", done.told(), done.stderr);
+    assert_eq!((done.code, notes(&done).len()), (0, 1), "{}{}", done.diagnosis_text(), done.stderr);
 }
 
 /// Fault, exit code, what is said.
@@ -43,7 +43,11 @@ const FAULTS: [(&str, i32, &str); 9] = [
 fn what_is_wrong_with_probe_or_mcu_is_told_to_the_right_person() {
     for_all(&FAULTS, |(fault, code, said)| {
         let done = run(&["--quiet", "--fault", fault]);
-        let right = done.code == *code && done.told().contains(said);
-        if right { Ok(()) } else { Err(format!("{fault}: exit {}, {} {}", done.code, done.told(), done.stderr)) }
+        let right = done.code == *code && done.diagnosis_text().contains(said);
+        if right {
+            Ok(())
+        } else {
+            Err(format!("{fault}: exit {}, {} {}", done.code, done.diagnosis_text(), done.stderr))
+        }
     });
 }

@@ -99,7 +99,7 @@ async fn run_kicked(
         Ok(reason) => (schedule.verdict(), reason),
         Err(panic) => {
             schedule.abort();
-            // Nobody asked for it: not aborted, but the bench's own fault.
+            // It was not ordered: not aborted, but an error of the bench.
             (Verdict::Error, Some(format!("the bench failed: {}", panic_text(&*panic))))
         }
     };

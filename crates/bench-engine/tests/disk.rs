@@ -1,4 +1,4 @@
-//! A run on disks that are slow, full or hang, and journals that somebody touches.
+//! A run on disks that are slow, full or hang, and journals that are changed.
 
 #![allow(clippy::unwrap_used)] // a helper of a test that cannot go on is a failed test
 
@@ -246,7 +246,7 @@ fn a_pass_needs_two_looks_at_the_file() {
     }
 }
 
-/// What somebody does to the journal while a step runs.
+/// What happens to the journal while a step runs.
 #[test]
 fn a_journal_that_was_touched_is_no_pass() {
     type Touch = fn(&Path);

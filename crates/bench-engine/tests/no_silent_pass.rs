@@ -20,7 +20,7 @@ use support::{Idle, nest, plan, recorder, started, step};
 /// What a step does next.
 #[derive(Debug, Clone)]
 enum Deed {
-    /// Measures one of the promised names, or one that nobody promised.
+    /// Measures one of the promised names, or one that was not promised.
     Measure(usize, Option<f64>),
     Sleep(u64),
     /// The reply never comes.

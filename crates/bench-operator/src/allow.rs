@@ -1,4 +1,4 @@
-//! Somebody with a badge and a PIN lets a unit in that the rules would turn away.
+//! A person with a badge and a PIN allows a unit that the rules would turn away.
 
 use super::app::{Action, App, Mode};
 use super::log::Row;
@@ -41,7 +41,7 @@ impl App {
         }
     }
 
-    /// Somebody answers for it: that is written down before the unit is tested.
+    /// A person answers for it, which is recorded before the unit is tested.
     pub(super) fn let_in(&mut self, badge: Option<String>) {
         let Mode::Allow(allow) = std::mem::replace(&mut self.mode, Mode::Work) else { return };
         let allowed_by = badge.or_else(|| self.operator.clone()).unwrap_or_else(|| "operator".to_owned());

@@ -63,7 +63,7 @@ pub enum Mode {
     Abort(Vec<usize>),
     /// Whether the shift ends although something runs.
     Leave,
-    /// Somebody has to let a unit in.
+    /// A person has to allow a unit.
     Allow(Allow),
 }
 

@@ -52,7 +52,7 @@ pub enum Input {
     FromNest(usize, FromNest),
     /// A run could not be started.
     NotStarted(usize, String),
-    /// Somebody's word for this unit could not be written down.
+    /// The permission for this unit could not be recorded.
     NotLetIn(String),
     /// Something other than a run does not work.
     Trouble(String),

@@ -16,9 +16,9 @@ const FILE: &str = "operator-log.jsonl";
 pub enum Row {
     /// The screen came up.
     ShiftBegan { at: String, plan: String, nests: usize },
-    /// Somebody scanned a badge to work here.
+    /// A person scanned a badge to work here.
     Operator { at: String, operator: String },
-    /// Somebody let a unit in that the rules would turn away.
+    /// A person allowed a unit that the rules would turn away.
     LetIn {
         at: String,
         serial: String,
@@ -41,7 +41,7 @@ pub enum Row {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         operator: Option<String>,
     },
-    /// Somebody ended runs from the screen.
+    /// A person ended runs from the screen.
     Aborted {
         at: String,
         nests: Vec<usize>,

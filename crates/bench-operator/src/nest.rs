@@ -61,11 +61,11 @@ pub struct NestStatus {
     pub lid_closed: Option<bool>,
     /// The emergency stop is pressed.
     pub emergency: bool,
-    /// Somebody ordered the end of the run.
+    /// The end of the run was ordered.
     pub stopping: bool,
     /// When that was, in the bench time of the run.
     pub stopped_at: Option<Duration>,
-    /// Somebody ordered its power off at once.
+    /// Its power was ordered off at once.
     pub cut: bool,
 }
 

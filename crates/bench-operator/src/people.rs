@@ -15,7 +15,7 @@ pub enum Role {
     Engineer,
 }
 
-/// Somebody with a badge.
+/// A person with a badge.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {

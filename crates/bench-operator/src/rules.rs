@@ -91,7 +91,7 @@ pub struct Rules {
     /// Whether the terminal's bell rings at a verdict.
     pub bell: bool,
     pub begin: Begin,
-    /// Nobody tests before a badge was scanned.
+    /// No test before a badge was scanned.
     pub badge_required: bool,
     pub retest: Retest,
     /// A unit that passed already.
@@ -208,7 +208,7 @@ mod tests {
             ("", 0, Test),
             ("f", 0, Test),
             ("ff", 0, Ask(Why::InRepair, Role::Technician)),
-            // Somebody let it in after the second fail: it fails once more, and may be tested again once.
+            // It was allowed after the second fail: it fails once more, and may be tested again once.
             ("ff", 2, Test),
             ("fff", 2, Test),
             ("ffff", 2, Ask(Why::InRepair, Role::Technician)),

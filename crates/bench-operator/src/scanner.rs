@@ -56,7 +56,7 @@ pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
             }
             reported = true;
             std::thread::sleep(TRY_AGAIN);
-            // Somebody must still be there.
+            // The receiver must still exist.
             if sender.send(Input::Tick).is_err() {
                 return;
             }

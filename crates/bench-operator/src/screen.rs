@@ -125,7 +125,7 @@ impl Shown {
         loop {
             let drawn = Instant::now();
             let mut left = self.draw(&mut terminal).err().is_some_and(|error| {
-                // Nobody sees anything any more, and what is powered must not stay so.
+                // The screen is gone, and what is powered must not stay so.
                 by_operator = false;
                 self.take(Input::End(format!("the terminal is gone: {error}")))
             });

@@ -14,7 +14,7 @@ pub struct Source {
 
 impl Source {
     /// Line ends and the mark in front that editors of Windows write are dropped: the same plan has the same hash, and a mistake
-    /// the same place, whoever saved it last.
+    /// the same place, whichever editor saved it last.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         let text: Arc<str> = text.into();
         let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -312,7 +312,7 @@ pub fn recorder(folder: &Path, clock: Rc<dyn Clock>) -> Rc<Recorder> {
 
 /// The entries in short words: "start a", "end a pass".
 pub fn story(entries: &[Entry]) -> Vec<String> {
-    let tell = |entry: &Entry| match &entry.event {
+    let describe = |entry: &Entry| match &entry.event {
         Event::StepStarted { step, attempt } => Some(format!("start {step} {attempt}")),
         Event::StepEnded { step, attempt, verdict, .. } => Some(format!("end {step} {attempt} {verdict}")),
         Event::RailSwitched { rail, on, .. } => Some(format!("{rail} {}", if *on { "on" } else { "off" })),
@@ -321,5 +321,5 @@ pub fn story(entries: &[Entry]) -> Vec<String> {
         Event::RunEnded { verdict, .. } => Some(format!("unit {verdict}")),
         _ => None,
     };
-    entries.iter().filter_map(tell).collect()
+    entries.iter().filter_map(describe).collect()
 }
