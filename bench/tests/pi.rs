@@ -244,7 +244,7 @@ name = "A"
 fn exit_of(mut child: Child) -> impl Future<Output = ExitStatus> {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || ended.send(child.wait().unwrap()));
-    async { heard.await.unwrap() }
+    async { end.await.unwrap() }
 }
 
 fn kill(pid: u32) {
@@ -415,16 +415,16 @@ fn the_operators_screen_drives_a_real_fixture() {
     let mut line = line(&[BEFORE_POWER]);
     let plan = plan_in(line.folder.path(), &[NO_USB, NO_PROBE].concat()).display().to_string();
     let command = line.command(&["operator", &plan, "--reports", "reports"]);
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (orders, mut received) = tokio::sync::mpsc::unbounded_channel();
     let operator = std::thread::spawn(move || {
         let mut screen = Terminal::run(&command, 100, 30);
         screen.wait_for("Scan the label");
         screen.send(format!("{SERIAL} {SECRET}001\r").as_bytes());
         screen.wait_for(SERIAL);
-        told.send("press").unwrap();
+        orders.send("press").unwrap();
         screen.wait_for("1 tested: 0 pass, 1 fail");
         screen.wait_for("Contact at fault: 56");
-        told.send("look").unwrap();
+        orders.send("look").unwrap();
         let shown = screen.text();
         screen.send(b"\x1b[21~");
         (screen.code(), shown)
@@ -433,7 +433,7 @@ fn the_operators_screen_drives_a_real_fixture() {
     let lamps = line.serve(async move {
         let clock = bench.clock();
         let mut lamps = Vec::new();
-        while let Some(what) = heard.recv().await {
+        while let Some(what) = received.recv().await {
             if what == "look" {
                 // The registers are looked at once in a millisecond; of several lamps that are put out meanwhile one is seen.
                 wait_for(&*clock, 1000 * MS, || bench.lamps().contains(&"fail".to_owned())).await;
