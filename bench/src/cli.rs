@@ -381,7 +381,7 @@ pub(crate) struct CoverageArgs {
     /// Exits with 1 if a smaller share of the faults is detected, or if a good module fails.
     #[arg(long, value_name = "PERCENT")]
     pub min_detected: Option<f64>,
-    /// Exits with 1 if a smaller share of the faults is named rightly, or if a good module fails.
+    /// Exits with 1 if a smaller share of the faults is named correctly, or if a good module fails.
     #[arg(long, value_name = "PERCENT")]
     pub min_named: Option<f64>,
     /// Writes the whole study as JSON.

@@ -20,7 +20,7 @@ pub fn run_all(steps: &mut Steps, skipped: &Skipped) -> Result<(), Failed> {
 fn spelling(skipped: &Skipped) -> Result<(), Failed> {
     match typos() {
         Some(program) => run("typos", Command::new(program).current_dir(root()).args(["--format", "brief"])),
-        None => skipped.add("words_are_spelt_rightly", &format!("no `typos`: pip install typos=={TYPOS}")),
+        None => skipped.add("words_are_spelt_correctly", &format!("no `typos`: pip install typos=={TYPOS}")),
     }
 }
 

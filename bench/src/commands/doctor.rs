@@ -23,7 +23,7 @@ pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Faile
         None => on_station(&project, args)?,
     };
     if ill == 0 {
-        print("The fixture is well. Now a module that is known to be good: `bench run`.\n");
+        print("The fixture is good. Next, test a module that is known to be good: `bench run`.\n");
         return Ok(0);
     }
     say(&format!("{ill} things to fix"));

@@ -37,7 +37,7 @@ pub fn page(study: &Study) -> String {
                 h1 { (title) }
                 (tiles(study))
                 h2 { "Contacts" }
-                p { "Faults of each contact: named rightly / all. A solid edge: all named; dashed: some misnamed; double: some missed." }
+                p { "Faults of each contact: named correctly / all. A solid edge: all named; dashed: some misnamed; double: some missed." }
                 div class="edge" { @for row in study.per_contact.iter().filter(|row| row.faults > 0) { (contact(row)) } }
                 h2 { "Steps" }
                 table {
@@ -84,7 +84,7 @@ fn tiles(study: &Study) -> Markup {
     html! {
         div class="tiles" {
             (tile(format!("{:.1} %", study.detected_percent), format!("{} of {} faults detected", study.detected, study.faults)))
-            (tile(format!("{:.1} %", study.named_percent), format!("{} named rightly", study.named)))
+            (tile(format!("{:.1} %", study.named_percent), format!("{} named correctly", study.named)))
             (tile(study.undetectable.to_string(), "missed because nothing can be measured".to_owned()))
             (tile(study.false_fails.to_string(), format!("false fails of {} good modules", study.good)))
             (tile(format!("{:.1}", study.escapes.escaping_per_million),

@@ -19,7 +19,7 @@ pub struct Study {
     pub faults: usize,
     /// Modules that did not pass.
     pub detected: usize,
-    /// Of these, named rightly.
+    /// Of these, named correctly.
     pub named: usize,
     /// Missed, because the fault has no effect that a bench could measure.
     pub undetectable: usize,
@@ -81,7 +81,7 @@ pub struct Without {
     pub also_gone: Vec<String>,
     /// Faults that are missed then, and were not before.
     pub missed: Vec<String>,
-    /// Faults that are still found then, but no longer named rightly.
+    /// Faults that are still found then, but no longer named correctly.
     pub misnamed: Vec<String>,
     /// Further bad modules shipped per million.
     pub escaping_per_million: f64,

@@ -14,7 +14,7 @@ pub fn summary(study: &Study, took: Duration) -> String {
     let _ = writeln!(out, "{}, plan {}", study.model.to_uppercase(), study.plan);
     let _ = writeln!(
         out,
-        "{:6} faults\n{:6} detected       {:5.1} %\n{:6} named rightly  {:5.1} %\n{misnamed:6} misnamed\n{:6} missed, {} of them because nothing can be measured",
+        "{:6} faults\n{:6} detected         {:5.1} %\n{:6} named correctly  {:5.1} %\n{misnamed:6} misnamed\n{:6} missed, {} of them because nothing can be measured",
         study.faults,
         study.detected,
         study.detected_percent,

@@ -28,7 +28,7 @@ pub fn line_page(overview: &Overview) -> String {
         figure { figcaption { "Steps that failed the unit" } (charts::pareto(&overview.failing_steps, "")) }
         figure { figcaption { "Contacts at fault" } (charts::pareto(&overview.contacts, "contact ")) }
         h2 { "Nails" }
-        @if worn.is_empty() { p { (overview.nails.len()) " looked at, none wears." } }
+        @if worn.is_empty() { p { (overview.nails.len()) " checked, none worn." } }
         @else {
             table {
                 tr { th { "to clean or replace" } th { "contact" } th class="n" { "cycles" } th class="n" { "of its limit" } th class="n" { "cycles left" } th class="n" { "second attempts" } }

@@ -58,7 +58,7 @@ fn with_bounds(interval: Option<Interval>) -> String {
 fn total(text: &mut String, of: &Yields) {
     let _ = writeln!(
         text,
-        "{} runs on {} units; {} ended by the bench, {} aborted: these judge no unit.",
+        "{} runs on {} units; {} ended by the bench, {} aborted: these say nothing about a unit.",
         of.runs, of.units, of.bench_errors, of.aborted
     );
     if of.units == 0 {
@@ -257,7 +257,7 @@ fn nails(text: &mut String, overview: &Overview) {
     let worn: Vec<_> = overview.nails.iter().filter(|nail| nail.trend.state == NailState::Warn).collect();
     if worn.is_empty() {
         if !overview.nails.is_empty() {
-            let _ = writeln!(text, "\nNails: {} looked at, none wears.", overview.nails.len());
+            let _ = writeln!(text, "\nNails: {} checked, none worn.", overview.nails.len());
         }
         return;
     }
