@@ -1,8 +1,8 @@
 //! Diagnosis by dictionary: which measurements fail, and how, under every fault. A failing unit is compared with all of
 //! them.
 //!
-//! Steps reason from readings to contacts. The dictionary needs no reasoning: it has seen every single fault on the
-//! virtual bench, and lists those that look most like the unit, even where no step can distinguish them.
+//! Steps reason from readings to contacts. The dictionary needs no reasoning: it holds the result of every single fault
+//! on the virtual bench, and lists the faults most like the unit, even where no step can distinguish them.
 
 use super::run::{Failing, How};
 use super::study::Study;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 const FORMAT: u32 = 1;
-/// Candidates less alike than this are not worth telling.
+/// Candidates less alike than this are not reported.
 const LEAST_ALIKE: f64 = 0.2;
 /// Values whose ratio is this far from one are no longer alike at all.
 const FARTHEST_RATIO: f64 = 10.0;
-/// What a measurement counts that fails the same way with quite another value.
+/// Score of a measurement that fails on the same side with a very different value.
 const SAME_SIDE: f64 = 0.4;
 
 /// The file.
@@ -23,7 +23,7 @@ const SAME_SIDE: f64 = 0.4;
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {
     format: u32,
-    /// What it was made with: measurements of another plan cannot be looked up.
+    /// The files that it was made with: measurements of another plan cannot be looked up.
     pub provenance: Provenance,
     entries: Vec<Entry>,
 }

@@ -2,7 +2,7 @@
 
 use virtual_bench::Fault;
 
-/// Whether the fault is meant: by a pattern, or by another spelling of the same order (`crystal:100` for `crystal`).
+/// Whether `pattern` selects the fault, also under another spelling of the same order (`crystal:100` for `crystal`).
 pub fn names(pattern: &str, fault: &Fault) -> bool {
     fits(pattern, &fault.to_string()) || pattern.parse().is_ok_and(|ordered: Fault| ordered == *fault)
 }

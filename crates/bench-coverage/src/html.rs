@@ -1,4 +1,4 @@
-//! The study as a page for a browser: one file, nothing to fetch.
+//! The study as a page for a browser: one self-contained file.
 
 use super::study::{PerContact, PerStep, Study};
 use super::text::why;

@@ -1,4 +1,4 @@
-//! What was ordered against what the bench said.
+//! Compares the fault that was ordered with what the bench reported.
 
 use super::rates::Rates;
 use super::run::RunFindings;
@@ -12,9 +12,9 @@ use virtual_bench::{Fault, FaultLocation, Net};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Naming {
-    /// Found, and the contacts named are those of the fault.
+    /// Detected, and the named contacts are those of the fault.
     Named,
-    /// Found, but other contacts were named, or too many, or none; or the technician was sent for instead of the repair.
+    /// Detected, but other contacts were named, or too many, or none; or the verdict is not the right one.
     Misnamed,
     /// The module passed.
     Missed,
@@ -29,12 +29,12 @@ pub struct FaultResult {
     pub objection: Option<String>,
     /// Contacts of the fault.
     pub contacts: Vec<Contact>,
-    /// Whether the bench itself is at fault, and an `error` is what is due.
+    /// Whether the bench itself is at fault, so that the right verdict is `error`.
     pub of_bench: bool,
-    /// Why no bench of this kind can see it.
+    /// Why no bench of this kind can detect it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undetectable: Option<String>,
-    /// Class of defects whose rate it has.
+    /// Class of defects that gives its rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// How many of a million modules have this fault.
@@ -71,8 +71,9 @@ pub fn name(fault: &Fault, run: &RunFindings, dut: &DutFamily, fixture: &Fixture
     }
 }
 
-/// The rule, in full in `docs/explanation/coverage.md`: the right verdict; every contact of the fault named and no other;
-/// of each supply or ground at fault a contact or the name; for a fault without either, its subject in words.
+/// Returns why a fault does not count as named. A named fault has the right verdict, and the diagnoses name exactly its
+/// contacts. For a supply or ground, they name one of its contacts or the supply itself; for a fault at no contact, they
+/// mention its subject. `docs/explanation/coverage.md` has the full rule.
 fn objection(location: &FaultLocation, of_bench: bool, run: &RunFindings) -> Option<String> {
     let due = if of_bench { Verdict::Error } else { Verdict::Fail };
     if run.verdict != due {

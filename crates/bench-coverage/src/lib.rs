@@ -1,7 +1,7 @@
-//! How many of the faults that can be ordered a plan finds, and names.
+//! Measures how many of the faults that can be ordered a plan detects and names.
 //!
 //! Every fault is one complete run of the plan on the virtual bench, with the engine that tests real modules. The list
-//! of faults is used only afterwards, to compare what was ordered with what the bench said.
+//! of faults is used only afterwards, to compare what was ordered with what the bench reported.
 
 pub mod dictionary;
 pub mod glob;

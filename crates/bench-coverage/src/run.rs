@@ -1,4 +1,4 @@
-//! What one run came to, as far as coverage goes by it.
+//! The findings of one run that coverage uses.
 
 use bench_engine::Outcome;
 use bench_report::RunRecord;
@@ -6,13 +6,13 @@ use bench_run::{Contact, Defect, Measurement, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a run of the plan on one module came to.
+/// The findings of a run of the plan on one module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunFindings {
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Steps that failed or erred, in the order of their ends.
+    /// Steps that ended as `fail` or `error`, in the order in which they ended.
     pub steps: Vec<String>,
     /// Measurements outside their limits or never taken, of each step's last attempt, in the plan's order.
     pub measurements: Vec<Failing>,
@@ -107,7 +107,7 @@ impl RunFindings {
         }
     }
 
-    /// The bench could not even run: what `bench run` ends with exit code 2 for.
+    /// The findings of a run that the bench could not do; `bench run` then exits with code 2.
     pub fn broken(reason: String) -> Self {
         Self {
             verdict: Verdict::Error,
@@ -121,7 +121,7 @@ impl RunFindings {
         }
     }
 
-    /// A pass that leans on something that is not modelled is none, as `bench run` has it.
+    /// Turns a pass into an error if it depends on something that is not modelled, as `bench run` does.
     pub fn lean_on(&mut self, not_modelled: &[String]) {
         if self.verdict == Verdict::Pass && !not_modelled.is_empty() {
             self.verdict = Verdict::Error;
@@ -129,7 +129,7 @@ impl RunFindings {
         }
     }
 
-    /// The unit would not be shipped.
+    /// Whether the unit did not pass, so that it would not be shipped.
     pub fn is_detected(&self) -> bool {
         self.verdict != Verdict::Pass
     }

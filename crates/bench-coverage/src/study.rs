@@ -1,4 +1,4 @@
-//! What all runs together say about a plan.
+//! What all runs together show about a plan.
 
 use super::judge::{FaultResult, Naming};
 use super::rates::Rates;
@@ -19,7 +19,7 @@ pub struct Study {
     pub faults: usize,
     /// Modules that did not pass.
     pub detected: usize,
-    /// Of these, named correctly.
+    /// Detected faults that were also named correctly.
     pub named: usize,
     /// Missed, because the fault has no effect that a bench could measure.
     pub undetectable: usize,
@@ -44,9 +44,9 @@ pub struct Study {
 /// Expected figures for a million modules, from the rates of defects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Escapes {
-    /// Modules with a defect that come to the test, in a million.
+    /// Modules with a defect before the test, in a million.
     pub defective_per_million: f64,
-    /// Of these, shipped.
+    /// Defective modules that pass and are shipped, in a million.
     pub escaping_per_million: f64,
     /// Faults that no class of the rates fits; they count as if they never occurred.
     pub without_rate: usize,
@@ -67,7 +67,7 @@ pub struct PerStep {
     pub kind: String,
     /// Virtual milliseconds on a good module, on average.
     pub milliseconds: Option<f64>,
-    /// Faults that this step was the first to find.
+    /// Faults that this step was the first to detect.
     pub first: usize,
     /// What the plan loses without it; absent when that was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,11 +77,11 @@ pub struct PerStep {
 /// The plan without one of its steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Without {
-    /// Steps that had to go with it, because a good module does not pass without it.
+    /// Steps that were left out as well, because a good module does not pass without this step.
     pub also_gone: Vec<String>,
     /// Faults that are missed then, and were not before.
     pub missed: Vec<String>,
-    /// Faults that are still found then, but no longer named correctly.
+    /// Faults that are still detected then, but no longer named correctly.
     pub misnamed: Vec<String>,
     /// Further bad modules shipped per million.
     pub escaping_per_million: f64,
@@ -115,7 +115,7 @@ pub struct Results<'a> {
     /// Contacts and their pins, in order.
     pub contacts: Vec<(Contact, String)>,
     pub faults: Vec<FaultResult>,
-    /// By step; none when it was not measured.
+    /// What the plan loses without each step; empty when that was not measured.
     pub without: BTreeMap<String, Without>,
     /// Seed and run.
     pub good: Vec<(u64, RunFindings)>,

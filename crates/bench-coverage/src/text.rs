@@ -5,7 +5,7 @@ use super::{FaultResult, Naming};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Faults of one step that are listed by name.
+/// How many faults of one step are listed by name.
 const LISTED: usize = 4;
 
 pub fn summary(study: &Study, took: Duration) -> String {

@@ -4,7 +4,7 @@ use bench_plan::Plan;
 use bench_run::Step;
 use std::collections::BTreeSet;
 
-/// Takes steps out. Whatever needed one of them needs from now on what that one needed, so that the order of the rest
+/// Takes steps out. A step that needed one of them then needs whatever that one needed, so that the order of the rest
 /// stays. Ids that the plan does not have are ignored.
 pub fn take_out<P>(plan: &mut Plan<P>, gone: &[String]) {
     let is_gone: Vec<bool> = plan.steps.iter().map(|planned| gone.contains(&planned.step.id)).collect();

@@ -1,8 +1,8 @@
 //! Complete runs of the plan in memory, several at a time.
 //!
-//! A run is that of `bench run`: the same fixture, firmware, engine and safe state, and the same judgement of what it
-//! left behind. Only the journal stays in memory. Every run has a bench of its own, so that its result depends on the
-//! seed, the faults and the plan alone and not on how many run at the same time.
+//! A run is the same as with `bench run`: fixture, firmware, engine, safe state, and how its record is judged. Only the
+//! journal stays in memory. Every run has a bench of its own, so that its result depends only on the seed, the faults and
+//! the plan, and not on how many run at the same time.
 
 use super::run::RunFindings;
 use super::without::take_out;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use virtual_bench::Fault;
 
-/// A module to test, and what of the plan it meets.
+/// A module to test, and how the plan is changed for it.
 #[derive(Debug, Clone, Default)]
 pub struct Module {
     pub seed: u64,
@@ -34,11 +34,11 @@ pub struct Work<'a> {
     pub root: Option<&'a Path>,
     pub plan: &'a Path,
     pub firmware: &'a [u8],
-    /// What the plan must be made of: a file that changes under the workers ends it.
+    /// Hashes of the plan's files: if a file changes during the study, the study ends.
     pub provenance: &'a Provenance,
     /// Runs at a time.
     pub jobs: usize,
-    /// Set when the user wants an end.
+    /// Set when the user stops the study.
     pub stop: &'a AtomicBool,
 }
 
@@ -47,7 +47,7 @@ impl Work<'_> {
     /// each run.
     ///
     /// # Errors
-    /// What kept a run from being ordered: the same for all of them.
+    /// Why no run could start; the reason is the same for all runs.
     pub fn run(&self, modules: &[Module], done: &(dyn Fn() + Sync)) -> Result<Option<Vec<RunFindings>>, Failed> {
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Option<RunFindings>>> = Mutex::new(vec![None; modules.len()]);

@@ -1,18 +1,18 @@
-//! Why something could not even be done: the caller's mistake or the bench's, in words.
+//! Why a command could not start: a mistake of the caller or of the bench, as text for people.
 
 use crate::FileError;
 
 /// A command failed before a run began, or outside of it.
 #[derive(Debug)]
 pub enum Failed {
-    /// The user's files or arguments, in the words that the user needs.
+    /// A mistake in the user's files or arguments, worded for the user.
     Usage(miette::Report),
-    /// The bench itself.
+    /// A failure of the bench itself.
     Bench(miette::Report),
 }
 
 impl Failed {
-    /// A failure of the bench, with these words.
+    /// Makes a failure of the bench with this message.
     pub fn bench(error: impl std::fmt::Display) -> Self {
         Failed::Bench(miette::miette!("{error}"))
     }

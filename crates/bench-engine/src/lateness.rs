@@ -1,7 +1,7 @@
 //! How late the controller ran: its own wake-ups, planned against actual.
 //!
-//! The supervisor wakes every few milliseconds. What keeps it from that keeps the steps from their windows, too, wherever they
-//! are at that moment: a stopped process, a busy kernel, a call that does not come back.
+//! The supervisor wakes every few milliseconds. Whatever delays it (a stopped process, a busy kernel, a call that does not
+//! return) can also make a running step miss its window.
 
 use bench_instruments::{Clock, ControllerLoad, LoadSample};
 use bench_run::{BenchTime, LateRecord};
@@ -11,9 +11,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Delays that are remembered: a step is rarely longer than these are apart.
+/// How many delays are kept. Few steps are long enough to see more.
 const MOST_DELAYS: usize = 256;
-/// Less is what the blocking transfers of a driver take and is not remembered.
+/// Shorter delays are not kept: a driver's blocking transfers take that long.
 const SHORTEST: Duration = Duration::from_millis(2);
 
 /// What a delay was spent on, as far as the controller says.
@@ -71,7 +71,7 @@ struct Delay {
     cause: Cause,
 }
 
-/// Measures; the supervisor calls [`Lateness::beat`].
+/// Measures how late the controller is; the supervisor calls [`Lateness::beat`].
 pub struct Lateness {
     clock: Rc<dyn Clock>,
     load: Rc<dyn ControllerLoad>,
@@ -86,7 +86,7 @@ impl Lateness {
         Self { clock, load, due: Cell::new(None), before: Cell::new(None), delays: RefCell::default() }
     }
 
-    /// The supervisor is awake, and means to be so again at `next`.
+    /// Notes that the supervisor is awake and plans to wake again at `next`.
     pub fn beat(&self, next: BenchTime) {
         let now = self.clock.now();
         if let Some(due) = self.due.replace(Some(next))
@@ -120,7 +120,7 @@ impl Lateness {
         }
     }
 
-    /// Returns the longest delay of which a part was in the time since `from`; one that has not ended counts up to now.
+    /// Returns the longest delay that overlaps the time since `from`. A delay that has not ended counts up to now.
     pub fn since(&self, from: BenchTime) -> Late {
         let now = self.clock.now();
         let delays = self.delays.borrow();

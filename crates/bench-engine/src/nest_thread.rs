@@ -1,4 +1,4 @@
-//! One run on one nest, in a thread of its own: what goes wrong there leaves the other nests alone.
+//! One run on one nest, in a thread of its own, so that a failure does not affect the other nests.
 
 use crate::Done;
 use crate::Failed;
@@ -15,17 +15,17 @@ use std::thread::JoinHandle;
 pub enum FromNest {
     /// The journal has this entry.
     Entry(Box<Entry>),
-    /// The last word; nothing follows.
+    /// The last report of this nest.
     Ended(Box<Ended>),
 }
 
-/// What a run came to, as people act on it.
+/// The outcome of a run that people act on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     pub verdict: Verdict,
-    /// Why, when it is no pass.
+    /// Why the run did not pass.
     pub reason: Option<String>,
-    /// The record; absent when the run could not be made.
+    /// The record; absent when the run could not start.
     pub record: Option<RunRecord>,
 }
 
@@ -37,24 +37,24 @@ impl Ended {
         Self { verdict, reason: reason.filter(|_| verdict != Verdict::Pass), record: Some(record) }
     }
 
-    /// The bench could not even run, or fell over.
+    /// The outcome of a run that the bench could not start, or that panicked.
     pub fn broken(reason: String) -> Self {
         Self { verdict: Verdict::Error, reason: Some(reason), record: None }
     }
 }
 
-/// A run that is under way.
+/// A run that has not ended.
 pub struct NestThread {
     stop: StopHandle,
     thread: JoinHandle<()>,
 }
 
 impl NestThread {
-    /// Runs `work` with something that shows it every entry after the journal has it, and with a stop that this handle
-    /// orders. In any case `report` gets [`FromNest::Ended`] at the end.
+    /// Runs `work` with an observer that reports every entry once the journal has it, and with a stop that this handle
+    /// orders. However `work` ends, `report` gets [`FromNest::Ended`] at the end.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// When the system cannot start a thread.
     pub fn start<W, T>(name: String, work: W, report: T) -> std::io::Result<Self>
     where
         W: FnOnce(Observer, Stop) -> Result<Done, Failed> + Send + 'static,
@@ -83,12 +83,12 @@ impl NestThread {
         Ok(Self { stop, thread })
     }
 
-    /// The run ends, and everything is switched off in order.
+    /// Ends the run and switches everything off in order.
     pub fn stop(&self, reason: &str) {
         self.stop.stop(reason);
     }
 
-    /// The rails go off now.
+    /// Switches the rails off now.
     pub fn stop_at_once(&self, reason: &str) {
         self.stop.stop_at_once(reason);
     }

@@ -17,7 +17,7 @@ use std::rc::Rc;
 pub trait Backend {
     fn clock(&self) -> Rc<dyn Clock>;
 
-    /// How a run here waits for the disk that its journal is on.
+    /// How a run on this bench waits for the disk that holds its journal.
     fn disk_wait(&self) -> DiskWait;
 
     /// The first entry of the journal.
@@ -34,7 +34,7 @@ pub trait Backend {
         recorder: &'a Rc<Recorder>,
     ) -> LocalBoxFuture<'a, Result<Nest, Failed>>;
 
-    /// Runs to the end; the error says why the bench could not.
+    /// Drives the run to its end; the error says why the bench could not.
     fn drive<'a>(&'a self, run: LocalBoxFuture<'a, Outcome>) -> LocalBoxFuture<'a, Result<Outcome, String>>;
 
     /// Notes for the record of every run on it, before anything is powered.
@@ -42,11 +42,11 @@ pub trait Backend {
         Vec::new()
     }
 
-    /// What this bench could not do as the real thing would: a pass that leans on it is none.
+    /// What this bench does not model as real hardware behaves. A pass that depends on it is invalid.
     fn doubts(&self) -> Vec<String>;
 }
 
-/// What is to be tested, and where it is written down.
+/// What to test, and where to record it.
 pub struct OneRun<'a> {
     pub loaded: &'a Loaded,
     /// What the plan puts into the module.
@@ -55,17 +55,17 @@ pub struct OneRun<'a> {
     pub serial: &'a str,
     /// Production lot, for statistics.
     pub lot: Option<&'a str>,
-    /// IMEI on the unit's label, where it was given.
+    /// IMEI on the unit's label, if it was given.
     pub imei: Option<&'a str>,
     pub reports: &'a Path,
     /// Notes for the record before anything is powered.
     pub notes: &'a [String],
 }
 
-/// A run that came to its end.
+/// A run that ended.
 pub struct Done {
     pub record: RunRecord,
-    /// What people and CI act on: never better than what the record says.
+    /// The verdict that people and CI act on; never better than the one in the record.
     pub verdict: Verdict,
     pub doubts: Vec<String>,
     pub recorder: Rc<Recorder>,
@@ -77,7 +77,7 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
-/// Before anything is powered: a disk that fills up in the middle of a run ends that run as an error.
+/// Checked before anything is powered, because a disk that fills up during a run ends that run as an error.
 fn enough_space(reports: &Path) -> Result<(), Failed> {
     const MB: u64 = 1024 * 1024;
     // A disk that cannot be asked is tried.
@@ -96,10 +96,10 @@ fn enough_space(reports: &Path) -> Result<(), Failed> {
 }
 
 impl OneRun<'_> {
-    /// `stop` is made when nothing has been powered yet, inside of the runtime.
+    /// Calls `stop` inside the runtime, before anything is powered.
     ///
     /// # Errors
-    /// What kept the run from being made or recorded. Once it began, whatever happens in it is a verdict.
+    /// Why the run could not start or be recorded. Once it has begun, whatever happens in it becomes a verdict.
     pub fn run(
         &self,
         backend: &dyn Backend,

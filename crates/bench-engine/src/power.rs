@@ -1,7 +1,7 @@
-//! The one owner of power: what is meant to be on, whether it is, and who took it away.
+//! The one owner of power: which rails are meant to be on, whether they are, and what cut them.
 //!
-//! Steps switch rails through it. A cut by anybody (watchdog, guard, lid, current limit, an expander that reset itself) is noticed
-//! here before the next reading is judged; from then on nothing is switched but into the safe state.
+//! Steps switch rails through it. It detects every cut (by watchdog, guard, lid, current limit, or an expander that reset
+//! itself) before the next reading is judged. From then on it switches only towards the safe state.
 
 use crate::lateness::{Late, Lateness};
 use async_trait::async_trait;
@@ -14,21 +14,21 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A watchdog's timer may be short by so much (TPS3431 data sheet, t_WD: 10 % with an external capacitor).
+/// A watchdog may act after this share of its nominal time (TPS3431 data sheet, t_WD: 10 % with an external capacitor).
 const EARLY_WATCHDOG: f64 = 0.85;
 /// A rail below this share of its voltage has collapsed.
 const COLLAPSED: f64 = 0.75;
 /// A rail that delivers more than this share of its limit has collapsed because of what it feeds.
 const OVERLOADED: f64 = 0.5;
-/// Less lateness than this makes no guard act.
+/// Less lateness cannot have made the guard act, so the text of the cut does not mention it.
 const WORTH_NAMING: Duration = Duration::from_millis(50);
-/// Glances in a row that must agree that a rail has collapsed: one of them may be in the middle of a change.
+/// Measurements in a row that must show a collapsed rail: a single one may fall in the middle of a change.
 const AGREE: u8 = 2;
 
 /// Who took the power away.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CutBy {
-    /// The kicks were late, and why.
+    /// The watchdog, because the kicks were late: by how much and why.
     Watchdog(Late),
     Guard,
     Lid,
@@ -39,7 +39,7 @@ pub enum CutBy {
     },
     /// A chip of the fixture.
     Fixture,
-    /// The bench itself may not continue: its guard is gone.
+    /// The guard is gone, so the bench may not continue.
     GuardLost,
 }
 
@@ -47,13 +47,13 @@ pub enum CutBy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
     pub by: CutBy,
-    /// For the person who must act.
+    /// Text for the person who must act.
     pub text: String,
     pub at: BenchTime,
 }
 
 impl Cut {
-    /// What it makes of the steps that ran.
+    /// The verdict of the steps that were running.
     pub fn verdict(&self) -> Verdict {
         match self.by {
             CutBy::Lid | CutBy::Emergency => Verdict::Aborted,
@@ -62,7 +62,7 @@ impl Cut {
         }
     }
 
-    /// Whether rails may still be on: then the modem may be switched off in order.
+    /// Whether rails may still be on, so that the modem can be switched off in order.
     pub fn leaves_power(&self) -> bool {
         self.by == CutBy::GuardLost
     }
@@ -80,7 +80,7 @@ struct State {
     on: BTreeSet<String>,
     /// Those of `on` whose voltage was judged good.
     settled: BTreeSet<String>,
-    /// The rail whose last glance was low, and how many were.
+    /// The rail that was low when last measured, and how many times in a row it was.
     low: Option<(String, u8)>,
     /// What [`Power::check_next`] checks next.
     next: usize,
@@ -95,16 +95,16 @@ pub struct Power {
     lateness: Rc<Lateness>,
     state: RefCell<State>,
     cut: watch::Sender<Option<Cut>>,
-    /// Of the watchdog's line.
+    /// Level of the watchdog's line.
     level: Cell<bool>,
     kicked_at: Cell<Option<BenchTime>>,
     /// When the switches of the rails were last seen to be as they were set.
     seen_at: Cell<Option<BenchTime>>,
-    /// Steps at work that switch rails themselves.
+    /// How many running steps switch rails themselves.
     switching: Cell<usize>,
 }
 
-/// A step that may switch rails is running. While this exists, no other code judges the voltages of its rails.
+/// Marks that a step that may switch rails is running. While this exists, no other code judges the rails' voltages.
 pub struct Switching<'a>(&'a Power);
 
 impl Drop for Switching<'_> {
@@ -157,13 +157,13 @@ impl Power {
         self.state.borrow().on.clone()
     }
 
-    /// What is on now was judged to be good.
+    /// Notes that the rails that are on now were judged good.
     pub fn settled(&self) {
         let mut state = self.state.borrow_mut();
         state.settled = state.on.clone();
     }
 
-    /// A step that switches rails begins.
+    /// Notes that a step that switches rails begins.
     pub fn switching(&self) -> Switching<'_> {
         self.switching.set(self.switching.get() + 1);
         Switching(self)
@@ -178,10 +178,10 @@ impl Power {
         self.cut().unwrap_or(cut)
     }
 
-    /// What can be known without a transfer: emergency stop, lid, guard, and whether the kicks came in time.
+    /// Checks everything that needs no transfer: emergency stop, lid, guard, and whether the kicks came in time.
     ///
     /// # Errors
-    /// The cut, from now on every time.
+    /// The cut, now and on every later call.
     pub fn look(&self) -> Result<(), Cut> {
         if let Some(cut) = self.cut() {
             return Err(cut);
@@ -199,8 +199,8 @@ impl Power {
         Ok(())
     }
 
-    /// The same, and the switches of the rails are read back, unless no time has passed since that was done last. For the
-    /// moment before a reading is judged.
+    /// Does what [`Power::look`] does, and reads the switches of the rails back unless no time has passed since it last
+    /// did. Call it just before a reading is judged.
     ///
     /// # Errors
     /// The cut.
@@ -214,7 +214,7 @@ impl Power {
         Ok(())
     }
 
-    /// Everything that can be read back is compared with what was ordered.
+    /// Reads back everything that can be, and compares it with what was ordered.
     ///
     /// # Errors
     /// The cut.
@@ -225,7 +225,7 @@ impl Power {
         Ok(())
     }
 
-    /// One part or one rail, the next one each time.
+    /// Checks one part or one rail, each in its turn.
     ///
     /// # Errors
     /// The cut.
@@ -244,8 +244,8 @@ impl Power {
         }
     }
 
-    /// Measures the rails that were good, and reads all switches back: for an attempt that did not pass, before the module is
-    /// blamed.
+    /// Measures the rails that were good, and reads all switches back. Call it when an attempt did not pass, before blaming
+    /// the module.
     ///
     /// # Errors
     /// The cut.
@@ -269,7 +269,7 @@ impl Power {
         Ok(())
     }
 
-    /// A cut whose author shows: emergency stop and lid, which may cut the rails in hardware, and a guard that acted.
+    /// A cut whose author is evident: emergency stop and lid, which may cut the rails in hardware, and a guard that acted.
     fn known_author(&self) -> Option<Cut> {
         let unwatched =
             |what: &str, error| Some(self.note(CutBy::Fixture, format!("{what} cannot be watched: {error}")));
@@ -298,7 +298,7 @@ impl Power {
         Err(self.attribute(&disturbance))
     }
 
-    /// A chip is not as it was set. Who has a hand in that?
+    /// Finds who changed a chip that is not as it was set.
     fn attribute(&self, disturbance: &Disturbance) -> Cut {
         if let Some(cut) = self.cut() {
             return cut;
@@ -382,8 +382,8 @@ impl Power {
         self.panel.watchdog.is_some() && self.clock.now() - kicked >= timeout.mul_f64(EARLY_WATCHDOG)
     }
 
-    /// Kicks the watchdog, and checks first whether it has acted since the last kick. An output that cannot be set is as good as
-    /// no kick: the watchdog acts, which is what it is for.
+    /// Kicks the watchdog, after checking whether it has acted since the last kick. If the output cannot be set, the
+    /// watchdog gets no kick and cuts the rails, as it should.
     pub fn kick(&self) {
         let Some(line) = &self.panel.watchdog else { return };
         // While it acts it holds the expanders in reset, and they do not answer; the kick lets them go, reset.

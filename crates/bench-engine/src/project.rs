@@ -51,7 +51,7 @@ pub struct Project {
 pub struct Loaded {
     pub plan: Plan<Box<dyn Procedure>>,
     pub fixture: Fixture,
-    /// Every family the project knows.
+    /// Every module family of the project.
     pub families: Vec<DutFamily>,
     pub firmware_path: PathBuf,
     /// What its steps put into the module besides the firmware, and the hash of each file.
@@ -79,7 +79,7 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
-    /// What a fixture that is built on another leaves out of the plan, for the record, where it cannot be overlooked.
+    /// Notes for the record: what of the plan is left out on a fixture that is built on another.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
             return Vec::new();
@@ -99,7 +99,7 @@ impl Loaded {
         std::iter::once(self.plan_text.plan()).chain(self.plan_text.parts().iter().map(|part| &part.source))
     }
 
-    /// Hashes of all that decides what the run does.
+    /// Hashes of everything that decides what the run does.
     pub fn provenance(&self, firmware: &[u8]) -> Provenance {
         let part = |part: &bench_plan::PlanPart| PartHash {
             path: part.path.clone(),
@@ -242,7 +242,7 @@ impl Project {
         self.load_on(plan, None, kinds)
     }
 
-    /// The same on another fixture than the plan names: a lesser one that is built on it.
+    /// Loads the plan for another fixture than it names: a smaller one that is built on it.
     pub fn load_on(&self, plan: &Path, fixture: Option<&str>, kinds: &Kinds) -> Result<Loaded, FileError> {
         let plan_text = read(plan, "name a plan, for example plans/b404x.toml")?;
         let head = PlanHead::parse(&plan_text)?;

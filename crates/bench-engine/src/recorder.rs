@@ -1,4 +1,4 @@
-//! Every event: journal first, then everybody else.
+//! Writes every event to the journal first, then shows it to the observers.
 
 use crate::lateness::Late;
 use crate::panic_text;
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// How long a line may wait for the disk while steps run. A disk that is merely busy answers within a second or two.
+/// How long a line may wait for the disk while steps run. A busy disk answers within a second or two.
 pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(5);
-/// The same when nothing is powered any more: then there is time, and a verdict to save.
+/// The same once nothing is powered: then there is time, and the verdict is worth saving.
 pub(crate) const LAST_WAIT: Duration = Duration::from_secs(10);
 
-/// In virtual time nothing waits meanwhile, and the computer may be busy with anything: so long in real time.
+/// Longest real-time wait for the disk on a bench in virtual time. It is long because the computer may be busy.
 const BLOCKED_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What an observer sees.
@@ -31,11 +31,11 @@ const BLOCKED_AT_MOST: Duration = Duration::from_secs(60);
 pub enum Seen<'a> {
     /// The journal has this entry.
     Entry(&'a Entry),
-    /// How far something long in a step has come, from 0 to 1. No journal has it.
+    /// Progress of a long operation in a step, from 0 to 1. It is not in the journal.
     Progress { step: &'a str, what: &'a str, share: f64 },
 }
 
-/// Looks on.
+/// Is called with everything that happens in a run.
 pub type Observer = Box<dyn FnMut(Seen<'_>)>;
 
 /// How a run waits for the disk.
@@ -47,7 +47,7 @@ pub enum DiskWait {
     Blocking,
 }
 
-/// Bench time that passes before the acknowledgement of an entry counts: a slow disk, for tests.
+/// Simulates a slow disk in tests: bench time before the acknowledgement of an entry counts.
 pub type Delay = Box<dyn Fn(&Entry) -> Duration>;
 
 /// Shared by all steps of a run; single-threaded, borrowed only for the length of a call.
@@ -82,12 +82,12 @@ pub(crate) struct Delivered {
 }
 
 impl Recorder {
-    /// A recorder whose thread stops while it waits for the disk: for virtual time, and for a journal in memory.
+    /// Makes a recorder whose thread blocks while it waits for the disk: for virtual time, and for a journal in memory.
     pub fn new(journal: Journal, clock: Rc<dyn Clock>, observers: Vec<Observer>) -> Rc<Self> {
         Self::waiting(journal, clock, observers, DiskWait::Blocking, None)
     }
 
-    /// The same with another way of waiting. Only tests have a `delay`.
+    /// Makes a recorder with another way to wait for the disk. Only tests pass a `delay`.
     pub fn waiting(
         journal: Journal,
         clock: Rc<dyn Clock>,
@@ -100,7 +100,7 @@ impl Recorder {
         Rc::new(Self { clock, wait, delay, inner: RefCell::new(inner), delivered: RefCell::default() })
     }
 
-    /// Writes an event down. It is shown when the journal has acknowledged it: no record, no display.
+    /// Writes an event to the journal. Observers see it only once the journal has acknowledged it.
     pub fn emit(&self, event: Event) {
         let now = self.clock.now();
         let mut inner = self.inner.borrow_mut();
@@ -133,7 +133,7 @@ impl Recorder {
         }
     }
 
-    /// Shows what can be shown. Then returns what the rest waits for, and the time at which to look again whatever comes.
+    /// Shows what can be shown. Returns what the rest waits for, and the time at which to check again at the latest.
     fn show_and_look(&self) -> Result<Option<(BenchTime, Pending)>, String> {
         let mut inner = self.inner.borrow_mut();
         let now = self.clock.now();
@@ -175,7 +175,7 @@ impl Recorder {
     /// Waits until everything emitted so far is acknowledged and shown.
     ///
     /// # Errors
-    /// When it could not be written, or not within `limit`. That is a failure for good, even if the disk comes back.
+    /// When it could not be written within `limit`. The failure is permanent, even if the disk comes back.
     pub(crate) async fn settle(&self, limit: Duration) -> io::Result<()> {
         let settled = self.acknowledged_within(limit).await;
         let mut inner = self.inner.borrow_mut();
@@ -205,16 +205,16 @@ impl Recorder {
     /// Reads the journal back and compares it with what was written.
     ///
     /// # Errors
-    /// When it is not the same, in words that name the file; or when the disk does not answer within `limit`.
+    /// When the two differ (the message names the file), or when the disk does not answer within `limit`.
     pub(crate) async fn verify(&self, limit: Duration) -> io::Result<()> {
         let pending = self.inner.borrow().journal.verify();
         self.wait_for(pending, limit).await
     }
 
-    /// The end of the run is on the disk, in a journal that holds: then it may be seen.
+    /// Allows observers to see the end of the run, once it is on the disk in a journal that was verified.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it is not on the disk, or the journal read back differs.
     pub(crate) async fn finish(&self, limit: Duration) -> io::Result<()> {
         self.settle(limit).await?;
         self.verify(limit).await?;
@@ -224,7 +224,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Whether everybody saw the run to its end.
+    /// Checks that every observer saw the run to its end.
     ///
     /// # Errors
     /// When an observer panicked.
@@ -253,12 +253,12 @@ impl Recorder {
         self.inner.borrow().journal.entries().iter().map(|entry| Entry::clone(entry)).collect()
     }
 
-    /// Hands over the same entries without a copy. Nothing may be emitted meanwhile.
+    /// Passes all entries to `hand_over` without a copy. `hand_over` must not emit anything.
     pub(crate) fn with_entries<T>(&self, hand_over: impl FnOnce(&[Arc<Entry>]) -> T) -> T {
         hand_over(self.inner.borrow().journal.entries())
     }
 
-    /// Entries that are on record for sure.
+    /// Entries that the disk has acknowledged.
     pub(crate) fn recorded(&self) -> Vec<Arc<Entry>> {
         let inner = self.inner.borrow();
         let sure = usize::try_from(inner.journal.acknowledged()).unwrap_or(usize::MAX);
@@ -283,8 +283,8 @@ impl Recorder {
         std::mem::replace(&mut self.inner.borrow_mut().journal, Journal::in_memory()).discard()
     }
 
-    /// A new attempt at a step begins: what it delivers replaces what the one before did. `promised` is how many measurements
-    /// that is at most.
+    /// Begins a new attempt at a step. Its measurements replace those of the attempt before; there are at most `promised`
+    /// of them.
     pub(crate) fn begin(&self, index: usize, attempt: u8, promised: usize) {
         let mut delivered = self.delivered.borrow_mut();
         if delivered.len() <= index {
@@ -293,7 +293,7 @@ impl Recorder {
         delivered[index] = Delivered { attempt, measurements: Vec::with_capacity(promised) };
     }
 
-    /// Hands over what the newest attempt at a step delivered; nothing when there was none.
+    /// Passes what the newest attempt at a step delivered to `hand_over`, and nothing if there was no attempt.
     pub(crate) fn with_delivered<T>(&self, index: usize, hand_over: impl FnOnce(&Delivered) -> T) -> T {
         hand_over(self.delivered.borrow().get(index).unwrap_or(&Delivered::default()))
     }
@@ -326,8 +326,8 @@ impl Inner {
         }
     }
 
-    /// An observer that panics is asked no more, and neither are the others: the run ends, and its way to the safe state
-    /// must not meet the same panic again.
+    /// After an observer panics, no observer is called again: the run ends, and its way to the safe state must not meet the
+    /// same panic.
     fn notify(&mut self, seen: &Seen<'_>) {
         let observers = &mut self.observers;
         let shown = catch_unwind(AssertUnwindSafe(|| observers.iter_mut().for_each(|observer| observer(*seen))));
@@ -337,7 +337,7 @@ impl Inner {
         }
     }
 
-    /// Virtual time has gone on within a call, such as a transfer on a bus: not before the disk has what it was given.
+    /// Waits for the disk if virtual time has advanced within a call, such as a transfer on a bus.
     fn hold_time(&mut self, now: BenchTime) {
         let Some(oldest) = self.journal.oldest_waiting() else { return };
         let place = usize::try_from(oldest).unwrap_or(usize::MAX);
@@ -369,7 +369,7 @@ fn counts_at(entry: &Entry, delay: &Option<Delay>) -> BenchTime {
     delay.as_ref().map_or(entry.at_us, |delay| entry.at_us + delay(entry))
 }
 
-/// What one attempt at a step reports to.
+/// Where one attempt at a step reports.
 pub(crate) struct AttemptLog<'a> {
     recorder: &'a Recorder,
     index: usize,

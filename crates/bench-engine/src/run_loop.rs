@@ -18,7 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub verdict: Verdict,
@@ -31,9 +31,9 @@ struct Ended {
     attempt: u8,
     procedure: Verdict,
     reason: Option<String>,
-    /// The most that the controller was late meanwhile.
+    /// The longest lateness of the controller during the attempt.
     late: Late,
-    /// The lateness because of which it does not count.
+    /// The lateness that makes the attempt void.
     void: Option<Late>,
     /// Rails that the step switched on.
     switched_on: Vec<String>,
@@ -56,13 +56,13 @@ pub async fn run(
 /// What a run needs from around it.
 #[derive(Default)]
 pub struct Surroundings<'a> {
-    /// For the record, before anything is powered: who tests, and why a unit is tested that the rules would turn away.
+    /// Notes for the record before anything is powered: who tests, and why a unit is tested against the rules.
     pub notes: &'a [String],
-    /// Asked at the end: what this bench could not do as the real thing would. A pass that leans on it is none.
+    /// Called at the end: what this bench does not model as real hardware behaves. A pass that depends on it is invalid.
     pub doubts: Option<&'a dyn Fn() -> Vec<String>>,
 }
 
-/// As [`run`], in these surroundings.
+/// Does what [`run`] does, in these surroundings.
 pub async fn run_for(
     plan: &Plan<Box<dyn Procedure>>,
     nest: &Nest,
@@ -158,7 +158,7 @@ async fn run_kicked(
 /// What the run waits for.
 enum Done {
     Attempt(Ended),
-    /// After a step that did not go to its end.
+    /// What an unfinished step left behind was taken back.
     TidiedUp {
         step: usize,
     },
@@ -285,7 +285,7 @@ async fn work(
     }
 }
 
-/// Why a run ends before its plan does.
+/// Why a run ends before the end of its plan.
 enum End {
     Stopped(String),
     Cut(Cut),
@@ -318,7 +318,7 @@ fn skipped(step: &Step) -> Event {
     Event::StepEnded { step, attempt: 0, verdict, reason, procedure: None, retried: false, late: None }
 }
 
-/// What attempts at a step are made with.
+/// What the attempts at a step need.
 struct Tries<'a> {
     nest: &'a Nest,
     power: &'a Power,
@@ -400,7 +400,7 @@ impl Tries<'_> {
     }
 }
 
-/// Less lateness is not worth a word in the record.
+/// Less lateness is not noted in the record.
 const NOTED: Duration = Duration::from_millis(5);
 
 fn late_record(late: Late) -> Option<LateRecord> {

@@ -1,4 +1,4 @@
-//! Rails off and nails released, and measured to be so.
+//! Switches the rails off, releases the nails, and measures that the rails are off.
 
 use crate::Recorder;
 use crate::power::{Cut, Power};
@@ -22,13 +22,13 @@ const CUT: &str = "the power was cut at once; a modem that was on may have been 
 /// Longest time for what a step left behind; a few I2C transfers need a few milliseconds.
 const TIDY_WITHIN: Duration = Duration::from_millis(100);
 
-/// Longest time for each of the other parts, all of which are a few I2C transfers.
+/// Longest time for each of the other parts; each needs only a few I2C transfers.
 const PART_WITHIN: Duration = Duration::from_millis(500);
 
 /// Time for the expanders to come out of their reset.
 const RELEASED: Duration = Duration::from_millis(1);
 
-/// Longest time for a dropped job of the debug probe to let go before the rails go off; it is waited for again afterwards.
+/// Longest wait for a dropped job of the debug probe before the rails go off. It is waited for again afterwards.
 const PROBE_WITHIN: Duration = Duration::from_millis(200);
 const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -39,9 +39,9 @@ pub fn orderly_within(family: &bench_plan::DutFamily, model: &str) -> Duration {
     bench_steps::modem::safe_within(family, model) + PART_WITHIN + OFF_WITHIN
 }
 
-/// Switches everything off, then measures whether it is. The error says what is not known to be safe. `at_once` ends when
-/// the rails may not wait for the modem any longer. Every part has a time limit of its own, so that whatever hangs delays the
-/// rest and does not prevent it.
+/// Switches everything off, then measures whether it is off. The error says what is not known to be safe. `at_once` ends
+/// when the rails may no longer wait for the modem. Every part has a time limit of its own, so that a part that hangs
+/// delays the others but does not prevent them.
 pub(crate) async fn reach(
     nest: &Nest,
     recorder: &Recorder,
@@ -113,15 +113,15 @@ async fn part<T>(nest: &Nest, work: impl Future<Output = T>) -> Result<T, TimedO
     with_deadline(&*nest.clock, nest.clock.now() + PART_WITHIN, work).await
 }
 
-/// Longest time for the modem to be switched off in order: that of the slowest which the module may carry, and one that is
-/// still at it then hangs.
+/// Longest time to switch the modem off in order: that of the slowest modem that the module may carry. A modem that takes
+/// longer hangs.
 fn modem_within(nest: &Nest) -> Duration {
     let models = nest.family.models.iter();
     models.map(|model| bench_steps::modem::safe_within(&nest.family, &model.name)).max().unwrap_or_default()
 }
 
-/// A modem that loses its supply while it is on may be damaged (TAN004): it goes first, in its own time.
-/// Returns false when the power was cut meanwhile.
+/// Switches the modem off before the rails, in the modem's own time: losing its supply while it is on may damage it
+/// (TAN004). Returns false when the power was cut meanwhile.
 async fn modem_off(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) -> bool {
     let say = |text: String| recorder.emit(Event::Dialogue { step: None, text });
     let in_order = bench_steps::modem::make_safe(nest, &say);
@@ -150,12 +150,12 @@ async fn power_gone(power: &Power) -> Cut {
     if cut.leaves_power() { std::future::pending().await } else { cut }
 }
 
-/// Takes back what a step that ended early, or was dropped in the middle of a wait, may have left: of the resources that
-/// it had for itself only, because another step may be at work with the others.
+/// Resets the resources of a step that ended early or was dropped in the middle of a wait. It resets only those that the
+/// step held exclusively, because another step may be using the others.
 ///
-/// An instrument that refuses this will refuse the safe state too, and there it counts.
-/// It may not take long either: steps that need the same resources wait meanwhile. `rails` are those that the step has
-/// switched on: a step that timed out or panicked leaves none of them on.
+/// Errors are ignored: an instrument that refuses this also refuses the safe state, and the error counts there.
+/// This must be quick, because steps that need the same resources wait for it. `rails` are those that the step switched
+/// on: a step that timed out or panicked leaves none of them on.
 pub(crate) async fn tidy_up(nest: &Nest, uses: &[String], rails: &[String]) {
     let deadline = nest.clock.now() + TIDY_WITHIN;
     let _ = with_deadline(&*nest.clock, deadline, put_back(nest, uses, rails)).await;

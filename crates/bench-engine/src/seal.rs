@@ -1,8 +1,7 @@
-//! The last look before a pass: is it what the record says?
+//! The last check before a pass: does the record support it?
 //!
-//! The verdict was worked out while the run went on. Here it is worked out again from nothing but the record, in the same
-//! way in which anybody can do it years later (`bench verify`). Only a pass is looked at: everything else is acted on
-//! anyway.
+//! The run loop works the verdict out during the run. This module works it out again from the record alone, as `bench
+//! verify` does years later. It checks only a pass: people act on every other verdict anyway.
 
 use crate::Recorder;
 use bench_plan::{Plan, PlanStep};
@@ -20,7 +19,7 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
     plan.steps.iter().map(promise).collect()
 }
 
-/// A pass of this plan must follow from the record: every promised measurement of every step, judged again.
+/// Checks that a pass follows from the record, by judging every promised measurement of every step again.
 pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
     recorder.with_entries(|entries| {
         let written = entries.iter().find_map(|entry| match &entry.event {

@@ -11,22 +11,22 @@ type Wait<T> = Pin<Box<dyn Future<Output = T>>>;
 /// Ends with the reason when the run is to stop.
 pub struct Stop {
     requested: Wait<String>,
-    /// Ends when nothing may be waited for any more on the way to the safe state.
+    /// Ends when the way to the safe state may no longer wait for anything.
     at_once: Wait<()>,
 }
 
 impl Stop {
-    /// Never.
+    /// Never stops the run.
     pub fn never() -> Self {
         Self::when(std::future::pending())
     }
 
-    /// When this future ends.
+    /// Stops the run when `future` ends, with the reason that it returns.
     pub fn when(future: impl Future<Output = String> + 'static) -> Self {
         Self { requested: Box::pin(future), at_once: Box::pin(std::future::pending()) }
     }
 
-    /// A stop, and the handle by which another thread orders it.
+    /// Makes a stop, and the handle with which another thread orders it.
     pub fn by_handle() -> (StopHandle, Self) {
         let (sender, receiver) = watch::channel(Wanted::GoOn);
         let (mut orders, mut urgent) = (receiver.clone(), receiver);
@@ -46,9 +46,9 @@ impl Stop {
         (StopHandle(sender), stop)
     }
 
-    /// At the first of the signals that ask a program to end, in order; at the second one at once, whatever that does to a modem
-    /// that is on. They are heard by a thread of their own, which also ends the program when even that does not help: at a third
-    /// signal, or when the rest of the program hangs. Guard and watchdog switch off then. `say` hears about it.
+    /// Stops in order at the first signal that asks the program to end, and at once at the second, even if that damages a
+    /// modem that is on. A separate thread receives the signals. It ends the program at a third signal, or when the rest of
+    /// the program hangs; guard and watchdog then switch the rails off. Before it ends the program, it calls `say`.
     ///
     /// # Errors
     /// When the operating system refuses the handlers or the thread.
@@ -81,7 +81,7 @@ impl Stop {
     }
 }
 
-/// After the order to cut the power at once, the rest of the program gets so long. It needs a tenth of a second.
+/// How long the rest of the program may take after the order to cut the power. It needs a tenth of a second.
 const LAST_RESORT: Duration = Duration::from_secs(30);
 /// Exit code of an error of the bench.
 const EXIT_HUNG: i32 = 2;
@@ -109,7 +109,7 @@ enum Wanted {
 pub struct StopHandle(watch::Sender<Wanted>);
 
 impl StopHandle {
-    /// The run ends, and everything is switched off in order: a modem in its own time.
+    /// Ends the run and switches everything off in order, the modem in its own time.
     pub fn stop(&self, reason: &str) {
         self.0.send_if_modified(|wanted| {
             let first = matches!(wanted, Wanted::GoOn);
@@ -120,7 +120,7 @@ impl StopHandle {
         });
     }
 
-    /// The rails go off now, whatever that does to a modem that is on. Also after [`StopHandle::stop`].
+    /// Switches the rails off now, even if that damages a modem that is on. Works after [`StopHandle::stop`], too.
     pub fn stop_at_once(&self, reason: &str) {
         self.0.send_replace(Wanted::AtOnce(reason.to_owned()));
     }

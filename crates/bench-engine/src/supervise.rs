@@ -1,8 +1,8 @@
 //! Runs next to a healthy run: kicks the fixture's watchdog, and checks everything that could
 //! take the power away.
 //!
-//! All of it lives on the same executor as the run. When that hangs in a call that does not come back, there are no more kicks,
-//! and the watchdog cuts the rails: a thread of its own would kick on for ever.
+//! All of it shares the run's executor. When the executor hangs in a call that does not return, the kicks stop and the
+//! watchdog cuts the rails. A separate thread would kick for ever.
 
 use crate::lateness::Lateness;
 use crate::power::Power;
@@ -14,11 +14,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Between two checks of the lid and the guard: rails are off well within 50 ms of its opening.
+/// Time between two checks of the lid and the guard: rails are off well within 50 ms after the lid opens.
 const BEAT: Duration = Duration::from_millis(10);
-/// Beats between two kicks; the shortest watchdog that a fixture file may have waits several of these.
+/// Beats between two kicks; the shortest watchdog timeout that a fixture file allows is several times as long.
 const KICK_EVERY: u64 = 5;
-/// Beats between two parts of the fixture that are read back: each in turn, so that no step waits long for the bus.
+/// Beats between reading back one part of the fixture and the next: one at a time, so that no step waits long for the bus.
 const CHECK_EVERY: u64 = 2;
 
 /// Runs `body` on the nest, and kicks the watchdog until it ends.
@@ -26,7 +26,7 @@ pub async fn kicked<T>(nest: &Nest, body: impl Future<Output = T>) -> T {
     kicked_with(nest, |_| body).await
 }
 
-/// The same, for a body that asks how late the controller was.
+/// Does what [`kicked`] does, for a body that asks how late the controller was.
 pub async fn kicked_with<T, F: Future<Output = T>>(nest: &Nest, body: impl FnOnce(Rc<Lateness>) -> F) -> T {
     let lateness = Rc::new(Lateness::new(Rc::clone(&nest.clock), Rc::clone(&nest.load)));
     let power = Power::new(nest, Rc::clone(&lateness));

@@ -1,4 +1,4 @@
-//! What to do with a unit, from what its run came to.
+//! What to do with a unit after its run.
 
 use super::rules::{Rules, UnitPast};
 use super::texts::{Key, Texts};
@@ -6,14 +6,14 @@ use bench_engine::Ended;
 use bench_report::RunRecord;
 use bench_run::{Contact, Defect, Diagnosis, Verdict};
 
-/// What to do with a unit: first the order, then what helps to carry it out.
+/// What to do with a unit: first the instruction, then details that help to carry it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     pub order: String,
     pub details: Vec<String>,
 }
 
-/// `past` is what was known of the unit before this run.
+/// Decides what to do with a unit. `past` is what was known about it before this run.
 pub fn advise(ended: &Ended, past: &UnitPast, rules: &Rules, texts: &Texts) -> Advice {
     let again = |verdict, allowed: usize| allowed.saturating_sub(past.in_a_row(verdict));
     let mut details: Vec<String> = ended.record.iter().flat_map(|record| repairs(record, texts)).collect();
@@ -86,7 +86,7 @@ fn repair(diagnosis: &Diagnosis, texts: &Texts) -> String {
     texts.with(key, &contacts(&diagnosis.contacts))
 }
 
-/// "12, 36-38": of the contacts as numbered; three and more in a row become a range.
+/// Formats contact numbers, such as "12, 36-38": three or more in a row become a range.
 pub fn ranges(contacts: &[Contact]) -> String {
     let mut numbers: Vec<u8> = contacts.iter().map(|contact| contact.0).collect();
     numbers.sort_unstable();

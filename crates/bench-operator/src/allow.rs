@@ -8,7 +8,7 @@ use super::rules::Why;
 use super::scan::first_part;
 use super::texts::Key;
 
-/// So many wrong PINs, and the unit stays out.
+/// After this many wrong PINs the unit is refused.
 const MOST_WRONG_PINS: u8 = 3;
 
 impl App {
@@ -41,7 +41,7 @@ impl App {
         }
     }
 
-    /// A person answers for it, which is recorded before the unit is tested.
+    /// Allows the unit on a person's responsibility, and records that before the unit is tested.
     pub(super) fn let_in(&mut self, badge: Option<String>) {
         let Mode::Allow(allow) = std::mem::replace(&mut self.mode, Mode::Work) else { return };
         let allowed_by = badge.or_else(|| self.operator.clone()).unwrap_or_else(|| "operator".to_owned());
@@ -65,7 +65,7 @@ impl App {
         }
     }
 
-    /// No record, no exception.
+    /// Refuses the unit, because the permission could not be recorded.
     pub(super) fn not_let_in(&mut self, serial: &str) {
         for nest in 0..self.nests.len() {
             if matches!(&self.nests[nest].state, State::Ready(unit) if unit.serial == serial) {
@@ -76,7 +76,7 @@ impl App {
     }
 }
 
-/// How a reason is called in the log.
+/// The name of a reason in the log.
 fn why_id(why: Why) -> &'static str {
     match why {
         Why::PassedAlready => "passed-already",

@@ -1,5 +1,5 @@
-//! The screen's state, and what each thing that happens does to it. No device, no clock, no thread: what happened and
-//! when goes in, what to do comes out.
+//! The screen's state, and how each input changes it. It uses no device, clock or thread: it takes an input with its time
+//! and returns actions.
 
 use super::advice::advise;
 use super::history::UnitHistory;
@@ -25,17 +25,17 @@ pub struct Setup {
     pub nests: usize,
     pub rules: Rules,
     pub virtual_bench: bool,
-    /// Bench seconds per second of the clock; `None`: as fast as it goes.
+    /// Bench seconds per second of the clock; `None`: as fast as possible.
     pub pace: Option<f64>,
-    /// A run of which nothing is heard for so long hangs.
+    /// A run that reports nothing for this long hangs.
     pub silence: Duration,
-    /// How long a good unit takes, bench time, when that is known.
+    /// How long a good unit takes in bench time, if known.
     pub expected: Option<Duration>,
     /// Longest time from an orderly stop to the last rail off, bench time.
     pub orderly: Duration,
 }
 
-/// What has to be done outside, in this order.
+/// What the caller must do, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Must be on the disk before anything after it is done.
@@ -52,16 +52,16 @@ pub enum Action {
     },
     Lamp(usize, Lamp),
     Bell,
-    /// Nothing runs any more: the screen may go.
+    /// Nothing runs any more, so the screen may close.
     Leave,
 }
 
 /// What the operator is being asked.
 pub enum Mode {
     Work,
-    /// Whether runs are to be ended, of these nests.
+    /// Whether to end the runs on these nests.
     Abort(Vec<usize>),
-    /// Whether the shift ends although something runs.
+    /// Whether to end the shift although something runs.
     Leave,
     /// A person has to allow a unit.
     Allow(Allow),
@@ -73,7 +73,7 @@ pub struct Allow {
     pub unit: Unit,
     pub why: Why,
     pub role: super::people::Role,
-    /// Badge of who answers for it, once it was scanned.
+    /// Badge of the person who takes responsibility, once it was scanned.
     pub badge: Option<String>,
     pub since: Duration,
     pub wrong_pins: u8,
@@ -95,16 +95,16 @@ pub struct App {
     pub focus: usize,
     pub typed: Typed,
     pub mode: Mode,
-    /// Badge of who works here.
+    /// Badge of the operator at work.
     pub operator: Option<String>,
     pub notice: Option<Notice>,
     pub shift: Shift,
     /// Runs that could not be forwarded to the line's server yet.
     pub waiting: usize,
-    /// Why the screen is being left.
+    /// Why the screen is closing.
     pub leaving: Option<String>,
     pub(super) now: Duration,
-    /// Date and time of what happens now, for the log.
+    /// Date and time of the current input, for the log.
     pub(super) date: String,
     /// When the last label ended: scanners may send more than one end of line.
     pub(super) scan_ended: Option<Duration>,
@@ -161,7 +161,7 @@ impl App {
         self.actions.push(Action::Lamp(nest, lamp));
     }
 
-    /// The unit is known and may be tested.
+    /// Puts a unit that may be tested on the nest.
     pub(super) fn place(&mut self, nest: usize, unit: Unit) {
         self.say(Key::NoticePutIn, &[("nest", (nest + 1).into()), ("serial", unit.serial.clone().into())]);
         self.nests[nest].state = State::Ready(unit);
@@ -205,8 +205,8 @@ impl App {
         }
     }
 
-    /// The first nest after this one, around the corner, that a unit may be put on; an empty one before one that still
-    /// shows a verdict.
+    /// The next free nest after this one, continuing from the first after the last. An empty nest comes before one that
+    /// still shows a verdict.
     pub(super) fn next_free(&self, after: usize) -> Option<usize> {
         let count = self.nests.len();
         let around = || (1..=count).map(|step| (after + step) % count);
@@ -298,7 +298,7 @@ impl App {
         self.actions.push(Action::Leave);
     }
 
-    /// How long it may take at most until everything is off that is being switched off in order on this nest.
+    /// Longest time until the orderly stop of this nest has switched everything off.
     pub(crate) fn orderly_left(&self, nest: &NestStatus) -> Option<Duration> {
         let State::Running(_, live) = &nest.state else { return None };
         let stopped_at = nest.stopped_at.filter(|_| !nest.cut)?;

@@ -6,7 +6,7 @@ use bench_real::Hand;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// Between two looks; a contact that bounces has come to rest after two.
+/// Time between two checks; a contact that bounces is stable after two.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A line that may bounce.
@@ -17,14 +17,14 @@ struct Debounced {
 }
 
 impl Debounced {
-    /// What the line has come to, when that is news.
+    /// Returns the stable state of the line when it has changed.
     fn look(&mut self, active: bool) -> Option<bool> {
         let settled = self.last.replace(active) == Some(active);
         (settled && self.stable.replace(active) != Some(active)).then_some(active)
     }
 }
 
-/// A stop that counts as pressed at its first contact, and as released when it is at rest.
+/// An emergency stop that counts as pressed at its first contact, and as released once the line is stable.
 #[derive(Debug, Default)]
 struct EmergencyStop {
     pressed: bool,
@@ -83,10 +83,10 @@ impl Watched {
     }
 }
 
-/// Watches them in its own thread until the receiver is gone. Virtual nests have none.
+/// Watches lids and buttons in its own thread until the receiver is gone. Virtual nests have none.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn listen(hands: Vec<Hand>, sender: Sender<Input>) -> std::io::Result<()> {
     if hands.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What `bench sync` has not been able to send, if it runs at this station: only a small sign here.
+//! Counts the runs that `bench sync` could not send yet, if it runs at this station.
 
 use super::input::Input;
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::time::Duration;
 /// Between two checks of the outbox.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Reports how many runs wait, whenever that changes, from its own thread until the receiver is gone.
+/// Reports how many runs wait, whenever that changes, in its own thread until the receiver is gone.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn listen(reports: &Path, sender: Sender<Input>) -> std::io::Result<()> {
     let (store, outbox) = (bench_store::default_store(reports), bench_sync::default_outbox(reports));
     let body = move || {

@@ -1,5 +1,5 @@
-//! What is known of a unit before it is tested: its runs, from their journals, and who let it in against the rules,
-//! from the operators' log.
+//! The history of a unit before its test: its runs, from their journals, and who allowed it against the rules, from the
+//! operators' log.
 
 use super::log::{self, Row};
 use super::rules::UnitPast;
@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Knows what became of a unit before.
+/// Looks up the earlier runs of a unit.
 pub trait UnitHistory {
     /// # Errors
-    /// In words, when it cannot be read: then it is unknown whether the unit may be tested.
+    /// Why the history cannot be read. The rules then cannot decide whether the unit may be tested.
     fn past(&self, serial: &str) -> Result<UnitPast, String>;
 }
 
@@ -26,7 +26,7 @@ impl FolderHistory {
         Self { reports: reports.to_owned() }
     }
 
-    /// How long a good unit took last, as far as that is on record, and was tested with the same plan and fixture.
+    /// How long the last recorded good unit took with the same plan and fixture.
     pub fn expected(&self, now: &Provenance) -> Option<Duration> {
         let rows = log::read(&self.reports, "\"pass\"").ok()?;
         let passed = rows.iter().rev().filter_map(|row| match row {
@@ -65,7 +65,7 @@ impl FolderHistory {
     }
 }
 
-/// Runs that are asked how long a good unit takes.
+/// How many runs are searched for the time that a good unit takes.
 const RUNS_LOOKED_AT: usize = 10;
 
 fn record(journal: &Path) -> Option<RunRecord> {

@@ -1,4 +1,4 @@
-//! What happens at the screen: keys, labels, buttons, the nests' own words.
+//! The inputs of the screen: keys, labels, buttons, and reports of the nests.
 
 use super::allow::why_key;
 use super::app::{Action, Allow, App, Mode, NOTICE_STAYS};
@@ -12,7 +12,7 @@ use bench_engine::FromNest;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// A key that means something here.
+/// A key that the screen uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     Character(char),
@@ -27,18 +27,18 @@ pub enum Press {
     NestStatus(usize),
     /// Another language.
     Language,
-    /// The operator goes; another badge is wanted.
+    /// The operator leaves; the next one must scan a badge.
     LogOff,
     /// The shift is over.
     EndShift,
-    /// Everything is to end now.
+    /// Ctrl-C: ends every run in order, then leaves. Pressed again, it cuts the power.
     Interrupt,
 }
 
 /// Something that happened.
 pub enum Input {
     Press(Press),
-    /// Text in one piece: pasted, or from a scanner on a port of its own.
+    /// Text in one piece: pasted, or from a scanner on a serial port.
     Text(Zeroizing<String>),
     StartButton(usize),
     Lid {
@@ -56,7 +56,7 @@ pub enum Input {
     NotLetIn(String),
     /// Something other than a run does not work.
     Trouble(String),
-    /// So many runs could not be forwarded to the line's server yet.
+    /// How many runs could not be forwarded to the line's server yet.
     Waiting(usize),
     /// The terminal's size changed, perhaps for a moment only: it may not show what was drawn.
     Resized,
@@ -69,7 +69,7 @@ pub enum Input {
 const SAME_SCAN: Duration = Duration::from_millis(200);
 
 impl App {
-    /// Takes something in and answers what to do. `now` is time since the screen came up, `date` that of the day.
+    /// Takes an input and returns what to do. `now` is the time since the screen came up, `date` the date and time of day.
     pub fn handle(&mut self, input: Input, now: Duration, date: &str) -> Vec<Action> {
         self.now = now;
         date.clone_into(&mut self.date);
@@ -153,7 +153,8 @@ impl App {
         }
     }
 
-    /// Starts what waits, or takes out what has its verdict: of the nest in focus, else of the first that has either.
+    /// Starts the unit that waits, or removes the one that has its verdict. Takes the nest in focus, else the first nest
+    /// with such a unit.
     fn go_on(&mut self) {
         let nests = || std::iter::once(self.focus).chain(0..self.nests.len());
         let ready = |nest: &usize| matches!(self.nests[*nest].state, State::Ready(_));
@@ -192,7 +193,7 @@ impl App {
         }
     }
 
-    /// Cuts the power of everything that runs, whatever else is going on; if nothing runs, clears what was typed.
+    /// Cuts the power of every run, in any state of the screen. If nothing runs, clears what was typed.
     fn delete(&mut self) {
         let nests: Vec<usize> = (0..self.nests.len()).filter(|nest| self.nests[*nest].is_running()).collect();
         if nests.is_empty() {

@@ -5,11 +5,11 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use std::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
-/// Reads the terminal in its own thread until the receiver is gone. The thread is not waited for: a terminal
-/// that went away may keep it for ever.
+/// Reads the terminal in its own thread until the receiver is gone. Nothing waits for the thread:
+/// a terminal that is gone may block it for ever.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn listen(sender: Sender<Input>) -> std::io::Result<()> {
     let body = move || {
         loop {

@@ -7,11 +7,11 @@ use bench_real::Hand;
 /// Shows the state of a nest away from the screen.
 pub trait Lamps {
     /// # Errors
-    /// In words, when the lamp cannot be switched; the test continues without it.
+    /// Why the lamp cannot be switched; the test continues without it.
     fn show(&mut self, nest: usize, lamp: Lamp) -> Result<(), String>;
 }
 
-/// The lamps of a real fixture; one that it does not have stays dark.
+/// The lamps of a real fixture; a lamp that is not fitted is ignored.
 pub struct RealLamps(Vec<Panel>);
 
 impl RealLamps {

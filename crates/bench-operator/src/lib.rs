@@ -1,6 +1,6 @@
 //! The operator's screen: one pane per nest, driven by a scanner and one button.
 //!
-//! The core (`app`, `input` and what they use) takes what happened and when and answers what to do; `view` draws it; only
+//! The core (`app`, `input` and what they use) takes inputs with their times and returns actions; `view` draws it; only
 //! `screen`, `keyboard`, `scanner` and `run_factory` touch the terminal, ports, threads and clocks.
 
 mod advice;

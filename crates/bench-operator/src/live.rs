@@ -28,7 +28,7 @@ pub struct Live {
     /// Ids, the one that began last at the end.
     running: Vec<String>,
     pub reading: Option<Reading>,
-    /// What went wrong so far, in words.
+    /// Descriptions of what went wrong so far.
     pub problems: Vec<String>,
     on: BTreeSet<String>,
     pub stopped: Option<Stopped>,
@@ -37,7 +37,7 @@ pub struct Live {
     seen: Duration,
 }
 
-/// Lines about what went wrong that are kept.
+/// How many descriptions of problems are kept.
 const MOST_PROBLEMS: usize = 20;
 
 impl Live {
@@ -95,7 +95,7 @@ impl Live {
         self.steps.iter().find(|step| step.id == id).map_or(id, |step| step.title.as_str())
     }
 
-    /// Titles of the steps at work, the one that began last first.
+    /// Titles of the running steps, newest first.
     pub fn at_work(&self) -> impl Iterator<Item = &str> {
         self.running.iter().rev().map(|id| self.title(id))
     }
@@ -116,7 +116,7 @@ impl Live {
         known + since
     }
 
-    /// How long nothing was heard of the run.
+    /// How long the run has reported nothing.
     pub fn silent(&self, now: Duration) -> Duration {
         now.saturating_sub(self.seen)
     }

@@ -1,7 +1,7 @@
 //! The operators' log: `REPORTS/operator-log.jsonl`, one line for everything that people decided at the screen.
 //!
-//! A run's journal says what the bench did; this says who was there, and who let a unit in against the rules. A line is
-//! on the disk before what it allows happens. Format: docs/how-to/operator-screen.md.
+//! A run's journal records what the bench did. This log records who worked, and who allowed a unit against the rules. A
+//! line is on the disk before the action that it allows. Format: docs/how-to/operator-screen.md.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -82,10 +82,10 @@ impl Log {
         Ok(Self { file, path })
     }
 
-    /// The line is on the disk when this returns.
+    /// Writes a line; it is on the disk when this returns.
     ///
     /// # Errors
-    /// When it is not: then what it says must not happen.
+    /// When the line is not on the disk. Then do not do what it allows.
     pub fn append(&mut self, row: &Row) -> io::Result<()> {
         let mut line = serde_json::to_vec(row)?;
         line.push(b'\n');
@@ -98,8 +98,8 @@ impl Log {
     }
 }
 
-/// Every whole line with this text in it; one that cannot be read (torn by a loss of power, or from another version) says
-/// nothing. The text is looked for first, because a log of years is quicker searched than understood.
+/// Reads every whole line that contains this text. A line that cannot be parsed (torn by a loss of power, or from another
+/// version) is skipped. The text is searched for first, because searching a log of years is faster than parsing it.
 pub fn read(reports: &Path, with: &str) -> io::Result<Vec<Row>> {
     let file = match File::open(reports.join(FILE)) {
         Ok(file) => file,

@@ -10,9 +10,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unit {
     pub serial: String,
-    /// What was known of it when it was scanned.
+    /// Its history when it was scanned.
     pub past: UnitPast,
-    /// Who let it in against the rules, for the record of its run.
+    /// Who allowed it against the rules, for the record of its run.
     pub let_in: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub enum State {
     /// Waits for a label.
     #[default]
     Empty,
-    /// The unit is to be put in, and started.
+    /// Waits for the operator to put the unit in and start.
     Ready(Unit),
     Running(Unit, Box<Live>),
     /// The verdict is shown until the unit is taken out.
@@ -57,7 +57,7 @@ pub enum Lamp {
 #[derive(Debug, Clone, Default)]
 pub struct NestStatus {
     pub state: State,
-    /// As its switch says; `None` without one.
+    /// State of the lid switch; `None` without one.
     pub lid_closed: Option<bool>,
     /// The emergency stop is pressed.
     pub emergency: bool,
@@ -83,7 +83,7 @@ impl NestStatus {
         matches!(self.state, State::Running(..))
     }
 
-    /// A unit may be put here: nothing is on it, or what is has its verdict.
+    /// Whether a unit may be put on this nest: it is empty, or its unit has a verdict.
     pub fn is_free(&self) -> bool {
         matches!(self.state, State::Empty | State::Done(_))
     }

@@ -1,5 +1,5 @@
-//! Writes to the terminal in a thread of its own: a terminal that takes nothing more (a connection that hangs) must not
-//! hold up the one who hears keys, signals and nests.
+//! Writes to the terminal in a thread of its own: a terminal that accepts no more output (a connection that hangs) must
+//! not block the thread that handles keys, signals and nests.
 
 use std::cell::RefCell;
 use std::io::{self, Write, stdout};
@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where a picture is put together.
+/// Buffer in which a picture is composed.
 #[derive(Clone, Default)]
 pub(super) struct Pen(Rc<RefCell<Vec<u8>>>);
 
@@ -43,7 +43,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// # Errors
-    /// When the system has no thread to give.
+    /// When the system cannot start a thread.
     pub(super) fn open() -> io::Result<Self> {
         let (writer, pictures) = sync_channel::<Vec<u8>>(1);
         let shared = Arc::new(Shared::default());
@@ -66,7 +66,7 @@ impl Outbox {
     /// but never wrong.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the terminal is gone.
     pub(super) fn is_ready(&self) -> io::Result<bool> {
         let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
         match &status.failed {

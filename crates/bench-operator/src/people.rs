@@ -48,17 +48,17 @@ impl Person {
         }
     }
 
-    /// Whether this is the person's PIN. Takes some tens of milliseconds, which is what keeps PINs from being tried out.
+    /// Whether this is the person's PIN. Takes some tens of milliseconds, so that nobody can try out many PINs.
     pub fn has_pin(&self, typed: &str) -> bool {
         let Some(Ok(hash)) = self.pin.as_deref().map(PasswordHash::new) else { return false };
         Argon2::default().verify_password(typed.as_bytes(), &hash).is_ok()
     }
 }
 
-/// What a rules file holds in place of a PIN.
+/// Hashes a PIN for a rules file, which holds the hash and not the PIN.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// When the system provides no random numbers.
 pub fn hash_pin(pin: &str) -> Result<String, String> {
     Argon2::default().hash_password(pin.as_bytes()).map(|hash| hash.to_string()).map_err(|error| error.to_string())
 }

@@ -6,7 +6,7 @@ use bench_run::Verdict;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What becomes of a unit that is scanned.
+/// Whether a scanned unit is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
     Test,
@@ -15,7 +15,7 @@ pub enum Ruling {
     Refuse(Why),
 }
 
-/// Why a unit is not simply tested.
+/// Why a unit is refused or needs a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     PassedAlready,
@@ -34,7 +34,7 @@ pub struct UnitPast {
 }
 
 impl UnitPast {
-    /// No run came to a verdict yet.
+    /// Whether no run has had a verdict yet.
     pub fn is_new(&self) -> bool {
         self.verdicts.iter().all(|verdict| *verdict == Verdict::Aborted)
     }
@@ -43,7 +43,7 @@ impl UnitPast {
         self.verdicts.get(self.let_in_after..).unwrap_or_default()
     }
 
-    /// How often it came to this verdict since it passed last or was let in.
+    /// How many runs had this verdict since the unit last passed or was allowed again.
     pub fn in_a_row(&self, verdict: Verdict) -> usize {
         let since = self.since_let_in().iter().rev().take_while(|past| **past != Verdict::Pass);
         since.filter(|past| **past == verdict).count()

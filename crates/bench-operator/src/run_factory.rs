@@ -1,4 +1,4 @@
-//! What the nests of a line are made of: for each run, the work that its thread does.
+//! Makes the work of each run, for the thread of its nest.
 
 use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// One run, from its order to its end, in whatever thread it is called.
+/// One complete run, in the thread that calls it.
 pub type Work = Box<dyn FnOnce(Observer, Stop) -> Result<Done, Failed> + Send>;
 
 /// Makes runs.
@@ -18,7 +18,7 @@ pub trait RunFactory {
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work;
 }
 
-/// Virtual modules: each serial number has tolerances of its own, and some have faults to order.
+/// Virtual modules: each serial number has tolerances of its own, and some have the faults that were ordered.
 #[derive(Debug)]
 pub struct VirtualUnits {
     fault_at: BTreeMap<usize, Vec<String>>,
@@ -26,7 +26,7 @@ pub struct VirtualUnits {
 }
 
 impl VirtualUnits {
-    /// `fault_at`: the faults of the so-many-th module that is tested, from 1.
+    /// `fault_at`: faults by the position of the module in the order of testing, from 1.
     pub fn new(fault_at: BTreeMap<usize, Vec<String>>) -> Self {
         Self { fault_at, faults_of: BTreeMap::new() }
     }
@@ -45,7 +45,7 @@ pub struct Shift {
     pub root: Option<PathBuf>,
     pub plan: PathBuf,
     pub firmware: Arc<[u8]>,
-    /// What the plan must be made of: a file that changes during a shift ends it.
+    /// Hashes of the plan's files: if a file changes during a shift, the shift ends.
     pub provenance: Provenance,
     pub reports: PathBuf,
     /// Production lot of the units, for statistics.
@@ -80,7 +80,7 @@ impl Shift {
         })
     }
 
-    /// The plan as it was when the shift began, read again: procedures do not cross threads.
+    /// Loads the plan again, because procedures do not cross threads. Fails if it changed since the shift began.
     fn unchanged(&self, project: &Project) -> Result<Loaded, Failed> {
         let loaded = project.load(&self.plan, &Kinds::default())?;
         if loaded.provenance(&self.firmware) == self.provenance {
@@ -101,7 +101,7 @@ pub struct VirtualRuns {
 }
 
 impl VirtualRuns {
-    /// Another seed makes other modules of the same serial numbers.
+    /// Seed of the module with this serial number; another seed of the shift gives it other tolerances.
     fn seed(&self, serial: &str) -> u64 {
         let hash = bench_engine::sha256(format!("{} {serial}", self.seed).as_bytes());
         u64::from_str_radix(&hash[..8], 16).unwrap_or(self.seed)
@@ -123,7 +123,7 @@ impl RunFactory for VirtualRuns {
 pub struct RealRuns {
     pub shift: Shift,
     pub station: PathBuf,
-    /// Name of each nest in the station file, and what the operator's hand reaches there. The fixtures are held by the caller.
+    /// Name of each nest in the station file, with its lid, buttons and lamps. The caller holds the fixtures.
     pub nests: Vec<(String, Hand)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a scanner sends: the serial number is taken, the mobile secret next to it is dropped at once.
+//! Reads what a scanner sends: keeps the serial number and drops the mobile secret next to it at once.
 //!
 //! The label's code holds the serial number, a space and the mobile secret. The secret never leaves this module: texts
 //! that may hold it are wiped when they are dropped, and nothing here shows or returns more than the first part.
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// Characters of a serial number.
 pub const SERIAL_LENGTH: usize = 15;
-/// More than any label holds: a longer text is thrown away and refused as a whole.
+/// More than any label holds. A longer text is refused as a whole.
 const LONGEST_SCAN: usize = 128;
 
 /// What was scanned is no serial number of a module for this plan.
@@ -74,7 +74,7 @@ impl Typed {
         first_part(&self.text)
     }
 
-    /// How many characters, for what must not be shown at all.
+    /// How many characters were typed, for text that must not be shown at all.
     pub fn count(&self) -> usize {
         self.text.chars().count()
     }

@@ -31,11 +31,11 @@ impl std::str::FromStr for Port {
     }
 }
 
-/// Reads labels in its own thread until the receiver is gone. A scanner that is unplugged is reported once and
-/// taken up again when it is back.
+/// Reads labels in its own thread until the receiver is gone. An unplugged scanner is reported once, and used again
+/// when it is back.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
     let body = move || {
         let mut reported = false;

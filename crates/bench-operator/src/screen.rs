@@ -1,4 +1,4 @@
-//! The edge: the terminal, the threads, the clock.
+//! Connects the screen to the terminal, the threads and the clock.
 
 use super::app::{Action, App, Setup};
 use super::history::UnitHistory;
@@ -40,7 +40,7 @@ pub struct Devices<'a> {
     pub reports: &'a Path,
     pub scanner: Option<scanner::Port>,
     pub lamps: Box<dyn Lamps>,
-    /// What the operator's hand reaches at each nest of a real fixture.
+    /// Lid, buttons and lamps of each nest of a real fixture.
     pub hands: Vec<Hand>,
 }
 
@@ -51,7 +51,7 @@ fn bench(error: impl std::fmt::Display) -> Failed {
 /// Shows the screen until the shift ends.
 ///
 /// # Errors
-/// When the terminal, the log or a thread cannot be had; nothing runs then.
+/// When the terminal, the log or a thread is not available; nothing runs then.
 pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd, Failed> {
     let mut log = Log::open(devices.reports).map_err(|error| {
         bench(format!("the operators' log cannot be opened in {}: {error}", shown(devices.reports)))
@@ -95,12 +95,12 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
     Ok(ShiftEnd { stopped_by, hung_nests: shown.hung() })
 }
 
-/// How a shift came to its end.
+/// How a shift ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShiftEnd {
-    /// What ended it from outside: a signal, a terminal that is gone. `None`: the operator did.
+    /// What ended the shift from outside: a signal, or a terminal that is gone. `None`: the operator ended it.
     pub stopped_by: Option<String>,
-    /// Nests, from 0, whose test does not come to its end.
+    /// Nests, from 0, whose test does not end.
     pub hung_nests: Vec<usize>,
 }
 
@@ -114,7 +114,7 @@ struct Shown {
     threads: Vec<Option<NestThread>>,
     sender: Sender<Input>,
     began: Instant,
-    /// The terminal does not show what was drawn last: the next picture draws all of it.
+    /// The terminal does not show what was drawn last, so the next picture is drawn in full.
     stale: bool,
     bell: bool,
 }
@@ -161,7 +161,7 @@ impl Shown {
         }
     }
 
-    /// Every run was ordered to stop and does not answer any more.
+    /// Whether every run was ordered to stop and no longer answers.
     fn gave_up(&self) -> bool {
         let silent = |nest: &super::nest::NestStatus| match &nest.state {
             super::nest::State::Running(_, live) => live.silent(self.app.now()) > self.app.setup.silence,
@@ -195,7 +195,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Does what follows from an input, in order; whether the screen is to go.
+    /// Carries out the actions of an input, in order. Returns whether the screen must close.
     fn take(&mut self, input: Input) -> bool {
         let actions = self.app.handle(input, self.began.elapsed(), &date());
         let mut unwritten = None;
@@ -283,7 +283,7 @@ fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
     is_ready.recv().map_err(bench)?.map_err(bench)
 }
 
-/// The terminal as the screen needs it; whatever happens, it is given back as it was.
+/// The terminal as the screen needs it. Its previous state is always restored.
 struct RawTerminal {
     terminal: Terminal<CrosstermBackend<Pen>>,
     outbox: Outbox,

@@ -26,7 +26,7 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// `first`: no run of the unit came to a verdict before; one that was aborted is none.
+    /// Counts a run that ended. `first`: no earlier run of the unit had a verdict; an aborted run does not count.
     pub fn ended(&mut self, serial: &str, verdict: Verdict, first: bool) {
         match verdict {
             Verdict::Pass => self.passed += 1,
@@ -46,7 +46,7 @@ impl Shift {
         self.passed + self.failed + self.errors + self.aborted
     }
 
-    /// Of the units that were new in this shift, the part that passed in their first run; `None` without any.
+    /// Share of the units new in this shift that passed in their first run; `None` if no unit was new.
     pub fn first_pass_yield(&self) -> Option<f64> {
         (self.started > 0).then(|| self.passed_at_once as f64 / self.started as f64)
     }
