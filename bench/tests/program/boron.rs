@@ -29,6 +29,6 @@ fn defects_of_a_board_with_its_own_supply_are_told() {
 fn an_empty_nest_is_an_error_and_no_fail() {
     let done = run_plan(PLAN, &["--fault", "empty-nest"]);
     assert_eq!(done.code, 2, "{}", done.stdout);
-    assert!(done.stdout.contains("there is no module in the nest"), "{}", done.stdout);
+    assert!(done.stdout.contains("is a module in the nest"), "{}", done.stdout);
     assert_eq!(done.diagnosis_text(), "");
 }

@@ -1,7 +1,7 @@
 //! Short hand-written runs, for tests and examples.
 //!
 //! ```
-//! use bench_report::{Record, builders::RunBuilder};
+//! use bench_report::{RunRecord, builders::RunBuilder};
 //! use bench_run::Verdict;
 //!
 //! let entries = RunBuilder::new("b404x", "P042")
