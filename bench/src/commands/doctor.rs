@@ -14,7 +14,7 @@ use bench_virtual::{self as virtual_run, Order};
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use virtual_bench::{Fault, VirtualBench};
+use virtual_bench::VirtualBench;
 
 pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failed> {
     let project = Project::find(root, None);
@@ -97,7 +97,7 @@ fn empty_nest(
     firmware: &[u8],
 ) -> Result<VirtualBench, Failed> {
     let model = family.models.first().map(|model| model.name.clone()).unwrap_or_default();
-    let faults: Vec<Fault> = fixture.nails.keys().map(|contact| Fault::open(*contact)).collect();
+    let faults = virtual_run::parse_faults(&["empty-nest".to_owned()])?;
     let serial = virtual_run::serial(family, &model, 1);
     let (faults, serial) = (faults.as_slice(), serial.as_str());
     let model = model.as_str();

@@ -24,7 +24,10 @@ fn short(a: Terminal, b: Terminal, ohms: f64) -> Fault {
 type Row = (Fault, Defect, Vec<u8>);
 
 fn opens() -> Vec<Row> {
-    gpio().into_iter().map(|contact| (Fault::open(contact), Defect::Open, vec![contact.0])).collect()
+    gpio()
+        .into_iter()
+        .map(|contact| (format!("open:{contact}").parse().unwrap(), Defect::Open, vec![contact.0]))
+        .collect()
 }
 
 fn shorts_of_neighbours() -> Vec<Row> {

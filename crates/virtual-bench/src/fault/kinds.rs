@@ -294,7 +294,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["adc"]),
         class: One(MCU_PART),
         listed: |site| site.numbers(&[5.0, -5.0]),
-        effect: Chip(|fault, _, chip| chip.tolerances.saadc_gain_error += fault.number() / 100.0),
+        effect: Chip(|fault, _, chip| chip.tolerances.saadc_gain_error += fault.amount() / 100.0),
     },
     FaultKind {
         name: "adc-offset",
@@ -314,7 +314,7 @@ pub static KINDS: &[FaultKind] = &[
         listed: |site| site.numbers(&[50.0, -50.0]),
         effect: Chip(|fault, _, chip| {
             // An offset that the calibration removes is no defect. The residue is at the converter, after the gain.
-            chip.tolerances.saadc_residual_offset_volts += fault.number() / 1000.0 * WIDEST_ADC_GAIN;
+            chip.tolerances.saadc_residual_offset_volts += fault.amount() / 1000.0 * WIDEST_ADC_GAIN;
         }),
     },
     FaultKind {
@@ -361,7 +361,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["sleep", "current", "draws"]),
         class: One(MCU_PART),
         listed: |site| site.numbers(&[1.0]),
-        effect: World(|fault, defects| defects.loads.push(Load::Logic(fault.number() * 1e-3))),
+        effect: World(|fault, defects| defects.loads.push(Load::Logic(fault.amount() * 1e-3))),
     },
     FaultKind {
         name: "vusb-detect-lost",
@@ -488,7 +488,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["crystal"]),
         class: One(CRYSTAL),
         listed: |site| site.numbers(&[100.0, -100.0]),
-        effect: Chip(|fault, _, chip| chip.tolerances.lfxo_ppm = fault.number()),
+        effect: Chip(|fault, _, chip| chip.tolerances.lfxo_ppm = fault.amount()),
     },
     FaultKind {
         name: "crystal-dead",
@@ -616,7 +616,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["ble weak"]),
         class: One(ANTENNA),
         listed: |site| site.numbers_if(site.fixture.ble.is_some(), &[20.0]),
-        effect: World(|fault, defects| defects.radio_loss_db += fault.number()),
+        effect: World(|fault, defects| defects.radio_loss_db += fault.amount()),
     },
     FaultKind {
         name: "ble-dead",
@@ -645,7 +645,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["32 mhz crystal"]),
         class: One(CRYSTAL),
         listed: |site| site.numbers_if(site.fixture.ble.is_some(), &[60.0, -60.0]),
-        effect: Chip(|fault, _, chip| chip.tolerances.hfxo_ppm = fault.number()),
+        effect: Chip(|fault, _, chip| chip.tolerances.hfxo_ppm = fault.amount()),
     },
     FaultKind {
         name: "nfc-dead",
@@ -993,7 +993,7 @@ pub static KINDS: &[FaultKind] = &[
         location: Words(&["swdio"]),
         class: One(BENCH),
         listed: |site| site.numbers_if(site.has_probe(), &[30_000.0]),
-        effect: World(|fault, defects| defects.probe.lost_after = Some(fault.number() as u64)),
+        effect: World(|fault, defects| defects.probe.lost_after = Some(fault.amount() as u64)),
     },
 ];
 

@@ -140,17 +140,9 @@ impl Fault {
     fn amount(&self) -> f64 {
         self.amount.unwrap_or_default()
     }
-    fn number(&self) -> f64 {
-        self.amount()
-    }
 }
 
 impl Fault {
-    /// An open contact.
-    pub fn open(contact: Contact) -> Self {
-        Self { kind: &KINDS[0], subject: Subject::Contact(contact), amount: None }
-    }
-
     /// Its name before the colon: `open`, `flash-line-open`.
     pub fn kind(&self) -> &'static str {
         self.kind.name

@@ -215,14 +215,9 @@ impl fmt::Display for Fault {
             Subject::Index(number) => write!(f, ":{number}")?,
             Subject::Word(word) => write!(f, ":{word}")?,
         }
-        let (sign, usual) = match &self.kind.syntax {
-            Syntax::Number { usual, .. } => (':', *usual),
-            Syntax::Contact(Some(amount)) | Syntax::Ends(amount) => ('@', amount.usual),
-            Syntax::ContactAndEnd(amount) | Syntax::Rail(amount) => ('@', amount.usual),
-            _ => return Ok(()),
-        };
+        let sign = if matches!(self.kind.syntax, Syntax::Number { .. }) { ':' } else { '@' };
         match self.amount {
-            Some(amount) if self.amount != usual => write!(f, "{sign}{amount}"),
+            Some(amount) if self.amount != self.kind.usual() => write!(f, "{sign}{amount}"),
             _ => Ok(()),
         }
     }
