@@ -32,8 +32,10 @@ pub struct Synced {
     pub known: usize,
     /// Runs that the server refused, or that the store has only in part; they are kept and tried again.
     pub refused: usize,
-    /// Runs that are not transferred yet.
+    /// Runs with an end that are not transferred yet.
     pub waiting: usize,
+    /// Runs without an end: still running, or ended by a power cut. They are sent when they have one.
+    pub running: usize,
 }
 
 /// State of the outbox.
@@ -55,7 +57,8 @@ pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncErr
     let mut server = Server::connect(server)?;
     server.migrate()?;
     let mut synced = Synced::default();
-    let waiting = waiting(&store, &outbox)?;
+    let (waiting, running) = waiting(&store, &outbox)?;
+    synced.running = running;
     let shapes = store.shapes()?;
     for runs in waiting.chunks(PAGE) {
         let page = Page::read(&store, &shapes, runs)?;
@@ -87,12 +90,16 @@ pub fn default_outbox(reports: &Path) -> PathBuf {
 pub fn state(store: &Path, outbox: &Path) -> Result<State, SyncError> {
     let store = Store::open(store)?;
     let outbox = Outbox::open(outbox)?;
-    let waiting = waiting(&store, &outbox)?.len();
+    let waiting = waiting(&store, &outbox)?.0.len();
     Ok(State { waiting, arrived: outbox.count()?, stuck: outbox.list_stuck()? })
 }
 
-fn waiting(store: &Store, outbox: &Outbox) -> Result<Vec<RunRow>, SyncError> {
+/// Returns finished runs that have not arrived, and the number of runs without an end. The identity of a run is its seal,
+/// and a run has none before its end: sent earlier, it would be there twice.
+fn waiting(store: &Store, outbox: &Outbox) -> Result<(Vec<RunRow>, usize), SyncError> {
     let arrived = outbox.digests()?;
     let runs = store.runs(&Filter::default()).map_err(|error: StoreError| SyncError::Store(error))?;
-    Ok(runs.into_iter().filter(|run| !arrived.contains(&run.digest)).collect())
+    let (ended, running): (Vec<RunRow>, Vec<RunRow>) = runs.into_iter().partition(|run| run.finished);
+    let waiting = ended.into_iter().filter(|run| !arrived.contains(&run.digest)).collect();
+    Ok((waiting, running.len()))
 }

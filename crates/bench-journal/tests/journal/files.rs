@@ -363,6 +363,7 @@ fn started() -> Event {
         serial: text(),
         model: text(),
         started_at: None,
+        order: None,
         bench: Box::new(BenchKind::Virtual { seed: u64::MAX, faults: vec![] }),
         lot: None,
         provenance: Box::new(Provenance {
