@@ -90,7 +90,11 @@ fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, 
             _ => work.push((journal, place)),
         }
     }
-    let mut gone: Vec<String> = places.into_keys().collect();
+    // First what is gone: a journal that was moved has the same seal at another path.
+    let gone: Vec<String> = places.into_keys().collect();
+    store.forget(&gone)?;
+    ingested.forgotten = gone.len();
+    let mut no_longer_taken = Vec::new();
     read_all(&work, |batch, refused| {
         let added = store.add(&batch)?;
         for facts in added {
@@ -101,7 +105,7 @@ fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, 
             }
         }
         for (place, journal, why) in refused {
-            gone.push(place.path);
+            no_longer_taken.push(place.path);
             if why.empty {
                 ingested.empty.push(journal);
             } else {
@@ -113,9 +117,9 @@ fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, 
     ingested.refused.sort();
     ingested.empty.sort();
     let before = store.places()?.len();
-    store.forget(&gone)?;
+    store.forget(&no_longer_taken)?;
     store.put_in_order()?;
-    ingested.forgotten = before - store.places()?.len();
+    ingested.forgotten += before - store.places()?.len();
     let refused = ingested.refused.iter().map(|(journal, _)| relative(reports, journal)).collect();
     let as_it_was = |path: &str, digest: &[u8; 32]| {
         let seal = bench_journal::judge_file(&reports.join(path)).contents.ok().and_then(|run| run.seal);

@@ -176,7 +176,8 @@ impl<'a> FastReplay<'a> {
         let distinct = shape.steps.iter().map(|step| step.id.as_str()).collect::<BTreeSet<_>>().len();
         // Promised by name, as in format 2, without duplicates.
         let promised = shape.steps.iter().all(|step| step.measurements == step.promised.len());
-        (distinct == steps && promised && shape.values() > 0).then(|| Self {
+        let allowed = shape.steps.iter().all(|step| step.attempts != Some(0));
+        (distinct == steps && allowed && promised && shape.values() > 0).then(|| Self {
             shape,
             now: 0,
             values: vec![f64::NAN; shape.values()],
