@@ -119,15 +119,15 @@ impl OneRun<'_> {
         let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
         *lot = self.lot.map(str::to_owned);
         enough_space(reports)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
+        // Signals first: from here on nothing ends the program but the run itself.
+        let stop = runtime.block_on(async { stop() }).map_err(bench)?;
         let journal = Journal::create(reports, serial, run_id)
             .map_err(|error| bench(format!("the record of the run cannot be made: {error}")))?;
         place_in_order(&mut started, journal.number());
         let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), None);
 
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
         let outcome = runtime.block_on(async {
-            // Signals first: from here on nothing ends the program but the run itself.
-            let stop = stop().map_err(bench)?;
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
