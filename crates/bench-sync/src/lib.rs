@@ -11,17 +11,21 @@
 mod outbox;
 mod page;
 mod server;
+mod text;
 
 pub use outbox::{Outbox, OutboxError, Stuck};
 pub use server::{MIGRATIONS, SyncError};
 
-use bench_store::{Filter, RunRow, Store, StoreError};
+use bench_store::{AlarmKind, Filter, Ledger, RunRow, Store, StoreError, ledger_of};
 use page::Page;
 use server::Server;
 use std::path::{Path, PathBuf};
 
 /// Runs in one transaction.
 const PAGE: usize = 200;
+
+/// Runs whose seals are compared with those on the server in one question.
+const UNCHECKED: usize = 5_000;
 
 /// Result of one synchronisation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,6 +56,7 @@ pub struct State {
 /// When the store or the outbox cannot be read or written, or the server cannot be reached, is cut off, or is no server
 /// for this. The outbox keeps what had arrived until then; call again later.
 pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncError> {
+    let ledger = Ledger::open(&ledger_of(store))?;
     let store = Store::open(store)?;
     let mut outbox = Outbox::open(outbox)?;
     let mut server = Server::connect(server)?;
@@ -72,6 +77,12 @@ pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncErr
         synced.sent += new;
         synced.known += answers.arrived.len() - new;
         synced.refused += answers.refused.len();
+    }
+    for unchecked in outbox.unchecked()?.chunks(UNCHECKED) {
+        for digest in server.sealed_otherwise(unchecked)? {
+            ledger.raise(&digest, AlarmKind::OtherOnServer)?;
+        }
+        outbox.checked(unchecked)?;
     }
     synced.waiting = waiting.len() - synced.sent - synced.known;
     server.close();
