@@ -61,10 +61,13 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
 
 /// Runs these modules at once, and returns of each nest what it recorded and how it ended.
 fn run(modules: &[(usize, Put)]) -> Vec<(usize, Vec<Entry>, Ended)> {
+    // A folder for each: in a common one they would share the numbers of runs.
     let folder = tempfile::tempdir().unwrap();
     let (sender, messages) = channel();
-    let _threads: Vec<NestThread> =
-        modules.iter().map(|(nest, put)| start(*nest, *put, folder.path().to_owned(), sender.clone())).collect();
+    let _threads: Vec<NestThread> = modules
+        .iter()
+        .map(|(nest, put)| start(*nest, *put, folder.path().join(nest.to_string()), sender.clone()))
+        .collect();
     drop(sender);
     let mut nests: Vec<(usize, Vec<Entry>, Option<Ended>)> =
         modules.iter().map(|(nest, _)| (*nest, Vec::new(), None)).collect();

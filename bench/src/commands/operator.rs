@@ -73,6 +73,10 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let edge = EdgeMap::of(family);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
     let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot };
+    if !args.virtual_bench {
+        let clock = real::wall_clock::state(&jiff::Zoned::now());
+        real::wall_clock::notice(&clock).iter().for_each(|notice| say(notice));
+    }
     let hands: Vec<Hand> = nests.iter().filter_map(|nest| nest.hand.clone()).collect();
     let (runs, lamps): (Box<dyn RunFactory>, Box<dyn Lamps>) = if args.virtual_bench {
         let units = VirtualUnits::new(fault_at);

@@ -6,9 +6,9 @@ use crate::gantt::{Look, Times, chart, svg, text};
 use bench_coverage::{Module, RunFindings, Work};
 use bench_engine::{Failed, Loaded, Project};
 use bench_journal::shown;
-use bench_report::RunRecord;
 use bench_run::Verdict;
 use bench_steps::Kinds;
+use bench_store::examine_file;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -77,8 +77,7 @@ fn recorded(loaded: &Loaded, run: &Path) -> Result<Times, Failed> {
     let usage = |message: String| {
         Failed::Usage(miette::miette!(help = "name the folder of a run of this plan that passed", "{message}"))
     };
-    let read = bench_journal::read(&journal).map_err(|error| usage(format!("{}: {error}", shown(&journal))))?;
-    let record = RunRecord::from_entries(&read.entries);
+    let record = examine_file(&journal).usable().map_err(|reason| usage(format!("{}: {reason}", shown(&journal))))?;
     let time = |id: &str| {
         let step = record.steps.iter().find(|step| step.id == id && step.verdict == Some(Verdict::Pass))?;
         // The attempt that passed: the others would not be there on a good module.

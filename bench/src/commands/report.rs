@@ -3,8 +3,9 @@
 use super::{print, width};
 use crate::cli::ReportArgs;
 use bench_engine::Failed;
-use bench_journal::shown;
-use bench_report::{RunRecord, Style, csv, json, junit, stdf, summary, unit_page};
+use bench_journal::{Finding, shown, write_whole};
+use bench_report::{Style, csv, json, junit, stdf, summary, unit_page};
+use bench_store::examine_file;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -12,24 +13,27 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
+fn write(file: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    write_whole(file, |to| to.write_all(bytes)).map_err(|error| bench(format!("{}: {error}", shown(file))))
+}
+
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
     let journal = find(&args.run)?;
-    let run = bench_journal::read(&journal).map_err(|error| {
-        Failed::Usage(miette::miette!(
-            help = "name a journal.jsonl, the folder of a run, or the folder of a unit",
-            "{}: {error}",
-            shown(&journal)
-        ))
-    })?;
-    let folder = journal.parent().map(shown).unwrap_or_default();
-    let record = RunRecord::from_entries(&run.entries).with_run_folder(folder).with_seal(run.seal);
+    let examined = examine_file(&journal);
+    let Some(record) = examined.record else {
+        let help = "name a journal.jsonl, the folder of a run, or the folder of a unit";
+        let reason = examined.judgement.reasons.join("; ");
+        let problem = miette::miette!(help = help, "{}: {reason}", shown(&journal));
+        // A file that is no journal is a wrong argument; a journal that does not hold is not.
+        return Err(match examined.judgement.finding {
+            Finding::DoesNotHold => Failed::Bench(problem),
+            Finding::Holds | Finding::CannotTell => Failed::Usage(problem),
+        });
+    };
     if let Some(file) = &args.junit {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
-        std::fs::write(file, text).map_err(|error| bench(format!("{}: {error}", shown(file))))?;
+        write(file, text.as_bytes())?;
     }
-    let write = |file: &PathBuf, bytes: &[u8]| {
-        std::fs::write(file, bytes).map_err(|error| bench(format!("{}: {error}", shown(file))))
-    };
     if let Some(file) = &args.html {
         write(file, unit_page(&record).as_bytes())?;
     }

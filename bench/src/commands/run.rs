@@ -71,6 +71,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
+        real::wall_clock::notice(&real::wall_clock::state(&now)).iter().for_each(|notice| say(notice));
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)

@@ -1,9 +1,11 @@
 //! `bench sync`: what this station tested, on the line's server.
 
-use super::store::{Where, failed};
+use super::store::{Where, failed, say_alarms};
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
+use bench_journal::shown;
+use bench_store::{Alarm, Ledger, ledger_of};
 use bench_sync::{SyncError, Synced, state};
 use clap::Args;
 use std::path::PathBuf;
@@ -18,7 +20,8 @@ processes.
 
 Exit codes:
   0  all runs have arrived
-  2  some wait: the server cannot be reached, or refuses them; nothing is lost
+  2  some wait: the server cannot be reached, or refuses them; or a journal is refused, or a finished run was
+     changed or removed; nothing is lost
   3  the arguments are wrong, or there is no store
 
 Example: bench sync --to postgres://station-3@line-server/tests --every 60";
@@ -50,16 +53,25 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<u8, Failed> {
         return Err(Failed::Usage(miette::miette!("name the server with --to or in {VARIABLE}")));
     };
     let Some(every) = args.every else {
-        let synced = once(args, &to).map_err(|error| reason(args, error))?;
-        print(&line(&synced));
-        return Ok(if synced.waiting == 0 { 0 } else { EXIT_ERROR });
+        let sent = once(args, &to).map_err(|error| reason(args, error))?;
+        sent.say();
+        print(&sent.line());
+        return Ok(if sent.is_complete() { 0 } else { EXIT_ERROR });
     };
     // A network that is down for days is reported once.
     let mut said = String::new();
+    let mut before = (Vec::new(), Vec::new());
     loop {
         let now = match once(args, &to) {
-            Ok(synced) if synced == Synced::default() => String::new(),
-            Ok(synced) => line(&synced),
+            Ok(sent) if sent == Sent::default() => String::new(),
+            Ok(sent) => {
+                // What has to be looked into is repeated only when it changes.
+                if before != (sent.refused.clone(), sent.alarms.clone()) {
+                    sent.say();
+                    before = (sent.refused.clone(), sent.alarms.clone());
+                }
+                sent.line()
+            }
             Err(error @ SyncError::Server(_)) => format!("runs wait here: {error}\n"),
             Err(error) => return Err(reason(args, error)),
         };
@@ -71,14 +83,47 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<u8, Failed> {
     }
 }
 
+/// What one synchronisation did.
+#[derive(PartialEq, Eq, Default)]
+struct Sent {
+    synced: Synced,
+    /// Journals that the store does not take: they are not sent either.
+    refused: Vec<(PathBuf, String)>,
+    alarms: Vec<Alarm>,
+}
+
+impl Sent {
+    fn say(&self) {
+        for (journal, why) in &self.refused {
+            say(&format!("{}: refused: {why}", shown(journal)));
+        }
+        say_alarms(&self.alarms);
+    }
+
+    fn line(&self) -> String {
+        let Synced { sent, known, refused, waiting, running } = self.synced;
+        let here = self.refused.len();
+        format!(
+            "{sent} runs sent, {known} were there already, {running} without an end are not sent, {refused} refused by the \
+             server, {here} journals refused here, {waiting} wait\n"
+        )
+    }
+
+    fn is_complete(&self) -> bool {
+        self.synced.waiting == 0 && self.refused.is_empty() && self.alarms.is_empty()
+    }
+}
+
 fn outbox(args: &SyncArgs) -> PathBuf {
     args.outbox.clone().unwrap_or_else(|| bench_sync::default_outbox(&args.place.reports))
 }
 
 /// The journals come first: what was tested since is in the store before it is sent.
-fn once(args: &SyncArgs, to: &str) -> Result<Synced, SyncError> {
-    bench_store::add(&args.place.reports, &args.place.file())?;
-    bench_sync::sync(&args.place.file(), &outbox(args), to)
+fn once(args: &SyncArgs, to: &str) -> Result<Sent, SyncError> {
+    let ingested = bench_store::add(&args.place.reports, &args.place.file())?;
+    let synced = bench_sync::sync(&args.place.file(), &outbox(args), to)?;
+    let alarms = Ledger::open(&ledger_of(&args.place.file())).and_then(|ledger| ledger.alarms())?;
+    Ok(Sent { synced, refused: ingested.refused, alarms })
 }
 
 fn reason(args: &SyncArgs, error: SyncError) -> Failed {
@@ -88,11 +133,6 @@ fn reason(args: &SyncArgs, error: SyncError) -> Failed {
             Failed::Bench(miette::miette!(help = "nothing is lost: run it again when the server is there", "{error}"))
         }
     }
-}
-
-fn line(synced: &Synced) -> String {
-    let Synced { sent, known, refused, waiting } = synced;
-    format!("{sent} runs sent, {known} were there already, {refused} refused, {waiting} wait\n")
 }
 
 fn status(args: &SyncArgs) -> Result<u8, Failed> {

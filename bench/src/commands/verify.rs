@@ -3,9 +3,8 @@
 use super::{print, print_json};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
-use bench_journal::shown;
-use bench_journal::{JournalContents, JournalError};
-use bench_run::{Contradiction, Verdict, rejudge};
+use bench_journal::{Finding, shown};
+use bench_run::Verdict;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -37,14 +36,6 @@ pub(crate) struct VerifyArgs {
     /// Only journals that do not hold, and the count.
     #[arg(long, short)]
     pub quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Finding {
-    Holds,
-    DoesNotHold,
-    CannotTell,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,50 +94,18 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
 }
 
 fn look(journal: &Path) -> Verified {
-    let shown = shown(journal);
-    match bench_journal::read(journal) {
-        Ok(run) => judge(shown, run),
-        Err(error) => {
-            let finding = match &error {
-                JournalError::Io { .. } | JournalError::UnknownFormat { .. } => Finding::CannotTell,
-                _ => Finding::DoesNotHold,
-            };
-            let (reasons, seal) = (vec![error.to_string()], None);
-            Verified { journal: shown, finding, reasons, claimed: None, verdict: None, steps: 0, measurements: 0, seal }
-        }
-    }
-}
-
-fn judge(journal: String, run: JournalContents) -> Verified {
-    let again = rejudge(&run.entries);
-    let mut reasons: Vec<String> = again.contradictions.iter().map(show).collect();
-    if run.finished && run.torn_bytes > 0 {
-        reasons.push(format!("{} bytes follow the last line", run.torn_bytes));
-    }
-    let mut finding = if reasons.is_empty() { Finding::Holds } else { Finding::DoesNotHold };
-    if !run.finished {
-        reasons.push("the run has no end on record: the unit counts as not tested".to_owned());
-    } else if run.seal.is_none() {
-        reasons
-            .push("format 1 has no chain: every reading was judged again, but a change cannot be ruled out".to_owned());
-    }
-    if finding == Finding::Holds && !reasons.is_empty() {
-        finding = Finding::CannotTell;
-    }
+    let judged = bench_journal::judge_file(journal);
+    let seal = judged.contents.ok().and_then(|run| run.seal.filter(|_| run.finished));
     Verified {
-        journal,
-        finding,
-        reasons,
-        claimed: again.claimed,
-        verdict: run.finished.then_some(again.verdict),
-        steps: again.steps,
-        measurements: again.measurements,
-        seal: run.seal.filter(|_| run.finished),
+        journal: shown(journal),
+        finding: judged.finding,
+        reasons: judged.reasons,
+        claimed: judged.claimed,
+        verdict: judged.verdict,
+        steps: judged.steps,
+        measurements: judged.measurements,
+        seal,
     }
-}
-
-fn show(contradiction: &Contradiction) -> String {
-    format!("line {}: {}", contradiction.line, contradiction.text)
 }
 
 fn line(of: &Verified) -> String {

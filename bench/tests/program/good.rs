@@ -69,7 +69,8 @@ fn a_report_is_made_again_from_the_journal_alone() {
     let reports = tempfile::tempdir().unwrap();
     let folder = reports.path().to_str().unwrap();
     let run = output(&["run", "plans/b404x.toml", "--virtual", "--reports", folder, "--fault", "open:23"]);
-    let serial = std::fs::read_dir(reports.path()).unwrap().next().unwrap().unwrap().path();
+    let run_folder = bench_journal::find_runs(reports.path()).unwrap().remove(0).folder;
+    let serial = run_folder.parent().unwrap();
     let again = output(&["report", serial.to_str().unwrap()]);
     assert_eq!(text(&run.stdout), text(&again.stdout));
     assert_eq!((run.status.code(), again.status.code()), (Some(1), Some(1)));

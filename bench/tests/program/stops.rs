@@ -73,7 +73,8 @@ fn kill_9_leaves_every_finished_measurement_and_no_verdict() {
     let of_grounds =
         run.entries.iter().filter(|entry| matches!(&entry.event, Event::Measured { step, .. } if step == "grounds"));
     assert_eq!(of_grounds.count(), 10);
-    let unit = std::fs::read_dir(reports.path()).unwrap().next().unwrap().unwrap().path();
+    let run_folder = bench_journal::find_runs(reports.path()).unwrap().remove(0).folder;
+    let unit = run_folder.parent().unwrap();
     let report = output(&["report", unit.to_str().unwrap()]);
     assert!(text(&report.stdout).to_lowercase().contains("not finished"), "{}", text(&report.stdout));
     assert_eq!(report.status.code(), Some(2));

@@ -5,9 +5,9 @@ use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
 use bench_journal::shown;
-use bench_journal::{Journal, MIN_FREE, free_space};
+use bench_journal::{Journal, MIN_FREE, RunNumber, free_space, write_whole};
 use bench_report::{RunRecord, junit};
-use bench_run::{Event, Provenance, Verdict};
+use bench_run::{BenchKind, Event, Provenance, Verdict};
 use bench_steps::Nest;
 use futures_util::future::LocalBoxFuture;
 use std::path::Path;
@@ -95,6 +95,14 @@ fn enough_space(reports: &Path) -> Result<(), Failed> {
     )))
 }
 
+/// Adds the run's number. The series is random, and a virtual run with the same order has the same record.
+fn place_in_order(started: &mut Event, number: Option<&RunNumber>) {
+    let (Event::RunStarted { order, bench, .. }, Some(of)) = (started, number) else { return };
+    let order = order.get_or_insert_default();
+    order.number = of.number;
+    order.series = matches!(**bench, BenchKind::Real { .. }).then(|| of.series.clone());
+}
+
 impl OneRun<'_> {
     /// Calls `stop` inside the runtime, before anything is powered.
     ///
@@ -111,14 +119,15 @@ impl OneRun<'_> {
         let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
         *lot = self.lot.map(str::to_owned);
         enough_space(reports)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
+        // Signals first: from here on nothing ends the program but the run itself.
+        let stop = runtime.block_on(async { stop() }).map_err(bench)?;
         let journal = Journal::create(reports, serial, run_id)
             .map_err(|error| bench(format!("the record of the run cannot be made: {error}")))?;
+        place_in_order(&mut started, journal.number());
         let recorder = Recorder::waiting(journal, backend.clock(), observers, backend.disk_wait(), None);
 
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
         let outcome = runtime.block_on(async {
-            // Signals first: from here on nothing ends the program but the run itself.
-            let stop = stop().map_err(bench)?;
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.imei = self.imei.map(str::to_owned);
@@ -144,7 +153,7 @@ impl OneRun<'_> {
             .with_outcome(outcome.verdict, outcome.reason.as_deref());
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
         let path = folder.join("junit.xml");
-        if let Err(error) = std::fs::write(&path, &text) {
+        if let Err(error) = write_whole(&path, |file| file.write_all(text.as_bytes())) {
             // The verdict is printed all the same, and it is no pass: what collects the reports would miss this one.
             let problem = format!("{}: {error}: free some space or repair the folder", shown(&path));
             record = record.with_outcome(Verdict::Error, Some(&problem));

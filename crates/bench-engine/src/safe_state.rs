@@ -4,15 +4,13 @@ use crate::Recorder;
 use crate::power::{Cut, Power};
 use bench_instruments::{InstrumentError, TimedOut, with_deadline};
 use bench_plan::Function;
-use bench_run::Event;
+use bench_run::{Event, RAIL_OFF_VOLTS};
 use bench_steps::{Nest, resource};
 use dut_protocol::{BleRequest, Request};
 use futures_util::FutureExt;
 use std::future::Future;
 use std::time::Duration;
 
-/// A rail below this is off.
-const OFF_VOLTS: f64 = 0.3;
 /// Longest time that the discharge of a rail may take.
 const OFF_WITHIN: Duration = Duration::from_millis(500);
 
@@ -91,7 +89,7 @@ pub(crate) async fn reach(
         loop {
             let measured = part(nest, nest.rails.measure(&rail)).await.map_err(limited("rails"))?;
             let volts = measured.map_err(|error| format!("rail {rail} cannot be measured: {error}; {BY_HAND}"))?.volts;
-            if volts < OFF_VOLTS {
+            if volts < RAIL_OFF_VOLTS {
                 recorder.emit(Event::RailSwitched { rail: rail.clone(), on: false, volts: Some(volts) });
                 break;
             }

@@ -14,6 +14,7 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
         kind: planned.step.kind.clone(),
         title: planned.step.title.clone(),
         measurements: planned.step.measurements.len(),
+        attempts: Some(planned.step.retry.saturating_add(1)),
         promised: planned.step.measurements.clone(),
     };
     plan.steps.iter().map(promise).collect()
@@ -42,10 +43,11 @@ pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally
 /// Whether these are the [`promises`] of the plan, without a copy of them.
 fn promise_the_same<P>(written: &[PlannedStep], plan: &Plan<P>) -> bool {
     let same = |(written, planned): (&PlannedStep, &PlanStep<P>)| {
-        let PlannedStep { id, kind, title, measurements, promised } = written;
+        let PlannedStep { id, kind, title, measurements, attempts, promised } = written;
         let step = &planned.step;
         (id, kind, title) == (&step.id, &step.kind, &step.title)
             && *measurements == step.measurements.len()
+            && *attempts == Some(step.retry.saturating_add(1))
             && *promised == step.measurements
     };
     written.len() == plan.steps.len() && written.iter().zip(&plan.steps).all(same)

@@ -1,10 +1,13 @@
 //! Location of runs: `REPORTS/<serial>/<run id>/`.
 
 use crate::{JOURNAL_FILE, sync_folder};
+use bench_run::{BenchKind, Entry, Event, Placed, RunOrder, has_trusted_day, true_order};
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Formats a path with forward slashes, so that records and messages are the same on every system.
 pub fn shown(path: &Path) -> String {
@@ -132,7 +135,79 @@ pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals)
 }
 
-/// Returns the run whose journal was written last; only those of one serial number when `serial` is given.
+/// What the first line of a journal states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStart {
+    /// Id of the run.
+    pub run_id: String,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// Name of the station; `None` on the virtual bench.
+    pub station: Option<String>,
+    /// Position of the run in its series.
+    pub order: Option<RunOrder>,
+}
+
+/// Longest first line that is read for the order of runs, bytes: that of a plan with ten thousand measurements is 2 MB.
+const LONGEST_START: u64 = 16 * 1024 * 1024;
+
+/// Reads the first line of a journal; `None` when there is none, or it is not the start of a run.
+pub fn start_of(journal: &Path) -> Option<RunStart> {
+    let file = crate::files::open_regular(journal).ok()?;
+    let mut line = Vec::new();
+    BufReader::new(file.take(LONGEST_START)).read_until(b'\n', &mut line).ok()?;
+    let entry: Entry = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
+    match entry.event {
+        Event::RunStarted { run_id, started_at, order, bench, .. } => {
+            let station = match *bench {
+                BenchKind::Real { station, .. } => Some(station),
+                BenchKind::Virtual { .. } => None,
+            };
+            Some(RunStart { run_id, started_at, station, order: order.map(|order| *order) })
+        }
+        _ => None,
+    }
+}
+
+/// Sorts journals in the true order of their runs. Those without a start come first: nothing places them.
+pub fn in_true_order(journals: Vec<PathBuf>) -> Vec<PathBuf> {
+    let starts: Vec<Option<RunStart>> = journals.iter().map(|journal| start_of(journal)).collect();
+    let names: Vec<String> = journals.iter().map(|journal| shown(journal)).collect();
+    let (mut ordered, mut indices, mut placed) = (Vec::with_capacity(journals.len()), Vec::new(), Vec::new());
+    for (index, start) in starts.iter().enumerate() {
+        match start {
+            None => ordered.push(journals[index].clone()),
+            Some(start) => {
+                indices.push(index);
+                placed.push(start.placed(&names[index]));
+            }
+        }
+    }
+    ordered.extend(true_order(&placed).into_iter().map(|at| journals[indices[at]].clone()));
+    ordered
+}
+
+impl RunStart {
+    fn placed<'a>(&'a self, tie: &'a str) -> Placed<'a> {
+        let order = self.order.as_ref();
+        let started_us = self.started_at.as_deref().and_then(microseconds);
+        Placed {
+            station: self.station.as_deref(),
+            series: order.and_then(|order| order.series.as_deref()),
+            number: order.map(|order| order.number),
+            trusted_us: started_us.filter(|_| has_trusted_day(order, started_us)),
+            tie,
+        }
+    }
+}
+
+/// Converts a date (RFC 3339) to microseconds since 1970.
+pub fn microseconds(rfc3339: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1000).ok()
+}
+
+/// Returns the last run in the true order; only those of one serial number when `serial` is given.
 ///
 /// # Errors
 /// When a folder cannot be listed.
@@ -140,12 +215,9 @@ pub fn latest(reports_root: &Path, serial: Option<&str>) -> io::Result<Option<Ru
     let wanted = serial.map(safe_name);
     let runs = find_runs(reports_root)?;
     let of_unit = runs.into_iter().filter(|run| wanted.as_ref().is_none_or(|name| *name == run.serial));
-    // max_by_key returns the last of equals: the one with the higher number.
-    Ok(of_unit.max_by_key(|run| written_at(&run.journal)))
-}
-
-fn written_at(path: &Path) -> SystemTime {
-    fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+    let mut runs: BTreeMap<PathBuf, RunFolder> = of_unit.map(|run| (run.journal.clone(), run)).collect();
+    let last = in_true_order(runs.keys().cloned().collect()).pop();
+    Ok(last.and_then(|journal| runs.remove(&journal)))
 }
 
 fn split_number(run_id: &str) -> (String, u64) {

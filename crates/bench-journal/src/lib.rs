@@ -10,15 +10,23 @@
 
 mod chain;
 mod disk;
+mod files;
 mod filesystem;
 mod folder;
+mod judgement;
+mod number;
 mod reader;
 mod thread;
 mod writer;
 
 pub use disk::{Disk, MIN_FREE, free_space};
+pub use files::{FileRefused, LARGEST_JOURNAL, read_regular, read_text, write_whole};
 pub use filesystem::sync_folder;
-pub use folder::{RunFolder, find_runs, journals_in, latest, safe_name, shown};
+pub use folder::{
+    RunFolder, RunStart, find_runs, in_true_order, journals_in, latest, microseconds, safe_name, shown, start_of,
+};
+pub use judgement::{Finding, Judgement, judge, judge_file};
+pub use number::{NUMBER_FILE, RunNumber};
 pub use reader::{JournalContents, JournalError, chained_lines, parse, read};
 pub use thread::Pending;
 pub use writer::{Durability, Journal, Progress, Stats, to_bytes};

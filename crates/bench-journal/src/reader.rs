@@ -1,11 +1,10 @@
 //! Reads a journal: exactly the complete lines, or a clear refusal.
 
 use crate::chain::Chain;
-use crate::shown;
+use crate::files::{FileRefused, LARGEST_JOURNAL, read_regular};
 use bench_run::{Entry, Event, JOURNAL_FORMAT, OLDEST_JOURNAL_FORMAT};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::Path;
 
 /// The first format with chained lines.
 const FIRST_CHAINED: u16 = 2;
@@ -35,13 +34,8 @@ impl JournalContents {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = shown(path))]
-    Io {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the operating system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileRefused),
     /// The format is older or newer than those that can be read.
     #[error(
         "line {line}: written in format {found}, this program reads formats {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT}; \
@@ -98,7 +92,7 @@ pub enum JournalError {
 /// When the file cannot be read or [`parse`] refuses it.
 pub fn read(path: &Path) -> Result<JournalContents, JournalError> {
     let file = if path.is_dir() { path.join(crate::JOURNAL_FILE) } else { path.to_owned() };
-    let bytes = fs::read(&file).map_err(|source| JournalError::Io { path: file, source })?;
+    let bytes = read_regular(&file, LARGEST_JOURNAL)?;
     parse(&bytes)
 }
 

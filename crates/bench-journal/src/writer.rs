@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::disk::{Disk, Failure, JournalFile, remove_run};
 use crate::filesystem::sync_folder;
 use crate::folder::{RunFolder, create_run_folder};
+use crate::number::{self, RunNumber};
 use crate::shown;
 use crate::thread::{Goal, Pending, PendingLine, Shared, Writer, hanging};
 use bench_run::{BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Verdict};
@@ -72,6 +73,8 @@ pub struct Journal {
     /// `None`: kept in memory only.
     shared: Option<Arc<Shared>>,
     place: RunFolder,
+    /// `None`: kept in memory or on another disk.
+    number: Option<RunNumber>,
     durability: Durability,
     entries: Vec<Arc<Entry>>,
     /// Numbers of the lines that must be on the disk, ascending.
@@ -99,7 +102,10 @@ impl Journal {
             create_run_folder(reports_root, serial, run_id).map_err(|error| Failure::of(reports_root, &error))?;
         let made = JournalFile::create(&place.journal).and_then(|file| {
             sync_folder(&place.folder)?;
-            Self::with_thread(Box::new(file), place.clone())
+            let number = number::take(reports_root)?;
+            let mut journal = Self::with_thread(Box::new(file), place.clone())?;
+            journal.number = Some(number);
+            Ok(journal)
         });
         made.map_err(|error| {
             // Best effort: the first error is the one to act on.
@@ -134,6 +140,7 @@ impl Journal {
         Self {
             shared: None,
             place: RunFolder::default(),
+            number: None,
             durability: Durability::default(),
             entries: Vec::new(),
             boundaries: Vec::new(),
@@ -161,6 +168,11 @@ impl Journal {
     /// Returns the run id of the folder, for `RunStarted`.
     pub fn run_id(&self) -> &str {
         &self.place.run_id
+    }
+
+    /// Returns the number of this run, for `RunStarted`; `None` in memory.
+    pub fn number(&self) -> Option<&RunNumber> {
+        self.number.as_ref()
     }
 
     /// Returns everything appended so far, acknowledged or not.
@@ -287,7 +299,11 @@ impl Journal {
         }
         let path = self.place.journal.clone();
         drop(self);
-        remove_run(&path).map_err(|error| Failure::of(&path, &error).into())
+        remove_run(&path).map_err(|error| Failure::of(&path, &error))?;
+        if let Some(root) = path.ancestors().nth(3) {
+            number::forget_first(root);
+        }
+        Ok(())
     }
 }
 

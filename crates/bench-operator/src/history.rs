@@ -8,7 +8,7 @@ use bench_run::{BenchTime, Provenance, Verdict};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Looks up the earlier runs of a unit.
 pub trait UnitHistory {
@@ -44,9 +44,9 @@ impl FolderHistory {
         passed.take(RUNS_LOOKED_AT).find_map(took)
     }
 
-    /// Journals of the unit, oldest first, by the time of their last lines.
+    /// Journals of the unit, in their true order.
     fn journals(&self, serial: &str) -> io::Result<Vec<PathBuf>> {
-        let mut runs: Vec<(SystemTime, PathBuf)> = Vec::new();
+        let mut runs = Vec::new();
         let listing = match std::fs::read_dir(self.reports.join(bench_journal::safe_name(serial))) {
             Ok(listing) => listing,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -55,14 +55,15 @@ impl FolderHistory {
         for entry in listing {
             let journal = entry?.path().join(bench_journal::JOURNAL_FILE);
             match std::fs::metadata(&journal) {
-                Ok(facts) => runs.push((facts.modified()?, journal)),
+                // Without a byte: the power failed before the run began, and no unit was tested.
+                Ok(facts) if facts.len() == 0 => {}
+                Ok(_) => runs.push(journal),
                 // A folder without a journal is no run.
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(error),
             }
         }
-        runs.sort();
-        Ok(runs.into_iter().map(|(_, journal)| journal).collect())
+        Ok(bench_journal::in_true_order(runs))
     }
 }
 
@@ -70,7 +71,7 @@ impl FolderHistory {
 const RUNS_LOOKED_AT: usize = 10;
 
 fn record(journal: &Path) -> Option<RunRecord> {
-    bench_journal::read(journal).ok().map(|run| RunRecord::from_entries(&run.entries))
+    bench_store::examine_file(journal).usable().ok()
 }
 
 impl UnitHistory for FolderHistory {

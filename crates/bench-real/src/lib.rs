@@ -7,6 +7,7 @@ mod load;
 mod lock;
 mod nest;
 mod process;
+pub mod wall_clock;
 
 pub use configured_nest::{ConfiguredNest, DEFAULT_FILE, fixture_of};
 pub use guard::watch;

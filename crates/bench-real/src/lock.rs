@@ -30,9 +30,7 @@ impl FixtureLock {
     pub fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
         let path = folder.join(format!("bench-i2c-{i2c_bus}.lock"));
         let failed = |error| LockError::Io { path: path.clone(), error };
-        // Not truncated: until the lock is ours the text is another's.
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -44,9 +42,26 @@ impl FixtureLock {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}"));
-        written.map_err(failed)?;
+        // Another user's file can be locked and not written: then it names nobody.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}"));
         Ok(Self { _file: file })
+    }
+}
+
+/// Opens the file for every user, whoever made it. An existing one is opened without the flag that creates: in a folder
+/// for everybody, Linux refuses that flag for another user's file. It is not truncated: until the lock is ours, the text
+/// is another's.
+fn open(path: &Path) -> std::io::Result<File> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == PermissionDenied => File::open(path),
+        Err(error) if error.kind() == NotFound => {
+            match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => File::open(path),
+                made => made,
+            }
+        }
+        opened => opened,
     }
 }
 
@@ -77,6 +92,19 @@ mod tests {
             Err(LockError::Held { holder }) => assert_eq!(holder, "bob"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn another_user_s_lock_is_taken_and_respected() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bench-i2c-1.lock");
+        std::fs::write(&path, "ann\n").unwrap();
+        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&path, permissions).unwrap();
+        let first = FixtureLock::take(folder.path(), 1, "bob").unwrap();
+        assert!(matches!(FixtureLock::take(folder.path(), 1, "carl"), Err(LockError::Held { .. })));
+        drop(first);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::guard::{Guard, Kicked};
 use crate::hand::Hand;
 use crate::load::SystemLoad;
 use crate::lock::{self, FixtureLock, LockError};
+use crate::wall_clock;
 use bench_bluez::BluezAir;
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
@@ -13,7 +14,7 @@ use bench_instruments::{
 };
 use bench_pi::{PiGpio, PiI2c};
 use bench_plan::{DutFamily, Fixture, GpioLine};
-use bench_run::{BenchKind, Event, Provenance};
+use bench_run::{BenchKind, Event, Provenance, RunOrder};
 use bench_steps::{Ends, Nest};
 use bench_swd::{Selection, SwdProgrammer};
 use futures_util::future::LocalBoxFuture;
@@ -28,6 +29,7 @@ pub struct RealBackend {
     /// RFC 3339.
     started_at: String,
     run_id: String,
+    order: RunOrder,
     root: PathBuf,
     /// What the operator's hand reaches, when the screen holds it, too.
     hand: Option<Hand>,
@@ -63,6 +65,7 @@ impl RealBackend {
     pub fn on_shift(root: &Path, place: ConfiguredNest, now: &jiff::Zoned, hand: Option<Hand>) -> Self {
         Self {
             started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            order: wall_clock::order(now),
             run_id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), place.nest.name),
             clock: Rc::new(TokioClock::start()),
             place,
@@ -186,6 +189,7 @@ impl Backend for RealBackend {
             serial: serial.to_owned(),
             model: loaded.plan.model.clone(),
             started_at: Some(self.started_at.clone()),
+            order: Some(Box::new(self.order.clone())),
             bench: Box::new(BenchKind::Real {
                 station: station.name.clone(),
                 nest: Some(nest.name.clone()),
@@ -218,7 +222,9 @@ impl Backend for RealBackend {
 
     fn notes(&self) -> Vec<String> {
         let alone = "no guard: the station file says that the fixture's watchdog alone protects it";
-        if self.place.station.guard { Vec::new() } else { vec![alone.to_owned()] }
+        let alone = (!self.place.station.guard).then(|| alone.to_owned());
+        let clock = self.order.clock.as_ref().and_then(wall_clock::notice);
+        alone.into_iter().chain(clock).collect()
     }
 
     fn doubts(&self) -> Vec<String> {

@@ -53,6 +53,7 @@ impl RunBuilder {
             kind: (*kind).to_owned(),
             title: capital(id),
             measurements: *measurements,
+            attempts: None,
             promised: Vec::new(),
         };
         let event = started(&self.model, &self.serial, steps.iter().map(planned).collect());
@@ -244,6 +245,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
         serial: serial.to_owned(),
         model: model.to_owned(),
         started_at: None,
+        order: None,
         bench: Box::new(BenchKind::Virtual { seed: 7, faults: Vec::new() }),
         lot: None,
         provenance: Box::new(Provenance {

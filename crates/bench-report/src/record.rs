@@ -1,8 +1,8 @@
 //! A run put in order: the input of every report.
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, Tally, VOID,
-    Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, RunOrder,
+    Tally, VOID, Verdict,
 };
 use serde::Serialize;
 use std::borrow::Borrow;
@@ -20,6 +20,9 @@ pub struct RunRecord {
     /// RFC 3339; absent on the virtual bench.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
+    /// Position among the runs of the station; absent in records of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<RunOrder>,
     /// Folder of the run as the caller shows it; see [`RunRecord::with_run_folder`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_folder: Option<String>,
@@ -169,6 +172,9 @@ pub struct NoteRecord {
     pub text: String,
 }
 
+/// Contradictions of a record that are listed.
+const MOST_CONTRADICTIONS: usize = 5;
+
 impl Attempt {
     /// Describes in one line why it does not count, or how late the controller was in one that does.
     pub fn lateness(&self) -> Option<String> {
@@ -251,6 +257,7 @@ impl RunRecord {
             serial: String::new(),
             model: String::new(),
             started_at: None,
+            order: None,
             run_folder: None,
             finished: false,
             verdict: Verdict::Error,
@@ -308,6 +315,17 @@ impl RunRecord {
         self
     }
 
+    /// Takes the judgement of the whole record into account: with these contradictions nothing in it may be acted on.
+    #[must_use]
+    pub fn with_contradictions(mut self, contradictions: Vec<String>) -> Self {
+        if !contradictions.is_empty() {
+            self.verdict = self.verdict.and(Verdict::Error);
+            self.doubts.push("the record does not hold".to_owned());
+            self.doubts.extend(contradictions.into_iter().take(MOST_CONTRADICTIONS));
+        }
+        self
+    }
+
     /// Takes the verdict of the run itself into account, which may be worse than the recorded one because the record
     /// may be lost by now. Then `reason` is one of the doubts.
     #[must_use]
@@ -324,7 +342,8 @@ impl RunRecord {
     /// Processes one event; returns the verdict when it is the end of the run.
     fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
         match event.clone() {
-            Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps } => {
+            Event::RunStarted { run_id, serial, model, started_at, order, bench, lot, provenance, steps } => {
+                self.order = order.map(|order| *order);
                 (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
                 self.nest = match &*bench {
                     BenchKind::Real { nest, .. } => nest.clone(),

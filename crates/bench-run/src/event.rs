@@ -1,6 +1,6 @@
 //! Everything that happens in a run, in the form in which the journal records it.
 
-use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, Verdict};
+use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, RunOrder, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -66,6 +66,9 @@ pub enum Event {
         /// RFC 3339; absent on the virtual bench, which has no date.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         started_at: Option<String>,
+        /// Position of the run among those of its station. Absent in records of older versions.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        order: Option<Box<RunOrder>>,
         bench: Box<BenchKind>,
         /// Production lot that the unit belongs to.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -182,6 +185,9 @@ pub struct PlannedStep {
     pub title: String,
     /// Number of measurements that each attempt promises.
     pub measurements: usize,
+    /// Number of attempts that the plan allows, without void ones. Absent in records of older versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attempts: Option<u8>,
     /// The promised measurements with their limits, which allow judging the readings again. Absent in format 1.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub promised: Vec<MeasurementSpec>,

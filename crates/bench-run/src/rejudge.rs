@@ -1,8 +1,13 @@
 //! Judges a recorded run again and reports where the record contradicts itself.
 
-use crate::{Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, Verdict, judge, step_verdict};
+use crate::{
+    Contact, Entry, Event, Measurement, MeasurementSpec, PlannedStep, Tally, VOID, Verdict, judge, step_verdict,
+};
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A rail below this voltage is off.
+pub const RAIL_OFF_VOLTS: f64 = 0.3;
 
 /// Result of judging a recorded run again.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +67,8 @@ struct OnRecord<'a> {
     id: &'a str,
     /// `None`: the step is not in the plan.
     planned: Option<&'a PlannedStep>,
+    /// Attempts that did not count because the controller was late.
+    voids: u8,
     attempt: Option<Attempt<'a>>,
 }
 
@@ -69,6 +76,8 @@ struct OnRecord<'a> {
 struct Attempt<'a> {
     number: u8,
     running: bool,
+    /// Whether its end announces another attempt.
+    retried: bool,
     /// `None`: no end is recorded.
     verdict: Option<Verdict>,
     delivered: Vec<&'a Measurement>,
@@ -90,6 +99,8 @@ struct Judge<'a> {
     named: bool,
     stopping: bool,
     safe: bool,
+    /// Each rail that was switched, with its last state: on, or off with the voltage that was read afterwards.
+    rails: BTreeMap<&'a str, (bool, Option<f64>)>,
     claimed: Option<Verdict>,
     computed: Option<Verdict>,
     measurements: usize,
@@ -113,13 +124,23 @@ impl<'a> Judge<'a> {
             Event::RunStarted { steps, .. } => self.run_started(steps),
             Event::StepStarted { step, attempt } => self.step_started(step, *attempt),
             Event::Measured { step, attempt, measurement } => self.measured(step, *attempt, measurement),
-            Event::StepEnded { step, attempt, verdict, procedure, .. } => {
+            Event::StepEnded { step, attempt, verdict, procedure, retried, reason, .. } => {
                 self.step_ended(step, *attempt, *verdict, *procedure);
+                let void = *retried && reason.as_deref().is_some_and(|reason| reason.starts_with(VOID));
+                let place = self.place(step);
+                let of = &mut self.on_record[place];
+                of.voids = of.voids.saturating_add(u8::from(void));
+                if let Some(attempt) = &mut of.attempt {
+                    attempt.retried = *retried;
+                }
+            }
+            Event::RailSwitched { rail, on, volts } => {
+                self.rails.insert(rail, (*on, *volts));
             }
             Event::Stopping { .. } => self.stopping = true,
             Event::SafeState { confirmed, .. } => self.safe = *confirmed,
             Event::RunEnded { verdict, reason, tally } => self.run_ended(*verdict, reason.is_some(), tally),
-            Event::Diagnosed { .. } | Event::Note { .. } | Event::Dialogue { .. } | Event::RailSwitched { .. } => {}
+            Event::Diagnosed { .. } | Event::Note { .. } | Event::Dialogue { .. } => {}
         }
     }
 
@@ -157,7 +178,7 @@ impl<'a> Judge<'a> {
         let next = self.on_record.len();
         self.last = *self.places.entry(step).or_insert(next);
         if self.last == next {
-            self.on_record.push(OnRecord { id: step, planned: None, attempt: None });
+            self.on_record.push(OnRecord { id: step, planned: None, voids: 0, attempt: None });
         }
         self.last
     }
@@ -168,8 +189,23 @@ impl<'a> Judge<'a> {
         if self.on_record[place].planned.is_none() {
             self.object(format!("step {step} is not in the plan"));
         }
-        if before.is_some_and(|before| before.running || before.number >= number) {
-            self.object(format!("attempt {number} at step {step} starts before the one before it ended"));
+        let of = &self.on_record[place];
+        let allowed = of.planned.and_then(|planned| planned.attempts).map(|attempts| attempts.saturating_add(of.voids));
+        match before {
+            Some(before) if before.running || before.number >= number => {
+                self.object(format!("attempt {number} at step {step} starts before the one before it ended"));
+            }
+            Some(before) if !before.retried => {
+                self.object(format!("attempt {number} at step {step} starts although the one before it was the last"));
+            }
+            Some(before) if before.number + 1 != number => {
+                self.object(format!("attempt {number} at step {step} follows attempt {}", before.number));
+            }
+            None if number != 1 => self.object(format!("step {step} starts with attempt {number}")),
+            _ => {}
+        }
+        if let Some(allowed) = allowed.filter(|allowed| number > *allowed) {
+            self.object(format!("attempt {number} at step {step} starts; the plan allows {allowed}"));
         }
     }
 
@@ -256,10 +292,30 @@ impl<'a> Judge<'a> {
         if again != said && !excused {
             self.object(format!("the unit is recorded as {said}; its steps and the safe state give {again}"));
         }
+        if said == Verdict::Pass {
+            self.rails_are_off();
+        }
         let counted = self.tally();
         if *tally != counted {
             self.object(format!("the counts at the end are {tally:?}; the lines make them {counted:?}"));
         }
+    }
+
+    /// A pass needs every rail that was switched to be read as off at the end.
+    fn rails_are_off(&mut self) {
+        let problems: Vec<String> = self
+            .rails
+            .iter()
+            .filter_map(|(rail, state)| match state {
+                (true, _) => Some(format!("the unit is recorded as pass; rail {rail} is on")),
+                (false, None) => {
+                    Some(format!("the unit is recorded as pass; rail {rail} was not read after it was switched off"))
+                }
+                (false, Some(volts)) if volts.abs() < RAIL_OFF_VOLTS => None,
+                (false, Some(volts)) => Some(format!("the unit is recorded as pass; rail {rail} still has {volts} V")),
+            })
+            .collect();
+        problems.into_iter().for_each(|problem| self.object(problem));
     }
 
     /// The same rule as in the run loop: pass only when every planned step passed and the bench is confirmed safe.

@@ -22,7 +22,7 @@ fn ingest(criterion: &mut Criterion) {
     }
     let mut group = criterion.benchmark_group("ingest");
     group.throughput(Throughput::Elements(journals.len() as u64));
-    type Read = fn(&[u8], &Shapes) -> Result<Facts, bench_journal::JournalError>;
+    type Read = fn(&[u8], &Shapes) -> Result<Facts, bench_store::Refused>;
     for (name, read) in [("quick", Facts::read as Read), ("any", Facts::read_any as Read)] {
         group.bench_function(name, |bencher| {
             let shapes = Shapes::default();

@@ -2,9 +2,9 @@
 
 use crate::quick;
 use crate::shape::{Shape, Shapes};
-use bench_journal::{JournalContents, JournalError};
+use bench_journal::{Finding, JournalContents, Judgement, judge};
 use bench_report::{Attempt, RunRecord, StepRecord};
-use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, Verdict, rejudge};
+use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, RunOrder, Verdict};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct Facts {
     pub lot: Option<String>,
     /// RFC 3339, as recorded.
     pub started_at: Option<String>,
+    /// Position among the runs of the station.
+    pub order: Option<RunOrder>,
     pub duration_us: u64,
     pub finished: bool,
     /// As reports show it, and never better than what follows from the readings.
@@ -40,6 +42,21 @@ pub struct Facts {
     pub late: Option<LateRecord>,
     /// Attempts that did not count because of that.
     pub voids: u32,
+}
+
+/// A journal that the store does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub finding: Finding,
+    /// The power failed before the run began.
+    pub empty: bool,
+    pub reason: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
 }
 
 /// Result of a step. Void attempts say nothing about the module and are left out.
@@ -68,8 +85,8 @@ impl Facts {
     /// Reads one journal.
     ///
     /// # Errors
-    /// When the journal is refused: unreadable, changed, or of an unknown format.
-    pub fn read(bytes: &[u8], shapes: &Shapes) -> Result<Self, JournalError> {
+    /// When the journal is refused: empty, changed, of an unknown format, or with a verdict that does not follow.
+    pub fn read(bytes: &[u8], shapes: &Shapes) -> Result<Self, Refused> {
         match quick::clean_pass(bytes, shapes) {
             Some(facts) => Ok(facts),
             None => Self::read_any(bytes, shapes),
@@ -81,17 +98,25 @@ impl Facts {
     ///
     /// # Errors
     /// When the journal is refused.
-    pub fn read_any(bytes: &[u8], shapes: &Shapes) -> Result<Self, JournalError> {
-        let run = bench_journal::parse(bytes)?;
-        let garbage = |error: serde_json::Error| JournalError::Garbage { line: 1, problem: error.to_string() };
-        let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
+    pub fn read_any(bytes: &[u8], shapes: &Shapes) -> Result<Self, Refused> {
+        let judgement = judge(bytes);
+        let refused = |judgement: Judgement| Refused {
+            finding: judgement.finding,
+            empty: judgement.is_empty(),
+            reason: judgement.reasons.first().cloned().unwrap_or_default(),
+        };
+        if judgement.finding == Finding::DoesNotHold || judgement.is_empty() {
+            return Err(refused(judgement));
+        }
+        let Ok(run) = &judgement.contents else { return Err(refused(judgement)) };
+        let garbage = |error: serde_json::Error| Refused {
+            finding: Finding::DoesNotHold,
+            empty: false,
+            reason: format!("line 1: {error}"),
+        };
+        let shape = shapes.of_steps(steps_of(run)).map_err(garbage)?;
         let record = RunRecord::from_entries(&run.entries);
-        let again = rejudge(&run.entries);
-        let doubt = again
-            .contradictions
-            .first()
-            .map(|contradiction| format!("line {}: {}", contradiction.line, contradiction.text));
-        let (digest, sealed) = digest(bytes, &run);
+        let (digest, sealed) = digest(bytes, run);
         let values = values(&record, &shape);
         let late = attempts(&record).filter_map(|attempt| attempt.late.clone()).reduce(worse);
         let voids = attempts(&record).filter(|attempt| attempt.void).count();
@@ -106,14 +131,15 @@ impl Facts {
             },
             plan: record.provenance.as_ref().map(|made_of| made_of.plan.clone()).unwrap_or_default(),
             fixture: record.provenance.as_ref().map(|made_of| made_of.fixture.clone()).unwrap_or_default(),
-            verdict: if doubt.is_some() { record.verdict.and(Verdict::Error) } else { record.verdict },
-            reason: record.doubts.first().cloned().or(doubt).or(record.reason),
+            verdict: record.verdict,
+            reason: record.doubts.first().cloned().or(record.reason),
             run_id: record.run_id,
             serial: record.serial,
             model: record.model,
             nest: record.nest,
             lot: record.lot,
             started_at: record.started_at,
+            order: record.order,
             duration_us: record.duration_us.as_micros(),
             finished: record.finished,
             shape,

@@ -1,9 +1,11 @@
 //! Reads many journals on all cores; one thread writes.
 
 use crate::STORE_FILE;
-use crate::facts::Facts;
+use crate::facts::{Facts, Refused, unhex};
+use crate::ledger::{Alarm, Ledger, ledger_of};
 use crate::shape::Shapes;
 use crate::store::{Added, JournalFile, Store, StoreError};
+use bench_journal::{FileRefused, Finding, LARGEST_JOURNAL, read_regular};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +29,12 @@ pub struct Ingested {
     pub doubles: usize,
     /// Runs whose journals are gone or are now refused.
     pub forgotten: usize,
-    /// Files that are not journals or were changed, with the reason.
+    /// Journals without a complete line: the power failed before their runs began.
+    pub empty: Vec<PathBuf>,
+    /// Files that are not journals, or do not hold, with the reason.
     pub refused: Vec<(PathBuf, String)>,
+    /// Finished runs that were changed or have vanished since they were first read, and nobody has acknowledged.
+    pub alarms: Vec<Alarm>,
 }
 
 /// Rebuilds the store of a folder of reports from its journals. The old one stays in use until the new one is complete.
@@ -45,11 +51,13 @@ pub fn rebuild(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
         fs::remove_file(&new_path).map_err(io(&new_path))?;
     }
     let mut made = Store::open_or_create(&new_path)?;
-    let done = made.in_a_hurry().and_then(|()| ingest(reports, &mut made));
+    let done = made.in_a_hurry().and_then(|()| ingest(reports, &mut made, &ledger_of(store)));
     drop(made);
     let done = done.and_then(|ingested| {
         fs::File::open(&new_path).and_then(|file| file.sync_all()).map_err(io(&new_path))?;
         fs::rename(&new_path, store).map_err(io(store))?;
+        let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        bench_journal::sync_folder(folder).map_err(io(folder))?;
         Ok(ingested)
     });
     if done.is_err() {
@@ -64,10 +72,10 @@ pub fn rebuild(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
 /// # Errors
 /// When the folder cannot be read or the store cannot be written.
 pub fn add(reports: &Path, store: &Path) -> Result<Ingested, StoreError> {
-    ingest(reports, &mut Store::open_or_create(store)?)
+    ingest(reports, &mut Store::open_or_create(store)?, &ledger_of(store))
 }
 
-fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
+fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, StoreError> {
     let io = |source| StoreError::Io { path: reports.to_owned(), source };
     let journals = bench_journal::journals_in(reports).map_err(io)?;
     let mut places = store.places()?;
@@ -82,7 +90,11 @@ fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
             _ => work.push((journal, place)),
         }
     }
-    let mut gone: Vec<String> = places.into_keys().collect();
+    // First what is gone: a journal that was moved has the same seal at another path.
+    let gone: Vec<String> = places.into_keys().collect();
+    store.forget(&gone)?;
+    ingested.forgotten = gone.len();
+    let mut no_longer_taken = Vec::new();
     read_all(&work, |batch, refused| {
         let added = store.add(&batch)?;
         for facts in added {
@@ -93,38 +105,55 @@ fn ingest(reports: &Path, store: &mut Store) -> Result<Ingested, StoreError> {
             }
         }
         for (place, journal, why) in refused {
-            gone.push(place.path);
-            ingested.refused.push((journal, why));
+            no_longer_taken.push(place.path);
+            if why.empty {
+                ingested.empty.push(journal);
+            } else {
+                ingested.refused.push((journal, why.reason));
+            }
         }
         Ok(())
     })?;
     ingested.refused.sort();
+    ingested.empty.sort();
     let before = store.places()?.len();
-    store.forget(&gone)?;
-    ingested.forgotten = before - store.places()?.len();
+    store.forget(&no_longer_taken)?;
+    store.put_in_order()?;
+    ingested.forgotten += before - store.places()?.len();
+    let refused = ingested.refused.iter().map(|(journal, _)| relative(reports, journal)).collect();
+    let as_it_was = |path: &str, digest: &[u8; 32]| {
+        let seal = bench_journal::judge_file(&reports.join(path)).contents.ok().and_then(|run| run.seal);
+        seal.as_deref().and_then(unhex).as_ref() == Some(digest)
+    };
+    ingested.alarms = Ledger::open(ledger)?.compare(store, &refused, as_it_was)?;
     Ok(ingested)
 }
 
 /// A refused journal: its path, and the reason.
-type Refused = (JournalFile, PathBuf, String);
+type RefusedFile = (JournalFile, PathBuf, Refused);
 
 /// Reads in as many threads as there are cores; `write` gets batches in this one. The order in which runs are written,
 /// and so their numbers, vary; no answer of the store depends on it.
 fn read_all(
     work: &[(PathBuf, JournalFile)],
-    mut write: impl FnMut(Vec<(JournalFile, Facts)>, Vec<Refused>) -> Result<(), StoreError>,
+    mut write: impl FnMut(Vec<(JournalFile, Facts)>, Vec<RefusedFile>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let next = AtomicUsize::new(0);
     let shapes = Shapes::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let (send, receive) = mpsc::sync_channel::<Result<(JournalFile, Facts), Refused>>(WAITING);
+        let (send, receive) = mpsc::sync_channel::<Result<(JournalFile, Facts), RefusedFile>>(WAITING);
         for _ in 0..workers {
             let (next, shapes, send) = (&next, &shapes, send.clone());
             scope.spawn(move || {
                 while let Some((journal, place)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let read = fs::read(journal).map_err(|error| error.to_string());
-                    let facts = read.and_then(|bytes| Facts::read(&bytes, shapes).map_err(|error| error.to_string()));
+                    let unreadable = |error: FileRefused| Refused {
+                        finding: Finding::CannotTell,
+                        empty: false,
+                        reason: error.to_string(),
+                    };
+                    let read = read_regular(journal, LARGEST_JOURNAL).map_err(unreadable);
+                    let facts = read.and_then(|bytes| Facts::read(&bytes, shapes));
                     let done = match facts {
                         Ok(facts) => Ok((place.clone(), facts)),
                         Err(why) => Err((place.clone(), journal.clone(), why)),
@@ -151,12 +180,15 @@ fn read_all(
     })
 }
 
+fn relative(reports: &Path, journal: &Path) -> String {
+    journal.strip_prefix(reports).unwrap_or(journal).to_string_lossy().into_owned()
+}
+
 fn place(reports: &Path, journal: &Path) -> std::io::Result<JournalFile> {
     let meta = fs::metadata(journal)?;
     let modified = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let path = journal.strip_prefix(reports).unwrap_or(journal).to_string_lossy().into_owned();
     Ok(JournalFile {
-        path,
+        path: relative(reports, journal),
         size: i64::try_from(meta.len()).unwrap_or(i64::MAX),
         modified_ns: i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX),
     })
@@ -176,5 +208,6 @@ pub(crate) fn add_bytes(store: &mut Store, journals: &[(String, Vec<u8>)], shape
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         batch.push((JournalFile { path: path.clone(), size, modified_ns: 0 }, facts));
     }
-    store.add(&batch).map(|_| ())
+    store.add(&batch)?;
+    store.put_in_order()
 }

@@ -6,8 +6,10 @@
 //!
 //! `facts` reads one journal, `store` holds the data, `ingest` reads many journals on all cores.
 
+mod examine;
 mod facts;
 mod ingest;
+mod ledger;
 mod overview;
 mod quick;
 mod rows;
@@ -17,8 +19,10 @@ mod study;
 pub mod synthetic;
 
 pub use bench_journal::shown;
-pub use facts::{Facts, FaultFact, StepFact};
+pub use examine::{Examined, examine, examine_file};
+pub use facts::{Facts, FaultFact, Refused, StepFact};
 pub use ingest::{Ingested, add, default_store, rebuild};
+pub use ledger::{Alarm, AlarmKind, Ledger, ledger_of};
 pub use overview::{By, Question, overview};
 pub use rows::{Filter, FoundFault, RunRow};
 pub use shape::{Shape, Shapes};

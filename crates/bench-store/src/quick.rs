@@ -8,7 +8,9 @@
 
 use crate::facts::{Facts, StepFact, unhex, worse};
 use crate::shape::{Shape, Shapes};
-use bench_run::{BenchKind, LateRecord, Limits, MeasurementUnit, Provenance, Tally, Verdict, judge};
+use bench_run::{
+    BenchKind, LateRecord, Limits, MeasurementUnit, Provenance, RAIL_OFF_VOLTS, RunOrder, Tally, Verdict, judge,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -30,6 +32,8 @@ struct Start<'a> {
     model: String,
     #[serde(default)]
     started_at: Option<String>,
+    #[serde(default)]
+    order: Option<RunOrder>,
     bench: BenchKind,
     #[serde(default)]
     lot: Option<String>,
@@ -59,6 +63,12 @@ struct JournalLine<'a> {
     retried: bool,
     #[serde(default)]
     late: Option<LateRecord>,
+    #[serde(borrow, default)]
+    rail: Option<Text<'a>>,
+    #[serde(default)]
+    on: bool,
+    #[serde(default)]
+    volts: Option<f64>,
     #[serde(default)]
     confirmed: bool,
     #[serde(default)]
@@ -125,6 +135,7 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
         nest,
         lot: start.lot,
         started_at: start.started_at,
+        order: start.order,
         duration_us,
         finished: true,
         verdict: Verdict::Pass,
@@ -152,6 +163,8 @@ struct FastReplay<'a> {
     /// Number of measurements of each step so far.
     taken: Vec<usize>,
     safe: bool,
+    /// Rails that are not known to be off.
+    live: BTreeSet<String>,
     late: Option<LateRecord>,
     /// Index of the measurement that is most likely next.
     due: usize,
@@ -163,13 +176,15 @@ impl<'a> FastReplay<'a> {
         let distinct = shape.steps.iter().map(|step| step.id.as_str()).collect::<BTreeSet<_>>().len();
         // Promised by name, as in format 2, without duplicates.
         let promised = shape.steps.iter().all(|step| step.measurements == step.promised.len());
-        (distinct == steps && promised && shape.values() > 0).then(|| Self {
+        let allowed = shape.steps.iter().all(|step| step.attempts != Some(0));
+        (distinct == steps && allowed && promised && shape.values() > 0).then(|| Self {
             shape,
             now: 0,
             values: vec![f64::NAN; shape.values()],
             standing: vec![Standing::Waits; steps],
             taken: vec![0; steps],
             safe: false,
+            live: BTreeSet::new(),
             late: None,
             due: 0,
         })
@@ -230,7 +245,16 @@ impl<'a> FastReplay<'a> {
                 self.safe = line.confirmed;
                 Some(())
             }
-            "note" | "dialogue" | "rail-switched" => Some(()),
+            "rail-switched" => {
+                let rail = line.rail.as_ref()?.0.as_ref();
+                if !line.on && line.volts.is_some_and(|volts| volts.abs() < RAIL_OFF_VOLTS) {
+                    self.live.remove(rail);
+                } else {
+                    self.live.insert(rail.to_owned());
+                }
+                Some(())
+            }
+            "note" | "dialogue" => Some(()),
             // A diagnosis in a run that passed, and anything new, is for the general reader.
             _ => None,
         }
@@ -277,7 +301,7 @@ impl<'a> FastReplay<'a> {
             ..Tally::default()
         };
         let good = end.event.0 == "run-ended" && end.verdict == Some(Verdict::Pass) && end.tally == Some(counted);
-        (all && self.safe && good).then_some(())
+        (all && self.safe && self.live.is_empty() && good).then_some(())
     }
 }
 

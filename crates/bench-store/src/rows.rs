@@ -45,6 +45,8 @@ pub struct RunRow {
     /// Microseconds since 1970.
     pub started_us: Option<i64>,
     pub duration_us: u64,
+    /// Whether the journal holds the end of the run.
+    pub finished: bool,
     pub verdict: Verdict,
     pub first_pass: bool,
     pub shape: i64,
@@ -105,7 +107,7 @@ impl Texts {
 }
 
 impl Store {
-    /// Returns the runs in the order of their starts; those without a date by their paths, before the others.
+    /// Returns the runs in their true order, see [`bench_run::true_order`].
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -113,9 +115,9 @@ impl Store {
         let failed = self.failed();
         let (wanted, values) = filter.sql();
         let sql = format!(
-            "SELECT id, path, serial, model, plan, station, nest, lot, day, substr(started_at, 12, 2), started_us, \
+            "SELECT id, path, serial, model, plan, station, nest, lot, day, CASE WHEN day IS NULL THEN NULL ELSE substr(started_at, 12, 2) END, started_us, \
              duration_us, verdict, first_pass, shape, steps, digest, run_id, late_us, \
-             late_cause, voids FROM run WHERE {wanted} ORDER BY started_us, path"
+             late_cause, voids, finished FROM run WHERE {wanted} ORDER BY place, id"
         );
         let mut query = self.connection.prepare(&sql).map_err(&failed)?;
         let mut rows = query.query(params_from_iter(values)).map_err(&failed)?;
@@ -247,5 +249,6 @@ fn run_row(row: &Row<'_>, texts: &mut Texts) -> rusqlite::Result<RunRow> {
         steps: unpack(row.get_ref(15)?.as_blob()?),
         late: late(row.get(18)?, row.get(19)?),
         voids: row.get(20)?,
+        finished: row.get(21)?,
     })
 }

@@ -20,8 +20,11 @@ CREATE TABLE run (
     nest        TEXT,
     lot         TEXT,
     started_at  TEXT,                 -- as recorded
-    started_us  INTEGER,              -- since 1970, UTC
-    day         TEXT,                 -- of the station's calendar
+    started_us  INTEGER,              -- since 1970, UTC; NULL: the date cannot be trusted
+    day         TEXT,                 -- of the station's calendar; NULL: the date cannot be trusted
+    series      TEXT,                 -- of the station's runs
+    number      INTEGER,              -- in the series; it only grows
+    place       INTEGER NOT NULL DEFAULT 0, -- in the true order of all runs
     duration_us INTEGER NOT NULL,
     finished    INTEGER NOT NULL,
     verdict     TEXT NOT NULL,
@@ -33,7 +36,8 @@ CREATE TABLE run (
     voids       INTEGER NOT NULL,     -- attempts that did not count because of that
     steps       BLOB NOT NULL         -- two bytes a step: verdicts of first and last attempt, number of attempts
 );
-CREATE INDEX run_by_serial ON run (serial, started_us);
+CREATE INDEX run_by_serial ON run (serial, place);
+CREATE INDEX run_by_place ON run (place);
 CREATE TABLE reading (
     run      INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
     readings BLOB NOT NULL            -- 64-bit little-endian numbers in the shape's order; NaN where there is none

@@ -1,19 +1,17 @@
 //! The SQLite file.
 
 use crate::facts::{Facts, StepFact};
-use bench_journal::shown;
-use bench_run::Verdict;
+use bench_journal::{microseconds, shown};
+use bench_run::{Placed, Verdict, has_trusted_day, true_order};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Version of [`SCHEMA`], kept in the file. A store of another version is rebuilt from the journals, never converted.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Why the store cannot be used. Never the fault of a unit, and no run is lost.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +20,8 @@ pub enum StoreError {
     Sqlite { path: PathBuf, source: rusqlite::Error },
     #[error("{path}: no store exists here", path = shown(path))]
     Missing { path: PathBuf },
+    #[error("{path}: the store is empty, as a power cut or a full disk leaves it", path = shown(path))]
+    Empty { path: PathBuf },
     #[error(
         "{path}: made by another version of bench (layout {found}, this one has {SCHEMA_VERSION})",
         path = shown(path)
@@ -75,7 +75,15 @@ impl Store {
         if !path.is_file() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
-        Self::with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let tables = "SELECT count(*) = 0 FROM sqlite_schema";
+        let empty =
+            Connection::open_with_flags(path, flags).and_then(|file| file.query_row(tables, [], |row| row.get(0)));
+        if empty.map_err(failed)? {
+            return Err(StoreError::Empty { path: path.to_owned() });
+        }
+        Self::with_flags(path, flags)
     }
 
     fn with_flags(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
@@ -135,6 +143,14 @@ impl Store {
         Ok(added)
     }
 
+    /// Gives every run its place in the true order. After every change, because a new run may be older than others.
+    pub(crate) fn put_in_order(&mut self) -> Result<(), StoreError> {
+        let failed = self.failed();
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        put_in_order(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)
+    }
+
     /// Removes runs whose journals are gone.
     pub(crate) fn forget(&mut self, paths: &[String]) -> Result<(), StoreError> {
         let failed = self.failed();
@@ -144,6 +160,50 @@ impl Store {
         }
         transaction.commit().map_err(&failed)
     }
+}
+
+fn put_in_order(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    struct Of {
+        id: i64,
+        place: i64,
+        station: Option<String>,
+        series: Option<String>,
+        number: Option<i64>,
+        started_us: Option<i64>,
+        digest: String,
+    }
+    let sql = "SELECT id, place, station, series, number, started_us, hex(digest) FROM run";
+    let mut query = transaction.prepare(sql)?;
+    let rows = query.query_map([], |row| {
+        Ok(Of {
+            id: row.get(0)?,
+            place: row.get(1)?,
+            station: row.get(2)?,
+            series: row.get(3)?,
+            number: row.get(4)?,
+            started_us: row.get(5)?,
+            digest: row.get(6)?,
+        })
+    })?;
+    let runs = rows.collect::<rusqlite::Result<Vec<Of>>>()?;
+    fn placed(run: &Of) -> Placed<'_> {
+        Placed {
+            station: run.station.as_deref(),
+            series: run.series.as_deref(),
+            number: run.number.and_then(|number| u64::try_from(number).ok()),
+            trusted_us: run.started_us,
+            // Not its path: a copy has the same place.
+            tie: &run.digest,
+        }
+    }
+    let placed: Vec<Placed<'_>> = runs.iter().map(placed).collect();
+    let mut update = transaction.prepare("UPDATE run SET place = ?2 WHERE id = ?1")?;
+    for (place, index) in (1_i64..).zip(true_order(&placed)) {
+        if runs[index].place != place {
+            update.execute([runs[index].id, place])?;
+        }
+    }
+    Ok(())
 }
 
 fn insert(
@@ -168,17 +228,17 @@ fn insert(
             id
         }
     };
-    let started = facts.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-    let started_us = started.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1000).ok());
+    let started_us = facts.started_at.as_deref().and_then(microseconds);
+    let started_us = started_us.filter(|_| has_trusted_day(facts.order.as_ref(), started_us));
     // The date as the station wrote it: a shift ends by its own clock.
-    let day = started.and(facts.started_at.as_deref()).and_then(|text| text.get(..10));
+    let day = started_us.and(facts.started_at.as_deref()).and_then(|text| text.get(..10));
     let steps: Vec<u8> = facts.steps.iter().flat_map(|step| pack(*step)).collect();
     transaction
         .prepare_cached(
             "INSERT INTO run (digest, sealed, path, size, modified_ns, run_id, serial, model, plan, fixture, station, \
              nest, lot, started_at, started_us, day, duration_us, finished, verdict, first_pass, reason, shape, steps, \
-             late_us, late_cause, voids) VALUES \
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)",
+             late_us, late_cause, voids, series, number) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28)",
         )?
         .execute(params![
             &facts.digest[..],
@@ -207,6 +267,8 @@ fn insert(
             facts.late.as_ref().map(|late| i64::try_from(late.us).unwrap_or(i64::MAX)),
             facts.late.as_ref().map(|late| late.cause.as_str()),
             facts.voids,
+            facts.order.as_ref().and_then(|order| order.series.as_deref()),
+            facts.order.as_ref().map(|order| i64::try_from(order.number).unwrap_or(i64::MAX)),
         ])?;
     let run = transaction.last_insert_rowid();
     let readings: Vec<u8> = facts.values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -63,6 +63,7 @@ impl Production {
             kind: "adc".to_owned(),
             title: format!("Step {step}"),
             measurements: self.per_step,
+            attempts: Some(2),
             promised: (0..self.per_step).map(|at| spec(step, at)).collect(),
         };
         (0..self.steps).map(step).collect()
@@ -162,6 +163,7 @@ impl Production {
             serial,
             model: model.to_owned(),
             started_at: Some(date(FIRST_DAY + day * 86_400 + second)),
+            order: None,
             bench: Box::new(BenchKind::Real {
                 station: STATIONS[(number / 3 % 3) as usize].to_owned(),
                 nest: Some((1 + number / 9 % 4).to_string()),

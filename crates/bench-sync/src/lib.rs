@@ -11,17 +11,21 @@
 mod outbox;
 mod page;
 mod server;
+mod text;
 
 pub use outbox::{Outbox, OutboxError, Stuck};
 pub use server::{MIGRATIONS, SyncError};
 
-use bench_store::{Filter, RunRow, Store, StoreError};
+use bench_store::{AlarmKind, Filter, Ledger, RunRow, Store, StoreError, ledger_of};
 use page::Page;
 use server::Server;
 use std::path::{Path, PathBuf};
 
 /// Runs in one transaction.
 const PAGE: usize = 200;
+
+/// Runs whose seals are compared with those on the server in one question.
+const UNCHECKED: usize = 5_000;
 
 /// Result of one synchronisation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,8 +36,10 @@ pub struct Synced {
     pub known: usize,
     /// Runs that the server refused, or that the store has only in part; they are kept and tried again.
     pub refused: usize,
-    /// Runs that are not transferred yet.
+    /// Runs with an end that are not transferred yet.
     pub waiting: usize,
+    /// Runs without an end: still running, or ended by a power cut. They are sent when they have one.
+    pub running: usize,
 }
 
 /// State of the outbox.
@@ -50,12 +56,14 @@ pub struct State {
 /// When the store or the outbox cannot be read or written, or the server cannot be reached, is cut off, or is no server
 /// for this. The outbox keeps what had arrived until then; call again later.
 pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncError> {
+    let ledger = Ledger::open(&ledger_of(store))?;
     let store = Store::open(store)?;
     let mut outbox = Outbox::open(outbox)?;
     let mut server = Server::connect(server)?;
     server.migrate()?;
     let mut synced = Synced::default();
-    let waiting = waiting(&store, &outbox)?;
+    let (waiting, running) = waiting(&store, &outbox)?;
+    synced.running = running;
     let shapes = store.shapes()?;
     for runs in waiting.chunks(PAGE) {
         let page = Page::read(&store, &shapes, runs)?;
@@ -69,6 +77,12 @@ pub fn sync(store: &Path, outbox: &Path, server: &str) -> Result<Synced, SyncErr
         synced.sent += new;
         synced.known += answers.arrived.len() - new;
         synced.refused += answers.refused.len();
+    }
+    for unchecked in outbox.unchecked()?.chunks(UNCHECKED) {
+        for digest in server.sealed_otherwise(unchecked)? {
+            ledger.raise(&digest, AlarmKind::OtherOnServer)?;
+        }
+        outbox.checked(unchecked)?;
     }
     synced.waiting = waiting.len() - synced.sent - synced.known;
     server.close();
@@ -87,12 +101,16 @@ pub fn default_outbox(reports: &Path) -> PathBuf {
 pub fn state(store: &Path, outbox: &Path) -> Result<State, SyncError> {
     let store = Store::open(store)?;
     let outbox = Outbox::open(outbox)?;
-    let waiting = waiting(&store, &outbox)?.len();
+    let waiting = waiting(&store, &outbox)?.0.len();
     Ok(State { waiting, arrived: outbox.count()?, stuck: outbox.list_stuck()? })
 }
 
-fn waiting(store: &Store, outbox: &Outbox) -> Result<Vec<RunRow>, SyncError> {
+/// Returns finished runs that have not arrived, and the number of runs without an end. The identity of a run is its seal,
+/// and a run has none before its end: sent earlier, it would be there twice.
+fn waiting(store: &Store, outbox: &Outbox) -> Result<(Vec<RunRow>, usize), SyncError> {
     let arrived = outbox.digests()?;
     let runs = store.runs(&Filter::default()).map_err(|error: StoreError| SyncError::Store(error))?;
-    Ok(runs.into_iter().filter(|run| !arrived.contains(&run.digest)).collect())
+    let (ended, running): (Vec<RunRow>, Vec<RunRow>) = runs.into_iter().partition(|run| run.finished);
+    let waiting = ended.into_iter().filter(|run| !arrived.contains(&run.digest)).collect();
+    Ok((waiting, running.len()))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS arrived (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stuck (digest BLOB PRIMARY KEY, path TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unchecked (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 ";
 
 /// The outbox cannot be read or written.
@@ -77,11 +78,29 @@ impl Outbox {
         for (run, _) in arrived {
             let digest = &run.digest[..];
             transaction.execute("INSERT OR IGNORE INTO arrived VALUES (?1)", [digest]).map_err(&failed)?;
+            transaction.execute("INSERT OR IGNORE INTO unchecked VALUES (?1)", [digest]).map_err(&failed)?;
             transaction.execute("DELETE FROM stuck WHERE digest = ?1", [digest]).map_err(&failed)?;
         }
         for (run, reason) in stuck {
             let row = params![&run.digest[..], &*run.path, reason];
             transaction.execute("INSERT OR REPLACE INTO stuck VALUES (?1, ?2, ?3)", row).map_err(&failed)?;
+        }
+        transaction.commit().map_err(&failed)
+    }
+
+    /// Returns runs that have arrived and were not compared with other seals on the server.
+    pub(crate) fn unchecked(&self) -> Result<Vec<[u8; 32]>, OutboxError> {
+        let failed = self.failed();
+        let mut query = self.connection.prepare("SELECT digest FROM unchecked").map_err(&failed)?;
+        let rows = query.query_map([], |row| row.get(0)).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    pub(crate) fn checked(&mut self, digests: &[[u8; 32]]) -> Result<(), OutboxError> {
+        let failed = self.failed();
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        for digest in digests {
+            transaction.execute("DELETE FROM unchecked WHERE digest = ?1", [&digest[..]]).map_err(&failed)?;
         }
         transaction.commit().map_err(&failed)
     }

@@ -1,5 +1,6 @@
 //! A page of runs in the form of the server's statements, read from the store.
 
+use crate::text::{plain, plain_json};
 use bench_run::Verdict;
 use bench_store::{FoundFault, RunRow, Shape, Store, StoreError};
 use std::collections::btree_map::Entry;
@@ -79,7 +80,7 @@ impl<'a> Page<'a> {
                 }
             };
             if let Entry::Vacant(vacant) = page.shapes.entry(shape.hash) {
-                vacant.insert(store.shape_text(run.shape)?);
+                vacant.insert(plain_json(&store.shape_text(run.shape)?).into_owned());
             }
             let faults = faults.remove(&run.id).unwrap_or_default();
             page.rows.push(Row { run, shape: shape.hash, steps: steps(run), readings, faults });
@@ -108,6 +109,6 @@ impl Faults {
         self.counts.push(fault.counts);
         self.defect.push(fault.defect);
         self.contact.push(fault.contact.map(i16::from));
-        self.text.push(fault.text);
+        self.text.push(plain(&fault.text).into_owned());
     }
 }

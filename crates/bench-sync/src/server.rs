@@ -2,6 +2,7 @@
 
 use crate::OutboxError;
 use crate::page::{Page, Row};
+use crate::text::plain;
 use bench_store::{RunRow, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, maybe_done};
@@ -38,6 +39,11 @@ const ADD_RUN: &str = "WITH new AS (\
          SELECT new.digest, new.day, each.* \
          FROM new, unnest($17::int4[], $18::bool[], $19::text[], $20::int2[], $21::text[]) AS each\
      ) SELECT FROM new";
+
+/// Finds, of some runs, those that the server also has with another seal. Only a real bench gives a run one name.
+const SEALED_OTHERWISE: &str = "SELECT DISTINCT mine.digest FROM run AS mine JOIN run AS other ON \
+     other.serial = mine.serial AND other.run_id = mine.run_id AND other.station = mine.station \
+     AND other.digest <> mine.digest WHERE mine.digest = ANY($1)";
 
 /// Why runs were not sent. The units are not at fault.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +156,17 @@ impl Server {
             answers.failed = Some(SyncError::Server(self.cause(error)));
         }
         answers
+    }
+
+    /// Returns those of the runs that the server also has with another seal: one of the two was changed.
+    pub(crate) fn sealed_otherwise(&mut self, digests: &[[u8; 32]]) -> Result<Vec<[u8; 32]>, SyncError> {
+        if digests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let digests: Vec<&[u8]> = digests.iter().map(<[u8; 32]>::as_slice).collect();
+        let rows = self.runtime.block_on(self.client.query(SEALED_OTHERWISE, &[&digests]));
+        let rows = rows.map_err(|error| self.cause(error))?;
+        Ok(rows.iter().filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok()).collect())
     }
 
     /// Sends months, shapes, BEGIN, the runs and COMMIT at once, and waits once. The server works in this order. After
@@ -314,13 +331,13 @@ fn add_run<'f>(client: &'f Client, statement: &'f Statement, row: &'f Row<'_>) -
                 &[
                     &run.digest.as_slice(),
                     &row.day(),
-                    &&*run.run_id,
-                    &&*run.serial,
-                    &&*run.model,
-                    &&*run.plan,
-                    &run.station.as_deref(),
-                    &run.nest.as_deref(),
-                    &run.lot.as_deref(),
+                    &plain(&run.run_id),
+                    &plain(&run.serial),
+                    &plain(&run.model),
+                    &plain(&run.plan),
+                    &run.station.as_deref().map(plain),
+                    &run.nest.as_deref().map(plain),
+                    &run.lot.as_deref().map(plain),
                     &run.started_us,
                     &duration,
                     &run.verdict.as_str(),

@@ -2,8 +2,10 @@
 //! count as skipped. No result depends on how long anything takes.
 #![allow(clippy::unwrap_used)] // a helper that fails has failed the test
 
+use bench_journal::Journal;
+use bench_run::Event;
 use bench_store::synthetic::{Production, fill};
-use bench_store::{Filter, Shapes, Store};
+use bench_store::{AlarmKind, Filter, Ledger, Shapes, Store, ledger_of};
 use bench_sync::{Outbox, state, sync};
 use postgres::{Client, NoTls};
 use std::collections::HashMap;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     };
     let server = Server::start(&bin);
     type Test = (&'static str, fn(&Server));
-    let tests: [Test; 10] = [
+    let tests: [Test; 13] = [
         ("ten_thousand_runs_through_a_hundred_cuts", ten_thousand_runs_through_a_hundred_cuts),
         ("ten_thousand_runs_over_a_slow_line", ten_thousand_runs_over_a_slow_line),
         ("refused_runs_are_kept_and_shown", refused_runs_are_kept_and_shown),
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
         ("a_run_without_its_shape_is_kept", a_run_without_its_shape_is_kept),
         ("two_stations_at_once", two_stations_at_once),
         ("two_stations_with_the_same_runs_in_another_order", two_stations_with_the_same_runs_in_another_order),
+        ("a_sync_beside_ten_running_tests", a_sync_beside_ten_running_tests),
+        ("texts_that_the_server_refuses_arrive", texts_that_the_server_refuses_arrive),
+        ("another_seal_on_the_server_is_an_alarm", another_seal_on_the_server_is_an_alarm),
         ("no_server_loses_nothing", no_server_loses_nothing),
     ];
     let mut took = Vec::new();
@@ -616,6 +621,95 @@ fn two_stations_with_the_same_runs_in_another_order(server: &Server) {
     let done: Vec<_> = stations.into_iter().map(|station| station.join().unwrap()).collect();
     assert!(done.iter().all(|done| (done.sent + done.known, done.waiting) == (1_000, 0)), "{done:?}");
     assert_eq!((count(&mut client, "run"), done.iter().map(|done| done.sent).sum()), (1_000, 1_000));
+}
+
+/// Ten tests write their journals line by line while their folder is sent again and again: each is one row, when it has
+/// its end.
+fn a_sync_beside_ten_running_tests(server: &Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, path) = (folder.path().join("reports"), folder.path().join("s.sqlite"));
+    let outbox = folder.path().join("outbox.sqlite");
+    let mut client = server.database("beside");
+    let url = server.url("beside", server.port);
+    let running = AtomicU64::new(10);
+    // Each line waits until the folder was sent once more, so every length of a journal is seen.
+    let sent = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..10 {
+            let (reports, running, sent) = (&reports, &running, &sent);
+            scope.spawn(move || {
+                let entries = SMALL.entries(number);
+                let mut journal = Journal::create(reports, &format!("unit-{number}"), "run").unwrap();
+                for (at, entry) in entries.iter().enumerate() {
+                    journal.append(entry.at_us, entry.event.clone()).unwrap();
+                    if at as u64 % 4 == number % 4 {
+                        let before = sent.load(Ordering::Relaxed);
+                        while sent.load(Ordering::Relaxed) == before {
+                            std::thread::yield_now();
+                        }
+                    }
+                }
+                journal.verify().wait_at_most(Duration::from_secs(600)).unwrap();
+                running.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        while running.load(Ordering::Relaxed) > 0 {
+            bench_store::add(&reports, &path).unwrap();
+            sync(&path, &outbox, &url).unwrap();
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert!(sent.load(Ordering::Relaxed) > 5, "it was sent while the tests ran");
+    assert_eq!(bench_store::add(&reports, &path).unwrap().alarms, []);
+    let done = sync(&path, &outbox, &url).unwrap();
+    assert_eq!((done.waiting, done.running), (0, 0));
+    assert_eq!(count(&mut client, "run"), 10);
+    assert_same(&mut client, &Store::open(&path).unwrap());
+}
+
+fn texts_that_the_server_refuses_arrive(server: &Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, outbox) = (folder.path().join("s.sqlite"), folder.path().join("outbox.sqlite"));
+    let mut client = server.database("texts");
+    let url = server.url("texts", server.port);
+    let mut entries = SMALL.entries(1);
+    let Event::RunStarted { serial, lot, steps, .. } = &mut entries[0].event else { panic!() };
+    (*serial, *lot) = ("P0\0X\u{7}".to_owned(), Some("\0".to_owned()));
+    steps.iter_mut().for_each(|step| step.title = "NUL \0, \\u0000 and \\\0".to_owned());
+    let journals = [("x".to_owned(), bench_journal::to_bytes(&entries))];
+    fill(&mut Store::open_or_create(&path).unwrap(), &Shapes::default(), &journals).unwrap();
+    let done = sync(&path, &outbox, &url).unwrap();
+    assert_eq!((done.sent, done.refused), (1, 0), "{:?}", state(&path, &outbox).unwrap().stuck);
+    let row = client.query_one("SELECT serial, lot, shape.steps->0->>'title' FROM run, shape", &[]).unwrap();
+    let texts: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+    assert_eq!(texts, ["P0\u{fffd}X\u{7}", "\u{fffd}", "NUL \u{fffd}, \\u0000 and \\\u{fffd}"]);
+}
+
+fn another_seal_on_the_server_is_an_alarm(server: &Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, path) = (folder.path().join("reports"), folder.path().join("s.sqlite"));
+    let outbox = folder.path().join("outbox.sqlite");
+    drop(server.database("other_seal"));
+    let url = server.url("other_seal", server.port);
+    let mut entries = SMALL.entries(1);
+    for lot in ["first", "forged"] {
+        if let Event::RunStarted { lot: of, .. } = &mut entries[0].event {
+            *of = Some(lot.to_owned());
+        }
+        let run = reports.join("unit/run");
+        std::fs::create_dir_all(&run).unwrap();
+        std::fs::write(run.join("journal.jsonl"), bench_journal::to_bytes(&entries)).unwrap();
+        // Whoever forges removes what this station remembers, too.
+        for file in [&path, &outbox, &ledger_of(&path)] {
+            let _ = std::fs::remove_file(file);
+        }
+        assert_eq!(bench_store::add(&reports, &path).unwrap().alarms, []);
+        assert_eq!(sync(&path, &outbox, &url).unwrap().sent, 1);
+        let alarms = Ledger::open(&ledger_of(&path)).unwrap().alarms().unwrap();
+        let kinds: Vec<_> = alarms.iter().map(|alarm| alarm.kind).collect();
+        let expected: &[AlarmKind] = if lot == "first" { &[] } else { &[AlarmKind::OtherOnServer] };
+        assert_eq!(kinds, expected, "{lot}");
+    }
 }
 
 fn no_server_loses_nothing(server: &Server) {

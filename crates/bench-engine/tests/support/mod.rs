@@ -288,6 +288,7 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
         serial: "P042TEST".into(),
         model: "b404x".into(),
         started_at: None,
+        order: None,
         bench: Box::new(BenchKind::Virtual { seed: 0, faults: Vec::new() }),
         lot: None,
         provenance: Box::new(Provenance {

@@ -2,7 +2,7 @@
 
 use bench_run::{
     BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, MeasurementUnit,
-    PartHash, PlannedStep, Provenance, Tally, Verdict,
+    PartHash, PlannedStep, Provenance, RunOrder, Tally, Verdict, WallClock,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -103,8 +103,16 @@ fn bench_kind() -> impl Strategy<Value = BenchKind> {
 
 fn planned() -> impl Strategy<Value = Vec<PlannedStep>> {
     let promised = prop::collection::vec(spec(), 0..3);
-    let step = (text(), text(), text(), any::<usize>(), promised)
-        .prop_map(|(id, kind, title, measurements, promised)| PlannedStep { id, kind, title, measurements, promised });
+    let step = (text(), text(), text(), any::<usize>(), any::<Option<u8>>(), promised).prop_map(
+        |(id, kind, title, measurements, attempts, promised)| PlannedStep {
+            id,
+            kind,
+            title,
+            measurements,
+            attempts,
+            promised,
+        },
+    );
     prop::collection::vec(step, 0..3)
 }
 
@@ -112,44 +120,66 @@ fn parts() -> impl Strategy<Value = Vec<PartHash>> {
     prop::collection::vec((text(), text()).prop_map(|(path, sha256)| PartHash { path, sha256 }), 0..3)
 }
 
+fn order() -> impl Strategy<Value = RunOrder> {
+    let clock = prop_oneof![
+        text().prop_map(|by| WallClock::Synchronised { by }),
+        Just(WallClock::NotSynchronised),
+        text().prop_map(|reason| WallClock::Implausible { reason }),
+    ];
+    (any::<u64>(), of(text()), of(text()), any::<Option<u64>>(), prop::option::of(clock))
+        .prop_map(|(number, series, boot, uptime_us, clock)| RunOrder { number, series, boot, uptime_us, clock })
+}
+
 fn started() -> impl Strategy<Value = Event> {
     (
         text(),
         text(),
         text(),
-        of(text()),
+        (of(text()), prop::option::of(order())),
         bench_kind(),
         of(text()),
         prop::array::uniform8(text()),
         (parts(), parts()),
         planned(),
     )
-        .prop_map(|(run_id, serial, model, started_at, bench, lot, words, (plan_parts, images), steps)| {
-            let [
-                bench_version,
-                bench_commit,
-                plan,
-                plan_sha256,
-                dut_file_sha256,
-                fixture,
-                fixture_sha256,
-                firmware_sha256,
-            ] = words;
-            let provenance = Provenance {
-                bench_version,
-                bench_commit,
-                plan,
-                plan_sha256,
-                plan_parts,
-                dut_file_sha256,
-                fixture,
-                fixture_sha256,
-                firmware_sha256,
-                images,
-            };
-            let (bench, provenance) = (Box::new(bench), Box::new(provenance));
-            Event::RunStarted { run_id, serial, model, started_at, bench, lot, provenance, steps }
-        })
+        .prop_map(
+            |(run_id, serial, model, (started_at, order), bench, lot, words, (plan_parts, images), steps)| {
+                let [
+                    bench_version,
+                    bench_commit,
+                    plan,
+                    plan_sha256,
+                    dut_file_sha256,
+                    fixture,
+                    fixture_sha256,
+                    firmware_sha256,
+                ] = words;
+                let provenance = Provenance {
+                    bench_version,
+                    bench_commit,
+                    plan,
+                    plan_sha256,
+                    plan_parts,
+                    dut_file_sha256,
+                    fixture,
+                    fixture_sha256,
+                    firmware_sha256,
+                    images,
+                };
+                let (bench, provenance) = (Box::new(bench), Box::new(provenance));
+                Event::RunStarted {
+                    run_id,
+                    serial,
+                    model,
+                    started_at,
+                    order: order.map(Box::new),
+                    bench,
+                    lot,
+                    provenance,
+                    steps,
+                }
+            },
+        )
 }
 
 fn tally() -> impl Strategy<Value = Tally> {

@@ -4,7 +4,10 @@ use crate::arbitrary::{event, events};
 use bench_journal::{
     Durability, Journal, JournalError, MIN_FREE, Progress, find_runs, free_space, latest, parse, read,
 };
-use bench_run::{BenchKind, BenchTime, Entry, Event, Limits, Measurement, MeasurementUnit, Provenance, Tally, Verdict};
+use bench_run::{
+    BenchKind, BenchTime, Entry, Event, JOURNAL_FORMAT, Limits, Measurement, MeasurementUnit, Provenance, RunOrder,
+    Tally, Verdict,
+};
 use proptest::prelude::*;
 use std::fs;
 use std::time::Duration;
@@ -170,14 +173,27 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
     assert_eq!(runs.len(), 12);
     assert_eq!(read(&runs[3].folder).unwrap(), read(&runs[3].journal).unwrap());
 
-    let written = |run: &bench_journal::RunFolder, seconds: u64| {
+    // Copies and changed clocks give files any time; the order stays that of the numbers.
+    let touched = |run: &bench_journal::RunFolder, seconds: u64| {
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs::File::options().append(true).open(&run.journal).unwrap().set_modified(at).unwrap();
     };
-    runs.iter().for_each(|run| written(run, 1000));
-    written(&runs[4], 2000);
+    let numbers = [7, 1, 2, 3, 11, 4, 5, 6, 8, 9, 10];
+    for (run, number) in runs.iter().zip(numbers) {
+        let Event::RunStarted { run_id, serial, model, bench, lot, provenance, steps, .. } = started() else {
+            panic!()
+        };
+        let order = Some(Box::new(RunOrder { number, ..RunOrder::default() }));
+        // Clocks that went back, or nowhere.
+        let started_at = (number % 3 > 0).then(|| format!("20{}-01-01T00:00:00Z", 40 - number));
+        let event = Event::RunStarted { run_id, serial, model, started_at, order, bench, lot, provenance, steps };
+        let entry = Entry { v: JOURNAL_FORMAT, seq: 0, at_us: BenchTime(0), event };
+        fs::write(&run.journal, bench_journal::to_bytes(&[entry])).unwrap();
+        touched(run, 5000 - number);
+    }
     assert_eq!(latest(&reports, Some("../P042")).unwrap().as_ref(), Some(&runs[4]));
-    assert_eq!(latest(&reports, None).unwrap().as_ref(), Some(&runs[4]));
+    let journals = runs[..11].iter().map(|run| run.journal.clone()).collect();
+    assert_eq!(bench_journal::in_true_order(journals).last(), Some(&runs[4].journal));
     assert_eq!(latest(&reports, Some("P043")).unwrap().unwrap().journal, other.path());
     assert_eq!(latest(&reports, Some("P044")).unwrap(), None);
 }
@@ -363,6 +379,7 @@ fn started() -> Event {
         serial: text(),
         model: text(),
         started_at: None,
+        order: None,
         bench: Box::new(BenchKind::Virtual { seed: u64::MAX, faults: vec![] }),
         lot: None,
         provenance: Box::new(Provenance {

@@ -198,6 +198,7 @@ fn half(value: f64) -> Vec<Entry> {
         kind: id.to_owned(),
         title: title.to_owned(),
         measurements: 1,
+        attempts: None,
         promised: Vec::new(),
     };
     let start = |step: &str| Event::StepStarted { step: step.to_owned(), attempt: 1 };
@@ -210,6 +211,7 @@ fn half(value: f64) -> Vec<Entry> {
                 serial: serial(1),
                 model: "b404x".to_owned(),
                 started_at: None,
+                order: None,
                 bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
                 lot: None,
                 provenance: Box::default(),

@@ -1,0 +1,51 @@
+//! One record as every command sees it: read once, judged once.
+
+use bench_journal::{Finding, Judgement, judge, judge_file, shown};
+use bench_report::RunRecord;
+use std::path::Path;
+
+/// A record with its judgement.
+#[derive(Debug)]
+pub struct Examined {
+    /// Whether it holds, and why not.
+    pub judgement: Judgement,
+    /// The run; `None` when the journal cannot be read or is empty.
+    pub record: Option<RunRecord>,
+}
+
+impl Examined {
+    fn of(judgement: Judgement) -> Self {
+        let record = judgement.contents.as_ref().ok().filter(|run| !run.entries.is_empty()).map(|run| {
+            let contradictions = match judgement.finding {
+                Finding::DoesNotHold => judgement.reasons.clone(),
+                Finding::Holds | Finding::CannotTell => Vec::new(),
+            };
+            RunRecord::from_entries(&run.entries).with_seal(run.seal.clone()).with_contradictions(contradictions)
+        });
+        Self { judgement, record }
+    }
+
+    /// Returns the run if it may be counted, exported and sent; otherwise why not.
+    ///
+    /// # Errors
+    /// When the record does not hold, cannot be read, or is empty.
+    pub fn usable(self) -> Result<RunRecord, String> {
+        match (self.judgement.finding, self.record) {
+            (Finding::Holds | Finding::CannotTell, Some(record)) => Ok(record),
+            _ => Err(self.judgement.reasons.first().cloned().unwrap_or_else(|| "cannot be read".to_owned())),
+        }
+    }
+}
+
+/// Examines the text of a journal.
+pub fn examine(bytes: &[u8]) -> Examined {
+    Examined::of(judge(bytes))
+}
+
+/// Examines the journal at `path`, which may be the file or the run's folder.
+pub fn examine_file(path: &Path) -> Examined {
+    let mut examined = Examined::of(judge_file(path));
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    examined.record = examined.record.map(|record| record.with_run_folder(folder.map(shown).unwrap_or_default()));
+    examined
+}
