@@ -32,8 +32,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("bench-journal", "bench-run"),
     (
         "bench-operator",
-        "bench-engine bench-instruments bench-journal bench-plan bench-real bench-report bench-run bench-steps \
-         bench-store bench-sync bench-virtual",
+        "bench-engine bench-instruments bench-journal bench-plan bench-real bench-report bench-run bench-stats \
+         bench-steps bench-store bench-sync bench-virtual",
     ),
     ("bench-pi", "bench-instruments bench-plan"),
     ("bench-plan", "bench-run dut-protocol"),

@@ -92,12 +92,12 @@ pub(crate) fn grr(args: &GrrArgs) -> Result<u8, Failed> {
 }
 
 fn acceptance(row: &MeasurementGauge) -> Option<Acceptance> {
-    row.gauge.as_ref().map(|gauge| gauge.acceptance)
+    row.gauge.as_ref()?.acceptance
 }
 
 /// A code that is always the same says nothing about a gauge.
 fn varies(row: &MeasurementGauge) -> bool {
-    row.gauge.as_ref().is_some_and(|gauge| gauge.total > 0.0)
+    acceptance(row).is_some()
 }
 
 fn table(gauges: &[MeasurementGauge], all: bool) -> String {
@@ -119,25 +119,31 @@ fn table(gauges: &[MeasurementGauge], all: bool) -> String {
             continue;
         }
         let word = match gauge.acceptance {
-            Acceptance::Acceptable => "acceptable",
-            Acceptance::Marginal => "marginal",
-            Acceptance::NotAcceptable => "NOT ACCEPTABLE",
+            Some(Acceptance::Acceptable) => "acceptable",
+            Some(Acceptance::Marginal) => "marginal",
+            Some(Acceptance::NotAcceptable) => "NOT ACCEPTABLE",
+            None => "no variation at this resolution",
         };
-        let tolerance = gauge.tolerance_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1}"));
+        let percent = |percent: Option<f64>| percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1}"));
+        let spread = |sd: f64| if sd > 0.0 { row.unit.show(sd) } else { "-".to_owned() };
         let _ = writeln!(
             text,
-            "{:>7.1}  {tolerance:>7}  {:>4}  {:>12}  {:>12}  {:>12}  {word:16}  {}/{}",
-            gauge.grr_percent,
-            gauge.ndc.min(9999),
-            row.unit.show(gauge.repeatability),
-            row.unit.show(gauge.reproducibility),
-            row.unit.show(gauge.part),
+            "{:>7}  {:>7}  {:>4}  {:>12}  {:>12}  {:>12}  {word:16}  {}/{}",
+            percent(gauge.grr_percent),
+            percent(gauge.tolerance_percent),
+            gauge.ndc.map_or_else(|| "-".to_owned(), |ndc| ndc.to_string()),
+            spread(gauge.repeatability),
+            spread(gauge.reproducibility),
+            spread(gauge.part),
             row.step,
             row.name
         );
     }
     if left_out > 0 {
-        let _ = writeln!(text, "{left_out} measurements that never differ are left out (--all shows them).");
+        let _ = writeln!(
+            text,
+            "{left_out} measurements without variation at their resolution are left out (--all shows them)."
+        );
     }
     let _ =
         writeln!(text, "Acceptable below 10 % with ndc 5 or more, not acceptable above 30 % (AIAG MSA, 4th edition).");

@@ -144,7 +144,7 @@ mod tests {
         ];
         for (verdict, before, key) in rows {
             let ended = Ended { verdict, reason: Some("why".to_owned()), record: None };
-            let past = UnitPast { verdicts: before.to_vec(), let_in_after: 0 };
+            let past = UnitPast { verdicts: before.to_vec(), ..UnitPast::default() };
             let advice = advise(&ended, &past, &rules, &texts);
             let expected = texts.with(key, &[("times", 1.into())]);
             assert_eq!(advice.order, expected, "{verdict} after {before:?}");

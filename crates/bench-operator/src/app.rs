@@ -244,7 +244,8 @@ impl App {
     fn finish(&mut self, nest: usize, unit: Unit, ended: Ended, took: Duration, off: Option<Duration>) {
         let verdict = ended.verdict;
         let advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
-        self.shift.ended(&unit.serial, verdict, unit.past.is_new());
+        let judged_before = unit.past.judged.get(&self.setup.plan).copied();
+        self.shift.ended(&unit.serial, verdict, judged_before, ended.record.as_ref());
         if verdict == Verdict::Pass {
             self.setup.expected = Some(took);
         }

@@ -5,6 +5,7 @@ use super::log::{self, Row};
 use super::rules::UnitPast;
 use bench_report::RunRecord;
 use bench_run::{BenchTime, Provenance, Verdict};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +79,14 @@ impl UnitHistory for FolderHistory {
         let journals =
             self.journals(serial).map_err(|error| format!("the runs of {serial} cannot be listed: {error}"))?;
         // A journal that cannot be read says as much as one that does not end: the bench could not tell.
-        let verdicts = journals.iter().map(|path| record(path).map_or(Verdict::Error, |run| run.verdict)).collect();
+        let (mut verdicts, mut judged) = (Vec::new(), BTreeMap::new());
+        for run in journals.iter().map(|path| record(path)) {
+            let verdict = run.as_ref().map_or(Verdict::Error, |run| run.verdict);
+            verdicts.push(verdict);
+            if let Some(run) = run.filter(|_| matches!(verdict, Verdict::Pass | Verdict::Fail)) {
+                judged.insert(run.provenance.map(|made_of| made_of.plan).unwrap_or_default(), verdict);
+            }
+        }
         let rows =
             log::read(&self.reports, serial).map_err(|error| format!("the operators' log cannot be read: {error}"))?;
         let let_in_after = rows
@@ -88,7 +96,7 @@ impl UnitHistory for FolderHistory {
                 _ => None,
             })
             .next_back();
-        Ok(UnitPast { verdicts, let_in_after: let_in_after.unwrap_or(0) })
+        Ok(UnitPast { verdicts, let_in_after: let_in_after.unwrap_or(0), judged })
     }
 }
 
@@ -118,7 +126,12 @@ mod tests {
         run(reports, "A", None);
         std::fs::create_dir(reports.join("A/notes")).unwrap();
         std::fs::write(reports.join("A/photo.jpg"), "").unwrap();
-        let past = |let_in_after| UnitPast { verdicts: vec![Verdict::Fail, Verdict::Error], let_in_after };
+        let judged = BTreeMap::from([(String::new(), Verdict::Fail)]);
+        let past = |let_in_after| UnitPast {
+            verdicts: vec![Verdict::Fail, Verdict::Error],
+            let_in_after,
+            judged: judged.clone(),
+        };
         assert_eq!(history.past("A"), Ok(past(0)));
 
         let let_in = |serial: &str, runs_before| Row::LetIn {

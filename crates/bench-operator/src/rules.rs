@@ -4,6 +4,7 @@ use super::people::{Person, Role};
 use bench_plan::{Problem, Source};
 use bench_run::Verdict;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Whether a scanned unit is tested.
@@ -31,14 +32,11 @@ pub struct UnitPast {
     pub verdicts: Vec<Verdict>,
     /// How many of these runs were before it was last allowed again.
     pub let_in_after: usize,
+    /// Last verdict of each plan that judged the unit, pass or fail.
+    pub judged: BTreeMap<String, Verdict>,
 }
 
 impl UnitPast {
-    /// Whether no run has had a verdict yet.
-    pub fn is_new(&self) -> bool {
-        self.verdicts.iter().all(|verdict| *verdict == Verdict::Aborted)
-    }
-
     fn since_let_in(&self) -> &[Verdict] {
         self.verdicts.get(self.let_in_after..).unwrap_or_default()
     }
@@ -197,7 +195,7 @@ mod tests {
             'e' => Verdict::Error,
             _ => Verdict::Aborted,
         };
-        UnitPast { verdicts: text.chars().map(verdict).collect(), let_in_after }
+        UnitPast { verdicts: text.chars().map(verdict).collect(), let_in_after, ..UnitPast::default() }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The shift so far: counts, first-pass yield, the last units.
 
+use bench_report::{RunRecord, StepRecord};
 use bench_run::Verdict;
+use bench_stats::{Counter, UnitRun, Yields};
 use std::collections::VecDeque;
 
 /// Units that are shown.
@@ -12,32 +14,43 @@ pub struct Tested {
     pub verdict: Verdict,
 }
 
-/// Counts of the runs that ended since the screen came up.
+/// Counts of the runs that ended since the screen came up. The yield is that of `bench stats`, from the same counter.
 #[derive(Debug, Clone, Default)]
 pub struct Shift {
     pub passed: usize,
     pub failed: usize,
     pub errors: usize,
     pub aborted: usize,
-    /// Units whose very first run was in this shift, and how many of those passed in it.
-    started: usize,
-    passed_at_once: usize,
+    /// By serial number; a shift has one plan.
+    units: Counter<String>,
+    yields: Yields,
     last: VecDeque<Tested>,
 }
 
 impl Shift {
-    /// Counts a run that ended. `first`: no earlier run of the unit had a verdict; an aborted run does not count.
-    pub fn ended(&mut self, serial: &str, verdict: Verdict, first: bool) {
+    /// Counts a run that ended. `judged_before`: the verdict of an earlier run with this plan that passed or failed.
+    /// `record` is missing when the run could not even begin.
+    pub fn ended(
+        &mut self,
+        serial: &str,
+        verdict: Verdict,
+        judged_before: Option<Verdict>,
+        record: Option<&RunRecord>,
+    ) {
         match verdict {
             Verdict::Pass => self.passed += 1,
             Verdict::Fail => self.failed += 1,
             Verdict::Error | Verdict::Skipped => self.errors += 1,
             Verdict::Aborted => self.aborted += 1,
         }
-        if first && verdict != Verdict::Aborted {
-            self.started += 1;
-            self.passed_at_once += usize::from(verdict == Verdict::Pass);
+        let unit = serial.to_owned();
+        if let Some(verdict) = judged_before.filter(|_| !self.units.is_judged(&unit)) {
+            self.units.take(UnitRun { unit: unit.clone(), verdict, steps: &[] }, None);
         }
+        let steps = record.map(|record| record.steps.as_slice()).unwrap_or_default();
+        let steps: Vec<_> = steps.iter().map(facts).collect();
+        self.units.take(UnitRun { unit, verdict, steps: &steps }, Some(0));
+        self.yields = self.units.yields().pop().unwrap_or_default();
         self.last.push_front(Tested { serial: serial.to_owned(), verdict });
         self.last.truncate(LAST);
     }
@@ -46,9 +59,10 @@ impl Shift {
         self.passed + self.failed + self.errors + self.aborted
     }
 
-    /// Share of the units new in this shift that passed in their first run; `None` if no unit was new.
+    /// Share of the units judged for the first time in this shift that passed in that run, with each step at its first
+    /// attempt; `None` if no unit was.
     pub fn first_pass_yield(&self) -> Option<f64> {
-        (self.started > 0).then(|| self.passed_at_once as f64 / self.started as f64)
+        self.yields.first_pass_yield.map(|interval| interval.share)
     }
 
     /// The newest first.
@@ -57,23 +71,32 @@ impl Shift {
     }
 }
 
+/// A step for the counter. A void attempt says nothing about the module.
+fn facts(step: &StepRecord) -> (&str, Option<Verdict>, Option<Verdict>, u8) {
+    let first = step.attempts.iter().find(|attempt| !attempt.void).and_then(|attempt| attempt.verdict);
+    (&step.id, first, step.verdict, u8::try_from(step.tries()).unwrap_or(u8::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// An error, such as a full disk, says nothing about the unit: it is no first run, and neither a pass nor a fail.
     #[test]
     fn a_retest_rescues_no_first_pass() {
         let mut shift = Shift::default();
-        assert_eq!(shift.first_pass_yield(), None);
-        shift.ended("a", Verdict::Pass, true);
-        shift.ended("b", Verdict::Fail, true);
-        shift.ended("b", Verdict::Pass, false);
-        shift.ended("c", Verdict::Error, true);
-        shift.ended("d", Verdict::Aborted, true);
-        shift.ended("d", Verdict::Pass, true);
-        assert_eq!(shift.first_pass_yield(), Some(0.5));
+        let mut ended = |serial: &str, verdict, judged_before| {
+            shift.ended(serial, verdict, judged_before, None);
+            shift.first_pass_yield()
+        };
+        assert_eq!(ended("disk", Verdict::Error, None), None);
+        assert_eq!(ended("disk", Verdict::Pass, None), Some(1.0));
+        assert_eq!(ended("b", Verdict::Fail, None), Some(0.5));
+        assert_eq!(ended("b", Verdict::Pass, Some(Verdict::Fail)), Some(0.5));
+        assert_eq!(ended("d", Verdict::Aborted, None), Some(0.5));
+        assert_eq!(ended("yesterday", Verdict::Pass, Some(Verdict::Fail)), Some(0.5));
         assert_eq!((shift.runs(), shift.passed, shift.failed, shift.errors), (6, 3, 1, 1));
-        (0..20).for_each(|n| shift.ended(&n.to_string(), Verdict::Aborted, false));
+        (0..20).for_each(|n| shift.ended(&n.to_string(), Verdict::Aborted, None, None));
         assert_eq!(shift.last().count(), LAST);
         assert_eq!(shift.last().next().map(|unit| unit.serial.as_str()), Some("19"));
     }

@@ -54,7 +54,7 @@ pub(crate) struct Scale {
 impl Scale {
     pub(crate) fn place(&self, value: f64) -> f64 {
         let span = self.high - self.low;
-        let share = if span > 0.0 { (value - self.low) / span } else { 0.5 };
+        let share = if bench_stats::differ(self.low, self.high) { (value - self.low) / span } else { 0.5 };
         self.from + share.clamp(-0.02, 1.02) * (self.to - self.from)
     }
 }

@@ -1,7 +1,7 @@
 //! Many runs on one page for supervisors: yield, hours, stations, causes, capability, nails.
 
 use crate::charts;
-use crate::line_text::{delay, late_controllers};
+use crate::line_text::{about_days, delay, late_controllers, verdict_of_spread};
 use bench_run::NOT_BLAMED;
 use bench_stats::{Group, Interval, MeasurementStat, NailState, Overview};
 use maud::{Markup, html};
@@ -16,12 +16,13 @@ pub fn line_page(overview: &Overview) -> String {
     let body = html! {
         h1 { "The line: " (overview.asked) }
         p { (days) }
+        @for line in about_days(overview) { p { (line) } }
         (tiles(overview))
         @if !overview.hours.is_empty() {
             h2 { "First-pass yield by hour, %" }
             (charts::columns(&overview.hours.iter().map(|hour| {
-                let share = hour.first_pass as f64 / hour.judged.max(1) as f64;
-                (format!("{:02}", hour.hour), share, format!("{} of {} runs", hour.first_pass, hour.judged))
+                let share = hour.first_pass as f64 / hour.units.max(1) as f64;
+                (format!("{:02}", hour.hour), share, format!("{} of {} units", hour.first_pass, hour.units))
             }).collect::<Vec<_>>()))
         }
         @if !overview.groups.is_empty() { h2 { "Parts" } (groups(&overview.groups)) }
@@ -87,6 +88,7 @@ fn tiles(overview: &Overview) -> Markup {
             (tile(bounded(of.final_yield), format!("in the end{}", bounds(of.final_yield))))
             @if let Some(rolled) = of.rolled_yield { (tile(share(rolled), format!("rolled yield of {} steps", of.steps.len()))) }
             (tile((of.rescued_by_retry + of.rescued_by_retest).to_string(), format!("units rescued, {} by retest", of.rescued_by_retest)))
+            @if of.returned > 0 { (tile(of.returned.to_string(), "units tested again whose first test was before or elsewhere".to_owned())) }
             (tile(of.bench_errors.to_string(), format!("runs ended by the bench, {} aborted", of.aborted)))
         }
     }
@@ -110,7 +112,7 @@ fn groups(groups: &[Group]) -> Markup {
 fn details(stat: &MeasurementStat) -> Markup {
     html! {
         figure {
-            figcaption { code { (stat.step) "/" (stat.name) } " " (stat.plan) ", limits " (stat.limits.show(stat.unit)) }
+            figcaption { code { (stat.step) "/" (stat.name) } " " (stat.plan) ", limits " (stat.limits.show(stat.unit)) @if let Some(words) = verdict_of_spread(stat) { ", " (words) } @if let Some(note) = &stat.note { "; " (note) } }
             (charts::histogram(&stat.histogram, &stat.limits, stat.unit))
             (charts::trend(&stat.trend, stat.unit))
         }
@@ -119,7 +121,9 @@ fn details(stat: &MeasurementStat) -> Markup {
 
 fn measurements(overview: &Overview) -> Markup {
     let index = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
-    let able: Vec<_> = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).collect();
+    // A series that broke is shown as a whole.
+    let able: Vec<_> =
+        overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some() || stat.note.is_some()).collect();
     html! {
         table {
             tr { th { "measurement" } th { "plan" } th { "limits" } th class="n" { "n" } th class="n" { "mean" } th class="n" { "Cp" } th class="n" { "Cpk" }
@@ -127,7 +131,7 @@ fn measurements(overview: &Overview) -> Markup {
             @for stat in able.iter().take(MOST_MEASUREMENTS) {
                 @let of = &stat.capability;
                 tr {
-                    td { code { (stat.step) "/" (stat.name) } } td { (stat.plan) } td { (stat.limits.show(stat.unit)) } td class="n" { (of.n) }
+                    td { code { (stat.step) "/" (stat.name) } } td { (stat.plan) } td { (stat.limits.show(stat.unit)) @if !stat.newest { ", replaced" } @if let Some(note) = &stat.note { br; (note) } } td class="n" { (of.n) }
                     td class="n" { (stat.unit.show(of.mean)) } td class="n" { (index(of.cp)) } td class="n" { (index(of.cpk)) }
                     td class={ "n" @if of.ppk.is_some_and(|ppk| ppk < 1.33) { " bad" } } { (index(of.ppk)) }
                     td class="n" { @if let Some((low, high)) = of.ppk_95 { (format!("{low:.2} to {high:.2}")) } }

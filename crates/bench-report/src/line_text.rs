@@ -3,7 +3,7 @@
 use crate::text::one_line;
 use bench_run::{LateRecord, MeasurementUnit, NOT_BLAMED};
 use bench_stats::{
-    Bar, Capability, ControllerStat, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields,
+    Bar, Capability, ControllerStat, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields, differ,
 };
 use std::fmt::Write as _;
 
@@ -28,18 +28,31 @@ pub fn line_text(overview: &Overview) -> String {
         None => String::new(),
     };
     let _ = writeln!(text, "{}{days}", one_line(&overview.asked));
+    for line in about_days(overview) {
+        let _ = writeln!(text, "{line}");
+    }
     total(&mut text, &overview.total);
     groups(&mut text, overview);
     steps(&mut text, &overview.total);
     causes(&mut text, "Steps that failed the unit", "", &overview.failing_steps);
     causes(&mut text, "Contacts at fault", "contact ", &overview.contacts);
     measurements(&mut text, overview);
+    broken_series(&mut text, overview);
     for stat in &overview.measurements {
         details(&mut text, stat);
     }
     nails(&mut text, overview);
     controllers(&mut text, overview);
     text
+}
+
+/// Says which runs have no trusted day. Nothing when days play no part: a virtual bench has none.
+pub(crate) fn about_days(overview: &Overview) -> Vec<String> {
+    let undated = (overview.undated > 0 && overview.days.is_some())
+        .then(|| format!("{} runs have no trusted day: they are in no hour.", overview.undated));
+    let left_out = (overview.left_out > 0)
+        .then(|| format!("{} runs are left out because they have no trusted day.", overview.left_out));
+    undated.into_iter().chain(left_out).collect()
 }
 
 fn percent(share: f64) -> String {
@@ -61,8 +74,12 @@ fn total(text: &mut String, of: &Yields) {
         "{} runs on {} units; {} ended by the bench, {} aborted: these say nothing about a unit.",
         of.runs, of.units, of.bench_errors, of.aborted
     );
-    if of.units == 0 {
-        return;
+    if of.returned > 0 {
+        let _ = writeln!(
+            text,
+            "{} units were tested again, and for the first time before or elsewhere: they are not in the yields.",
+            of.returned
+        );
     }
     let _ = writeln!(
         text,
@@ -172,19 +189,25 @@ fn index(value: Option<f64>) -> String {
 }
 
 fn measurements(text: &mut String, overview: &Overview) {
-    let able = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).count();
-    if able == 0 {
+    // The figures that count are those against the limits of now.
+    let able: Vec<_> =
+        overview.measurements.iter().filter(|stat| stat.newest && stat.capability.ppk.is_some()).collect();
+    let constant = overview.measurements.iter().filter(|stat| stat.newest && stat.capability.is_constant()).count();
+    if able.is_empty() {
+        if constant > 0 {
+            let _ = writeln!(text, "\n{constant} measurements have no variation at their resolution.");
+        }
         return;
     }
-    let weak = overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some_and(|ppk| ppk < 1.33)).count();
-    let _ = writeln!(text, "\nMeasurements, the least capable first: {weak} of {able} have a Ppk below 1.33");
+    let weak = able.iter().filter(|stat| stat.capability.ppk.is_some_and(|ppk| ppk < 1.33)).count();
+    let of = able.len();
+    let _ = writeln!(text, "\nMeasurements, the least capable first: {weak} of {of} have a Ppk below 1.33");
     let _ = writeln!(
         text,
         "  {:>6}  {:>15}  {:>6}  {:>6}  {:>7}  {:>5}  measurement, limits",
         "Ppk", "95 %", "Cpk", "Cp", "n", "bad"
     );
-    let name = |stat: &MeasurementStat| format!("{} {}/{}", stat.plan, stat.step, stat.name);
-    for stat in overview.measurements.iter().filter(|stat| stat.capability.ppk.is_some()).take(MOST_MEASUREMENTS) {
+    for stat in able.into_iter().take(MOST_MEASUREMENTS) {
         let Capability { n, cp, cpk, ppk, ppk_95, .. } = stat.capability;
         let bounds = ppk_95.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
         let _ = writeln!(
@@ -198,6 +221,52 @@ fn measurements(text: &mut String, overview: &Overview) {
             stat.limits.show(stat.unit)
         );
     }
+    if constant > 0 {
+        let _ = writeln!(text, "  {constant} others have no variation at their resolution.");
+    }
+}
+
+fn name(stat: &MeasurementStat) -> String {
+    format!("{} {}/{}", stat.plan, stat.step, stat.name)
+}
+
+/// Where limits changed, figures before and after are not comparable.
+fn broken_series(text: &mut String, overview: &Overview) {
+    let same = |a: &&MeasurementStat, b: &&MeasurementStat| (&a.plan, &a.step, &a.name) == (&b.plan, &b.step, &b.name);
+    let all: Vec<&MeasurementStat> = overview.measurements.iter().collect();
+    let broken: Vec<_> = all.chunk_by(same).filter(|segments| segments.len() > 1).collect();
+    if broken.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nMeasurements whose limits changed: each part against its own limits");
+    for segments in broken.iter().take(MOST_MEASUREMENTS) {
+        let _ = writeln!(text, "  {}", one_line(&name(segments[0])));
+        for stat in *segments {
+            let day = stat.since.day.as_deref().map(|day| format!(" on {day}")).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "    since run {}{day}: limits {}, {} values, Cpk {}, Ppk {}, {} bad{}",
+                one_line(&stat.since.run),
+                stat.limits.show(stat.unit),
+                stat.capability.n,
+                index(stat.capability.cpk),
+                index(stat.capability.ppk),
+                stat.bad,
+                if stat.newest { "; the newest" } else { "" }
+            );
+        }
+    }
+    if broken.len() > MOST_MEASUREMENTS {
+        let _ = writeln!(text, "  and {} others", broken.len() - MOST_MEASUREMENTS);
+    }
+}
+
+/// What to say in place of an index.
+pub(crate) fn verdict_of_spread(stat: &MeasurementStat) -> Option<String> {
+    stat.capability.is_constant().then(|| match stat.capability.resolution {
+        Some(step) => format!("no variation at this resolution ({})", stat.unit.show(step)),
+        None => "no variation at this resolution".to_owned(),
+    })
 }
 
 fn details(text: &mut String, stat: &MeasurementStat) {
@@ -205,10 +274,11 @@ fn details(text: &mut String, stat: &MeasurementStat) {
         return;
     }
     let Capability { n, mean, sd, ppk, cpk, .. } = stat.capability;
-    let sd = sd.map_or_else(|| "-".to_owned(), |sd| stat.unit.show(sd));
+    let sd = sd.filter(|sd| *sd > 0.0).map_or_else(|| "-".to_owned(), |sd| stat.unit.show(sd));
+    let words = verdict_of_spread(stat).map(|words| format!(", {words}")).unwrap_or_default();
     let _ = writeln!(
         text,
-        "\n{} {}/{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}",
+        "\n{} {}/{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}{words}",
         stat.plan,
         stat.step,
         one_line(&stat.name),
@@ -217,6 +287,9 @@ fn details(text: &mut String, stat: &MeasurementStat) {
         index(ppk),
         stat.limits.show(stat.unit)
     );
+    if let Some(note) = &stat.note {
+        let _ = writeln!(text, "  {}", one_line(note));
+    }
     histogram(text, &stat.histogram, stat.unit);
     trend(text, &stat.trend, stat.unit);
 }
@@ -239,7 +312,7 @@ fn trend(text: &mut String, points: &[TrendPoint], unit: MeasurementUnit) {
     let (low, high) = points
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| (low.min(point.mean), high.max(point.mean)));
-    let span = if high > low { high - low } else { 1.0 };
+    let span = if differ(low, high) { high - low } else { 1.0 };
     let row = |mean: f64| ((mean - low) / span * (TREND_ROWS - 1) as f64).round() as usize;
     let labels: Vec<String> =
         (0..TREND_ROWS).map(|at| unit.show(low + span * at as f64 / (TREND_ROWS - 1) as f64)).collect();

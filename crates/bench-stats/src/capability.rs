@@ -1,5 +1,6 @@
 //! Cp, Cpk, Pp, Ppk.
 
+use crate::noise::Resolution;
 use bench_run::Limits;
 use serde::Serialize;
 
@@ -9,9 +10,9 @@ pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 /// Mean of the range of two values, in standard deviations.
 const D2_OF_TWO: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 
-/// Statistics of consecutive values that capability needs. Keeps sums only, so that millions of readings take no
-/// memory.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// Statistics of consecutive values that capability needs. Keeps sums and a few distinct values, so that millions of
+/// readings take no memory.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sample {
     /// Number of values.
     pub n: u64,
@@ -26,6 +27,7 @@ pub struct Sample {
     /// Sum of the moving ranges of two.
     ranges: f64,
     last: f64,
+    resolution: Resolution,
 }
 
 impl Sample {
@@ -42,19 +44,33 @@ impl Sample {
         (self.min, self.max, self.last) = (self.min.min(value), self.max.max(value), value);
         // Welford: avoids the difference of two large sums.
         self.n += 1;
-        let before = value - self.mean;
-        self.mean += before / self.n as f64;
+        let (before, n) = (value - self.mean, self.n as f64);
+        // The difference of two huge values of opposite sign is no number.
+        self.mean += if before.is_finite() { before / n } else { value / n - self.mean / n };
         self.squares += before * (value - self.mean);
+        self.resolution.push(value);
     }
 
-    /// Returns the standard deviation of all values, with n − 1.
+    /// Returns the standard deviation of all values, with n − 1; 0 when it is below what the resolution of the values
+    /// or rounding explains. `None` for fewer than two values, or when it is no number.
     pub fn sd(&self) -> Option<f64> {
-        (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
+        self.above_floor((self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt()))
     }
 
-    /// Returns the short-term standard deviation: mean moving range of two, over 1.128.
+    /// Returns the smallest step between distinct values; `None` when all are equal.
+    pub fn resolution(&self) -> Option<f64> {
+        self.resolution.step()
+    }
+
+    fn above_floor(&self, sd: Option<f64>) -> Option<f64> {
+        let sd = sd.filter(|sd| sd.is_finite())?;
+        Some(if sd < self.resolution.floor() { 0.0 } else { sd })
+    }
+
+    /// Returns the short-term standard deviation: mean moving range of two, over 1.128; 0 and `None` as for
+    /// [`sd`](Self::sd).
     pub fn sd_within(&self) -> Option<f64> {
-        (self.n > 1).then(|| self.ranges / (self.n - 1) as f64 / D2_OF_TWO)
+        self.above_floor((self.n > 1).then(|| self.ranges / (self.n - 1) as f64 / D2_OF_TWO))
     }
 }
 
@@ -69,7 +85,10 @@ pub struct Capability {
     pub min: f64,
     /// Greatest value, in the measurement's unit.
     pub max: f64,
-    /// Overall standard deviation.
+    /// Smallest step between distinct values, in the measurement's unit; `None` when all are equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<f64>,
+    /// Overall standard deviation; 0 when the values do not vary at their resolution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sd: Option<f64>,
     /// Standard deviation within, by the moving range.
@@ -95,6 +114,13 @@ pub struct Capability {
     pub ppk_95: Option<(f64, f64)>,
 }
 
+impl Capability {
+    /// Whether there are several values, and no index because they do not vary at their resolution.
+    pub fn is_constant(&self) -> bool {
+        self.sd == Some(0.0)
+    }
+}
+
 /// Returns the capability of the added values against these limits.
 pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
     let (sd, sd_within) = (sample.sd(), sample.sd_within());
@@ -109,14 +135,16 @@ pub fn capability(sample: &Sample, limits: &Limits) -> Capability {
     };
     let spread = |sd: Option<f64>| {
         let sd = sd.filter(|sd| *sd > 0.0)?;
-        Some((limits.max? - limits.min?) / (6.0 * sd))
+        Some((limits.max? - limits.min?) / (6.0 * sd)).filter(|index| index.is_finite())
     };
+    let index = |sd| index(sd).filter(|index| index.is_finite());
     let (cpk, ppk) = (index(sd_within), index(sd));
     Capability {
         n: sample.n,
         mean: sample.mean,
         min: sample.min,
         max: sample.max,
+        resolution: sample.resolution(),
         sd,
         sd_within,
         cp: spread(sd_within),

@@ -4,6 +4,7 @@
 //! A crossed study by analysis of variance, according to AIAG's Measurement Systems Analysis (4th edition). A fixture
 //! has no appraiser: the station, the nest, or the re-seating of the unit takes that place.
 
+use crate::noise::Resolution;
 use bench_run::Limits;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
@@ -72,24 +73,26 @@ pub struct Gauge {
     pub part: f64,
     /// Total variation: gauge and parts together.
     pub total: f64,
-    /// Share of the total variation.
-    pub grr_percent: f64,
-    /// 6 standard deviations of the gauge, as a share of the tolerance; with two limits only.
+    /// Smallest step between distinct readings; `None` when all are equal.
+    pub resolution: Option<f64>,
+    /// Share of the total variation; `None` when nothing varies.
+    pub grr_percent: Option<f64>,
+    /// 6 standard deviations of the gauge, as a share of the tolerance; with two limits only, and when something varies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance_percent: Option<f64>,
-    /// Number of distinct categories.
-    pub ndc: u32,
+    /// Number of distinct categories; `None` when the gauge itself does not vary at its resolution.
+    pub ndc: Option<u32>,
     /// Significance of the interaction; above 0.25 it is counted as repeatability.
     pub interaction_p: f64,
     /// Whether the interaction is counted as repeatability.
     pub pooled: bool,
     /// Sums of squares: parts, appraisers, interaction, repeatability.
     pub sums_of_squares: [f64; 4],
-    /// Assessment of the gauge.
-    pub acceptance: Acceptance,
+    /// Assessment of the gauge; `None` when nothing varies at this resolution.
+    pub acceptance: Option<Acceptance>,
 }
 
-/// Analyses a study.
+/// Analyses a study. A variance is zero when it is below that of rounding to the resolution of the readings.
 ///
 /// # Errors
 /// When it is too small, unbalanced, or a reading is missing.
@@ -126,24 +129,29 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
     }
     let (df_interaction, df_error) = ((p - 1.0) * (a - 1.0), p * a * (t - 1.0));
     let (ms_part, ms_appraiser) = (ss_part / (p - 1.0), ss_appraiser / (a - 1.0));
-    let (ms_interaction, ms_error) = (ss_interaction / df_interaction, ss_error / df_error);
+    let mut resolution = Resolution::default();
+    resolution.extend(readings.iter().flatten().flatten().copied());
+    let floor = resolution.floor().powi(2);
+    // Also when it is no number.
+    let above = |variance: f64| if variance.is_finite() && variance >= floor { variance } else { 0.0 };
+    let (ms_interaction, ms_error) = (above(ss_interaction / df_interaction), above(ss_error / df_error));
     let interaction_p = significance(ms_interaction, ms_error, df_interaction, df_error);
     let pooled = interaction_p > POOL_ABOVE;
-    let ms_pooled = (ss_interaction + ss_error) / (df_interaction + df_error);
+    let ms_pooled = above((ss_interaction + ss_error) / (df_interaction + df_error));
     let (repeatability, against) = if pooled { (ms_pooled, ms_pooled) } else { (ms_error, ms_interaction) };
-    let interaction = if pooled { 0.0 } else { ((ms_interaction - ms_error) / t).max(0.0) };
-    let reproducibility = ((ms_appraiser - against) / (p * t)).max(0.0) + interaction;
-    let part = ((ms_part - against) / (a * t)).max(0.0);
+    let interaction = if pooled { 0.0 } else { above((ms_interaction - ms_error) / t) };
+    let reproducibility = above((ms_appraiser - against) / (p * t)) + interaction;
+    let part = above((ms_part - against) / (a * t));
     let grr = repeatability + reproducibility;
     let total = grr + part;
-    let grr_percent = if total > 0.0 { 100.0 * (grr / total).sqrt() } else { 0.0 };
-    let ndc = if grr > 0.0 { (1.41 * (part / grr).sqrt()).floor() } else { f64::from(u32::MAX) };
-    let tolerance = limits.min.zip(limits.max).map(|(min, max)| max - min).filter(|width| *width > 0.0);
-    let acceptance = match grr_percent {
+    let grr_percent = (total > 0.0).then(|| 100.0 * (grr / total).sqrt());
+    let ndc = (grr > 0.0).then(|| (1.41 * (part / grr).sqrt()).floor() as u32);
+    let tolerance = limits.min.zip(limits.max).map(|(min, max)| max - min).filter(|width| *width > 0.0 && total > 0.0);
+    let acceptance = grr_percent.map(|percent| match percent {
         percent if percent > 30.0 => Acceptance::NotAcceptable,
-        percent if percent < 10.0 && ndc >= 5.0 => Acceptance::Acceptable,
+        percent if percent < 10.0 && ndc.is_none_or(|ndc| ndc >= 5) => Acceptance::Acceptable,
         _ => Acceptance::Marginal,
-    };
+    });
     Ok(Gauge {
         parts,
         appraisers,
@@ -154,9 +162,10 @@ pub fn gauge(study: &GaugeStudy, limits: &Limits) -> Result<Gauge, GaugeError> {
         grr: grr.sqrt(),
         part: part.sqrt(),
         total: total.sqrt(),
+        resolution: resolution.step(),
         grr_percent,
         tolerance_percent: tolerance.map(|width| 600.0 * grr.sqrt() / width),
-        ndc: ndc as u32,
+        ndc,
         interaction_p,
         pooled,
         sums_of_squares: [ss_part, ss_appraiser, ss_interaction, ss_error],

@@ -1,7 +1,9 @@
 //! Wear of nails: the resistance through them grows, and steps that depend on them need second attempts. Both show long
 //! before a good module fails.
 
+use crate::capability::Sample;
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::VecDeque;
 
 /// Number of runs that count as "lately".
@@ -19,6 +21,9 @@ const NEAR: f64 = 0.8;
 /// Fewest points for a line through them, and fewest runs for a share of second attempts.
 const FEWEST_POINTS: usize = 30;
 const FEWEST_RUNS: usize = 50;
+
+/// A trend is one when chance alone would give it in fewer than one of 1,000 nails: a fixture has many.
+const CHANCE: f64 = 0.001;
 
 /// One run, from the view of one nail.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,10 +52,10 @@ pub struct NailTrend {
     /// Mean of its resistance in the last runs, as a share of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lately: Option<f64>,
-    /// Growth of that share in 1,000 cycles, by least squares.
+    /// Growth of that share in 1,000 cycles, by least squares; `None` when the share does not vary at its resolution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_thousand: Option<f64>,
-    /// Cycles until the line through the readings meets the limit.
+    /// Cycles until the line through the readings meets the limit; `None` when its slope is not significant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycles_left: Option<f64>,
     /// Second attempts in the last runs, as a share of them.
@@ -69,6 +74,7 @@ pub struct NailLog {
     mean: (f64, f64),
     sxx: f64,
     sxy: f64,
+    shares: Sample,
 }
 
 impl NailLog {
@@ -86,6 +92,7 @@ impl NailLog {
             self.mean.1 += dy / self.points as f64;
             self.sxx += dx * (cycle - self.mean.0);
             self.sxy += dx * (share - self.mean.1);
+            self.shares.push(share);
         }
         self.cycles += 1;
     }
@@ -94,10 +101,12 @@ impl NailLog {
     pub fn trend(&self) -> NailTrend {
         let recent = self.recent.len();
         let retries = self.recent.iter().filter(|run| run.retried).count() as f64 / recent.max(1) as f64;
-        let values: Vec<f64> = self.recent.iter().filter_map(|run| run.of_limit).collect();
+        let shares = self.recent.iter().filter_map(|run| run.of_limit);
+        let values: Vec<f64> = shares.filter(|share| share.is_finite()).collect();
         let lately = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
-        let slope = (self.sxx > 0.0).then(|| self.sxy / self.sxx);
-        let cycles_left = slope.filter(|slope| *slope > 0.0).map(|slope| {
+        let varies = self.sxx > 0.0 && self.shares.sd().is_some_and(|sd| sd > 0.0);
+        let slope = varies.then(|| self.sxy / self.sxx).filter(|slope| slope.is_finite());
+        let cycles_left = slope.filter(|slope| *slope > 0.0 && self.significant(*slope)).map(|slope| {
             let at_limit = self.mean.0 + (1.0 - self.mean.1) / slope;
             (at_limit - self.cycles as f64).max(0.0)
         });
@@ -112,5 +121,14 @@ impl NailLog {
             retries,
             state: if wears_out || often || near { NailState::Warn } else { NailState::Good },
         }
+    }
+
+    /// Whether a growth as steep as this is hardly by chance: t test of the slope.
+    fn significant(&self, slope: f64) -> bool {
+        let Some(freedom) = self.points.checked_sub(2).filter(|freedom| *freedom > 0) else { return false };
+        let residual = (self.shares.squares - slope * self.sxy).max(0.0) / freedom as f64;
+        let t = slope / (residual / self.sxx).sqrt();
+        StudentsT::new(0.0, 1.0, freedom as f64)
+            .is_ok_and(|distribution| t.is_infinite() || distribution.sf(t) < CHANCE)
     }
 }

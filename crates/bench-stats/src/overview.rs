@@ -11,6 +11,10 @@ pub struct Overview {
     pub asked: String,
     /// First and last day with a run; virtual runs have no day.
     pub days: Option<(String, String)>,
+    /// Runs without a trusted day: those of the virtual bench, and of a controller whose clock was wrong.
+    pub undated: usize,
+    /// Runs that are left out because the question is about days and they have none.
+    pub left_out: usize,
     /// Yields of all runs.
     pub total: Yields,
     /// By day, model or the requested group.
@@ -19,9 +23,10 @@ pub struct Overview {
     pub failing_steps: Vec<Slice>,
     /// Contacts in diagnoses, by frequency.
     pub contacts: Vec<Slice>,
-    /// By capability, the worst first; those without one last.
+    /// By capability against the newest limits, the worst first; those without one last. Where limits changed, one
+    /// entry for each segment of equal limits, in the order of testing.
     pub measurements: Vec<MeasurementStat>,
-    /// Judged runs by hour of the station's day.
+    /// Units by the hour of the station's day in which they were judged for the first time.
     pub hours: Vec<Hour>,
     /// Condition of the nails.
     pub nails: Vec<Nail>,
@@ -38,7 +43,7 @@ pub struct Group {
     pub yields: Yields,
 }
 
-/// Statistics of one measurement of one plan.
+/// Statistics of one measurement of one plan, as long as its limits were the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeasurementStat {
     /// Name of the plan.
@@ -49,8 +54,15 @@ pub struct MeasurementStat {
     pub name: String,
     /// Unit of limits and values.
     pub unit: MeasurementUnit,
-    /// Limits of the newest run.
+    /// Limits of all these runs.
     pub limits: Limits,
+    /// Since when these limits hold.
+    pub since: Since,
+    /// Whether the newest run had these limits: the figures that count now.
+    pub newest: bool,
+    /// How the series broke where these limits begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Capability against these limits.
     pub capability: Capability,
     /// Runs in which it was outside its limits or missing.
@@ -61,6 +73,16 @@ pub struct MeasurementStat {
     /// Means over time; empty when not requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<TrendPoint>,
+}
+
+/// The first run with some limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct Since {
+    /// Id of the run.
+    pub run: String,
+    /// Its day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<String>,
 }
 
 /// A group of consecutive runs.
@@ -78,14 +100,14 @@ pub struct TrendPoint {
     pub max: f64,
 }
 
-/// Judged runs in one hour of the day.
+/// Units that were judged for the first time in one hour of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Hour {
     /// Hour of the station's day, 0 to 23.
     pub hour: u8,
-    /// Runs in which the module was judged.
-    pub judged: usize,
-    /// Runs that passed with each step at its first attempt.
+    /// Number of units.
+    pub units: usize,
+    /// Units that passed in that run, with each step at its first attempt.
     pub first_pass: usize,
 }
 

@@ -5,7 +5,7 @@ use crate::shape::Shape;
 use crate::store::{Store, StoreError};
 use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
 use bench_stats::{
-    Capability, ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample,
+    ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, Since,
     TrendPoint, UnitRun, Yields, capability, histogram, pareto,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,16 +41,21 @@ pub struct Question {
     pub all_runs: bool,
 }
 
-/// One measurement over all shapes of a plan.
+/// One measurement of a plan, as long as its limits are the same.
 struct Column {
     plan: Arc<str>,
     step: String,
     name: String,
     unit: MeasurementUnit,
     limits: Limits,
+    since: Since,
+    note: Option<String>,
     sample: Sample,
     bad: usize,
 }
+
+/// Name of the group of runs without a trusted day.
+const NO_DAY: &str = "no trusted day";
 
 /// Answers a question.
 ///
@@ -59,9 +64,13 @@ struct Column {
 pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreError> {
     // Runs that arrive meanwhile are not half counted, and the file is locked once, not for each of thousands of rows.
     let _reading = store.reading()?;
-    let runs = store.runs(&question.filter)?;
+    // Which run was a unit's first is decided over its whole life, before anything is selected.
+    let Filter { plan, model, serial, .. } = question.filter.clone();
+    let history = store.runs(&Filter { plan, model, serial, ..Filter::default() })?;
     let shapes = store.shapes()?;
     let faults = store.faults(&question.filter)?;
+    let selection = |run: &RunRow| Selection::of(run, &question.filter);
+    let runs: Vec<RunRow> = history.iter().filter(|run| selection(run) == Selection::In).cloned().collect();
     let judged: Vec<RunRow> = runs.iter().filter(|run| is_judged(run)).cloned().collect();
 
     let mut columns = Columns::default();
@@ -73,8 +82,7 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
         columns.take(run, shape, values, question.all_runs);
         nails.take(run, shape, values, &retried);
     })?;
-    let mut measurements: Vec<MeasurementStat> = columns.all.into_iter().map(stat).collect();
-    measurements.sort_by(|a, b| worst_first(&a.capability, &b.capability));
+    let mut measurements = columns.stats();
     details(store, question, &judged, &shapes, &mut measurements)?;
 
     let failed: HashSet<i64> = runs.iter().filter(|run| run.verdict == Verdict::Fail).map(|run| run.id).collect();
@@ -94,14 +102,18 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
     Ok(Overview {
         asked: asked(&question.filter),
         days: days.first().zip(days.last()).map(|(first, last)| (first.to_string(), last.to_string())),
-        total: yields_of(runs.iter(), &shapes),
-        groups: groups(&runs, &shapes, &question.by),
+        undated: runs.iter().filter(|run| run.day.is_none()).count(),
+        left_out: history.iter().filter(|run| selection(run) == Selection::NoDay).count(),
+        total: yields(&history, &shapes, |run| (selection(run) == Selection::In).then_some(0))
+            .pop()
+            .unwrap_or_default(),
+        groups: groups(&history, &shapes, question),
         failing_steps: pareto(failing_steps),
         contacts: pareto(named.into_iter().map(|(_, contact)| contact.to_string())),
-        hours: hours(&judged),
+        hours: hours(&history, question),
         nails: nails.all(),
         controllers: controllers(&runs),
-        measurements,
+        measurements: measurements.into_iter().map(|(_, stat)| stat).collect(),
     })
 }
 
@@ -125,7 +137,47 @@ fn asked(filter: &Filter) -> String {
     if parts.is_empty() { "all runs".to_owned() } else { parts.join(", ") }
 }
 
-fn yields_of<'a>(runs: impl Iterator<Item = &'a RunRow>, shapes: &HashMap<i64, Arc<Shape>>) -> Yields {
+/// Whether a run of the history is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Selection {
+    In,
+    Out,
+    /// Only its missing day keeps it out.
+    NoDay,
+}
+
+impl Selection {
+    /// As the store selects runs.
+    fn of(run: &RunRow, filter: &Filter) -> Self {
+        let same = |wanted: &Option<String>, value: Option<&Arc<str>>| {
+            wanted.as_ref().is_none_or(|wanted| value.is_some_and(|value| **value == **wanted))
+        };
+        let rows = [
+            (&filter.plan, Some(&run.plan)),
+            (&filter.model, Some(&run.model)),
+            (&filter.serial, Some(&run.serial)),
+            (&filter.station, run.station.as_ref()),
+            (&filter.nest, run.nest.as_ref()),
+            (&filter.lot, run.lot.as_ref()),
+        ];
+        if !rows.into_iter().all(|(wanted, value)| same(wanted, value)) {
+            return Self::Out;
+        }
+        let (from, to) = (filter.from.as_deref(), filter.to.as_deref());
+        match run.day.as_deref() {
+            None if from.is_some() || to.is_some() => Self::NoDay,
+            Some(day) if from.is_some_and(|from| day < from) || to.is_some_and(|to| day > to) => Self::Out,
+            _ => Self::In,
+        }
+    }
+}
+
+/// Returns the yields of each group of the history.
+fn yields(
+    history: &[RunRow],
+    shapes: &HashMap<i64, Arc<Shape>>,
+    mut group: impl FnMut(&RunRow) -> Option<usize>,
+) -> Vec<Yields> {
     type Steps<'s> = Vec<(&'s str, Option<Verdict>, Option<Verdict>, u8)>;
     let steps = |run: &RunRow| -> Steps<'_> {
         let ids = shapes.get(&run.shape).map(|shape| shape.steps.as_slice()).unwrap_or_default();
@@ -135,44 +187,49 @@ fn yields_of<'a>(runs: impl Iterator<Item = &'a RunRow>, shapes: &HashMap<i64, A
             .collect()
     };
     let mut counter = Counter::default();
-    for run in runs {
-        counter.take(UnitRun { serial: &run.serial, verdict: run.verdict, steps: &steps(run) });
+    for run in history {
+        let run_of_unit = UnitRun { unit: (&*run.serial, &*run.plan), verdict: run.verdict, steps: &steps(run) };
+        counter.take(run_of_unit, group(run));
     }
-    counter.finish()
+    counter.yields()
 }
 
-fn groups(runs: &[RunRow], shapes: &HashMap<i64, Arc<Shape>>, by: &[By]) -> Vec<Group> {
-    if by.is_empty() {
+fn groups(history: &[RunRow], shapes: &HashMap<i64, Arc<Shape>>, question: &Question) -> Vec<Group> {
+    if question.by.is_empty() {
         return Vec::new();
     }
-    let none: Arc<str> = Arc::from("-");
-    let mut parts: BTreeMap<Vec<Arc<str>>, Vec<&RunRow>> = BTreeMap::new();
-    for run in runs {
-        let key = by.iter().map(|by| match by {
-            By::Day => run.day.clone().unwrap_or_else(|| Arc::from("no date")),
+    let (none, no_day, virtual_bench): (Arc<str>, Arc<str>, Arc<str>) = ("-".into(), NO_DAY.into(), "virtual".into());
+    let mut numbers: BTreeMap<Vec<Arc<str>>, usize> = BTreeMap::new();
+    let yields = yields(history, shapes, |run| {
+        if Selection::of(run, &question.filter) != Selection::In {
+            return None;
+        }
+        let key = question.by.iter().map(|by| match by {
+            By::Day => run.day.as_ref().unwrap_or(&no_day).clone(),
             By::Model => Arc::clone(&run.model),
             By::Plan => Arc::clone(&run.plan),
-            By::Station => run.station.clone().unwrap_or_else(|| Arc::from("virtual")),
-            By::Nest => run.nest.clone().unwrap_or_else(|| Arc::clone(&none)),
-            By::Lot => run.lot.clone().unwrap_or_else(|| Arc::clone(&none)),
+            By::Station => run.station.as_ref().unwrap_or(&virtual_bench).clone(),
+            By::Nest => run.nest.as_ref().unwrap_or(&none).clone(),
+            By::Lot => run.lot.as_ref().unwrap_or(&none).clone(),
         });
-        parts.entry(key.collect()).or_default().push(run);
-    }
-    parts
-        .into_iter()
-        .map(|(key, runs)| Group { name: key.join("  "), yields: yields_of(runs.into_iter(), shapes) })
-        .collect()
+        let next = numbers.len();
+        Some(*numbers.entry(key.collect()).or_insert(next))
+    });
+    let group = |(key, number): (Vec<Arc<str>>, usize)| Group {
+        name: key.join("  "),
+        yields: yields.get(number).cloned().unwrap_or_default(),
+    };
+    numbers.into_iter().map(group).collect()
 }
 
-fn hours(judged: &[RunRow]) -> Vec<Hour> {
-    let mut hours: BTreeMap<u8, Hour> = BTreeMap::new();
-    for run in judged {
-        let Some(hour) = run.hour else { continue };
-        let row = hours.entry(hour).or_insert(Hour { hour, judged: 0, first_pass: 0 });
-        row.judged += 1;
-        row.first_pass += usize::from(run.first_pass);
-    }
-    hours.into_values().collect()
+fn hours(history: &[RunRow], question: &Question) -> Vec<Hour> {
+    let in_hour = |run: &RunRow| {
+        let hour = run.hour.filter(|_| run.day.is_some() && Selection::of(run, &question.filter) == Selection::In);
+        hour.map(usize::from)
+    };
+    let yields = yields(history, &HashMap::new(), in_hour);
+    let hours = (0..).zip(yields).filter(|(_, yields)| yields.units > 0);
+    hours.map(|(hour, yields)| Hour { hour, units: yields.units, first_pass: yields.first_pass }).collect()
 }
 
 /// Lateness of the controllers, by station and nest; the one with most late runs comes first.
@@ -199,56 +256,121 @@ fn place_name(station: Option<&str>, nest: Option<&str>) -> String {
     nest.map_or_else(|| station.to_owned(), |nest| format!("{station} nest {nest}"))
 }
 
+/// Plan, step and name of a measurement.
+type SeriesKey = (Arc<str>, String, String);
+
+/// Plan and station.
+type PlanAndStation = (Arc<str>, Option<Arc<str>>);
+
+/// One measurement over all runs of a plan.
+#[derive(Default)]
+struct Series {
+    /// Its segments of equal limits, by their first runs.
+    segments: Vec<usize>,
+    /// The segment that each station is in. One is open as long as a station is in it, so that stations may change to a
+    /// new plan one after the other.
+    open: HashMap<Option<Arc<str>>, usize>,
+}
+
+impl Series {
+    fn newest(&self) -> Option<usize> {
+        self.open.values().copied().max()
+    }
+}
+
+/// Measurements in segments of equal limits. The same runs give the same numbers of segments.
 #[derive(Default)]
 struct Columns {
     all: Vec<Column>,
-    places: HashMap<(Arc<str>, String, String), usize>,
-    /// For each plan and shape, the column of each value.
-    of_shape: HashMap<(Arc<str>, i64), Vec<usize>>,
+    series: HashMap<SeriesKey, Series>,
+    /// For each plan and station, the shape of its last run, and the segment of each of its values.
+    current: HashMap<PlanAndStation, (i64, Vec<usize>)>,
 }
 
 impl Columns {
     fn take(&mut self, run: &RunRow, shape: &Shape, values: &[f64], all_runs: bool) {
-        let Self { all, places, of_shape } = self;
-        let key = (Arc::clone(&run.plan), run.shape);
-        let place = of_shape.entry(key).or_insert_with(|| {
-            shape
-                .specs()
-                .map(|(step, spec)| {
-                    let key = (Arc::clone(&run.plan), step.id.clone(), spec.name.clone());
-                    *places.entry(key).or_insert_with(|| {
-                        all.push(Column {
-                            plan: Arc::clone(&run.plan),
-                            step: step.id.clone(),
-                            name: spec.name.clone(),
-                            unit: spec.unit,
-                            limits: spec.limits,
-                            sample: Sample::default(),
-                            bad: 0,
-                        });
-                        all.len() - 1
-                    })
-                })
-                .collect()
-        });
+        self.enter(run, shape);
+        let Some((_, place)) = self.current.get(&(Arc::clone(&run.plan), run.station.clone())) else { return };
         let good = run.verdict == Verdict::Pass;
-        if good || all_runs {
-            for (column, value) in place.iter().zip(values) {
-                all[*column].sample.push(*value);
+        for ((column, value), (_, spec)) in place.iter().zip(values).zip(shape.specs()) {
+            let Some(column) = self.all.get_mut(*column) else { continue };
+            if good || all_runs {
+                column.sample.push(*value);
             }
+            let outside = !good && value.is_finite() && bench_run::judge(&spec.limits, Some(*value)) != Verdict::Pass;
+            column.bad += usize::from(outside);
         }
-        if !good {
-            for ((column, value), (_, spec)) in place.iter().zip(values).zip(shape.specs()) {
-                let taken = value.is_finite();
-                all[*column].bad += usize::from(taken && bench_run::judge(&spec.limits, Some(*value)) != Verdict::Pass);
-                // Runs are in the order of time, so the limits of the newest remain.
-                all[*column].limits = spec.limits;
-            }
+    }
+
+    /// Returns the segment of each value of a run.
+    fn place(&mut self, run: &RunRow, shape: &Shape) -> &[usize] {
+        self.enter(run, shape);
+        self.current.get(&(Arc::clone(&run.plan), run.station.clone())).map_or(&[], |(_, place)| place.as_slice())
+    }
+
+    fn enter(&mut self, run: &RunRow, shape: &Shape) {
+        let key = (Arc::clone(&run.plan), run.station.clone());
+        if self.current.get(&key).is_some_and(|(last, _)| *last == run.shape) {
+            return;
         }
+        let place = shape.specs().map(|(step, spec)| self.segment(run, step, spec)).collect();
+        self.current.insert(key, (run.shape, place));
+    }
+
+    /// Returns the segment of one value of a run; a new one where the limits changed.
+    fn segment(&mut self, run: &RunRow, step: &bench_run::PlannedStep, spec: &bench_run::MeasurementSpec) -> usize {
+        let Self { all, series, .. } = self;
+        let series = series.entry((Arc::clone(&run.plan), step.id.clone(), spec.name.clone())).or_default();
+        let same = |at: &usize| all.get(*at).is_some_and(|of| of.limits == spec.limits && of.unit == spec.unit);
+        let own = series.open.get(&run.station).copied();
+        let before = own.or(series.newest());
+        let known = own.filter(same).or_else(|| series.open.values().copied().filter(same).max());
+        let segment = known.unwrap_or_else(|| {
+            let note = before.and_then(|before| all.get(before)).map(|old| {
+                let (was, is) = (old.limits.show(old.unit), spec.limits.show(spec.unit));
+                let day = run.day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
+                format!("limits changed from {was} to {is} with run {}{day}", run.run_id)
+            });
+            all.push(Column {
+                plan: Arc::clone(&run.plan),
+                step: step.id.clone(),
+                name: spec.name.clone(),
+                unit: spec.unit,
+                limits: spec.limits,
+                since: Since { run: run.run_id.to_string(), day: run.day.as_ref().map(|day| day.to_string()) },
+                note,
+                sample: Sample::default(),
+                bad: 0,
+            });
+            series.segments.push(all.len() - 1);
+            all.len() - 1
+        });
+        series.open.insert(run.station.clone(), segment);
+        segment
+    }
+
+    /// Returns the figures with the number of their segment: by measurement, the worst first by the newest segment, and
+    /// within a measurement by time.
+    fn stats(self) -> Vec<(usize, MeasurementStat)> {
+        let newest: HashSet<usize> = self.series.values().filter_map(Series::newest).collect();
+        let mut columns: Vec<Option<MeasurementStat>> =
+            self.all.into_iter().enumerate().map(|(at, column)| Some(stat(column, newest.contains(&at)))).collect();
+        // By number, because the map has no order.
+        let mut series: Vec<Vec<usize>> = self.series.into_values().map(|series| series.segments).collect();
+        series.sort();
+        let mut series: Vec<Vec<(usize, MeasurementStat)>> = series
+            .into_iter()
+            .map(|segments| segments.into_iter().filter_map(|at| Some((at, columns.get_mut(at)?.take()?))).collect())
+            .collect();
+        let of_newest = |series: &[(usize, MeasurementStat)]| {
+            series.iter().find(|(_, stat)| stat.newest).and_then(|(_, stat)| stat.capability.ppk)
+        };
+        series.sort_by(|a, b| worst_first(of_newest(a), of_newest(b)));
+        series.into_iter().flatten().collect()
     }
 }
 
-fn stat(column: Column) -> MeasurementStat {
+fn stat(column: Column, newest: bool) -> MeasurementStat {
     MeasurementStat {
         plan: column.plan.to_string(),
         capability: capability(&column.sample, &column.limits),
@@ -256,14 +378,17 @@ fn stat(column: Column) -> MeasurementStat {
         name: column.name,
         unit: column.unit,
         limits: column.limits,
+        since: column.since,
+        newest,
+        note: column.note,
         bad: column.bad,
         histogram: Vec::new(),
         trend: Vec::new(),
     }
 }
 
-fn worst_first(a: &Capability, b: &Capability) -> std::cmp::Ordering {
-    match (a.ppk, b.ppk) {
+fn worst_first(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
+    match (a, b) {
         (Some(a), Some(b)) => a.total_cmp(&b),
         (Some(_), None) => std::cmp::Ordering::Less,
         (None, Some(_)) => std::cmp::Ordering::Greater,
@@ -277,45 +402,39 @@ fn details(
     question: &Question,
     judged: &[RunRow],
     shapes: &HashMap<i64, Arc<Shape>>,
-    measurements: &mut [MeasurementStat],
+    measurements: &mut [(usize, MeasurementStat)],
 ) -> Result<(), StoreError> {
-    let wanted: Vec<usize> = (0..measurements.len())
-        .filter(|at| {
-            let stat = &measurements[*at];
-            let asked = question.details.iter().any(|name| *name == format!("{}/{}", stat.step, stat.name));
-            asked || (*at < question.worst && stat.capability.ppk.is_some())
-        })
-        .collect();
-    if wanted.is_empty() {
+    let mut rank = 0;
+    let mut taken: HashMap<usize, Vec<Dated>> = HashMap::new();
+    for (segment, stat) in measurements.iter() {
+        let asked = question.details.iter().any(|name| *name == format!("{}/{}", stat.step, stat.name));
+        let worst = stat.newest && stat.capability.ppk.is_some() && rank < question.worst;
+        rank += usize::from(stat.newest);
+        if asked || worst {
+            taken.insert(*segment, Vec::new());
+        }
+    }
+    if taken.is_empty() {
         return Ok(());
     }
-    let mut taken: Vec<Vec<Dated>> = vec![Vec::new(); wanted.len()];
-    let mut places: HashMap<(Arc<str>, i64), Vec<Option<usize>>> = HashMap::new();
+    let mut columns = Columns::default();
     store.readings(judged, |run, values| {
         let Some(shape) = shapes.get(&run.shape) else { return };
+        let place = columns.place(run, shape);
         if run.verdict != Verdict::Pass && !question.all_runs {
             return;
         }
-        let place = places.entry((Arc::clone(&run.plan), run.shape)).or_insert_with(|| {
-            let find = |at: &usize| {
-                let stat = &measurements[*at];
-                let same = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
-                    *run.plan == *stat.plan && step.id == stat.step && spec.name == stat.name
-                };
-                shape.specs().position(same)
-            };
-            wanted.iter().map(find).collect()
-        });
-        for (values_of, place) in taken.iter_mut().zip(place) {
-            if let Some(value) = place.and_then(|place| values.get(place)).filter(|value| value.is_finite()) {
-                values_of.push((*value, run.day.clone()));
+        for (segment, value) in place.iter().zip(values).filter(|(_, value)| value.is_finite()) {
+            if let Some(taken) = taken.get_mut(segment) {
+                taken.push((*value, run.day.clone()));
             }
         }
     })?;
-    for (at, taken) in wanted.into_iter().zip(taken) {
+    for (segment, stat) in measurements {
+        let Some(taken) = taken.get(segment) else { continue };
         let values: Vec<f64> = taken.iter().map(|(value, _)| *value).collect();
-        measurements[at].histogram = histogram(&values, BARS);
-        measurements[at].trend = trend(&taken);
+        stat.histogram = histogram(&values, BARS);
+        stat.trend = trend(taken);
     }
     Ok(())
 }

@@ -122,7 +122,14 @@ impl Station {
         let entries = run(verdict);
         self.entries(nest, &entries);
         let serial = self.app.nests[nest].unit().unwrap().serial.clone();
-        self.runs.0.borrow_mut().entry(serial).or_default().verdicts.push(verdict);
+        {
+            let mut runs = self.runs.0.borrow_mut();
+            let past = runs.entry(serial).or_default();
+            past.verdicts.push(verdict);
+            if matches!(verdict, Verdict::Pass | Verdict::Fail) {
+                past.judged.insert(self.app.setup.plan.clone(), verdict);
+            }
+        }
         self.happens(Input::FromNest(nest, FromNest::Ended(Box::new(ended(verdict, &entries)))));
     }
 

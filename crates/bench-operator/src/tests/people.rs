@@ -22,7 +22,7 @@ fn rules() -> Rules {
 fn asked() -> Station {
     let mut station = Station::new(1, rules());
     station.scan("OP-1");
-    let past = UnitPast { verdicts: vec![Verdict::Fail, Verdict::Fail], let_in_after: 0 };
+    let past = UnitPast { verdicts: vec![Verdict::Fail, Verdict::Fail], ..UnitPast::default() };
     station.runs.0.borrow_mut().insert(serial(1), past);
     station.scan(&label(1));
     station

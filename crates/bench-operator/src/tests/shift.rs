@@ -218,7 +218,7 @@ fn running(nests: usize, of: usize, rules: Rules) -> Station {
 
 /// A unit that failed too often needs a permission.
 fn asked(mut station: Station) -> Station {
-    let past = UnitPast { verdicts: vec![Verdict::Fail; 5], let_in_after: 0 };
+    let past = UnitPast { verdicts: vec![Verdict::Fail; 5], ..UnitPast::default() };
     station.runs.0.borrow_mut().insert(serial(9), past);
     station.scan(&label(9));
     assert!(matches!(station.app.mode, super::super::app::Mode::Allow(_)), "{}", station.notice());

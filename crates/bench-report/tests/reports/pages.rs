@@ -4,8 +4,8 @@ use crate::runs;
 use bench_report::{RunRecord, line_page, line_text, unit_page};
 use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
 use bench_stats::{
-    ControllerStat, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, TrendPoint, UnitRun,
-    capability, histogram, pareto, yields,
+    ControllerStat, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, Since, TrendPoint,
+    UnitRun, capability, histogram, pareto, yields,
 };
 use proptest::prelude::*;
 
@@ -62,9 +62,9 @@ fn overview() -> Overview {
     let bad = [("supply", PASS, PASS, 1), ("interconnect", FAIL, FAIL, 1)];
     let names: Vec<String> = (0..50).map(|n| format!("P042AN{n:09}")).collect();
     let runs = names.iter().enumerate().map(|(n, serial)| match n % 10 {
-        0 => UnitRun { serial, verdict: Verdict::Fail, steps: &bad },
-        1 => UnitRun { serial, verdict: Verdict::Pass, steps: &saved },
-        _ => UnitRun { serial, verdict: Verdict::Pass, steps: &good },
+        0 => UnitRun { unit: serial, verdict: Verdict::Fail, steps: &bad },
+        1 => UnitRun { unit: serial, verdict: Verdict::Pass, steps: &saved },
+        _ => UnitRun { unit: serial, verdict: Verdict::Pass, steps: &good },
     });
     let total = yields(runs);
     let values: Vec<f64> = (0..200).map(|n| 3.3 + 0.01 * f64::from(n * 7 % 20 - 10) / 10.0).collect();
@@ -83,6 +83,8 @@ fn overview() -> Overview {
     Overview {
         asked: "model b404x".to_owned(),
         days: Some(("2026-11-01".to_owned(), "2026-11-20".to_owned())),
+        undated: 0,
+        left_out: 0,
         groups: vec![Group { name: "2026-11-01  b404x".to_owned(), yields: total.clone() }],
         total,
         failing_steps: pareto(["interconnect", "interconnect", "supply"].map(str::to_owned)),
@@ -93,12 +95,15 @@ fn overview() -> Overview {
             name: "3V3.volts".to_owned(),
             unit: MeasurementUnit::Volts,
             limits,
+            since: Since::default(),
+            newest: true,
+            note: None,
             capability: capability(&sample, &limits),
             bad: 2,
             histogram: histogram(&values, 10),
             trend: (0..20).map(point).collect(),
         }],
-        hours: (6..14).map(|hour| Hour { hour, judged: 100, first_pass: 90 + usize::from(hour) % 5 }).collect(),
+        hours: (6..14).map(|hour| Hour { hour, units: 100, first_pass: 90 + usize::from(hour) % 5 }).collect(),
         controllers: vec![
             late("line-3", 1_204, 31, 9, Some((640_250, "disk"))),
             late("line-1 nest 2", 1_310, 2, 0, Some((21_000, "the bench itself"))),
