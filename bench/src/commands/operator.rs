@@ -1,5 +1,6 @@
 //! `bench operator`: the screen of a station.
 
+use super::run::station_key;
 use super::say;
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
 use bench_engine::{Failed, FileError, Loaded, Project};
@@ -71,8 +72,10 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         orderly: bench_engine::orderly_within(family, &loaded.plan.model),
     };
     let edge = EdgeMap::of(family);
+    let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
+    let key = key.map(std::sync::Arc::new);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
-    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot };
+    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot, key };
     if !args.virtual_bench {
         let clock = real::wall_clock::state(&jiff::Zoned::now());
         real::wall_clock::notice(&clock).iter().for_each(|notice| say(notice));
