@@ -136,9 +136,9 @@ fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
         None if own.is_file() => &own,
         None => return Ok(Rules::default()),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| FileError::Unreadable {
+    let text = bench_journal::read_text(path, 1024 * 1024).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),
-        error,
+        error: error.into(),
         help: "--rules names a file of rules, docs/how-to/operator-screen.md shows one".into(),
     })?;
     Ok(Rules::parse(&Source::new(shown(path), text)).map_err(FileError::from)?)

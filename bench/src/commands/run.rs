@@ -172,8 +172,8 @@ fn can_be_written(path: &Path) -> Result<(), Failed> {
 /// Reads a dictionary of faults and sees that it was made with what runs now.
 fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
     let help = "make it again: bench coverage PLAN --dictionary FILE";
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
+    let text = bench_journal::read_text(path, bench_journal::LARGEST_JOURNAL)
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{error}")))?;
     let dictionary = Dictionary::parse(&text)
         .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
     // Another build of the bench reads the same; another plan, fixture or firmware measures something else.
