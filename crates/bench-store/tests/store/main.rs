@@ -1,6 +1,7 @@
 //! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
+mod figures;
 mod records;
 
 use bench_journal::to_bytes;
