@@ -110,7 +110,7 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
         groups: groups(&history, &shapes, question),
         failing_steps: pareto(failing_steps),
         contacts: pareto(named.into_iter().map(|(_, contact)| contact.to_string())),
-        hours: hours(&history, question),
+        hours: hours(&history, &shapes, question),
         nails: nails.all(),
         controllers: controllers(&runs),
         measurements: measurements.into_iter().map(|(_, stat)| stat).collect(),
@@ -222,12 +222,12 @@ fn groups(history: &[RunRow], shapes: &HashMap<i64, Arc<Shape>>, question: &Ques
     numbers.into_iter().map(group).collect()
 }
 
-fn hours(history: &[RunRow], question: &Question) -> Vec<Hour> {
+fn hours(history: &[RunRow], shapes: &HashMap<i64, Arc<Shape>>, question: &Question) -> Vec<Hour> {
     let in_hour = |run: &RunRow| {
         let hour = run.hour.filter(|_| run.day.is_some() && Selection::of(run, &question.filter) == Selection::In);
         hour.map(usize::from)
     };
-    let yields = yields(history, &HashMap::new(), in_hour);
+    let yields = yields(history, shapes, in_hour);
     let hours = (0..).zip(yields).filter(|(_, yields)| yields.units > 0);
     hours.map(|(hour, yields)| Hour { hour, units: yields.units, first_pass: yields.first_pass }).collect()
 }

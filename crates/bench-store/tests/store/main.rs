@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 mod power_cuts;
+mod figures;
 mod records;
 
 use bench_journal::to_bytes;
