@@ -22,7 +22,7 @@ pub use junit::junit;
 pub use line_page::line_page;
 pub use line_text::line_text;
 pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, RunRecord, SafeStateRecord, StepRecord};
-pub use stdf::stdf;
+pub use stdf::{StdfGroup, StdfScan, StdfWriter, stdf};
 pub use summary::{Style, summary};
 pub use table::{csv, json, json_line};
 pub use unit_page::unit_page;

@@ -1,8 +1,8 @@
 //! A run put in order: the input of every report.
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, Provenance, RunOrder,
-    Tally, VOID, Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, MeasurementSpec,
+    Provenance, RunOrder, Tally, VOID, Verdict,
 };
 use serde::Serialize;
 use std::borrow::Borrow;
@@ -87,6 +87,9 @@ pub struct StepRecord {
     pub title: String,
     /// Number of promised measurements per attempt.
     pub promised: usize,
+    /// What is promised, where the journal names it.
+    #[serde(skip)]
+    pub specs: Vec<MeasurementSpec>,
     /// Verdict of the last attempt; absent when the step was never started or never finished.
     pub verdict: Option<Verdict>,
     /// In the order of time.
@@ -354,6 +357,7 @@ impl RunRecord {
                 for planned in steps {
                     let step = self.step(&planned.id);
                     (step.kind, step.title, step.promised) = (planned.kind, planned.title, planned.measurements);
+                    step.specs = planned.promised;
                 }
             }
             Event::StepStarted { step, attempt } => {
@@ -405,6 +409,7 @@ impl RunRecord {
                     kind: String::new(),
                     title: id.to_owned(),
                     promised: 0,
+                    specs: Vec::new(),
                     verdict: None,
                     attempts: Vec::new(),
                 });

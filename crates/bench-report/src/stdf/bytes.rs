@@ -1,22 +1,28 @@
 //! Fields and records as bytes, little end first (`CPU_TYPE` 2).
 
+use std::io::{self, Write};
+
 /// Records one after the other.
-#[derive(Default)]
-pub(super) struct File {
-    pub bytes: Vec<u8>,
+pub(super) struct File<W> {
+    pub to: W,
 }
 
 /// The fields of one record.
 #[derive(Default)]
 pub(super) struct Payload(Vec<u8>);
 
-impl File {
-    /// A record's length is a 16-bit number: longer data is cut. The writers keep their texts far below.
-    pub(super) fn push(&mut self, kind: u8, sub: u8, payload: Payload) {
-        let length = u16::try_from(payload.0.len()).unwrap_or(u16::MAX);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&[kind, sub]);
-        self.bytes.extend_from_slice(&payload.0[..usize::from(length)]);
+impl<W: Write> File<W> {
+    pub(super) fn new(to: W) -> Self {
+        Self { to }
+    }
+
+    /// A record's length is a 16-bit number, and the writers keep their fields far below. A longer one would make the rest
+    /// of the file unreadable, so it is an error.
+    pub(super) fn push(&mut self, kind: u8, sub: u8, payload: Payload) -> io::Result<()> {
+        let length = u16::try_from(payload.0.len()).map_err(|_| io::Error::other("an STDF record is too long"))?;
+        self.to.write_all(&length.to_le_bytes())?;
+        self.to.write_all(&[kind, sub])?;
+        self.to.write_all(&payload.0)
     }
 }
 

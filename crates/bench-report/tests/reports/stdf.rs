@@ -45,6 +45,7 @@ fn another_reader_reads_what_is_on_record() {
         match record {
             StdfRecord::PIR(_) => assert!(open.replace(Vec::new()).is_none(), "a part begins inside another"),
             StdfRecord::PRR(prr) => parts.push((open.take().unwrap(), prr)),
+            StdfRecord::FTR(ftr) if ftr.test_txt == "contacts-at-fault" => {}
             result @ (StdfRecord::PTR(_) | StdfRecord::FTR(_)) => open.as_mut().unwrap().push(result),
             _ => assert!(open.is_none()),
         }
@@ -63,7 +64,7 @@ fn another_reader_reads_what_is_on_record() {
         assert_eq!(prr.part_flg[0] & 0b1000 != 0, record.verdict != Verdict::Pass);
         assert_eq!(u64::from(prr.test_t), record.duration_us.as_micros() / 1000);
         let expected = taken(record);
-        assert_eq!((tests.len(), usize::from(prr.num_test)), (expected.len(), expected.len()));
+        assert_eq!((tests.len(), usize::from(prr.num_test)), (expected.len(), expected.len() + 1));
         for (test, (name, measurement)) in tests.iter().zip(&expected) {
             let (number, flag) = match test {
                 StdfRecord::PTR(ptr) => {
@@ -124,6 +125,9 @@ fn summaries_are_those_of_the_parts() {
     let mut summed = 0;
     for record in &read {
         let StdfRecord::TSR(tsr) = record else { continue };
+        if tsr.test_nam == "contacts-at-fault" {
+            continue;
+        }
         let values: Vec<f64> = all
             .iter()
             .filter(|(name, _)| *name == tsr.test_nam)

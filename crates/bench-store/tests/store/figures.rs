@@ -335,6 +335,7 @@ fn a_retest_after_midnight_is_no_first_pass() {
 #[test]
 fn a_series_breaks_where_limits_change() {
     // Station of each run, and its limits as the number of changes.
+    #[allow(clippy::type_complexity)] // rows of a test
     let rows: [(&[(u8, usize)], &[u64]); 3] = [
         (&[(0, 0), (0, 0), (0, 1), (0, 1), (0, 1)], &[2, 3]),
         (&[(0, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 1)], &[3, 3]),

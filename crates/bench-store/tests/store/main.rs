@@ -1,8 +1,8 @@
 //! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
-mod power_cuts;
 mod figures;
+mod power_cuts;
 mod records;
 
 use bench_journal::to_bytes;
