@@ -11,27 +11,97 @@ use crate::{MeasurementRecord, ReportError};
 use bench_run::{BenchKind, PartHash, Verdict};
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 use std::collections::HashSet;
+use std::io::Write;
 use time::format_description::well_known::Rfc3339;
 
 /// Writes a `<testsuite>` per unit, with a `<testcase>` per step.
 ///
 /// A run that is not a pass is never all green: where no step has its verdict (the bench died, the safe state was not
-/// confirmed), an additional case named `run` has it.
+/// confirmed), an additional case named `run` has it. The cases of several runs have different class names.
 ///
 /// # Errors
 /// When the XML cannot be written; this does not happen in memory.
 pub fn junit(records: &[RunRecord]) -> Result<String, ReportError> {
-    let mut report = Report::new();
-    report.add_testsuites(records.iter().map(suite));
-    let mut xml = Vec::new();
-    report.write_xml(&mut xml)?;
-    Ok(String::from_utf8_lossy(&xml).into_owned())
+    let mut writer =
+        JunitWriter { to: Vec::new(), suites: 0, names: if records.len() > 1 { Names::OfRun } else { Names::OfPlan } };
+    writer.begin()?;
+    for record in records {
+        writer.run(record)?;
+    }
+    Ok(String::from_utf8_lossy(&writer.finish()?).into_owned())
 }
 
-fn suite(record: &RunRecord) -> TestSuite {
+/// How the class of a case is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The same for every unit, so that a CI server follows a step from one pipeline to the next.
+    OfPlan,
+    /// With serial number and run id: GitLab keeps one case of each class and name, and a pass of one run would hide
+    /// another's fail.
+    OfRun,
+}
+
+/// Writes the report of many runs, one at a time.
+pub struct JunitWriter<W: Write> {
+    to: W,
+    suites: usize,
+    names: Names,
+}
+
+impl<W: Write> JunitWriter<W> {
+    /// Writes the beginning.
+    ///
+    /// # Errors
+    /// When `to` refuses.
+    pub fn new(to: W) -> Result<Self, ReportError> {
+        let mut writer = Self { to, suites: 0, names: Names::OfRun };
+        writer.begin()?;
+        Ok(writer)
+    }
+
+    fn begin(&mut self) -> Result<(), ReportError> {
+        Ok(write!(self.to, "<?xml version=\"1.0\" encoding=\"utf-8\"?><testsuites>")?)
+    }
+
+    /// Writes the suite of a run.
+    ///
+    /// # Errors
+    /// When the file refuses.
+    pub fn run(&mut self, record: &RunRecord) -> Result<(), ReportError> {
+        let suite = suite(record, self.names);
+        let skipped = suite.testcases.iter().filter(|case| case.is_skipped()).count();
+        let mut report = Report::new();
+        report.add_testsuites([suite]);
+        let mut xml = Vec::new();
+        report.write_xml(&mut xml)?;
+        let xml = String::from_utf8_lossy(&xml);
+        // The library writes whole reports, numbers their suites and leaves out how many cases were skipped.
+        let from = xml.find("<testsuite ").unwrap_or(xml.len());
+        let suite = &xml[from..xml.rfind("</testsuites>").unwrap_or(xml.len())];
+        let suite = suite.strip_prefix("<testsuite id=\"0\"").unwrap_or(suite);
+        write!(self.to, "<testsuite id=\"{}\" skipped=\"{skipped}\"{suite}", self.suites)?;
+        self.suites += 1;
+        Ok(())
+    }
+
+    /// Writes the end, and returns what was written to.
+    ///
+    /// # Errors
+    /// When the file refuses.
+    pub fn finish(mut self) -> Result<W, ReportError> {
+        write!(self.to, "</testsuites>")?;
+        Ok(self.to)
+    }
+}
+
+fn suite(record: &RunRecord, names: Names) -> TestSuite {
     let plan = record.provenance.as_ref().map_or("", |provenance| provenance.plan.as_str());
     // Readers take what precedes the last dot for a package.
-    let classname = format!("{}.{}", record.model, plan.replace('.', "_"));
+    let part = |text: &str| text.replace('.', "_");
+    let classname = match names {
+        Names::OfPlan => format!("{}.{}", record.model, part(plan)),
+        Names::OfRun => format!("{}.{}.{}.{}", record.model, part(plan), part(&record.serial), part(&record.run_id)),
+    };
     let mut taken = HashSet::new();
     let mut testcases: Vec<TestCase> = Vec::new();
     for step in &record.steps {

@@ -18,7 +18,7 @@ mod table;
 mod text;
 mod unit_page;
 
-pub use junit::junit;
+pub use junit::{JunitWriter, junit};
 pub use line_page::line_page;
 pub use line_text::line_text;
 pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, RunRecord, SafeStateRecord, StepRecord};
@@ -30,6 +30,9 @@ pub use unit_page::unit_page;
 /// Why a report could not be made. Never the fault of the unit.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// What is written to refuses.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// The JUnit report cannot be written.
     #[error("JUnit report: {0}")]
     Junit(#[from] junit_report::Error),

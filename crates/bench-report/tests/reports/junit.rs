@@ -33,11 +33,12 @@ fn check(text: &str) {
     assert_eq!(root.tag_name().name(), "testsuites");
     for suite in root.children() {
         assert_eq!(suite.tag_name().name(), "testsuite");
-        let allowed = ["id", "name", "package", "tests", "errors", "failures", "hostname", "timestamp", "time"];
+        let allowed = ["id", "name", "package", "tests", "errors", "failures", "skipped", "hostname", "timestamp", "time"];
         assert!(suite.attributes().all(|attribute| allowed.contains(&attribute.name())), "{suite:?}");
-        let [tests, failures, errors, _] = counts(suite);
+        let [tests, failures, errors, skipped] = counts(suite);
         let number = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
-        assert_eq!((number("tests"), number("failures"), number("errors")), (tests, failures, errors));
+        let written = [number("tests"), number("failures"), number("errors"), number("skipped")];
+        assert_eq!(written, [tests, failures, errors, skipped]);
         // SUREFIRE_TIME: digits and one dot; no exponent, no sign.
         let time = suite.attribute("time").unwrap();
         assert!(time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'), "{time}");
@@ -175,7 +176,27 @@ fn several_units_are_several_suites() {
     let text = junit(&records).unwrap();
     check(&text);
     let document = Document::parse(&text).unwrap();
-    assert_eq!(children(document.root_element(), "testsuite").len(), records.len());
+    let suites = children(document.root_element(), "testsuite");
+    assert_eq!(suites.len(), records.len());
+    let ids: Vec<&str> = suites.iter().filter_map(|suite| suite.attribute("id")).collect();
+    assert_eq!(ids, (0..records.len()).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
+/// GitLab keeps one case of each class and name.
+#[test]
+fn no_run_hides_another() {
+    let entries = &runs::all()[0].1;
+    let renamed = |run_id: &str| RunRecord { run_id: run_id.to_owned(), ..RunRecord::from_entries(entries) };
+    let text = junit(&[renamed("a.1"), renamed("a.2")]).unwrap();
+    let document = Document::parse(&text).unwrap();
+    let cases: Vec<_> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("testcase"))
+        .map(|case| (case.attribute("classname").unwrap().to_owned(), case.attribute("name").unwrap().to_owned()))
+        .collect();
+    let different: std::collections::BTreeSet<_> = cases.iter().collect();
+    assert_eq!(different.len(), cases.len());
+    assert!(cases[0].0.ends_with("P042AB3Q1234.a_1"), "{}", cases[0].0);
 }
 
 proptest! {

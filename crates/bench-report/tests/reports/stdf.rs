@@ -179,3 +179,102 @@ fn unusual_records_give_valid_files() {
     let read = read(&stdf(&[RunRecord::from_entries(&entries)]));
     assert!(matches!(read.last(), Some(StdfRecord::MRR(_))));
 }
+
+/// A unit with an open contact, as the plan finds it: a reading with limits, which has no field for pins.
+fn open_at(contact: u8) -> RunRecord {
+    let entries = bench_report::builders::RunBuilder::new("b404x", &format!("unit-{contact}"))
+        .plan(&[("diodes", "diodes", 1)])
+        .step("diodes")
+        .value("drop", Some(2.9), MeasurementUnit::Volts, Limits::between(0.4, 0.9), &[contact])
+        .diagnosis(bench_run::Defect::Open, &[contact], &format!("contact {contact}: open"))
+        .end(Verdict::Fail)
+        .safe()
+        .run_end(Verdict::Fail);
+    RunRecord::from_entries(&entries)
+}
+
+/// The 67 contacts of an M.2 card: 24 to 31 are the key.
+fn contacts() -> Vec<u8> {
+    (1..=75).filter(|contact| !(24..=31).contains(contact)).collect()
+}
+
+#[test]
+fn fail_pin_leads_to_the_contact_of_the_diagnosis() {
+    let records: Vec<RunRecord> = contacts().into_iter().map(open_at).collect();
+    let read = read(&stdf(&records));
+    let pins: BTreeMap<u16, String> = read
+        .iter()
+        .filter_map(|record| match record {
+            StdfRecord::PMR(pmr) => Some((pmr.pmr_indx, pmr.log_nam.clone())),
+            _ => None,
+        })
+        .collect();
+    let mut found = Vec::new();
+    for record in &read {
+        let StdfRecord::FTR(ftr) = record else { continue };
+        let bits = ftr.fail_pin.bit_data.iter().enumerate().flat_map(|(at, byte)| {
+            (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| (at * 8 + bit) as u16)
+        });
+        found.push(bits.map(|index| pins[&index].clone()).collect::<Vec<_>>());
+    }
+    let expected: Vec<_> = contacts().iter().map(|contact| vec![format!("contact {contact}")]).collect();
+    assert_eq!(expected.len(), 67);
+    assert_eq!(found, expected);
+}
+
+/// Names a folder in which skipped tests leave a file with the reason.
+const SKIPPED: &str = "BENCH_SKIPPED";
+
+const READER: &str = "
+import sys
+from pystdf.IO import Parser
+from pystdf.V4 import Pmr, Ftr
+class Sink:
+    def before_begin(self, source): pass
+    def after_begin(self, source): pass
+    def before_send(self, source, data): pass
+    def after_send(self, source, data): self.take(data)
+    def before_complete(self, source): pass
+    def after_complete(self, source): pass
+    def before_cancel(self, source, error): raise error
+    def after_cancel(self, source): pass
+    pins = {}
+    def take(self, data):
+        kind, fields = data
+        of = dict(zip(kind.fieldNames, fields))
+        if type(kind) is Pmr: self.pins[of['PMR_INDX']] = of['LOG_NAM']
+        if type(kind) is Ftr and of['TEST_TXT'] == 'contacts-at-fault':
+            bits = of['FAIL_PIN'] or []
+            print(' '.join(sorted(self.pins[at] for at in self.indices(bits))))
+    def indices(self, bits):
+        return [8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1]
+parser = Parser(inp=open(sys.argv[1], 'rb'))
+parser.addSink(Sink())
+parser.parse()
+";
+
+/// The second reader, in Python. It shares no code with the first.
+#[test]
+fn a_second_reader_finds_the_same_contacts() {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/python");
+    let python = |code: &str, argument: &std::path::Path| {
+        let mut command = std::process::Command::new("python3");
+        command.env("PYTHONPATH", own).arg("-c").arg(code).arg(argument).output()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lot.stdf");
+    if !python("import pystdf", &file).is_ok_and(|output| output.status.success()) {
+        let reason = "no `pystdf` for Python: pip install pystdf";
+        println!("skipped: {reason}");
+        if let Some(folder) = std::env::var_os(SKIPPED) {
+            std::fs::write(std::path::Path::new(&folder).join("stdf_second_reader"), reason).unwrap();
+        }
+        return;
+    }
+    let records: Vec<RunRecord> = contacts().into_iter().map(open_at).collect();
+    std::fs::write(&file, stdf(&records)).unwrap();
+    let output = python(READER, &file).unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let expected: String = contacts().iter().map(|contact| format!("contact {contact}\n")).collect();
+    assert_eq!(found, expected, "{}", String::from_utf8_lossy(&output.stderr));
+}
