@@ -24,7 +24,7 @@ pub use line_text::line_text;
 pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, RunRecord, SafeStateRecord, StepRecord};
 pub use stdf::{StdfGroup, StdfScan, StdfWriter, stdf};
 pub use summary::{Style, summary};
-pub use table::{csv, json, json_line};
+pub use table::{CsvDialect, CsvWriter, csv, json, json_line};
 pub use unit_page::unit_page;
 
 /// Why a report could not be made. Never the fault of the unit.
