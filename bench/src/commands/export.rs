@@ -5,9 +5,14 @@ use super::store::{Where, failed};
 use super::{print, say};
 use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
-use bench_journal::shown;
-use bench_report::{ReportError, RunRecord, csv, json_line, junit, stdf};
-use clap::Args;
+use bench_journal::{shown, write_whole};
+use bench_report::{
+    CsvDialect, CsvWriter, JunitWriter, ReportError, RunRecord, StdfGroup, StdfScan, StdfWriter, json_line,
+};
+use bench_store::{RunRow, examine_file};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -17,12 +22,15 @@ pub(crate) struct ExportArgs {
     place: Where,
     #[command(flatten)]
     filter: FilterArgs,
-    /// STDF V4.
+    /// STDF V4. A file speaks of one model, plan, station and lot: several get a file each, with these in its name.
     #[arg(long, value_name = "FILE")]
     stdf: Option<PathBuf>,
     /// All measurements as comma-separated values.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// How CSV is written: `plain` (comma, decimal point) or `german` (semicolon, decimal comma, for a German Excel).
+    #[arg(long, value_enum, default_value_t = DialectArg::Plain, requires = "csv")]
+    csv_dialect: DialectArg,
     /// Whole records, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
@@ -31,8 +39,32 @@ pub(crate) struct ExportArgs {
     junit: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DialectArg {
+    Plain,
+    German,
+}
+
 fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
+}
+
+/// The runs to export. Each is read from its journal when it is needed, so memory holds one record at a time.
+struct Runs<'a> {
+    reports: &'a Path,
+    rows: Vec<RunRow>,
+}
+
+impl Runs<'_> {
+    /// Passes every run that may be used, in the true order.
+    fn each<E: From<io::Error>>(&self, mut see: impl FnMut(&RunRecord) -> Result<(), E>) -> Result<(), E> {
+        for row in &self.rows {
+            if let Ok(record) = examine_file(&self.reports.join(&*row.path)).usable() {
+                see(&record)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads the journals again: the store only lists them.
@@ -42,31 +74,94 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
         return Err(Failed::Usage(miette::miette!("name at least one of --stdf, --csv, --jsonl, --junit")));
     }
     let store = args.place.open()?;
-    let runs = store.runs(&args.filter.filter()).map_err(|error| failed(error, &args.place.reports))?;
-    let mut records = Vec::with_capacity(runs.len());
-    let mut refused = 0;
-    for run in &runs {
-        let journal = args.place.reports.join(&*run.path);
-        match bench_journal::read(&journal) {
-            Ok(read) => records.push(RunRecord::from_entries(&read.entries).with_seal(read.seal)),
-            Err(error) => {
+    let rows = store.runs(&args.filter.filter()).map_err(|error| failed(error, &args.place.reports))?;
+    let runs = Runs { reports: &args.place.reports, rows };
+    let mut groups: BTreeMap<StdfGroup, StdfScan> = BTreeMap::new();
+    let (mut written, mut refused) = (0, 0);
+    for row in &runs.rows {
+        let journal = args.place.reports.join(&*row.path);
+        match examine_file(&journal).usable() {
+            Ok(record) => {
+                written += 1;
+                if args.stdf.is_some() {
+                    groups.entry(StdfGroup::of(&record)).or_default().run(&record);
+                }
+            }
+            Err(reason) => {
                 refused += 1;
-                say(&format!("{}: left out: {error}", shown(&journal)));
+                say(&format!("{}: left out: {reason}", shown(&journal)));
             }
         }
     }
-    write(args.stdf.as_deref(), || Ok(stdf(&records)))?;
-    write(args.csv.as_deref(), || csv(&records).map(String::into_bytes))?;
-    write(args.junit.as_deref(), || junit(&records).map(String::into_bytes))?;
-    write(args.jsonl.as_deref(), || {
-        let lines: Result<Vec<String>, ReportError> = records.iter().map(json_line).collect();
-        lines.map(|lines| lines.concat().into_bytes())
-    })?;
-    print(&format!("{} runs written, {refused} left out\n", records.len()));
+    if let Some(file) = &args.csv {
+        let dialect = match args.csv_dialect {
+            DialectArg::Plain => CsvDialect::Plain,
+            DialectArg::German => CsvDialect::German,
+        };
+        write(file, |to| {
+            let mut csv = CsvWriter::new(to, dialect)?;
+            runs.each(|record| csv.run(record))?;
+            csv.finish().map(drop)
+        })?;
+    }
+    if let Some(file) = &args.junit {
+        write(file, |to| {
+            let mut junit = JunitWriter::new(to)?;
+            runs.each(|record| junit.run(record))?;
+            junit.finish().map(drop)
+        })?;
+    }
+    if let Some(file) = &args.jsonl {
+        write(file, |to| runs.each(|record| Ok(to.write_all(json_line(record)?.as_bytes())?)))?;
+    }
+    if let Some(file) = &args.stdf {
+        stdf(file, &groups, &runs)?;
+    }
+    print(&format!("{written} runs written, {refused} left out\n"));
     Ok(if refused == 0 { 0 } else { EXIT_ERROR })
 }
 
-fn write(file: Option<&Path>, make: impl FnOnce() -> Result<Vec<u8>, ReportError>) -> Result<(), Failed> {
-    let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, make().map_err(bench)?).map_err(|error| bench(format!("{}: {error}", shown(file))))
+/// Writes a file for each group; the only one has the name as given.
+fn stdf(file: &Path, groups: &BTreeMap<StdfGroup, StdfScan>, runs: &Runs<'_>) -> Result<(), Failed> {
+    let empty =
+        BTreeMap::from([(StdfGroup::of(&RunRecord::from_entries::<bench_run::Entry>(&[])), StdfScan::default())]);
+    let groups = if groups.is_empty() { &empty } else { groups };
+    for (group, scan) in groups {
+        let path = if groups.len() == 1 { file.to_owned() } else { named(file, group, groups) };
+        write(&path, |to| {
+            let mut writer = StdfWriter::new(to, scan)?;
+            runs.each(|record| if StdfGroup::of(record) == *group { writer.run(record) } else { Ok(()) })?;
+            Ok(writer.finish().map(drop)?)
+        })?;
+        if groups.len() > 1 {
+            print(&format!("{}\n", shown(&path)));
+        }
+    }
+    Ok(())
+}
+
+/// "lot.b404x-line_1-2026_48.stdf"; with the beginning of the plan's hash where only the plan differs.
+fn named(file: &Path, group: &StdfGroup, all: &BTreeMap<StdfGroup, StdfScan>) -> PathBuf {
+    let parts = |of: &StdfGroup| {
+        let lot = of.lot.as_deref().unwrap_or("no-lot");
+        [of.model.as_str(), &of.station, lot].map(bench_journal::safe_name).join("-")
+    };
+    let mut name = parts(group);
+    if all.keys().filter(|other| parts(other) == name).count() > 1 {
+        let hash: String = group.plan_sha256.chars().take(8).collect();
+        name.push_str(&format!("-{}-{hash}", bench_journal::safe_name(&group.plan)));
+    }
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let extension = file.extension().map(|of| of.to_string_lossy().into_owned()).unwrap_or_else(|| "stdf".to_owned());
+    file.with_file_name(format!("{stem}.{name}.{extension}"))
+}
+
+fn write(file: &Path, make: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>) -> Result<(), Failed> {
+    let made = write_whole(file, |to| {
+        make(to).map_err(|error| match error {
+            ReportError::Io(error) => error,
+            error => io::Error::other(error.to_string()),
+        })
+    });
+    made.map_err(|error| bench(format!("{}: {error}", shown(file))))
 }

@@ -33,7 +33,8 @@ fn check(text: &str) {
     assert_eq!(root.tag_name().name(), "testsuites");
     for suite in root.children() {
         assert_eq!(suite.tag_name().name(), "testsuite");
-        let allowed = ["id", "name", "package", "tests", "errors", "failures", "skipped", "hostname", "timestamp", "time"];
+        let allowed =
+            ["id", "name", "package", "tests", "errors", "failures", "skipped", "hostname", "timestamp", "time"];
         assert!(suite.attributes().all(|attribute| allowed.contains(&attribute.name())), "{suite:?}");
         let [tests, failures, errors, skipped] = counts(suite);
         let number = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
