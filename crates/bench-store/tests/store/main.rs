@@ -1,6 +1,7 @@
 //! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
+mod exports;
 mod figures;
 mod power_cuts;
 mod records;
