@@ -147,6 +147,10 @@ pub(crate) struct RunArgs {
     /// Folder for the records of runs.
     #[arg(long, default_value = "reports", value_name = "FOLDER")]
     pub reports: PathBuf,
+    /// Signs records with this station key [default on a real bench: the station file's name with `.key`, if it
+    /// exists].
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// Also writes the JUnit report to this file.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -207,6 +211,10 @@ pub(crate) struct OperatorArgs {
     /// The firmware image [default: the one that the plan names, built by `cargo xtask firmware`].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
+    /// Signs records with this station key [default on a real bench: the station file's name with `.key`, if it
+    /// exists].
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// Reads a PIN and prints its hash for the rules file.
     #[arg(long, exclusive = true)]
     pub make_pin: bool,

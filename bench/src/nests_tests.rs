@@ -48,6 +48,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
             serial: &serial,
             lot: None,
             imei: None,
+            key: None,
             reports: &reports,
             notes: &[],
         };

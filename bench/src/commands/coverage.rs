@@ -210,9 +210,9 @@ fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
         // Shares of detected faults need no rates.
         None => return Ok(Rates::default()),
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = bench_journal::read_text(&path, 64 * 1024 * 1024).map_err(|error| {
         let help = "--rates names a file of defect rates, such as fixtures/defect-rates.toml";
-        Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(&path)))
+        Failed::Usage(miette::miette!(help = help, "{error}"))
     })?;
     let source = Source::new(shown(&path), text);
     Rates::parse(&source).map_err(|problem| Failed::Usage(miette::Report::new(*problem)))

@@ -3,10 +3,9 @@
 use super::{print, say};
 use crate::cli::InitArgs;
 use bench_engine::{Failed, Project};
-use bench_journal::shown;
+use bench_journal::{StationKey, shown, write_secret, write_whole};
 use bench_plan::{Fixture, Source, Station};
-use std::fs::OpenOptions;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::Path;
 
 /// What a person answered.
@@ -45,8 +44,18 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
     let source = Source::new(shown(file), text.as_str());
     Station::parse(&source, &fixture).map_err(|problem| Failed::from(bench_engine::FileError::from(problem)))?;
     let failed = |error: std::io::Error| Failed::Usage(miette::miette!("{}: {error}", shown(file)));
-    let mut made = OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
-    made.write_all(text.as_bytes()).map_err(failed)?;
+    let key = StationKey::generate().map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    let key_file = file.with_extension("key");
+    if key_file.exists() {
+        say(&format!("{} exists and is kept: it signs this station's records", shown(&key_file)));
+    } else {
+        write_secret(&key_file, &key.secret())
+            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(&key_file))))?;
+        say(&format!("{} signs this station's records; keep it secret", shown(&key_file)));
+        say("For the list of public keys that `bench verify --keys` reads:");
+        print(&format!("{} {}\n", answers.name, key.public()));
+    }
+    write_whole(file, |made| made.write_all(text.as_bytes())).map_err(failed)?;
     say(&format!("{} is written. Next: bench doctor", shown(file)));
     Ok(0)
 }

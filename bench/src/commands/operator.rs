@@ -1,5 +1,6 @@
 //! `bench operator`: the screen of a station.
 
+use super::run::station_key;
 use super::say;
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
 use bench_engine::{Failed, FileError, Loaded, Project};
@@ -71,8 +72,10 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         orderly: bench_engine::orderly_within(family, &loaded.plan.model),
     };
     let edge = EdgeMap::of(family);
+    let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
+    let key = key.map(std::sync::Arc::new);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
-    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot };
+    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot, key };
     if !args.virtual_bench {
         let clock = real::wall_clock::state(&jiff::Zoned::now());
         real::wall_clock::notice(&clock).iter().for_each(|notice| say(notice));
@@ -133,9 +136,9 @@ fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
         None if own.is_file() => &own,
         None => return Ok(Rules::default()),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| FileError::Unreadable {
+    let text = bench_journal::read_text(path, 1024 * 1024).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),
-        error,
+        error: error.into(),
         help: "--rules names a file of rules, docs/how-to/operator-screen.md shows one".into(),
     })?;
     Ok(Rules::parse(&Source::new(shown(path), text)).map_err(FileError::from)?)

@@ -53,7 +53,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
 
 /// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder.
 pub(super) fn find(run: &Path) -> Result<PathBuf, Failed> {
-    if run.is_file() {
+    if run.exists() && !run.is_dir() {
         return Ok(run.to_owned());
     }
     let own = run.join(bench_journal::JOURNAL_FILE);

@@ -5,7 +5,7 @@ use crate::cli::RunArgs;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, OneRun, Project, Recorder, Stop};
-use bench_journal::shown;
+use bench_journal::{StationKey, shown};
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
 use bench_report::{RunRecord, Style, summary};
@@ -47,6 +47,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
+    let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
     let image = virtual_run::image(&loaded, &firmware)?;
     let unit_run = OneRun {
         loaded: &loaded,
@@ -56,6 +57,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         lot,
         imei: args.imei.as_deref(),
         reports: &args.reports,
+        key: key.as_ref(),
         notes: &notes,
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
@@ -94,6 +96,16 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         return Ok(done.verdict.and(Verdict::Error).exit_code());
     }
     Ok(done.verdict.exit_code())
+}
+
+/// The key that signs records: the named one, or that of the station if it has one.
+pub(super) fn station_key(named: Option<&Path>, station: Option<&Path>) -> Result<Option<StationKey>, Failed> {
+    let own = station.map(|station| station.with_extension("key")).filter(|key| key.exists());
+    let Some(path) = named.map(Path::to_owned).or(own) else { return Ok(None) };
+    let key = StationKey::read(&path).map_err(|error| {
+        Failed::Usage(miette::miette!(help = "nothing was powered; `bench init` makes a key", "{error}"))
+    })?;
+    Ok(Some(key))
 }
 
 /// The serial number of the unit, and its IMEI where one is given, as they may be.
@@ -160,8 +172,8 @@ fn can_be_written(path: &Path) -> Result<(), Failed> {
 /// Reads a dictionary of faults and sees that it was made with what runs now.
 fn dictionary(path: &Path, now: &Provenance) -> Result<Dictionary, Failed> {
     let help = "make it again: bench coverage PLAN --dictionary FILE";
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
+    let text = bench_journal::read_text(path, bench_journal::LARGEST_JOURNAL)
+        .map_err(|error| Failed::Usage(miette::miette!(help = help, "{error}")))?;
     let dictionary = Dictionary::parse(&text)
         .map_err(|error| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path))))?;
     // Another build of the bench reads the same; another plan, fixture or firmware measures something else.

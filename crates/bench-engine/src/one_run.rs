@@ -5,7 +5,7 @@ use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
 use bench_journal::shown;
-use bench_journal::{Journal, MIN_FREE, RunNumber, free_space, write_whole};
+use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_whole};
 use bench_report::{RunRecord, junit};
 use bench_run::{BenchKind, Event, Provenance, Verdict};
 use bench_steps::Nest;
@@ -58,6 +58,8 @@ pub struct OneRun<'a> {
     /// IMEI on the unit's label, if it was given.
     pub imei: Option<&'a str>,
     pub reports: &'a Path,
+    /// Signs the record at its end.
+    pub key: Option<&'a StationKey>,
     /// Notes for the record before anything is powered.
     pub notes: &'a [String],
 }
@@ -156,6 +158,12 @@ impl OneRun<'_> {
         if let Err(error) = write_whole(&path, |file| file.write_all(text.as_bytes())) {
             // The verdict is printed all the same, and it is no pass: what collects the reports would miss this one.
             let problem = format!("{}: {error}: free some space or repair the folder", shown(&path));
+            record = record.with_outcome(Verdict::Error, Some(&problem));
+        }
+        if let (Some(key), Some(seal)) = (self.key, recorder.seal())
+            && let Err(error) = key.sign(&folder, &seal)
+        {
+            let problem = format!("{}: the record is not signed: {error}", shown(&folder));
             record = record.with_outcome(Verdict::Error, Some(&problem));
         }
         let junit = junit(std::slice::from_ref(&record)).map_err(bench)?;

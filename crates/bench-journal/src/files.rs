@@ -118,6 +118,20 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result
     sync_folder(folder)
 }
 
+/// Writes a new file that only its owner can read, where the system has such rights.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    // Made by the library with the narrowest rights from the beginning.
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut made = tempfile::NamedTempFile::new_in(folder)?;
+    made.write_all(text.as_bytes())?;
+    made.as_file().sync_all()?;
+    made.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -119,7 +119,8 @@ pub fn find_runs(reports_root: &Path) -> io::Result<Vec<RunFolder>> {
 /// # Errors
 /// When `path` does not exist or a folder cannot be listed.
 pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if fs::metadata(path)?.is_file() {
+    // What is neither is refused by its reader.
+    if !fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut journals = Vec::new();

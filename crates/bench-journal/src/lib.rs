@@ -16,11 +16,12 @@ mod folder;
 mod judgement;
 mod number;
 mod reader;
+mod signature;
 mod thread;
 mod writer;
 
 pub use disk::{Disk, MIN_FREE, free_space};
-pub use files::{FileRefused, LARGEST_JOURNAL, read_regular, read_text, write_whole};
+pub use files::{FileRefused, LARGEST_JOURNAL, read_regular, read_text, write_secret, write_whole};
 pub use filesystem::sync_folder;
 pub use folder::{
     RunFolder, RunStart, find_runs, in_true_order, journals_in, latest, microseconds, safe_name, shown, start_of,
@@ -28,6 +29,7 @@ pub use folder::{
 pub use judgement::{Finding, Judgement, judge, judge_file};
 pub use number::{NUMBER_FILE, RunNumber};
 pub use reader::{JournalContents, JournalError, chained_lines, parse, read};
+pub use signature::{KeyError, PublicKeys, SIGNATURE_FILE, Signing, StationKey};
 pub use thread::Pending;
 pub use writer::{Durability, Journal, Progress, Stats, to_bytes};
 

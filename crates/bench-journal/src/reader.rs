@@ -96,13 +96,14 @@ pub fn read(path: &Path) -> Result<JournalContents, JournalError> {
     parse(&bytes)
 }
 
-/// Reads the text of a journal. What follows the last line end is a torn line and is left out.
+/// Reads the text of a journal. What follows the last line end, or zeros, was torn by a power cut and is left out.
 ///
 /// # Errors
 /// For a complete line that is not an entry, an entry of another format version, a gap in `seq`, or, from format 2 on,
 /// a line that does not match its chain value.
 pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let reached = lost_block(bytes).unwrap_or(bytes.len());
+    let whole = bytes[..reached].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut entries: Vec<Entry> = Vec::new();
     let mut chain = Chain::default();
     for (index, text) in bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -126,6 +127,23 @@ pub fn parse(bytes: &[u8]) -> Result<JournalContents, JournalError> {
     }
     let finished = entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
     Ok(JournalContents { entries, finished, torn_bytes: bytes.len() - whole, seal: chain.value() })
+}
+
+/// Fewest zeros in a row that are a lost block and no changed byte, unless the file ends with them.
+const LOST_BLOCK: usize = 16;
+
+/// Returns where the first block begins that a power cut kept from the disk. It reads as zeros, which JSON does not have;
+/// nothing behind it counts.
+fn lost_block(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| *byte == 0).map(|at| from + at) {
+        let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
+        if zeros >= LOST_BLOCK || at + zeros == bytes.len() {
+            return Some(at);
+        }
+        from = at + zeros;
+    }
+    None
 }
 
 /// Returns the lines of a journal in a chained format and its seal, when nothing is torn and the chain is unbroken.

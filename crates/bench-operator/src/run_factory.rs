@@ -1,6 +1,7 @@
 //! Makes the work of each run, for the thread of its nest.
 
 use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_journal::StationKey;
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
 use bench_run::Provenance;
 use bench_steps::Kinds;
@@ -48,6 +49,8 @@ pub struct Shift {
     /// Hashes of the plan's files: if a file changes during a shift, the shift ends.
     pub provenance: Provenance,
     pub reports: PathBuf,
+    /// Signs every record.
+    pub key: Option<Arc<StationKey>>,
     /// Production lot of the units, for statistics.
     pub lot: Option<String>,
 }
@@ -74,6 +77,7 @@ impl Shift {
                 lot: shift.lot.as_deref(),
                 imei: None,
                 reports: &shift.reports,
+                key: shift.key.as_deref(),
                 notes: &notes,
             };
             run.run(&backend, vec![observer], || Ok(stop))

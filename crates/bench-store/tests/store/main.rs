@@ -1,6 +1,7 @@
 //! The store agrees with the journals.
 #![allow(clippy::unwrap_used)] // all of it is test code
 
+mod power_cuts;
 mod figures;
 mod records;
 

@@ -32,7 +32,7 @@ fn forge(mut entries: Vec<Entry>, at: usize, how: u8) -> Vec<u8> {
         2 => entries.swap(at, next),
         3 => entries.truncate(at),
         _ => match &mut entries[at].event {
-            Event::Measured { measurement, .. } if how % 2 == 0 => measurement.value = Some(f64::from(how)),
+            Event::Measured { measurement, .. } if how.is_multiple_of(2) => measurement.value = Some(f64::from(how)),
             Event::Measured { measurement, .. } => measurement.verdict = Verdict::Fail,
             Event::StepEnded { verdict, .. } => *verdict = Verdict::Pass,
             Event::StepStarted { attempt, .. } => *attempt = attempt.wrapping_add(how),
