@@ -73,7 +73,7 @@ pub(crate) fn limits(root: Option<&Path>, args: &LimitsArgs) -> Result<u8, Faile
         None => HashMap::new(),
     };
     let good = good_units(&store, &filter).map_err(wrong)?;
-    let most = good.iter().map(|row| row.sample.n).max().unwrap_or(0);
+    let most = good.iter().map(|row| row.values.len() as u64).max().unwrap_or(0);
     if most < FEWEST {
         return Err(Failed::Usage(miette::miette!(
             help = "test more good units of this plan, or ask over more days",
@@ -86,8 +86,8 @@ pub(crate) fn limits(root: Option<&Path>, args: &LimitsArgs) -> Result<u8, Faile
         .filter_map(|row| {
             let planned = planned(&loaded, &row.step, &row.name)?;
             let sd = gauge_sd.get(&(row.step.clone(), row.name.clone())).copied();
-            let suggestion = suggest(&row.sample, &planned, sd)?;
-            Some(Wanted { step: row.step, name: row.name, unit: row.unit, planned, sample: row.sample, suggestion })
+            let suggestion = suggest(&row.values, &planned, sd);
+            Some(Wanted::new(row, planned, suggestion))
         })
         .collect();
     let patch = limits_patch::patch(&loaded, &wanted);

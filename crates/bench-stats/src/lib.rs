@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod capability;
+mod distribution;
 mod gauge;
 mod histogram;
 mod limits;
@@ -18,7 +19,7 @@ mod yields;
 pub use capability::{Capability, Sample, capability};
 pub use gauge::{Acceptance, Gauge, GaugeError, GaugeStudy, gauge};
 pub use histogram::{Bar, histogram};
-pub use limits::{FEWEST, Suggestion, suggest};
+pub use limits::{FEWEST, Refusal, Suggestion, suggest};
 pub use nails::{NailLog, NailReading, NailState, NailTrend};
 pub use noise::differ;
 pub use overview::{ControllerStat, Group, Hour, MeasurementStat, Nail, Overview, Since, TrendPoint};

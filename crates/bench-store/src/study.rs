@@ -4,7 +4,7 @@ use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
 use crate::store::{Store, StoreError};
 use bench_run::{Limits, MeasurementUnit, Verdict};
-use bench_stats::{Gauge, GaugeError, GaugeStudy, Sample, gauge};
+use bench_stats::{Gauge, GaugeError, GaugeStudy, gauge};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -60,10 +60,11 @@ pub struct GoodUnits {
     pub name: String,
     pub unit: MeasurementUnit,
     pub limits: Limits,
-    pub sample: Sample,
+    /// In the order of testing.
+    pub values: Vec<f64>,
 }
 
-/// Evaluates the runs of a study, in the order of time. Runs beyond the wanted number of trials are left out.
+/// Evaluates the runs of a study, in the order of testing. Runs beyond the wanted number of trials are left out.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -194,15 +195,15 @@ pub fn good_units(store: &Store, filter: &Filter) -> Result<Vec<GoodUnits>, Stor
         let columns = of_shape.entry(run.shape).or_insert_with(|| {
             let column = |(step, spec): (&bench_run::PlannedStep, &bench_run::MeasurementSpec)| {
                 *places.entry((step.id.clone(), spec.name.clone())).or_insert_with(|| {
-                    let (step, name, sample) = (step.id.clone(), spec.name.clone(), Sample::default());
-                    good.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, sample });
+                    let (step, name, values) = (step.id.clone(), spec.name.clone(), Vec::new());
+                    good.push(GoodUnits { step, name, unit: spec.unit, limits: spec.limits, values });
                     good.len() - 1
                 })
             };
             shape.specs().map(column).collect()
         });
         for (column, value) in columns.iter().zip(values) {
-            good[*column].sample.push(*value);
+            good[*column].values.push(*value);
         }
     })?;
     Ok(good)

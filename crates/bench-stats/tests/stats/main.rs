@@ -3,8 +3,8 @@
 
 use bench_run::{Limits, Verdict};
 use bench_stats::{
-    Acceptance, GaugeError, GaugeStudy, NailLog, NailReading, NailState, NailTrend, Sample, UnitRun, capability, gauge,
-    histogram, pareto, suggest, wilson, yields,
+    Acceptance, GaugeError, GaugeStudy, NailLog, NailReading, NailState, NailTrend, Refusal, Sample, UnitRun,
+    capability, gauge, histogram, pareto, suggest, wilson, yields,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -219,27 +219,67 @@ fn causes_by_weight() {
 
 #[test]
 fn limits_from_good_units() {
-    let good = sample((0..100).map(|n| 3.3 + 0.01 * (f64::from(n % 5) - 2.0)));
+    let values: Vec<f64> = (0..100).map(|n| 3.3 + 0.01 * (f64::from(n % 5) - 2.0)).collect();
+    let good = sample(values.iter().copied());
     let sd = good.sd().unwrap();
     let plan = Limits::between(3.2, 3.4);
     let close = |ours: Option<f64>, expected: f64| assert!((ours.unwrap() - expected).abs() < 1e-12, "{ours:?}");
-    let computed = suggest(&good, &plan, None).unwrap();
+    let computed = suggest(&values, &plan, None).unwrap();
     close(computed.limits.min, good.mean - 5.0 * sd);
     close(computed.limits.max, good.mean + 5.0 * sd);
     assert!(!computed.bound_by_plan);
-    let guarded = suggest(&good, &plan, Some(0.02)).unwrap();
+    let guarded = suggest(&values, &plan, Some(0.02)).unwrap();
     assert_eq!(guarded.guard, 0.04);
     close(guarded.limits.min, 3.24);
     close(guarded.limits.max, 3.36);
     assert!(guarded.bound_by_plan);
-    let one_sided = suggest(&good, &Limits::at_least(3.2), None).unwrap();
+    let one_sided = suggest(&values, &Limits::at_least(3.2), None).unwrap();
     assert_eq!(one_sided.limits.max, None);
-    let flat = sample([1.0; 50]);
-    for (sample, plan, gauge) in
-        [(&sample((0..29).map(f64::from)), &plan, None), (&flat, &plan, None), (&good, &plan, Some(0.06))]
-    {
-        assert_eq!(suggest(sample, plan, gauge), None);
+    // One far unit among many good ones: the limits include it.
+    let mut far = values.clone();
+    far[50] = 3.39;
+    let included = suggest(&far, &plan, None).unwrap();
+    assert!(included.limits.max.unwrap() >= 3.39 && included.from_range);
+    let few: Vec<f64> = (0..29).map(f64::from).collect();
+    let rows = [
+        (&few, plan, None, Refusal::TooFew(29)),
+        (&values, plan, Some(0.06), Refusal::InGuardBand),
+        (&values, Limits::between(3.29, 3.4), None, Refusal::OutsidePlan),
+    ];
+    for (values, plan, gauge, expected) in rows {
+        assert_eq!(suggest(values, &plan, gauge), Err(expected));
     }
+    assert!(suggest(&[1.0; 50], &plan, None).is_err() && suggest(&[3.3; 50], &plan, None).unwrap().constant);
+}
+
+/// The same value with the rounding of arithmetic, and with one digit up or down now and then.
+#[test]
+fn noise_is_no_variation() {
+    let rounding = |at: usize| [0.3, 0.1 + 0.2, 0.7 - 0.4][at % 3];
+    let digit = |at: usize| 0.3 + if at % 30 == 7 { 0.001 } else { 0.0 };
+    let limits = Limits::between(0.0, 1.0);
+    for (name, value) in [("rounding", &rounding as &dyn Fn(usize) -> f64), ("digit", &digit)] {
+        let values: Vec<f64> = (0..90).map(value).collect();
+        let cell = |part: usize, seat: usize| (0..3).map(|trial| values[part * 9 + seat * 3 + trial]).collect();
+        let readings = (0..10).map(|part| (0..3).map(|seat| cell(part, seat)).collect()).collect();
+        let study = gauge(&GaugeStudy { readings }, &limits).unwrap();
+        assert_eq!((study.grr, study.part, study.acceptance, study.ndc), (0.0, 0.0, None, None), "{name}");
+        assert_eq!((study.grr_percent, study.tolerance_percent), (None, None), "{name}");
+        let computed = capability(&sample(values.iter().copied()), &limits);
+        assert!(computed.is_constant(), "{name}: {computed:?}");
+        assert_eq!((computed.cp, computed.cpk, computed.pp, computed.ppk), (None, None, None, None), "{name}");
+        assert!(histogram(&values, 24).len() <= 2, "{name}");
+        let readings: Vec<_> =
+            values.iter().map(|value| NailReading { of_limit: Some(*value), retried: false }).collect();
+        let trend = nail_trend(&readings);
+        assert_eq!((trend.per_thousand, trend.cycles_left, trend.state), (None, None, NailState::Good), "{name}");
+    }
+    // A gauge that does not vary, and units that do: nothing to divide by.
+    let exact = (0..10).map(|part| vec![vec![f64::from(part); 3]; 3]).collect();
+    let study = gauge(&GaugeStudy { readings: exact }, &Limits::between(0.0, 10.0)).unwrap();
+    assert_eq!((study.grr_percent, study.ndc, study.acceptance), (Some(0.0), None, Some(Acceptance::Acceptable)));
+    let json = serde_json::to_value(study).unwrap();
+    assert!(json.get("ndc").is_some_and(Value::is_null), "{json}");
 }
 
 fn nail_trend(readings: &[NailReading]) -> NailTrend {
@@ -282,5 +322,7 @@ proptest! {
     fn capability_never_panics(values in prop::collection::vec(prop::num::f64::ANY, 0..50), low in prop::num::f64::ANY) {
         let computed = capability(&sample(values), &Limits::at_least(low));
         prop_assert!(computed.cp.is_none());
+        let figures = [computed.sd, computed.sd_within, computed.cpk, computed.ppk];
+        prop_assert!(figures.into_iter().flatten().all(f64::is_finite), "{:?}", computed);
     }
 }

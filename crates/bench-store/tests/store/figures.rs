@@ -334,13 +334,15 @@ fn a_retest_after_midnight_is_no_first_pass() {
     assert_eq!(shown(&first.total), (5, 0, 5, 0));
 }
 
+/// Station of each run, and whether its limits changed.
+type Changes = &'static [(u8, usize)];
+
 /// Stations change to a new plan one after the other, and one goes back: the series breaks where limits change, and not
 /// with each run.
 #[test]
 fn a_series_breaks_where_limits_change() {
     // Station of each run, and its limits as the number of changes.
-    #[allow(clippy::type_complexity)] // rows of a test
-    let rows: [(&[(u8, usize)], &[u64]); 3] = [
+    let rows: [(Changes, &[u64]); 3] = [
         (&[(0, 0), (0, 0), (0, 1), (0, 1), (0, 1)], &[2, 3]),
         (&[(0, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 1)], &[3, 3]),
         (&[(0, 0), (0, 1), (0, 0), (0, 0)], &[1, 1, 2]),
