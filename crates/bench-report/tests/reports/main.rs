@@ -3,6 +3,8 @@
 
 mod junit;
 mod pages;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod record;
 mod runs;
 mod stdf;
