@@ -173,24 +173,8 @@ impl Page {
     }
 
     fn what_to_do(&mut self, record: &RunRecord) {
-        let order = match record.verdict {
-            _ if !record.finished => {
-                "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
-                 twice, call the technician."
-            }
-            Verdict::Pass => return,
-            Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
-                "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
-            }
-            Verdict::Fail => "Send the module to repair.",
-            Verdict::Error | Verdict::Skipped => {
-                "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
-            }
-            Verdict::Aborted => "The module counts as not tested. Test it again.",
-        };
-        self.plain(order);
-        if record.finished && record.verdict != Verdict::Error && rails_in_doubt(record) {
-            self.plain("Call the technician: the bench is not known to be in its safe state.");
+        for order in advice(record) {
+            self.plain(order);
         }
     }
 
@@ -316,6 +300,30 @@ impl Page {
             None => self.plain("No rail was switched on."),
         }
     }
+}
+
+/// Says what happens with the module and who is to be called; nothing for a good one.
+pub(crate) fn advice(record: &RunRecord) -> Vec<&'static str> {
+    let order = match record.verdict {
+        _ if !record.finished => {
+            "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
+             twice, call the technician."
+        }
+        Verdict::Pass => return Vec::new(),
+        Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
+            "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
+        }
+        Verdict::Fail => "Send the module to repair.",
+        Verdict::Error | Verdict::Skipped => {
+            "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
+        }
+        Verdict::Aborted => "The module counts as not tested. Test it again.",
+    };
+    let mut orders = vec![order];
+    if record.finished && record.verdict != Verdict::Error && rails_in_doubt(record) {
+        orders.push("Call the technician: the bench is not known to be in its safe state.");
+    }
+    orders
 }
 
 fn rails_in_doubt(record: &RunRecord) -> bool {
