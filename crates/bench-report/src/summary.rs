@@ -1,7 +1,7 @@
 //! The operator's summary: first the faulty contacts, then what to do, then the rest.
 
 use crate::record::{Attempt, MeasurementRecord, NoteRecord, RunRecord, StepRecord};
-use crate::text::{counted, one_line};
+use crate::text::{counted, name, one_line};
 use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ impl Page {
             Verdict::Aborted => ("ABORTED", Paint::Yellow),
         };
         let serial = if record.serial.is_empty() { "unknown unit" } else { &record.serial };
-        let mut unit = one_line(format!("{} {serial}", record.model.to_uppercase()).trim_start());
+        let mut unit = format!("{} {}", name(&record.model.to_uppercase()), name(serial)).trim_start().to_owned();
         let contacts = record.contacts_at_fault.len();
         if record.verdict == Verdict::Fail && contacts > 0 {
             unit.push_str(&format!("  {} at fault", counted(contacts, "contact")));
@@ -222,7 +222,7 @@ impl Page {
             let time = if ended { show_time(step.duration()) } else { String::new() };
             let tries = if began { step.tries().to_string() } else { String::new() };
             let measured = step.last().filter(|_| began).map_or_else(String::new, |last| measured(last, step.promised));
-            let line = row(word, &one_line(&step.id), &time, &tries, &measured);
+            let line = row(word, &name(&step.id), &time, &tries, &measured);
             // Only the word is coloured, after padding: escapes must not count as columns.
             let line = match line.strip_prefix(word) {
                 Some(rest) => format!("{}{rest}", self.painted(word, paint)),
@@ -231,7 +231,7 @@ impl Page {
             self.line(&line);
             self.below_step(step);
         }
-        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| one_line(&step.id)).collect();
+        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| name(&step.id)).collect();
         if !skipped.is_empty() {
             // There may be many, and they say nothing about the module.
             let options = textwrap::Options::new(self.style.width)
@@ -280,7 +280,7 @@ impl Page {
 
     fn notes(&mut self, record: &RunRecord, wanted: impl Fn(&NoteRecord) -> bool) {
         for note in record.notes.iter().filter(|note| wanted(note)) {
-            let step = note.step.as_deref().map_or_else(String::new, |step| format!("{step}: "));
+            let step = note.step.as_deref().map_or_else(String::new, |step| format!("{}: ", name(step)));
             self.plain(&format!("Note: {step}{}", note.text));
         }
     }
@@ -366,7 +366,7 @@ fn reading(taken: &MeasurementRecord) -> String {
         (None, Some(raw)) => format!("unusable reading ({raw})"),
         (None, None) => "no reading".to_owned(),
     };
-    format!("{}: {value}, limits {}", measurement.name, measurement.limits.show(measurement.unit))
+    format!("{}: {value}, limits {}", name(&measurement.name), measurement.limits.show(measurement.unit))
 }
 
 /// "41.30 s", "12.3 ms".

@@ -3,6 +3,7 @@
 use crate::charts::{self, Scale};
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
 use crate::summary::advice;
+use crate::text::{self, name};
 use bench_run::{BenchKind, Contact, Measurement, MeasurementUnit, Verdict};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ const WIDTH: f64 = 900.0;
 /// Returns the page: one file, no script, nothing from the network.
 pub fn unit_page(record: &RunRecord) -> String {
     let (word, class) = verdict(record);
+    let unit = format!("{} {}", name(&record.model.to_uppercase()), name(&record.serial));
     let body = html! {
-        h1 { (record.model.to_uppercase()) " " (record.serial) }
+        h1 { (unit) }
         p { span class={ "verdict " (class) } { (word) } }
         @if let Some(reason) = &record.reason { p { (reason) } }
         @for doubt in &record.doubts { p class="bad" { (doubt) } }
@@ -36,12 +38,13 @@ pub fn unit_page(record: &RunRecord) -> String {
         (gantt(record))
         @if !record.notes.is_empty() {
             h2 { "Notes" }
-            ul { @for note in &record.notes { li { @if let Some(step) = &note.step { code { (step) } " " } (note.text) } } }
+            ul { @for note in &record.notes { li { @if let Some(step) = &note.step { code { (name(step)) } " " } (note.text) } } }
         }
         h2 { "Made with" }
         (provenance(record))
     };
-    charts::page(&format!("{} {} {word}", record.model.to_uppercase(), record.serial), &body)
+    // maud escapes what HTML gives a meaning to, and nothing else.
+    text::lines(&charts::page(&format!("{unit} {word}"), &body))
 }
 
 fn verdict(record: &RunRecord) -> (&'static str, &'static str) {
@@ -163,14 +166,14 @@ fn measurements(step: &StepRecord) -> Markup {
     let good = step.verdict == Some(Verdict::Pass) && step.attempts.len() == 1;
     html! {
         details open[!good] {
-            summary { (step.title) " " code { (step.id) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
+            summary { (name(&step.title)) " " code { (name(&step.id)) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
             @for attempt in &step.attempts {
                 @if let Some(line) = about(step, attempt) { p { (line) } }
                 table {
                     @for measured in &attempt.measurements {
                         @let taken = &measured.measurement;
                         tr {
-                            td { code { (taken.name) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
+                            td { code { (name(&taken.name)) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
                             td { (taken.limits.show(taken.unit)) }
                             td class=[(taken.verdict != Verdict::Pass).then_some("bad")] { (taken.verdict) }
                         }
@@ -200,7 +203,7 @@ fn about(step: &StepRecord, attempt: &Attempt) -> Option<String> {
 fn value(taken: &Measurement) -> String {
     match (taken.value, &taken.raw) {
         (Some(value), _) => taken.unit.show(value),
-        (None, Some(raw)) => raw.clone(),
+        (None, Some(raw)) => name(raw),
         (None, None) => "not measured".to_owned(),
     }
 }
@@ -250,14 +253,14 @@ fn series(record: &RunRecord, title: &str, wanted: impl Fn(&Measurement) -> bool
                 @let value = measurement.value.unwrap_or(0.0);
                 @let (top, bottom) = (y.place(value.max(0.0)), y.place(value.min(0.0)));
                 rect class="bar" x=(format!("{:.1}", index as f64 * room)) y=(format!("{top:.1}")) width=(format!("{:.1}", room - 3.0)) height=(format!("{:.1}", (bottom - top).max(1.0))) {
-                    title { (measurement.name) ": " (measurement.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (measurement.limits.show(measurement.unit)) }
+                    title { (name(&measurement.name)) ": " (measurement.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (measurement.limits.show(measurement.unit)) }
                 }
             }
             line class="axis" x1="0" y1=(format!("{:.1}", y.place(0.0))) x2=(WIDTH) y2=(format!("{:.1}", y.place(0.0))) {}
             text x="0" y="11" { (points[0].1.unit.show(high)) } text x="0" y="136" { (points[0].1.unit.show(low)) }
         }
         table { @for (at, measurement) in &points {
-            tr { td { code { (measurement.name) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(measurement)) } td { (measurement.limits.show(measurement.unit)) } }
+            tr { td { code { (name(&measurement.name)) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(measurement)) } td { (measurement.limits.show(measurement.unit)) } }
         } }
     }
 }
@@ -276,12 +279,12 @@ fn gantt(record: &RunRecord) -> Markup {
         svg width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) } role="img" {
             @for (index, step) in rows.iter().enumerate() {
                 @let top = 18.0 * index as f64;
-                text x="184" y=(top + 13.0) text-anchor="end" { (step.id) }
+                text x="184" y=(top + 13.0) text-anchor="end" { (name(&step.id)) }
                 @for attempt in &step.attempts {
                     @if let (Some(from), to) = (attempt.started_us, attempt.ended_us.unwrap_or(record.duration_us)) {
                         @let left = x.place(from.as_micros() as f64);
                         rect x=(format!("{left:.1}")) y=(top + 3.0) width=(format!("{:.1}", (x.place(to.as_micros() as f64) - left).max(1.0))) height="12" fill=(colour(attempt.verdict)) {
-                            title { (step.id) ", attempt " (attempt.number) ": " (format!("{from} to {to}, ")) (attempt.verdict.map_or("no end", Verdict::as_str)) }
+                            title { (name(&step.id)) ", attempt " (attempt.number) ": " (format!("{from} to {to}, ")) (attempt.verdict.map_or("no end", Verdict::as_str)) }
                         }
                     }
                 }
@@ -294,17 +297,17 @@ fn gantt(record: &RunRecord) -> Markup {
 }
 
 fn provenance(record: &RunRecord) -> Markup {
-    let mut rows: Vec<(&str, String)> = vec![("run", record.run_id.clone())];
+    let mut rows: Vec<(&str, String)> = vec![("run", name(&record.run_id))];
     let optional = [
-        ("started", &record.started_at),
-        ("nest", &record.nest),
-        ("lot", &record.lot),
-        ("seal of the journal", &record.seal),
-        ("folder", &record.run_folder),
+        ("started", record.started_at.as_deref().map(name)),
+        ("nest", record.nest.as_deref().map(name)),
+        ("lot", record.lot.as_deref().map(name)),
+        ("seal of the journal", record.seal.clone()),
+        ("folder", record.run_folder.clone()),
     ];
-    rows.extend(optional.iter().filter_map(|(what, value)| Some((*what, (*value).clone()?))));
+    rows.extend(optional.into_iter().filter_map(|(what, value)| Some((what, value?))));
     match &record.bench {
-        Some(BenchKind::Real { station, .. }) => rows.push(("station", station.clone())),
+        Some(BenchKind::Real { station, .. }) => rows.push(("station", name(station))),
         Some(BenchKind::Virtual { seed, faults }) => {
             rows.push((
                 "virtual bench",
