@@ -80,6 +80,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("libc", "virtual-pi-kernel"),
     ("mcp4728", "bench-instruments"),
     ("mdbook-driver", "book"),
+    ("parquet", "bench-report"),
     ("pn532", "bench-instruments"),
     ("postcard", "dut-protocol"),
     ("probe-rs", "bench-swd"),

@@ -11,6 +11,8 @@ mod charts;
 mod junit;
 mod line_page;
 mod line_text;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod record;
 mod stdf;
 mod summary;
@@ -21,6 +23,8 @@ mod unit_page;
 pub use junit::{JunitWriter, junit};
 pub use line_page::line_page;
 pub use line_text::line_text;
+#[cfg(feature = "parquet")]
+pub use parquet::{ParquetError, ParquetWriter};
 pub use record::{Attempt, MeasurementRecord, NoteRecord, RailRecord, RunRecord, SafeStateRecord, StepRecord};
 pub use stdf::{StdfGroup, StdfScan, StdfWriter, stdf};
 pub use summary::{Style, summary};

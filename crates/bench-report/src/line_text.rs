@@ -1,6 +1,6 @@
 //! Many runs as text for a terminal.
 
-use crate::text::one_line;
+use crate::text::{name, one_line};
 use bench_run::{LateRecord, MeasurementUnit, NOT_BLAMED};
 use bench_stats::{
     Bar, Capability, ControllerStat, Interval, MeasurementStat, NailState, Overview, Slice, TrendPoint, Yields, differ,
@@ -23,8 +23,8 @@ const TREND_ROWS: usize = 8;
 pub fn line_text(overview: &Overview) -> String {
     let mut text = String::new();
     let days = match &overview.days {
-        Some((first, last)) if first == last => format!(", {first}"),
-        Some((first, last)) => format!(", {first} to {last}"),
+        Some((first, last)) if first == last => format!(", {}", name(first)),
+        Some((first, last)) => format!(", {} to {}", name(first), name(last)),
         None => String::new(),
     };
     let _ = writeln!(text, "{}{days}", one_line(&overview.asked));
@@ -110,7 +110,7 @@ fn groups(text: &mut String, overview: &Overview) {
     if overview.groups.is_empty() {
         return;
     }
-    let width = overview.groups.iter().map(|group| group.name.chars().count()).max().unwrap_or(0).max(4);
+    let width = overview.groups.iter().map(|group| name(&group.name).chars().count()).max().unwrap_or(0).max(4);
     let _ = writeln!(
         text,
         "\n{:width$}  {:>7}  {:>10}  {:>10}  {:>7}  {:>7}  {:>7}",
@@ -123,7 +123,7 @@ fn groups(text: &mut String, overview: &Overview) {
         let _ = writeln!(
             text,
             "{:width$}  {:>7}  {:>10}  {:>10}  {:>7}  {:>7}  {:>7}",
-            one_line(&group.name),
+            name(&group.name),
             of.units,
             share(of.first_pass_yield),
             share(of.final_yield),
@@ -140,29 +140,36 @@ fn steps(text: &mut String, of: &Yields) {
         return;
     }
     weak.sort_by(|a, b| (a.first_pass * b.units).cmp(&(b.first_pass * a.units)));
-    let width = weak.iter().map(|step| step.step.chars().count()).max().unwrap_or(0);
+    let width = weak.iter().map(|step| name(&step.step).chars().count()).max().unwrap_or(0);
     let _ = writeln!(text, "\nSteps that did not always pass at once");
     for step in weak.into_iter().take(MOST_CAUSES) {
         let share = percent(step.first_pass as f64 / step.units as f64);
         let _ = writeln!(
             text,
             "  {:width$}  {share:>9} of {} units; {} rescued, {} bad",
-            step.step, step.units, step.rescued, step.bad
+            name(&step.step),
+            step.units,
+            step.rescued,
+            step.bad
         );
     }
 }
 
 fn causes(text: &mut String, title: &str, prefix: &str, slices: &[Slice]) {
     let Some(most) = slices.first().map(|slice| slice.count) else { return };
-    let width =
-        slices.iter().take(MOST_CAUSES).map(|slice| prefix.len() + slice.what.chars().count()).max().unwrap_or(0);
+    let width = slices
+        .iter()
+        .take(MOST_CAUSES)
+        .map(|slice| prefix.len() + name(&slice.what).chars().count())
+        .max()
+        .unwrap_or(0);
     let _ = writeln!(text, "\n{title}");
     for slice in slices.iter().take(MOST_CAUSES) {
-        let name = format!("{prefix}{}", one_line(&slice.what));
+        let cause = format!("{prefix}{}", name(&slice.what));
         let bar = bar(slice.count, most, BAR / 2);
         let _ = writeln!(
             text,
-            "  {name:width$}  {bar:20}  {:>6}  {:>8}  {:>8} so far",
+            "  {cause:width$}  {bar:20}  {:>6}  {:>8}  {:>8} so far",
             slice.count,
             percent(slice.share),
             percent(slice.cumulated)
@@ -217,7 +224,7 @@ fn measurements(text: &mut String, overview: &Overview) {
             index(cpk),
             index(cp),
             stat.bad,
-            one_line(&name(stat)),
+            path(stat),
             stat.limits.show(stat.unit)
         );
     }
@@ -226,8 +233,8 @@ fn measurements(text: &mut String, overview: &Overview) {
     }
 }
 
-fn name(stat: &MeasurementStat) -> String {
-    format!("{} {}/{}", stat.plan, stat.step, stat.name)
+fn path(stat: &MeasurementStat) -> String {
+    format!("{} {}/{}", name(&stat.plan), name(&stat.step), name(&stat.name))
 }
 
 /// Where limits changed, figures before and after are not comparable.
@@ -240,13 +247,13 @@ fn broken_series(text: &mut String, overview: &Overview) {
     }
     let _ = writeln!(text, "\nMeasurements whose limits changed: each part against its own limits");
     for segments in broken.iter().take(MOST_MEASUREMENTS) {
-        let _ = writeln!(text, "  {}", one_line(&name(segments[0])));
+        let _ = writeln!(text, "  {}", path(segments[0]));
         for stat in *segments {
-            let day = stat.since.day.as_deref().map(|day| format!(" on {day}")).unwrap_or_default();
+            let day = stat.since.day.as_deref().map(|day| format!(" on {}", name(day))).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "    since run {}{day}: limits {}, {} values, Cpk {}, Ppk {}, {} bad{}",
-                one_line(&stat.since.run),
+                name(&stat.since.run),
                 stat.limits.show(stat.unit),
                 stat.capability.n,
                 index(stat.capability.cpk),
@@ -278,10 +285,8 @@ fn details(text: &mut String, stat: &MeasurementStat) {
     let words = verdict_of_spread(stat).map(|words| format!(", {words}")).unwrap_or_default();
     let _ = writeln!(
         text,
-        "\n{} {}/{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}{words}",
-        stat.plan,
-        stat.step,
-        one_line(&stat.name),
+        "\n{}: {n} values, mean {}, standard deviation {sd}, Cpk {}, Ppk {}, limits {}{words}",
+        path(stat),
         stat.unit.show(mean),
         index(cpk),
         index(ppk),
@@ -321,7 +326,7 @@ fn trend(text: &mut String, points: &[TrendPoint], unit: MeasurementUnit) {
         let dots: String = points.iter().map(|point| if row(point.mean) == at { '•' } else { ' ' }).collect();
         let _ = writeln!(text, "  {:>width$} ┤{}", labels[at], dots.trim_end());
     }
-    let (first, last) = (&points[0].from, &points[points.len() - 1].from);
+    let (first, last) = (name(&points[0].from), name(&points[points.len() - 1].from));
     let _ = writeln!(text, "  {:width$} └{}", "", "─".repeat(points.len()));
     let _ = writeln!(text, "  {:width$}  {first} to {last}; a dot is the mean of {} values", "", points[0].n);
 }
@@ -347,7 +352,7 @@ fn nails(text: &mut String, overview: &Overview) {
         let _ = writeln!(
             text,
             "  {}, contact {}: {} cycles{lately}{left}{retries}",
-            one_line(&nail.place),
+            name(&nail.place),
             nail.contact,
             trend.cycles
         );
@@ -362,14 +367,14 @@ fn controllers(text: &mut String, overview: &Overview) {
     let limit = NOT_BLAMED.as_millis();
     let all = overview.controllers.len();
     let _ = writeln!(text, "\nControllers that were late by {limit} ms or more, {} of {all}", late.len());
-    let width = late.iter().map(|controller| controller.place.chars().count()).max().unwrap_or(0);
+    let width = late.iter().map(|controller| name(&controller.place).chars().count()).max().unwrap_or(0);
     let _ = writeln!(text, "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  worst", "", "share", "late", "runs", "void");
     for controller in late {
         let worst = controller.worst.as_ref().map_or_else(String::new, delay);
         let _ = writeln!(
             text,
             "  {:width$}  {:>9}  {:>7}  {:>7}  {:>7}  {worst}",
-            one_line(&controller.place),
+            name(&controller.place),
             percent(controller.share()),
             controller.late,
             controller.runs,
@@ -385,5 +390,5 @@ pub(crate) fn late_controllers(overview: &Overview) -> impl Iterator<Item = &Con
 
 /// "640 ms (disk)".
 pub(crate) fn delay(late: &LateRecord) -> String {
-    format!("{} ms ({})", late.us / 1_000, one_line(&late.cause))
+    format!("{} ms ({})", late.us / 1_000, name(&late.cause))
 }

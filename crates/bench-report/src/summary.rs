@@ -1,7 +1,7 @@
 //! The operator's summary: first the faulty contacts, then what to do, then the rest.
 
 use crate::record::{Attempt, MeasurementRecord, NoteRecord, RunRecord, StepRecord};
-use crate::text::{counted, one_line};
+use crate::text::{counted, name, one_line};
 use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ impl Page {
             Verdict::Aborted => ("ABORTED", Paint::Yellow),
         };
         let serial = if record.serial.is_empty() { "unknown unit" } else { &record.serial };
-        let mut unit = one_line(format!("{} {serial}", record.model.to_uppercase()).trim_start());
+        let mut unit = format!("{} {}", name(&record.model.to_uppercase()), name(serial)).trim_start().to_owned();
         let contacts = record.contacts_at_fault.len();
         if record.verdict == Verdict::Fail && contacts > 0 {
             unit.push_str(&format!("  {} at fault", counted(contacts, "contact")));
@@ -173,24 +173,8 @@ impl Page {
     }
 
     fn what_to_do(&mut self, record: &RunRecord) {
-        let order = match record.verdict {
-            _ if !record.finished => {
-                "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
-                 twice, call the technician."
-            }
-            Verdict::Pass => return,
-            Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
-                "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
-            }
-            Verdict::Fail => "Send the module to repair.",
-            Verdict::Error | Verdict::Skipped => {
-                "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
-            }
-            Verdict::Aborted => "The module counts as not tested. Test it again.",
-        };
-        self.plain(order);
-        if record.finished && record.verdict != Verdict::Error && rails_in_doubt(record) {
-            self.plain("Call the technician: the bench is not known to be in its safe state.");
+        for order in advice(record) {
+            self.plain(order);
         }
     }
 
@@ -238,7 +222,7 @@ impl Page {
             let time = if ended { show_time(step.duration()) } else { String::new() };
             let tries = if began { step.tries().to_string() } else { String::new() };
             let measured = step.last().filter(|_| began).map_or_else(String::new, |last| measured(last, step.promised));
-            let line = row(word, &one_line(&step.id), &time, &tries, &measured);
+            let line = row(word, &name(&step.id), &time, &tries, &measured);
             // Only the word is coloured, after padding: escapes must not count as columns.
             let line = match line.strip_prefix(word) {
                 Some(rest) => format!("{}{rest}", self.painted(word, paint)),
@@ -247,7 +231,7 @@ impl Page {
             self.line(&line);
             self.below_step(step);
         }
-        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| one_line(&step.id)).collect();
+        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| name(&step.id)).collect();
         if !skipped.is_empty() {
             // There may be many, and they say nothing about the module.
             let options = textwrap::Options::new(self.style.width)
@@ -296,7 +280,7 @@ impl Page {
 
     fn notes(&mut self, record: &RunRecord, wanted: impl Fn(&NoteRecord) -> bool) {
         for note in record.notes.iter().filter(|note| wanted(note)) {
-            let step = note.step.as_deref().map_or_else(String::new, |step| format!("{step}: "));
+            let step = note.step.as_deref().map_or_else(String::new, |step| format!("{}: ", name(step)));
             self.plain(&format!("Note: {step}{}", note.text));
         }
     }
@@ -316,6 +300,30 @@ impl Page {
             None => self.plain("No rail was switched on."),
         }
     }
+}
+
+/// Says what happens with the module and who is to be called; nothing for a good one.
+pub(crate) fn advice(record: &RunRecord) -> Vec<&'static str> {
+    let order = match record.verdict {
+        _ if !record.finished => {
+            "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
+             twice, call the technician."
+        }
+        Verdict::Pass => return Vec::new(),
+        Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
+            "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."
+        }
+        Verdict::Fail => "Send the module to repair.",
+        Verdict::Error | Verdict::Skipped => {
+            "Call the technician: the bench could not tell. The module is neither good nor bad; keep it here."
+        }
+        Verdict::Aborted => "The module counts as not tested. Test it again.",
+    };
+    let mut orders = vec![order];
+    if record.finished && record.verdict != Verdict::Error && rails_in_doubt(record) {
+        orders.push("Call the technician: the bench is not known to be in its safe state.");
+    }
+    orders
 }
 
 fn rails_in_doubt(record: &RunRecord) -> bool {
@@ -358,7 +366,7 @@ fn reading(taken: &MeasurementRecord) -> String {
         (None, Some(raw)) => format!("unusable reading ({raw})"),
         (None, None) => "no reading".to_owned(),
     };
-    format!("{}: {value}, limits {}", measurement.name, measurement.limits.show(measurement.unit))
+    format!("{}: {value}, limits {}", name(&measurement.name), measurement.limits.show(measurement.unit))
 }
 
 /// "41.30 s", "12.3 ms".

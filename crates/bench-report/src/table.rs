@@ -2,7 +2,7 @@
 
 use crate::ReportError;
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
-use crate::text::contact_list;
+use crate::text::{contact_list, one_line};
 use bench_run::{BenchKind, BenchTime};
 use std::io::Write;
 
@@ -87,8 +87,8 @@ pub enum CsvDialect {
 ///
 /// There is one line per measurement of every attempt, below one line of column names. `counts` is 1 for a step's last
 /// attempt and 0 for those that were repeated or void. Values have full precision in the base unit; contacts are
-/// separated by spaces; `operator` is empty because a record names none. A text that a spreadsheet would run as a
-/// formula has an apostrophe in front.
+/// separated by spaces; `operator` is empty because a record names none. Control characters and line ends in texts are
+/// spaces: the JSON has them. A text that a spreadsheet would run as a formula has an apostrophe in front.
 pub struct CsvWriter<W: Write> {
     writer: ::csv::Writer<W>,
     dialect: CsvDialect,
@@ -174,10 +174,12 @@ impl<W: Write> CsvWriter<W> {
     }
 }
 
-/// Returns a text as it is, with an apostrophe in front when a spreadsheet would run it as a formula.
+/// Returns a text in one line, with an apostrophe in front when a spreadsheet would run it as a formula.
 fn cell(text: &str) -> String {
-    let runs = text.starts_with(['\t', '\r']) || text.trim_start().starts_with(['=', '+', '-', '@']);
-    if runs { format!("'{text}") } else { text.to_owned() }
+    let clean = one_line(text);
+    // Some programs skip spaces before the sign.
+    let runs = text.starts_with(['\t', '\r']) || clean.trim_start().starts_with(['=', '+', '-', '@']);
+    if runs { format!("'{clean}") } else { clean }
 }
 
 /// Returns all runs as CSV; see [`CsvWriter`].

@@ -2,23 +2,31 @@
 
 use crate::charts::{self, Scale};
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
+use crate::summary::advice;
+use crate::text::{self, name};
 use bench_run::{BenchKind, Contact, Measurement, MeasurementUnit, Verdict};
 use maud::{Markup, html};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 const WIDTH: f64 = 900.0;
 
 /// Returns the page: one file, no script, nothing from the network.
 pub fn unit_page(record: &RunRecord) -> String {
     let (word, class) = verdict(record);
+    let unit = format!("{} {}", name(&record.model.to_uppercase()), name(&record.serial));
     let body = html! {
-        h1 { (record.model.to_uppercase()) " " (record.serial) }
+        h1 { (unit) }
         p { span class={ "verdict " (class) } { (word) } }
         @if let Some(reason) = &record.reason { p { (reason) } }
         @for doubt in &record.doubts { p class="bad" { (doubt) } }
         @if !record.diagnoses.is_empty() {
             h2 { "Found" }
             ul { @for diagnosis in &record.diagnoses { li { (diagnosis.text) } } }
+        }
+        @let advice = advice(record);
+        @if !advice.is_empty() {
+            h2 { "What to do" }
+            @for order in advice { p { (order) } }
         }
         h2 { "Contacts" }
         (contacts(record))
@@ -30,12 +38,13 @@ pub fn unit_page(record: &RunRecord) -> String {
         (gantt(record))
         @if !record.notes.is_empty() {
             h2 { "Notes" }
-            ul { @for note in &record.notes { li { @if let Some(step) = &note.step { code { (step) } " " } (note.text) } } }
+            ul { @for note in &record.notes { li { @if let Some(step) = &note.step { code { (name(step)) } " " } (note.text) } } }
         }
         h2 { "Made with" }
         (provenance(record))
     };
-    charts::page(&format!("{} {} {word}", record.model.to_uppercase(), record.serial), &body)
+    // maud escapes what HTML gives a meaning to, and nothing else.
+    text::lines(&charts::page(&format!("{unit} {word}"), &body))
 }
 
 fn verdict(record: &RunRecord) -> (&'static str, &'static str) {
@@ -57,42 +66,98 @@ fn last_taken(record: &RunRecord) -> impl Iterator<Item = (&StepRecord, &Measure
     record.steps.iter().flat_map(of)
 }
 
-/// Draws the module's edge: odd numbers on the front, even ones on the back. Faulty contacts have a cross, not only a
-/// colour.
+/// How a contact is drawn: not by colour alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    AtFault,
+    Measured,
+    Named,
+}
+
+impl Look {
+    const ALL: [Look; 3] = [Look::Measured, Look::AtFault, Look::Named];
+
+    const fn fill(self) -> &'static str {
+        match self {
+            Look::AtFault => "#c1121f",
+            Look::Measured => "#2f855a",
+            Look::Named => "none",
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Look::AtFault => "at fault",
+            Look::Measured => "measured",
+            Look::Named => "named only by an attempt that was repeated, or by a diagnosis of the bench",
+        }
+    }
+}
+
+/// Returns the contacts that the record names, each as it is drawn. A card has places without a contact (its key), and
+/// a record cannot tell which: what it does not name is not drawn.
+fn looks(record: &RunRecord) -> BTreeMap<Contact, Look> {
+    let attempts = || record.steps.iter().flat_map(|step| &step.attempts);
+    let tried = attempts().flat_map(|attempt| &attempt.measurements).flat_map(|taken| &taken.measurement.contacts);
+    let diagnoses = attempts().flat_map(|attempt| &attempt.diagnoses).chain(&record.diagnoses);
+    let named = tried.chain(diagnoses.flat_map(|diagnosis| &diagnosis.contacts));
+    let measured = last_taken(record).flat_map(|(_, taken)| &taken.measurement.contacts);
+    // The most serious one comes last and stays.
+    let all = named
+        .map(|contact| (*contact, Look::Named))
+        .chain(measured.map(|contact| (*contact, Look::Measured)))
+        .chain(record.contacts_at_fault.iter().map(|contact| (*contact, Look::AtFault)));
+    all.filter(|(contact, _)| contact.0 > 0).collect()
+}
+
+/// Draws a contact, 28 high; those at fault have a cross.
+fn contact(look: Look, left: f64, top: f64, width: f64, cross: &str, title: &str) -> Markup {
+    html! {
+        rect x=(format!("{left:.1}")) y=(top) width=(format!("{width:.1}")) height="28" fill=(look.fill()) stroke="#8a97a5" {
+            title { (title) }
+        }
+        @if look == Look::AtFault {
+            path stroke="#fff" stroke-width=(cross) d=(format!("M{left:.1} {top}l{width:.1} 28m0 -28l-{width:.1} 28")) {}
+        }
+    }
+}
+
+/// Draws the module's edge: odd numbers on the front, even ones on the back.
 fn contacts(record: &RunRecord) -> Markup {
-    let bad: BTreeSet<Contact> = record.contacts_at_fault.iter().copied().collect();
-    let judged: BTreeSet<Contact> = last_taken(record)
-        .flat_map(|(_, measured)| measured.measurement.contacts.iter().copied())
-        .chain(bad.iter().copied())
-        .collect();
-    let Some(most) = judged.last().map(|contact| contact.0) else {
+    let looks = looks(record);
+    let Some((most, _)) = looks.last_key_value() else {
         return html! { p { "No measurement concerns a contact." } };
     };
-    let columns = usize::from(most).div_ceil(2);
-    let step = (WIDTH / columns as f64).min(26.0);
-    let look = |number: u8| match (bad.contains(&Contact(number)), judged.contains(&Contact(number))) {
-        (true, _) => ("#c1121f", "at fault"),
-        (false, true) => ("#2f855a", "measured"),
-        (false, false) => ("none", "not spoken of"),
-    };
+    let step = (WIDTH / f64::from(most.0.div_ceil(2))).min(26.0);
+    let bad: Vec<String> = record.contacts_at_fault.iter().map(Contact::to_string).collect();
     html! {
         svg width=(WIDTH) height="104" viewBox={ "0 0 " (WIDTH) " 104" } role="img" {
-            @for number in 1..=most {
+            @for (Contact(number), look) in &looks {
                 @let left = f64::from((number - 1) / 2) * step;
-                @let top = if number % 2 == 1 { 18.0 } else { 58.0 };
-                @let (colour, word) = look(number);
-                rect x=(format!("{left:.1}")) y=(top) width=(format!("{:.1}", step - 3.0)) height="28" fill=(colour) stroke="#8a97a5" {
-                    title { "contact " (number) ": " (word) }
-                }
-                @if bad.contains(&Contact(number)) {
-                    path stroke="#fff" stroke-width="2.5" d={ "M" (format!("{left:.1}")) " " (top) "l" (format!("{:.1}", step - 3.0)) " 28m0 -28l-" (format!("{:.1}", step - 3.0)) " 28" } {}
-                    text x=(format!("{left:.1}")) y=(if number % 2 == 1 { 12.0 } else { 100.0 }) { (number) }
-                }
+                @let (top, label) = if number % 2 == 1 { (18.0, 12.0) } else { (58.0, 100.0) };
+                (contact(*look, left, top, step - 3.0, "2.5", &format!("contact {number}: {}", look.word())))
+                @if *look == Look::AtFault { text x=(format!("{left:.1}")) y=(label) { (number) } }
             }
         }
         p { "Front above: odd numbers from 1; back below: even numbers from 2. "
             @if bad.is_empty() { "None is at fault." }
-            @else { "At fault, crossed out: " (bad.iter().map(Contact::to_string).collect::<Vec<_>>().join(", ")) "." } }
+            @else { "At fault, crossed out: " (bad.join(", ")) "." } }
+        (legend(&looks))
+    }
+}
+
+/// Explains what the map shows: only what is in it.
+fn legend(looks: &BTreeMap<Contact, Look>) -> Markup {
+    html! {
+        ul style="list-style:none;padding:0" {
+            @for look in Look::ALL.into_iter().filter(|look| looks.values().any(|of| of == look)) {
+                li {
+                    svg width="26" height="30" viewBox="0 0 26 30" role="img" { (contact(look, 1.0, 1.0, 18.0, "2", look.word())) }
+                    (look.word())
+                }
+            }
+            li { "An empty place: no contact, or one that nothing in this record names." }
+        }
     }
 }
 
@@ -101,14 +166,14 @@ fn measurements(step: &StepRecord) -> Markup {
     let good = step.verdict == Some(Verdict::Pass) && step.attempts.len() == 1;
     html! {
         details open[!good] {
-            summary { (step.title) " " code { (step.id) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
+            summary { (name(&step.title)) " " code { (name(&step.id)) } ": " span class=[(!good).then_some("bad")] { (verdict) } }
             @for attempt in &step.attempts {
                 @if let Some(line) = about(step, attempt) { p { (line) } }
                 table {
                     @for measured in &attempt.measurements {
                         @let taken = &measured.measurement;
                         tr {
-                            td { code { (taken.name) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
+                            td { code { (name(&taken.name)) } } td class="n" { (value(taken)) } td { (limit_bar(taken)) }
                             td { (taken.limits.show(taken.unit)) }
                             td class=[(taken.verdict != Verdict::Pass).then_some("bad")] { (taken.verdict) }
                         }
@@ -138,7 +203,7 @@ fn about(step: &StepRecord, attempt: &Attempt) -> Option<String> {
 fn value(taken: &Measurement) -> String {
     match (taken.value, &taken.raw) {
         (Some(value), _) => taken.unit.show(value),
-        (None, Some(raw)) => raw.clone(),
+        (None, Some(raw)) => name(raw),
         (None, None) => "not measured".to_owned(),
     }
 }
@@ -188,14 +253,14 @@ fn series(record: &RunRecord, title: &str, wanted: impl Fn(&Measurement) -> bool
                 @let value = measurement.value.unwrap_or(0.0);
                 @let (top, bottom) = (y.place(value.max(0.0)), y.place(value.min(0.0)));
                 rect class="bar" x=(format!("{:.1}", index as f64 * room)) y=(format!("{top:.1}")) width=(format!("{:.1}", room - 3.0)) height=(format!("{:.1}", (bottom - top).max(1.0))) {
-                    title { (measurement.name) ": " (measurement.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (measurement.limits.show(measurement.unit)) }
+                    title { (name(&measurement.name)) ": " (measurement.unit.show(value)) ", " (format!("{:.3} s", *at as f64 / 1e6)) ", " (measurement.limits.show(measurement.unit)) }
                 }
             }
             line class="axis" x1="0" y1=(format!("{:.1}", y.place(0.0))) x2=(WIDTH) y2=(format!("{:.1}", y.place(0.0))) {}
             text x="0" y="11" { (points[0].1.unit.show(high)) } text x="0" y="136" { (points[0].1.unit.show(low)) }
         }
         table { @for (at, measurement) in &points {
-            tr { td { code { (measurement.name) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(measurement)) } td { (measurement.limits.show(measurement.unit)) } }
+            tr { td { code { (name(&measurement.name)) } } td class="n" { (format!("{:.3} s", *at as f64 / 1e6)) } td class="n" { (value(measurement)) } td { (measurement.limits.show(measurement.unit)) } }
         } }
     }
 }
@@ -214,12 +279,12 @@ fn gantt(record: &RunRecord) -> Markup {
         svg width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) } role="img" {
             @for (index, step) in rows.iter().enumerate() {
                 @let top = 18.0 * index as f64;
-                text x="184" y=(top + 13.0) text-anchor="end" { (step.id) }
+                text x="184" y=(top + 13.0) text-anchor="end" { (name(&step.id)) }
                 @for attempt in &step.attempts {
                     @if let (Some(from), to) = (attempt.started_us, attempt.ended_us.unwrap_or(record.duration_us)) {
                         @let left = x.place(from.as_micros() as f64);
                         rect x=(format!("{left:.1}")) y=(top + 3.0) width=(format!("{:.1}", (x.place(to.as_micros() as f64) - left).max(1.0))) height="12" fill=(colour(attempt.verdict)) {
-                            title { (step.id) ", attempt " (attempt.number) ": " (format!("{from} to {to}, ")) (attempt.verdict.map_or("no end", Verdict::as_str)) }
+                            title { (name(&step.id)) ", attempt " (attempt.number) ": " (format!("{from} to {to}, ")) (attempt.verdict.map_or("no end", Verdict::as_str)) }
                         }
                     }
                 }
@@ -232,17 +297,17 @@ fn gantt(record: &RunRecord) -> Markup {
 }
 
 fn provenance(record: &RunRecord) -> Markup {
-    let mut rows: Vec<(&str, String)> = vec![("run", record.run_id.clone())];
+    let mut rows: Vec<(&str, String)> = vec![("run", name(&record.run_id))];
     let optional = [
-        ("started", &record.started_at),
-        ("nest", &record.nest),
-        ("lot", &record.lot),
-        ("seal of the journal", &record.seal),
-        ("folder", &record.run_folder),
+        ("started", record.started_at.as_deref().map(name)),
+        ("nest", record.nest.as_deref().map(name)),
+        ("lot", record.lot.as_deref().map(name)),
+        ("seal of the journal", record.seal.clone()),
+        ("folder", record.run_folder.clone()),
     ];
-    rows.extend(optional.iter().filter_map(|(what, value)| Some((*what, (*value).clone()?))));
+    rows.extend(optional.into_iter().filter_map(|(what, value)| Some((what, value?))));
     match &record.bench {
-        Some(BenchKind::Real { station, .. }) => rows.push(("station", station.clone())),
+        Some(BenchKind::Real { station, .. }) => rows.push(("station", name(station))),
         Some(BenchKind::Virtual { seed, faults }) => {
             rows.push((
                 "virtual bench",

@@ -1,8 +1,8 @@
 //! Pages for a browser: complete, self-contained, and the same for the same run.
 
 use crate::runs;
-use bench_report::{RunRecord, line_page, line_text, unit_page};
-use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
+use bench_report::{RunRecord, Style, builders::RunBuilder, line_page, line_text, summary, unit_page};
+use bench_run::{Contact, Defect, LateRecord, Limits, MeasurementUnit, Verdict};
 use bench_stats::{
     ControllerStat, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, Since, TrendPoint,
     UnitRun, capability, histogram, pareto, yields,
@@ -49,12 +49,48 @@ fn a_unit_is_a_page() {
     }
 }
 
+/// The M.2 card has no contacts 24 to 31.
+#[test]
+fn only_contacts_that_the_record_names_are_drawn() {
+    let run = RunBuilder::new("b404x", "P1").plan(&[("s", "x", 1)]).step("s");
+    let entries = run
+        .value("a", Some(1.0), MeasurementUnit::One, Limits::exactly(1.0), &[1, 23, 32, 0])
+        .diagnosis(Defect::Open, &[33], "contact 33 (A1): open")
+        .diagnosis(Defect::Bench, &[75], "the nail of contact 75 is worn")
+        .end(Verdict::Fail)
+        .safe()
+        .run_end(Verdict::Fail);
+    let page = unit_page(&runs::record(&entries));
+    check(&page);
+    let drawn: Vec<u8> = (0..=u8::MAX).filter(|number| page.contains(&format!("contact {number}: "))).collect();
+    assert_eq!(drawn, [1, 23, 32, 33, 75]);
+    for words in ["contact 23: measured", "contact 33: at fault", "contact 75: named only", "An empty place"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let legend = |record| unit_page(&record).matches("<li><svg").count();
+    assert_eq!((legend(runs::record(&entries)), legend(runs::record(&runs::pass()))), (3, 1));
+}
+
+/// What the operator reads on the screen is on the page too.
+#[test]
+fn the_page_says_what_to_do() {
+    for (name, entries) in runs::all() {
+        let record = runs::record(&entries);
+        let (page, text) = (unit_page(&record), summary(&record, Style { colour: false, width: 1_000 }));
+        let orders = page.split_once("<h2>What to do</h2>").map(|(_, rest)| rest.split_once("<h2>").unwrap().0);
+        assert_eq!(orders.is_none(), record.verdict == Verdict::Pass, "{name}");
+        for order in orders.into_iter().flat_map(|orders| orders.split("<p>").skip(1)) {
+            assert!(text.contains(order.trim_end_matches("</p>")), "{name}: {order}");
+        }
+    }
+}
+
 fn late(place: &str, runs: usize, late: usize, voids: usize, worst: Option<(u64, &str)>) -> ControllerStat {
     let worst = worst.map(|(us, cause)| LateRecord { us, cause: cause.to_owned() });
     ControllerStat { place: place.to_owned(), runs, late, voids, worst }
 }
 
-fn overview() -> Overview {
+pub fn overview() -> Overview {
     const PASS: Option<Verdict> = Some(Verdict::Pass);
     const FAIL: Option<Verdict> = Some(Verdict::Fail);
     let good = [("supply", PASS, PASS, 1), ("interconnect", PASS, PASS, 1)];
