@@ -7,7 +7,8 @@ use crate::cli::EXIT_ERROR;
 use bench_engine::Failed;
 use bench_journal::{shown, write_whole};
 use bench_report::{
-    CsvDialect, CsvWriter, JunitWriter, ReportError, RunRecord, StdfGroup, StdfScan, StdfWriter, json_line,
+    CsvDialect, CsvWriter, JunitWriter, ParquetWriter, ReportError, RunRecord, StdfGroup, StdfScan, StdfWriter,
+    json_line,
 };
 use bench_store::{RunRow, examine_file};
 use clap::{Args, ValueEnum};
@@ -31,6 +32,9 @@ pub(crate) struct ExportArgs {
     /// How CSV is written: `plain` (comma, decimal point) or `german` (semicolon, decimal comma, for a German Excel).
     #[arg(long, value_enum, default_value_t = DialectArg::Plain, requires = "csv")]
     csv_dialect: DialectArg,
+    /// All measurements as Parquet, with types, for data analysis.
+    #[arg(long, value_name = "FILE")]
+    parquet: Option<PathBuf>,
     /// Whole records, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
@@ -69,9 +73,9 @@ impl Runs<'_> {
 
 /// Reads the journals again: the store only lists them.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
-    let files = [&args.stdf, &args.csv, &args.jsonl, &args.junit];
+    let files = [&args.stdf, &args.csv, &args.parquet, &args.jsonl, &args.junit];
     if files.iter().all(|file| file.is_none()) {
-        return Err(Failed::Usage(miette::miette!("name at least one of --stdf, --csv, --jsonl, --junit")));
+        return Err(Failed::Usage(miette::miette!("name at least one of --stdf, --csv, --parquet, --jsonl, --junit")));
     }
     let store = args.place.open()?;
     let rows = store.runs(&args.filter.filter()).map_err(|error| failed(error, &args.place.reports))?;
@@ -102,6 +106,13 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
             let mut csv = CsvWriter::new(to, dialect)?;
             runs.each(|record| csv.run(record))?;
             csv.finish().map(drop)
+        })?;
+    }
+    if let Some(file) = &args.parquet {
+        write(file, |to| {
+            let mut parquet = ParquetWriter::new(to)?;
+            runs.each(|record| parquet.run(record).map_err(ReportError::from))?;
+            parquet.finish().map(drop)
         })?;
     }
     if let Some(file) = &args.junit {
@@ -156,7 +167,7 @@ fn named(file: &Path, group: &StdfGroup, all: &BTreeMap<StdfGroup, StdfScan>) ->
     file.with_file_name(format!("{stem}.{name}.{extension}"))
 }
 
-fn write(file: &Path, make: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>) -> Result<(), Failed> {
+fn write(file: &Path, make: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), ReportError>) -> Result<(), Failed> {
     let made = write_whole(file, |to| {
         make(to).map_err(|error| match error {
             ReportError::Io(error) => error,

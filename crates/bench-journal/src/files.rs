@@ -95,7 +95,7 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, FileRefused> {
 ///
 /// # Errors
 /// When `write` or the disk refuses. The old content stays.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return write(&mut File::options().write(true).open(path)?);
     }

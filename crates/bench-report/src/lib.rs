@@ -40,6 +40,10 @@ pub enum ReportError {
     /// The JUnit report cannot be written.
     #[error("JUnit report: {0}")]
     Junit(#[from] junit_report::Error),
+    /// The Parquet file cannot be written.
+    #[cfg(feature = "parquet")]
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
     /// The CSV report cannot be written.
     #[error("CSV: {0}")]
     Csv(#[from] ::csv::Error),
