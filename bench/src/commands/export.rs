@@ -112,7 +112,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
         write(file, |to| {
             let mut parquet = ParquetWriter::new(to)?;
             runs.each(|record| parquet.run(record).map_err(ReportError::from))?;
-            parquet.finish().map(drop)
+            Ok(parquet.finish().map(drop)?)
         })?;
     }
     if let Some(file) = &args.junit {
