@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 /// The spelling checker, pinned to one version: another version knows other words.
 const TYPOS: &str = "1.52.0";
+/// A reader of STDF that shares no code with ours.
+const PYSTDF: &str = "1.4.0";
 
 /// Runs every check. Skips and counts checks whose program is missing.
 pub fn run_all(steps: &mut Steps, skipped: &Skipped) -> Result<(), Failed> {
@@ -43,6 +45,12 @@ pub fn install() {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]).arg(tools());
         quietly(pip.arg(format!("typos=={TYPOS}")));
+    }
+    if !tools().join("pystdf").is_dir() {
+        // The second reader of STDF in the tests of reports. They say so if it is missing.
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]).arg(tools());
+        quietly(pip.arg(format!("pystdf=={PYSTDF}")));
     }
     if let Some(toolchain) = oldest().filter(|toolchain| !has_toolchain(toolchain)) {
         let arguments = ["toolchain", "install", &toolchain, "--profile", "minimal", "--no-self-update"];
