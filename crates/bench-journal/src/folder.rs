@@ -173,7 +173,12 @@ pub fn start_of(journal: &Path) -> Option<RunStart> {
 /// Sorts journals in the true order of their runs. Those without a start come first: nothing places them.
 pub fn in_true_order(journals: Vec<PathBuf>) -> Vec<PathBuf> {
     let starts: Vec<Option<RunStart>> = journals.iter().map(|journal| start_of(journal)).collect();
-    let names: Vec<String> = journals.iter().map(|journal| shown(journal)).collect();
+    // Older records have no number: `.2` follows the run whose name was taken, and `.10` follows `.9`.
+    let run_name = |journal: &PathBuf| split_number(&journal.parent().map(shown).unwrap_or_default());
+    let mut by_name: Vec<usize> = (0..journals.len()).collect();
+    by_name.sort_by_cached_key(|index| run_name(&journals[*index]));
+    let mut names = vec![String::new(); journals.len()];
+    by_name.iter().enumerate().for_each(|(rank, index)| names[*index] = format!("{rank:010}"));
     let (mut ordered, mut indices, mut placed) = (Vec::with_capacity(journals.len()), Vec::new(), Vec::new());
     for (index, start) in starts.iter().enumerate() {
         match start {

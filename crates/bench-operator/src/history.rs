@@ -104,14 +104,18 @@ impl UnitHistory for FolderHistory {
 mod tests {
     use super::*;
     use crate::log::Log;
-    use bench_journal::Journal;
-    use bench_run::{Event, Tally};
 
-    fn run(reports: &Path, serial: &str, verdict: Option<Verdict>) {
-        let mut journal = Journal::create(reports, serial, "r").unwrap();
-        let Some(verdict) = verdict else { return };
-        journal.append(BenchTime(1), Event::RunEnded { verdict, reason: None, tally: Tally::default() }).unwrap();
-        journal.verify().wait_at_most(std::time::Duration::from_secs(60)).unwrap();
+    fn run(reports: &Path, serial: &str, name: &str, ends: bool) {
+        let started = bench_report::builders::RunBuilder::new("b404x", serial)
+            .plan(&[("supply", "supply", 1)])
+            .step("supply")
+            .volts("3V3.volts", 9.0, 3.2, 3.4);
+        let entries = if ends { started.end(Verdict::Fail).safe().run_end(Verdict::Fail) } else { started.torn() };
+        let folder = reports.join(serial).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(bench_journal::JOURNAL_FILE), bench_journal::to_bytes(&entries)).unwrap();
+        let judgement = bench_journal::judge_file(&folder);
+        assert_ne!(judgement.finding, bench_journal::Finding::DoesNotHold, "{:?}", judgement.reasons);
     }
 
     #[test]
@@ -120,13 +124,13 @@ mod tests {
         let reports = folder.path();
         let history = FolderHistory::new(reports);
         assert_eq!(history.past("A"), Ok(UnitPast::default()));
-        run(reports, "A", Some(Verdict::Fail));
-        run(reports, "B", Some(Verdict::Fail));
+        run(reports, "A", "r", true);
+        run(reports, "B", "r", true);
         // A run that died, and something that is none.
-        run(reports, "A", None);
+        run(reports, "A", "r.2", false);
         std::fs::create_dir(reports.join("A/notes")).unwrap();
         std::fs::write(reports.join("A/photo.jpg"), "").unwrap();
-        let judged = BTreeMap::from([(String::new(), Verdict::Fail)]);
+        let judged = BTreeMap::from([("end-of-line".to_owned(), Verdict::Fail)]);
         let past = |let_in_after| UnitPast {
             verdicts: vec![Verdict::Fail, Verdict::Error],
             let_in_after,

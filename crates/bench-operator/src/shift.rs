@@ -100,4 +100,40 @@ mod tests {
         assert_eq!(shift.last().count(), LAST);
         assert_eq!(shift.last().next().map(|unit| unit.serial.as_str()), Some("19"));
     }
+
+    proptest::proptest! {
+        /// The figure on the screen is that of `bench stats`, and both are what a person counts: units whose first judged
+        /// run was in this shift, and of those the ones that passed in it.
+        #[test]
+        fn the_screen_and_the_statistics_agree(
+            runs in proptest::collection::vec((0..5_u8, 0..5_usize), 0..40),
+            shift_begins in 0..20_usize,
+        ) {
+            const VERDICTS: [Verdict; 5] =
+                [Verdict::Pass, Verdict::Fail, Verdict::Error, Verdict::Aborted, Verdict::Skipped];
+            let (mut shift, mut stats) = (Shift::default(), Counter::default());
+            let mut judged: std::collections::BTreeMap<String, Verdict> = Default::default();
+            let (mut new, mut passed_at_once) = (0, 0);
+            for (at, (unit, verdict)) in runs.into_iter().enumerate() {
+                let (serial, verdict) = (unit.to_string(), VERDICTS[verdict]);
+                let inside = at >= shift_begins;
+                let before = judged.get(&serial).copied();
+                if inside {
+                    shift.ended(&serial, verdict, before, None);
+                }
+                stats.take(UnitRun { unit: serial.clone(), verdict, steps: &[] }, inside.then_some(0));
+                if matches!(verdict, Verdict::Pass | Verdict::Fail) {
+                    if inside && before.is_none() {
+                        new += 1;
+                        passed_at_once += usize::from(verdict == Verdict::Pass);
+                    }
+                    judged.insert(serial, verdict);
+                }
+            }
+            let share = |yields: Option<Yields>| yields.and_then(|yields| yields.first_pass_yield).map(|of| of.share);
+            let counted = (new > 0).then(|| f64::from(passed_at_once as u32) / f64::from(new as u32));
+            proptest::prop_assert_eq!(shift.first_pass_yield(), counted);
+            proptest::prop_assert_eq!(share(stats.yields().pop()), counted);
+        }
+    }
 }
