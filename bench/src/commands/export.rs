@@ -60,12 +60,12 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// Passes every run that may be used, in the true order.
+    /// Passes every run, in the true order. Each was usable before: one that is not was changed meanwhile.
     fn each<E: From<io::Error>>(&self, mut see: impl FnMut(&RunRecord) -> Result<(), E>) -> Result<(), E> {
         for row in &self.rows {
-            if let Ok(record) = examine_file(&self.reports.join(&*row.path)).usable() {
-                see(&record)?;
-            }
+            let journal = self.reports.join(&*row.path);
+            let changed = |reason| io::Error::other(format!("{} changed during the export: {reason}", shown(&journal)));
+            see(&examine_file(&journal).usable().map_err(changed)?)?;
         }
         Ok(())
     }
@@ -79,17 +79,17 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     }
     let store = args.place.open()?;
     let rows = store.runs(&args.filter.filter()).map_err(|error| failed(error, &args.place.reports))?;
-    let runs = Runs { reports: &args.place.reports, rows };
+    let mut runs = Runs { reports: &args.place.reports, rows };
     let mut groups: BTreeMap<StdfGroup, StdfScan> = BTreeMap::new();
-    let (mut written, mut refused) = (0, 0);
-    for row in &runs.rows {
+    let (mut usable, mut refused) = (Vec::with_capacity(runs.rows.len()), 0);
+    for row in std::mem::take(&mut runs.rows) {
         let journal = args.place.reports.join(&*row.path);
         match examine_file(&journal).usable() {
             Ok(record) => {
-                written += 1;
                 if args.stdf.is_some() {
                     groups.entry(StdfGroup::of(&record)).or_default().run(&record);
                 }
+                usable.push(row);
             }
             Err(reason) => {
                 refused += 1;
@@ -97,6 +97,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
             }
         }
     }
+    runs.rows = usable;
     if let Some(file) = &args.csv {
         let dialect = match args.csv_dialect {
             DialectArg::Plain => CsvDialect::Plain,
@@ -128,7 +129,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     if let Some(file) = &args.stdf {
         stdf(file, &groups, &runs)?;
     }
-    print(&format!("{written} runs written, {refused} left out\n"));
+    print(&format!("{} runs written, {refused} left out\n", runs.rows.len()));
     Ok(if refused == 0 { 0 } else { EXIT_ERROR })
 }
 
