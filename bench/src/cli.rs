@@ -367,7 +367,7 @@ pub(crate) struct FaultsArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: bench coverage plans/b404x.toml --faults 'open:*' --good 20 --json coverage.json")]
+#[command(after_help = "Example: bench coverage plans/b404x.toml --faults 'open:*' --good 20 --json > coverage.json")]
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
@@ -392,9 +392,9 @@ pub(crate) struct CoverageArgs {
     /// Exits with 1 if a smaller share of the faults is named correctly, or if a good module fails.
     #[arg(long, value_name = "PERCENT")]
     pub min_named: Option<f64>,
-    /// Writes the whole study as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Prints the whole study as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Writes a page for a browser, as one file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

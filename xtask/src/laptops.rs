@@ -93,7 +93,7 @@ const ROWS: [&str; 21] = [
     "run ../../../plans/b404x.toml --virtual --serial tooshort",
     "check ../../../plans/b404x.toml",
     "check crlf/misspelt.toml",
-    "coverage ../../../plans/b404x.toml --faults open:36 --faults short:36-38@* --good 1 --quick --json coverage.json",
+    "coverage ../../../plans/b404x.toml --faults open:36 --faults short:36-38@* --good 1 --quick --json",
     "report reports/P042AN0000DEMO1 --html page.html --stdf unit.stdf",
     "report reports/P042AN0000DEMO1 --csv",
     "verify reports",

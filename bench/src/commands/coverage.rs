@@ -1,7 +1,7 @@
 //! `bench coverage`: what a plan finds of everything that can be wrong.
 
 use super::faults::listed;
-use super::{print, say};
+use super::{print, print_json, say, write_report};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
 use crate::study_progress::Progress;
 use bench_coverage::{
@@ -77,8 +77,11 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
         }
     };
     runs.progress.finish();
-    print(&summary(&study, began.elapsed()));
-    write(args.json.as_deref(), || to_json(&study))?;
+    if args.json {
+        print_json(&study)?;
+    } else {
+        print(&summary(&study, began.elapsed()));
+    }
     write(args.html.as_deref(), || Ok(page(&study)))?;
     write(args.dictionary.as_deref(), || to_json(&Dictionary::of(&study)))?;
     Ok(verdict(args, &study))
@@ -270,5 +273,5 @@ fn to_json(value: &impl Serialize) -> Result<String, Failed> {
 
 fn write(path: Option<&Path>, text: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, text()?).map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(path))))
+    write_report(path, text()?.as_bytes())
 }

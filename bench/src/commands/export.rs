@@ -71,6 +71,12 @@ impl Runs<'_> {
     }
 }
 
+/// The runs of one STDF file.
+struct Group<'a> {
+    scan: StdfScan,
+    runs: Runs<'a>,
+}
+
 /// Reads the journals again: the store only lists them.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     let files = [&args.stdf, &args.csv, &args.parquet, &args.jsonl, &args.junit];
@@ -79,17 +85,21 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
     }
     let store = args.place.open()?;
     let rows = store.runs(&args.filter.filter()).map_err(|error| failed(error, &args.place.reports))?;
-    let mut runs = Runs { reports: &args.place.reports, rows };
-    let mut groups: BTreeMap<StdfGroup, StdfScan> = BTreeMap::new();
-    let (mut usable, mut refused) = (Vec::with_capacity(runs.rows.len()), 0);
-    for row in std::mem::take(&mut runs.rows) {
+    let reports = args.place.reports.as_path();
+    let mut runs = Runs { reports, rows: Vec::with_capacity(rows.len()) };
+    let mut groups: BTreeMap<StdfGroup, Group<'_>> = BTreeMap::new();
+    let mut refused = 0;
+    for row in rows {
         let journal = args.place.reports.join(&*row.path);
         match examine_file(&journal).usable() {
             Ok(record) => {
                 if args.stdf.is_some() {
-                    groups.entry(StdfGroup::of(&record)).or_default().run(&record);
+                    let new = || Group { scan: StdfScan::default(), runs: Runs { reports, rows: Vec::new() } };
+                    let group = groups.entry(StdfGroup::of(&record)).or_insert_with(new);
+                    group.scan.run(&record);
+                    group.runs.rows.push(row.clone());
                 }
-                usable.push(row);
+                runs.rows.push(row);
             }
             Err(reason) => {
                 refused += 1;
@@ -97,7 +107,6 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
             }
         }
     }
-    runs.rows = usable;
     if let Some(file) = &args.csv {
         let dialect = match args.csv_dialect {
             DialectArg::Plain => CsvDialect::Plain,
@@ -127,22 +136,22 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failed> {
         write(file, |to| runs.each(|record| Ok(to.write_all(json_line(record)?.as_bytes())?)))?;
     }
     if let Some(file) = &args.stdf {
-        stdf(file, &groups, &runs)?;
+        stdf(file, &groups)?;
     }
     print(&format!("{} runs written, {refused} left out\n", runs.rows.len()));
     Ok(if refused == 0 { 0 } else { EXIT_ERROR })
 }
 
 /// Writes a file for each group; the only one has the name as given.
-fn stdf(file: &Path, groups: &BTreeMap<StdfGroup, StdfScan>, runs: &Runs<'_>) -> Result<(), Failed> {
-    let empty =
-        BTreeMap::from([(StdfGroup::of(&RunRecord::from_entries::<bench_run::Entry>(&[])), StdfScan::default())]);
-    let groups = if groups.is_empty() { &empty } else { groups };
-    for (group, scan) in groups {
+fn stdf(file: &Path, groups: &BTreeMap<StdfGroup, Group<'_>>) -> Result<(), Failed> {
+    if groups.is_empty() {
+        return write(file, |to| Ok(StdfWriter::new(to, &StdfScan::default())?.finish().map(drop)?));
+    }
+    for (group, Group { scan, runs }) in groups {
         let path = if groups.len() == 1 { file.to_owned() } else { named(file, group, groups) };
         write(&path, |to| {
             let mut writer = StdfWriter::new(to, scan)?;
-            runs.each(|record| if StdfGroup::of(record) == *group { writer.run(record) } else { Ok(()) })?;
+            runs.each(|record| writer.run(record))?;
             Ok(writer.finish().map(drop)?)
         })?;
         if groups.len() > 1 {
@@ -153,7 +162,7 @@ fn stdf(file: &Path, groups: &BTreeMap<StdfGroup, StdfScan>, runs: &Runs<'_>) ->
 }
 
 /// "lot.b404x-line_1-2026_48.stdf"; with the beginning of the plan's hash where only the plan differs.
-fn named(file: &Path, group: &StdfGroup, all: &BTreeMap<StdfGroup, StdfScan>) -> PathBuf {
+fn named(file: &Path, group: &StdfGroup, all: &BTreeMap<StdfGroup, Group<'_>>) -> PathBuf {
     let parts = |of: &StdfGroup| {
         let lot = of.lot.as_deref().unwrap_or("no-lot");
         [of.model.as_str(), &of.station, lot].map(bench_journal::safe_name).join("-")

@@ -1,10 +1,9 @@
 //! `bench fixture`.
 
-use super::{print, print_json};
+use super::{print, print_json, write_report};
 use crate::cli::FixtureArgs;
 use crate::wiring::{Wiring, svg, text};
 use bench_engine::{Failed, Project};
-use bench_journal::shown;
 use bench_plan::DutFamily;
 use std::path::Path;
 
@@ -13,8 +12,7 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
     let (fixture, families) = project.fixture_and_families(&args.fixture)?;
     let wiring = Wiring::of(&fixture, &families);
     if let Some(path) = &args.svg {
-        std::fs::write(path, svg(&wiring))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(path))))?;
+        write_report(path, svg(&wiring).as_bytes())?;
     }
     if let Some(path) = &args.spice {
         let has = |family: &&DutFamily| args.model.as_ref().is_none_or(|model| family.model(model).is_some());
@@ -28,8 +26,7 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
                 fixture.name
             )));
         };
-        std::fs::write(path, virtual_bench::spice_deck(&fixture, family, args.seed))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(path))))?;
+        write_report(path, virtual_bench::spice_deck(&fixture, family, args.seed).as_bytes())?;
     }
     if args.json {
         print_json(&wiring)?;

@@ -70,6 +70,10 @@ pub(crate) fn grr(args: &GrrArgs) -> Result<u8, Failed> {
         return Err(Failed::Usage(miette::miette!("a study needs at least 2 units, 2 seats and 2 trials")));
     }
     match study(&store, &args.filter.filter(), plan).map_err(|error| failed(error, &args.place.reports))? {
+        Study::Missing { next, units } if args.json => {
+            print_json(&serde_json::json!({ "next": next, "units": units }))?;
+            Ok(EXIT_USAGE)
+        }
         Study::Missing { next, units } => {
             let mut text = format!("Not whole yet. Next: {next}.\n");
             for (serial, counts) in units {

@@ -67,3 +67,9 @@ pub(crate) fn width() -> u16 {
         _ => 140,
     }
 }
+
+/// Writes a report whole: after a power cut the file is the old one or the new one.
+pub(crate) fn write_report(path: &std::path::Path, bytes: &[u8]) -> Result<(), bench_engine::Failed> {
+    bench_journal::write_whole(path, |to| to.write_all(bytes))
+        .map_err(|error| bench_engine::Failed::Bench(miette::miette!("{}: {error}", bench_journal::shown(path))))
+}

@@ -1,6 +1,6 @@
 //! `bench plan`: the schedule of a plan, drawn.
 
-use super::{print, print_json, say, width};
+use super::{print, print_json, say, width, write_report};
 use crate::cli::PlanArgs;
 use crate::gantt::{Look, Times, chart, svg, text};
 use bench_coverage::{Module, RunFindings, Work};
@@ -22,8 +22,7 @@ pub(crate) fn plan(root: Option<&Path>, args: &PlanArgs) -> Result<u8, Failed> {
     };
     let chart = chart(&loaded.plan, &times);
     if let Some(file) = &args.svg {
-        std::fs::write(file, svg(&chart))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(file))))?;
+        write_report(file, svg(&chart).as_bytes())?;
     }
     if args.json {
         print_json(&chart)?;

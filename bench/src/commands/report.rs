@@ -1,9 +1,9 @@
 //! `bench report`: reports from a journal alone.
 
-use super::{print, width};
+use super::{print, width, write_report};
 use crate::cli::ReportArgs;
 use bench_engine::Failed;
-use bench_journal::{Finding, shown, write_whole};
+use bench_journal::{Finding, shown};
 use bench_report::{Style, csv, json, junit, stdf, summary, unit_page};
 use bench_store::examine_file;
 use std::io::IsTerminal;
@@ -11,10 +11,6 @@ use std::path::{Path, PathBuf};
 
 fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
-}
-
-fn write(file: &Path, bytes: &[u8]) -> Result<(), Failed> {
-    write_whole(file, |to| to.write_all(bytes)).map_err(|error| bench(format!("{}: {error}", shown(file))))
 }
 
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
@@ -32,13 +28,13 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
     };
     if let Some(file) = &args.junit {
         let text = junit(std::slice::from_ref(&record)).map_err(bench)?;
-        write(file, text.as_bytes())?;
+        write_report(file, text.as_bytes())?;
     }
     if let Some(file) = &args.html {
-        write(file, unit_page(&record).as_bytes())?;
+        write_report(file, unit_page(&record).as_bytes())?;
     }
     if let Some(file) = &args.stdf {
-        write(file, &stdf(std::slice::from_ref(&record)))?;
+        write_report(file, &stdf(std::slice::from_ref(&record)))?;
     }
     if args.csv {
         print(&csv(std::slice::from_ref(&record)).map_err(bench)?);

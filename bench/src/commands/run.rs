@@ -5,7 +5,7 @@ use crate::cli::RunArgs;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, OneRun, Project, Recorder, Stop};
-use bench_journal::{StationKey, shown};
+use bench_journal::{StationKey, shown, write_whole};
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
 use bench_report::{RunRecord, Style, summary};
@@ -73,16 +73,16 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
-        real::wall_clock::notice(&real::wall_clock::state(&now)).iter().for_each(|notice| say(notice));
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
         let backend = RealBackend::take(project.root(), place, &now)?;
+        backend.clock_notice().iter().for_each(|notice| say(notice));
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
     let wall = began.elapsed();
 
     // Whatever becomes of the report: the verdict is printed.
     let unwritten = args.junit.as_ref().and_then(|path| {
-        let error = std::fs::write(path, &done.junit).err()?;
+        let error = write_whole(path, |to| to.write_all(done.junit.as_bytes())).err()?;
         Some(format!("{}: {error}: the JUnit report was not written, so this is no pass", shown(path)))
     });
     let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);

@@ -1,9 +1,8 @@
 //! `bench stats`: a question to many runs.
 
 use super::store::{Where, failed};
-use super::{print, print_json};
+use super::{print, print_json, write_report};
 use bench_engine::Failed;
-use bench_journal::shown;
 use bench_report::{line_page, line_text};
 use bench_store::{By, Filter, Question, overview};
 use clap::{Args, ValueEnum};
@@ -115,8 +114,7 @@ pub(crate) fn stats(args: &StatsArgs) -> Result<u8, Failed> {
         }
     }
     if let Some(file) = &args.html {
-        std::fs::write(file, line_page(&answer))
-            .map_err(|error| Failed::Bench(miette::miette!("{}: {error}", shown(file))))?;
+        write_report(file, line_page(&answer).as_bytes())?;
     }
     if args.json {
         print_json(&answer)?;

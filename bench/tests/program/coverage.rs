@@ -27,13 +27,11 @@ fn a_sample_equals_runs_by_themselves() {
     let listed = text(&output(&["faults", PLAN]).stdout);
     let listed: Vec<&str> = listed.lines().collect();
     let sample: Vec<&str> = (0..SAMPLE).map(|n| listed[n * listed.len() / SAMPLE]).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("coverage.json");
-    let mut order = vec!["coverage", PLAN, "--quick", "--good", "0", "--json", json.to_str().unwrap()];
+    let mut order = vec!["coverage", PLAN, "--quick", "--good", "0", "--json"];
     sample.iter().for_each(|fault| order.extend(["--faults", fault]));
     let study = output(&order);
     assert_eq!(study.status.code(), Some(0), "{}", text(&study.stderr));
-    let study = read(&json);
+    let study: serde_json::Value = serde_json::from_slice(&study.stdout).unwrap();
     for fault in sample {
         let all = study["per_fault"].as_array().unwrap();
         let seen =
@@ -181,8 +179,8 @@ fn mistakes_are_told_before_anything_runs() {
 fn ctrl_c_ends_it_without_half_a_result() {
     use std::io::{BufRead, BufReader, Read};
     let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("coverage.json");
-    let mut child = bench(&["coverage", PLAN, "--good", "100000", "--json", json.to_str().unwrap()])
+    let page = folder.path().join("coverage.html");
+    let mut child = bench(&["coverage", PLAN, "--good", "100000", "--json", "--html", page.to_str().unwrap()])
         .stderr(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -197,5 +195,7 @@ fn ctrl_c_ends_it_without_half_a_result() {
     lines.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(4), "{first}{rest}");
     assert!(rest.contains("nothing was written"), "{first}{rest}");
-    assert!(!json.exists());
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert!(out.is_empty() && !page.exists(), "{out}");
 }

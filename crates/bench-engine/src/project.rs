@@ -1,7 +1,7 @@
 //! Finds and reads the files that belong to a plan.
 
 use bench_instruments::Image;
-use bench_journal::{FileRefused, read_regular, read_text, shown};
+use bench_journal::{read_regular, read_text, shown};
 use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
 use bench_run::{PartHash, PlannedStep, Provenance};
 use bench_steps::{ImageFile, Kinds, Nest, Procedure};
@@ -129,17 +129,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// The largest file of a project, bytes: an image with all of its debug information has a tenth of that.
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 
-/// The caller names the path.
-fn io_error(refused: FileRefused) -> std::io::Error {
-    match refused {
-        FileRefused::Io { source, .. } => source,
-        FileRefused::NoRegularFile { .. } => std::io::Error::other("not a regular file"),
-        FileRefused::TooLarge { limit, .. } => std::io::Error::other(format!("larger than {limit} bytes")),
-    }
-}
-
 pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
-    match read_text(path, LARGEST_FILE).map_err(io_error) {
+    match read_text(path, LARGEST_FILE).map_err(std::io::Error::from) {
         Ok(text) => Ok(Source::new(shown(path), text)),
         Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
     }
@@ -147,7 +138,7 @@ pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
 
 /// A part of a plan, named in the plan.
 fn part(path: &Path) -> Result<Source, ParamProblem> {
-    match read_text(path, LARGEST_FILE).map_err(io_error) {
+    match read_text(path, LARGEST_FILE).map_err(std::io::Error::from) {
         Ok(text) => Ok(Source::new(shown(path), text)),
         Err(error) => Err(ParamProblem::new(format!("{} cannot be read: {error}", shown(path)))
             .label("no readable file")
@@ -308,7 +299,7 @@ fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images
                 planned.step.id
             );
             let unreadable = |error| FileError::Unreadable { path: path.clone(), error, help: help.clone() };
-            let bytes = read_regular(&path, LARGEST_FILE).map_err(io_error).map_err(unreadable)?;
+            let bytes = read_regular(&path, LARGEST_FILE).map_err(std::io::Error::from).map_err(unreadable)?;
             let format = match (wanted.at, path.extension().and_then(|extension| extension.to_str())) {
                 (Some(base), _) => ImageFormat::Binary { base },
                 (None, Some("hex")) => ImageFormat::Hex,
@@ -325,7 +316,7 @@ fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images
 
 /// The firmware image, as bytes.
 pub fn read_firmware(path: &Path) -> Result<Vec<u8>, FileError> {
-    read_regular(path, LARGEST_FILE).map_err(io_error).map_err(|error| FileError::Unreadable {
+    read_regular(path, LARGEST_FILE).map_err(std::io::Error::from).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),
         error,
         help: "build the test firmware with `cargo xtask firmware`, or name an image with --firmware".into(),

@@ -11,56 +11,36 @@ pub const LARGEST_JOURNAL: u64 = 256 * 1024 * 1024;
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
-pub enum FileRefused {
-    /// The system refuses.
-    #[error("{path}: {source}", path = shown(path))]
-    Io {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the operating system.
-        source: io::Error,
-    },
-    /// A folder, device, pipe or socket: it may never end.
-    #[error("{path}: not a regular file; expected a file that was written to a disk", path = shown(path))]
-    NoRegularFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Larger than any such file.
-    #[error("{path}: larger than {limit} bytes, which no file of this kind is", path = shown(path))]
-    TooLarge {
-        /// The path.
-        path: PathBuf,
-        /// The largest size that is read.
-        limit: u64,
-    },
+#[error("{path}: {reason}", path = shown(path))]
+pub struct FileRefused {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub reason: io::Error,
 }
 
 impl FileRefused {
     /// Whether there is no such file.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        self.reason.kind() == io::ErrorKind::NotFound
     }
 }
 
+/// Without the path, for callers that name it.
 impl From<FileRefused> for io::Error {
     fn from(refused: FileRefused) -> Self {
-        let kind = match &refused {
-            FileRefused::Io { source, .. } => source.kind(),
-            FileRefused::NoRegularFile { .. } => io::ErrorKind::InvalidInput,
-            FileRefused::TooLarge { .. } => io::ErrorKind::FileTooLarge,
-        };
-        Self::new(kind, refused.to_string())
+        refused.reason
     }
 }
 
-/// Opens a regular file. The kind is checked first: to open a pipe would wait for its other end.
-pub(crate) fn open_regular(path: &Path) -> Result<File, FileRefused> {
-    let failed = |source| FileRefused::Io { path: path.to_owned(), source };
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(FileRefused::NoRegularFile { path: path.to_owned() });
+/// Opens a regular file: a folder, device, pipe or socket may never end. The kind is checked first, because to open a
+/// pipe would wait for its other end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        return File::open(path);
     }
-    File::open(path).map_err(failed)
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; expected one that was written to a disk"))
 }
 
 /// Reads a regular file of at most `limit` bytes.
@@ -68,12 +48,15 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, FileRefused> {
 /// # Errors
 /// When it cannot be read, is no regular file, or is larger.
 pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, FileRefused> {
+    read_limited(path, limit).map_err(|reason| FileRefused { path: path.to_owned(), reason })
+}
+
+fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = open_regular(path)?;
-    let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|source| FileRefused::Io { path: path.to_owned(), source })?;
+    open_regular(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(FileRefused::TooLarge { path: path.to_owned(), limit });
+        let reason = format!("larger than {limit} bytes, which no file of this kind is");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     Ok(bytes)
 }
@@ -83,10 +66,9 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, FileRefused> {
 /// # Errors
 /// Also when it is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileRefused> {
-    String::from_utf8(read_regular(path, limit)?).map_err(|_| FileRefused::Io {
-        path: path.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8"),
-    })
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8");
+    String::from_utf8(read_regular(path, limit)?)
+        .map_err(|error| FileRefused { path: path.to_owned(), reason: not_text(error) })
 }
 
 /// Writes a whole file: to a temporary one in the same folder, forced to the disk, then renamed. After a power cut the
@@ -159,12 +141,13 @@ mod tests {
         let path = folder.path().join("large");
         fs::write(&path, "12345").unwrap();
         assert_eq!(read_regular(&path, 5).unwrap(), b"12345");
-        assert!(matches!(read_regular(&path, 4), Err(FileRefused::TooLarge { limit: 4, .. })));
-        assert!(matches!(read_regular(folder.path(), 5), Err(FileRefused::NoRegularFile { .. })));
+        let kind = |path: &Path, limit| read_regular(path, limit).unwrap_err().reason.kind();
+        assert_eq!(kind(&path, 4), io::ErrorKind::FileTooLarge);
+        assert_eq!(kind(folder.path(), 5), io::ErrorKind::InvalidInput);
         assert!(read_regular(&folder.path().join("none"), 5).unwrap_err().is_missing());
         let endless = Path::new("/dev/zero");
         if endless.exists() {
-            assert!(matches!(read_regular(endless, 5), Err(FileRefused::NoRegularFile { .. })));
+            assert_eq!(kind(endless, 5), io::ErrorKind::InvalidInput);
         }
     }
 }

@@ -137,34 +137,31 @@ pub fn journals_in(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// What the first line of a journal states.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunStart {
-    /// Id of the run.
-    pub run_id: String,
+pub(crate) struct RunStart {
     /// RFC 3339.
-    pub started_at: Option<String>,
+    started_at: Option<String>,
     /// Name of the station; `None` on the virtual bench.
-    pub station: Option<String>,
+    station: Option<String>,
     /// Position of the run in its series.
-    pub order: Option<RunOrder>,
+    pub(crate) order: Option<RunOrder>,
 }
 
 /// Longest first line that is read for the order of runs, bytes: that of a plan with ten thousand measurements is 2 MB.
 const LONGEST_START: u64 = 16 * 1024 * 1024;
 
 /// Reads the first line of a journal; `None` when there is none, or it is not the start of a run.
-pub fn start_of(journal: &Path) -> Option<RunStart> {
+pub(crate) fn start_of(journal: &Path) -> Option<RunStart> {
     let file = crate::files::open_regular(journal).ok()?;
     let mut line = Vec::new();
     BufReader::new(file.take(LONGEST_START)).read_until(b'\n', &mut line).ok()?;
     let entry: Entry = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
     match entry.event {
-        Event::RunStarted { run_id, started_at, order, bench, .. } => {
+        Event::RunStarted { started_at, order, bench, .. } => {
             let station = match *bench {
                 BenchKind::Real { station, .. } => Some(station),
                 BenchKind::Virtual { .. } => None,
             };
-            Some(RunStart { run_id, started_at, station, order: order.map(|order| *order) })
+            Some(RunStart { started_at, station, order: order.map(|order| *order) })
         }
         _ => None,
     }

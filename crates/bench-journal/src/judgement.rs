@@ -1,6 +1,6 @@
 //! Does a record hold? One reader and one judgement, for every command.
 
-use crate::files::{FileRefused, LARGEST_JOURNAL, read_regular};
+use crate::files::{LARGEST_JOURNAL, read_regular};
 use crate::reader::{JournalContents, JournalError, parse};
 use bench_run::{Verdict, rejudge};
 use serde::Serialize;
@@ -43,20 +43,18 @@ impl Judgement {
         self.contents.as_ref().is_ok_and(|run| run.entries.is_empty())
     }
 
+    /// Of a journal without entries.
+    fn without_run(finding: Finding, reason: String, contents: Result<JournalContents, JournalError>) -> Self {
+        let (reasons, claimed, verdict) = (vec![reason], None, None);
+        Self { finding, reasons, contents, claimed, verdict, steps: 0, measurements: 0 }
+    }
+
     fn refused(error: JournalError) -> Self {
         let finding = match &error {
             JournalError::Io(_) | JournalError::UnknownFormat { .. } => Finding::CannotTell,
             _ => Finding::DoesNotHold,
         };
-        Self {
-            finding,
-            reasons: vec![error.to_string()],
-            contents: Err(error),
-            claimed: None,
-            verdict: None,
-            steps: 0,
-            measurements: 0,
-        }
+        Self::without_run(finding, error.to_string(), Err(error))
     }
 }
 
@@ -71,15 +69,8 @@ pub fn judge(bytes: &[u8]) -> Judgement {
             0 => "the journal is empty".to_owned(),
             torn => format!("the journal holds {torn} bytes and no complete line"),
         };
-        return Judgement {
-            finding: Finding::CannotTell,
-            reasons: vec![format!("{what}: the power failed before the run began; no unit was tested")],
-            contents: Ok(run),
-            claimed: None,
-            verdict: None,
-            steps: 0,
-            measurements: 0,
-        };
+        let reason = format!("{what}: the power failed before the run began; no unit was tested");
+        return Judgement::without_run(Finding::CannotTell, reason, Ok(run));
     }
     let again = rejudge(&run.entries);
     let show = |of: &bench_run::Contradiction| format!("line {}: {}", of.line, of.text);
@@ -114,11 +105,5 @@ pub fn judge_file(path: &Path) -> Judgement {
     match read_regular(&file, LARGEST_JOURNAL) {
         Ok(bytes) => judge(&bytes),
         Err(error) => Judgement::refused(JournalError::Io(error)),
-    }
-}
-
-impl From<FileRefused> for Judgement {
-    fn from(error: FileRefused) -> Self {
-        Self::refused(JournalError::Io(error))
     }
 }

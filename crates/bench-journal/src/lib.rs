@@ -13,6 +13,7 @@ mod disk;
 mod files;
 mod filesystem;
 mod folder;
+mod hex;
 mod judgement;
 mod number;
 mod reader;
@@ -23,9 +24,8 @@ mod writer;
 pub use disk::{Disk, MIN_FREE, free_space};
 pub use files::{FileRefused, LARGEST_JOURNAL, read_regular, read_text, write_secret, write_whole};
 pub use filesystem::sync_folder;
-pub use folder::{
-    RunFolder, RunStart, find_runs, in_true_order, journals_in, latest, microseconds, safe_name, shown, start_of,
-};
+pub use folder::{RunFolder, find_runs, in_true_order, journals_in, latest, microseconds, safe_name, shown};
+pub use hex::{hex, unhex};
 pub use judgement::{Finding, Judgement, judge, judge_file};
 pub use number::{NUMBER_FILE, RunNumber};
 pub use reader::{JournalContents, JournalError, chained_lines, parse, read};

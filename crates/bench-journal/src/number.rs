@@ -6,6 +6,7 @@
 
 use crate::filesystem::sync_folder;
 use crate::folder::{journals_in, start_of};
+use bench_run::RunOrder;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -35,12 +36,18 @@ impl RunNumber {
 }
 
 /// Takes the next number. Programs that share the folder wait for each other.
-pub(crate) fn take(reports_root: &Path) -> io::Result<RunNumber> {
+/// `unit` is the folder of the unit: if the file is an older copy, a retest still comes after the runs that are there.
+pub(crate) fn take(reports_root: &Path, unit: &Path) -> io::Result<RunNumber> {
     let path = reports_root.join(NUMBER_FILE);
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
     file.lock()?;
     let next = match last(&mut file)? {
-        Some(RunNumber { series, number }) => RunNumber { series, number: number + 1 },
+        Some(RunNumber { series, number }) => {
+            let of_unit =
+                orders(unit)?.into_iter().filter(|order| order.series.as_ref().is_none_or(|of| *of == series));
+            let highest = of_unit.map(|order| order.number).max().unwrap_or(0);
+            RunNumber { series, number: number.max(highest).saturating_add(1) }
+        }
         None => after_journals(reports_root)?,
     };
     // The line end before it closes a torn line.
@@ -77,15 +84,19 @@ fn ends_torn(file: &mut File) -> io::Result<bool> {
     Ok(end != *b"\n")
 }
 
+/// What the journals below a folder say of their order.
+fn orders(folder: &Path) -> io::Result<Vec<RunOrder>> {
+    Ok(journals_in(folder)?.into_iter().filter_map(|journal| start_of(&journal)?.order).collect())
+}
+
 /// Continues the series of the journals, or begins one.
 fn after_journals(reports_root: &Path) -> io::Result<RunNumber> {
-    let orders = journals_in(reports_root)?.into_iter().filter_map(|journal| start_of(&journal)?.order);
-    let highest = orders.max_by_key(|order| order.number);
+    let highest = orders(reports_root)?.into_iter().max_by_key(|order| order.number);
     let series = highest.as_ref().and_then(|order| order.series.clone());
     Ok(RunNumber {
         // Random in every process, without a generator of our own.
         series: series.unwrap_or_else(|| format!("{:016x}", RandomState::new().hash_one(reports_root))),
-        number: highest.map_or(1, |order| order.number + 1),
+        number: highest.map_or(1, |order| order.number.saturating_add(1)),
     })
 }
 
@@ -105,34 +116,69 @@ pub(crate) fn forget_first(reports_root: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bench_run::{BenchKind, BenchTime, Event};
 
     #[test]
     fn numbers_only_grow() {
         let folder = tempfile::tempdir().unwrap();
         let (root, path) = (folder.path(), folder.path().join(NUMBER_FILE));
-        let first = take(root).unwrap();
+        let first = take(root, root).unwrap();
         assert_eq!(first.number, 1);
-        assert_eq!(take(root).unwrap(), RunNumber { number: 2, ..first.clone() });
+        assert_eq!(take(root, root).unwrap(), RunNumber { number: 2, ..first.clone() });
         // Each is what a power cut may leave.
         for torn in ["", "12", "0123456789abcdef 99999", "\0\0\0\0"] {
-            let before = take(root).unwrap().number;
+            let before = take(root, root).unwrap().number;
             OpenOptions::new().append(true).open(&path).unwrap().write_all(torn.as_bytes()).unwrap();
-            assert_eq!(take(root).unwrap(), RunNumber { number: before + 1, ..first.clone() }, "{torn:?}");
+            assert_eq!(take(root, root).unwrap(), RunNumber { number: before + 1, ..first.clone() }, "{torn:?}");
         }
+        fs::write(&path, "0123456789abcdef 18446744073709551615\n").unwrap();
+        assert_eq!(take(root, root).unwrap().number, u64::MAX, "no number is beyond it");
         fs::write(&path, "nonsense\n").unwrap();
-        assert_eq!(take(root).unwrap().number, 1, "no journal shows more");
+        assert_eq!(take(root, root).unwrap().number, 1, "no journal shows more");
     }
 
     #[test]
     fn two_programs_never_share_a_number() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let take_some = || (0..25).map(|_| take(root).unwrap().number).collect::<Vec<_>>();
+        let take_some = || (0..25).map(|_| take(root, root).unwrap().number).collect::<Vec<_>>();
         let mut numbers: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take_some)).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_older_copy_of_the_file_puts_no_retest_before_its_first_test() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut record = |serial: &str| {
+            let mut journal = crate::Journal::create(folder.path(), serial, "run").unwrap();
+            let number = journal.number().unwrap().clone();
+            let order = RunOrder { number: number.number, series: Some(number.series), ..RunOrder::default() };
+            let started = Event::RunStarted {
+                run_id: "run".to_owned(),
+                serial: serial.to_owned(),
+                model: "b404x".to_owned(),
+                started_at: None,
+                order: Some(Box::new(order)),
+                bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
+                lot: None,
+                provenance: Box::default(),
+                steps: Vec::new(),
+            };
+            journal.append(BenchTime(0), started).unwrap();
+            journal.verify().wait_at_most(std::time::Duration::from_secs(60)).unwrap();
+            number.number
+        };
+        let path = folder.path().join(NUMBER_FILE);
+        assert_eq!(record("a"), 1);
+        let older = fs::read(&path).unwrap();
+        assert_eq!((record("b"), record("a")), (2, 3));
+        fs::write(&path, older).unwrap();
+        assert_eq!(record("a"), 4);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(record("c"), 5);
     }
 }

@@ -34,7 +34,7 @@ impl JournalContents {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be read.
-    #[error(transparent)]
+    #[error("{}", .0.reason)]
     Io(#[from] FileRefused),
     /// The format is older or newer than those that can be read.
     #[error(

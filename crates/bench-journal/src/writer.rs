@@ -102,7 +102,7 @@ impl Journal {
             create_run_folder(reports_root, serial, run_id).map_err(|error| Failure::of(reports_root, &error))?;
         let made = JournalFile::create(&place.journal).and_then(|file| {
             sync_folder(&place.folder)?;
-            let number = number::take(reports_root)?;
+            let number = number::take(reports_root, place.folder.parent().unwrap_or(reports_root))?;
             let mut journal = Self::with_thread(Box::new(file), place.clone())?;
             journal.number = Some(number);
             Ok(journal)

@@ -75,6 +75,11 @@ impl RealBackend {
         }
     }
 
+    /// What a person should know of the controller's clock; `None` when the date is right.
+    pub fn clock_notice(&self) -> Option<String> {
+        self.order.clock.as_ref().and_then(wall_clock::notice)
+    }
+
     pub fn i2c_bus(&self) -> u8 {
         self.place.nest.i2c_bus
     }
@@ -223,8 +228,7 @@ impl Backend for RealBackend {
     fn notes(&self) -> Vec<String> {
         let alone = "no guard: the station file says that the fixture's watchdog alone protects it";
         let alone = (!self.place.station.guard).then(|| alone.to_owned());
-        let clock = self.order.clock.as_ref().and_then(wall_clock::notice);
-        alone.into_iter().chain(clock).collect()
+        alone.into_iter().chain(self.clock_notice()).collect()
     }
 
     fn doubts(&self) -> Vec<String> {

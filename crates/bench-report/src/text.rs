@@ -9,7 +9,8 @@ pub(crate) const LONGEST_NAME: usize = 80;
 /// Whether a character acts on the text around it instead of being read: control characters, line separators, and the
 /// overrides of the direction of writing, which can make one serial number look like another.
 fn acts(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Removes control characters, line ends and overrides of direction: text of a module or a file must not control the

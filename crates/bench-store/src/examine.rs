@@ -2,6 +2,7 @@
 
 use bench_journal::{Finding, Judgement, judge, judge_file, shown};
 use bench_report::RunRecord;
+use std::fmt;
 use std::path::Path;
 
 /// A record with its judgement.
@@ -25,15 +26,46 @@ impl Examined {
         Self { judgement, record }
     }
 
-    /// Returns the run if it may be counted, exported and sent; otherwise why not.
+    /// Returns why the run may not be counted, exported and sent; `None`: it may.
+    pub fn refused(&self) -> Option<Refused> {
+        let usable = self.judgement.finding != Finding::DoesNotHold && self.record.is_some();
+        let reason = || self.judgement.reasons.first().cloned();
+        (!usable).then(|| Refused {
+            empty: self.judgement.is_empty(),
+            reason: reason().unwrap_or_else(|| Refused::unread().reason),
+        })
+    }
+
+    /// Returns the run if it may be counted, exported and sent.
     ///
     /// # Errors
     /// When the record does not hold, cannot be read, or is empty.
-    pub fn usable(self) -> Result<RunRecord, String> {
-        match (self.judgement.finding, self.record) {
-            (Finding::Holds | Finding::CannotTell, Some(record)) => Ok(record),
-            _ => Err(self.judgement.reasons.first().cloned().unwrap_or_else(|| "cannot be read".to_owned())),
+    pub fn usable(self) -> Result<RunRecord, Refused> {
+        match self.refused() {
+            Some(refused) => Err(refused),
+            None => self.record.ok_or_else(Refused::unread),
         }
+    }
+}
+
+/// Why a journal may not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The power failed before the run began: no unit was tested, and nothing is wrong.
+    pub empty: bool,
+    /// The first reason of the judgement.
+    pub reason: String,
+}
+
+impl Refused {
+    pub(crate) fn unread() -> Self {
+        Self { empty: false, reason: "cannot be read".to_owned() }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
     }
 }
 

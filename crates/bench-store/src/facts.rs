@@ -1,8 +1,9 @@
 //! What the store keeps of one run.
 
+use crate::examine::{Refused, examine};
 use crate::quick;
 use crate::shape::{Shape, Shapes};
-use bench_journal::{Finding, JournalContents, Judgement, judge};
+use bench_journal::{JournalContents, unhex};
 use bench_report::{Attempt, RunRecord, StepRecord};
 use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, RunOrder, Verdict};
 use sha2::{Digest, Sha256};
@@ -42,21 +43,6 @@ pub struct Facts {
     pub late: Option<LateRecord>,
     /// Attempts that did not count because of that.
     pub voids: u32,
-}
-
-/// A journal that the store does not take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub finding: Finding,
-    /// The power failed before the run began.
-    pub empty: bool,
-    pub reason: String,
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.reason)
-    }
 }
 
 /// Result of a step. Void attempts say nothing about the module and are left out.
@@ -99,24 +85,16 @@ impl Facts {
     /// # Errors
     /// When the journal is refused.
     pub fn read_any(bytes: &[u8], shapes: &Shapes) -> Result<Self, Refused> {
-        let judgement = judge(bytes);
-        let refused = |judgement: Judgement| Refused {
-            finding: judgement.finding,
-            empty: judgement.is_empty(),
-            reason: judgement.reasons.first().cloned().unwrap_or_default(),
-        };
-        if judgement.finding == Finding::DoesNotHold || judgement.is_empty() {
-            return Err(refused(judgement));
+        let examined = examine(bytes);
+        if let Some(refused) = examined.refused() {
+            return Err(refused);
         }
-        let Ok(run) = &judgement.contents else { return Err(refused(judgement)) };
-        let garbage = |error: serde_json::Error| Refused {
-            finding: Finding::DoesNotHold,
-            empty: false,
-            reason: format!("line 1: {error}"),
+        let (Ok(run), Some(record)) = (examined.judgement.contents, examined.record) else {
+            return Err(Refused::unread());
         };
-        let shape = shapes.of_steps(steps_of(run)).map_err(garbage)?;
-        let record = RunRecord::from_entries(&run.entries);
-        let (digest, sealed) = digest(bytes, run);
+        let garbage = |error: serde_json::Error| Refused { reason: format!("line 1: {error}"), ..Refused::unread() };
+        let shape = shapes.of_steps(steps_of(&run)).map_err(garbage)?;
+        let (digest, sealed) = digest(bytes, &run);
         let values = values(&record, &shape);
         let late = attempts(&record).filter_map(|attempt| attempt.late.clone()).reduce(worse);
         let voids = attempts(&record).filter(|attempt| attempt.void).count();
@@ -158,14 +136,6 @@ impl Facts {
 fn digest(bytes: &[u8], run: &JournalContents) -> ([u8; 32], bool) {
     let seal = run.seal.as_deref().filter(|_| run.finished).and_then(unhex);
     (seal.unwrap_or_else(|| Sha256::digest(bytes).into()), seal.is_some())
-}
-
-pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    (text.len() == 64).then_some(bytes)
 }
 
 /// Returns the promised steps. Format 1 has no names of measurements: the measured ones take the place of the promised

@@ -19,8 +19,8 @@ mod study;
 pub mod synthetic;
 
 pub use bench_journal::shown;
-pub use examine::{Examined, examine, examine_file};
-pub use facts::{Facts, FaultFact, Refused, StepFact};
+pub use examine::{Examined, Refused, examine, examine_file};
+pub use facts::{Facts, FaultFact, StepFact};
 pub use ingest::{Ingested, add, default_store, rebuild};
 pub use ledger::{Alarm, AlarmKind, Ledger, ledger_of};
 pub use overview::{By, Question, overview};

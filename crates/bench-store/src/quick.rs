@@ -6,8 +6,9 @@
 //! 2.6 ms for a journal of a B404X, measured by `cargo bench -p bench-store --bench ingest`. Tests compare both readers
 //! on randomly changed journals.
 
-use crate::facts::{Facts, StepFact, unhex, worse};
+use crate::facts::{Facts, StepFact, worse};
 use crate::shape::{Shape, Shapes};
+use bench_journal::unhex;
 use bench_run::{
     BenchKind, LateRecord, Limits, MeasurementUnit, Provenance, RAIL_OFF_VOLTS, RunOrder, Tally, Verdict, judge,
 };

@@ -97,8 +97,10 @@ pub struct StdfScan {
     sites: BTreeMap<String, u8>,
     fixture: Option<(String, String)>,
     contacts: BTreeSet<Contact>,
-    /// Whether each test is functional.
+    /// Whether each promised test is functional.
     names: BTreeMap<String, bool>,
+    /// The same of tests that were taken without a promise, as in records of older versions.
+    unpromised: BTreeMap<String, bool>,
     steps: BTreeSet<String>,
     header: Option<records::Header>,
 }
@@ -160,7 +162,7 @@ impl<W: Write> StdfWriter<W> {
         for contact in &scan.contacts {
             records::pin(&mut file, *contact)?;
         }
-        let mut tests = number_tests(&scan.names);
+        let mut tests = number_tests(scan.names.iter().chain(&scan.unpromised));
         let (number, name) = CONTACTS_AT_FAULT;
         let at_fault = Test { number, name: name.to_owned(), functional: true, ..Test::default() };
         tests.insert(name.to_owned(), at_fault);
@@ -306,8 +308,9 @@ fn hash(text: &str) -> u64 {
 }
 
 /// Numbers each test by its name, so that it keeps its number when the plan gets other tests. Of two names with the same
-/// number (one plan in 20,000 has such a pair), the later one in the alphabet gets the next free one.
-fn number_tests(names: &BTreeMap<String, bool>) -> BTreeMap<String, Test> {
+/// number (one plan in 20,000 has such a pair), the later one in the alphabet gets the next free one. Promised names come
+/// first, and every run has all of them, so it does not matter which runs are exported.
+fn number_tests<'a>(names: impl IntoIterator<Item = (&'a String, &'a bool)>) -> BTreeMap<String, Test> {
     let mut used = BTreeSet::new();
     let mut tests = BTreeMap::new();
     for (name, functional) in names {

@@ -177,7 +177,7 @@ proptest! {
         let straight: Vec<usize> = (0..runs.len()).collect();
         let mut shuffled = straight.clone();
         let mut state = order;
-        shuffled.sort_by_key(|_| { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99); state });
+        shuffled.sort_by_cached_key(|_| { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99); state });
         let expected = figures("true", straight, false);
         prop_assert_eq!(&expected.2, &format!("run-{}", runs.len()));
         prop_assert_eq!(figures("copy", shuffled, true), expected);
@@ -195,7 +195,7 @@ fn an_empty_journal_is_named_and_is_no_run() {
     assert_eq!((ingested.new, ingested.refused.len()), (2, 0));
     assert_eq!(ingested.empty, [empty.clone(), torn]);
     assert_eq!(
-        examine_file(&empty).usable().unwrap_err(),
+        examine_file(&empty).usable().unwrap_err().reason,
         "the journal is empty: the power failed before the run began; no unit was tested"
     );
     assert!(examine(b"").record.is_none());
