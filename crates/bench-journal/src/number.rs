@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn an_older_copy_of_the_file_puts_no_retest_before_its_first_test() {
         let folder = tempfile::tempdir().unwrap();
-        let mut record = |serial: &str| {
+        let record = |serial: &str| {
             let mut journal = crate::Journal::create(folder.path(), serial, "run").unwrap();
             let number = journal.number().unwrap().clone();
             let order = RunOrder { number: number.number, series: Some(number.series), ..RunOrder::default() };
