@@ -119,7 +119,7 @@ fn tables_come_as_json_too() {
         &["schema", "rates"],
         &["faults", "--json"],
         &["fixture", "b-series", "--json"],
-        &["plan", "plans/b404x.toml", "--from", "reports/golden/pass-2", "--json"],
+        &["plan", "plans/b404x.toml", "--json"],
         &["verify", "reports/golden/pass", "--json"],
         &["verify", "reports/golden", "--json", "--quiet"],
         &["stats", "--json", "--reports", reports],
