@@ -1,13 +1,11 @@
 //! Location of runs: `REPORTS/<serial>/<run id>/`.
 
 use crate::{JOURNAL_FILE, sync_folder};
-use bench_run::{BenchKind, Entry, Event, Placed, RunOrder, has_trusted_day, true_order};
+use bench_run::{Entry, Event, Placed, RunOrder, has_trusted_day, microseconds, true_order};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Formats a path with forward slashes, so that records and messages are the same on every system.
 pub fn shown(path: &Path) -> String {
@@ -157,10 +155,7 @@ pub(crate) fn start_of(journal: &Path) -> Option<RunStart> {
     let entry: Entry = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
     match entry.event {
         Event::RunStarted { started_at, order, bench, .. } => {
-            let station = match *bench {
-                BenchKind::Real { station, .. } => Some(station),
-                BenchKind::Virtual { .. } => None,
-            };
+            let station = bench.station().map(str::to_owned);
             Some(RunStart { started_at, station, order: order.map(|order| *order) })
         }
         _ => None,
@@ -202,12 +197,6 @@ impl RunStart {
             tie,
         }
     }
-}
-
-/// Converts a date (RFC 3339) to microseconds since 1970.
-pub fn microseconds(rfc3339: &str) -> Option<i64> {
-    let at = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos() / 1000).ok()
 }
 
 /// Returns the last run in the true order; only those of one serial number when `serial` is given.

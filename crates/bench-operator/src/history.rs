@@ -55,8 +55,6 @@ impl FolderHistory {
         for entry in listing {
             let journal = entry?.path().join(bench_journal::JOURNAL_FILE);
             match std::fs::metadata(&journal) {
-                // Without a byte: the power failed before the run began, and no unit was tested.
-                Ok(facts) if facts.len() == 0 => {}
                 Ok(_) => runs.push(journal),
                 // A folder without a journal is no run.
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
@@ -80,11 +78,19 @@ impl UnitHistory for FolderHistory {
             self.journals(serial).map_err(|error| format!("the runs of {serial} cannot be listed: {error}"))?;
         // A journal that cannot be read says as much as one that does not end: the bench could not tell.
         let (mut verdicts, mut judged) = (Vec::new(), BTreeMap::new());
-        for run in journals.iter().map(|path| record(path)) {
-            let verdict = run.as_ref().map_or(Verdict::Error, |run| run.verdict);
-            verdicts.push(verdict);
-            if let Some(run) = run.filter(|_| matches!(verdict, Verdict::Pass | Verdict::Fail)) {
-                judged.insert(run.provenance.map(|made_of| made_of.plan).unwrap_or_default(), verdict);
+        for run in journals.iter().map(|path| bench_store::examine_file(path).usable()) {
+            let run = match run {
+                Ok(run) => run,
+                // The power failed before the run began: no unit was tested.
+                Err(refused) if refused.empty => continue,
+                Err(_) => {
+                    verdicts.push(Verdict::Error);
+                    continue;
+                }
+            };
+            verdicts.push(run.verdict);
+            if matches!(run.verdict, Verdict::Pass | Verdict::Fail) {
+                judged.insert(run.provenance.map(|made_of| made_of.plan).unwrap_or_default(), run.verdict);
             }
         }
         let rows =
@@ -129,6 +135,11 @@ mod tests {
         // A run that died, and something that is none.
         run(reports, "A", "r.2", false);
         std::fs::create_dir(reports.join("A/notes")).unwrap();
+        // What a power cut left before the run began.
+        for (name, left) in [("cut", ""), ("torn", "{\"v\":2")] {
+            std::fs::create_dir(reports.join("A").join(name)).unwrap();
+            std::fs::write(reports.join("A").join(name).join(bench_journal::JOURNAL_FILE), left).unwrap();
+        }
         std::fs::write(reports.join("A/photo.jpg"), "").unwrap();
         let judged = BTreeMap::from([("end-of-line".to_owned(), Verdict::Fail)]);
         let past = |let_in_after| UnitPast {

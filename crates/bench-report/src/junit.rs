@@ -121,11 +121,7 @@ fn suite(record: &RunRecord, names: Names) -> TestSuite {
         name: xml_attribute(&format!("{} {}", record.model.to_uppercase(), record.serial)),
         package: xml_attribute(plan),
         timestamp: timestamp(record),
-        hostname: match &record.bench {
-            Some(BenchKind::Real { station, .. }) => xml_attribute(station),
-            Some(BenchKind::Virtual { .. }) => "virtual".to_owned(),
-            None => "unknown".to_owned(),
-        },
+        hostname: xml_attribute(record.bench.as_ref().map_or("unknown", |bench| bench.station().unwrap_or("virtual"))),
         testcases,
         system_out: Some(cdata(&suite_output(record))),
         system_err: None,

@@ -9,10 +9,9 @@ use ::parquet::errors::ParquetError as LibraryError;
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use ::parquet::schema::parser::parse_message_type;
+use bench_run::microseconds;
 use std::io::Write;
 use std::sync::Arc;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Rows that are in memory before they are written.
 const GROUP_ROWS: usize = 50_000;
@@ -155,12 +154,6 @@ fn push_text(column: &mut Values<ByteArray>, text: Option<&str>) -> usize {
     }
 }
 
-/// Returns microseconds since 1970 UTC; nothing when the text is no RFC 3339 time.
-fn micros(text: &str) -> Option<i64> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000)).ok()
-}
-
 /// Writes runs one after the other: one row per measurement, in constant memory. Texts are as on record.
 pub struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
@@ -186,7 +179,7 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// # Errors
     /// When the file cannot be written.
     pub fn run(&mut self, record: &RunRecord) -> Result<(), ParquetError> {
-        let started_us = record.started_at.as_deref().and_then(micros);
+        let started_us = record.started_at.as_deref().and_then(microseconds);
         for row in rows(record) {
             self.row(&row, started_us);
             if self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES {

@@ -3,7 +3,7 @@
 use crate::ReportError;
 use crate::record::{Attempt, MeasurementRecord, RunRecord, StepRecord};
 use crate::text::{contact_list, one_line};
-use bench_run::{BenchKind, BenchTime};
+use bench_run::BenchTime;
 use std::io::Write;
 
 /// The first columns have kept their places since version 0.1: new ones come last.
@@ -50,10 +50,7 @@ impl Row<'_> {
     }
 
     pub(crate) fn station(&self) -> Option<&str> {
-        match &self.record.bench {
-            Some(BenchKind::Real { station, .. }) => Some(station),
-            Some(BenchKind::Virtual { .. }) | None => None,
-        }
+        self.record.bench.as_ref()?.station()
     }
 
     pub(crate) fn step_verdict(&self) -> &'static str {

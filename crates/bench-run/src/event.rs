@@ -54,6 +54,16 @@ pub enum BenchKind {
     },
 }
 
+impl BenchKind {
+    /// Returns the name of the station; `None` on the virtual bench.
+    pub fn station(&self) -> Option<&str> {
+        match self {
+            Self::Real { station, .. } => Some(station),
+            Self::Virtual { .. } => None,
+        }
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Position of a run in its station's series, and what the controller knew of the time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,6 +61,12 @@ pub fn has_trusted_day(order: Option<&RunOrder>, started_us: Option<i64>) -> boo
         Some(WallClock::NotSynchronised | WallClock::Implausible { .. }) => false,
     };
     trusted && started_us.is_some_and(is_plausible)
+}
+
+/// Converts a date (RFC 3339) to microseconds since 1970.
+pub fn microseconds(rfc3339: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000)).ok()
 }
 
 /// What places a run among others.

@@ -5,7 +5,7 @@ use crate::quick;
 use crate::shape::{Shape, Shapes};
 use bench_journal::{JournalContents, unhex};
 use bench_report::{Attempt, RunRecord, StepRecord};
-use bench_run::{BenchKind, Defect, LateRecord, MeasurementSpec, PlannedStep, RunOrder, Verdict};
+use bench_run::{Defect, LateRecord, MeasurementSpec, PlannedStep, RunOrder, Verdict};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -103,10 +103,7 @@ impl Facts {
             sealed,
             steps: shape.steps.iter().map(|step| step_fact(&record, &step.id)).collect(),
             faults: faults(&record, &shape),
-            station: match &record.bench {
-                Some(BenchKind::Real { station, .. }) => Some(station.clone()),
-                _ => None,
-            },
+            station: record.bench.as_ref().and_then(|bench| bench.station().map(str::to_owned)),
             plan: record.provenance.as_ref().map(|made_of| made_of.plan.clone()).unwrap_or_default(),
             fixture: record.provenance.as_ref().map(|made_of| made_of.fixture.clone()).unwrap_or_default(),
             verdict: record.verdict,

@@ -1,8 +1,8 @@
 //! The SQLite file.
 
 use crate::facts::{Facts, StepFact};
-use bench_journal::{microseconds, shown};
-use bench_run::{Placed, Verdict, has_trusted_day, true_order};
+use bench_journal::shown;
+use bench_run::{Placed, Verdict, has_trusted_day, microseconds, true_order};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

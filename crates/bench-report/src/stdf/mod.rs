@@ -15,7 +15,7 @@ mod bytes;
 mod records;
 
 use crate::record::{MeasurementRecord, RunRecord, StepRecord};
-use bench_run::{BenchKind, Contact, Limits, MeasurementUnit, Verdict};
+use bench_run::{Contact, Limits, MeasurementUnit, Verdict};
 use bytes::{File, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -267,11 +267,7 @@ fn started(record: &RunRecord) -> u32 {
 }
 
 fn station_of(record: &RunRecord) -> &str {
-    match &record.bench {
-        Some(BenchKind::Real { station, .. }) => station.as_str(),
-        Some(BenchKind::Virtual { .. }) => "virtual",
-        None => "unknown",
-    }
+    record.bench.as_ref().map_or("unknown", |bench| bench.station().unwrap_or("virtual"))
 }
 
 fn site_of(record: &RunRecord) -> String {

@@ -60,7 +60,7 @@ proptest! {
         }
         for resource in ["dut", "ports", "bus", "rails"] {
             let users = (0..steps.len()).filter(|index| steps[*index].uses.iter().any(|name| name == resource));
-            prop_assert!(least >= users.map(|index| takes[index]).sum());
+            prop_assert!(least >= users.map(|index| takes[index]).sum::<Duration>());
         }
     }
 }
