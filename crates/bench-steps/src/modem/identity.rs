@@ -1,15 +1,12 @@
 //! `modem-identity`: reads maker, model, firmware and IMEI of the modem.
 
-use super::talk::Talk;
-use super::{ANSWER, defect, flag, luhn_is_right, shares, uses, yes};
+use super::at::{Answer, Talk, imei, is_imei};
+use super::{ANSWER, SETTLES, defect, flag, instead, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
 use std::time::Duration;
-
-/// Time for an unsolicited message to end.
-const QUIET_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +26,6 @@ pub struct ModemIdentity {
 
 /// IMEIs that many modems share because they were never given their own: test numbers of 3GPP and of chip makers.
 const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
-const IMEI_DIGITS: usize = 15;
 
 impl Kind for ModemIdentity {
     const NAME: &'static str = "modem-identity";
@@ -48,7 +44,7 @@ impl Kind for ModemIdentity {
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
-            default_timeout: Duration::from_secs(15),
+            default_timeout: 4 * SETTLES + Duration::from_secs(15),
             procedure: Box::new(step),
         })
     }
@@ -61,20 +57,13 @@ impl Procedure for ModemIdentity {
         let part = &modem.part;
         let note = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &note).await?;
-        // Ask again after an unexpected answer: an unsolicited message may be torn and look like the answer.
-        let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<Option<String>, StepError> {
-            let mut said = None;
-            for again in [true, false] {
-                let answer = talk.command(command, ANSWER).await?;
-                said = answer.is_ok().then(|| answer.text().unwrap_or_default().to_owned());
-                if said.as_deref().is_some_and(expected) {
-                    break;
-                }
-                if again {
-                    nest.settle(QUIET_AGAIN).await;
-                }
+        let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<String, StepError> {
+            let accepted = |answer: &Answer| answer.is_ok() && answer.text().is_some_and(expected);
+            let answer = talk.ask(command, ANSWER, SETTLES, &accepted).await?;
+            match answer.text() {
+                Some(text) if answer.is_ok() => Ok(text.to_owned()),
+                _ => Err(StepError::Dut(instead(command, &answer, modem.privacy))),
             }
-            Ok(said)
         };
         let begins =
             |text: &str, expected: &[String]| expected.iter().any(|expected| text.starts_with(expected.as_str()));
@@ -82,10 +71,18 @@ impl Procedure for ModemIdentity {
         let is_model = |said: &str| begins(said, &part.model_answers);
         let expected = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
         let is_firmware = |said: &str| expected.is_empty() || begins(said, expected);
-        let maker = ask("AT+CGMI", &is_maker).await?.unwrap_or_default();
-        let model = ask("AT+CGMM", &is_model).await?.unwrap_or_default();
-        let firmware = ask("AT+CGMR", &is_firmware).await?.unwrap_or_default();
-        let imei = ask("AT+CGSN", &is_imei).await?;
+        let said = |outcome: Result<String, StepError>| match outcome {
+            Err(StepError::Dut(text)) => Err(defect(log, text)),
+            other => other,
+        };
+        let maker = said(ask("AT+CGMI", &is_maker).await)?;
+        let model = said(ask("AT+CGMM", &is_model).await)?;
+        let firmware = said(ask("AT+CGMR", &is_firmware).await)?;
+        let imei = match ask("AT+CGSN", &|text| is_imei(imei(text))).await {
+            Ok(text) => Some(imei(&text).to_owned()),
+            Err(StepError::Dut(_)) => None,
+            Err(other) => return Err(other),
+        };
 
         let maker_matches = is_maker(&maker);
         let model_matches = is_model(&model);
@@ -102,9 +99,11 @@ impl Procedure for ModemIdentity {
             log.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
         }
         if !maker_matches || !model_matches {
-            defect(log, format!("wrong modem: it is a {maker} {model}, expected is a {}", part.name));
+            let who = modem.privacy.line(&format!("{maker} {model}"));
+            defect(log, format!("wrong modem: it is a {who}, expected is a {}", part.name));
         } else if !firmware_matches {
             let expected = expected.join("... or ");
+            let firmware = modem.privacy.line(&firmware);
             defect(log, format!("modem: firmware {firmware} is not among those expected ({expected}...)"));
         }
         if let Some(text) = imei_wrong {
@@ -112,11 +111,6 @@ impl Procedure for ModemIdentity {
         }
         Ok(())
     }
-}
-
-/// Whether a text is an IMEI: 15 digits with a right check digit.
-pub fn is_imei(text: &str) -> bool {
-    text.len() == IMEI_DIGITS && luhn_is_right(text)
 }
 
 /// Returns what is wrong with an IMEI, also compared to the label's; `None`: nothing.
