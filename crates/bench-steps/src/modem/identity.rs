@@ -1,7 +1,8 @@
 //! `modem-identity`: reads maker, model, firmware and IMEI of the modem.
 
 use super::at::{Answer, Talk, imei, is_imei};
-use super::{ANSWER, SETTLES, defect, flag, instead, shares, uses, yes};
+use super::silence::why;
+use super::{ANSWER, Ended, SETTLES, defect, flag, instead, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
@@ -26,6 +27,8 @@ pub struct ModemIdentity {
 
 /// IMEIs that many modems share because they were never given their own: test numbers of 3GPP and of chip makers.
 const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
+
+const IMEI: &str = "AT+CGSN";
 
 impl Kind for ModemIdentity {
     const NAME: &'static str = "modem-identity";
@@ -62,7 +65,10 @@ impl Procedure for ModemIdentity {
             let answer = talk.ask(command, ANSWER, SETTLES, &accepted).await?;
             match answer.text() {
                 Some(text) if answer.is_ok() => Ok(text.to_owned()),
-                _ => Err(StepError::Dut(instead(command, &answer, modem.privacy))),
+                _ if answer.ended == Ended::Silent => Err(why(nest, log, &modem, &mut talk, command, &answer).await?),
+                // Of the modem's own number, the diagnosis says more.
+                _ if command == IMEI => Ok(String::new()),
+                _ => Err(defect(log, instead(command, &answer, modem.privacy))),
             }
         };
         let begins =
@@ -71,18 +77,11 @@ impl Procedure for ModemIdentity {
         let is_model = |said: &str| begins(said, &part.model_answers);
         let expected = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
         let is_firmware = |said: &str| expected.is_empty() || begins(said, expected);
-        let said = |outcome: Result<String, StepError>| match outcome {
-            Err(StepError::Dut(text)) => Err(defect(log, text)),
-            other => other,
-        };
-        let maker = said(ask("AT+CGMI", &is_maker).await)?;
-        let model = said(ask("AT+CGMM", &is_model).await)?;
-        let firmware = said(ask("AT+CGMR", &is_firmware).await)?;
-        let imei = match ask("AT+CGSN", &|text| is_imei(imei(text))).await {
-            Ok(text) => Some(imei(&text).to_owned()),
-            Err(StepError::Dut(_)) => None,
-            Err(other) => return Err(other),
-        };
+        let maker = ask("AT+CGMI", &is_maker).await?;
+        let model = ask("AT+CGMM", &is_model).await?;
+        let firmware = ask("AT+CGMR", &is_firmware).await?;
+        let number = ask(IMEI, &|text| is_imei(imei(text))).await?;
+        let imei = (!number.is_empty()).then(|| imei(&number));
 
         let maker_matches = is_maker(&maker);
         let model_matches = is_model(&model);
@@ -90,7 +89,7 @@ impl Procedure for ModemIdentity {
         log.measured(&self.maker.name, flag(maker_matches));
         log.measured(&self.model.name, flag(model_matches));
         log.measured(&self.firmware_known.name, flag(firmware_matches));
-        let imei_wrong = imei_problem(imei.as_deref(), nest.imei.as_deref());
+        let imei_wrong = imei_problem(imei, nest.imei.as_deref());
         log.measured(&self.imei.name, flag(imei_wrong.is_none()));
 
         if let Some(keep) = part.keep_on.iter().find(|keep| firmware.starts_with(&keep.firmware)) {

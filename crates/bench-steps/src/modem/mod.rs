@@ -8,6 +8,7 @@ mod off;
 mod on;
 mod ready;
 mod signal;
+mod silence;
 mod sim;
 mod state;
 

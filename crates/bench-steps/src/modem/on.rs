@@ -1,7 +1,7 @@
 //! `modem-on`: presses the modem's power key and waits until it is on.
 
-use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::at::Talk;
+use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::{ANSWER, Privacy, defect, flag, shares, spec, uses, yes};
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
@@ -123,6 +123,7 @@ impl ModemOnStep {
             privacy: self.privacy,
             flow_control: true,
             baud: None,
+            echo_is_off: false,
             keep_until: None,
         }
     }

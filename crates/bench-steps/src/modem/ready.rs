@@ -1,13 +1,14 @@
 //! `modem-ready`: tests the modem's lines, its boot time, the rate at which it answers, and its flow control.
 
 use super::at::{Talk, hold_rts, read_all};
+use super::silence::{restarts, says_not_ready, why};
 use super::state::{self, ModemOn, under_pulls, wait_sense};
-use super::{ANSWER, Answer, Ended, SETTLES, defect, flag, instead, shares, spec, uses, yes};
+use super::{ANSWER, Answer, Ended, SETTLES, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
-use dut_protocol::{Port, Reply};
+use dut_protocol::Port;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ const READINGS: u32 = 4;
 const BETWEEN_READINGS: Duration = Duration::from_millis(15);
 /// Attempts to hold the modem with RTS. A modem that speaks unasked may fill the receiver once.
 const ATTEMPTS: u32 = 3;
+/// A modem that restarts again and again boots at some time within this.
+const WOULD_BOOT: Duration = Duration::from_secs(6);
 /// Time for a modem to answer AT+CFUN=1, which may start its radio and its card.
 const STARTS_RADIO: Duration = Duration::from_secs(10);
 /// Time for one attempt: the echo of two letters, and an answer.
@@ -114,8 +117,9 @@ impl Procedure for ModemReady {
         }
         let answer = talk.ask("ATE0", ANSWER, SETTLES, &ok).await?;
         if !answer.is_ok() {
-            return Err(defect(log, instead("ATE0", &answer, modem.privacy)));
+            return Err(why(nest, log, &modem, &mut talk, "ATE0", &answer).await?);
         }
+        nest.modem.update(|on| on.echo_is_off = true);
         // Without it, errors have no number, and diagnoses are less precise.
         talk.ask("AT+CMEE=1", ANSWER, SETTLES, &ok).await?;
         full_function(log, &mut talk).await?;
@@ -180,7 +184,7 @@ impl ModemReady {
                 }
             }
             let now = nest.clock.now();
-            let boots = modem.flow_control && self.says_not_ready(nest, modem).await?;
+            let boots = modem.flow_control && says_not_ready(nest, modem).await?;
             if now > in_time && !(boots && now < in_time + PATIENCE) {
                 // It may have become ready just now.
                 if last_round && command == PLAIN {
@@ -205,14 +209,6 @@ impl ModemReady {
         talk.command(command, TRY).await
     }
 
-    /// CTS is high: the modem is not ready to receive.
-    async fn says_not_ready(&self, nest: &Nest, modem: &ModemOn) -> Result<bool, StepError> {
-        match nest.ask(dut_protocol::Request::ReadPorts).await? {
-            Reply::Levels(levels) => Ok(levels.contains(modem.wiring.cts)),
-            other => Err(bench_instruments::DutError::OutOfTurn(other).into()),
-        }
-    }
-
     /// RTS stops the modem and releases it.
     async fn flow(
         &self,
@@ -226,7 +222,7 @@ impl ModemReady {
         // other way of flow control, or starts its card.
         let answer = talk.ask("AT+IFC=2,2", ANSWER, SETTLES, &|answer| answer.is_ok()).await?;
         if answer.ended == Ended::Silent {
-            return Err(rts_dead(log));
+            return Err(hears_no_rts(nest, log, modem).await?);
         }
         let (mut while_high, mut answers) = (0, false);
         for _ in 0..ATTEMPTS {
@@ -241,19 +237,14 @@ impl ModemReady {
         Talk::open(nest, modem, note).await?;
         match (while_high, answers) {
             (0, true) => Ok(()),
-            (0, false) => Err(rts_dead(log)),
+            (0, false) => Err(hears_no_rts(nest, log, modem).await?),
             _ => Err(defect(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
         }
     }
 
     /// Sends a command while RTS is high, and releases RTS; returns how many bytes came before, and whether the answer
     /// came afterwards.
-    async fn holds(
-        &self,
-        nest: &Nest,
-        modem: &ModemOn,
-        note: &dyn Fn(String),
-    ) -> Result<(usize, bool), StepError> {
+    async fn holds(&self, nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> Result<(usize, bool), StepError> {
         let baud = modem.baud.unwrap_or(modem.part.default_baud);
         let mut talk = Talk::open_quietly(nest, modem, baud, false, note).await?;
         talk.clear().await?;
@@ -338,6 +329,18 @@ async fn full_function(log: &dyn StepLog, talk: &mut Talk<'_>) -> Result<(), Ste
 /// Returns for each port whether it is driven against the MCU's pulls.
 async fn who_drives(nest: &Nest, ports: &[Port]) -> Result<Vec<bool>, StepError> {
     Ok(under_pulls(nest, ports).await?.into_iter().map(|(up, down)| up == down).collect())
+}
+
+/// It is silent since it obeys RTS: the signal is dead, or the modem restarts again and again.
+async fn hears_no_rts(nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<StepError, StepError> {
+    let until = nest.clock.now() + WOULD_BOOT;
+    while nest.clock.now() < until {
+        if says_not_ready(nest, modem).await? {
+            return Ok(restarts(log));
+        }
+        nest.settle(Duration::from_millis(100)).await;
+    }
+    Ok(rts_dead(log))
 }
 
 fn rts_dead(log: &dyn StepLog) -> StepError {

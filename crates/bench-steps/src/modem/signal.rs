@@ -2,6 +2,7 @@
 //! its own transmitter.
 
 use super::at::Talk;
+use super::silence::{answers_again, has_booted, restarts};
 use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -42,8 +43,6 @@ pub struct ModemSignal {
 const LOOK: Duration = Duration::from_millis(300);
 /// The transmitter starts when a cell is received; it is done by then.
 const BURST: Duration = Duration::from_millis(250);
-/// Shorter than the boot of any modem.
-const HEARS_NOTHING: Duration = Duration::from_millis(3_500);
 
 impl Kind for ModemSignal {
     const NAME: &'static str = "modem-signal";
@@ -101,7 +100,11 @@ impl Procedure for ModemSignal {
         log.measured(&self.rsrp.name, Some(rsrp));
         nest.settle(BURST).await;
         let still = talk.command("AT", ANSWER).await?;
-        if !still.is_ok() || still.echoed {
+        if has_booted(&modem, &still) {
+            log.measured(&self.restarts.name, Some(1.0));
+            return Err(restarts(log));
+        }
+        if !still.is_ok() {
             self.answers_again(nest, log, &modem, &mut talk).await?;
         }
         log.measured(&self.restarts.name, Some(0.0));
@@ -123,6 +126,20 @@ impl Procedure for ModemSignal {
 }
 
 impl ModemSignal {
+    async fn answers_again(
+        &self,
+        nest: &Nest,
+        log: &dyn StepLog,
+        modem: &ModemOn,
+        talk: &mut Talk<'_>,
+    ) -> Result<(), StepError> {
+        let outcome = answers_again(nest, log, modem, talk).await;
+        if matches!(&outcome, Err(StepError::Dut(text)) if text.contains("restarts")) {
+            log.measured(&self.restarts.name, Some(1.0));
+        }
+        outcome.map(drop)
+    }
+
     async fn register(
         &self,
         nest: &Nest,
@@ -145,43 +162,6 @@ impl ModemSignal {
                 return Ok(());
             }
             nest.settle(LOOK).await;
-        }
-    }
-
-    /// It was ready before and now does not answer, or has lost its settings. Some modems hear nothing for seconds while
-    /// they enter a network; one that restarts is defective.
-    async fn answers_again(
-        &self,
-        nest: &Nest,
-        log: &dyn StepLog,
-        modem: &ModemOn,
-        talk: &mut Talk<'_>,
-    ) -> Result<(), StepError> {
-        let began = nest.clock.now();
-        let until = began + modem.part.ready_within();
-        // The echo was switched off; a modem that sends it again has lost that setting.
-        let mut again = None;
-        while again.is_none() && nest.clock.now() < until {
-            let answer = talk.command("AT", Duration::from_millis(400)).await?;
-            again = answer.is_ok().then_some(answer);
-        }
-        let silent = nest.clock.now() - began;
-        match again {
-            Some(Answer { echoed: true, .. }) => {
-                log.measured(&self.restarts.name, Some(1.0));
-                let text = "modem's supply: the modem restarts when its transmitter starts: check VCC in the module, \
-                            and its capacitors";
-                Err(defect(log, text.to_owned()))
-            }
-            Some(_) if silent < HEARS_NOTHING => {
-                log.note(format!("the modem heard nothing for {:.1} s", silent.as_secs_f64()));
-                Ok(())
-            }
-            Some(_) => {
-                let silent = silent.as_secs_f64();
-                Err(defect(log, format!("modem: it did not answer for {silent:.0} s while it searched for a cell")))
-            }
-            None => Err(defect(log, "modem: it stopped answering while it searched for a cell".to_owned())),
         }
     }
 }
@@ -240,13 +220,9 @@ mod tests {
 
     #[test]
     fn registrations() {
-        for (value, expected) in [
-            ("0,5", "5"),
-            ("2,1,\"8a3f\",\"01a2\",7", "1"),
-            ("5", "5"),
-            ("5,\"8a3f\",\"01a2\",7", "5"),
-            ("0, 3", "3"),
-        ] {
+        for (value, expected) in
+            [("0,5", "5"), ("2,1,\"8a3f\",\"01a2\",7", "1"), ("5", "5"), ("5,\"8a3f\",\"01a2\",7", "5"), ("0, 3", "3")]
+        {
             assert_eq!(registration(value), Some(expected), "{value}");
         }
     }

@@ -1,6 +1,7 @@
 //! `modem-sim`: checks that the card is ready, that its number is valid, and that its carrier is right.
 
 use super::at::{Answer, NOT_INSERTED, Talk, iccid, imsi, luhn_is_right, refusal};
+use super::silence::why;
 use super::{ANSWER, Ended, SETTLES, defect, flag, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -75,6 +76,9 @@ impl Procedure for ModemSim {
         let answer = talk.ask("AT+CPIN?", ANSWER, self.within, &is_ready).await?;
         log.measured(&self.ready.name, flag(is_ready(&answer)));
         if !is_ready(&answer) {
+            if answer.ended == Ended::Silent && answer.lines.is_empty() {
+                return Err(why(nest, log, &modem, &mut talk, "AT+CPIN?", &answer).await?);
+            }
             return Err(defect(log, why_not_ready(&answer)));
         }
         let iccid = self.iccid(&mut talk, modem.part.dialect).await?;
@@ -112,7 +116,8 @@ impl ModemSim {
             ModemDialect::SaraR4 | ModemDialect::SaraR5 => &["AT+CCID", "AT+CCID?"],
         };
         for command in commands {
-            let answer = talk.ask(command, ANSWER, SETTLES, &|answer| answer.is_ok() && number(answer).is_some()).await?;
+            let answer =
+                talk.ask(command, ANSWER, SETTLES, &|answer| answer.is_ok() && number(answer).is_some()).await?;
             if let (true, Some(number)) = (answer.is_ok(), number(&answer)) {
                 return Ok(Some(number));
             }
@@ -133,7 +138,6 @@ fn why_not_ready(answer: &Answer) -> String {
         Ended::Error(Some(_)) => {
             format!("SIM: the card does not answer the modem ({}): a bad contact, or dead", refusal(answer))
         }
-        Ended::Silent if state.is_empty() => "modem: it stopped answering".to_owned(),
         _ if state.eq_ignore_ascii_case("NOT INSERTED") => "SIM: no card detected".to_owned(),
         _ if state.eq_ignore_ascii_case("NOT READY") => {
             "SIM: the card does not answer the modem (NOT READY): a bad contact, or dead".to_owned()

@@ -33,6 +33,8 @@ pub struct ModemOn {
     pub flow_control: bool,
     /// Rate at which it answered.
     pub baud: Option<u32>,
+    /// ATE0 was accepted: a modem that sends an echo has restarted.
+    pub echo_is_off: bool,
     /// It must not be switched off before this time.
     pub keep_until: Option<BenchTime>,
 }

@@ -277,13 +277,7 @@ impl CommandLine {
         }
     }
 
-    fn card_number(
-        &self,
-        name: &str,
-        sara: bool,
-        who: &Character,
-        now: Situation,
-    ) -> Result<Vec<String>, CmeError> {
+    fn card_number(&self, name: &str, sara: bool, who: &Character, now: Situation) -> Result<Vec<String>, CmeError> {
         let (iccid, _) = self.card(who, now)?;
         let iccid = iccid.ok_or(MEMORY_FAILURE)?;
         let other = who.habits.card_number == CardNumber::OtherCommand;

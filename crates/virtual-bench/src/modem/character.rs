@@ -198,13 +198,7 @@ impl ModemType {
     }
 }
 
-fn sim(
-    dut: &DutFamily,
-    model: &Model,
-    defects: &ModemDefects,
-    form: CardNumber,
-    random: &mut Random,
-) -> Sim {
+fn sim(dut: &DutFamily, model: &Model, defects: &ModemDefects, form: CardNumber, random: &mut Random) -> Sim {
     let ethersim = dut.sim.iter().flat_map(|sim| &sim.ethersim_iccid_prefixes).next();
     let prefix = match (model.ethersim, ethersim, model.iccid_prefixes.first()) {
         (Some(true), Some(prefix), _) | (_, _, Some(prefix)) => prefix.as_str(),

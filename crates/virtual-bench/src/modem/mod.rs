@@ -319,8 +319,7 @@ impl VirtualModem {
             }
         }
         // The transmitter's current peaks during a network request; with a bad joint the modem then loses its supply.
-        if self.is_bursting(now_ns)
-            && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
+        if self.is_bursting(now_ns) && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
         {
             self.switch_off();
             self.switch_on(now_ns);
@@ -375,7 +374,13 @@ impl VirtualModem {
 
     fn situation(&self, now_ns: u64) -> Situation {
         let Power::On { since_ns } = self.power else {
-            return Situation { starts: false, sim_ready: false, hears: false, registered: false, rsrp_dbm: self.who.rsrp_dbm };
+            return Situation {
+                starts: false,
+                sim_ready: false,
+                hears: false,
+                registered: false,
+                rsrp_dbm: self.who.rsrp_dbm,
+            };
         };
         let hears = now_ns >= self.hears_at() && self.line.function == 1 && self.hears_a_cell();
         let has_card = matches!(self.who.sim, Sim::Fitted { .. });

@@ -73,7 +73,9 @@ mod tests {
         ] {
             assert_eq!(number(text), expected, "{text:?}");
         }
-        for (error, expected) in [(Some(14), true), (Some(10), true), (Some(515), true), (None, true), (Some(11), false)] {
+        for (error, expected) in
+            [(Some(14), true), (Some(10), true), (Some(515), true), (None, true), (Some(11), false)]
+        {
             assert_eq!(may_pass(error), expected, "{error:?}");
         }
         assert_eq!(meaning(14), "+CME ERROR: 14, SIM busy");

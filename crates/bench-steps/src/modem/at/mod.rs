@@ -9,8 +9,8 @@ mod talk;
 mod unsolicited;
 
 pub(super) use errors::NOT_INSERTED;
-pub(super) use numbers::{iccid, imei, imsi, luhn_is_right};
 pub use numbers::is_imei;
+pub(super) use numbers::{iccid, imei, imsi, luhn_is_right};
 pub use privacy::Privacy;
 pub use reader::{Answer, Ended, Listener};
 pub(super) use talk::{Talk, hold_rts, read_all};

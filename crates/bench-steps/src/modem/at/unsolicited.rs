@@ -91,7 +91,8 @@ mod tests {
         ] {
             assert_eq!(is_unsolicited(line, name_of(command)), expected, "{command} {line}");
         }
-        for (command, name) in [("AT", ""), ("ATE0", ""), ("AT+CFUN=1", "+CFUN"), ("AT+CCID", "+CCID"), ("AT+X?", "+X")] {
+        for (command, name) in [("AT", ""), ("ATE0", ""), ("AT+CFUN=1", "+CFUN"), ("AT+CCID", "+CCID"), ("AT+X?", "+X")]
+        {
             assert_eq!(name_of(command), name);
         }
     }
