@@ -33,6 +33,9 @@ const ANSWER: Duration = Duration::from_millis(1_500);
 /// some modems hear nothing for seconds.
 const SETTLES: Duration = Duration::from_secs(6);
 
+/// Results are sent, in words, and no echo: for a modem that an earlier user left otherwise.
+const PLAIN: &str = "ATQ0V1E0";
+
 fn spec(name: &str, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
     MeasurementSpec { name: name.to_owned(), unit, limits, contacts: Vec::new() }
 }

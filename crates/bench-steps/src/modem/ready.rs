@@ -3,7 +3,7 @@
 use super::at::{Talk, hold_rts, read_all};
 use super::silence::{restarts, says_not_ready, why};
 use super::state::{self, ModemOn, under_pulls, wait_sense};
-use super::{ANSWER, Answer, Ended, SETTLES, defect, flag, shares, spec, uses, yes};
+use super::{ANSWER, Answer, Ended, PLAIN, SETTLES, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
@@ -35,8 +35,6 @@ pub struct ModemReady {
     released: MeasurementSpec,
 }
 
-/// Results are sent, in words, and no echo: for a modem that an earlier user left otherwise.
-const PLAIN: &str = "ATQ0V1E0";
 /// Readings of the lines, and the time between them.
 const READINGS: u32 = 4;
 const BETWEEN_READINGS: Duration = Duration::from_millis(15);
