@@ -31,7 +31,7 @@ use std::time::Duration;
 const ANSWER: Duration = Duration::from_millis(1_500);
 /// How long a command is tried again that the modem refuses or does not hear: its card and its radio start meanwhile, and
 /// some modems hear nothing for seconds.
-const SETTLES: Duration = Duration::from_secs(6);
+const SETTLES: Duration = Duration::from_secs(10);
 
 /// Results are sent, in words, and no echo: for a modem that an earlier user left otherwise.
 const PLAIN: &str = "ATQ0V1E0";

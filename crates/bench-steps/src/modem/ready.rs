@@ -39,7 +39,7 @@ pub struct ModemReady {
 const READINGS: u32 = 4;
 const BETWEEN_READINGS: Duration = Duration::from_millis(15);
 /// Attempts to hold the modem with RTS. A modem that speaks unasked may fill the receiver once.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 /// A modem that restarts again and again boots at some time within this.
 const WOULD_BOOT: Duration = Duration::from_secs(6);
 /// Time for a modem to answer AT+CFUN=1, which may start its radio and its card.

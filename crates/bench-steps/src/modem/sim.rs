@@ -128,7 +128,9 @@ impl ModemSim {
 
 /// The card's number in an answer. Some modems write no name in front of it.
 fn number(answer: &Answer) -> Option<String> {
-    answer.lines.iter().find_map(|line| iccid(line.split_once(':').map_or(line.as_str(), |(_, value)| value)))
+    // An eSIM's own number may follow.
+    let value = |line: &str| line.split_once(':').map_or(line, |(_, value)| value).split(',').next().and_then(iccid);
+    answer.lines.iter().find_map(|line| value(line))
 }
 
 fn why_not_ready(answer: &Answer) -> String {

@@ -647,6 +647,7 @@ impl Dut for Bed {
 pub struct RecordedLog {
     pub measured: RefCell<BTreeMap<String, Option<f64>>>,
     pub diagnosed: RefCell<Vec<Diagnosis>>,
+    pub dialogue: RefCell<Vec<String>>,
 }
 
 impl StepLog for RecordedLog {
@@ -658,7 +659,9 @@ impl StepLog for RecordedLog {
         self.diagnosed.borrow_mut().push(diagnosis);
     }
     fn note(&self, _: String) {}
-    fn dialogue(&self, _: String) {}
+    fn dialogue(&self, text: String) {
+        self.dialogue.borrow_mut().push(text);
+    }
 }
 
 impl RecordedLog {
