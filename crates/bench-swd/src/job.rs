@@ -8,10 +8,11 @@ use bench_instruments::{ProgramError, ProgramJob, ProgramPhase, ProgramProgress,
 use probe_rs::architecture::arm::{DapProbe, RegisterAddress, dp::DpRegisterAddress};
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::flashing::{DownloadOptions, FlashProgress, ProgressEvent, ProgressOperation};
-use probe_rs::probe::list::{Accessibility, Lister};
+use probe_rs::probe::list::{Accessibility, Lister, ProbeListItem};
 use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector, Probe, WireProtocol};
 use probe_rs::{Permissions, Session, Target};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
@@ -123,6 +124,15 @@ struct Opened {
     heard: bool,
 }
 
+/// Whether these are interfaces of one probe, any of which will do. Two probes with the same serial number, as some
+/// makers sell them, have the same interfaces.
+fn is_one_probe(items: &[&ProbeListItem]) -> bool {
+    let names = |item: &&ProbeListItem| (item.info.vendor_id, item.info.product_id, item.info.serial_number.clone());
+    let same = items.windows(2).all(|pair| pair.iter().map(|item| names(item)).collect::<BTreeSet<_>>().len() == 1);
+    let interfaces: BTreeSet<_> = items.iter().map(|item| item.info.interface).collect();
+    same && interfaces.len() == items.len()
+}
+
 /// Finds the selected probe.
 fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     task.cancel.check()?;
@@ -135,15 +145,16 @@ fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
         let serial = info.serial_number.as_deref().unwrap_or("?");
         format!("{} {:04x}:{:04x} {serial}", info.identifier, info.vendor_id, info.product_id)
     };
-    let mut meant = all.iter().filter(|item| task.selection.fits(&item.info));
+    let meant: Vec<&ProbeListItem> = all.iter().filter(|item| task.selection.fits(&item.info)).collect();
     let seen = || match all.as_slice() {
         [] => "none is plugged in".to_owned(),
         all => format!("plugged in: {}", all.iter().map(|item| name(&item.info)).collect::<Vec<_>>().join(", ")),
     };
-    let item = match (meant.next(), meant.next()) {
-        (Some(item), None) => item,
-        (Some(_), Some(_)) => return Err(ProgramError::Ambiguous { seen: seen() }),
-        (None, _) => return Err(ProgramError::NoProbe { wanted: task.selection.words(), seen: seen() }),
+    let item = match meant.as_slice() {
+        [item] => *item,
+        [item, ..] if is_one_probe(&meant) => *item,
+        [_, ..] => return Err(ProgramError::Ambiguous { seen: seen() }),
+        [] => return Err(ProgramError::NoProbe { wanted: task.selection.words(), seen: seen() }),
     };
     if item.accessibility == Accessibility::PermissionDenied {
         return Err(ProgramError::Denied { probe: name(&item.info) });

@@ -532,7 +532,7 @@ impl UsbSwitch for Bed {
 
 #[async_trait(?Send)]
 impl UsbHost for Bed {
-    async fn echo(&self, _: UsbIds, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
+    async fn echo(&self, _: UsbIds, _: &str, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
         self.call()?;
         Ok(self.setup.usb.clone().unwrap_or_else(|| UsbEcho::Received(bytes.to_vec())))
     }

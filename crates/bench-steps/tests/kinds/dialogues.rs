@@ -394,8 +394,13 @@ fn objection(world: &World, dialogue: &Dialogue, manual: &Manual) -> Option<Stri
         Ok(()) | Err(StepError::Dut(_)) => texts.iter().any(|text| text.starts_with(&expected)),
         Err(_) => false,
     };
-    let dialogue = || log.dialogue.borrow().join("\n    ");
-    (!is_right).then(|| format!("expected {expected}; {outcome:?} {texts:?}\n    {}", dialogue()))
+    let dialogue = log.dialogue.borrow().join("\n    ");
+    let private = ["8988323000", "4901542032", "3101701234"];
+    if let Some(number) = private.iter().find(|number| dialogue.contains(**number) || texts.concat().contains(**number))
+    {
+        return Some(format!("a number is recorded in full, {number}...: {texts:?}\n    {dialogue}"));
+    }
+    (!is_right).then(|| format!("expected {expected}; {outcome:?} {texts:?}\n    {dialogue}"))
 }
 
 #[test]
