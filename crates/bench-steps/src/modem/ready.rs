@@ -46,6 +46,8 @@ const WOULD_BOOT: Duration = Duration::from_secs(6);
 const STARTS_RADIO: Duration = Duration::from_secs(10);
 /// For so long, a modem that says that it is ready is asked at its usual rates only.
 const SAYS_READY: Duration = Duration::from_millis(900);
+/// One that says that it is ready and does not answer for so long is deaf for good.
+const IS_DEAF: Duration = Duration::from_secs(5);
 /// Time for a modem to change its rate.
 const RATE_CHANGES: Duration = Duration::from_millis(200);
 /// Time for one attempt: the echo of two letters, and an answer.
@@ -212,8 +214,10 @@ impl ModemReady {
                 nest.modem.update(|on| on.baud = Some(baud));
                 return Ok(Some(Answered { baud, answer, ready_at }));
             }
-            if now > in_time && !(boots && now < in_time + PATIENCE) {
-                // It may have become ready just now.
+            // It may have become ready just now, or hear nothing for a moment.
+            let was_patient =
+                if boots { now > in_time + PATIENCE } else { ready_at.is_none_or(|at| now > at + IS_DEAF) };
+            if now > in_time && was_patient {
                 if last_round && command == PLAIN {
                     return Ok(None);
                 }
