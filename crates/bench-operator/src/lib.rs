@@ -19,7 +19,7 @@ mod outbox;
 pub mod people;
 pub mod rules;
 mod run_factory;
-mod scan;
+pub mod scan;
 mod scanner;
 mod screen;
 mod shift;

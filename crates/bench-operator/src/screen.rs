@@ -2,7 +2,7 @@
 
 use super::app::{Action, App, Setup};
 use super::history::UnitHistory;
-use super::input::Input;
+use super::input::{Input, Press};
 use super::keyboard;
 use super::lamps::Lamps;
 use super::log::{Log, Row};
@@ -63,7 +63,8 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
     let nests = setup.nests;
     let app = App::new(setup, texts, devices.history);
     let terminal = RawTerminal::open().map_err(|error| bench(format!("the terminal cannot be used: {error}")))?;
-    keyboard::listen(sender.clone()).map_err(bench)?;
+    let began = Instant::now();
+    keyboard::listen(sender.clone(), began).map_err(bench)?;
     if let Some(port) = devices.scanner {
         scanner::listen(port, sender.clone()).map_err(bench)?;
     }
@@ -79,7 +80,7 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         log,
         threads: (0..nests).map(|_| None).collect(),
         sender,
-        began: Instant::now(),
+        began,
         stale: false,
         bell: false,
     };
@@ -137,8 +138,10 @@ impl Shown {
                     Err(RecvTimeoutError::Disconnected) => Input::End("nothing is connected any more".to_owned()),
                 };
                 self.stale |= matches!(input, Input::Resized);
-                by_operator &= !matches!(input, Input::End(_) | Input::Press(super::input::Press::Interrupt));
+                let from_outside = matches!(input, Input::End(_) | Input::PressAt(Press::Interrupt, _));
                 left |= self.take(input);
+                // Not if the key was the end of a scan.
+                by_operator &= !(from_outside && self.app.leaving.is_some());
                 wait = FRAME.saturating_sub(drawn.elapsed());
                 if left || wait.is_zero() {
                     break;
@@ -273,7 +276,7 @@ fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
                     let _ = sender.send(Input::End(requested.await));
                     at_once.await;
                     // As the key that cuts the power.
-                    let _ = sender.send(Input::Press(super::input::Press::Delete));
+                    let _ = sender.send(Input::Press(Press::Delete));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
