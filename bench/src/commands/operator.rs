@@ -130,7 +130,7 @@ fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed
 }
 
 /// The rules as named, else those of the project, else the built-in ones.
-fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
+pub(super) fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
     let own = project.operator_rules();
     let path = match named {
         Some(path) => path,

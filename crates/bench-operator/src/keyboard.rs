@@ -1,18 +1,17 @@
-//! Keys from the terminal. `crossterm` is named here and in `screen` only.
+//! Keys from the terminal. `crossterm` is named here, in `screen` and in `scan_test` only.
 
 use super::input::{Input, Press};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use std::sync::mpsc::Sender;
 use std::time::Instant;
 use zeroize::Zeroizing;
 
-/// Reads the terminal in its own thread until the receiver is gone. Each key has the time since `began`: the screen may
+/// Reads the terminal in its own thread until nobody takes its keys any more. Each key has the time since `began`: the screen may
 /// be busy, and only the pauses between keys show what a scanner sent. Nothing waits for the thread:
 /// a terminal that is gone may block it for ever.
 ///
 /// # Errors
 /// When the system cannot start a thread.
-pub(super) fn listen(sender: Sender<Input>, began: Instant) -> std::io::Result<()> {
+pub(super) fn listen(began: Instant, mut take: impl FnMut(Input) -> bool + Send + 'static) -> std::io::Result<()> {
     let body = move || {
         loop {
             let input = match event::read() {
@@ -21,11 +20,11 @@ pub(super) fn listen(sender: Sender<Input>, began: Instant) -> std::io::Result<(
                 Ok(Event::Resize(..)) => Some(Input::Resized),
                 Ok(_) => None,
                 Err(error) => {
-                    let _ = sender.send(Input::End(format!("the terminal is gone: {error}")));
+                    take(Input::End(format!("the terminal is gone: {error}")));
                     return;
                 }
             };
-            if input.is_some_and(|input| sender.send(input).is_err()) {
+            if input.is_some_and(|input| !take(input)) {
                 return;
             }
         }

@@ -37,28 +37,43 @@ impl std::str::FromStr for Port {
 /// # Errors
 /// When the system cannot start a thread.
 pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
+    let began = Instant::now();
+    let read = move |port: &mut dyn Read, sender: &Sender<Input>| {
+        labels(port, &|| began.elapsed(), &mut |input| sender.send(input).is_ok())
+    };
+    stay_connected(port, sender, read, Input::Trouble, || Input::Tick)
+}
+
+/// Opens the port again and again, in a thread of its own, and has it read until it fails (why) or nobody receives any
+/// more (`None`).
+pub(super) fn stay_connected<E: Send + 'static>(
+    port: Port,
+    sender: Sender<E>,
+    read: impl Fn(&mut dyn Read, &Sender<E>) -> Option<String> + Send + 'static,
+    trouble: fn(String) -> E,
+    nothing: fn() -> E,
+) -> std::io::Result<()> {
     let body = move || {
-        let began = Instant::now();
         let mut reported = false;
         loop {
             let opened = serialport::new(&port.path, port.rate).timeout(LOOK).open();
             let why = match opened {
                 Ok(mut open) => {
                     reported = false;
-                    match labels(&mut *open, &|| began.elapsed(), &mut |input| sender.send(input).is_ok()) {
+                    match read(&mut *open, &sender) {
                         Some(error) => error,
                         None => return,
                     }
                 }
                 Err(error) => error.to_string(),
             };
-            if !reported && sender.send(Input::Trouble(format!("scanner {}: {why}", port.path))).is_err() {
+            if !reported && sender.send(trouble(format!("scanner {}: {why}", port.path))).is_err() {
                 return;
             }
             reported = true;
             std::thread::sleep(TRY_AGAIN);
             // The receiver must still exist.
-            if sender.send(Input::Tick).is_err() {
+            if sender.send(nothing()).is_err() {
                 return;
             }
         }
@@ -73,21 +88,28 @@ pub(super) fn labels(
     take: &mut dyn FnMut(Input) -> bool,
 ) -> Option<String> {
     let mut collector = Collector::new(Source::Port);
+    pieces(port, &mut |bytes| {
+        let at = now();
+        let (scans, waited): (Vec<Scan>, bool) = match bytes {
+            Some(bytes) => (bytes.iter().flat_map(|byte| collector.byte(*byte, at)).collect(), false),
+            None => (collector.silence(at), true),
+        };
+        scans.into_iter().map(Input::Scan).chain(waited.then_some(Input::Tick)).all(&mut *take)
+    })
+}
+
+/// Takes the bytes of a port as they come, and `None` when none came for a while, until it fails (why) or nobody takes
+/// them any more (`None`).
+pub(super) fn pieces(port: &mut dyn Read, take: &mut dyn FnMut(Option<&[u8]>) -> bool) -> Option<String> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 64]);
     loop {
-        let (scans, waited): (Vec<Scan>, bool) = match port.read(&mut *bytes) {
+        let goes_on = match port.read(&mut *bytes) {
             Ok(0) => return Some("the port was closed".to_owned()),
-            Ok(count) => {
-                let at = now();
-                (bytes[..count].iter().flat_map(|byte| collector.byte(*byte, at)).collect(), false)
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
-                (collector.silence(now()), true)
-            }
+            Ok(count) => take(Some(&bytes[..count])),
+            Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => take(None),
             Err(error) => return Some(error.to_string()),
         };
-        let mut inputs = scans.into_iter().map(Input::Scan).chain(waited.then_some(Input::Tick));
-        if !inputs.all(&mut *take) {
+        if !goes_on {
             return None;
         }
     }

@@ -59,12 +59,14 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
     let began = Row::ShiftBegan { at: date(), plan: setup.plan.clone(), nests: setup.nests };
     log.append(&began).map_err(|error| bench(format!("{}: {error}", shown(log.path()))))?;
     let (sender, receiver) = channel();
-    watch_signals(sender.clone())?;
+    let signals = sender.clone();
+    watch_signals(move |input| drop(signals.send(input)))?;
     let nests = setup.nests;
     let app = App::new(setup, texts, devices.history);
     let terminal = RawTerminal::open().map_err(|error| bench(format!("the terminal cannot be used: {error}")))?;
     let began = Instant::now();
-    keyboard::listen(sender.clone(), began).map_err(bench)?;
+    let keys = sender.clone();
+    keyboard::listen(began, move |input| keys.send(input).is_ok()).map_err(bench)?;
     if let Some(port) = devices.scanner {
         scanner::listen(port, sender.clone()).map_err(bench)?;
     }
@@ -261,7 +263,7 @@ fn date() -> String {
 }
 
 /// A signal ends the shift, as the operator would; a second one cuts the power.
-fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
+pub(super) fn watch_signals(take: impl Fn(Input) + Send + 'static) -> Result<(), Failed> {
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let body = move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -273,10 +275,10 @@ fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
                 Ok(stop) => {
                     let _ = ready.send(Ok(()));
                     let (requested, at_once) = stop.split();
-                    let _ = sender.send(Input::End(requested.await));
+                    take(Input::End(requested.await));
                     at_once.await;
                     // As the key that cuts the power.
-                    let _ = sender.send(Input::Press(Press::Delete));
+                    take(Input::Press(Press::Delete));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
