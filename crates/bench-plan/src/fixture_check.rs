@@ -2,7 +2,8 @@
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
 use crate::plan_text::line_of;
-use crate::reading::{nearest_help, parse_file};
+use crate::names::nearest_help;
+use crate::reading::parse_file;
 use crate::{
     AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine, IoBit,
     LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,
