@@ -28,3 +28,4 @@ mod support;
 mod swd;
 mod terminal;
 mod worth;
+mod wrong_plans;

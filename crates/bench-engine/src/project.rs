@@ -345,7 +345,8 @@ impl Project {
         let plan_text = repairs.of(read(plan, "name a plan, for example plans/b404x.toml")?);
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
-        let plan_text = PlanText::gather(plan_text, |path| part(&folder.join(path), path).map(|part| repairs.of(part)))?;
+        let plan_text =
+            PlanText::gather(plan_text, |path| part(&folder.join(path), path).map(|part| repairs.of(part)))?;
         let texts = self.families_with(repairs)?;
         let known: Vec<&DutFamily> = texts.iter().map(|(_, family)| family).collect();
         let named = fixture.unwrap_or(head.fixture.get_ref());

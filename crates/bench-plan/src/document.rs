@@ -179,7 +179,9 @@ pub(crate) fn names_in(source: &Source, table: &[Part]) -> Vec<String> {
         }
         let Some(text) = unquoted(source, at) else { return };
         match key.as_str() {
-            "id" | "name" | "rail" => names.extend([format!("`{text}`"), format!("rail {text}"), format!("\"{text}\"")]),
+            "id" | "name" | "rail" => {
+                names.extend([format!("`{text}`"), format!("rail {text}"), format!("\"{text}\"")])
+            }
             "contact" | "number" => names.extend([format!("contact {text}"), format!("contact {text} ")]),
             "io" | "feed" | "ground" | "enable" | "discharge" | "select" | "switch" | "connect" => names.push(text),
             _ => {}
@@ -209,8 +211,7 @@ fn apply<'s>(table: &mut DeTable<'s>, repair: &'s Repair) {
                 }
             }
             Some((Part::Item(index), parent)) => {
-                if let Some(DeValue::Array(items)) = value_at(table, parent).map(Spanned::get_mut)
-                {
+                if let Some(DeValue::Array(items)) = value_at(table, parent).map(Spanned::get_mut) {
                     let old = std::mem::replace(items, std::iter::empty().collect());
                     let kept = old.into_iter().enumerate().filter(|(other, _)| other != index);
                     *items = kept.map(|(_, item)| item).collect();

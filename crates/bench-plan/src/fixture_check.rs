@@ -1,8 +1,8 @@
 //! Checks a fixture text: returns a checked fixture, or the first mistake.
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
-use crate::plan_text::line_of;
 use crate::names::nearest_help;
+use crate::plan_text::line_of;
 use crate::reading::parse_file;
 use crate::{
     AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine, IoBit,

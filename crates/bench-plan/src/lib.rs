@@ -35,6 +35,8 @@ mod typing;
 
 pub use dut::*;
 pub use fixture::*;
+pub use mistakes::{Problems, Repairs, all_mistakes};
+pub use names::{nearest, nearest_help};
 pub use pin_table::*;
 pub use pins::{PinRef, RawPinSelector};
 pub use plan::*;
@@ -42,8 +44,6 @@ pub use plan_check::check_plan;
 pub use plan_head::PlanHead;
 pub use plan_text::{PlanPart, PlanText};
 pub use quantity::*;
-pub use mistakes::{Problems, Repairs, all_mistakes};
-pub use names::{nearest, nearest_help};
 pub use reading::parse_params;
 pub use schema::{fixture_schema, plan_part_schema, plan_schema, station_schema};
 pub use source::*;

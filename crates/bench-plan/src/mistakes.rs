@@ -125,7 +125,13 @@ impl Diagnostic for Problems {
 
 /// Returns all mistakes that a check finds, which ends at the first one itself. `first` is that one.
 pub fn all_mistakes<T>(first: Box<Problem>, mut check: impl FnMut(&Repairs) -> Result<T, Box<Problem>>) -> Problems {
-    let mut search = Search { repairs: Repairs::default(), touched: Vec::new(), problems: Vec::new(), gaps: BTreeSet::new(), doubtful: Vec::new() };
+    let mut search = Search {
+        repairs: Repairs::default(),
+        touched: Vec::new(),
+        problems: Vec::new(),
+        gaps: BTreeSet::new(),
+        doubtful: Vec::new(),
+    };
     // Also shows which files there are.
     let mut next = match check(&search.repairs) {
         Ok(_) => first,
@@ -172,10 +178,12 @@ impl Doubtful {
         if self.file == problem.file.name() && place.path.starts_with(&self.table) {
             return self.was_form && !problem.is_form;
         }
-        let said = |name: &String| problem.message.match_indices(name.as_str()).any(|(at, _)| {
-            let rest = problem.message.get(at + name.len()..).unwrap_or_default();
-            !rest.starts_with(|next: char| next.is_alphanumeric() || next == '-' || next == '_')
-        });
+        let said = |name: &String| {
+            problem.message.match_indices(name.as_str()).any(|(at, _)| {
+                let rest = problem.message.get(at + name.len()..).unwrap_or_default();
+                !rest.starts_with(|next: char| next.is_alphanumeric() || next == '-' || next == '_')
+            })
+        };
         self.names.iter().any(said)
     }
 }
@@ -217,8 +225,9 @@ impl Search {
         let place = document::place(&source, problem.span.map(|span| span.offset()..span.offset() + span.len()));
         let chosen = self.choose(&problem, &source, &place, check);
         let is_new = !self.follows(&problem, &source, &place);
-        let (is_key, at, was_form) = (place.is_key, place.path, problem.is_form);
-        let is_meant = |repair: &Repair| matches!(repair, Repair::Rename(..)) || meant_at(&problem, &at) == Some(repair.clone());
+        let (is_key, is_table, at, was_form) = (place.is_key, place.is_table, place.path, problem.is_form);
+        let is_meant =
+            |repair: &Repair| matches!(repair, Repair::Rename(..)) || meant_at(&problem, &at) == Some(repair.clone());
         let is_certain = chosen.as_ref().is_some_and(|chosen| is_meant(&chosen.repair));
         if is_new {
             self.problems.push(*problem);
@@ -231,7 +240,11 @@ impl Search {
             self.doubtful.push(Doubtful { file: file.clone(), table, was_form, names });
         }
         let is_loss = match &repair {
-            Repair::Remove(path) => !is_key || *path != at,
+            // Others refer to tables, and to the files that a plan includes.
+            Repair::Remove(path) => {
+                let is_file = matches!(at.first(), Some(Part::Key(key)) if key == "include");
+                *path != at || is_table || is_file
+            }
             Repair::Rename(..) | Repair::Put(..) | Repair::Add(..) | Repair::Skip(_) => false,
         };
         if is_loss {
@@ -250,8 +263,13 @@ impl Search {
             }
             return;
         };
+        let (gone, list) = match path.split_last() {
+            Some((Part::Item(gone), list)) => (gone, list),
+            // Nothing is there any more, but it will be missed.
+            Some((Part::Key(_), _)) => return self.touched.push((file.to_owned(), path.clone())),
+            None => return,
+        };
         // Later items move up.
-        let Some((Part::Item(gone), list)) = path.split_last() else { return };
         self.touched.retain(|(other, path2)| other != file || !path2.starts_with(path));
         for (_, other) in self.touched.iter_mut().filter(|(other, _)| other == file) {
             let is_below = other.starts_with(list);
@@ -288,6 +306,10 @@ impl Search {
         if self.doubtful.iter().any(|doubtful| doubtful.explains(problem, place)) {
             return true;
         }
+        let missed = missing_key(problem).map(|key| document::below(&place.path, key));
+        if missed.is_some_and(|path| self.touched.contains(&(source.name.clone(), path))) {
+            return true;
+        }
         let inside = |(file, path): &(String, Path)| *file == source.name && place.path.starts_with(path);
         self.touched.iter().any(inside)
     }
@@ -299,7 +321,9 @@ impl Search {
         let files = self.repairs.read.borrow();
         let mut gaps = self.gaps.iter().filter_map(|file| Some((file, files.get(file)?)));
         // In its own file the name is once where it is missing.
-        gaps.any(|(file, text)| name.is_none_or(|name| text.matches(name).count() > usize::from(file == problem.file.name())))
+        gaps.any(|(file, text)| {
+            name.is_none_or(|name| text.matches(name).count() > usize::from(file == problem.file.name()))
+        })
     }
 
     /// Whether broken syntax is in the lines of a problem, or in the table that it is about.
@@ -312,7 +336,11 @@ impl Search {
         // From the start of its line to its end; a table's header stands for all of the table.
         let is_header = rest.starts_with('[') && (before.is_empty() || before.ends_with('\n'));
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let end = if is_header { rest.get(1..).and_then(|rest| rest.find("\n[")).map(|end| end + 1) } else { rest.find('\n') };
+        let end = if is_header {
+            rest.get(1..).and_then(|rest| rest.find("\n[")).map(|end| end + 1)
+        } else {
+            rest.find('\n')
+        };
         let end = end.map_or(text.len(), |end| at + end);
         // A key that is missing is missing for another reason if no broken line has it.
         let lines = (source.text.lines(), source.readable.as_deref().unwrap_or(text).lines());
@@ -335,6 +363,7 @@ impl Search {
         let mut levels = vec![meant(problem, source, place)];
         let step = document::step_of(&place.path);
         let kind = |path: &Path| matches!(path.last(), Some(Part::Key(key)) if key == "kind");
+        let is_id = |path: &Path| matches!(path.last(), Some(Part::Key(key)) if key == "id");
         match (&step, missing_key(problem)) {
             // Another kind has other keys.
             (Some(_), Some("kind")) => {}
@@ -344,6 +373,13 @@ impl Search {
                 let add = |name: &String| Repair::Add(step.clone(), "id".to_owned(), format!("{name:?}"));
                 levels.extend(names.iter().map(|name| vec![add(name)]));
                 levels.extend((0..TRIES).map(|number| vec![add(&format!("x-{number}"))]));
+            }
+            // An id that is not one: others may need the right one.
+            (Some(_), None) if place.path.len() == 3 && is_id(&place.path) && !place.is_key => {
+                let names = document::wanted_names(&self.repairs.all());
+                let put = |name: String| Repair::Put(place.path.clone(), format!("{name:?}"));
+                levels.extend(names.into_iter().map(|name| vec![put(name)]));
+                levels.extend((0..TRIES).map(|number| vec![put(format!("x-{number}"))]));
             }
             _ => levels.extend([named(problem, source, place), any(problem, source, place)]),
         }
@@ -429,10 +465,9 @@ fn caused_by(repair: &Repair, mistake: &Problem, next: &Problem, repairs: &Repai
     if mistake.message == next.message && mistake.span == next.span {
         return true;
     }
-    let source = repairs.with(mistake.file.name(), repair.clone()).of(Source::new(
-        mistake.file.name(),
-        next.file.inner().clone(),
-    ));
+    let source = repairs
+        .with(mistake.file.name(), repair.clone())
+        .of(Source::new(mistake.file.name(), next.file.inner().clone()));
     let place = document::place(&source, next.span.map(|span| span.offset()..span.offset() + span.len()));
     let touched = repair.touches();
     let is_gone = matches!(repair, Repair::Remove(_));
@@ -479,7 +514,10 @@ fn meant(problem: &Problem, source: &Source, place: &Place) -> Vec<Repair> {
 /// What the message gives as examples; for a key, to take it out.
 fn named(problem: &Problem, source: &Source, place: &Place) -> Vec<Repair> {
     if let Some(key) = missing_key(problem) {
-        return document::values_of(source, key).into_iter().map(|value| Repair::Add(place.path.clone(), key.to_owned(), value)).collect();
+        return document::values_of(source, key)
+            .into_iter()
+            .map(|value| Repair::Add(place.path.clone(), key.to_owned(), value))
+            .collect();
     }
     if place.is_key {
         return vec![Repair::Remove(place.path.clone())];

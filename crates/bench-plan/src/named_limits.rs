@@ -1,8 +1,8 @@
 //! Limits that several steps share: `[limits]` in a plan, `"limits.<name>"` in a step.
 
+use crate::names::nearest_help;
 use crate::plan_head::Unread;
 use crate::plan_text::PlanText;
-use crate::names::nearest_help;
 use crate::{ParamProblem, Problem};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
@@ -68,7 +68,8 @@ impl<'i> NamedLimits<'i> {
             Some(key) => {
                 let name = key.get_ref();
                 let help = format!("write \"{PREFIX}{name}\" where they belong, or take them out");
-                let problem = text.problem(format!("no step uses the limits `{name}`"), key.span(), "limits nothing", help);
+                let problem =
+                    text.problem(format!("no step uses the limits `{name}`"), key.span(), "limits nothing", help);
                 Err(Box::new(problem.absent()))
             }
         }

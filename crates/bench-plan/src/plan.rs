@@ -106,7 +106,14 @@ pub struct ParamProblem {
 
 impl ParamProblem {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, label: "here".into(), span: None, is_absence: false, is_form: false }
+        Self {
+            message: message.into(),
+            help: None,
+            label: "here".into(),
+            span: None,
+            is_absence: false,
+            is_form: false,
+        }
     }
     #[must_use]
     pub fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Self {

@@ -1,12 +1,12 @@
 //! Checks a plan text: returns a checked plan, or the first mistake.
 
 use crate::named_limits::NamedLimits;
+use crate::names::nearest_help;
 use crate::plan_head::{Body, Unread, read_head};
 use crate::plan_needs::{Waits, resolve_needs};
 use crate::plan_not_covered::not_covered;
 use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, step_tables};
 use crate::plan_text::PlanText;
-use crate::names::nearest_help;
 use crate::{
     DutFamily, Fixture, LeftOut, Model, ParamProblem, Plan, PlanHead, PlanResult, PlanStep, Problem, Resolved,
     StepKinds, Surroundings,

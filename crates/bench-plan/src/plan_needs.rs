@@ -1,9 +1,9 @@
 //! Resolves which steps wait for which.
 
 use crate::Problem;
+use crate::names::nearest_help;
 use crate::plan_steps::Draft;
 use crate::plan_text::PlanText;
-use crate::names::nearest_help;
 use std::collections::BTreeSet;
 use toml::Spanned;
 

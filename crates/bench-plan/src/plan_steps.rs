@@ -1,10 +1,10 @@
 //! The steps of a plan: those of its parts, with the plan's changes, and its own.
 
+use crate::document::SKIP;
+use crate::names::{nearest, nearest_help};
 use crate::plan::STEP_KEYS;
 use crate::plan_head::{NAME_HELP, Unread, is_name};
 use crate::plan_text::PlanText;
-use crate::document::SKIP;
-use crate::names::{nearest, nearest_help};
 use crate::reading::read_table;
 use crate::{DutFamily, LeftOut, Model, ParamProblem, Problem, Seconds};
 use bench_run::OnFail;

@@ -43,7 +43,11 @@ impl QuantityError {
     /// In one line: what was meant, or what is expected.
     pub fn help(&self) -> String {
         let quoted: Vec<String> = self.meant.iter().map(|meant| format!("{meant:?}")).collect();
-        let after = if self.is_notation { " Use a point for the decimals, plain digits, and nothing between thousands" } else { "" };
+        let after = if self.is_notation {
+            " Use a point for the decimals, plain digits, and nothing between thousands"
+        } else {
+            ""
+        };
         match quoted.as_slice() {
             [] => format!("expected {}", self.expected),
             meant => format!("did you mean {}?{after}", meant.join(" or ")),
@@ -115,15 +119,10 @@ pub fn parse_quantity(text: &str) -> Result<(f64, MeasurementUnit), QuantityErro
 }
 
 /// Reads a quantity. The error says what was meant, in a unit of the wanted dimension.
-fn parse(
-    text: &str,
-    expected: &str,
-    wanted: Option<MeasurementUnit>,
-) -> Result<(f64, MeasurementUnit), QuantityError> {
+fn parse(text: &str, expected: &str, wanted: Option<MeasurementUnit>) -> Result<(f64, MeasurementUnit), QuantityError> {
     parse_plain(text, expected).map_err(|mut error| {
-        let is_good = |text: &str| {
-            parse_plain(text, expected).is_ok_and(|(_, unit)| wanted.is_none_or(|wanted| wanted == unit))
-        };
+        let is_good =
+            |text: &str| parse_plain(text, expected).is_ok_and(|(_, unit)| wanted.is_none_or(|wanted| wanted == unit));
         error.meant = if text.chars().count() <= 40 { quantities_meant(text, wanted, is_good) } else { Vec::new() };
         let plain = |text: &str| text.chars().take_while(|c| !c.is_alphabetic()).collect::<String>().trim().to_owned();
         error.is_notation = error.meant.iter().any(|meant| plain(meant) != plain(text));

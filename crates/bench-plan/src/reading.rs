@@ -1,6 +1,6 @@
 //! Reads TOML into typed values and reports every mistake at its place, in terms of the file.
 
-use crate::names::nearest_help;
+use crate::names::{nearest, nearest_help};
 use crate::{ParamProblem, Problem, Source, document};
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -84,17 +84,24 @@ pub(crate) fn read_table<T: DeserializeOwned>(
     span: Option<Range<usize>>,
     also_known: &[&str],
 ) -> Result<T, ParamProblem> {
+    let given: Vec<String> = table.keys().map(|key| key.get_ref().to_string()).collect();
     let whole = Spanned::new(span.unwrap_or(0..0), DeValue::Table(table));
-    T::deserialize(ValueDeserializer::from(whole)).map_err(|error| explain(&error, also_known))
+    T::deserialize(ValueDeserializer::from(whole)).map_err(|error| explain(&error, also_known, &given))
 }
 
 /// Rewrites serde's message in terms of TOML.
-fn explain(error: &toml::de::Error, also_known: &[&str]) -> ParamProblem {
+fn explain(error: &toml::de::Error, also_known: &[&str], given: &[String]) -> ParamProblem {
     let (what, expected) = split_expected(error.message());
     let named = |prefix: &str| what.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(str::to_owned);
     let mut problem = if let Some(key) = named("unknown field `") {
         let mut candidates: Vec<String> = expected.as_deref().map(names_in).unwrap_or_default();
         candidates.extend(also_known.iter().map(|&key| key.to_owned()));
+        // A key that is there is not the one that was meant, if another one is near.
+        let is_free = |other: &&str| !given.iter().any(|given| given == other);
+        let free: Vec<String> = candidates.iter().map(String::as_str).filter(is_free).map(str::to_owned).collect();
+        if given.contains(&key) && nearest(&key, free.iter().map(String::as_str)).is_some() {
+            candidates = free;
+        }
         ParamProblem::new(format!("unknown key `{key}`")).label("no such key").help(nearest_help(
             &key,
             candidates.iter().map(String::as_str),
