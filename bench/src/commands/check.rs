@@ -2,15 +2,64 @@
 
 use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE};
-use bench_engine::{Failed, Loaded, Project};
+use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_journal::shown;
-use bench_plan::{DutFamily, Function, LeftOut};
+use bench_plan::{DutFamily, Function, LeftOut, Problem};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// What `--json` prints of a plan.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Read(Box<Checked>),
+    Wrong {
+        /// The file, as given.
+        plan: String,
+        mistakes: Vec<Mistake>,
+        /// Whether others may show when these are corrected.
+        maybe_more: bool,
+    },
+}
+
+/// A mistake in a file.
+#[derive(Serialize)]
+struct Mistake {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// From 1, as the column; missing when the file as a whole is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
+impl From<&Problem> for Mistake {
+    fn from(problem: &Problem) -> Self {
+        let (line, column) = problem.line_and_column().unzip();
+        let (message, help) = (problem.message.clone(), problem.help.clone());
+        Self { file: Some(problem.file.name().to_owned()), line, column, message, help }
+    }
+}
+
+fn wrong(plan: &Path, error: &FileError) -> Outcome {
+    let (mistakes, maybe_more) = match error {
+        FileError::Unreadable { help, .. } => {
+            let (message, help) = (error.to_string(), Some(help.clone()));
+            (vec![Mistake { file: None, line: None, column: None, message, help }], true)
+        }
+        FileError::Wrong(problem) => (vec![Mistake::from(&**problem)], false),
+        FileError::Several(all) => (all.problems.iter().map(Mistake::from).collect(), all.maybe_more),
+    };
+    Outcome::Wrong { plan: shown(plan), mistakes, maybe_more }
+}
 
 #[derive(Serialize)]
 struct Checked {
@@ -72,12 +121,13 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
                 if !args.json {
                     print(&render(&shown(path), &checked));
                 }
-                all.push(checked);
+                all.push(Outcome::Read(Box::new(checked)));
             }
             // One wrong plan says nothing about the others.
             Err(error) => {
-                show(&error.report());
                 bad += 1;
+                all.push(wrong(path, &error));
+                show(&error.report());
             }
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod verify;
 pub(crate) mod virtual_dut;
 
 use bench_engine::Failed;
+use bench_plan::Problems;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
@@ -48,11 +49,17 @@ pub(crate) fn show(report: &miette::Report) {
     let theme = if colour { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
     let columns = console::Term::stderr().size_checked().filter(|_| terminal).map_or(100, |(_, columns)| columns);
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(usize::from(columns.max(60)));
-    let mut text = String::new();
-    if handler.render_report(&mut text, report.as_ref()).is_err() {
-        text = report.to_string();
-    }
-    say(text.trim_end());
+    let render = |diagnostic: &dyn miette::Diagnostic| {
+        let mut text = String::new();
+        if handler.render_report(&mut text, diagnostic).is_err() {
+            text = diagnostic.to_string();
+        }
+        say(text.trim_end());
+    };
+    let Some(all) = report.downcast_ref::<Problems>() else { return render(report.as_ref()) };
+    all.problems.iter().for_each(|problem| render(problem));
+    let more = if all.maybe_more { "; others may show when these are corrected" } else { "" };
+    say(&format!("{all}{more}."));
 }
 
 /// One line on standard error. Unlike `eprintln!` it does not panic when its reader is gone: a closed terminal must

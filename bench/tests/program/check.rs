@@ -68,7 +68,12 @@ fn ten_broken_files() {
         ("duplicate id", BEFORE_POWER, "id = \"supplies\"", "id = \"grounds\""),
         ("invalid TOML", POWER, "[[step]]", "[[step]"),
         ("missing part", PLAN, "parts/power.toml", "parts/powers.toml"),
-        ("a part's step in the plan again", PLAN, "include", "step = [{ id = \"adc\", kind = \"reset\" }]\ninclude"),
+        (
+            "a part's step in the plan again",
+            PLAN,
+            "include",
+            "step = [{ id = \"adc\", kind = \"external-flash\" }]\ninclude",
+        ),
         ("override of no step", PLAN, "include = ", "override.ADC.supply = \"3V3\"\ninclude = "),
         ("a link contact in the vectors", FUNCTIONS, "exclude = [\"TX\", \"RX\"]", "exclude = [\"TX\"]"),
     ];

@@ -29,3 +29,4 @@ mod support;
 mod swd;
 mod terminal;
 mod worth;
+mod wrong_plans;

@@ -2,7 +2,10 @@
 
 use bench_instruments::Image;
 use bench_journal::{read_regular, read_text, shown};
-use bench_plan::{DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Source, check_plan};
+use bench_plan::{
+    DutFamily, Fixture, ParamProblem, Plan, PlanHead, PlanText, Problem, Problems, Repairs, Source, all_mistakes,
+    check_plan, nearest, nearest_help,
+};
 use bench_run::{PartHash, PlannedStep, Provenance};
 use bench_steps::{ImageFile, Kinds, Nest, Procedure};
 use bench_swd::{ImageFormat, parse_image};
@@ -20,6 +23,8 @@ pub enum FileError {
     Unreadable { path: PathBuf, error: std::io::Error, help: String },
     #[error("{0}")]
     Wrong(Box<Problem>),
+    #[error("{0}")]
+    Several(Box<Problems>),
 }
 
 impl FileError {
@@ -28,6 +33,38 @@ impl FileError {
         match self {
             FileError::Unreadable { path, error, help } => miette::miette!(help = help, "{}: {error}", shown(&path)),
             FileError::Wrong(problem) => miette::Report::new(*problem),
+            FileError::Several(problems) => miette::Report::new(*problems),
+        }
+    }
+}
+
+impl FileError {
+    /// The mistake, so that the search for others can continue after it.
+    fn problem(self) -> Box<Problem> {
+        match self {
+            FileError::Wrong(problem) => problem,
+            FileError::Unreadable { path, error, help } => {
+                let nowhere = Source::new(shown(&path), "");
+                Box::new(Problem::new(&nowhere, format!("{}: {error}", shown(&path))).help(help))
+            }
+            FileError::Several(problems) => {
+                let nothing = || Problem::new(&Source::new("", ""), "no mistake");
+                Box::new(problems.problems.into_iter().next().unwrap_or_else(nothing))
+            }
+        }
+    }
+
+    /// Adds all the mistakes after the first one, which `check` finds with that one repaired.
+    pub fn with_others<T>(self, mut check: impl FnMut(&Repairs) -> Result<T, FileError>) -> Self {
+        let FileError::Wrong(first) = self else { return self };
+        let mut problems = all_mistakes(first, |repairs| check(repairs).map_err(FileError::problem));
+        match problems.problems.pop() {
+            // Alone and no file: everything that can be said.
+            Some(only) if problems.problems.is_empty() => FileError::Wrong(Box::new(only)),
+            last => {
+                problems.problems.extend(last);
+                FileError::Several(Box::new(problems))
+            }
         }
     }
 }
@@ -137,13 +174,32 @@ pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
 }
 
 /// A part of a plan, named in the plan.
-fn part(path: &Path) -> Result<Source, ParamProblem> {
+fn part(path: &Path, named: &str) -> Result<Source, ParamProblem> {
     match read_text(path, LARGEST_FILE).map_err(std::io::Error::from) {
         Ok(text) => Ok(Source::new(shown(path), text)),
-        Err(error) => Err(ParamProblem::new(format!("{} cannot be read: {error}", shown(path)))
-            .label("no readable file")
-            .help("paths of parts are relative to the plan that names them")),
+        Err(error) => {
+            // Named as the plan would name them.
+            let folder = named.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let names = names_of_files(path.parent().unwrap_or(Path::new("")));
+            let names: Vec<String> = names.iter().map(|name| format!("{folder}{name}.toml")).collect();
+            let help = match nearest(named, names.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "paths of parts are relative to the plan that names them".to_owned(),
+            };
+            let problem = ParamProblem::new(format!("{} cannot be read: {error}", shown(path)));
+            Err(problem.label("no readable file").help(help))
+        }
     }
+}
+
+/// Names of the TOML files of a folder, without their extension, in order.
+fn names_of_files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let mut names: Vec<String> =
+        files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
 }
 
 impl Project {
@@ -197,6 +253,11 @@ impl Project {
 
     /// Every module family, by file name.
     pub fn families(&self) -> Result<Vec<(Source, DutFamily)>, FileError> {
+        let repairs = Repairs::default();
+        self.families_with(&repairs).map_err(|error| error.with_others(|repairs| self.families_with(repairs)))
+    }
+
+    fn families_with(&self, repairs: &Repairs) -> Result<Vec<(Source, DutFamily)>, FileError> {
         let folder = self.below("fixtures/duts");
         let help = "run bench inside the project, or name its folder with --root";
         let unreadable = |error| FileError::Unreadable { path: folder.clone(), error, help: help.into() };
@@ -207,7 +268,7 @@ impl Project {
             .collect();
         paths.sort();
         let parse = |path: &PathBuf| {
-            let source = read(path, help)?;
+            let source = repairs.of(read(path, help)?);
             let family = DutFamily::parse(&source)?;
             Ok((source, family))
         };
@@ -216,7 +277,18 @@ impl Project {
 
     /// The fixture with its texts: its own, then that of the one that it builds on.
     pub fn fixture(&self, name: &str, families: &[&DutFamily]) -> Result<(Vec<Source>, Fixture), FileError> {
-        let source = read(&self.below(&format!("fixtures/{name}.toml")), "the plan's `fixture` names this file")?;
+        let with = |repairs: &Repairs| self.fixture_with(name, families, repairs);
+        with(&Repairs::default()).map_err(|error| error.with_others(with))
+    }
+
+    fn fixture_with(
+        &self,
+        name: &str,
+        families: &[&DutFamily],
+        repairs: &Repairs,
+    ) -> Result<(Vec<Source>, Fixture), FileError> {
+        let path = self.below(&format!("fixtures/{name}.toml"));
+        let source = repairs.of(read(&path, self.fixture_help(name))?);
         let Some(base) = Fixture::base_of(&source)? else {
             let fixture = Fixture::parse(&source, families)?;
             return Ok((vec![source], fixture));
@@ -225,12 +297,21 @@ impl Project {
         if !path.is_file() {
             let problem = Problem::new(&source, format!("there is no fixture `{}`", base.get_ref()))
                 .at(base.span(), "no such file")
-                .help(format!("expected {}", shown(&path)));
+                .help(self.fixture_help(base.get_ref()));
             return Err(Box::new(problem).into());
         }
-        let under = read(&path, "the fixture's `base` names this file")?;
+        let under = repairs.of(read(&path, "the fixture's `base` names this file")?);
         let fixture = Fixture::parse(&under, families)?.with_jumpers(&source)?;
         Ok((vec![source, under], fixture))
+    }
+
+    /// Which fixture may be meant by a name that no file has.
+    fn fixture_help(&self, name: &str) -> String {
+        // Files next to the fixtures that are none.
+        let others = ["defect-rates", "operator"];
+        let names = names_of_files(&self.below("fixtures"));
+        let names = names.iter().map(String::as_str).filter(|name| !others.contains(name));
+        nearest_help(name, names, "fixtures")
     }
 
     /// A fixture by its name, with every family of the project, for commands that have no plan.
@@ -246,22 +327,36 @@ impl Project {
     }
 
     /// Loads the plan for another fixture than it names: a smaller one that is built on it.
+    ///
+    /// # Errors
+    /// All mistakes of the plan and of the files that it names.
     pub fn load_on(&self, plan: &Path, fixture: Option<&str>, kinds: &Kinds) -> Result<Loaded, FileError> {
-        let plan_text = read(plan, "name a plan, for example plans/b404x.toml")?;
+        let with = |repairs: &Repairs| self.load_with(plan, fixture, kinds, repairs);
+        with(&Repairs::default()).map_err(|error| error.with_others(with))
+    }
+
+    fn load_with(
+        &self,
+        plan: &Path,
+        fixture: Option<&str>,
+        kinds: &Kinds,
+        repairs: &Repairs,
+    ) -> Result<Loaded, FileError> {
+        let plan_text = repairs.of(read(plan, "name a plan, for example plans/b404x.toml")?);
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
-        let plan_text = PlanText::gather(plan_text, |path| part(&folder.join(path)))?;
-        let texts = self.families()?;
+        let plan_text =
+            PlanText::gather(plan_text, |path| part(&folder.join(path), path).map(|part| repairs.of(part)))?;
+        let texts = self.families_with(repairs)?;
         let known: Vec<&DutFamily> = texts.iter().map(|(_, family)| family).collect();
         let named = fixture.unwrap_or(head.fixture.get_ref());
-        let fixture_path = self.below(&format!("fixtures/{named}.toml"));
-        if !fixture_path.is_file() {
+        if !self.below(&format!("fixtures/{named}.toml")).is_file() {
             let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{named}`"))
                 .at(head.fixture.span(), if fixture.is_some() { "in place of this one" } else { "no such file" })
-                .help(format!("expected {}", shown(&fixture_path)));
+                .help(self.fixture_help(named));
             return Err(Box::new(problem).into());
         }
-        let (fixture_texts, fixture) = self.fixture(named, &known)?;
+        let (fixture_texts, fixture) = self.fixture_with(named, &known, repairs)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());
         let firmware_path = self.firmware(&checked.firmware);

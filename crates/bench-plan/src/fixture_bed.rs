@@ -2,7 +2,7 @@
 
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBed, RawNail};
-use crate::reading::nearest_help;
+use crate::names::nearest_help;
 use crate::{ContactInfo, Direction, Function, Nail, NailWiring, Ohms, ParamProblem, Rail};
 use bench_run::{Contact, MeasurementUnit};
 use std::collections::BTreeMap;
@@ -228,7 +228,8 @@ impl Checker<'_> {
                     family.name
                 ))
                 .at(families.span(), "takes a family with this contact")
-                .help("wire it in bed.nails, or list it in bed.unwired with a reason"));
+                .help("wire it in bed.nails, or list it in bed.unwired with a reason")
+                .absent());
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Checks a fixture text: returns a checked fixture, or the first mistake.
 
 use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
+use crate::names::nearest_help;
 use crate::plan_text::line_of;
-use crate::reading::{nearest_help, parse_file};
+use crate::reading::parse_file;
 use crate::{
     AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine, IoBit,
     LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,

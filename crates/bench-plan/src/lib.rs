@@ -4,6 +4,7 @@
 //! need not check again. The crate is pure: it takes texts and returns values or one clear diagnostic. It reads no
 //! file; `bench` passes the texts.
 
+mod document;
 mod dut;
 mod fixture;
 mod fixture_bed;
@@ -13,7 +14,9 @@ mod fixture_file;
 mod fixture_jumpers;
 mod fixture_nfc;
 mod fixture_peers;
+mod mistakes;
 mod named_limits;
+mod names;
 mod pin_table;
 mod pins;
 mod plan;
@@ -28,9 +31,12 @@ mod reading;
 mod schema;
 mod source;
 mod station;
+mod typing;
 
 pub use dut::*;
 pub use fixture::*;
+pub use mistakes::{Problems, Repairs, all_mistakes};
+pub use names::{nearest, nearest_help};
 pub use pin_table::*;
 pub use pins::{PinRef, RawPinSelector};
 pub use plan::*;
@@ -38,8 +44,9 @@ pub use plan_check::check_plan;
 pub use plan_head::PlanHead;
 pub use plan_text::{PlanPart, PlanText};
 pub use quantity::*;
-pub use reading::{nearest, parse_params};
+pub use reading::parse_params;
 pub use schema::{fixture_schema, plan_part_schema, plan_schema, station_schema};
 pub use source::*;
 pub use station::{Calibration, Correction, Day, Overdue, Station, StationNest};
 pub use toml::Spanned;
+pub use typing::number_meant;

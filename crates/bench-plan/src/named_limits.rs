@@ -1,8 +1,8 @@
 //! Limits that several steps share: `[limits]` in a plan, `"limits.<name>"` in a step.
 
+use crate::names::nearest_help;
 use crate::plan_head::Unread;
 use crate::plan_text::PlanText;
-use crate::reading::nearest_help;
 use crate::{ParamProblem, Problem};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
@@ -52,7 +52,8 @@ impl<'i> NamedLimits<'i> {
                 let names: Vec<&str> = self.limits.keys().map(|key| key.get_ref().as_ref()).collect();
                 return Err(ParamProblem::new(format!("unknown limits `{name}`"))
                     .at(value.span(), "not in [limits]")
-                    .help(nearest_help(&name, names.into_iter(), "limits")));
+                    .help(nearest_help(&name, names.into_iter(), "limits"))
+                    .absent());
             };
             *value = limits.clone();
             self.used.insert(name);
@@ -67,7 +68,9 @@ impl<'i> NamedLimits<'i> {
             Some(key) => {
                 let name = key.get_ref();
                 let help = format!("write \"{PREFIX}{name}\" where they belong, or take them out");
-                Err(text.problem(format!("no step uses the limits `{name}`"), key.span(), "limits nothing", help))
+                let problem =
+                    text.problem(format!("no step uses the limits `{name}`"), key.span(), "limits nothing", help);
+                Err(Box::new(problem.absent()))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Selects contacts for a step: by function, by name or by number.
 
-use crate::reading::nearest_help;
+use crate::names::nearest_help;
 use crate::{DutFamily, Function, ParamProblem};
 use bench_run::Contact;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -164,12 +164,7 @@ fn unknown_pin(name: &str, span: Range<usize>, family: &DutFamily) -> ParamProbl
         }
     }
     let alternates = family.contacts.iter().flat_map(|info| info.alternate_names.iter().map(String::as_str));
-    let list = names.join(", ");
-    // Alternate names are searched for the nearest too, but would make the list unreadable.
-    let help = match crate::reading::nearest(name, names.iter().copied().chain(alternates)) {
-        Some(meant) => format!("did you mean `{meant}`? known pins: {list}"),
-        None => format!("known pins: {list}"),
-    };
+    let help = nearest_help(name, names.into_iter().chain(alternates), "pins");
     ParamProblem::new(format!("{} has no pin `{name}`", family.name)).at(span, "no such pin").help(help)
 }
 

@@ -98,11 +98,22 @@ pub struct ParamProblem {
     pub label: String,
     /// Place in the plan's text; the whole step when `None`.
     pub span: Option<Range<usize>>,
+    /// Whether something is missing elsewhere.
+    pub(crate) is_absence: bool,
+    /// Whether a value has the wrong form.
+    pub(crate) is_form: bool,
 }
 
 impl ParamProblem {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, label: "here".into(), span: None }
+        Self {
+            message: message.into(),
+            help: None,
+            label: "here".into(),
+            span: None,
+            is_absence: false,
+            is_form: false,
+        }
     }
     #[must_use]
     pub fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
@@ -120,10 +131,16 @@ impl ParamProblem {
         self.help = Some(help.into());
         self
     }
+    /// Says that something is missing elsewhere.
+    #[must_use]
+    pub fn absent(mut self) -> Self {
+        self.is_absence = true;
+        self
+    }
     /// Converts it to a problem of a file; `otherwise` is its place when it has none.
     pub fn in_file(self, source: &Source, otherwise: Range<usize>) -> Box<Problem> {
         let mut problem = Problem::new(source, self.message).at(self.span.unwrap_or(otherwise), self.label);
-        problem.help = self.help;
+        (problem.help, problem.is_absence, problem.is_form) = (self.help, self.is_absence, self.is_form);
         Box::new(problem)
     }
 }

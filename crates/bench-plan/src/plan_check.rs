@@ -1,12 +1,12 @@
 //! Checks a plan text: returns a checked plan, or the first mistake.
 
 use crate::named_limits::NamedLimits;
+use crate::names::nearest_help;
 use crate::plan_head::{Body, Unread, read_head};
 use crate::plan_needs::{Waits, resolve_needs};
 use crate::plan_not_covered::not_covered;
 use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, step_tables};
 use crate::plan_text::PlanText;
-use crate::reading::nearest_help;
 use crate::{
     DutFamily, Fixture, LeftOut, Model, ParamProblem, Plan, PlanHead, PlanResult, PlanStep, Problem, Resolved,
     StepKinds, Surroundings,
@@ -46,7 +46,8 @@ pub fn check_plan<K: StepKinds>(
         let help = "expected at least one [[step]]".to_owned();
         return Err(text.problem("the plan has no steps".into(), 0..0, "tests nothing", help));
     }
-    for draft in &mut drafts {
+    let is_cut = drafts.iter().any(|draft| draft.is_skipped);
+    for draft in drafts.iter_mut().filter(|draft| !draft.is_skipped) {
         limits.insert_into(&mut draft.params).map_err(|problem| text.locate(problem, &draft.span))?;
     }
     let needs = resolve_needs(text, &drafts)?;
@@ -56,6 +57,11 @@ pub fn check_plan<K: StepKinds>(
     let mut steps = Vec::with_capacity(needs.len());
     for (draft, Waits { needs, after }) in drafts.into_iter().filter(Draft::stays).zip(needs) {
         let id = draft.id().to_owned();
+        if draft.is_skipped {
+            let left_out = LeftOut { step: id, reason: "has a mistake".into() };
+            steps.push(Err(Impossible { is_rested_on: false, needs, left_out }));
+            continue;
+        }
         let (kind, its_needs) = (draft.common.kind.get_ref().clone(), needs.clone());
         match check_step(text, draft, needs, &around, kinds) {
             Ok(mut planned) => {
@@ -71,7 +77,7 @@ pub fn check_plan<K: StepKinds>(
         }
     }
     let (checked, cannot) = keep_possible(steps);
-    if checked.is_empty() {
+    if checked.is_empty() && !is_cut {
         let message = format!("no step of the plan can run on fixture `{}`", fixture.name);
         return Err(text.problem(message, head.fixture.span(), "made for this one", String::new()));
     }

@@ -1,9 +1,9 @@
 //! Resolves which steps wait for which.
 
 use crate::Problem;
+use crate::names::nearest_help;
 use crate::plan_steps::Draft;
 use crate::plan_text::PlanText;
-use crate::reading::nearest_help;
 use std::collections::BTreeSet;
 use toml::Spanned;
 
@@ -30,7 +30,7 @@ pub(crate) fn resolve_needs(text: &PlanText, drafts: &[Draft<'_>]) -> Result<Vec
                 let ids = drafts.iter().filter(|draft| draft.stays()).map(|draft| draft.id());
                 let message = format!("step `{}` {how} `{}`, which is not a step", draft.id(), name.get_ref());
                 let help = nearest_help(name.get_ref(), ids, "steps");
-                text.problem(message, name.span(), "no such step", help)
+                Box::new(text.problem(message, name.span(), "no such step", help).absent())
             })
         };
         names.iter().map(place).collect()

@@ -1,9 +1,11 @@
 //! The steps of a plan: those of its parts, with the plan's changes, and its own.
 
+use crate::document::SKIP;
+use crate::names::{nearest, nearest_help};
 use crate::plan::STEP_KEYS;
 use crate::plan_head::{NAME_HELP, Unread, is_name};
 use crate::plan_text::PlanText;
-use crate::reading::{nearest, nearest_help, read_table};
+use crate::reading::read_table;
 use crate::{DutFamily, LeftOut, Model, ParamProblem, Problem, Seconds};
 use bench_run::OnFail;
 use schemars::JsonSchema;
@@ -67,6 +69,8 @@ pub(crate) struct Draft<'i> {
     pub span: Range<usize>,
     pub standing: Standing,
     included: bool,
+    /// Whether its parameters are left unread, because of a mistake that is known.
+    pub is_skipped: bool,
 }
 
 /// Whether a step in the text belongs to the plan.
@@ -191,6 +195,7 @@ pub(crate) fn read_drafts<'i>(
 }
 
 fn read_step(mut params: DeTable<'_>, span: Range<usize>, included: bool) -> Result<Draft<'_>, ParamProblem> {
+    let is_skipped = params.remove(SKIP).is_some();
     let mut own = DeTable::new();
     for &key in STEP_KEYS {
         if let Some((key, value)) = params.remove_entry(key) {
@@ -205,11 +210,8 @@ fn read_step(mut params: DeTable<'_>, span: Range<usize>, included: bool) -> Res
         let candidates = params.keys().map(|key| key.get_ref().as_ref());
         if let Some(meant) = nearest(required, candidates).map(str::to_owned) {
             let at = params.keys().find(|key| key.get_ref().as_ref() == meant).map_or(span.clone(), Spanned::span);
-            return Err(ParamProblem::new(format!("unknown key `{meant}`")).at(at, "no such key").help(nearest_help(
-                &meant,
-                STEP_KEYS.iter().copied(),
-                "keys",
-            )));
+            let problem = ParamProblem::new(format!("unknown key `{meant}`")).at(at, "no such key");
+            return Err(problem.help(format!("did you mean `{required}`?")));
         }
     }
     let common: RawStep = read_table(own, Some(span.clone()), &[])?;
@@ -223,7 +225,7 @@ fn read_step(mut params: DeTable<'_>, span: Range<usize>, included: bool) -> Res
             .at(retry.span(), "too many")
             .help("expected 0 to 10: a step that needs more attempts is not testing"));
     }
-    Ok(Draft { common, params, span, standing: Standing::Stays, included })
+    Ok(Draft { common, params, span, standing: Standing::Stays, included, is_skipped })
 }
 
 fn is_for(
@@ -302,5 +304,5 @@ fn included(text: &PlanText, drafts: &[Draft<'_>], id: &Spanned<String>) -> Resu
             (format!("there is no included step `{}`", id.get_ref()), "no such step", help)
         }
     };
-    Err(text.problem(message, id.span(), label, help))
+    Err(Box::new(text.problem(message, id.span(), label, help).absent()))
 }

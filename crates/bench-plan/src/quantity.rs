@@ -3,6 +3,7 @@
 //! A plan or fixture never holds a bare number where a unit belongs: 3.3 in place of 3300 mV is reported when the plan
 //! is checked, not on the line.
 
+use crate::typing::{quantities_meant, units_of};
 use bench_run::{Limits, MeasurementUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -28,10 +29,30 @@ pub trait Quantity: Copy + PartialOrd + fmt::Display {
 
 /// Why a text is not the expected quantity. Two lines: what is wrong, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{wrong}\nexpected {expected}")]
+#[error("{wrong}\n{}", self.help())]
 pub struct QuantityError {
     pub wrong: String,
     pub expected: String,
+    /// What was probably meant, the likelier first.
+    pub meant: Vec<String>,
+    /// Whether the number is written in another notation.
+    is_notation: bool,
+}
+
+impl QuantityError {
+    /// In one line: what was meant, or what is expected.
+    pub fn help(&self) -> String {
+        let quoted: Vec<String> = self.meant.iter().map(|meant| format!("{meant:?}")).collect();
+        let after = if self.is_notation {
+            " Use a point for the decimals, plain digits, and nothing between thousands"
+        } else {
+            ""
+        };
+        match quoted.as_slice() {
+            [] => format!("expected {}", self.expected),
+            meant => format!("did you mean {}?{after}", meant.join(" or ")),
+        }
+    }
 }
 
 const ANY_EXPECTED: &str = "a number with a unit such as \"3.3 V\" or \"10 ms\"";
@@ -94,11 +115,28 @@ fn number_length(text: &str) -> usize {
 
 /// Returns a number with any known unit, in the base unit.
 pub fn parse_quantity(text: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
-    parse(text, ANY_EXPECTED)
+    parse(text, ANY_EXPECTED, None)
 }
 
-fn parse(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
-    let wrong = |what: String| QuantityError { wrong: format!("{} {what}", quoted(text)), expected: expected.into() };
+/// Reads a quantity. The error says what was meant, in a unit of the wanted dimension.
+fn parse(text: &str, expected: &str, wanted: Option<MeasurementUnit>) -> Result<(f64, MeasurementUnit), QuantityError> {
+    parse_plain(text, expected).map_err(|mut error| {
+        let is_good =
+            |text: &str| parse_plain(text, expected).is_ok_and(|(_, unit)| wanted.is_none_or(|wanted| wanted == unit));
+        error.meant = if text.chars().count() <= 40 { quantities_meant(text, wanted, is_good) } else { Vec::new() };
+        let plain = |text: &str| text.chars().take_while(|c| !c.is_alphabetic()).collect::<String>().trim().to_owned();
+        error.is_notation = error.meant.iter().any(|meant| plain(meant) != plain(text));
+        if error.is_notation {
+            error.wrong = format!("{} is no number with a unit as they are written here", quoted(text));
+        } else if error.meant.is_empty() && error.wrong.contains("unknown unit") {
+            error.expected = format!("{expected}; known units: {}", units_of(wanted));
+        }
+        error
+    })
+}
+
+fn parse_plain(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityError> {
+    let wrong = |what: String| error(text, &what, expected);
     let trimmed = text.trim();
     let (number, unit) = trimmed.split_at(number_length(trimmed));
     let unit = unit.trim_start();
@@ -125,6 +163,11 @@ fn parse(text: &str, expected: &str) -> Result<(f64, MeasurementUnit), QuantityE
     Ok((value, unit))
 }
 
+fn error(text: &str, what: &str, expected: &str) -> QuantityError {
+    let wrong = format!("{} {what}", quoted(text));
+    QuantityError { wrong, expected: expected.into(), meant: Vec::new(), is_notation: false }
+}
+
 /// Shortens and escapes a text from outside for a message.
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
@@ -145,8 +188,8 @@ fn dimension(unit: MeasurementUnit) -> &'static str {
 
 /// Reads the expected kind of quantity and no other.
 pub fn parse_as<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
-    let (value, unit) = parse(text, Q::EXPECTED)?;
-    let wrong = |what: &str| QuantityError { wrong: format!("{} {what}", quoted(text)), expected: Q::EXPECTED.into() };
+    let (value, unit) = parse(text, Q::EXPECTED, Some(Q::UNIT))?;
+    let wrong = |what: &str| error(text, what, Q::EXPECTED);
     if unit != Q::UNIT {
         return Err(wrong(&format!("is {}", dimension(unit))));
     }

@@ -1,5 +1,6 @@
 //! A named text, and problems in it.
 
+use crate::mistakes::Repair;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,6 +11,10 @@ use thiserror::Error;
 pub struct Source {
     pub name: String,
     pub text: Arc<str>,
+    /// Changes of the parsed document, while all mistakes of the text are looked for.
+    pub(crate) repairs: Vec<Repair>,
+    /// The text without its broken lines, if it has some that are known: as long as the text.
+    pub(crate) readable: Option<Arc<str>>,
 }
 
 impl Source {
@@ -20,11 +25,11 @@ impl Source {
         let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let plain = if plain.contains("\r\n") { Cow::Owned(plain.replace("\r\n", "\n")) } else { Cow::Borrowed(plain) };
         let text = if plain.len() == text.len() { text } else { plain.into() };
-        Self { name: name.into(), text }
+        Self { name: name.into(), text, repairs: Vec::new(), readable: None }
     }
 }
 
-/// One mistake in a file: what, where, what was expected, what to do. Only the first one is reported.
+/// One mistake in a file: what, where, what was expected, what to do.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub struct Problem {
@@ -35,6 +40,12 @@ pub struct Problem {
     pub label: String,
     pub span: Option<SourceSpan>,
     pub file: NamedSource<Arc<str>>,
+    /// Whether something is missing elsewhere: it may have been taken out as part of another mistake.
+    pub(crate) is_absence: bool,
+    /// Whether a value has the wrong form: found before anything is compared with it.
+    pub(crate) is_form: bool,
+    /// Whether the text is no TOML at this place.
+    pub(crate) is_syntax: bool,
 }
 
 impl Problem {
@@ -45,6 +56,9 @@ impl Problem {
             label: "here".into(),
             span: None,
             file: NamedSource::new(&source.name, source.text.clone()),
+            is_absence: false,
+            is_form: false,
+            is_syntax: false,
         }
     }
     #[must_use]
@@ -57,6 +71,18 @@ impl Problem {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+    /// Says that something is missing elsewhere.
+    #[must_use]
+    pub fn absent(mut self) -> Self {
+        self.is_absence = true;
+        self
+    }
+    /// Line and column of its place, from 1; columns count characters.
+    pub fn line_and_column(&self) -> Option<(usize, usize)> {
+        let before = self.file.inner().get(..self.span?.offset())?;
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Some((before.matches('\n').count() + 1, line.chars().count() + 1))
     }
 }
 

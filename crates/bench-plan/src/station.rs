@@ -1,7 +1,8 @@
 //! A station: one controller, its fixture, its connected devices, and the calibrations of its instruments. From
 //! `station.toml`, which belongs to one place on one line and not to the project.
 
-use crate::reading::{nearest_help, parse_file};
+use crate::names::nearest_help;
+use crate::reading::parse_file;
 use crate::{ChipKind, Fixture, GpioLine, ParamProblem, Problem, Source, Spanned};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -25,8 +25,7 @@ fn misspelt_key() {
        :   `-- no such key
     21 | timeout = "2 s"
        `----
-     help: did you mean `settle`? known keys: rail, volts, settle, id, kind, title, models, needs, after, uses, shares,
-           timeout, retry, on_fail
+     help: did you mean `settle`?
     "#);
 }
 
@@ -41,8 +40,7 @@ fn misspelt_common_key() {
        :    `-- no such key
     32 | on_fail = "continue"
        `----
-     help: did you mean `retry`? known keys: pins, limits, id, kind, title, models, needs, after, uses, shares, timeout,
-           retry, on_fail
+     help: did you mean `retry`?
     "#);
 }
 
@@ -57,9 +55,7 @@ fn unknown_pin() {
        :                                                   `-- no such pin
     28 | limits = { min = "10 kohm", max = "20 kohm" }
        `----
-     help: did you mean `A0`? known pins: GND, VCC, 3V3, USBDATA+, USBDATA-, NC, VUSB, NFC1, NFC2, D1, D0, A0, MODE, A1,
-           RST, A2, TX, A3, RX, AGND, D3, A4, D2, A5, Cellular Modem USBD+, A6, Cellular Modem USBD-, A7, D8, MISO, MOSI,
-           SCK, RGBR, D22, RGBG, D23, RGBB, D4, SIM_VCC, D5, SIM_RST, D6, SIM_CLK, D7, SIM_DATA, Cellular Modem VBUS
+     help: did you mean `A0`?
     "#);
 }
 
@@ -149,7 +145,7 @@ fn unknown_step_kind() {
        :           `-- no such kind
     17 | needs = ["shorts"]
        `----
-     help: did you mean `rail`? known kinds: ohms, rail, wait, silent
+     help: did you mean `rail`?
     "#);
 }
 

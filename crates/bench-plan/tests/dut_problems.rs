@@ -34,9 +34,7 @@ fn unknown_key() {
        :       `-- no such key
     46 | source = ["spec"]
        `----
-     help: did you mean `abs_max_volts`? known keys: number, pin, alternate_names, generic_name, functions, direction,
-           port, hal_pin, adc_input, pwm, roles, min_volts, max_volts, abs_max_volts, pull_up_ohms, five_volt_tolerant,
-           notes, doubt, source, spec, spec_doubt
+     help: did you mean `abs_max_volts`?
     "#);
 }
 
@@ -65,8 +63,7 @@ fn unknown_function() {
        :                         `-- no such value
     68 | direction = "out"
        `----
-     help: did you mean `uart`? known values: gpio, adc, pwm, spi, spi1, uart, i2c, i2c1, interrupt, nfc, usb, modem-usb,
-           modem-ri, sim, power, ground, rgb, mode, reset, swd, nc, ethernet, enable
+     help: did you mean `uart`?
     "#);
 }
 
@@ -230,7 +227,7 @@ fn unknown_pwm_group() {
        :                   `-- no such group
     57 | max_volts = 3.3
        `----
-     help: did you mean `A0`? known groups: A0
+     help: did you mean `A0`?
     "#);
 }
 
@@ -320,7 +317,7 @@ fn unknown_source() {
        :                      `-- not in [sources]
     59 | [contact.spec]
        `----
-     help: did you mean `hal`? known sources: hal, spec
+     help: did you mean `hal`?
     "#);
 }
 
@@ -395,6 +392,6 @@ fn unknown_pin_shared() {
        :           `-- no such pin
     94 | users = ["link"]
        `----
-     help: did you mean `TX`? known pins: VCC, A0, TX, GND
+     help: did you mean `TX`?
     "#);
 }

@@ -2,7 +2,7 @@
 
 use bench_plan::{
     ContactInfo, DutFamily, Fixture, Function, Nail, NailWiring, ParamProblem, Rail, RawPinSelector, Spanned,
-    Surroundings,
+    Surroundings, nearest_help,
 };
 use bench_run::Contact;
 use dut_protocol::Port;
@@ -10,10 +10,10 @@ use dut_protocol::Port;
 /// Returns the rail of this name.
 pub(crate) fn rail<'a>(fixture: &'a Fixture, name: &Spanned<String>) -> Result<&'a Rail, ParamProblem> {
     fixture.rail(name.get_ref()).ok_or_else(|| {
-        let names: Vec<&str> = fixture.rails.iter().map(|rail| rail.name.as_str()).collect();
+        let names = fixture.rails.iter().map(|rail| rail.name.as_str());
         ParamProblem::new(format!("the fixture has no rail `{}`", name.get_ref()))
             .at(name.span(), "unknown rail")
-            .help(format!("its rails are {}", names.join(", ")))
+            .help(nearest_help(name.get_ref(), names, "rails"))
     })
 }
 

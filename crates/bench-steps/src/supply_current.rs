@@ -6,7 +6,7 @@ use crate::restart::{self, STARTS, WOKEN};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Job, Port, Reply, Request};
 use std::collections::BTreeMap;
@@ -79,7 +79,10 @@ impl Kind for SupplyCurrent {
         let info = around.dut.pin(name.get_ref()).filter(|info| can_drive(around.fixture, info.contact));
         let Some((contact, port)) = info.and_then(|info| Some((info.contact, info.port?))) else {
             let text = format!("{} is not a pin with a port and a nail that can drive", name.get_ref());
-            return Err(ParamProblem::new(text).at(name.span(), "cannot wake the module"));
+            let usable = around.dut.contacts.iter().filter(|info| info.port.is_some());
+            let pins = usable.filter(|info| can_drive(around.fixture, info.contact)).map(|info| info.pin.as_str());
+            let help = nearest_help(name.get_ref(), pins, "pins");
+            return Err(ParamProblem::new(text).at(name.span(), "cannot wake the module").help(help));
         };
         let (idle, busy, sleep) = (
             spec(&supply, "idle", &params.idle),

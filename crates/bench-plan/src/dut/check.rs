@@ -4,7 +4,8 @@ use super::file::{ActiveLevel, ContactFile, FamilyFile, InternalPortFile, ModelF
 use super::places::{At, Places, line_of};
 use super::spec::contradiction;
 use super::{ContactInfo, DutFamily, Function, InternalPort, Model, ModemLine, ModemWiring, PwmChannel, Spread};
-use crate::reading::{nearest_help, parse_file, parse_table};
+use crate::names::nearest_help;
+use crate::reading::{parse_file, parse_table};
 use crate::{Problem, Source};
 use bench_run::Contact;
 use dut_protocol::Port;
@@ -90,7 +91,9 @@ impl Checker<'_> {
         if file.contacts.len() != file.contact_count {
             let message = format!("{} contacts are given, not {}", file.contacts.len(), file.contact_count);
             let help = "add the missing [[contact]] or correct the count".to_owned();
-            return self.wrong(&["contact_count".into()], message, "number of contacts", help);
+            let problem = Problem::new(self.source, message).help(help);
+            let at = self.places.of(&["contact_count".into()]);
+            return Err(Box::new(problem.at(at, "number of contacts").absent()));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ pub(crate) use lines::{EdgesSeen, line_defects};
 
 use crate::resolve::can_drive;
 use crate::{Nest, StepError, StepLog};
-use bench_plan::{Bus, Fixture, Function, ParamProblem, Peer, Spanned, Surroundings};
+use bench_plan::{Bus, Fixture, Function, ParamProblem, Peer, Spanned, Surroundings, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::Port;
 use std::future::Future;
@@ -55,7 +55,7 @@ pub(crate) fn peer<'a>(fixture: &'a Fixture, name: &Spanned<String>) -> Result<&
         let ids: Vec<&str> = fixture.peers.iter().map(|peer| peer.id.as_str()).collect();
         let help = match ids.as_slice() {
             [] => "it has none; [[peer]] in the fixture file describes them".to_owned(),
-            ids => format!("it has {}", ids.join(", ")),
+            ids => nearest_help(name.get_ref(), ids.iter().copied(), "parts"),
         };
         ParamProblem::new(format!("the fixture has no part `{}` for the module to talk to", name.get_ref()))
             .at(name.span(), "no such part")

@@ -6,7 +6,7 @@ use super::{ANSWER, Answer, PLAIN, Privacy, SETTLES, defect, flag, shares, spec,
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use std::time::Duration;
 
@@ -48,12 +48,12 @@ impl Kind for ModemOnStep {
         let supply = resolve::rail(around.fixture, &params.supply)?.name.clone();
         let name = params.part.as_ref().map(|part| part.get_ref().as_str());
         let Some((wiring, part)) = expected(around.dut, around.model, name) else {
-            let modems: Vec<&str> = around.dut.modem_parts.iter().map(|part| part.name.as_str()).collect();
+            let modems = around.dut.modem_parts.iter().map(|part| part.name.as_str());
             let text = match name {
                 Some(name) => format!("the family {} has no modem `{name}`", around.dut.name),
                 None => format!("no modem is described for a {}", around.model.name),
             };
-            let problem = ParamProblem::new(text).help(format!("known modems: {}", modems.join(", ")));
+            let problem = ParamProblem::new(text).help(nearest_help(name.unwrap_or_default(), modems, "modems"));
             return Err(match &params.part {
                 Some(part) => problem.at(part.span(), "no such modem"),
                 None => problem,

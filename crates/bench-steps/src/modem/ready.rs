@@ -7,8 +7,8 @@ use super::{ANSWER, Answer, Ended, PLAIN, SETTLES, defect, flag, shares, spec, u
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
-use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
-use dut_protocol::Port;
+use bench_run::{BenchTime, Limits, MeasurementSpec, MeasurementUnit};
+use dut_protocol::{MODEM_BAUDS, Port};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -44,6 +44,12 @@ const ATTEMPTS: u32 = 5;
 const WOULD_BOOT: Duration = Duration::from_secs(6);
 /// Time for a modem to answer AT+CFUN=1, which may start its radio and its card.
 const STARTS_RADIO: Duration = Duration::from_secs(10);
+/// For so long, a modem that says that it is ready is asked at its usual rates only.
+const SAYS_READY: Duration = Duration::from_millis(900);
+/// One that says that it is ready and does not answer for so long is deaf for good.
+const IS_DEAF: Duration = Duration::from_secs(5);
+/// Time for a modem to change its rate.
+const RATE_CHANGES: Duration = Duration::from_millis(200);
 /// Time for one attempt: the echo of two letters, and an answer.
 const TRY: Duration = Duration::from_millis(250);
 /// Nothing may arrive for this long while RTS is high.
@@ -95,12 +101,20 @@ impl Procedure for ModemReady {
         let note = |text: String| log.dialogue(text);
         state::for_talk(nest, &modem.wiring).await?;
         self.lines(nest, log, &modem).await?;
-        let (baud, answer) = match self.answered(nest, &modem, &note).await? {
+        let Answered { baud, answer, ready_at } = match self.answered(nest, &modem, &note).await? {
             Some(answer) => answer,
             None => return Err(self.why_not(nest, log, &modem).await?),
         };
-        log.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
-        if nest.clock.now() > modem.since + modem.part.ready_within() {
+        let after = ready_at - modem.since;
+        let is_late = after > modem.part.ready_within();
+        let left_at = self.usual_rate(nest, log, baud, &note).await?;
+        if let Some(left_at) = left_at.filter(|_| is_late) {
+            let text =
+                format!("an earlier user left the modem at {left_at} baud: it is set back, test the module again");
+            return Err(StepError::Bench(text));
+        }
+        log.measured(&self.after.name, Some(after.as_secs_f64()));
+        if is_late {
             return Err(defect(log, "modem boots too late: it answers, but not in time".to_owned()));
         }
         log.note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
@@ -123,6 +137,14 @@ impl Procedure for ModemReady {
         full_function(log, &mut talk).await?;
         if modem.flow_control { self.flow(nest, log, &modem, &note).await } else { Ok(()) }
     }
+}
+
+/// The first answer.
+struct Answered {
+    baud: u32,
+    answer: Answer,
+    /// When the modem answered, or said that it was ready.
+    ready_at: BenchTime,
 }
 
 impl ModemReady {
@@ -162,29 +184,40 @@ impl ModemReady {
     }
 
     /// Asks at both rates in turn until the modem answers. Waits longer than the limit, to distinguish a late modem
-    /// from a dead one.
+    /// from a dead one. One that says that it is ready and does not answer may have been left at another rate.
     async fn answered(
         &self,
         nest: &Nest,
         modem: &ModemOn,
         note: &dyn Fn(String),
-    ) -> Result<Option<(u32, Answer)>, StepError> {
+    ) -> Result<Option<Answered>, StepError> {
         let in_time = modem.since + modem.part.ready_within();
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         let mut last_round = false;
+        let mut ready_at = None;
         // A modem that was set to answer nothing (ATQ1) obeys nevertheless.
         for command in ["AT", PLAIN].into_iter().cycle() {
             for baud in rates {
                 let answer = self.try_once(nest, modem, baud, modem.flow_control, command, note).await?;
                 if answer.is_ok() {
                     nest.modem.update(|on| on.baud = Some(baud));
-                    return Ok(Some((baud, answer)));
+                    return Ok(Some(Answered { baud, answer, ready_at: nest.clock.now() }));
                 }
             }
             let now = nest.clock.now();
             let boots = modem.flow_control && says_not_ready(nest, modem).await?;
-            if now > in_time && !(boots && now < in_time + PATIENCE) {
-                // It may have become ready just now.
+            ready_at = if boots { None } else { ready_at.or(Some(now)) };
+            let was_tried = ready_at.is_some_and(|ready| now > ready + SAYS_READY);
+            if let Some(ready_at) = ready_at.filter(|_| was_tried && modem.flow_control || now > in_time)
+                && let Some((baud, answer)) = self.other_rate(nest, modem, note).await?
+            {
+                nest.modem.update(|on| on.baud = Some(baud));
+                return Ok(Some(Answered { baud, answer, ready_at }));
+            }
+            // It may have become ready just now, or hear nothing for a moment.
+            let was_patient =
+                if boots { now > in_time + PATIENCE } else { ready_at.is_none_or(|at| now > at + IS_DEAF) };
+            if now > in_time && was_patient {
                 if last_round && command == PLAIN {
                     return Ok(None);
                 }
@@ -192,6 +225,52 @@ impl ModemReady {
             }
         }
         Ok(None)
+    }
+
+    /// Asks once at each rate that neither the maker nor Device OS sets.
+    async fn other_rate(
+        &self,
+        nest: &Nest,
+        modem: &ModemOn,
+        note: &dyn Fn(String),
+    ) -> Result<Option<(u32, Answer)>, StepError> {
+        let usual = [modem.part.default_baud, modem.part.runtime_baud];
+        for baud in MODEM_BAUDS.into_iter().filter(|baud| !usual.contains(baud)) {
+            let answer = self.try_once(nest, modem, baud, modem.flow_control, PLAIN, note).await?;
+            if answer.ended != Ended::Silent {
+                return Ok(Some((baud, answer)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sets a modem that an earlier user left at an unusual rate back to its maker's. Returns the unusual rate.
+    async fn usual_rate(
+        &self,
+        nest: &Nest,
+        log: &dyn StepLog,
+        baud: u32,
+        note: &dyn Fn(String),
+    ) -> Result<Option<u32>, StepError> {
+        let modem = nest.modem.expect()?;
+        let usual = modem.part.default_baud;
+        if [usual, modem.part.runtime_baud].contains(&baud) {
+            return Ok(None);
+        }
+        log.note(format!("the modem was left at {baud} baud by an earlier user: set to {usual}"));
+        let mut talk = Talk::resume(nest, &modem, note);
+        talk.expect_late();
+        talk.ask(&format!("AT+IPR={usual}"), ANSWER, ANSWER, &|answer| answer.is_ok()).await?;
+        nest.settle(RATE_CHANGES).await;
+        nest.modem.update(|on| on.baud = Some(usual));
+        let modem = nest.modem.expect()?;
+        let mut talk = Talk::open(nest, &modem, note).await?;
+        // Some answer at the new rate, so that only this shows whether it was accepted.
+        if talk.ask("AT", ANSWER, SETTLES, &|answer| answer.is_ok()).await?.is_ok() {
+            return Ok(Some(baud));
+        }
+        nest.modem.update(|on| on.baud = Some(baud));
+        Err(StepError::Bench(format!("an earlier user left the modem at {baud} baud, and it keeps that rate")))
     }
 
     async fn try_once(

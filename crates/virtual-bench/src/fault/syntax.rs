@@ -2,7 +2,7 @@
 
 use super::kinds::{FaultKind, KINDS};
 use super::{Fault, FaultError, Subject, Terminal};
-use bench_plan::nearest;
+use bench_plan::{nearest, number_meant};
 use bench_run::Contact;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -175,7 +175,7 @@ impl FaultKind {
         number.ok_or_else(|| {
             let kind = if *whole { "whole number" } else { "number" };
             let range = if *positive { "above 0" } else { "other than 0" };
-            format!("expected a {kind} of {unit} {range} and at most {most}, found `{text}`")
+            format!("expected a {kind} of {unit} {range} and at most {most}, found `{text}`{}", meant(text))
         })
     }
 }
@@ -188,7 +188,7 @@ impl Amount {
             Ok(value) if value.is_finite() && value >= 0.0 && !number.starts_with(['+', '-']) => {
                 Ok((before, Some(value)))
             }
-            _ => Err(format!("expected a number of {} after `@`, found `{number}`", self.unit)),
+            _ => Err(format!("expected a number of {} after `@`, found `{number}`{}", self.unit, meant(number))),
         }
     }
 }
@@ -242,8 +242,13 @@ impl FromStr for Fault {
 fn unknown(name: &str) -> String {
     match nearest(name, KINDS.iter().map(|kind| kind.name)) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("expected one of {}", KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")),
+        None => format!("no kind of fault has a name like `{name}`; `bench faults` lists them"),
     }
+}
+
+/// What a number in another notation may have meant.
+fn meant(text: &str) -> String {
+    number_meant(text).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 }
 
 fn index(text: &str, range: &RangeInclusive<u8>) -> Result<u8, String> {

@@ -162,7 +162,12 @@ fn orders_have_one_spelling() {
 #[test]
 fn mistakes_are_explained() {
     for (text, part) in [
-        ("", "expected one of open, short"),
+        ("", "`bench faults` lists them"),
+        ("hydraulics", "no kind of fault has a name like `hydraulics`; `bench faults` lists them"),
+        ("leak:36-38@4,7", "did you mean `4.7`?"),
+        ("leak:36-38@4k7", "did you mean `4700`?"),
+        ("leak:36-38@1.000,5", "did you mean `1000.5`?"),
+        ("sleep-current:0,5", "did you mean `0.5`?"),
         ("opne:23", "did you mean `open`?"),
         ("slow-lnk", "did you mean `slow-link`?"),
         ("modem-ded", "did you mean `modem-dead`?"),

@@ -249,7 +249,7 @@ impl CommandLine {
                 self.obeys_rts = flow == 2;
                 done
             }
-            ("+IPR", Some(baud)) if dut_protocol::SUPPORTED_BAUDS.contains(&baud) => {
+            ("+IPR", Some(baud)) if dut_protocol::MODEM_BAUDS.contains(&baud) => {
                 (Ok(Vec::new()), Afterwards::SetBaud(baud))
             }
             ("+UCGED", Some(mode @ (0 | 2 | 5))) if sara => {

@@ -127,7 +127,7 @@ impl Character {
             firmware: part.firmware,
             imei,
             sim: sim(dut, model, defects, habits.card_number, &mut random),
-            stored_baud: if used { part.runtime_baud } else { part.default_baud },
+            stored_baud: habits.baud.unwrap_or(if used { part.runtime_baud } else { part.default_baud }),
             on_press_ms: times.on_press,
             off_press_ms: times.off_press,
             sense_ms,

@@ -32,6 +32,8 @@ pub struct Habits {
     pub(super) card_number: CardNumber,
     /// Writes names and quotes around texts.
     pub(super) named: bool,
+    /// Stored +IPR that neither maker nor Device OS sets.
+    pub(super) baud: Option<u32>,
 }
 
 /// How the card's number is written.
@@ -70,6 +72,7 @@ impl Default for Habits {
             deaf_ms: 0,
             card_number: CardNumber::Plain,
             named: false,
+            baud: None,
         }
     }
 }
@@ -115,6 +118,7 @@ const HABITS: &[Habit] = &[
     ("iccid-other", "reports the card's number by one of two commands, without a name", |habits| {
         habits.card_number = CardNumber::OtherCommand;
     }),
+    ("slow", "was left with AT+IPR=9600", |habits| habits.baud = Some(9_600)),
     ("named", "writes names and quotes around texts", |habits| habits.named = true),
 ];
 

@@ -80,6 +80,8 @@ pub struct VirtualModem {
     usb_volts: f64,
     line: CommandLine,
     baud: u32,
+    /// The rate after the bytes to send.
+    next_baud: Option<u32>,
     /// Bytes to send, each not before its time.
     sending: VecDeque<(u64, u8)>,
     free_at_ns: u64,
@@ -107,6 +109,7 @@ impl VirtualModem {
         Some(Self {
             line: CommandLine::new(who.dialect, &who.habits),
             baud: who.stored_baud,
+            next_baud: None,
             wiring,
             who,
             defects,
@@ -212,8 +215,8 @@ impl VirtualModem {
             Afterwards::SwitchOff => self.begin_off(now_ns),
             Afterwards::SetBaud(baud) => {
                 self.who.stored_baud = baud;
-                // The answer is still sent at the old rate; a request that comes too soon is lost.
-                self.baud = baud;
+                // The answer is still sent at the old rate.
+                self.next_baud = Some(baud);
             }
             Afterwards::FullFunction { card } => {
                 self.radio_since_ns = now_ns;
@@ -282,6 +285,11 @@ impl VirtualModem {
             self.free_at_ns = at;
             if self.buffer_on && !self.defects.rx_dead {
                 arrived.push((byte, self.baud));
+            }
+            if self.sending.is_empty()
+                && let Some(baud) = self.next_baud.take()
+            {
+                self.baud = baud;
             }
         }
         arrived
@@ -413,6 +421,7 @@ impl VirtualModem {
         self.seen_ns = now_ns;
         self.line = CommandLine::new(self.who.dialect, &self.who.habits);
         self.baud = self.who.stored_baud;
+        self.next_baud = None;
         self.sending.clear();
         self.early.clear();
         (self.booted, self.announced_sim, self.noise_sent, self.chatter_said) = (false, false, false, 0);
