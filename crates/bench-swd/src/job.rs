@@ -127,8 +127,8 @@ struct Opened {
 /// Whether these are interfaces of one probe, any of which will do. Two probes with the same serial number, as some
 /// makers sell them, have the same interfaces.
 fn is_one_probe(items: &[&ProbeListItem]) -> bool {
-    let names = |item: &&ProbeListItem| (item.info.vendor_id, item.info.product_id, item.info.serial_number.clone());
-    let same = items.windows(2).all(|pair| pair.iter().map(|item| names(item)).collect::<BTreeSet<_>>().len() == 1);
+    let name = |item: &&ProbeListItem| (item.info.vendor_id, item.info.product_id, item.info.serial_number.clone());
+    let same = items.windows(2).all(|pair| matches!(pair, [a, b] if name(a) == name(b)));
     let interfaces: BTreeSet<_> = items.iter().map(|item| item.info.interface).collect();
     same && interfaces.len() == items.len()
 }
