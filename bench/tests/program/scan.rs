@@ -37,6 +37,8 @@ fn a_unit_has_one_name_however_it_is_given() {
             let report = bench(&["report", path]).current_dir(work.path()).output().unwrap();
             assert_eq!(report.status.code(), Some(2), "{path}: {}", text(&report.stderr));
             assert!(text(&report.stdout).contains("P042AN0000DEMO1"), "{}", text(&report.stdout));
+            let verified = bench(&["verify", path]).current_dir(work.path()).output().unwrap();
+            assert_eq!(verified.status.code(), Some(0), "{path}: {}", text(&verified.stderr));
         }
     }
 }
