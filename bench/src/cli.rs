@@ -518,7 +518,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Fixture(args) => commands::fixture::fixture(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),
         Command::Coverage(args) => commands::coverage::coverage(root, args),
-        Command::Schema(args) => commands::schema::schema(args),
+        Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),

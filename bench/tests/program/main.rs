@@ -23,6 +23,7 @@ mod power;
 mod resources;
 mod results;
 mod schedule;
+mod schema;
 mod stops;
 mod support;
 mod swd;

@@ -305,13 +305,18 @@ impl Project {
         Ok((vec![source, under], fixture))
     }
 
-    /// Which fixture may be meant by a name that no file has.
-    fn fixture_help(&self, name: &str) -> String {
+    /// Names of the fixtures, in order.
+    pub fn fixture_names(&self) -> Vec<String> {
         // Files next to the fixtures that are none.
         let others = ["defect-rates", "operator"];
-        let names = names_of_files(&self.below("fixtures"));
-        let names = names.iter().map(String::as_str).filter(|name| !others.contains(name));
-        nearest_help(name, names, "fixtures")
+        let mut names = names_of_files(&self.below("fixtures"));
+        names.retain(|name| !others.contains(&name.as_str()));
+        names
+    }
+
+    /// Which fixture may be meant by a name that no file has.
+    fn fixture_help(&self, name: &str) -> String {
+        nearest_help(name, self.fixture_names().iter().map(String::as_str), "fixtures")
     }
 
     /// A fixture by its name, with every family of the project, for commands that have no plan.

@@ -79,7 +79,8 @@ fn other_notations() {
             Err(error) => error.help(),
         }
     }
-    let rows: &[(fn(&str) -> String, &str, &str)] = &[
+    type Meant = fn(&str) -> String;
+    let rows: &[(Meant, &str, &str)] = &[
         (meant::<Volts>, "3,25 V", "did you mean \"3.25 V\"? Use a point for the decimals"),
         (meant::<Volts>, "-0,1 V", "did you mean \"-0.1 V\"?"),
         (meant::<Volts>, "3\u{b7}25 V", "did you mean \"3.25 V\"?"),
