@@ -53,11 +53,12 @@ impl BluezAir {
                 "no adapter {name}, {available}: plug one in, or name another one in the fixture file's [ble]"
             )));
         }
-        let adapter =
-            session.adapter(name).map_err(|error| failed("open the adapter", &error, "see `bluetoothctl list`"))?;
+        let adapter = session
+            .adapter(name)
+            .map_err(|error| failed(&format!("open the adapter {name}"), &error, "see `bluetoothctl list`"))?;
         adapter.set_powered(true).await.map_err(|error| {
             failed(
-                "switch the adapter on",
+                &format!("switch the adapter {name} on"),
                 &error,
                 "`rfkill list` shows whether it is blocked, `rfkill unblock bluetooth` unblocks it",
             )
@@ -84,9 +85,10 @@ impl BluezAir {
     }
 
     async fn heard_for(&self, span: Duration) -> Result<Heard, InstrumentError> {
-        self.listen(self.clock.now() + span)
-            .await
-            .map_err(|error| failed("scan", &error, "another program may be scanning; `bluetoothctl scan off` ends it"))
+        self.listen(self.clock.now() + span).await.map_err(|error| {
+            let what = format!("scan with the adapter {}", self.description);
+            failed(&what, &error, "another program may be scanning; `bluetoothctl scan off` ends it")
+        })
     }
 
     async fn listen(&self, until: BenchTime) -> Result<Heard, bluer::Error> {
@@ -219,7 +221,8 @@ impl BleAir for BluezAir {
             ..Advertisement::default()
         };
         let handle = self.adapter.advertise(advertisement).await.map_err(|error| {
-            failed("advertise", &error, "needs an adapter that can advertise and has a free advertising slot")
+            let what = format!("advertise with the adapter {}", self.description);
+            failed(&what, &error, "needs an adapter that can advertise and has a free advertising slot")
         })?;
         *self.advertising.borrow_mut() = Some(handle);
         Ok(())

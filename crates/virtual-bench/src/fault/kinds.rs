@@ -947,7 +947,7 @@ pub static KINDS: &[FaultKind] = &[
     FaultKind {
         name: "quiet-room",
         syntax: Syntax::Alone,
-        doc: "No other Bluetooth device is near: with a good radio the module passes, a dead one cannot be told from a deaf adapter.",
+        doc: "No other Bluetooth device is near: with a good radio the module passes, a dead one looks like a deaf adapter.",
         defective: Bench,
         needs: Need::Nothing,
         location: Words(&["bluetooth adapter"]),
