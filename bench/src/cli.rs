@@ -65,6 +65,8 @@ enum Command {
     /// Shows the operator's screen, which tests modules as their labels are scanned, on one nest or more.
     #[command(after_long_help = OPERATOR_EXIT_CODES)]
     Operator(OperatorArgs),
+    /// Shows what a label scanner sends, and what the bench makes of it.
+    ScanTest(commands::scan_test::ScanTestArgs),
     /// Checks plans without running them, and shows what covers each contact.
     Check(CheckArgs),
     /// Shows when each step of a plan runs, and which steps decide how long the run takes.
@@ -510,6 +512,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
     match &cli.command {
         Command::Run(args) => commands::run::run(root, args),
         Command::Operator(args) => commands::operator::operator(root, args),
+        Command::ScanTest(args) => commands::scan_test::scan_test(root, args),
         Command::Check(args) => commands::check::check(root, args),
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),

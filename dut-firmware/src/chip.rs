@@ -20,11 +20,11 @@ pub fn take_reset_reason() -> u32 {
 
 /// Data of the chip and the image.
 pub fn identity(reset_reason: u32) -> Identity {
-    let (ficr, info) = (pac::FICR, pac::FICR.info());
+    let info = pac::FICR.info();
     Identity {
         firmware_version: text(env!("CARGO_PKG_VERSION")),
         git_hash: text(env!("GIT_HASH")),
-        device_id: u64::from(ficr.deviceid(1).read()) << 32 | u64::from(ficr.deviceid(0).read()),
+        device_id: device_id(),
         part: info.part().read().0,
         variant: info.variant().read(),
         ram_kib: info.ram().read().0,
@@ -32,6 +32,11 @@ pub fn identity(reset_reason: u32) -> Identity {
         reset_reason,
         uptime_ms: Instant::now().as_millis() as u32,
     }
+}
+
+/// FICR.DEVICEID, which no other chip has.
+pub fn device_id() -> u64 {
+    u64::from(pac::FICR.deviceid(1).read()) << 32 | u64::from(pac::FICR.deviceid(0).read())
 }
 
 /// State of clocks and USB supply.

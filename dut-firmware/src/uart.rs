@@ -87,9 +87,13 @@ where
     }
 }
 
-/// The driver's name of the rate, one of [`dut_protocol::SUPPORTED_BAUDS`].
+/// The driver's name of the rate, one of [`dut_protocol::MODEM_BAUDS`].
 pub fn baud_rate(baud: u32) -> Baudrate {
     match baud {
+        9_600 => Baudrate::Baud9600,
+        19_200 => Baudrate::Baud19200,
+        38_400 => Baudrate::Baud38400,
+        57_600 => Baudrate::Baud57600,
         230_400 => Baudrate::Baud230400,
         250_000 => Baudrate::Baud250000,
         460_800 => Baudrate::Baud460800,

@@ -2,6 +2,7 @@
 //! requests; otherwise the peripheral is off.
 
 use crate::Irqs;
+use core::fmt::Write;
 use dut_protocol::Refusal;
 use embassy_executor::Spawner;
 use embassy_futures::join::join;
@@ -18,6 +19,8 @@ use embassy_usb::{Builder, Config};
 /// Strings in the host's list of devices, which distinguish this firmware from Device OS.
 const MAKER: &str = "End-of-line test bench";
 const PRODUCT: &str = "Module under test (echo)";
+/// Hexadecimal digits of the chip's id, by which a host distinguishes modules.
+const SERIAL_DIGITS: usize = 16;
 /// Largest packet of a full-speed bulk endpoint, and of endpoint 0.
 const PACKET: usize = 64;
 
@@ -69,6 +72,11 @@ async fn serve(usbd: Peri<'_, USBD>, ids: Ids) -> Option<Ids> {
     let mut config = Config::new(ids.vendor, ids.product);
     config.manufacturer = Some(MAKER);
     config.product = Some(PRODUCT);
+    // Two nests' modules have the same ids.
+    let mut serial = heapless::String::<SERIAL_DIGITS>::new();
+    // It has room for 64 bits.
+    let _ = write!(serial, "{:016x}", crate::chip::device_id());
+    config.serial_number = Some(&serial);
     config.max_packet_size_0 = PACKET as u8;
     // One function: the plain communications device that every host supports, without association descriptors.
     config.composite_with_iads = false;

@@ -15,6 +15,7 @@ pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod scan_test;
 pub(crate) mod schema;
 pub(crate) mod stats;
 pub(crate) mod store;

@@ -7,6 +7,7 @@ use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_journal::shown;
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
+use bench_operator::scan::Labels;
 use bench_operator::{
     Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Shift, Texts, VirtualRuns,
     VirtualUnits, show,
@@ -62,7 +63,7 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         plan: loaded.plan.name.clone(),
         title: loaded.plan.title.clone(),
         model: loaded.plan.model.clone(),
-        prefixes: family.model(&loaded.plan.model).map(|model| model.serial_prefixes.clone()).unwrap_or_default(),
+        labels: Labels::of(&loaded.families, Some(&loaded.plan.model)),
         nests: nests.len(),
         rules,
         virtual_bench: args.virtual_bench,
@@ -129,7 +130,7 @@ fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed
 }
 
 /// The rules as named, else those of the project, else the built-in ones.
-fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
+pub(super) fn rules(project: &Project, named: Option<&Path>) -> Result<Rules, Failed> {
     let own = project.operator_rules();
     let path = match named {
         Some(path) => path,

@@ -47,7 +47,11 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
     Ok(record.verdict.exit_code())
 }
 
-/// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder.
+/// Where runs are recorded unless another folder is named.
+const REPORTS: &str = "reports";
+
+/// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder. A serial number alone
+/// is a unit's folder here or in `reports`.
 pub(super) fn find(run: &Path) -> Result<PathBuf, Failed> {
     if run.exists() && !run.is_dir() {
         return Ok(run.to_owned());
@@ -58,7 +62,12 @@ pub(super) fn find(run: &Path) -> Result<PathBuf, Failed> {
     }
     let serial = run.file_name().and_then(|name| name.to_str());
     let root = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match bench_journal::latest(root, serial).map_err(bench)? {
+    let bare = run.components().count() == 1 && serial.is_some();
+    let mut found = bench_journal::latest(root, serial).map_err(bench)?;
+    if found.is_none() && bare {
+        found = bench_journal::latest(Path::new(REPORTS), serial).map_err(bench)?;
+    }
+    match found {
         Some(found) => Ok(found.journal),
         None => Err(Failed::Usage(miette::miette!(
             help = "name a journal.jsonl, the folder of a run, or the folder of a unit such as reports/P042AN0000DEMO1",

@@ -4,12 +4,13 @@ use super::{print, say, width};
 use crate::cli::RunArgs;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
-use bench_engine::{Done, Failed, OneRun, Project, Recorder, Stop};
+use bench_engine::{Done, Failed, Loaded, OneRun, Project, Recorder, Stop};
 use bench_journal::{StationKey, shown, write_whole};
+use bench_operator::scan::Labels;
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
 use bench_report::{RunRecord, Style, summary};
-use bench_run::{Provenance, Verdict};
+use bench_run::{Provenance, SerialNumber, Verdict};
 use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::fmt::Write as _;
@@ -40,7 +41,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let notes = loaded.left_out_notes();
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let serial = unit(args, family, &loaded.plan.model)?;
+    let Unit { serial, imei } = unit(args, &loaded, family)?;
     if let Some(path) = &args.junit {
         can_be_written(path)?;
     }
@@ -55,7 +56,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         provenance,
         serial: &serial,
         lot,
-        imei: args.imei.as_deref(),
+        imei: imei.as_deref(),
         reports: &args.reports,
         key: key.as_ref(),
         notes: &notes,
@@ -109,9 +110,11 @@ pub(super) fn station_key(named: Option<&Path>, station: Option<&Path>) -> Resul
 }
 
 /// The serial number of the unit, and its IMEI where one is given, as they may be.
-fn unit(args: &RunArgs, family: &DutFamily, model: &str) -> Result<String, Failed> {
+fn unit(args: &RunArgs, loaded: &Loaded, family: &DutFamily) -> Result<Unit, Failed> {
+    let model = &loaded.plan.model;
+    let imei = args.imei.as_deref().map(imei).transpose()?;
     let serial = match &args.serial {
-        Some(serial) => serial.clone(),
+        Some(serial) => serial_number(serial, loaded)?,
         None if args.virtual_bench => virtual_run::serial(family, model, args.seed),
         None => {
             return Err(Failed::Usage(miette::miette!(
@@ -120,19 +123,48 @@ fn unit(args: &RunArgs, family: &DutFamily, model: &str) -> Result<String, Faile
             )));
         }
     };
-    if serial.len() != 15 || !serial.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Failed::Usage(miette::miette!(
+    Ok(Unit { serial, imei })
+}
+
+/// A unit as it is named on the command line.
+struct Unit {
+    serial: String,
+    imei: Option<String>,
+}
+
+/// The serial number that `--serial` names, of the plan's model as far as that is known.
+pub(super) fn serial_number(text: &str, loaded: &Loaded) -> Result<String, Failed> {
+    let serial = SerialNumber::parse(text).map_err(|problem| {
+        Failed::Usage(miette::miette!(
             help = "the label's code holds the serial number, a space and the mobile secret: give the first part only",
-            "--serial: a serial number has 15 letters and digits, such as P042AN0000DEMO1"
-        )));
-    }
-    if args.imei.as_deref().is_some_and(|imei| !bench_steps::modem::is_imei(imei)) {
+            "--serial: {problem}"
+        ))
+    })?;
+    let labels = Labels::of(&loaded.families, Some(&loaded.plan.model));
+    if let Some((prefix, other)) = labels.other_model(serial.as_str()) {
+        let (own, model) = (labels.own.join(" or "), loaded.plan.model.to_uppercase());
         return Err(Failed::Usage(miette::miette!(
-            help = "it is printed on the label of the modem or of the module",
-            "--imei: an IMEI has 15 digits, the last of which checks the others"
+            help = format!("this plan tests a {model}, whose serial numbers begin with {own}: is it the right plan?"),
+            "--serial: {serial} is another model: {prefix} is a {}",
+            other.to_uppercase()
         )));
     }
-    Ok(serial)
+    Ok(serial.as_str().to_owned())
+}
+
+/// The IMEI that `--imei` names, as labels print it: with spaces, dashes or the word before it.
+fn imei(text: &str) -> Result<String, Failed> {
+    let text = text.trim();
+    let label = text.get(..4).filter(|word| word.eq_ignore_ascii_case("IMEI"));
+    let number = text[label.map_or(0, str::len)..].trim_start_matches([':', '#', ' ']);
+    let digits: String = number.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '/')).collect();
+    if bench_steps::modem::is_imei(&digits) {
+        return Ok(digits);
+    }
+    Err(Failed::Usage(miette::miette!(
+        help = "it is printed on the label of the modem or of the module; spaces and dashes do not matter",
+        "--imei: an IMEI has 15 digits, the last of which checks the others"
+    )))
 }
 
 /// Prints the summary, the faults that look most like this unit, and what the virtual bench does not model.

@@ -38,7 +38,10 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
     let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let serial = args.serial.clone().unwrap_or_else(|| virtual_run::serial(family, &loaded.plan.model, args.seed));
+    let serial = match &args.serial {
+        Some(serial) => super::run::serial_number(serial, &loaded)?,
+        None => virtual_run::serial(family, &loaded.plan.model, args.seed),
+    };
     let faults = virtual_run::parse_faults(&args.faults)?;
     let order = Order {
         blank: args.blank,

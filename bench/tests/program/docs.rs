@@ -402,20 +402,22 @@ fn a_wrong_example_is_seen() {
     }
 }
 
-/// The table of faults in the documentation is made from the table of faults in the code.
+/// The tables of faults and habits in the documentation are made from those in the code.
 #[test]
 fn the_documentation_lists_the_faults_of_the_program() {
-    const BEGIN: &str = "<!-- faults: generated -->\n";
-    const END: &str = "<!-- /faults -->";
     let path = root().join("docs/explanation/virtual-bench.md");
-    let page = fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (shown, after) = rest.split_once(END).unwrap();
-    let table = virtual_bench::fault_table();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
-    } else {
-        assert!(shown == table, "{} is old: run with UPDATE_DOCS=1", path.display());
+    let mut page = fs::read_to_string(&path).unwrap();
+    let tables = [("faults", virtual_bench::fault_table()), ("habits", virtual_bench::habit_table())];
+    for (name, table) in tables {
+        let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- /{name} -->"));
+        let (before, rest) = page.split_once(&begin).unwrap();
+        let (shown, after) = rest.split_once(&end).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            page = format!("{before}{begin}{table}{end}{after}");
+            fs::write(&path, &page).unwrap();
+        } else {
+            assert!(shown == table, "{} is old: run with UPDATE_DOCS=1", path.display());
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod plans;
 mod power;
 mod resources;
 mod results;
+mod scan;
 mod schedule;
 mod schema;
 mod stops;

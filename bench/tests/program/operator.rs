@@ -141,11 +141,11 @@ fn nothing_that_is_sent_or_done_to_the_terminal_harms() {
     screen.send(&[b'x'; 3000]);
     screen.send(b"\r");
     screen.press_until(b"P006AV000000001 MOBILESECRET\r", "P006 is not the label of a B404X");
-    // Twice in a row, and once more while it is tested.
+    // Twice in a row, which is one scan, and once more while it is tested.
     screen.send(label(1).as_bytes());
     screen.send(label(1).as_bytes());
-    screen.wait_for("is in nest 1 already");
     screen.wait_for("POWER ON");
+    screen.press_until(label(1).as_bytes(), "is in nest 1 already");
     for (columns, rows) in [(200, 60), (20, 5), (1, 1), (132, 43), (80, 24)] {
         screen.resize(columns, rows);
         if columns > 80 {

@@ -104,9 +104,14 @@ impl Terminal {
 
     /// Presses the key until the screen says so: a key right after a label belongs to the label.
     pub fn press_until(&mut self, key: &[u8], text: &str) {
+        self.repeat_until(|screen| screen.send(key), text);
+    }
+
+    /// Does something until the screen says so.
+    pub fn repeat_until(&mut self, mut what: impl FnMut(&Self), text: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            self.send(key);
+            what(self);
             if self.shows_within(&|screen| screen.contains(text), Duration::from_millis(400)) {
                 return;
             }

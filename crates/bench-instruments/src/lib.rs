@@ -43,4 +43,4 @@ pub use switches::*;
 pub use tokio_clock::*;
 pub use traits::*;
 pub use usb::*;
-pub use usb_serial::SerialUsbHost;
+pub use usb_serial::{OpenPort, SerialPorts, SerialUsbHost};

@@ -1,6 +1,7 @@
 //! The controller's own USB host, through the operating system's serial ports.
 
-use crate::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds};
+use crate::usb::{other_devices, port_of};
+use crate::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds, UsbPort};
 use async_trait::async_trait;
 use bench_run::BenchTime;
 use serialport::{SerialPort, SerialPortInfo, SerialPortType};
@@ -14,29 +15,100 @@ const RATE: u32 = 115_200;
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The system's serial ports.
+pub trait SerialPorts {
+    /// Those over USB.
+    ///
+    /// # Errors
+    /// When the system does not list them.
+    fn list(&self) -> std::io::Result<Vec<UsbPort>>;
+
+    /// # Errors
+    /// When it is gone, or may not be opened.
+    fn open(&self, name: &str) -> std::io::Result<Box<dyn OpenPort>>;
+}
+
+/// An open serial port.
+pub trait OpenPort: Read + Write {
+    /// Bytes that can be read at once.
+    ///
+    /// # Errors
+    /// When the device is gone.
+    fn waiting(&self) -> std::io::Result<usize>;
+}
+
+struct SystemPorts;
+
+impl SerialPorts for SystemPorts {
+    fn list(&self) -> std::io::Result<Vec<UsbPort>> {
+        Ok(serialport::available_ports()?.into_iter().filter_map(usb_port).collect())
+    }
+
+    fn open(&self, name: &str) -> std::io::Result<Box<dyn OpenPort>> {
+        Ok(Box::new(SystemPort(serialport::new(name, RATE).timeout(WRITE_TIMEOUT).open()?)))
+    }
+}
+
+struct SystemPort(Box<dyn SerialPort>);
+
+impl Read for SystemPort {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for SystemPort {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl OpenPort for SystemPort {
+    fn waiting(&self) -> std::io::Result<usize> {
+        Ok(self.0.bytes_to_read()? as usize)
+    }
+}
+
 pub struct SerialUsbHost {
     clock: Rc<dyn Clock>,
+    ports: Rc<dyn SerialPorts>,
 }
 
 impl SerialUsbHost {
     pub fn new(clock: Rc<dyn Clock>) -> Self {
-        Self { clock }
+        Self::with_ports(clock, Rc::new(SystemPorts))
     }
 
-    /// Returns the name of the device's port once it can be opened: right after it appears the system may not have set
-    /// its permissions yet.
-    async fn open(&self, ids: UsbIds, deadline: BenchTime) -> Result<Opened, InstrumentError> {
+    /// Over other ports than the system's.
+    pub fn with_ports(clock: Rc<dyn Clock>, ports: Rc<dyn SerialPorts>) -> Self {
+        Self { clock, ports }
+    }
+
+    /// Opens the device's port once that is possible: right after it appears the system may not have set its
+    /// permissions yet.
+    async fn open(&self, ids: UsbIds, serial: &str, deadline: BenchTime) -> Result<Opened, InstrumentError> {
         loop {
-            let ports = serialport::available_ports().map_err(|error| failed("list the serial ports", &error))?;
+            let ports = self.ports.list().map_err(|error| failed("list the serial ports", &error))?;
             let too_late = self.clock.now() >= deadline;
-            match port_of(&ports, ids) {
-                Some(name) => match serialport::new(name, RATE).timeout(WRITE_TIMEOUT).open() {
+            match port_of(&ports, ids, serial) {
+                Ok(Some(port)) => match self.ports.open(&port.name) {
                     Ok(port) => return Ok(Opened::Port(port)),
-                    Err(error) if too_late => return Err(failed(&format!("open {name}"), &error)),
+                    Err(error) if too_late => return Err(failed(&format!("open {}", port.name), &error)),
                     Err(_) => {}
                 },
-                None if too_late => return Ok(Opened::Nothing { others: usb_devices(&ports) }),
-                None => {}
+                Ok(None) if too_late => return Ok(Opened::Nothing { others: other_devices(&ports, ids) }),
+                Err(ambiguous) if too_late => {
+                    let text = format!(
+                        "{} are devices {ids} that cannot be told from each other: unplug those that belong to no nest",
+                        ambiguous.names.join(" and ")
+                    );
+                    return Err(InstrumentError::Usb(text));
+                }
+                // A port that has just appeared may not show its serial number yet.
+                Ok(None) | Err(_) => {}
             }
             self.clock.sleep(LOOK).await;
         }
@@ -44,15 +116,21 @@ impl SerialUsbHost {
 }
 
 enum Opened {
-    Port(Box<dyn SerialPort>),
+    Port(Box<dyn OpenPort>),
     Nothing { others: Vec<UsbIds> },
 }
 
 #[async_trait(?Send)]
 impl UsbHost for SerialUsbHost {
-    async fn echo(&self, ids: UsbIds, bytes: &[u8], within: Duration) -> Result<UsbEcho, InstrumentError> {
+    async fn echo(
+        &self,
+        ids: UsbIds,
+        serial: &str,
+        bytes: &[u8],
+        within: Duration,
+    ) -> Result<UsbEcho, InstrumentError> {
         let deadline = self.clock.now() + within;
-        let mut port = match self.open(ids, deadline).await? {
+        let mut port = match self.open(ids, serial, deadline).await? {
             Opened::Port(port) => port,
             Opened::Nothing { others } => return Ok(UsbEcho::NoDevice { others }),
         };
@@ -62,12 +140,12 @@ impl UsbHost for SerialUsbHost {
             return Ok(UsbEcho::Received(received));
         }
         while received.len() < bytes.len() && self.clock.now() < deadline {
-            let mut piece = match port.bytes_to_read() {
+            let mut piece = match port.waiting() {
                 Ok(0) => {
                     self.clock.sleep(LOOK).await;
                     continue;
                 }
-                Ok(waiting) => vec![0; waiting as usize],
+                Ok(waiting) => vec![0; waiting],
                 Err(_) => break,
             };
             match port.read(&mut piece) {
@@ -79,55 +157,12 @@ impl UsbHost for SerialUsbHost {
     }
 }
 
-fn failed(what: &str, error: &serialport::Error) -> InstrumentError {
+fn failed(what: &str, error: &std::io::Error) -> InstrumentError {
     InstrumentError::Usb(format!("cannot {what}: {error}; is the user in the group that may use serial ports?"))
 }
 
-fn ids_of(port: &SerialPortInfo) -> Option<UsbIds> {
-    match &port.port_type {
-        SerialPortType::UsbPort(usb) => Some(UsbIds { vendor: usb.vid, product: usb.pid }),
-        _ => None,
-    }
-}
-
-fn port_of(ports: &[SerialPortInfo], ids: UsbIds) -> Option<&str> {
-    ports.iter().find(|port| ids_of(port) == Some(ids)).map(|port| port.port_name.as_str())
-}
-
-fn usb_devices(ports: &[SerialPortInfo]) -> Vec<UsbIds> {
-    let mut devices: Vec<UsbIds> = ports.iter().filter_map(ids_of).collect();
-    devices.sort_unstable();
-    devices.dedup();
-    devices
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serialport::UsbPortInfo;
-
-    fn usb(name: &str, vendor: u16, product: u16) -> SerialPortInfo {
-        let info = UsbPortInfo {
-            vid: vendor,
-            pid: product,
-            serial_number: None,
-            manufacturer: None,
-            product: None,
-            interface: None,
-        };
-        SerialPortInfo { port_name: name.to_owned(), port_type: SerialPortType::UsbPort(info) }
-    }
-
-    #[test]
-    fn a_device_is_found_by_both_ids() {
-        let plain = SerialPortInfo { port_name: "/dev/ttyAMA0".into(), port_type: SerialPortType::Unknown };
-        let ports = [plain, usb("/dev/ttyACM0", 0x2B04, 0xC019), usb("/dev/ttyACM1", 0x2B04, 0xC017)];
-        for (vendor, product, expected) in
-            [(0x2B04, 0xC017, Some("/dev/ttyACM1")), (0x2B04, 0xC00D, None), (0xC017, 0x2B04, None)]
-        {
-            assert_eq!(port_of(&ports, UsbIds { vendor, product }), expected);
-        }
-        let others: Vec<String> = usb_devices(&ports).iter().map(ToString::to_string).collect();
-        assert_eq!(others, ["2b04:c017", "2b04:c019"]);
-    }
+fn usb_port(port: SerialPortInfo) -> Option<UsbPort> {
+    let SerialPortType::UsbPort(usb) = port.port_type else { return None };
+    let serial = usb.serial_number.filter(|serial| !serial.is_empty());
+    Some(UsbPort { name: port.port_name, ids: UsbIds { vendor: usb.vid, product: usb.pid }, serial })
 }

@@ -1,7 +1,7 @@
 //! Location of runs: `REPORTS/<serial>/<run id>/`.
 
 use crate::{JOURNAL_FILE, sync_folder};
-use bench_run::{Entry, Event, Placed, RunOrder, has_trusted_day, microseconds, true_order};
+use bench_run::{Entry, Event, Placed, RunOrder, has_trusted_day, microseconds, true_order, unit_name};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -199,17 +199,23 @@ impl RunStart {
     }
 }
 
-/// Returns the last run in the true order; only those of one serial number when `serial` is given.
+/// Returns the last run in the true order; only those of one serial number, in capital or small letters, when `serial`
+/// is given.
 ///
 /// # Errors
 /// When a folder cannot be listed.
 pub fn latest(reports_root: &Path, serial: Option<&str>) -> io::Result<Option<RunFolder>> {
-    let wanted = serial.map(safe_name);
     let runs = find_runs(reports_root)?;
-    let of_unit = runs.into_iter().filter(|run| wanted.as_ref().is_none_or(|name| *name == run.serial));
+    let of_unit = runs.into_iter().filter(|run| serial.is_none_or(|serial| is_folder_of(&run.serial, serial)));
     let mut runs: BTreeMap<PathBuf, RunFolder> = of_unit.map(|run| (run.journal.clone(), run)).collect();
     let last = in_true_order(runs.keys().cloned().collect()).pop();
     Ok(last.and_then(|journal| runs.remove(&journal)))
+}
+
+/// Whether the folder with this name holds runs of the unit. Records from before serial numbers were normalised may
+/// have it in small letters.
+pub fn is_folder_of(name: &str, serial: &str) -> bool {
+    name == safe_name(serial) || unit_name(name) == unit_name(serial)
 }
 
 fn split_number(run_id: &str) -> (String, u64) {
@@ -255,6 +261,23 @@ mod tests {
         for (index, name) in names.iter().enumerate() {
             assert!(!names[..index].contains(name), "{name} is used for two serials");
         }
+    }
+
+    #[test]
+    fn a_unit_s_folders_whatever_the_case_of_their_names() {
+        for (name, serial, same) in [
+            ("P042AN0000DEMO1", "P042AN0000DEMO1", true),
+            ("p042an0000demo1", "P042AN0000DEMO1", true),
+            ("P042AN0000DEMO1", "p042an0000demo1", true),
+            ("P042AN0000DEMO2", "P042AN0000DEMO1", false),
+            ("golden", "golden", true),
+            // No serial number: another name is another unit.
+            ("golden", "Golden", false),
+        ] {
+            assert_eq!(is_folder_of(name, serial), same, "{name} {serial}");
+        }
+        let spaced = "a b";
+        assert!(is_folder_of(&safe_name(spaced), spaced));
     }
 
     proptest! {

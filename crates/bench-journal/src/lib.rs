@@ -24,7 +24,7 @@ mod writer;
 pub use disk::{Disk, MIN_FREE, free_space};
 pub use files::{FileRefused, LARGEST_JOURNAL, read_regular, read_text, write_secret, write_whole};
 pub use filesystem::sync_folder;
-pub use folder::{RunFolder, find_runs, in_true_order, journals_in, latest, safe_name, shown};
+pub use folder::{RunFolder, find_runs, in_true_order, is_folder_of, journals_in, latest, safe_name, shown};
 pub use hex::{hex, unhex};
 pub use judgement::{Finding, Judgement, judge, judge_file};
 pub use number::{NUMBER_FILE, RunNumber};

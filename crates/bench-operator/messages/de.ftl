@@ -111,8 +111,27 @@ notice-close-lid = Deckel von Nest { $nest } schließen
 notice-lid-opened = Der Deckel von Nest { $nest } wurde geöffnet: Spannung aus
 notice-emergency = Not-Halt an Nest { $nest }: Spannung aus
 notice-release-emergency = Zuerst den Not-Halt an Nest { $nest } entriegeln
-notice-no-label = Das ist kein Etikett eines Moduls; noch einmal scannen
-notice-other-model = { $prefix } ist kein Etikett eines { $model } (erwartet { $expected })
+notice-broken-off = Der Scan brach ab und zählt nicht: noch einmal scannen
+
+# Warum ein Scan kein Etikett eines Moduls ist: je eine Zeile, kürzer als 78 Zeichen.
+label-none = Kein Etikett eines Moduls (beginnt mit { $expected }): noch einmal scannen
+label-unknown = Das ist kein Etikett eines Moduls: noch einmal scannen
+label-other-model = { $prefix } ist kein Etikett eines { $model } (erwartet { $expected }), sondern eines { $other }
+label-short = { $count ->
+    [one] Der Seriennummer fehlt 1 Zeichen: noch einmal scannen
+   *[other] Der Seriennummer fehlen { $count } Zeichen: noch einmal scannen
+}
+label-long = { $count ->
+    [one] 1 Zeichen zu viel nach der Seriennummer: fehlt das Leerzeichen?
+   *[other] { $count } Zeichen zu viel nach der Seriennummer: fehlt das Leerzeichen?
+}
+label-character = Eine Seriennummer enthält kein { $character }: noch einmal scannen
+label-before = { $count ->
+    [one] 1 Zeichen vor der Seriennummer: das Präfix des Scanners abschalten
+   *[other] { $count } Zeichen vor der Seriennummer: das Präfix des Scanners abschalten
+}
+label-secret-first = Die Seriennummer steht nicht vorn: nicht der Code eines Moduletiketts
+label-two = Zwei Etiketten liefen ineinander: dieses Modul noch einmal scannen
 notice-twice = { $serial } ist schon auf Nest { $nest }
 notice-all-busy = Jedes Nest ist belegt: warten
 notice-refused = { $serial } { $why }: nicht geprüft

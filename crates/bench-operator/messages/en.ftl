@@ -111,8 +111,27 @@ notice-close-lid = Close the lid of nest { $nest }
 notice-lid-opened = The lid of nest { $nest } was opened: power off
 notice-emergency = Emergency stop of nest { $nest }: power off
 notice-release-emergency = Release the emergency stop of nest { $nest } first
-notice-no-label = Not the label of a module; scan again
-notice-other-model = { $prefix } is not the label of a { $model } (expected { $expected })
+notice-broken-off = The scan broke off and does not count: scan again
+
+# Why a scan is not the label of a module: one line each, shorter than 78 characters.
+label-none = Not the label of a module (it begins with { $expected }): scan again
+label-unknown = Not the label of a module: scan again
+label-other-model = { $prefix } is not the label of a { $model } (expected { $expected }): it is a { $other }
+label-short = { $count ->
+    [one] The serial number lacks 1 character: scan again
+   *[other] The serial number lacks { $count } characters: scan again
+}
+label-long = { $count ->
+    [one] 1 character too many after the serial number: is there no space?
+   *[other] { $count } characters too many after the serial number: is there no space?
+}
+label-character = A serial number cannot hold { $character }: scan again
+label-before = { $count ->
+    [one] 1 character before the serial number: switch off the scanner's prefix
+   *[other] { $count } characters before the serial number: switch off the scanner's prefix
+}
+label-secret-first = The serial number does not come first: not the code of a module's label
+label-two = Two labels ran together: scan this module again
 notice-twice = { $serial } is in nest { $nest } already
 notice-all-busy = Every nest is busy: wait for one
 notice-refused = { $serial } { $why }: not tested

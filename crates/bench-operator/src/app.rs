@@ -7,7 +7,7 @@ use super::live::Live;
 use super::log::Row;
 use super::nest::{Finished, Lamp, NestStatus, State, Unit};
 use super::rules::{Rules, Why};
-use super::scan::Typed;
+use super::scan::{Collector, Labels, Repeats, Source, shown};
 use super::shift::Shift;
 use super::texts::{Key, Texts};
 use bench_engine::{Ended, FromNest};
@@ -20,8 +20,8 @@ pub struct Setup {
     pub plan: String,
     pub title: String,
     pub model: String,
-    /// First characters of the serial numbers of this model.
-    pub prefixes: Vec<String>,
+    /// How the serial numbers of this model and of others begin.
+    pub labels: Labels,
     pub nests: usize,
     pub rules: Rules,
     pub virtual_bench: bool,
@@ -93,7 +93,7 @@ pub struct App {
     pub nests: Vec<NestStatus>,
     /// The nest that Enter and the next label are for.
     pub focus: usize,
-    pub typed: Typed,
+    pub typed: Collector,
     pub mode: Mode,
     /// Badge of the operator at work.
     pub operator: Option<String>,
@@ -108,6 +108,9 @@ pub struct App {
     pub(super) date: String,
     /// When the last label ended: scanners may send more than one end of line.
     pub(super) scan_ended: Option<Duration>,
+    /// When Tab was last pressed, and the nest in focus before it: a scanner may send it before a label.
+    pub(super) tab: Option<(Duration, usize)>,
+    pub(super) repeats: Repeats,
     pub(super) history: Box<dyn UnitHistory>,
     pub(super) actions: Vec<Action>,
 }
@@ -123,7 +126,9 @@ impl App {
             texts,
             nests,
             focus: 0,
-            typed: Typed::default(),
+            typed: Collector::new(Source::Keyboard),
+            tab: None,
+            repeats: Repeats::default(),
             mode: Mode::Work,
             operator: None,
             notice: None,
@@ -154,6 +159,19 @@ impl App {
 
     pub(super) fn warn_text(&mut self, text: String) {
         self.notice = Some(Notice { text, warning: true, since: self.now });
+    }
+
+    /// What may be shown of what was typed or scanned so far: stars for a PIN, nothing that can be a secret.
+    pub fn typed_shown(&self) -> String {
+        if self.awaits_pin() {
+            return "*".repeat(self.typed.count());
+        }
+        let badges = self.setup.rules.person.iter().map(|person| person.id.as_str());
+        shown(&self.typed.text(), &self.setup.labels, badges, !self.typed.is_by_scanner())
+    }
+
+    pub(super) fn awaits_pin(&self) -> bool {
+        matches!(&self.mode, Mode::Allow(allow) if allow.badge.is_some())
     }
 
     pub(super) fn lamp(&mut self, nest: usize) {

@@ -47,21 +47,31 @@ impl FolderHistory {
     /// Journals of the unit, in their true order.
     fn journals(&self, serial: &str) -> io::Result<Vec<PathBuf>> {
         let mut runs = Vec::new();
-        let listing = match std::fs::read_dir(self.reports.join(bench_journal::safe_name(serial))) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        for entry in listing {
-            let journal = entry?.path().join(bench_journal::JOURNAL_FILE);
-            match std::fs::metadata(&journal) {
-                Ok(_) => runs.push(journal),
-                // A folder without a journal is no run.
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-                Err(error) => return Err(error),
+        for unit in entries(&self.reports)? {
+            let name = unit.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !bench_journal::is_folder_of(name, serial) {
+                continue;
+            }
+            for run in entries(&unit)? {
+                let journal = run.join(bench_journal::JOURNAL_FILE);
+                match std::fs::metadata(&journal) {
+                    Ok(_) => runs.push(journal),
+                    // A folder without a journal is no run.
+                    Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(bench_journal::in_true_order(runs))
+    }
+}
+
+/// What is in a folder; nothing if it does not exist.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Ok(listing) => listing.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -122,6 +132,19 @@ mod tests {
         std::fs::write(folder.join(bench_journal::JOURNAL_FILE), bench_journal::to_bytes(&entries)).unwrap();
         let judgement = bench_journal::judge_file(&folder);
         assert_ne!(judgement.finding, bench_journal::Finding::DoesNotHold, "{:?}", judgement.reasons);
+    }
+
+    #[test]
+    fn a_record_with_small_letters_is_of_the_same_unit() {
+        const UNIT: &str = "P042AN0000DEMO1";
+        let folder = tempfile::tempdir().unwrap();
+        let reports = folder.path();
+        run(reports, "p042an0000demo1", "r", true);
+        run(reports, UNIT, "r.2", false);
+        run(reports, "P042AN0000DEMO2", "r", true);
+        let past = FolderHistory::new(reports).past(UNIT).unwrap();
+        let count = |verdict| past.verdicts.iter().filter(|past| **past == verdict).count();
+        assert_eq!((past.verdicts.len(), count(Verdict::Fail), count(Verdict::Error)), (2, 1, 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::log::Row;
 use super::nest::{State, Unit};
 use super::people::Role;
 use super::rules::{ASK_WITHIN, Begin, Ruling};
-use super::scan::{ScanProblem, first_part, read_label};
+use super::scan::{Scan, ScanProblem, first_part, pasted, read_label};
 use super::texts::Key;
 use bench_engine::FromNest;
 use std::time::Duration;
@@ -16,7 +16,11 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     Character(char),
+    /// A control character that has no key of its own here, such as a group separator.
+    Control(char),
     Enter,
+    /// To the next nest; inside of a scan, what separates its parts or ends it.
+    Tab,
     Backspace,
     Escape,
     Delete,
@@ -38,8 +42,12 @@ pub enum Press {
 /// Something that happened.
 pub enum Input {
     Press(Press),
-    /// Text in one piece: pasted, or from a scanner on a serial port.
+    /// A key that was pressed at this time. The input may be taken later, when the screen was busy.
+    PressAt(Press, Duration),
+    /// Text in one piece: pasted.
     Text(Zeroizing<String>),
+    /// From a scanner on a serial port.
+    Scan(Scan),
     StartButton(usize),
     Lid {
         nest: usize,
@@ -67,6 +75,8 @@ pub enum Input {
 
 /// A second end of line within this time belongs to the label before it.
 const SAME_SCAN: Duration = Duration::from_millis(200);
+/// A label that follows Tab this soon begins with it: no person is as fast.
+const TAB_OF_LABEL: Duration = Duration::from_millis(35);
 
 impl App {
     /// Takes an input and returns what to do. `now` is the time since the screen came up, `date` the date and time of day.
@@ -74,8 +84,10 @@ impl App {
         self.now = now;
         date.clone_into(&mut self.date);
         match input {
-            Input::Press(press) => self.press(press),
-            Input::Text(text) => self.text(text),
+            Input::Press(press) => self.press(press, now),
+            Input::PressAt(press, at) => self.press(press, at.min(now)),
+            Input::Text(text) => self.scans(pasted(&text)),
+            Input::Scan(scan) => self.scan(scan),
             Input::StartButton(nest) => self.start(nest),
             Input::Lid { nest, closed } => self.lid(nest, closed),
             Input::Emergency { nest, pressed } => self.emergency(nest, pressed),
@@ -91,6 +103,11 @@ impl App {
     }
 
     fn tick(&mut self) {
+        // A PIN may be typed as slowly as one likes.
+        if !self.awaits_pin() {
+            let scans = self.typed.silence(self.now);
+            self.scans(scans);
+        }
         if self.notice.as_ref().is_some_and(|notice| self.now.saturating_sub(notice.since) > NOTICE_STAYS) {
             self.notice = None;
         }
@@ -100,24 +117,38 @@ impl App {
         }
     }
 
-    fn press(&mut self, press: Press) {
+    fn press(&mut self, press: Press, at: Duration) {
+        let tab = self.tab.take();
+        match press {
+            Press::Character(character) if self.awaits_pin() => return self.typed.push_secret(character),
+            // The Tab was the first character of a label.
+            Press::Character(_) if self.typed.is_empty() => {
+                if let Some((_, before)) = tab.filter(|(pressed, _)| at.saturating_sub(*pressed) <= TAB_OF_LABEL) {
+                    self.focus = before;
+                }
+            }
+            _ => {}
+        }
+        match self.typed.key(press, at) {
+            Some(scans) => self.scans(scans),
+            None => self.command(press, at),
+        }
+    }
+
+    fn command(&mut self, press: Press, at: Duration) {
         match press {
             // As a second signal: nothing is waited for any more.
             Press::Interrupt if self.leaving.is_some() => self.delete(),
             Press::Interrupt => self.leave("stopped by Ctrl-C"),
-            Press::Character(character) => self.typed.push(character),
-            Press::Backspace => self.typed.pop(),
-            Press::Enter if self.typed.is_empty() => self.bare_enter(),
-            Press::Enter => match self.typed.take() {
-                Some(text) => self.text(text),
-                None => {
-                    self.scan_ended = Some(self.now);
-                    self.warn(Key::NoticeNoLabel, &[]);
-                }
-            },
+            Press::Enter => self.bare_enter(),
             Press::Escape if !self.typed.is_empty() => self.typed.clear(),
             Press::Escape => self.escape(),
             Press::Delete => self.delete(),
+            Press::Tab if self.just_scanned() => {}
+            Press::Tab => {
+                self.tab = Some((at, self.focus));
+                self.focus = (self.focus + 1) % self.nests.len();
+            }
             Press::Next => self.focus = (self.focus + 1) % self.nests.len(),
             Press::Previous => self.focus = (self.focus + self.nests.len() - 1) % self.nests.len(),
             Press::NestStatus(nest) => {
@@ -133,12 +164,18 @@ impl App {
             Press::EndShift if self.leaving.is_some() => {}
             Press::EndShift if self.nests.iter().any(super::nest::NestStatus::is_running) => self.mode = Mode::Leave,
             Press::EndShift => self.leave("the shift was ended by the operator"),
+            Press::Character(_) | Press::Control(_) | Press::Backspace => {}
         }
+    }
+
+    /// Whether a key belongs to the scan before it, whose end has several characters.
+    fn just_scanned(&self) -> bool {
+        self.scan_ended.is_some_and(|ended| self.now.saturating_sub(ended) < SAME_SCAN)
     }
 
     /// Enter without a label before it.
     fn bare_enter(&mut self) {
-        if self.scan_ended.is_some_and(|ended| self.now.saturating_sub(ended) < SAME_SCAN) {
+        if self.just_scanned() {
             return;
         }
         match &self.mode {
@@ -245,15 +282,38 @@ impl App {
         }
     }
 
-    /// A whole label, badge or PIN.
-    fn text(&mut self, text: Zeroizing<String>) {
+    fn scans(&mut self, scans: Vec<Scan>) {
+        scans.into_iter().for_each(|scan| self.scan(scan));
+    }
+
+    fn scan(&mut self, scan: Scan) {
         self.scan_ended = Some(self.now);
-        self.typed.clear();
-        match &self.mode {
-            Mode::Work => self.scanned(&text),
-            Mode::Allow(_) => self.badge_or_pin(text.trim()),
-            Mode::Abort(_) | Mode::Leave => self.warn(Key::NoticeAnswerFirst, &[]),
+        match scan {
+            Scan::Text(text) => self.text(&text),
+            Scan::TooLong => self.refuse(&ScanProblem::NoLabel),
+            Scan::BrokenOff => self.warn(Key::NoticeBrokenOff, &[]),
         }
+    }
+
+    /// A whole label, badge or PIN.
+    fn text(&mut self, text: &str) {
+        self.typed.clear();
+        let may_repeat = !self.awaits_pin();
+        match &self.mode {
+            Mode::Abort(_) | Mode::Leave => return self.warn(Key::NoticeAnswerFirst, &[]),
+            Mode::Work | Mode::Allow(_) if may_repeat && self.repeats.is_repeat(text, self.now) => return,
+            Mode::Work => self.scanned(text),
+            Mode::Allow(_) => self.badge_or_pin(text.trim()),
+        }
+        if may_repeat {
+            self.repeats.remember(text, self.now);
+        }
+    }
+
+    /// Says what is wrong with a scan.
+    fn refuse(&mut self, problem: &ScanProblem) {
+        let text = problem.say(&self.texts, &self.setup.labels, &self.setup.model);
+        self.warn_text(text);
     }
 
     fn scanned(&mut self, text: &str) {
@@ -269,19 +329,10 @@ impl App {
         if self.setup.rules.badge_required && self.operator.is_none() {
             return self.warn(Key::NoticeBadgeFirst, &[]);
         }
-        let serial = match read_label(text, &self.setup.prefixes) {
-            Ok(serial) => serial,
-            Err(ScanProblem::NoSerial) => return self.warn(Key::NoticeNoLabel, &[]),
-            Err(ScanProblem::OtherPrefix(prefix)) => {
-                let values = [
-                    ("prefix", prefix.into()),
-                    ("model", self.setup.model.to_uppercase().into()),
-                    ("expected", self.setup.prefixes.join(", ").into()),
-                ];
-                return self.warn(Key::NoticeOtherModel, &values);
-            }
-        };
-        self.unit_scanned(serial);
+        match read_label(text, &self.setup.labels) {
+            Ok(serial) => self.unit_scanned(serial.as_str().to_owned()),
+            Err(problem) => self.refuse(&problem),
+        }
     }
 
     fn unit_scanned(&mut self, serial: String) {

@@ -1,7 +1,7 @@
 //! The operator's screen: one pane per nest, driven by a scanner and one button.
 //!
-//! The core (`app`, `input` and what they use) takes inputs with their times and returns actions; `view` draws it; only
-//! `screen`, `keyboard`, `scanner` and `run_factory` touch the terminal, ports, threads and clocks.
+//! The core (`app`, `input`, `scan` and what they use) takes inputs with their times and returns actions; `view` draws it;
+//! only `screen`, `keyboard`, `scanner`, `scan_test` and `run_factory` touch the terminal, ports, threads and clocks.
 
 mod advice;
 mod allow;
@@ -19,7 +19,8 @@ mod outbox;
 pub mod people;
 pub mod rules;
 mod run_factory;
-mod scan;
+pub mod scan;
+pub mod scan_test;
 mod scanner;
 mod screen;
 mod shift;

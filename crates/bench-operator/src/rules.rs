@@ -142,7 +142,7 @@ impl Rules {
             if person.id.is_empty() || person.id.chars().any(char::is_whitespace) {
                 return wrong(format!("`{}` is no badge", person.id), "a badge is what the scanner reads: no spaces");
             }
-            if rules.person[..index].iter().any(|other| other.id == person.id) {
+            if rules.person[..index].iter().any(|other| is_same_badge(&other.id, &person.id)) {
                 return wrong(format!("two people have the badge `{}`", person.id), "a badge names one person");
             }
             if let Err(text) = person.check() {
@@ -180,8 +180,13 @@ impl Rules {
     }
 
     pub fn person(&self, badge: &str) -> Option<&Person> {
-        self.person.iter().find(|person| person.id.eq_ignore_ascii_case(badge))
+        self.person.iter().find(|person| is_same_badge(&person.id, badge))
     }
+}
+
+/// Scanners with the shift lock on exchange capital and small letters, also those of other languages.
+fn is_same_badge(one: &str, other: &str) -> bool {
+    one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }
 
 #[cfg(test)]
@@ -239,6 +244,7 @@ mod tests {
             ("badge-required = true", Err("a badge is required, and no person has one")),
             ("[[person]]\nid = \"a b\"\nname = \"A\"\n", Err("`a b` is no badge")),
             ("[[person]]\nid = \"a\"\nname = \"A\"\n[[person]]\nid = \"a\"\nname = \"B\"\n", Err("two people have")),
+            ("[[person]]\nid = \"Ä1\"\nname = \"A\"\n[[person]]\nid = \"ä1\"\nname = \"B\"\n", Err("two people have")),
             ("[[person]]\nid = \"a\"\nname = \"A\"\nrole = \"engineer\"\n", Err("has no PIN")),
             ("[[person]]\nid = \"a\"\nname = \"A\"\npin = \"1234\"\n", Err("is no argon2 hash")),
         ];

@@ -1,10 +1,10 @@
 //! A scanner on a serial port.
 
 use super::input::Input;
-use super::scan::Typed;
-use std::io::Read;
+use super::scan::{Collector, Scan, Source};
+use std::io::{ErrorKind, Read};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a read waits before it looks again.
 const LOOK: Duration = Duration::from_millis(100);
@@ -37,6 +37,22 @@ impl std::str::FromStr for Port {
 /// # Errors
 /// When the system cannot start a thread.
 pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
+    let began = Instant::now();
+    let read = move |port: &mut dyn Read, sender: &Sender<Input>| {
+        labels(port, &|| began.elapsed(), &mut |input| sender.send(input).is_ok())
+    };
+    stay_connected(port, sender, read, Input::Trouble, || Input::Tick)
+}
+
+/// Opens the port again and again, in a thread of its own, and has it read until it fails (why) or nobody receives any
+/// more (`None`).
+pub(super) fn stay_connected<E: Send + 'static>(
+    port: Port,
+    sender: Sender<E>,
+    read: impl Fn(&mut dyn Read, &Sender<E>) -> Option<String> + Send + 'static,
+    trouble: fn(String) -> E,
+    nothing: fn() -> E,
+) -> std::io::Result<()> {
     let body = move || {
         let mut reported = false;
         loop {
@@ -44,20 +60,20 @@ pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
             let why = match opened {
                 Ok(mut open) => {
                     reported = false;
-                    match labels(&mut *open, &sender) {
+                    match read(&mut *open, &sender) {
                         Some(error) => error,
                         None => return,
                     }
                 }
                 Err(error) => error.to_string(),
             };
-            if !reported && sender.send(Input::Trouble(format!("scanner {}: {why}", port.path))).is_err() {
+            if !reported && sender.send(trouble(format!("scanner {}: {why}", port.path))).is_err() {
                 return;
             }
             reported = true;
             std::thread::sleep(TRY_AGAIN);
             // The receiver must still exist.
-            if sender.send(Input::Tick).is_err() {
+            if sender.send(nothing()).is_err() {
                 return;
             }
         }
@@ -65,34 +81,36 @@ pub(super) fn listen(port: Port, sender: Sender<Input>) -> std::io::Result<()> {
     std::thread::Builder::new().name("scanner".to_owned()).spawn(body).map(drop)
 }
 
-/// Sends on what ends with a line end, until the port fails (why) or the receiver is gone (`None`).
-fn labels(port: &mut dyn Read, sender: &Sender<Input>) -> Option<String> {
-    let mut label = Typed::default();
-    let mut byte = zeroize::Zeroizing::new([0_u8; 64]);
+/// Takes the scans from a port until it fails (why) or nobody takes them any more (`None`).
+pub(super) fn labels(
+    port: &mut dyn Read,
+    now: &dyn Fn() -> Duration,
+    take: &mut dyn FnMut(Input) -> bool,
+) -> Option<String> {
+    let mut collector = Collector::new(Source::Port);
+    pieces(port, &mut |bytes| {
+        let at = now();
+        let (scans, waited): (Vec<Scan>, bool) = match bytes {
+            Some(bytes) => (bytes.iter().flat_map(|byte| collector.byte(*byte, at)).collect(), false),
+            None => (collector.silence(at), true),
+        };
+        scans.into_iter().map(Input::Scan).chain(waited.then_some(Input::Tick)).all(&mut *take)
+    })
+}
+
+/// Takes the bytes of a port as they come, and `None` when none came for a while, until it fails (why) or nobody takes
+/// them any more (`None`).
+pub(super) fn pieces(port: &mut dyn Read, take: &mut dyn FnMut(Option<&[u8]>) -> bool) -> Option<String> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 64]);
     loop {
-        let count = match port.read(&mut *byte) {
+        let goes_on = match port.read(&mut *bytes) {
             Ok(0) => return Some("the port was closed".to_owned()),
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::Interrupted) => {
-                if sender.send(Input::Tick).is_err() {
-                    return None;
-                }
-                continue;
-            }
+            Ok(count) => take(Some(&bytes[..count])),
+            Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => take(None),
             Err(error) => return Some(error.to_string()),
         };
-        for byte in &byte[..count] {
-            match byte {
-                b'\r' | b'\n' if label.is_empty() => {}
-                b'\r' | b'\n' => {
-                    // Longer than any label: the core says that it is none.
-                    let text = label.take().unwrap_or_default();
-                    if sender.send(Input::Text(text)).is_err() {
-                        return None;
-                    }
-                }
-                byte => label.push(char::from(*byte)),
-            }
+        if !goes_on {
+            return None;
         }
     }
 }
@@ -126,16 +144,18 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel();
         listen(path.parse().unwrap(), sender).unwrap();
         let mut texts = Vec::new();
-        let mut parts = [&b"P042AN0000DEMO1 SEC"[..], b"RET\r\n\r\nX\xff\n"].into_iter();
-        while texts.len() < 2 {
+        let mut parts = [&b"P042AN0000DEMO1 SECRET\r\n\r\nX\xff\nJ\xc3"[..], b"\xbcrgen\n"].into_iter();
+        while texts.len() < 3 {
             match receiver.recv_timeout(PATIENCE).unwrap() {
                 // It listens, and has waited for the next part.
                 Input::Tick => parts.next().into_iter().for_each(|part| scanner.write_all(part).unwrap()),
-                Input::Text(text) => texts.push(text.to_string()),
+                Input::Scan(Scan::Text(text)) => texts.push(text.to_string()),
+                // The machine was busy for longer than a scan's pause.
+                Input::Scan(_) => return,
                 Input::Trouble(text) => panic!("{text}"),
                 _ => unreachable!(),
             }
         }
-        assert_eq!(texts, ["P042AN0000DEMO1 SECRET", "X\u{ff}"]);
+        assert_eq!(texts, ["P042AN0000DEMO1 SECRET", "X\u{ff}", "Jürgen"]);
     }
 }

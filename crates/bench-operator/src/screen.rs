@@ -2,7 +2,7 @@
 
 use super::app::{Action, App, Setup};
 use super::history::UnitHistory;
-use super::input::Input;
+use super::input::{Input, Press};
 use super::keyboard;
 use super::lamps::Lamps;
 use super::log::{Log, Row};
@@ -59,11 +59,14 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
     let began = Row::ShiftBegan { at: date(), plan: setup.plan.clone(), nests: setup.nests };
     log.append(&began).map_err(|error| bench(format!("{}: {error}", shown(log.path()))))?;
     let (sender, receiver) = channel();
-    watch_signals(sender.clone())?;
+    let signals = sender.clone();
+    watch_signals(move |input| drop(signals.send(input)))?;
     let nests = setup.nests;
     let app = App::new(setup, texts, devices.history);
     let terminal = RawTerminal::open().map_err(|error| bench(format!("the terminal cannot be used: {error}")))?;
-    keyboard::listen(sender.clone()).map_err(bench)?;
+    let began = Instant::now();
+    let keys = sender.clone();
+    keyboard::listen(began, move |input| keys.send(input).is_ok()).map_err(bench)?;
     if let Some(port) = devices.scanner {
         scanner::listen(port, sender.clone()).map_err(bench)?;
     }
@@ -79,7 +82,7 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         log,
         threads: (0..nests).map(|_| None).collect(),
         sender,
-        began: Instant::now(),
+        began,
         stale: false,
         bell: false,
     };
@@ -137,8 +140,10 @@ impl Shown {
                     Err(RecvTimeoutError::Disconnected) => Input::End("nothing is connected any more".to_owned()),
                 };
                 self.stale |= matches!(input, Input::Resized);
-                by_operator &= !matches!(input, Input::End(_) | Input::Press(super::input::Press::Interrupt));
+                let from_outside = matches!(input, Input::End(_) | Input::PressAt(Press::Interrupt, _));
                 left |= self.take(input);
+                // Not if the key was the end of a scan.
+                by_operator &= !(from_outside && self.app.leaving.is_some());
                 wait = FRAME.saturating_sub(drawn.elapsed());
                 if left || wait.is_zero() {
                     break;
@@ -258,7 +263,7 @@ fn date() -> String {
 }
 
 /// A signal ends the shift, as the operator would; a second one cuts the power.
-fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
+pub(super) fn watch_signals(take: impl Fn(Input) + Send + 'static) -> Result<(), Failed> {
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let body = move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -270,10 +275,10 @@ fn watch_signals(sender: Sender<Input>) -> Result<(), Failed> {
                 Ok(stop) => {
                     let _ = ready.send(Ok(()));
                     let (requested, at_once) = stop.split();
-                    let _ = sender.send(Input::End(requested.await));
+                    take(Input::End(requested.await));
                     at_once.await;
                     // As the key that cuts the power.
-                    let _ = sender.send(Input::Press(super::input::Press::Delete));
+                    take(Input::Press(Press::Delete));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }

@@ -212,7 +212,12 @@ impl Usb {
 
     async fn echo(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let bytes: Vec<u8> = (0..ECHO_BYTES).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
-        let outcome = nest.usb.echo(self.ids, &bytes, self.within).await?;
+        // The firmware's serial number is the chip's id: a neighbouring nest's module has the same ids.
+        let serial = match nest.ask(Request::Identify).await? {
+            Reply::Identity(identity) => format!("{:016x}", identity.device_id),
+            other => return Err(DutError::OutOfTurn(other).into()),
+        };
+        let outcome = nest.usb.echo(self.ids, &serial, &bytes, self.within).await?;
         let enumerated = matches!(outcome, UsbEcho::Received(_));
         log.measured(&self.enumerates.name, Some(f64::from(u8::from(enumerated))));
         let received = match outcome {

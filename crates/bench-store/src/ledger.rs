@@ -4,6 +4,7 @@
 //! itself; only a seal that was kept elsewhere shows it.
 
 use crate::store::{Store, StoreError};
+use bench_run::SerialNumber;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -181,8 +182,10 @@ impl Ledger {
     /// When the ledger cannot be written.
     pub fn acknowledge(&self, which: Option<&str>, by: &str, because: &str) -> Result<usize, StoreError> {
         let sql = "UPDATE alarm SET acknowledged_by = ?1, because = ?2 WHERE acknowledged_by IS NULL AND \
-                   (?3 IS NULL OR ?3 IN (path, run_id, serial, lower(hex(digest))))";
-        self.connection.execute(sql, params![by, because, which]).map_err(self.failed())
+                   (?3 IS NULL OR ?3 IN (path, run_id, serial, lower(hex(digest))) OR serial = ?4 COLLATE NOCASE)";
+        let unit = which.and_then(|which| SerialNumber::parse(which).ok());
+        let unit = unit.as_ref().map(SerialNumber::as_str);
+        self.connection.execute(sql, params![by, because, which, unit]).map_err(self.failed())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::rows::{Filter, RunRow};
 use crate::shape::Shape;
 use crate::store::{Store, StoreError};
-use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict};
+use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict, unit_name};
 use bench_stats::{
     ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, Since,
     TrendPoint, UnitRun, Yields, capability, histogram, pareto,
@@ -155,12 +155,12 @@ impl Selection {
         let rows = [
             (&filter.plan, Some(&run.plan)),
             (&filter.model, Some(&run.model)),
-            (&filter.serial, Some(&run.serial)),
             (&filter.station, run.station.as_ref()),
             (&filter.nest, run.nest.as_ref()),
             (&filter.lot, run.lot.as_ref()),
         ];
-        if !rows.into_iter().all(|(wanted, value)| same(wanted, value)) {
+        let of_unit = filter.serial.as_ref().is_none_or(|serial| *unit_name(serial) == *run.serial);
+        if !of_unit || !rows.into_iter().all(|(wanted, value)| same(wanted, value)) {
             return Self::Out;
         }
         let (from, to) = (filter.from.as_deref(), filter.to.as_deref());

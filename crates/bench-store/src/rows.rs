@@ -3,7 +3,7 @@
 use crate::facts::StepFact;
 use crate::shape::Shape;
 use crate::store::{Store, StoreError, unpack, verdict_of};
-use bench_run::{LateRecord, Verdict};
+use bench_run::{LateRecord, Verdict, unit_name};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 use std::collections::{HashMap, HashSet};
@@ -78,7 +78,7 @@ impl Filter {
             ("station =", &self.station),
             ("nest =", &self.nest),
             ("lot =", &self.lot),
-            ("serial =", &self.serial),
+            ("serial COLLATE NOCASE =", &self.serial),
             ("day >=", &self.from),
             ("day <=", &self.to),
         ];
@@ -96,13 +96,16 @@ struct Texts(HashSet<Arc<str>>);
 
 impl Texts {
     fn get(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Arc<str>>> {
-        let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+        Ok(row.get_ref(column)?.as_str_or_null()?.map(|text| self.share(text)))
+    }
+
+    fn share(&mut self, text: &str) -> Arc<str> {
         if let Some(shared) = self.0.get(text) {
-            return Ok(Some(Arc::clone(shared)));
+            return Arc::clone(shared);
         }
         let text: Arc<str> = Arc::from(text);
         self.0.insert(Arc::clone(&text));
-        Ok(Some(text))
+        text
     }
 }
 
@@ -233,7 +236,8 @@ fn run_row(row: &Row<'_>, texts: &mut Texts) -> rusqlite::Result<RunRow> {
         digest: row.get(16)?,
         run_id: Arc::from(row.get_ref(17)?.as_str()?),
         path: Arc::from(row.get_ref(1)?.as_str()?),
-        serial: texts.get(row, 2)?.unwrap_or_else(|| Arc::from("")),
+        // A record from before serial numbers were normalised is of the same unit.
+        serial: texts.share(&unit_name(row.get_ref(2)?.as_str_or_null()?.unwrap_or_default())),
         model: texts.get(row, 3)?.unwrap_or_else(|| Arc::from("")),
         plan: texts.get(row, 4)?.unwrap_or_else(|| Arc::from("")),
         station: texts.get(row, 5)?,

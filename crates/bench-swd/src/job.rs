@@ -8,10 +8,11 @@ use bench_instruments::{ProgramError, ProgramJob, ProgramPhase, ProgramProgress,
 use probe_rs::architecture::arm::{DapProbe, RegisterAddress, dp::DpRegisterAddress};
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::flashing::{DownloadOptions, FlashProgress, ProgressEvent, ProgressOperation};
-use probe_rs::probe::list::{Accessibility, Lister};
+use probe_rs::probe::list::{Accessibility, Lister, ProbeListItem};
 use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector, Probe, WireProtocol};
 use probe_rs::{Permissions, Session, Target};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
@@ -123,6 +124,15 @@ struct Opened {
     heard: bool,
 }
 
+/// Whether these are interfaces of one probe, any of which will do. Two probes with the same serial number, as some
+/// makers sell them, have the same interfaces.
+fn is_one_probe(items: &[&ProbeListItem]) -> bool {
+    let name = |item: &&ProbeListItem| (item.info.vendor_id, item.info.product_id, item.info.serial_number.clone());
+    let same = items.windows(2).all(|pair| matches!(pair, [a, b] if name(a) == name(b)));
+    let interfaces: BTreeSet<_> = items.iter().map(|item| item.info.interface).collect();
+    same && interfaces.len() == items.len()
+}
+
 /// Finds the selected probe.
 fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     task.cancel.check()?;
@@ -133,17 +143,19 @@ fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     };
     let name = |info: &DebugProbeInfo| {
         let serial = info.serial_number.as_deref().unwrap_or("?");
-        format!("{} {:04x}:{:04x} {serial}", info.identifier, info.vendor_id, info.product_id)
+        let interface = info.interface.map(|interface| format!("-{interface}")).unwrap_or_default();
+        format!("{} {:04x}:{:04x}{interface} {serial}", info.identifier, info.vendor_id, info.product_id)
     };
-    let mut meant = all.iter().filter(|item| task.selection.fits(&item.info));
+    let meant: Vec<&ProbeListItem> = all.iter().filter(|item| task.selection.fits(&item.info)).collect();
     let seen = || match all.as_slice() {
         [] => "none is plugged in".to_owned(),
         all => format!("plugged in: {}", all.iter().map(|item| name(&item.info)).collect::<Vec<_>>().join(", ")),
     };
-    let item = match (meant.next(), meant.next()) {
-        (Some(item), None) => item,
-        (Some(_), Some(_)) => return Err(ProgramError::Ambiguous { seen: seen() }),
-        (None, _) => return Err(ProgramError::NoProbe { wanted: task.selection.words(), seen: seen() }),
+    let item = match meant.as_slice() {
+        [item] => *item,
+        [item, ..] if is_one_probe(&meant) => *item,
+        [_, ..] => return Err(ProgramError::Ambiguous { seen: seen() }),
+        [] => return Err(ProgramError::NoProbe { wanted: task.selection.words(), seen: seen() }),
     };
     if item.accessibility == Accessibility::PermissionDenied {
         return Err(ProgramError::Denied { probe: name(&item.info) });
@@ -379,5 +391,48 @@ fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Res
             read: word_of(&contents, (*at).into()),
         }),
         None => Ok(wanted.len() as u32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::closed_probes;
+
+    #[test]
+    fn the_named_probe_is_found_or_those_that_are_there_are_listed() {
+        const PICO: (u16, u16) = (0x2e8a, 0xc);
+        let pico = |interface, serial| (PICO.0, PICO.1, interface, serial);
+        let two = [pico(None, Some("AA")), pico(None, Some("BB"))];
+        let many = [pico(Some(0), Some("AA")), pico(Some(1), Some("AA"))];
+        let clones = [pico(Some(0), Some("0123")), pico(Some(0), Some("0123"))];
+        // What it comes to: "busy" is a probe that was chosen, and that these probes cannot open.
+        let rows: [(&str, &[_], &str); 11] = [
+            ("2e8a:000c:aa", &two, "2e8a:000c AA"),
+            ("0x2E8A:0xC:BB", &two, "2e8a:000c BB"),
+            ("bb", &two, "2e8a:000c BB"),
+            ("2e8a:000c", &two, "more than one debug probe is meant"),
+            ("2e8a:000c:", &two, "more than one debug probe is meant"),
+            ("2e8a:000c:CC", &two, "no debug probe 2e8a:000c CC"),
+            ("2e8a:pico", &two, "no debug probe 2e8a:pico"),
+            ("", &two[..1], "2e8a:000c AA"),
+            ("2e8a:000c:AA", &many, "2e8a:000c-0 AA"),
+            ("2e8a:000c-1:AA", &many, "2e8a:000c-1 AA"),
+            ("2e8a:000c:0123", &clones, "more than one debug probe is meant"),
+        ];
+        for (text, probes, expected) in rows {
+            let task = Task {
+                job: ProgramJob::default(),
+                selection: Selection::parse(text),
+                khz: 1000,
+                cancel: Cancel::default(),
+            };
+            let error = open(&task, &closed_probes(probes)).err().unwrap().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+            if expected.starts_with("no ") || expected.starts_with("more ") {
+                let serial = probes[0].3.unwrap_or_default();
+                assert!(error.contains(serial), "those that are plugged in are listed: {error}");
+            }
+        }
     }
 }

@@ -35,20 +35,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub struct Selection {
     /// USB vendor and product ids.
     pub usb: Option<(u16, u16)>,
+    /// One of several interfaces of the same probe.
+    pub interface: Option<u8>,
     pub serial: Option<String>,
 }
 
+/// A serial number that is an address of six bytes: no pair of ids before a serial number.
+const ADDRESS_BYTES: usize = 6;
+
 impl Selection {
-    /// Parses "VID:PID:SERIAL"; the serial number is optional. Text without a pair of ids is a serial number. That of a
-    /// Black Magic Probe on the network is its address and port: "1d50:6018:10.0.0.7:2022".
+    /// Parses "VID:PID:SERIAL" or "VID:PID-INTERFACE:SERIAL", as tools list probes, in either case and with or without
+    /// 0x; interface and serial number are optional. Text without a pair of ids is a serial number. That of a Black
+    /// Magic Probe on the network is its address and port: "1d50:6018:10.0.0.7:2022". Text that means nothing selects
+    /// no probe, and the error lists those that are plugged in.
     pub fn parse(text: &str) -> Selection {
+        let text = text.trim();
+        let serial = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let mut parts = text.splitn(3, ':');
-        let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
-        match (number(), number()) {
-            (Some(vendor), Some(product)) => {
-                Selection { usb: Some((vendor, product)), serial: parts.next().map(str::to_owned) }
+        let (vendor, product) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (product, interface) = match product.split_once('-') {
+            Some((product, interface)) => (product, Some(interface)),
+            None => (product, None),
+        };
+        let interface = interface.filter(|interface| !interface.is_empty()).map(str::parse::<u8>).transpose();
+        match (usb_id(vendor), usb_id(product), interface) {
+            (Some(vendor), Some(product), Ok(interface)) if !is_address(text) => {
+                Selection { usb: Some((vendor, product)), interface, serial: parts.next().and_then(serial) }
             }
-            _ => Selection { usb: None, serial: Some(text.to_owned()) },
+            _ => Selection { serial: serial(text), ..Selection::default() },
         }
     }
 
@@ -60,16 +74,33 @@ impl Selection {
     }
 
     pub(crate) fn fits(&self, info: &DebugProbeInfo) -> bool {
+        let has_serial =
+            |serial: &String| info.serial_number.as_ref().is_some_and(|has| has.eq_ignore_ascii_case(serial));
         self.usb.is_none_or(|usb| usb == (info.vendor_id, info.product_id))
-            && self.serial.as_ref().is_none_or(|serial| Some(serial) == info.serial_number.as_ref())
+            && self.interface.is_none_or(|interface| Some(interface) == info.interface)
+            && self.serial.as_ref().is_none_or(has_serial)
     }
 
     /// For a message: " 2e8a:000c E6614103E7".
     pub(crate) fn words(&self) -> String {
-        let usb = self.usb.map(|(vendor, product)| format!(" {vendor:04x}:{product:04x}"));
+        let interface = self.interface.map(|interface| format!("-{interface}")).unwrap_or_default();
+        let usb = self.usb.map(|(vendor, product)| format!(" {vendor:04x}:{product:04x}{interface}"));
         let serial = self.serial.as_ref().map(|serial| format!(" {serial}"));
         usb.into_iter().chain(serial).collect()
     }
+}
+
+/// A vendor's or product's id: at most four hexadecimal digits.
+fn usb_id(text: &str) -> Option<u16> {
+    let text = text.trim();
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let good = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    good.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
+fn is_address(text: &str) -> bool {
+    let is_byte = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split(':').count() == ADDRESS_BYTES && text.split(':').all(is_byte)
 }
 
 /// The debug probe of a nest, through `probe-rs`.
@@ -338,13 +369,27 @@ mod tests {
 
     #[test]
     fn probes_are_selected_by_ids_and_serial_number() {
-        for (text, usb, serial) in [
-            ("2e8a:000c:E6614103E7", Some((0x2e8a, 0xc)), Some("E6614103E7")),
-            ("2e8a:000c:A:B", Some((0x2e8a, 0xc)), Some("A:B")),
-            ("2e8a:000c", Some((0x2e8a, 0xc)), None),
-            ("E6614103E7", None, Some("E6614103E7")),
+        const PICO: Option<(u16, u16)> = Some((0x2e8a, 0xc));
+        for (text, usb, interface, serial) in [
+            ("2e8a:000c:E6614103E7", PICO, None, Some("E6614103E7")),
+            ("2E8A:000C:E6614103E7", PICO, None, Some("E6614103E7")),
+            ("0x2e8a:0x000c:E6614103E7", PICO, None, Some("E6614103E7")),
+            ("0X2E8A:c", PICO, None, None),
+            (" 2e8a:000c:E6614103E7 ", PICO, None, Some("E6614103E7")),
+            ("2e8a:000c:A:B", PICO, None, Some("A:B")),
+            ("2e8a:000c", PICO, None, None),
+            ("2e8a:000c:", PICO, None, None),
+            ("2e8a:000c-1:E6614103E7", PICO, Some(1), Some("E6614103E7")),
+            ("2e8a:000c-", PICO, None, None),
+            ("303a:1001:DC:DA:0C:D3:FE:D8", Some((0x303a, 0x1001)), None, Some("DC:DA:0C:D3:FE:D8")),
+            ("DC:DA:0C:D3:FE:D8", None, None, Some("DC:DA:0C:D3:FE:D8")),
+            ("E6614103E7", None, None, Some("E6614103E7")),
+            ("2e8a:pico", None, None, Some("2e8a:pico")),
+            ("2e8a:000c-x:A", None, None, Some("2e8a:000c-x:A")),
+            ("2e8a1:000c:A", None, None, Some("2e8a1:000c:A")),
+            ("", None, None, None),
         ] {
-            let expected = Selection { usb, serial: serial.map(str::to_owned) };
+            let expected = Selection { usb, interface, serial: serial.map(str::to_owned) };
             assert_eq!(Selection::parse(text), expected, "{text}");
         }
         assert_eq!(Selection::parse("2e8a:000c:A").words(), " 2e8a:000c A");

@@ -95,7 +95,34 @@ impl ProbeFactory for WireFactory {
 }
 
 fn info(serial: &str) -> DebugProbeInfo {
-    DebugProbeInfo::new(NAME, VENDOR, PRODUCT, Some(serial.to_owned()), &WireFactory, None, false)
+    info_of(VENDOR, PRODUCT, None, Some(serial))
+}
+
+fn info_of(vendor: u16, product: u16, interface: Option<u8>, serial: Option<&str>) -> DebugProbeInfo {
+    DebugProbeInfo::new(NAME, vendor, product, serial.map(str::to_owned), &WireFactory, interface, false)
+}
+
+/// A lister of these probes, none of which can be opened.
+#[cfg(test)]
+pub(crate) fn closed_probes(probes: &[(u16, u16, Option<u8>, Option<&str>)]) -> Lister {
+    let info = |(vendor, product, interface, serial): &(u16, u16, Option<u8>, Option<&str>)| {
+        info_of(*vendor, *product, *interface, *serial)
+    };
+    Lister::with_lister(Box::new(Closed(probes.iter().map(info).collect())))
+}
+
+#[cfg(test)]
+#[derive(Debug)]
+struct Closed(Vec<DebugProbeInfo>);
+
+#[cfg(test)]
+impl ProbeLister for Closed {
+    fn open(&self, _: &DebugProbeSelector) -> Result<Probe, DebugProbeError> {
+        not_found()
+    }
+    fn list_with_access(&self, _: Option<&DebugProbeSelector>) -> Vec<ProbeListItem> {
+        self.0.iter().cloned().map(ProbeListItem::accessible).collect()
+    }
 }
 
 struct WireProbe {

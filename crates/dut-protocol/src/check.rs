@@ -2,8 +2,8 @@
 
 use crate::{
     ADC_MAX_SAMPLES, AdcInput, AdcRequest, BLE_CHANNELS, BLE_POWERS_DBM, BUS_MAX_BYTES, BleRequest, DriveStrength,
-    FLASH_MAX_BYTES, FlashRequest, FlowControlRequest, I2cMasterRequest, Job, ModemUart, PWM_UNITS, Port, PortSet,
-    PortVector, PwmRequest, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
+    FLASH_MAX_BYTES, FlashRequest, FlowControlRequest, I2cMasterRequest, Job, MODEM_BAUDS, ModemUart, PWM_UNITS, Port,
+    PortSet, PortVector, PwmRequest, Refusal, Request, SPI_MAX_BYTES, SUPPORTED_BAUDS, SpiMasterRequest, SpiRequest,
 };
 
 /// Longest settling time of a vector.
@@ -166,7 +166,7 @@ impl PortRules {
             Some(flow) => self.check_ports(&[tx, rx, flow.rts, flow.cts])?,
             None => self.check_ports(&[tx, rx])?,
         }
-        within(SUPPORTED_BAUDS.contains(&baud))
+        within(MODEM_BAUDS.contains(&baud))
     }
 
     fn check_spi(self, spi: &SpiRequest) -> Result<(), Refusal> {

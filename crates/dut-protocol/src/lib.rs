@@ -52,3 +52,7 @@ pub const INITIAL_BAUD: u32 = 115_200;
 /// Rates that [`Request::SetBaud`] accepts: all from the initial one up that have a documented value of UARTE.BAUDRATE
 /// (nRF52840 Product Specification, UARTE, BAUDRATE).
 pub const SUPPORTED_BAUDS: [u32; 6] = [INITIAL_BAUD, 230_400, 250_000, 460_800, 921_600, 1_000_000];
+
+/// Rates of the modem's UART: those, and slower ones that an earlier user may have stored in a modem.
+pub const MODEM_BAUDS: [u32; 10] =
+    [9_600, 19_200, 38_400, 57_600, INITIAL_BAUD, 230_400, 250_000, 460_800, 921_600, 1_000_000];

@@ -19,7 +19,7 @@ pub struct ModemUart {
     pub rx: Port,
     /// `None`: no flow control.
     pub flow: Option<ModemFlow>,
-    /// One of [`crate::SUPPORTED_BAUDS`].
+    /// One of [`crate::MODEM_BAUDS`].
     pub baud: u32,
 }
 

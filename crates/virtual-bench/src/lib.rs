@@ -42,7 +42,7 @@ pub use circuit::spice_deck;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{
     Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_help, fault_schema,
-    fault_table, fault_usages, neighbours, undetectable,
+    fault_table, fault_usages, habit_table, neighbours, undetectable,
 };
 pub use run::RunError;
 pub use swd::VirtualSwd;

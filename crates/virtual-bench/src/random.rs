@@ -18,6 +18,7 @@ pub enum Purpose {
     Edges = 21,
     Regulator = 8,
     Modem = 9,
+    ModemHabits = 10,
     Air = 31,
     Packets = 32,
     MainCrystal = 33,

@@ -3,7 +3,7 @@
 
 use crate::ends::{SharedWorld, VirtualClock};
 use async_trait::async_trait;
-use bench_instruments::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds};
+use bench_instruments::{Clock, InstrumentError, UsbEcho, UsbHost, UsbIds, UsbPort, other_devices, port_of};
 use bench_run::BenchTime;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +26,12 @@ const LOOK: Duration = Duration::from_millis(1);
 const ADDRESS: u8 = 1;
 const DEVICE: u8 = 1;
 const CONFIGURATION: u8 = 2;
+const STRING: u8 = 3;
+/// English, the only language of most devices.
+const LANGUAGE: u16 = 0x0409;
+const OWN: &str = "own";
+/// Serial number of the neighbouring nest's module.
+const NEIGHBOUR: &str = "8000000000000000";
 const ENDPOINT: u8 = 5;
 const BULK: u8 = 2;
 const TO_HOST: u8 = 0x80;
@@ -44,6 +50,7 @@ struct Failed;
 /// Result of the enumeration.
 struct Device {
     ids: UsbIds,
+    serial: Option<String>,
     configuration: u8,
     bulk_in: u8,
     bulk_out: u8,
@@ -51,29 +58,43 @@ struct Device {
 
 #[async_trait(?Send)]
 impl UsbHost for VirtualUsbHost {
-    async fn echo(&self, ids: UsbIds, bytes: &[u8], within: Duration) -> Result<UsbEcho, InstrumentError> {
+    async fn echo(
+        &self,
+        ids: UsbIds,
+        serial: &str,
+        bytes: &[u8],
+        within: Duration,
+    ) -> Result<UsbEcho, InstrumentError> {
         let clock = VirtualClock(Rc::clone(&self.0));
         let deadline = clock.now() + within;
         let mut bus = Bus { host: self, clock, address: 0 };
-        let mut others = Vec::new();
         while bus.clock.now() < deadline {
             if !self.0.borrow_mut().usb_is_attached() {
                 bus.clock.sleep(LOOK).await;
                 continue;
             }
             match bus.enumerate().await {
-                Ok(device) if device.ids == ids => {
-                    return Ok(UsbEcho::Received(bus.talk(&device, bytes, deadline).await));
-                }
                 Ok(device) => {
-                    others.push(device.ids);
-                    break;
+                    // A neighbouring nest's module is on the same controller, and its port is listed before or after.
+                    let own = UsbPort { name: OWN.to_owned(), ids: device.ids, serial: device.serial.clone() };
+                    let neighbour = UsbPort { name: "neighbour".to_owned(), ids, serial: Some(NEIGHBOUR.to_owned()) };
+                    let ports =
+                        if own.serial.as_deref() < Some(NEIGHBOUR) { [own, neighbour] } else { [neighbour, own] };
+                    return match port_of(&ports, ids, serial) {
+                        Ok(Some(port)) if port.name == OWN => {
+                            Ok(UsbEcho::Received(bus.talk(&device, bytes, deadline).await))
+                        }
+                        // It echoes whatever it receives, as every good module does.
+                        Ok(Some(_)) => Ok(UsbEcho::Received(bytes.to_vec())),
+                        Ok(None) => Ok(UsbEcho::NoDevice { others: other_devices(&ports, ids) }),
+                        Err(_) => Err(InstrumentError::Usb("two modules cannot be told from each other".to_owned())),
+                    };
                 }
                 // Restarts from the beginning, like operating systems.
                 Err(Failed) => bus.clock.sleep(DEBOUNCE).await,
             }
         }
-        Ok(UsbEcho::NoDevice { others })
+        Ok(UsbEcho::NoDevice { others: Vec::new() })
     }
 }
 
@@ -90,15 +111,19 @@ impl Bus<'_> {
         self.host.0.borrow_mut().usb_reset();
         self.clock.sleep(RESET).await;
         self.address = 0;
-        self.descriptor(DEVICE, 8).await?;
+        self.descriptor(DEVICE, 0, 8).await?;
         self.control([0, 5, ADDRESS, 0, 0, 0, 0, 0], &[]).await?;
         self.address = ADDRESS;
         self.clock.sleep(ADDRESS_RECOVERY).await;
-        let device = self.descriptor(DEVICE, 18).await?;
+        let device = self.descriptor(DEVICE, 0, 18).await?;
         let word = |bytes: &[u8], at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
         let ids = UsbIds { vendor: word(&device, 8).ok_or(Failed)?, product: word(&device, 10).ok_or(Failed)? };
-        let head = self.descriptor(CONFIGURATION, 9).await?;
-        let whole = self.descriptor(CONFIGURATION, word(&head, 2).ok_or(Failed)?).await?;
+        let serial = match device.get(16).copied() {
+            None | Some(0) => None,
+            Some(index) => Some(self.text(index).await?),
+        };
+        let head = self.descriptor(CONFIGURATION, 0, 9).await?;
+        let whole = self.descriptor(CONFIGURATION, 0, word(&head, 2).ok_or(Failed)?).await?;
         let configuration = *whole.get(5).ok_or(Failed)?;
         let (mut bulk_in, mut bulk_out) = (None, None);
         let mut rest = whole.as_slice();
@@ -111,7 +136,7 @@ impl Bus<'_> {
             rest = rest.get(usize::from(length.max(1))..).unwrap_or_default();
         }
         match (bulk_in, bulk_out) {
-            (Some(bulk_in), Some(bulk_out)) => Ok(Device { ids, configuration, bulk_in, bulk_out }),
+            (Some(bulk_in), Some(bulk_out)) => Ok(Device { ids, serial, configuration, bulk_in, bulk_out }),
             _ => Err(Failed),
         }
     }
@@ -148,9 +173,22 @@ impl Bus<'_> {
         Ok(())
     }
 
-    async fn descriptor(&mut self, kind: u8, length: u16) -> Result<Vec<u8>, Failed> {
+    /// A string descriptor's text: two bytes of head, then UTF-16.
+    async fn text(&mut self, index: u8) -> Result<String, Failed> {
+        let descriptor = self.descriptor(STRING, index, 255).await?;
+        let units: Vec<u16> = descriptor
+            .get(2..)
+            .ok_or(Failed)?
+            .chunks_exact(2)
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
+        Ok(String::from_utf16_lossy(&units))
+    }
+
+    async fn descriptor(&mut self, kind: u8, index: u8, length: u16) -> Result<Vec<u8>, Failed> {
         let [low, high] = length.to_le_bytes();
-        self.setup([TO_HOST, 6, 0, kind, 0, 0, low, high]).await?;
+        let [language_low, language_high] = if kind == STRING { LANGUAGE.to_le_bytes() } else { [0, 0] };
+        self.setup([TO_HOST, 6, index, kind, language_low, language_high, low, high]).await?;
         let mut all = Vec::new();
         while all.len() < usize::from(length) {
             let deadline = self.clock.now() + PATIENCE;

@@ -167,7 +167,7 @@ impl UsbSwitch for Idle {
 
 #[async_trait(?Send)]
 impl UsbHost for Idle {
-    async fn echo(&self, _: UsbIds, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
+    async fn echo(&self, _: UsbIds, _: &str, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
         Ok(UsbEcho::Received(bytes.to_vec()))
     }
 }

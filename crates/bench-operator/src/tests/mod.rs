@@ -5,6 +5,7 @@ mod pictures;
 mod power;
 mod screens;
 mod shift;
+mod streams;
 
 use super::app::{Action, App, Setup};
 use super::history::UnitHistory;
@@ -12,6 +13,7 @@ use super::input::{Input, Press};
 use super::log::Row;
 use super::nest::State;
 use super::rules::{Rules, UnitPast};
+use super::scan::Labels;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use bench_engine::{Ended, FromNest, Project};
@@ -27,6 +29,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -52,10 +55,17 @@ struct Station {
     done: Vec<Action>,
 }
 
+fn families() -> &'static [DutFamily] {
+    static FAMILIES: OnceLock<Vec<DutFamily>> = OnceLock::new();
+    FAMILIES.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let families = Project::find(Some(&root), None).families().unwrap();
+        families.into_iter().map(|(_, family)| family).collect()
+    })
+}
+
 fn family(model: &str) -> DutFamily {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let families = Project::find(Some(&root), None).families().unwrap();
-    families.into_iter().map(|(_, family)| family).find(|family| family.model(model).is_some()).unwrap()
+    families().iter().find(|family| family.model(model).is_some()).unwrap().clone()
 }
 
 impl Station {
@@ -69,7 +79,7 @@ impl Station {
             plan: model.to_owned(),
             title: format!("{} end of line", model.to_uppercase()),
             model: model.to_owned(),
-            prefixes: family.model(model).unwrap().serial_prefixes.clone(),
+            labels: Labels::of(families(), Some(model)),
             nests,
             rules,
             virtual_bench: true,

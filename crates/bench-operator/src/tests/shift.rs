@@ -44,7 +44,15 @@ fn what_is_scanned_and_what_comes_of_it() {
         ("P042AV000000001 SECRET", "ready P042AV000000001, empty", "put it in nest 1"),
         ("p042av000000001 secret", "ready P042AV000000001, empty", "put it in nest 1"),
         ("P006AV000000001 SECRET", "empty, empty", "P006 is not the label of a B404X (expected P042)"),
-        ("4006381333931", "empty, empty", "Not the label of a module"),
+        ("P044AV000000001 SECRET", "empty, empty", "P044 is not the label of a B404X (expected P042): it is a BORON"),
+        ("4006381333931", "empty, empty", "Not the label of a module (it begins with P042)"),
+        ("P042AV00000001 SECRET", "empty, empty", "The serial number lacks 1 character"),
+        ("P042AV000000001SECRETSECRET", "empty, empty", "12 characters too many after the serial number"),
+        ("P042AV0000000-1 SECRET", "empty, empty", "A serial number cannot hold `-`"),
+        ("P00P042AV000000001 SECRET", "empty, empty", "3 characters before the serial number"),
+        ("SECRETSECRETSEC P042AV000000001", "empty, empty", "The serial number does not come first"),
+        ("P042AV000000001 SECP042AV000000002 SECRET", "empty, empty", "Two labels ran together"),
+        ("P042AV000P042AV000000002 SECRET", "empty, empty", "Two labels ran together"),
         (" ", "empty, empty", "Not the label of a module"),
         ("\u{1F980}\u{202e}garbage \u{7}\u{1b}[31m", "empty, empty", "Not the label of a module"),
         (&long, "empty, empty", "Not the label of a module"),
@@ -72,6 +80,9 @@ fn a_label_twice_starts_nothing_twice() {
     assert_eq!(station.states(), format!("ready {}, empty", serial(1)));
     station.soon(Duration::from_millis(300), text(&label(1)));
     assert_eq!(station.states(), format!("ready {}, empty", serial(1)));
+    assert!(station.notice().contains("put it in nest 1"), "{}", station.notice());
+    // A person who scans it again gets an answer.
+    station.happens(text(&label(1)));
     assert!(station.notice().contains("is in nest 1 already"), "{}", station.notice());
     station.press(Press::Enter);
     station.scan(&label(1));

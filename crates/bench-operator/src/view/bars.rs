@@ -1,7 +1,6 @@
 //! The lines above and below the nests.
 
 use super::Screen;
-use crate::app::Mode;
 use crate::texts::Key;
 use bench_run::Verdict;
 use ratatui::Frame;
@@ -83,15 +82,12 @@ pub(super) fn notice(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     frame.render_widget(Paragraph::new(Line::styled(format!(" {} ", notice.text), style)), area);
 }
 
-/// What the scanner or the keyboard sent so far: never more than the first part of a label, and nothing of a PIN. On the
-/// right, what the line's server has not got yet.
+/// What may be shown of what the scanner or the keyboard sent so far. On the right, what the line's server has not got yet.
 pub(super) fn typed(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let app = screen.app;
-    let hidden = matches!(&app.mode, Mode::Allow(allow) if allow.badge.is_some());
-    let shown = if hidden { "*".repeat(app.typed.count()) } else { app.typed.shown().to_owned() };
     let line = Line::from(vec![
         Span::styled(" > ", screen.look.accent()),
-        Span::raw(shown),
+        Span::raw(app.typed_shown()),
         Span::styled("_", Style::new().add_modifier(Modifier::SLOW_BLINK)),
     ]);
     frame.render_widget(Paragraph::new(line), area);

@@ -206,7 +206,7 @@ impl<W: Write> StdfWriter<W> {
             test.failed += u32::from(!record.contacts_at_fault.is_empty());
             records::contacts_at_fault(&mut self.file, test, record, site)?;
         }
-        let again = !self.seen.units.insert(hash(&record.serial));
+        let again = !self.seen.units.insert(hash(&bench_run::unit_name(&record.serial)));
         let judged = matches!(record.verdict, Verdict::Pass | Verdict::Fail);
         let counts = self.seen.parts.entry(site).or_default();
         counts[0] += 1;

@@ -1,15 +1,13 @@
 //! `modem-identity`: reads maker, model, firmware and IMEI of the modem.
 
-use super::talk::Talk;
-use super::{ANSWER, defect, flag, luhn_is_right, shares, uses, yes};
+use super::at::{Answer, Talk, imei, is_imei};
+use super::silence::why;
+use super::{ANSWER, Ended, SETTLES, defect, flag, instead, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
 use std::time::Duration;
-
-/// Time for an unsolicited message to end.
-const QUIET_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +27,8 @@ pub struct ModemIdentity {
 
 /// IMEIs that many modems share because they were never given their own: test numbers of 3GPP and of chip makers.
 const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
-const IMEI_DIGITS: usize = 15;
+
+const IMEI: &str = "AT+CGSN";
 
 impl Kind for ModemIdentity {
     const NAME: &'static str = "modem-identity";
@@ -48,7 +47,7 @@ impl Kind for ModemIdentity {
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
-            default_timeout: Duration::from_secs(15),
+            default_timeout: 4 * SETTLES + Duration::from_secs(15),
             procedure: Box::new(step),
         })
     }
@@ -61,20 +60,16 @@ impl Procedure for ModemIdentity {
         let part = &modem.part;
         let note = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &note).await?;
-        // Ask again after an unexpected answer: an unsolicited message may be torn and look like the answer.
-        let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<Option<String>, StepError> {
-            let mut said = None;
-            for again in [true, false] {
-                let answer = talk.command(command, ANSWER).await?;
-                said = answer.is_ok().then(|| answer.text().unwrap_or_default().to_owned());
-                if said.as_deref().is_some_and(expected) {
-                    break;
-                }
-                if again {
-                    nest.settle(QUIET_AGAIN).await;
-                }
+        let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<String, StepError> {
+            let accepted = |answer: &Answer| answer.is_ok() && answer.text().is_some_and(expected);
+            let answer = talk.ask(command, ANSWER, SETTLES, &accepted).await?;
+            match answer.text() {
+                Some(text) if answer.is_ok() => Ok(text.to_owned()),
+                _ if answer.ended == Ended::Silent => Err(why(nest, log, &modem, &mut talk, command, &answer).await?),
+                // Of the modem's own number, the diagnosis says more.
+                _ if command == IMEI => Ok(String::new()),
+                _ => Err(defect(log, instead(command, &answer, modem.privacy))),
             }
-            Ok(said)
         };
         let begins =
             |text: &str, expected: &[String]| expected.iter().any(|expected| text.starts_with(expected.as_str()));
@@ -82,10 +77,11 @@ impl Procedure for ModemIdentity {
         let is_model = |said: &str| begins(said, &part.model_answers);
         let expected = if self.firmware.is_empty() { &part.firmware_answers } else { &self.firmware };
         let is_firmware = |said: &str| expected.is_empty() || begins(said, expected);
-        let maker = ask("AT+CGMI", &is_maker).await?.unwrap_or_default();
-        let model = ask("AT+CGMM", &is_model).await?.unwrap_or_default();
-        let firmware = ask("AT+CGMR", &is_firmware).await?.unwrap_or_default();
-        let imei = ask("AT+CGSN", &is_imei).await?;
+        let maker = ask("AT+CGMI", &is_maker).await?;
+        let model = ask("AT+CGMM", &is_model).await?;
+        let firmware = ask("AT+CGMR", &is_firmware).await?;
+        let number = ask(IMEI, &|text| is_imei(imei(text))).await?;
+        let imei = (!number.is_empty()).then(|| imei(&number));
 
         let maker_matches = is_maker(&maker);
         let model_matches = is_model(&model);
@@ -93,7 +89,7 @@ impl Procedure for ModemIdentity {
         log.measured(&self.maker.name, flag(maker_matches));
         log.measured(&self.model.name, flag(model_matches));
         log.measured(&self.firmware_known.name, flag(firmware_matches));
-        let imei_wrong = imei_problem(imei.as_deref(), nest.imei.as_deref());
+        let imei_wrong = imei_problem(imei, nest.imei.as_deref());
         log.measured(&self.imei.name, flag(imei_wrong.is_none()));
 
         if let Some(keep) = part.keep_on.iter().find(|keep| firmware.starts_with(&keep.firmware)) {
@@ -102,9 +98,11 @@ impl Procedure for ModemIdentity {
             log.note(format!("the modem stays on for {} s: {}", keep.ms / 1000, keep.reason));
         }
         if !maker_matches || !model_matches {
-            defect(log, format!("wrong modem: it is a {maker} {model}, expected is a {}", part.name));
+            let who = modem.privacy.line(&format!("{maker} {model}"));
+            defect(log, format!("wrong modem: it is a {who}, expected is a {}", part.name));
         } else if !firmware_matches {
             let expected = expected.join("... or ");
+            let firmware = modem.privacy.line(&firmware);
             defect(log, format!("modem: firmware {firmware} is not among those expected ({expected}...)"));
         }
         if let Some(text) = imei_wrong {
@@ -112,11 +110,6 @@ impl Procedure for ModemIdentity {
         }
         Ok(())
     }
-}
-
-/// Whether a text is an IMEI: 15 digits with a right check digit.
-pub fn is_imei(text: &str) -> bool {
-    text.len() == IMEI_DIGITS && luhn_is_right(text)
 }
 
 /// Returns what is wrong with an IMEI, also compared to the label's; `None`: nothing.

@@ -1,25 +1,23 @@
 //! The cellular modem: switched on, tested and switched off. One file per kind of step, and their shared parts.
 
-mod answer;
+mod at;
 mod boot;
 mod contacts;
 mod identity;
 mod off;
 mod on;
-mod privacy;
 mod ready;
 mod signal;
+mod silence;
 mod sim;
 mod state;
-mod talk;
 
-pub use answer::{Answer, Ended, Listener, luhn_is_right};
+pub use at::{Answer, Ended, Listener, Privacy, is_imei};
 pub use boot::ModemBoot;
 pub use contacts::ModemContacts;
-pub use identity::{ModemIdentity, is_imei};
+pub use identity::ModemIdentity;
 pub use off::ModemOff;
 pub use on::ModemOnStep;
-pub use privacy::Privacy;
 pub use ready::ModemReady;
 pub use signal::ModemSignal;
 pub use sim::ModemSim;
@@ -31,6 +29,12 @@ use std::time::Duration;
 
 /// Longest time for the answer to a command that involves only the modem itself.
 const ANSWER: Duration = Duration::from_millis(1_500);
+/// How long a command is tried again that the modem refuses or does not hear: its card and its radio start meanwhile, and
+/// some modems hear nothing for seconds.
+const SETTLES: Duration = Duration::from_secs(10);
+
+/// Results are sent, in words, and no echo: for a modem that an earlier user left otherwise.
+const PLAIN: &str = "ATQ0V1E0";
 
 fn spec(name: &str, unit: MeasurementUnit, limits: Limits) -> MeasurementSpec {
     MeasurementSpec { name: name.to_owned(), unit, limits, contacts: Vec::new() }
@@ -53,6 +57,18 @@ fn defect(log: &dyn StepLog, text: String) -> StepError {
 fn defect_at(log: &dyn StepLog, contacts: Vec<Contact>, text: String) -> StepError {
     log.diagnosed(Diagnosis { defect: Defect::Other, contacts, text: text.clone() });
     StepError::Dut(text)
+}
+
+/// What a modem did instead of an accepted answer, for a diagnosis.
+fn instead(command: &str, answer: &Answer, privacy: Privacy) -> String {
+    match answer.ended {
+        Ended::Silent => format!("modem: it stopped answering ({command})"),
+        Ended::Error(_) => format!("modem: it refuses {command} ({})", at::refusal(answer)),
+        Ended::Ok => {
+            let lines: Vec<String> = answer.lines.iter().map(|line| privacy.line(line)).collect();
+            format!("modem: it answers {command} with \"{}\"", lines.join(" | "))
+        }
+    }
 }
 
 /// Resources that a step uses exclusively to talk to the modem.

@@ -1,8 +1,8 @@
 //! `modem-on`: presses the modem's power key and waits until it is on.
 
+use super::at::Talk;
 use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
-use super::talk::Talk;
-use super::{ANSWER, Privacy, defect, flag, shares, spec, uses, yes};
+use super::{ANSWER, Answer, PLAIN, Privacy, SETTLES, defect, flag, shares, spec, uses, yes};
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -123,6 +123,7 @@ impl ModemOnStep {
             privacy: self.privacy,
             flow_control: true,
             baud: None,
+            echo_is_off: false,
             keep_until: None,
         }
     }
@@ -149,11 +150,19 @@ impl ModemOnStep {
         let note = |text: String| log.dialogue(text);
         for baud in RATES {
             let mut talk = Talk::open_quietly(nest, &modem, baud, false, &note).await?;
-            if talk.command("AT", ANSWER).await?.is_ok() {
-                let answer = talk.command("AT+CGMM", ANSWER).await?;
+            let mut answers = false;
+            // An earlier user may have left it so that it answers nothing.
+            for command in ["AT", PLAIN] {
+                answers = answers || talk.command(command, ANSWER).await?.is_ok();
+            }
+            if answers {
+                let is_part = |who: &str| self.part.model_answers.iter().any(|model| who.starts_with(model));
+                let accepted = |answer: &Answer| answer.is_ok() && answer.text().is_some_and(is_part);
+                let answer = talk.ask("AT+CGMM", ANSWER, SETTLES, &accepted).await?;
                 nest.modem.update(|on| on.baud = Some(baud));
-                let who = answer.text().unwrap_or("nothing").to_owned();
-                if !self.part.model_answers.iter().any(|model| who.starts_with(model)) {
+                let who = answer.text().unwrap_or("nothing");
+                if !is_part(who) {
+                    let who = modem.privacy.line(who);
                     let text = format!("wrong modem: it is a {who}, expected is a {}", self.part.name);
                     return Ok(defect(log, text));
                 }

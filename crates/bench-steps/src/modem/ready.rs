@@ -1,13 +1,15 @@
 //! `modem-ready`: tests the modem's lines, its boot time, the rate at which it answers, and its flow control.
 
+use super::at::{Talk, hold_rts, read_all};
+use super::silence::{restarts, says_not_ready, why};
 use super::state::{self, ModemOn, under_pulls, wait_sense};
-use super::talk::{Talk, hold_rts, read};
-use super::{ANSWER, Answer, Ended, defect, flag, shares, spec, uses, yes};
+use super::{ANSWER, Answer, Ended, PLAIN, SETTLES, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
-use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
-use dut_protocol::{Port, Reply};
+use bench_run::{BenchTime, Limits, MeasurementSpec, MeasurementUnit};
+use dut_protocol::{MODEM_BAUDS, Port};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -33,6 +35,21 @@ pub struct ModemReady {
     released: MeasurementSpec,
 }
 
+/// Readings of the lines, and the time between them.
+const READINGS: u32 = 4;
+const BETWEEN_READINGS: Duration = Duration::from_millis(15);
+/// Attempts to hold the modem with RTS. A modem that speaks unasked may fill the receiver once.
+const ATTEMPTS: u32 = 5;
+/// A modem that restarts again and again boots at some time within this.
+const WOULD_BOOT: Duration = Duration::from_secs(6);
+/// Time for a modem to answer AT+CFUN=1, which may start its radio and its card.
+const STARTS_RADIO: Duration = Duration::from_secs(10);
+/// For so long, a modem that says that it is ready is asked at its usual rates only.
+const SAYS_READY: Duration = Duration::from_millis(900);
+/// One that says that it is ready and does not answer for so long is deaf for good.
+const IS_DEAF: Duration = Duration::from_secs(5);
+/// Time for a modem to change its rate.
+const RATE_CHANGES: Duration = Duration::from_millis(200);
 /// Time for one attempt: the echo of two letters, and an answer.
 const TRY: Duration = Duration::from_millis(250);
 /// Nothing may arrive for this long while RTS is high.
@@ -70,7 +87,7 @@ impl Kind for ModemReady {
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
-            default_timeout: within + PATIENCE + Duration::from_secs(90),
+            default_timeout: within + PATIENCE + 4 * SETTLES + 2 * STARTS_RADIO + Duration::from_secs(90),
             procedure: Box::new(step),
         })
     }
@@ -84,40 +101,67 @@ impl Procedure for ModemReady {
         let note = |text: String| log.dialogue(text);
         state::for_talk(nest, &modem.wiring).await?;
         self.lines(nest, log, &modem).await?;
-        let (baud, answer) = match self.answered(nest, &modem, &note).await? {
+        let Answered { baud, answer, ready_at } = match self.answered(nest, &modem, &note).await? {
             Some(answer) => answer,
             None => return Err(self.why_not(nest, log, &modem).await?),
         };
-        log.measured(&self.after.name, Some((nest.clock.now() - modem.since).as_secs_f64()));
-        if nest.clock.now() > modem.since + modem.part.ready_within() {
+        let after = ready_at - modem.since;
+        let is_late = after > modem.part.ready_within();
+        let left_at = self.usual_rate(nest, log, baud, &note).await?;
+        if let Some(left_at) = left_at.filter(|_| is_late) {
+            let text =
+                format!("an earlier user left the modem at {left_at} baud: it is set back, test the module again");
+            return Err(StepError::Bench(text));
+        }
+        log.measured(&self.after.name, Some(after.as_secs_f64()));
+        if is_late {
             return Err(defect(log, "modem boots too late: it answers, but not in time".to_owned()));
         }
         log.note(format!("the modem answers at {baud} baud, {}", if answer.echoed { "with echo" } else { "no echo" }));
         let modem = nest.modem.expect()?;
         let mut talk = Talk::resume(nest, &modem, &note);
+        talk.expect_late();
         // None of these settings is stored: switching the modem off restores a used one.
-        for command in ["ATE0", "AT+CMEE=1"] {
-            if !talk.command(command, ANSWER).await?.is_ok() {
-                return Err(defect(log, format!("modem: it rejects {command}")));
-            }
+        let ok = |answer: &Answer| answer.is_ok();
+        if answer.in_digits {
+            log.note("the modem answers in digits (ATV0), a setting of an earlier user".to_owned());
+            talk.ask("ATV1", ANSWER, SETTLES, &ok).await?;
         }
+        let answer = talk.ask("ATE0", ANSWER, SETTLES, &ok).await?;
+        if !answer.is_ok() {
+            return Err(why(nest, log, &modem, &mut talk, "ATE0", &answer).await?);
+        }
+        nest.modem.update(|on| on.echo_is_off = true);
+        // Without it, errors have no number, and diagnoses are less precise.
+        talk.ask("AT+CMEE=1", ANSWER, SETTLES, &ok).await?;
+        full_function(log, &mut talk).await?;
         if modem.flow_control { self.flow(nest, log, &modem, &note).await } else { Ok(()) }
     }
+}
+
+/// The first answer.
+struct Answered {
+    baud: u32,
+    answer: Answer,
+    /// When the modem answered, or said that it was ready.
+    ready_at: BenchTime,
 }
 
 impl ModemReady {
     /// Checks who drives which line. The modem drives its TX high and its CTS to either level; its RTS is an input.
     async fn lines(&self, nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<(), StepError> {
         let wiring = &modem.wiring;
-        // A modem that becomes ready between the two readings seems to leave its CTS undriven: two results must agree.
-        let mut before = None;
-        let mut driven = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
-        while before.as_ref() != Some(&driven) {
-            let again = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
-            before = Some(std::mem::replace(&mut driven, again));
+        // A modem that becomes ready, or speaks, between the two readings of a line seems to leave it undriven.
+        let (mut rx, mut cts, mut rts) = (false, false, true);
+        for _ in 0..READINGS {
+            let driven = who_drives(nest, &[wiring.rx, wiring.cts, wiring.rts]).await?;
+            let driven = |n: usize| driven.get(n).copied().unwrap_or(false);
+            (rx, cts, rts) = (rx || driven(0), cts || driven(1), rts && driven(2));
+            if rx && cts && !rts {
+                break;
+            }
+            nest.settle(BETWEEN_READINGS).await;
         }
-        let driven = |n: usize| driven.get(n).copied().unwrap_or(false);
-        let (rx, cts, rts) = (driven(0), driven(1), driven(2));
         log.measured(&self.rx_driven.name, flag(rx));
         if modem.flow_control {
             log.measured(&self.cts_driven.name, flag(cts));
@@ -140,34 +184,93 @@ impl ModemReady {
     }
 
     /// Asks at both rates in turn until the modem answers. Waits longer than the limit, to distinguish a late modem
-    /// from a dead one.
+    /// from a dead one. One that says that it is ready and does not answer may have been left at another rate.
     async fn answered(
         &self,
         nest: &Nest,
         modem: &ModemOn,
         note: &dyn Fn(String),
-    ) -> Result<Option<(u32, Answer)>, StepError> {
+    ) -> Result<Option<Answered>, StepError> {
         let in_time = modem.since + modem.part.ready_within();
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         let mut last_round = false;
-        loop {
+        let mut ready_at = None;
+        // A modem that was set to answer nothing (ATQ1) obeys nevertheless.
+        for command in ["AT", PLAIN].into_iter().cycle() {
             for baud in rates {
-                let answer = self.try_once(nest, modem, baud, modem.flow_control, note).await?;
+                let answer = self.try_once(nest, modem, baud, modem.flow_control, command, note).await?;
                 if answer.is_ok() {
                     nest.modem.update(|on| on.baud = Some(baud));
-                    return Ok(Some((baud, answer)));
+                    return Ok(Some(Answered { baud, answer, ready_at: nest.clock.now() }));
                 }
             }
             let now = nest.clock.now();
-            let boots = modem.flow_control && self.says_not_ready(nest, modem).await?;
-            if now > in_time && !(boots && now < in_time + PATIENCE) {
-                // It may have become ready just now.
-                if last_round {
+            let boots = modem.flow_control && says_not_ready(nest, modem).await?;
+            ready_at = if boots { None } else { ready_at.or(Some(now)) };
+            let was_tried = ready_at.is_some_and(|ready| now > ready + SAYS_READY);
+            if let Some(ready_at) = ready_at.filter(|_| was_tried && modem.flow_control || now > in_time)
+                && let Some((baud, answer)) = self.other_rate(nest, modem, note).await?
+            {
+                nest.modem.update(|on| on.baud = Some(baud));
+                return Ok(Some(Answered { baud, answer, ready_at }));
+            }
+            // It may have become ready just now, or hear nothing for a moment.
+            let was_patient =
+                if boots { now > in_time + PATIENCE } else { ready_at.is_none_or(|at| now > at + IS_DEAF) };
+            if now > in_time && was_patient {
+                if last_round && command == PLAIN {
                     return Ok(None);
                 }
                 last_round = true;
             }
         }
+        Ok(None)
+    }
+
+    /// Asks once at each rate that neither the maker nor Device OS sets.
+    async fn other_rate(
+        &self,
+        nest: &Nest,
+        modem: &ModemOn,
+        note: &dyn Fn(String),
+    ) -> Result<Option<(u32, Answer)>, StepError> {
+        let usual = [modem.part.default_baud, modem.part.runtime_baud];
+        for baud in MODEM_BAUDS.into_iter().filter(|baud| !usual.contains(baud)) {
+            let answer = self.try_once(nest, modem, baud, modem.flow_control, PLAIN, note).await?;
+            if answer.ended != Ended::Silent {
+                return Ok(Some((baud, answer)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sets a modem that an earlier user left at an unusual rate back to its maker's. Returns the unusual rate.
+    async fn usual_rate(
+        &self,
+        nest: &Nest,
+        log: &dyn StepLog,
+        baud: u32,
+        note: &dyn Fn(String),
+    ) -> Result<Option<u32>, StepError> {
+        let modem = nest.modem.expect()?;
+        let usual = modem.part.default_baud;
+        if [usual, modem.part.runtime_baud].contains(&baud) {
+            return Ok(None);
+        }
+        log.note(format!("the modem was left at {baud} baud by an earlier user: set to {usual}"));
+        let mut talk = Talk::resume(nest, &modem, note);
+        talk.expect_late();
+        talk.ask(&format!("AT+IPR={usual}"), ANSWER, ANSWER, &|answer| answer.is_ok()).await?;
+        nest.settle(RATE_CHANGES).await;
+        nest.modem.update(|on| on.baud = Some(usual));
+        let modem = nest.modem.expect()?;
+        let mut talk = Talk::open(nest, &modem, note).await?;
+        // Some answer at the new rate, so that only this shows whether it was accepted.
+        if talk.ask("AT", ANSWER, SETTLES, &|answer| answer.is_ok()).await?.is_ok() {
+            return Ok(Some(baud));
+        }
+        nest.modem.update(|on| on.baud = Some(baud));
+        Err(StepError::Bench(format!("an earlier user left the modem at {baud} baud, and it keeps that rate")))
     }
 
     async fn try_once(
@@ -176,18 +279,11 @@ impl ModemReady {
         modem: &ModemOn,
         baud: u32,
         flow_control: bool,
+        command: &str,
         note: &dyn Fn(String),
     ) -> Result<Answer, StepError> {
         let mut talk = Talk::open_quietly(nest, modem, baud, flow_control, note).await?;
-        talk.command("AT", TRY).await
-    }
-
-    /// CTS is high: the modem is not ready to receive.
-    async fn says_not_ready(&self, nest: &Nest, modem: &ModemOn) -> Result<bool, StepError> {
-        match nest.ask(dut_protocol::Request::ReadPorts).await? {
-            Reply::Levels(levels) => Ok(levels.contains(modem.wiring.cts)),
-            other => Err(bench_instruments::DutError::OutOfTurn(other).into()),
-        }
+        talk.command(command, TRY).await
     }
 
     /// RTS stops the modem and releases it.
@@ -198,32 +294,48 @@ impl ModemReady {
         modem: &ModemOn,
         note: &dyn Fn(String),
     ) -> Result<(), StepError> {
-        let baud = modem.baud.unwrap_or(modem.part.default_baud);
         let mut talk = Talk::resume(nest, modem, note);
-        // A modem that ignores RTS by default still answers this; its next message needs RTS.
-        let answer = talk.command("AT+IFC=2,2", ANSWER).await?;
+        // A modem that ignores RTS by default still answers this; its next message needs RTS. One that refuses it has no
+        // other way of flow control, or starts its card.
+        let answer = talk.ask("AT+IFC=2,2", ANSWER, SETTLES, &|answer| answer.is_ok()).await?;
         if answer.ended == Ended::Silent {
-            return Err(rts_dead(log));
+            return Err(hears_no_rts(nest, log, modem).await?);
         }
+        let (mut while_high, mut answers) = (0, false);
+        for _ in 0..ATTEMPTS {
+            (while_high, answers) = self.holds(nest, modem, note).await?;
+            if while_high == 0 && answers {
+                break;
+            }
+        }
+        log.measured(&self.held.name, Some(while_high as f64));
+        log.measured(&self.released.name, flag(answers));
+        // Restore flow control, as the following steps expect it.
+        Talk::open(nest, modem, note).await?;
+        match (while_high, answers) {
+            (0, true) => Ok(()),
+            (0, false) => Err(hears_no_rts(nest, log, modem).await?),
+            _ => Err(defect(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
+        }
+    }
+
+    /// Sends a command while RTS is high, and releases RTS; returns how many bytes came before, and whether the answer
+    /// came afterwards.
+    async fn holds(&self, nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> Result<(usize, bool), StepError> {
+        let baud = modem.baud.unwrap_or(modem.part.default_baud);
         let mut talk = Talk::open_quietly(nest, modem, baud, false, note).await?;
+        talk.clear().await?;
         hold_rts(nest, modem, true).await?;
         // An unsolicited message that had started when RTS rose may end.
         nest.settle(RUNS_OUT).await;
-        read(nest).await?;
+        read_all(nest, &mut VecDeque::new()).await?;
         talk.send("AT").await?;
         nest.settle(HELD).await;
-        let while_high = read(nest).await?.bytes.len();
+        let mut heard = VecDeque::new();
+        read_all(nest, &mut heard).await?;
         hold_rts(nest, modem, false).await?;
         let answer = talk.listen("AT", ANSWER).await?;
-        log.measured(&self.held.name, Some(while_high as f64));
-        log.measured(&self.released.name, flag(answer.is_ok()));
-        // Restore flow control, as the following steps expect it.
-        Talk::open(nest, modem, note).await?;
-        match (while_high, answer.is_ok()) {
-            (0, true) => Ok(()),
-            (0, false) => Err(rts_dead(log)),
-            _ => Err(defect(log, "modem UART RTS: the modem sends although RTS is high".to_owned())),
-        }
+        Ok((heard.len(), answer.is_ok()))
     }
 
     /// Nothing answered. Tests each direction: the modem's reaction shows what it received.
@@ -231,7 +343,7 @@ impl ModemReady {
         let quiet = |_: String| {};
         let rates = [modem.part.default_baud, modem.part.runtime_baud];
         for baud in rates {
-            if self.try_once(nest, modem, baud, false, &quiet).await?.is_ok() {
+            if self.try_once(nest, modem, baud, false, PLAIN, &quiet).await?.is_ok() {
                 nest.modem.update(|on| (on.baud, on.flow_control) = (Some(baud), false));
                 return Ok(defect(
                     log,
@@ -273,9 +385,39 @@ impl ModemReady {
     }
 }
 
+/// An earlier user may have left the radio and the card off (CFUN 0, 4), which some modems store.
+async fn full_function(log: &dyn StepLog, talk: &mut Talk<'_>) -> Result<(), StepError> {
+    let function = |answer: &Answer| {
+        answer.values("+CFUN").last().and_then(|value| value.split(',').next()?.trim().parse::<u8>().ok())
+    };
+    let answer = talk.ask("AT+CFUN?", ANSWER, SETTLES, &|answer| answer.is_ok() && function(answer).is_some()).await?;
+    match function(&answer) {
+        Some(1) => return Ok(()),
+        Some(left) => log.note(format!("the modem was left at AT+CFUN={left} by an earlier user: set to 1")),
+        None => log.note("the modem does not report its function (AT+CFUN?): set to 1".to_owned()),
+    }
+    let answer = talk.ask("AT+CFUN=1", STARTS_RADIO, 2 * STARTS_RADIO, &|answer| answer.is_ok()).await?;
+    if !answer.is_ok() {
+        log.note("the modem does not accept AT+CFUN=1".to_owned());
+    }
+    Ok(())
+}
+
 /// Returns for each port whether it is driven against the MCU's pulls.
 async fn who_drives(nest: &Nest, ports: &[Port]) -> Result<Vec<bool>, StepError> {
     Ok(under_pulls(nest, ports).await?.into_iter().map(|(up, down)| up == down).collect())
+}
+
+/// It is silent since it obeys RTS: the signal is dead, or the modem restarts again and again.
+async fn hears_no_rts(nest: &Nest, log: &dyn StepLog, modem: &ModemOn) -> Result<StepError, StepError> {
+    let until = nest.clock.now() + WOULD_BOOT;
+    while nest.clock.now() < until {
+        if says_not_ready(nest, modem).await? {
+            return Ok(restarts(log));
+        }
+        nest.settle(Duration::from_millis(100)).await;
+    }
+    Ok(rts_dead(log))
 }
 
 fn rts_dead(log: &dyn StepLog) -> StepError {

@@ -1,7 +1,8 @@
 //! `modem-signal`: checks that a cell is received through the main antenna, how strongly, and that the modem survives
 //! its own transmitter.
 
-use super::talk::Talk;
+use super::at::Talk;
+use super::silence::{answers_again, has_booted, restarts};
 use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -92,15 +93,19 @@ impl Procedure for ModemSignal {
                         "cellular antenna: no cell received: its path is open, or no cell is in range".to_owned();
                     return Err(defect(log, text));
                 }
-                Heard::NoAnswer => return Err(self.restarted(nest, log, &modem, &mut talk).await?),
+                Heard::NoAnswer => self.answers_again(nest, log, &modem, &mut talk).await?,
             }
         };
         log.measured(&self.heard.name, flag(true));
         log.measured(&self.rsrp.name, Some(rsrp));
         nest.settle(BURST).await;
         let still = talk.command("AT", ANSWER).await?;
-        if !still.is_ok() || still.echoed {
-            return Err(self.restarted(nest, log, &modem, &mut talk).await?);
+        if has_booted(&modem, &still) {
+            log.measured(&self.restarts.name, Some(1.0));
+            return Err(restarts(log));
+        }
+        if !still.is_ok() {
+            self.answers_again(nest, log, &modem, &mut talk).await?;
         }
         log.measured(&self.restarts.name, Some(0.0));
         if judge(&self.rsrp.limits, Some(rsrp)) == Verdict::Fail {
@@ -121,6 +126,20 @@ impl Procedure for ModemSignal {
 }
 
 impl ModemSignal {
+    async fn answers_again(
+        &self,
+        nest: &Nest,
+        log: &dyn StepLog,
+        modem: &ModemOn,
+        talk: &mut Talk<'_>,
+    ) -> Result<(), StepError> {
+        let outcome = answers_again(nest, log, modem, talk).await;
+        if matches!(&outcome, Err(StepError::Dut(text)) if text.contains("restarts")) {
+            log.measured(&self.restarts.name, Some(1.0));
+        }
+        outcome.map(drop)
+    }
+
     async fn register(
         &self,
         nest: &Nest,
@@ -131,7 +150,7 @@ impl ModemSignal {
         let deadline = nest.clock.now() + within;
         loop {
             let answer = talk.command("AT+CEREG?", ANSWER).await?;
-            let state = answer.value("+CEREG").and_then(|value| value.split(',').nth(1)).unwrap_or_default().trim();
+            let state = answer.values("+CEREG").last().and_then(registration).unwrap_or_default();
             // At home, or roaming.
             if matches!(state, "1" | "5") {
                 log.measured(&self.registered.name, flag(true));
@@ -145,36 +164,14 @@ impl ModemSignal {
             nest.settle(LOOK).await;
         }
     }
+}
 
-    /// It was ready before and now is not, or lost its settings.
-    async fn restarted(
-        &self,
-        nest: &Nest,
-        log: &dyn StepLog,
-        modem: &ModemOn,
-        talk: &mut Talk<'_>,
-    ) -> Result<StepError, StepError> {
-        let until = nest.clock.now() + modem.part.ready_within();
-        // The echo was switched off; a modem that sends it again has lost that setting.
-        let mut again = None;
-        while again.is_none() && nest.clock.now() < until {
-            let answer = talk.command("AT", Duration::from_millis(400)).await?;
-            again = answer.is_ok().then_some(answer);
-        }
-        let restarted = matches!(again, Some(Answer { echoed: true, .. }));
-        if restarted {
-            log.measured(&self.restarts.name, Some(1.0));
-        }
-        Ok(match again {
-            Some(_) if restarted => defect(
-                log,
-                "modem's supply: the modem restarts when its transmitter starts: check VCC in the module, and its capacitors"
-                    .to_owned(),
-            ),
-            Some(_) => defect(log, "modem: it did not answer for a while".to_owned()),
-            None => defect(log, "modem: it stopped answering while it searched for a cell".to_owned()),
-        })
-    }
+/// The state of registration, from the answer (`0,5`) or from an unsolicited line (`5` or `5,"8a3f","01a2",7`).
+fn registration(value: &str) -> Option<&str> {
+    let mut fields = value.split(',').map(str::trim);
+    let first = fields.next()?;
+    let second = fields.next().filter(|field| field.len() == 1 && field.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(second.unwrap_or(first))
 }
 
 enum Heard {
@@ -222,6 +219,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn registrations() {
+        for (value, expected) in
+            [("0,5", "5"), ("2,1,\"8a3f\",\"01a2\",7", "1"), ("5", "5"), ("5,\"8a3f\",\"01a2\",7", "5"), ("0, 3", "3")]
+        {
+            assert_eq!(registration(value), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
     fn every_dialect_is_read() {
         let rows = [
             (ModemDialect::SaraR4, vec!["+RSRP: 162,5110,\"-085.10\","], Some(-85.1)),
@@ -233,7 +239,8 @@ mod tests {
         ];
         for (dialect, lines, expected) in rows {
             let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
-            let answer = Answer { lines, ended: Ended::Ok, echoed: false };
+            let unsolicited = vec!["+CREG: 5".to_owned()];
+            let answer = Answer { lines, unsolicited, ended: Ended::Ok, echoed: false, in_digits: false };
             assert_eq!(rsrp_dbm(&answer, dialect), expected, "{answer:?}");
         }
     }

@@ -1,10 +1,11 @@
 //! `modem-sim`: checks that the card is ready, that its number is valid, and that its carrier is right.
 
-use super::talk::Talk;
-use super::{ANSWER, Ended, defect, flag, luhn_is_right, shares, uses, yes};
+use super::at::{Answer, NOT_INSERTED, Talk, iccid, imsi, luhn_is_right, refusal};
+use super::silence::why;
+use super::{ANSWER, Ended, SETTLES, defect, flag, shares, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{ParamProblem, Resolved, Seconds, Surroundings};
+use bench_plan::{ModemDialect, ParamProblem, Resolved, Seconds, Surroundings};
 use bench_run::MeasurementSpec;
 use std::time::Duration;
 
@@ -18,22 +19,23 @@ pub struct Params {
     /// Time for the card to become ready.
     #[serde(default)]
     within: Option<Seconds>,
+    /// Whether the last digit of the ICCID must be its check digit. Some issuers leave it out, so a number without it is
+    /// only noted when this is left out.
+    #[serde(default)]
+    check_digit: bool,
 }
 
 pub struct ModemSim {
     prefixes: Vec<String>,
     within: Duration,
+    check_digit: bool,
     ready: MeasurementSpec,
     number: MeasurementSpec,
     carrier: MeasurementSpec,
     subscriber: MeasurementSpec,
 }
 
-const WITHIN: Duration = Duration::from_secs(8);
-const RETRY: Duration = Duration::from_millis(250);
-/// 3GPP TS 27.007, 9.2.2.
-const NOT_INSERTED: u16 = 10;
-const BUSY: u16 = 14;
+const WITHIN: Duration = Duration::from_secs(12);
 
 impl Kind for ModemSim {
     const NAME: &'static str = "modem-sim";
@@ -47,6 +49,7 @@ impl Kind for ModemSim {
         let step = ModemSim {
             prefixes: params.prefixes.unwrap_or_else(of_model),
             within: params.within.map_or(WITHIN, Seconds::duration),
+            check_digit: params.check_digit,
             ready: yes("sim.ready"),
             number: yes("sim.iccid-is-valid"),
             carrier: yes("sim.carrier-matches"),
@@ -57,7 +60,7 @@ impl Kind for ModemSim {
             coverage: Vec::new(),
             uses: uses(),
             shares: shares(),
-            default_timeout: step.within + Duration::from_secs(10),
+            default_timeout: step.within + 3 * SETTLES + Duration::from_secs(10),
             procedure: Box::new(step),
         })
     }
@@ -69,55 +72,79 @@ impl Procedure for ModemSim {
         let modem = nest.modem.expect()?;
         let note = |text: String| log.dialogue(text);
         let mut talk = Talk::open(nest, &modem, &note).await?;
-        let deadline = nest.clock.now() + self.within;
-        let ended = loop {
-            let answer = talk.command("AT+CPIN?", ANSWER).await?;
-            if answer.is_ok() && answer.value("+CPIN") == Some("READY") {
-                break Ended::Ok;
+        let is_ready = |answer: &Answer| answer.values("+CPIN").any(|state| state == "READY");
+        let answer = talk.ask("AT+CPIN?", ANSWER, self.within, &is_ready).await?;
+        log.measured(&self.ready.name, flag(is_ready(&answer)));
+        if !is_ready(&answer) {
+            if answer.ended == Ended::Silent && answer.lines.is_empty() {
+                return Err(why(nest, log, &modem, &mut talk, "AT+CPIN?", &answer).await?);
             }
-            let waits = matches!(answer.ended, Ended::Error(Some(BUSY) | None)) || answer.is_ok();
-            if !waits || nest.clock.now() >= deadline {
-                // "OK" with another state than READY is a card that needs something, such as a PIN.
-                break if answer.is_ok() { Ended::Error(None) } else { answer.ended };
-            }
-            nest.settle(RETRY).await;
-        };
-        log.measured(&self.ready.name, flag(ended == Ended::Ok));
-        match ended {
-            Ended::Ok => {}
-            Ended::Error(Some(NOT_INSERTED)) => return Err(defect(log, "SIM: no card detected".to_owned())),
-            Ended::Error(Some(number)) => {
-                let text =
-                    format!("SIM: the card does not answer the modem (+CME ERROR: {number}): a bad contact, or dead");
-                return Err(defect(log, text));
-            }
-            Ended::Error(None) => {
-                return Err(defect(log, "SIM: not ready in time: it needs a PIN or is defective".to_owned()));
-            }
-            Ended::Silent => return Err(defect(log, "modem: it stopped answering".to_owned())),
+            return Err(defect(log, why_not_ready(&answer)));
         }
-        let answer = talk.command("AT+CCID", ANSWER).await?;
-        // Some pad to a whole byte.
-        let iccid = answer.value("+CCID").or_else(|| answer.text()).map(|text| text.trim_end_matches('F'));
-        let iccid = iccid.filter(|_| answer.is_ok()).unwrap_or_default();
-        let valid = (19..=20).contains(&iccid.len()) && luhn_is_right(iccid);
+        let iccid = self.iccid(&mut talk, modem.part.dialect).await?;
+        let is_subscriber = |answer: &Answer| answer.is_ok() && answer.text().and_then(imsi).is_some();
+        let answer = talk.ask("AT+CIMI", ANSWER, SETTLES, &is_subscriber).await?;
+        let has_check_digit = iccid.as_deref().is_some_and(luhn_is_right);
+        let valid = iccid.is_some() && (has_check_digit || !self.check_digit);
+        let iccid = iccid.unwrap_or_default();
         let right = self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| iccid.starts_with(prefix.as_str()));
-        let answer = talk.command("AT+CIMI", ANSWER).await?;
-        let imsi = answer.text().unwrap_or_default();
-        let imsi_valid = (6..=15).contains(&imsi.len()) && imsi.bytes().all(|byte| byte.is_ascii_digit());
+        let imsi_valid = is_subscriber(&answer);
         log.measured(&self.number.name, flag(valid));
         log.measured(&self.carrier.name, flag(valid && right));
         log.measured(&self.subscriber.name, flag(imsi_valid));
         if !valid {
             defect(log, "SIM: its number (ICCID) cannot be read or is invalid".to_owned());
         } else if !right {
-            let shown = iccid.get(..7).unwrap_or(iccid);
+            let shown = iccid.get(..7).unwrap_or(&iccid);
             let prefixes = self.prefixes.join(" or ");
             defect(log, format!("SIM: wrong carrier: its number starts with {shown}, expected {prefixes}"));
+        } else if !has_check_digit {
+            log.note("the card's number (ICCID) has no correct check digit, as those of some issuers".to_owned());
         }
         if !imsi_valid {
             defect(log, "SIM: its subscriber number (IMSI) cannot be read or is invalid".to_owned());
         }
         Ok(())
+    }
+}
+
+impl ModemSim {
+    /// Reads the card's number; some firmware knows only one of the commands.
+    async fn iccid(&self, talk: &mut Talk<'_>, dialect: ModemDialect) -> Result<Option<String>, StepError> {
+        let commands: &[&str] = match dialect {
+            ModemDialect::Quectel => &["AT+QCCID", "AT+CCID"],
+            ModemDialect::SaraR4 | ModemDialect::SaraR5 => &["AT+CCID", "AT+CCID?"],
+        };
+        for command in commands {
+            let answer =
+                talk.ask(command, ANSWER, SETTLES, &|answer| answer.is_ok() && number(answer).is_some()).await?;
+            if let (true, Some(number)) = (answer.is_ok(), number(&answer)) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The card's number in an answer. Some modems write no name in front of it.
+fn number(answer: &Answer) -> Option<String> {
+    // An eSIM's own number may follow.
+    let value = |line: &str| line.split_once(':').map_or(line, |(_, value)| value).split(',').next().and_then(iccid);
+    answer.lines.iter().find_map(|line| value(line))
+}
+
+fn why_not_ready(answer: &Answer) -> String {
+    let state = answer.values("+CPIN").last().unwrap_or_default();
+    match answer.ended {
+        Ended::Error(Some(NOT_INSERTED)) => "SIM: no card detected".to_owned(),
+        Ended::Error(Some(_)) => {
+            format!("SIM: the card does not answer the modem ({}): a bad contact, or dead", refusal(answer))
+        }
+        _ if state.eq_ignore_ascii_case("NOT INSERTED") => "SIM: no card detected".to_owned(),
+        _ if state.eq_ignore_ascii_case("NOT READY") => {
+            "SIM: the card does not answer the modem (NOT READY): a bad contact, or dead".to_owned()
+        }
+        _ if state.is_empty() => "SIM: not ready in time: it needs a PIN or is defective".to_owned(),
+        _ => format!("SIM: not ready in time: it reports {state}: it needs a PIN or is defective"),
     }
 }

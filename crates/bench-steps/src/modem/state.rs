@@ -4,7 +4,7 @@
 //! from the module.
 
 use super::Privacy;
-use super::talk::Talk;
+use super::at::Talk;
 use crate::{Nest, StepError};
 use bench_instruments::DutError;
 use bench_plan::{DutFamily, ModemDialect, ModemLine, ModemPart, ModemWiring};
@@ -33,6 +33,8 @@ pub struct ModemOn {
     pub flow_control: bool,
     /// Rate at which it answered.
     pub baud: Option<u32>,
+    /// ATE0 was accepted: a modem that sends an echo has restarted.
+    pub echo_is_off: bool,
     /// It must not be switched off before this time.
     pub keep_until: Option<BenchTime>,
 }
@@ -77,6 +79,9 @@ const KEY_TAKEN: Duration = Duration::from_millis(1_000);
 const JOB_MARGIN: Duration = Duration::from_millis(200);
 /// Time for the answer to the switch-off command.
 const OFF_ANSWER: Duration = Duration::from_millis(1_000);
+/// Attempts of a command that is refused, and the time between them, as Device OS does it.
+const OFF_ORDERS: u32 = 6;
+const OFF_AGAIN: Duration = Duration::from_millis(500);
 
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 1.0;
@@ -236,10 +241,18 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> 
         order.baud = Some(baud);
         if let Ok(mut talk) = Talk::open(nest, &order, note).await {
             // A modem other than the plan's must be switched off too.
+            let [own, other] = off_commands(part.dialect);
+            // One that is busy refuses it for a while.
             let mut obeyed = false;
-            for command in off_commands(part.dialect) {
-                obeyed = obeyed || talk.command(command, OFF_ANSWER).await.is_ok_and(|answer| answer.is_ok());
+            for _ in 0..OFF_ORDERS {
+                let answer = talk.command(own, OFF_ANSWER).await;
+                obeyed = answer.as_ref().is_ok_and(super::Answer::is_ok);
+                if !answer.is_ok_and(|answer| matches!(answer.ended, super::Ended::Error(_))) {
+                    break;
+                }
+                nest.settle(OFF_AGAIN).await;
             }
+            obeyed = obeyed || talk.command(other, OFF_ANSWER).await.is_ok_and(|answer| answer.is_ok());
             if obeyed {
                 break;
             }
@@ -356,8 +369,8 @@ fn off_in_the_end(part: &ModemPart) -> Duration {
     let taken = ms(part.power_on_pulse_ms) + KEY_TAKEN;
     let keep = part.keep_on.iter().map(|keep| Duration::from_millis(keep.ms.into())).max().unwrap_or_default();
     let boots = taken.max(part.on_within()).max(part.ready_within()).max(keep);
-    // Both commands at both rates.
-    let orders = OFF_ANSWER * 4;
+    // Both commands at both rates, the first one until it is no longer refused.
+    let orders = ((OFF_ANSWER + OFF_AGAIN) * OFF_ORDERS + OFF_ANSWER) * 2;
     let key = ms(part.power_off_pulse_ms) + JOB_MARGIN;
     let emergency = part.emergency_off.map_or(Duration::ZERO, |emergency| {
         ms(emergency.power_before_reset_ms) + ms(emergency.both_ms) + ms(emergency.reset_after_power_ms) + KEY_TAKEN

@@ -535,7 +535,7 @@ impl UsbSwitch for Bed {
 
 #[async_trait(?Send)]
 impl UsbHost for Bed {
-    async fn echo(&self, _: UsbIds, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
+    async fn echo(&self, _: UsbIds, _: &str, bytes: &[u8], _: Duration) -> Result<UsbEcho, InstrumentError> {
         self.call()?;
         Ok(self.setup.usb.clone().unwrap_or_else(|| UsbEcho::Received(bytes.to_vec())))
     }
@@ -658,6 +658,7 @@ impl Dut for Bed {
 pub struct RecordedLog {
     pub measured: RefCell<BTreeMap<String, Option<f64>>>,
     pub diagnosed: RefCell<Vec<Diagnosis>>,
+    pub dialogue: RefCell<Vec<String>>,
 }
 
 impl StepLog for RecordedLog {
@@ -669,7 +670,9 @@ impl StepLog for RecordedLog {
         self.diagnosed.borrow_mut().push(diagnosis);
     }
     fn note(&self, _: String) {}
-    fn dialogue(&self, _: String) {}
+    fn dialogue(&self, text: String) {
+        self.dialogue.borrow_mut().push(text);
+    }
 }
 
 impl RecordedLog {

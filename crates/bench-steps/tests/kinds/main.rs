@@ -6,6 +6,7 @@ mod bed;
 mod ble;
 mod buses;
 mod contacts;
+mod dialogues;
 mod edges;
 mod external_flash;
 mod interrupts;

@@ -218,7 +218,7 @@ fn modem_defects_are_diagnosed() {
         (changed("AT+CGSN", "\r\n490154203237519\r\n\r\nOK\r\n"), "modem: its IMEI is invalid"),
         (changed("AT+CGSN", "\r\n+CME ERROR: 100\r\n"), "modem: its IMEI cannot be read"),
         (changed("AT+CPIN?", "\r\n+CME ERROR: 10\r\n"), "SIM: no card"),
-        (changed("AT+CPIN?", "\r\n+CME ERROR: SIM failure\r\n"), "SIM: not ready in time"),
+        (changed("AT+CPIN?", "\r\n+CME ERROR: SIM failure\r\n"), "SIM: the card does not answer"),
         (changed("AT+CPIN?", "\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n"), "SIM: "),
         (changed("AT+CCID", "\r\nERROR\r\n"), "SIM: its number (ICCID) cannot be read"),
         (changed("AT+CCID", "\r\n+CCID: 8901260000000000006\r\n\r\nOK\r\n"), "SIM: wrong carrier"),

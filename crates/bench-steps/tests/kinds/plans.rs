@@ -28,8 +28,14 @@ impl World {
 
     /// A plan of one step.
     pub fn check(&self, step: &str) -> Result<Plan<Box<dyn Procedure>>, Box<Problem>> {
-        let head =
-            "format = 1\nname = \"one\"\nmodel = \"b404x\"\nfixture = \"b-series\"\nfirmware = \"dut-firmware\"\n";
+        self.check_for("b404x", step)
+    }
+
+    /// A plan of one step, for a model.
+    pub fn check_for(&self, model: &str, step: &str) -> Result<Plan<Box<dyn Procedure>>, Box<Problem>> {
+        let head = format!(
+            "format = 1\nname = \"one\"\nmodel = \"{model}\"\nfixture = \"b-series\"\nfirmware = \"dut-firmware\"\n"
+        );
         let text = format!("{head}[[step]]\nid = \"one\"\n{step}\n");
         let families: Vec<&DutFamily> = self.families.iter().collect();
         let text = PlanText::gather(Source::new("one.toml", text), |_| Err(ParamProblem::new("no parts here")))?;

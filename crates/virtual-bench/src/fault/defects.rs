@@ -85,6 +85,8 @@ pub(crate) struct ModemDefects {
     pub imei_default: bool,
     pub path_loss_db: f64,
     pub usb_dead: bool,
+    /// No defects: the habits that it has instead of drawn ones.
+    pub habits: Vec<String>,
 }
 
 /// Defects of the debug probe and its lines.

@@ -25,6 +25,15 @@ pub fn fault_table() -> String {
     table
 }
 
+/// The habits of good modems as a table in Markdown.
+pub fn habit_table() -> String {
+    let mut table = String::from("| habit | the modem |\n|---|---|\n");
+    for (name, doc) in crate::modem::Habits::known() {
+        let _ = writeln!(table, "| `{name}` | {doc} |");
+    }
+    table
+}
+
 /// JSON Schema of an order, for editors.
 pub fn fault_schema() -> serde_json::Value {
     let entry = |kind: &FaultKind| serde_json::json!({ "pattern": kind.pattern(), "description": kind.doc });

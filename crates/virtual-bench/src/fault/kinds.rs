@@ -35,6 +35,8 @@ pub(super) enum Defective {
     /// The bench: the expected verdict is `error`, not `fail`.
     Bench,
     BenchWhileProgramming,
+    /// Nothing: a good module that does what some modules do. The expected verdict is `pass`.
+    Nothing,
 }
 
 /// Class of defects that occur equally often.
@@ -58,6 +60,8 @@ pub(super) enum Need {
     Modem,
     /// A modem type that the virtual bench knows.
     KnownModem,
+    /// A modem, and a habit that the virtual bench knows.
+    KnownHabit,
     /// A debug probe in the fixture.
     Probe,
 }
@@ -121,6 +125,7 @@ const CRYSTAL: &str = "crystal";
 const SIM: &str = "SIM";
 const FLASH: &str = "external flash";
 const BENCH: &str = "the bench itself";
+const HABIT: &str = "a habit, no defect";
 
 const CONTACT: Syntax = Syntax::Contact(None);
 
@@ -910,6 +915,17 @@ pub static KINDS: &[FaultKind] = &[
         class: One("wrong modem"),
         listed: |site| site.other_modems(),
         effect: World(|fault, defects| defects.modem.wrong = Some(fault.word().to_owned())),
+    },
+    FaultKind {
+        name: "modem-habit",
+        syntax: Syntax::Word { placeholder: "HABIT", example: "chatty", missing: "write which habit the modem has" },
+        doc: "No fault: the good modem has this habit and no other; without an order, habits are drawn with the seed.",
+        defective: Defective::Nothing,
+        needs: Need::KnownHabit,
+        location: Words(&["habit"]),
+        class: One(HABIT),
+        listed: |_| Vec::new(),
+        effect: World(|fault, defects| defects.modem.habits.push(fault.word().to_owned())),
     },
     FaultKind {
         name: "dead-link",

@@ -13,7 +13,7 @@ mod syntax;
 mod tests;
 
 pub(crate) use defects::{Defects, Joint, Load, ModemDefects, ProbeDefects, damage};
-pub use docs::{fault_help, fault_schema, fault_table, fault_usages};
+pub use docs::{fault_help, fault_schema, fault_table, fault_usages, habit_table};
 pub use kinds::{FaultKind, KINDS};
 pub use list::{all_faults, neighbours};
 pub use location::{FaultLocation, Net, undetectable};
@@ -88,6 +88,8 @@ pub enum FaultError {
     NoModem { fault: String, family: String },
     #[error("the fault `{fault}` names a modem that this bench cannot simulate; it can simulate {known}")]
     NoSuchModem { fault: String, known: String },
+    #[error("the fault `{fault}` names a habit that modems of this bench do not have; they have {known}")]
+    NoSuchHabit { fault: String, known: String },
     #[error("the fault `{fault}` needs a debug probe; the file of fixture {fixture} lists none")]
     NoProbe { fault: String, fixture: String },
     #[error("the fault `{fault}` joins something to itself")]
@@ -236,7 +238,7 @@ impl Fault {
                 family: dut.name.clone(),
                 known: dut.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
             }),
-            Need::Modem | Need::KnownModem if dut.modem.is_none() => no_modem(),
+            Need::Modem | Need::KnownModem | Need::KnownHabit if dut.modem.is_none() => no_modem(),
             Need::Modem => Ok(()),
             Need::KnownModem => {
                 let known: Vec<&str> = crate::modem::TYPES.iter().map(|modem| modem.name()).collect();
@@ -244,6 +246,11 @@ impl Fault {
                     true => Ok(()),
                     false => Err(FaultError::NoSuchModem { fault: fault(), known: known.join(", ") }),
                 }
+            }
+            Need::KnownHabit if crate::modem::Habits::is_known(self.word()) => Ok(()),
+            Need::KnownHabit => {
+                let known: Vec<&str> = crate::modem::Habits::known().map(|(name, _)| name).collect();
+                Err(FaultError::NoSuchHabit { fault: fault(), known: known.join(", ") })
             }
             Need::Probe if fixture.controller.probe.is_some() => Ok(()),
             Need::Probe => Err(FaultError::NoProbe { fault: fault(), fixture: fixture.name.clone() }),

@@ -1,5 +1,6 @@
 //! The properties of one modem: times, answers, its card. Drawn for every seed.
 
+use super::habits::{CardNumber, Habits};
 use crate::fault::ModemDefects;
 use crate::random::{Purpose, Random};
 use bench_plan::{DutFamily, Model, ModemDialect};
@@ -73,6 +74,7 @@ pub(super) struct Character {
     pub burst_amps: f64,
     /// Between the contacts and the modem's own supply pins.
     pub supply_ohms: f64,
+    pub habits: Habits,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +90,14 @@ const LEAKS_AMPS: f64 = 0.3;
 const BLANK_IMEI: &str = "004999010640000";
 
 impl Character {
-    pub fn new(dut: &DutFamily, types: &[ModemType], model: &Model, seed: u64, defects: &ModemDefects) -> Option<Self> {
+    pub fn new(
+        dut: &DutFamily,
+        types: &[ModemType],
+        model: &Model,
+        seed: u64,
+        defects: &ModemDefects,
+        habits: Habits,
+    ) -> Option<Self> {
         let mut random = Random::new(seed, Purpose::Modem);
         let wrong = defects.wrong.as_deref();
         let name = wrong.or(model.modem_parts.first().map(String::as_str))?;
@@ -117,8 +126,8 @@ impl Character {
             model: part.model.to_owned(),
             firmware: part.firmware,
             imei,
-            sim: sim(dut, model, defects, &mut random),
-            stored_baud: if used { part.runtime_baud } else { part.default_baud },
+            sim: sim(dut, model, defects, habits.card_number, &mut random),
+            stored_baud: habits.baud.unwrap_or(if used { part.runtime_baud } else { part.default_baud }),
             on_press_ms: times.on_press,
             off_press_ms: times.off_press,
             sense_ms,
@@ -126,12 +135,13 @@ impl Character {
             off_ms,
             search_ms,
             attach_ms,
-            sim_ms,
+            sim_ms: sim_ms + habits.card_ms,
             rsrp_dbm: random.between(-88.0, -80.0) - defects.path_loss_db,
             boot_amps: random.within(boot, 0.1) + if defects.boot_current { LEAKS_AMPS } else { 0.0 },
             idle_amps: random.within(idle, 0.15),
             burst_amps: random.within(burst, 0.1),
             supply_ohms: if defects.brown_out { 5.0 } else { 0.05 },
+            habits,
         })
     }
 }
@@ -188,14 +198,14 @@ impl ModemType {
     }
 }
 
-fn sim(dut: &DutFamily, model: &Model, defects: &ModemDefects, random: &mut Random) -> Sim {
+fn sim(dut: &DutFamily, model: &Model, defects: &ModemDefects, form: CardNumber, random: &mut Random) -> Sim {
     let ethersim = dut.sim.iter().flat_map(|sim| &sim.ethersim_iccid_prefixes).next();
     let prefix = match (model.ethersim, ethersim, model.iccid_prefixes.first()) {
         (Some(true), Some(prefix), _) | (_, _, Some(prefix)) => prefix.as_str(),
         _ => "894450",
     };
     let prefix = if defects.sim_carrier { "893407" } else { prefix };
-    let iccid = luhn(prefix, 18, random);
+    let iccid = card_number(prefix, form, random);
     let imsi = format!("31026{}", (0..10).map(|_| random.digit()).collect::<String>());
     if defects.sim_absent {
         Sim::Absent
@@ -203,6 +213,22 @@ fn sim(dut: &DutFamily, model: &Model, defects: &ModemDefects, random: &mut Rand
         Sim::Dead
     } else {
         Sim::Fitted { iccid: (!defects.iccid_unreadable).then_some(iccid), imsi }
+    }
+}
+
+/// The card's number as its modem writes it.
+fn card_number(prefix: &str, form: CardNumber, random: &mut Random) -> String {
+    let plain = luhn(prefix, 18, random);
+    let without_last = plain.get(..18).unwrap_or_default();
+    let last = plain.bytes().last().unwrap_or_default();
+    match form {
+        CardNumber::Plain | CardNumber::OtherCommand => plain,
+        CardNumber::Padded(pad) => format!("{plain}{pad}"),
+        CardNumber::Twenty => format!("{plain}7"),
+        CardNumber::Eighteen => without_last.to_owned(),
+        CardNumber::Hexadecimal => format!("{}D{}", &without_last[..10], &without_last[10..]),
+        CardNumber::NoCheckDigit => format!("{without_last}{}", (last - b'0' + 5) % 10),
+        CardNumber::Quoted => format!("\"{plain}\""),
     }
 }
 

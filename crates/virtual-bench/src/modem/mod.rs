@@ -4,8 +4,10 @@
 
 mod at;
 mod character;
+mod habits;
 
 pub use character::TYPES;
+pub use habits::Habits;
 
 use crate::fault::ModemDefects;
 use crate::uart;
@@ -25,6 +27,16 @@ const CUT_VOLTS: f64 = 2.5;
 const THINKS_MS: u64 = 8;
 /// VBUS is detected above this.
 const USB_DETECT_VOLTS: f64 = 4.0;
+/// Interval between the unsolicited lines of a chatty modem, and how long it goes on.
+const CHATTER_MS: u64 = 370;
+const CHATTER_ENDS_MS: u64 = 40_000;
+/// A modem that sends in pieces: bytes of a piece, and the time from one to the next.
+const PIECE: usize = 5;
+const PIECE_MS: u64 = 12;
+/// What a line that changes its level reads as.
+const NOISE: [u8; 4] = [0x00, 0xff, 0x00, 0xfc];
+/// Most of what is heard before the first answer.
+const MOST_EARLY: usize = 64;
 /// The transmitter's burst during a network request.
 const BURST_MS: u64 = 120;
 
@@ -68,24 +80,36 @@ pub struct VirtualModem {
     usb_volts: f64,
     line: CommandLine,
     baud: u32,
+    /// The rate after the bytes to send.
+    next_baud: Option<u32>,
     /// Bytes to send, each not before its time.
     sending: VecDeque<(u64, u8)>,
     free_at_ns: u64,
     booted: bool,
     announced_sim: bool,
+    noise_sent: bool,
+    /// When the card and the radio began to start.
+    card_since_ns: u64,
+    radio_since_ns: u64,
+    /// Unsolicited lines said so far.
+    chatter_said: u64,
+    /// Heard before the first answer.
+    early: Vec<(u8, u32)>,
     cuts_while_on: u32,
     /// Time up to which the modem is simulated.
     seen_ns: u64,
 }
 
 impl VirtualModem {
-    /// `None` for a module whose family lists no modem.
+    /// `None` for a module whose family lists no modem. Habits that are not ordered are drawn with the seed.
     pub fn new(dut: &DutFamily, model: &Model, seed: u64, defects: ModemDefects) -> Option<Self> {
         let wiring = dut.modem.clone()?;
-        let who = Character::new(dut, &TYPES, model, seed, &defects)?;
+        let habits = if defects.habits.is_empty() { Habits::draw(seed) } else { Habits::of(&defects.habits) };
+        let who = Character::new(dut, &TYPES, model, seed, &defects, habits)?;
         Some(Self {
-            line: CommandLine::new(who.dialect),
+            line: CommandLine::new(who.dialect, &who.habits),
             baud: who.stored_baud,
+            next_baud: None,
             wiring,
             who,
             defects,
@@ -101,6 +125,11 @@ impl VirtualModem {
             free_at_ns: 0,
             booted: false,
             announced_sim: false,
+            noise_sent: false,
+            card_since_ns: 0,
+            radio_since_ns: 0,
+            chatter_said: 0,
+            early: Vec::new(),
             cuts_while_on: 0,
             seen_ns: 0,
         })
@@ -166,7 +195,10 @@ impl VirtualModem {
 
     /// A byte from the microcontroller's TX.
     pub fn byte(&mut self, byte: u8, baud: u32, now_ns: u64) {
-        if !self.answers(now_ns) || self.defects.tx_dead {
+        if !self.answers(now_ns) || self.defects.tx_dead || self.is_deaf(now_ns) {
+            if self.who.habits.late && self.buffer_on && self.early.len() < MOST_EARLY && !self.booted {
+                self.early.push((byte, baud));
+            }
             return;
         }
         let heard = uart::receive(byte, baud, self.baud);
@@ -183,8 +215,14 @@ impl VirtualModem {
             Afterwards::SwitchOff => self.begin_off(now_ns),
             Afterwards::SetBaud(baud) => {
                 self.who.stored_baud = baud;
-                // The answer is still sent at the old rate; a request that comes too soon is lost.
-                self.baud = baud;
+                // The answer is still sent at the old rate.
+                self.next_baud = Some(baud);
+            }
+            Afterwards::FullFunction { card } => {
+                self.radio_since_ns = now_ns;
+                if card {
+                    self.card_since_ns = now_ns;
+                }
             }
             Afterwards::Restart => {
                 self.switch_off();
@@ -248,6 +286,11 @@ impl VirtualModem {
             if self.buffer_on && !self.defects.rx_dead {
                 arrived.push((byte, self.baud));
             }
+            if self.sending.is_empty()
+                && let Some(baud) = self.next_baud.take()
+            {
+                self.baud = baud;
+            }
         }
         arrived
     }
@@ -257,10 +300,22 @@ impl VirtualModem {
         if !self.booted && now_ns >= self.ready_at(since_ns) {
             self.booted = true;
             if quectel {
-                self.say(b"\r\nRDY\r\n\r\n+CFUN: 1\r\n", now_ns);
+                self.say(format!("\r\nRDY\r\n\r\n+CFUN: {}\r\n", self.line.function).as_bytes(), now_ns);
+            }
+            for (byte, baud) in std::mem::take(&mut self.early) {
+                self.byte(byte, baud, now_ns);
             }
         }
-        if self.booted && !self.announced_sim && now_ns >= self.ready_at(since_ns) + self.who.sim_ms * MS {
+        if self.who.habits.noise && !self.noise_sent && now_ns >= since_ns + self.who.sense_ms * MS {
+            self.noise_sent = true;
+            self.say(&NOISE, now_ns);
+        }
+        while self.chatter_at(since_ns).is_some_and(|at| at <= now_ns) {
+            self.chatter_said += 1;
+            let line = self.line.chatter();
+            self.say(line.as_bytes(), now_ns);
+        }
+        if self.booted && !self.announced_sim && self.line.function != 0 && now_ns >= self.card_ready_at() {
             self.announced_sim = true;
             if quectel {
                 let card: &[u8] = match self.who.sim {
@@ -272,8 +327,7 @@ impl VirtualModem {
             }
         }
         // The transmitter's current peaks during a network request; with a bad joint the modem then loses its supply.
-        if self.is_bursting(since_ns, now_ns)
-            && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
+        if self.is_bursting(now_ns) && self.supply_volts - self.who.burst_amps * self.who.supply_ohms < BROWN_OUT_VOLTS
         {
             self.switch_off();
             self.switch_on(now_ns);
@@ -281,26 +335,43 @@ impl VirtualModem {
     }
 
     /// Times at which a modem that stays on changes its visible state.
-    fn moments(&self, since_ns: u64) -> [u64; 6] {
-        let (ready, hears) = (self.ready_at(since_ns), self.hears_at(since_ns));
+    fn moments(&self, since_ns: u64) -> [u64; 8] {
+        let (ready, hears) = (self.ready_at(since_ns), self.hears_at());
         [
             since_ns + self.who.sense_ms * MS,
             ready,
-            ready + self.who.sim_ms * MS,
+            self.card_ready_at(),
             hears,
+            hears + self.who.habits.deaf_ms * MS,
             hears + BURST_MS * MS,
             hears + self.who.attach_ms * MS,
+            self.chatter_at(since_ns).unwrap_or(ready),
         ]
+    }
+
+    /// When a chatty modem says the next unsolicited line.
+    fn chatter_at(&self, since_ns: u64) -> Option<u64> {
+        let after_ms = CHATTER_MS * (self.chatter_said + 1);
+        (self.who.habits.chatty && after_ms < CHATTER_ENDS_MS).then(|| self.ready_at(since_ns) + after_ms * MS)
+    }
+
+    fn card_ready_at(&self) -> u64 {
+        self.card_since_ns + self.who.sim_ms * MS
     }
 
     fn ready_at(&self, since_ns: u64) -> u64 {
         since_ns + self.who.ready_ms * MS
     }
-    fn hears_at(&self, since_ns: u64) -> u64 {
-        self.ready_at(since_ns) + self.who.search_ms * MS
+    fn hears_at(&self) -> u64 {
+        self.radio_since_ns + self.who.search_ms * MS
     }
-    fn is_bursting(&self, since_ns: u64, now_ns: u64) -> bool {
-        let begin = self.hears_at(since_ns);
+    /// It enters the network and hears no command.
+    fn is_deaf(&self, now_ns: u64) -> bool {
+        let begin = self.hears_at();
+        self.line.function == 1 && (begin..begin + self.who.habits.deaf_ms * MS).contains(&now_ns)
+    }
+    fn is_bursting(&self, now_ns: u64) -> bool {
+        let begin = self.hears_at();
         let asks = self.line.function == 1 && matches!(self.who.sim, Sim::Fitted { .. }) && self.hears_a_cell();
         asks && (begin..begin + BURST_MS * MS).contains(&now_ns)
     }
@@ -311,20 +382,31 @@ impl VirtualModem {
 
     fn situation(&self, now_ns: u64) -> Situation {
         let Power::On { since_ns } = self.power else {
-            return Situation { sim_ready: false, hears: false, registered: false, rsrp_dbm: self.who.rsrp_dbm };
+            return Situation {
+                starts: false,
+                sim_ready: false,
+                hears: false,
+                registered: false,
+                rsrp_dbm: self.who.rsrp_dbm,
+            };
         };
-        let hears = now_ns >= self.hears_at(since_ns) && self.line.function == 1 && self.hears_a_cell();
+        let hears = now_ns >= self.hears_at() && self.line.function == 1 && self.hears_a_cell();
         let has_card = matches!(self.who.sim, Sim::Fitted { .. });
         Situation {
-            sim_ready: now_ns >= self.ready_at(since_ns) + self.who.sim_ms * MS,
+            starts: now_ns < self.ready_at(since_ns) + self.who.habits.refuses_ms * MS,
+            sim_ready: now_ns >= self.card_ready_at(),
             hears,
-            registered: hears && has_card && now_ns >= self.hears_at(since_ns) + self.who.attach_ms * MS,
+            registered: hears && has_card && now_ns >= self.hears_at() + self.who.attach_ms * MS,
             rsrp_dbm: self.who.rsrp_dbm,
         }
     }
 
     fn say(&mut self, bytes: &[u8], not_before_ns: u64) {
-        self.sending.extend(bytes.iter().map(|byte| (not_before_ns, *byte)));
+        let pause = if self.who.habits.pieces { PIECE_MS * MS } else { 0 };
+        for (n, piece) in bytes.chunks(PIECE).enumerate() {
+            let at = not_before_ns + pause * n as u64;
+            self.sending.extend(piece.iter().map(|byte| (at, *byte)));
+        }
     }
 
     fn answers(&self, now_ns: u64) -> bool {
@@ -337,10 +419,13 @@ impl VirtualModem {
         }
         self.power = Power::On { since_ns: now_ns };
         self.seen_ns = now_ns;
-        self.line = CommandLine::new(self.who.dialect);
+        self.line = CommandLine::new(self.who.dialect, &self.who.habits);
         self.baud = self.who.stored_baud;
+        self.next_baud = None;
         self.sending.clear();
-        (self.booted, self.announced_sim) = (false, false);
+        self.early.clear();
+        (self.booted, self.announced_sim, self.noise_sent, self.chatter_said) = (false, false, false, 0);
+        (self.card_since_ns, self.radio_since_ns) = (self.ready_at(now_ns), self.ready_at(now_ns));
     }
 
     fn begin_off(&mut self, now_ns: u64) {
@@ -393,10 +478,10 @@ impl VirtualModem {
             Power::Stopping { .. } => ModemLoad { amps: self.who.boot_amps, ..ModemLoad::default() },
             Power::On { since_ns } => {
                 let ready = now_ns >= self.ready_at(since_ns);
-                let searching = ready && now_ns < self.hears_at(since_ns) && self.line.function == 1;
+                let searching = ready && now_ns < self.hears_at() && self.line.function == 1;
                 ModemLoad {
                     amps: match () {
-                        () if self.is_bursting(since_ns, now_ns) => self.who.burst_amps,
+                        () if self.is_bursting(now_ns) => self.who.burst_amps,
                         () if !ready || searching => self.who.boot_amps,
                         () => self.who.idle_amps,
                     },

@@ -34,11 +34,16 @@ fn enumerates_and_sends_back_while_both_lines_get_through() {
             assert_eq!(hands.ask(10, &start).await, Some(Reply::Done), "{faults:?}");
             let switch = hands.fixture.usb.unwrap().switch;
             hands.switch(switch, joined);
-            let outcome = host.echo(ids, &bytes, Duration::from_secs(2)).await.unwrap();
+            let Some(Reply::Identity(identity)) = hands.ask(9, &Request::Identify).await else { panic!("{faults:?}") };
+            let serial = format!("{:016x}", identity.device_id);
+            // A neighbour's module with the same ids answers, too, and is not the one.
+            let other = host.echo(ids, "0123456789abcdef", &bytes, Duration::from_secs(2)).await.unwrap();
+            assert!(matches!(other, UsbEcho::NoDevice { .. }), "{faults:?}: {other:?}");
+            let outcome = host.echo(ids, &serial, &bytes, Duration::from_secs(2)).await.unwrap();
             assert_eq!(outcome, expected, "{faults:?}, joined {joined}");
             assert_eq!(hands.ask(11, &Request::StopUsb).await, Some(Reply::Done), "{faults:?}");
             hands.sleep_ms(5).await;
-            let gone = host.echo(ids, &bytes, Duration::from_millis(500)).await.unwrap();
+            let gone = host.echo(ids, &serial, &bytes, Duration::from_millis(500)).await.unwrap();
             assert_eq!(gone, nothing(), "{faults:?}: detached");
         });
         assert_eq!(setup.bench.diagnostics(), Vec::<String>::new(), "{faults:?}");
