@@ -192,6 +192,16 @@ fn part(path: &Path, named: &str) -> Result<Source, ParamProblem> {
     }
 }
 
+/// Which plan may be meant by a path that no file has.
+fn plan_help(plan: &Path) -> String {
+    let name = plan.file_stem().unwrap_or_default().to_string_lossy();
+    let names = names_of_files(plan.parent().unwrap_or(Path::new("")));
+    match nearest(&name, names.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean `{}`?", shown(&plan.with_file_name(format!("{meant}.toml")))),
+        None => "name a plan, for example plans/b404x.toml".to_owned(),
+    }
+}
+
 /// Names of the TOML files of a folder, without their extension, in order.
 fn names_of_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -347,7 +357,7 @@ impl Project {
         kinds: &Kinds,
         repairs: &Repairs,
     ) -> Result<Loaded, FileError> {
-        let plan_text = repairs.of(read(plan, "name a plan, for example plans/b404x.toml")?);
+        let plan_text = repairs.of(read(plan, plan_help(plan))?);
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
         let plan_text =

@@ -79,13 +79,8 @@ fn other_notations() {
             Err(error) => error.help(),
         }
     }
-<<<<<<< HEAD
-    type Meant = fn(&str) -> String;
-    let rows: &[(Meant, &str, &str)] = &[
-=======
     type Row = (fn(&str) -> String, &'static str, &'static str);
     let rows: &[Row] = &[
->>>>>>> db1f2d85297141473aa88fa7e9f2abc5b4baaba8
         (meant::<Volts>, "3,25 V", "did you mean \"3.25 V\"? Use a point for the decimals"),
         (meant::<Volts>, "-0,1 V", "did you mean \"-0.1 V\"?"),
         (meant::<Volts>, "3\u{b7}25 V", "did you mean \"3.25 V\"?"),
