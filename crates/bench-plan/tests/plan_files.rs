@@ -243,9 +243,10 @@ fn selections() {
 #[test]
 fn the_schema_knows_every_key_of_a_kind() {
     let schema = plan_schema(&TestKinds, &SchemaNames::default()).to_value();
-    let steps = schema["properties"]["step"]["items"]["oneOf"].as_array().unwrap();
+    let steps = schema["properties"]["step"]["items"]["allOf"].as_array().unwrap();
     assert_eq!(steps.len(), 3);
-    let rail = steps.iter().find(|step| step["properties"]["kind"]["const"] == "rail").unwrap();
+    let rail = steps.iter().find(|step| step["if"]["properties"]["kind"]["const"] == "rail").unwrap();
+    let rail = &rail["then"];
     for key in STEP_KEYS.iter().chain(&["rail", "volts", "settle"]) {
         assert!(rail["properties"].get(key).is_some(), "{key}");
     }
