@@ -389,10 +389,10 @@ pub(crate) struct CoverageArgs {
     #[arg(long)]
     pub quick: bool,
     /// Exits with 1 if a smaller share of the faults is detected, or if a good module fails.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = number)]
     pub min_detected: Option<f64>,
     /// Exits with 1 if a smaller share of the faults is named correctly, or if a good module fails.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = number)]
     pub min_named: Option<f64>,
     /// Prints the whole study as JSON.
     #[arg(long)]
@@ -454,8 +454,17 @@ pub(crate) struct ReportArgs {
     pub json: bool,
 }
 
+/// A number without a unit, with what was meant by another notation.
+fn number(text: &str) -> Result<f64, String> {
+    let finite = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    finite.ok_or_else(|| match bench_plan::number_meant(text) {
+        Some(meant) => format!("did you mean `{meant}`? A number such as 1 or 0.5 is expected"),
+        None => "a number such as 1 or 0.5 is expected".to_owned(),
+    })
+}
+
 fn pace(text: &str) -> Result<f64, String> {
-    let pace: f64 = text.parse().map_err(|_| "a number such as 1 or 0.5 is expected".to_owned())?;
+    let pace = number(text)?;
     let (slowest, fastest) = (PACES.start(), PACES.end());
     if PACES.contains(&pace) {
         return Ok(pace);
@@ -521,7 +530,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Fixture(args) => commands::fixture::fixture(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),
         Command::Coverage(args) => commands::coverage::coverage(root, args),
-        Command::Schema(args) => commands::schema::schema(args),
+        Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),

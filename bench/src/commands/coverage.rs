@@ -236,8 +236,8 @@ fn left_out(loaded: &Loaded, without: &[String]) -> Result<Vec<String>, Failed> 
     let steps = || loaded.plan.steps.iter().map(|planned| &planned.step);
     let is_meant = |step: &Step, word: &String| step.id == *word || step.kind == *word;
     if let Some(unknown) = without.iter().find(|word| !steps().any(|step| is_meant(step, word))) {
-        let ids: Vec<&str> = steps().map(|step| step.id.as_str()).collect();
-        let help = format!("steps of the plan: {}; a kind of step may be named as well", ids.join(", "));
+        let names = steps().map(|step| step.id.as_str()).chain(steps().map(|step| step.kind.as_str()));
+        let help = bench_plan::nearest_help(unknown, names, "steps");
         return Err(Failed::Usage(miette::miette!(help = help, "--without {unknown}: the plan has no such step")));
     }
     let gone = steps().filter(|step| without.iter().any(|word| is_meant(step, word)));

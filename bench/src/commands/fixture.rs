@@ -19,7 +19,8 @@ pub(crate) fn fixture(root: Option<&Path>, args: &FixtureArgs) -> Result<u8, Fai
         let fitting = fixture.families.iter().filter_map(|name| families.iter().find(|family| family.name == *name));
         let Some(family) = fitting.clone().find(has) else {
             let models = fitting.flat_map(|family| &family.models).map(|model| model.name.as_str());
-            let help = format!("models for this fixture: {}", models.collect::<Vec<_>>().join(", "));
+            let wanted = args.model.as_deref().unwrap_or_default();
+            let help = bench_plan::nearest_help(wanted, models, "models");
             return Err(Failed::Usage(miette::miette!(
                 help = help,
                 "the fixture {} takes no such model",

@@ -14,7 +14,7 @@ pub(crate) fn pins(root: Option<&Path>, args: &PinsArgs) -> Result<u8, Failed> {
             let known: Vec<&str> =
                 families.iter().flat_map(|(_, family)| &family.models).map(|known| known.name.as_str()).collect();
             Failed::Usage(miette::miette!(
-                help = format!("known models: {}", known.join(", ")),
+                help = bench_plan::nearest_help(model, known.iter().copied(), "models"),
                 "unknown model `{model}`"
             ))
         })

@@ -325,9 +325,9 @@ fn every_key_of_every_format_is_described() {
     for (format, file) in FORMATS {
         let page = fs::read_to_string(root().join(file)).unwrap();
         let mut schema = schema(format);
-        let step = schema["properties"]["step"]["items"]["oneOf"].take();
+        let step = schema["properties"]["step"]["items"]["allOf"].take();
         let steps = step.as_array().cloned().unwrap_or_default();
-        for step in &steps {
+        for step in steps.iter().map(|step| &step["then"]) {
             let kind = step["title"].as_str().unwrap();
             let section = kinds.split_once(&format!("\n### `{kind}`\n")).map(|(_, rest)| rest.split("\n##").next());
             let Some(section) = section.flatten() else {

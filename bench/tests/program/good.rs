@@ -90,7 +90,7 @@ fn arguments_and_files_that_are_wrong_exit_with_3() {
         (&["run", "plans/b404x.toml", "--virtual", "--pace", "0"], "--pace"),
         (&["run", "plans/b404x.toml", "--virtual", "--firmware", "none.elf"], "cargo xtask firmware"),
         (&["pins", "b999"], "b404x"),
-        (&["fixture", "boron", "--spice", "none.cir", "--model", "b524"], "models for this fixture"),
+        (&["fixture", "boron", "--spice", "none.cir", "--model", "b524"], "known models: boron"),
         (&["report", "reports/none"], "holds no run"),
         (&["frobnicate"], "frobnicate"),
     ] {

@@ -24,6 +24,7 @@ mod resources;
 mod results;
 mod scan;
 mod schedule;
+mod schema;
 mod stops;
 mod support;
 mod swd;

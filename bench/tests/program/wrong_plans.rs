@@ -17,10 +17,10 @@ const BED: &str = "fixtures/b-series.toml";
 const DUT: &str = "fixtures/duts/b4xx.toml";
 
 /// A change of one file, the text at which its message points, and a part of what the message says.
-type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+pub type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 /// Twenty wrong plans of three mistakes.
-const WRONG: &[[Row; 3]] = &[
+pub const WRONG: &[[Row; 3]] = &[
     [
         (PLAN, "model = \"b404x\"", "model = \"b40x\"", "\"b40x\"", "did you mean `b40"),
         (PLAN, "fixture = \"b-series\"", "fixture = \"b-serie\"", "\"b-serie\"", "did you mean `b-series`?"),
@@ -284,7 +284,7 @@ fn twenty_plans_of_three_mistakes() {
 }
 
 /// A way to put a mistake into a line of a step: the new line, if it suits the line.
-type Spoil = fn(&str) -> Option<String>;
+pub type Spoil = fn(&str) -> Option<String>;
 
 fn key(line: &str) -> Option<(&str, &str)> {
     line.split_once(" = ")
@@ -313,7 +313,7 @@ impl ParseQuantity for String {
     }
 }
 
-const SPOILS: &[(&str, Spoil)] = &[
+pub const SPOILS: &[(&str, Spoil)] = &[
     ("misspelt key", |line| {
         let (key, rest) = key(line).filter(|(key, _)| key.len() > 3)?;
         Some(format!("{}{} = {rest}", &key[..2], &key[3..]))

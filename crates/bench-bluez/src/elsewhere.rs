@@ -1,7 +1,7 @@
 //! Stub for systems without BlueZ: no adapter opens, so the type is empty and its methods are never called.
 
 use async_trait::async_trait;
-use bench_instruments::{Advert, BleAir, Clock, InstrumentError};
+use bench_instruments::{Advert, BleAir, Clock, InstrumentError, Sender};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,6 +20,12 @@ impl BluezAir {
 
 #[async_trait(?Send)]
 impl BleAir for BluezAir {
+    fn adapter(&self) -> String {
+        match self.0 {}
+    }
+    async fn senders(&self, _span: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        match self.0 {}
+    }
     async fn scan(&self, _span: Duration) -> Result<Vec<Advert>, InstrumentError> {
         match self.0 {}
     }

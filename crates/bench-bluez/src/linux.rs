@@ -5,7 +5,7 @@
 //! Needs a tokio runtime, and the user must have access to the daemon (group `bluetooth`).
 
 use async_trait::async_trait;
-use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES};
+use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES, Sender};
 use bench_run::BenchTime;
 use bluer::adv::{Advertisement, AdvertisementHandle, Type};
 use bluer::{Adapter, AdapterEvent, Address, DeviceEvent, DeviceProperty, DiscoveryFilter, DiscoveryTransport};
@@ -25,6 +25,8 @@ pub struct BluezAir {
     clock: Rc<dyn Clock>,
     adapter: Adapter,
     advertising: RefCell<Option<AdvertisementHandle>>,
+    /// Name and address, for messages.
+    description: String,
     _session: Session,
 }
 
@@ -51,16 +53,22 @@ impl BluezAir {
                 "no adapter {name}, {available}: plug one in, or name another one in the fixture file's [ble]"
             )));
         }
-        let adapter =
-            session.adapter(name).map_err(|error| failed("open the adapter", &error, "see `bluetoothctl list`"))?;
+        let adapter = session
+            .adapter(name)
+            .map_err(|error| failed(&format!("open the adapter {name}"), &error, "see `bluetoothctl list`"))?;
         adapter.set_powered(true).await.map_err(|error| {
             failed(
-                "switch the adapter on",
+                &format!("switch the adapter {name} on"),
                 &error,
                 "`rfkill list` shows whether it is blocked, `rfkill unblock bluetooth` unblocks it",
             )
         })?;
-        Ok(Self { clock, adapter, advertising: RefCell::new(None), _session: session })
+        // Not every adapter says its address.
+        let description = match adapter.address().await {
+            Ok(address) => format!("{name} ({address})"),
+            Err(_) => name.to_owned(),
+        };
+        Ok(Self { clock, adapter, advertising: RefCell::new(None), description, _session: session })
     }
 
     /// Streams everything that one device sends from now on.
@@ -76,7 +84,14 @@ impl BluezAir {
         }
     }
 
-    async fn listen(&self, until: BenchTime) -> Result<Vec<Advert>, bluer::Error> {
+    async fn heard_for(&self, span: Duration) -> Result<Heard, InstrumentError> {
+        self.listen(self.clock.now() + span).await.map_err(|error| {
+            let what = format!("scan with the adapter {}", self.description);
+            failed(&what, &error, "another program may be scanning; `bluetoothctl scan off` ends it")
+        })
+    }
+
+    async fn listen(&self, until: BenchTime) -> Result<Heard, bluer::Error> {
         let filter =
             DiscoveryFilter { transport: DiscoveryTransport::Le, duplicate_data: true, ..DiscoveryFilter::default() };
         self.adapter.set_discovery_filter(filter).await?;
@@ -89,15 +104,17 @@ impl BluezAir {
         loop {
             let next = select(adapter_events.next(), devices.next());
             match select(&mut end, next).await {
-                Either::Left(_) => return Ok(heard.adverts),
+                Either::Left(_) => return Ok(heard),
                 Either::Right((Either::Left((Some(AdapterEvent::DeviceAdded(address)), _)), _)) => {
                     // The first advertisement is in the device's properties, later ones come as signals. A device that
                     // the daemon knows from before but does not receive now has no strength.
                     let events = self.device(address).await?;
                     let device = self.adapter.device(address)?;
-                    if let (Ok(Some(rssi)), Ok(Some(data))) = (device.rssi().await, device.manufacturer_data().await) {
+                    if let Ok(Some(rssi)) = device.rssi().await {
                         heard.strength(address, rssi);
-                        heard.data(address, data, self.clock.now());
+                        if let Ok(Some(data)) = device.manufacturer_data().await {
+                            heard.data(address, data, self.clock.now());
+                        }
                     }
                     devices.extend(events);
                 }
@@ -120,6 +137,8 @@ fn gone() -> bluer::Error {
 struct Heard {
     adverts: Vec<Advert>,
     rssi_dbm: HashMap<Address, i16>,
+    /// The strongest packet of each device.
+    strongest_dbm: BTreeMap<[u8; 6], i16>,
     /// The new advertisements. Strength and data come in one signal, but one after the other and in either order, so
     /// the strength of these may still be corrected.
     newest: HashMap<Address, (BenchTime, usize)>,
@@ -148,6 +167,8 @@ impl Heard {
 
     fn strength(&mut self, address: Address, rssi: i16) {
         self.rssi_dbm.insert(address, rssi);
+        let strongest = self.strongest_dbm.entry(address.0).or_insert(rssi);
+        *strongest = rssi.max(*strongest);
     }
 
     fn data(&mut self, address: Address, data: HashMap<u16, Vec<u8>>, at: BenchTime) {
@@ -173,9 +194,16 @@ fn failed(what: &str, error: &bluer::Error, hint: &str) -> InstrumentError {
 #[async_trait(?Send)]
 impl BleAir for BluezAir {
     async fn scan(&self, span: Duration) -> Result<Vec<Advert>, InstrumentError> {
-        self.listen(self.clock.now() + span)
-            .await
-            .map_err(|error| failed("scan", &error, "another program may be scanning; `bluetoothctl scan off` ends it"))
+        Ok(self.heard_for(span).await?.adverts)
+    }
+
+    fn adapter(&self) -> String {
+        self.description.clone()
+    }
+
+    async fn senders(&self, span: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        let strongest = self.heard_for(span).await?.strongest_dbm;
+        Ok(strongest.into_iter().map(|(address, rssi)| Sender { address, rssi_dbm: rssi.into() }).collect())
     }
 
     async fn advertise(&self, company: u16, data: &[u8], interval: Duration) -> Result<(), InstrumentError> {
@@ -193,7 +221,8 @@ impl BleAir for BluezAir {
             ..Advertisement::default()
         };
         let handle = self.adapter.advertise(advertisement).await.map_err(|error| {
-            failed("advertise", &error, "needs an adapter that can advertise and has a free advertising slot")
+            let what = format!("advertise with the adapter {}", self.description);
+            failed(&what, &error, "needs an adapter that can advertise and has a free advertising slot")
         })?;
         *self.advertising.borrow_mut() = Some(handle);
         Ok(())
@@ -236,5 +265,6 @@ mod tests {
         }
         let adverts: Vec<(u8, f64)> = heard.adverts.iter().map(|advert| (advert.data[0], advert.rssi_dbm)).collect();
         assert_eq!(adverts, [(1, -50.0), (2, -52.0), (3, -70.0)]);
+        assert_eq!(heard.strongest_dbm, BTreeMap::from([(ONE.0, -50), (OTHER.0, -70)]), "each by its strongest packet");
     }
 }

@@ -192,6 +192,16 @@ fn part(path: &Path, named: &str) -> Result<Source, ParamProblem> {
     }
 }
 
+/// Which plan may be meant by a path that no file has.
+fn plan_help(plan: &Path) -> String {
+    let name = plan.file_stem().unwrap_or_default().to_string_lossy();
+    let names = names_of_files(plan.parent().unwrap_or(Path::new("")));
+    match nearest(&name, names.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean `{}`?", shown(&plan.with_file_name(format!("{meant}.toml")))),
+        None => "name a plan, for example plans/b404x.toml".to_owned(),
+    }
+}
+
 /// Names of the TOML files of a folder, without their extension, in order.
 fn names_of_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -305,13 +315,18 @@ impl Project {
         Ok((vec![source, under], fixture))
     }
 
-    /// Which fixture may be meant by a name that no file has.
-    fn fixture_help(&self, name: &str) -> String {
+    /// Names of the fixtures, in order.
+    pub fn fixture_names(&self) -> Vec<String> {
         // Files next to the fixtures that are none.
         let others = ["defect-rates", "operator"];
-        let names = names_of_files(&self.below("fixtures"));
-        let names = names.iter().map(String::as_str).filter(|name| !others.contains(name));
-        nearest_help(name, names, "fixtures")
+        let mut names = names_of_files(&self.below("fixtures"));
+        names.retain(|name| !others.contains(&name.as_str()));
+        names
+    }
+
+    /// Which fixture may be meant by a name that no file has.
+    fn fixture_help(&self, name: &str) -> String {
+        nearest_help(name, self.fixture_names().iter().map(String::as_str), "fixtures")
     }
 
     /// A fixture by its name, with every family of the project, for commands that have no plan.
@@ -342,7 +357,7 @@ impl Project {
         kinds: &Kinds,
         repairs: &Repairs,
     ) -> Result<Loaded, FileError> {
-        let plan_text = repairs.of(read(plan, "name a plan, for example plans/b404x.toml")?);
+        let plan_text = repairs.of(read(plan, plan_help(plan))?);
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
         let plan_text =

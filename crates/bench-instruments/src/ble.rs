@@ -21,8 +21,24 @@ pub struct Advert {
     pub carrier_offset_hz: Option<f64>,
 }
 
+/// A device that was received, whatever it sends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sender {
+    /// The highest byte first.
+    pub address: [u8; 6],
+    /// Signal strength of its strongest packet.
+    pub rssi_dbm: f64,
+}
+
 #[async_trait(?Send)]
 pub trait BleAir {
+    /// The adapter's name and address, for messages: "hci0 (C0:00:00:00:00:01)".
+    fn adapter(&self) -> String;
+    /// Listens for this long. Returns every device that was received, also those that send no manufacturer data.
+    ///
+    /// # Errors
+    /// As [`BleAir::scan`].
+    async fn senders(&self, span: Duration) -> Result<Vec<Sender>, InstrumentError>;
     /// Listens to the three advertising channels in turn for this long. Returns all receptions in order, also repeated
     /// ones of one sender.
     ///
@@ -47,6 +63,12 @@ pub struct NoBle;
 
 #[async_trait(?Send)]
 impl BleAir for NoBle {
+    fn adapter(&self) -> String {
+        "none".to_owned()
+    }
+    async fn senders(&self, _: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        Err(none())
+    }
     async fn scan(&self, _: Duration) -> Result<Vec<Advert>, InstrumentError> {
         Err(none())
     }

@@ -6,13 +6,14 @@ use crate::fixture_jumpers::RawJumpers;
 use crate::plan_head::RawHead;
 use crate::plan_not_covered::RawNotCovered;
 use crate::plan_steps::RawStep;
+use crate::schema_shape::{self, SchemaNames};
 use crate::station::RawStation;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 /// JSON Schema (2020-12) of `plans/*.toml`: a step is one of the kinds, each with its own parameters.
-pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
+pub fn plan_schema<K: StepKinds>(kinds: &K, names: &SchemaNames) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut head = RawHead::json_schema(&mut generator);
     let steps = steps_schema(kinds, &mut generator);
@@ -36,28 +37,40 @@ pub fn plan_schema<K: StepKinds>(kinds: &K) -> Schema {
     add_properties(&mut head, more.map(|(key, schema)| (key.to_owned(), schema)));
     // All steps may be in the parts.
     head.insert("anyOf".into(), json!([{ "required": ["step"] }, { "required": ["include"] }]));
-    finish(head, &mut generator, "Test plan")
+    finish(head, &mut generator, "Test plan", names)
 }
 
 /// JSON Schema (2020-12) of `plans/parts/*.toml`: what plans share.
-pub fn plan_part_schema<K: StepKinds>(kinds: &K) -> Schema {
+pub fn plan_part_schema<K: StepKinds>(kinds: &K, names: &SchemaNames) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut part = schemars::json_schema!({ "type": "object", "additionalProperties": false });
     let steps = steps_schema(kinds, &mut generator);
     let reasons = json!({ "type": "array", "items": generator.subschema_for::<RawNotCovered>() });
     let keys = [("step", steps), ("limits", limits_schema()), ("not_covered", reasons)];
     add_properties(&mut part, keys.map(|(key, schema)| (key.to_owned(), schema)));
-    finish(part, &mut generator, "Part of test plans")
+    finish(part, &mut generator, "Part of test plans", names)
 }
 
 fn steps_schema<K: StepKinds>(kinds: &K, generator: &mut SchemaGenerator) -> Value {
     let base = RawStep::json_schema(generator);
-    let steps: Vec<Value> = kinds
-        .schemas(generator)
-        .into_iter()
-        .map(|(kind, params)| step_schema(kind, &params, &base, kinds.may_measure_nothing(kind)))
-        .collect();
-    json!({ "type": "array", "minItems": 1, "items": { "oneOf": steps } })
+    let kinds_and_params = kinds.schemas(generator);
+    let names: Vec<&str> = kinds_and_params.iter().map(|(kind, _)| *kind).collect();
+    let step = |(kind, params): &(&str, Schema)| {
+        json!({
+            "if": { "required": ["kind"], "properties": { "kind": { "const": kind } } },
+            "then": step_schema(kind, params, &base, kinds.may_measure_nothing(kind)),
+        })
+    };
+    // The kind alone decides: a mistake in a step is one of its kind, not of all of them.
+    let kind = json!({ "type": "string", "description": "Kind of test.", "enum": names });
+    let steps: Vec<Value> = kinds_and_params.iter().map(step).collect();
+    let item = json!({
+        "type": "object",
+        "required": ["kind"],
+        "properties": { "kind": kind },
+        "allOf": steps,
+    });
+    json!({ "type": "array", "minItems": 1, "items": item })
 }
 
 fn limits_schema() -> Value {
@@ -69,18 +82,26 @@ fn limits_schema() -> Value {
 }
 
 /// JSON Schema (2020-12) of `fixtures/*.toml`.
-pub fn fixture_schema() -> Schema {
+pub fn fixture_schema(names: &SchemaNames) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let (bed, jumpers) = (RawFixture::json_schema(&mut generator), RawJumpers::json_schema(&mut generator));
-    let schema = schemars::json_schema!({ "anyOf": [bed.to_value(), jumpers.to_value()] });
-    finish(schema, &mut generator, "Bed of nails")
+    let schema = schemars::json_schema!({
+        "type": "object",
+        "if": { "required": ["base"] },
+        "then": jumpers.to_value(),
+        "else": bed.to_value(),
+    });
+    // Its own rails, chips and parts have the names that it gives them.
+    let names =
+        SchemaNames { families: names.families.clone(), fixtures: names.fixtures.clone(), ..Default::default() };
+    finish(schema, &mut generator, "Bed of nails", &names)
 }
 
 /// JSON Schema (2020-12) of `station.toml`.
-pub fn station_schema() -> Schema {
+pub fn station_schema(names: &SchemaNames) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let schema = RawStation::json_schema(&mut generator);
-    finish(schema, &mut generator, "Station")
+    finish(schema, &mut generator, "Station", names)
 }
 
 /// Combines the keys of every step with those of this kind in one closed object.
@@ -88,7 +109,8 @@ fn step_schema(kind: &str, params: &Schema, base: &Schema, may_measure_nothing: 
     let mut step = base.clone();
     let own = params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     add_properties(&mut step, own);
-    add_properties(&mut step, [("kind".to_owned(), json!({ "const": kind }))]);
+    // Of the right kind already.
+    add_properties(&mut step, [("kind".to_owned(), json!(true))]);
     require(&mut step, params.get("required").and_then(Value::as_array).cloned().unwrap_or_default());
     step.insert("title".into(), json!(kind));
     step.remove("description");
@@ -121,12 +143,20 @@ fn require(schema: &mut Schema, keys: impl IntoIterator<Item = Value>) {
     }
 }
 
-fn finish(mut schema: Schema, generator: &mut SchemaGenerator, title: &str) -> Schema {
+fn finish(mut schema: Schema, generator: &mut SchemaGenerator, title: &str, names: &SchemaNames) -> Schema {
     let definitions = generator.take_definitions(true);
     schema.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".into(), json!(title));
     if !definitions.is_empty() {
         schema.insert("$defs".into(), Value::Object(definitions));
     }
-    schema
+    shaped(schema, names)
+}
+
+/// Gives a schema the shape in which editors have one message for each mistake.
+pub(crate) fn shaped(schema: Schema, names: &SchemaNames) -> Schema {
+    let mut value = schema.clone().to_value();
+    schema_shape::name_pins(&mut value, names);
+    schema_shape::shape(&mut value, names);
+    Schema::try_from(value).unwrap_or(schema)
 }

@@ -78,14 +78,14 @@ fn crossed_limits() {
 fn nail_wired_twice() {
     insta::assert_snapshot!(fixture_problem("contact = 35, pin = \"A2\"", "contact = 33, pin = \"A1\""), @r#"
      x the nail of contact 33 (A1) is wired twice
-        ,-[fixtures/b-series.toml:246:15]
-    245 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
-    246 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
+        ,-[fixtures/b-series.toml:247:15]
+    246 |   { contact = 33, pin = "A1", io = "io0.GPA5", mux = [2, 5] },
+    247 |   { contact = 33, pin = "A1", io = "io0.GPA6", mux = [3, 5] },
         :               ^|
         :                `-- used before
-    247 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
+    248 |   { contact = 37, pin = "A3", io = "io0.GPB0", mux = [4, 5] },
         `----
-     help: its first use is in line 245; every contact has one nail
+     help: its first use is in line 246; every contact has one nail
     "#);
 }
 

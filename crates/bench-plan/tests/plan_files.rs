@@ -242,10 +242,11 @@ fn selections() {
 
 #[test]
 fn the_schema_knows_every_key_of_a_kind() {
-    let schema = plan_schema(&TestKinds).to_value();
-    let steps = schema["properties"]["step"]["items"]["oneOf"].as_array().unwrap();
+    let schema = plan_schema(&TestKinds, &SchemaNames::default()).to_value();
+    let steps = schema["properties"]["step"]["items"]["allOf"].as_array().unwrap();
     assert_eq!(steps.len(), 3);
-    let rail = steps.iter().find(|step| step["properties"]["kind"]["const"] == "rail").unwrap();
+    let rail = steps.iter().find(|step| step["if"]["properties"]["kind"]["const"] == "rail").unwrap();
+    let rail = &rail["then"];
     for key in STEP_KEYS.iter().chain(&["rail", "volts", "settle"]) {
         assert!(rail["properties"].get(key).is_some(), "{key}");
     }
@@ -253,7 +254,11 @@ fn the_schema_knows_every_key_of_a_kind() {
     let required: Vec<&str> = rail["required"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
     assert_eq!(required, ["id", "kind", "rail", "volts", "settle"]);
     // Every reference is resolved.
-    for schema in [schema, plan_part_schema(&TestKinds).to_value(), fixture_schema().to_value()] {
+    for schema in [
+        schema,
+        plan_part_schema(&TestKinds, &SchemaNames::default()).to_value(),
+        fixture_schema(&SchemaNames::default()).to_value(),
+    ] {
         let text = schema.to_string();
         for name in text.split("\"#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(schema["$defs"].get(name).is_some(), "{name} is not defined");

@@ -1,7 +1,7 @@
 //! Where a run happens: which station, which nest of it.
 
 use bench_engine::{Failed, FileError, Project, read as read_source};
-use bench_plan::{Calibration, Day, DutFamily, Fixture, Overdue, Problem, Source, Station, StationNest};
+use bench_plan::{Calibration, Day, DutFamily, Fixture, Overdue, Problem, Source, Station, StationNest, nearest_help};
 use std::path::Path;
 
 /// Where a controller keeps its station file, unless the user names one.
@@ -74,7 +74,9 @@ fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed
     let names = || station.nests.iter().map(|nest| nest.name.as_str()).collect::<Vec<_>>().join(", ");
     match (wanted, station.nests.as_slice()) {
         (Some(name), _) => station.nest(name).cloned().ok_or_else(|| {
-            Failed::Usage(miette::miette!(help = format!("its nests: {}", names()), "the station has no nest `{name}`"))
+            let known = station.nests.iter().map(|nest| nest.name.as_str());
+            let help = nearest_help(name, known, "nests");
+            Failed::Usage(miette::miette!(help = help, "the station has no nest `{name}`"))
         }),
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(Failed::Usage(miette::miette!(

@@ -62,7 +62,7 @@ pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
     let Some(dut) = family_of(on_nest) else {
         let known: Vec<&str> =
             order.families.iter().flat_map(|family| &family.models).map(|model| model.name.as_str()).collect();
-        let help = format!("known models: {}", known.join(", "));
+        let help = bench_plan::nearest_help(on_nest, known.iter().copied(), "models");
         return Err(Failed::Usage(miette::miette!(help = help, "no module family has a model {on_nest}")));
     };
     // A module of another model carries its own serial number, not the one that was scanned.

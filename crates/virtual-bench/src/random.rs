@@ -23,6 +23,7 @@ pub enum Purpose {
     Packets = 32,
     MainCrystal = 33,
     Antenna = 34,
+    Neighbours = 35,
 }
 
 pub struct Random(ChaCha8Rng);

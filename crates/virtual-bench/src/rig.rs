@@ -132,7 +132,7 @@ impl Rig {
                 receiver: None,
             },
             edges: EdgeRecorder::new(fixture.nail_volts, seed),
-            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, defects.radio_loss_db)),
+            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, defects)),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use bench_engine::Recorder;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
-    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, UsbEcho, UsbHost, UsbIds,
-    UsbSwitch,
+    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, Sender, UsbEcho, UsbHost,
+    UsbIds, UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -84,6 +84,12 @@ impl MeasureBus for Idle {
 
 #[async_trait(?Send)]
 impl BleAir for Idle {
+    fn adapter(&self) -> String {
+        "hci0".to_owned()
+    }
+    async fn senders(&self, _: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        Ok(Vec::new())
+    }
     async fn scan(&self, _: Duration) -> Result<Vec<Advert>, InstrumentError> {
         Ok(Vec::new())
     }

@@ -447,6 +447,6 @@ impl DutFamily {
     }
     /// JSON Schema of the family files, for editors that complete and check TOML.
     pub fn file_schema() -> schemars::Schema {
-        schemars::schema_for!(file::FamilyFile)
+        crate::schema::shaped(schemars::schema_for!(file::FamilyFile), &crate::SchemaNames::default())
     }
 }

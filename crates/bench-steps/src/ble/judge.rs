@@ -5,6 +5,7 @@ use crate::{StepError, StepLog};
 use bench_instruments::Advert;
 use bench_run::{Defect, Diagnosis, MeasurementSpec, Verdict, judge};
 use dut_protocol::{BLE_CHANNEL_MHZ, BLE_CHANNELS, BleReport, BleTag};
+use std::collections::BTreeSet;
 
 /// Decibels below the expected level from which the antenna is not connected. A degraded antenna (broken trace, wrong
 /// matching part) costs 10 to 25 dB.
@@ -19,7 +20,9 @@ pub(super) struct Received {
     /// Sums of the signal strengths, dBm.
     sums: [f64; 3],
     /// Reported by the module only.
-    broken: u32,
+    pub broken: u32,
+    /// Packets of other devices; of the bench, other devices that sent them.
+    pub others: u32,
     /// Carrier errors, percent, where the receiver reports them.
     carrier_errors: Vec<f64>,
 }
@@ -28,14 +31,19 @@ impl Received {
     /// The adverts that `tag_of` recognises.
     pub fn by_bench(adverts: &[Advert], tag_of: impl Fn(&Advert) -> Option<BleTag>) -> Self {
         let mut received = Self::default();
+        let mut others: BTreeSet<[u8; 6]> = BTreeSet::new();
         for advert in adverts {
-            let Some(tag) = tag_of(advert) else { continue };
+            let Some(tag) = tag_of(advert) else {
+                others.insert(advert.address);
+                continue;
+            };
             let Some(place) = BLE_CHANNELS.iter().position(|channel| *channel == tag.channel) else { continue };
             received.packets[place] += 1;
             received.sums[place] += advert.rssi_dbm;
             let hertz = f64::from(BLE_CHANNEL_MHZ[place]) * 1e6;
             received.carrier_errors.extend(advert.carrier_offset_hz.map(|offset| 100.0 * offset / hertz));
         }
+        received.others = u32::try_from(others.len()).unwrap_or(u32::MAX);
         received
     }
 
@@ -46,10 +54,11 @@ impl Received {
             *packets = report.heard.into();
             *sum = mean_dbm * f64::from(report.heard);
             self.broken += u32::from(report.broken);
+            self.others += u32::from(report.others);
         }
     }
 
-    fn total(&self) -> u32 {
+    pub fn total(&self) -> u32 {
         self.packets.iter().sum()
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
     LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, OPEN_OHMS, Probing, RailReading,
-    Rails, ScriptedNails, ScriptedPeers, ScriptedRails, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    Rails, ScriptedNails, ScriptedPeers, ScriptedRails, Sender, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -78,6 +78,8 @@ pub struct Setup {
     pub usb: Option<UsbEcho>,
     /// What the controller's Bluetooth receives, given the nonce of the module.
     pub heard: Heard,
+    /// Strength of another device that it receives, dBm.
+    pub neighbours: Option<f64>,
     pub tag: TagDouble,
     /// The call that fails, counted from 0 over all instruments.
     pub failing_call: Option<u32>,
@@ -101,6 +103,7 @@ impl Default for Setup {
             free_volts: Vec::new(),
             usb: None,
             heard: |_| Vec::new(),
+            neighbours: Some(-70.0),
             tag: TagDouble::default(),
             failing_call: None,
         }
@@ -540,6 +543,14 @@ impl UsbHost for Bed {
 
 #[async_trait(?Send)]
 impl BleAir for Bed {
+    fn adapter(&self) -> String {
+        "hci0 (C0:00:00:00:00:01)".to_owned()
+    }
+    async fn senders(&self, span: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        self.call()?;
+        self.clock.sleep(span).await;
+        Ok(self.setup.neighbours.map(|rssi_dbm| Sender { address: [9; 6], rssi_dbm }).into_iter().collect())
+    }
     async fn scan(&self, span: Duration) -> Result<Vec<Advert>, InstrumentError> {
         self.call()?;
         self.clock.sleep(span).await;

@@ -81,6 +81,11 @@ fn strangers(nonce: BleNonce) -> Vec<Advert> {
     neighbours.into_iter().chain(others).chain(cut).collect()
 }
 
+/// In a room without any other device.
+fn alone(setup: Setup) -> Setup {
+    Setup { neighbours: None, ..setup }
+}
+
 #[test]
 fn ble_defects_are_diagnosed() {
     let world = World::new();
@@ -91,12 +96,22 @@ fn ble_defects_are_diagnosed() {
         setup
     };
     type Row<'a> = (&'a dyn Fn() -> Setup, &'a str);
-    let rows: [Row<'_>; 16] = [
+    let rows: [Row<'_>; 22] = [
         (&|| air(good_adverts, GOOD), "ok"),
         (&|| air(|_| Vec::new(), DEAF), "dut: BLE radio dead: "),
         (&|| air(strangers, DEAF), "dut: BLE radio dead: "),
         (&|| air(strangers, GOOD), "dut: BLE transmitter dead"),
-        (&|| air(good_adverts, DEAF), "dut: BLE receiver dead"),
+        (&|| air(good_adverts, BleReport { others: 0, ..DEAF }), "dut: BLE receiver dead"),
+        // Silence is the bench's until the adapter has heard someone, and the module someone else.
+        (&|| alone(air(|_| Vec::new(), DEAF)), "bench: the Bluetooth adapter hci0 (C0:00:00:00:00:01) hears no device"),
+        (&|| alone(air(|_| Vec::new(), GOOD)), "bench: the Bluetooth adapter hci0 (C0:00:00:00:00:01) hears no device"),
+        (&|| alone(air(strangers, DEAF)), "dut: BLE radio dead: "),
+        (&|| alone(air(strangers, GOOD)), "dut: BLE transmitter dead"),
+        (
+            &|| air(good_adverts, DEAF),
+            "bench: the Bluetooth adapter hci0 (C0:00:00:00:00:01) is not heard: the module receives 6",
+        ),
+        (&|| alone(air(good_adverts, GOOD)), "ok"),
         (&|| air(good_adverts, BleReport { broken: 9, ..DEAF }), "dut: BLE receiver: all 27 packets reached"),
         (
             &|| air(|nonce| adverts(nonce, -80.0, Some(0.0), &BLE_CHANNELS), report(-79)),

@@ -4,7 +4,7 @@
 use super::Air;
 use crate::ends::{SharedWorld, VirtualClock};
 use async_trait::async_trait;
-use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES};
+use bench_instruments::{Advert, BleAir, Clock, InstrumentError, MOST_ADVERT_BYTES, Sender};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +50,24 @@ impl BleAir for VirtualBluetooth {
         let heard = self.air(|air, _| air.end_scan());
         drop(scanning);
         heard
+    }
+
+    fn adapter(&self) -> String {
+        let world = self.0.borrow();
+        let Some(air) = world.rig.air.as_ref() else { return "none".to_owned() };
+        let bytes: Vec<String> = air.address().iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("{} ({})", air.adapter_name, bytes.join(":"))
+    }
+
+    async fn senders(&self, span: Duration) -> Result<Vec<Sender>, InstrumentError> {
+        let mut senders: Vec<Sender> = Vec::new();
+        for advert in self.scan(span).await? {
+            match senders.iter_mut().find(|sender| sender.address == advert.address) {
+                Some(sender) => sender.rssi_dbm = sender.rssi_dbm.max(advert.rssi_dbm),
+                None => senders.push(Sender { address: advert.address, rssi_dbm: advert.rssi_dbm }),
+            }
+        }
+        Ok(senders)
     }
 
     async fn advertise(&self, company: u16, data: &[u8], interval: Duration) -> Result<(), InstrumentError> {

@@ -5,15 +5,18 @@
 
 mod host;
 mod link_layer;
+mod neighbours;
 
 pub use host::VirtualBluetooth;
 
+use crate::fault::Defects;
 use crate::random::{Purpose, Random};
 use crate::real_functions::exp;
 use bench_instruments::Advert;
 use bench_plan::BleRadio;
 use bench_run::BenchTime;
 use link_layer::{ACCESS_ADDRESS, Advertisement, CHANNEL_HZ, CHANNELS, MANUFACTURER_DATA, on_air_ns};
+use neighbours::Neighbours;
 use virtual_nrf52840::RadioPacket;
 
 /// How long a scanning adapter stays on a channel: the value that Linux sets (18 slots of 0.625 ms, without a pause).
@@ -63,6 +66,7 @@ struct Advertiser {
 }
 
 pub struct Air {
+    adapter_name: String,
     adapter_dbm: f64,
     adapter_rssi_db: f64,
     adapter_ppm: f64,
@@ -75,17 +79,21 @@ pub struct Air {
     scan: Option<Scan>,
     heard: Vec<Advert>,
     advertiser: Option<Advertiser>,
+    /// Whether the adapter receives nothing.
+    is_deaf: bool,
+    neighbours: Neighbours,
 }
 
 impl Air {
-    pub fn new(radio: &BleRadio, seed: u64, defect_db: f64) -> Self {
+    pub(crate) fn new(radio: &BleRadio, seed: u64, defects: &Defects) -> Self {
         let mut random = Random::new(seed, Purpose::Air);
         let mut either = |decibels: f64| random.between(-decibels, decibels);
-        let loss = radio.path_loss_db + defect_db + either(COUPLING_DB);
+        let loss = radio.path_loss_db + defects.radio_loss_db + either(COUPLING_DB);
         let loss_db = [loss + either(CHANNEL_DB), loss + either(CHANNEL_DB), loss + either(CHANNEL_DB)];
         let [a, b, c, d, e, ..] = random.bits().to_le_bytes();
         let mut either = |spread: f64| random.between(-spread, spread);
         Self {
+            adapter_name: radio.adapter.clone(),
             adapter_dbm: radio.power_dbm + either(ADAPTER_DB),
             adapter_rssi_db: either(ADAPTER_DB),
             adapter_ppm: either(ADAPTER_PPM),
@@ -97,6 +105,8 @@ impl Air {
             scan: None,
             heard: Vec::new(),
             advertiser: None,
+            is_deaf: defects.adapter_deaf,
+            neighbours: Neighbours::new(seed, defects.room_quiet),
         }
     }
 
@@ -108,8 +118,20 @@ impl Air {
     }
 
     fn end_scan(&mut self) -> Vec<Advert> {
-        self.scan = None;
-        std::mem::take(&mut self.heard)
+        let Some(scan) = self.scan.take() else { return Vec::new() };
+        let mut heard = std::mem::take(&mut self.heard);
+        if !self.is_deaf {
+            heard.extend(self.neighbours.heard(scan.began_ns, scan.ends_ns));
+            heard.sort_by_key(|advert| advert.at);
+        }
+        heard
+    }
+
+    /// The adapter's address, the highest byte first.
+    fn address(&self) -> [u8; 6] {
+        let mut address = self.adapter_address;
+        address.reverse();
+        address
     }
 
     fn advertise(&mut self, company: u16, content: &[u8], interval_ns: u64, now_ns: u64) {
@@ -159,7 +181,7 @@ impl Air {
         let Some(place) = self.scan.and_then(|scan| scan.place_during(packet)) else { return };
         let tuned_hz = CHANNEL_HZ[place] * (1.0 + self.adapter_ppm * 1e-6);
         let offset_hz = packet.carrier_hz - tuned_hz;
-        if offset_hz.abs() > LOCK_HZ {
+        if self.is_deaf || offset_hz.abs() > LOCK_HZ {
             return;
         }
         let dbm = packet.dbm + self.module_power_db - self.loss_db[place];

@@ -33,6 +33,9 @@ pub(crate) struct Defects {
     /// Remaining tuning of the NFC coil, 0 to 1.
     pub nfc_tuning: f64,
     pub radio_loss_db: f64,
+    pub adapter_deaf: bool,
+    /// No device but module and adapter advertises.
+    pub room_quiet: bool,
     pub probe: ProbeDefects,
     pub link_cut: bool,
     pub slow_link: bool,
@@ -115,6 +118,8 @@ impl Default for Defects {
             modem: ModemDefects::default(),
             nfc_tuning: 1.0,
             radio_loss_db: 0.0,
+            adapter_deaf: false,
+            room_quiet: false,
             probe: ProbeDefects::default(),
             link_cut: false,
             slow_link: false,

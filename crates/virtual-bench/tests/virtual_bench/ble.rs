@@ -27,13 +27,36 @@ fn tags(adverts: &[Advert]) -> Vec<BleTag> {
 
 /// Runs a test with the firmware awake, and expects no diagnostics of the emulated chip.
 fn with_module(faults: &[&str], test: impl AsyncFnOnce(&Setup, Asking)) {
-    let setup = setup("b404x", faults, 3);
+    // Nobody but the module: what the adapter receives is all from it.
+    let setup = setup("b404x", &[faults, &["quiet-room"]].concat(), 3);
     let hands = setup.hands.clone();
     run(&setup, async {
         let dut = Asking::awake(hands).await;
         test(&setup, dut).await;
     });
     assert_eq!(setup.bench.diagnostics(), Vec::<String>::new(), "{faults:?}");
+}
+
+#[test]
+fn the_adapter_receives_the_neighbours() {
+    let heard = |faults: &[&str], seed| {
+        let setup = setup("b404x", faults, seed);
+        let hands = setup.hands.clone();
+        let mut senders = Vec::new();
+        run(&setup, async {
+            let _dut = Asking::awake(hands).await;
+            senders = setup.bench.bluetooth().senders(Duration::from_millis(1_500)).await.unwrap();
+        });
+        senders
+    };
+    for seed in 1..=5 {
+        let all = heard(&[], seed);
+        assert!((2..=3).contains(&all.len()), "{all:?}");
+        assert!(all.iter().all(|sender| (-95.0..-45.0).contains(&sender.rssi_dbm)), "{all:?}");
+        assert_eq!(heard(&[], seed), all, "the same seed gives the same air");
+        assert_eq!(heard(&["deaf-adapter"], seed), []);
+        assert_eq!(heard(&["quiet-room"], seed), []);
+    }
 }
 
 #[test]
