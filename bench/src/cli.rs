@@ -127,10 +127,10 @@ pub(crate) struct RunArgs {
     /// Nest of the station [default: the only one].
     #[arg(long, value_name = "NAME", conflicts_with = "virtual_bench")]
     pub nest: Option<String>,
-    /// Serial number of the unit, as scanned [default on the virtual bench: from the seed].
+    /// Serial number of the unit, in capital or small letters [default on the virtual bench: from the seed].
     #[arg(long, value_name = "TEXT")]
     pub serial: Option<String>,
-    /// IMEI on the label of the unit, which the modem must report.
+    /// IMEI on the label of the unit, which the modem must report; spaces and dashes do not matter.
     #[arg(long, value_name = "DIGITS")]
     pub imei: Option<String>,
     /// Production lot of the unit, for statistics.
@@ -435,7 +435,7 @@ pub(crate) enum SchemaOf {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// A journal, its folder, or a unit's folder (then its latest run).
+    /// A journal, its folder, or a unit's folder (then its latest run); a serial number is a folder in `reports`.
     pub run: PathBuf,
     /// Writes the JUnit report.
     #[arg(long, value_name = "FILE")]

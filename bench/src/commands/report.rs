@@ -3,7 +3,7 @@
 use super::{print, width, write_report};
 use crate::cli::ReportArgs;
 use bench_engine::Failed;
-use bench_journal::{Finding, shown};
+use bench_journal::{Finding, is_folder_of, shown};
 use bench_report::{Style, csv, json, junit, stdf, summary, unit_page};
 use bench_store::examine_file;
 use std::io::IsTerminal;
@@ -49,6 +49,27 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
 
 /// Where runs are recorded unless another folder is named.
 const REPORTS: &str = "reports";
+
+/// The folders that a path means: itself, or if it is missing, those of the unit that it names, here or in `reports`.
+pub(super) fn unit_folders(path: &Path) -> Vec<PathBuf> {
+    let serial = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let above = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.exists() || serial.is_empty() {
+        return vec![path.to_owned()];
+    }
+    let folders = |root: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let of_unit = |path: &PathBuf| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_folder_of(name, serial))
+        };
+        entries.map(|entry| entry.path()).filter(of_unit).collect()
+    };
+    let mut found = folders(above.unwrap_or(Path::new(".")));
+    if found.is_empty() && above.is_none() {
+        found = folders(Path::new(REPORTS));
+    }
+    if found.is_empty() { vec![path.to_owned()] } else { found }
+}
 
 /// The journal that is meant: the file, the one in a run's folder, or the newest in a unit's folder. A serial number alone
 /// is a unit's folder here or in `reports`.

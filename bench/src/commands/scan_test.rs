@@ -51,8 +51,8 @@ struct ScanTest {
     refused: usize,
     /// Why the scanner could not be read.
     trouble: Option<String>,
-    /// The terminal takes every line end literally.
-    raw: bool,
+    /// A scanner types into the terminal, which then takes every line end literally.
+    is_terminal: bool,
 }
 
 pub(crate) fn scan_test(root: Option<&Path>, args: &ScanTestArgs) -> Result<u8, Failed> {
@@ -75,16 +75,13 @@ pub(crate) fn scan_test(root: Option<&Path>, args: &ScanTestArgs) -> Result<u8, 
         scans: 0,
         refused: 0,
         trouble: None,
-        raw: is_terminal && stdout().is_terminal(),
+        is_terminal,
     };
     let from = match &args.scanner {
         Some(port) => From::Port(port.clone()),
         None if is_terminal => From::Terminal,
         None => From::Bytes(Box::new(stdin())),
     };
-    if is_terminal {
-        say("Scan a label or a badge. Ctrl-C ends it.");
-    }
     watch(from, &mut |seen| test.take(seen))?;
     if let Some(why) = test.trouble.filter(|_| test.scans == 0) {
         return Err(Failed::Bench(miette::miette!(
@@ -102,6 +99,8 @@ impl ScanTest {
     /// Prints what happened; returns whether to go on.
     fn take(&mut self, seen: Seen) -> bool {
         match seen {
+            Seen::Ready if self.is_terminal => self.print("Scan a label or a badge. Ctrl-C ends it.\n"),
+            Seen::Ready => {}
             Seen::Sent(sent) => {
                 self.scans += 1;
                 let text = self.report(&sent);
@@ -117,7 +116,7 @@ impl ScanTest {
     }
 
     fn print(&self, text: &str) {
-        if self.raw { print(&text.replace('\n', "\r\n")) } else { print(text) }
+        if self.is_terminal && stdout().is_terminal() { print(&text.replace('\n', "\r\n")) } else { print(text) }
     }
 
     fn report(&mut self, sent: &Sent) -> String {

@@ -1,5 +1,6 @@
 //! `bench verify`: does what is on record still hold?
 
+use super::report::unit_folders;
 use super::store::say_alarms;
 use super::{print, print_json, say};
 use crate::cli::EXIT_ERROR;
@@ -31,7 +32,7 @@ Example: bench verify reports/P042AN0000DEMO1";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct VerifyArgs {
-    /// Journals, or folders with journals in them.
+    /// Journals, or folders with journals in them; a serial number is a folder in `reports`.
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
     /// Public keys of the stations, a name and a key on each line: every run must be signed by one of them.
@@ -75,8 +76,11 @@ struct Verified {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failed> {
     let mut journals = Vec::new();
     for path in &args.runs {
-        let in_path = bench_journal::journals_in(path)
-            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(path))))?;
+        let wrong = |error| Failed::Usage(miette::miette!("{}: {error}", shown(path)));
+        let mut in_path = Vec::new();
+        for folder in unit_folders(path) {
+            in_path.extend(bench_journal::journals_in(&folder).map_err(wrong)?);
+        }
         if in_path.is_empty() {
             let help = "name a journal.jsonl, or a folder with runs in it such as reports";
             return Err(Failed::Usage(miette::miette!(help = help, "{} holds no run", shown(path))));

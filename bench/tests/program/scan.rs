@@ -9,8 +9,9 @@ const SECRET: &str = "MOBILESECRET123";
 
 #[test]
 fn a_unit_has_one_name_however_it_is_given() {
-    let folder = tempfile::tempdir().unwrap();
-    let reports = folder.path().to_str().unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().join("reports");
+    let reports = folder.to_str().unwrap();
     let run = |serial: &str| {
         output(&[
             "run",
@@ -28,14 +29,17 @@ fn a_unit_has_one_name_however_it_is_given() {
     for serial in ["P042AN0000DEMO1", "p042an0000demo1", " P042an0000DEMO1\r\n", "]d1P042AN0000DEMO1"] {
         assert_eq!(run(serial).status.code(), Some(2), "{serial:?}");
     }
-    let units: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let units: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let units = units.iter().filter(|path| path.is_dir());
-    assert_eq!(units.collect::<Vec<_>>(), [&folder.path().join("P042AN0000DEMO1")]);
+    assert_eq!(units.collect::<Vec<_>>(), [&folder.join("P042AN0000DEMO1")]);
     for unit in ["P042AN0000DEMO1", "p042an0000demo1"] {
-        let path = folder.path().join(unit);
-        let report = output(&["report", path.to_str().unwrap()]);
-        assert_eq!(report.status.code(), Some(2), "{unit}: {}", text(&report.stderr));
-        assert!(text(&report.stdout).contains("P042AN0000DEMO1"), "{}", text(&report.stdout));
+        for path in [folder.join(unit).to_str().unwrap(), unit] {
+            let report = bench(&["report", path]).current_dir(work.path()).output().unwrap();
+            assert_eq!(report.status.code(), Some(2), "{path}: {}", text(&report.stderr));
+            assert!(text(&report.stdout).contains("P042AN0000DEMO1"), "{}", text(&report.stdout));
+            let verified = bench(&["verify", path]).current_dir(work.path()).output().unwrap();
+            assert_eq!(verified.status.code(), Some(0), "{path}: {}", text(&verified.stderr));
+        }
     }
 }
 

@@ -46,6 +46,8 @@ impl Sent {
 
 /// What happened.
 pub enum Seen {
+    /// Nothing that is sent from now on is echoed.
+    Ready,
     Sent(Sent),
     /// The port does not work.
     Trouble(String),
@@ -194,6 +196,7 @@ pub fn watch(from: From, report: &mut dyn FnMut(Seen) -> bool) -> Result<(), Fai
     let signals = sender.clone();
     watch_signals(move |_| drop(signals.send(Event::End)))?;
     let (source, _raw) = open(from, began, sender)?;
+    let _ = report(Seen::Ready);
     let mut watch = Watch { collector: Collector::new(source), tape: Tape::default(), ended: None, report };
     loop {
         match receiver.recv_timeout(TICK) {

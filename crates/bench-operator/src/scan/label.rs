@@ -95,7 +95,7 @@ impl Labels {
 /// When the text is anything else. A serial number is never searched for inside a text: what is around it may be half of
 /// another label.
 pub fn read_label(text: &str, labels: &Labels) -> Result<SerialNumber, ScanProblem> {
-    let text = payload(text);
+    let text = payload(once(text));
     let (first, rest) = text.split_once(is_separator).unwrap_or((text, ""));
     let rest = rest.trim_matches(is_separator);
     if let Some((prefix, model)) = labels.other_model(first) {
@@ -143,20 +143,20 @@ fn is_serial(text: &str, labels: &Labels) -> bool {
 /// Whether what follows a serial number holds another one, or two labels ran together in another way. A secret has one
 /// part. That it looks like a serial number of a known model happens once in a million labels.
 fn names_another_unit(rest: &str, serial: &SerialNumber, labels: &Labels) -> bool {
-    let mut same = false;
-    for (at, _) in rest.char_indices() {
-        let text = &rest[at..];
-        if begins(text, serial.as_str()) {
-            // The same label twice.
-            same = true;
-        } else if is_serial(text, labels)
-            || begins(text, serial.prefix())
-                && text.get(..SerialNumber::LENGTH).is_some_and(|text| text.parse::<SerialNumber>().is_ok())
-        {
-            return true;
-        }
+    let is_alike = |text: &str| {
+        begins(text, serial.prefix())
+            && text.get(..SerialNumber::LENGTH).is_some_and(|text| text.parse::<SerialNumber>().is_ok())
+    };
+    rest.contains(is_separator)
+        || rest.char_indices().any(|(at, _)| is_serial(&rest[at..], labels) || is_alike(&rest[at..]))
+}
+
+/// A text that was sent twice, once.
+fn once(text: &str) -> &str {
+    match text.split_at_checked(text.len() / 2) {
+        Some((one, other)) if one == other => one,
+        _ => text,
     }
-    !same && rest.contains(is_separator)
 }
 
 /// The text without what scanners and codes put around it: control characters, white space, the AIM identifier of the
@@ -269,6 +269,8 @@ mod tests {
             ("]d1[)>\u{1e}06\u{1d}1PB404X\u{1d}SP042AN0000DEMO1\u{1e}\u{4}", Ok(GOOD)),
             // Twice in one scan.
             ("P042AN0000DEMO1 SECRETP042AN0000DEMO1 SECRET", Ok(GOOD)),
+            ("]d1P042AN0000DEMO1 SECRET\t]d1P042AN0000DEMO1 SECRET\t", Ok(GOOD)),
+            ("P042AN0000DEMO1 SECRETP042AN0000DEMO1 SECRETP04\u{0}2AN0000DEMO2 SECRET", Err(TwoLabels)),
             ("P006AN0000DEMO1 x", Err(other("P006", "b402"))),
             ("p044an0000demo1", Err(other("P044", "boron"))),
             ("4006381333931", Err(NoLabel)),

@@ -320,6 +320,8 @@ struct Stream {
     /// On the labels that were sent, whole or in part.
     serials: Vec<String>,
     secrets: Vec<String>,
+    /// When the last character of each serial number was sent, and the number.
+    complete: Vec<(Duration, String)>,
     /// Labels that were sent as they should be.
     clean: Vec<String>,
 }
@@ -355,6 +357,10 @@ impl Stream {
             };
             let text = if locked { text.to_ascii_lowercase() } else { text };
             let sent = characters(&text, at, apart);
+            if let Some(place) = text.to_ascii_uppercase().find(&unit) {
+                let before = text[..place + unit.len() - 1].chars().count();
+                stream.complete.extend(sent.get(before).map(|(when, _)| (*when, unit.clone())));
+            }
             at = sent.last().map_or(at, |(last, _)| *last);
             let pause = random.pick(&[0, 1, 20, 150, 400, 1_100, 3_000]);
             at += Duration::from_millis(pause) + apart;
@@ -457,12 +463,17 @@ fn a_shift_of_streams(random: &mut Random, streams: u64) -> Counts {
         app.nests.fill(NestStatus::default());
         (app.mode, app.typed) = (Mode::Work, Collector::new(Source::Keyboard));
         let (chunk, draw_at) = (random.pick(&[1, 3, 64]), random.below(stream.sent.len() + 10) + 1);
-        let (mut inputs, mut seen) = (0, String::new());
+        let (mut inputs, mut seen, mut before) = (0, String::new(), Vec::new());
         let mut check = |app: &App, actions: &[Action]| {
             inputs += 1;
-            for unit in units(app) {
-                assert!(stream.serials.contains(&unit), "{unit} is on no label: {:?}", stream.sent);
+            let units = units(app);
+            for unit in units.iter().filter(|unit| !before.contains(*unit)) {
+                assert!(stream.serials.contains(unit), "{unit} is on no label: {:?}", stream.sent);
+                let last = stream.complete.iter().rfind(|(at, _)| *at <= app.now());
+                let is_last = stream.stalled || last.is_some_and(|(_, last)| last == unit);
+                assert!(is_last, "{unit} is not the last label, {last:?}: {:?}", stream.sent);
             }
+            before = units;
             for action in actions {
                 if let Action::Log(row) = action {
                     log.append(row).unwrap();

@@ -79,6 +79,9 @@ const KEY_TAKEN: Duration = Duration::from_millis(1_000);
 const JOB_MARGIN: Duration = Duration::from_millis(200);
 /// Time for the answer to the switch-off command.
 const OFF_ANSWER: Duration = Duration::from_millis(1_000);
+const OFF_ANSWER_UNSURE: Duration = Duration::from_millis(400);
+/// How often both rates are tried when neither is known to be right.
+const UNSURE_ROUNDS: usize = 2;
 /// Attempts of a command that is refused, and the time between them, as Device OS does it.
 const OFF_ORDERS: u32 = 6;
 const OFF_AGAIN: Duration = Duration::from_millis(500);
@@ -233,29 +236,18 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> 
         // Its lines were not checked yet: RTS by hand works with and without flow control.
         order.flow_control = false;
     }
-    let rates = match order.baud {
-        Some(baud) => vec![baud],
-        None => vec![part.default_baud, part.runtime_baud],
+    // A modem hears nothing for some seconds while it enters a network. At an unknown rate nothing may ever come, and an
+    // order that was obeyed needs no answer.
+    let (rates, answer_within, attempts) = match order.baud {
+        Some(baud) => (vec![baud], OFF_ANSWER, OFF_ORDERS),
+        None => ([part.default_baud, part.runtime_baud].repeat(UNSURE_ROUNDS), OFF_ANSWER_UNSURE, 1),
     };
     for baud in rates {
         order.baud = Some(baud);
-        if let Ok(mut talk) = Talk::open(nest, &order, note).await {
-            // A modem other than the plan's must be switched off too.
-            let [own, other] = off_commands(part.dialect);
-            // One that is busy refuses it for a while.
-            let mut obeyed = false;
-            for _ in 0..OFF_ORDERS {
-                let answer = talk.command(own, OFF_ANSWER).await;
-                obeyed = answer.as_ref().is_ok_and(super::Answer::is_ok);
-                if !answer.is_ok_and(|answer| matches!(answer.ended, super::Ended::Error(_))) {
-                    break;
-                }
-                nest.settle(OFF_AGAIN).await;
-            }
-            obeyed = obeyed || talk.command(other, OFF_ANSWER).await.is_ok_and(|answer| answer.is_ok());
-            if obeyed {
-                break;
-            }
+        if let Ok(mut talk) = Talk::open(nest, &order, note).await
+            && ordered_off(nest, &mut talk, part.dialect, answer_within, attempts).await
+        {
+            break;
         }
     }
     close(nest, wiring).await?;
@@ -279,6 +271,21 @@ pub async fn switch_off(nest: &Nest, modem: &ModemOn, note: &dyn Fn(String)) -> 
         }
     }
     Ok(None)
+}
+
+/// Orders the modem off, again while it is busy and refuses, or hears nothing. Returns whether it accepted.
+async fn ordered_off(nest: &Nest, talk: &mut Talk<'_>, dialect: ModemDialect, within: Duration, attempts: u32) -> bool {
+    // A modem other than the plan's must be switched off too.
+    let [own, other] = off_commands(dialect);
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            nest.settle(OFF_AGAIN).await;
+        }
+        if talk.command(own, within).await.is_ok_and(|answer| answer.is_ok()) {
+            return true;
+        }
+    }
+    talk.command(other, within).await.is_ok_and(|answer| answer.is_ok())
 }
 
 /// The part's own method first.
@@ -369,8 +376,8 @@ fn off_in_the_end(part: &ModemPart) -> Duration {
     let taken = ms(part.power_on_pulse_ms) + KEY_TAKEN;
     let keep = part.keep_on.iter().map(|keep| Duration::from_millis(keep.ms.into())).max().unwrap_or_default();
     let boots = taken.max(part.on_within()).max(part.ready_within()).max(keep);
-    // Both commands at both rates, the first one until it is no longer refused.
-    let orders = ((OFF_ANSWER + OFF_AGAIN) * OFF_ORDERS + OFF_ANSWER) * 2;
+    // Until it is no longer refused; at unknown rates, both commands at both rates are sooner over.
+    let orders = (OFF_ANSWER + OFF_AGAIN) * OFF_ORDERS + OFF_ANSWER;
     let key = ms(part.power_off_pulse_ms) + JOB_MARGIN;
     let emergency = part.emergency_off.map_or(Duration::ZERO, |emergency| {
         ms(emergency.power_before_reset_ms) + ms(emergency.both_ms) + ms(emergency.reset_after_power_ms) + KEY_TAKEN

@@ -127,6 +127,36 @@ fn a_changed_a_removed_and_a_forged_run_raise_alarms_until_they_are_acknowledged
     assert_eq!(add(&reports, &store).unwrap().alarms, []);
 }
 
+#[test]
+fn a_record_with_a_serial_number_in_small_letters_is_of_the_same_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, store) = (folder.path().join("reports"), folder.path().join("s.sqlite"));
+    const UNIT: &str = "P042AN000000001";
+    for (number, named) in [(1, UNIT), (2, "p042an000000001"), (3, "P042AN000000003")] {
+        let mut entries = SMALL.entries(number);
+        if let Event::RunStarted { serial, .. } = &mut entries[0].event {
+            named.clone_into(serial);
+        }
+        let run = reports.join(named).join(format!("run-{number}"));
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("journal.jsonl"), to_bytes(&entries)).unwrap();
+    }
+    assert_eq!(add(&reports, &store).unwrap().new, 3);
+    for asked in [UNIT, "p042an000000001"] {
+        let filter = Filter { serial: Some(asked.to_owned()), ..Filter::default() };
+        let open = Store::open(&store).unwrap();
+        let serials: Vec<String> = open.runs(&filter).unwrap().iter().map(|run| run.serial.to_string()).collect();
+        assert_eq!(serials, [UNIT, UNIT], "{asked}");
+        let question = bench_store::Question { filter, ..bench_store::Question::default() };
+        assert_eq!(overview(&open, &question).unwrap().total.runs, 2, "{asked}");
+    }
+    // Whichever way the unit is named, its alarms are meant.
+    fs::remove_dir_all(reports.join("p042an000000001")).unwrap();
+    assert_eq!(add(&reports, &store).unwrap().alarms.len(), 1);
+    let ledger = Ledger::open(&ledger_of(&store)).unwrap();
+    assert_eq!(ledger.acknowledge(Some(UNIT), "ann", "looked").unwrap(), 1);
+}
+
 /// A run of a station: its number, and what its clock says.
 fn placed(number: u64, day: Option<i64>, synchronised: bool, fails: bool) -> Vec<u8> {
     let wanted = |entries: &[Entry]| {
