@@ -963,8 +963,8 @@ pub static KINDS: &[FaultKind] = &[
     FaultKind {
         name: "quiet-room",
         syntax: Syntax::Alone,
-        doc: "No other Bluetooth device is near: with a good radio the module passes, a dead one looks like a deaf adapter.",
-        defective: Bench,
+        doc: "No fault: no other Bluetooth device is near, so that a dead radio looks like a deaf adapter.",
+        defective: Defective::Nothing,
         needs: Need::Nothing,
         location: Words(&["bluetooth adapter"]),
         class: One(BENCH),

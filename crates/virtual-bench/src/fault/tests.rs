@@ -251,12 +251,13 @@ proptest! {
 fn samples() -> Vec<Fault> {
     let (dut, fixture) = (dut("b4xx"), fixture());
     let all = all_faults(&dut, &fixture, &["b402".to_owned()], dut.model("b404x"));
-    // A habit is no fault, so that no list has it.
-    let unlisted = || "modem-habit:chatty".parse::<Fault>().ok();
-    let sample = |kind: &FaultKind| {
-        let listed = all.iter().find(|fault| fault.kind() == kind.name).cloned();
-        listed.or_else(|| unlisted().filter(|fault| fault.kind() == kind.name))
+    // What is no fault is in no list.
+    let unlisted = |kind: &FaultKind| match kind.syntax {
+        Syntax::Word { example, .. } => format!("{}:{example}", kind.name).parse().ok(),
+        _ => kind.name.parse().ok(),
     };
+    let listed = |kind: &FaultKind| all.iter().find(|fault| fault.kind() == kind.name).cloned();
+    let sample = |kind: &FaultKind| listed(kind).or_else(|| unlisted(kind));
     KINDS.iter().map(|kind| sample(kind).unwrap_or_else(|| panic!("{} is in no list", kind.name))).collect()
 }
 
