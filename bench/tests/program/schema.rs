@@ -128,7 +128,7 @@ fn what_editors_show() {
     let step = |keys: &str| format!("[[step]]\nid = \"a\"\n{keys}\n");
     let rail = "rail = \"3V3\"\nvolts = { min = \"3 V\" }\namps = { max = \"1 A\" }\nsettle = \"1 ms\"\n";
     for (text, said) in [
-        (step("kind = \"rail-onn\""), "is not one of"),
+        (step("kind = \"rail-0n\""), "is not one of"),
         (step(&format!("kind = \"rail-on\"\n{rail}setle = 1")), "'setle' was unexpected"),
         (step(&format!("kind = \"rail-on\"\n{}", rail.replace("\"1 ms\"", "5"))), "is not of type \"string\""),
         (step(&format!("kind = \"rail-on\"\n{}", rail.replace("3V3", "3V4"))), "is not one of"),
