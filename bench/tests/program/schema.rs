@@ -132,7 +132,7 @@ fn what_editors_show() {
         (step(&format!("kind = \"rail-on\"\n{rail}setle = 1")), "'setle' was unexpected"),
         (step(&format!("kind = \"rail-on\"\n{}", rail.replace("\"1 ms\"", "5"))), "is not of type \"string\""),
         (step(&format!("kind = \"rail-on\"\n{}", rail.replace("3V3", "3V4"))), "is not one of"),
-        (step(&format!("kind = \"rail-on\"\n{rail}on_fail = \"continu\"")), "is not one of"),
+        (step(&format!("kind = \"rail-on\"\n{rail}on_fail = \"go-on\"")), "is not one of"),
         (step("kind = \"continuity\"\npins = [\"Q9\"]\nohms = { max = \"1 ohm\" }"), "is not one of"),
         (step("kind = \"continuity\"\npins = \"grond\"\nohms = { max = \"1 ohm\" }"), "is not one of"),
         (step(&format!("kind = \"rail-on\"\n{}", rail.replace("1 A", "1,5 A"))), "does not match"),
