@@ -4,6 +4,7 @@
 const LISTS: &[(&str, &str)] = &[
     ("contacts", "`bench pins MODEL` lists the contacts"),
     ("faults", "`bench faults` lists the faults"),
+    ("habits", "docs/explanation/virtual-bench.md lists the habits"),
     ("functions", "`bench pins MODEL` lists the functions of every contact"),
     ("keys", "`bench schema` prints the keys of every kind of file"),
     ("kinds", "docs/reference/step-kinds.md describes the kinds, and `bench schema plan` lists them"),

@@ -18,7 +18,7 @@ pub use kinds::{FaultKind, KINDS};
 pub use list::{all_faults, neighbours};
 pub use location::{FaultLocation, Net, undetectable};
 
-use bench_plan::{ContactInfo, DutFamily, Fixture, NailWiring};
+use bench_plan::{ContactInfo, DutFamily, Fixture, NailWiring, nearest_help};
 use bench_run::Contact;
 use kinds::{Class, Defective, Need};
 use std::fmt;
@@ -74,7 +74,7 @@ pub enum FaultError {
     Syntax { text: String, reason: String },
     #[error("the fault `{fault}` names contact {contact}, which family {family} does not have")]
     NoSuchContact { fault: String, contact: Contact, family: String },
-    #[error("the fault `{fault}` names rail `{rail}`; this fixture has {known}")]
+    #[error("the fault `{fault}` names rail `{rail}`, which this fixture does not have: {known}")]
     NoSuchRail { fault: String, rail: String, known: String },
     #[error(
         "the fault `{fault}` needs a contact that leads to a port of the microcontroller; contact {label} does not"
@@ -82,13 +82,13 @@ pub enum FaultError {
     NoPort { fault: String, label: String },
     #[error("the fault `{fault}` needs a contact with {needed}; contact {label} has none")]
     NotThere { fault: String, needed: &'static str, label: String },
-    #[error("the fault `{fault}` names a model that family {family} does not have; it has {known}")]
+    #[error("the fault `{fault}` names a model that family {family} does not have: {known}")]
     NoSuchModel { fault: String, family: String, known: String },
     #[error("the fault `{fault}` needs a modem; the file of family {family} lists none")]
     NoModem { fault: String, family: String },
-    #[error("the fault `{fault}` names a modem that this bench cannot simulate; it can simulate {known}")]
+    #[error("the fault `{fault}` names a modem that this bench cannot simulate: {known}")]
     NoSuchModem { fault: String, known: String },
-    #[error("the fault `{fault}` names a habit that modems of this bench do not have; they have {known}")]
+    #[error("the fault `{fault}` names a habit that modems of this bench do not have: {known}")]
     NoSuchHabit { fault: String, known: String },
     #[error("the fault `{fault}` needs a debug probe; the file of fixture {fixture} lists none")]
     NoProbe { fault: String, fixture: String },
@@ -204,7 +204,7 @@ impl Fault {
         let missing = || FaultError::NoSuchRail {
             fault: self.to_string(),
             rail: rail.to_owned(),
-            known: fixture.rails.iter().map(|rail| rail.name.as_str()).collect::<Vec<_>>().join(", "),
+            known: nearest_help(rail, fixture.rails.iter().map(|rail| rail.name.as_str()), "rails"),
         };
         let index = rail_index(fixture, rail).ok_or_else(missing)?;
         match rail_contact(fixture, dut, index) {
@@ -236,7 +236,7 @@ impl Fault {
             Need::Model => Err(FaultError::NoSuchModel {
                 fault: fault(),
                 family: dut.name.clone(),
-                known: dut.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
+                known: nearest_help(self.word(), dut.models.iter().map(|model| model.name.as_str()), "models"),
             }),
             Need::Modem | Need::KnownModem | Need::KnownHabit if dut.modem.is_none() => no_modem(),
             Need::Modem => Ok(()),
@@ -244,13 +244,16 @@ impl Fault {
                 let known: Vec<&str> = crate::modem::TYPES.iter().map(|modem| modem.name()).collect();
                 match known.contains(&self.word()) {
                     true => Ok(()),
-                    false => Err(FaultError::NoSuchModem { fault: fault(), known: known.join(", ") }),
+                    false => {
+                        let known = nearest_help(self.word(), known.into_iter(), "modems");
+                        Err(FaultError::NoSuchModem { fault: fault(), known })
+                    }
                 }
             }
             Need::KnownHabit if crate::modem::Habits::is_known(self.word()) => Ok(()),
             Need::KnownHabit => {
-                let known: Vec<&str> = crate::modem::Habits::known().map(|(name, _)| name).collect();
-                Err(FaultError::NoSuchHabit { fault: fault(), known: known.join(", ") })
+                let known = nearest_help(self.word(), crate::modem::Habits::known().map(|(name, _)| name), "habits");
+                Err(FaultError::NoSuchHabit { fault: fault(), known })
             }
             Need::Probe if fixture.controller.probe.is_some() => Ok(()),
             Need::Probe => Err(FaultError::NoProbe { fault: fault(), fixture: fixture.name.clone() }),

@@ -146,7 +146,7 @@ impl Habits {
     }
 
     /// Names and meanings of the known habits.
-    pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
         HABITS.iter().map(|(name, doc, _)| (*name, *doc))
     }
 
