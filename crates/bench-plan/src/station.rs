@@ -318,7 +318,9 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     let link = raw.link.as_ref().map_or_else(|| fixture.link.device.clone(), |link| link.get_ref().clone());
     claims.claim(link.clone(), format!("nest {name}"), place(raw.link.as_ref().map(Spanned::span)))?;
     if let Some(probe) = &raw.probe {
-        claims.claim(format!("probe {}", probe.get_ref()), format!("nest {name}"), probe.span())?;
+        // Two ways to write it are one probe.
+        let written = probe.get_ref().trim().to_ascii_lowercase().replace("0x", "");
+        claims.claim(format!("probe {written}"), format!("nest {name}"), probe.span())?;
     }
     let mut lines = Gpios { raw, claims, nest: &name, roles: Vec::new() };
     let line = |line: GpioLine, gpio| GpioLine { gpio, ..line };

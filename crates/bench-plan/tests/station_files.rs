@@ -163,3 +163,30 @@ fn invalid_dates() {
      help: expected a date such as 2026-11-25
     "##);
 }
+
+#[test]
+fn a_probe_is_the_same_however_it_is_written() {
+    let nest = |probe: &str, gpio: &str| {
+        format!("\n[[nest]]\nname = \"B\"\nprobe = \"{probe}\"\ni2c_bus = 3\nlink = \"/dev/ttyAMA4\"\ngpio = {gpio}\n")
+    };
+    let text = changed(STATION, "name = \"A\"", "name = \"A\"\nprobe = \"2e8a:000c:AB12\"");
+    for probe in ["2e8a:000c:AB12", "2E8A:000C:ab12", "0x2e8a:0x000c:AB12"] {
+        let error = parse(&(text.clone() + &nest(probe, "{ start = 7 }"))).expect_err("shared");
+        assert!(error.contains("probe 2e8a:000c:ab12 is used twice"), "{error}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_station_are_reported() {
+    let fixture = check_fixture(&fixture_text()).expect("the repository's fixture");
+    let text = changed(STATION, "chip = \"adc\"", "chip = \"adk\"");
+    let text = changed(&text, "overdue = ", "overdu = ");
+    let source = Source::new("station.toml", changed(&text, "link = \"/dev/ttyAMA3\"", "link = 7"));
+    let first = Station::parse(&source, &fixture).expect_err("wrong");
+    let all = bench_plan::all_mistakes(first, |repairs| Station::parse(&repairs.of(source.clone()), &fixture));
+    let said: Vec<String> = all.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    for part in ["unknown key `overdu`", "no measuring chip `adk`", "invalid type: integer `7`"] {
+        assert!(said.iter().any(|said| said.contains(part)), "{part}: {said:?}");
+    }
+}

@@ -67,7 +67,9 @@ fn station(file: &Path, fixture: &Fixture) -> Result<Station, Failed> {
                 .help("take the plan to a station with that fixture, or a plan that is for this one"),
         )));
     }
-    Station::parse(&source, fixture).map_err(wrong)
+    let parse = |source: &Source| Station::parse(source, fixture).map_err(FileError::from);
+    let others = |first: FileError| first.with_others(|repairs| parse(&repairs.of(source.clone())));
+    parse(&source).map_err(|first| Failed::from(others(first)))
 }
 
 fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed> {
