@@ -62,7 +62,7 @@ impl Procedure for ModemIdentity {
         let mut talk = Talk::open(nest, &modem, &note).await?;
         let mut ask = async |command: &str, expected: &dyn Fn(&str) -> bool| -> Result<String, StepError> {
             let accepted = |answer: &Answer| answer.is_ok() && answer.text().is_some_and(expected);
-            let answer = talk.ask(command, ANSWER, SETTLES, &accepted).await?;
+            let answer = talk.ask_fact(command, ANSWER, SETTLES, &accepted).await?;
             match answer.text() {
                 Some(text) if answer.is_ok() => Ok(text.to_owned()),
                 _ if answer.ended == Ended::Silent => Err(why(nest, log, &modem, &mut talk, command, &answer).await?),

@@ -158,7 +158,7 @@ impl ModemOnStep {
             if answers {
                 let is_part = |who: &str| self.part.model_answers.iter().any(|model| who.starts_with(model));
                 let accepted = |answer: &Answer| answer.is_ok() && answer.text().is_some_and(is_part);
-                let answer = talk.ask("AT+CGMM", ANSWER, SETTLES, &accepted).await?;
+                let answer = talk.ask_fact("AT+CGMM", ANSWER, SETTLES, &accepted).await?;
                 nest.modem.update(|on| on.baud = Some(baud));
                 let who = answer.text().unwrap_or("nothing");
                 if !is_part(who) {

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(120);
 const LONGEST_CLEARING: Duration = Duration::from_secs(1);
 /// Interval between two attempts of a command that was refused.
 const RETRY: Duration = Duration::from_millis(250);
-/// A whole answer that is not the expected one counts when it was given so often.
+/// A fact that is not the expected one counts when it was given so often.
 const AGREE: u32 = 3;
 
 /// An open UART, with a callback for the dialogue.
@@ -72,13 +72,35 @@ impl<'a> Talk<'a> {
     }
 
     /// Sends a command until its answer is accepted, at most for `within`, and at least twice; returns the last answer.
-    /// An error that may pass, silence and a torn answer are tried again. An answer that is whole and repeats itself is
-    /// final, whatever it says.
+    /// Errors that may pass, silence, torn answers and states that change are tried again.
     pub async fn ask(
         &mut self,
         command: &str,
         each: Duration,
         within: Duration,
+        is_accepted: &dyn Fn(&Answer) -> bool,
+    ) -> Result<Answer, StepError> {
+        self.ask_until(command, each, within, u32::MAX, is_accepted).await
+    }
+
+    /// The same for what never changes, such as the model: an answer that is whole and repeats itself is final, whatever
+    /// it says.
+    pub async fn ask_fact(
+        &mut self,
+        command: &str,
+        each: Duration,
+        within: Duration,
+        is_accepted: &dyn Fn(&Answer) -> bool,
+    ) -> Result<Answer, StepError> {
+        self.ask_until(command, each, within, AGREE, is_accepted).await
+    }
+
+    async fn ask_until(
+        &mut self,
+        command: &str,
+        each: Duration,
+        within: Duration,
+        agree: u32,
         is_accepted: &dyn Fn(&Answer) -> bool,
     ) -> Result<Answer, StepError> {
         let deadline = self.nest.clock.now() + within;
@@ -87,13 +109,10 @@ impl<'a> Talk<'a> {
         loop {
             let answer = self.command(command, each).await?;
             attempts += 1;
+            let same = before.as_ref().is_some_and(|before| before.is_ok() && before.lines == answer.lines);
+            agreeing = if answer.is_ok() && same { agreeing + 1 } else { 1 };
             let may_change = !matches!(answer.ended, Ended::Error(error) if !errors::may_pass(error));
-            let same = |before: &Answer| before.ended == Ended::Ok && before.lines == answer.lines;
-            agreeing = match &before {
-                Some(before) if answer.is_ok() && same(before) => agreeing + 1,
-                _ => 1,
-            };
-            let is_final = answer.is_ok() && agreeing >= AGREE;
+            let is_final = answer.is_ok() && agreeing >= agree;
             let is_late = attempts > 1 && self.nest.clock.now() >= deadline;
             if is_accepted(&answer) || !may_change || is_final || is_late {
                 return Ok(answer);
