@@ -8,8 +8,8 @@ fn a_pace_out_of_range_is_a_mistake_in_the_arguments() {
     for (pace, expected) in [
         ("0", "from 0.001 to 1000000"),
         ("-1", "from 0.001 to 1000000"),
-        ("nan", "from 0.001 to 1000000"),
-        ("inf", "from 0.001 to 1000000"),
+        ("nan", "a number such as"),
+        ("inf", "a number such as"),
         ("1e300", "from 0.001 to 1000000"),
         ("1e-300", "from 0.001 to 1000000"),
         ("fast", "a number such as"),

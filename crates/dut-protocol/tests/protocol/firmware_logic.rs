@@ -125,7 +125,7 @@ fn refusals() {
         (Request::HoldPorts { ports: PortSet(1) }, Err(Refusal::ReservedPort(port("P0.00")))),
         (modem("P1.05", "P1.04", Some(("P1.07", "P1.06")), 460_800), Ok(())),
         (modem("P1.05", "P1.04", None, 115_200), Ok(())),
-        (modem("P1.05", "P1.04", None, 9_600), Err(Refusal::OutOfRange)),
+        (modem("P1.05", "P1.04", None, 1_200), Err(Refusal::OutOfRange)),
         (modem("P1.05", "P1.05", None, 115_200), Err(Refusal::Overlap(port("P1.05")))),
         (modem("P1.05", "P1.04", Some(("P1.07", "P0.06")), 115_200), Err(Refusal::LinkPort(port("P0.06")))),
         (Request::StartJob(Job::Busy { ms: 50 }), Ok(())),
