@@ -167,9 +167,14 @@ pub fn sha256(bytes: &[u8]) -> String {
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 
 pub fn read(path: &Path, help: impl Into<String>) -> Result<Source, FileError> {
+    read_or(path, || help.into())
+}
+
+/// The same, with a help that takes time to find.
+fn read_or(path: &Path, help: impl FnOnce() -> String) -> Result<Source, FileError> {
     match read_text(path, LARGEST_FILE).map_err(std::io::Error::from) {
         Ok(text) => Ok(Source::new(shown(path), text)),
-        Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help.into() }),
+        Err(error) => Err(FileError::Unreadable { path: path.to_owned(), error, help: help() }),
     }
 }
 
@@ -298,7 +303,7 @@ impl Project {
         repairs: &Repairs,
     ) -> Result<(Vec<Source>, Fixture), FileError> {
         let path = self.below(&format!("fixtures/{name}.toml"));
-        let source = repairs.of(read(&path, self.fixture_help(name))?);
+        let source = repairs.of(read_or(&path, || self.fixture_help(name))?);
         let Some(base) = Fixture::base_of(&source)? else {
             let fixture = Fixture::parse(&source, families)?;
             return Ok((vec![source], fixture));
@@ -357,7 +362,7 @@ impl Project {
         kinds: &Kinds,
         repairs: &Repairs,
     ) -> Result<Loaded, FileError> {
-        let plan_text = repairs.of(read(plan, plan_help(plan))?);
+        let plan_text = repairs.of(read_or(plan, || plan_help(plan))?);
         let head = PlanHead::parse(&plan_text)?;
         let folder = plan.parent().unwrap_or(Path::new(""));
         let plan_text =

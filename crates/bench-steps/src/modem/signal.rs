@@ -2,7 +2,7 @@
 //! its own transmitter.
 
 use super::at::Talk;
-use super::silence::{answers_again, has_booted, restarts};
+use super::silence::{self, Next, has_booted, restarts};
 use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
@@ -133,11 +133,11 @@ impl ModemSignal {
         modem: &ModemOn,
         talk: &mut Talk<'_>,
     ) -> Result<(), StepError> {
-        let outcome = answers_again(nest, log, modem, talk).await;
-        if matches!(&outcome, Err(StepError::Dut(text)) if text.contains("restarts")) {
+        let next = silence::wait(nest, modem, talk).await?;
+        if matches!(next, Next::Restarted) {
             log.measured(&self.restarts.name, Some(1.0));
         }
-        outcome.map(drop)
+        next.judged(log)
     }
 
     async fn register(

@@ -14,16 +14,16 @@ const HEARS_NOTHING: Duration = Duration::from_millis(3_500);
 /// What modems say once, when they have booted.
 const BOOTED: [&str; 4] = ["RDY", "APP RDY", "SYSTEM START", "SYSSTART"];
 
-/// Waits until it answers again. Returns how long it was silent, if it only heard nothing for a while.
-///
-/// # Errors
-/// When it restarted, was silent for too long, or does not answer any more.
-pub async fn answers_again(
-    nest: &Nest,
-    log: &dyn StepLog,
-    modem: &ModemOn,
-    talk: &mut Talk<'_>,
-) -> Result<Duration, StepError> {
+/// What a silent modem did next.
+pub enum Next {
+    Restarted,
+    /// It answered again after this time.
+    Answered(Duration),
+    Nothing,
+}
+
+/// Waits until it answers again.
+pub async fn wait(nest: &Nest, modem: &ModemOn, talk: &mut Talk<'_>) -> Result<Next, StepError> {
     let began = nest.clock.now();
     let until = began + modem.part.ready_within();
     let mut restarted = false;
@@ -34,19 +34,31 @@ pub async fn answers_again(
         again = answer.is_ok();
         restarted |= again && has_booted(modem, &answer);
     }
-    let silent = nest.clock.now() - began;
-    if restarted {
-        return Err(restarts(log));
-    }
-    let text = match again {
-        true if silent < HEARS_NOTHING => {
-            log.note(format!("the modem heard nothing for {:.1} s", silent.as_secs_f64()));
-            return Ok(silent);
+    Ok(match (restarted, again) {
+        (true, _) => Next::Restarted,
+        (false, true) => Next::Answered(nest.clock.now() - began),
+        (false, false) => Next::Nothing,
+    })
+}
+
+impl Next {
+    /// Notes that it only heard nothing for a while.
+    ///
+    /// # Errors
+    /// Everything else is a defect.
+    pub fn judged(self, log: &dyn StepLog) -> Result<(), StepError> {
+        match self {
+            Next::Answered(silent) if silent < HEARS_NOTHING => {
+                log.note(format!("the modem heard nothing for {:.1} s", silent.as_secs_f64()));
+                Ok(())
+            }
+            Next::Answered(silent) => {
+                Err(defect(log, format!("modem: it did not answer for {:.0} s", silent.as_secs_f64())))
+            }
+            Next::Restarted => Err(restarts(log)),
+            Next::Nothing => Err(defect(log, "modem: it stopped answering".to_owned())),
         }
-        true => format!("modem: it did not answer for {:.0} s", silent.as_secs_f64()),
-        false => "modem: it stopped answering".to_owned(),
-    };
-    Err(defect(log, text))
+    }
 }
 
 /// Whether an answer shows that the modem has lost its settings since they were made.
@@ -72,12 +84,10 @@ pub async fn why(
     command: &str,
     answer: &Answer,
 ) -> Result<StepError, StepError> {
-    if answer.ended == Ended::Silent {
-        match answers_again(nest, log, modem, talk).await {
-            Ok(_) => {}
-            Err(StepError::Dut(text)) => return Ok(StepError::Dut(text)),
-            Err(other) => return Err(other),
-        }
+    if answer.ended == Ended::Silent
+        && let Err(error) = wait(nest, modem, talk).await?.judged(log)
+    {
+        return Ok(error);
     }
     Ok(defect(log, instead(command, answer, modem.privacy)))
 }

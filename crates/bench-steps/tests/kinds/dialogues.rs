@@ -21,7 +21,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Dialogue {
     name: String,
-    #[allow(dead_code)] // for people
+    /// Where it is described.
     source: String,
     #[serde(default)]
     modems: Vec<String>,
@@ -417,7 +417,9 @@ fn every_dialogue_gets_its_verdict() {
             tried += 1;
             passes += usize::from(dialogue.verdict == "pass");
             let why = objection(&world, dialogue, manual);
-            wrong.extend(why.map(|why| format!("{} ({}): {why}", dialogue.name, manual.modem)));
+            wrong.extend(
+                why.map(|why| format!("{} ({}, after {}): {why}", dialogue.name, manual.modem, dialogue.source)),
+            );
         }
     }
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
