@@ -4,7 +4,8 @@
 use super::log::{self, Row};
 use super::rules::UnitPast;
 use bench_report::RunRecord;
-use bench_run::{BenchTime, Provenance, Verdict};
+use bench_run::{BenchTime, Provenance, Verdict, unit_name};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,14 @@ pub trait UnitHistory {
 /// Reads the folder of the unit below the reports.
 pub struct FolderHistory {
     reports: PathBuf,
+    /// Folders from before serial numbers were normalised. No program makes such folders any more, so that they are
+    /// listed once and not at every scan.
+    earlier: OnceCell<Vec<PathBuf>>,
 }
 
 impl FolderHistory {
     pub fn new(reports: &Path) -> Self {
-        Self { reports: reports.to_owned() }
+        Self { reports: reports.to_owned(), earlier: OnceCell::new() }
     }
 
     /// How long the last recorded good unit took with the same plan and fixture.
@@ -44,14 +48,22 @@ impl FolderHistory {
         passed.take(RUNS_LOOKED_AT).find_map(took)
     }
 
+    fn earlier(&self) -> io::Result<&[PathBuf]> {
+        if let Some(listed) = self.earlier.get() {
+            return Ok(listed);
+        }
+        let mut folders = entries(&self.reports)?;
+        folders.retain(|path| unit_name(file_name(path)) != file_name(path));
+        Ok(self.earlier.get_or_init(|| folders))
+    }
+
     /// Journals of the unit, in their true order.
     fn journals(&self, serial: &str) -> io::Result<Vec<PathBuf>> {
         let mut runs = Vec::new();
-        for unit in entries(&self.reports)? {
-            let name = unit.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !bench_journal::is_folder_of(name, serial) {
-                continue;
-            }
+        let name = bench_journal::safe_name(serial);
+        let of_unit = |path: &&PathBuf| file_name(path) != name && bench_journal::is_folder_of(file_name(path), serial);
+        let earlier = self.earlier()?.iter().filter(of_unit).cloned();
+        for unit in std::iter::once(self.reports.join(&name)).chain(earlier) {
             for run in entries(&unit)? {
                 let journal = run.join(bench_journal::JOURNAL_FILE);
                 match std::fs::metadata(&journal) {
@@ -64,6 +76,10 @@ impl FolderHistory {
         }
         Ok(bench_journal::in_true_order(runs))
     }
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 /// What is in a folder; nothing if it does not exist.

@@ -5,8 +5,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use std::time::Instant;
 use zeroize::Zeroizing;
 
-/// Reads the terminal in its own thread until nobody takes its keys any more. Each key has the time since `began`: the screen may
-/// be busy, and only the pauses between keys show what a scanner sent. Nothing waits for the thread:
+/// Reads the terminal in its own thread until nobody takes its keys any more. Each key has the time since `began`: the
+/// screen may be busy, and only the pauses between keys show what a scanner sent. Nothing waits for the thread:
 /// a terminal that is gone may block it for ever.
 ///
 /// # Errors
