@@ -5,6 +5,7 @@
 
 mod bus_peer;
 mod diagnose;
+mod desk;
 mod doctor;
 mod external_flash;
 mod kinds;

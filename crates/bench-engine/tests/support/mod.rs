@@ -3,10 +3,10 @@
 
 use async_trait::async_trait;
 use bench_engine::Recorder;
-use bench_instruments::{Nobody, 
+use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
-    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, Sender, UsbEcho, UsbHost,
-    UsbIds, UsbSwitch,
+    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Nobody, RailReading, Rails, Sender, UsbEcho,
+    UsbHost, UsbIds, UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
