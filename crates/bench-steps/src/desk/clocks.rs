@@ -63,12 +63,7 @@ impl Kind for Clocks {
             by_link: spec("main-crystal.error", MeasurementUnit::Percent, params.by_link.limits()),
         };
         Ok(Resolved {
-            measurements: vec![
-                step.main_runs.clone(),
-                step.starts.clone(),
-                step.error.clone(),
-                step.by_link.clone(),
-            ],
+            measurements: vec![step.main_runs.clone(), step.starts.clone(), step.error.clone(), step.by_link.clone()],
             coverage: Vec::new(),
             uses: resource::list(&[resource::DUT]),
             shares: Vec::new(),
@@ -135,7 +130,8 @@ impl Clocks {
         let error = 100.0 * (waited / here - 1.0);
         log.measured(&self.by_link.name, Some(error));
         if judge(&self.by_link.limits, Some(error)) != Verdict::Pass {
-            let text = format!("the 32 MHz crystal on the module is off by {:+.0} ppm by this computer's clock", error * PPM);
+            let text =
+                format!("the 32 MHz crystal on the module is off by {:+.0} ppm by this computer's clock", error * PPM);
             let _ = defect(log, text);
         }
         Ok(())

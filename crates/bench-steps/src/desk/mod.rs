@@ -36,10 +36,7 @@ fn desk<'a>(around: &'a Surroundings<'_>) -> Result<&'a Desk, ParamProblem> {
 }
 
 /// The ports behind selected contacts, whatever reaches them from outside. Refuses those of the link.
-fn ports_behind(
-    selector: &RawPinSelector,
-    around: &Surroundings<'_>,
-) -> Result<Vec<(Contact, Port)>, ParamProblem> {
+fn ports_behind(selector: &RawPinSelector, around: &Surroundings<'_>) -> Result<Vec<(Contact, Port)>, ParamProblem> {
     let link = &around.fixture.link;
     let mut pins = Vec::new();
     for contact in selector.resolve(around.dut)? {

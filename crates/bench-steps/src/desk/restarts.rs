@@ -65,8 +65,12 @@ impl Procedure for Restarts {
         nest.join_link().await?;
         nest.release_ports().await?;
         let soft = Way { order: Request::Restart, takes: STARTS, reason: SOFTWARE, name: "a restart" };
-        let starve =
-            Way { order: Request::StarveWatchdog, takes: WATCHDOG_ACTS, reason: WATCHDOG, name: "the watchdog's restart" };
+        let starve = Way {
+            order: Request::StarveWatchdog,
+            takes: WATCHDOG_ACTS,
+            reason: WATCHDOG,
+            name: "the watchdog's restart",
+        };
         for (way, right, lost) in [(soft, &self.soft, &self.lost_soft), (starve, &self.watchdog, &self.lost_watchdog)] {
             let mut bits = 0;
             let mut reported = true;
