@@ -116,14 +116,15 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
-    /// Notes for the record: what of the plan is left out on a fixture that is built on another.
+    /// Notes for the record: on a fixture that is built on another, why the plan allows it and what is left out there.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
             return Vec::new();
         }
-        let note =
-            |left: &bench_plan::LeftOut| format!("without {} on {}: {}", left.step, self.fixture.name, left.reason);
-        self.plan.left_out.iter().map(note).collect()
+        let fixture = &self.fixture.name;
+        let allowed = self.plan.reason_here.iter().map(|reason| format!("on {fixture}: {reason}"));
+        let note = |left: &bench_plan::LeftOut| format!("without {} on {fixture}: {}", left.step, left.reason);
+        allowed.chain(self.plan.left_out.iter().map(note)).collect()
     }
 
     /// The plan's steps as the first line of a journal lists them.
@@ -375,6 +376,14 @@ impl Project {
                 .at(head.fixture.span(), if fixture.is_some() { "in place of this one" } else { "no such file" })
                 .help(self.fixture_help(named));
             return Err(Box::new(problem).into());
+        }
+        for row in &head.also_on {
+            if !self.below(&format!("fixtures/{}.toml", row.fixture.get_ref())).is_file() {
+                let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{}`", row.fixture.get_ref()))
+                    .at(row.fixture.span(), "no such file")
+                    .help(self.fixture_help(row.fixture.get_ref()));
+                return Err(Box::new(problem).into());
+            }
         }
         let (fixture_texts, fixture) = self.fixture_with(named, &known, repairs)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;

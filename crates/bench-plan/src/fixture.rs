@@ -37,6 +37,8 @@ pub struct Fixture {
     pub pairs: Vec<(Contact, Contact)>,
     /// Contacts without a nail, with the reason.
     pub unwired: BTreeMap<Contact, String>,
+    /// Contacts without a nail that a board joins to a contact with one: what that nail does, it does to them too.
+    pub joined: BTreeMap<Contact, Contact>,
     /// Parts that the module itself communicates with.
     pub peers: Vec<Peer>,
     pub nfc: Option<NfcWiring>,
@@ -324,5 +326,13 @@ impl Fixture {
     }
     pub fn nail(&self, contact: Contact) -> Option<&Nail> {
         self.nails.get(&contact)
+    }
+    /// The nail of the contact, or that of the contact to which a board joins it.
+    pub fn nail_that_reaches(&self, contact: Contact) -> Option<&Nail> {
+        self.nail(contact).or_else(|| self.nail(*self.joined.get(&contact)?))
+    }
+    /// The contacts without a nail that a board joins to this one, ascending.
+    pub fn joined_to(&self, contact: Contact) -> impl Iterator<Item = Contact> {
+        self.joined.iter().filter(move |(_, to)| **to == contact).map(|(joined, _)| *joined)
     }
 }

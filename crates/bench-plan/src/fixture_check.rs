@@ -125,6 +125,7 @@ impl<'a> Checker<'a> {
             nails,
             pairs: Vec::new(),
             unwired,
+            joined: BTreeMap::new(),
             peers,
             nfc,
         })

@@ -81,6 +81,7 @@ pub fn fixture() -> Fixture {
         nfc: None,
         pairs: Vec::new(),
         unwired: BTreeMap::new(),
+        joined: BTreeMap::new(),
         revision: "A".to_owned(),
         families: vec!["b4xx".to_owned()],
         i2c_hz: 400_000,
