@@ -118,8 +118,7 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
             Ok(loaded) => {
                 let checked = coverage(&loaded);
                 // On a fixture that the plan does not allow, what it does not cover is no mistake; it is shown all the same.
-                let bad_plan =
-                    if checked.passes_here { !checked.is_good() } else { !checked.silent_passes.is_empty() };
+                let bad_plan = if checked.passes_here { !checked.is_good() } else { !checked.silent_passes.is_empty() };
                 bad += usize::from(bad_plan);
                 if !args.json {
                     print(&render(&shown(path), &checked));

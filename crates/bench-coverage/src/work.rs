@@ -85,7 +85,8 @@ impl Work<'_> {
     }
 
     fn load(&self, module: &Module) -> Result<Loaded, Failed> {
-        let mut loaded = Project::find(self.root, Some(self.plan)).load_on(self.plan, self.fixture, &Kinds::default())?;
+        let mut loaded =
+            Project::find(self.root, Some(self.plan)).load_on(self.plan, self.fixture, &Kinds::default())?;
         if loaded.provenance(self.firmware) != *self.provenance {
             let help = "a result must be that of one plan; start again";
             return Err(Failed::Usage(miette::miette!(help = help, "the plan, fixture or module file was changed")));

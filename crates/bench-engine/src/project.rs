@@ -347,6 +347,22 @@ impl Project {
         self.load_on(plan, None, kinds)
     }
 
+    /// Refuses a misspelt name of another fixture. A project without the board's file is none: it tests on the bed only.
+    fn check_also_on(&self, head: &PlanHead, plan: &Source) -> Result<(), FileError> {
+        let names = self.fixture_names();
+        for row in &head.also_on {
+            let name = row.fixture.get_ref();
+            let meant = nearest(name, names.iter().map(String::as_str)).filter(|_| !names.contains(name));
+            if let Some(meant) = meant {
+                let problem = Problem::new(plan, format!("there is no fixture `{name}`"))
+                    .at(row.fixture.span(), "no such file")
+                    .help(format!("did you mean `{meant}`?"));
+                return Err(Box::new(problem).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Loads the plan for another fixture than it names: a smaller one that is built on it.
     ///
     /// # Errors
@@ -377,14 +393,7 @@ impl Project {
                 .help(self.fixture_help(named));
             return Err(Box::new(problem).into());
         }
-        for row in &head.also_on {
-            if !self.below(&format!("fixtures/{}.toml", row.fixture.get_ref())).is_file() {
-                let problem = Problem::new(plan_text.plan(), format!("there is no fixture `{}`", row.fixture.get_ref()))
-                    .at(row.fixture.span(), "no such file")
-                    .help(self.fixture_help(row.fixture.get_ref()));
-                return Err(Box::new(problem).into());
-            }
-        }
+        self.check_also_on(&head, plan_text.plan())?;
         let (fixture_texts, fixture) = self.fixture_with(named, &known, repairs)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());

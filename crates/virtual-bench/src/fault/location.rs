@@ -174,9 +174,8 @@ fn beyond_the_board<'d>(
     fixture: &Fixture,
     mut broken: impl Iterator<Item = &'d Contact>,
 ) -> Option<String> {
-    let shared = |contact: &&Contact| {
-        fixture.joined.contains_key(*contact) || fixture.joined_to(**contact).next().is_some()
-    };
+    let shared =
+        |contact: &&Contact| fixture.joined.contains_key(*contact) || fixture.joined_to(**contact).next().is_some();
     if let Some(contact) = broken.find(shared) {
         let label = dut.label(*contact);
         return Some(format!("the board joins contact {label} to others, which carry its current as well"));
