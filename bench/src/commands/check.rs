@@ -4,7 +4,7 @@ use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE};
 use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_journal::shown;
-use bench_plan::{DutFamily, Function, LeftOut, Problem};
+use bench_plan::{Board, DutFamily, Function, JumperState, LeftOut, Problem};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;
 use serde::Serialize;
@@ -76,6 +76,9 @@ struct Checked {
     /// What to plug and set on it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<String>,
+    /// The board that carries the module, with its jumpers and wires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    board: Option<Board>,
     /// Included steps that the plan does without, and those that the fixture cannot do.
     left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
@@ -164,6 +167,7 @@ fn coverage(loaded: &Loaded) -> Checked {
         passes_here: loaded.plan.passes_here,
         passes_here_because: loaded.plan.reason_here.clone(),
         instructions: loaded.fixture.instructions.clone(),
+        board: loaded.fixture.board.clone(),
         left_out: loaded.plan.left_out.clone(),
         silent_passes: silent_passes(&loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect::<Vec<_>>()),
         contacts: by_contact
@@ -260,6 +264,17 @@ fn render(path: &str, checked: &Checked) -> String {
     }
     if let Some(reason) = &checked.passes_here_because {
         let _ = writeln!(text, "  A module may pass on {}: {reason}", checked.fixture);
+    }
+    if let Some(board) = &checked.board {
+        let off = board.jumpers.iter().filter(|jumper| jumper.state == JumperState::Off).count();
+        let _ = writeln!(
+            text,
+            "  On {}, with {off} jumpers off, {} on, and {} wires (bench fixture {0} --wiring):",
+            checked.fixture,
+            board.jumpers.len() - off,
+            board.wires.len()
+        );
+        text.push_str(&crate::wiring::board::steps(board, "    "));
     }
     if let Some(instructions) = &checked.instructions {
         let _ = writeln!(text, "  On {}:", checked.fixture);

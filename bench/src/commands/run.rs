@@ -2,6 +2,7 @@
 
 use super::{print, say, width};
 use crate::cli::RunArgs;
+use crate::person::TerminalPerson;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, Loaded, OneRun, Project, Recorder, Stop};
@@ -16,6 +17,7 @@ use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 fn bench(error: impl std::fmt::Display) -> Failed {
@@ -25,7 +27,8 @@ fn bench(error: impl std::fmt::Display) -> Failed {
 pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let began = Instant::now();
     let project = Project::find(root, Some(&args.plan));
-    let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    let mut loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    let kept = if args.keep { loaded.keep_firmware() } else { Vec::new() };
     if !loaded.plan.passes_here {
         return Err(Failed::Usage(miette::miette!(
             help = format!(
@@ -38,7 +41,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             loaded.fixture.name
         )));
     }
-    let notes = loaded.left_out_notes();
+    let notes = [loaded.left_out_notes(), kept].concat();
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let Unit { serial, imei } = unit(args, &loaded, family)?;
@@ -60,10 +63,12 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         reports: &args.reports,
         key: key.as_ref(),
         notes: &notes,
+        may_erase_locked: args.erase_locked,
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
     let orderly = orderly.unwrap_or_default();
-    let observers = if args.quiet { Vec::new() } else { vec![progress::observer(orderly)] };
+    let (observer, bar) = progress::observer(orderly);
+    let observers = if args.quiet { Vec::new() } else { vec![observer] };
 
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
@@ -75,7 +80,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
-        let backend = RealBackend::take(project.root(), place, &now)?;
+        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered);
+        let backend = RealBackend::take(project.root(), place, &now)?.with_person(Rc::new(person));
         backend.clock_notice().iter().for_each(|notice| say(notice));
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };

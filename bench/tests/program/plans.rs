@@ -110,7 +110,7 @@ fn the_pair_test_finds_what_such_a_test_finds() {
 /// The shipped plans that allow boards, and what each board leaves of them: contacts that are covered, a step that is left
 /// out, what is done by hand, and a fault that it still names although no nail reaches the reset contact of one.
 const BOARDS: [(&str, &str, &str, &str); 2] = [
-    ("eval-board", "47 of 67 contacts covered, 20 left out", "without usb", "Take off"),
+    ("eval-board", "47 of 67 contacts covered, 20 left out", "without usb", "Take off every jumper"),
     ("mikroe-gen3", "24 of 67 contacts covered, 43 left out", "without uart-flow", "No Click board"),
 ];
 const SOMS: [&str; 5] = ["b402", "b404", "b404x", "b523", "b524"];

@@ -116,6 +116,14 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
+    /// Leaves out the steps that write the test firmware: the module holds it already.
+    /// Returns notes for the record.
+    pub fn keep_firmware(&mut self) -> Vec<String> {
+        let reason = "the module keeps the firmware that it holds (--keep)";
+        let ids = self.plan.leave_out(|procedure| procedure.writes_firmware(), reason);
+        ids.iter().map(|id| format!("without {id}: {reason}")).collect()
+    }
+
     /// Notes for the record: on a fixture that is built on another, why the plan allows it and what is left out there.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
@@ -317,7 +325,7 @@ impl Project {
             return Err(Box::new(problem).into());
         }
         let under = repairs.of(read(&path, "the fixture's `base` names this file")?);
-        let fixture = Fixture::parse(&under, families)?.with_jumpers(&source)?;
+        let fixture = Fixture::parse(&under, families)?.with_jumpers(&source, families)?;
         Ok((vec![source, under], fixture))
     }
 

@@ -1,7 +1,8 @@
 //! A bed of nails with a jumper board on it: the nails of another fixture, some of them joined in pairs by wires.
 
+use crate::fixture_board::{RawBoard, Reach};
 use crate::reading::{parse_file, parse_table};
-use crate::{Fixture, NailWiring, ParamProblem, Problem, Source};
+use crate::{DutFamily, Fixture, NailWiring, ParamProblem, Problem, Source};
 use bench_run::Contact;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,9 +32,9 @@ pub(crate) struct RawJumpers {
     /// Contacts that the board does not reach.
     #[serde(default)]
     unreached: Vec<RawUnreached>,
-    /// What the operator must plug and set by hand.
+    /// The board that replaces the nails: its jumpers, the wires to it, and what is done by hand.
     #[serde(default)]
-    instructions: Option<String>,
+    board: Option<RawBoard>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -70,7 +71,7 @@ impl Fixture {
     ///
     /// # Errors
     /// The first mistake in the jumpers' file.
-    pub fn with_jumpers(mut self, source: &Source) -> Result<Self, Box<Problem>> {
+    pub fn with_jumpers(mut self, source: &Source, families: &[&DutFamily]) -> Result<Self, Box<Problem>> {
         let raw: RawJumpers = parse_file(source)?;
         if *raw.format.get_ref() != 1 {
             let problem = ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()));
@@ -112,7 +113,12 @@ impl Fixture {
             self.pairs.push((Contact(a), Contact(b)));
         }
         self.base = Some(std::mem::replace(&mut self.name, raw.name.clone()));
-        self.instructions = raw.instructions;
+        let fits = |family: &&DutFamily| self.families.contains(&family.name);
+        let families: Vec<&DutFamily> = families.iter().copied().filter(fits).collect();
+        let wired = self.nails.keys().copied().collect();
+        let reach = Reach { families: &families, wired, unreached: &self.unwired };
+        let board = raw.board.as_ref().map(|board| board.check(&reach)).transpose();
+        self.board = board.map_err(|problem| problem.in_file(source, 0..0))?;
         self.title = raw.title.unwrap_or_else(|| raw.name.clone());
         self.revision = format!("{} on {}", raw.revision, self.revision);
         Ok(self)

@@ -78,8 +78,8 @@ fn neighbours_on_a_face_are_on_different_banks() {
 #[test]
 fn no_expander_bit_has_two_users() {
     let fixture = b_series();
-    let bus = &fixture.measure_bus;
-    let mut bits = vec![bus.source_enable, fixture.link.connect];
+    let bus = &fixture.bed.as_ref().unwrap().measure_bus;
+    let mut bits = vec![bus.source_enable, fixture.bed.as_ref().unwrap().link_relay];
     bits.extend(bus.address.iter().chain(&bus.banks));
     bits.extend(fixture.rails.iter().flat_map(|rail| [rail.enable, rail.discharge]));
     bits.extend(fixture.nails.values().map(|nail| match nail.wiring {
@@ -95,11 +95,14 @@ fn no_expander_bit_has_two_users() {
 #[test]
 fn safety_and_controller_are_kept() {
     let fixture = b_series();
-    assert_eq!(fixture.safety.watchdog.kick, 17);
-    assert!(fixture.safety.off_within >= fixture.safety.watchdog.timeout);
-    assert_eq!((fixture.controller.link_tx, fixture.controller.link_rx), (14, 15));
+    assert_eq!(fixture.bed.as_ref().unwrap().safety.watchdog.kick, 17);
+    assert!(fixture.bed.as_ref().unwrap().safety.off_within >= fixture.bed.as_ref().unwrap().safety.watchdog.timeout);
+    assert_eq!(
+        (fixture.bed.as_ref().unwrap().controller.link_tx, fixture.bed.as_ref().unwrap().controller.link_rx),
+        (14, 15)
+    );
     assert_eq!((fixture.link.dut_rx, fixture.link.dut_tx), (Contact(38), Contact(36)));
-    assert_eq!(fixture.controller.probe.unwrap().reset, Some(Contact(34)));
+    assert_eq!(fixture.probe.unwrap().reset, Some(Contact(34)));
 }
 
 #[test]
@@ -261,7 +264,8 @@ fn jumpers_on_another_bed() {
     let source = |text: &str| Source::new("fixtures/pairs.toml", text);
     assert_eq!(Fixture::base_of(&source(&fixture_text())).unwrap().map(Spanned::into_inner), None);
     assert_eq!(Fixture::base_of(&source(JUMPERS)).unwrap().map(Spanned::into_inner).as_deref(), Some("b-series"));
-    let joined = b_series().with_jumpers(&source(JUMPERS)).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    let joined =
+        b_series().with_jumpers(&source(JUMPERS), &[]).unwrap_or_else(|problem| panic!("{}", render(&problem)));
     assert_eq!((joined.name.as_str(), joined.revision.as_str()), ("pairs", "A on A"));
     assert_eq!(joined.pairs, [(Contact(22), Contact(20)), (Contact(23), Contact(33))]);
     assert_eq!(joined.nails, b_series().nails);
@@ -278,7 +282,7 @@ fn jumpers_on_another_bed() {
         ("revision", "revison", "unknown key `revison`"),
     ];
     for (from, to, message) in rows {
-        let problem = b_series().with_jumpers(&source(&changed(JUMPERS, from, to))).unwrap_err();
+        let problem = b_series().with_jumpers(&source(&changed(JUMPERS, from, to)), &[]).unwrap_err();
         assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
     }
     let problem = Fixture::base_of(&source(&changed(JUMPERS, "\"b-series\"", "3"))).unwrap_err();
@@ -298,7 +302,7 @@ unreached = [
 #[test]
 fn a_board_joins_contacts() {
     let source = |text: &str| Source::new("fixtures/board.toml", text);
-    let board = b_series().with_jumpers(&source(BOARD)).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    let board = b_series().with_jumpers(&source(BOARD), &[]).unwrap_or_else(|problem| panic!("{}", render(&problem)));
     assert!(board.nail(Contact(4)).is_none());
     assert_eq!(board.nail_that_reaches(Contact(4)), board.nail(Contact(2)));
     assert_eq!(board.joined_to(Contact(2)).collect::<Vec<_>>(), [Contact(4), Contact(6)]);
@@ -311,7 +315,7 @@ fn a_board_joins_contacts() {
         ("[17]", "[17, 4]", "contact 4 has no nail anyway"),
         ("joined_to", "joined", "unknown key `joined`"),
     ] {
-        let problem = b_series().with_jumpers(&source(&changed(BOARD, from, to))).unwrap_err();
+        let problem = b_series().with_jumpers(&source(&changed(BOARD, from, to)), &[]).unwrap_err();
         assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
     }
 }

@@ -4,6 +4,7 @@
 //! new kind is one new file and one line in `kinds`. The crate names no concrete instrument and reads no file.
 
 mod bus_peer;
+mod desk;
 mod diagnose;
 mod doctor;
 mod external_flash;
@@ -13,6 +14,7 @@ mod nest;
 mod resolve;
 pub mod resource;
 mod restart;
+mod safekeeping;
 mod shared_link;
 mod signal;
 mod step;
@@ -52,5 +54,7 @@ mod usb;
 pub use doctor::{Finding, doctor};
 pub use kinds::Kinds;
 pub use nest::{Ends, Nest};
+pub use nfc::read_tag;
+pub use safekeeping::{Kept, Safekeeping, Store, restoring};
 pub use shared_link::SharedLink;
 pub use step::{ImageFile, Kind, Procedure, StepError, StepLog};
