@@ -401,6 +401,9 @@ pub(crate) struct FaultsArgs {
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
+    /// Another fixture than the one that the plan names: a lesser one that is built on it.
+    #[arg(long, value_name = "NAME")]
+    pub fixture: Option<String>,
     /// Only the faults that match: `*` is any text, `?` is one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub faults: Vec<String>,

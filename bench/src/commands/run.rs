@@ -33,8 +33,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     if !loaded.plan.passes_here {
         return Err(Failed::Usage(miette::miette!(
             help = format!(
-                "write also_on = [\"{0}\"] into the plan if a module may pass there without {1} of its steps; \
-                 `bench check --fixture {0}` says which",
+                "write also_on = [{{ fixture = \"{0}\", reason = \"...\" }}] into the plan if a module may pass there \
+                 without {1} of its steps; `bench check --fixture {0}` says which",
                 loaded.fixture.name,
                 loaded.plan.left_out.len()
             ),
