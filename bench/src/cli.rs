@@ -87,6 +87,8 @@ enum Command {
     Schema(SchemaArgs),
     /// Makes reports from the journal of a run.
     Report(ReportArgs),
+    /// Repeats a run without its hardware: today's steps get the answers that were recorded.
+    Replay(commands::replay::ReplayArgs),
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -163,6 +165,9 @@ pub(crate) struct RunArgs {
     /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
+    /// Records what instruments and module answered, for `bench replay`.
+    #[arg(long)]
+    pub record_answers: bool,
     /// Prints nothing but errors.
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -532,6 +537,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
+        Command::Replay(args) => commands::replay::replay(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),
