@@ -1,6 +1,5 @@
 //! Whenever a run is stopped, the modem has been switched off, and its waiting times kept, before its supply goes.
 
-use bench_coverage::take_out;
 use bench_engine::{self as engine, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
@@ -47,7 +46,7 @@ fn stopped(plan: &str, seed: u64, faults: &[&str], after: Duration) -> Stopped {
     let file = root.join(plan);
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
-    take_out(&mut loaded.plan, &gone);
+    loaded.plan.take_out(&gone);
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, seed);

@@ -168,6 +168,15 @@ pub(crate) struct RunArgs {
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,
+    /// Does not program the module: it must hold the test firmware of this version.
+    #[arg(long)]
+    pub keep: bool,
+    /// Allows to erase a locked module. What is on it cannot be read, so it is lost.
+    #[arg(long, conflicts_with = "keep")]
+    pub erase_locked: bool,
+    /// On a desk: the board is on already, so nobody is asked to switch it on.
+    #[arg(long, conflicts_with = "virtual_bench")]
+    pub powered: bool,
     /// Prints nothing but errors.
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -14,6 +14,7 @@ mod limits_patch;
 mod lockstep_tests;
 #[cfg(test)]
 mod nests_tests;
+mod person;
 mod progress;
 #[cfg(test)]
 mod safety_tests;

@@ -1,7 +1,6 @@
 //! Eight nests on one controller: what goes wrong in one leaves the others' records as they would be alone.
 
 use crate::abort_tests::GONE;
-use bench_coverage::take_out;
 use bench_engine::{Ended, FromNest, NestThread, OneRun, Project, Stop};
 use bench_run::{Entry, Verdict};
 use bench_steps::Kinds;
@@ -27,7 +26,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
         let file = root.join("plans/b404x.toml");
         let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default())?;
         let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
-        take_out(&mut loaded.plan, &gone);
+        loaded.plan.take_out(&gone);
         let firmware = bench_engine::read_firmware(&loaded.firmware_path)?;
         let seed = nest as u64 + 1;
         let specs: Vec<String> = match put {
@@ -42,6 +41,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
         let provenance = loaded.provenance(&firmware);
         let image = virtual_run::image(&loaded, &firmware)?;
         let unit_run = OneRun {
+            may_erase_locked: false,
             loaded: &loaded,
             firmware: image,
             provenance,

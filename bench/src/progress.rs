@@ -8,9 +8,13 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Watches the entries of one run. Everything goes to standard error: standard output is for results. `orderly` is the longest time
-/// from a signal to the last rail off.
-pub(crate) fn observer(orderly: Duration) -> Observer {
-    if std::io::stderr().is_terminal() { bar(orderly) } else { lines(orderly) }
+/// from a signal to the last rail off. The bar, if there is one, is for questions that need its place.
+pub(crate) fn observer(orderly: Duration) -> (Observer, Option<ProgressBar>) {
+    if !std::io::stderr().is_terminal() {
+        return (lines(orderly), None);
+    }
+    let shown = ProgressBar::new(0);
+    (bar(shown.clone(), orderly), Some(shown))
 }
 
 /// The end of a run before its time; after a signal with how long that may take. Whatever else ends one does not wait for the modem.
@@ -24,8 +28,7 @@ fn stopping(reason: &str, orderly: Duration) -> String {
     format!("stopping: {reason}")
 }
 
-fn bar(orderly: Duration) -> Observer {
-    let bar = ProgressBar::new(0);
+fn bar(bar: ProgressBar, orderly: Duration) -> Observer {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {elapsed}  {wide_msg}") {
         bar.set_style(style);
     }

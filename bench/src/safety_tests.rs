@@ -1,7 +1,6 @@
 //! The lid, the watchdog and a bench that is killed: rails go off, whenever it happens.
 
 use crate::abort_tests::GONE;
-use bench_coverage::take_out;
 use bench_engine::{self as engine, Loaded, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_run::{Event, Verdict};
@@ -41,9 +40,10 @@ fn bench_with(seed: u64, journal: Journal) -> Bench {
     let file = root.join("plans/b404x.toml");
     let mut loaded = Project::find(Some(&root), Some(&file)).load(&file, &Kinds::default()).unwrap();
     // As a fixture that has one.
-    loaded.fixture.controller.emergency = Some(bench_plan::GpioLine { gpio: 26, active_low: true });
+    loaded.fixture.bed.as_mut().unwrap().controller.emergency =
+        Some(bench_plan::GpioLine { gpio: 26, active_low: true });
     let gone: Vec<String> = GONE.iter().map(|id| (*id).to_owned()).collect();
-    take_out(&mut loaded.plan, &gone);
+    loaded.plan.take_out(&gone);
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap().clone();
     let serial = virtual_run::serial(&family, &loaded.plan.model, seed);

@@ -1,6 +1,5 @@
 //! A download that is cut anywhere ends in an error, never in a pass and never in a hang.
 
-use bench_coverage::take_out;
 use bench_engine::{self as engine, Project, Recorder, Stop};
 use bench_instruments::ProgramError;
 use bench_journal::Journal;
@@ -36,7 +35,7 @@ fn programmed_by(file: &Path, faults: &[Fault], blank: bool) -> Ended {
     let mut loaded = Project::find(Some(&root()), Some(file)).load(file, &Kinds::default()).unwrap();
     let ids = loaded.plan.steps.iter().map(|planned| planned.step.id.clone());
     let gone: Vec<String> = ids.filter(|id| !KEPT.contains(&id.as_str())).collect();
-    take_out(&mut loaded.plan, &gone);
+    loaded.plan.take_out(&gone);
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let family = loaded.family().unwrap();
     let serial = virtual_run::serial(family, &loaded.plan.model, 1);

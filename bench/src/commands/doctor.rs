@@ -46,7 +46,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     let backend = RealBackend::take(project.root(), place, &now)?;
     // Every chip before the drivers, which stop at the first that is missing.
     let panel = backend.kick_once()?;
-    let missing = PiI2c::open(backend.i2c_bus()).map(|bus| chips(&fixture, bus));
+    let missing = PiI2c::open(backend.bed()?.i2c_bus).map(|bus| chips(&fixture, bus));
     drop(panel);
     let missing = missing.map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
     if missing > 0 {

@@ -84,11 +84,12 @@ fn quoted(text: &str) -> String {
 
 fn write(answers: &Answers, fixture: &Fixture) -> String {
     let Answers { fixture: fixture_name, name, fixture_serial, overdue, link, probe } = answers;
-    let controller = &fixture.controller;
-    let mut gpio = vec![format!("watchdog = {}", fixture.safety.watchdog.kick)];
+    let Some(bed) = &fixture.bed else { return String::new() };
+    let controller = &bed.controller;
+    let mut gpio = vec![format!("watchdog = {}", bed.safety.watchdog.kick)];
     gpio.extend(controller.lid.iter().map(|line| format!("lid = {}", line.gpio)));
     gpio.extend(controller.start.iter().map(|line| format!("start = {}", line.gpio)));
-    gpio.extend(fixture.measure_bus.edges_gpio.iter().map(|gpio| format!("edges = {gpio}")));
+    gpio.extend(bed.measure_bus.edges_gpio.iter().map(|gpio| format!("edges = {gpio}")));
     gpio.extend(controller.lamps.iter().map(|(lamp, line)| format!("{lamp} = {}", line.gpio)));
     let probe_line = if probe.is_empty() {
         "# probe = \"2e8a:000c:E6614103E7\" # of several, as `probe-rs list` shows it".to_owned()

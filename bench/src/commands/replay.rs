@@ -1,20 +1,21 @@
 //! `bench replay`: the recorded answers of a run, for today's steps.
 
+use super::print;
 use super::report::find;
-use super::{print, say};
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
-use bench_engine::{Done, Failed, Loaded, OneRun, Project, Stop};
-use bench_instruments::Image;
+use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
+use bench_instruments::{Backup, Image};
 use bench_journal::shown;
 use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare};
 use bench_report::RunRecord;
-use bench_run::{Provenance, Verdict};
-use bench_steps::Kinds;
+use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
+use bench_steps::{Kinds, Nest, Safekeeping};
 use bench_store::examine_file;
 use clap::Args;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 const AFTER: &str = "\
 The recording is made by `bench run --record-answers`. The replay is recorded as a run of its own; no statistics count it.
@@ -56,15 +57,24 @@ struct Recorded {
     record: RunRecord,
     provenance: Provenance,
     tape: Tape,
+    /// When somebody stopped it, and why.
+    stopped: Option<(BenchTime, String)>,
 }
 
 pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Failed> {
-    let Recorded { record, provenance, tape } = recorded(&args.run)?;
+    let Recorded { record, provenance, tape, stopped } = recorded(&args.run)?;
     let project = Project::find(root, args.plan.as_deref());
     let loaded = load(&project, args, &provenance)?;
     let (firmware, now) = firmware(&loaded, &provenance)?;
     let imei = tape.imei().map(str::to_owned);
+    let may_erase_locked = tape.may_erase_locked();
+    // What was on the module is not recorded, so nothing may look as if it could be written back.
+    let without_backup = |nest: Nest, _: &Path| {
+        let store = |_: &Backup| Ok("a file of the recorded run".to_owned());
+        Nest { safekeeping: Rc::new(Safekeeping::new(Arc::new(store))), ..nest }
+    };
     let backend = ReplayBackend::new(tape, &record.run_id);
+    let stop = stop_as_recorded(&backend, stopped);
     let done = OneRun {
         loaded: &loaded,
         firmware,
@@ -75,9 +85,10 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
         reports: &args.reports,
         key: None,
         notes: &loaded.left_out_notes(),
-        wrap: None,
+        wrap: Some(&without_backup),
+        may_erase_locked,
     }
-    .run(&backend, Vec::new(), || Stop::on_signals(say))?;
+    .run(&backend, Vec::new(), || Ok(stop))?;
     let player = backend.player().ok_or_else(|| Failed::bench("nothing was played"))?;
     let comparison = compare(&record, &done.record);
     if !args.quiet {
@@ -106,7 +117,27 @@ fn recorded(run: &Path) -> Result<Recorded, Failed> {
         TapeError::Unreadable { .. } => Failed::Usage(miette::miette!(help = help, "{error}")),
         error => Failed::Bench(miette::miette!("{error}")),
     })?;
-    Ok(Recorded { record, provenance, tape })
+    let entries = examined.judgement.contents.map(|run| run.entries).unwrap_or_default();
+    Ok(Recorded { stopped: stopped(&entries), record, provenance, tape })
+}
+
+/// When a person stopped the run, and why. What the bench itself noticed is among the answers.
+fn stopped(entries: &[Entry]) -> Option<(BenchTime, String)> {
+    let aborted = |entry: &Entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Aborted, .. });
+    entries.iter().any(aborted).then_some(())?;
+    entries.iter().find_map(|entry| match &entry.event {
+        Event::Stopping { reason } => Some((entry.at_us, reason.clone())),
+        _ => None,
+    })
+}
+
+fn stop_as_recorded(backend: &ReplayBackend, stopped: Option<(BenchTime, String)>) -> Stop {
+    let Some((at, reason)) = stopped else { return Stop::never() };
+    let clock = backend.clock();
+    Stop::when(async move {
+        clock.sleep_until(at).await;
+        reason
+    })
 }
 
 /// Today's plan, on today's fixture.

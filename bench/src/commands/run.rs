@@ -2,6 +2,7 @@
 
 use super::{print, say, width};
 use crate::cli::RunArgs;
+use crate::person::TerminalPerson;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, Loaded, OneRun, Project, Recorder, Stop};
@@ -28,7 +29,8 @@ fn bench(error: impl std::fmt::Display) -> Failed {
 pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let began = Instant::now();
     let project = Project::find(root, Some(&args.plan));
-    let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    let mut loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    let kept = if args.keep { loaded.keep_firmware() } else { Vec::new() };
     if !loaded.plan.passes_here {
         return Err(Failed::Usage(miette::miette!(
             help = format!(
@@ -41,7 +43,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
             loaded.fixture.name
         )));
     }
-    let notes = loaded.left_out_notes();
+    let notes = [loaded.left_out_notes(), kept].concat();
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let Unit { serial, imei } = unit(args, &loaded, family)?;
@@ -66,10 +68,12 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         key: key.as_ref(),
         notes: &notes,
         wrap: args.record_answers.then_some(&wrap),
+        may_erase_locked: args.erase_locked,
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
     let orderly = orderly.unwrap_or_default();
-    let observers = if args.quiet { Vec::new() } else { vec![progress::observer(orderly)] };
+    let (observer, bar) = progress::observer(orderly);
+    let observers = if args.quiet { Vec::new() } else { vec![observer] };
 
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
@@ -81,7 +85,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
-        let backend = RealBackend::take(project.root(), place, &now)?;
+        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered);
+        let backend = RealBackend::take(project.root(), place, &now)?.with_person(Rc::new(person));
         backend.clock_notice().iter().for_each(|notice| say(notice));
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };

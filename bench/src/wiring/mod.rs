@@ -169,14 +169,15 @@ fn chips(fixture: &Fixture, contacts: &[ContactWires]) -> Vec<ChipWires> {
     for peer in &fixture.peers {
         bit(peer.select, format!("switches of {}", peer.id));
     }
-    bit(fixture.link.connect, "link relay".to_owned());
     if let Some(usb) = fixture.usb {
         bit(usb.switch, "USB switch".to_owned());
     }
     if let Some(coil) = fixture.nfc.and_then(|nfc| nfc.coil) {
         bit(coil.switch, "switches of the NFC coil".to_owned());
     }
-    let bus = &fixture.measure_bus;
+    let Some(bed) = &fixture.bed else { return Vec::new() };
+    bit(bed.link_relay, "link relay".to_owned());
+    let bus = &bed.measure_bus;
     bit(bus.source_enable, "switch of the source".to_owned());
     for (n, address) in bus.address.iter().enumerate() {
         bit(*address, format!("A{n} of all multiplexers"));
@@ -228,19 +229,20 @@ fn part(kind: &ChipKind) -> String {
 }
 
 fn controller(fixture: &Fixture) -> Vec<Pin> {
-    let controller = &fixture.controller;
+    let Some(bed) = &fixture.bed else { return Vec::new() };
+    let controller = &bed.controller;
     let mut pins = vec![
         (controller.i2c_sda, "SDA of all chips".to_owned()),
         (controller.i2c_scl, "SCL of all chips".to_owned()),
         (controller.link_tx, "TX, to the link relay".to_owned()),
         (controller.link_rx, "RX, from the link relay".to_owned()),
-        (fixture.safety.watchdog.kick, "watchdog, each edge is a kick".to_owned()),
+        (bed.safety.watchdog.kick, "watchdog, each edge is a kick".to_owned()),
     ];
     let level = |line: &bench_plan::GpioLine| if line.active_low { "active low" } else { "active high" };
     pins.extend(controller.lid.as_ref().map(|line| (line.gpio, format!("lid switch, {}", level(line)))));
     pins.extend(controller.start.as_ref().map(|line| (line.gpio, format!("start button, {}", level(line)))));
     pins.extend(controller.lamps.iter().map(|(name, line)| (line.gpio, format!("lamp `{name}`, {}", level(line)))));
-    pins.extend(fixture.measure_bus.edges_gpio.map(|gpio| (gpio, "measure bus, behind its Schmitt buffer".to_owned())));
+    pins.extend(bed.measure_bus.edges_gpio.map(|gpio| (gpio, "measure bus, behind its Schmitt buffer".to_owned())));
     pins.sort();
     pins.into_iter().map(|(gpio, leads_to)| Pin { gpio, leads_to }).collect()
 }

@@ -20,5 +20,5 @@ pub use rates::Rates;
 pub use run::{RunFindings, failing};
 pub use study::{Results, Study, Without, lost};
 pub use text::summary;
-pub use without::{take_out, with_dependants};
+pub use without::with_dependants;
 pub use work::{Module, Work};

@@ -1,33 +1,6 @@
 //! A plan without some of its steps.
 
-use bench_plan::Plan;
 use bench_run::Step;
-use std::collections::BTreeSet;
-
-/// Takes steps out. A step that needed one of them then needs whatever that one needed, so that the order of the rest
-/// stays. Ids that the plan does not have are ignored.
-pub fn take_out<P>(plan: &mut Plan<P>, gone: &[String]) {
-    let is_gone: Vec<bool> = plan.steps.iter().map(|planned| gone.contains(&planned.step.id)).collect();
-    let needs: Vec<Vec<usize>> = plan.steps.iter().map(|planned| planned.step.needs.clone()).collect();
-    let place = |index: usize| is_gone[..index].iter().filter(|gone| !**gone).count();
-    for planned in &mut plan.steps {
-        let mut left = BTreeSet::new();
-        let (mut open, mut seen) = (planned.step.needs.clone(), BTreeSet::new());
-        while let Some(needed) = open.pop() {
-            if !is_gone.get(needed).copied().unwrap_or(false) {
-                left.insert(place(needed));
-            } else if seen.insert(needed) {
-                open.extend(&needs[needed]);
-            }
-        }
-        planned.step.needs = left.into_iter().collect();
-        let stays = |index: &usize| !is_gone.get(*index).copied().unwrap_or(false);
-        planned.step.after =
-            planned.step.after.iter().filter(|index| stays(index)).map(|&index| place(index)).collect();
-    }
-    let mut keep = is_gone.iter().map(|gone| !gone);
-    plan.steps.retain(|_| keep.next().unwrap_or(true));
-}
 
 /// Ids of these steps and of all that cannot run without them, in the plan's order.
 pub fn with_dependants(steps: &[Step], ids: &[String]) -> Vec<String> {
@@ -47,7 +20,7 @@ pub fn with_dependants(steps: &[Step], ids: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bench_plan::PlanStep;
+    use bench_plan::{Plan, PlanStep};
     use bench_run::OnFail;
     use std::time::Duration;
 
@@ -98,7 +71,7 @@ mod tests {
         for (gone, left) in rows {
             let mut plan = plan();
             let gone: Vec<String> = gone.iter().map(ToString::to_string).collect();
-            take_out(&mut plan, &gone);
+            plan.take_out(&gone);
             let got: Vec<(&str, &[usize])> =
                 plan.steps.iter().map(|planned| (planned.step.id.as_str(), planned.step.needs.as_slice())).collect();
             assert_eq!(got, left, "{gone:?}");

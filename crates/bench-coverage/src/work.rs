@@ -5,7 +5,6 @@
 //! the plan, and not on how many run at the same time.
 
 use super::run::RunFindings;
-use super::without::take_out;
 use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
 use bench_journal::Journal;
 use bench_report::RunRecord;
@@ -88,7 +87,7 @@ impl Work<'_> {
             let help = "a result must be that of one plan; start again";
             return Err(Failed::Usage(miette::miette!(help = help, "the plan, fixture or module file was changed")));
         }
-        take_out(&mut loaded.plan, &module.gone);
+        loaded.plan.take_out(&module.gone);
         if module.one_by_one {
             loaded.plan.steps.iter_mut().for_each(|planned| planned.step.uses.push("the bench".to_owned()));
         }

@@ -9,6 +9,7 @@ mod nest_thread;
 mod one_run;
 mod power;
 mod project;
+mod put_back;
 mod recorder;
 mod run_loop;
 mod safe_state;

@@ -8,10 +8,12 @@ use bench_journal::shown;
 use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_whole};
 use bench_report::{RunRecord, junit};
 use bench_run::{BenchKind, Event, Provenance, Verdict};
-use bench_steps::Nest;
+use bench_steps::{Nest, Safekeeping};
+use bench_swd::backup_to_hex;
 use futures_util::future::LocalBoxFuture;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a run happens on: builds the nest, and drives the run in its own time.
 pub trait Backend {
@@ -67,6 +69,8 @@ pub struct OneRun<'a> {
     pub notes: &'a [String],
     /// Is around the instruments from the first step to the safe state.
     pub wrap: Option<NestWrap<'a>>,
+    /// A person allows to erase a locked module, with everything that is on it.
+    pub may_erase_locked: bool,
 }
 
 /// A run that ended.
@@ -100,6 +104,17 @@ fn enough_space(reports: &Path) -> Result<(), Failed> {
         free / MB,
         MIN_FREE / MB
     )))
+}
+
+/// Stores what was on a module in the folder of its run.
+fn safekeeping(folder: PathBuf) -> Safekeeping {
+    Safekeeping::new(Arc::new(move |backup| {
+        let text = backup_to_hex(backup).map_err(|error| error.to_string())?;
+        let path = folder.join(format!("before-{:016x}.hex", backup.device_id));
+        write_whole(&path, |file| file.write_all(text.as_bytes()))
+            .map_err(|error| format!("{}: {error}", shown(&path)))?;
+        Ok(shown(&path))
+    }))
 }
 
 /// Adds the run's number. The series is random, and a virtual run with the same order has the same record.
@@ -137,6 +152,8 @@ impl OneRun<'_> {
         let outcome = runtime.block_on(async {
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
+            nest.safekeeping = Rc::new(safekeeping(recorder.folder()));
+            nest.may_erase_locked = self.may_erase_locked;
             nest.imei = self.imei.map(str::to_owned);
             if let Some(wrap) = self.wrap {
                 nest = wrap(nest, &recorder.folder());

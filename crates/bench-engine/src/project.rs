@@ -116,6 +116,14 @@ impl Loaded {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
     }
 
+    /// Leaves out the steps that write the test firmware: the module holds it already.
+    /// Returns notes for the record.
+    pub fn keep_firmware(&mut self) -> Vec<String> {
+        let reason = "the module keeps the firmware that it holds (--keep)";
+        let ids = self.plan.leave_out(|procedure| procedure.writes_firmware(), reason);
+        ids.iter().map(|id| format!("without {id}: {reason}")).collect()
+    }
+
     /// Notes for the record: what of the plan is left out on a fixture that is built on another.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {

@@ -116,7 +116,7 @@ impl Recorder {
         pump.into_iter().for_each(Waker::wake);
     }
 
-    fn progress(&self, step: &str, what: &str, share: f64) {
+    pub(crate) fn progress(&self, step: &str, what: &str, share: f64) {
         self.inner.borrow_mut().notify(&Seen::Progress { step, what, share });
     }
 

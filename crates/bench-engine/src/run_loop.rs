@@ -3,6 +3,7 @@
 use crate::lateness::{Late, Lateness};
 use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
+use crate::safe_state::Left;
 use crate::{Recorder, Stop, asking, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
@@ -104,12 +105,16 @@ async fn run_kicked(
         }
     };
 
-    let safe = match AssertUnwindSafe(safe_state::reach(nest, recorder, power, at_once)).catch_unwind().await {
-        Ok(safe) => safe,
-        Err(panic) => {
-            Err(format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic)))
-        }
-    };
+    let left = AssertUnwindSafe(safe_state::reach(nest, recorder, power, at_once)).catch_unwind().await;
+    let Left { safe, put_back } = left.unwrap_or_else(|panic| {
+        let text = format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic));
+        Left { safe: Err(text), put_back: Ok(()) }
+    });
+    if let Err(text) = put_back {
+        recorder.emit(Event::Note { step: None, text: text.clone() });
+        verdict = verdict.and(Verdict::Error);
+        reason = Some(text);
+    }
     if let Err(text) = &safe {
         verdict = verdict.and(Verdict::Error);
         reason = Some(text.clone());

@@ -1,7 +1,7 @@
 //! Switches the rails off, releases the nails, and measures that the rails are off.
 
-use crate::Recorder;
 use crate::power::{Cut, Power};
+use crate::{Recorder, put_back};
 use bench_instruments::{InstrumentError, TimedOut, with_deadline};
 use bench_plan::Function;
 use bench_run::{Event, RAIL_OFF_VOLTS};
@@ -28,7 +28,7 @@ const RELEASED: Duration = Duration::from_millis(1);
 
 /// Longest wait for a dropped job of the debug probe before the rails go off. It is waited for again afterwards.
 const PROBE_WITHIN: Duration = Duration::from_millis(200);
-const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 const BY_HAND: &str = "switch the fixture off by hand";
 
@@ -37,14 +37,32 @@ pub fn orderly_within(family: &bench_plan::DutFamily, model: &str) -> Duration {
     bench_steps::modem::safe_within(family, model) + PART_WITHIN + OFF_WITHIN
 }
 
+/// How a run was left.
+pub(crate) struct Left {
+    /// Whether everything is off and released; what is not known to be.
+    pub safe: Result<(), String>,
+    /// Whether the module holds what was on it before, if it was to.
+    pub put_back: Result<(), String>,
+}
+
+/// Switches everything off, after the module got back what was on it.
+pub(crate) async fn reach(nest: &Nest, recorder: &Recorder, power: &Power, at_once: impl Future<Output = ()>) -> Left {
+    let at_once = at_once.shared();
+    let mut written = None;
+    let while_powered = async || written = Some(put_back::put_back(nest, recorder, at_once.clone()).await);
+    let safe = off(nest, recorder, power, at_once.clone(), while_powered).await;
+    Left { safe, put_back: written.unwrap_or_else(|| put_back::not_tried(nest)) }
+}
+
 /// Switches everything off, then measures whether it is off. The error says what is not known to be safe. `at_once` ends
 /// when the rails may no longer wait for the modem. Every part has a time limit of its own, so that a part that hangs
 /// delays the others but does not prevent them.
-pub(crate) async fn reach(
+async fn off(
     nest: &Nest,
     recorder: &Recorder,
     power: &Power,
     at_once: impl Future<Output = ()>,
+    while_powered: impl AsyncFnOnce(),
 ) -> Result<(), String> {
     if let Some(cut) = power.cut().filter(|cut| !cut.leaves_power()) {
         if nest.modem.get().is_some() {
@@ -55,6 +73,7 @@ pub(crate) async fn reach(
     } else {
         let in_order = modem_off(nest, recorder, power, at_once).await;
         if in_order {
+            while_powered().await;
             // A job of the debug probe that was dropped ends with its next transfer: none shall reach a module without power.
             nest.programmer.ended(PROBE_WITHIN).await;
         }

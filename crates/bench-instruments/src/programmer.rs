@@ -37,6 +37,27 @@ pub struct UicrWord {
     pub value: u32,
 }
 
+/// What a module held where a job writes, read before anything was erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// FICR.DEVICEID of the MCU.
+    pub device_id: u64,
+    /// Whole pages, ascending, also blank ones.
+    pub flash: Vec<Segment>,
+    /// Every word of UICR that is not blank.
+    pub uicr: Vec<UicrWord>,
+}
+
+/// Stores a [`Backup`]. Called in the probe's thread before anything is erased or written; after an error nothing is.
+#[derive(Clone)]
+pub struct Keep(pub Arc<dyn Fn(&Backup) -> Result<(), String> + Send + Sync>);
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep")
+    }
+}
+
 /// The wanted content of the module, and what is permitted to achieve it.
 #[derive(Debug, Clone, Default)]
 pub struct ProgramJob {
@@ -48,6 +69,12 @@ pub struct ProgramJob {
     pub recover_locked: bool,
     /// Locks the access port at the end. Only erasing the module unlocks it.
     pub lock: bool,
+    /// Stores what the job replaces, before it does. Not called when nothing is replaced.
+    pub keep: Option<Keep>,
+    /// UICR holds only the words of `uicr` afterwards.
+    pub only_uicr: bool,
+    /// FICR.DEVICEID of the one module that this job is for.
+    pub device_id: Option<u64>,
 }
 
 /// Result of a [`ProgramJob`].
@@ -123,6 +150,10 @@ pub enum ProgramError {
     Late(u64),
     #[error("the debug probe's software failed: {0}")]
     Broken(String),
+    #[error("what is on the module cannot be stored, so nothing was written: {0}")]
+    NotKept(String),
+    #[error("another module is connected: its MCU is {found:016x}, and this is for {expected:016x}")]
+    OtherModule { found: u64, expected: u64 },
     #[error("the image {name} does not fit: {why}")]
     Image { name: String, why: String },
 
@@ -162,6 +193,8 @@ impl ProgramError {
             | ProgramError::Lost { .. }
             | ProgramError::Late(_)
             | ProgramError::Broken(_)
+            | ProgramError::NotKept(_)
+            | ProgramError::OtherModule { .. }
             | ProgramError::Image { .. } => false,
         }
     }

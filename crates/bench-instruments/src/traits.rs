@@ -18,6 +18,9 @@ pub enum InstrumentError {
     /// A chip of the fixture answers, but with impossible values.
     #[error("{chip} answers on the I2C bus, but {detail}: check the fixture")]
     Implausible { chip: String, detail: String },
+    /// The fixture's file describes a desk.
+    #[error("the fixture {0} has no instruments: nothing can be driven or measured at the module's contacts")]
+    NoInstruments(String),
     #[error("contact {0} has no nail of that kind on this fixture")]
     NotWired(Contact),
     /// A resistance cannot be measured: something other than the bench's source drives the contact away from 0 V.
@@ -29,6 +32,10 @@ pub enum InstrumentError {
     NoSuchPeer(String),
     #[error("the link to the controller's UART failed: {0}")]
     Link(String),
+    #[error("a person is needed, and nobody is at a terminal: {0}")]
+    Nobody(String),
+    #[error("the person at the bench says: not possible ({0})")]
+    NotDone(String),
     #[error("the controller's own pins failed: {0}")]
     Gpio(String),
     #[error("the controller's USB host failed: {0}")]
@@ -192,6 +199,10 @@ pub trait Rails {
 /// The relay that disconnects the link from the nails.
 #[async_trait(?Send)]
 pub trait LinkRelay {
+    /// Whether the controller's TX and RX can be joined, so that the bench can check its own half of the link.
+    fn can_loop_back(&self) -> bool {
+        true
+    }
     /// `true`: the controller's TX and RX are joined to each other and disconnected from the nails.
     async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError>;
 }

@@ -70,6 +70,7 @@ impl Shift {
             let notes = [loaded.left_out_notes(), notes].concat();
             let backend = backend(&shift, &project, &loaded, &serial)?;
             let run = OneRun {
+                may_erase_locked: false,
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &shift.firmware)?,
                 provenance: shift.provenance.clone(),

@@ -20,14 +20,15 @@ pub struct Fixture {
     pub revision: String,
     /// Families whose modules fit into the nest.
     pub families: Vec<String>,
-    pub i2c_hz: u32,
-    pub controller: Controller,
-    pub safety: Safety,
+    /// The instruments of a bed of nails; `None` on a desk, where there are none.
+    pub bed: Option<Bed>,
+    /// What is done by hand on a desk; `None` for a bed of nails.
+    pub desk: Option<Desk>,
+    pub probe: Option<Probe>,
     pub chips: Vec<Chip>,
     pub link: LinkWiring,
     pub usb: Option<UsbWiring>,
     pub ble: Option<BleRadio>,
-    pub measure_bus: MeasureBus,
     /// Supply of the nail expanders: the high level of a driven nail, volts.
     pub nail_volts: f64,
     /// In the order in which they are switched on.
@@ -40,6 +41,56 @@ pub struct Fixture {
     /// Parts that the module itself communicates with.
     pub peers: Vec<Peer>,
     pub nfc: Option<NfcWiring>,
+}
+
+/// What drives a bed of nails, besides its chips, rails and nails.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bed {
+    pub i2c_hz: u32,
+    pub controller: Controller,
+    pub safety: Safety,
+    pub measure_bus: MeasureBus,
+    /// High: the relay joins the controller's TX and RX to the nails. Low, as at power-up: it disconnects them and
+    /// joins them to each other, so that an idle TX does not power a module through its RX.
+    pub link_relay: IoBit,
+}
+
+/// A board on a desk. It feeds the module, and a person switches it: the bench can neither switch nor measure its
+/// supplies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desk {
+    /// What a person switches: "the evaluation board".
+    pub board: String,
+    /// How the person switches it on.
+    pub switch_on: String,
+    pub supplies: Vec<HandSupply>,
+    /// The connector that leads to the module's USB, where there is one.
+    pub usb: Option<String>,
+    /// Where a telephone with NFC is held, where the board has an antenna.
+    pub phone: Option<String>,
+}
+
+/// What switches a supply of a desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HandSwitch {
+    /// The board's own supply.
+    #[default]
+    Board,
+    /// The cable between the computer and the module's USB connector.
+    Usb,
+}
+
+/// A supply that a board makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandSupply {
+    pub name: String,
+    pub volts: f64,
+    /// The module's contacts that it feeds.
+    pub contacts: Vec<Contact>,
+    /// The most that it delivers, amperes.
+    pub current_limit_amps: f64,
+    pub with: HandSwitch,
 }
 
 /// The controller that drives the fixture, and what is wired to its own pins. GPIO numbers are those of its
@@ -62,7 +113,6 @@ pub struct Controller {
     pub emergency: Option<GpioLine>,
     /// "pass", "fail", "busy", "error" and any other of the fixture; active when lit.
     pub lamps: BTreeMap<String, GpioLine>,
-    pub probe: Option<Probe>,
 }
 
 /// One GPIO of the controller.
@@ -180,9 +230,6 @@ pub struct LinkWiring {
     pub dut_tx: Contact,
     /// In series with the controller's TX and RX, ohms each.
     pub series_ohms: f64,
-    /// High: the relay joins the controller's TX and RX to the nails. Low, as at power-up: it disconnects them and
-    /// joins them to each other, so that an idle TX does not power a module through its RX.
-    pub connect: IoBit,
 }
 
 /// One line that can be connected to any nail: a source behind a resistor drives it, the ADC reads it.

@@ -1,12 +1,13 @@
 //! Checks a fixture text: returns a checked fixture, or the first mistake.
 
-use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawRail};
+use crate::fixture_desk;
+use crate::fixture_file::{RawChip, RawChipType, RawController, RawFixture, RawLevel, RawLine, RawProbe, RawRail};
 use crate::names::nearest_help;
 use crate::plan_text::line_of;
 use crate::reading::parse_file;
 use crate::{
-    AnalogChannel, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine, IoBit,
-    LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,
+    AnalogChannel, Bed, Chip, ChipIndex, ChipKind, ContactInfo, Controller, DutFamily, Fixture, Function, GpioLine,
+    IoBit, LinkWiring, MeasureBus, ParamProblem, Probe, Problem, Quantity, Rail, Safety, Source, UsbWiring, Watchdog,
 };
 use bench_run::{Contact, MeasurementUnit};
 use std::collections::BTreeMap;
@@ -23,10 +24,11 @@ impl Fixture {
     /// # Errors
     /// The first mistake found, at its place in the text.
     pub fn parse(source: &Source, families: &[&DutFamily]) -> Result<Self, Box<Problem>> {
+        if fixture_desk::is_desk(source)? {
+            return fixture_desk::parse(source, families);
+        }
         let raw: RawFixture = parse_file(source)?;
-        Checker { source, claims: BTreeMap::new(), chips: Vec::new(), families: Vec::new() }
-            .fixture(raw, families)
-            .map_err(|problem| problem.in_file(source, 0..0))
+        Checker::new(source).fixture(raw, families).map_err(|problem| problem.in_file(source, 0..0))
     }
 }
 
@@ -41,6 +43,10 @@ pub(crate) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    pub(crate) fn new(source: &'a Source) -> Self {
+        Self { source, claims: BTreeMap::new(), chips: Vec::new(), families: Vec::new() }
+    }
+
     fn fixture(mut self, raw: RawFixture, families: &[&'a DutFamily]) -> Checked<Fixture> {
         if *raw.format.get_ref() != 1 {
             return Err(ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()))
@@ -54,14 +60,15 @@ impl<'a> Checker<'a> {
         let i2c_hz = i2c_speed(&raw.controller)?;
         let watchdog = &raw.safety.watchdog;
         let controller = self.controller(&raw.controller, &watchdog.kick)?;
+        let probe = raw.controller.probe.as_ref().map(|probe| self.probe(probe)).transpose()?;
         let safety = check_safety(&raw, controller.lid.is_some())?;
         let link = LinkWiring {
             device: raw.link.device,
             dut_rx: self.uart_contact(&raw.link.dut_rx)?,
             dut_tx: self.uart_contact(&raw.link.dut_tx)?,
             series_ohms: raw.link.series.get(),
-            connect: self.io(&raw.link.connect, "the link relay")?,
         };
+        let link_relay = self.io(&raw.link.connect, "the link relay")?;
         if link.dut_rx == link.dut_tx {
             return Err(ParamProblem::new("the module's RX and TX are the same contact")
                 .at(raw.link.dut_tx.span(), "same as dut_rx")
@@ -112,14 +119,13 @@ impl<'a> Checker<'a> {
             name: raw.name,
             revision: raw.revision,
             families: self.families.iter().map(|family| family.name.clone()).collect(),
-            i2c_hz,
-            controller,
-            safety,
+            bed: Some(Bed { i2c_hz, controller, safety, measure_bus, link_relay }),
+            desk: None,
+            probe,
             chips: self.chips,
             link,
             usb,
             ble,
-            measure_bus,
             nail_volts: above_zero(&raw.bed.nail_supply)?,
             rails,
             nails,
@@ -130,7 +136,11 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn take_families(&mut self, wanted: &Spanned<Vec<Spanned<String>>>, families: &[&'a DutFamily]) -> Checked<()> {
+    pub(crate) fn take_families(
+        &mut self,
+        wanted: &Spanned<Vec<Spanned<String>>>,
+        families: &[&'a DutFamily],
+    ) -> Checked<()> {
         for name in wanted.get_ref() {
             let family = families.iter().find(|family| family.name == *name.get_ref()).ok_or_else(|| {
                 ParamProblem::new(format!("unknown module family `{}`", name.get_ref()))
@@ -290,21 +300,18 @@ impl<'a> Checker<'a> {
                     .map(|(name, line)| Ok((name.clone(), self.line(line, &format!("lamp `{name}`"))?)))
                     .collect::<Checked<_>>()?
             },
-            probe: raw
-                .probe
-                .as_ref()
-                .map(|probe| {
-                    Ok(Probe {
-                        adapter: probe.adapter.clone(),
-                        usb: probe.usb.clone(),
-                        pads: probe.pads.clone(),
-                        reset: probe.reset.as_ref().map(|contact| self.known_contact(contact)).transpose()?,
-                    })
-                })
-                .transpose()?,
         };
         self.gpio(kick, "the watchdog")?;
         Ok(controller)
+    }
+
+    pub(crate) fn probe(&self, raw: &RawProbe) -> Checked<Probe> {
+        Ok(Probe {
+            adapter: raw.adapter.clone(),
+            usb: raw.usb.clone(),
+            pads: raw.pads.clone(),
+            reset: raw.reset.as_ref().map(|contact| self.known_contact(contact)).transpose()?,
+        })
     }
 
     fn line(&mut self, raw: &RawLine, user: &str) -> Checked<GpioLine> {
@@ -379,7 +386,7 @@ impl<'a> Checker<'a> {
         Ok(contact)
     }
 
-    fn uart_contact(&self, raw: &Spanned<u8>) -> Checked<Contact> {
+    pub(crate) fn uart_contact(&self, raw: &Spanned<u8>) -> Checked<Contact> {
         let contact = self.known_contact(raw)?;
         match self.infos(contact).find(|(_, info)| !info.functions.contains(&Function::Uart)) {
             None => Ok(contact),

@@ -10,6 +10,7 @@ mod fixture;
 mod fixture_bed;
 mod fixture_ble;
 mod fixture_check;
+mod fixture_desk;
 mod fixture_file;
 mod fixture_jumpers;
 mod fixture_nfc;

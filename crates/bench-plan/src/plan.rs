@@ -2,6 +2,7 @@
 
 use crate::{DutFamily, Fixture, Problem, Source};
 use bench_run::{Contact, MeasurementSpec, Step};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -33,6 +34,42 @@ pub struct Plan<P> {
     pub left_out: Vec<LeftOut>,
     /// Contacts that no step covers, with the plan's reason, ascending.
     pub not_covered: Vec<NotCovered>,
+}
+
+impl<P> Plan<P> {
+    /// Takes steps out. A step that needed one of them then needs whatever that one needed, so that the order of the rest
+    /// stays. Ids that the plan does not have are ignored.
+    pub fn take_out(&mut self, gone: &[String]) {
+        let is_gone: Vec<bool> = self.steps.iter().map(|planned| gone.contains(&planned.step.id)).collect();
+        let needs: Vec<Vec<usize>> = self.steps.iter().map(|planned| planned.step.needs.clone()).collect();
+        let place = |index: usize| is_gone[..index].iter().filter(|gone| !**gone).count();
+        for planned in &mut self.steps {
+            let mut left = BTreeSet::new();
+            let (mut open, mut seen) = (planned.step.needs.clone(), BTreeSet::new());
+            while let Some(needed) = open.pop() {
+                if !is_gone.get(needed).copied().unwrap_or(false) {
+                    left.insert(place(needed));
+                } else if seen.insert(needed) {
+                    open.extend(&needs[needed]);
+                }
+            }
+            planned.step.needs = left.into_iter().collect();
+            let stays = |index: &usize| !is_gone.get(*index).copied().unwrap_or(false);
+            planned.step.after =
+                planned.step.after.iter().filter(|index| stays(index)).map(|&index| place(index)).collect();
+        }
+        let mut keep = is_gone.iter().map(|gone| !gone);
+        self.steps.retain(|_| keep.next().unwrap_or(true));
+    }
+
+    /// Takes these steps out, and says so in [`Plan::left_out`]. Returns their ids.
+    pub fn leave_out(&mut self, which: impl Fn(&P) -> bool, reason: &str) -> Vec<String> {
+        let steps = self.steps.iter().filter(|planned| which(&planned.procedure));
+        let ids: Vec<String> = steps.map(|planned| planned.step.id.clone()).collect();
+        self.take_out(&ids);
+        self.left_out.extend(ids.iter().map(|id| LeftOut { step: id.clone(), reason: reason.to_owned() }));
+        ids
+    }
 }
 
 /// A contact that no step covers.

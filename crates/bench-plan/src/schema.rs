@@ -1,6 +1,7 @@
 //! JSON Schemas of the files that people write, for completion and checks in editors and CI.
 
 use crate::StepKinds;
+use crate::fixture_desk::RawDeskFixture;
 use crate::fixture_file::RawFixture;
 use crate::fixture_jumpers::RawJumpers;
 use crate::plan_head::RawHead;
@@ -85,11 +86,16 @@ fn limits_schema() -> Value {
 pub fn fixture_schema(names: &SchemaNames) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let (bed, jumpers) = (RawFixture::json_schema(&mut generator), RawJumpers::json_schema(&mut generator));
+    let desk = RawDeskFixture::json_schema(&mut generator);
     let schema = schemars::json_schema!({
         "type": "object",
         "if": { "required": ["base"] },
         "then": jumpers.to_value(),
-        "else": bed.to_value(),
+        "else": {
+            "if": { "required": ["desk"] },
+            "then": desk.to_value(),
+            "else": bed.to_value(),
+        },
     });
     // Its own rails, chips and parts have the names that it gives them.
     let names =

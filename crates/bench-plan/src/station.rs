@@ -170,7 +170,8 @@ impl fmt::Display for Day {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StationNest {
     pub name: String,
-    pub i2c_bus: u8,
+    /// `None` on a desk.
+    pub i2c_bus: Option<u8>,
     pub link: String,
     pub probe: Option<String>,
     pub ble: Option<String>,
@@ -178,7 +179,8 @@ pub struct StationNest {
     pub start: Option<GpioLine>,
     pub emergency: Option<GpioLine>,
     pub lamps: BTreeMap<String, GpioLine>,
-    pub watchdog: u8,
+    /// `None` on a desk.
+    pub watchdog: Option<u8>,
     pub edges: Option<u8>,
 }
 
@@ -307,7 +309,8 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     let name = not_empty(&raw.name, "nest's name")?;
     let at = raw.name.span();
     claims.claim(format!("the name `{name}`"), "another nest".to_owned(), at.clone())?;
-    let controller = &fixture.controller;
+    let Some(bed) = &fixture.bed else { return check_desk(raw, fixture, claims) };
+    let controller = &bed.controller;
     let place = |span: Option<std::ops::Range<usize>>| span.unwrap_or(at.clone());
     let i2c_bus = raw.i2c_bus.as_ref().map_or(controller.i2c_bus, |bus| *bus.get_ref());
     claims.claim(
@@ -329,15 +332,15 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
         controller.start.map(|start| lines.get("start", start.gpio).map(|gpio| line(start, gpio))).transpose()?;
     let emergency = controller.emergency;
     let emergency = emergency.map(|stop| lines.get("emergency", stop.gpio).map(|gpio| line(stop, gpio))).transpose()?;
-    let watchdog = lines.get("watchdog", fixture.safety.watchdog.kick)?;
-    let edges = fixture.measure_bus.edges_gpio.map(|gpio| lines.get("edges", gpio)).transpose()?;
+    let watchdog = lines.get("watchdog", bed.safety.watchdog.kick)?;
+    let edges = bed.measure_bus.edges_gpio.map(|gpio| lines.get("edges", gpio)).transpose()?;
     let mut lamps = BTreeMap::new();
     for (lamp, wiring) in &controller.lamps {
         lamps.insert(lamp.clone(), line(*wiring, lines.get(lamp, wiring.gpio)?));
     }
     lines.nothing_else()?;
     Ok(StationNest {
-        i2c_bus,
+        i2c_bus: Some(i2c_bus),
         link,
         probe: raw.probe.as_ref().map(|probe| probe.get_ref().clone()),
         ble: raw.ble.clone().or_else(|| fixture.ble.as_ref().map(|ble| ble.adapter.clone())),
@@ -345,8 +348,43 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
         start,
         emergency,
         lamps,
-        watchdog,
+        watchdog: Some(watchdog),
         edges,
+        name,
+    })
+}
+
+/// A desk: a serial port, a probe, perhaps a Bluetooth adapter, and nothing that the bench switches.
+fn check_desk(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<StationNest> {
+    let name = not_empty(&raw.name, "nest's name")?;
+    claims.claim(format!("the name `{name}`"), "another nest".to_owned(), raw.name.span())?;
+    if let Some(bus) = &raw.i2c_bus {
+        return Err(ParamProblem::new(format!("the fixture {} has no I2C bus", fixture.name))
+            .at(bus.span(), "nothing is on it")
+            .help("take `i2c_bus` out: a desk has no instruments"));
+    }
+    if let Some(line) = raw.gpio.keys().next() {
+        return Err(ParamProblem::new(format!("the fixture {} has no `{}`", fixture.name, line.get_ref()))
+            .at(line.span(), "no such line")
+            .help("take it out: a desk has no lid, no lamps and no watchdog"));
+    }
+    let Some(link) = &raw.link else {
+        return Err(ParamProblem::new(format!("nest `{name}` names no serial port"))
+            .at(raw.name.span(), "which one leads to the module?")
+            .help("`bench init --desk` finds it; by hand: link = \"/dev/serial/by-id/...\", or \"COM3\" on Windows"));
+    };
+    claims.claim(link.get_ref().clone(), format!("nest {name}"), link.span())?;
+    Ok(StationNest {
+        i2c_bus: None,
+        link: not_empty(link, "nest's link")?,
+        probe: raw.probe.as_ref().map(|probe| probe.get_ref().clone()),
+        ble: raw.ble.clone(),
+        lid: None,
+        start: None,
+        emergency: None,
+        lamps: BTreeMap::new(),
+        watchdog: None,
+        edges: None,
         name,
     })
 }

@@ -78,8 +78,8 @@ fn neighbours_on_a_face_are_on_different_banks() {
 #[test]
 fn no_expander_bit_has_two_users() {
     let fixture = b_series();
-    let bus = &fixture.measure_bus;
-    let mut bits = vec![bus.source_enable, fixture.link.connect];
+    let bus = &fixture.bed.as_ref().unwrap().measure_bus;
+    let mut bits = vec![bus.source_enable, fixture.bed.as_ref().unwrap().link_relay];
     bits.extend(bus.address.iter().chain(&bus.banks));
     bits.extend(fixture.rails.iter().flat_map(|rail| [rail.enable, rail.discharge]));
     bits.extend(fixture.nails.values().map(|nail| match nail.wiring {
@@ -95,11 +95,14 @@ fn no_expander_bit_has_two_users() {
 #[test]
 fn safety_and_controller_are_kept() {
     let fixture = b_series();
-    assert_eq!(fixture.safety.watchdog.kick, 17);
-    assert!(fixture.safety.off_within >= fixture.safety.watchdog.timeout);
-    assert_eq!((fixture.controller.link_tx, fixture.controller.link_rx), (14, 15));
+    assert_eq!(fixture.bed.as_ref().unwrap().safety.watchdog.kick, 17);
+    assert!(fixture.bed.as_ref().unwrap().safety.off_within >= fixture.bed.as_ref().unwrap().safety.watchdog.timeout);
+    assert_eq!(
+        (fixture.bed.as_ref().unwrap().controller.link_tx, fixture.bed.as_ref().unwrap().controller.link_rx),
+        (14, 15)
+    );
     assert_eq!((fixture.link.dut_rx, fixture.link.dut_tx), (Contact(38), Contact(36)));
-    assert_eq!(fixture.controller.probe.unwrap().reset, Some(Contact(34)));
+    assert_eq!(fixture.probe.unwrap().reset, Some(Contact(34)));
 }
 
 #[test]

@@ -47,12 +47,12 @@ fn what_the_file_leaves_out_comes_from_the_fixture() {
     assert_eq!((station.name.as_str(), station.fixture_serial.as_str()), ("line-2-eol-1", "FX-0007"));
     assert_eq!(station.overdue, Overdue::Mark);
     let nest = station.nest("A").expect("there");
-    assert_eq!((nest.i2c_bus, nest.link.as_str(), nest.ble.as_deref()), (1, "/dev/ttyAMA3", Some("hci0")));
+    assert_eq!((nest.i2c_bus, nest.link.as_str(), nest.ble.as_deref()), (Some(1), "/dev/ttyAMA3", Some("hci0")));
     let gpio = |line: Option<bench_plan::GpioLine>| line.map(|line| (line.gpio, line.active_low));
     assert_eq!((gpio(nest.lid), gpio(nest.start)), (Some((16, true)), Some((6, true))));
     let lamps: Vec<(&str, u8)> = nest.lamps.iter().map(|(name, line)| (name.as_str(), line.gpio)).collect();
     assert_eq!(lamps, [("busy", 24), ("error", 25), ("fail", 23), ("pass", 26)]);
-    assert_eq!(nest.watchdog, 17);
+    assert_eq!(nest.watchdog, Some(17));
     let corrections = station.corrections("A");
     assert_eq!(corrections["adc"], Correction { gain: 1.0004, offset: 0.0 });
     assert!((corrections["power-3v3"].apply(0.1) - 0.10002).abs() < 1e-12);

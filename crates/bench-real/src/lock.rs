@@ -26,9 +26,11 @@ pub fn folder() -> PathBuf {
 }
 
 impl FixtureLock {
-    /// Takes the fixture on this I2C bus, or says who has it. `who` is shown to the next one.
-    pub fn take(folder: &Path, i2c_bus: u8, who: &str) -> Result<Self, LockError> {
-        let path = folder.join(format!("bench-i2c-{i2c_bus}.lock"));
+    /// Takes a fixture, by what only one program may use ("i2c-1"), or says who has it. `who` is shown to the next one.
+    pub fn take(folder: &Path, what: &str, who: &str) -> Result<Self, LockError> {
+        // A port's name may be a path.
+        let what: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let path = folder.join(format!("bench-{what}.lock"));
         let failed = |error| LockError::Io { path: path.clone(), error };
         let mut file = open(&path).map_err(failed)?;
         match file.try_lock() {
@@ -80,15 +82,15 @@ mod tests {
     fn one_holder_a_fixture_and_the_second_is_told_who() {
         let folder = tempfile::tempdir().unwrap();
         let take = |bus, who| FixtureLock::take(folder.path(), bus, who);
-        let first = take(1, "bench (process 7, user ann), since the morning").unwrap();
-        match take(1, "bob") {
+        let first = take("i2c-1", "bench (process 7, user ann), since the morning").unwrap();
+        match take("i2c-1", "bob") {
             Err(LockError::Held { holder }) => assert_eq!(holder, "bench (process 7, user ann), since the morning"),
             other => panic!("{other:?}"),
         }
-        let _other_fixture = take(3, "bob").unwrap();
+        let _other_fixture = take("i2c-3", "bob").unwrap();
         drop(first);
-        let _second = take(1, "bob").unwrap();
-        match take(1, "carl") {
+        let _second = take("i2c-1", "bob").unwrap();
+        match take("i2c-1", "carl") {
             Err(LockError::Held { holder }) => assert_eq!(holder, "bob"),
             other => panic!("{other:?}"),
         }
@@ -102,14 +104,14 @@ mod tests {
         let mut permissions = std::fs::metadata(&path).unwrap().permissions();
         permissions.set_readonly(true);
         std::fs::set_permissions(&path, permissions).unwrap();
-        let first = FixtureLock::take(folder.path(), 1, "bob").unwrap();
-        assert!(matches!(FixtureLock::take(folder.path(), 1, "carl"), Err(LockError::Held { .. })));
+        let first = FixtureLock::take(folder.path(), "i2c-1", "bob").unwrap();
+        assert!(matches!(FixtureLock::take(folder.path(), "i2c-1", "carl"), Err(LockError::Held { .. })));
         drop(first);
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_told() {
-        let Err(LockError::Io { path, .. }) = FixtureLock::take(Path::new("/no/such/folder"), 1, "ann") else {
+        let Err(LockError::Io { path, .. }) = FixtureLock::take(Path::new("/no/such/folder"), "i2c-1", "ann") else {
             panic!("locked")
         };
         assert_eq!(path, Path::new("/no/such/folder/bench-i2c-1.lock"));

@@ -9,11 +9,11 @@ use crate::wall_clock;
 use bench_bluez::BluezAir;
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
-    BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBle, OutputLine, Panel, RailObserver,
-    SerialLink, SerialUsbHost, TokioClock,
+    BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBed, NoBle, Nobody, OutputLine, Panel,
+    Person, RailObserver, SerialLink, SerialUsbHost, TokioClock,
 };
 use bench_pi::{PiGpio, PiI2c};
-use bench_plan::{DutFamily, Fixture, GpioLine};
+use bench_plan::{DutFamily, Fixture, GpioLine, StationNest};
 use bench_run::{BenchKind, Event, Provenance, RunOrder};
 use bench_steps::{Ends, Nest};
 use bench_swd::{Selection, SwdProgrammer};
@@ -21,6 +21,13 @@ use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// What drives a bed of nails on this controller.
+pub struct BedLines {
+    pub i2c_bus: u8,
+    /// GPIO of the watchdog.
+    pub watchdog: u8,
+}
 
 /// A nest of this controller.
 pub struct RealBackend {
@@ -33,6 +40,7 @@ pub struct RealBackend {
     root: PathBuf,
     /// What the operator's hand reaches, when the screen holds it, too.
     hand: Option<Hand>,
+    person: Rc<dyn Person>,
     /// Absent when the screen holds it for a whole shift.
     _lock: Option<FixtureLock>,
 }
@@ -42,7 +50,9 @@ pub struct RealBackend {
 /// # Errors
 /// When another program has it.
 pub fn lock(place: &ConfiguredNest) -> Result<FixtureLock, Failed> {
-    FixtureLock::take(&lock::folder(), place.nest.i2c_bus, &lock::holder()).map_err(|error| {
+    // A desk has no bus: its serial port is what only one program may use.
+    let what = place.nest.i2c_bus.map_or_else(|| place.nest.link.clone(), |bus| format!("i2c-{bus}"));
+    FixtureLock::take(&lock::folder(), &what, &lock::holder()).map_err(|error| {
         let help = match error {
             LockError::Held { .. } => "end it, or wait until it is done",
             LockError::Io { .. } => "the lock keeps two programs from driving one fixture: is the folder writable?",
@@ -71,6 +81,7 @@ impl RealBackend {
             place,
             root: root.to_owned(),
             hand,
+            person: Rc::new(Nobody),
             _lock: None,
         }
     }
@@ -80,8 +91,26 @@ impl RealBackend {
         self.order.clock.as_ref().and_then(wall_clock::notice)
     }
 
-    pub fn i2c_bus(&self) -> u8 {
-        self.place.nest.i2c_bus
+    /// The I2C bus and the watchdog's GPIO of this nest.
+    ///
+    /// # Errors
+    /// On a desk, which has neither.
+    pub fn bed(&self) -> Result<BedLines, Failed> {
+        let StationNest { i2c_bus, watchdog, .. } = &self.place.nest;
+        match (*i2c_bus, *watchdog) {
+            (Some(i2c_bus), Some(watchdog)) => Ok(BedLines { i2c_bus, watchdog }),
+            _ => Err(Failed::Usage(miette::miette!(
+                help = "a desk has no instruments",
+                "the fixture {} has nothing on an I2C bus",
+                self.place.station.fixture
+            ))),
+        }
+    }
+
+    /// Adds the person at the bench, for a desk.
+    #[must_use]
+    pub fn with_person(self, person: Rc<dyn Person>) -> Self {
+        Self { person, ..self }
     }
 
     /// Wakes the fixture for less than the watchdog's time, to ask who is there.
@@ -89,7 +118,7 @@ impl RealBackend {
     /// # Errors
     /// When this is no controller.
     pub fn kick_once(&self) -> Result<impl Sized, Failed> {
-        let line = GpioLine { gpio: self.place.nest.watchdog, active_low: false };
+        let line = GpioLine { gpio: self.bed()?.watchdog, active_low: false };
         let kick = || {
             let line = PiGpio::open()?.output(line)?;
             line.set(true)?;
@@ -100,14 +129,14 @@ impl RealBackend {
     }
 
     /// The controller's own pins of this nest; the watchdog has been kicked once.
-    fn panel(&self, gpio: &PiGpio, guard: Option<Rc<Guard>>) -> Result<Panel, InstrumentError> {
+    fn panel(&self, gpio: &PiGpio, watchdog: u8, guard: Option<Rc<Guard>>) -> Result<Panel, InstrumentError> {
         let nest = &self.place.nest;
         let hand = match &self.hand {
             Some(hand) => hand.clone(),
             None => Hand::take(gpio, nest)?,
         };
         let mut panel = hand.panel();
-        let line = Rc::new(gpio.output(GpioLine { gpio: nest.watchdog, active_low: false })?);
+        let line = Rc::new(gpio.output(GpioLine { gpio: watchdog, active_low: false })?);
         panel.watchdog = Some(match &guard {
             Some(guard) => Rc::new(Kicked { line, guard: Rc::clone(guard) }),
             None => line,
@@ -118,8 +147,8 @@ impl RealBackend {
     }
 
     /// The process that holds the rails next to the run.
-    fn guard(&self, fixture: &Fixture) -> Result<Rc<Guard>, Failed> {
-        Guard::start(&self.root, &fixture.name, self.place.nest.i2c_bus).map(Rc::new).map_err(|error| {
+    fn guard(&self, fixture: &Fixture, i2c_bus: u8) -> Result<Rc<Guard>, Failed> {
+        Guard::start(&self.root, &fixture.name, i2c_bus).map(Rc::new).map_err(|error| {
             let help = "no run begins without it; `guard = false` in the station file is for a fixture that its watchdog \
                         alone protects";
             Failed::Bench(miette::miette!(help = help, "the guard of the rails does not start: {error}"))
@@ -128,7 +157,7 @@ impl RealBackend {
 
     /// The debug probe of this nest: what the station names, or the only one of the fixture's kind.
     fn probe(&self, fixture: &Fixture) -> Selection {
-        let of_fixture = fixture.controller.probe.as_ref().and_then(|probe| probe.usb.as_deref());
+        let of_fixture = fixture.probe.as_ref().and_then(|probe| probe.usb.as_deref());
         self.place.nest.probe.as_deref().or(of_fixture).map(Selection::parse).unwrap_or_default()
     }
 
@@ -148,15 +177,19 @@ impl RealBackend {
             |error: InstrumentError| Failed::Bench(miette::miette!("the fixture does not start: {error}"));
         let nest = &self.place.nest;
         let clock = Rc::clone(&self.clock);
+        if fixture.desk.is_some() {
+            return self.desk(fixture, family, wants_ble, serial).await;
+        }
+        let BedLines { i2c_bus, watchdog } = self.bed()?;
         // What may take its time comes before the first kick: from there on the watchdog is awake.
         let ble: Rc<dyn BleAir> = match nest.ble.as_deref().filter(|_| wants_ble) {
             Some(name) => Rc::new(BluezAir::open(name, Rc::clone(&clock)).await.map_err(does_not_start)?),
             None => Rc::new(NoBle),
         };
         let gpio = PiGpio::open().map_err(does_not_start)?;
-        let guard = if self.place.station.guard { Some(self.guard(fixture)?) } else { None };
-        let panel = self.panel(&gpio, guard).map_err(does_not_start)?;
-        let bus = Rc::new(RefCell::new(PiI2c::open(nest.i2c_bus).map_err(does_not_start)?));
+        let guard = if self.place.station.guard { Some(self.guard(fixture, i2c_bus)?) } else { None };
+        let panel = self.panel(&gpio, watchdog, guard).map_err(does_not_start)?;
+        let bus = Rc::new(RefCell::new(PiI2c::open(i2c_bus).map_err(does_not_start)?));
         let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), observer)
             .map_err(does_not_start)?
             .with_corrections(&self.place.station.corrections(&nest.name));
@@ -175,6 +208,30 @@ impl RealBackend {
             clock,
         };
         Ok(Nest::on(Rc::new(driver), ends, family, serial))
+    }
+
+    /// A desk: a serial port, a probe and Bluetooth of any computer.
+    async fn desk(&self, fixture: &Fixture, family: &DutFamily, wants_ble: bool, serial: &str) -> Result<Nest, Failed> {
+        let does_not_start = |error: InstrumentError| Failed::Bench(miette::miette!("the desk is not ready: {error}"));
+        let nest = &self.place.nest;
+        let clock = Rc::clone(&self.clock);
+        let link = SerialLink::open(&nest.link, dut_protocol::INITIAL_BAUD).map_err(does_not_start)?;
+        let ble: Rc<dyn BleAir> = match nest.ble.as_deref().filter(|_| wants_ble) {
+            Some(name) => Rc::new(BluezAir::open(name, Rc::clone(&clock)).await.map_err(does_not_start)?),
+            None => Rc::new(NoBle),
+        };
+        let ends = Ends {
+            programmer: Rc::new(SwdProgrammer::usb(Rc::clone(&clock), self.probe(fixture))),
+            usb: Rc::new(SerialUsbHost::new(Rc::clone(&clock))),
+            ble,
+            panel: Panel::default(),
+            load: Rc::new(SystemLoad),
+            dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
+            clock,
+        };
+        let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
+        nest.person = Rc::clone(&self.person);
+        Ok(nest)
     }
 }
 
@@ -227,7 +284,8 @@ impl Backend for RealBackend {
 
     fn notes(&self) -> Vec<String> {
         let alone = "no guard: the station file says that the fixture's watchdog alone protects it";
-        let alone = (!self.place.station.guard).then(|| alone.to_owned());
+        let on_bed = self.place.nest.watchdog.is_some();
+        let alone = (on_bed && !self.place.station.guard).then(|| alone.to_owned());
         alone.into_iter().chain(self.clock_notice()).collect()
     }
 

@@ -3,7 +3,7 @@
 use crate::player::{PlayedClock, Player};
 use crate::tape::{Line, Tape};
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, rail_observer};
-use bench_instruments::{Clock, ManualClock, UnknownLoad};
+use bench_instruments::{Clock, ManualClock, Person, UnknownLoad};
 use bench_run::{BenchKind, BenchTime, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use futures_util::future::LocalBoxFuture;
@@ -99,7 +99,8 @@ impl Backend for ReplayBackend {
                 panel: player.panel(),
                 load: Rc::new(UnknownLoad),
             };
-            Ok(Nest::on(player, ends, family, serial))
+            let person = Rc::clone(&player) as Rc<dyn Person>;
+            Ok(Nest { person, ..Nest::on(player, ends, family, serial) })
         };
         Box::pin(std::future::ready(made()))
     }
@@ -184,8 +185,10 @@ mod tests {
     #[test]
     fn a_late_controller_wakes_late() {
         let mut late = VecDeque::from([(BenchTime(10), BenchTime(20)), (BenchTime(30), BenchTime(35))]);
-        let woken: Vec<u64> =
-            [5, 10, 15, 20, 29, 31, 40].into_iter().map(|due| woken_at(BenchTime(due), &mut late).as_micros()).collect();
+        let woken: Vec<u64> = [5, 10, 15, 20, 29, 31, 40]
+            .into_iter()
+            .map(|due| woken_at(BenchTime(due), &mut late).as_micros())
+            .collect();
         assert_eq!(woken, [5, 20, 20, 20, 29, 35, 40]);
     }
 }

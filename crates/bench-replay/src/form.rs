@@ -1,9 +1,9 @@
 //! The written form of what instruments are asked and what they answer.
 
 use bench_instruments::{
-    Advert, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState, Injected, InstrumentError,
-    LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramJob, Programmed, RailReading, Sender, Supply, UsbEcho,
-    UsbIds,
+    Advert, Chore, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState, Injected, InstrumentError,
+    LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramJob, Programmed, RailReading, Sender, Supply, Task,
+    UsbEcho, UsbIds,
 };
 use bench_run::{BenchTime, Contact};
 use dut_protocol::{JobResult, Refusal, Reply, Request};
@@ -92,6 +92,7 @@ missing!(
     InstrumentError,
     InstrumentError::NotRecorded,
     f64,
+    String,
     Vec<u8>,
     ContactSet,
     Injected,
@@ -104,7 +105,29 @@ missing!(
     Option<Vec<u8>>
 );
 missing!(DutError, |what| DutError::Link(InstrumentError::NotRecorded(what)), u32, Reply, JobResult);
-missing!(ProgramError, ProgramError::Broken, Programmed);
+
+/// The end of a job of the debug probe.
+pub(crate) struct ProgramEnd {
+    pub(crate) outcome: Result<Programmed, ProgramError>,
+    /// The module whose content was stored before something was erased. The content is never recorded.
+    pub(crate) kept: Option<u64>,
+}
+
+impl Form for ProgramEnd {
+    fn write(&self) -> Value {
+        json!({ "outcome": self.outcome.write(), "kept": self.kept })
+    }
+    fn read(mut value: Value) -> Option<Self> {
+        let kept = value.get("kept")?.as_u64();
+        Some(Self { outcome: Form::read(value.get_mut("outcome")?.take())?, kept })
+    }
+}
+
+impl Missing for ProgramEnd {
+    fn missing(what: String) -> Self {
+        Self { outcome: Err(ProgramError::Broken(what)), kept: None }
+    }
+}
 
 impl Missing for () {
     fn missing(_: String) -> Self {}
@@ -181,7 +204,23 @@ macro_rules! own_form {
     };
 }
 
-own_form!((), bool, u8, u16, u32, u64, usize, String, Contact, Reply, JobResult, Vec<u8>, Vec<usize>, Vec<String>, Vec<Contact>);
+own_form!(
+    (),
+    bool,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    String,
+    Contact,
+    Reply,
+    JobResult,
+    Vec<u8>,
+    Vec<usize>,
+    Vec<String>,
+    Vec<Contact>
+);
 
 impl Form for f64 {
     fn write(&self) -> Value {
@@ -214,10 +253,20 @@ impl Form for ContactSet {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "InstrumentError", rename_all = "kebab-case")]
 enum InstrumentErrorForm {
-    Chip { chip: String, detail: String },
-    Implausible { chip: String, detail: String },
+    Chip {
+        chip: String,
+        detail: String,
+    },
+    Implausible {
+        chip: String,
+        detail: String,
+    },
     NotWired(Contact),
-    Energized { contact: Contact, #[serde(with = "real")] volts: f64 },
+    Energized {
+        contact: Contact,
+        #[serde(with = "real")]
+        volts: f64,
+    },
     NoSuchRail(String),
     NoSuchPeer(String),
     Link(String),
@@ -228,6 +277,9 @@ enum InstrumentErrorForm {
     Unsafe(String),
     NoEdgeLine,
     NoNfcReader,
+    NoInstruments(String),
+    Nobody(String),
+    NotDone(String),
     NotRecorded(String),
 }
 
@@ -264,22 +316,58 @@ mod what {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ProgramError", rename_all = "kebab-case")]
 enum ProgramErrorForm {
-    NoProbe { wanted: String, seen: String },
-    Ambiguous { seen: String },
-    Denied { probe: String },
-    Busy { probe: String, with: String },
+    NoProbe {
+        wanted: String,
+        seen: String,
+    },
+    Ambiguous {
+        seen: String,
+    },
+    Denied {
+        probe: String,
+    },
+    Busy {
+        probe: String,
+        with: String,
+    },
     Probe(String),
     NoAnswer,
-    Lost { during: String },
+    Lost {
+        during: String,
+    },
     Late(u64),
     Broken(String),
-    Image { name: String, why: String },
+    Image {
+        name: String,
+        why: String,
+    },
+    NotKept(String),
+    OtherModule {
+        found: u64,
+        expected: u64,
+    },
     Locked,
     StaysLocked,
-    OtherPart { found: u32, expected: u32 },
-    Page { address: u32, #[serde(with = "what")] what: &'static str, detail: String },
-    Flash { address: u32, expected: u32, read: u32 },
-    Uicr { address: u32, expected: u32, read: u32 },
+    OtherPart {
+        found: u32,
+        expected: u32,
+    },
+    Page {
+        address: u32,
+        #[serde(with = "what")]
+        what: &'static str,
+        detail: String,
+    },
+    Flash {
+        address: u32,
+        expected: u32,
+        read: u32,
+    },
+    Uicr {
+        address: u32,
+        expected: u32,
+        read: u32,
+    },
     Core(String),
 }
 
@@ -519,15 +607,30 @@ impl Argument for NailVector {
     }
 }
 
+/// What is to be done; the words for it may change.
+impl Argument for &Task {
+    fn write(&self) -> Value {
+        json!(match self.chore {
+            Chore::SwitchOn => "switch-on",
+            Chore::PlugUsb => "plug-usb",
+            Chore::ReadTag => "read-tag",
+        })
+    }
+}
+
 /// What is to be done, and not the bytes: a newer firmware is programmed in the same way.
 impl Argument for ProgramJob {
     fn write(&self) -> Value {
+        // Of a job that writes back what was on the module, no part may leave the site: it may hold keys.
+        let uicr = self.uicr.iter().filter(|_| !self.only_uicr);
         json!({
             "images": self.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>(),
-            "uicr": self.uicr.iter().map(|word| (word.offset, word.value)).collect::<Vec<_>>(),
+            "uicr": uicr.map(|word| (word.offset, word.value)).collect::<Vec<_>>(),
             "erase_rest": self.erase_rest,
             "recover_locked": self.recover_locked,
             "lock": self.lock,
+            "keep": self.keep.is_some(),
+            "only_uicr": self.only_uicr,
         })
     }
 }

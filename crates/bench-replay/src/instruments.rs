@@ -1,20 +1,21 @@
 //! Each instrument twice: around the real one, which it records, and from a recording.
 
-use crate::form::{Argument, Form};
+use crate::form::{Argument, Form, ProgramEnd};
 use crate::player::Player;
 use crate::recording::Recording;
 use async_trait::async_trait;
 use bench_instruments::{
-    Advert, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError,
-    LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Peers, ProgramError, ProgramJob,
-    ProgramObserver, Programmed, Programmer, RailReading, Rails, Sender, Supply, Switches, UsbEcho, UsbHost, UsbIds,
-    UsbSwitch, with_deadline,
+    Advert, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
+    InstrumentError, Keep, LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Peers,
+    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, RailReading, Rails, Sender, Supply,
+    Switches, Task, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
 };
 use bench_run::{BenchTime, Contact};
 use bench_steps::Nest;
 use dut_protocol::{JobResult, Reply, Request};
 use serde_json::{Value, json};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// An instrument that is recorded.
@@ -97,6 +98,17 @@ instrument! {
 instrument! {
     LinkRelay as "link-relay" {
         waits { set_loopback(on: bool) -> Tried<()>; }
+        answers {}
+        knows { can_loop_back() -> bool: |facts| facts.can_loop_back; }
+    }
+}
+
+instrument! {
+    Person as "person" {
+        waits {
+            act(task: &Task) -> Tried<()>;
+            tell(task: &Task) -> Tried<String>;
+        }
         answers {}
         knows {}
     }
@@ -361,11 +373,26 @@ impl Dut for Player {
 
 const PROGRAMMER: &str = "programmer";
 
+/// Notes the module whose content was stored.
+fn noted(keep: Keep, kept: Arc<Mutex<Option<u64>>>) -> Keep {
+    Keep(Arc::new(move |backup| {
+        (keep.0)(backup)?;
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(backup.device_id);
+        Ok(())
+    }))
+}
+
 #[async_trait(?Send)]
 impl Programmer for Recorded<dyn Programmer> {
     async fn program(&self, job: ProgramJob, observer: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
         let arguments = vec![job.write()];
-        self.recording.exchange(PROGRAMMER, "program", arguments, self.inner.program(job, observer)).await
+        let kept = Arc::new(Mutex::new(None));
+        let job = ProgramJob { keep: job.keep.map(|keep| noted(keep, Arc::clone(&kept))), ..job };
+        let work = async {
+            let outcome = self.inner.program(job, observer).await;
+            ProgramEnd { outcome, kept: kept.lock().unwrap_or_else(PoisonError::into_inner).take() }
+        };
+        self.recording.exchange(PROGRAMMER, "program", arguments, work).await.outcome
     }
     async fn ended(&self, within: Duration) -> bool {
         self.recording.exchange(PROGRAMMER, "ended", vec![Argument::write(&within)], self.inner.ended(within)).await
@@ -375,7 +402,11 @@ impl Programmer for Recorded<dyn Programmer> {
 #[async_trait(?Send)]
 impl Programmer for Player {
     async fn program(&self, job: ProgramJob, _: ProgramObserver<'_>) -> Result<Programmed, ProgramError> {
-        self.exchange(PROGRAMMER, "program", vec![job.write()]).await
+        let ProgramEnd { outcome, kept } = self.exchange(PROGRAMMER, "program", vec![job.write()]).await;
+        if let (Some(device_id), Some(Keep(keep))) = (kept, &job.keep) {
+            keep(&Backup { device_id, flash: Vec::new(), uicr: Vec::new() }).map_err(ProgramError::NotKept)?;
+        }
+        outcome
     }
     async fn ended(&self, within: Duration) -> bool {
         self.exchange(PROGRAMMER, "ended", vec![Argument::write(&within)]).await
@@ -393,6 +424,7 @@ pub(crate) struct Facts {
     watchdog_timeout: Option<Duration>,
     strongest: u8,
     adapter: String,
+    can_loop_back: bool,
     /// Lines that the panel has.
     pub(crate) panel: Vec<String>,
 }
@@ -428,6 +460,7 @@ impl Facts {
             watchdog_timeout: nest.switches.watchdog_timeout(),
             strongest: nest.nfc.strongest(),
             adapter: nest.ble.adapter(),
+            can_loop_back: nest.relay.can_loop_back(),
             panel: panel.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect(),
         }
     }
@@ -454,6 +487,7 @@ impl Facts {
             "watchdog_timeout": self.watchdog_timeout.write(),
             "strongest": self.strongest,
             "adapter": self.adapter,
+            "can_loop_back": self.can_loop_back,
             "panel": self.panel,
         })
     }
@@ -480,6 +514,7 @@ impl Facts {
             watchdog_timeout: of(value, "watchdog_timeout")?,
             strongest: of(value, "strongest")?,
             adapter: of(value, "adapter")?,
+            can_loop_back: of(value, "can_loop_back")?,
             panel: of(value, "panel")?,
         })
     }

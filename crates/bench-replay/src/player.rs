@@ -68,7 +68,10 @@ impl Repeated {
 enum Found {
     Exchange(Exchange),
     /// The text names the call.
-    Nothing { what: String, needed: bool },
+    Nothing {
+        what: String,
+        needed: bool,
+    },
 }
 
 fn key(instrument: &str, call: &str, arguments: &[Value]) -> String {

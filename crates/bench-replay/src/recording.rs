@@ -59,6 +59,7 @@ impl Recording {
             schema: format!("{:016x}", schema_hash()),
             at_us: nest.clock.now().as_micros(),
             imei: nest.imei.clone(),
+            may_erase_locked: nest.may_erase_locked,
             facts: Facts::of(&nest).write(),
         }));
         let nest = recording.around(nest);
@@ -100,6 +101,7 @@ impl Recording {
             ble: of(nest.ble, self),
             nfc: of(nest.nfc, self),
             programmer: of(nest.programmer, self),
+            person: of(nest.person, self),
             panel: self.around_panel(nest.panel),
             ..nest
         }
@@ -107,9 +109,7 @@ impl Recording {
 
     fn around_panel(self: &Rc<Self>, panel: Panel) -> Panel {
         let input = |name: &'static str, line: Option<Rc<dyn InputLine>>| {
-            line.map(|inner| {
-                Rc::new(RecordedLine { inner, name, recording: Rc::clone(self) }) as Rc<dyn InputLine>
-            })
+            line.map(|inner| Rc::new(RecordedLine { inner, name, recording: Rc::clone(self) }) as Rc<dyn InputLine>)
         };
         Panel {
             lid: input("lid", panel.lid),
@@ -201,12 +201,7 @@ struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    fn begin(
-        recording: &'a Recording,
-        instrument: &'static str,
-        call: &'static str,
-        arguments: Vec<Value>,
-    ) -> Self {
+    fn begin(recording: &'a Recording, instrument: &'static str, call: &'static str, arguments: Vec<Value>) -> Self {
         let began = recording.clock.now();
         let seq = recording.seq.replace(recording.seq.get() + 1);
         let (step, attempt) = match asking() {

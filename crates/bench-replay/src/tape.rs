@@ -60,6 +60,9 @@ pub(crate) struct Head {
     /// IMEI on the unit's label, if it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) imei: Option<String>,
+    /// Whether a person allowed to erase a locked module.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) may_erase_locked: bool,
     /// What the instruments say without being asked anything: names, contacts, ranges.
     pub(crate) facts: Value,
 }
@@ -212,6 +215,11 @@ impl Tape {
     /// IMEI on the unit's label, if it was given.
     pub fn imei(&self) -> Option<&str> {
         self.head.imei.as_deref()
+    }
+
+    /// Whether a person allowed to erase a locked module.
+    pub fn may_erase_locked(&self) -> bool {
+        self.head.may_erase_locked
     }
 
     /// Version and commit of the bench that recorded it.

@@ -133,7 +133,8 @@ impl Rounds<'_> {
         let Some(contact) = self.fixture.nails.values().find(|nail| nail.mux.is_some() && is_io(&nail.wiring)) else {
             return Ok(());
         };
-        let most = self.fixture.measure_bus.unpowered_volts;
+        let Some(bed) = &self.fixture.bed else { return Ok(()) };
+        let most = bed.measure_bus.unpowered_volts;
         let mut worst = 0.0_f64;
         for share in [0.2, 0.5, 0.9] {
             let volts = self.nest.bus.loaded_volts(contact.contact, most * share).await?;

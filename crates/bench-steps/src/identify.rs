@@ -21,9 +21,10 @@ use std::time::Duration;
 pub struct Params {
     /// Rate to which the link is raised after the greeting.
     baud: u32,
-    /// The rail that supplies the module's ports, for the diagnosis of a silent module.
-    #[schemars(with = "String")]
-    supply: Spanned<String>,
+    /// The rail that supplies the module's ports, for the diagnosis of a silent module. None on a desk.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    supply: Option<Spanned<String>>,
     /// The pull-up that the firmware keeps on the link's RX; not measured when left out.
     #[serde(default)]
     rx_pull: Option<LimitsOf<Ohms>>,
@@ -34,7 +35,8 @@ pub struct Params {
 
 pub struct Identify {
     baud: u32,
-    supply: String,
+    /// `None` on a desk.
+    supply: Option<String>,
     link: LinkContacts,
     flash: FlashPorts,
     otp_serial: OtpRange,
@@ -126,7 +128,11 @@ impl Kind for Identify {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let supply = resolve::supply(around.fixture, params.supply)?;
+        let supply = resolve::supply_unless_desk(around.fixture, params.supply)?;
+        if supply.is_none() && (params.rx_pull.is_some() || params.tx_drive.is_some()) {
+            return Err(ParamProblem::new(format!("the fixture {} measures no contact", around.fixture.name))
+                .help("take `rx_pull` and `tx_drive` out"));
+        }
         let port = |name: &str| {
             around.dut.internal(name).ok_or_else(|| {
                 ParamProblem::new(format!("the family {} names no internal port {name}", around.dut.name))
@@ -249,7 +255,8 @@ impl Identify {
         if looks.iter().all(|(_, spec)| spec.is_none()) {
             return Ok(());
         }
-        let supply = nest.supply_volts(&self.supply).await?;
+        let Some(supply) = &self.supply else { return Ok(()) };
+        let supply = nest.supply_volts(supply).await?;
         nest.leave_link().await?;
         let mut seen = Vec::new();
         for (contact, spec) in looks {
@@ -363,8 +370,9 @@ impl Identify {
         if !nest.loopback_works().await? {
             return Err(StepError::Bench(crate::nest::LOOPBACK_BROKEN.to_owned()));
         }
-        let volts = nest.supply_volts(&self.supply).await?;
-        let diagnoses = silent_module(nest, self.link, (&self.supply, volts)).await?;
+        let Some(supply) = &self.supply else { return Err(StepError::Bench(crate::nest::UNCHECKED_LINK.to_owned())) };
+        let volts = nest.supply_volts(supply).await?;
+        let diagnoses = silent_module(nest, self.link, (supply, volts)).await?;
         let reason = diagnoses
             .first()
             .map_or_else(|| "the module does not answer".to_owned(), |diagnosis| diagnosis.text.clone());

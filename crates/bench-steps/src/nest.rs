@@ -1,9 +1,9 @@
 //! Everything that a step may use.
 
-use crate::{ImageFile, SharedLink, StepError};
+use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
     BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails,
-    NfcReader, Panel, Peers, Programmer, Rails, Switches, UsbHost, UsbSwitch,
+    NfcReader, Nobody, Panel, Peers, Person, Programmer, Rails, Switches, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -39,8 +39,14 @@ pub struct Nest {
     pub firmware: Rc<Image>,
     /// Other files that the plan's steps write into the module.
     pub images: Rc<BTreeMap<ImageFile, Image>>,
+    /// What was in the module before it was programmed, if that must come back.
+    pub safekeeping: Rc<Safekeeping>,
+    /// A person allows to erase a locked module, with everything that is on it.
+    pub may_erase_locked: bool,
     /// Lid, button, lamps and watchdog.
     pub panel: Panel,
+    /// Who does what no instrument can.
+    pub person: Rc<dyn Person>,
     /// What the controller is busy with.
     pub load: Rc<dyn ControllerLoad>,
     /// The family of the plan.
@@ -99,6 +105,9 @@ impl Nest {
             programmer,
             ble,
             panel,
+            person: Rc::new(Nobody),
+            safekeeping: Rc::default(),
+            may_erase_locked: false,
             load,
             firmware: Rc::default(),
             images: Rc::default(),
@@ -185,6 +194,9 @@ impl Nest {
     }
 
     async fn hears_itself(&self, baud: Option<u32>) -> Result<bool, StepError> {
+        if !self.relay.can_loop_back() {
+            return Err(StepError::Bench(UNCHECKED_LINK.to_owned()));
+        }
         self.part_link().await?;
         Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
     }
@@ -270,7 +282,7 @@ impl Nest {
     /// Switches a rail off, unless it feeds a modem that is on: that must be switched off first.
     pub async fn rail_off(&self, rail: &str) -> Result<(), StepError> {
         match self.modem.get() {
-            Some(modem) if modem.supply == rail => Err(StepError::Bench(format!(
+            Some(modem) if modem.supply.as_deref() == Some(rail) => Err(StepError::Bench(format!(
                 "rail {rail} feeds a modem that is on: move the step before `modem-on` or after `modem-off`"
             ))),
             _ => Ok(self.rails.off(rail).await?),
@@ -307,6 +319,11 @@ impl Nest {
         self.family.contacts.iter().find(|info| info.functions.contains(&reset)).map(|info| info.contact)
     }
 }
+
+/// Text for the person at a desk, where the bench cannot check its own half of the link.
+pub(crate) const UNCHECKED_LINK: &str = "the module does not answer over the serial port, and here the bench cannot tell \
+    why: is the board on, is the adapter's TX at the module's RX and its RX at the module's TX, is ground joined, does \
+    another program use the port?";
 
 /// Text for the technician when the controller does not receive its own bytes.
 pub(crate) const LOOPBACK_BROKEN: &str = "the bench does not hear itself over the fixture's loop-back relay: \

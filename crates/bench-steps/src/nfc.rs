@@ -5,7 +5,7 @@ mod record;
 
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
-use bench_instruments::DutError;
+use bench_instruments::{DutError, InstrumentError, NfcReader};
 use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{NfcStatus, Refusal, Reply, Request, TAG_BYTES, TAG_DATA, TAG_READ, TAG_READ_BYTES, TAG_TEXT};
@@ -112,7 +112,7 @@ impl Nfc {
             return Err(self.defect(log, text));
         };
         let id: Vec<String> = tag.id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = self.read(nest).await?;
+        let text = read_tag(&*nest.nfc).await?;
         let expected = format!("{TAG_TEXT}{nonce:016x}");
         log.measured(&self.record.name, Some(f64::from(u8::from(text.as_ref() == Some(&expected)))));
         match &text {
@@ -159,19 +159,6 @@ impl Nfc {
         })
     }
 
-    /// Returns the content of the tag's text record.
-    async fn read(&self, nest: &Nest) -> Result<Option<String>, StepError> {
-        let mut memory = Vec::with_capacity(TAG_BYTES);
-        let block_bytes = 4;
-        for block in (0..TAG_BYTES / block_bytes).step_by(TAG_READ_BYTES / block_bytes) {
-            match nest.nfc.exchange(&[TAG_READ, block as u8]).await? {
-                Some(bytes) => memory.extend(bytes),
-                None => return Ok(None),
-            }
-        }
-        Ok(memory.get(TAG_DATA..).and_then(record::text_in))
-    }
-
     /// Weakest working field in percent of the strongest, by bisection between a field that is too weak and one that is
     /// not.
     async fn weakest_drive(&self, nest: &Nest) -> Result<f64, StepError> {
@@ -187,6 +174,22 @@ impl Nfc {
         }
         Ok(100.0 * f64::from(enough) / f64::from(strongest))
     }
+}
+
+/// Returns the content of the text record of the tag that a reader has found; `None` if it has none.
+///
+/// # Errors
+/// When the reader fails.
+pub async fn read_tag(reader: &dyn NfcReader) -> Result<Option<String>, InstrumentError> {
+    let mut memory = Vec::with_capacity(TAG_BYTES);
+    let block_bytes = 4;
+    for block in (0..TAG_BYTES / block_bytes).step_by(TAG_READ_BYTES / block_bytes) {
+        match reader.exchange(&[TAG_READ, block as u8]).await? {
+            Some(bytes) => memory.extend(bytes),
+            None => return Ok(None),
+        }
+    }
+    Ok(memory.get(TAG_DATA..).and_then(record::text_in))
 }
 
 /// Returns a number that is unique to this run and unit, as far as is likely: 64-bit FNV-1a of serial number and time.

@@ -15,9 +15,13 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The rail that supplies the MCU.
-    #[schemars(with = "String")]
-    supply: Spanned<String>,
+    /// The rail that supplies the MCU; none on a desk.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    supply: Option<Spanned<String>>,
+    /// Stores what is on the module before it is overwritten, and writes it back at the end of the run.
+    #[serde(default)]
+    put_back: bool,
     /// Allows erasing a module whose access port is locked, with all its content.
     #[serde(default)]
     recover_locked: bool,
@@ -35,7 +39,9 @@ fn default_within() -> Seconds {
 }
 
 pub struct Program {
-    supply: String,
+    /// `None` on a desk.
+    supply: Option<String>,
+    put_back: bool,
     recover_locked: bool,
     alive: Option<Limits>,
     verified: MeasurementSpec,
@@ -52,14 +58,11 @@ impl Kind for Program {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let place = params.supply.span();
-        let supply = resolve::supply(around.fixture, params.supply)?;
-        if around.fixture.controller.probe.is_none() {
-            return Err(ParamProblem::new(format!("the fixture {} has no debug probe", around.fixture.name))
-                .at(place, "in this step")
-                .help(
-                    "give it a section [controller.probe], or leave the step out: the modules must hold the firmware",
-                ));
+        let supply = resolve::supply_unless_desk(around.fixture, params.supply)?;
+        if around.fixture.probe.is_none() {
+            return Err(ParamProblem::new(format!("the fixture {} has no debug probe", around.fixture.name)).help(
+                "give it a section [controller.probe], or leave the step out: the modules must hold the firmware",
+            ));
         }
         let spec = |name: &str, unit, limits| MeasurementSpec { name: name.into(), unit, limits, contacts: Vec::new() };
         let verified = spec("firmware.verified", MeasurementUnit::One, Limits::exactly(1.0));
@@ -72,6 +75,7 @@ impl Kind for Program {
             default_timeout: TIMEOUT,
             procedure: Box::new(Program {
                 supply,
+                put_back: params.put_back,
                 recover_locked: params.recover_locked,
                 alive: params.alive.map(|amps| amps.limits()),
                 verified,
@@ -91,15 +95,12 @@ impl Procedure for Program {
         if nest.firmware.is_empty() {
             return Err(StepError::Bench("no firmware image was given to this run".to_owned()));
         }
-        nest.supply_volts(&self.supply).await?;
+        if let Some(supply) = &self.supply {
+            nest.supply_volts(supply).await?;
+        }
         nest.leave_link().await?;
         let began = nest.clock.now();
-        let job = ProgramJob {
-            images: vec![(*nest.firmware).clone()],
-            recover_locked: self.recover_locked,
-            ..ProgramJob::default()
-        };
-        let done = match nest.programmer.program(job, &|progress| shown(log, progress)).await {
+        let done = match self.write(nest, log).await {
             Ok(done) => done,
             Err(ProgramError::NoAnswer) => return Err(self.who_is_silent(nest, log).await?),
             Err(error) => {
@@ -118,7 +119,39 @@ impl Procedure for Program {
         log.measured(&self.verified.name, Some(f64::from(u8::from(done.verified))));
         log.measured(&self.seconds.name, Some((nest.clock.now() - began).as_secs_f64()));
         log.note(describe(&nest.firmware.name, &done));
+        if let Some(kept) = nest.safekeeping.kept() {
+            log.note(format!("what was on the module before is in {}", kept.file));
+        } else if self.put_back && !done.recovered {
+            log.note("the test firmware was on the module already: nothing is written back".to_owned());
+        }
         Ok(())
+    }
+}
+
+/// What of a module does not come back.
+const GOES: &str = "not restored at the end: RAM that is kept over resets, the modem's own settings, and what Device OS \
+                    did not save";
+
+impl Program {
+    /// Writes the firmware. A locked module is erased only with leave, and the record says before what is lost.
+    async fn write(&self, nest: &Nest, log: &dyn StepLog) -> Result<Programmed, ProgramError> {
+        let keep = if self.put_back { nest.safekeeping.keep() } else { None };
+        if keep.is_some() {
+            log.note(GOES.to_owned());
+        }
+        let job = ProgramJob { images: vec![(*nest.firmware).clone()], keep, ..ProgramJob::default() };
+        let allowed = self.recover_locked || nest.may_erase_locked;
+        let at_once = ProgramJob { recover_locked: allowed && !self.put_back, ..job.clone() };
+        match nest.programmer.program(at_once, &|progress| shown(log, progress)).await {
+            Err(ProgramError::Locked) if allowed && self.put_back => {
+                let text =
+                    "the MCU is locked: what is on it cannot be read, so it is lost, and nothing is written back";
+                log.note(text.to_owned());
+                let erased = ProgramJob { recover_locked: true, keep: None, ..job };
+                nest.programmer.program(erased, &|progress| shown(log, progress)).await
+            }
+            done => done,
+        }
     }
 }
 
@@ -151,7 +184,8 @@ pub(crate) fn failed(log: &dyn StepLog, error: &ProgramError) -> StepError {
 impl Program {
     async fn kept_in_reset(&self, nest: &Nest) -> Result<Option<Diagnosis>, StepError> {
         let Some(reset) = nest.reset_contact() else { return Ok(None) };
-        let supply = nest.supply_volts(&self.supply).await?;
+        let Some(supply) = &self.supply else { return Ok(None) };
+        let supply = nest.supply_volts(supply).await?;
         let rest = nest.bus.volts(reset).await?;
         if rest > IN_RESET * supply {
             return Ok(None);
@@ -172,11 +206,19 @@ impl Program {
     /// No answer to the probe: decides whether the MCU is dead or the probe does not reach it.
     async fn who_is_silent(&self, nest: &Nest, log: &dyn StepLog) -> Result<StepError, StepError> {
         const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";
+        let Some(supply) = &self.supply else {
+            let text =
+                "the MCU does not answer the debug probe: is the board on, is the module in its socket to the stop, \
+                        does the ribbon cable reach the debug connector the right way round?"
+                    .to_owned();
+            log.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.clone() });
+            return Ok(StepError::Bench(text));
+        };
         nest.join_link().await?;
         let talks = nest.dut.connect(INITIAL_BAUD).await.is_ok();
         nest.dut.disconnect().await;
         nest.leave_link().await?;
-        let amps = nest.rails.measure(&self.supply).await?.amps;
+        let amps = nest.rails.measure(supply).await?.amps;
         let shown = MeasurementUnit::Amps.show(amps);
         let draws = self.alive.as_ref().map(|limits| judge(limits, Some(amps)) == Verdict::Pass);
         let (defect, text) = match (talks, draws) {
@@ -185,14 +227,11 @@ impl Program {
             }
             (false, Some(true)) => (
                 Defect::Bench,
-                format!(
-                    "the debug probe does not reach the MCU, which runs ({} delivers {shown}): {REACH}",
-                    self.supply
-                ),
+                format!("the debug probe does not reach the MCU, which runs ({supply} delivers {shown}): {REACH}"),
             ),
             (false, Some(false)) => (
                 Defect::NoAnswer,
-                format!("the MCU does not start: no answer to the debug probe, and {} delivers {shown}", self.supply),
+                format!("the MCU does not start: no answer to the debug probe, and {supply} delivers {shown}"),
             ),
             (false, None) => (
                 Defect::Bench,

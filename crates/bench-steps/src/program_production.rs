@@ -141,7 +141,7 @@ impl Kind for ProgramProduction {
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let place = params.supply.span();
         let supply = resolve::supply(around.fixture, params.supply)?;
-        if around.fixture.controller.probe.is_none() {
+        if around.fixture.probe.is_none() {
             let text = format!("the fixture {} has no debug probe", around.fixture.name);
             return Err(ParamProblem::new(text)
                 .at(place, "in this step")
@@ -235,6 +235,7 @@ impl Procedure for ProgramProduction {
             erase_rest: self.erase_rest,
             recover_locked: false,
             lock: self.lock,
+            ..ProgramJob::default()
         };
         let done = match nest.programmer.program(job, &|progress| shown(log, progress)).await {
             Ok(done) => done,

@@ -36,6 +36,39 @@ pub(crate) fn supply(fixture: &Fixture, name: Spanned<String>) -> Result<String,
     Ok(name.into_inner())
 }
 
+/// Returns the name of the rail that a step measures; none on a desk, where no rail is the bench's.
+pub(crate) fn rail_unless_desk(
+    fixture: &Fixture,
+    name: Option<&Spanned<String>>,
+) -> Result<Option<String>, ParamProblem> {
+    match (name, &fixture.desk) {
+        (Some(name), None) => rail(fixture, name).map(|rail| Some(rail.name.clone())),
+        (None, Some(_)) => Ok(None),
+        (Some(name), Some(_)) => Err(no_rails(fixture, name)),
+        (None, None) => Err(ParamProblem::new("no `supply`").help("name the rail that feeds it")),
+    }
+}
+
+fn no_rails(fixture: &Fixture, name: &Spanned<String>) -> ParamProblem {
+    ParamProblem::new(format!("the fixture {} has no rails", fixture.name))
+        .at(name.span(), "a person switches the board")
+        .help("take `supply` out")
+}
+
+/// Like [`supply`], for steps that need none on a desk, where no rail is the bench's.
+pub(crate) fn supply_unless_desk(
+    fixture: &Fixture,
+    name: Option<Spanned<String>>,
+) -> Result<Option<String>, ParamProblem> {
+    match (name, &fixture.desk) {
+        (Some(name), None) => supply(fixture, name).map(Some),
+        (None, Some(_)) => Ok(None),
+        (Some(name), Some(_)) => Err(no_rails(fixture, &name)),
+        (None, None) => Err(ParamProblem::new("no `supply`")
+            .help("name the rail that feeds the MCU: contacts are loaded with its voltage")),
+    }
+}
+
 /// Returns the contacts whose nails the fixture feeds from this rail, ascending.
 pub(crate) fn rail_contacts(fixture: &Fixture, name: &str) -> Vec<Contact> {
     let index = fixture.rails.iter().position(|rail| rail.name == name);
@@ -104,7 +137,7 @@ pub(crate) fn times_edges(
     around: &Surroundings<'_>,
 ) -> Result<(), ParamProblem> {
     let Surroundings { fixture, dut, .. } = around;
-    if fixture.measure_bus.edges_gpio.is_none() {
+    if fixture.bed.as_ref().is_none_or(|bed| bed.measure_bus.edges_gpio.is_none()) {
         return Err(ParamProblem::new(format!("the fixture {} cannot time edges", fixture.name))
             .at(place, "their edges are to be timed")
             .help("it needs a Schmitt buffer on its measure bus and `edges = { gpio = ... }` in [measure_bus]"));

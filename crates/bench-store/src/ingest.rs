@@ -160,7 +160,8 @@ fn read_all(
             scope.spawn(move || {
                 while let Some((journal, place)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let read = read_regular(journal, LARGEST_JOURNAL);
-                    let read = read.map_err(|error| Refused { empty: false, replay: false, reason: error.reason.to_string() });
+                    let read =
+                        read.map_err(|error| Refused { empty: false, replay: false, reason: error.reason.to_string() });
                     let facts = read.and_then(|bytes| Facts::read(&bytes, shapes));
                     let done = match facts {
                         Ok(facts) => Ok((place.clone(), facts)),

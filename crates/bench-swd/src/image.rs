@@ -71,7 +71,7 @@ fn elf(file: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ImageError> {
     Ok(pieces)
 }
 
-fn hex(file: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ImageError> {
+pub(crate) fn hex(file: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ImageError> {
     let text = std::str::from_utf8(file).map_err(|error| ImageError::Hex(error.to_string()))?;
     let (mut pieces, mut base) = (Vec::new(), 0_u64);
     for record in ihex::Reader::new(text) {
@@ -88,7 +88,7 @@ fn hex(file: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ImageError> {
 }
 
 /// Ascending, adjacent pieces merged.
-fn joined(pieces: Vec<(u64, Vec<u8>)>) -> Result<Vec<Segment>, ImageError> {
+pub(crate) fn joined(pieces: Vec<(u64, Vec<u8>)>) -> Result<Vec<Segment>, ImageError> {
     let mut sorted: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for (address, bytes) in pieces {
         let end = address.saturating_add(bytes.len() as u64);

@@ -4,7 +4,7 @@ use crate::cancel::Cancel;
 use crate::failure;
 use crate::memory::{Memory, PAGE, Page, UICR, pages};
 use crate::programmer::Selection;
-use bench_instruments::{ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed, UicrWord};
+use bench_instruments::{Backup, ProgramError, ProgramJob, ProgramPhase, ProgramProgress, Programmed, UicrWord};
 use probe_rs::architecture::arm::{DapProbe, RegisterAddress, dp::DpRegisterAddress};
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::flashing::{DownloadOptions, FlashProgress, ProgressEvent, ProgressOperation};
@@ -13,7 +13,7 @@ use probe_rs::probe::{DebugProbeInfo, DebugProbeSelector, Probe, WireProtocol};
 use probe_rs::{Permissions, Session, Target};
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 const TARGET: &str = "nRF52840_xxAA";
@@ -42,15 +42,22 @@ pub(crate) struct Task {
 /// `probe-rs` waits by the wall clock: when the controller was busy for a second, a good module looks defective. So the
 /// job is retried once; bytes already in the flash stay. A cancelled job fails in the same ways and is not retried.
 pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
-    match attempt(task, lister, report) {
+    let mut kept = false;
+    match attempt(task, lister, report, &mut kept) {
         Err(ProgramError::Page { .. } | ProgramError::Core(_)) if !task.cancel.is_cancelled() => {
-            attempt(task, lister, report)
+            attempt(task, lister, report, &mut kept)
         }
         done => done,
     }
 }
 
-fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Result<Programmed, ProgramError> {
+/// `kept`: what the module held has been stored. A second attempt finds what the first one has written.
+fn attempt(
+    task: &Task,
+    lister: &Lister,
+    report: &dyn Fn(ProgramProgress),
+    kept: &mut bool,
+) -> Result<Programmed, ProgramError> {
     let job = &task.job;
     let pages = pages(&job.images)?;
     let cancel = &task.cancel;
@@ -73,6 +80,10 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
     done.probe = format!("{} {}", info.identifier, info.serial_number.as_deref().unwrap_or("without serial number"));
     (done.device_id, done.recovered) = (device_id, recovered);
 
+    if let Some(expected) = job.device_id.filter(|expected| *expected != device_id) {
+        return Err(ProgramError::OtherModule { found: device_id, expected });
+    }
+
     if job.erase_rest {
         memory(&mut session, "while the flash was erased", cancel)?.erase_all()?;
     }
@@ -80,12 +91,19 @@ fn attempt(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)) -> Re
     done.kept = found.kept;
     done.written =
         found.blank.iter().chain(&found.other).map(|address| pages.get(address).map_or(0, Page::wanted)).sum();
+    if let Some(keep) = job.keep.as_ref().filter(|_| !*kept && !found.before.is_empty()) {
+        let contents = memory(&mut session, "while UICR was read", cancel)?.page(UICR)?;
+        let flash = found.before.iter().map(|(address, bytes)| (*address, Arc::from(bytes.as_slice()))).collect();
+        let words = uicr_words(&contents).filter(|word| word.value != u32::MAX);
+        (keep.0)(&Backup { device_id, flash, uicr: words.collect() }).map_err(ProgramError::NotKept)?;
+        *kept = true;
+    }
     write(&mut session, &pages, &found.blank, false, report, cancel)?;
     write(&mut session, &pages, &found.other, true, report, cancel)?;
     read_back(&mut session, &pages, found.blank.iter().chain(&found.other), report, cancel)?;
-    done.uicr_written = write_uicr(&mut session, &job.uicr, cancel)?;
+    done.uicr_written = write_uicr(&mut session, &job.uicr, job.only_uicr, cancel)?;
     if job.lock {
-        done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }], cancel)?;
+        done.uicr_written += write_uicr(&mut session, &[UicrWord { offset: APPROTECT, value: LOCKED }], false, cancel)?;
     }
     done.verified = true;
     cancel.check()?;
@@ -265,6 +283,8 @@ struct Found {
     blank: Vec<u32>,
     /// Pages with other contents.
     other: Vec<u32>,
+    /// What both hold now, by address.
+    before: BTreeMap<u32, Vec<u8>>,
 }
 
 fn compare(
@@ -279,11 +299,15 @@ fn compare(
         let contents = memory.page(*address)?;
         if page.is_in(&contents) {
             found.kept += page.wanted();
-        } else if contents.iter().all(|byte| *byte == 0xFF) {
+            report(progress(ProgramPhase::Compare, n + 1, pages.len()));
+            continue;
+        }
+        if contents.iter().all(|byte| *byte == 0xFF) {
             found.blank.push(*address);
         } else {
             found.other.push(*address);
         }
+        found.before.insert(*address, contents);
         report(progress(ProgramPhase::Compare, n + 1, pages.len()));
     }
     Ok(found)
@@ -356,31 +380,37 @@ fn read_back<'a>(
     Ok(())
 }
 
-/// Sets these words of UICR; the other words stay. Returns how many were written.
-fn write_uicr(session: &mut Session, words: &[UicrWord], cancel: &Cancel) -> Result<u32, ProgramError> {
-    if words.is_empty() {
+fn word_of(contents: &[u8], offset: usize) -> u32 {
+    let bytes = contents.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(u32::MAX, u32::from_le_bytes)
+}
+
+fn uicr_words(contents: &[u8]) -> impl Iterator<Item = UicrWord> {
+    (0..PAGE as u16).step_by(4).map(|offset| UicrWord { offset, value: word_of(contents, offset.into()) })
+}
+
+/// Sets these words of UICR. The other words stay, or with `only` become blank. Returns how many were written.
+fn write_uicr(session: &mut Session, words: &[UicrWord], only: bool, cancel: &Cancel) -> Result<u32, ProgramError> {
+    if words.is_empty() && !only {
         return Ok(0);
     }
     let mut memory = memory(session, "while UICR was written", cancel)?;
-    let word_of = |contents: &[u8], offset: usize| {
-        let bytes = contents.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
-        bytes.map_or(u32::MAX, u32::from_le_bytes)
-    };
     let contents = memory.page(UICR)?;
-    let mut wanted: BTreeMap<u16, u32> = words
-        .iter()
-        .map(|word| (word.offset, word.value))
-        .filter(|(at, value)| word_of(&contents, (*at).into()) != *value)
-        .collect();
+    let mut all: BTreeMap<u16, u32> = BTreeMap::new();
+    if only {
+        all.extend(uicr_words(&contents).map(|word| (word.offset, u32::MAX)));
+    }
+    all.extend(words.iter().map(|word| (word.offset, word.value)));
+    let mut wanted = all;
+    wanted.retain(|at, value| word_of(&contents, (*at).into()) != *value);
     if wanted.iter().any(|(at, value)| word_of(&contents, (*at).into()) & value != *value) {
         // Bits only go from 1 to 0: after the erase, all words must be written again.
-        let before = (0..PAGE as u16).step_by(4).map(|at| (at, word_of(&contents, at.into())));
-        for (at, value) in before.filter(|(_, value)| *value != u32::MAX) {
-            wanted.entry(at).or_insert(value);
+        for word in uicr_words(&contents).filter(|word| word.value != u32::MAX) {
+            wanted.entry(word.offset).or_insert(word.value);
         }
         memory.erase_uicr()?;
     }
-    for (at, value) in &wanted {
+    for (at, value) in wanted.iter().filter(|(_, value)| **value != u32::MAX) {
         memory.write_uicr(*at, *value)?;
     }
     let contents = memory.page(UICR)?;

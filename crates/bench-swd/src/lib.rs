@@ -5,6 +5,7 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `backup` | what was in a module <-> Intel HEX |
 //! | `image` | ELF, Intel HEX and plain files -> bytes at addresses |
 //! | `programmer` | the asynchronous side: starts the thread, serves it, ends it |
 //! | `job` | the thread: find, attach, check, compare, write, read back, start |
@@ -13,6 +14,7 @@
 //! | `failure` | translation of `probe-rs` errors |
 //! | `wire` | a probe driver for lines that the bench itself serves |
 
+mod backup;
 mod cancel;
 mod failure;
 mod image;
@@ -21,5 +23,6 @@ mod memory;
 mod programmer;
 mod wire;
 
+pub use backup::{backup_of_hex, backup_to_hex};
 pub use image::{ImageError, ImageFormat, parse_image};
 pub use programmer::{Selection, SwdProgrammer};

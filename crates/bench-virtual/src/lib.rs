@@ -1,12 +1,15 @@
 //! A nest on the virtual bench.
 
+mod person;
+
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
-use bench_instruments::{Clock, DutClient, FixtureDriver, Image, UnknownLoad};
+use bench_instruments::{Clock, DutClient, FixtureDriver, Image, NoBed, Panel, UnknownLoad};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
 use futures_util::future::LocalBoxFuture;
+use person::VirtualPerson;
 use std::cell::RefCell;
 use std::rc::Rc;
 use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
@@ -92,13 +95,16 @@ pub fn nest(
     recorder: &Rc<Recorder>,
 ) -> Result<Nest, Failed> {
     let clock: Rc<dyn Clock> = world.clock();
+    if let Some(desk) = &fixture.desk {
+        return Ok(desk_nest(world, fixture, desk.phone.is_some(), family, serial));
+    }
     // Without a kick the watchdog holds the port expanders in reset, and nothing would answer.
     let panel = world.panel();
     first_kick(&panel);
     let bus = Rc::new(RefCell::new(world.i2c()));
     let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), rail_observer(recorder))
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
-    let timed = fixture.measure_bus.edges_gpio.is_some();
+    let timed = fixture.bed.as_ref().is_some_and(|bed| bed.measure_bus.edges_gpio.is_some());
     let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
     let ends = Ends {
         usb: Rc::new(world.usb_host()),
@@ -110,6 +116,23 @@ pub fn nest(
         clock,
     };
     Ok(Nest::on(driver, ends, family, serial))
+}
+
+/// The same on a desk, with a person who does what is asked.
+fn desk_nest(world: &VirtualBench, fixture: &Fixture, phone: bool, family: &DutFamily, serial: &str) -> Nest {
+    let clock: Rc<dyn Clock> = world.clock();
+    let ends = Ends {
+        usb: Rc::new(world.usb_host()),
+        programmer: Rc::new(SwdProgrammer::wired(Rc::clone(&clock), Rc::new(world.swd()))),
+        ble: Rc::new(world.bluetooth()),
+        panel: Panel::default(),
+        load: Rc::new(UnknownLoad),
+        dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
+        clock: Rc::clone(&clock),
+    };
+    let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
+    nest.person = Rc::new(VirtualPerson::new(world, phone));
+    nest
 }
 
 /// The virtual bench as what a run happens on.

@@ -1,6 +1,7 @@
 //! The virtual bench as a whole.
 
 use crate::air::VirtualBluetooth;
+use crate::desk::{self, VirtualHands};
 use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 use crate::fault::{Defects, Fault, FaultError, damage};
 use crate::flash::{self, ExternalFlash};
@@ -40,6 +41,8 @@ pub struct VirtualConfig<'a> {
     pub pace: Option<f64>,
 }
 
+/// Of a controller without a bus of its own.
+const I2C_HZ: u32 = 400_000;
 /// Supported paces, in virtual seconds per second of wall time.
 pub const PACES: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 
@@ -95,6 +98,7 @@ impl VirtualBench {
     /// Unknown models, faults that this module or fixture cannot have, an invalid firmware image.
     pub fn new(config: VirtualConfig<'_>) -> Result<Self, VirtualError> {
         let VirtualConfig { fixture, dut, model, firmware, seed, faults, serial, pace } = config;
+        let fixture = &*desk::as_wired(fixture, dut);
         let known = dut
             .model(model)
             .ok_or_else(|| VirtualError::NoSuchModel { family: dut.name.clone(), model: model.to_owned() })?;
@@ -127,7 +131,8 @@ impl VirtualBench {
         let modem = VirtualModem::new(dut, known, seed, defects.modem.clone());
         let rig = Rig::new(fixture, dut, memory, modem, seed, &defects);
         let probe = SwdLines::new(&defects.probe);
-        let world = World::new(chip, rig, probe, fixture.i2c_hz, defects.mcu_dead);
+        let world =
+            World::new(chip, rig, probe, fixture.bed.as_ref().map_or(I2C_HZ, |bed| bed.i2c_hz), defects.mcu_dead);
         Ok(Self {
             world: Rc::new(RefCell::new(world)),
             pace,
@@ -176,6 +181,10 @@ impl VirtualBench {
     /// returns.
     pub fn panel(&self) -> Panel {
         panel::lines(&self.world, &self.lines)
+    }
+    /// The hands of a person at a desk; each call gives one more handle to them.
+    pub fn hands(&self) -> VirtualHands {
+        VirtualHands(Rc::clone(&self.world))
     }
     /// Opens or closes the lid, which is closed at first.
     pub fn move_lid(&self, closed: bool) {

@@ -16,6 +16,7 @@ mod air;
 mod bench;
 mod chips;
 mod circuit;
+mod desk;
 mod edges;
 mod ends;
 mod fault;
@@ -39,6 +40,7 @@ mod world;
 pub use air::VirtualBluetooth;
 pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
 pub use circuit::spice_deck;
+pub use desk::VirtualHands;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{
     Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_help, fault_schema,

@@ -1,9 +1,10 @@
 //! The fixture's own hardware, which works without software: the lid cuts the rails, the watchdog cuts the rails and
 //! resets the port expanders. Also the controller's lines to them.
 
+use crate::desk::Hands;
 use crate::ends::SharedWorld;
 use bench_instruments::{InputLine, InstrumentError, OutputLine, Panel};
-use bench_plan::Fixture;
+use bench_plan::{Bed, Fixture};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ pub(crate) struct PanelState {
     lid_cuts_rails: bool,
     start_pressed: bool,
     emergency_pressed: bool,
+    pub hands: Hands,
     lamps: BTreeSet<String>,
     watchdog: Watchdog,
 }
@@ -32,13 +34,20 @@ impl PanelState {
     pub fn new(fixture: &Fixture) -> Self {
         Self {
             lid_closed: true,
-            lid_cuts_rails: fixture.safety.lid_cuts_rails && fixture.controller.lid.is_some(),
+            lid_cuts_rails: fixture
+                .bed
+                .as_ref()
+                .is_some_and(|bed| bed.safety.lid_cuts_rails && bed.controller.lid.is_some()),
             start_pressed: false,
             emergency_pressed: false,
+            hands: Hands::default(),
             lamps: BTreeSet::new(),
             watchdog: Watchdog {
                 bridged: true,
-                timeout_ns: u64::try_from(fixture.safety.watchdog.timeout.as_nanos()).unwrap_or(u64::MAX),
+                timeout_ns: fixture
+                    .bed
+                    .as_ref()
+                    .map_or(u64::MAX, |bed| u64::try_from(bed.safety.watchdog.timeout.as_nanos()).unwrap_or(u64::MAX)),
                 level: false,
                 kicked_ns: 0,
                 expired: false,
@@ -165,6 +174,7 @@ pub(crate) fn lines(world: &SharedWorld, fixture: &PanelLines) -> Panel {
 }
 
 /// Which of them the fixture has.
+#[derive(Default)]
 pub(crate) struct PanelLines {
     lid: bool,
     start: bool,
@@ -174,7 +184,7 @@ pub(crate) struct PanelLines {
 
 impl PanelLines {
     pub fn of(fixture: &Fixture) -> Self {
-        let controller = &fixture.controller;
+        let Some(Bed { controller, .. }) = &fixture.bed else { return Self::default() };
         Self {
             lid: controller.lid.is_some(),
             start: controller.start.is_some(),

@@ -13,7 +13,7 @@ use crate::panel::PanelState;
 use crate::peers::{FittedPeer, PinOutputs};
 use crate::random::{Purpose, Random};
 use crate::uart;
-use bench_plan::{DutFamily, Fixture, IoBit, NailWiring};
+use bench_plan::{AnalogChannel, DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -280,6 +280,9 @@ impl Rig {
     }
 
     fn bit(&self, bit: IoBit) -> BitState {
+        if let Some(high) = self.panel.hands.level(bit) {
+            return if high { BitState::High } else { BitState::Float };
+        }
         match self.chips.get(bit.chip).map(|chip| &chip.model) {
             Some(ChipModel::Expander(chip)) => chip.bit(bit.bit),
             _ => BitState::Float,
@@ -293,9 +296,10 @@ impl Rig {
 
     /// The DAC's output at the source, deviations included.
     fn source(&self) -> DacOutput {
-        let channel = self.fixture.measure_bus.source;
-        match self.chips.get(channel.chip).map(|chip| &chip.model) {
-            Some(ChipModel::Dac { chip, gain, offset_volts }) => {
+        let channel = self.fixture.bed.as_ref().map(|bed| bed.measure_bus.source);
+        let chip_of = |channel: AnalogChannel| Some((channel, &self.chips.get(channel.chip)?.model));
+        match channel.and_then(chip_of) {
+            Some((channel, ChipModel::Dac { chip, gain, offset_volts })) => {
                 let output = chip.output(channel.channel);
                 // A switched-off output is a resistor to ground and has no offset.
                 let volts = if output.ohms > 100.0 { 0.0 } else { (output.volts * gain + offset_volts).max(0.0) };
@@ -307,7 +311,7 @@ impl Rig {
 
     /// Passes the commands of the chips to the circuit.
     fn apply_commands(&mut self, at_ns: u64) {
-        let wiring = &self.fixture.measure_bus;
+        let bus = self.fixture.bed.as_ref().map(|bed| &bed.measure_bus);
         let enabled = self.panel.rails_enabled();
         let nail = |nail: &bench_plan::Nail| match nail.wiring {
             NailWiring::Io { io, .. } => NailCommand::Io(self.bit(io)),
@@ -322,10 +326,10 @@ impl Rig {
         let commands = Commands {
             nails: self.fixture.nails.values().map(nail).collect(),
             rails: self.fixture.rails.iter().zip(before).map(rail).collect(),
-            mux_channel: wiring.address.iter().enumerate().fold(0, flag) as u8,
-            mux_banks: wiring.banks.iter().enumerate().fold(0, flag),
-            source: self.is_high(wiring.source_enable).then(|| self.source()),
-            loopback: !self.is_high(self.fixture.link.connect),
+            mux_channel: bus.map_or(0, |bus| bus.address.iter().enumerate().fold(0, flag)) as u8,
+            mux_banks: bus.map_or(0, |bus| bus.banks.iter().enumerate().fold(0, flag)),
+            source: bus.is_some_and(|bus| self.is_high(bus.source_enable)).then(|| self.source()),
+            loopback: self.fixture.bed.as_ref().is_some_and(|bed| !self.is_high(bed.link_relay)),
             peers: self.fixture.peers.iter().map(|peer| self.is_high(peer.select)).collect(),
             usb: self.fixture.usb.is_some_and(|usb| self.is_high(usb.switch)),
             nfc: self.fixture.nfc.and_then(|nfc| nfc.coil).is_some_and(|coil| self.is_high(coil.switch)),
@@ -406,7 +410,8 @@ impl Rig {
     }
 
     fn adc_input_volts(&mut self, chip: usize, channel: u8) -> f64 {
-        let wiring = &self.fixture.measure_bus;
+        let Some(bed) = &self.fixture.bed else { return 0.0 };
+        let wiring = &bed.measure_bus;
         let is = |input: bench_plan::AnalogChannel| input.chip == chip && input.channel == channel;
         let volts = if is(wiring.sense) {
             self.circuit.bus_volts()

@@ -64,14 +64,16 @@ impl Registers {
         let (set, cleared) = (self.take(GPSET0)?, self.take(GPCLR0)?);
         // Both since the last poll: the order is lost, but not the edge.
         let both = set & cleared;
-        if let Some(line) = panel.watchdog.as_ref().filter(|_| both >> fixture.safety.watchdog.kick & 1 != 0) {
+        let Some(bed) = &fixture.bed else { return Ok(()) };
+        let kick = bed.safety.watchdog.kick;
+        if let Some(line) = panel.watchdog.as_ref().filter(|_| both >> kick & 1 != 0) {
             let _ = line.set(true);
             let _ = line.set(false);
         }
         self.latched = (self.latched | set) & !cleared;
-        let controller = &fixture.controller;
+        let controller = &bed.controller;
         let mut outputs = Vec::new();
-        outputs.extend(panel.watchdog.iter().map(|line| (fixture.safety.watchdog.kick, false, line)));
+        outputs.extend(panel.watchdog.iter().map(|line| (kick, false, line)));
         for (name, line) in &panel.lamps {
             outputs.extend(controller.lamps.get(name).map(|wiring| (wiring.gpio, wiring.active_low, line)));
         }

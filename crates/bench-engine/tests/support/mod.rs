@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use bench_engine::Recorder;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
-    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, RailReading, Rails, Sender, UsbEcho, UsbHost,
-    UsbIds, UsbSwitch,
+    LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Nobody, RailReading, Rails, Sender, UsbEcho,
+    UsbHost, UsbIds, UsbSwitch,
 };
 use bench_journal::Journal;
 use bench_plan::{DutFamily, Plan, PlanStep, Source};
@@ -221,6 +221,9 @@ pub fn nest(clock: Rc<dyn Clock>, idle: Rc<Idle>) -> Nest {
 pub fn nest_for(clock: Rc<dyn Clock>, idle: Rc<Idle>, family: Rc<DutFamily>) -> Nest {
     *idle.clock.borrow_mut() = Some(clock.clone());
     Nest {
+        may_erase_locked: false,
+        person: Rc::new(Nobody),
+        safekeeping: Rc::default(),
         clock,
         nails: idle.clone(),
         bus: idle.clone(),

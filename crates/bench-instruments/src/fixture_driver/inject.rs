@@ -36,7 +36,7 @@ impl<I: I2c> FixtureDriver<I> {
     /// Adjusts the source with the contact joined. It stays below the voltage at which a dead short draws the largest
     /// permitted current.
     pub(super) async fn inject_joined(&self, amps: f64) -> Result<Injected, InstrumentError> {
-        let series_ohms = self.fixture.measure_bus.source_series_ohms;
+        let series_ohms = self.bed.measure_bus.source_series_ohms;
         let highest = (MOST_INJECTED_AMPS * series_ohms).min(self.source.highest_volts());
         // Behind the diode: the discharge of the supply, or the nail of the contact that is held low.
         let mut load_ohms = 0.0;

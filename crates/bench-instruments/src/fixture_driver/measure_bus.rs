@@ -58,7 +58,7 @@ impl<I: I2c> Drop for Joined<'_, I> {
 impl<I: I2c> FixtureDriver<I> {
     /// Break before make: all banks off, then the address, then the one bank.
     pub(super) fn join(&self, contact: Contact) -> Result<Joined<'_, I>, InstrumentError> {
-        let wiring = &self.fixture.measure_bus;
+        let wiring = &self.bed.measure_bus;
         let not_wired = || InstrumentError::NotWired(contact);
         let (bank, channel) = self.fixture.nail(contact).and_then(|nail| nail.mux).ok_or_else(not_wired)?;
         let bank = *wiring.banks.get(usize::from(bank)).ok_or_else(not_wired)?;
@@ -76,13 +76,13 @@ impl<I: I2c> FixtureDriver<I> {
     }
 
     fn open_banks(&self) -> Result<(), InstrumentError> {
-        let banks: Vec<(IoBit, bool)> = self.fixture.measure_bus.banks.iter().map(|bank| (*bank, false)).collect();
+        let banks: Vec<(IoBit, bool)> = self.bed.measure_bus.banks.iter().map(|bank| (*bank, false)).collect();
         self.ports.borrow_mut().set_outputs(&banks)
     }
 
     /// Disconnects the source, opens all channels and sets the source to 0 V; each is tried even if another fails.
     fn open_bus(&self) -> Result<(), InstrumentError> {
-        let disabled = self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, false)]);
+        let disabled = self.ports.borrow_mut().set_outputs(&[(self.bed.measure_bus.source_enable, false)]);
         let opened = self.open_banks();
         disabled.and(opened).and(self.source.set(0.0))
     }
@@ -90,11 +90,11 @@ impl<I: I2c> FixtureDriver<I> {
     /// The source's voltage is set before it reaches the bus.
     pub(super) fn push(&self, volts: f64) -> Result<(), InstrumentError> {
         self.source.set(volts)?;
-        self.ports.borrow_mut().set_outputs(&[(self.fixture.measure_bus.source_enable, true)])
+        self.ports.borrow_mut().set_outputs(&[(self.bed.measure_bus.source_enable, true)])
     }
 
     async fn sense(&self, range: Range) -> Result<f64, InstrumentError> {
-        let channel = self.fixture.measure_bus.sense;
+        let channel = self.bed.measure_bus.sense;
         self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
     }
 
@@ -113,7 +113,7 @@ impl<I: I2c> FixtureDriver<I> {
         source_volts: f64,
     ) -> Result<(Joined<'_, I>, Result<f64, InstrumentError>), InstrumentError> {
         let _bus = self.measuring.lock().await;
-        let allowed = self.fixture.measure_bus.unpowered_volts;
+        let allowed = self.bed.measure_bus.unpowered_volts;
         if source_volts > allowed && !self.any_rail_on() {
             return Err(InstrumentError::Unsafe(format!(
                 "{source_volts} V into a contact of a module without power; at most {allowed} V are allowed then"
@@ -131,7 +131,7 @@ impl<I: I2c> FixtureDriver<I> {
     }
 
     pub(super) async fn source_sense(&self, range: Range) -> Result<f64, InstrumentError> {
-        let channel = self.fixture.measure_bus.source_sense;
+        let channel = self.bed.measure_bus.source_sense;
         self.adc(channel)?.convert(&*self.clock, channel.channel, range).await
     }
 
@@ -168,7 +168,7 @@ impl<I: I2c> FixtureDriver<I> {
     async fn ohms_of_joined(&self, contact: Contact) -> Result<f64, InstrumentError> {
         self.clock.sleep(SETTLE).await;
         let own = self.quiet_volts(contact).await?;
-        let test_volts = OHMS_TEST_VOLTS.min(self.fixture.measure_bus.unpowered_volts);
+        let test_volts = OHMS_TEST_VOLTS.min(self.bed.measure_bus.unpowered_volts);
         self.push(test_volts)?;
         self.clock.sleep(SETTLE).await;
         let volts = self.settled(Range::Ohms, OHMS_SETTLED_VOLTS, OHMS_SETTLE_LIMIT).await?;
@@ -177,7 +177,7 @@ impl<I: I2c> FixtureDriver<I> {
             let detail = format!("its output is {source:.3} V instead of {test_volts} V");
             return Err(implausible(self.source.id(), detail));
         }
-        let wiring = &self.fixture.measure_bus;
+        let wiring = &self.bed.measure_bus;
         Ok(clip(resistance(wiring.source_series_ohms, source, volts, own) - wiring.mux_ohms))
     }
 }
@@ -239,7 +239,7 @@ impl<I: I2c> MeasureBus for FixtureDriver<I> {
     }
 
     fn source_ohms(&self) -> f64 {
-        self.fixture.measure_bus.source_series_ohms
+        self.bed.measure_bus.source_series_ohms
     }
 
     async fn release(&self) -> Result<(), InstrumentError> {

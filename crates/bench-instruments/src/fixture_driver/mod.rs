@@ -27,6 +27,7 @@ mod measure_bus;
 mod monitor;
 mod nails;
 mod nfc;
+pub use nfc::Pn532Reader;
 mod peers;
 mod port_bank;
 mod rails;
@@ -39,7 +40,7 @@ use crate::{
 };
 use adc::Adc;
 use async_trait::async_trait;
-use bench_plan::{AnalogChannel, Chip, ChipKind, Correction, Fixture};
+use bench_plan::{AnalogChannel, Bed, Chip, ChipKind, Correction, Fixture};
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use expander::Expander;
@@ -62,6 +63,7 @@ type Bus<I> = Rc<RefCell<I>>;
 /// Dropping it puts the fixture into the safe state, also while a panic unwinds.
 pub struct FixtureDriver<I: I2c> {
     fixture: Fixture,
+    bed: Bed,
     clock: Rc<dyn Clock>,
     ports: RefCell<PortBank<RcDevice<I>>>,
     adcs: BTreeMap<usize, Adc<I>>,
@@ -89,8 +91,9 @@ impl<I: I2c> FixtureDriver<I> {
         clock: Rc<dyn Clock>,
         observer: RailObserver,
     ) -> Result<Self, InstrumentError> {
+        let bed = fixture.bed.clone().ok_or_else(|| InstrumentError::NoInstruments(fixture.name.clone()))?;
         let device = || RcDevice::new(Rc::clone(&bus));
-        let mut ports = port_bank(fixture, &bus);
+        let mut ports = port_bank(fixture, &bed, &bus);
         ports.safe_state(true)?;
 
         let mut adcs = BTreeMap::new();
@@ -112,10 +115,11 @@ impl<I: I2c> FixtureDriver<I> {
         }
         let reader = fixture.nfc.and_then(|nfc| fixture.chips.get(nfc.reader));
         let nfc = reader.map(|chip| nfc::Reader::start(&bus, chip)).transpose()?;
-        let source = Source::new(Rc::clone(&bus), fixture)?;
+        let source = Source::new(Rc::clone(&bus), fixture, &bed)?;
         source.set(0.0)?;
         Ok(Self {
             fixture: fixture.clone(),
+            bed,
             clock,
             ports: RefCell::new(ports),
             adcs,
@@ -161,7 +165,7 @@ impl<I: I2c> FixtureDriver<I> {
 #[async_trait(?Send)]
 impl<I: I2c> LinkRelay for FixtureDriver<I> {
     async fn set_loopback(&self, on: bool) -> Result<(), InstrumentError> {
-        self.ports.borrow_mut().set_outputs(&[(self.fixture.link.connect, !on)])
+        self.ports.borrow_mut().set_outputs(&[(self.bed.link_relay, !on)])
     }
 }
 
@@ -189,7 +193,7 @@ impl<I: I2c> Switches for FixtureDriver<I> {
         self.ports.borrow_mut().lock(why);
     }
     fn watchdog_timeout(&self) -> Option<Duration> {
-        Some(self.fixture.safety.watchdog.timeout)
+        Some(self.bed.safety.watchdog.timeout)
     }
     fn supply(&self, rail: &str) -> Option<Supply> {
         let rail = self.fixture.rails.iter().find(|listed| listed.name == rail)?;
@@ -210,10 +214,10 @@ impl<I: I2c> Drop for FixtureDriver<I> {
     }
 }
 
-fn port_bank<I: I2c>(fixture: &Fixture, bus: &Bus<I>) -> PortBank<RcDevice<I>> {
+fn port_bank<I: I2c>(fixture: &Fixture, bed: &Bed, bus: &Bus<I>) -> PortBank<RcDevice<I>> {
     let expanders = fixture.chips.iter().enumerate().filter(|(_, chip)| chip.kind == ChipKind::Mcp23017);
     let expander = |chip: &Chip| Expander::new(RcDevice::new(Rc::clone(bus)), &chip.id, chip.address);
-    PortBank::new(fixture, expanders.map(|(index, chip)| (index, expander(chip))).collect())
+    PortBank::new(fixture, bed, expanders.map(|(index, chip)| (index, expander(chip))).collect())
 }
 
 /// Switches rails off and releases nails, whatever the state of the fixture: for a program that takes over from a bench
@@ -222,7 +226,8 @@ fn port_bank<I: I2c>(fixture: &Fixture, bus: &Bus<I>) -> PortBank<RcDevice<I>> {
 /// # Errors
 /// The first error, after all chips were tried.
 pub fn make_safe<I: I2c>(fixture: &Fixture, bus: I) -> Result<(), InstrumentError> {
-    port_bank(fixture, &Rc::new(RefCell::new(bus))).safe_state(true)
+    let bed = fixture.bed.as_ref().ok_or_else(|| InstrumentError::NoInstruments(fixture.name.clone()))?;
+    port_bank(fixture, bed, &Rc::new(RefCell::new(bus))).safe_state(true)
 }
 
 /// Identifies every chip of the fixture: returns the id of each, with the error of one that does not answer or is

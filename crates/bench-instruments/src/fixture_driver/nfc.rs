@@ -186,6 +186,41 @@ impl<I: I2c> Reader<I> {
     }
 }
 
+/// A reader that belongs to no fixture, on a bus of its own.
+pub struct Pn532Reader<I: I2c> {
+    reader: Reader<I>,
+    clock: Rc<dyn Clock>,
+}
+
+impl<I: I2c> Pn532Reader<I> {
+    /// # Errors
+    /// [`InstrumentError::Chip`] if no chip answers at this address.
+    pub fn start(bus: Rc<RefCell<I>>, address: u8, clock: Rc<dyn Clock>) -> Result<Self, InstrumentError> {
+        let chip = Chip { id: "PN532".to_owned(), kind: bench_plan::ChipKind::Pn532, address };
+        Ok(Self { reader: Reader::start(&bus, &chip)?, clock })
+    }
+}
+
+#[async_trait(?Send)]
+impl<I: I2c> NfcReader for Pn532Reader<I> {
+    fn strongest(&self) -> u8 {
+        STRONGEST
+    }
+    /// Its antenna is where it is held.
+    async fn join(&self, _: bool) -> Result<(), InstrumentError> {
+        Ok(())
+    }
+    async fn set_field(&self, strength: u8) -> Result<(), InstrumentError> {
+        self.reader.set_field(&*self.clock, strength).await
+    }
+    async fn find(&self) -> Result<Option<NfcTarget>, InstrumentError> {
+        self.reader.find(&*self.clock).await
+    }
+    async fn exchange(&self, command: &[u8]) -> Result<Option<Vec<u8>>, InstrumentError> {
+        self.reader.exchange(&*self.clock, command).await
+    }
+}
+
 impl<I: I2c> FixtureDriver<I> {
     fn reader(&self) -> Result<&Reader<I>, InstrumentError> {
         self.nfc.as_ref().ok_or(InstrumentError::NoNfcReader)

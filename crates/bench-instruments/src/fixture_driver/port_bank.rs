@@ -2,7 +2,7 @@
 
 use super::expander::{Expander, Register};
 use crate::{ContactSet, Disturbance, InstrumentError, NailVector};
-use bench_plan::{Fixture, IoBit, NailWiring};
+use bench_plan::{Bed, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
 use embedded_hal::i2c::I2c;
 use std::collections::BTreeMap;
@@ -32,10 +32,10 @@ fn mask(bit: IoBit) -> u16 {
 }
 
 impl<B: I2c> PortBank<B> {
-    pub fn new(fixture: &Fixture, chips: BTreeMap<usize, Expander<B>>) -> Self {
-        let bus = &fixture.measure_bus;
+    pub fn new(fixture: &Fixture, bed: &Bed, chips: BTreeMap<usize, Expander<B>>) -> Self {
+        let bus = &bed.measure_bus;
         let mut switched_off: Vec<IoBit> = fixture.rails.iter().map(|rail| rail.enable).collect();
-        switched_off.extend([bus.source_enable, fixture.link.connect]);
+        switched_off.extend([bus.source_enable, bed.link_relay]);
         switched_off.extend(fixture.usb.map(|usb| usb.switch));
         switched_off.extend(fixture.nfc.and_then(|nfc| nfc.coil).map(|coil| coil.switch));
         switched_off.extend(bus.banks.iter().chain(&bus.address));

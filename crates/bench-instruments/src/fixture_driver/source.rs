@@ -2,7 +2,7 @@
 
 use super::{Bus, chip_error, implausible, wrong_kind};
 use crate::InstrumentError;
-use bench_plan::{Chip, ChipKind, Fixture};
+use bench_plan::{Bed, Chip, ChipKind, Fixture};
 use embedded_hal::i2c::I2c;
 use embedded_hal_bus::i2c::RcDevice;
 use mcp4728::{Channel, ChannelState, Error, MCP4728, OutputEnableMode, VoltageReferenceMode};
@@ -19,8 +19,8 @@ pub struct Source<I> {
 }
 
 impl<I: I2c> Source<I> {
-    pub fn new(bus: Bus<I>, fixture: &Fixture) -> Result<Self, InstrumentError> {
-        let wiring = fixture.measure_bus.source;
+    pub fn new(bus: Bus<I>, fixture: &Fixture, bed: &Bed) -> Result<Self, InstrumentError> {
+        let wiring = bed.measure_bus.source;
         let (chip, reference_volts) = match fixture.chips.get(wiring.chip) {
             Some(chip @ Chip { kind: ChipKind::Mcp4728 { reference_volts }, .. }) => (chip.clone(), *reference_volts),
             _ => return Err(wrong_kind(fixture, wiring.chip, "a DAC")),

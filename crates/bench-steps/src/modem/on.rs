@@ -13,9 +13,10 @@ use std::time::Duration;
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The rail that feeds the modem; it must be on.
-    #[schemars(with = "String")]
-    supply: Spanned<String>,
+    /// The rail that feeds the modem; it must be on. None on a desk.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    supply: Option<Spanned<String>>,
     /// Type of modem; the model's default when left out.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -26,7 +27,7 @@ pub struct Params {
 }
 
 pub struct ModemOnStep {
-    supply: String,
+    supply: Option<String>,
     wiring: ModemWiring,
     part: ModemPart,
     privacy: Privacy,
@@ -45,7 +46,7 @@ impl Kind for ModemOnStep {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let supply = resolve::rail(around.fixture, &params.supply)?.name.clone();
+        let supply = resolve::rail_unless_desk(around.fixture, params.supply.as_ref())?;
         let name = params.part.as_ref().map(|part| part.get_ref().as_str());
         let Some((wiring, part)) = expected(around.dut, around.model, name) else {
             let modems = around.dut.modem_parts.iter().map(|part| part.name.as_str());
@@ -81,12 +82,13 @@ impl Kind for ModemOnStep {
 #[async_trait(?Send)]
 impl Procedure for ModemOnStep {
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
-        let rail = nest.rails.measure(&self.supply).await?;
-        if rail.volts < SUPPLIED_VOLTS {
-            return Err(StepError::Bench(format!(
-                "rail {} carries only {:.2} V: switch it on in an earlier step",
-                self.supply, rail.volts
-            )));
+        if let Some(supply) = &self.supply {
+            let volts = nest.rails.measure(supply).await?.volts;
+            if volts < SUPPLIED_VOLTS {
+                return Err(StepError::Bench(format!(
+                    "rail {supply} carries only {volts:.2} V: switch it on in an earlier step"
+                )));
+            }
         }
         at_rest(nest, &self.wiring).await?;
         let was_off = !state::is_on(nest, &self.wiring).await?;

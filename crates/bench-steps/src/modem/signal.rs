@@ -19,10 +19,12 @@ pub struct Params {
     no_antenna_below: Number,
     /// Time for a cell to be received.
     within: Seconds,
-    /// The rail that feeds the modem, and its current while the modem is idle.
-    #[schemars(with = "String")]
-    supply: Spanned<String>,
-    idle_amps: LimitsOf<Amps>,
+    /// The rail that feeds the modem, and its current while the modem is idle. Neither on a desk.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    supply: Option<Spanned<String>>,
+    #[serde(default)]
+    idle_amps: Option<LimitsOf<Amps>>,
     /// Time for the network to accept the modem. When left out, the step does not wait for a network.
     #[serde(default)]
     registered_within: Option<Seconds>,
@@ -31,13 +33,13 @@ pub struct Params {
 pub struct ModemSignal {
     no_antenna_below: f64,
     within: Duration,
-    supply: String,
+    supply: Option<String>,
     registered_within: Option<Duration>,
     heard: MeasurementSpec,
     rsrp: MeasurementSpec,
     restarts: MeasurementSpec,
     registered: MeasurementSpec,
-    idle: MeasurementSpec,
+    idle: Option<MeasurementSpec>,
 }
 
 const LOOK: Duration = Duration::from_millis(300);
@@ -49,7 +51,10 @@ impl Kind for ModemSignal {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let supply = crate::resolve::rail(around.fixture, &params.supply)?.name.clone();
+        let supply = crate::resolve::rail_unless_desk(around.fixture, params.supply.as_ref())?;
+        if supply.is_some() && params.idle_amps.is_none() {
+            return Err(ParamProblem::new("no `idle_amps`").help("the modem's current on `supply` while it is idle"));
+        }
         let step = ModemSignal {
             no_antenna_below: params.no_antenna_below.get(),
             within: params.within.duration(),
@@ -59,9 +64,13 @@ impl Kind for ModemSignal {
             rsrp: spec("cell.rsrp-dbm", MeasurementUnit::One, params.rsrp_dbm.limits()),
             restarts: spec("modem.restarts", MeasurementUnit::One, Limits::exactly(0.0)),
             registered: yes("cell.registered"),
-            idle: spec("modem.idle-current", MeasurementUnit::Amps, params.idle_amps.limits()),
+            idle: params
+                .idle_amps
+                .filter(|_| around.fixture.desk.is_none())
+                .map(|amps| spec("modem.idle-current", MeasurementUnit::Amps, amps.limits())),
         };
-        let mut measurements = vec![step.heard.clone(), step.rsrp.clone(), step.restarts.clone(), step.idle.clone()];
+        let mut measurements = vec![step.heard.clone(), step.rsrp.clone(), step.restarts.clone()];
+        measurements.extend(step.idle.clone());
         if step.registered_within.is_some() {
             measurements.push(step.registered.clone());
         }
@@ -120,7 +129,9 @@ impl Procedure for ModemSignal {
         if let Some(within) = self.registered_within {
             self.register(nest, log, &mut talk, within).await?;
         }
-        log.measured(&self.idle.name, Some(nest.rails.measure(&self.supply).await?.amps));
+        if let (Some(idle), Some(supply)) = (&self.idle, &self.supply) {
+            log.measured(&idle.name, Some(nest.rails.measure(supply).await?.amps));
+        }
         Ok(())
     }
 }

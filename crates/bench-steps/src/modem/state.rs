@@ -24,7 +24,7 @@ pub struct ModemState {
 #[derive(Debug, Clone)]
 pub struct ModemOn {
     /// The rail that feeds it.
-    pub supply: String,
+    pub supply: Option<String>,
     pub wiring: ModemWiring,
     pub part: ModemPart,
     pub since: BenchTime,

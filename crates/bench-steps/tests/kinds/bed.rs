@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bench_instruments::{
     Advert, BleAir, Clock, ContactSet, Dut, DutError, EdgeCapture, EdgeTrace, Injected, InstrumentError, LinkRelay,
-    LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, OPEN_OHMS, Probing, RailReading,
-    Rails, ScriptedNails, ScriptedPeers, ScriptedRails, Sender, UsbEcho, UsbHost, UsbIds, UsbSwitch,
+    LinkStatistics, ManualClock, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Nobody, OPEN_OHMS, Probing,
+    RailReading, Rails, ScriptedNails, ScriptedPeers, ScriptedRails, Sender, UsbEcho, UsbHost, UsbIds, UsbSwitch,
 };
 use bench_plan::{DutFamily, Fixture, NailWiring};
 use bench_run::{BenchTime, Contact, Diagnosis};
@@ -184,6 +184,9 @@ impl Bed {
             });
         }
         let nest = Nest {
+            may_erase_locked: false,
+            person: Rc::new(Nobody),
+            safekeeping: Rc::default(),
             clock: Rc::new(clock.clone()),
             nails: bed.clone(),
             bus: bed.clone(),

@@ -216,7 +216,7 @@ fn plans_that_cannot_work_are_refused() {
         let report = refused(&world, &changed);
         assert!(report.contains(message), "{from} -> {to}: {report}");
     }
-    world.fixture.measure_bus.edges_gpio = None;
+    world.fixture.bed.as_mut().unwrap().measure_bus.edges_gpio = None;
     for text in [PWM, CRYSTAL] {
         let report = refused(&world, text);
         assert!(report.contains("the fixture b-series cannot time edges"), "{report}");

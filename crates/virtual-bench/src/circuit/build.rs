@@ -21,6 +21,8 @@ pub(crate) const RESET_PORT: usize = 18;
 const NODE_LEAKAGE_OHMS: f64 = 1e12;
 /// Input of an expander and some board leakage: an unconnected nail is at 0 V.
 const NAIL_LEAKAGE_OHMS: f64 = 1e9;
+/// Of a fixture without a source, which is never switched on.
+const SOURCE_OHMS: f64 = 1e3;
 /// A wire that joins two nails.
 const PAIR_WIRE_OHMS: f64 = 0.1;
 /// The same for the module's planes.
@@ -86,7 +88,8 @@ impl Circuit {
         let (controller_tx, controller_rx) =
             (link(fixture.link.dut_rx, &mut tolerances), link(fixture.link.dut_tx, &mut tolerances));
         let nail_volts = tolerances.supply(fixture.nail_volts);
-        let source_series_ohms = tolerances.resistor(fixture.measure_bus.source_series_ohms);
+        let bus_wiring = fixture.bed.as_ref().map(|bed| &bed.measure_bus);
+        let source_series_ohms = tolerances.resistor(bus_wiring.map_or(SOURCE_OHMS, |bus| bus.source_series_ohms));
         let peers: Vec<PeerWires> =
             fixture.peers.iter().map(|peer| peer_wires(peer, &nail_nodes, &mut tolerances)).collect();
         let modem =
@@ -458,6 +461,7 @@ fn nail_parts(
     sketch: &mut Sketch,
     tolerances: &mut FixtureTolerances,
 ) -> Vec<NailParts> {
+    let mux_ohms = fixture.bed.as_ref().map_or(0.0, |bed| bed.measure_bus.mux_ohms);
     let mut part = |nail: &bench_plan::Nail| {
         let node = nodes[&nail.contact];
         let wiring = match nail.wiring {
@@ -468,9 +472,9 @@ fn nail_parts(
             },
             NailWiring::Ground { feed_ohms, .. } => NailPlace::Ground { ohms: tolerances.switch(feed_ohms) },
         };
-        let mux = nail.mux.map(|(bank, channel)| {
-            (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(fixture.measure_bus.mux_ohms))
-        });
+        let mux = nail
+            .mux
+            .map(|(bank, channel)| (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(mux_ohms)));
         NailParts {
             #[cfg(test)]
             contact: nail.contact,

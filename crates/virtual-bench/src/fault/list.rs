@@ -3,6 +3,7 @@
 use super::kinds::KINDS;
 use super::{Fault, Subject, Terminal, rail_contact};
 use crate::circuit;
+use crate::desk::as_wired;
 use bench_plan::{Bus, ContactInfo, DutFamily, Fixture, Function, Model, NailWiring, SupplyRole};
 use bench_run::Contact;
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub(super) struct Site<'a> {
 /// the module joins anyway (ground to ground). `other_models` may be in the nest by mistake; `model` says which modem
 /// belongs into the module.
 pub fn all_faults(dut: &DutFamily, fixture: &Fixture, other_models: &[String], model: Option<&Model>) -> Vec<Fault> {
+    let fixture = &*as_wired(fixture, dut);
     let of_kind = |kind| (kind, Site { dut, fixture, others: other_models, model, kind });
     KINDS.iter().map(of_kind).flat_map(|(kind, site)| (kind.listed)(&site)).collect()
 }
@@ -60,7 +62,7 @@ impl Site<'_> {
         range.map(|index| self.fault(Subject::Index(index))).collect()
     }
     pub fn has_probe(&self) -> bool {
-        self.fixture.controller.probe.is_some()
+        self.fixture.probe.is_some()
     }
     /// Rails that reach the module.
     pub fn rails(&self) -> Vec<Fault> {

@@ -4,6 +4,7 @@ use super::defects::{Defects, Joint};
 use super::kinds::{Defective, Location};
 use super::{Fault, Subject, Terminal, rail_index};
 use crate::circuit;
+use crate::desk::as_wired;
 use bench_plan::{ContactInfo, DutFamily, Fixture, Function, NailWiring};
 use bench_run::Contact;
 
@@ -34,6 +35,7 @@ pub struct Net {
 impl Fault {
     /// Location of this fault on a module of this family in this fixture.
     pub fn location(&self, dut: &DutFamily, fixture: &Fixture) -> FaultLocation {
+        let fixture = &*as_wired(fixture, dut);
         let mut location = FaultLocation::default();
         match self.kind.location {
             Location::Words(words) => location.words = words.to_vec(),

@@ -255,7 +255,7 @@ impl Fault {
                 let known = nearest_help(self.word(), crate::modem::Habits::known().map(|(name, _)| name), "habits");
                 Err(FaultError::NoSuchHabit { fault: fault(), known })
             }
-            Need::Probe if fixture.controller.probe.is_some() => Ok(()),
+            Need::Probe if fixture.probe.is_some() => Ok(()),
             Need::Probe => Err(FaultError::NoProbe { fault: fault(), fixture: fixture.name.clone() }),
         }
     }

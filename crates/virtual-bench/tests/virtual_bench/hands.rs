@@ -132,7 +132,7 @@ impl Hands {
     }
 
     pub fn loopback(&mut self, on: bool) {
-        self.switch(self.fixture.link.connect, !on);
+        self.switch(self.fixture.bed.as_ref().unwrap().link_relay, !on);
     }
 
     pub fn feeds(&mut self, closed: bool) {
@@ -147,7 +147,7 @@ impl Hands {
     /// Joins a contact to the measure bus.
     pub fn select(&mut self, contact: u8) {
         let fixture = Rc::clone(&self.fixture);
-        let bus = &fixture.measure_bus;
+        let bus = &fixture.bed.as_ref().unwrap().measure_bus;
         let (bank, channel) = fixture.nails[&Contact(contact)].mux.unwrap();
         bus.banks.iter().for_each(|bit| self.switch(*bit, false));
         bus.address.iter().enumerate().for_each(|(n, bit)| self.switch(*bit, channel >> n & 1 == 1));
@@ -155,7 +155,7 @@ impl Hands {
     }
 
     pub fn source(&mut self, volts: Option<f64>) {
-        let bus = self.fixture.measure_bus.clone();
+        let bus = self.fixture.bed.as_ref().unwrap().measure_bus.clone();
         let chip = &self.fixture.chips[bus.source.chip];
         let ChipKind::Mcp4728 { reference_volts } = chip.kind else { panic!("the source is no DAC") };
         let code = (volts.unwrap_or(0.0) / reference_volts * 4096.0).round() as u16;
@@ -168,7 +168,7 @@ impl Hands {
 
     /// One single-shot conversion at 4.096 V and 860 samples per second.
     pub async fn adc_volts(&mut self, input: u8) -> f64 {
-        let bus = self.fixture.measure_bus.clone();
+        let bus = self.fixture.bed.as_ref().unwrap().measure_bus.clone();
         let address = self.fixture.chips[bus.sense.chip].address;
         self.i2c.write(address, &[1, 0xC3 | input << 4, 0xE3]).unwrap();
         let mut word = [0; 2];
@@ -186,7 +186,7 @@ impl Hands {
     pub async fn volts(&mut self, contact: u8) -> f64 {
         self.select(contact);
         self.clock.sleep(Duration::from_micros(200)).await;
-        let sense = self.fixture.measure_bus.sense.channel;
+        let sense = self.fixture.bed.as_ref().unwrap().measure_bus.sense.channel;
         self.adc_volts(sense).await
     }
 
@@ -195,7 +195,7 @@ impl Hands {
         self.select(contact);
         self.source(Some(0.2));
         self.sleep_ms(settle_ms).await;
-        let bus = self.fixture.measure_bus.clone();
+        let bus = self.fixture.bed.as_ref().unwrap().measure_bus.clone();
         let at_contact = self.adc_volts(bus.sense.channel).await;
         let at_source = self.adc_volts(bus.source_sense.channel).await;
         self.source(None);

@@ -11,6 +11,10 @@ use fake_bus::*;
 use futures_util::future::join;
 use std::time::Duration;
 
+fn bed() -> Bed {
+    fixture().bed.unwrap()
+}
+
 struct Bench {
     clock: ManualClock,
     bus: Rc<RefCell<FakeBus>>,
@@ -51,12 +55,17 @@ fn io_of(contact: u8) -> IoBit {
 fn is_safe(state: &State) -> bool {
     let fixture = fixture();
     let low = fixture.rails.iter().map(|rail| rail.enable);
-    let low = low.chain(fixture.measure_bus.banks.clone()).chain([fixture.measure_bus.source_enable]);
+    let low = low.chain(fixture.bed.as_ref().unwrap().measure_bus.banks.clone()).chain([fixture
+        .bed
+        .as_ref()
+        .unwrap()
+        .measure_bus
+        .source_enable]);
     let mut high = fixture.rails.iter().map(|rail| rail.discharge).chain([10, 2, 1].map(io_of));
     let released = (20..28).chain(30..38).all(|contact| !state.driven(io_of(contact)));
     let low = low.chain(fixture.peers.iter().map(|peer| peer.select));
     let low = low.chain(fixture.usb.map(|usb| usb.switch));
-    low.chain([fixture.link.connect]).all(|bit| state.driven(bit) && !state.high(bit))
+    low.chain([fixture.bed.as_ref().unwrap().link_relay]).all(|bit| state.driven(bit) && !state.high(bit))
         && high.all(|bit| state.high(bit))
         && released
 }
@@ -188,7 +197,7 @@ fn a_failed_write_is_repeated() {
 }
 
 fn only_one_bank_is_ever_closed(bus: &FakeBus) {
-    let wiring = fixture().measure_bus;
+    let wiring = bed().measure_bus;
     let mut address = None;
     for (_, _, state) in &bus.log {
         let closed = wiring.banks.iter().filter(|bank| state.high(**bank)).count();
@@ -209,7 +218,7 @@ fn the_measure_bus_breaks_before_it_makes() {
         assert!((measured - volts).abs() < 0.001, "contact {contact}: {measured}");
     }
     let bus = bench.bus.borrow();
-    assert!(bus.log.iter().any(|(_, _, state)| state.high(fixture().measure_bus.banks[1])));
+    assert!(bus.log.iter().any(|(_, _, state)| state.high(bed().measure_bus.banks[1])));
     only_one_bank_is_ever_closed(&bus);
     assert!(is_safe(&bus.state()));
 }
@@ -240,7 +249,7 @@ fn no_ohms_of_something_with_power_on_it() {
         other => panic!("{other:?}"),
     }
     let bus = bench.bus.borrow();
-    assert!(bus.log.iter().all(|(_, _, state)| !state.high(fixture().measure_bus.source_enable)));
+    assert!(bus.log.iter().all(|(_, _, state)| !state.high(bed().measure_bus.source_enable)));
     assert!(is_safe(&bus.state()));
 }
 
@@ -269,7 +278,7 @@ fn a_pulled_contact_gives_way_to_the_source_and_a_driven_one_does_not() {
     for volts in [-0.1, 5.0, f64::NAN] {
         let outcome = bench.clock.run(bench.driver.loaded_volts(Contact(24), volts));
         assert!(matches!(outcome, Err(InstrumentError::Unsafe(_))), "{volts}: {outcome:?}");
-        assert!(!bench.bus.borrow().state().high(fixture().measure_bus.source_enable));
+        assert!(!bench.bus.borrow().state().high(bed().measure_bus.source_enable));
     }
     assert_eq!(bench.clock.run(bench.driver.volts(Contact(2))), Err(InstrumentError::NotWired(Contact(2))));
 }
@@ -290,7 +299,7 @@ fn a_current_flows_only_where_it_feeds_nothing() {
     let refused = |contact: u8, amps: f64, words: &str| {
         let error = inject(contact, amps).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
-        assert!(!bench.bus.borrow().state().high(fixture().measure_bus.source_enable), "{words}");
+        assert!(!bench.bus.borrow().state().high(bed().measure_bus.source_enable), "{words}");
     };
     for amps in [0.0, -1e-3, 3.1e-3, f64::NAN] {
         refused(24, amps, "at most 0.003 A");
@@ -489,7 +498,7 @@ fn a_driver_that_is_dropped_leaves_the_safe_state() {
     bench.driver.clear_for_power("3V3", 1e3).unwrap();
     bench.clock.run(bench.driver.on("3V3")).unwrap();
     bench.clock.run(bench.driver.set_loopback(false)).unwrap();
-    assert!(bench.bus.borrow().state().high(fixture().link.connect));
+    assert!(bench.bus.borrow().state().high(bed().link_relay));
     bench.clock.run(UsbSwitch::join(&bench.driver, true)).unwrap();
     assert!(bench.bus.borrow().state().high(fixture().usb.unwrap().switch));
     drop(bench.driver);
