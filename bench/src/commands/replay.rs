@@ -181,17 +181,27 @@ fn summary(record: &RunRecord, done: &Done, comparison: &Comparison, player: &Pl
             let unread = without_reading(&done.record, step);
             let readings = match unread.len() {
                 0 => "all of its readings were taken".to_owned(),
-                count => format!("{count} readings are missing: {}", listed(&unread, MOST_CALLS)),
+                count => {
+                    format!("{} missing: {}", counted(count, "reading is", "readings are"), listed(&unread, MOST_CALLS))
+                }
             };
-            let _ = writeln!(text, "  step {step}: {} calls; {readings}", calls.values().sum::<usize>());
+            let calls_made = counted(calls.values().sum(), "call", "calls");
+            let _ = writeln!(text, "  step {step}: {calls_made}; {readings}");
             list_calls(&mut text, calls);
         }
     }
     if !unused.is_empty() {
         text.push_str("Recorded, and no longer asked for:\n");
-        for (step, calls) in &unused {
-            let _ = writeln!(text, "  step {step}: {} answers", calls.values().sum::<usize>());
+        let ran = |step: &String| done.record.steps.iter().any(|of| of.id == *step && of.was_started());
+        for (step, calls) in unused.iter().filter(|(step, _)| ran(step)) {
+            let _ = writeln!(text, "  step {step}: {}", counted(calls.values().sum(), "answer", "answers"));
             list_calls(&mut text, calls);
+        }
+        let answers: Vec<usize> =
+            unused.iter().filter(|(step, _)| !ran(step)).map(|(_, calls)| calls.values().sum()).collect();
+        if !answers.is_empty() {
+            let (sum, steps) = (counted(answers.iter().sum(), "answer", "answers"), answers.len());
+            let _ = writeln!(text, "  {sum} of {} did not run", counted(steps, "step that", "steps that"));
         }
     }
     text
@@ -229,6 +239,10 @@ fn without_reading(record: &RunRecord, step: &str) -> Vec<String> {
     let taken = step.last().map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
     let is_taken = |name: &str| taken.iter().any(|taken| taken.measurement.name == name);
     step.specs.iter().filter(|spec| !is_taken(&spec.name)).map(|spec| spec.name.clone()).collect()
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 fn listed(names: &[String], most: usize) -> String {

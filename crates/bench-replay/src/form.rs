@@ -634,3 +634,96 @@ impl Argument for ProgramJob {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Debug;
+
+    /// Through the text of a line.
+    fn again<T: Form>(value: &T) -> Option<T> {
+        T::read(serde_json::from_str(&value.write().to_string()).unwrap())
+    }
+
+    fn comes_back<T: Form + PartialEq + Debug>(value: T) {
+        assert_eq!(again(&value), Some(value));
+    }
+
+    #[test]
+    fn errors_come_back() {
+        use InstrumentError as E;
+        let word = || "word".to_owned();
+        let errors = [
+            E::Chip { chip: word(), detail: word() },
+            E::Implausible { chip: word(), detail: word() },
+            E::NotWired(Contact(3)),
+            E::Energized { contact: Contact(4), volts: 0.1 + 0.2 },
+            E::NoSuchRail(word()),
+            E::PowerCut(word()),
+            E::NoEdgeLine,
+            E::NoNfcReader,
+            E::NotDone(word()),
+        ];
+        for error in errors {
+            comes_back(error.clone());
+            comes_back(Err::<(), _>(error.clone()));
+            comes_back(DutError::Link(error));
+        }
+        comes_back(DutError::Silent { attempts: 4, garbled: 1 });
+        comes_back(DutError::Refused(Refusal::OutOfRange));
+        comes_back(DutError::OutOfTurn(Reply::Done));
+        comes_back(ProgramError::Page { address: 7, what: "erased", detail: word() });
+        comes_back(ProgramError::Page { address: 7, what: "written", detail: word() });
+        comes_back(ProgramError::OtherModule { found: u64::MAX, expected: 1 });
+        comes_back(Disturbance::Changed { chip: word(), detail: word() });
+        comes_back(GuardState::Acted(word()));
+    }
+
+    #[test]
+    fn answers_come_back() {
+        comes_back(Ok::<_, InstrumentError>(Some(NfcTarget { id: vec![4, 5], select_answer: 0 })));
+        comes_back(Ok::<_, InstrumentError>(None::<NfcTarget>));
+        comes_back(Ok::<_, InstrumentError>(None::<Vec<u8>>));
+        comes_back(UsbEcho::Received(vec![1, 2]));
+        comes_back(UsbEcho::NoDevice { others: vec![UsbIds { vendor: 0x2B04, product: 7 }] });
+        comes_back([3, 127].into_iter().map(Contact).collect::<ContactSet>());
+        comes_back(Some(Supply { volts: 3.3, current_limit_amps: f64::INFINITY }));
+        comes_back(Ok::<_, InstrumentError>(None::<RailReading>));
+        let advert = Advert {
+            address: [1, 2, 3, 4, 5, 6],
+            company: 7,
+            data: vec![8],
+            rssi_dbm: -61.25,
+            at: BenchTime(90),
+            carrier_offset_hz: None,
+        };
+        comes_back(vec![advert.clone()]);
+        assert_eq!(advert.moved(BenchTime(50), BenchTime(150)).at, BenchTime(190), "heard 40 us after the call");
+        assert!(again(&f64::NAN).unwrap().is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_to_the_last_bit(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let back = again(&value).unwrap();
+            prop_assert!(value.is_nan() && back.is_nan() || value.to_bits() == back.to_bits(), "{value} {back}");
+        }
+
+        #[test]
+        fn traces_come_back(
+            high_before in any::<bool>(),
+            from in 0..u64::MAX / 2,
+            edges in proptest::collection::vec((0..1_u64 << 40, any::<bool>()), 0..20),
+        ) {
+            let mut at_ns = from;
+            let edge = |(span, rising)| {
+                at_ns += span;
+                Edge { at_ns, rising }
+            };
+            let trace = EdgeTrace { high_before, edges: edges.into_iter().map(edge).collect() };
+            prop_assert_eq!(again(&trace), Some(trace));
+        }
+    }
+}

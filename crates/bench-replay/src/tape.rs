@@ -334,3 +334,82 @@ pub(crate) fn compressed(lines: &[String]) -> io::Result<Vec<u8>> {
     }
     to.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn head() -> Line {
+        Line::Head(Head {
+            format: FORMAT,
+            bench: "0.1.0 (test)".to_owned(),
+            protocol: 1,
+            schema: "0".to_owned(),
+            at_us: 5,
+            imei: None,
+            may_erase_locked: false,
+            facts: json!({}),
+        })
+    }
+
+    fn exchange(seq: u64, answer: Option<Value>) -> Line {
+        Line::Exchange(Exchange {
+            seq,
+            step: Some("a".to_owned()),
+            attempt: 1,
+            instrument: "measure-bus".to_owned(),
+            call: "volts".to_owned(),
+            arguments: vec![json!(23)],
+            answer,
+            from_us: 10,
+            to_us: 30,
+            busy_us: vec![(2, 3)],
+        })
+    }
+
+    fn bytes(lines: &[Line]) -> Vec<u8> {
+        let lines: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+        compressed(&lines).unwrap()
+    }
+
+    #[test]
+    fn lines_come_back_in_the_order_of_the_calls() {
+        let end = Line::End { exchanges: 3, doubts: vec!["a part".to_owned()] };
+        let lines = [head(), exchange(2, None), exchange(0, Some(Value::Null)), exchange(1, Some(json!(1.5))), end];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(ANSWERS_FILE);
+        let mut writer = Writer::create(&path).unwrap();
+        lines.iter().for_each(|line| writer.write(line));
+        let written = writer.finish().unwrap();
+        assert_eq!((written.lines, written.compressed), (5, std::fs::metadata(&path).unwrap().len()));
+        let tape = Tape::read(&path).unwrap();
+        let answers: Vec<_> = tape.exchanges().into_iter().map(|exchange| exchange.answer.clone()).collect();
+        assert_eq!(answers, [Some(Value::Null), Some(json!(1.5)), None]);
+        assert_eq!(tape.doubts, ["a part"]);
+        assert!(Writer::create(&path).is_err(), "a recording is never overwritten");
+    }
+
+    #[test]
+    fn what_is_not_a_whole_recording_is_refused() {
+        let end = || Line::End { exchanges: 1, doubts: Vec::new() };
+        let other = Line::Head(Head { format: 9, ..serde_json::from_value(json!(head())).unwrap() });
+        let rows: [(&[Line], &str); 6] = [
+            (&[], "it is empty"),
+            (&[head(), exchange(0, None)], "ends after line 2"),
+            (&[head(), end()], "1 exchanges were recorded, 0 are there"),
+            (&[exchange(0, None), end()], "it has no head"),
+            (&[head(), exchange(0, None), end(), exchange(1, None)], "lines follow its end"),
+            (&[other], "format 9"),
+        ];
+        for (lines, expected) in rows {
+            let error = Tape::read_bytes(&bytes(lines), Path::new("x")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        let whole = bytes(&[head(), exchange(0, None), end()]);
+        assert!(Tape::read_bytes(&whole, Path::new("x")).is_ok());
+        for length in 0..whole.len() {
+            assert!(Tape::read_bytes(&whole[..length], Path::new("x")).is_err(), "{length} bytes");
+        }
+    }
+}
