@@ -53,6 +53,14 @@ fn text<const N: usize>(text: &str) -> String<N> {
 }
 
 /// Restarts the chip. Ports are high impedance from here until the firmware receives new requests.
+/// Does nothing until the watchdog restarts the chip.
+pub fn hang() -> ! {
+    cortex_m::interrupt::disable();
+    loop {
+        asm::wfe();
+    }
+}
+
 pub fn restart() -> ! {
     asm::dsb();
     cortex_m::peripheral::SCB::sys_reset()

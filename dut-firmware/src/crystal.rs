@@ -18,6 +18,8 @@ const ROUTE: usize = 7;
 /// RTC2 ticks at 1/32 of the crystal's frequency, and the port toggles with each tick.
 const PRESCALER: u16 = 31;
 const POLL_MS: u32 = 5;
+/// Polls for the end of a measurement: a tenth of the longest.
+const LATE_POLLS: u32 = 20;
 
 pub struct Crystal {
     led_to: Option<Port>,
@@ -36,16 +38,9 @@ impl Crystal {
     /// Starts the crystal and outputs it on a port.
     pub async fn lead(&mut self, port: Port, alarm: &mut Alarm) -> Result<(), Refusal> {
         self.leave();
-        run_from(Lfclksrc::Xtal);
-        for _ in 0..CRYSTAL_START_MS / POLL_MS {
-            if is_running() {
-                self.connect(port);
-                return Ok(());
-            }
-            alarm.wait_us(POLL_MS * 1000).await;
-        }
-        run_from(Lfclksrc::Rc);
-        Err(Refusal::NotRunning)
+        start(alarm).await?;
+        self.connect(port);
+        Ok(())
     }
 
     fn connect(&mut self, port: Port) {
@@ -77,6 +72,67 @@ impl Crystal {
         ports::release(core::iter::once(port).collect());
         run_from(Lfclksrc::Rc);
     }
+}
+
+/// Registers of TIMER3 that no alarm uses (see `clock`).
+const CAPTURES: [usize; 2] = [4, 5];
+/// PPI channels from the counter's comparisons to them.
+const CAPTURE_ROUTES: [usize; 2] = [6, ROUTE];
+/// The first comparison comes this many ticks after the counter starts: it needs two.
+const LEAD: u32 = 3;
+const TICK_HZ: u32 = 32_768;
+
+/// Starts the crystal, times this many of its periods, and returns to the internal oscillator. Microseconds of the 32 MHz
+/// crystal. RTC2 must be free.
+pub async fn time(periods: u16, alarm: &mut Alarm) -> Result<u32, Refusal> {
+    start(alarm).await?;
+    let ends = [LEAD, LEAD + u32::from(periods)];
+    for ((capture, route), (number, end)) in CAPTURES.into_iter().zip(CAPTURE_ROUTES).zip(ends.into_iter().enumerate())
+    {
+        pac::RTC2.cc(number).write(|value| value.set_compare(end));
+        pac::RTC2.events_compare(number).write_value(0);
+        pac::RTC2.evtenset().write(|events| events.set_compare(number, true));
+        let channel = pac::PPI.ch(route);
+        channel.eep().write_value(pac::RTC2.events_compare(number).as_ptr() as u32);
+        channel.tep().write_value(pac::TIMER3.tasks_capture(capture).as_ptr() as u32);
+        pac::PPI.chenset().write(|enabled| enabled.set_ch(route, true));
+    }
+    pac::RTC2.prescaler().write(|value| value.set_prescaler(0));
+    pac::RTC2.tasks_clear().write_value(1);
+    pac::RTC2.tasks_start().write_value(1);
+    let last = ends.len() - 1;
+    let expected_us = (u64::from(ends[last]) * 1_000_000 / u64::from(TICK_HZ)) as u32;
+    alarm.wait_us(expected_us).await;
+    let mut passed = false;
+    // A slow crystal may need a little longer; one that stopped never ends.
+    for _ in 0..LATE_POLLS {
+        passed = pac::RTC2.events_compare(last).read() != 0;
+        if passed {
+            break;
+        }
+        alarm.wait_us(POLL_MS * 1000).await;
+    }
+    pac::RTC2.tasks_stop().write_value(1);
+    for (number, route) in CAPTURE_ROUTES.into_iter().enumerate() {
+        pac::RTC2.evtenclr().write(|events| events.set_compare(number, true));
+        pac::PPI.chenclr().write(|disabled| disabled.set_ch(route, true));
+    }
+    run_from(Lfclksrc::Rc);
+    let [from, to] = CAPTURES.map(|capture| pac::TIMER3.cc(capture).read());
+    if passed { Ok(to.wrapping_sub(from)) } else { Err(Refusal::NotRunning) }
+}
+
+/// Switches the 32.768 kHz clock over to the crystal.
+async fn start(alarm: &mut Alarm) -> Result<(), Refusal> {
+    run_from(Lfclksrc::Xtal);
+    for _ in 0..CRYSTAL_START_MS / POLL_MS {
+        if is_running() {
+            return Ok(());
+        }
+        alarm.wait_us(POLL_MS * 1000).await;
+    }
+    run_from(Lfclksrc::Rc);
+    Err(Refusal::NotRunning)
 }
 
 /// Changes the source of the 32.768 kHz clock, which continues to run.

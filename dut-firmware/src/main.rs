@@ -45,6 +45,7 @@ mod twim;
 mod uart;
 mod usb;
 
+use dut_protocol::WATCHDOG_MS;
 use dut_protocol::check::PortRules;
 use embassy_executor::Spawner;
 use embassy_nrf::config::{Config, HfclkSource, LfclkSource};
@@ -65,8 +66,8 @@ bind_interrupts!(struct Irqs {
     CLOCK_POWER => vbus_detect::InterruptHandler;
 });
 
-/// The watchdog restarts a program that does not return to its main loop for this long.
-const WATCHDOG_S: u32 = 2;
+/// The watchdog restarts a program that does not return to its main loop for [`WATCHDOG_MS`].
+const WATCHDOG_TICKS: u32 = 32_768 * WATCHDOG_MS / 1000;
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
@@ -103,7 +104,7 @@ async fn main(spawner: Spawner) {
     });
 
     let mut watchdog = wdt::Config::default();
-    watchdog.timeout_ticks = 32_768 * WATCHDOG_S;
+    watchdog.timeout_ticks = WATCHDOG_TICKS;
     watchdog.action_during_sleep = SleepConfig::Run;
     watchdog.action_during_debug_halt = HaltConfig::Pause;
     // A watchdog that already runs keeps its settings through a soft reset; they are ours, so this fails only under

@@ -2,7 +2,7 @@
 
 use crate::adc::Adc;
 use crate::clock::Alarm;
-use crate::crystal::Crystal;
+use crate::crystal::{self, Crystal};
 use crate::edges::Channels;
 use crate::flash::Flash;
 use crate::link::{Link, Overrun};
@@ -41,6 +41,7 @@ enum Afterwards {
     FlowControl(FlowControlRequest),
     Restart,
     SystemOff { wake: Port },
+    Starve,
 }
 
 /// The firmware's state between two requests.
@@ -213,6 +214,11 @@ impl Session {
                 self.release_all();
                 chip::restart();
             }
+            Afterwards::Starve => {
+                self.link.drain(&mut self.alarm).await;
+                self.release_all();
+                chip::hang();
+            }
             Afterwards::SystemOff { wake } => {
                 self.link.drain(&mut self.alarm).await;
                 power::system_off(wake);
@@ -281,6 +287,9 @@ impl Session {
                 self.crystal.leave();
                 Reply::Done
             }
+            Request::TimeCrystal { .. } if self.crystal.is_led() => return Err(Refusal::Busy),
+            Request::TimeCrystal { periods } => Reply::Crystal { us: crystal::time(*periods, &mut self.alarm).await? },
+            Request::StarveWatchdog => return Ok((Reply::Done, Afterwards::Starve)),
             Request::StartJob(Job::CountEdges { .. }) if self.channels.is_open() => return Err(Refusal::Busy),
             Request::StartJob(job) => {
                 let (slot, number) = self.jobs.start()?;

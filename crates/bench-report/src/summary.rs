@@ -288,6 +288,10 @@ impl Page {
     fn rails(&mut self, record: &RunRecord) {
         let on: Vec<&str> = record.rails.iter().filter(|rail| rail.on).map(|rail| rail.rail.as_str()).collect();
         match &record.safe_state {
+            // A bed of nails measures every rail at the end; on a desk there is none.
+            Some(state) if state.confirmed && record.rails.is_empty() => self.plain(
+                "The modem is off and nothing is driven. The bench does not switch the board: switch it off before you take the module out.",
+            ),
             Some(state) if state.confirmed => self.plain("Rails off and nails released, measured."),
             Some(state) => {
                 let reason = state.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));

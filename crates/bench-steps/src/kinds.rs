@@ -59,6 +59,13 @@ impl Default for Kinds {
             .with::<crate::modem::ModemOff>()
             .with::<crate::ble::Ble>()
             .with::<crate::nfc::Nfc>()
+            .with::<crate::desk::SwitchOn>()
+            .with::<crate::desk::PortShorts>()
+            .with::<crate::desk::AdcSelf>()
+            .with::<crate::desk::Clocks>()
+            .with::<crate::desk::Restarts>()
+            .with::<crate::desk::UsbEchoStep>()
+            .with::<crate::desk::NfcPhone>()
     }
 }
 

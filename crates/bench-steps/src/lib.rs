@@ -4,6 +4,7 @@
 //! new kind is one new file and one line in `kinds`. The crate names no concrete instrument and reads no file.
 
 mod bus_peer;
+mod desk;
 mod diagnose;
 mod doctor;
 mod external_flash;

@@ -193,7 +193,7 @@ pub async fn read_tag(reader: &dyn NfcReader) -> Result<Option<String>, Instrume
 }
 
 /// Returns a number that is unique to this run and unit, as far as is likely: 64-bit FNV-1a of serial number and time.
-fn nonce(nest: &Nest) -> u64 {
+pub(crate) fn nonce(nest: &Nest) -> u64 {
     let now = nest.clock.now().as_micros().to_le_bytes();
     let number = nest
         .serial

@@ -105,6 +105,7 @@ impl PortRules {
             Request::FlowControl(flow) => self.check_flow(flow),
             Request::StartPwm(pwm) => self.check_pwm(pwm),
             Request::LeadCrystal { port } => self.check_port(*port),
+            Request::TimeCrystal { periods } => within((1024..=crate::MAX_CRYSTAL_PERIODS).contains(periods)),
             Request::OpenModem(modem) => self.check_modem(modem),
             Request::HoldPorts { ports } => self.check_held(*ports),
             Request::Ble(ble) => check_ble(ble),
@@ -126,6 +127,7 @@ impl PortRules {
             | Request::Echo { .. }
             | Request::StopPwm
             | Request::LeaveCrystal
+            | Request::StarveWatchdog
             | Request::CloseModem
             | Request::WriteModem { .. }
             | Request::ReadModem

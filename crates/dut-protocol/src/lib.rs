@@ -44,7 +44,7 @@ pub use schema::schema_hash;
 pub use tag::*;
 
 /// Version of the protocol, raised when the meaning of a message changes. The first exchange compares it.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Baud rate of the link after a restart of the firmware.
 pub const INITIAL_BAUD: u32 = 115_200;

@@ -24,6 +24,10 @@ pub const PWM_OUTPUTS: usize = 4;
 pub const CRYSTAL_LED_HZ: u32 = 512;
 /// Longest that the firmware waits for the 32.768 kHz crystal to start; good ones take a quarter of a second.
 pub const CRYSTAL_START_MS: u32 = 1_000;
+/// Most periods of [`Request::TimeCrystal`]: one second.
+pub const MAX_CRYSTAL_PERIODS: u16 = 32_768;
+/// How long the firmware's watchdog waits.
+pub const WATCHDOG_MS: u32 = 2_000;
 /// Bytes of retained memory (the spec, section 'Retained memory').
 pub const RETAINED_BYTES: u16 = 3068;
 
@@ -156,6 +160,16 @@ pub enum Request {
     },
     /// Returns to the internal oscillator and releases the port.
     LeaveCrystal,
+    /// Starts the 32.768 kHz crystal, counts this many of its periods with the clock of the 32 MHz crystal, and returns to
+    /// the internal oscillator. Answered by [`Reply::Crystal`]. Refused with [`Refusal::NotRunning`] when the crystal
+    /// does not run within [`CRYSTAL_START_MS`], and with [`Refusal::Busy`] while it is led to a port.
+    TimeCrystal {
+        /// 1024..=[`MAX_CRYSTAL_PERIODS`].
+        periods: u16,
+    },
+    /// Executes nothing any more and feeds the watchdog no longer, so that the watchdog restarts the chip within
+    /// [`WATCHDOG_MS`]. The reply is sent first, and all ports are released.
+    StarveWatchdog,
     /// Sets the ports that keep their state across [`Request::ReleasePorts`], replacing the set before: the modem's
     /// lines while the contacts are tested. Silence on the link still releases them.
     HoldPorts {
@@ -218,6 +232,7 @@ impl Request {
                 | Request::Flash(_)
                 | Request::LendTx { .. }
                 | Request::SystemOff { .. }
+                | Request::StarveWatchdog
                 | Request::SpiMaster(_)
                 | Request::I2cMaster(_)
                 | Request::FlowControl(_)
@@ -510,6 +525,11 @@ pub enum Reply {
     Ble(BleReport),
     /// Answers [`Request::ReadNfc`].
     Nfc(NfcStatus),
+    /// Answers [`Request::TimeCrystal`].
+    Crystal {
+        /// How long the periods took, by the other crystal.
+        us: u32,
+    },
 }
 
 /// State of clocks and USB supply.

@@ -28,6 +28,9 @@ const RISE: Duration = Duration::from_millis(2);
 /// Of a board's regulator and traces.
 const SUPPLY_OHMS: f64 = 0.1;
 
+/// High level of a serial adapter's TX.
+const ADAPTER_VOLTS: f64 = 3.3;
+
 /// What a person at the desk has switched and plugged.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Hands {
@@ -112,6 +115,7 @@ pub(crate) fn as_wired<'f>(fixture: &'f Fixture, dut: &DutFamily) -> Cow<'f, Fix
         wired.nfc = Some(NfcWiring { reader: wired.chips.len(), coil: None });
         wired.chips.push(Chip { id: "phone".to_owned(), kind: ChipKind::Pn532, address: 0x24 });
     }
+    wired.nail_volts = ADAPTER_VOLTS;
     wired.desk = None;
     Cow::Owned(wired)
 }

@@ -23,12 +23,14 @@ pub fn answers(reply: &Reply, request: &Request) -> bool {
         | Request::StopPwm
         | Request::LeadCrystal { .. }
         | Request::LeaveCrystal
+        | Request::StarveWatchdog
         | Request::HoldPorts { .. }
         | Request::OpenModem(_)
         | Request::CloseModem
         | Request::WriteModem { .. }
         | Request::StartNfc { .. }
         | Request::StopNfc => *reply == Reply::Done,
+        Request::TimeCrystal { .. } => matches!(reply, Reply::Crystal { .. }),
         Request::ReadNfc => matches!(reply, Reply::Nfc(_)),
         Request::ReadStatus => matches!(reply, Reply::Status(_)),
         Request::WatchEdges { .. } => matches!(reply, Reply::Channel { .. }),

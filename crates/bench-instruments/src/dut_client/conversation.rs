@@ -225,6 +225,7 @@ fn work(request: &Request) -> Duration {
         Request::Flash(_) => FLASH_BUSY,
         Request::SpiMaster(_) | Request::I2cMaster(_) => BUS_TRANSFER,
         Request::LeadCrystal { .. } => CRYSTAL_START,
+        Request::TimeCrystal { periods } => CRYSTAL_START + Duration::from_millis(u64::from(*periods) / 32 + 150),
         _ => Duration::ZERO,
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
-    fn node(&mut self, name: impl Into<String>) -> Node {
+    pub(super) fn node(&mut self, name: impl Into<String>) -> Node {
         let node = self.builder.node();
         self.names.push(name.into());
         self.leaks.push((node, NODE_LEAKAGE_OHMS, "leakage of the board"));
@@ -98,6 +98,8 @@ impl Circuit {
             let wires = |coil| coil_wires(coil, &nail_nodes, &module.contacts, ground, &mut sketch);
             nfc::Antenna::new(wiring.coil.and_then(wires), seed, defects.nfc_tuning)
         });
+        let usb_data = usb::data_lines(dut, &module.contacts, &nail_nodes)
+            .or_else(|| fixture.usb.map(|_| usb::own_connector(&mut sketch)));
         let netlist = sketch.builder.build();
         let mut fixed = netlist.values();
         let own = FixedParts { resistors: sketch.resistors, leaks: sketch.leaks };
@@ -113,7 +115,7 @@ impl Circuit {
             logic: 0,
             usb,
             analog: module.analog_inputs(dut),
-            usb_data: usb::data_lines(dut, &module.contacts, &nail_nodes),
+            usb_data,
             nets: module.nets.into_iter().map(|(_, net)| net).collect(),
             ground,
             bus,

@@ -1,5 +1,6 @@
 //! The USB pair: the device's pull-up, the host's pull-downs, and whether both lines carry levels.
 
+use super::build::Sketch;
 use super::elements::Parts;
 use super::{Circuit, Trial};
 use crate::netlist::Node;
@@ -21,6 +22,12 @@ const LOW_VOLTS: f64 = 0.8;
 pub(super) struct DataLines {
     pads: [Node; 2],
     nails: [Node; 2],
+}
+
+/// Those of a connector on the module's own board, which no contact reaches.
+pub(super) fn own_connector(sketch: &mut Sketch) -> DataLines {
+    let lines = ["usb_plus", "usb_minus"].map(|name| sketch.node(name));
+    DataLines { pads: lines, nails: lines }
 }
 
 pub(super) fn data_lines(
