@@ -614,6 +614,7 @@ impl Argument for &Task {
             Chore::SwitchOn => "switch-on",
             Chore::PlugUsb => "plug-usb",
             Chore::ReadTag => "read-tag",
+            Chore::Confirm => "confirm",
         })
     }
 }

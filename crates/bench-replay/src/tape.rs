@@ -322,19 +322,6 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// The lines as one compressed file.
-///
-/// # Errors
-/// When a line cannot be written.
-pub(crate) fn compressed(lines: &[String]) -> io::Result<Vec<u8>> {
-    let mut to = GzEncoder::new(Vec::new(), Compression::default());
-    for line in lines {
-        to.write_all(line.as_bytes())?;
-        to.write_all(b"\n")?;
-    }
-    to.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,6 +353,15 @@ mod tests {
             to_us: 30,
             busy_us: vec![(2, 3)],
         })
+    }
+
+    fn compressed(lines: &[String]) -> io::Result<Vec<u8>> {
+        let mut to = GzEncoder::new(Vec::new(), Compression::default());
+        for line in lines {
+            to.write_all(line.as_bytes())?;
+            to.write_all(b"\n")?;
+        }
+        to.finish()
     }
 
     fn bytes(lines: &[Line]) -> Vec<u8> {
