@@ -73,7 +73,7 @@ fn changed(folder: &Path, from: &str, to: &str, more: &str) -> String {
 fn a_step_that_was_changed_says_what_the_recording_lacks() {
     const LEVELS: &str = "levels = [\"0.1 V\", \"0.6 V\"";
     const NEW: &str = "\n[[step]]\nid = \"again\"\ntitle = \"Again\"\nkind = \"adc\"\nneeds = [\"interconnect\"]\n\
-                       on_fail = \"continue\"\npins = [\"A0\"]\nlevels = [\"0.1 V\", \"3 V\"]\nsupply = \"3V3\"\n\
+                       on_fail = \"continue\"\npins = [\"A0\", \"A1\"]\nlevels = [\"0.1 V\", \"1 V\", \"2 V\", \"2.5 V\", \"3 V\"]\nsupply = \"3V3\"\n\
                        offset = { max = \"15 mV\" }\ngain_error = { max = \"3.5 %\" }\nlinearity = { max = \"6 mV\" }\n\
                        crosstalk = { max = \"8 mV\" }\n";
     let before = tempfile::tempdir().unwrap();
@@ -99,13 +99,13 @@ fn a_step_that_was_changed_says_what_the_recording_lacks() {
             &["step interconnect: 1 call; 50 readings are missing: ", "nails set({", "steps that did not run"],
         ),
         (
-            "pins = { functions = [\"adc\"] }",
-            "pins = { functions = [\"adc\"], exclude = [\"A0\"] }",
             "",
-            1,
-            &["Same verdicts", "no longer asked for:\n  step adc: "],
+            "",
+            "\n[leave_out]\nadc = \"for this test\"\n",
+            0,
+            &["Same verdicts: pass;", "not read now: adc.A0.offset", "answers of 1 step that did not run"],
         ),
-        ("", "", NEW, 2, &["step again: ", "4 readings are missing: A0.offset, A0.gain-error"]),
+        ("", "", NEW, 2, &["step again: ", "8 readings are missing: A0.offset, A0.gain-error"]),
         ("offset = { min = \"-15 mV\"", "offset = { min = \"14 mV\"", "", 1, &["The verdict was pass, is fail"]),
     ];
     for (from, to, more, code, expected) in rows {
