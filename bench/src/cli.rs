@@ -89,6 +89,8 @@ enum Command {
     Schema(SchemaArgs),
     /// Makes reports from the journal of a run.
     Report(ReportArgs),
+    /// Repeats a run without its hardware: today's steps get the answers that were recorded.
+    Replay(commands::replay::ReplayArgs),
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -169,6 +171,9 @@ pub(crate) struct RunArgs {
     /// not have: no telephone with NFC, no Bluetooth.
     #[arg(long, value_name = "STEP")]
     pub without: Vec<String>,
+    /// Records what instruments and module answered, for `bench replay`.
+    #[arg(long)]
+    pub record_answers: bool,
     /// Does not program the module: it must hold the test firmware of this version.
     #[arg(long)]
     pub keep: bool,
@@ -564,6 +569,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
+        Command::Replay(args) => commands::replay::replay(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),

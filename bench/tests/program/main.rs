@@ -20,6 +20,7 @@ mod invented;
 mod operator;
 mod plans;
 mod power;
+mod replay;
 mod resources;
 mod results;
 mod scan;
