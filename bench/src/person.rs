@@ -90,7 +90,11 @@ impl Person for TerminalPerson {
         if task.chore == Chore::SwitchOn && self.powered {
             return Ok(());
         }
-        self.ask(task, "Then press Enter; n and Enter if that is not possible:").await.map(drop)
+        let how = match task.chore {
+            Chore::Confirm => "Enter if so; n and Enter if not:",
+            _ => "Then press Enter; n and Enter if that is not possible:",
+        };
+        self.ask(task, how).await.map(drop)
     }
 
     async fn tell(&self, task: &Task) -> Result<String, InstrumentError> {

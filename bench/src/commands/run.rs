@@ -28,7 +28,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let began = Instant::now();
     let project = Project::find(root, Some(&args.plan));
     let mut loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
-    let kept = if args.keep { loaded.keep_firmware() } else { Vec::new() };
+    let mut kept = if args.keep { loaded.keep_firmware() } else { Vec::new() };
+    kept.extend(without(&mut loaded, &args.without)?);
     if !loaded.plan.passes_here {
         return Err(Failed::Usage(miette::miette!(
             help = format!(
@@ -103,6 +104,31 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         return Ok(done.verdict.and(Verdict::Error).exit_code());
     }
     Ok(done.verdict.exit_code())
+}
+
+/// Takes steps out that this place cannot do. Only on a desk: a line tests all that its plan says.
+fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {
+    let Some(first) = ids.first() else { return Ok(Vec::new()) };
+    if loaded.fixture.desk.is_none() {
+        return Err(Failed::Usage(miette::miette!(
+            help = "write [leave_out] with a reason into the plan",
+            "--without {first}: the fixture {} is no desk, and a unit passes the whole plan or not",
+            loaded.fixture.name
+        )));
+    }
+    let steps: Vec<bench_run::Step> = loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect();
+    let known = || steps.iter().map(|step| step.id.as_str());
+    if let Some(unknown) = ids.iter().find(|id| !known().any(|known| known == id.as_str())) {
+        let help = bench_plan::nearest_help(unknown, known(), "steps");
+        return Err(Failed::Usage(miette::miette!(help = help, "--without {unknown}: the plan has no such step")));
+    }
+    let gone = bench_coverage::with_dependants(&steps, ids);
+    loaded.plan.take_out(&gone);
+    if loaded.plan.steps.is_empty() {
+        let help = "the other steps need it";
+        return Err(Failed::Usage(miette::miette!(help = help, "--without {first}: nothing of the plan is left")));
+    }
+    Ok(gone.iter().map(|id| format!("without {id}: left out by --without")).collect())
 }
 
 /// The key that signs records: the named one, or that of the station if it has one.

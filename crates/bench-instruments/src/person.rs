@@ -12,6 +12,8 @@ pub enum Chore {
     PlugUsb,
     /// Hold a telephone to the module's NFC antenna, and read what it shows.
     ReadTag,
+    /// Confirm that what is around the module works: a telephone with another tag, a cell with another device.
+    Confirm,
 }
 
 /// One request to the person.

@@ -323,7 +323,7 @@ impl Nest {
 
 /// Text for the person at a desk, where the bench cannot check its own half of the link.
 pub(crate) const UNCHECKED_LINK: &str = "the module does not answer over the serial port, and here the bench cannot tell \
-    why: is the board on, is the adapter's TX at the module's RX and its RX at the module's TX, is ground joined, does \
+    why: is the board on and every cable plugged, is the adapter's TX at the module's RX and its RX at the module's TX, is ground joined, does \
     another program use the port?";
 
 /// Text for the technician when the controller does not receive its own bytes.

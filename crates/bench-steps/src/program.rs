@@ -208,8 +208,8 @@ impl Program {
         const REACH: &str = "check the pogo pins and the cable of SWDIO and SWDCLK";
         let Some(supply) = &self.supply else {
             let text =
-                "the MCU does not answer the debug probe: is the board on, is the module in its socket to the stop, \
-                        does the ribbon cable reach the debug connector the right way round?"
+                "the MCU does not answer the debug probe: is the board on, is a module in the nest and in its socket to \
+                        the stop, do SWDIO, SWCLK and ground reach the debug connector the right way round?"
                     .to_owned();
             log.diagnosed(Diagnosis { defect: Defect::Bench, contacts: Vec::new(), text: text.clone() });
             return Ok(StepError::Bench(text));

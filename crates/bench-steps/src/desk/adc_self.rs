@@ -148,27 +148,101 @@ impl AdcSelf {
             );
             log.diagnosed(Diagnosis { defect: Defect::WrongVoltage, contacts: Vec::new(), text });
         }
+        let mut wrong = Vec::new();
         for input in &self.inputs {
-            let mut wrong = None;
+            let mut held_wrong = Vec::new();
             for (held, spec) in ALL.into_iter().zip(&input.specs) {
                 nest.vector(held.vector(input.port)).await?;
                 let percent = 100.0 * share(nest, AdcInput::Ain(input.number), AdcRange::Ratiometric).await?;
                 log.measured(&spec.name, Some(percent));
                 if judge(&spec.limits, Some(percent)) != Verdict::Pass {
-                    wrong.get_or_insert((held, percent));
+                    held_wrong.push((held, percent));
                 }
             }
             nest.release_ports().await?;
-            if let Some((held, percent)) = wrong {
-                let text = format!(
-                    "contact {}: its analog input reads {percent:.1} % of the supply {}",
-                    nest.label(input.contact),
-                    held.words()
-                );
-                log.diagnosed(Diagnosis { defect: Defect::Other, contacts: vec![input.contact], text });
+            wrong.push(held_wrong);
+        }
+        if self.inputs.len() > 1
+            && let Some(text) = all_alike(&wrong)
+        {
+            log.diagnosed(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text });
+            return Ok(());
+        }
+        for (input, wrong) in self.inputs.iter().zip(&wrong) {
+            if let Some((defect, what)) = name(wrong) {
+                let text = format!("contact {}: {what}", nest.label(input.contact));
+                log.diagnosed(Diagnosis { defect, contacts: vec![input.contact], text });
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with the ADC, if every input is wrong in the same way.
+fn all_alike(wrong: &[Vec<(Held, f64)>]) -> Option<String> {
+    let of = |held: Held| {
+        let readings = wrong.iter().map(|of_input| of_input.iter().find(|(how, _)| *how == held).map(|wrong| wrong.1));
+        readings.collect::<Option<Vec<f64>>>().filter(|readings| !readings.is_empty())
+    };
+    let mean = |readings: &[f64]| readings.iter().sum::<f64>() / readings.len() as f64;
+    match (of(Held::Low), of(Held::High)) {
+        (Some(low), _) => {
+            Some(format!("the ADC reads {:.1} % of the supply at 0 V, at every input: its offset", mean(&low)))
+        }
+        (None, Some(high)) => {
+            Some(format!("the ADC reads {:.1} % of the supply at full scale, at every input: its gain", mean(&high)))
+        }
+        (None, None) => None,
+    }
+}
+
+/// What is wrong with one input.
+fn name(wrong: &[(Held, f64)]) -> Option<(Defect, String)> {
+    let find = |wanted: Held| wrong.iter().find(|(held, _)| *held == wanted).map(|wrong| wrong.1);
+    let driven = wrong.iter().find(|(held, _)| matches!(held, Held::Low | Held::High));
+    if let Some((held, percent)) = driven {
+        let text = format!("its analog input reads {percent:.1} % of the supply {}", held.words());
+        return Some((Defect::Other, text));
+    }
+    match (find(Held::Down), find(Held::Up)) {
+        (Some(percent), _) => {
+            Some((Defect::Leak, format!("leak to 3V3: {percent:.1} % of the supply {}", Held::Down.words())))
+        }
+        (None, Some(percent)) => {
+            Some((Defect::Leak, format!("leak to ground: {percent:.1} % of the supply {}", Held::Up.words())))
+        }
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_are_wrong_alike_are_the_adc() {
+        let high = |percent| vec![(Held::High, percent)];
+        let rows: [(Vec<Vec<(Held, f64)>>, Option<&str>); 5] = [
+            (vec![vec![], vec![]], None),
+            (vec![high(95.0), vec![]], None),
+            (
+                vec![high(95.0), high(95.4)],
+                Some("the ADC reads 95.2 % of the supply at full scale, at every input: its gain"),
+            ),
+            (
+                vec![vec![(Held::Low, 1.0)], vec![(Held::Low, 1.0), (Held::Up, 91.0)]],
+                Some("the ADC reads 1.0 % of the supply at 0 V, at every input: its offset"),
+            ),
+            (vec![vec![(Held::Up, 88.0)], vec![(Held::Up, 88.0)]], None),
+        ];
+        for (wrong, expected) in rows {
+            assert_eq!(all_alike(&wrong).as_deref(), expected, "{wrong:?}");
+        }
+        let said = |wrong: &[(Held, f64)]| name(wrong).map(|(_, text)| text).unwrap_or_default();
+        assert_eq!(said(&[(Held::Up, 88.0)]), "leak to ground: 88.0 % of the supply while it is pulled up");
+        assert_eq!(said(&[(Held::Down, 11.0)]), "leak to 3V3: 11.0 % of the supply while it is pulled down");
+        let dead = [(Held::High, 0.0), (Held::Up, 0.0)];
+        assert_eq!(said(&dead), "its analog input reads 0.0 % of the supply while its port drives high");
     }
 }
 

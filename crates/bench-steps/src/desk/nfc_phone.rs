@@ -15,6 +15,8 @@ pub struct Params {}
 
 pub struct NfcPhone {
     task: Task,
+    /// Asked when no telephone was noticed.
+    works: Task,
     read: MeasurementSpec,
 }
 
@@ -35,7 +37,12 @@ impl Kind for NfcPhone {
             "Hold a telephone with NFC to {antenna}. It shows a text that begins with \"dut\": its last {DIGITS} characters, \
              please; nothing if it shows none."
         );
-        let step = NfcPhone { task: Task { chore: Chore::ReadTag, text }, read: yes("nfc.number-read") };
+        let works = format!(
+            "The module noticed no telephone. Unlock it, and hold it to {antenna} and to another tag, such as a bank card. \
+             Does it show the card and not the module?"
+        );
+        let works = Task { chore: Chore::Confirm, text: works };
+        let step = NfcPhone { task: Task { chore: Chore::ReadTag, text }, works, read: yes("nfc.number-read") };
         Ok(Resolved {
             measurements: vec![step.read.clone()],
             coverage: Vec::new(),
@@ -82,11 +89,9 @@ impl NfcPhone {
             other => return Err(super::out_of_turn(other)),
         };
         match (typed.is_empty(), status) {
-            (_, NfcStatus { selected: 0, .. }) => {
-                // Without a field of its own the bench cannot tell whether a telephone was there at all.
-                let text = "NFC: no telephone has selected the tag: hold it closer and unlock it, and check the antenna's \
-                            plug; if another module answers there, the antenna circuit of this one is open";
-                Err(StepError::Bench(text.to_owned()))
+            (_, NfcStatus { selected: 0, field, .. }) => {
+                nest.person.act(&self.works).await?;
+                Err(defect(log, not_selected(field)))
             }
             (true, _) => Err(defect(log, "NFC: a telephone selects the tag but cannot read it".to_owned())),
             (false, _) => {
@@ -95,6 +100,16 @@ impl NfcPhone {
                 Err(StepError::Bench(text))
             }
         }
+    }
+}
+
+/// For a telephone that reads other tags.
+fn not_selected(field: bool) -> String {
+    if field {
+        "NFC: the MCU detects the telephone's field but does not answer: its NFC is dead".to_owned()
+    } else {
+        "NFC antenna: no field reaches the MCU: check the connector, its line to the MCU and the tuning capacitors"
+            .to_owned()
     }
 }
 

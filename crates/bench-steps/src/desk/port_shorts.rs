@@ -3,11 +3,12 @@
 
 use super::ports_behind;
 use crate::resolve::pin_name;
+use crate::restart;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
-use dut_protocol::{DriveStrength, Port, PortSet, PortVector};
+use dut_protocol::{DriveStrength, INITIAL_BAUD, Port, PortSet, PortVector};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ struct Seen {
     not_high: bool,
     /// Pins that follow its driver.
     follows: BTreeSet<usize>,
+    /// Its low level restarts the module.
+    resets: bool,
 }
 
 #[async_trait(?Send)]
@@ -81,6 +84,9 @@ impl Procedure for PortShorts {
         for (defect, pins, text) in name(&seen, &label) {
             let contacts = pins.iter().filter_map(|index| self.pins.get(*index)).map(|pin| pin.0).collect();
             log.diagnosed(Diagnosis { defect, contacts, text });
+        }
+        for (_, (contact, _)) in seen.iter().zip(&self.pins).filter(|(seen, _)| seen.resets) {
+            log.diagnosed(resets(nest, *contact));
         }
         Ok(())
     }
@@ -104,10 +110,25 @@ impl PortShorts {
                 continue;
             }
             for up in [true, false] {
-                self.drive(nest, &mut seen, index, up).await?;
+                if let Err(error) = self.drive(nest, &mut seen, index, up).await {
+                    self.restarted(nest, error).await?;
+                    seen[index].wrong += 1;
+                    seen[index].resets = true;
+                }
             }
         }
         Ok(seen)
+    }
+
+    /// Whether a request failed because the module restarted by its reset contact; otherwise it is an error.
+    async fn restarted(&self, nest: &Nest, error: StepError) -> Result<(), StepError> {
+        nest.settle(restart::STARTS).await;
+        // The link was given up, perhaps, by the request that failed.
+        nest.join_link().await?;
+        match restart::greet(nest, INITIAL_BAUD).await? {
+            Some(identity) if identity.reset_reason & restart::RESET_PIN != 0 => Ok(()),
+            _ => Err(error),
+        }
     }
 
     /// Drives one port against the pulls of all others, which are `up`.
@@ -134,15 +155,45 @@ impl PortShorts {
     }
 }
 
+fn resets(nest: &Nest, contact: Contact) -> Diagnosis {
+    let mut contacts: Vec<Contact> = [Some(contact), nest.reset_contact()].into_iter().flatten().collect();
+    contacts.sort_unstable();
+    let labels: Vec<String> = contacts.iter().map(|contact| nest.label(*contact)).collect();
+    let text = format!("contacts {}: joined: the module restarts when the port drives low", labels.join(" and "));
+    Diagnosis { defect: Defect::Short, contacts, text }
+}
+
 fn pulled(ports: PortSet, up: bool) -> PortVector {
     let mut vector = PortVector { strength: DriveStrength::Standard, settle_us: SETTLE_US, ..Default::default() };
     *(if up { &mut vector.pull_up } else { &mut vector.pull_down }) = ports;
     vector
 }
 
+/// Pins that seem to follow many drivers, which do not follow each other: they keep the level that they had.
+fn slow_pins(seen: &[Seen]) -> Vec<usize> {
+    let drivers = |pin: usize| seen.iter().enumerate().filter(move |(_, driver)| driver.follows.contains(&pin));
+    let alone = |pin: usize| drivers(pin).filter(|(index, _)| !seen[pin].follows.contains(index)).count();
+    (0..seen.len()).filter(|pin| alone(*pin) >= MANY).collect()
+}
+
+/// More than a bridge of solder joins.
+const MANY: usize = 4;
+
 /// Names what is wrong, each group of joined pins once. `label` is for a pin's index.
 fn name(seen: &[Seen], label: &dyn Fn(usize) -> String) -> Vec<(Defect, Vec<usize>, String)> {
     let mut said = Vec::new();
+    let mut seen = seen.to_vec();
+    for slow in slow_pins(&seen) {
+        for pin in &mut seen {
+            pin.follows.remove(&slow);
+        }
+        seen[slow].follows.clear();
+        let text = format!(
+            "contact {}: too slow for its pulls: something with a capacitor is joined to it, such as another supply's line",
+            label(slow)
+        );
+        said.push((Defect::Leak, vec![slow], text));
+    }
     let mut named: BTreeSet<usize> = BTreeSet::new();
     for (index, pin) in seen.iter().enumerate() {
         let shown = label(index);
@@ -156,12 +207,12 @@ fn name(seen: &[Seen], label: &dyn Fn(usize) -> String) -> Vec<(Defect, Vec<usiz
             (true, false) => said.push((
                 Defect::StuckLow,
                 vec![index],
-                format!("contact {shown}: held low: shorted to ground, or something outside is joined to it"),
+                format!("contact {shown}: held low: shorted to ground, or to a line that rests low"),
             )),
             (false, true) => said.push((
                 Defect::StuckHigh,
                 vec![index],
-                format!("contact {shown}: held high: shorted to a supply, or something outside is joined to it"),
+                format!("contact {shown}: held high: shorted to 3V3, or to a line that rests high, such as TX and RX"),
             )),
             (false, false) => {}
         }
@@ -191,7 +242,10 @@ mod tests {
     #[test]
     fn what_was_seen_gets_its_name() {
         let good = Seen::default;
-        let rows: [(Vec<Seen>, &[&str]); 7] = [
+        let slow = "contact 5: too slow for its pulls: something with a capacitor is joined to it, such as another supply's \
+                    line";
+        let rows: [(Vec<Seen>, &[&str]); 8] = [
+            ([vec![follows(&[5]); 5], vec![good()]].concat(), &[slow]),
             (vec![good(), good()], &[]),
             (vec![follows(&[2]), good(), follows(&[0])], &["contacts 0 and 2: joined to each other"]),
             (
@@ -203,8 +257,8 @@ mod tests {
             (
                 vec![Seen { held_low: true, ..good() }, Seen { held_high: true, ..good() }],
                 &[
-                    "contact 0: held low: shorted to ground, or something outside is joined to it",
-                    "contact 1: held high: shorted to a supply, or something outside is joined to it",
+                    "contact 0: held low: shorted to ground, or to a line that rests low",
+                    "contact 1: held high: shorted to 3V3, or to a line that rests high, such as TX and RX",
                 ],
             ),
             (vec![Seen { not_high: true, ..good() }], &["contact 0: its port does not drive high"]),

@@ -20,6 +20,7 @@ pub struct Params {
 
 pub struct UsbEchoStep {
     task: Task,
+    again: Task,
     ids: UsbIds,
     within: Duration,
     detected: MeasurementSpec,
@@ -50,6 +51,13 @@ impl Kind for UsbEchoStep {
         let text = format!("Join {connector} to this computer.");
         let step = UsbEchoStep {
             task: Task { chore: Chore::PlugUsb, text },
+            again: Task {
+                chore: Chore::PlugUsb,
+                text: format!(
+                    "Nothing was found. Join {connector} to this computer again, with a cable and a port with which another \
+                     USB device works."
+                ),
+            },
             ids: UsbIds { vendor: platform.usb_vendor, product: platform.usb_product_serial },
             within: params.within.map_or(Duration::from_secs(10), Seconds::duration),
             detected: yes("usb.supply-detected"),
@@ -74,25 +82,22 @@ impl Procedure for UsbEchoStep {
         if !self.is_detected(nest).await? {
             nest.person.act(&self.task).await?;
         }
-        let deadline = nest.clock.now() + DETECTED_WITHIN;
-        let mut detected = self.is_detected(nest).await?;
-        while !detected && nest.clock.now() < deadline {
-            nest.settle(LOOK).await;
-            detected = self.is_detected(nest).await?;
+        let mut tried = self.attempt(nest).await?;
+        if !matches!(tried, Tried::Answered(_)) {
+            // A cable that only charges, or a tired port, is no defect of the module.
+            nest.person.act(&self.again).await?;
+            tried = self.attempt(nest).await?;
         }
-        log.measured(&self.detected.name, flag(detected));
-        if !detected {
-            let text = "USB: the MCU does not detect the supply of its USB connector: try another cable and port; if it \
-                        stays so, VUSB does not reach the MCU";
-            return Err(defect(log, text.to_owned()));
-        }
-        let UsbIds { vendor, product } = self.ids;
-        done(nest.ask(Request::StartUsb { vendor, product }).await?)?;
-        let outcome = self.echo(nest, log).await;
-        let stopped = nest.ask(Request::StopUsb).await;
-        outcome?;
-        stopped.map(drop)
+        self.judge(log, &tried)
     }
+}
+
+/// What became of one cable.
+enum Tried {
+    NoSupply,
+    NoDevice,
+    /// Bytes that came back.
+    Answered(Vec<u8>),
 }
 
 impl UsbEchoStep {
@@ -103,25 +108,55 @@ impl UsbEchoStep {
         }
     }
 
-    async fn echo(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
-        let bytes: Vec<u8> = (0..BYTES).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
+    async fn attempt(&self, nest: &Nest) -> Result<Tried, StepError> {
+        let deadline = nest.clock.now() + DETECTED_WITHIN;
+        while !self.is_detected(nest).await? {
+            if nest.clock.now() >= deadline {
+                return Ok(Tried::NoSupply);
+            }
+            nest.settle(LOOK).await;
+        }
+        let UsbIds { vendor, product } = self.ids;
+        done(nest.ask(Request::StartUsb { vendor, product }).await?)?;
+        let outcome = self.echo(nest).await;
+        let stopped = nest.ask(Request::StopUsb).await;
+        let tried = outcome?;
+        stopped?;
+        Ok(tried)
+    }
+
+    async fn echo(&self, nest: &Nest) -> Result<Tried, StepError> {
         let serial = match nest.ask(Request::Identify).await? {
             Reply::Identity(identity) => format!("{:016x}", identity.device_id),
             other => return Err(super::out_of_turn(other)),
         };
-        let received = match nest.usb.echo(self.ids, &serial, &bytes, self.within).await? {
-            UsbEcho::Received(received) => received,
-            UsbEcho::NoDevice { .. } => {
+        Ok(match nest.usb.echo(self.ids, &serial, &bytes(), self.within).await? {
+            UsbEcho::Received(received) => Tried::Answered(received),
+            UsbEcho::NoDevice { .. } => Tried::NoDevice,
+        })
+    }
+
+    fn judge(&self, log: &dyn StepLog, tried: &Tried) -> Result<(), StepError> {
+        log.measured(&self.detected.name, flag(!matches!(tried, Tried::NoSupply)));
+        let received = match tried {
+            Tried::NoSupply => {
+                let text = "USB: the MCU does not detect the supply of its USB connector, with two cables: VUSB does not \
+                            reach the MCU";
+                return Err(defect(log, text.to_owned()));
+            }
+            Tried::NoDevice => {
                 log.measured(&self.enumerates.name, flag(false));
                 let ids = self.ids;
                 let text = format!(
-                    "USB: the module detects the supply, but this computer sees no device {ids}: a cable without data \
-                     lines, or D+, D- or the MCU's USB is dead"
+                    "USB: the module detects the supply, but this computer sees no device {ids}, with two cables: D+, D- \
+                     or the MCU's USB"
                 );
                 return Err(defect(log, text));
             }
+            Tried::Answered(received) => received,
         };
         log.measured(&self.enumerates.name, flag(true));
+        let bytes = bytes();
         let differ = received.iter().zip(&bytes).filter(|(is, should)| is != should).count();
         let wrong = differ + received.len().abs_diff(bytes.len());
         log.measured(&self.wrong.name, Some(wrong as f64));
@@ -130,4 +165,8 @@ impl UsbEchoStep {
         }
         Ok(())
     }
+}
+
+fn bytes() -> Vec<u8> {
+    (0..BYTES).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect()
 }

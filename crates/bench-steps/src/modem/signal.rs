@@ -6,6 +6,7 @@ use super::silence::{self, Next, has_booted, restarts};
 use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
+use bench_instruments::{Chore, Task};
 use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct ModemSignal {
     within: Duration,
     supply: Option<String>,
     registered_within: Option<Duration>,
+    /// The cell is whatever the room has: a person must say that there is one.
+    room: bool,
     heard: MeasurementSpec,
     rsrp: MeasurementSpec,
     restarts: MeasurementSpec,
@@ -60,6 +63,7 @@ impl Kind for ModemSignal {
             within: params.within.duration(),
             supply,
             registered_within: params.registered_within.map(Seconds::duration),
+            room: around.fixture.desk.is_some(),
             heard: yes("cell.heard"),
             rsrp: spec("cell.rsrp-dbm", MeasurementUnit::One, params.rsrp_dbm.limits()),
             restarts: spec("modem.restarts", MeasurementUnit::One, Limits::exactly(0.0)),
@@ -97,6 +101,9 @@ impl Procedure for ModemSignal {
                 Heard::Dbm(dbm) => break dbm,
                 Heard::Nothing if nest.clock.now() < deadline => nest.settle(LOOK).await,
                 Heard::Nothing => {
+                    if self.room {
+                        nest.person.act(&covered()).await?;
+                    }
                     log.measured(&self.heard.name, flag(false));
                     let text =
                         "cellular antenna: no cell received: its path is open, or no cell is in range".to_owned();
@@ -134,6 +141,12 @@ impl Procedure for ModemSignal {
         }
         Ok(())
     }
+}
+
+fn covered() -> Task {
+    let text = "The modem hears no cell. Is its antenna plugged in, and does another device with the same network (LTE-M, \
+                or LTE and 2G) have a signal at this place?";
+    Task { chore: Chore::Confirm, text: text.to_owned() }
 }
 
 impl ModemSignal {
