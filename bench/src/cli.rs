@@ -75,6 +75,8 @@ enum Command {
     Pins(PinsArgs),
     /// Checks the fixture before a shift, with no module in the nest, and says what to fix.
     Doctor(DoctorArgs),
+    /// Writes back what was on a module before a run on a desk, where the run could not do that itself.
+    Restore(RestoreArgs),
     /// Writes a station file from your answers to a few questions.
     Init(InitArgs),
     /// Shows the wiring of a fixture.
@@ -168,6 +170,10 @@ pub(crate) struct RunArgs {
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,
+    /// Leaves out a step and everything that needs it, and says so in the record; may be repeated. For what a desk does
+    /// not have: no telephone with NFC, no Bluetooth.
+    #[arg(long, value_name = "STEP")]
+    pub without: Vec<String>,
     /// Does not program the module: it must hold the test firmware of this version.
     #[arg(long)]
     pub keep: bool,
@@ -285,6 +291,19 @@ pub(crate) struct PinsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: bench restore reports/P042AN0000DEMO1/20261129-101500-A/before-b0f4c76351cf90e7.hex")]
+pub(crate) struct RestoreArgs {
+    /// The file that the run's record names: Intel HEX with flash and UICR.
+    pub file: PathBuf,
+    /// Number of the MCU that it belongs to, 16 hexadecimal digits [default: from the file's name].
+    #[arg(long, value_name = "HEX")]
+    pub mcu: Option<String>,
+    /// Debug probe to use: "VID:PID:SERIAL" [default: the only one].
+    #[arg(long, value_name = "PROBE")]
+    pub probe: Option<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: bench doctor --station station.toml --nest A")]
 pub(crate) struct DoctorArgs {
     /// The station file: which devices this controller has.
@@ -387,6 +406,9 @@ pub(crate) struct FaultsArgs {
 pub(crate) struct CoverageArgs {
     /// The plan.
     pub plan: PathBuf,
+    /// Another fixture than the one that the plan names: a lesser one that is built on it.
+    #[arg(long, value_name = "NAME")]
+    pub fixture: Option<String>,
     /// Only the faults that match: `*` is any text, `?` is one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub faults: Vec<String>,
@@ -540,6 +562,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
         Command::Doctor(args) => commands::doctor::doctor(root, args),
+        Command::Restore(args) => commands::restore::restore(args),
         Command::Init(args) => commands::init::init(root, args),
         Command::Fixture(args) => commands::fixture::fixture(root, args),
         Command::Faults(args) => commands::faults::faults(root, args),

@@ -8,6 +8,8 @@ pub mod cli;
 mod commands;
 #[cfg(test)]
 mod cut_tests;
+#[cfg(test)]
+mod desk_tests;
 mod gantt;
 mod limits_patch;
 #[cfg(test)]

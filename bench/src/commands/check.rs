@@ -4,7 +4,7 @@ use super::{print, print_json, show};
 use crate::cli::{CheckArgs, EXIT_USAGE};
 use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_journal::shown;
-use bench_plan::{DutFamily, Function, LeftOut, Problem};
+use bench_plan::{Board, DutFamily, Function, JumperState, LeftOut, Problem};
 use bench_run::{Contact, silent_passes};
 use bench_steps::Kinds;
 use serde::Serialize;
@@ -70,9 +70,15 @@ struct Checked {
     measurements: usize,
     /// Whether a module may pass on this fixture.
     passes_here: bool,
+    /// On a lesser fixture: why the plan allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes_here_because: Option<String>,
     /// What to plug and set on it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<String>,
+    /// The board that carries the module, with its jumpers and wires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    board: Option<Board>,
     /// Included steps that the plan does without, and those that the fixture cannot do.
     left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
@@ -98,7 +104,7 @@ struct Covered {
     not_covered: Option<String>,
     /// What the steps that see it cannot see.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unseen: Option<&'static str>,
+    unseen: Option<String>,
 }
 
 impl Covered {
@@ -114,9 +120,8 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
         match Project::find(root, Some(path)).load_on(path, args.fixture.as_deref(), &Kinds::default()) {
             Ok(loaded) => {
                 let checked = coverage(&loaded);
-                // A lesser fixture does not reach every contact, which is no mistake of the plan; it is shown all the same.
-                let bad_plan =
-                    if args.fixture.is_none() { !checked.is_good() } else { !checked.silent_passes.is_empty() };
+                // On a fixture that the plan does not allow, what it does not cover is no mistake; it is shown all the same.
+                let bad_plan = if checked.passes_here { !checked.is_good() } else { !checked.silent_passes.is_empty() };
                 bad += usize::from(bad_plan);
                 if !args.json {
                     print(&render(&shown(path), &checked));
@@ -160,7 +165,9 @@ fn coverage(loaded: &Loaded) -> Checked {
         steps: loaded.plan.steps.len(),
         measurements: loaded.plan.steps.iter().map(|planned| planned.step.measurements.len()).sum(),
         passes_here: loaded.plan.passes_here,
+        passes_here_because: loaded.plan.reason_here.clone(),
         instructions: loaded.fixture.instructions.clone(),
+        board: loaded.fixture.board.clone(),
         left_out: loaded.plan.left_out.clone(),
         silent_passes: silent_passes(&loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect::<Vec<_>>()),
         contacts: by_contact
@@ -180,19 +187,32 @@ fn coverage(loaded: &Loaded) -> Checked {
 fn reason(loaded: &Loaded, contact: Contact) -> Option<String> {
     let of_plan = loaded.plan.not_covered.iter().find(|row| row.contact == contact).map(|row| row.reason.clone());
     let no_nail = || loaded.fixture.unwired.get(&contact).map(|reason| format!("no nail: {reason}"));
-    of_plan.or_else(no_nail)
+    let joined = || {
+        let others = others_joined(loaded, contact)?;
+        Some(format!("the board joins it to {others}: none of them can be measured alone"))
+    };
+    of_plan.or_else(no_nail).or_else(joined)
+}
+
+/// The contacts that a board joins to this one, as words.
+fn others_joined(loaded: &Loaded, contact: Contact) -> Option<String> {
+    let others: Vec<String> = loaded.fixture.joined_to(contact).map(|contact| contact.to_string()).collect();
+    (!others.is_empty()).then(|| others.join(", "))
 }
 
 /// An open that no step detects.
-fn unseen(loaded: &Loaded, contact: Contact, by: &BTreeMap<&'static str, Vec<String>>) -> Option<&'static str> {
+fn unseen(loaded: &Loaded, contact: Contact, by: &BTreeMap<&'static str, Vec<String>>) -> Option<String> {
     if by.is_empty() || by.contains_key("open") {
         return None;
     }
+    if let Some(others) = others_joined(loaded, contact) {
+        return Some(format!("an open does not show: the board joins it to {others}"));
+    }
     let info = loaded.family().and_then(|family: &DutFamily| family.contact(contact))?;
     if info.functions.contains(&Function::Nc) {
-        Some("an open does not show: the contact leads nowhere")
+        Some("an open does not show: the contact leads nowhere".to_owned())
     } else {
-        Some("an open is not looked for")
+        Some("an open is not looked for".to_owned())
     }
 }
 
@@ -231,15 +251,30 @@ fn render(path: &str, checked: &Checked) -> String {
             },
             aspects => (aspects.join(", "), format!("  [{}]", steps.join(", "))),
         };
-        let but = row.unseen.map_or_else(String::new, |unseen| format!("; {unseen}"));
+        let but = row.unseen.as_ref().map_or_else(String::new, |unseen| format!("; {unseen}"));
         let _ = writeln!(text, "  {:>3}  {:width$}  {what}{but}{whom}", row.contact.0, row.pin);
     }
     if !checked.passes_here {
         let _ = writeln!(
             text,
-            "  No module passes on it: the plan does not say also_on = [\"{}\"], and so `bench run` refuses.",
+            "  No module passes on it: the plan does not say also_on = [{{ fixture = \"{}\", reason = \"...\" }}], and so \
+             `bench run` refuses.",
             checked.fixture
         );
+    }
+    if let Some(reason) = &checked.passes_here_because {
+        let _ = writeln!(text, "  A module may pass on {}: {reason}", checked.fixture);
+    }
+    if let Some(board) = &checked.board {
+        let off = board.jumpers.iter().filter(|jumper| jumper.state == JumperState::Off).count();
+        let _ = writeln!(
+            text,
+            "  On {}, with {off} jumpers off, {} on, and {} wires (bench fixture {0} --wiring):",
+            checked.fixture,
+            board.jumpers.len() - off,
+            board.wires.len()
+        );
+        text.push_str(&crate::wiring::board::steps(board, "    "));
     }
     if let Some(instructions) = &checked.instructions {
         let _ = writeln!(text, "  On {}:", checked.fixture);

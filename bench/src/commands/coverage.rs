@@ -55,7 +55,7 @@ impl From<Stopped> for Ended {
 
 pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, Failed> {
     let project = Project::find(root, Some(&args.plan));
-    let loaded = project.load(&args.plan, &Kinds::default())?;
+    let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
     let rates = rates(&project, args)?;
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let faults = wanted(&loaded, &args.faults)?;
@@ -63,7 +63,8 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let provenance = loaded.provenance(&firmware);
     let stop = stop_on_signals();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
+    let (plan, fixture) = (args.plan.as_path(), args.fixture.as_deref());
+    let work = Work { root, plan, fixture, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
     let runs = Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), args.good, jobs) };
 
     let began = Instant::now();
@@ -120,7 +121,10 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) 
     let without = if args.quick { BTreeMap::new() } else { runs.without_each_step(faults, &results)? };
     let plan = &runs.loaded.plan;
     Ok(Study::of(Results {
-        plan: shown(&args.plan),
+        plan: match &args.fixture {
+            Some(fixture) => format!("{} on {fixture}", shown(&args.plan)),
+            None => shown(&args.plan),
+        },
         model: plan.model.clone(),
         provenance: runs.work.provenance.clone(),
         steps: runs.steps().iter().map(|step| (step.id.clone(), step.kind.clone())).collect(),

@@ -15,6 +15,7 @@ pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod scan_test;
 pub(crate) mod schema;

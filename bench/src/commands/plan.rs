@@ -40,7 +40,15 @@ fn measured(root: Option<&Path>, args: &PlanArgs, loaded: &Loaded) -> Result<Tim
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let provenance = loaded.provenance(&firmware);
     let stop = AtomicBool::new(false);
-    let work = Work { root, plan: &args.plan, firmware: &firmware, provenance: &provenance, jobs: 2, stop: &stop };
+    let work = Work {
+        root,
+        plan: &args.plan,
+        fixture: None,
+        firmware: &firmware,
+        provenance: &provenance,
+        jobs: 2,
+        stop: &stop,
+    };
     let module = |one_by_one| Module { seed: args.seed, one_by_one, ..Default::default() };
     let runs = work.run(&[module(false), module(true)], &|| ())?.unwrap_or_default();
     let [run, one_by_one] = runs.as_slice() else {

@@ -162,6 +162,7 @@ mod tests {
             family: "b4xx".to_owned(),
             fixture: String::new(),
             passes_here: true,
+            reason_here: None,
             firmware: String::new(),
             steps: ROWS.iter().map(step).collect(),
             left_out: Vec::new(),

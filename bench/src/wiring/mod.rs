@@ -1,12 +1,14 @@
 //! The wiring of a fixture, for the person who solders it, from the file that the bench uses.
 
+pub(crate) mod board;
+mod board_svg;
 mod svg;
 mod text;
 
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
-use bench_plan::{ChipKind, DutFamily, Fixture, NailWiring};
+use bench_plan::{Board, ChipKind, DutFamily, Fixture, NailWiring};
 use bench_run::{Contact, MeasurementUnit};
 use serde::Serialize;
 
@@ -15,6 +17,9 @@ use serde::Serialize;
 pub(crate) struct Wiring {
     pub fixture: String,
     pub title: String,
+    /// The board that carries the module, where that is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<Board>,
     pub contacts: Vec<ContactWires>,
     pub chips: Vec<ChipWires>,
     pub controller: Vec<Pin>,
@@ -74,6 +79,7 @@ impl Wiring {
         Self {
             fixture: fixture.name.clone(),
             title: fixture.title.clone(),
+            board: fixture.board.clone(),
             chips: chips(fixture, &contacts),
             controller: controller(fixture),
             contacts,

@@ -16,7 +16,11 @@ svg { font: 12px system-ui, sans-serif; background: #fff; } text { fill: #222; }
 .board { fill: #1e5b3a; } .on { fill: #fff; font-weight: 600; } .right { text-anchor: end; } .low { fill: #666; }
 line { stroke-width: 2; } .io { stroke: #2a6fb0; } .supply { stroke: #b3261e; } .ground { stroke: #222; } .none { stroke: #bbb; stroke-dasharray: 3 3; }";
 
+/// The board with its wires and jumpers if the fixture is one, else the bed.
 pub(crate) fn svg(wiring: &Wiring) -> String {
+    if let Some(board) = &wiring.board {
+        return super::board_svg::svg(board, &wiring.title, &wiring.fixture);
+    }
     // Even numbers lie on one side, odd ones on the other (M.2); a header is drawn the same way.
     let (left, right): (Vec<&ContactWires>, Vec<_>) = wiring.contacts.iter().partition(|wires| wires.contact % 2 == 1);
     let rows = left.len().max(right.len());

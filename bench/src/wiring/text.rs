@@ -4,7 +4,15 @@ use super::{Nail, Wiring};
 use std::fmt::Write as _;
 
 pub(crate) fn text(wiring: &Wiring) -> String {
-    let mut out = format!("{} ({})\n\nContacts\n", wiring.title, wiring.fixture);
+    let mut out = format!("{} ({})\n", wiring.title, wiring.fixture);
+    if let Some(board) = &wiring.board {
+        let _ = write!(out, "\n{}", super::board::text(board));
+    }
+    // A desk has no bed: its board is all there is.
+    if wiring.board.is_some() && wiring.chips.is_empty() {
+        return out;
+    }
+    out.push_str("\nContacts\n");
     let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
     let name_width = width(&mut wiring.contacts.iter().map(|wires| wires.name.chars().count()));
     let wire_width = width(

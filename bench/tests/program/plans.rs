@@ -107,60 +107,93 @@ fn the_pair_test_finds_what_such_a_test_finds() {
     assert_eq!(good.code, 0, "{}", good.diagnosis_text());
 }
 
-/// `plans/b404x.toml` with the fixtures on the desk allowed, next to its parts.
-fn plan_for_the_desk(folder: &std::path::Path) -> std::path::PathBuf {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    std::fs::create_dir_all(folder.join("parts")).unwrap();
-    for file in std::fs::read_dir(root.join("plans/parts")).unwrap().flatten() {
-        std::fs::copy(file.path(), folder.join("parts").join(file.file_name())).unwrap();
+/// The shipped plans that allow boards, and what each board leaves of them: contacts that are covered, a step that is left
+/// out, what is done by hand, and a fault that it still names although no nail reaches the reset contact of one.
+const BOARDS: [(&str, &str, &str, &str); 2] = [
+    ("eval-board", "47 of 67 contacts covered, 20 left out", "without usb", "Take off every jumper"),
+    ("mikroe-gen3", "24 of 67 contacts covered, 43 left out", "without uart-flow", "No Click board"),
+];
+const SOMS: [&str; 5] = ["b402", "b404", "b404x", "b523", "b524"];
+
+#[test]
+fn boards_are_allowed_with_their_reason() {
+    for (fixture, covered, without, by_hand) in BOARDS {
+        for model in SOMS {
+            let done = output(&["check", "--fixture", fixture, &format!("plans/{model}.toml")]);
+            let said = text(&done.stdout);
+            assert_eq!(done.status.code(), Some(0), "{said}{}", text(&done.stderr));
+            for expected in [covered, without, by_hand, &format!("A module may pass on {fixture}: the engineer's desk")]
+            {
+                assert!(said.contains(expected), "{model}: {expected} is missing in\n{said}");
+            }
+        }
+        let boron = output(&["check", "--fixture", fixture, "plans/boron.toml"]);
+        assert_eq!(boron.status.code(), Some(3), "a board for the M.2 edge takes no Boron");
     }
-    let text = std::fs::read_to_string(root.join("plans/b404x.toml")).unwrap();
-    let plan = folder.join("b404x.toml");
-    let allowed = text.replacen("model = ", "also_on = [\"eval-board\", \"mikroe-gen3\"]\nmodel = ", 1);
-    // The modem's own USB is fed by the board's connector, which the bench does not switch.
-    let allowed = allowed + "\n[leave_out]\nmodem-contacts = \"its VBUS is not the bench's\"\n";
-    std::fs::write(&plan, allowed).unwrap();
-    plan
 }
 
 #[test]
-fn a_lesser_fixture_covers_less_and_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = plan_for_the_desk(folder.path());
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let bench = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bench"))
-            .current_dir(&root)
-            .args(["--root", "."])
-            .args(arguments)
-            .args(["--reports"].iter().filter(|_| arguments[0] == "run"))
-            .args([folder.path().join("reports")].iter().filter(|_| arguments[0] == "run"))
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code(), text)
-    };
-    // Contacts that are covered, a step that is left out, what is done by hand.
-    for (fixture, covered, without, by_hand) in [
-        ("eval-board", "49 of 67 contacts covered", "without usb", "Take off the power jumpers"),
-        ("mikroe-gen3", "26 of 67 contacts covered", "without uart-flow", "No Click board"),
-    ] {
-        let (code, text) = bench(&["check", "--fixture", fixture, "plans/b404x.toml"]);
-        assert_eq!(code, Some(0), "{text}");
-        for expected in [covered, without, by_hand, "No module passes on it"] {
-            assert!(text.contains(expected), "{expected} is missing in\n{text}");
+fn good_modules_pass_on_the_boards() {
+    let rows: Vec<(&str, &str)> = BOARDS.iter().flat_map(|(fixture, ..)| SOMS.map(|model| (model, *fixture))).collect();
+    for_all(&rows, |(model, fixture)| {
+        let done = run_plan(&format!("plans/{model}.toml"), &["--fixture", fixture, "--seed", "7"]);
+        if done.code != 0 {
+            return Err(format!("{model} on {fixture}: {} {}{}", done.code, done.diagnosis_text(), done.stderr));
         }
-        let (code, text) = bench(&["run", "plans/b404x.toml", "--virtual", "--fixture", fixture]);
-        assert_eq!(code, Some(3), "{text}");
-        assert!(text.contains("also_on"), "{text}");
+        let note = format!("Note: on {fixture}: the engineer's desk");
+        if done.stdout.contains(&note) { Ok(()) } else { Err(format!("no {note:?} in\n{}", done.stdout)) }
+    });
+}
 
-        let (code, text) = bench(&["run", plan.to_str().unwrap(), "--virtual", "--fixture", fixture]);
-        assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains(without), "the record says what was left out:\n{text}");
-        // What it does reach it still tests.
-        let fault = ["run", plan.to_str().unwrap(), "--virtual", "--fixture", fixture, "--fault", "open:23"];
-        let (code, text) = bench(&fault);
-        assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("contact 23 (A0): open"), "{text}");
-    }
+/// The fault, and the contacts that are named. The shield has no nail at the reset contact.
+#[test]
+fn faults_are_named_on_the_boards() {
+    let faults: [(&str, &[u8]); 7] = [
+        ("open:23", &[23]),
+        ("short:33-35", &[33, 35]),
+        ("stuck-high:23", &[23]),
+        ("stuck-low:66", &[66]),
+        ("weak-pull:62", &[62]),
+        ("open:36", &[36]),
+        ("modem-dead", &[]),
+    ];
+    let rows: Vec<(&str, &str, &[u8])> =
+        BOARDS.iter().flat_map(|(fixture, ..)| faults.map(|(fault, contacts)| (*fixture, fault, contacts))).collect();
+    for_all(&rows, |(fixture, fault, contacts)| {
+        let done = run_plan("plans/b524.toml", &["--quiet", "--fixture", fixture, "--fault", fault]);
+        if done.code == 1 && done.named() == **contacts {
+            Ok(())
+        } else {
+            Err(format!(
+                "{fault} on {fixture}: exit {}, names {:?}: {}",
+                done.code,
+                done.named(),
+                done.diagnosis_text()
+            ))
+        }
+    });
+}
+
+#[test]
+fn a_board_that_the_plan_does_not_allow_is_refused() {
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let path = folder.path().join("strict.toml");
+    let plan = std::fs::read_to_string(root().join("plans/b404x.toml")).unwrap();
+    let (from, to) = (plan.find("also_on").unwrap(), plan.find("firmware =").unwrap());
+    let variant = |also_on: &str| {
+        let text = format!("{}{also_on}{}", &plan[..from], plan[to..].replace("\"parts/", "\"../../plans/parts/"));
+        std::fs::write(&path, text).unwrap();
+    };
+    let path = path.to_str().unwrap();
+    variant("");
+    let check = output(&["check", "--fixture", "eval-board", path]);
+    assert_eq!(check.status.code(), Some(0), "what a board does not reach is no mistake of this plan");
+    assert!(text(&check.stdout).contains("No module passes on it"), "{}", text(&check.stdout));
+    let run = output(&["run", path, "--virtual", "--fixture", "eval-board"]);
+    assert_eq!(run.status.code(), Some(3));
+    assert!(text(&run.stderr).contains("also_on = [{ fixture = \"eval-board\""), "{}", text(&run.stderr));
+    variant("also_on = [{ fixture = \"eval-bord\", reason = \"x\" }]\n");
+    let check = output(&["check", path]);
+    let said = text(&check.stderr);
+    assert!(said.contains("there is no fixture `eval-bord`") && said.contains("did you mean `eval-board`"), "{said}");
 }

@@ -55,7 +55,7 @@ pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture
         objection,
         contacts: fault.contacts(dut, fixture),
         of_bench: fault.is_of_bench(),
-        undetectable: virtual_bench::undetectable(fault, dut),
+        undetectable: virtual_bench::undetectable(fault, dut, fixture),
         run,
     }
 }

@@ -50,6 +50,7 @@ mod tests {
             family: String::new(),
             fixture: String::new(),
             passes_here: true,
+            reason_here: None,
             firmware: String::new(),
             steps: vec![step("a", &[]), step("b", &[0]), step("c", &[1]), step("d", &[2]), step("e", &[1, 2])],
             left_out: Vec::new(),

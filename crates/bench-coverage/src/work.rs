@@ -32,6 +32,8 @@ pub struct Module {
 pub struct Work<'a> {
     pub root: Option<&'a Path>,
     pub plan: &'a Path,
+    /// Another fixture than the plan's.
+    pub fixture: Option<&'a str>,
     pub firmware: &'a [u8],
     /// Hashes of the plan's files: if a file changes during the study, the study ends.
     pub provenance: &'a Provenance,
@@ -82,7 +84,8 @@ impl Work<'_> {
     }
 
     fn load(&self, module: &Module) -> Result<Loaded, Failed> {
-        let mut loaded = Project::find(self.root, Some(self.plan)).load(self.plan, &Kinds::default())?;
+        let mut loaded =
+            Project::find(self.root, Some(self.plan)).load_on(self.plan, self.fixture, &Kinds::default())?;
         if loaded.provenance(self.firmware) != *self.provenance {
             let help = "a result must be that of one plan; start again";
             return Err(Failed::Usage(miette::miette!(help = help, "the plan, fixture or module file was changed")));

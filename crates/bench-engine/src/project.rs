@@ -124,14 +124,15 @@ impl Loaded {
         ids.iter().map(|id| format!("without {id}: {reason}")).collect()
     }
 
-    /// Notes for the record: what of the plan is left out on a fixture that is built on another.
+    /// Notes for the record: on a fixture that is built on another, why the plan allows it and what is left out there.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
             return Vec::new();
         }
-        let note =
-            |left: &bench_plan::LeftOut| format!("without {} on {}: {}", left.step, self.fixture.name, left.reason);
-        self.plan.left_out.iter().map(note).collect()
+        let fixture = &self.fixture.name;
+        let allowed = self.plan.reason_here.iter().map(|reason| format!("on {fixture}: {reason}"));
+        let note = |left: &bench_plan::LeftOut| format!("without {} on {fixture}: {}", left.step, left.reason);
+        allowed.chain(self.plan.left_out.iter().map(note)).collect()
     }
 
     /// The plan's steps as the first line of a journal lists them.
@@ -324,7 +325,7 @@ impl Project {
             return Err(Box::new(problem).into());
         }
         let under = repairs.of(read(&path, "the fixture's `base` names this file")?);
-        let fixture = Fixture::parse(&under, families)?.with_jumpers(&source)?;
+        let fixture = Fixture::parse(&under, families)?.with_jumpers(&source, families)?;
         Ok((vec![source, under], fixture))
     }
 
@@ -352,6 +353,22 @@ impl Project {
     /// Reads and checks a plan and all that belongs to it.
     pub fn load(&self, plan: &Path, kinds: &Kinds) -> Result<Loaded, FileError> {
         self.load_on(plan, None, kinds)
+    }
+
+    /// Refuses a misspelt name of another fixture. A project without the board's file is none: it tests on the bed only.
+    fn check_also_on(&self, head: &PlanHead, plan: &Source) -> Result<(), FileError> {
+        let names = self.fixture_names();
+        for row in &head.also_on {
+            let name = row.fixture.get_ref();
+            let meant = nearest(name, names.iter().map(String::as_str)).filter(|_| !names.contains(name));
+            if let Some(meant) = meant {
+                let problem = Problem::new(plan, format!("there is no fixture `{name}`"))
+                    .at(row.fixture.span(), "no such file")
+                    .help(format!("did you mean `{meant}`?"));
+                return Err(Box::new(problem).into());
+            }
+        }
+        Ok(())
     }
 
     /// Loads the plan for another fixture than it names: a smaller one that is built on it.
@@ -384,6 +401,7 @@ impl Project {
                 .help(self.fixture_help(named));
             return Err(Box::new(problem).into());
         }
+        self.check_also_on(&head, plan_text.plan())?;
         let (fixture_texts, fixture) = self.fixture_with(named, &known, repairs)?;
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());

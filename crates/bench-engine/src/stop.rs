@@ -26,6 +26,12 @@ impl Stop {
         Self { requested: Box::pin(future), at_once: Box::pin(std::future::pending()) }
     }
 
+    /// The same, which waits for nothing any more from the end of `at_once` on.
+    #[must_use]
+    pub fn and_at_once(self, at_once: impl Future<Output = ()> + 'static) -> Self {
+        Self { at_once: Box::pin(at_once), ..self }
+    }
+
     /// Makes a stop, and the handle with which another thread orders it.
     pub fn by_handle() -> (StopHandle, Self) {
         let (sender, receiver) = watch::channel(Wanted::GoOn);

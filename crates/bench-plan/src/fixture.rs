@@ -1,5 +1,6 @@
 //! A bed of nails, as built. From `fixtures/*.toml`: the bench drives it, and the virtual fixture is built from it.
 
+use crate::Board;
 use bench_run::Contact;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +14,10 @@ pub struct Fixture {
     pub name: String,
     /// The fixture that this one is based on, with other parts plugged onto its instruments.
     pub base: Option<String>,
-    /// What the operator must plug and set by hand.
+    /// What the operator must plug and set by hand, beyond what the board's own tables say.
     pub instructions: Option<String>,
+    /// The board that carries the module, where that is one.
+    pub board: Option<Board>,
     /// Title; the name when the file gives none.
     pub title: String,
     pub revision: String,
@@ -38,6 +41,8 @@ pub struct Fixture {
     pub pairs: Vec<(Contact, Contact)>,
     /// Contacts without a nail, with the reason.
     pub unwired: BTreeMap<Contact, String>,
+    /// Contacts without a nail that a board joins to a contact with one: what that nail does, it does to them too.
+    pub joined: BTreeMap<Contact, Contact>,
     /// Parts that the module itself communicates with.
     pub peers: Vec<Peer>,
     pub nfc: Option<NfcWiring>,
@@ -371,5 +376,13 @@ impl Fixture {
     }
     pub fn nail(&self, contact: Contact) -> Option<&Nail> {
         self.nails.get(&contact)
+    }
+    /// The nail of the contact, or that of the contact to which a board joins it.
+    pub fn nail_that_reaches(&self, contact: Contact) -> Option<&Nail> {
+        self.nail(contact).or_else(|| self.nail(*self.joined.get(&contact)?))
+    }
+    /// The contacts without a nail that a board joins to this one, ascending.
+    pub fn joined_to(&self, contact: Contact) -> impl Iterator<Item = Contact> {
+        self.joined.iter().filter(move |(_, to)| **to == contact).map(|(joined, _)| *joined)
     }
 }

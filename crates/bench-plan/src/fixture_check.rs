@@ -115,6 +115,7 @@ impl<'a> Checker<'a> {
         Ok(Fixture {
             base: None,
             instructions: None,
+            board: None,
             title: raw.title.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
             revision: raw.revision,
@@ -131,6 +132,7 @@ impl<'a> Checker<'a> {
             nails,
             pairs: Vec::new(),
             unwired,
+            joined: BTreeMap::new(),
             peers,
             nfc,
         })

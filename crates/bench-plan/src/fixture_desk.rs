@@ -1,5 +1,6 @@
 //! A desk: a board that feeds the module, a debug probe and a serial port, and no instruments.
 
+use crate::fixture_board::{RawBoard, Reach};
 use crate::fixture_check::{Checked, Checker, above_zero};
 use crate::fixture_file::{RawBle, RawProbe};
 use crate::reading::{parse_file, parse_table};
@@ -39,6 +40,9 @@ pub(crate) struct RawDeskFixture {
     /// What the person must plug and set by hand, where the board's own tables do not say it.
     #[serde(default)]
     instructions: Option<String>,
+    /// The board that carries the module: its jumpers, the wires to it, and what is done by hand.
+    #[serde(default)]
+    board: Option<RawBoard>,
 }
 
 /// What is done by hand.
@@ -154,9 +158,14 @@ impl<'a> Checker<'a> {
         let reason = "nothing on a desk touches it";
         let unwired: BTreeMap<Contact, String> =
             contacts.filter(|contact| !reached(contact)).map(|contact| (contact, reason.to_owned())).collect();
+        // The supplies come through the board's own connectors, to no contact alone.
+        let reach =
+            Reach { families: &self.families, wired: [link.dut_rx, link.dut_tx].into(), unreached: &BTreeMap::new() };
+        let board = raw.board.as_ref().map(|board| board.check(&reach)).transpose()?;
         Ok(Fixture {
             base: None,
             instructions: raw.instructions,
+            board,
             title: raw.title.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
             revision: raw.revision,
@@ -174,6 +183,7 @@ impl<'a> Checker<'a> {
             nails: BTreeMap::new(),
             pairs: Vec::new(),
             unwired,
+            joined: BTreeMap::new(),
             peers: Vec::new(),
             nfc: None,
         })

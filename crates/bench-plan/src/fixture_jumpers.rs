@@ -1,7 +1,8 @@
 //! A bed of nails with a jumper board on it: the nails of another fixture, some of them joined in pairs by wires.
 
+use crate::fixture_board::{RawBoard, Reach};
 use crate::reading::{parse_file, parse_table};
-use crate::{Fixture, NailWiring, ParamProblem, Problem, Source};
+use crate::{DutFamily, Fixture, NailWiring, ParamProblem, Problem, Source};
 use bench_run::Contact;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,9 +32,9 @@ pub(crate) struct RawJumpers {
     /// Contacts that the board does not reach.
     #[serde(default)]
     unreached: Vec<RawUnreached>,
-    /// What the operator must plug and set by hand.
+    /// The board that replaces the nails: its jumpers, the wires to it, and what is done by hand.
     #[serde(default)]
-    instructions: Option<String>,
+    board: Option<RawBoard>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -41,6 +42,10 @@ pub(crate) struct RawJumpers {
 struct RawUnreached {
     #[schemars(with = "Vec<u8>")]
     contacts: Vec<Spanned<u8>>,
+    /// The contact with a nail to which the board joins them. What its nail does, it does to them too.
+    #[serde(default)]
+    #[schemars(with = "Option<u8>")]
+    joined_to: Option<Spanned<u8>>,
     reason: String,
 }
 
@@ -66,7 +71,7 @@ impl Fixture {
     ///
     /// # Errors
     /// The first mistake in the jumpers' file.
-    pub fn with_jumpers(mut self, source: &Source) -> Result<Self, Box<Problem>> {
+    pub fn with_jumpers(mut self, source: &Source, families: &[&DutFamily]) -> Result<Self, Box<Problem>> {
         let raw: RawJumpers = parse_file(source)?;
         if *raw.format.get_ref() != 1 {
             let problem = ParamProblem::new(format!("fixture format {} is unknown", raw.format.get_ref()));
@@ -85,15 +90,7 @@ impl Fixture {
             let problem = ParamProblem::new("the jumpers join nothing").help("expected pairs of contact numbers");
             return Err(problem.in_file(source, raw.pairs.as_ref().map_or(0..0, Spanned::span)));
         }
-        for RawUnreached { contacts, reason } in &raw.unreached {
-            for contact in contacts {
-                if self.nails.remove(&Contact(*contact.get_ref())).is_none() {
-                    let problem = ParamProblem::new(format!("contact {} has no nail anyway", contact.get_ref()));
-                    return Err(problem.at(contact.span(), "no nail").in_file(source, 0..0));
-                }
-                self.unwired.insert(Contact(*contact.get_ref()), reason.clone());
-            }
-        }
+        self.take_unreached(&raw.unreached).map_err(|problem| problem.in_file(source, 0..0))?;
         let mut joined: Vec<Contact> = Vec::new();
         for pair in raw.pairs.iter().flat_map(|pairs| pairs.get_ref()) {
             let wrong = |message: String, help: &str| {
@@ -116,9 +113,42 @@ impl Fixture {
             self.pairs.push((Contact(a), Contact(b)));
         }
         self.base = Some(std::mem::replace(&mut self.name, raw.name.clone()));
-        self.instructions = raw.instructions;
+        let fits = |family: &&DutFamily| self.families.contains(&family.name);
+        let families: Vec<&DutFamily> = families.iter().copied().filter(fits).collect();
+        let wired = self.nails.keys().copied().collect();
+        let reach = Reach { families: &families, wired, unreached: &self.unwired };
+        let board = raw.board.as_ref().map(|board| board.check(&reach)).transpose();
+        self.board = board.map_err(|problem| problem.in_file(source, 0..0))?;
         self.title = raw.title.unwrap_or_else(|| raw.name.clone());
         self.revision = format!("{} on {}", raw.revision, self.revision);
         Ok(self)
+    }
+
+    /// Takes the nails of contacts that the board does not reach away.
+    fn take_unreached(&mut self, unreached: &[RawUnreached]) -> Result<(), ParamProblem> {
+        for RawUnreached { contacts, joined_to, reason } in unreached {
+            for contact in contacts {
+                if self.nails.remove(&Contact(*contact.get_ref())).is_none() {
+                    let problem = ParamProblem::new(format!("contact {} has no nail anyway", contact.get_ref()));
+                    return Err(problem.at(contact.span(), "no nail"));
+                }
+                self.unwired.insert(Contact(*contact.get_ref()), reason.clone());
+                if let Some(to) = joined_to {
+                    self.joined.insert(Contact(*contact.get_ref()), Contact(*to.get_ref()));
+                }
+            }
+        }
+        let coil = self.nfc.and_then(|nfc| nfc.coil);
+        if coil.is_some_and(|coil| coil.contacts.iter().any(|contact| self.nail(*contact).is_none())) {
+            self.nfc = None;
+        }
+        // When all are taken, because the order of the entries means nothing.
+        let ends = unreached.iter().filter_map(|entry| entry.joined_to.as_ref());
+        match ends.into_iter().find(|to| self.nail(Contact(*to.get_ref())).is_none()) {
+            Some(to) => Err(ParamProblem::new(format!("contact {} has no nail", to.get_ref()))
+                .at(to.span(), "joined to it")
+                .help("name the contact whose nail reaches the joined ones as well")),
+            None => Ok(()),
+        }
     }
 }

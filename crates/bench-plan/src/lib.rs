@@ -9,6 +9,7 @@ mod dut;
 mod fixture;
 mod fixture_bed;
 mod fixture_ble;
+mod fixture_board;
 mod fixture_check;
 mod fixture_desk;
 mod fixture_file;
@@ -37,6 +38,7 @@ mod typing;
 
 pub use dut::*;
 pub use fixture::*;
+pub use fixture_board::{Board, End, Jumper, JumperState, Wire, WireColour};
 pub use mistakes::{Problems, Repairs, all_mistakes};
 pub use names::{nearest, nearest_help};
 pub use pin_table::*;

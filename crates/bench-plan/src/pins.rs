@@ -52,7 +52,23 @@ impl RawPinSelector {
     /// Returns the contacts of this family: a list keeps its order, everything else is ascending. Never empty, without
     /// duplicates. A name that several contacts share ("GND") selects all of them.
     pub fn resolve(&self, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
-        let contacts = match &self.selection {
+        let contacts = self.contacts(family)?;
+        if contacts.is_empty() {
+            return Err(ParamProblem::new(format!("selects no contact of {}", family.name))
+                .at(self.span.clone(), "no contact left")
+                .help("a step without contacts tests nothing"));
+        }
+        Ok(contacts)
+    }
+
+    /// Like [`Self::resolve`], but empty where a reduced fixture reaches none of the selected contacts.
+    pub fn resolve_reached(&self, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
+        let contacts = self.contacts(family)?;
+        if contacts.is_empty() && family.unreached.is_empty() { self.resolve(family) } else { Ok(contacts) }
+    }
+
+    fn contacts(&self, family: &DutFamily) -> Result<Vec<Contact>, ParamProblem> {
+        Ok(match &self.selection {
             Selection::Function(name) => by_function(name, &self.span, family)?,
             Selection::List(pins) => by_pins(pins, family)?,
             Selection::Filter { functions, only, exclude } => {
@@ -82,13 +98,7 @@ impl RawPinSelector {
                 contacts.retain(|contact| !unwanted.contains(contact));
                 contacts
             }
-        };
-        if contacts.is_empty() {
-            return Err(ParamProblem::new(format!("selects no contact of {}", family.name))
-                .at(self.span.clone(), "no contact left")
-                .help("a step without contacts tests nothing"));
-        }
-        Ok(contacts)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use bench_run::{Contact, MeasurementSpec, Step};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
+use toml::Spanned;
 
 /// The only version of the plan format so far.
 pub const PLAN_FORMAT: u32 = 1;
@@ -26,6 +27,8 @@ pub struct Plan<P> {
     pub fixture: String,
     /// Whether a module may pass on that fixture: on a reduced one only where the plan allows it.
     pub passes_here: bool,
+    /// On a reduced fixture: why the plan allows a pass there, in its words.
+    pub reason_here: Option<String>,
     /// The firmware image that must be on the module while testing, as named by the plan.
     pub firmware: String,
     /// Steps in the order of the text: first those of the parts, in the order in which the plan includes them.
@@ -70,6 +73,14 @@ impl<P> Plan<P> {
         self.left_out.extend(ids.iter().map(|id| LeftOut { step: id.clone(), reason: reason.to_owned() }));
         ids
     }
+}
+
+/// A reduced fixture on which a module may pass without the steps that cannot be done there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlsoOn {
+    pub fixture: Spanned<String>,
+    /// Why a pass there is good enough, as the plan gives it.
+    pub reason: String,
 }
 
 /// A contact that no step covers.

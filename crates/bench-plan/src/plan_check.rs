@@ -87,13 +87,15 @@ pub fn check_plan<K: StepKinds>(
         .iter()
         .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|coverage| (planned.step.id.as_str(), coverage)));
     let not_covered = not_covered(text, reasons, dut, covered)?;
+    let allowed = head.also_on.into_iter().find(|row| *row.fixture.get_ref() == fixture.name);
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
         name: head.name,
         model: head.model.into_inner(),
         family: dut.name.clone(),
         fixture: fixture.name.clone(),
-        passes_here: !is_lesser || head.also_on.contains(&fixture.name),
+        passes_here: !is_lesser || allowed.is_some(),
+        reason_here: allowed.map(|row| row.reason),
         firmware: head.firmware.into_inner(),
         steps: checked,
         left_out,

@@ -1,8 +1,8 @@
 //! The keys before a plan's first step.
 
-use crate::plan::PLAN_FORMAT;
+use crate::plan::{AlsoOn, PLAN_FORMAT};
 use crate::reading::{parse_table, read_table};
-use crate::{Problem, Source};
+use crate::{ParamProblem, Problem, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -18,7 +18,7 @@ pub struct PlanHead {
     /// Name of the fixture: `fixtures/<name>.toml`.
     pub fixture: Spanned<String>,
     /// Reduced fixtures on which the plan may pass without the steps that they cannot do.
-    pub also_on: Vec<String>,
+    pub also_on: Vec<AlsoOn>,
     pub firmware: Spanned<String>,
     /// Files whose steps and limits belong to the plan, relative to it.
     pub include: Vec<Spanned<String>>,
@@ -42,9 +42,6 @@ pub(crate) struct RawHead {
     /// The bed of nails: the name of a file in `fixtures/`.
     #[schemars(with = "String")]
     fixture: Spanned<String>,
-    /// Reduced fixtures, based on that one, on which a module may pass without the steps that cannot be done there.
-    #[serde(default)]
-    also_on: Vec<String>,
     /// The firmware image that must be on the module while testing.
     #[schemars(with = "String")]
     firmware: Spanned<String>,
@@ -52,6 +49,18 @@ pub(crate) struct RawHead {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     include: Vec<Spanned<String>>,
+}
+
+/// A reduced fixture, based on the plan's, on which a module may pass without the steps that cannot be done there.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAlsoOn {
+    /// The fixture: the name of a file in `fixtures/`.
+    #[schemars(with = "String")]
+    fixture: Spanned<String>,
+    /// Why a pass there is good enough, and for what. Each record of such a run has it.
+    #[schemars(with = "String", length(min = 1))]
+    reason: Spanned<String>,
 }
 
 /// A value of the plan that is not interpreted yet.
@@ -67,7 +76,7 @@ pub(crate) struct Body<'i> {
 }
 
 /// Keys of a plan's file besides those of its head.
-const BODY_KEYS: &[&str] = &["limits", "step", "override", "leave_out", "not_covered"];
+const BODY_KEYS: &[&str] = &["also_on", "limits", "step", "override", "leave_out", "not_covered"];
 
 impl PlanHead {
     /// Reads the head only. Mistakes in steps are reported by [`crate::check_plan`].
@@ -85,6 +94,7 @@ pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(
         leave_out: table.remove("leave_out"),
         not_covered: table.remove("not_covered"),
     };
+    let also_on = table.remove("also_on");
     let head: RawHead = read_table(table, None, BODY_KEYS).map_err(|problem| problem.in_file(source, 0..0))?;
     if *head.format.get_ref() != PLAN_FORMAT {
         let message = format!("plan format {} is unknown", head.format.get_ref());
@@ -95,8 +105,50 @@ pub(crate) fn read_head<'i>(source: &Source, mut table: DeTable<'i>) -> Result<(
         let message = format!("{:?} cannot be a plan name", head.name.get_ref());
         return Err(Box::new(Problem::new(source, message).at(head.name.span(), "not a name").help(NAME_HELP)));
     }
-    let RawHead { name, title, model, fixture, also_on, firmware, include, .. } = head;
+    let RawHead { name, title, model, fixture, firmware, include, .. } = head;
+    let also_on = read_also_on(also_on, &fixture).map_err(|problem| problem.in_file(source, 0..0))?;
     Ok((PlanHead { name: name.into_inner(), title, model, fixture, also_on, firmware, include }, body))
+}
+
+const ALSO_ON_HELP: &str =
+    "expected also_on = [{ fixture = \"eval-board\", reason = \"why a pass there is good enough\" }]";
+
+/// Returns the fixtures on which the plan may pass without some of its steps.
+fn read_also_on(value: Unread<'_>, usual: &Spanned<String>) -> Result<Vec<AlsoOn>, ParamProblem> {
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let wrong = |message: String, span, label: &str| ParamProblem::new(message).at(span, label).help(ALSO_ON_HELP);
+    let span = value.span();
+    let DeValue::Array(rows) = value.into_inner() else {
+        return Err(wrong("`also_on` is not a list".into(), span, "here"));
+    };
+    let mut also_on: Vec<AlsoOn> = Vec::new();
+    for row in rows {
+        let span = row.span();
+        let table = match row.into_inner() {
+            DeValue::Table(table) => table,
+            DeValue::String(name) => {
+                let help = format!("write {{ fixture = \"{name}\", reason = \"why a pass there is good enough\" }}");
+                let message = format!("the fixture `{name}` is allowed without a reason");
+                return Err(ParamProblem::new(message).at(span, "a name alone").help(help));
+            }
+            _ => return Err(wrong("`also_on` is not a list of tables".into(), span, "here")),
+        };
+        let RawAlsoOn { fixture, reason } = read_table(table, Some(span), &[])?;
+        if reason.get_ref().trim().is_empty() {
+            let message = format!("the fixture `{}` is allowed for no reason", fixture.get_ref());
+            return Err(wrong(message, reason.span(), "empty"));
+        }
+        if fixture.get_ref() == usual.get_ref() {
+            let message = format!("`{}` is the plan's own fixture", fixture.get_ref());
+            return Err(wrong(message, fixture.span(), "no other fixture"));
+        }
+        if also_on.iter().any(|other| other.fixture.get_ref() == fixture.get_ref()) {
+            let message = format!("the fixture `{}` has two reasons", fixture.get_ref());
+            return Err(wrong(message, fixture.span(), "again"));
+        }
+        also_on.push(AlsoOn { fixture, reason: reason.get_ref().trim().to_owned() });
+    }
+    Ok(also_on)
 }
 
 pub(crate) const NAME_HELP: &str = "expected letters, digits, `-`, `_` or `.`";

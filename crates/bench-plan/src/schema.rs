@@ -4,7 +4,7 @@ use crate::StepKinds;
 use crate::fixture_desk::RawDeskFixture;
 use crate::fixture_file::RawFixture;
 use crate::fixture_jumpers::RawJumpers;
-use crate::plan_head::RawHead;
+use crate::plan_head::{RawAlsoOn, RawHead};
 use crate::plan_not_covered::RawNotCovered;
 use crate::plan_steps::RawStep;
 use crate::schema_shape::{self, SchemaNames};
@@ -28,7 +28,14 @@ pub fn plan_schema<K: StepKinds>(kinds: &K, names: &SchemaNames) -> Schema {
         "description": "Included steps that this plan leaves out, by id, each with the reason",
         "additionalProperties": { "type": "string", "minLength": 1 },
     });
+    let also_on = json!({
+        "type": "array",
+        "description": "Reduced fixtures, based on that one, on which a module may pass without the steps that cannot be \
+                        done there, each with the reason",
+        "items": generator.subschema_for::<RawAlsoOn>(),
+    });
     let more = [
+        ("also_on", also_on),
         ("step", steps),
         ("limits", limits_schema()),
         ("override", overrides),

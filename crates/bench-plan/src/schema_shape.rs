@@ -30,7 +30,7 @@ impl SchemaNames {
             "model" => (&self.models, None),
             "models" => (&self.models, Some(&self.families)),
             "families" => (&self.families, None),
-            "fixture" | "also_on" | "base" => (&self.fixtures, None),
+            "fixture" | "base" => (&self.fixtures, None),
             "rail" | "rails" | "supply" => (&self.rails, None),
             "wake" => (&self.pins, None),
             "peer" => (&self.peers, None),

@@ -264,7 +264,8 @@ fn jumpers_on_another_bed() {
     let source = |text: &str| Source::new("fixtures/pairs.toml", text);
     assert_eq!(Fixture::base_of(&source(&fixture_text())).unwrap().map(Spanned::into_inner), None);
     assert_eq!(Fixture::base_of(&source(JUMPERS)).unwrap().map(Spanned::into_inner).as_deref(), Some("b-series"));
-    let joined = b_series().with_jumpers(&source(JUMPERS)).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    let joined =
+        b_series().with_jumpers(&source(JUMPERS), &[]).unwrap_or_else(|problem| panic!("{}", render(&problem)));
     assert_eq!((joined.name.as_str(), joined.revision.as_str()), ("pairs", "A on A"));
     assert_eq!(joined.pairs, [(Contact(22), Contact(20)), (Contact(23), Contact(33))]);
     assert_eq!(joined.nails, b_series().nails);
@@ -281,11 +282,42 @@ fn jumpers_on_another_bed() {
         ("revision", "revison", "unknown key `revison`"),
     ];
     for (from, to, message) in rows {
-        let problem = b_series().with_jumpers(&source(&changed(JUMPERS, from, to))).unwrap_err();
+        let problem = b_series().with_jumpers(&source(&changed(JUMPERS, from, to)), &[]).unwrap_err();
         assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
     }
     let problem = Fixture::base_of(&source(&changed(JUMPERS, "\"b-series\"", "3"))).unwrap_err();
     assert_eq!(problem.message, "`base` is not a name");
+}
+
+const BOARD: &str = r#"format = 1
+name = "board"
+revision = "A"
+base = "b-series"
+unreached = [
+  { contacts = [4, 6], joined_to = 2, reason = "one plane" },
+  { contacts = [17], reason = "no pin" },
+]
+"#;
+
+#[test]
+fn a_board_joins_contacts() {
+    let source = |text: &str| Source::new("fixtures/board.toml", text);
+    let board = b_series().with_jumpers(&source(BOARD), &[]).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    assert!(board.nail(Contact(4)).is_none());
+    assert_eq!(board.nail_that_reaches(Contact(4)), board.nail(Contact(2)));
+    assert_eq!(board.joined_to(Contact(2)).collect::<Vec<_>>(), [Contact(4), Contact(6)]);
+    assert_eq!(board.unwired[&Contact(17)], "no pin");
+    assert!(board.nail_that_reaches(Contact(17)).is_none());
+    assert!(b_series().nfc.is_some() && board.nfc.is_none(), "one end of the coil has no nail");
+    for (from, to, message) in [
+        ("[4, 6], joined_to = 2", "[4, 6], joined_to = 17", "contact 17 has no nail"),
+        ("[4, 6], joined_to = 2", "[4, 6], joined_to = 6", "contact 6 has no nail"),
+        ("[17]", "[17, 4]", "contact 4 has no nail anyway"),
+        ("joined_to", "joined", "unknown key `joined`"),
+    ] {
+        let problem = b_series().with_jumpers(&source(&changed(BOARD, from, to)), &[]).unwrap_err();
+        assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
+    }
 }
 
 /// A supply never meets an output of the module, and a load never an input of power.

@@ -125,6 +125,55 @@ fn mistakes() {
 }
 
 #[test]
+fn other_fixtures_have_a_reason() {
+    let with = |value: &str| changed(PLAN, "firmware =", &format!("also_on = {value}\nfirmware ="));
+    let plan = PlanHead::parse(&Source::new("a.toml", with(r#"[{ fixture = "desk", reason = " quick " }]"#))).unwrap();
+    let also: Vec<(&str, &str)> =
+        plan.also_on.iter().map(|row| (row.fixture.get_ref().as_str(), row.reason.as_str())).collect();
+    assert_eq!(also, [("desk", "quick")]);
+    // The value, the message, the help, the text at the place.
+    let rows = [
+        (
+            r#"["desk"]"#,
+            "the fixture `desk` is allowed without a reason",
+            r#"write { fixture = "desk", reason ="#,
+            r#""desk""#,
+        ),
+        (r#""desk""#, "`also_on` is not a list", "expected also_on = [{ fixture =", r#""desk""#),
+        ("[3]", "`also_on` is not a list of tables", "expected also_on", "3"),
+        (r#"[{ fixture = "desk" }]"#, "missing key `reason`", "", r#"{ fixture = "desk" }"#),
+        (
+            r#"[{ fixture = "desk", reason = " " }]"#,
+            "the fixture `desk` is allowed for no reason",
+            "expected",
+            r#"" ""#,
+        ),
+        (r#"[{ fixture = "desk", reasn = "x" }]"#, "unknown key `reasn`", "`reason`", "reasn"),
+        (
+            r#"[{ fixture = "b-series", reason = "x" }]"#,
+            "`b-series` is the plan's own fixture",
+            "expected",
+            r#""b-series""#,
+        ),
+        (
+            r#"[{ fixture = "a", reason = "x" }, { fixture = 'a', reason = "y" }]"#,
+            "the fixture `a` has two reasons",
+            "expected",
+            "'a'",
+        ),
+    ];
+    for (value, message, help, spot) in rows {
+        let broken = with(value);
+        let problem = check(&broken).expect_err(message);
+        assert_eq!(problem.message, message, "{value}");
+        let said = problem.help.clone().unwrap_or_default();
+        assert!(said.contains(help), "{value}: {said}");
+        let span = problem.span.unwrap();
+        assert_eq!(&broken[span.offset()..span.offset() + span.len()], spot, "{value}");
+    }
+}
+
+#[test]
 fn a_plan_without_steps_tests_nothing() {
     let head = &PLAN[..PLAN.find("[[step]]").unwrap()];
     for text in [head.to_owned(), format!("{head}step = []")] {

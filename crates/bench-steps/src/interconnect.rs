@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bench_instruments::{ContactSet, DutError, NailVector};
 use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
-use dut_protocol::{DEFAULT_LINK_TIMEOUT_MS, Port, PortSet, PortVector, Request};
+use dut_protocol::{Port, PortSet, PortVector, Request};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -90,9 +90,6 @@ impl Kind for Interconnect {
         })
     }
 }
-
-/// The firmware releases its ports after this long without a request.
-const SELF_RELEASE: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64 + 100);
 
 /// Answers of one contact in both directions, and its levels while nothing drove it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -218,7 +215,7 @@ impl Interconnect {
         }
         nest.dut.disconnect().await;
         nest.join_link().await?;
-        nest.settle(SELF_RELEASE).await;
+        nest.settle(held::SELF_RELEASE).await;
         Ok(!is_silent(nest.dut.connect(self.baud).await)?)
     }
 

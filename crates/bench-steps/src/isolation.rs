@@ -54,7 +54,8 @@ impl Kind for Isolation {
         let free = (params.pins, params.ohms, false);
         let held = params.held.into_iter().map(|held| (held.pins, held.ohms, true));
         for (pins, ohms, is_held) in std::iter::once(free).chain(held) {
-            for contact in pins.resolve(around.dut)? {
+            let selected = if is_held { pins.resolve_reached(around.dut)? } else { pins.resolve(around.dut)? };
+            for contact in selected {
                 let problem = |what: &str| {
                     let label = around.dut.label(contact);
                     ParamProblem::new(format!("contact {label} {what}")).at(pins.span(), "selects it")

@@ -313,10 +313,11 @@ impl Nest {
         self.family.contacts.iter().find(is_enable).map(|info| info.contact)
     }
 
-    /// The contact of the module's reset pad, where the family has one.
+    /// The contact of the module's reset pad, where the family has one and a nail that can drive reaches it.
     pub fn reset_contact(&self) -> Option<Contact> {
         let reset = bench_plan::Function::Reset;
-        self.family.contacts.iter().find(|info| info.functions.contains(&reset)).map(|info| info.contact)
+        let contact = self.family.contacts.iter().find(|info| info.functions.contains(&reset))?.contact;
+        self.nails.wired().contains(contact).then_some(contact)
     }
 }
 

@@ -70,7 +70,7 @@ pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
     };
     // A module of another model carries its own serial number, not the one that was scanned.
     let serial = (on_nest == order.model).then(|| order.serial.to_owned());
-    VirtualBench::new(VirtualConfig {
+    let world = VirtualBench::new(VirtualConfig {
         fixture: order.fixture,
         dut,
         model: on_nest,
@@ -83,7 +83,12 @@ pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
     .map_err(|error| match error {
         VirtualError::Fault(error) => Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault: {error}")),
         error => Failed::Bench(miette::miette!("the virtual bench cannot be built: {error}")),
-    })
+    })?;
+    // A module on a desk belongs to somebody.
+    if order.blank && order.fixture.desk.is_some() {
+        world.ship_with_system(order.seed);
+    }
+    Ok(world)
 }
 
 /// The same drivers as on a real bench, over the simulated bus and link.

@@ -84,7 +84,7 @@ pub struct VirtualStats {
 
 /// The real firmware on an emulated chip on a simulated fixture.
 pub struct VirtualBench {
-    world: SharedWorld,
+    pub(crate) world: SharedWorld,
     pace: Option<f64>,
     behind: Rc<Behind>,
     serial: String,
@@ -185,6 +185,10 @@ impl VirtualBench {
     /// The hands of a person at a desk; each call gives one more handle to them.
     pub fn hands(&self) -> VirtualHands {
         VirtualHands(Rc::clone(&self.world))
+    }
+    /// Plugs in another debug probe for one that fails.
+    pub fn repair_probe(&self) {
+        self.world.borrow_mut().swd.repair();
     }
     /// Opens or closes the lid, which is closed at first.
     pub fn move_lid(&self, closed: bool) {

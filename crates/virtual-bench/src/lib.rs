@@ -30,6 +30,7 @@ mod random;
 mod real_functions;
 mod rig;
 mod run;
+mod shipped;
 mod swd;
 #[cfg(test)]
 mod testing;
@@ -47,5 +48,6 @@ pub use fault::{
     fault_table, fault_usages, habit_table, neighbours, undetectable,
 };
 pub use run::RunError;
+pub use shipped::McuMemory;
 pub use swd::VirtualSwd;
 pub use usb_host::VirtualUsbHost;

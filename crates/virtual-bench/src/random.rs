@@ -24,6 +24,7 @@ pub enum Purpose {
     MainCrystal = 33,
     Antenna = 34,
     Neighbours = 35,
+    Shipped = 36,
 }
 
 pub struct Random(ChaCha8Rng);

@@ -34,6 +34,11 @@ pub struct SwdLines {
 }
 
 impl SwdLines {
+    /// As with another probe.
+    pub fn repair(&mut self) {
+        self.lost_after = None;
+    }
+
     pub fn new(defects: &ProbeDefects) -> Self {
         Self {
             probe: (!defects.absent).then(|| "VIRTUAL-1".to_owned()),

@@ -284,6 +284,7 @@ pub fn plan(steps: Vec<PlanStep<Box<dyn Procedure>>>) -> Plan<Box<dyn Procedure>
         family: "b4xx".into(),
         fixture: "none".into(),
         passes_here: true,
+        reason_here: None,
         firmware: "none".into(),
         steps,
         left_out: Vec::new(),

@@ -1,12 +1,14 @@
 //! Diagnoses a contact that is held high or low while no port and no nail drives it: by what, and through which
 //! resistance.
 //!
-//! The module is in reset meanwhile, so that no driver of its firmware takes part, not even the link's.
+//! The module is in reset meanwhile, so that no driver of its firmware takes part, not even the link's. Where no nail
+//! reaches the reset contact, the firmware has released its ports by itself, all but the link's TX.
 
 use super::short::{Meter, Path, SHORT_OHMS, paths};
 use crate::{Nest, StepError};
 use bench_instruments::{ContactSet, OPEN_OHMS};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementUnit};
+use dut_protocol::DEFAULT_LINK_TIMEOUT_MS;
 use std::time::Duration;
 
 /// Below this it is a solder short; above, it may be the port's own driver.
@@ -18,18 +20,23 @@ const HELD_VOLTS: f64 = 1.0;
 /// reset contact then gets half of it, which is still a low level there (0.3 VDD), so the reset is not released.
 const KEEPS_RESET: f64 = 0.3;
 
-/// Keeps the module in reset by its nail while `work` measures contacts. The caller must greet the firmware again
-/// afterwards.
+/// After this long without a request the firmware has released all ports by itself.
+pub(crate) const SELF_RELEASE: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64 + 100);
+
+/// Keeps the module in reset by its nail, or else silent, while `work` measures contacts. The caller must greet the
+/// firmware again afterwards.
 pub(crate) async fn in_reset<T>(nest: &Nest, work: impl AsyncFnOnce() -> Result<T, StepError>) -> Result<T, StepError> {
-    let Some(reset) = nest.reset_contact() else {
-        return Err(StepError::Bench("the module family has no reset contact".into()));
-    };
     nest.leave_link().await?;
     let outcome = nest
         .released_after(async {
             nest.release_nails().await?;
-            nest.drive_nail(reset, false).await?;
-            nest.settle(Duration::from_millis(2)).await;
+            match nest.reset_contact() {
+                Some(reset) => {
+                    nest.drive_nail(reset, false).await?;
+                    nest.settle(Duration::from_millis(2)).await;
+                }
+                None => nest.settle(SELF_RELEASE).await,
+            }
             work().await
         })
         .await;

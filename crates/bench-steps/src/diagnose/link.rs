@@ -50,7 +50,7 @@ pub(crate) async fn silent_module(
     let rx_held = rx > driven || rx_low < supply.1 * 0.5;
     let tx_held_low = tx_low < supply.1 * 0.5;
     // TX may be driven by the firmware or by something else. Reset distinguishes the two.
-    let tx_high = tx > driven;
+    let tx_high = tx > driven && nest.reset_contact().is_some();
     if rx_held || tx_held_low || tx_high {
         // Something other than the module's TX driver and RX pull-up may be on the line.
         let likely: ContactSet = [link.tx, link.rx].into_iter().collect();

@@ -41,7 +41,7 @@ type Firmware = fn(&Request) -> Result<Reply, DutError>;
 fn pairs_that_follow_and_pairs_that_do_not() {
     let mut world = World::new();
     let source = bench_plan::Source::new("fixtures/b-series.toml", JUMPERS);
-    world.fixture = world.fixture.with_jumpers(&source).unwrap();
+    world.fixture = world.fixture.with_jumpers(&source, &[]).unwrap();
     let rows: [(Firmware, &str); 4] = [
         (|request| answer(request, None, None), "ok"),
         (

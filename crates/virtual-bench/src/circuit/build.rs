@@ -323,7 +323,8 @@ impl<'d> ModuleNets<'d> {
     }
 }
 
-/// Nails touch the contacts to which they lead, and wires join nails in pairs.
+/// Nails touch the contacts to which they lead, a board joins further contacts to some of them, and wires join nails in
+/// pairs.
 fn join_nails(
     fixture: &Fixture,
     defects: &Defects,
@@ -336,6 +337,13 @@ fn join_nails(
         let touching = random.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
         if let Some(&pad) = module.contacts.get(&defects.led_to(*contact)) {
             sketch.resistor(nail, pad, defects::joint_ohms(defects, *contact, touching), "nail on its contact");
+        }
+    }
+    for (contact, to) in &fixture.joined {
+        let touching = random.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
+        if let (Some(&nail), Some(&pad)) = (nails.get(to), module.contacts.get(&defects.led_to(*contact))) {
+            let ohms = defects::joint_ohms(defects, *contact, touching);
+            sketch.resistor(nail, pad, ohms, "trace of the board to a joined contact");
         }
     }
     for (a, b) in &fixture.pairs {

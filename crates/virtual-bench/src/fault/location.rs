@@ -108,7 +108,8 @@ fn rail(name: &str, dut: &DutFamily, fixture: &Fixture) -> Net {
     let index = rail_index(fixture, name);
     let fed = |wiring: &NailWiring| matches!(wiring, NailWiring::Rail { rail, .. } if Some(*rail) == index);
     let nails = fixture.nails.values().filter(|nail| fed(&nail.wiring)).map(|nail| nail.contact);
-    let mut contacts: Vec<Contact> = nails.filter(|contact| dut.contact(*contact).is_some()).collect();
+    let joined = |contact| std::iter::once(contact).chain(fixture.joined_to(contact));
+    let mut contacts: Vec<Contact> = nails.flat_map(joined).filter(|contact| dut.contact(*contact).is_some()).collect();
     contacts.sort_unstable();
     Net { name: name.to_ascii_lowercase(), contacts }
 }
@@ -123,7 +124,7 @@ fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net>
     if info.functions.contains(&Function::Ground) {
         return Some(ground(dut));
     }
-    match fixture.nail(info.contact)?.wiring {
+    match fixture.nail_that_reaches(info.contact)?.wiring {
         NailWiring::Rail { rail: index, .. } => {
             fixture.rails.get(index).map(|supply| rail(&supply.name, dut, fixture)).filter(|net| net.contacts.len() > 1)
         }
@@ -133,8 +134,12 @@ fn net_of(info: &ContactInfo, dut: &DutFamily, fixture: &Fixture) -> Option<Net>
 
 /// Why no bench of this kind can detect the fault. `None`: the fault is detectable, and a plan that misses it has a
 /// gap.
-pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
+pub fn undetectable(fault: &Fault, dut: &DutFamily, fixture: &Fixture) -> Option<String> {
     let Defects { open, cold, swapped, joints, .. } = Defects::of(std::slice::from_ref(fault));
+    if let Some(why) = beyond_the_board(fault, dut, fixture, open.iter().chain(cold.iter().map(|(contact, _)| contact)))
+    {
+        return Some(why);
+    }
     let is = |contact: Contact, has: &dyn Fn(&ContactInfo) -> bool| dut.contact(contact).is_some_and(has);
     let leads_nowhere = |contact: &Contact| is(*contact, &|info| info.port.is_none() && info.has(Function::Nc));
     if let Some(contact) = open.iter().chain(cold.iter().map(|(contact, _)| contact)).find(|it| leads_nowhere(it)) {
@@ -162,6 +167,29 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily) -> Option<String> {
          on: another path to ground changes less than they differ from module to module",
         dut.label(contact)
     ))
+}
+
+/// Why a board that replaces the nails hides the fault: it joins the contact to others, or reaches none of the fault's.
+fn beyond_the_board<'d>(
+    fault: &Fault,
+    dut: &DutFamily,
+    fixture: &Fixture,
+    mut broken: impl Iterator<Item = &'d Contact>,
+) -> Option<String> {
+    let shared =
+        |contact: &&Contact| fixture.joined.contains_key(*contact) || fixture.joined_to(**contact).next().is_some();
+    if let Some(contact) = broken.find(shared) {
+        let label = dut.label(*contact);
+        return Some(format!("the board joins contact {label} to others, which carry its current as well"));
+    }
+    fixture.base.as_ref()?;
+    let place = fault.location(dut, fixture);
+    let reason = |contact: &Contact| fixture.unwired.get(contact);
+    let only = place.nets.is_empty() && !place.contacts.is_empty();
+    match place.contacts.iter().all(|contact| fixture.nail_that_reaches(*contact).is_none()) && only {
+        true => place.contacts.iter().find_map(reason).map(|why| format!("no nail reaches it: {why}")),
+        false => None,
+    }
 }
 
 #[cfg(test)]
@@ -201,10 +229,10 @@ mod tests {
         for fault in crate::all_faults(&dut, &fixture, &["b402".to_owned()], None) {
             let place = fault.location(&dut, &fixture);
             assert!(!(place.contacts.is_empty() && place.nets.is_empty() && place.words.is_empty()), "{fault}");
-            let leads_nowhere = undetectable(&fault, &dut).is_some();
+            let leads_nowhere = undetectable(&fault, &dut, &fixture).is_some();
             assert!(!leads_nowhere || ["open", "swap", "esd", "leak"].contains(&fault.kind()), "{fault}");
         }
-        let nowhere = |text: &str| undetectable(&text.parse().unwrap(), &dut).is_some();
+        let nowhere = |text: &str| undetectable(&text.parse().unwrap(), &dut, &fixture).is_some();
         for (fault, expected) in [
             ("open:51", true),
             ("open:23", false),
@@ -224,7 +252,7 @@ mod tests {
         }
         let boron = testing::dut("boron");
         for (fault, expected) in [("cold:26", true), ("cold:26@5000", false), ("cold:27", false), ("open:26", false)] {
-            assert_eq!(undetectable(&fault.parse().unwrap(), &boron).is_some(), expected, "{fault}");
+            assert_eq!(undetectable(&fault.parse().unwrap(), &boron, &fixture).is_some(), expected, "{fault}");
         }
     }
 }

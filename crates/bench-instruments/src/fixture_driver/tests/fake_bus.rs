@@ -56,6 +56,7 @@ pub fn fixture() -> Fixture {
     Fixture {
         base: None,
         instructions: None,
+        board: None,
         name: "test".to_owned(),
         title: "test".to_owned(),
         bed: Some(Bed {
@@ -98,6 +99,7 @@ pub fn fixture() -> Fixture {
         nfc: None,
         pairs: Vec::new(),
         unwired: BTreeMap::new(),
+        joined: BTreeMap::new(),
         revision: "A".to_owned(),
         families: vec!["b4xx".to_owned()],
         chips: vec![
