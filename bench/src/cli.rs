@@ -167,13 +167,13 @@ pub(crate) struct RunArgs {
     /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
+    /// Records what instruments and module answered, for `bench replay`.
+    #[arg(long)]
+    pub record_answers: bool,
     /// Leaves out a step and everything that needs it, and says so in the record; may be repeated. For what a desk does
     /// not have: no telephone with NFC, no Bluetooth.
     #[arg(long, value_name = "STEP")]
     pub without: Vec<String>,
-    /// Records what instruments and module answered, for `bench replay`.
-    #[arg(long)]
-    pub record_answers: bool,
     /// Does not program the module: it must hold the test firmware of this version.
     #[arg(long)]
     pub keep: bool,

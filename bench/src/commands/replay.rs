@@ -2,12 +2,13 @@
 
 use super::print;
 use super::report::find;
+use super::run::LEFT_OUT;
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
 use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
 use bench_instruments::{Backup, Image};
 use bench_journal::shown;
 use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare};
-use bench_report::RunRecord;
+use bench_report::{NoteRecord, RunRecord};
 use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
 use bench_steps::{Kinds, Nest, Safekeeping};
 use bench_store::examine_file;
@@ -64,7 +65,10 @@ struct Recorded {
 pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Failed> {
     let Recorded { record, provenance, tape, stopped } = recorded(&args.run)?;
     let project = Project::find(root, args.plan.as_deref());
-    let loaded = load(&project, args, &provenance)?;
+    let mut loaded = load(&project, args, &provenance)?;
+    let left_out = |note: &NoteRecord| Some(note.text.strip_prefix("without ")?.strip_suffix(LEFT_OUT)?.to_owned());
+    let left_out: Vec<String> = record.notes.iter().filter_map(left_out).collect();
+    loaded.plan.take_out(&left_out);
     let (firmware, now) = firmware(&loaded, &provenance)?;
     let imei = tape.imei().map(str::to_owned);
     let may_erase_locked = tape.may_erase_locked();

@@ -114,31 +114,6 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     Ok(done.verdict.exit_code())
 }
 
-/// Takes steps out that this place cannot do. Only on a desk: a line tests all that its plan says.
-fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {
-    let Some(first) = ids.first() else { return Ok(Vec::new()) };
-    if loaded.fixture.desk.is_none() {
-        return Err(Failed::Usage(miette::miette!(
-            help = "write [leave_out] with a reason into the plan",
-            "--without {first}: the fixture {} is no desk, and a unit passes the whole plan or not",
-            loaded.fixture.name
-        )));
-    }
-    let steps: Vec<bench_run::Step> = loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect();
-    let known = || steps.iter().map(|step| step.id.as_str());
-    if let Some(unknown) = ids.iter().find(|id| !known().any(|known| known == id.as_str())) {
-        let help = bench_plan::nearest_help(unknown, known(), "steps");
-        return Err(Failed::Usage(miette::miette!(help = help, "--without {unknown}: the plan has no such step")));
-    }
-    let gone = bench_coverage::with_dependants(&steps, ids);
-    loaded.plan.take_out(&gone);
-    if loaded.plan.steps.is_empty() {
-        let help = "the other steps need it";
-        return Err(Failed::Usage(miette::miette!(help = help, "--without {first}: nothing of the plan is left")));
-    }
-    Ok(gone.iter().map(|id| format!("without {id}: left out by --without")).collect())
-}
-
 /// The recording of a run's answers. A run never depends on it: what goes wrong is said.
 #[derive(Default)]
 struct Answers(RefCell<Option<Rc<Recording>>>);
@@ -166,6 +141,34 @@ impl Answers {
 
 fn shown_answers(of: Written) -> String {
     format!("Answers: {} lines, {} bytes, {} compressed.\n", of.lines, of.bytes, of.compressed)
+}
+
+/// End of the note about a step that was left out by hand.
+pub(super) const LEFT_OUT: &str = ": left out by --without";
+
+/// Takes steps out that this place cannot do. Only on a desk: a line tests all that its plan says.
+fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {
+    let Some(first) = ids.first() else { return Ok(Vec::new()) };
+    if loaded.fixture.desk.is_none() {
+        return Err(Failed::Usage(miette::miette!(
+            help = "write [leave_out] with a reason into the plan",
+            "--without {first}: the fixture {} is no desk, and a unit passes the whole plan or not",
+            loaded.fixture.name
+        )));
+    }
+    let steps: Vec<bench_run::Step> = loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect();
+    let known = || steps.iter().map(|step| step.id.as_str());
+    if let Some(unknown) = ids.iter().find(|id| !known().any(|known| known == id.as_str())) {
+        let help = bench_plan::nearest_help(unknown, known(), "steps");
+        return Err(Failed::Usage(miette::miette!(help = help, "--without {unknown}: the plan has no such step")));
+    }
+    let gone = bench_coverage::with_dependants(&steps, ids);
+    loaded.plan.take_out(&gone);
+    if loaded.plan.steps.is_empty() {
+        let help = "the other steps need it";
+        return Err(Failed::Usage(miette::miette!(help = help, "--without {first}: nothing of the plan is left")));
+    }
+    Ok(gone.iter().map(|id| format!("without {id}{LEFT_OUT}")).collect())
 }
 
 /// The key that signs records: the named one, or that of the station if it has one.
