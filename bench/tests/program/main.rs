@@ -7,6 +7,7 @@ mod boron;
 mod buses;
 mod check;
 mod contacts;
+mod desk;
 mod coverage;
 mod diagnosis;
 mod disk;
