@@ -7,8 +7,8 @@ mod boron;
 mod buses;
 mod check;
 mod contacts;
-mod desk;
 mod coverage;
+mod desk;
 mod diagnosis;
 mod disk;
 #[cfg(unix)] // a shell runs the examples
