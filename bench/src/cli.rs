@@ -89,6 +89,8 @@ enum Command {
     Schema(SchemaArgs),
     /// Makes reports from the journal of a run.
     Report(ReportArgs),
+    /// Repeats a run without its hardware: today's steps get the answers that were recorded.
+    Replay(commands::replay::ReplayArgs),
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -165,6 +167,9 @@ pub(crate) struct RunArgs {
     /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
+    /// Records what instruments and module answered, for `bench replay`.
+    #[arg(long)]
+    pub record_answers: bool,
     /// Leaves out a step and everything that needs it, and says so in the record; may be repeated. For what a desk does
     /// not have: no telephone with NFC, no Bluetooth.
     #[arg(long, value_name = "STEP")]
@@ -571,6 +576,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Coverage(args) => commands::coverage::coverage(root, args),
         Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
+        Command::Replay(args) => commands::replay::replay(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),

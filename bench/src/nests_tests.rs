@@ -51,6 +51,7 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
             key: None,
             reports: &reports,
             notes: &[],
+            wrap: None,
         };
         unit_run.run(&backend, vec![observer], || Ok(stop))
     };

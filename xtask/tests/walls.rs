@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &str)] = &[
     (
         "bench",
         "bench-coverage bench-engine bench-instruments bench-journal bench-operator bench-pi bench-plan bench-real \
-         bench-report bench-run bench-stats bench-steps bench-store bench-swd bench-sync bench-virtual dut-protocol \
+         bench-replay bench-report bench-run bench-stats bench-steps bench-store bench-swd bench-sync bench-virtual dut-protocol \
          virtual-bench virtual-dut",
     ),
     ("bench-bluez", "bench-instruments bench-run"),
@@ -41,6 +41,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "bench-real",
         "bench-bluez bench-engine bench-instruments bench-pi bench-plan bench-run bench-steps bench-swd dut-protocol",
     ),
+    ("bench-replay", "bench-engine bench-instruments bench-report bench-run bench-steps dut-protocol"),
     ("bench-report", "bench-run bench-stats"),
     ("bench-run", ""),
     ("bench-stats", "bench-run"),
@@ -73,6 +74,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("crossterm", "bench-operator"),
     ("csv", "bench-report"),
     ("dbus", "bench-bluez"),
+    ("flate2", "bench-replay"),
     ("fluent-bundle", "bench-operator"),
     ("indicatif", "bench"),
     ("ina226", "bench-instruments"),

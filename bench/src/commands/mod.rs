@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod operator;
 pub(crate) mod pins;
 pub(crate) mod plan;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod run;

@@ -10,10 +10,12 @@ use bench_journal::{StationKey, shown, write_whole};
 use bench_operator::scan::Labels;
 use bench_plan::DutFamily;
 use bench_real::{self as real, ConfiguredNest, RealBackend};
+use bench_replay::{ANSWERS_FILE, Recording, Written};
 use bench_report::{RunRecord, Style, summary};
 use bench_run::{Provenance, SerialNumber, Verdict};
-use bench_steps::Kinds;
+use bench_steps::{Kinds, Nest};
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -54,6 +56,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let lot = args.lot.as_deref();
     let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
     let image = virtual_run::image(&loaded, &firmware)?;
+    let answers = Answers::default();
+    let wrap = |nest: Nest, folder: &Path| answers.begin(nest, folder);
     let unit_run = OneRun {
         loaded: &loaded,
         firmware: image,
@@ -64,6 +68,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         reports: &args.reports,
         key: key.as_ref(),
         notes: &notes,
+        // On a desk it is the first that anybody sees of a module: what went wrong there is worth a report.
+        wrap: (args.record_answers || loaded.fixture.desk.is_some()).then_some(&wrap),
         may_erase_locked: args.erase_locked,
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
@@ -87,6 +93,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };
     let wall = began.elapsed();
+    let recorded = answers.finish(&done.doubts);
 
     // Whatever becomes of the report: the verdict is printed.
     let unwritten = args.junit.as_ref().and_then(|path| {
@@ -98,6 +105,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     show(args, &done, alike.as_deref());
     if args.verbose {
         print(&costs(stats.as_ref(), &done.recorder, wall));
+        print(&recorded.map(shown_answers).unwrap_or_default());
     }
     if let Some(problem) = unwritten {
         say(&problem);
@@ -105,6 +113,38 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     }
     Ok(done.verdict.exit_code())
 }
+
+/// The recording of a run's answers. A run never depends on it: what goes wrong is said.
+#[derive(Default)]
+struct Answers(RefCell<Option<Rc<Recording>>>);
+
+impl Answers {
+    fn begin(&self, nest: Nest, folder: &Path) -> Nest {
+        match Recording::begin(nest.clone(), folder) {
+            Ok((recording, nest)) => {
+                *self.0.borrow_mut() = Some(recording);
+                nest
+            }
+            Err(error) => {
+                say(&format!("{}: {error}: the answers are not recorded", shown(&folder.join(ANSWERS_FILE))));
+                nest
+            }
+        }
+    }
+
+    fn finish(&self, doubts: &[String]) -> Option<Written> {
+        let recording = self.0.borrow_mut().take()?;
+        let finished = recording.finish(doubts);
+        finished.map_err(|error| say(&format!("{ANSWERS_FILE}: {error}: the recording is not complete"))).ok()
+    }
+}
+
+fn shown_answers(of: Written) -> String {
+    format!("Answers: {} lines, {} bytes, {} compressed.\n", of.lines, of.bytes, of.compressed)
+}
+
+/// End of the note about a step that was left out by hand.
+pub(super) const LEFT_OUT: &str = ": left out by --without";
 
 /// Takes steps out that this place cannot do. Only on a desk: a line tests all that its plan says.
 fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {
@@ -128,7 +168,7 @@ fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {
         let help = "the other steps need it";
         return Err(Failed::Usage(miette::miette!(help = help, "--without {first}: nothing of the plan is left")));
     }
-    Ok(gone.iter().map(|id| format!("without {id}: left out by --without")).collect())
+    Ok(gone.iter().map(|id| format!("without {id}{LEFT_OUT}")).collect())
 }
 
 /// The key that signs records: the named one, or that of the station if it has one.

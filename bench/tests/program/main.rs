@@ -8,6 +8,7 @@ mod buses;
 mod check;
 mod contacts;
 mod coverage;
+mod desk;
 mod diagnosis;
 mod disk;
 #[cfg(unix)] // a shell runs the examples
@@ -20,6 +21,7 @@ mod invented;
 mod operator;
 mod plans;
 mod power;
+mod replay;
 mod resources;
 mod results;
 mod scan;

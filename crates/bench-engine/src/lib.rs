@@ -2,6 +2,7 @@
 //!
 //! The instruments come from a [`Backend`]; what people see of a run goes through observers and is not decided here.
 
+mod asking;
 mod failed;
 mod lateness;
 mod nest_thread;
@@ -18,10 +19,11 @@ mod stop;
 mod supervise;
 mod tally;
 
+pub use asking::{Asker, asking};
 pub use failed::Failed;
 pub use lateness::{Cause, Late, Lateness};
 pub use nest_thread::{Ended, FromNest, NestThread};
-pub use one_run::{Backend, Done, OneRun};
+pub use one_run::{Backend, Done, NestWrap, OneRun};
 pub use power::{Cut, CutBy, Power, Switching};
 pub use project::{FileError, Loaded, Project, read, read_firmware, sha256};
 pub use recorder::{Delay, DiskWait, Observer, Recorder, Seen};

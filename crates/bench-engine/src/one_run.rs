@@ -48,6 +48,9 @@ pub trait Backend {
     fn doubts(&self) -> Vec<String>;
 }
 
+/// Puts something around the instruments of a nest, such as what records their answers. Gets the folder of the run.
+pub type NestWrap<'a> = &'a dyn Fn(Nest, &Path) -> Nest;
+
 /// What to test, and where to record it.
 pub struct OneRun<'a> {
     pub loaded: &'a Loaded,
@@ -64,6 +67,8 @@ pub struct OneRun<'a> {
     pub key: Option<&'a StationKey>,
     /// Notes for the record before anything is powered.
     pub notes: &'a [String],
+    /// Is around the instruments from the first step to the safe state.
+    pub wrap: Option<NestWrap<'a>>,
     /// A person allows to erase a locked module, with everything that is on it.
     pub may_erase_locked: bool,
 }
@@ -150,6 +155,9 @@ impl OneRun<'_> {
             nest.safekeeping = Rc::new(safekeeping(recorder.folder()));
             nest.may_erase_locked = self.may_erase_locked;
             nest.imei = self.imei.map(str::to_owned);
+            if let Some(wrap) = self.wrap {
+                nest = wrap(nest, &recorder.folder());
+            }
             let doubts = || backend.doubts();
             let notes = [backend.notes(), self.notes.to_vec()].concat();
             let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts) };

@@ -4,7 +4,7 @@ use crate::lateness::{Late, Lateness};
 use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::safe_state::Left;
-use crate::{Recorder, Stop, safe_state, seal, supervise, tally};
+use crate::{Recorder, Stop, asking, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
 use bench_run::{Defect, Diagnosis, Event, LateRecord, NOT_BLAMED, Schedule, Start, Step, VOID, Verdict, step_verdict};
@@ -379,7 +379,8 @@ impl Tries<'_> {
         let began = nest.clock.now();
         let on_before = power.on_now();
         let switching = step.uses.iter().any(|used| used == resource::RAILS).then(|| power.switching());
-        let procedure = AssertUnwindSafe(planned.procedure.run(nest, &record)).catch_unwind();
+        let procedure = asking::as_attempt(&step.id, attempt, planned.procedure.run(nest, &record));
+        let procedure = AssertUnwindSafe(procedure).catch_unwind();
         let result = with_deadline(&*nest.clock, began + step.timeout, procedure).await;
         let (procedure, reason) = match result {
             Ok(Ok(Ok(()))) => (Verdict::Pass, None),

@@ -15,6 +15,12 @@ pub trait Clock {
     fn sleep(&self, span: Duration) -> LocalBoxFuture<'static, ()> {
         self.sleep_until(self.now() + span)
     }
+
+    /// Returns a number that a step has made of the time or the serial number, so that no other use has it. The replay
+    /// of a recorded run returns the recorded number, because the module's answers belong to it.
+    fn chosen(&self, number: u64) -> u64 {
+        number
+    }
 }
 
 /// The deadline came first.

@@ -52,6 +52,9 @@ pub enum InstrumentError {
     NoEdgeLine,
     #[error("this fixture has no NFC reader: its file names none in [nfc]")]
     NoNfcReader,
+    /// Only in the replay of a recorded run.
+    #[error("not in the recording: {0}")]
+    NotRecorded(String),
 }
 
 /// New states of nails behind an expander bit. Nails that are in no set keep their state.

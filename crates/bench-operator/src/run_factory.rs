@@ -80,6 +80,7 @@ impl Shift {
                 reports: &shift.reports,
                 key: shift.key.as_deref(),
                 notes: &notes,
+                wrap: None,
             };
             run.run(&backend, vec![observer], || Ok(stop))
         })

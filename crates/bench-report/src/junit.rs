@@ -331,6 +331,7 @@ fn suite_output(record: &RunRecord) -> String {
             lines.push(property("virtual_seed", &seed.to_string()));
             lines.extend(faults.iter().map(|fault| property("virtual_fault", fault)));
         }
+        Some(BenchKind::Replay { of, .. }) => lines.push(property("replay_of", of)),
         None => {}
     }
     if let Some(made_of) = &record.provenance {

@@ -350,7 +350,7 @@ impl RunRecord {
                 (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
                 self.nest = match &*bench {
                     BenchKind::Real { nest, .. } => nest.clone(),
-                    BenchKind::Virtual { .. } => None,
+                    BenchKind::Virtual { .. } | BenchKind::Replay { .. } => None,
                 };
                 (self.bench, self.lot) = (Some(*bench), lot);
                 self.provenance = Some(*provenance);

@@ -317,6 +317,9 @@ fn provenance(record: &RunRecord) -> Markup {
                 ),
             ));
         }
+        Some(BenchKind::Replay { of, recorded_by }) => {
+            rows.push(("replay of run", format!("{}, recorded by bench {}", name(of), name(recorded_by))));
+        }
         None => {}
     }
     if let Some(of) = &record.provenance {

@@ -52,14 +52,21 @@ pub enum BenchKind {
         seed: u64,
         faults: Vec<String>,
     },
+    /// The recorded answers of another run. Nothing was tested, so it is in no statistics.
+    Replay {
+        /// Id of that run.
+        of: String,
+        /// Version and commit of the bench that recorded it.
+        recorded_by: String,
+    },
 }
 
 impl BenchKind {
-    /// Returns the name of the station; `None` on the virtual bench.
+    /// Returns the name of the station; `None` on the virtual bench and in a replay.
     pub fn station(&self) -> Option<&str> {
         match self {
             Self::Real { station, .. } => Some(station),
-            Self::Virtual { .. } => None,
+            Self::Virtual { .. } | Self::Replay { .. } => None,
         }
     }
 }

@@ -195,8 +195,10 @@ pub async fn read_tag(reader: &dyn NfcReader) -> Result<Option<String>, Instrume
 /// Returns a number that is unique to this run and unit, as far as is likely: 64-bit FNV-1a of serial number and time.
 pub(crate) fn nonce(nest: &Nest) -> u64 {
     let now = nest.clock.now().as_micros().to_le_bytes();
-    nest.serial
+    let number = nest
+        .serial
         .bytes()
         .chain(now)
-        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
+    nest.clock.chosen(number)
 }

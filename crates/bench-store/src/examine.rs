@@ -2,6 +2,7 @@
 
 use bench_journal::{Finding, Judgement, judge, judge_file, shown};
 use bench_report::RunRecord;
+use bench_run::BenchKind;
 use std::fmt;
 use std::path::Path;
 
@@ -28,9 +29,13 @@ impl Examined {
 
     /// Returns why the run may not be counted, exported and sent; `None`: it may.
     pub fn refused(&self) -> Option<Refused> {
+        if let Some(BenchKind::Replay { of, .. }) = self.record.as_ref().and_then(|record| record.bench.as_ref()) {
+            return Some(Refused { replay: true, reason: format!("a replay of run {of}"), ..Refused::unread() });
+        }
         let usable = self.judgement.finding != Finding::DoesNotHold && self.record.is_some();
         let reason = || self.judgement.reasons.first().cloned();
         (!usable).then(|| Refused {
+            replay: false,
             empty: self.judgement.is_empty(),
             reason: reason().unwrap_or_else(|| Refused::unread().reason),
         })
@@ -53,13 +58,15 @@ impl Examined {
 pub struct Refused {
     /// The power failed before the run began: no unit was tested, and nothing is wrong.
     pub empty: bool,
+    /// Nothing was tested: the answers are those of another run.
+    pub replay: bool,
     /// The first reason of the judgement.
     pub reason: String,
 }
 
 impl Refused {
     pub(crate) fn unread() -> Self {
-        Self { empty: false, reason: "cannot be read".to_owned() }
+        Self { empty: false, replay: false, reason: "cannot be read".to_owned() }
     }
 }
 

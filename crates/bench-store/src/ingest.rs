@@ -32,6 +32,8 @@ pub struct Ingested {
     pub forgotten: usize,
     /// Journals without a complete line: the power failed before their runs began.
     pub empty: Vec<PathBuf>,
+    /// Replays of recorded runs, which are never counted.
+    pub replays: usize,
     /// Files that are not journals, or do not hold, with the reason.
     pub refused: Vec<(PathBuf, String)>,
     /// Finished runs that were changed or have vanished since they were first read, and nobody has acknowledged.
@@ -109,6 +111,8 @@ fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, 
             no_longer_taken.push(place.path);
             if why.empty {
                 ingested.empty.push(journal);
+            } else if why.replay {
+                ingested.replays += 1;
             } else {
                 ingested.refused.push((journal, why.reason));
             }
@@ -156,7 +160,8 @@ fn read_all(
             scope.spawn(move || {
                 while let Some((journal, place)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let read = read_regular(journal, LARGEST_JOURNAL);
-                    let read = read.map_err(|error| Refused { empty: false, reason: error.reason.to_string() });
+                    let read =
+                        read.map_err(|error| Refused { empty: false, replay: false, reason: error.reason.to_string() });
                     let facts = read.and_then(|bytes| Facts::read(&bytes, shapes));
                     let done = match facts {
                         Ok(facts) => Ok((place.clone(), facts)),

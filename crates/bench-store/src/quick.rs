@@ -123,6 +123,7 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
     let (station, nest) = match start.bench {
         BenchKind::Real { station, nest, .. } => (Some(station), nest),
         BenchKind::Virtual { .. } => (None, None),
+        BenchKind::Replay { .. } => return None,
     };
     Some(Facts {
         digest: unhex(&seal)?,

@@ -15,6 +15,7 @@ const PLACES: &[(&str, f64, Group)] = &[
     ("bench-pi", 2.0, Group::Device),
     ("bench-plan", 3.0, Group::Pure),
     ("bench-real", 2.2, Group::Run),
+    ("bench-replay", 4.5, Group::Run),
     ("bench-report", 1.0, Group::Pure),
     ("bench-run", 1.4, Group::Pure),
     ("bench-stats", 1.1, Group::Pure),

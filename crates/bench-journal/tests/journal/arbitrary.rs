@@ -98,6 +98,7 @@ fn bench_kind() -> impl Strategy<Value = BenchKind> {
         ),
         (any::<u64>(), prop::collection::vec(text(), 0..3))
             .prop_map(|(seed, faults)| BenchKind::Virtual { seed, faults }),
+        (text(), text()).prop_map(|(of, recorded_by)| BenchKind::Replay { of, recorded_by }),
     ]
 }
 

@@ -139,6 +139,7 @@ pub(crate) fn nonce<const N: usize>(nest: &Nest, purpose: u32) -> [u8; N] {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193) // FNV-1a
     });
     state ^= nest.clock.now().as_micros() as u32;
+    state = nest.clock.chosen(state.into()) as u32;
     std::array::from_fn(|_| {
         // A linear congruential generator has no absorbing state; its upper bits are the good ones.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -94,19 +94,18 @@ impl Procedure for PortShorts {
 
 impl PortShorts {
     async fn look(&self, nest: &Nest) -> Result<Vec<Seen>, StepError> {
-        let all: PortSet = self.pins.iter().map(|pin| pin.1).collect();
         let mut seen = vec![Seen::default(); self.pins.len()];
         for up in [true, false] {
-            let levels = nest.vector(pulled(all, up)).await?;
+            let levels = self.quiet(nest, &mut seen, up).await?;
             for ((_, port), seen) in self.pins.iter().zip(&mut seen) {
-                let held = levels.contains(*port) != up;
+                let held = levels.contains(*port) != up && !seen.resets;
                 seen.wrong += u32::from(held);
                 *(if up { &mut seen.held_low } else { &mut seen.held_high }) |= held;
             }
         }
         for index in 0..self.pins.len() {
             // What holds a contact may be a line of the link: driving against it could cut the link.
-            if seen[index].held_low || seen[index].held_high {
+            if seen[index].held_low || seen[index].held_high || seen[index].resets {
                 continue;
             }
             for up in [true, false] {
@@ -118,6 +117,30 @@ impl PortShorts {
             }
         }
         Ok(seen)
+    }
+
+    /// Ports that may be pulled and driven.
+    fn free(&self, seen: &[Seen]) -> PortSet {
+        self.pins.iter().zip(seen).filter(|(_, seen)| !seen.resets).map(|(pin, _)| pin.1).collect()
+    }
+
+    /// Levels while all ports are pulled. Where that restarts the module, finds the port that does, and leaves it out.
+    async fn quiet(&self, nest: &Nest, seen: &mut [Seen], up: bool) -> Result<PortSet, StepError> {
+        let error = match nest.vector(pulled(self.free(seen), up)).await {
+            Ok(levels) => return Ok(levels),
+            Err(error) => error,
+        };
+        self.restarted(nest, error).await?;
+        for index in 0..self.pins.len() {
+            if let Err(error) = nest.vector(pulled(PortSet::EMPTY.with(self.pins[index].1), up)).await {
+                self.restarted(nest, error).await?;
+                seen[index].wrong += 1;
+                seen[index].resets = true;
+            } else {
+                nest.release_ports().await?;
+            }
+        }
+        nest.vector(pulled(self.free(seen), up)).await
     }
 
     /// Whether a request failed because the module restarted by its reset contact; otherwise it is an error.
@@ -135,7 +158,7 @@ impl PortShorts {
     async fn drive(&self, nest: &Nest, seen: &mut [Seen], index: usize, up: bool) -> Result<(), StepError> {
         let Some((_, driver)) = self.pins.get(index) else { return Ok(()) };
         let driven = PortSet::EMPTY.with(*driver);
-        let others: PortSet = self.pins.iter().map(|pin| pin.1).filter(|port| port != driver).collect();
+        let others = self.free(seen).minus(driven);
         let mut vector = pulled(others, up);
         *(if up { &mut vector.low } else { &mut vector.high }) = driven;
         let levels = nest.vector(vector).await?;
@@ -145,7 +168,7 @@ impl PortShorts {
                 let wrong = high == up;
                 seen[index].wrong += u32::from(wrong);
                 *(if up { &mut seen[index].not_low } else { &mut seen[index].not_high }) |= wrong;
-            } else if high != up && !seen[other].held_low && !seen[other].held_high {
+            } else if high != up && !seen[other].held_low && !seen[other].held_high && !seen[other].resets {
                 seen[index].follows.insert(other);
                 seen[index].wrong += 1;
                 seen[other].wrong += 1;

@@ -1,0 +1,272 @@
+//! `bench replay`: the recorded answers of a run, for today's steps.
+
+use super::print;
+use super::report::find;
+use super::run::LEFT_OUT;
+use crate::cli::{EXIT_BELOW, EXIT_ERROR};
+use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
+use bench_instruments::{Backup, Image};
+use bench_journal::shown;
+use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare};
+use bench_report::{NoteRecord, RunRecord};
+use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
+use bench_steps::{Kinds, Nest, Safekeeping};
+use bench_store::examine_file;
+use clap::Args;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+const AFTER: &str = "\
+The recording is made by `bench run --record-answers`. The replay is recorded as a run of its own; no statistics count it.
+
+Exit codes:
+  0  the unit and every step have the same verdicts as in the run
+  1  a verdict differs
+  2  the steps asked something that the recording does not answer, or the recording is damaged
+  3  the plan, another file or the arguments are wrong
+
+Example: bench replay reports/P042AN0000DEMO1";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct ReplayArgs {
+    /// A run with recorded answers: its folder, its journal, or a unit's folder (then its latest run).
+    pub run: PathBuf,
+    /// The plan [default: the one of this project with the name in the record].
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// The fixture [default: the one in the record].
+    #[arg(long, value_name = "NAME")]
+    pub fixture: Option<String>,
+    /// Folder for the record of the replay.
+    #[arg(long, default_value = "reports", value_name = "FOLDER")]
+    pub reports: PathBuf,
+    /// Prints nothing but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Calls of one step that are listed one by one.
+const MOST_CALLS: usize = 5;
+/// Readings that are listed one by one.
+const MOST_READINGS: usize = 20;
+
+/// A run with its recording.
+struct Recorded {
+    record: RunRecord,
+    provenance: Provenance,
+    tape: Tape,
+    /// When somebody stopped it, and why.
+    stopped: Option<(BenchTime, String)>,
+}
+
+pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Failed> {
+    let Recorded { record, provenance, tape, stopped } = recorded(&args.run)?;
+    let project = Project::find(root, args.plan.as_deref());
+    let mut loaded = load(&project, args, &provenance)?;
+    let left_out = |note: &NoteRecord| Some(note.text.strip_prefix("without ")?.strip_suffix(LEFT_OUT)?.to_owned());
+    let left_out: Vec<String> = record.notes.iter().filter_map(left_out).collect();
+    loaded.plan.take_out(&left_out);
+    let (firmware, now) = firmware(&loaded, &provenance)?;
+    let imei = tape.imei().map(str::to_owned);
+    let may_erase_locked = tape.may_erase_locked();
+    // What was on the module is not recorded, so nothing may look as if it could be written back.
+    let without_backup = |nest: Nest, _: &Path| {
+        let store = |_: &Backup| Ok("a file of the recorded run".to_owned());
+        Nest { safekeeping: Rc::new(Safekeeping::new(Arc::new(store))), ..nest }
+    };
+    let backend = ReplayBackend::new(tape, &record.run_id);
+    let stop = stop_as_recorded(&backend, stopped);
+    let done = OneRun {
+        loaded: &loaded,
+        firmware,
+        provenance: now,
+        serial: &record.serial,
+        lot: None,
+        imei: imei.as_deref(),
+        reports: &args.reports,
+        key: None,
+        notes: &loaded.left_out_notes(),
+        wrap: Some(&without_backup),
+        may_erase_locked,
+    }
+    .run(&backend, Vec::new(), || Ok(stop))?;
+    let player = backend.player().ok_or_else(|| Failed::bench("nothing was played"))?;
+    let comparison = compare(&record, &done.record);
+    if !args.quiet {
+        print(&summary(&record, &done, &comparison, player));
+    }
+    Ok(match (player.missing().is_empty(), comparison.same_verdicts()) {
+        (false, _) => EXIT_ERROR,
+        (true, false) => EXIT_BELOW,
+        (true, true) => 0,
+    })
+}
+
+fn recorded(run: &Path) -> Result<Recorded, Failed> {
+    let journal = find(run)?;
+    let examined = examine_file(&journal);
+    let reasons = || examined.judgement.reasons.join("; ");
+    let Some(record) = examined.record.clone() else {
+        return Err(Failed::Usage(miette::miette!("{}: {}", shown(&journal), reasons())));
+    };
+    let Some(provenance) = record.provenance.clone() else {
+        return Err(Failed::Usage(miette::miette!("{}: the record does not say which plan ran", shown(&journal))));
+    };
+    let path = journal.with_file_name(ANSWERS_FILE);
+    let help = "only `bench run --record-answers` records what the instruments answered";
+    let tape = Tape::read(&path).map_err(|error| match error {
+        TapeError::Unreadable { .. } => Failed::Usage(miette::miette!(help = help, "{error}")),
+        error => Failed::Bench(miette::miette!("{error}")),
+    })?;
+    let entries = examined.judgement.contents.map(|run| run.entries).unwrap_or_default();
+    Ok(Recorded { stopped: stopped(&entries), record, provenance, tape })
+}
+
+/// When a person stopped the run, and why. What the bench itself noticed is among the answers.
+fn stopped(entries: &[Entry]) -> Option<(BenchTime, String)> {
+    let aborted = |entry: &Entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Aborted, .. });
+    entries.iter().any(aborted).then_some(())?;
+    entries.iter().find_map(|entry| match &entry.event {
+        Event::Stopping { reason } => Some((entry.at_us, reason.clone())),
+        _ => None,
+    })
+}
+
+fn stop_as_recorded(backend: &ReplayBackend, stopped: Option<(BenchTime, String)>) -> Stop {
+    let Some((at, reason)) = stopped else { return Stop::never() };
+    let clock = backend.clock();
+    Stop::when(async move {
+        clock.sleep_until(at).await;
+        reason
+    })
+}
+
+/// Today's plan, on today's fixture.
+fn load(project: &Project, args: &ReplayArgs, then: &Provenance) -> Result<Loaded, Failed> {
+    let named = || project.root().join("plans").join(format!("{}.toml", then.plan));
+    let plan = args.plan.clone().unwrap_or_else(named);
+    if args.plan.is_none() && !plan.is_file() {
+        let help = "name it with --plan";
+        return Err(Failed::Usage(miette::miette!(help = help, "this project has no plan {}", shown(&plan))));
+    }
+    Ok(project.load_on(&plan, Some(args.fixture.as_deref().unwrap_or(&then.fixture)), &Kinds::default())?)
+}
+
+/// The firmware is not executed, so that a replay needs no image of it. Without one, the replay has that of the record.
+fn firmware(loaded: &Loaded, then: &Provenance) -> Result<(Rc<Image>, Provenance), Failed> {
+    match bench_engine::read_firmware(&loaded.firmware_path) {
+        Ok(bytes) => Ok((bench_virtual::image(loaded, &bytes)?, loaded.provenance(&bytes))),
+        Err(_) => {
+            let image = Image { name: loaded.firmware_name(), segments: Vec::new() };
+            let firmware_sha256 = then.firmware_sha256.clone();
+            Ok((Rc::new(image), Provenance { firmware_sha256, ..loaded.provenance(&[]) }))
+        }
+    }
+}
+
+fn word(verdict: Option<Verdict>) -> &'static str {
+    verdict.map_or("not run", Verdict::as_str)
+}
+
+fn summary(record: &RunRecord, done: &Done, comparison: &Comparison, player: &Player) -> String {
+    let mut text = format!("Replay of run {} of {}", record.run_id, record.serial);
+    if let Some(folder) = &done.record.run_folder {
+        let _ = write!(text, ", recorded in {folder}");
+    }
+    text.push('\n');
+    verdicts(&mut text, record, &done.record, comparison);
+    let (missing, unused) = (player.missing(), player.unused());
+    if !missing.is_empty() {
+        text.push_str("Not in the recording:\n");
+        for (step, calls) in &missing {
+            let unread = without_reading(&done.record, step);
+            let readings = match unread.len() {
+                0 => "all of its readings were taken".to_owned(),
+                count => {
+                    format!("{} missing: {}", counted(count, "reading is", "readings are"), listed(&unread, MOST_CALLS))
+                }
+            };
+            let calls_made = counted(calls.values().sum(), "call", "calls");
+            let _ = writeln!(text, "  step {step}: {calls_made}; {readings}");
+            list_calls(&mut text, calls);
+        }
+    }
+    if !unused.is_empty() {
+        text.push_str("Recorded, and no longer asked for:\n");
+        let ran = |step: &String| done.record.steps.iter().any(|of| of.id == *step && of.was_started());
+        for (step, calls) in unused.iter().filter(|(step, _)| ran(step)) {
+            let _ = writeln!(text, "  step {step}: {}", counted(calls.values().sum(), "answer", "answers"));
+            list_calls(&mut text, calls);
+        }
+        let answers: Vec<usize> =
+            unused.iter().filter(|(step, _)| !ran(step)).map(|(_, calls)| calls.values().sum()).collect();
+        if !answers.is_empty() {
+            let (sum, steps) = (counted(answers.iter().sum(), "answer", "answers"), answers.len());
+            let _ = writeln!(text, "  {sum} of {} did not run", counted(steps, "step that", "steps that"));
+        }
+    }
+    text
+}
+
+fn verdicts(text: &mut String, record: &RunRecord, now: &RunRecord, comparison: &Comparison) {
+    let verdict = now.verdict;
+    let _ = match comparison.same_verdicts() {
+        true => write!(text, "Same verdicts: {verdict}; "),
+        false => write!(text, "The verdict was {}, is {verdict}; ", record.verdict),
+    };
+    let _ = writeln!(text, "{} readings equal, {} differ.", comparison.equal, comparison.readings.len());
+    for change in &comparison.verdicts {
+        if let Some(step) = &change.step {
+            let _ = writeln!(text, "  step {step} was {}, is {}", word(change.before), word(change.now));
+        }
+    }
+    for change in comparison.readings.iter().take(MOST_READINGS) {
+        let _ = writeln!(text, "  {} was {}, is {}", change.name, change.before, change.now);
+    }
+    more(text, "  ", comparison.readings.len(), MOST_READINGS);
+    for (what, names) in [("now", &comparison.only_before), ("in the run", &comparison.only_now)] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  not read {what}: {}", listed(names, MOST_READINGS));
+        }
+    }
+    if let Some(reason) = &now.reason {
+        let _ = writeln!(text, "  {reason}");
+    }
+}
+
+/// What the step promised and did not deliver.
+fn without_reading(record: &RunRecord, step: &str) -> Vec<String> {
+    let Some(step) = record.steps.iter().find(|of| of.id == step) else { return Vec::new() };
+    let taken = step.last().map(|attempt| attempt.measurements.as_slice()).unwrap_or_default();
+    let is_taken = |name: &str| taken.iter().any(|taken| taken.measurement.name == name);
+    step.specs.iter().filter(|spec| !is_taken(&spec.name)).map(|spec| spec.name.clone()).collect()
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+fn listed(names: &[String], most: usize) -> String {
+    let mut text = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most {
+        let _ = write!(text, " and {} more", names.len() - most);
+    }
+    text
+}
+
+fn more(text: &mut String, indent: &str, count: usize, most: usize) {
+    if count > most {
+        let _ = writeln!(text, "{indent}and {} more", count - most);
+    }
+}
+
+fn list_calls(text: &mut String, calls: &Calls) {
+    for (call, times) in calls.iter().take(MOST_CALLS) {
+        let times = if *times == 1 { String::new() } else { format!(", {times} times") };
+        let _ = writeln!(text, "    {call}{times}");
+    }
+    more(text, "    ", calls.len(), MOST_CALLS);
+}
