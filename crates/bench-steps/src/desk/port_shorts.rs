@@ -245,7 +245,11 @@ fn name(seen: &[Seen], label: &dyn Fn(usize) -> String) -> Vec<(Defect, Vec<usiz
                 format!("contact {shown}: neither pull of its port works, or something outside drives it"),
             )),
             (true, false) if pin.floats => {
-                said.push((Defect::MissingPull, vec![index], format!("contact {shown}: the pull-up of its port does not work")));
+                said.push((
+                    Defect::MissingPull,
+                    vec![index],
+                    format!("contact {shown}: the pull-up of its port does not work"),
+                ));
             }
             (true, false) => said.push((
                 Defect::StuckLow,
@@ -304,7 +308,10 @@ mod tests {
                     "contact 1: held high: shorted to 3V3, or to a line that rests high, such as TX and RX",
                 ],
             ),
-            (vec![Seen { held_low: true, floats: true, ..good() }], &["contact 0: the pull-up of its port does not work"]),
+            (
+                vec![Seen { held_low: true, floats: true, ..good() }],
+                &["contact 0: the pull-up of its port does not work"],
+            ),
             (vec![Seen { not_high: true, ..good() }], &["contact 0: its port does not drive high"]),
             (
                 vec![Seen { held_low: true, held_high: true, ..good() }],
