@@ -1,8 +1,13 @@
 //! A module on a desk, without instruments: what is found, and what a person is told.
 
-use crate::support::{for_all, output, root, text};
+use crate::support::{for_all, output, root, text as in_utf_8};
 use std::fs;
 use std::process::Output;
+
+/// Both streams.
+fn text(out: &Output) -> String {
+    format!("{}{}", in_utf_8(&out.stdout), in_utf_8(&out.stderr))
+}
 
 fn run(model: &str, more: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +79,7 @@ fn what_a_module_shows_by_itself_is_found_and_named() {
 fn what_a_desk_does_not_have_is_left_out_by_name() {
     let out = run("b404x", &["--without", "nfc", "--without", "modem-ready"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out));
-    for step in ["nfc", "modem-ready", "modem-identity", "modem-sim", "modem-signal"] {
+    for step in ["nfc", "modem-ready", "modem-identity", "modem-sim", "modem-signal", "modem-off"] {
         assert!(text(&out).contains(&format!("without {step}: left out by --without")), "{}", text(&out));
     }
     let out = run("b404x", &["--keep"]);
@@ -101,7 +106,7 @@ fn a_desk_file_that_cannot_be_is_refused_with_what_to_do() {
         ("board = \"the evaluation board\"", "board = \" \"", "the board's name is empty"),
         ("dut_tx = 36", "dut_tx = 38", "the same contact"),
         ("dut_tx = 36", "dut_tx = 23", "is no UART pin"),
-        ("with = \"usb\"", "with = \"cable\"", "expected"),
+        ("with = \"usb\"", "with = \"cable\"", "known values: board, usb"),
         ("contacts = [47]", "contacts = [99]", "no contact 99"),
         ("[desk]\n", "[desk]\nwatchdog = 17\n", "watchdog"),
     ];
