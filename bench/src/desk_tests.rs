@@ -74,6 +74,7 @@ fn run(model: &str, faults: &[&str], stopped: Stopped, may_erase_locked: bool, s
         reports: folder.path(),
         notes: &[],
         may_erase_locked,
+        wrap: None,
     };
     let signal = |clock: Rc<dyn Clock>, at: Duration| async move {
         clock.sleep(at).await;

@@ -11,6 +11,7 @@ mod cut_tests;
 #[cfg(test)]
 mod desk_tests;
 mod gantt;
+mod host;
 mod limits_patch;
 #[cfg(test)]
 mod lockstep_tests;

@@ -37,6 +37,14 @@ pub trait OpenPort: Read + Write {
     fn waiting(&self) -> std::io::Result<usize>;
 }
 
+/// The system's serial ports over USB.
+///
+/// # Errors
+/// When the system does not list them.
+pub fn usb_serial_ports() -> std::io::Result<Vec<UsbPort>> {
+    SystemPorts.list()
+}
+
 struct SystemPorts;
 
 impl SerialPorts for SystemPorts {

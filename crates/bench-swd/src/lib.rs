@@ -25,4 +25,5 @@ mod wire;
 
 pub use backup::{backup_of_hex, backup_to_hex};
 pub use image::{ImageError, ImageFormat, parse_image};
+pub use job::seen_probes;
 pub use programmer::{Selection, SwdProgrammer};
