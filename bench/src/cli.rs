@@ -320,11 +320,18 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: bench init --file station.toml")]
+#[command(after_help = "Examples:\n  bench init --file station.toml   a fixture with instruments\n  \
+                  bench init --desk                a module on an evaluation board")]
 pub(crate) struct InitArgs {
     /// The file to write; an existing file is not changed.
     #[arg(long, value_name = "FILE", default_value = bench_real::DEFAULT_FILE)]
     pub file: PathBuf,
+    /// Writes the file for a desk: finds debug probe and serial port by asking you to unplug and plug them.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = bench_real::DEFAULT_FILE, conflicts_with = "file")]
+    pub desk: Option<PathBuf>,
+    /// Fixture of the desk.
+    #[arg(long, value_name = "NAME", default_value = "desk", requires = "desk")]
+    pub fixture: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! The computer that the bench runs on, as far as a report of a run needs it: no names of it and of its users.
 
 use bench_instruments::usb_serial_ports;
-use bench_swd::seen_probes;
+use bench_swd::{FoundProbe, found_probes};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -35,14 +35,18 @@ pub(crate) fn facts() -> Value {
 pub(crate) fn devices() -> Value {
     let ports = usb_serial_ports().unwrap_or_default();
     let ports = ports.iter().map(|port| json!({ "port": port.name, "ids": port.ids.to_string() }));
-    let probes = seen_probes();
-    let probes = probes.iter().map(|(name, allowed)| json!({ "probe": name, "may_be_opened": allowed }));
+    // The list of probes has panicked before.
+    let probes = std::thread::spawn(found_probes).join().unwrap_or_default();
+    let probe = |probe: &FoundProbe| {
+        let name = format!("{} {:04x}:{:04x}", probe.name, probe.vendor, probe.product);
+        json!({ "probe": name, "may_be_opened": !probe.is_denied })
+    };
     json!({
         "usb": usb_devices(Path::new("/sys/bus/usb/devices")),
         "serial_ports": ports.collect::<Value>(),
         "bluetooth": names_in(Path::new("/sys/class/bluetooth")),
         "i2c": names_in(Path::new("/sys/class/i2c-dev")),
-        "probes": probes.collect::<Value>(),
+        "probes": probes.iter().map(probe).collect::<Value>(),
     })
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod cut_tests;
 #[cfg(test)]
 mod desk_tests;
+mod finder;
 mod gantt;
 mod host;
 mod limits_patch;

@@ -19,13 +19,16 @@ struct Answers {
 }
 
 pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
-    let file = &args.file;
+    let file = args.desk.as_ref().unwrap_or(&args.file);
     if file.exists() {
         return Err(Failed::Usage(miette::miette!(
             help = "edit it, or name another with --file",
             "{} exists already",
             shown(file)
         )));
+    }
+    if args.desk.is_some() {
+        return super::init_desk::init_desk(root, args, file);
     }
     let project = Project::find(root, None);
     let mut input = std::io::stdin().lock();
@@ -44,23 +47,29 @@ pub(crate) fn init(root: Option<&Path>, args: &InitArgs) -> Result<u8, Failed> {
     let source = Source::new(shown(file), text.as_str());
     Station::parse(&source, &fixture).map_err(|problem| Failed::from(bench_engine::FileError::from(problem)))?;
     let failed = |error: std::io::Error| Failed::Usage(miette::miette!("{}: {error}", shown(file)));
-    let key = StationKey::generate().map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
-    let key_file = file.with_extension("key");
-    if key_file.exists() {
-        say(&format!("{} exists and is kept: it signs this station's records", shown(&key_file)));
-    } else {
-        write_secret(&key_file, &key.secret())
-            .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(&key_file))))?;
-        say(&format!("{} signs this station's records; keep it secret", shown(&key_file)));
-        say("For the list of public keys that `bench verify --keys` reads:");
-        print(&format!("{} {}\n", answers.name, key.public()));
-    }
+    key_of(file, &answers.name)?;
     write_whole(file, |made| made.write_all(text.as_bytes())).map_err(failed)?;
     say(&format!("{} is written. Next: bench doctor", shown(file)));
     Ok(0)
 }
 
-fn ask(input: &mut impl BufRead, question: &str, default: &str) -> Result<String, Failed> {
+/// Makes the key that signs the station's records, if it has none yet.
+pub(super) fn key_of(file: &Path, name: &str) -> Result<(), Failed> {
+    let key_file = file.with_extension("key");
+    if key_file.exists() {
+        say(&format!("{} exists and is kept: it signs this station's records", shown(&key_file)));
+        return Ok(());
+    }
+    let key = StationKey::generate().map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
+    write_secret(&key_file, &key.secret())
+        .map_err(|error| Failed::Usage(miette::miette!("{}: {error}", shown(&key_file))))?;
+    say(&format!("{} signs this station's records; keep it secret", shown(&key_file)));
+    say("For the list of public keys that `bench verify --keys` reads:");
+    print(&format!("{name} {}\n", key.public()));
+    Ok(())
+}
+
+pub(super) fn ask(input: &mut impl BufRead, question: &str, default: &str) -> Result<String, Failed> {
     let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
     print(&format!("{question}{shown}: "));
     let mut answer = String::new();
@@ -72,7 +81,7 @@ fn ask(input: &mut impl BufRead, question: &str, default: &str) -> Result<String
     Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
 }
 
-fn host() -> String {
+pub(super) fn host() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     if name.trim().is_empty() { "station-1".to_owned() } else { name.trim().to_owned() }
 }

@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 pub(crate) mod grr;
 pub(crate) mod guard;
 pub(crate) mod init;
+pub(crate) mod init_desk;
 pub(crate) mod limits;
 pub(crate) mod operator;
 pub(crate) mod pins;

@@ -68,7 +68,8 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         reports: &args.reports,
         key: key.as_ref(),
         notes: &notes,
-        wrap: args.record_answers.then_some(&wrap),
+        // On a desk it is the first that anybody sees of a module: what went wrong there is worth a report.
+        wrap: (args.record_answers || loaded.fixture.desk.is_some()).then_some(&wrap),
         may_erase_locked: args.erase_locked,
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));

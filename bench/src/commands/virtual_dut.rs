@@ -69,7 +69,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
         })?;
         let rate = if link.follows_rate() { "baud at first" } else { "baud always" };
         let at = listener.local_addr().map_err(bench)?;
-        let flash = flash_words(args);
+        let flash = flash_words(args, loaded.fixture.desk.is_some());
         print(&format!(
             "module  {} {serial}, {flash}, in real time\n\
              probe   a Black Magic Probe: probe-rs ... --probe {BLACK_MAGIC}:{at}\n\
@@ -106,8 +106,9 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
 }
 
 /// What is in the module's flash: the test firmware, or the image that `--firmware` names.
-fn flash_words(args: &VirtualDutArgs) -> String {
+fn flash_words(args: &VirtualDutArgs, is_desk: bool) -> String {
     match &args.firmware {
+        _ if args.blank && is_desk => "with a system of its own".to_owned(),
         _ if args.blank => "empty flash".to_owned(),
         Some(file) => format!("with {}", file.file_name().unwrap_or(file.as_os_str()).to_string_lossy()),
         None => "with the test firmware".to_owned(),
@@ -184,6 +185,9 @@ async fn serve(
     host: &mut HostLink,
 ) -> Result<Infallible, InstrumentError> {
     let served = async {
+        if loaded.fixture.desk.is_some() {
+            world.hands().switch_board(true);
+        }
         for rail in &loaded.fixture.rails {
             // Not measured for shorts: nothing can burn here, and a module that is shorted is wanted so.
             nest.rails.clear_for_power(&rail.name, f64::INFINITY)?;

@@ -252,3 +252,71 @@ fn controller(fixture: &Fixture) -> Vec<Pin> {
     pins.sort();
     pins.into_iter().map(|(gpio, leads_to)| Pin { gpio, leads_to }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Wiring, board, board_svg, svg, text};
+    use bench_engine::Project;
+    use bench_plan::{Board, End, Jumper, JumperState, Wire, WireColour};
+    use bench_run::Contact;
+    use std::path::Path;
+
+    fn small() -> Board {
+        let end = |of: &str, pin: &str| End { of: of.to_owned(), pin: pin.to_owned() };
+        let wire = |from, to, contact: Option<u8>, pin: Option<&str>, colour| Wire {
+            from,
+            to,
+            contact: contact.map(Contact),
+            pin: pin.map(str::to_owned),
+            level: contact.map(|_| "3.3 V".to_owned()),
+            colour,
+            why: None,
+        };
+        let jumper = |name: &str, state| Jumper {
+            name: name.to_owned(),
+            also: vec!["SOM_VCC in the text".to_owned()],
+            joins: "VCC to the module".to_owned(),
+            state,
+            why: "it feeds the module".to_owned(),
+            place: Some("left".to_owned()),
+        };
+        Board {
+            name: "A board <1>".to_owned(),
+            source: "its schematic".to_owned(),
+            doubts: vec!["J1 or J2".to_owned()],
+            jumpers: vec![jumper("J5", JumperState::On), jumper("J6", JumperState::Off)],
+            wires: vec![
+                wire(end("USB-UART", "GND"), end("J3", "1"), None, None, WireColour::Black),
+                wire(end("USB-UART", "RX"), end("J3", "22"), Some(36), Some("TX"), WireColour::White),
+                wire(end("debug probe", "SWDIO"), end("DEBUG", "2"), None, Some("SWDIO"), WireColour::Green),
+            ],
+            steps: vec!["Take the battery out.".to_owned(), "Plug the antennas. ".repeat(12)],
+        }
+    }
+
+    #[test]
+    fn a_small_board() {
+        insta::assert_snapshot!("board_text", board::text(&small()));
+        insta::assert_snapshot!("board_svg", board_svg::svg(&small(), "A desk", "desk-2"));
+    }
+
+    /// What a printer without colours shows: the words. No text may need a font that is as narrow as ours.
+    #[test]
+    fn boards_of_the_repository_are_drawn_with_words() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let project = Project::find(Some(&root), None);
+        for (name, wires, jumpers) in [("eval-board", 51, 19), ("mikroe-gen3", 28, 0)] {
+            let (fixture, families) = project.fixture_and_families(name).unwrap();
+            let wiring = Wiring::of(&fixture, &families);
+            let (drawn, listed) = (svg(&wiring), text(&wiring));
+            let board = wiring.board.unwrap();
+            assert_eq!((board.wires.len(), board.jumpers.len()), (wires, jumpers), "{name}");
+            assert_eq!(drawn.matches("class=\"casing\"").count(), wires, "{name}");
+            assert_eq!(drawn.matches(">OFF</text>").count(), jumpers, "{name}");
+            for wire in &board.wires {
+                assert!(listed.contains(&board::to(wire)), "{name}: {wire:?}");
+                assert!(drawn.contains(&format!(" {}", wire.colour.name())), "{name}: {wire:?}");
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod buses;
 mod check;
 mod contacts;
 mod coverage;
+mod desk;
 mod diagnosis;
 mod disk;
 #[cfg(unix)] // a shell runs the examples

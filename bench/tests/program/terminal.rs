@@ -67,7 +67,7 @@ impl Terminal {
     }
 
     /// Reads until the screen shows it; whether it did in time.
-    fn shows_within(&mut self, shown: &dyn Fn(&str) -> bool, time: Duration) -> bool {
+    pub fn shows_within(&mut self, shown: &dyn Fn(&str) -> bool, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
             if shown(&self.text()) {

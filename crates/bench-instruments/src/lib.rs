@@ -47,4 +47,4 @@ pub use switches::*;
 pub use tokio_clock::*;
 pub use traits::*;
 pub use usb::*;
-pub use usb_serial::{OpenPort, SerialPorts, SerialUsbHost, usb_serial_ports};
+pub use usb_serial::{OpenPort, SerialPorts, SerialUsbHost, can_be_opened, usb_serial_ports};

@@ -37,12 +37,20 @@ pub trait OpenPort: Read + Write {
     fn waiting(&self) -> std::io::Result<usize>;
 }
 
-/// The system's serial ports over USB.
+/// Lists the serial ports of this computer that are over USB.
 ///
 /// # Errors
 /// When the system does not list them.
 pub fn usb_serial_ports() -> std::io::Result<Vec<UsbPort>> {
     SystemPorts.list()
+}
+
+/// Opens a serial port and closes it again.
+///
+/// # Errors
+/// When it is gone, or may not be opened.
+pub fn can_be_opened(name: &str) -> std::io::Result<()> {
+    SystemPorts.open(name).map(drop)
 }
 
 struct SystemPorts;

@@ -73,6 +73,8 @@ pub struct Desk {
     pub usb: Option<String>,
     /// Where a telephone with NFC is held, where the board has an antenna.
     pub phone: Option<String>,
+    /// Contacts on which parts of the board hang, with the reason: the module's own drivers and pulls say nothing there.
+    pub loaded: BTreeMap<Contact, String>,
 }
 
 /// What switches a supply of a desk.

@@ -64,6 +64,19 @@ struct RawDesk {
     /// Where a telephone with NFC is held, where the board has an antenna.
     #[serde(default)]
     phone: Option<String>,
+    /// Contacts on which parts of the board hang, whatever jumpers are off.
+    #[serde(default)]
+    loaded: Vec<RawLoaded>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawLoaded {
+    #[schemars(with = "Vec<u8>", length(min = 1))]
+    contacts: Vec<Spanned<u8>>,
+    /// What hangs there.
+    #[schemars(with = "String")]
+    reason: Spanned<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -144,7 +157,15 @@ impl<'a> Checker<'a> {
                 "list what the board feeds: { pin = \"3V3\", voltage = \"3.3 V\", current_limit = \"500 mA\" }",
             ));
         }
+        let mut loaded = BTreeMap::new();
+        for entry in &raw.desk.loaded {
+            let reason = in_words(&entry.reason, "the reason")?;
+            for contact in &entry.contacts {
+                loaded.insert(self.known_contact(contact)?, reason.clone());
+            }
+        }
         let desk = Desk {
+            loaded,
             board: in_words(&raw.desk.board, "the board's name")?,
             switch_on: in_words(&raw.desk.switch_on, "how to switch it on")?,
             supplies,

@@ -309,7 +309,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
     let name = not_empty(&raw.name, "nest's name")?;
     let at = raw.name.span();
     claims.claim(format!("the name `{name}`"), "another nest".to_owned(), at.clone())?;
-    let Some(bed) = &fixture.bed else { return check_desk(raw, fixture, claims) };
+    let Some(bed) = &fixture.bed else { return check_desk(raw, name, fixture, claims) };
     let controller = &bed.controller;
     let place = |span: Option<std::ops::Range<usize>>| span.unwrap_or(at.clone());
     let i2c_bus = raw.i2c_bus.as_ref().map_or(controller.i2c_bus, |bus| *bus.get_ref());
@@ -355,9 +355,7 @@ fn check_nest(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<
 }
 
 /// A desk: a serial port, a probe, perhaps a Bluetooth adapter, and nothing that the bench switches.
-fn check_desk(raw: &RawNest, fixture: &Fixture, claims: &mut Claims) -> Checked<StationNest> {
-    let name = not_empty(&raw.name, "nest's name")?;
-    claims.claim(format!("the name `{name}`"), "another nest".to_owned(), raw.name.span())?;
+fn check_desk(raw: &RawNest, name: String, fixture: &Fixture, claims: &mut Claims) -> Checked<StationNest> {
     if let Some(bus) = &raw.i2c_bus {
         return Err(ParamProblem::new(format!("the fixture {} has no I2C bus", fixture.name))
             .at(bus.span(), "nothing is on it")

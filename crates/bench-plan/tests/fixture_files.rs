@@ -320,6 +320,126 @@ fn a_board_joins_contacts() {
     }
 }
 
+const WIRED_BOARD: &str = r#"format = 1
+name = "desk-2"
+revision = "A"
+families = ["b4xx", "b5xx"]
+
+[desk]
+board = "the board"
+switch_on = "plug it in"
+supply = [{ pin = "3V3", voltage = "3.3 V", current_limit = "500 mA" }]
+
+[link]
+dut_rx = 38
+dut_tx = 36
+series = "50 ohm"
+
+[board]
+name = "Some board"
+source = "its schematic"
+doubts = ["J1 or J2"]
+
+[[board.jumper]]
+name = "J5"
+also = ["J6 in the text"]
+joins = "VCC to the module"
+state = "on"
+why = "feeds it"
+where = "left"
+
+[[board.wire]]
+from = "USB-UART RX"
+to = "J3 pin 22"
+contact = 36
+pin = "TX"
+level = "3.3 V"
+
+[[board.wire]]
+from = "USB-UART TX"
+to = "J3 pin 24"
+pin = "RX"
+colour = "grey"
+why = "crossed"
+
+[[board.wire]]
+from = "debug probe SWDIO"
+to = "pad row SWDIO"
+pin = "SWDIO"
+
+[[board.wire]]
+from = "USB-UART GND"
+to = "J3 pin 1"
+
+[[board.do]]
+text = "Take the battery out."
+"#;
+
+#[test]
+fn a_board_as_data() {
+    let families = families();
+    let families: Vec<&DutFamily> = families.iter().collect();
+    let parse = |text: &str| Fixture::parse(&Source::new("fixtures/desk-2.toml", text), &families);
+    let board = parse(WIRED_BOARD).unwrap_or_else(|problem| panic!("{}", render(&problem))).board.unwrap();
+    assert_eq!((board.name.as_str(), board.source.as_str()), ("Some board", "its schematic"));
+    assert_eq!((board.doubts.len(), board.steps.as_slice()), (1, ["Take the battery out.".to_owned()].as_slice()));
+    assert_eq!((board.jumpers[0].state, board.jumpers[0].place.as_deref()), (JumperState::On, Some("left")));
+    let end = |of: &str, pin: &str| End { of: of.to_owned(), pin: pin.to_owned() };
+    let rows = [
+        (end("USB-UART", "RX"), end("J3", "22"), Some(36), Some("TX"), Some("3.3 V"), WireColour::Yellow),
+        (end("USB-UART", "TX"), end("J3", "24"), Some(38), Some("RX"), None, WireColour::Grey),
+        (end("debug probe", "SWDIO"), end("pad row", "SWDIO"), None, Some("SWDIO"), None, WireColour::Green),
+        (end("USB-UART", "GND"), end("J3", "1"), None, None, None, WireColour::Black),
+    ];
+    for (wire, (from, to, contact, pin, level, colour)) in board.wires.iter().zip(rows) {
+        assert_eq!((&wire.from, &wire.to, wire.colour), (&from, &to, colour));
+        assert_eq!((wire.contact, wire.pin.as_deref(), wire.level.as_deref()), (contact.map(Contact), pin, level));
+    }
+    for (from, to, message) in [
+        ("contact = 36", "contact = 26", "b4xx has no contact 26"),
+        ("pin = \"TX\"", "pin = \"RX \"", "contact 36 (TX) is not called `RX `"),
+        ("pin = \"SWDIO\"", "pin = \"SWDIOO\"", "the module has no pin or pad `SWDIOO`"),
+        ("level = \"3.3 V\"", "level = \"5 V\"", "5 V is too much for contact 36 (TX)"),
+        ("to = \"J3 pin 22\"", "to = \"J3\"", "\"J3\" names no pin"),
+        ("to = \"J3 pin 22\"", "to = \"pin 22\"", "\"pin 22\" names no pin"),
+        ("pin = \"RX\"", "contact = 40", "no wire leads to contact 38 (RX)"),
+        ("from = \"USB-UART GND\"", "from = \"nail 22\"", "the wire of nail 22 leads to another contact"),
+        ("state = \"on\"", "state = \"open\"", "unknown value `open`"),
+        ("name = \"J5\"", "name = \" \"", "a jumper's name is empty"),
+        ("text = \"Take the battery out.\"", "text = \"\"", "a step by hand is empty"),
+        ("colour = \"grey\"", "colour = \"gray\"", "unknown value `gray`"),
+        ("source = \"its schematic\"", "source = \"\"", "the source of the board's facts is empty"),
+    ] {
+        let problem = parse(&changed(WIRED_BOARD, from, to)).expect_err(message);
+        assert!(problem.message.contains(message), "{from} -> {to}: {}", problem.message);
+    }
+    let twice = WIRED_BOARD
+        .replace("[[board.do]]", "[[board.wire]]\nfrom = \"USB-UART GND\"\nto = \"J3 pin 1\"\n\n[[board.do]]");
+    assert_eq!(parse(&twice).unwrap_err().message, "the same wire is listed twice");
+}
+
+/// Every contact with a nail has its wire, and no other one has.
+#[test]
+fn wires_of_a_board_on_a_bed() {
+    let families = families();
+    let families: Vec<&DutFamily> = families.iter().collect();
+    let source = |text: &str| Source::new("fixtures/eval-board.toml", text);
+    let text = plan_support::text_of("fixtures/eval-board.toml");
+    let with = |text: &str| b_series().with_jumpers(&source(text), &families);
+    let fixture = with(&text).unwrap_or_else(|problem| panic!("{}", render(&problem)));
+    let board = fixture.board.unwrap();
+    assert_eq!(board.wires.iter().filter(|wire| wire.from.of == "nail").count(), fixture.nails.len());
+    let wire = "  { from = \"nail 23\", to = \"J3 pin 15\", contact = 23, pin = \"A0\" },\n";
+    for (from, to, message) in [
+        (wire, "", "no wire leads to contact 23 (A0)"),
+        (wire, &wire.replace("23", "47").replace("A0", "A7"), "a wire leads to contact 47 (A7), which has no nail"),
+        (wire, &wire.replace("nail 23", "nail 33"), "the wire of nail 33 leads to another contact"),
+    ] {
+        let problem = with(&changed(&text, from, to)).expect_err(message);
+        assert!(problem.message.contains(message), "{}", problem.message);
+    }
+}
+
 /// A supply never meets an output of the module, and a load never an input of power.
 #[test]
 fn rails_that_the_module_makes() {

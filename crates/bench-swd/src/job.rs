@@ -151,19 +151,6 @@ fn is_one_probe(items: &[&ProbeListItem]) -> bool {
     same && interfaces.len() == items.len()
 }
 
-/// The debug probes that are plugged in, and whether this user may open each.
-pub fn seen_probes() -> Vec<(String, bool)> {
-    // Listing has panicked before.
-    let list = || Lister::new().list_all_with_access();
-    let seen = std::thread::Builder::new().name("probes".into()).spawn(list).ok().and_then(|thread| thread.join().ok());
-    let of = |item: ProbeListItem| {
-        let info = &item.info;
-        let name = format!("{} {:04x}:{:04x}", info.identifier, info.vendor_id, info.product_id);
-        (name, item.accessibility != Accessibility::PermissionDenied)
-    };
-    seen.unwrap_or_default().into_iter().map(of).collect()
-}
-
 /// Finds the selected probe.
 fn open(task: &Task, lister: &Lister) -> Result<Opened, ProgramError> {
     task.cancel.check()?;

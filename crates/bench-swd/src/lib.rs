@@ -10,6 +10,7 @@
 //! | `programmer` | the asynchronous side: starts the thread, serves it, ends it |
 //! | `job` | the thread: find, attach, check, compare, write, read back, start |
 //! | `cancel` | ends an abandoned job at its next transfer |
+//! | `probes` | the probes that are plugged in |
 //! | `memory` | pages and words of the module over a session |
 //! | `failure` | translation of `probe-rs` errors |
 //! | `wire` | a probe driver for lines that the bench itself serves |
@@ -20,10 +21,11 @@ mod failure;
 mod image;
 mod job;
 mod memory;
+mod probes;
 mod programmer;
 mod wire;
 
 pub use backup::{backup_of_hex, backup_to_hex};
 pub use image::{ImageError, ImageFormat, parse_image};
-pub use job::seen_probes;
+pub use probes::{FoundProbe, found_probes};
 pub use programmer::{Selection, SwdProgrammer};

@@ -35,7 +35,7 @@ fn desk<'a>(around: &'a Surroundings<'_>) -> Result<&'a Desk, ParamProblem> {
     })
 }
 
-/// The ports behind selected contacts, whatever reaches them from outside. Refuses those of the link.
+/// The ports behind selected contacts. Refuses those of the link, and leaves those out on which parts of a board hang.
 fn ports_behind(selector: &RawPinSelector, around: &Surroundings<'_>) -> Result<Vec<(Contact, Port)>, ParamProblem> {
     let link = &around.fixture.link;
     let mut pins = Vec::new();
@@ -44,6 +44,9 @@ fn ports_behind(selector: &RawPinSelector, around: &Surroundings<'_>) -> Result<
         let refused = |what: String| ParamProblem::new(what).at(selector.span(), "selects it").help("exclude it");
         if [link.dut_tx, link.dut_rx].contains(&contact) {
             return Err(refused(format!("contact {label} carries the link to the module")));
+        }
+        if around.fixture.desk.as_ref().is_some_and(|desk| desk.loaded.contains_key(&contact)) {
+            continue;
         }
         let port = around.dut.contact(contact).and_then(|info| info.port);
         pins.push((contact, port.ok_or_else(|| refused(format!("contact {label} leads to no port of the MCU")))?));

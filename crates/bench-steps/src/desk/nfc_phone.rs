@@ -8,6 +8,9 @@ use bench_instruments::{Chore, DutError, Task};
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::MeasurementSpec;
 use dut_protocol::{NfcStatus, Refusal, Reply, Request};
+use futures_util::FutureExt;
+use std::pin::pin;
+use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +23,8 @@ pub struct NfcPhone {
     read: MeasurementSpec,
 }
 
+/// A telephone asks for tags several times a second.
+const LOOK: Duration = Duration::from_millis(50);
 /// Digits of the run's number that a person must type at least.
 const DIGITS: usize = 4;
 
@@ -75,23 +80,40 @@ impl Procedure for NfcPhone {
     }
 }
 
+async fn status(nest: &Nest) -> Result<NfcStatus, StepError> {
+    match nest.ask(Request::ReadNfc).await? {
+        Reply::Nfc(status) => Ok(status),
+        other => Err(super::out_of_turn(other)),
+    }
+}
+
 impl NfcPhone {
+    /// What the person typed, and whether a telephone's field was there meanwhile: it is gone when the person types.
+    async fn asked(&self, nest: &Nest) -> Result<(String, bool), StepError> {
+        let mut told = pin!(nest.person.tell(&self.task).fuse());
+        let mut field = false;
+        loop {
+            let mut look = pin!(nest.settle(LOOK).fuse());
+            futures_util::select_biased! {
+                typed = told => return Ok((typed?, field)),
+                () = look => field |= status(nest).await?.field,
+            }
+        }
+    }
+
     async fn read(&self, nest: &Nest, log: &dyn StepLog, nonce: u64) -> Result<(), StepError> {
-        let typed = nest.person.tell(&self.task).await?;
+        let (typed, field_seen) = self.asked(nest).await?;
         log.note(format!("the person typed \"{typed}\""));
         let right = ends_right(&typed, nonce);
         log.measured(&self.read.name, flag(right));
         if right {
             return Ok(());
         }
-        let status = match nest.ask(Request::ReadNfc).await? {
-            Reply::Nfc(status) => status,
-            other => return Err(super::out_of_turn(other)),
-        };
+        let status = status(nest).await?;
         match (typed.is_empty(), status) {
-            (_, NfcStatus { selected: 0, field, .. }) => {
+            (_, NfcStatus { selected: 0, .. }) => {
                 nest.person.act(&self.works).await?;
-                Err(defect(log, not_selected(field)))
+                Err(defect(log, not_selected(field_seen)))
             }
             (true, _) => Err(defect(log, "NFC: a telephone selects the tag but cannot read it".to_owned())),
             (false, _) => {

@@ -6,7 +6,7 @@ use crate::resolve::pin_name;
 use crate::restart;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
-use bench_plan::{Coverage, ParamProblem, RawPinSelector, Resolved, Surroundings};
+use bench_plan::{Coverage, Function, ParamProblem, RawPinSelector, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{DriveStrength, INITIAL_BAUD, Port, PortSet, PortVector};
 use std::collections::BTreeSet;
@@ -67,6 +67,8 @@ struct Seen {
     follows: BTreeSet<usize>,
     /// Its low level restarts the module.
     resets: bool,
+    /// Held low, and yet its own driver lifts it: nothing pulls it.
+    floats: bool,
 }
 
 #[async_trait(?Send)]
@@ -94,19 +96,21 @@ impl Procedure for PortShorts {
 
 impl PortShorts {
     async fn look(&self, nest: &Nest) -> Result<Vec<Seen>, StepError> {
-        let all: PortSet = self.pins.iter().map(|pin| pin.1).collect();
         let mut seen = vec![Seen::default(); self.pins.len()];
         for up in [true, false] {
-            let levels = nest.vector(pulled(all, up)).await?;
+            let levels = self.quiet(nest, &mut seen, up).await?;
             for ((_, port), seen) in self.pins.iter().zip(&mut seen) {
-                let held = levels.contains(*port) != up;
+                let held = levels.contains(*port) != up && !seen.resets;
                 seen.wrong += u32::from(held);
                 *(if up { &mut seen.held_low } else { &mut seen.held_high }) |= held;
             }
         }
-        for index in 0..self.pins.len() {
+        for index in (0..self.pins.len()).filter(|index| !seen[*index].resets).collect::<Vec<_>>() {
+            if seen[index].held_low {
+                seen[index].floats = self.floats(nest, index).await?;
+            }
             // What holds a contact may be a line of the link: driving against it could cut the link.
-            if seen[index].held_low || seen[index].held_high {
+            if seen[index].held_low || seen[index].held_high || seen[index].resets {
                 continue;
             }
             for up in [true, false] {
@@ -120,6 +124,30 @@ impl PortShorts {
         Ok(seen)
     }
 
+    /// Ports that may be pulled and driven.
+    fn free(&self, seen: &[Seen]) -> PortSet {
+        self.pins.iter().zip(seen).filter(|(_, seen)| !seen.resets).map(|(pin, _)| pin.1).collect()
+    }
+
+    /// Levels while all ports are pulled. Where that restarts the module, finds the port that does, and leaves it out.
+    async fn quiet(&self, nest: &Nest, seen: &mut [Seen], up: bool) -> Result<PortSet, StepError> {
+        let error = match nest.vector(pulled(self.free(seen), up)).await {
+            Ok(levels) => return Ok(levels),
+            Err(error) => error,
+        };
+        self.restarted(nest, error).await?;
+        for index in 0..self.pins.len() {
+            if let Err(error) = nest.vector(pulled(PortSet::EMPTY.with(self.pins[index].1), up)).await {
+                self.restarted(nest, error).await?;
+                seen[index].wrong += 1;
+                seen[index].resets = true;
+            } else {
+                nest.release_ports().await?;
+            }
+        }
+        nest.vector(pulled(self.free(seen), up)).await
+    }
+
     /// Whether a request failed because the module restarted by its reset contact; otherwise it is an error.
     async fn restarted(&self, nest: &Nest, error: StepError) -> Result<(), StepError> {
         nest.settle(restart::STARTS).await;
@@ -131,11 +159,22 @@ impl PortShorts {
         }
     }
 
+    /// Whether a port that its pull-up does not lift follows its own driver. No line of the link rests low, so that this
+    /// cuts no link.
+    async fn floats(&self, nest: &Nest, index: usize) -> Result<bool, StepError> {
+        let port = self.pins[index].1;
+        let high = PortSet::EMPTY.with(port);
+        let vector = PortVector { high, settle_us: SETTLE_US, ..Default::default() };
+        let lifted = nest.vector(vector).await?.contains(port);
+        nest.release_ports().await?;
+        Ok(lifted)
+    }
+
     /// Drives one port against the pulls of all others, which are `up`.
     async fn drive(&self, nest: &Nest, seen: &mut [Seen], index: usize, up: bool) -> Result<(), StepError> {
         let Some((_, driver)) = self.pins.get(index) else { return Ok(()) };
         let driven = PortSet::EMPTY.with(*driver);
-        let others: PortSet = self.pins.iter().map(|pin| pin.1).filter(|port| port != driver).collect();
+        let others = self.free(seen).minus(driven);
         let mut vector = pulled(others, up);
         *(if up { &mut vector.low } else { &mut vector.high }) = driven;
         let levels = nest.vector(vector).await?;
@@ -145,7 +184,7 @@ impl PortShorts {
                 let wrong = high == up;
                 seen[index].wrong += u32::from(wrong);
                 *(if up { &mut seen[index].not_low } else { &mut seen[index].not_high }) |= wrong;
-            } else if high != up && !seen[other].held_low && !seen[other].held_high {
+            } else if high != up && !seen[other].held_low && !seen[other].held_high && !seen[other].resets {
                 seen[index].follows.insert(other);
                 seen[index].wrong += 1;
                 seen[other].wrong += 1;
@@ -156,7 +195,8 @@ impl PortShorts {
 }
 
 fn resets(nest: &Nest, contact: Contact) -> Diagnosis {
-    let mut contacts: Vec<Contact> = [Some(contact), nest.reset_contact()].into_iter().flatten().collect();
+    let mut contacts: Vec<Contact> = nest.family.with_function(Function::Reset).map(|info| info.contact).collect();
+    contacts.push(contact);
     contacts.sort_unstable();
     let labels: Vec<String> = contacts.iter().map(|contact| nest.label(*contact)).collect();
     let text = format!("contacts {}: joined: the module restarts when the port drives low", labels.join(" and "));
@@ -204,6 +244,13 @@ fn name(seen: &[Seen], label: &dyn Fn(usize) -> String) -> Vec<(Defect, Vec<usiz
                 vec![index],
                 format!("contact {shown}: neither pull of its port works, or something outside drives it"),
             )),
+            (true, false) if pin.floats => {
+                said.push((
+                    Defect::MissingPull,
+                    vec![index],
+                    format!("contact {shown}: the pull-up of its port does not work"),
+                ));
+            }
             (true, false) => said.push((
                 Defect::StuckLow,
                 vec![index],
@@ -244,7 +291,7 @@ mod tests {
         let good = Seen::default;
         let slow = "contact 5: too slow for its pulls: something with a capacitor is joined to it, such as another supply's \
                     line";
-        let rows: [(Vec<Seen>, &[&str]); 8] = [
+        let rows: [(Vec<Seen>, &[&str]); 9] = [
             ([vec![follows(&[5]); 5], vec![good()]].concat(), &[slow]),
             (vec![good(), good()], &[]),
             (vec![follows(&[2]), good(), follows(&[0])], &["contacts 0 and 2: joined to each other"]),
@@ -260,6 +307,10 @@ mod tests {
                     "contact 0: held low: shorted to ground, or to a line that rests low",
                     "contact 1: held high: shorted to 3V3, or to a line that rests high, such as TX and RX",
                 ],
+            ),
+            (
+                vec![Seen { held_low: true, floats: true, ..good() }],
+                &["contact 0: the pull-up of its port does not work"],
             ),
             (vec![Seen { not_high: true, ..good() }], &["contact 0: its port does not drive high"]),
             (

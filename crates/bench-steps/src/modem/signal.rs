@@ -125,6 +125,9 @@ impl Procedure for ModemSignal {
         }
         log.measured(&self.restarts.name, Some(0.0));
         if judge(&self.rsrp.limits, Some(rsrp)) == Verdict::Fail {
+            if self.room {
+                nest.person.act(&covered()).await?;
+            }
             let lacks = self.rsrp.limits.min.map_or(0.0, |limit| limit - rsrp);
             let text = if rsrp < self.no_antenna_below {
                 format!("cellular antenna: its path is open or unplugged: only {rsrp:.0} dBm, {lacks:.0} dB too low")
@@ -144,8 +147,8 @@ impl Procedure for ModemSignal {
 }
 
 fn covered() -> Task {
-    let text = "The modem hears no cell. Is its antenna plugged in, and does another device with the same network (LTE-M, \
-                or LTE and 2G) have a signal at this place?";
+    let text = "The modem hears no cell, or a weak one only. Is its antenna plugged in, and does another device with the same network (LTE-M, \
+                or LTE and 2G) have a good signal at this place?";
     Task { chore: Chore::Confirm, text: text.to_owned() }
 }
 
