@@ -145,6 +145,16 @@ impl Loaded {
         std::iter::once(self.plan_text.plan()).chain(self.plan_text.parts().iter().map(|part| &part.source))
     }
 
+    /// The fixture's own text, then that of the fixture that it builds on.
+    pub fn fixture_texts(&self) -> &[Source] {
+        &self.fixture_texts
+    }
+
+    /// The text of the module family.
+    pub fn dut_text(&self) -> &Source {
+        &self.dut_text
+    }
+
     /// Hashes of everything that decides what the run does.
     pub fn provenance(&self, firmware: &[u8]) -> Provenance {
         let part = |part: &bench_plan::PlanPart| PartHash {
