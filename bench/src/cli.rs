@@ -91,6 +91,8 @@ enum Command {
     Report(ReportArgs),
     /// Repeats a run without its hardware: today's steps get the answers that were recorded.
     Replay(commands::replay::ReplayArgs),
+    /// Packs a run and what is around it into one file, without what must not leave the site.
+    BugReport(commands::bug_report::BugReportArgs),
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -577,6 +579,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Schema(args) => commands::schema::schema(root, args),
         Command::Report(args) => commands::report::report(args),
         Command::Replay(args) => commands::replay::replay(root, args),
+        Command::BugReport(args) => commands::bug_report::bug_report(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),

@@ -12,6 +12,7 @@ mod cut_tests;
 mod desk_tests;
 mod finder;
 mod gantt;
+mod host;
 mod limits_patch;
 #[cfg(test)]
 mod lockstep_tests;

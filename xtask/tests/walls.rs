@@ -92,6 +92,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("rusqlite", "bench-store bench-sync"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),
     ("statrs", "bench-stats"),
+    ("tar", "bench-replay"),
     ("tokio-postgres", "bench-sync"),
     ("tui-big-text", "bench-operator"),
 ];

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod bug_report;
 pub(crate) mod check;
 pub(crate) mod coverage;
 pub(crate) mod doctor;

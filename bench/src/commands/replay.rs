@@ -6,12 +6,12 @@ use super::run::LEFT_OUT;
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
 use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
 use bench_instruments::{Backup, Image};
-use bench_journal::shown;
-use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare};
+use bench_journal::{JOURNAL_FILE, read_regular, shown};
+use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare, unpack};
 use bench_report::{NoteRecord, RunRecord};
 use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
 use bench_steps::{Kinds, Nest, Safekeeping};
-use bench_store::examine_file;
+use bench_store::{Examined, examine, examine_file};
 use clap::Args;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,8 @@ Example: bench replay reports/P042AN0000DEMO1";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct ReplayArgs {
-    /// A run with recorded answers: its folder, its journal, or a unit's folder (then its latest run).
+    /// A run with recorded answers: its folder, its journal, a unit's folder (then its latest run), or an archive of
+    /// `bench bug-report`.
     pub run: PathBuf,
     /// The plan [default: the one of this project with the name in the record].
     #[arg(long, value_name = "FILE")]
@@ -53,6 +54,9 @@ const MOST_CALLS: usize = 5;
 /// Readings that are listed one by one.
 const MOST_READINGS: usize = 20;
 
+/// Largest archive of a report, bytes.
+const LARGEST_ARCHIVE: u64 = 256 * 1024 * 1024;
+
 /// A run with its recording.
 struct Recorded {
     record: RunRecord,
@@ -65,7 +69,7 @@ struct Recorded {
 pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Failed> {
     let Recorded { record, provenance, tape, stopped } = recorded(&args.run)?;
     let project = Project::find(root, args.plan.as_deref());
-    let mut loaded = load(&project, args, &provenance)?;
+    let mut loaded = plan_of(&project, args.plan.as_deref(), args.fixture.as_deref(), &provenance)?;
     let left_out = |note: &NoteRecord| Some(note.text.strip_prefix("without ")?.strip_suffix(LEFT_OUT)?.to_owned());
     let left_out: Vec<String> = record.notes.iter().filter_map(left_out).collect();
     loaded.plan.take_out(&left_out);
@@ -105,9 +109,9 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
     })
 }
 
+/// The journal and the recording of a run: from its folder, or from the archive of a report.
 fn recorded(run: &Path) -> Result<Recorded, Failed> {
-    let journal = find(run)?;
-    let examined = examine_file(&journal);
+    let (examined, tape, journal) = if is_archive(run) { from_archive(run)? } else { from_folder(run)? };
     let reasons = || examined.judgement.reasons.join("; ");
     let Some(record) = examined.record.clone() else {
         return Err(Failed::Usage(miette::miette!("{}: {}", shown(&journal), reasons())));
@@ -115,14 +119,40 @@ fn recorded(run: &Path) -> Result<Recorded, Failed> {
     let Some(provenance) = record.provenance.clone() else {
         return Err(Failed::Usage(miette::miette!("{}: the record does not say which plan ran", shown(&journal))));
     };
-    let path = journal.with_file_name(ANSWERS_FILE);
     let help = "only `bench run --record-answers` records what the instruments answered";
-    let tape = Tape::read(&path).map_err(|error| match error {
+    let tape = tape.map_err(|error| match error {
         TapeError::Unreadable { .. } => Failed::Usage(miette::miette!(help = help, "{error}")),
         error => Failed::Bench(miette::miette!("{error}")),
     })?;
     let entries = examined.judgement.contents.map(|run| run.entries).unwrap_or_default();
     Ok(Recorded { stopped: stopped(&entries), record, provenance, tape })
+}
+
+type Read = (Examined, Result<Tape, TapeError>, PathBuf);
+
+fn is_archive(run: &Path) -> bool {
+    run.is_file() && run.extension().is_some_and(|extension| extension == "gz")
+}
+
+fn from_folder(run: &Path) -> Result<Read, Failed> {
+    let journal = find(run)?;
+    Ok((examine_file(&journal), Tape::read(&journal.with_file_name(ANSWERS_FILE)), journal))
+}
+
+fn from_archive(path: &Path) -> Result<Read, Failed> {
+    let help = "name an archive that `bench bug-report` made";
+    let wrong = |error: String| Failed::Usage(miette::miette!(help = help, "{}: {error}", shown(path)));
+    let bytes = read_regular(path, LARGEST_ARCHIVE).map_err(|error| wrong(error.reason.to_string()))?;
+    let files = unpack(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let of_run = |name: &str| {
+        let end = format!("/run/{name}");
+        files.iter().find(|(path, _)| path.ends_with(&end)).map(|(_, bytes)| bytes.as_slice())
+    };
+    let journal = of_run(JOURNAL_FILE).ok_or_else(|| wrong("it holds no run".to_owned()))?;
+    let within = path.join(ANSWERS_FILE);
+    let absent = || TapeError::Unreadable { path: within.clone(), error: std::io::ErrorKind::NotFound.into() };
+    let tape = of_run(ANSWERS_FILE).map_or_else(|| Err(absent()), |bytes| Tape::read_bytes(bytes, &within));
+    Ok((examine(journal), tape, path.to_owned()))
 }
 
 /// When a person stopped the run, and why. What the bench itself noticed is among the answers.
@@ -144,15 +174,20 @@ fn stop_as_recorded(backend: &ReplayBackend, stopped: Option<(BenchTime, String)
     })
 }
 
-/// Today's plan, on today's fixture.
-fn load(project: &Project, args: &ReplayArgs, then: &Provenance) -> Result<Loaded, Failed> {
+/// Today's plan of this name, on today's fixture.
+pub(super) fn plan_of(
+    project: &Project,
+    plan: Option<&Path>,
+    fixture: Option<&str>,
+    then: &Provenance,
+) -> Result<Loaded, Failed> {
     let named = || project.root().join("plans").join(format!("{}.toml", then.plan));
-    let plan = args.plan.clone().unwrap_or_else(named);
-    if args.plan.is_none() && !plan.is_file() {
+    let path = plan.map_or_else(named, Path::to_owned);
+    if plan.is_none() && !path.is_file() {
         let help = "name it with --plan";
-        return Err(Failed::Usage(miette::miette!(help = help, "this project has no plan {}", shown(&plan))));
+        return Err(Failed::Usage(miette::miette!(help = help, "this project has no plan {}", shown(&path))));
     }
-    Ok(project.load_on(&plan, Some(args.fixture.as_deref().unwrap_or(&then.fixture)), &Kinds::default())?)
+    Ok(project.load_on(&path, Some(fixture.unwrap_or(&then.fixture)), &Kinds::default())?)
 }
 
 /// The firmware is not executed, so that a replay needs no image of it. Without one, the replay has that of the record.

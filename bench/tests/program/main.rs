@@ -4,6 +4,7 @@
 
 mod ble;
 mod boron;
+mod bug_report;
 mod buses;
 mod check;
 mod contacts;

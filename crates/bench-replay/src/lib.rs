@@ -13,17 +13,23 @@
 //! | `player` | which recorded answer a call gets |
 //! | `backend` | a replay as what a run happens on |
 //! | `compare` | two records of one unit |
+//! | `hide` | numbers that must not leave the site |
+//! | `archive` | one file with all that a report needs |
 
+mod archive;
 mod backend;
 mod compare;
 mod form;
+mod hide;
 mod instruments;
 mod player;
 mod recording;
 mod tape;
 
+pub use archive::{pack, unpack};
 pub use backend::ReplayBackend;
 pub use compare::{Comparison, compare};
+pub use hide::Hider;
 pub use player::{Calls, Player};
 pub use recording::Recording;
 pub use tape::{ANSWERS_FILE, Tape, TapeError, Written};

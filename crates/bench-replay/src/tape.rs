@@ -196,6 +196,18 @@ impl Tape {
         }
     }
 
+    /// The recording as its file.
+    ///
+    /// # Errors
+    /// When it cannot be compressed.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let exchanges = self.calls() as u64;
+        let head = std::iter::once(Line::Head(self.head.clone()));
+        let end = std::iter::once(Line::End { exchanges, doubts: self.doubts.clone() });
+        let lines = head.chain(self.lines.iter().cloned()).chain(end);
+        crate::archive::compressed(lines.map(|line| serde_json::to_string(&line).unwrap_or_default()))
+    }
+
     /// Calls and their answers, in the order in which the calls began.
     pub(crate) fn exchanges(&self) -> Vec<&Exchange> {
         let exchange = |line: &'_ Line| matches!(line, Line::Exchange(_));
@@ -355,18 +367,8 @@ mod tests {
         })
     }
 
-    fn compressed(lines: &[String]) -> io::Result<Vec<u8>> {
-        let mut to = GzEncoder::new(Vec::new(), Compression::default());
-        for line in lines {
-            to.write_all(line.as_bytes())?;
-            to.write_all(b"\n")?;
-        }
-        to.finish()
-    }
-
     fn bytes(lines: &[Line]) -> Vec<u8> {
-        let lines: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
-        compressed(&lines).unwrap()
+        crate::archive::compressed(lines.iter().map(|line| serde_json::to_string(line).unwrap())).unwrap()
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub struct ModemIdentity {
 /// IMEIs that many modems share because they were never given their own: test numbers of 3GPP and of chip makers.
 const NOBODYS: [&str; 4] = ["004999010640000", "004400152020000", "000000000000000", "123456789012345"];
 
+/// Whether many modems share this IMEI, because they were never given their own.
+pub fn is_nobodys(imei: &str) -> bool {
+    NOBODYS.contains(&imei)
+}
+
 const IMEI: &str = "AT+CGSN";
 
 impl Kind for ModemIdentity {
@@ -115,7 +120,7 @@ impl Procedure for ModemIdentity {
 /// Returns what is wrong with an IMEI, also compared to the label's; `None`: nothing.
 fn imei_problem(imei: Option<&str>, label: Option<&str>) -> Option<String> {
     let Some(imei) = imei else { return Some("modem: its IMEI cannot be read".to_owned()) };
-    if NOBODYS.contains(&imei) {
+    if is_nobodys(imei) {
         return Some("modem: its IMEI was never written: blank modems share this number".to_owned());
     }
     if !is_imei(imei) {

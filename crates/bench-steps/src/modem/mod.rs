@@ -15,7 +15,7 @@ mod state;
 pub use at::{Answer, Ended, Listener, Privacy, is_imei};
 pub use boot::ModemBoot;
 pub use contacts::ModemContacts;
-pub use identity::ModemIdentity;
+pub use identity::{ModemIdentity, is_nobodys};
 pub use off::ModemOff;
 pub use on::ModemOnStep;
 pub use ready::ModemReady;
