@@ -194,7 +194,7 @@ impl Finder {
                     .to_owned(),
             });
         }
-        // Two of a kind cannot be told apart later either.
+        // Two of a kind cannot be distinguished later either.
         let alike = later.probes.iter().filter(|other| same_probe(other, &probe)).count();
         if alike > 1 {
             return Next::Stop(Trouble {

@@ -94,7 +94,7 @@ fn a_probe_with_several_ports_asks_which() {
     let (asked, next) = dialogue(Devices::default(), &turns);
     assert_eq!(asked[0], "No debug probe is plugged in. Plug it in, then press Enter.");
     assert!(asked[1].contains("  2. /dev/ttyACM1") && asked[1] == asked[2] && asked[2] == asked[3], "{asked:?}");
-    // The ports of one device share its serial number: only their sockets' names tell them apart.
+    // The ports of one device share its serial number: only their names by socket differ.
     let (_, link, note) = found(next);
     assert_eq!(link, "/dev/serial/by-id/77");
     assert_eq!(note, None);
