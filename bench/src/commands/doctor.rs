@@ -30,8 +30,21 @@ pub(crate) fn doctor(root: Option<&Path>, args: &DoctorArgs) -> Result<u8, Faile
     Ok(EXIT_ERROR)
 }
 
+/// A desk has nothing that could be checked without a module.
+fn refuse_desk(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.desk.is_none() {
+        return Ok(());
+    }
+    Err(Failed::Usage(miette::miette!(
+        help = "the first steps of its plan check port, probe and wires: `bench run plans/desk-b404x.toml`",
+        "the fixture {} is a desk: it has no instruments to check",
+        fixture.name
+    )))
+}
+
 fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
     let (fixture, families) = fixture_of(project, &args.station)?;
+    refuse_desk(&fixture)?;
     let now = jiff::Zoned::now();
     let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &fixture, real::day_of(&now))?;
     let mut ill = 0;
@@ -66,6 +79,7 @@ fn on_station(project: &Project, args: &DoctorArgs) -> Result<usize, Failed> {
 /// The simulated fixture with nothing in its nest: every contact is open.
 fn on_virtual(project: &Project, name: &str) -> Result<usize, Failed> {
     let (fixture, families) = project.fixture_and_families(name)?;
+    refuse_desk(&fixture)?;
     let family = family(&fixture, &families)?;
     let firmware = bench_engine::read_firmware(&project.firmware("dut-firmware"))?;
     let world = empty_nest(&fixture, &families, family, &firmware)?;

@@ -42,6 +42,13 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         let help = "`bench check` says which steps this fixture cannot do";
         return Err(usage(format!("the plan does not allow the fixture `{}`", loaded.fixture.name), help));
     }
+    if loaded.fixture.desk.is_some() {
+        let help = "`bench run` asks the person who sits there";
+        return Err(usage(
+            format!("the fixture {} is a desk, which has no start button and no lid", loaded.fixture.name),
+            help,
+        ));
+    }
     let Some(family) = loaded.family() else {
         return Err(Failed::Bench(miette::miette!("the plan's family got lost")));
     };

@@ -98,6 +98,21 @@ fn what_a_desk_does_not_have_is_left_out_by_name() {
 }
 
 #[test]
+fn what_needs_instruments_is_refused_with_what_to_do() {
+    let rows: [(&[&str], &str); 4] = [
+        (&["doctor", "--virtual", "desk"], "has no instruments to check"),
+        (&["operator", "plans/desk-b404x.toml", "--virtual"], "no start button"),
+        (&["run", "plans/desk-b404x.toml", "--fixture", "b-series", "--virtual"], "plans/b404x.toml"),
+        (&["run", "plans/b404x.toml", "--fixture", "desk", "--virtual"], "plans/desk-b404x.toml"),
+    ];
+    for (arguments, words) in rows {
+        let out = output(arguments);
+        assert_eq!(out.status.code(), Some(3), "{arguments:?}: {}", text(&out));
+        assert!(text(&out).contains(words), "{arguments:?}: {}", text(&out));
+    }
+}
+
+#[test]
 fn a_desk_file_that_cannot_be_is_refused_with_what_to_do() {
     let good = fs::read_to_string(root().join("fixtures/desk.toml")).unwrap();
     let rows = [

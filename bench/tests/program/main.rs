@@ -18,6 +18,7 @@ mod edges;
 mod external_flash;
 mod faults;
 mod good;
+mod init;
 mod invented;
 mod operator;
 mod plans;

@@ -413,6 +413,12 @@ impl Project {
         }
         self.check_also_on(&head, plan_text.plan())?;
         let (fixture_texts, fixture) = self.fixture_with(named, &known, repairs)?;
+        if fixture.name != *head.fixture.get_ref() {
+            let (_, own) = self.fixture_with(head.fixture.get_ref(), &known, repairs)?;
+            same_kind(&own, &fixture).map_err(|problem| {
+                problem.at(head.fixture.span(), "made for this one").in_file(plan_text.plan(), head.fixture.span())
+            })?;
+        }
         let checked = check_plan(&plan_text, &known, &fixture, kinds)?;
         let dut_text = texts.iter().find(|(_, family)| family.name == checked.family).map(|(text, _)| text.clone());
         let firmware_path = self.firmware(&checked.firmware);
@@ -431,6 +437,17 @@ impl Project {
             fixture_texts,
             dut_text,
         })
+    }
+}
+
+/// A plan for instruments says nothing on a desk, and the other way round.
+fn same_kind(own: &Fixture, other: &Fixture) -> Result<(), ParamProblem> {
+    match (&own.desk, &other.desk) {
+        (None, Some(_)) => Err(ParamProblem::new(format!("`{}` is a desk: it has no instruments", other.name))
+            .help("take a plan that is made for a desk, such as plans/desk-b404x.toml")),
+        (Some(_), None) => Err(ParamProblem::new(format!("`{}` is no desk: it has instruments", other.name))
+            .help("take a plan that uses them, such as plans/b404x.toml")),
+        _ => Ok(()),
     }
 }
 
