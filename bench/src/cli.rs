@@ -371,6 +371,10 @@ pub(crate) struct VirtualDutArgs {
     /// rate [default: pty on Linux, tcp elsewhere].
     #[arg(long, value_name = "PLACE")]
     pub link: Option<virtual_dut::LinkPlace>,
+    /// Prints what a Bluetooth adapter near the module receives, "air ADDRESS DBM COMPANY DATA", and advertises what
+    /// standard input says: "advertise COMPANY DATA", or "quiet".
+    #[arg(long)]
+    pub air: bool,
     /// Starts with an empty module [default: it holds the firmware image].
     #[arg(long)]
     pub blank: bool,

@@ -3,7 +3,7 @@
 use super::{print, say};
 use crate::cli::VirtualDutArgs;
 use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
-use bench_instruments::{Clock, InstrumentError};
+use bench_instruments::{BleAir, Clock, InstrumentError};
 use bench_journal::Journal;
 use bench_run::Verdict;
 use bench_steps::{Kinds, Nest};
@@ -80,7 +80,7 @@ pub(crate) fn virtual_dut(root: Option<&Path>, args: &VirtualDutArgs) -> Result<
             dut_protocol::INITIAL_BAUD
         ));
         let shown = Cell::new(0);
-        let served = serve(&world, &nest, &loaded, listener, &mut link);
+        let served = serve(&world, &nest, &loaded, listener, &mut link, args.air);
         let watched = watch(&world, &*nest.clock, &shown);
         let served = async {
             match select(pin!(watched), pin!(served)).await {
@@ -183,6 +183,7 @@ async fn serve(
     loaded: &Loaded,
     listener: TcpListener,
     host: &mut HostLink,
+    air: bool,
 ) -> Result<Infallible, InstrumentError> {
     let served = async {
         if loaded.fixture.desk.is_some() {
@@ -200,14 +201,67 @@ async fn serve(
             ended.map_err(|error| InstrumentError::Gpio(format!("the probe on the network: {error}")))
         };
         let carried = host.carry(&mut *link);
-        select(pin!(probe), pin!(carried)).await.factor_first().0
+        let radio = async { if air { carry_air(world, &*nest.clock).await } else { std::future::pending().await } };
+        let wired = async { select(pin!(probe), pin!(carried)).await.factor_first().0 };
+        select(pin!(wired), pin!(radio)).await.factor_first().0
     };
     engine::kicked(nest, served).await
+}
+
+/// How long each look into the air takes: orders wait for its end.
+const AIR_LOOK: Duration = Duration::from_millis(20);
+const ADVERT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Is a Bluetooth adapter for another program, over standard input and output.
+async fn carry_air(world: &VirtualBench, clock: &dyn Clock) -> Result<Infallible, InstrumentError> {
+    let (sender, orders) = std::sync::mpsc::channel::<String>();
+    let read = move || {
+        let lines = std::io::stdin().lines().map_while(Result::ok);
+        lines.into_iter().try_for_each(|line| sender.send(line)).ok();
+    };
+    std::thread::Builder::new()
+        .name("air".to_owned())
+        .spawn(read)
+        .map_err(|error| InstrumentError::Ble(format!("no thread for the orders on standard input: {error}")))?;
+    let air = world.bluetooth();
+    loop {
+        while let Ok(order) = orders.try_recv() {
+            match advertised(&order) {
+                Some((company, data)) => air.advertise(company, &data, ADVERT_INTERVAL).await?,
+                None => air.stop().await?,
+            }
+        }
+        for advert in air.scan(AIR_LOOK).await? {
+            let address = advert.address.map(|byte| format!("{byte:02X}")).join(":");
+            let data: String = advert.data.iter().map(|byte| format!("{byte:02x}")).collect();
+            print(&format!("air     {address} {:.0} {:04X} {data}\n", advert.rssi_dbm, advert.company));
+        }
+        clock.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Company and data of "advertise FFFF 0102"; everything else is silence.
+fn advertised(order: &str) -> Option<(u16, Vec<u8>)> {
+    let mut words = order.split_whitespace();
+    let (Some("advertise"), Some(company), Some(data)) = (words.next(), words.next(), words.next()) else {
+        return None;
+    };
+    let digits: Vec<u8> = data.bytes().collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    Some((u16::from_str_radix(company, 16).ok()?, digits.chunks(2).map(byte).collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orders_for_the_air() {
+        assert_eq!(advertised("advertise FFFF 0102ab"), Some((0xFFFF, vec![1, 2, 0xAB])));
+        for silence in ["quiet", "", "advertise", "advertise FFFF", "advertise FFFF 0g", "advertise 1FFFF 01"] {
+            assert_eq!(advertised(silence), None, "{silence:?}");
+        }
+    }
 
     #[test]
     fn lateness_is_said_once_and_again_while_it_grows() {

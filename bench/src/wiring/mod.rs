@@ -297,6 +297,7 @@ mod tests {
     #[test]
     fn a_small_board() {
         insta::assert_snapshot!("board_text", board::text(&small()));
+        insta::assert_snapshot!("board_json", serde_json::to_string_pretty(&small()).unwrap());
         insta::assert_snapshot!("board_svg", board_svg::svg(&small(), "A desk", "desk-2"));
     }
 

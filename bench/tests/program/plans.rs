@@ -174,6 +174,20 @@ fn faults_are_named_on_the_boards() {
     });
 }
 
+/// What the board joins, or keeps for its own parts: the bed names each of these.
+#[test]
+fn a_board_hides_what_it_joins() {
+    let faults = ["open:2", "open:4", "open:12", "open:56", "stuck-high:61", "lost-pull:47"];
+    for_all(&faults, |fault| {
+        let board = run_plan("plans/b404x.toml", &["--quiet", "--fixture", "eval-board", "--fault", fault]);
+        let bed = run_plan("plans/b404x.toml", &["--quiet", "--fault", fault]);
+        match (board.code, bed.code) {
+            (0, 1) => Ok(()),
+            (board, bed) => Err(format!("{fault}: exit {board} on the board, {bed} on the bed")),
+        }
+    });
+}
+
 #[test]
 fn a_board_that_the_plan_does_not_allow_is_refused() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
