@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 const AFTER: &str = "\
-The recording is made by `bench run --record-answers`. The replay is recorded as a run of its own; no statistics count it.
+`bench run --record-answers` makes the recording. The replay is recorded as a run of its own; no statistics count it.
 
 Exit codes:
   0  the unit and every step have the same verdicts as in the run
