@@ -276,8 +276,9 @@ fn a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network() {
     }
     let mut line = line_with_probe();
     let plan = plan_in(line.folder.path(), NO_USB);
-    let status = line.serve(exit_of(line.run(&plan, &[])));
+    let status = line.serve(exit_of(line.run(&plan, &["--record-answers"])));
     assert_eq!(status.code(), Some(0), "{}", line.output());
+    replays_as_it_ran(&line, &plan);
     let journal = line.journal();
     for expected in [
         r#""bench":{"kind":"real","station":"test-line","nest":"A","fixture_serial":"FX-TEST""#,
@@ -289,6 +290,18 @@ fn a_plan_passes_through_rppal_serialport_and_a_probe_on_the_network() {
     }
     assert!(!line.bench.rails_on().contains(&true));
     assert_eq!(line.bench.stats().watchdog_cuts, 0, "it was kicked all the way");
+}
+
+/// A recording of a bench in real time replays without its devices. Readings that are times may differ by microseconds.
+fn replays_as_it_ran(line: &ProductionLine, plan: &Path) {
+    let run = line.folder.path().join("reports").join(SERIAL);
+    let after = line.folder.path().join("replayed");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    let replay = command.args(["replay".as_ref(), run.as_os_str(), "--root".as_ref(), root().as_os_str()]);
+    let replayed = replay.arg("--plan").arg(plan).arg("--reports").arg(after).output().unwrap();
+    let shown = String::from_utf8_lossy(&replayed.stdout);
+    assert_eq!(replayed.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&replayed.stderr));
+    println!("{shown}");
 }
 
 /// Kills the bench in the middle of a run and returns how long a supply stayed on.

@@ -2,13 +2,13 @@
 
 use super::print;
 use super::report::find;
-use super::run::LEFT_OUT;
+use super::run::left_out_by_hand;
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
 use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
 use bench_instruments::{Backup, Image};
 use bench_journal::{JOURNAL_FILE, read_regular, shown};
 use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare, unpack};
-use bench_report::{NoteRecord, RunRecord};
+use bench_report::RunRecord;
 use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
 use bench_steps::{Kinds, Nest, Safekeeping};
 use bench_store::{Examined, examine, examine_file};
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 const AFTER: &str = "\
-The recording is made by `bench run --record-answers`. The replay is recorded as a run of its own; no statistics count it.
+`bench run --record-answers` makes the recording. The replay is recorded as a run of its own; no statistics count it.
 
 Exit codes:
   0  the unit and every step have the same verdicts as in the run
@@ -70,9 +70,8 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
     let Recorded { record, provenance, tape, stopped } = recorded(&args.run)?;
     let project = Project::find(root, args.plan.as_deref());
     let mut loaded = plan_of(&project, args.plan.as_deref(), args.fixture.as_deref(), &provenance)?;
-    let left_out = |note: &NoteRecord| Some(note.text.strip_prefix("without ")?.strip_suffix(LEFT_OUT)?.to_owned());
-    let left_out: Vec<String> = record.notes.iter().filter_map(left_out).collect();
-    loaded.plan.take_out(&left_out);
+    let left_out = record.notes.iter().filter_map(|note| left_out_by_hand(&note.text));
+    loaded.plan.take_out(&left_out.map(str::to_owned).collect::<Vec<_>>());
     let (firmware, now) = firmware(&loaded, &provenance)?;
     let imei = tape.imei().map(str::to_owned);
     let may_erase_locked = tape.may_erase_locked();

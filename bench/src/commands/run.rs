@@ -144,7 +144,15 @@ fn shown_answers(of: Written) -> String {
 }
 
 /// End of the note about a step that was left out by hand.
-pub(super) const LEFT_OUT: &str = ": left out by --without";
+const LEFT_OUT: &str = ": left out by --without";
+/// The same for what `--keep` leaves out.
+const KEPT: &str = "(--keep)";
+
+/// The step that an argument of the run left out, if a note says so.
+pub(super) fn left_out_by_hand(note: &str) -> Option<&str> {
+    let left_out = note.ends_with(LEFT_OUT) || note.ends_with(KEPT);
+    note.strip_prefix("without ").filter(|_| left_out)?.split(':').next()
+}
 
 /// Takes steps out that this place cannot do. Only on a desk: a line tests all that its plan says.
 fn without(loaded: &mut Loaded, ids: &[String]) -> Result<Vec<String>, Failed> {

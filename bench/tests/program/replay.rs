@@ -41,6 +41,10 @@ fn recorded_runs_have_the_same_verdicts_and_readings() {
         ("plans/b404x.toml", &["--fault", "dead-mcu"], 2),
         ("plans/b404x.toml", &["--fault", "probe-lost"], 2),
         ("plans/b404x.toml", &["--fault", "dead-link"], 2),
+        ("plans/b404x.toml", &["--fixture", "mikroe-gen3"], 0),
+        ("plans/desk-b404x.toml", &[], 0),
+        ("plans/desk-b404x.toml", &["--fault", "sim-absent", "--without", "nfc"], 1),
+        ("plans/desk-b404x.toml", &["--keep"], 0),
         ("plans/b404x.toml", &["--fault", "imei-default", "--imei", "490154203237518"], 1),
     ];
     for_all(rows, |(plan, extra, code)| {

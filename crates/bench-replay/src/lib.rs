@@ -1,7 +1,7 @@
 //! Records what the instruments and the module answered in a run, and plays it back to today's steps.
 //!
-//! A step sees only the traits of a [`bench_steps::Nest`]. [`Recording`] puts itself around each of them and writes every
-//! call with its answer to a file in the run's folder. [`ReplayBackend`] answers from such a file, in the time that the
+//! A step sees only the traits of a [`bench_steps::Nest`]. [`Recording`] puts itself around each of them and writes
+//! every call with its answer to a file in the run's folder. [`ReplayBackend`] answers from such a file, in the time that the
 //! answers took in the run, with a clock that jumps. So a run on real hardware becomes a test without the hardware.
 //!
 //! | file | |

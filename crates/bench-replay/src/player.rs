@@ -27,8 +27,8 @@ pub type Calls = BTreeMap<String, usize>;
 
 /// Answers from a recording.
 ///
-/// A call of a step gets the next answer that the same instrument gave to the same call with equal arguments in the same
-/// step, first in the same attempt. A call that the step did not make has no answer: the step cannot be judged.
+/// A call of a step gets the next answer that the same instrument gave to the same call with equal arguments in the
+/// same step, first in the same attempt. A call that the step did not make has no answer: the step cannot be judged.
 /// The work of the run itself (owner of power, safe state) repeats the last answer that it knows.
 pub struct Player {
     clock: ManualClock,

@@ -126,7 +126,10 @@ pub enum TapeError {
     Damaged { path: PathBuf, line: usize, detail: String },
     #[error("{}: the recording ends after line {line}, before the run's end", path.display())]
     Ends { path: PathBuf, line: usize },
-    #[error("{}: recorded in format {found}, this program reads format {FORMAT}: use the version of bench that recorded it", path.display())]
+    #[error(
+        "{}: recorded in format {found}, this program reads format {FORMAT}: use the version of bench that recorded it",
+        path.display()
+    )]
     OtherFormat { path: PathBuf, found: u16 },
 }
 
