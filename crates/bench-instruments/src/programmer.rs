@@ -48,9 +48,12 @@ pub struct Backup {
     pub uicr: Vec<UicrWord>,
 }
 
+/// What stores a [`Backup`]; the error says why it cannot.
+pub type StoreBackup = dyn Fn(&Backup) -> Result<(), String> + Send + Sync;
+
 /// Stores a [`Backup`]. Called in the probe's thread before anything is erased or written; after an error nothing is.
 #[derive(Clone)]
-pub struct Keep(pub Arc<dyn Fn(&Backup) -> Result<(), String> + Send + Sync>);
+pub struct Keep(pub Arc<StoreBackup>);
 
 impl fmt::Debug for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

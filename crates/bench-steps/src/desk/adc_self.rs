@@ -92,22 +92,19 @@ impl Kind for AdcSelf {
     type Params = Params;
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
-        let limits =
-            [&params.low, &params.high, &params.pulled_down, &params.pulled_up].map(|limits| limits.clone().limits());
+        let limits = [&params.low, &params.high, &params.pulled_down, &params.pulled_up].map(|limits| limits.limits());
         let mut inputs = Vec::new();
         for (contact, port) in ports_behind(&params.pins, around)? {
             let Some(number) = around.dut.contact(contact).and_then(|info| info.adc_input) else {
                 let text = format!("contact {} is no analog input", around.dut.label(contact));
                 return Err(ParamProblem::new(text).at(params.pins.span(), "selects it").help("exclude it"));
             };
-            let mut of = ALL.iter().zip(&limits).map(|(held, limits)| MeasurementSpec {
-                name: format!("{}.{}", pin_name(around.dut, contact), held.name()),
+            let specs = std::array::from_fn(|n| MeasurementSpec {
+                name: format!("{}.{}", pin_name(around.dut, contact), ALL[n].name()),
                 unit: MeasurementUnit::Percent,
-                limits: limits.clone(),
+                limits: limits[n],
                 contacts: vec![contact],
             });
-            let specs = std::array::from_fn(|_| of.next())
-                .map(|spec| spec.unwrap_or_else(|| super::spec("adc", MeasurementUnit::Percent, limits[0].clone())));
             inputs.push(Input { contact, port, number, specs });
         }
         let supply = super::spec("adc.supply", MeasurementUnit::Volts, params.supply.limits());
@@ -215,6 +212,17 @@ fn name(wrong: &[(Held, f64)]) -> Option<(Defect, String)> {
     }
 }
 
+/// Mean of some conversions as a share of the full scale.
+async fn share(nest: &Nest, input: AdcInput, range: AdcRange) -> Result<f64, StepError> {
+    let request = AdcRequest { input, range, acquisition_us: ACQUISITION_US, count: SAMPLES };
+    match nest.ask(Request::SampleAdc(request)).await? {
+        Reply::Samples(samples) if !samples.is_empty() => {
+            Ok(samples.iter().map(|code| f64::from(*code)).sum::<f64>() / samples.len() as f64 / FULL_SCALE)
+        }
+        other => Err(super::out_of_turn(other)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +230,8 @@ mod tests {
     #[test]
     fn inputs_that_are_wrong_alike_are_the_adc() {
         let high = |percent| vec![(Held::High, percent)];
-        let rows: [(Vec<Vec<(Held, f64)>>, Option<&str>); 5] = [
+        type Row = (Vec<Vec<(Held, f64)>>, Option<&'static str>);
+        let rows: [Row; 5] = [
             (vec![vec![], vec![]], None),
             (vec![high(95.0), vec![]], None),
             (
@@ -243,16 +252,5 @@ mod tests {
         assert_eq!(said(&[(Held::Down, 11.0)]), "leak to 3V3: 11.0 % of the supply while it is pulled down");
         let dead = [(Held::High, 0.0), (Held::Up, 0.0)];
         assert_eq!(said(&dead), "its analog input reads 0.0 % of the supply while its port drives high");
-    }
-}
-
-/// Mean of some conversions as a share of the full scale.
-async fn share(nest: &Nest, input: AdcInput, range: AdcRange) -> Result<f64, StepError> {
-    let request = AdcRequest { input, range, acquisition_us: ACQUISITION_US, count: SAMPLES };
-    match nest.ask(Request::SampleAdc(request)).await? {
-        Reply::Samples(samples) if !samples.is_empty() => {
-            Ok(samples.iter().map(|code| f64::from(*code)).sum::<f64>() / samples.len() as f64 / FULL_SCALE)
-        }
-        other => Err(super::out_of_turn(other)),
     }
 }

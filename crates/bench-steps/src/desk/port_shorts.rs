@@ -136,11 +136,11 @@ impl PortShorts {
             Err(error) => error,
         };
         self.restarted(nest, error).await?;
-        for index in 0..self.pins.len() {
-            if let Err(error) = nest.vector(pulled(PortSet::EMPTY.with(self.pins[index].1), up)).await {
+        for ((_, port), seen) in self.pins.iter().zip(&mut *seen) {
+            if let Err(error) = nest.vector(pulled(PortSet::EMPTY.with(*port), up)).await {
                 self.restarted(nest, error).await?;
-                seen[index].wrong += 1;
-                seen[index].resets = true;
+                seen.wrong += 1;
+                seen.resets = true;
             } else {
                 nest.release_ports().await?;
             }
