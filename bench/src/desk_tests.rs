@@ -8,6 +8,7 @@ use bench_swd::{SwdProgrammer, backup_of_hex};
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use virtual_bench::{McuMemory, VirtualBench};
 
@@ -182,4 +183,47 @@ fn a_locked_module_is_touched_with_leave_only() {
     let (said, written) = (place("is lost, and nothing is written back"), place("bytes written"));
     assert!(said.is_some() && said < written, "what is lost is said before anything is written: {notes:?}");
     assert!(erased.backup().is_none() && !erased.put_back());
+}
+
+#[test]
+fn what_cannot_be_stored_is_not_overwritten() {
+    let ran = run("b404x", &[], Stopped::At(Duration::from_millis(3_300)), false, 5);
+    ran.world.hands().switch_board(true);
+    let firmware = {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/firmware/dut-firmware.elf");
+        bench_swd::parse_image("dut-firmware", &std::fs::read(file).unwrap(), bench_swd::ImageFormat::Elf).unwrap()
+    };
+    let attempts = Rc::new(SwdProgrammer::wired(ran.world.clock(), Rc::new(ran.world.swd())));
+    let program = |store: bench_steps::Store| {
+        let keeping = bench_steps::Safekeeping::new(store);
+        let job = bench_instruments::ProgramJob {
+            images: vec![firmware.clone()],
+            keep: keeping.keep(),
+            ..bench_instruments::ProgramJob::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let programmed = async { attempts.program(job, &|_| {}).await };
+        (runtime.block_on(ran.world.run(programmed)).unwrap().map(drop), keeping)
+    };
+    let (refused, _) = program(Arc::new(|_| Err("the disk is full".to_owned())));
+    assert_eq!(refused, Err(ProgramError::NotKept("the disk is full".to_owned())));
+    assert!(ran.before == ran.world.mcu_memory(), "nothing was written");
+    // Stored once, by the first attempt: a second one would find the test firmware.
+    let (done, keeping) = program(Arc::new(|_| Ok("first".to_owned())));
+    assert_eq!(done, Ok(()));
+    let backup = keeping.kept().unwrap().backup;
+    let again = keeping.keep().unwrap();
+    (again.0)(&bench_instruments::Backup { flash: Vec::new(), ..backup.clone() }).unwrap();
+    assert_eq!(keeping.kept().unwrap().backup, backup);
+    restored(&ran.world, &backup).unwrap();
+    assert!(ran.before == ran.world.mcu_memory());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_reads_what_was_on_a_module() {
+    use std::os::unix::fs::PermissionsExt;
+    let ran = run("b404x", &["dead-link"], Stopped::Never, false, 1);
+    let mode = std::fs::metadata(ran.backup().unwrap()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -206,8 +206,8 @@ fn a_board_that_the_plan_does_not_allow_is_refused() {
     let run = output(&["run", path, "--virtual", "--fixture", "eval-board"]);
     assert_eq!(run.status.code(), Some(3));
     assert!(text(&run.stderr).contains("also_on = [{ fixture = \"eval-board\""), "{}", text(&run.stderr));
-    variant("also_on = [{ fixture = \"eval-bord\", reason = \"x\" }]\n");
+    variant("also_on = [{ fixture = \"eval-boar\", reason = \"x\" }]\n");
     let check = output(&["check", path]);
     let said = text(&check.stderr);
-    assert!(said.contains("there is no fixture `eval-bord`") && said.contains("did you mean `eval-board`"), "{said}");
+    assert!(said.contains("there is no fixture `eval-boar`") && said.contains("did you mean `eval-board`"), "{said}");
 }

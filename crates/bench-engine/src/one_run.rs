@@ -5,7 +5,7 @@ use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{Clock, Image};
 use bench_journal::shown;
-use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_whole};
+use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_secret, write_whole};
 use bench_report::{RunRecord, junit};
 use bench_run::{BenchKind, Event, Provenance, Verdict};
 use bench_steps::{Nest, Safekeeping};
@@ -111,8 +111,8 @@ fn safekeeping(folder: PathBuf) -> Safekeeping {
     Safekeeping::new(Arc::new(move |backup| {
         let text = backup_to_hex(backup).map_err(|error| error.to_string())?;
         let path = folder.join(format!("before-{:016x}.hex", backup.device_id));
-        write_whole(&path, |file| file.write_all(text.as_bytes()))
-            .map_err(|error| format!("{}: {error}", shown(&path)))?;
+        // It may hold keys of the device.
+        write_secret(&path, &text).map_err(|error| format!("{}: {error}", shown(&path)))?;
         Ok(shown(&path))
     }))
 }

@@ -93,8 +93,8 @@ fn choose(station: &Station, wanted: Option<&str>) -> Result<StationNest, Failed
 }
 
 fn read(file: &Path) -> Result<Source, Failed> {
-    let help = "a station is described in a file of its own: `bench init` writes calibration by asking, --station names another, \
-                and --virtual needs none";
+    let help = "a station is described in a file of its own: `bench init` writes one by asking, `bench init --desk` that of a \
+                desk; --station names another, and --virtual needs none";
     Ok(read_source(file, help)?)
 }
 

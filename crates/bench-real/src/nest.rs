@@ -215,6 +215,12 @@ impl RealBackend {
         let does_not_start = |error: InstrumentError| Failed::Bench(miette::miette!("the desk is not ready: {error}"));
         let nest = &self.place.nest;
         let clock = Rc::clone(&self.clock);
+        if wants_ble && nest.ble.is_none() {
+            return Err(Failed::Usage(miette::miette!(
+                help = "write ble = \"hci0\" into the station file, or leave the step out: --without ble",
+                "the plan tests Bluetooth, and the station file names no adapter"
+            )));
+        }
         let link = SerialLink::open(&nest.link, dut_protocol::INITIAL_BAUD).map_err(does_not_start)?;
         let ble: Rc<dyn BleAir> = match nest.ble.as_deref().filter(|_| wants_ble) {
             Some(name) => Rc::new(BluezAir::open(name, Rc::clone(&clock)).await.map_err(does_not_start)?),

@@ -30,6 +30,10 @@ impl Safekeeping {
     pub fn keep(&self) -> Option<Keep> {
         let (store, kept) = (Arc::clone(self.store.as_ref()?), Arc::clone(&self.kept));
         Some(Keep(Arc::new(move |backup| {
+            // A second attempt at the same step finds what the first one has written.
+            if kept.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                return Ok(());
+            }
             let file = store(backup)?;
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { backup: backup.clone(), file });
             Ok(())

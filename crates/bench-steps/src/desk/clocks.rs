@@ -126,7 +126,6 @@ impl Clocks {
             Err(error) => return Err(nest.silent(error).await),
         };
         let here = (nest.clock.now() - began).as_secs_f64();
-        // Only lateness makes it seem slow, so this clock's error is at most what is left.
         let error = 100.0 * (waited / here - 1.0);
         log.measured(&self.by_link.name, Some(error));
         if judge(&self.by_link.limits, Some(error)) != Verdict::Pass {
