@@ -77,6 +77,12 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let (observer, bar) = progress::observer(orderly);
     let observers = if args.quiet { Vec::new() } else { vec![observer] };
 
+    let programs = loaded.plan.steps.iter().any(|planned| planned.procedure.writes_firmware());
+    if loaded.fixture.desk.is_some() && programs && !args.quiet {
+        // Before anything is written: it is somebody's module.
+        say(&format!("what is on the module is stored first and written back at the end; {}", bench_steps::GOES));
+    }
+
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
         let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };

@@ -55,6 +55,7 @@ pub use doctor::{Finding, doctor};
 pub use kinds::Kinds;
 pub use nest::{Ends, Nest};
 pub use nfc::read_tag;
+pub use program::GOES;
 pub use safekeeping::{Kept, Safekeeping, Store, restoring};
 pub use shared_link::SharedLink;
 pub use step::{ImageFile, Kind, Procedure, StepError, StepLog};

@@ -128,8 +128,8 @@ impl Procedure for Program {
     }
 }
 
-/// What of a module does not come back.
-const GOES: &str = "not restored at the end: RAM that is kept over resets, the modem's own settings, and what Device OS \
+/// What of a module does not come back, for a person who must know it before.
+pub const GOES: &str = "not restored at the end: RAM that is kept over resets, the modem's own settings, and what Device OS \
                     did not save";
 
 impl Program {
