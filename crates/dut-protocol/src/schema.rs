@@ -147,7 +147,7 @@ mod tests {
     /// A failure is a reminder: the protocol changed, so firmware and bench must be released together.
     #[test]
     fn this_version_has_this_hash() {
-        assert_eq!(PROTOCOL_VERSION, 3);
-        assert_eq!(schema_hash(), 0xb003_e028_2cf1_6c59);
+        assert_eq!(PROTOCOL_VERSION, 4);
+        assert_eq!(schema_hash(), 0xedc0_c26e_2b4a_0133);
     }
 }
