@@ -186,6 +186,14 @@ fn a_locked_module_is_touched_with_leave_only() {
 }
 
 #[test]
+fn what_the_test_firmware_sets_in_uicr_is_taken_back() {
+    let ran = run("b404x", &[], Stopped::Never, false, 2);
+    assert!(ran.before == ran.after);
+    let words = ran.notes().into_iter().find(|note| note.starts_with("the module holds again"));
+    assert!(words.is_some_and(|note| note.contains(" and 4 words of UICR")), "{:?}", ran.notes());
+}
+
+#[test]
 fn what_cannot_be_stored_is_not_overwritten() {
     let ran = run("b404x", &[], Stopped::At(Duration::from_millis(3_300)), false, 5);
     ran.world.hands().switch_board(true);

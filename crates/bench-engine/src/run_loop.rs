@@ -4,7 +4,7 @@ use crate::lateness::{Late, Lateness};
 use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::safe_state::Left;
-use crate::{Recorder, Stop, asking, safe_state, seal, supervise, tally};
+use crate::{Recorder, Stop, asking, put_back, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
 use bench_run::{Defect, Diagnosis, Event, LateRecord, NOT_BLAMED, Schedule, Start, Step, VOID, Verdict, step_verdict};
@@ -108,7 +108,7 @@ async fn run_kicked(
     let left = AssertUnwindSafe(safe_state::reach(nest, recorder, power, at_once)).catch_unwind().await;
     let Left { safe, put_back } = left.unwrap_or_else(|panic| {
         let text = format!("the way to the safe state failed: {}; switch the fixture off by hand", panic_text(&*panic));
-        Left { safe: Err(text), put_back: Ok(()) }
+        Left { safe: Err(text), put_back: put_back::not_tried(nest) }
     });
     if let Err(text) = put_back {
         recorder.emit(Event::Note { step: None, text: text.clone() });
