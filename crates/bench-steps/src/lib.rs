@@ -44,6 +44,7 @@ mod pwm;
 mod quiet;
 mod rail_on;
 mod rail_resistance;
+mod reach;
 mod reset;
 mod retained;
 mod spi_memory;
