@@ -282,13 +282,16 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
     (kept, lost)
 }
 
+/// A checked step, with the warnings about it.
+type PlanStepResult<P> = Result<(PlanStep<P>, Vec<Problem>), Box<Problem>>;
+
 fn check_step<K: StepKinds>(
     text: &PlanText,
     draft: Draft<'_>,
     needs: Vec<usize>,
     around: &Surroundings<'_>,
     kinds: &K,
-) -> Result<(PlanStep<K::Procedure>, Vec<Problem>), Box<Problem>> {
+) -> PlanStepResult<K::Procedure> {
     let Draft { common, params, span, .. } = draft;
     let kind = common.kind.get_ref().as_str();
     let names = kinds.names();

@@ -286,7 +286,7 @@ fn noise_is_no_variation() {
 fn nail_trend(readings: &[NailReading]) -> NailTrend {
     let mut log = NailLog::default();
     readings.iter().for_each(|reading| log.push(*reading));
-    log.trend()
+    log.trend(0)
 }
 
 #[test]
