@@ -103,6 +103,7 @@ fn modules_that_fail_at_the_same_contact_point_at_its_nail() {
         assert_eq!(done.status.code(), Some(i32::from(!fault.is_empty())), "{}", text(&done.stderr));
         assert_eq!(text(&done.stdout).contains(said), expected, "{seed} {fault}: {}", text(&done.stdout));
         if expected {
+            assert!(output(&["store", "add", "--reports", reports]).status.success());
             let stats = text(&output(&["stats", "--reports", reports]).stdout);
             assert!(
                 stats.contains("contact 23: ") && stats.contains("the last 3 different modules failed there"),
