@@ -256,6 +256,9 @@ pub(crate) struct CheckArgs {
     /// Checks the plans on another fixture than the one they name: what can they cover there, and what not?
     #[arg(long, value_name = "NAME")]
     pub fixture: Option<String>,
+    /// Exits with code 2 if there are warnings, such as limits that no reading can fail.
+    #[arg(long)]
+    pub strict: bool,
     /// Prints JSON.
     #[arg(long)]
     pub json: bool,

@@ -117,6 +117,10 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);
     let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
     show(args, &done, alike.as_deref());
+    let rule = super::operator::rules(&project, None).map(|rules| rules.repeated.rule()).unwrap_or_default();
+    if let Some(suspicion) = crate::repeated::suspicion(&args.reports, &done.record, rule).filter(|_| !args.quiet) {
+        print(&format!("{suspicion}\n"));
+    }
     if args.verbose {
         print(&costs(stats.as_ref(), &done.recorder, wall));
         print(&recorded.map(shown_answers).unwrap_or_default());

@@ -45,6 +45,7 @@ mod pwm;
 mod quiet;
 mod rail_on;
 mod rail_resistance;
+mod reach;
 mod reset;
 mod retained;
 mod second_opinion;

@@ -1,12 +1,13 @@
 //! `supply-current`: measures the module's current idle, busy and in its deepest sleep, and checks that it wakes up.
 
+use crate::reach;
 use crate::resolve::{self, can_drive};
 use crate::resource;
 use crate::restart::{self, STARTS, WOKEN};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings, nearest_help};
+use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Reach, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Job, Port, Reply, Request};
 use std::collections::BTreeMap;
@@ -60,6 +61,12 @@ const HELD: Duration = Duration::from_millis(2);
 impl Kind for SupplyCurrent {
     const NAME: &'static str = "supply-current";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        reach::amps("idle", "supply"),
+        reach::amps("busy", "supply"),
+        reach::amps("sleep", "supply"),
+        reach::amps("others.*", "*"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;
