@@ -21,6 +21,7 @@ pub struct Kinds {
 impl Default for Kinds {
     fn default() -> Self {
         Self { rows: Vec::new() }
+            .with::<crate::bench_check::BenchCheck>()
             .with::<crate::link_loopback::LinkLoopback>()
             .with::<crate::rail_resistance::RailResistance>()
             .with::<crate::continuity::Continuity>()
