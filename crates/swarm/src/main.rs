@@ -17,7 +17,7 @@ Runs plans on the virtual bench while things go wrong, and checks what must alwa
   --threads N      runs at a time (one for each core)
   --plan NAME      only this plan
   --reproduce RUN  repeats one run, as a violation prints it
-  --verbose        prints every run
+  --verbose        prints every run; with --reproduce, its journal
 ";
 
 struct Options {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     };
     note_all();
     let holds = match &options.reproduce {
-        Some(scenario) => reproduce(scenario),
+        Some(scenario) => reproduce(scenario, options.verbose),
         None => search(&options),
     };
     match holds {
@@ -67,9 +67,12 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
 }
 
-fn reproduce(scenario: &Scenario) -> Result<bool, bench_engine::Failed> {
+fn reproduce(scenario: &Scenario, verbose: bool) -> Result<bool, bench_engine::Failed> {
     let case = Case::load(&root(), &scenario.plan)?;
     let ran = check(&case, scenario, &Alone::default())?;
+    if verbose {
+        print!("{}", String::from_utf8_lossy(&bench_journal::to_bytes(&ran.entries)));
+    }
     let verdict = ran.verdict.map_or_else(|| format!("{:?}", ran.end), |verdict| verdict.to_string());
     println!("{verdict}: {}", ran.reason);
     for (event, happened) in scenario.events.iter().zip(&ran.happened).filter(|(event, _)| event.at_us > 0) {

@@ -152,13 +152,24 @@ fn replay_agrees(stage: &Stage<'_>, done: &Done, entries: &[Entry]) -> Result<()
         ));
     }
     if let Some(change) = comparison.readings.first() {
-        return Err(format!("{} was {}, is {}", change.name, change.before, change.now));
+        // As shown to people they may be equal.
+        let exact = |record: &RunRecord| reading(record, &change.name).map(|value| format!("{value:?}"));
+        let (before, now) = (exact(&done.record).unwrap_or_default(), exact(&again.record).unwrap_or_default());
+        return Err(format!("{} was {} ({before}), is {} ({now})", change.name, change.before, change.now));
     }
     match (comparison.only_before.first(), comparison.only_now.first()) {
         (Some(name), _) => Err(format!("{name} is not read in the replay")),
         (_, Some(name)) => Err(format!("{name} is read in the replay only")),
         _ => Ok(()),
     }
+}
+
+/// The last reading of "step.measurement".
+fn reading(record: &RunRecord, name: &str) -> Option<f64> {
+    let step = record.steps.iter().find(|step| name.strip_prefix(&step.id).is_some_and(|rest| rest.starts_with('.')))?;
+    let name = name.get(step.id.len() + 1..)?;
+    let taken = step.last()?.measurements.iter().rfind(|taken| taken.measurement.name == name)?;
+    taken.measurement.value
 }
 
 /// When a person stopped the run, and why. What the bench itself noticed is among the answers.

@@ -31,8 +31,8 @@ pub struct Ran {
     pub happened: Vec<Option<BenchTime>>,
     /// When the last step ended.
     pub judged_until: BenchTime,
-    /// Times of all entries of the record, in microseconds.
-    pub moments: Vec<u64>,
+    /// The record; empty for a run that is `recorded` and had no end.
+    pub entries: Vec<Entry>,
 }
 
 /// What is known of a run when it ended, however it was recorded.
@@ -56,7 +56,7 @@ pub fn run(case: &Case, scenario: &Scenario) -> Result<Ran, Failed> {
             violations: Vec::new(),
             happened: vec![None; scenario.events.len()],
             judged_until: BenchTime::ZERO,
-            moments: Vec::new(),
+            entries: Vec::new(),
         },
     };
     ran.violations.extend(panicked.into_iter().map(|text| Violation::new(Rule::Panic, text)));
@@ -99,7 +99,7 @@ fn attempt(case: &Case, scenario: &Scenario) -> Result<Ran, Failed> {
         violations,
         happened,
         judged_until: judged.map_or(BenchTime::ZERO, |entry| entry.at_us),
-        moments: told.entries.iter().map(|entry| entry.at_us.as_micros()).collect(),
+        entries: told.entries,
     })
 }
 
