@@ -149,6 +149,10 @@ pub(crate) struct RunArgs {
     /// lists the kinds, `bench faults PLAN` every fault.
     #[arg(long = "fault", value_name = "SPEC", requires = "virtual_bench")]
     pub faults: Vec<String>,
+    /// A fault of the virtual bench itself, for example nail-worn:23@80 or rail-slow:3V3; may be repeated. `bench faults
+    /// PLAN --bench` lists them.
+    #[arg(long = "bench-fault", value_name = "SPEC", requires = "virtual_bench")]
+    pub bench_faults: Vec<String>,
     /// Slows the virtual bench down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
@@ -409,6 +413,9 @@ pub(crate) struct GuardArgs {
 pub(crate) struct FaultsArgs {
     /// The plan whose module and fixture may have the faults; without one, the kinds of fault are listed.
     pub plan: Option<PathBuf>,
+    /// Lists the faults of the bench itself, as `run --bench-fault` accepts them.
+    #[arg(long)]
+    pub bench: bool,
     /// Prints JSON.
     #[arg(long)]
     pub json: bool,
@@ -425,9 +432,17 @@ pub(crate) struct CoverageArgs {
     /// Only the faults that match: `*` is any text, `?` is one character; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub faults: Vec<String>,
-    /// Number of good modules with different tolerances, to count false fails.
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub good: u64,
+    /// Measures whom the plan blames for faults of the bench itself: each of them with good and with bad modules.
+    /// `--faults` then selects faults of the bench.
+    #[arg(long, conflicts_with_all = ["min_detected", "min_named", "dictionary", "quick"])]
+    pub bench_faults: bool,
+    /// Exits with 1 if more than this share of the bench's faults is blamed on good modules, or if one lets a bad module
+    /// pass.
+    #[arg(long, value_name = "PERCENT", value_parser = number, requires = "bench_faults")]
+    pub max_blamed: Option<f64>,
+    /// Number of good modules with different tolerances, to count false fails [default: 100, with --bench-faults 5].
+    #[arg(long, value_name = "N")]
+    pub good: Option<u64>,
     /// Number of runs at the same time [default: one per core].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,

@@ -28,8 +28,8 @@ struct Counted {
 
 #[async_trait(?Send)]
 impl SwdWire for Counted {
-    fn probe(&self) -> Option<String> {
-        self.lines.probe()
+    fn probes(&self) -> Vec<String> {
+        self.lines.probes()
     }
 
     async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer {

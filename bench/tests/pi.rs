@@ -116,6 +116,7 @@ fn line_with(faults: &[&str], probe: Option<TcpListener>) -> ProductionLine {
         firmware: probe.is_none().then_some(firmware.as_slice()),
         seed: 1,
         faults: &faults,
+        bench_faults: &[],
         serial: Some(SERIAL.to_owned()),
         pace: Some(1.0),
     })

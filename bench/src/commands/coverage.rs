@@ -1,5 +1,7 @@
 //! `bench coverage`: what a plan finds of everything that can be wrong.
 
+mod of_bench;
+
 use super::faults::listed;
 use super::{print, print_json, say, write_report};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
@@ -22,21 +24,21 @@ use std::time::Instant;
 use virtual_bench::Fault;
 
 /// Seed of every faulty module: the one that `bench run` takes when none is given.
-const FAULT_SEED: u64 = 1;
+pub(super) const FAULT_SEED: u64 = 1;
 
 /// Every run that the study needs, on the same terms.
-struct Runs<'a> {
-    work: Work<'a>,
-    loaded: &'a Loaded,
+pub(super) struct Runs<'a> {
+    pub(super) work: Work<'a>,
+    pub(super) loaded: &'a Loaded,
     /// Taken out for the whole study.
-    gone: &'a [String],
-    progress: Progress,
+    pub(super) gone: &'a [String],
+    pub(super) progress: Progress,
 }
 
 /// The user wants an end.
-struct Stopped;
+pub(super) struct Stopped;
 
-enum Ended {
+pub(super) enum Ended {
     Stopped,
     Failed(Failed),
 }
@@ -58,14 +60,19 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
     let rates = rates(&project, args)?;
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let faults = wanted(&loaded, &args.faults)?;
+    let faults = if args.bench_faults { Vec::new() } else { wanted(&loaded, &args.faults)? };
     let gone = left_out(&loaded, &args.without)?;
     let provenance = loaded.provenance(&firmware);
     let stop = stop_on_signals();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (plan, fixture) = (args.plan.as_path(), args.fixture.as_deref());
     let work = Work { root, plan, fixture, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
-    let runs = Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), args.good, jobs) };
+    let runs =
+        Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), good_modules(args), jobs) };
+    if args.bench_faults {
+        let runs = Runs { progress: Progress::new(0, 0, jobs), ..runs };
+        return of_bench::measure(&runs, args);
+    }
 
     let began = Instant::now();
     let study = match study(&runs, args, &faults, &rates) {
@@ -88,6 +95,10 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     Ok(verdict(args, &study))
 }
 
+pub(super) fn good_modules(args: &CoverageArgs) -> u64 {
+    args.good.unwrap_or(if args.bench_faults { 5 } else { 100 })
+}
+
 /// 0, or what CI acts on when the plan is below what is asked of it.
 fn verdict(args: &CoverageArgs, study: &Study) -> u8 {
     let below = |least: Option<f64>, is: f64| least.is_some_and(|least| is < least);
@@ -107,7 +118,7 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) 
     let faulty = runs.all(&modules)?;
     let faults_took = began.elapsed();
     // Seed 1 is the faulty modules'.
-    let seeds: Vec<u64> = (0..args.good).map(|n| FAULT_SEED + 1 + n).collect();
+    let seeds: Vec<u64> = (0..good_modules(args)).map(|n| FAULT_SEED + 1 + n).collect();
     let modules: Vec<Module> =
         seeds.iter().map(|seed| Module { seed: *seed, gone: runs.gone.to_vec(), ..Default::default() }).collect();
     let good = seeds.into_iter().zip(runs.all(&modules)?).collect();
@@ -143,7 +154,7 @@ impl Runs<'_> {
         Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec(), ..Default::default() }
     }
 
-    fn all(&self, modules: &[Module]) -> Result<Vec<RunFindings>, Ended> {
+    pub(super) fn all(&self, modules: &[Module]) -> Result<Vec<RunFindings>, Ended> {
         let progress = &self.progress;
         Ok(self.work.run(modules, &|| progress.one_done())?.ok_or(Stopped)?)
     }
@@ -275,7 +286,7 @@ fn to_json(value: &impl Serialize) -> Result<String, Failed> {
     text.map(|text| text + "\n").map_err(|error| Failed::Bench(miette::miette!("cannot be written as JSON: {error}")))
 }
 
-fn write(path: Option<&Path>, text: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
+pub(super) fn write(path: Option<&Path>, text: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
     write_report(path, text()?.as_bytes())
 }

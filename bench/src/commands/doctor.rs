@@ -115,7 +115,18 @@ fn empty_nest(
     let serial = virtual_run::serial(family, &model, 1);
     let (faults, serial) = (faults.as_slice(), serial.as_str());
     let model = model.as_str();
-    virtual_run::build(&Order { fixture, families, model, firmware, blank: false, seed: 1, faults, serial, pace: None })
+    virtual_run::build(&Order {
+        fixture,
+        families,
+        model,
+        firmware,
+        blank: false,
+        seed: 1,
+        faults,
+        bench_faults: &[],
+        serial,
+        pace: None,
+    })
 }
 
 fn family<'a>(fixture: &Fixture, families: &'a [DutFamily]) -> Result<&'a DutFamily, Failed> {

@@ -6,12 +6,15 @@ use bench_engine::{Failed, Loaded, Project};
 use bench_steps::Kinds;
 use serde::Serialize;
 use std::path::Path;
-use virtual_bench::{Fault, FaultKind, KINDS};
+use virtual_bench::{BENCH_KINDS, BenchFault, BenchFaultKind, Fault, FaultKind, KINDS};
 
 pub(crate) fn faults(root: Option<&Path>, args: &FaultsArgs) -> Result<u8, Failed> {
     let Some(plan) = &args.plan else { return kinds(args) };
     let loaded = Project::find(root, Some(plan)).load(plan, &Kinds::default())?;
-    let specs: Vec<String> = listed(&loaded).iter().map(ToString::to_string).collect();
+    let specs: Vec<String> = match args.bench {
+        true => listed_of_bench(&loaded).iter().map(ToString::to_string).collect(),
+        false => listed(&loaded).iter().map(ToString::to_string).collect(),
+    };
     if args.json {
         print_json(&specs)?;
     } else {
@@ -33,7 +36,15 @@ struct Kind {
 }
 
 fn kinds(args: &FaultsArgs) -> Result<u8, Failed> {
-    if args.json {
+    if args.bench {
+        let kind =
+            |kind: &'static BenchFaultKind| Kind { name: kind.name, usage: kind.usage(), doc: kind.doc, classes: &[] };
+        if args.json {
+            print_json(&BENCH_KINDS.iter().map(kind).collect::<Vec<_>>())?;
+        } else {
+            print(&virtual_bench::bench_fault_usages());
+        }
+    } else if args.json {
         let kind = |kind: &'static FaultKind| Kind {
             name: kind.name,
             usage: kind.usage(),
@@ -59,6 +70,11 @@ pub(crate) fn listed(loaded: &Loaded) -> Vec<Fault> {
         .filter(|name| *name != loaded.plan.model)
         .collect();
     virtual_bench::all_faults(family, &loaded.fixture, &others, family.model(&loaded.plan.model))
+}
+
+/// Every fault of the plan's bench.
+pub(crate) fn listed_of_bench(loaded: &Loaded) -> Vec<BenchFault> {
+    loaded.family().map_or_else(Vec::new, |family| virtual_bench::all_bench_faults(family, &loaded.fixture))
 }
 
 #[cfg(test)]

@@ -85,9 +85,15 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
 
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
-        let order = Order { faults: &faults, pace: args.pace, ..Order::of(&loaded, &firmware, &serial, args.seed) };
+        let bench_faults = virtual_run::parse_bench_faults(&args.bench_faults)?;
+        let order = Order {
+            faults: &faults,
+            bench_faults: &bench_faults,
+            pace: args.pace,
+            ..Order::of(&loaded, &firmware, &serial, args.seed)
+        };
         let world = virtual_run::build(&order)?;
-        let backend = VirtualBackend { world, seed: args.seed, faults: args.faults.clone() };
+        let backend = VirtualBackend { world, seed: args.seed, faults: virtual_run::ordered(&faults, &bench_faults) };
         let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {

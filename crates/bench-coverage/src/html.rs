@@ -5,7 +5,7 @@ use super::text::why;
 use super::{FaultResult, Naming};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root { color-scheme: light dark; --ok: #2a7f3f; --part: #b57700; --bad: #b3261e; --line: #8884; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 74rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }

@@ -3,7 +3,10 @@
 //! Every fault is one complete run of the plan on the virtual bench, with the engine that tests real modules. The list
 //! of faults is used only afterwards, to compare what was ordered with what the bench reported.
 
+mod bench_faults;
+mod bench_text;
 pub mod dictionary;
+mod disk;
 pub mod glob;
 mod html;
 mod judge;
@@ -14,6 +17,10 @@ mod text;
 mod without;
 mod work;
 
+pub use bench_faults::{
+    BenchFaultResult, BenchStudy, Blame, CannotTell, Ends, Order as BenchOrder, orders as bench_orders,
+};
+pub use bench_text::{bench_page, bench_summary};
 pub use html::page;
 pub use judge::{FaultResult, Naming, judge, name};
 pub use rates::Rates;

@@ -4,9 +4,9 @@
 //! journal stays in memory. Every run has a bench of its own, so that its result depends only on the seed, the faults and
 //! the plan, and not on how many run at the same time.
 
+use super::disk;
 use super::run::RunFindings;
-use bench_engine::{self as engine, Failed, Loaded, Project, Recorder, Stop};
-use bench_journal::Journal;
+use bench_engine::{self as engine, Failed, Loaded, Project, Stop};
 use bench_report::RunRecord;
 use bench_run::Provenance;
 use bench_steps::Kinds;
@@ -15,13 +15,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use virtual_bench::Fault;
+use virtual_bench::{BenchFault, ControllerDamage, Fault};
 
 /// A module to test, and how the plan is changed for it.
 #[derive(Debug, Clone, Default)]
 pub struct Module {
     pub seed: u64,
     pub faults: Vec<Fault>,
+    /// What is wrong with the bench itself.
+    pub bench_faults: Vec<BenchFault>,
     /// Ids of steps that are taken out of the plan, in its order.
     pub gone: Vec<String>,
     /// The steps run one after the other, whatever they share.
@@ -113,13 +115,22 @@ impl Work<'_> {
         let plain = Order::of(loaded, self.firmware, &serial, module.seed);
         // An empty module takes longer to test.
         let affected = |fault: &Fault| fault.affects_programming(family, &loaded.fixture);
-        let blank = plain.blank && module.faults.iter().any(affected);
-        let order = Order { blank, faults: &module.faults, ..plain };
+        let of_probe = |fault: &BenchFault| fault.group() == virtual_bench::Group::Probe;
+        let blank = plain.blank && (module.faults.iter().any(affected) || module.bench_faults.iter().any(of_probe));
+        let order = Order { blank, faults: &module.faults, bench_faults: &module.bench_faults, ..plain };
         let image = virtual_run::image(loaded, self.firmware)?;
         let world = virtual_run::build(&order)?;
-        let faults: Vec<String> = module.faults.iter().map(ToString::to_string).collect();
-        let started = virtual_run::started(loaded, self.provenance.clone(), &serial, module.seed, &faults);
-        let recorder = Recorder::new(Journal::in_memory(), world.clock(), Vec::new());
+        let faults = virtual_run::ordered(&module.faults, &module.bench_faults);
+        let controller = module
+            .bench_faults
+            .iter()
+            .map(|fault| fault.of_controller(&loaded.fixture))
+            .fold(ControllerDamage::default(), ControllerDamage::and);
+        let mut started = virtual_run::started(loaded, self.provenance.clone(), &serial, module.seed, &faults);
+        if let Some(seconds) = controller.clock_step_s {
+            virtual_run::dated(&mut started, seconds);
+        }
+        let recorder = disk::recorder(controller.disk, world.clock()).map_err(|error| bench(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| bench(&error))?;
         let mut nest = virtual_run::nest(&world, &loaded.fixture, family, &serial, &recorder)?;
         loaded.equip(&mut nest, image);

@@ -44,8 +44,8 @@ pub struct SwdAnswer {
 /// A probe's lines.
 #[async_trait(?Send)]
 pub trait SwdWire {
-    /// Serial number of the probe at these lines; `None`: there is no probe.
-    fn probe(&self) -> Option<String>;
+    /// Serial numbers of the probes that can be opened: one, unless something is wrong.
+    fn probes(&self) -> Vec<String>;
     /// Performs the operations in their order, with `hz` clocks a second. Blocks for as long as they take.
     async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer;
 }

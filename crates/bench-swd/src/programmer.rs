@@ -223,14 +223,14 @@ impl SwdProgrammer {
     ) -> Result<Programmed, ProgramError> {
         let (sender, receiver) = mpsc::channel();
         let say: Arc<dyn Fn(Message) -> bool + Send + Sync> = Arc::new(move |message| sender.send(message).is_ok());
-        let (serial, asks) = (wire.probe(), Arc::clone(&say));
+        let (serials, asks) = (wire.probes(), Arc::clone(&say));
         let ask: wire::Ask = Arc::new(move |operations, hz| {
             let (answer, answered) = mpsc::sync_channel(1);
             asks(Message::Ask { operations, hz, answer });
             // The sender has ended without a receiver.
             soon(&answered).or_else(|| answered.recv().ok())
         });
-        let _cancel = self.start(job, move || wire::lister(serial, ask), say)?;
+        let _cancel = self.start(job, move || wire::lister(serials, ask), say)?;
         self.serve(wire, &receiver, observer).await
     }
 
@@ -330,8 +330,8 @@ mod tests {
 
     #[async_trait(?Send)]
     impl SwdWire for NoLines {
-        fn probe(&self) -> Option<String> {
-            None
+        fn probes(&self) -> Vec<String> {
+            Vec::new()
         }
         async fn run(&self, _: &[SwdOperation], _: u32) -> SwdAnswer {
             SwdAnswer { read: Vec::new(), fault: None }

@@ -32,9 +32,10 @@ const CLEAR_ERRORS: u32 = 0x1E;
 /// Requests operations at a clock rate and waits for their results; `None`: the lines are no longer served.
 pub(crate) type Ask = Arc<dyn Fn(Vec<SwdOperation>, u32) -> Option<SwdAnswer> + Send + Sync>;
 
-/// Creates a lister that finds only the probe with this serial number, if any.
-pub(crate) fn lister(serial: Option<String>, ask: Ask) -> Lister {
-    Lister::with_lister(Box::new(OneProbe { lines: serial.map(|serial| Lines { serial, ask }) }))
+/// Creates a lister that finds only probes with these serial numbers, all of them at the same lines.
+pub(crate) fn lister(serials: Vec<String>, ask: Ask) -> Lister {
+    let lines = serials.into_iter().map(|serial| Lines { serial, ask: Arc::clone(&ask) }).collect();
+    Lister::with_lister(Box::new(TheseProbes { lines }))
 }
 
 #[derive(Clone)]
@@ -43,19 +44,19 @@ struct Lines {
     ask: Ask,
 }
 
-struct OneProbe {
-    lines: Option<Lines>,
+struct TheseProbes {
+    lines: Vec<Lines>,
 }
 
-impl fmt::Debug for OneProbe {
+impl fmt::Debug for TheseProbes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lister of {NAME} {:?}", self.lines.as_ref().map(|lines| &lines.serial))
+        write!(f, "lister of {NAME} {:?}", self.lines.iter().map(|lines| &lines.serial).collect::<Vec<_>>())
     }
 }
 
-impl ProbeLister for OneProbe {
+impl ProbeLister for TheseProbes {
     fn open(&self, selector: &DebugProbeSelector) -> Result<Probe, DebugProbeError> {
-        match self.lines.clone().filter(|lines| selector.matches_probe(&info(&lines.serial))) {
+        match self.lines.iter().find(|lines| selector.matches_probe(&info(&lines.serial))).cloned() {
             Some(lines) => Ok(Probe::new(WireProbe { lines, khz: 1000, queue: Vec::new() })),
             None => not_found(),
         }

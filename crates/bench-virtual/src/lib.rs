@@ -12,7 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use person::VirtualPerson;
 use std::cell::RefCell;
 use std::rc::Rc;
-use virtual_bench::{Fault, VirtualBench, VirtualConfig, VirtualError};
+use virtual_bench::{BenchFault, Fault, VirtualBench, VirtualConfig, VirtualError};
 
 /// What is on the virtual nest, and how it behaves.
 pub struct Order<'a> {
@@ -26,6 +26,7 @@ pub struct Order<'a> {
     pub blank: bool,
     pub seed: u64,
     pub faults: &'a [Fault],
+    pub bench_faults: &'a [BenchFault],
     pub serial: &'a str,
     pub pace: Option<f64>,
 }
@@ -41,6 +42,7 @@ impl<'a> Order<'a> {
             blank: comes_blank(loaded),
             seed,
             faults: &[],
+            bench_faults: &[],
             serial,
             pace: None,
         }
@@ -55,6 +57,23 @@ pub fn parse_faults(specs: &[String]) -> Result<Vec<Fault>, Failed> {
         spec.parse().map_err(|error| Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault {spec}: {error}")))
     };
     specs.iter().map(parse).collect()
+}
+
+const BENCH_FAULT_HELP: &str = "`bench faults PLAN --bench` lists every fault of the bench that can be ordered";
+
+/// The same for faults of the bench.
+pub fn parse_bench_faults(specs: &[String]) -> Result<Vec<BenchFault>, Failed> {
+    let parse = |spec: &String| {
+        spec.parse()
+            .map_err(|error| Failed::Usage(miette::miette!(help = BENCH_FAULT_HELP, "--bench-fault {spec}: {error}")))
+    };
+    specs.iter().map(parse).collect()
+}
+
+/// All orders as a record lists them.
+pub fn ordered(faults: &[Fault], bench_faults: &[BenchFault]) -> Vec<String> {
+    let of_module = faults.iter().map(ToString::to_string);
+    of_module.chain(bench_faults.iter().map(|fault| format!("bench {fault}"))).collect()
 }
 
 /// Builds the simulated fixture with the module in it.
@@ -77,10 +96,14 @@ pub fn build(order: &Order<'_>) -> Result<VirtualBench, Failed> {
         firmware: (!order.blank).then_some(order.firmware),
         seed: order.seed,
         faults: order.faults,
+        bench_faults: order.bench_faults,
         serial,
         pace: order.pace,
     })
     .map_err(|error| match error {
+        VirtualError::BenchFault(error) => {
+            Failed::Usage(miette::miette!(help = BENCH_FAULT_HELP, "--bench-fault: {error}"))
+        }
         VirtualError::Fault(error) => Failed::Usage(miette::miette!(help = FAULT_HELP, "--fault: {error}")),
         error => Failed::Bench(miette::miette!("the virtual bench cannot be built: {error}")),
     })?;
@@ -202,6 +225,17 @@ fn comes_blank(loaded: &Loaded) -> bool {
 pub fn serial(family: &DutFamily, model: &str, seed: u64) -> String {
     let prefix = family.model(model).and_then(|model| model.serial_prefixes.first());
     format!("{}AV{:09}", prefix.map_or("P000", String::as_str), seed % 1_000_000_000)
+}
+
+/// Seconds from 1970 to the day on which a virtual controller with a clock begins: 2026-01-01.
+const FIRST_DAY_S: f64 = 1_767_225_600.0;
+
+/// Dates a run by the clock of a controller that is off by this many seconds. Virtual runs have no date otherwise.
+pub fn dated(started: &mut Event, off_by_s: f64) {
+    let seconds = (FIRST_DAY_S + off_by_s).max(0.0) as i64;
+    if let (Event::RunStarted { started_at, .. }, Ok(at)) = (started, jiff::Timestamp::from_second(seconds)) {
+        *started_at = Some(at.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string());
+    }
 }
 
 /// The first entry of a virtual run's journal.

@@ -1,6 +1,7 @@
 //! The virtual bench as a whole.
 
 use crate::air::VirtualBluetooth;
+use crate::bench_fault::{BenchDamage, BenchFault, BenchFaultError};
 use crate::desk::{self, VirtualHands};
 use crate::ends::{SharedWorld, VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 use crate::fault::{Defects, Fault, FaultError, damage};
@@ -35,6 +36,8 @@ pub struct VirtualConfig<'a> {
     /// Seed of all tolerances and all noise.
     pub seed: u64,
     pub faults: &'a [Fault],
+    /// What is wrong with the bench itself.
+    pub bench_faults: &'a [BenchFault],
     /// Serial number of the module; `None` derives one from model and seed.
     pub serial: Option<String>,
     /// Virtual seconds per second of wall time; `None`: as fast as possible.
@@ -51,6 +54,8 @@ pub const PACES: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 pub enum VirtualError {
     #[error(transparent)]
     Fault(#[from] FaultError),
+    #[error(transparent)]
+    BenchFault(#[from] BenchFaultError),
     #[error("the family {family} has no model {model}")]
     NoSuchModel { family: String, model: String },
     #[error("the fault `wrong-model:{ordered}` is ordered, but a {on_nest} was put on the nest")]
@@ -97,7 +102,7 @@ impl VirtualBench {
     /// # Errors
     /// Unknown models, faults that this module or fixture cannot have, an invalid firmware image.
     pub fn new(config: VirtualConfig<'_>) -> Result<Self, VirtualError> {
-        let VirtualConfig { fixture, dut, model, firmware, seed, faults, serial, pace } = config;
+        let VirtualConfig { fixture, dut, model, firmware, seed, faults, bench_faults, serial, pace } = config;
         let fixture = &*desk::as_wired(fixture, dut);
         let known = dut
             .model(model)
@@ -105,7 +110,12 @@ impl VirtualBench {
         for fault in faults {
             fault.check(dut, fixture)?;
         }
-        let defects = Defects::of(faults);
+        for fault in bench_faults {
+            fault.check(fixture)?;
+        }
+        let damage = BenchDamage::of(bench_faults, fixture);
+        let mut defects = Defects::of(faults);
+        defects.add_bench(&damage);
         if let Some(ordered) = defects.model.clone().filter(|ordered| ordered != model) {
             return Err(VirtualError::OtherModelOnNest { ordered, on_nest: model.to_owned() });
         }
@@ -115,6 +125,8 @@ impl VirtualBench {
             return Err(VirtualError::Pace(ratio));
         }
         let serial = match serial {
+            // Its sister was scanned.
+            _ if damage.other_module => flash::serial_of(known, seed.wrapping_add(1)),
             Some(text) if text.len() == 15 && text.bytes().all(|byte| byte.is_ascii_graphic()) => text,
             Some(text) => return Err(VirtualError::Serial(text)),
             None => flash::serial_of(known, seed),
@@ -129,8 +141,8 @@ impl VirtualBench {
         }
         let memory = ExternalFlash::new(known, &serial, seed, defects.flash);
         let modem = VirtualModem::new(dut, known, seed, defects.modem.clone());
-        let rig = Rig::new(fixture, dut, memory, modem, seed, &defects);
-        let probe = SwdLines::new(&defects.probe);
+        let rig = Rig::new(fixture, dut, memory, modem, seed, &defects, damage.clone());
+        let probe = SwdLines::new(&defects.probe, &damage.probe, seed);
         let world =
             World::new(chip, rig, probe, fixture.bed.as_ref().map_or(I2C_HZ, |bed| bed.i2c_hz), defects.mcu_dead);
         Ok(Self {

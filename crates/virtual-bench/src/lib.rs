@@ -14,6 +14,7 @@
 
 mod air;
 mod bench;
+mod bench_fault;
 mod chips;
 mod circuit;
 mod desk;
@@ -40,6 +41,10 @@ mod world;
 
 pub use air::VirtualBluetooth;
 pub use bench::{PACES, VirtualBench, VirtualConfig, VirtualError, VirtualStats};
+pub use bench_fault::{
+    BENCH_KINDS, BenchFault, BenchFaultError, BenchFaultKind, ControllerDamage, DiskDamage, Group, Indistinguishable,
+    all_bench_faults, bench_fault_table, bench_fault_usages,
+};
 pub use circuit::spice_deck;
 pub use desk::VirtualHands;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};

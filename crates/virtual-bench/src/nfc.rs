@@ -74,8 +74,9 @@ impl Rig {
     /// Recomputes whether the chip detects the field: after a change of the field or of the antenna's switches, and for
     /// every frame.
     pub(crate) fn look_at_field(&mut self) {
-        let strength = self.nfc_reader().map_or(0.0, |reader| reader.field());
-        self.field.strength = strength;
+        let ordered = self.nfc_reader().map_or(0.0, |reader| reader.field());
+        self.field.strength = ordered;
+        let strength = ordered * self.damage.air.nfc_field.unwrap_or(1.0);
         let reaches = self.circuit.nfc_reaches(strength);
         if reaches != std::mem::replace(&mut self.field.reaches, reaches) {
             self.field.for_tag.push_back(ForTag::Field(reaches));

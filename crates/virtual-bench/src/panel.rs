@@ -61,6 +61,10 @@ impl PanelState {
         (self.lid_closed || !self.lid_cuts_rails) && !self.watchdog.expired
     }
 
+    pub fn set_lid(&mut self, closed: bool) {
+        self.lid_closed = closed;
+    }
+
     /// Whether the watchdog holds the port expanders in reset; they do not answer then.
     pub fn expanders_in_reset(&self) -> bool {
         self.watchdog.expired

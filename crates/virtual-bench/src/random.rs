@@ -25,8 +25,11 @@ pub enum Purpose {
     Antenna = 34,
     Neighbours = 35,
     Shipped = 36,
+    BenchFaults = 51,
+    ProbeLines = 52,
 }
 
+#[derive(Debug)]
 pub struct Random(ChaCha8Rng);
 
 impl Random {

@@ -2,6 +2,7 @@
 //! [`Board`], the controller as registers on I2C and bytes on a UART.
 
 use crate::air::Air;
+use crate::bench_fault::{BenchDamage, BitDamage, Happening};
 use crate::chips::{BitState, ChipModel, DacOutput, FittedChip, I2cDevice, Mcp23017};
 use crate::circuit::{Circuit, Commands, LinkLevels, NailCommand, RESET_PORT, RailCommand, Trial};
 use crate::edges::EdgeRecorder;
@@ -15,7 +16,7 @@ use crate::random::{Purpose, Random};
 use crate::uart;
 use bench_plan::{AnalogChannel, DutFamily, Fixture, IoBit, NailWiring};
 use bench_run::Contact;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 use virtual_nrf52840::{Board, FlashCommand, NfcFrame, Ports, Pull, RadioPacket};
 
@@ -35,6 +36,12 @@ const ADC_NOISE_STEPS: f64 = 0.6;
 const PEER_ROUNDS: usize = 4;
 const SHUNT_NOISE_VOLTS: f64 = 3e-6;
 const BUS_NOISE_VOLTS: f64 = 0.6e-3;
+/// Of an INA226: +-81.92 mV.
+const FULL_SCALE_SHUNT_VOLTS: f64 = 81.9175e-3;
+/// Longest burst of noise on the link, bytes.
+const MOST_NOISE_BYTES: f64 = 4.0;
+/// What another program writes.
+const INTRUDER: &[u8] = b"AT\r\n";
 
 /// A byte whose stop bit has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +104,16 @@ pub struct Rig {
     /// A fault joins something to the reset contact: check it after every change of a port.
     watch_reset: bool,
     slow_link: bool,
+    pub(crate) damage: BenchDamage,
+    chance: Random,
+    /// Bytes on their way to a controller that gets them late.
+    late: VecDeque<(u64, u8)>,
+    /// Results of the first conversion of monitors that are stuck.
+    first_reading: BTreeMap<usize, (f64, f64)>,
     pub i2c_transactions: u64,
+    stall_ns: Option<u64>,
+    /// Of the events that are handled now.
+    now_ns: u64,
 }
 
 impl Rig {
@@ -108,8 +124,21 @@ impl Rig {
         modem: Option<VirtualModem>,
         seed: u64,
         defects: &Defects,
+        mut damage: BenchDamage,
     ) -> Self {
-        let chips = FittedChip::all(fixture, seed);
+        let mut chips = FittedChip::all(fixture, seed);
+        let taken: Vec<u8> = chips.iter().map(|chip| chip.address).collect();
+        for (index, of_chip) in &damage.chips {
+            let free = (0x50..0x78).find(|address| !taken.contains(address));
+            if let (true, Some(chip), Some(free)) = (of_chip.moved, chips.get_mut(*index), free) {
+                chip.address = free;
+            }
+        }
+        let mut chance = Random::new(seed, Purpose::BenchFaults);
+        for (contact, every_ns) in damage.loose.clone() {
+            let first = Happening::Nail { contact, touches: true, every_ns };
+            damage.happenings.repeat(0, first, &mut chance);
+        }
         let port_of = |contact: Contact| dut.contact(contact)?.port.map(|port| usize::from(port.index()));
         let reset =
             dut.contacts.iter().find(|info| info.port.is_some_and(|port| usize::from(port.index()) == RESET_PORT));
@@ -118,7 +147,7 @@ impl Rig {
         let mut rig = Self {
             chips,
             panel: PanelState::new(fixture),
-            circuit: Circuit::new(fixture, dut, seed, defects),
+            circuit: Circuit::on_bench(fixture, dut, seed, defects, &damage),
             flash,
             modem,
             modem_revision: None,
@@ -132,7 +161,7 @@ impl Rig {
                 receiver: None,
             },
             edges: EdgeRecorder::new(fixture.nail_volts, seed),
-            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, defects)),
+            air: fixture.ble.as_ref().map(|radio| Air::new(radio, seed, defects, &damage.air)),
             noise: Random::new(seed, Purpose::Noise),
             dut_tx_port: port_of(fixture.link.dut_tx),
             dut_rx_port: port_of(fixture.link.dut_rx),
@@ -143,7 +172,13 @@ impl Rig {
             woken: false,
             watch_reset: defects.joints.iter().any(ties_reset),
             slow_link: defects.slow_link,
+            damage,
+            chance,
+            late: VecDeque::new(),
+            first_reading: BTreeMap::new(),
             i2c_transactions: 0,
+            stall_ns: None,
+            now_ns: 0,
             fixture: fixture.clone(),
         };
         rig.apply_commands(0);
@@ -155,6 +190,8 @@ impl Rig {
     /// Time of the next event that the chip does not cause.
     pub fn next_event_ns(&self) -> Option<u64> {
         let byte = self.uart.sending.front().map(|byte| byte.at_ns);
+        let late = self.late.front().map(|(at, _)| *at);
+        let byte = byte.into_iter().chain(late).chain(self.damage.happenings.next_ns()).min();
         let conversions = self.chips.iter().filter_map(|chip| match &chip.model {
             ChipModel::Adc { chip, .. } => chip.running().map(|running| running.done_at_ns),
             _ => None,
@@ -168,8 +205,17 @@ impl Rig {
 
     /// Executes everything that is due.
     pub fn handle_due(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
         if self.panel.expires(now_ns) {
             self.panel_changed(now_ns);
+        }
+        while let Some(what) = self.damage.happenings.take(now_ns) {
+            self.happen(what, now_ns);
+        }
+        while self.late.front().is_some_and(|(at, _)| *at <= now_ns) {
+            if let Some((_, byte)) = self.late.pop_front() {
+                self.hand_over(byte);
+            }
         }
         if self.circuit.next_step_ns().is_some_and(|at| at <= now_ns) {
             self.deliver_monitors(now_ns);
@@ -189,7 +235,9 @@ impl Rig {
             }
             if hearing.dut_hears_controller {
                 let heard = self.through_cable(byte.byte, byte.baud);
-                self.for_chip.push_back(ForChip { uart: LINK_UART, byte: heard, baud: byte.baud });
+                for _ in 0..self.copies(now_ns) {
+                    self.for_chip.push_back(ForChip { uart: LINK_UART, byte: heard, baud: byte.baud });
+                }
             }
         }
     }
@@ -283,6 +331,9 @@ impl Rig {
         if let Some(high) = self.panel.hands.level(bit) {
             return if high { BitState::High } else { BitState::Float };
         }
+        if let Some(BitDamage::Pin(high)) = self.damage.bit_of(bit) {
+            return if high { BitState::High } else { BitState::Low };
+        }
         match self.chips.get(bit.chip).map(|chip| &chip.model) {
             Some(ChipModel::Expander(chip)) => chip.bit(bit.bit),
             _ => BitState::Float,
@@ -291,6 +342,9 @@ impl Rig {
 
     /// Switches have a pull-down, so anything but a driven high is off.
     fn is_high(&self, bit: IoBit) -> bool {
+        if let Some(BitDamage::Switch(closed)) = self.damage.bit_of(bit) {
+            return closed;
+        }
         self.bit(bit) == BitState::High
     }
 
@@ -303,6 +357,7 @@ impl Rig {
                 let output = chip.output(channel.channel);
                 // A switched-off output is a resistor to ground and has no offset.
                 let volts = if output.ohms > 100.0 { 0.0 } else { (output.volts * gain + offset_volts).max(0.0) };
+                let volts = self.damage.dac.of(volts).clamp(0.0, 5.5);
                 DacOutput { volts, ohms: output.ohms }
             }
             _ => DacOutput { volts: 0.0, ohms: 1e9 },
@@ -318,21 +373,24 @@ impl Rig {
             NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. } => NailCommand::Feed(self.is_high(feed)),
         };
         let before = &self.circuit.commands().rails;
-        let rail = |(rail, before): (&bench_plan::Rail, &RailCommand)| RailCommand {
-            on_since_ns: (self.is_high(rail.enable) && enabled).then(|| before.on_since_ns.unwrap_or(at_ns)),
+        let stuck_on = |rail: usize| self.damage.rails.get(&rail).is_some_and(|rail| rail.stuck_on);
+        let rail = |(index, (rail, before)): (usize, (&bench_plan::Rail, &RailCommand))| RailCommand {
+            on_since_ns: ((self.is_high(rail.enable) || stuck_on(index)) && enabled)
+                .then(|| before.on_since_ns.unwrap_or(at_ns)),
             discharge: self.is_high(rail.discharge),
         };
         let flag = |set: u32, (n, bit): (usize, &IoBit)| set | u32::from(self.is_high(*bit)) << n;
         let commands = Commands {
             nails: self.fixture.nails.values().map(nail).collect(),
-            rails: self.fixture.rails.iter().zip(before).map(rail).collect(),
+            rails: self.fixture.rails.iter().zip(before).enumerate().map(rail).collect(),
             mux_channel: bus.map_or(0, |bus| bus.address.iter().enumerate().fold(0, flag)) as u8,
             mux_banks: bus.map_or(0, |bus| bus.banks.iter().enumerate().fold(0, flag)),
             source: bus.is_some_and(|bus| self.is_high(bus.source_enable)).then(|| self.source()),
             loopback: self.fixture.bed.as_ref().is_some_and(|bed| !self.is_high(bed.link_relay)),
             peers: self.fixture.peers.iter().map(|peer| self.is_high(peer.select)).collect(),
             usb: self.fixture.usb.is_some_and(|usb| self.is_high(usb.switch)),
-            nfc: self.fixture.nfc.and_then(|nfc| nfc.coil).is_some_and(|coil| self.is_high(coil.switch)),
+            nfc: self.fixture.nfc.and_then(|nfc| nfc.coil).is_some_and(|coil| self.is_high(coil.switch))
+                && !self.damage.air.nfc_coil_open,
         };
         if commands != *self.circuit.commands() {
             self.deliver_monitors(at_ns);
@@ -390,8 +448,22 @@ impl Rig {
             self.circuit.catch_up(at_ns);
             let (volts, amps) = rail.map_or((0.0, 0.0), |rail| self.circuit.rail_reading(rail));
             let quieter = f64::from(chip.averages()).sqrt();
-            let shunt = amps * *shunt_ohms + *offset_volts + self.noise.gauss(SHUNT_NOISE_VOLTS / quieter);
-            let bus = volts * *bus_gain + self.noise.gauss(BUS_NOISE_VOLTS / quieter);
+            let mut shunt = amps * *shunt_ohms + *offset_volts + self.noise.gauss(SHUNT_NOISE_VOLTS / quieter);
+            let mut bus = volts * *bus_gain + self.noise.gauss(BUS_NOISE_VOLTS / quieter);
+            if let Some(damage) = self.damage.monitors.get(&index) {
+                shunt *= damage.shunt_factor.unwrap_or(1.0) * (1.0 + damage.gain_error);
+                shunt += damage.offset_amps * *shunt_ohms;
+                if damage.noise_amps > 0.0 {
+                    shunt += self.chance.gauss(damage.noise_amps * *shunt_ohms);
+                }
+                bus *= 1.0 + damage.bus_gain_error;
+                if damage.saturated {
+                    shunt = FULL_SCALE_SHUNT_VOLTS;
+                }
+                if damage.stuck {
+                    (shunt, bus) = *self.first_reading.entry(index).or_insert((shunt, bus));
+                }
+            }
             chip.deliver(shunt, bus, at_ns);
         }
     }
@@ -405,7 +477,11 @@ impl Rig {
         let negative = running.negative.map_or(0.0, |channel| self.adc_input_volts(index, channel));
         let noise = self.noise.gauss(ADC_NOISE_STEPS * running.full_scale_volts / 32768.0);
         if let ChipModel::Adc { chip, .. } = &mut self.chips[index].model {
-            chip.finish((positive - negative) * gain + offset + noise);
+            let extra = match self.damage.adc.noise_volts {
+                sigma if sigma > 0.0 => self.chance.gauss(sigma),
+                _ => 0.0,
+            };
+            chip.finish(self.damage.adc.of((positive - negative) * gain + offset + noise) + extra);
         }
     }
 
@@ -439,8 +515,16 @@ impl Rig {
             }
             let Some(volts) = self.circuit.nail_pin_volts(place) else { continue };
             let mask = 1 << io.bit;
+            if self.damage.bit_of(io).is_some() {
+                continue;
+            }
             let high = volts > INPUT_HIGH_SHARE * supply || volts > INPUT_LOW_SHARE * supply && held & mask != 0;
             levels = if high { levels | mask } else { levels & !mask };
+        }
+        for ((chip, bit), damage) in &self.damage.bits {
+            if let (true, BitDamage::Pin(high)) = (*chip == index, damage) {
+                levels = levels & !(1 << bit) | u16::from(*high) << bit;
+            }
         }
         if let ChipModel::Expander(chip) = &mut self.chips[index].model {
             chip.set_inputs(levels);
@@ -464,6 +548,12 @@ impl Rig {
             return anybody.then_some(Addressed::GeneralCall);
         }
         let index = self.chips.iter().position(|chip| chip.address == address)?;
+        if let Some(damage) = self.damage.chips.get(&index) {
+            let one_in = damage.nack_one_in;
+            if damage.silent || one_in.is_some_and(|one_in| self.chance.unit() * one_in < 1.0) {
+                return None;
+            }
+        }
         if self.panel.expanders_in_reset() && matches!(self.chips[index].model, ChipModel::Expander(_)) {
             return None;
         }
@@ -515,6 +605,63 @@ impl Rig {
         }
     }
 
+    // ---- what happens by itself ----
+
+    fn happen(&mut self, what: Happening, now_ns: u64) {
+        match what {
+            Happening::ResetExpander(index) => {
+                if let Some(ChipModel::Expander(chip)) = self.chip_at(index) {
+                    *chip = Mcp23017::default();
+                    self.apply_commands(now_ns);
+                }
+            }
+            Happening::Lid { closed } => {
+                self.panel.set_lid(closed);
+                self.panel_changed(now_ns);
+            }
+            Happening::Module { seated } => {
+                self.circuit.touch_nail(None, seated, now_ns);
+                self.look_at_field();
+            }
+            Happening::Nail { contact, touches, .. } => {
+                self.circuit.touch_nail(Some(contact), touches, now_ns);
+                self.edges.forget();
+            }
+            Happening::Ripple { rail, up, .. } => {
+                let volts = self.damage.rails.get(&rail).map_or(0.0, |damage| damage.ripple_volts / 2.0);
+                self.circuit.ripple(rail, if up { volts } else { -volts }, now_ns);
+            }
+            Happening::Noise { .. } => {
+                for _ in 0..=(self.chance.unit() * MOST_NOISE_BYTES) as usize {
+                    let (to_controller, to_module) = (self.chance.bits() as u8, self.chance.bits() as u8);
+                    self.arrive(to_controller);
+                    let baud = self.uart.baud;
+                    if self.hearing().dut_hears_controller {
+                        self.for_chip.push_back(ForChip { uart: LINK_UART, byte: to_module, baud });
+                    }
+                }
+            }
+            Happening::Intruder { .. } => {
+                self.send(INTRUDER, now_ns);
+                // It takes what has arrived since it last looked.
+                self.uart.received.clear();
+            }
+            Happening::Stall { ns } => self.stall_ns = Some(self.stall_ns.unwrap_or(0).max(ns)),
+        }
+        let Self { damage, chance, .. } = self;
+        damage.happenings.repeat(now_ns, what, chance);
+    }
+
+    /// A stall of the controller that begins now.
+    pub fn take_stall(&mut self) -> Option<u64> {
+        self.stall_ns.take()
+    }
+
+    /// Whether the I2C bus is held low.
+    pub fn bus_is_low(&self, now_ns: u64) -> bool {
+        self.damage.bus_low.is_some_and(|(from, to)| (from..to).contains(&now_ns))
+    }
+
     // ---- the link ----
 
     /// Queues bytes in the controller's UART.
@@ -539,8 +686,39 @@ impl Rig {
 
     fn controller_receives(&mut self, byte: u8, sender_baud: u32) {
         let byte = self.through_cable(byte, sender_baud);
+        let now_ns = self.now_ns;
+        for _ in 0..self.copies(now_ns) {
+            self.arrive(uart::receive(byte, sender_baud, self.uart.baud).byte);
+        }
+    }
+
+    /// How often a byte arrives that was sent once.
+    fn copies(&mut self, now_ns: u64) -> usize {
+        let link = &self.damage.link;
+        if link.gone.is_some_and(|(from, to)| (from..to).contains(&now_ns)) {
+            return 0;
+        }
+        let (lose, double) = (link.lose_one_in, link.double_one_in);
+        if lose.is_some_and(|one_in| self.chance.unit() * one_in < 1.0) {
+            return 0;
+        }
+        if double.is_some_and(|one_in| self.chance.unit() * one_in < 1.0) { 2 } else { 1 }
+    }
+
+    /// A byte at the controller's input.
+    fn arrive(&mut self, byte: u8) {
+        match self.damage.link.late_ns {
+            0 => self.hand_over(byte),
+            late_ns => {
+                self.late.push_back((self.now_ns + late_ns, byte));
+                self.stop = true;
+            }
+        }
+    }
+
+    fn hand_over(&mut self, byte: u8) {
         // A serial port of the controller delivers the decoded byte even with a framing error.
-        self.uart.received.push(uart::receive(byte, sender_baud, self.uart.baud).byte);
+        self.uart.received.push(byte);
         if let Some(receiver) = self.uart.receiver.take() {
             receiver.wake();
             (self.stop, self.woken) = (true, true);
@@ -645,6 +823,7 @@ impl Board for Rig {
         if uart != LINK_UART {
             return;
         }
+        self.now_ns = at_ns;
         let hearing = self.hearing();
         if hearing.controller_hears_dut {
             self.controller_receives(byte, baud);

@@ -1,8 +1,10 @@
 //! The debug probe's lines to the emulated chip: transfers take the time of their bits, while the chip continues to
 //! run.
 
+use crate::bench_fault::ProbeDamage;
 use crate::ends::{SharedWorld, Sleep};
 use crate::fault::ProbeDefects;
+use crate::random::{Purpose, Random};
 use crate::world::World;
 use async_trait::async_trait;
 use bench_instruments::{SwdAnswer, SwdFault, SwdOperation, SwdRegister, SwdWire};
@@ -29,6 +31,10 @@ pub struct SwdLines {
     /// Transfers so far, and number of transfers after which the connection is lost.
     transfers: u64,
     lost_after: Option<u64>,
+    slower: u64,
+    wrong_one_in: Option<f64>,
+    chance: Option<Random>,
+    twice: bool,
     /// The last answer to the probe was that the operation has not ended.
     told_to_wait: bool,
 }
@@ -39,18 +45,29 @@ impl SwdLines {
         self.lost_after = None;
     }
 
-    pub fn new(defects: &ProbeDefects) -> Self {
+    pub fn new(defects: &ProbeDefects, damage: &ProbeDamage, seed: u64) -> Self {
         Self {
             probe: (!defects.absent).then(|| "VIRTUAL-1".to_owned()),
             open: defects.open,
             transfers: 0,
             lost_after: defects.lost_after,
+            slower: damage.slower.unwrap_or(1),
+            wrong_one_in: damage.wrong_one_in,
+            chance: Some(Random::new(seed, Purpose::ProbeLines)),
+            twice: damage.twice,
             told_to_wait: false,
         }
     }
 
     fn are_cut(&self) -> bool {
         self.open || self.lost_after.is_some_and(|after| self.transfers >= after)
+    }
+
+    /// Whether a bit of this transfer is wrong: which one.
+    fn wrong_bit(&mut self) -> Option<u32> {
+        let one_in = self.wrong_one_in?;
+        let chance = self.chance.as_mut()?;
+        (chance.unit() * one_in < 1.0).then(|| (chance.bits() % 32) as u32)
     }
 
     /// Successful transfers.
@@ -72,9 +89,11 @@ impl World {
         }
         self.swd.transfers += 1;
         let register = dap(register);
+        let flip = self.swd.wrong_bit().map_or(0, |bit| 1 << bit);
+        let write = write.map(|value| value ^ flip);
         let done = match write {
             Some(value) => self.chip.dap_write(register, value, &mut self.rig).map(|()| 0),
-            None => self.chip.dap_read(register, &mut self.rig),
+            None => self.chip.dap_read(register, &mut self.rig).map(|value| value ^ flip),
         };
         done.map_err(|fault| match fault {
             DapFault::NoAnswer => SwdFault::NoAnswer,
@@ -95,13 +114,16 @@ pub struct VirtualSwd(pub(crate) SharedWorld);
 
 #[async_trait(?Send)]
 impl SwdWire for VirtualSwd {
-    fn probe(&self) -> Option<String> {
-        self.0.borrow().swd.probe.clone()
+    fn probes(&self) -> Vec<String> {
+        let world = self.0.borrow();
+        let copies = if world.swd.twice { 2 } else { 1 };
+        world.swd.probe.iter().flat_map(|serial| std::iter::repeat_n(serial.clone(), copies)).collect()
     }
 
     async fn run(&self, operations: &[SwdOperation], hz: u32) -> SwdAnswer {
         let mut read = Vec::new();
-        let mut line = SwdTransfers { world: &self.0, bit_ns: NS_PER_S / u64::from(hz.max(1)), owed_ns: 0 };
+        let slower = self.0.borrow().swd.slower.max(1);
+        let mut line = SwdTransfers { world: &self.0, bit_ns: NS_PER_S / u64::from(hz.max(1)) * slower, owed_ns: 0 };
         for operation in operations {
             if let Err(fault) = line.operate(operation, &mut read).await {
                 line.pay().await;

@@ -233,6 +233,10 @@ impl World {
 
     /// Lets the time of a due stall pass: the world continues, the controller's program does not.
     pub fn stall_if_due(&mut self) {
+        if let Some(span) = self.rig.take_stall() {
+            let now = self.now_ns();
+            self.order_stall(now, span);
+        }
         while let Some(&(at, span)) = self.stalls.front()
             && at <= self.now_ns()
         {
@@ -246,7 +250,11 @@ impl World {
     /// One transaction; the world continues while its bits are on the wire.
     pub fn i2c(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
         self.rig.i2c_transactions += 1;
-        let result = self.i2c_operations(address, operations);
+        let result = if self.rig.bus_is_low(self.now_ns()) {
+            Err(ErrorKind::ArbitrationLoss)
+        } else {
+            self.i2c_operations(address, operations)
+        };
         self.pass_bits(1);
         self.stall_if_due();
         result

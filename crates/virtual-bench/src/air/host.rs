@@ -19,6 +19,9 @@ impl VirtualBluetooth {
         let mut world = self.0.borrow_mut();
         let now_ns = world.now_ns();
         let air = world.rig.air.as_mut();
+        if air.as_ref().is_some_and(|air| air.is_gone) {
+            return Err(failed("no such adapter"));
+        }
         air.map(|air| act(air, now_ns)).ok_or_else(|| failed("this fixture's file has no [ble] section"))
     }
 }

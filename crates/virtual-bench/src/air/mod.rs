@@ -9,6 +9,7 @@ mod neighbours;
 
 pub use host::VirtualBluetooth;
 
+use crate::bench_fault::AirDamage;
 use crate::fault::Defects;
 use crate::random::{Purpose, Random};
 use crate::real_functions::exp;
@@ -82,10 +83,14 @@ pub struct Air {
     /// Whether the adapter receives nothing.
     is_deaf: bool,
     neighbours: Neighbours,
+    /// Whether every call of the adapter fails.
+    is_gone: bool,
+    /// Share of all packets that others on the band destroy.
+    busy_share: f64,
 }
 
 impl Air {
-    pub(crate) fn new(radio: &BleRadio, seed: u64, defects: &Defects) -> Self {
+    pub(crate) fn new(radio: &BleRadio, seed: u64, defects: &Defects, bench: &AirDamage) -> Self {
         let mut random = Random::new(seed, Purpose::Air);
         let mut either = |decibels: f64| random.between(-decibels, decibels);
         let loss = radio.path_loss_db + defects.radio_loss_db + either(COUPLING_DB);
@@ -107,6 +112,8 @@ impl Air {
             advertiser: None,
             is_deaf: defects.adapter_deaf,
             neighbours: Neighbours::new(seed, defects.room_quiet),
+            is_gone: bench.gone,
+            busy_share: bench.busy_share,
         }
     }
 
@@ -204,7 +211,7 @@ impl Air {
 
     fn fate(&mut self, dbm: f64) -> Fate {
         let too_weak = 1.0 / (1.0 + exp((dbm - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB));
-        if self.chance.unit() >= too_weak.max(LOST_TO_OTHERS) {
+        if self.chance.unit() >= too_weak.max(LOST_TO_OTHERS).max(self.busy_share) {
             Fate::Whole
         } else if self.chance.unit() < BROKEN_SHARE {
             Fate::Broken

@@ -1,11 +1,12 @@
 //! The network of one fixture with one module and its faults.
 
-use super::parts::{ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts};
+use super::parts::{ADC_INPUT_OHMS, BOND_OHMS, CONTACT_OHMS, DEAD_MCU_AMPS, FixtureTolerances, ModuleParts, OPEN_OHMS};
 use super::peers::{Memories, PeerWires};
 use super::{
-    Circuit, Commands, Conducting, FixedParts, LinkNail, NailCommand, NailParts, NailPlace, Net, PortPlace,
+    Circuit, Commands, Conducting, FixedParts, LinkNail, LooseNail, NailCommand, NailParts, NailPlace, Net, PortPlace,
     RailCommand, RailParts, Supply, Wiring, defects, diodes, modem, nfc, regulator, usb,
 };
+use crate::bench_fault::BenchDamage;
 use crate::chips::BitState;
 use crate::fault::{Defects, Terminal, rail_contact, rail_index};
 use crate::netlist::{Edge, NetlistBuilder, Node, Voltages, Workspace};
@@ -57,7 +58,13 @@ impl Sketch {
 
 impl Circuit {
     /// Builds the network. The faults must have been checked against `dut` and `fixture`.
+    #[cfg(test)]
     pub fn new(fixture: &Fixture, dut: &DutFamily, seed: u64, defects: &Defects) -> Self {
+        Self::on_bench(fixture, dut, seed, defects, &BenchDamage::default())
+    }
+
+    /// The same with faults of the bench.
+    pub fn on_bench(fixture: &Fixture, dut: &DutFamily, seed: u64, defects: &Defects, bench: &BenchDamage) -> Self {
         let mut sketch = Sketch::default();
         let mut tolerances = FixtureTolerances::new(seed);
         let mut parts = ModuleParts::new(seed);
@@ -67,19 +74,19 @@ impl Circuit {
         sketch.leaks.push((bus, ADC_INPUT_OHMS, "input of the ADC"));
         let ground = sketch.node("module_ground");
         sketch.leaks.push((ground, PLANE_LEAKAGE_OHMS, "leakage of the module's planes"));
-        let rails = rails(fixture, &mut sketch, &mut tolerances);
+        let rails = rails(fixture, bench, &mut sketch, &mut tolerances);
         let nail_nodes: BTreeMap<Contact, Node> =
             fixture.nails.keys().map(|c| (*c, sketch.node(format!("nail_{}", c.0)))).collect();
         sketch.leaks.extend(nail_nodes.values().map(|node| (*node, NAIL_LEAKAGE_OHMS, "leakage of the nail's input")));
 
         let module = ModuleNets::new(dut, &parts, ground, &mut sketch);
-        join_nails(fixture, defects, &nail_nodes, &module, &mut contacts, &mut sketch);
+        let loose = join_nails(fixture, defects, bench, &nail_nodes, &module, &mut contacts, &mut sketch);
         let ports = port_places(dut, defects, &module, &mut sketch);
         let mut diodes = diodes::of_module(dut, &module.contacts, &module.supplies(dut), seed, &mut sketch);
         let regulator = regulator(dut, &module, seed, &mut diodes, &mut sketch);
         let place_of = |terminal: &Terminal| module.place_of(terminal, fixture, dut);
         let overloads = defects::join(defects, fixture, ground, module.logic, place_of, &mut sketch);
-        let nails = nail_parts(fixture, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
+        let nails = nail_parts(fixture, bench, &nail_nodes, &rails, bus, &mut sketch, &mut tolerances);
         let link = |contact: Contact, tolerances: &mut FixtureTolerances| LinkNail {
             node: nail_nodes.get(&contact).copied(),
             series_ohms: tolerances.resistor(fixture.link.series_ohms).max(1.0),
@@ -123,6 +130,7 @@ impl Circuit {
             controller_tx,
             controller_rx,
             link_cut: defects.link_cut,
+            loose,
             peers,
             modem,
             antenna,
@@ -328,22 +336,39 @@ impl<'d> ModuleNets<'d> {
 fn join_nails(
     fixture: &Fixture,
     defects: &Defects,
+    bench: &BenchDamage,
     nails: &BTreeMap<Contact, Node>,
     module: &ModuleNets<'_>,
     random: &mut Random,
     sketch: &mut Sketch,
-) {
+) -> Vec<LooseNail> {
+    let mut loose = Vec::new();
+    let moving = bench.moving(fixture);
     for (contact, &nail) in nails {
         let touching = random.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
         if let Some(&pad) = module.contacts.get(&defects.led_to(*contact)) {
-            sketch.resistor(nail, pad, defects::joint_ohms(defects, *contact, touching), "nail on its contact");
+            let ohms = defects::joint_ohms(defects, *contact, touching);
+            if moving.contains(contact) {
+                loose.push(LooseNail { contact: *contact, edge: sketch.edge(nail, pad), ohms, touches: true });
+            } else {
+                sketch.resistor(nail, pad, ohms, "nail on its contact");
+            }
+        }
+    }
+    for (a, b, ohms) in &bench.dirt {
+        if let (Some(&a), Some(&b)) = (nails.get(a), nails.get(b)) {
+            sketch.resistor(a, b, *ohms, "ordered: dirt between two nails");
         }
     }
     for (contact, to) in &fixture.joined {
         let touching = random.between(CONTACT_OHMS.0, CONTACT_OHMS.1);
         if let (Some(&nail), Some(&pad)) = (nails.get(to), module.contacts.get(&defects.led_to(*contact))) {
             let ohms = defects::joint_ohms(defects, *contact, touching);
-            sketch.resistor(nail, pad, ohms, "trace of the board to a joined contact");
+            if moving.contains(contact) {
+                loose.push(LooseNail { contact: *contact, edge: sketch.edge(nail, pad), ohms, touches: true });
+            } else {
+                sketch.resistor(nail, pad, ohms, "trace of the board to a joined contact");
+            }
         }
     }
     for (a, b) in &fixture.pairs {
@@ -351,6 +376,7 @@ fn join_nails(
             sketch.resistor(a, b, PAIR_WIRE_OHMS, "wire of the pair");
         }
     }
+    loose
 }
 
 /// The converter of a module that makes its own logic supply.
@@ -396,7 +422,12 @@ impl<'d> SupplyPins<'d> {
     }
 }
 
-fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureTolerances) -> Vec<RailParts> {
+fn rails(
+    fixture: &Fixture,
+    bench: &BenchDamage,
+    sketch: &mut Sketch,
+    tolerances: &mut FixtureTolerances,
+) -> Vec<RailParts> {
     let rail = |rail: &bench_plan::Rail| RailParts {
         node: sketch.node(format!("rail_{}", rail.name)),
         volts: tolerances.supply(rail.volts),
@@ -405,8 +436,19 @@ fn rails(fixture: &Fixture, sketch: &mut Sketch, tolerances: &mut FixtureToleran
         rise_ns: u64::try_from(rail.rise_time.as_nanos()).unwrap_or(u64::MAX),
         discharge_ohms: tolerances.resistor(rail.discharge_ohms),
         load_ohms: rail.load_ohms.map(|ohms| tolerances.resistor(ohms)),
+        ripple_volts: 0.0,
     };
-    fixture.rails.iter().map(rail).collect()
+    let mut rails: Vec<RailParts> = fixture.rails.iter().map(rail).collect();
+    for (index, damage) in &bench.rails {
+        let Some(rail) = rails.get_mut(*index) else { continue };
+        rail.volts *= 1.0 + damage.volts_error;
+        rail.rise_ns = damage.rise_ns.unwrap_or(rail.rise_ns);
+        rail.limit_amps = damage.limit_amps.unwrap_or(rail.limit_amps);
+        if damage.no_discharge {
+            rail.discharge_ohms = OPEN_OHMS;
+        }
+    }
+    rails
 }
 
 fn peer_wires(
@@ -465,6 +507,7 @@ fn port_places(
 
 fn nail_parts(
     fixture: &Fixture,
+    bench: &BenchDamage,
     nodes: &BTreeMap<Contact, Node>,
     rails: &[RailParts],
     bus: Node,
@@ -484,7 +527,8 @@ fn nail_parts(
         };
         let mux = nail
             .mux
-            .map(|(bank, channel)| (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(mux_ohms)));
+            .map(|(bank, channel)| (bank, channel, sketch.builder.edge(node, bus), tolerances.switch(mux_ohms)))
+            .filter(|_| !bench.dead_channels.contains(&nail.contact));
         NailParts {
             #[cfg(test)]
             contact: nail.contact,

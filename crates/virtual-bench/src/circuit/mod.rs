@@ -36,7 +36,6 @@ pub use spice::good_module as spice_deck;
 use crate::chips::{BitState, DacOutput};
 use crate::modem::ModemLoad;
 use crate::netlist::{Edge, Netlist, Node, Values, Voltages, Workspace};
-#[cfg(test)]
 use bench_run::Contact;
 use parts::ModuleParts;
 use virtual_nrf52840::{Activity, PORT_COUNT, PortState, Ports};
@@ -66,6 +65,8 @@ struct Wiring {
     controller_tx: LinkNail,
     controller_rx: LinkNail,
     link_cut: bool,
+    /// Nails whose touch changes during the run.
+    loose: Vec<LooseNail>,
     peers: Vec<peers::PeerWires>,
     usb_data: Option<usb::DataLines>,
     modem: modem::ModemPins,
@@ -98,6 +99,14 @@ struct NailParts {
     mux: Option<(u8, u8, Edge, f64)>,
 }
 
+/// A nail that touches its contact at times.
+struct LooseNail {
+    contact: Contact,
+    edge: Edge,
+    ohms: f64,
+    touches: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum NailPlace {
     Io { series_ohms: f64 },
@@ -114,6 +123,8 @@ struct RailParts {
     discharge_ohms: f64,
     /// Load of a rail that the module makes, in place of a supply.
     load_ohms: Option<f64>,
+    /// What a ripple adds to the voltage now.
+    ripple_volts: f64,
 }
 
 /// A supply net of the module.
@@ -268,6 +279,28 @@ impl Circuit {
         self.catch_up(at_ns);
         if let Some(parts) = self.wiring.rails.get_mut(rail) {
             parts.limit_amps = amps;
+            self.touch();
+            self.settle(at_ns);
+        }
+    }
+
+    /// The touch of one nail changes, or with `None` that of all.
+    pub fn touch_nail(&mut self, nail: Option<Contact>, touches: bool, at_ns: u64) {
+        self.catch_up(at_ns);
+        let moved = |loose: &&mut LooseNail| nail.is_none_or(|contact| loose.contact == contact);
+        self.wiring.loose.iter_mut().filter(moved).for_each(|loose| loose.touches = touches);
+        self.touch();
+        self.settle(at_ns);
+    }
+
+    /// From now on a ripple adds this to the voltage of a rail's supply.
+    pub fn ripple(&mut self, rail: usize, volts: f64, at_ns: u64) {
+        let is_on = self.commands.rails.get(rail).is_some_and(|rail| rail.on_since_ns.is_some());
+        if let Some(parts) = self.wiring.rails.get_mut(rail) {
+            parts.ripple_volts = volts;
+        }
+        if is_on {
+            self.catch_up(at_ns);
             self.touch();
             self.settle(at_ns);
         }
@@ -441,7 +474,7 @@ impl Circuit {
         let since = self.commands.rails.get(rail)?.on_since_ns?;
         let elapsed = self.now_ns.saturating_sub(since);
         let risen = if elapsed >= parts.rise_ns { 1.0 } else { elapsed as f64 / parts.rise_ns as f64 };
-        Some(parts.volts * risen)
+        Some((parts.volts + parts.ripple_volts) * risen)
     }
 
     /// The load at a rail that the module makes, while it is switched on.

@@ -124,6 +124,9 @@ impl Circuit {
                 values.resistor(edge, ohms, "switch of the measure bus");
             }
         }
+        for loose in wiring.loose.iter().filter(|loose| loose.touches) {
+            values.resistor(loose.edge, loose.ohms, "nail on its contact");
+        }
         for (rail, command) in wiring.rails.iter().zip(&self.commands.rails) {
             if command.discharge {
                 values.driver(rail.node, 0.0, rail.discharge_ohms, "discharge of the rail");

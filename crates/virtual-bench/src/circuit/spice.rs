@@ -35,7 +35,7 @@ pub(super) struct Deck<'c> {
 /// The deck of a good module of this family: all supplies on, all feeds closed, the chip runs and drives nothing.
 pub fn good_module(fixture: &Fixture, dut: &DutFamily, seed: u64) -> String {
     let fixture = &*crate::desk::as_wired(fixture, dut);
-    let mut circuit = Circuit::new(fixture, dut, seed, &Defects::default());
+    let mut circuit = Circuit::on_bench(fixture, dut, seed, &Defects::default(), &Default::default());
     circuit.power_up();
     circuit.spice(&format!("{} with a good module of the family {}, seed {seed}", fixture.name, dut.name))
 }

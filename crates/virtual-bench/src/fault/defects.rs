@@ -2,6 +2,7 @@
 
 use super::kinds::Effect;
 use super::{Fault, Terminal};
+use crate::bench_fault::BenchDamage;
 use crate::flash::FlashFaults;
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -137,6 +138,17 @@ impl Defects {
             }
         }
         defects
+    }
+
+    /// Adds what a bench does that is in series with the module, or looks the same from there.
+    pub fn add_bench(&mut self, bench: &BenchDamage) {
+        self.cold.extend(&bench.worn);
+        self.open.extend(&bench.lifted);
+        self.swapped.extend(&bench.exchanged);
+        self.empty_nest |= bench.nest_is_empty;
+        self.adapter_deaf |= bench.air.deaf;
+        self.radio_loss_db += bench.air.loss_db;
+        self.probe.lost_after = self.probe.lost_after.or(bench.probe.lost_after);
     }
 
     pub(super) fn join(&mut self, a: Terminal, b: Terminal, ohms: f64, label: &'static str) {

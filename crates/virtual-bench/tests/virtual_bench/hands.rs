@@ -49,6 +49,7 @@ pub fn setup(model: &str, faults: &[&str], seed: u64) -> Setup {
         firmware: Some(&firmware),
         seed,
         faults: &faults,
+        bench_faults: &[],
         serial: None,
         pace: None,
     })
@@ -293,6 +294,7 @@ fn nonsense_is_refused_before_anything_runs() {
         firmware: Some(firmware),
         seed: 1,
         faults: &[],
+        bench_faults: &[],
         serial: serial.map(str::to_owned),
         pace,
     };

@@ -135,6 +135,7 @@ fn a_pace_slows_down() {
         firmware: Some(&firmware),
         seed: 1,
         faults: &[],
+        bench_faults: &[],
         serial: None,
         pace: Some(10.0),
     })
