@@ -2,13 +2,13 @@
 
 use bench_engine::{Failed, Loaded, Project, read_firmware};
 use bench_instruments::Image;
-use bench_plan::{ChipKind, DutFamily, GpioLine};
+use bench_plan::{ChipKind, DutFamily, GpioLine, NailWiring, SupplyRole};
 use bench_run::Provenance;
 use bench_steps::Kinds;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use virtual_bench::{Fault, all_faults};
+use virtual_bench::{BenchFault, Fault, all_bench_faults, all_faults};
 
 /// How often each is drawn, and its name: that of the plan's file, with `@FIXTURE` for another fixture than its own.
 pub const CASES: &[(u64, &str)] = &[
@@ -44,6 +44,8 @@ pub struct Case {
     pub provenance: Provenance,
     /// Every fault of its module.
     pub faults: Vec<Fault>,
+    /// Every fault of its bench.
+    pub bench_faults: Vec<BenchFault>,
     /// Port expanders, by their names.
     pub expanders: Vec<String>,
     /// Rails with their current limits in microamperes.
@@ -78,6 +80,7 @@ impl Case {
             provenance: loaded.provenance(&firmware),
             expanders: chips.map(|chip| chip.id.clone()).collect(),
             rails: loaded.fixture.rails.iter().map(|rail| (rail.name.clone(), microamperes(rail))).collect(),
+            bench_faults: all_bench_faults(&family, &loaded.fixture),
             family,
             firmware,
             faults,
@@ -88,6 +91,19 @@ impl Case {
     /// Whether instruments switch and measure the rails.
     pub fn has_rails(&self) -> bool {
         self.loaded.fixture.bed.is_some()
+    }
+
+    /// Whether the modem is fed from this rail of the fixture.
+    pub fn feeds_modem(&self, rail: &str) -> bool {
+        let wiring = |contact| self.loaded.fixture.nail(contact).map(|nail| &nail.wiring);
+        let contacts =
+            [SupplyRole::Modem, SupplyRole::Battery].into_iter().filter_map(|role| self.family.supply_contact(role));
+        contacts.filter_map(|info| wiring(info.contact)).any(|wiring| match wiring {
+            NailWiring::Rail { rail: index, .. } => {
+                self.loaded.fixture.rails.get(*index).is_some_and(|of| of.name == rail)
+            }
+            _ => false,
+        })
     }
 
     /// Longest time from the program's death to the last supply off.

@@ -6,6 +6,7 @@ use crate::event::{Event, Kind};
 use bench_journal::Disk;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
+use virtual_bench::DiskDamage;
 
 /// What a disk holds, for a reader after the end of the program.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,10 @@ struct Trouble {
     torn: Option<u64>,
     broken: Option<u64>,
     changed: Option<u64>,
+    /// So many bytes, and no more.
+    room: Option<u64>,
+    /// Nothing can be opened to read it back.
+    no_handles: bool,
 }
 
 pub struct MemoryDisk {
@@ -34,13 +39,18 @@ pub struct MemoryDisk {
 }
 
 impl MemoryDisk {
-    pub fn new(events: &[Event], contents: Contents) -> Self {
+    pub fn new(events: &[Event], damage: &[DiskDamage], contents: Contents) -> Self {
         let first = |wanted: &Kind| events.iter().filter(|event| event.kind == *wanted).map(|event| event.at_us).min();
         let trouble = Trouble {
             full: first(&Kind::DiskFull),
             torn: first(&Kind::DiskTorn),
             broken: first(&Kind::DiskBroken),
             changed: first(&Kind::DiskChanged),
+            room: damage.iter().find_map(|damage| match damage {
+                DiskDamage::Full(bytes) => Some(*bytes),
+                _ => None,
+            }),
+            no_handles: damage.contains(&DiskDamage::NoHandles),
         };
         Self { trouble, contents, last_us: 0 }
     }
@@ -61,7 +71,8 @@ impl Disk for MemoryDisk {
         let mut held = self.contents.0.lock().unwrap_or_else(PoisonError::into_inner);
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.last_us = at_us(line).unwrap_or(self.last_us);
-            if is_due(self.trouble.full, self.last_us) {
+            let fits = self.trouble.room.is_none_or(|room| (held.len() + line.len()) as u64 <= room);
+            if !fits || is_due(self.trouble.full, self.last_us) {
                 return Err(ErrorKind::StorageFull.into());
             }
             if is_due(self.trouble.torn, self.last_us) {
@@ -87,6 +98,9 @@ impl Disk for MemoryDisk {
     }
 
     fn read_back(&mut self) -> io::Result<Vec<u8>> {
+        if self.trouble.no_handles {
+            return Err(io::Error::other("too many open files"));
+        }
         Ok(self.contents.bytes())
     }
 }
@@ -109,7 +123,7 @@ mod tests {
         ] {
             for together in [true, false] {
                 let contents = Contents::default();
-                let mut disk = MemoryDisk::new(&[order.parse().unwrap()], contents.clone());
+                let mut disk = MemoryDisk::new(&[order.parse().unwrap()], &[], contents.clone());
                 let done = if together {
                     disk.write_all(all.as_bytes())
                 } else {

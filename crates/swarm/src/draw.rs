@@ -5,7 +5,7 @@ use crate::event::{Event, Kind};
 use crate::random::Random;
 use crate::scenario::Scenario;
 use std::ops::RangeInclusive;
-use virtual_bench::{Fault, habit_names};
+use virtual_bench::{BenchFault, Fault, habit_names};
 
 /// How many events a run has, and how often.
 const COUNTS: &[(u64, (u64, u64))] =
@@ -32,6 +32,7 @@ const LEAST_SUPPLY: u64 = 1;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Draw {
     Fault,
+    Bench,
     Habit,
     Lid,
     Emergency,
@@ -55,6 +56,7 @@ enum Draw {
 
 const DRAWS: &[(u64, Draw)] = &[
     (34, Draw::Fault),
+    (16, Draw::Bench),
     (8, Draw::Habit),
     (6, Draw::Lid),
     (4, Draw::Emergency),
@@ -97,10 +99,12 @@ pub fn scenario(random: &mut Random, name: &str, case: &Case, moments: &[u64]) -
 
 fn event(random: &mut Random, draw: Draw, case: &Case, moments: &[u64], before: &[Event]) -> Option<Event> {
     let has = |kind: &Kind| before.iter().any(|event| event.kind == *kind);
-    let faults = before.iter().filter(|event| event.kind.has_no_time() && !event.kind.is_habit()).count();
+    let is_fault = |event: &&Event| matches!(event.kind, Kind::Fault(_)) && !event.kind.is_habit();
+    let faults = before.iter().filter(is_fault).count();
     let bed = case.has_rails();
     let (kind, span) = match draw {
-        Draw::Fault if faults < MOST_FAULTS => (Kind::Fault(fault(random, &case.faults)?), None),
+        Draw::Fault if faults < MOST_FAULTS => (Kind::Fault(of_kind(random, &case.faults, Fault::kind)?), None),
+        Draw::Bench => (Kind::Bench(of_kind(random, &case.bench_faults, BenchFault::kind)?), None),
         Draw::Habit if case.family.modem.is_some() => (Kind::Fault(habit(random)?), None),
         Draw::Lid if bed => (Kind::Lid, Some(HAND)),
         Draw::Emergency if bed => (Kind::Emergency, Some(HAND)),
@@ -145,15 +149,15 @@ fn moment(random: &mut Random, moments: &[u64]) -> u64 {
 }
 
 /// First a kind, then one of it: some kinds have a hundred faults, some have one. Or any.
-fn fault(random: &mut Random, faults: &[Fault]) -> Option<Fault> {
+fn of_kind<T: Clone>(random: &mut Random, faults: &[T], kind: fn(&T) -> &'static str) -> Option<T> {
     if random.chance(50) {
         return random.pick(faults).cloned();
     }
-    let mut kinds: Vec<&str> = faults.iter().map(Fault::kind).collect();
+    let mut kinds: Vec<&str> = faults.iter().map(kind).collect();
     kinds.dedup();
-    let kind = *random.pick(&kinds)?;
-    let of_kind: Vec<&Fault> = faults.iter().filter(|fault| fault.kind() == kind).collect();
-    random.pick(&of_kind).map(|fault| (*fault).clone())
+    let wanted = *random.pick(&kinds)?;
+    let these: Vec<&T> = faults.iter().filter(|fault| kind(fault) == wanted).collect();
+    random.pick(&these).map(|fault| (*fault).clone())
 }
 
 fn habit(random: &mut Random) -> Option<Fault> {

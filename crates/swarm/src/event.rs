@@ -3,7 +3,7 @@
 use bench_plan::nearest_help;
 use std::fmt;
 use std::str::FromStr;
-use virtual_bench::Fault;
+use virtual_bench::{BenchFault, Fault, Group};
 
 /// Something that happens in a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Event {
 pub enum Kind {
     /// The module has this defect, or its modem this habit.
     Fault(Fault),
+    /// The bench has this defect.
+    Bench(BenchFault),
     /// The lid is opened.
     Lid,
     /// The emergency stop is pressed.
@@ -61,6 +63,7 @@ pub enum Kind {
 /// Every word, whether it needs something after a colon, and its form for people.
 pub const WORDS: &[(&str, &str, &str)] = &[
     ("fault", "fault:SPEC", "a fault of the module, or a habit of its modem, as `bench faults` lists them"),
+    ("bench", "bench:SPEC", "a fault of the bench, as `bench faults PLAN --bench` lists them"),
     ("lid", "lid@TIME[+SPAN]", "the lid is opened, and closed again after the span"),
     ("emergency", "emergency@TIME[+SPAN]", "the emergency stop is pressed, and released after the span"),
     ("start", "start@TIME[+SPAN]", "the start button is pressed"),
@@ -85,6 +88,7 @@ impl Kind {
     pub fn word(&self) -> &'static str {
         match self {
             Kind::Fault(_) => "fault",
+            Kind::Bench(_) => "bench",
             Kind::Lid => "lid",
             Kind::Emergency => "emergency",
             Kind::Start => "start",
@@ -108,11 +112,24 @@ impl Kind {
 
     /// Whether it is so from the beginning to the end.
     pub fn has_no_time(&self) -> bool {
-        matches!(self, Kind::Fault(_))
+        matches!(self, Kind::Fault(_) | Kind::Bench(_))
     }
 
     pub fn is_of_disk(&self) -> bool {
-        matches!(self, Kind::DiskFull | Kind::DiskTorn | Kind::DiskBroken | Kind::DiskSlow | Kind::DiskChanged)
+        match self {
+            Kind::DiskFull | Kind::DiskTorn | Kind::DiskBroken | Kind::DiskSlow | Kind::DiskChanged => true,
+            Kind::Bench(fault) => OF_DISK.contains(&fault.kind()),
+            _ => false,
+        }
+    }
+
+    /// Whether people do it.
+    pub fn is_of_people(&self) -> bool {
+        match self {
+            Kind::Lid | Kind::Emergency | Kind::Signal => true,
+            Kind::Bench(fault) => fault.group() == Group::People,
+            _ => false,
+        }
     }
 
     /// Whether a habit of a good module.
@@ -121,6 +138,9 @@ impl Kind {
     }
 }
 
+/// Faults of the bench that are trouble with its disk.
+const OF_DISK: [&str; 3] = ["disk-slow", "disk-full", "no-handles"];
+
 /// The kind of fault that is none.
 const HABIT: &str = "modem-habit";
 
@@ -128,6 +148,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Fault(fault) => write!(f, "fault:{fault}"),
+            Kind::Bench(fault) => write!(f, "bench:{fault}"),
             Kind::Expander(id) => write!(f, "expander:{id}"),
             Kind::Supply(rail, microamperes) => write!(f, "supply:{rail}:{microamperes}"),
             other => f.write_str(other.word()),
@@ -178,6 +199,10 @@ impl FromStr for Event {
         if let Some(spec) = text.strip_prefix("fault:") {
             let fault = spec.parse().map_err(|error| format!("{text}: {error}"))?;
             return Ok(Self { kind: Kind::Fault(fault), at_us: 0, span_us: 0 });
+        }
+        if let Some(spec) = text.strip_prefix("bench:") {
+            let fault = spec.parse().map_err(|error| format!("{text}: {error}"))?;
+            return Ok(Self { kind: Kind::Bench(fault), at_us: 0, span_us: 0 });
         }
         let (what, when) = text.split_once('@').unwrap_or((text, ""));
         let (word, which) = what.split_once(':').unwrap_or((what, ""));
@@ -233,6 +258,8 @@ mod tests {
             "fault:open:23",
             "fault:short:36-38@12",
             "fault:modem-habit:chatty",
+            "bench:nail-worn:23@80",
+            "bench:link-late",
             "lid@3214507us",
             "lid@2s+30ms",
             "signal@1s",
@@ -250,7 +277,8 @@ mod tests {
     fn every_word_is_an_event() {
         for (word, form, _) in WORDS {
             let text = form.replace(['[', ']'], "").replace("TIME", "5ms").replace("SPAN", "7ms");
-            let text = text.replace("SPEC", "open:23").replace("ID", "io1").replace("MICROAMPERES", "9");
+            let spec = if *word == "bench" { "nail-open:23" } else { "open:23" };
+            let text = text.replace("SPEC", spec).replace("ID", "io1").replace("MICROAMPERES", "9");
             let event: Event = text.parse().unwrap();
             assert_eq!(event.kind.word(), *word);
             assert_eq!(event.to_string(), text);

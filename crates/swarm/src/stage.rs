@@ -18,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use virtual_bench::Fault;
+use virtual_bench::{BenchFault, ControllerDamage, Fault, Group};
 
 /// Polls of the run's future. A run needs some ten thousand; one that polls itself for ever gets no further.
 const MOST_POLLS: u64 = 20_000_000;
@@ -43,6 +43,8 @@ pub struct Stage<'a> {
     pub scenario: &'a Scenario,
     pub backend: VirtualBackend,
     pub serial: String,
+    /// What the faults of the bench do to the controller's disk and clock.
+    pub controller: Vec<ControllerDamage>,
     order: StopHandle,
     guard: Rc<Guard>,
     pub end: RefCell<End>,
@@ -79,23 +81,36 @@ impl<'a> Stage<'a> {
                 _ => None,
             })
             .collect();
+        let bench_faults: Vec<BenchFault> = scenario
+            .events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                Kind::Bench(fault) => Some(fault.clone()),
+                _ => None,
+            })
+            .collect();
         let (loaded, seed) = (&case.loaded, scenario.seed);
         let serial = bench_virtual::serial(&case.family, &loaded.plan.model, seed);
         let plain = Order::of(loaded, &case.firmware, &serial, seed);
         // As in `bench coverage`: an empty module takes longer to test.
         let affected = |fault: &Fault| fault.affects_programming(&case.family, &loaded.fixture);
-        let blank = plain.blank && (scenario.blank || faults.iter().any(affected));
-        let world = bench_virtual::build(&Order { blank, faults: &faults, ..plain })?;
+        let of_probe = |fault: &BenchFault| fault.group() == Group::Probe;
+        let blank = scenario.blank || faults.iter().any(affected) || bench_faults.iter().any(of_probe);
+        let blank = plain.blank && blank;
+        let world = bench_virtual::build(&Order { blank, faults: &faults, bench_faults: &bench_faults, ..plain })?;
         for event in scenario.events.iter().filter(|event| event.kind == Kind::Stall) {
             world.stall(BenchTime::from_micros(event.at_us), Duration::from_micros(event.span_us));
         }
-        let faults = faults.iter().map(ToString::to_string).collect();
+        let controller: Vec<ControllerDamage> =
+            bench_faults.iter().map(|fault| fault.of_controller(&loaded.fixture)).collect();
+        let faults = bench_virtual::ordered(&faults, &bench_faults);
         let (order, stop) = Stop::by_handle();
         let stage = Self {
             case,
             scenario,
             backend: VirtualBackend { world, seed, faults },
             serial,
+            controller,
             order,
             guard: Rc::new(Guard(RefCell::new(GuardState::Alive))),
             end: RefCell::new(End::Verdict),
@@ -260,7 +275,11 @@ impl Backend for Stage<'_> {
     }
 
     fn started(&self, loaded: &Loaded, provenance: Provenance, serial: &str) -> bench_run::Event {
-        self.backend.started(loaded, provenance, serial)
+        let mut started = self.backend.started(loaded, provenance, serial);
+        for seconds in self.controller.iter().filter_map(|damage| damage.clock_step_s) {
+            bench_virtual::dated(&mut started, seconds);
+        }
+        started
     }
 
     fn nest<'b>(

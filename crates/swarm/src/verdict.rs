@@ -16,18 +16,26 @@ use virtual_bench::{Fault, undetectable};
 /// A person, the guard and the bench itself need so long to end a run.
 const STOPPED_WITHIN: Duration = Duration::from_millis(50);
 
+/// Faults that a plan detects in some modules and not in others, because their tolerances decide; and why.
+const BY_TOLERANCE: &[(&str, &str, &str)] = &[(
+    "desk-boron",
+    "stuck-high:14",
+    "the adapter's TX and the port's driver oppose each other at the same contact: the level in the middle is read as low or \
+     high, and nothing else on a desk reaches the contact",
+)];
+
 /// What the plans make of single faults: in a run of module 1, with nothing else.
 #[derive(Debug, Default)]
 pub struct Alone(Mutex<BTreeMap<(String, String), Option<Verdict>>>);
 
 impl Alone {
-    fn verdict(&self, case: &Case, plan: &str, fault: &Fault) -> Result<Option<Verdict>, Failed> {
-        let key = (plan.to_owned(), fault.to_string());
+    fn verdict(&self, case: &Case, plan: &str, kind: &Kind) -> Result<Option<Verdict>, Failed> {
+        let key = (plan.to_owned(), kind.to_string());
         let known = |alone: &Self| alone.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if let Some(verdict) = known(self) {
             return Ok(verdict);
         }
-        let event = Event { kind: Kind::Fault(fault.clone()), at_us: 0, span_us: 0 };
+        let event = Event { kind: kind.clone(), at_us: 0, span_us: 0 };
         let verdict = run(case, &Scenario { events: vec![event], ..Scenario::plain(plan) })?.verdict;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, verdict);
         Ok(verdict)
@@ -36,10 +44,26 @@ impl Alone {
     /// Whether the plan passes a module with this fault: nothing that a bench of this kind could measure, or a gap that
     /// `bench coverage` lists.
     fn passes(&self, case: &Case, plan: &str, fault: &Fault) -> Result<bool, Failed> {
-        if undetectable(fault, &case.family, &case.loaded.fixture).is_some() {
+        let text = fault.to_string();
+        let by_tolerance = BY_TOLERANCE.iter().any(|(of, known, _)| *of == plan && *known == text);
+        if by_tolerance || undetectable(fault, &case.family, &case.loaded.fixture).is_some() {
             return Ok(true);
         }
-        Ok(self.verdict(case, plan, fault)? == Some(Verdict::Pass))
+        Ok(self.verdict(case, plan, &Kind::Fault(fault.clone()))? == Some(Verdict::Pass))
+    }
+
+    /// Whether a good module fails because of this trouble of the bench: nothing distinguishes the two in one run, or
+    /// `bench coverage --bench-faults` lists it.
+    fn is_blamed(&self, case: &Case, plan: &str, kind: &Kind) -> Result<bool, Failed> {
+        match kind {
+            kind if kind.is_habit() => Ok(false),
+            Kind::Bench(fault) if fault.indistinguishable(&case.family, &case.loaded.fixture).is_some() => Ok(true),
+            // Such a supply holds its voltage until the modem draws its peak, which resets the modem and is over at once.
+            // The monitor shows averages: what remains is a modem that does not start.
+            Kind::Supply(rail, _) => Ok(case.feeds_modem(rail)),
+            kind if kind.has_no_time() => Ok(self.verdict(case, plan, kind)? == Some(Verdict::Fail)),
+            _ => Ok(false),
+        }
     }
 }
 
@@ -77,9 +101,8 @@ fn violation(case: &Case, scenario: &Scenario, ran: &Ran, alone: &Alone) -> Resu
             }
         }
         Verdict::Fail if of_module().next().is_none() => {
-            for fault in faults() {
-                // Nothing distinguishes this fault of the bench from one of the module.
-                if alone.verdict(case, &scenario.plan, fault)? == Some(Verdict::Fail) {
+            for kind in scenario.events.iter().map(|event| &event.kind) {
+                if alone.is_blamed(case, &scenario.plan, kind)? {
                     return Ok(None);
                 }
             }
@@ -89,8 +112,7 @@ fn violation(case: &Case, scenario: &Scenario, ran: &Ran, alone: &Alone) -> Resu
             object(Rule::GoodModuleNotPassed, ran.reason.clone())
         }
         Verdict::Aborted => {
-            let person = |event: &Event| matches!(event.kind, Kind::Lid | Kind::Emergency | Kind::Signal);
-            if scenario.events.iter().any(person) {
+            if scenario.events.iter().any(|event| event.kind.is_of_people()) {
                 return Ok(None);
             }
             object(Rule::AbortedByNobody, ran.reason.clone())
