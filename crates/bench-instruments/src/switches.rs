@@ -23,6 +23,8 @@ pub enum Disturbance {
 pub struct Supply {
     pub volts: f64,
     pub current_limit_amps: f64,
+    /// The module makes this rail, and the fixture only loads it.
+    pub of_module: bool,
 }
 
 /// The switches of a fixture as a whole. None of these functions waits.

@@ -160,7 +160,7 @@ pub(crate) fn record(stage: &Stage<'_>, bytes: &[u8], outcome: Option<&Outcome>)
             stage.object(Rule::PassWithoutRecord, format!("{on_record} on record: {}", judgement.reasons.join("; ")));
         }
         // What is shown may be worse: the disk may have failed with the last line.
-        Some(on_record) if on_record != shown && on_record.and(shown) != shown => {
+        Some(on_record) if on_record != shown && shown != Verdict::Error => {
             stage.object(Rule::Record, format!("{on_record} on record, {shown} shown"));
         }
         None if !stage.scenario.events.iter().any(|event| event.kind.is_of_disk()) => {
