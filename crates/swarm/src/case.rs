@@ -93,11 +93,10 @@ impl Case {
         self.loaded.fixture.bed.is_some()
     }
 
-    /// Whether the modem is fed from this rail of the fixture.
-    pub fn feeds_modem(&self, rail: &str) -> bool {
+    /// Whether this rail of the fixture feeds a part of the module with one of these roles.
+    pub fn feeds(&self, rail: &str, roles: &[SupplyRole]) -> bool {
         let wiring = |contact| self.loaded.fixture.nail(contact).map(|nail| &nail.wiring);
-        let contacts =
-            [SupplyRole::Modem, SupplyRole::Battery].into_iter().filter_map(|role| self.family.supply_contact(role));
+        let contacts = roles.iter().filter_map(|role| self.family.supply_contact(*role));
         contacts.filter_map(|info| wiring(info.contact)).any(|wiring| match wiring {
             NailWiring::Rail { rail: index, .. } => {
                 self.loaded.fixture.rails.get(*index).is_some_and(|of| of.name == rail)

@@ -24,7 +24,7 @@ const HAND: RangeInclusive<u64> = MS..=2000 * MS;
 const DISK: RangeInclusive<u64> = MS..=20_000 * MS;
 /// Events near a moment of the record come so long before or after it.
 const NEAR: u64 = 20 * MS;
-/// After the end of a good run: modules with a defect take longer, and so do modems that are switched off.
+/// After the end of a good run: modules with a defect may take longer.
 const AFTER_END: u64 = 12_000 * MS;
 const LEAST_SUPPLY: u64 = 1;
 
@@ -139,12 +139,16 @@ fn event(random: &mut Random, draw: Draw, case: &Case, moments: &[u64], before: 
     Some(Event { kind, at_us, span_us })
 }
 
-/// Anywhere in the run, or near something that its record has.
+/// Near something that the record of a good run has, anywhere in that run, or after it.
 fn moment(random: &mut Random, moments: &[u64]) -> u64 {
     let end = moments.last().copied().unwrap_or_default();
-    match random.pick(moments) {
-        Some(moment) if random.chance(50) => (moment + random.below(2 * NEAR)).saturating_sub(NEAR),
-        _ => random.below(end + AFTER_END),
+    match random.weighted(&[(5, 0), (4, 1), (1, 2)]) {
+        Some(0) => {
+            let moment = random.pick(moments).copied().unwrap_or_default();
+            (moment + random.below(2 * NEAR)).saturating_sub(NEAR)
+        }
+        Some(1) => random.below(end),
+        _ => end + random.below(AFTER_END),
     }
 }
 

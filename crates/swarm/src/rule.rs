@@ -47,7 +47,7 @@ impl Rule {
             Rule::NotStopped => "a person or the guard ended the run, and it passed",
             Rule::AbortedByNobody => "the run was aborted, and no person did it",
             Rule::RailsOn => "a rail is on after the end",
-            Rule::SafeState => "the record does not say whether everything is off",
+            Rule::SafeState => "the bench did not switch everything off, or does not say whether it did",
             Rule::Record => "the record does not hold",
             Rule::PassWithoutRecord => "a pass is not on the disk",
             Rule::Replay => "the replay of the recorded answers differs from the run",

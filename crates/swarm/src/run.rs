@@ -177,6 +177,14 @@ fn monitors_fail(stage: &Stage<'_>) -> bool {
     stage.scenario.events.iter().any(|event| of_monitor(&event.kind))
 }
 
+/// Whether the bench can still switch everything off and measure it, in time.
+fn leaves_switches(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Fault(_) | Kind::Bench(_) | Kind::Expander(_) | Kind::Supply(..) | Kind::Stall | Kind::GuardActs
+    ) || kind.is_habit()
+}
+
 /// Rails are off now if the record says so, and in any case once the program is gone.
 fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
     if !stage.case.has_rails() {
@@ -196,6 +204,9 @@ fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
                 let detail = format!("confirmed to be off, and on: {}, charged: {}", on.join(", "), charged.join(", "));
                 stage.object(Rule::RailsOn, detail);
             }
+        }
+        (End::Verdict, Some(false)) if stage.scenario.events.iter().all(|event| leaves_switches(&event.kind)) => {
+            stage.object(Rule::SafeState, "not confirmed, and nothing was in its way");
         }
         (End::Verdict, None) if !stage.scenario.events.iter().any(|event| event.kind.is_of_disk()) => {
             stage.object(Rule::SafeState, "no entry of the safe state");

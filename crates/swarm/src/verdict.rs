@@ -7,6 +7,7 @@ use crate::run::{Ran, run};
 use crate::scenario::Scenario;
 use crate::stage::End;
 use bench_engine::Failed;
+use bench_plan::SupplyRole;
 use bench_run::{BenchTime, Verdict};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,9 @@ const BY_TOLERANCE: &[(&str, &str, &str)] = &[(
     "the adapter's TX and the port's driver oppose each other at the same contact: the level in the middle is read as low or \
      high, and nothing else on a desk reaches the contact",
 )];
+
+/// With less than this from its supply, the microcontroller does not even begin to start.
+const MCU_STARTS_MICROAMPERES: u64 = 1_000;
 
 /// What the plans make of single faults: in a run of module 1, with nothing else.
 #[derive(Debug, Default)]
@@ -58,9 +62,10 @@ impl Alone {
         match kind {
             kind if kind.is_habit() => Ok(false),
             Kind::Bench(fault) if fault.indistinguishable(&case.family, &case.loaded.fixture).is_some() => Ok(true),
-            // Such a supply holds its voltage until the modem draws its peak, which resets the modem and is over at once.
-            // The monitor shows averages: what remains is a modem that does not start.
-            Kind::Supply(rail, _) => Ok(case.feeds_modem(rail)),
+            // Such a supply holds its voltage until the modem or the microcontroller draws its peak, which resets it and is
+            // over at once. The monitor shows averages: what remains is a modem or a module that does not start.
+            Kind::Supply(rail, microamperes) => Ok(case.feeds(rail, &[SupplyRole::Modem, SupplyRole::Battery])
+                || case.feeds(rail, &[SupplyRole::Logic]) && *microamperes > MCU_STARTS_MICROAMPERES),
             kind if kind.has_no_time() => Ok(self.verdict(case, plan, kind)? == Some(Verdict::Fail)),
             _ => Ok(false),
         }
