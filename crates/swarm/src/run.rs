@@ -197,6 +197,11 @@ fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
     });
     let charged = |volts: &f64| volts.abs() >= RAIL_OFF_VOLTS;
     let on = stage.names(&world.rails_on(), |on| *on);
+    let unhindered = stage.scenario.events.iter().all(|event| leaves_switches(&event.kind));
+    if *end == End::Verdict && unhindered && !on.is_empty() {
+        // Whatever the record says, which a disk may have refused.
+        stage.object(Rule::RailsOn, format!("{}: switched on when the run had ended", on.join(", ")));
+    }
     match (end, safe) {
         (End::Verdict, Some(true)) if !monitors_fail(stage) => {
             let charged = stage.names(&world.rail_volts(), charged);
@@ -205,7 +210,7 @@ fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
                 stage.object(Rule::RailsOn, detail);
             }
         }
-        (End::Verdict, Some(false)) if stage.scenario.events.iter().all(|event| leaves_switches(&event.kind)) => {
+        (End::Verdict, Some(false)) if unhindered => {
             stage.object(Rule::SafeState, "not confirmed, and nothing was in its way");
         }
         (End::Verdict, None) if !stage.scenario.events.iter().any(|event| event.kind.is_of_disk()) => {
