@@ -25,6 +25,8 @@ const BY_TOLERANCE: &[(&str, &str, &str)] = &[(
      high, and nothing else on a desk reaches the contact",
 )];
 
+/// A lid that is open for so short may go unseen: two looks of the owner of power, and what it does between them.
+const LID_UNSEEN_US: u64 = 25_000;
 /// With less than this from its supply, the microcontroller does not even begin to start.
 const MCU_STARTS_MICROAMPERES: u64 = 1_000;
 
@@ -58,7 +60,8 @@ impl Alone {
 
     /// Whether a good module fails because of this trouble of the bench: nothing distinguishes the two in one run, or
     /// `bench coverage --bench-faults` lists it.
-    fn is_blamed(&self, case: &Case, plan: &str, kind: &Kind) -> Result<bool, Failed> {
+    fn is_blamed(&self, case: &Case, plan: &str, event: &Event) -> Result<bool, Failed> {
+        let kind = &event.kind;
         match kind {
             kind if kind.is_habit() => Ok(false),
             Kind::Bench(fault) if fault.indistinguishable(&case.family, &case.loaded.fixture).is_some() => Ok(true),
@@ -66,6 +69,8 @@ impl Alone {
             // over at once. The monitor shows averages: what remains is a modem or a module that does not start.
             Kind::Supply(rail, microamperes) => Ok(case.feeds(rail, &[SupplyRole::Modem, SupplyRole::Battery])
                 || case.feeds(rail, &[SupplyRole::Logic]) && *microamperes > MCU_STARTS_MICROAMPERES),
+            // The hardware cuts the rails, and the bench does not see the line between two looks at it.
+            Kind::Lid => Ok(event.span_us > 0 && event.span_us < LID_UNSEEN_US),
             kind if kind.has_no_time() => Ok(self.verdict(case, plan, kind)? == Some(Verdict::Fail)),
             _ => Ok(false),
         }
@@ -106,8 +111,8 @@ fn violation(case: &Case, scenario: &Scenario, ran: &Ran, alone: &Alone) -> Resu
             }
         }
         Verdict::Fail if of_module().next().is_none() => {
-            for kind in scenario.events.iter().map(|event| &event.kind) {
-                if alone.is_blamed(case, &scenario.plan, kind)? {
+            for event in &scenario.events {
+                if alone.is_blamed(case, &scenario.plan, event)? {
                     return Ok(None);
                 }
             }
