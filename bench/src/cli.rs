@@ -256,6 +256,9 @@ pub(crate) struct CheckArgs {
     /// Checks the plans on another fixture than the one they name: what can they cover there, and what not?
     #[arg(long, value_name = "NAME")]
     pub fixture: Option<String>,
+    /// Exits with code 2 if there are warnings, such as limits that no reading can fail.
+    #[arg(long)]
+    pub strict: bool,
     /// Prints JSON.
     #[arg(long)]
     pub json: bool,
@@ -440,7 +443,11 @@ pub(crate) struct CoverageArgs {
     /// pass.
     #[arg(long, value_name = "PERCENT", value_parser = number, requires = "bench_faults")]
     pub max_blamed: Option<f64>,
-    /// Number of good modules with different tolerances, to count false fails [default: 100, with --bench-faults 5].
+    /// Finds the smallest size of these defects that is detected in 95 % of the modules, and the largest that is excused:
+    /// for example `cold:*` or `sleep-current`; may be repeated.
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["min_detected", "min_named", "dictionary", "quick", "bench_faults", "faults", "html"])]
+    pub sweep: Vec<String>,
+    /// Number of good modules with different tolerances, to count false fails [default: 100, with --sweep 20, with --bench-faults 5].
     #[arg(long, value_name = "N")]
     pub good: Option<u64>,
     /// Number of runs at the same time [default: one per core].

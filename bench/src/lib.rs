@@ -20,6 +20,7 @@ mod lockstep_tests;
 mod nests_tests;
 mod person;
 mod progress;
+mod repeated;
 #[cfg(test)]
 mod safety_tests;
 #[cfg(test)]

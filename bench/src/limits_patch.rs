@@ -125,6 +125,11 @@ fn refused(refusal: &Refusal, unit: MeasurementUnit) -> String {
             unit.show(*low),
             unit.show(*high)
         ),
+        Refusal::GuardBandFillsLimits(guard, window) => format!(
+            "the guard band is too wide: {} at each limit, of limits that are {} apart; a better instrument is needed",
+            unit.show(*guard),
+            unit.show(*window)
+        ),
         other => other.to_string(),
     }
 }
@@ -317,12 +322,17 @@ mod tests {
         let around = |at: usize| 3.3 + 0.001 * ((at * 7 % 11) as f64 - 5.0);
         let plan = Limits::between(3.0, 3.7);
         let row = |value: &dyn Fn(usize) -> f64| wanted("a", (0..66).map(value).collect(), plan, None);
-        let rows: [(&str, Wanted, &str); 5] = [
+        let rows: [(&str, Wanted, &str); 6] = [
             ("good", row(&around), ""),
             ("humps", row(&|at| around(at) + 0.1 * (at % 2) as f64), "two groups, around "),
             ("drift", row(&|at| around(at) + 0.0005 * at as f64), "the values drift, by "),
             ("plan", row(&|at| around(at) - 0.299), "outside the plan's present limits"),
-            ("guard", wanted("a", (0..66).map(around).collect(), plan, Some(0.2)), "within the guard band"),
+            ("guard", wanted("a", (0..66).map(around).collect(), plan, Some(0.15)), "within the guard band"),
+            (
+                "no room",
+                wanted("a", (0..66).map(around).collect(), plan, Some(0.2)),
+                "the guard band is too wide: 400.0 mV at each limit, of limits that are 700.0 mV apart",
+            ),
         ];
         for (name, row, expected) in &rows {
             let merged = Merged::of(&[row]).unwrap();

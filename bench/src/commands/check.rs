@@ -1,7 +1,7 @@
 //! `bench check`: everything resolved, nothing powered.
 
 use super::{print, print_json, show};
-use crate::cli::{CheckArgs, EXIT_USAGE};
+use crate::cli::{CheckArgs, EXIT_ERROR, EXIT_USAGE};
 use bench_engine::{Failed, FileError, Loaded, Project};
 use bench_journal::shown;
 use bench_plan::{Board, DutFamily, Function, JumperState, LeftOut, Problem};
@@ -82,6 +82,9 @@ struct Checked {
     /// Included steps that the plan does without, and those that the fixture cannot do.
     left_out: Vec<LeftOut>,
     contacts: Vec<Covered>,
+    /// What is valid and hardly meant, such as limits that no reading can fail.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Mistake>,
     /// Ways in which a unit could pass without what the plan requires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     silent_passes: Vec<String>,
@@ -115,7 +118,7 @@ impl Covered {
 
 pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed> {
     let mut all = Vec::new();
-    let mut bad = 0;
+    let (mut bad, mut warned) = (0, 0);
     for path in &args.plans {
         match Project::find(root, Some(path)).load_on(path, args.fixture.as_deref(), &Kinds::default()) {
             Ok(loaded) => {
@@ -123,9 +126,11 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
                 // On a fixture that the plan does not allow, what it does not cover is no mistake; it is shown all the same.
                 let bad_plan = if checked.passes_here { !checked.is_good() } else { !checked.silent_passes.is_empty() };
                 bad += usize::from(bad_plan);
+                warned += checked.warnings.len();
                 if !args.json {
                     print(&render(&shown(path), &checked));
                 }
+                loaded.plan.warnings.into_iter().for_each(|warning| show(&miette::Report::new(warning)));
                 all.push(Outcome::Read(Box::new(checked)));
             }
             // One wrong plan says nothing about the others.
@@ -139,7 +144,11 @@ pub(crate) fn check(root: Option<&Path>, args: &CheckArgs) -> Result<u8, Failed>
     if args.json {
         print_json(&all)?;
     }
-    Ok(if bad == 0 { 0 } else { EXIT_USAGE })
+    Ok(match (bad, warned) {
+        (0, warned) if warned > 0 && args.strict => EXIT_ERROR,
+        (0, _) => 0,
+        _ => EXIT_USAGE,
+    })
 }
 
 fn coverage(loaded: &Loaded) -> Checked {
@@ -169,6 +178,7 @@ fn coverage(loaded: &Loaded) -> Checked {
         instructions: loaded.fixture.instructions.clone(),
         board: loaded.fixture.board.clone(),
         left_out: loaded.plan.left_out.clone(),
+        warnings: loaded.plan.warnings.iter().map(Mistake::from).collect(),
         silent_passes: silent_passes(&loaded.plan.steps.iter().map(|planned| planned.step.clone()).collect::<Vec<_>>()),
         contacts: by_contact
             .into_iter()
@@ -225,7 +235,11 @@ fn render(path: &str, checked: &Checked) -> String {
         if !checked.silent_passes.is_empty() {
             "NOT SOUND"
         } else if checked.is_good() {
-            "good"
+            match checked.warnings.len() {
+                0 => "good",
+                1 => "good, with a warning",
+                _ => "good, with warnings",
+            }
         } else {
             "NOT COMPLETE"
         },

@@ -1,6 +1,7 @@
 //! `bench coverage`: what a plan finds of everything that can be wrong.
 
 mod of_bench;
+mod of_sizes;
 
 use super::faults::listed;
 use super::{print, print_json, say, write_report};
@@ -60,7 +61,7 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
     let rates = rates(&project, args)?;
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
-    let faults = if args.bench_faults { Vec::new() } else { wanted(&loaded, &args.faults)? };
+    let faults = if args.bench_faults || !args.sweep.is_empty() { Vec::new() } else { wanted(&loaded, &args.faults)? };
     let gone = left_out(&loaded, &args.without)?;
     let provenance = loaded.provenance(&firmware);
     let stop = stop_on_signals();
@@ -69,6 +70,10 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let work = Work { root, plan, fixture, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
     let runs =
         Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), good_modules(args), jobs) };
+    if !args.sweep.is_empty() {
+        let runs = Runs { progress: Progress::new(0, 0, jobs), ..runs };
+        return of_sizes::measure(&runs, args);
+    }
     if args.bench_faults {
         let runs = Runs { progress: Progress::new(0, 0, jobs), ..runs };
         return of_bench::measure(&runs, args);
@@ -96,7 +101,11 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
 }
 
 pub(super) fn good_modules(args: &CoverageArgs) -> u64 {
-    args.good.unwrap_or(if args.bench_faults { 5 } else { 100 })
+    args.good.unwrap_or(match (args.bench_faults, args.sweep.is_empty()) {
+        (true, _) => 5,
+        (false, false) => 20,
+        (false, true) => 100,
+    })
 }
 
 /// 0, or what CI acts on when the plan is below what is asked of it.
@@ -236,7 +245,7 @@ fn rates(project: &Project, args: &CoverageArgs) -> Result<Rates, Failed> {
     Rates::parse(&source).map_err(|problem| Failed::Usage(miette::Report::new(*problem)))
 }
 
-fn wanted(loaded: &Loaded, patterns: &[String]) -> Result<Vec<Fault>, Failed> {
+pub(super) fn wanted(loaded: &Loaded, patterns: &[String]) -> Result<Vec<Fault>, Failed> {
     let mut faults = listed(loaded);
     if let Some(unknown) = patterns.iter().find(|pattern| !faults.iter().any(|fault| glob::names(pattern, fault))) {
         let help = "`bench faults PLAN` lists them; `*` is any text, `?` one character";

@@ -10,7 +10,7 @@ use bench_operator::rules::Rules;
 use bench_operator::scan::Labels;
 use bench_operator::{
     Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Shift, Texts, VirtualRuns,
-    VirtualUnits, show,
+    VirtualUnits, show, stopped_nests,
 };
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
@@ -78,6 +78,9 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         silence: (longest + SILENCE).div_f64(args.pace.unwrap_or(1.0).clamp(1e-3, 1.0)),
         expected: history.expected(&provenance),
         orderly: bench_engine::orderly_within(family, &loaded.plan.model),
+        stopped: stopped_nests(&args.reports, nests.len()).map_err(|error| {
+            Failed::Bench(miette::miette!("the operators' log in {}: {error}", shown(&args.reports)))
+        })?,
     };
     let edge = EdgeMap::of(family);
     let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;

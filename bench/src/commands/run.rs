@@ -21,6 +21,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
+use virtual_bench::{BenchFault, ControllerDamage};
 
 fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
@@ -86,6 +87,7 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let (done, stats) = if args.virtual_bench {
         let faults = virtual_run::parse_faults(&args.faults)?;
         let bench_faults = virtual_run::parse_bench_faults(&args.bench_faults)?;
+        refuse_what_is_not_of_the_fixture(&bench_faults, &loaded)?;
         let order = Order {
             faults: &faults,
             bench_faults: &bench_faults,
@@ -115,6 +117,10 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
     let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);
     let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
     show(args, &done, alike.as_deref());
+    let rule = super::operator::rules(&project, None).map(|rules| rules.repeated.rule()).unwrap_or_default();
+    if let Some(suspicion) = crate::repeated::suspicion(&args.reports, &done.record, rule).filter(|_| !args.quiet) {
+        print(&format!("{suspicion}\n"));
+    }
     if args.verbose {
         print(&costs(stats.as_ref(), &done.recorder, wall));
         print(&recorded.map(shown_answers).unwrap_or_default());
@@ -124,6 +130,23 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         return Ok(done.verdict.and(Verdict::Error).exit_code());
     }
     Ok(done.verdict.exit_code())
+}
+
+/// A run of its own writes to a real disk and has a real clock: their faults are ordered by `bench coverage` alone.
+fn refuse_what_is_not_of_the_fixture(faults: &[BenchFault], loaded: &Loaded) -> Result<(), Failed> {
+    let of_controller = |fault: &&BenchFault| fault.of_controller(&loaded.fixture) != ControllerDamage::default();
+    match faults.iter().find(of_controller) {
+        None => Ok(()),
+        Some(fault) => {
+            let help = format!(
+                "`bench coverage PLAN --bench-faults --faults '{fault}'` runs it on a simulated disk and clock"
+            );
+            Err(Failed::Usage(miette::miette!(
+                help = help,
+                "--bench-fault {fault}: this run writes to a real disk and has a real clock"
+            )))
+        }
+    }
 }
 
 /// The recording of a run's answers. A run never depends on it: what goes wrong is said.

@@ -167,6 +167,7 @@ mod tests {
             steps: ROWS.iter().map(step).collect(),
             left_out: Vec::new(),
             not_covered: Vec::new(),
+            warnings: Vec::new(),
         };
         let steps: Vec<Duration> = ROWS.iter().map(|row| Duration::from_millis(row.1)).collect();
         let one_by_one = steps.iter().sum();

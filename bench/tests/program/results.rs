@@ -79,3 +79,36 @@ fn runs_are_verified_indexed_asked_and_exported() {
     assert!(text(&few.stderr).contains("limits need 30 good units"), "{}", text(&few.stderr));
     assert_eq!(with(&["sync", "--status"]).status.code(), Some(2), "nothing has arrived anywhere");
 }
+
+/// Several different modules that fail at the same contact: a line under the summary, and the nail in the statistics. The
+/// verdict of each stays what it is.
+#[test]
+fn modules_that_fail_at_the_same_contact_point_at_its_nail() {
+    let folder = tempfile::tempdir().unwrap();
+    let reports = folder.path().to_str().unwrap();
+    let said = "contact 23 failed on 3 different modules: suspect nail 23; call the technician";
+    // Seeds are modules: the second one is tested twice.
+    for (seed, fault, expected) in [
+        ("1", "open:23", false),
+        ("2", "open:23", false),
+        ("2", "open:23", false),
+        ("3", "open:23", true),
+        ("4", "", false),
+    ] {
+        let mut arguments = vec!["run", PLAN, "--virtual", "--reports", reports, "--seed", seed];
+        if !fault.is_empty() {
+            arguments.extend(["--fault", fault]);
+        }
+        let done = output(&arguments);
+        assert_eq!(done.status.code(), Some(i32::from(!fault.is_empty())), "{}", text(&done.stderr));
+        assert_eq!(text(&done.stdout).contains(said), expected, "{seed} {fault}: {}", text(&done.stdout));
+        if expected {
+            assert!(output(&["store", "add", "--reports", reports]).status.success());
+            let stats = text(&output(&["stats", "--reports", reports]).stdout);
+            assert!(
+                stats.contains("contact 23: ") && stats.contains("the last 3 different modules failed there"),
+                "{stats}"
+            );
+        }
+    }
+}

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use virtual_bench::{BenchFault, Fault, Group};
 
 /// Bad modules per fault of the bench, beyond those that are chosen for its place.
-const DRAWN: usize = 4;
+const DRAWN: usize = 2;
 /// Most that are chosen for its place.
-const CHOSEN: usize = 8;
+const CHOSEN: usize = 4;
 
 /// What a fault of the bench does to verdicts. The first that fits, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -193,12 +193,13 @@ pub fn orders<'f>(
     dut: &DutFamily,
     fixture: &Fixture,
 ) -> (Vec<Fault>, Vec<Order<'f>>) {
-    let mut bad = one_of_each(faults);
-    let drawn = bad.len();
+    let drawn = one_of_each(faults);
+    let mut bad: Vec<Fault> = Vec::new();
     let mut orders = Vec::new();
     for (number, fault) in bench_faults.iter().enumerate() {
-        let mut these: Vec<usize> = (0..DRAWN.min(drawn)).map(|n| (number * DRAWN + n) % drawn).collect();
-        for chosen in at_risk(fault, faults, dut, fixture) {
+        let next = (0..DRAWN.min(drawn.len())).filter_map(|n| drawn.get((number * DRAWN + n) % drawn.len()));
+        let mut these = Vec::new();
+        for chosen in next.chain(at_risk(fault, faults, dut, fixture)) {
             let place = bad.iter().position(|known| known == chosen).unwrap_or_else(|| {
                 bad.push(chosen.clone());
                 bad.len() - 1

@@ -55,6 +55,7 @@ mod tests {
             steps: vec![step("a", &[]), step("b", &[0]), step("c", &[1]), step("d", &[2]), step("e", &[1, 2])],
             left_out: Vec::new(),
             not_covered: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -328,6 +328,9 @@ impl Power {
             Disturbance::Silent { .. } => {
                 format!("{disturbance}: check the fixture's cable and its 3.3 V supply")
             }
+            Disturbance::Stuck { .. } => {
+                format!("{disturbance}: replace the port expander, or find what its line touches")
+            }
             Disturbance::Changed { .. } => format!("{disturbance}: another program is on the fixture's I2C bus"),
         };
         self.note(CutBy::Fixture, text)
@@ -452,6 +455,16 @@ impl Rails for Power {
     }
     async fn measure(&self, rail: &str) -> Result<RailReading, InstrumentError> {
         self.rails.measure(rail).await
+    }
+    async fn alone(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        self.look().map_err(|cut| InstrumentError::PowerCut(cut.text))?;
+        self.rails.alone(rail, on).await
+    }
+    async fn load(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        self.rails.load(rail, on).await
+    }
+    async fn fine_amps(&self, rail: &str) -> Result<f64, InstrumentError> {
+        self.rails.fine_amps(rail).await
     }
     async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError> {
         self.rails.feed(contact, closed).await

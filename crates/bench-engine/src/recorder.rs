@@ -5,7 +5,7 @@ use crate::panic_text;
 use crate::power::Power;
 use bench_instruments::{Clock, with_deadline};
 use bench_journal::{Journal, Pending};
-use bench_run::{BenchTime, Diagnosis, Entry, Event, Measurement, Step, measured};
+use bench_run::{BenchTime, Contact, Diagnosis, Entry, Event, Measurement, Step, Verdict, measured};
 use bench_steps::StepLog;
 use futures_util::future::select;
 use std::cell::{Cell, RefCell};
@@ -294,6 +294,29 @@ impl Recorder {
     }
 
     /// Passes what the newest attempt at a step delivered to `hand_over`, and nothing if there was no attempt.
+    /// The contacts that this attempt names: of readings that are not good, and of diagnoses. Ascending.
+    pub(crate) fn accused(&self, index: usize, step: &Step, attempt: u8) -> Vec<Contact> {
+        let bad = |delivered: &Delivered| -> Vec<String> {
+            let of = delivered.measurements.iter().filter(|taken| taken.verdict != Verdict::Pass);
+            of.map(|taken| taken.name.clone()).collect()
+        };
+        let bad = self.with_delivered(index, bad);
+        let read = step.measurements.iter().filter(|spec| bad.contains(&spec.name)).flat_map(|spec| &spec.contacts);
+        let inner = self.inner.borrow();
+        let diagnosed = inner.journal.entries().iter().filter_map(|entry| match &entry.event {
+            Event::Diagnosed { step: of, attempt: at, diagnosis } if *of == step.id && *at == attempt => {
+                Some(&diagnosis.contacts)
+            }
+            _ => None,
+        });
+        let diagnosed: Vec<Contact> = diagnosed.flatten().copied().collect();
+        // A diagnosis says more than the readings that it explains.
+        let mut contacts = if diagnosed.is_empty() { read.copied().collect() } else { diagnosed };
+        contacts.sort_unstable();
+        contacts.dedup();
+        contacts
+    }
+
     pub(crate) fn with_delivered<T>(&self, index: usize, hand_over: impl FnOnce(&Delivered) -> T) -> T {
         hand_over(self.delivered.borrow().get(index).unwrap_or(&Delivered::default()))
     }

@@ -5,10 +5,10 @@ use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
 use crate::safe_state::Left;
 use crate::{Recorder, Stop, asking, put_back, safe_state, seal, supervise, tally};
-use bench_instruments::{Rails, TimedOut, with_deadline};
+use bench_instruments::{Rails, Repeated, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
 use bench_run::{Defect, Diagnosis, Event, LateRecord, NOT_BLAMED, Schedule, Start, Step, VOID, Verdict, step_verdict};
-use bench_steps::{Nest, Procedure, StepError, resource};
+use bench_steps::{Accused, Nest, Procedure, StepError, resource, second_opinion};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -120,6 +120,14 @@ async fn run_kicked(
         reason = Some(text.clone());
     }
     recorder.emit(Event::SafeState { confirmed: safe.is_ok(), reason: safe.err() });
+    for repeated in nest.switches.repeated() {
+        let Repeated { chip, transfers, repeated } = repeated;
+        let text = format!(
+            "{chip} did not acknowledge {repeated} of {transfers} transfers, which were repeated: check its connector and the \
+             pull-ups of the I2C bus"
+        );
+        recorder.emit(Event::Note { step: None, text });
+    }
     let tally = tally::count(&schedule, plan, recorder);
     if verdict == Verdict::Pass
         && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
@@ -402,6 +410,19 @@ impl Tries<'_> {
         drop(switching);
         let late = power.lateness().since(began);
         let void = record.missed().or_else(|| (!passed && late.by >= NOT_BLAMED).then_some(late));
+        let judged = self.recorder.with_delivered(start.step, judge);
+        let (procedure, reason) = match judged {
+            Verdict::Fail if void.is_none() && power.cut().is_none() => {
+                let contacts = self.recorder.accused(start.step, step, attempt);
+                let powered = !power.on_now().is_empty();
+                let accused = Accused { uses: &step.uses, contacts: &contacts, powered };
+                match second_opinion(nest, accused).await {
+                    Some(doubt) => (Verdict::Error, Some(doubt)),
+                    None => (procedure, reason),
+                }
+            }
+            _ => (procedure, reason),
+        };
         let switched_on = power.on_now().difference(&on_before).cloned().collect();
         Ended { step: start.step, attempt, procedure, reason, late, void, switched_on }
     }

@@ -13,9 +13,20 @@ pub enum Disturbance {
     Reset { chip: String },
     #[error("{chip} does not answer ({detail})")]
     Silent { chip: String, detail: String },
+    /// A pin does not have the level that its latch drives.
+    #[error("the output {chip}.{pin} is stuck {}", if *.high { "high" } else { "low" })]
+    Stuck { chip: String, pin: String, high: bool },
     /// By another program on the same bus, such as the guard.
     #[error("the outputs of {chip} were changed: {detail}")]
     Changed { chip: String, detail: String },
+}
+
+/// Transfers to a chip that had to be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    pub chip: String,
+    pub transfers: u64,
+    pub repeated: u64,
 }
 
 /// Output of a rail's supply.
@@ -44,6 +55,10 @@ pub trait Switches {
     /// Returns how long the fixture's watchdog waits for a kick.
     fn watchdog_timeout(&self) -> Option<Duration>;
     fn supply(&self, rail: &str) -> Option<Supply>;
+    /// Returns the chips of which transfers had to be repeated so far.
+    fn repeated(&self) -> Vec<Repeated> {
+        Vec::new()
+    }
     /// Returns the rail's newest reading, if one is available without waiting.
     ///
     /// # Errors

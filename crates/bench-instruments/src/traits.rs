@@ -123,6 +123,14 @@ pub trait MeasureBus {
     /// [`InstrumentError::Unsafe`] for more than [`MOST_INJECTED_AMPS`], while a rail is on, or into a contact other than
     /// ground while a rail is not discharged.
     async fn inject(&self, contact: Contact, amps: f64) -> Result<Injected, InstrumentError>;
+    /// Reads the source and the line with no contact joined: nothing but the instruments themselves. The multiplexers
+    /// get the address of `address_of`, and none is enabled.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Unsafe`] for a voltage that the source does not have.
+    async fn unjoined(&self, _address_of: Option<Contact>, _source_volts: f64) -> Result<Unjoined, InstrumentError> {
+        Err(InstrumentError::NoInstruments("this bench".to_owned()))
+    }
     /// Returns the series resistance of the source in ohms, to interpret [`MeasureBus::loaded_volts`].
     fn source_ohms(&self) -> f64;
     /// Source off, all channels open.
@@ -139,6 +147,15 @@ pub struct Injected {
     /// At the contact, against the fixture's ground.
     pub volts: f64,
     pub amps: f64,
+}
+
+/// Result of [`MeasureBus::unjoined`], volts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unjoined {
+    /// Before the series resistor.
+    pub source: f64,
+    /// On the line. Without a load, both are the same.
+    pub line: f64,
 }
 
 /// Above this the ohmmeter reads an open circuit.
@@ -189,6 +206,26 @@ pub trait Rails {
     /// Returns the resistance of the discharge resistor, ohms.
     fn discharge_ohms(&self, rail: &str) -> Result<f64, InstrumentError>;
     async fn measure(&self, rail: &str) -> Result<RailReading, InstrumentError>;
+    /// Measures a small current of the rail, amperes: averages many conversions, whose noise resolves less than a step of
+    /// the monitor. Its offset remains.
+    async fn fine_amps(&self, rail: &str) -> Result<f64, InstrumentError> {
+        Ok(self.measure(rail).await?.amps)
+    }
+    /// Switches a rail on by itself, with all its feeds open, so that nothing of it reaches the module; waits for its
+    /// rise time. Or switches it off again, discharges it and closes its feeds.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Unsafe`] while the rail feeds the module.
+    async fn alone(&self, rail: &str, _on: bool) -> Result<(), InstrumentError> {
+        Err(InstrumentError::NoSuchRail(rail.to_owned()))
+    }
+    /// Loads a rail that is on by itself with its discharge resistor, for as long as a measurement takes.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Unsafe`] for a rail that is not on by [`Rails::alone`].
+    async fn load(&self, rail: &str, _on: bool) -> Result<(), InstrumentError> {
+        Err(InstrumentError::NoSuchRail(rail.to_owned()))
+    }
     /// Closes or opens the switch of one supply or ground nail. All are closed in the safe state.
     async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError>;
     /// Enters the safe state: every rail off and discharged, source off, nails released, relay at rest, feeds closed.

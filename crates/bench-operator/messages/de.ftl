@@ -13,6 +13,7 @@ big-pass = GUT
 big-fail = DEFEKT
 big-error = STÖRUNG
 big-aborted = ABBRUCH
+big-stopped = HALT
 
 do-scan = Etikett eines Moduls scannen
 do-put-in = Modul einlegen, Deckel schließen, Start drücken (oder Enter)
@@ -26,9 +27,22 @@ do-retest = { $times ->
 do-repair = Zur Reparatur
 do-call-technician = Techniker rufen: Störung des Prüfplatzes
 do-retest-then-call = Störung des Prüfplatzes: wiederholen; kommt sie wieder, Techniker rufen
+do-stopped = Nest angehalten: Techniker rufen
+do-release = Enter gibt es frei
 do-test-again = Abgebrochen: das Modul ist nicht geprüft; noch einmal prüfen
 
 # Für den Reparaturplatz. contacts: "12, 36-38"; count: wie viele.
+# Warum ein Nest angehalten ist. contacts: "12, 36-38"; count: wie viele davon; units: wie viele Module.
+stopped-contact = { $count ->
+    [one] Kontakt { $contacts } fiel bei { $units } verschiedenen Modulen durch: Nadel { $contacts } prüfen
+   *[other] Kontakte { $contacts } fielen bei { $units } verschiedenen Modulen durch: Nadeln { $contacts } prüfen
+}
+stopped-step = { $count ->
+    [one] Schritt { $steps } misslang bei { $units } verschiedenen Modulen: Prüfplatz prüfen
+   *[other] Schritte { $steps } misslangen bei { $units } verschiedenen Modulen: Prüfplatz prüfen
+}
+stopped-error = { $units } verschiedene Module endeten mit einer Störung: Prüfplatz prüfen
+
 repair-open = { $count ->
     [one] Reparatur: Kontakt { $contacts } nachlöten
    *[other] Reparatur: Kontakte { $contacts } nachlöten
@@ -96,6 +110,10 @@ ask-leave = Es wird noch geprüft. Abbrechen und die Schicht beenden? Geordnet d
 ask-leave-keys = Enter: abbrechen, Modem zuerst, und beenden   Entf: alle Nester SOFORT spannungsfrei   Esc: weiter
 ask-let-in = { $serial } { $why }.
 ask-let-in-operator = Trotzdem prüfen? Enter: ja   Esc: nein
+ask-release = Nest { $nest } freigeben? { $why }.
+ask-release-operator = Ist die Ursache beseitigt? Enter: ja   Esc: nein
+ask-release-technician = Ein Techniker gibt es frei, wenn die Ursache beseitigt ist: Ausweis scannen.   Esc: nein
+ask-release-engineer = Ein Ingenieur gibt es frei, wenn die Ursache beseitigt ist: Ausweis scannen.   Esc: nein
 ask-badge-technician = Ein Techniker darf die Prüfung erlauben: Ausweis scannen.   Esc: nein
 ask-badge-engineer = Ein Ingenieur darf die Prüfung erlauben: Ausweis scannen.   Esc: nein
 ask-pin = PIN von { $person }, dann Enter:
@@ -142,3 +160,4 @@ notice-answer-first = Zuerst die Frage beantworten; das Etikett wurde nicht geno
 notice-may-not = Dieser Ausweis darf das nicht erlauben
 notice-no-badge = Niemand hat diesen Ausweis
 notice-wrong-pin = Falsche PIN
+notice-released = Nest { $nest } ist freigegeben

@@ -13,6 +13,7 @@ big-pass = PASS
 big-fail = FAIL
 big-error = ERROR
 big-aborted = ABORT
+big-stopped = STOP
 
 do-scan = Scan the label of a module
 do-put-in = Put the module in, close the lid, press start (or Enter)
@@ -26,7 +27,20 @@ do-retest = { $times ->
 do-repair = To repair
 do-call-technician = Call the technician: bench error
 do-retest-then-call = Bench error: test again; if it happens again, call the technician
+do-stopped = Nest stopped: call the technician
+do-release = Enter releases it
 do-test-again = Aborted: the module is not tested; test it again
+
+# Why a nest is stopped. contacts: "12, 36-38"; count: how many of them; units: how many modules.
+stopped-contact = { $count ->
+    [one] Contact { $contacts } failed on { $units } different modules: suspect nail { $contacts }
+   *[other] Contacts { $contacts } failed on { $units } different modules: suspect nails { $contacts }
+}
+stopped-step = { $count ->
+    [one] Step { $steps } did not pass on { $units } different modules: suspect the bench
+   *[other] Steps { $steps } did not pass on { $units } different modules: suspect the bench
+}
+stopped-error = { $units } different modules ended in an error: suspect the bench
 
 # For the repair bench. contacts: "12, 36-38"; count: how many.
 repair-open = { $count ->
@@ -96,6 +110,10 @@ ask-leave = Modules are being tested. Abort them and end the shift? Switching of
 ask-leave-keys = Enter: abort, modem first, and end   Del: power of all nests off AT ONCE   Esc: continue
 ask-let-in = { $serial } { $why }.
 ask-let-in-operator = Test it anyway? Enter: yes   Esc: no
+ask-release = Release nest { $nest }? { $why }.
+ask-release-operator = Was the cause removed? Enter: yes   Esc: no
+ask-release-technician = A technician releases it once the cause is removed: scan the badge.   Esc: no
+ask-release-engineer = An engineer releases it once the cause is removed: scan the badge.   Esc: no
 ask-badge-technician = A technician may allow the test: scan the badge.   Esc: no
 ask-badge-engineer = An engineer may allow the test: scan the badge.   Esc: no
 ask-pin = PIN of { $person }, then Enter:
@@ -142,3 +160,4 @@ notice-answer-first = Answer the question first; the label was not taken
 notice-may-not = This badge may not allow that
 notice-no-badge = Unknown badge
 notice-wrong-pin = Wrong PIN
+notice-released = Nest { $nest } is released

@@ -1,6 +1,6 @@
-//! A person with a badge and a PIN allows a unit that the rules would turn away.
+//! A person with a badge and a PIN allows a unit that the rules would turn away, or releases a nest.
 
-use super::app::{Action, App, Mode};
+use super::app::{Action, App, Asked, Mode};
 use super::log::Row;
 use super::nest::{State, Unit};
 use super::people::Role;
@@ -41,26 +41,29 @@ impl App {
         }
     }
 
-    /// Allows the unit on a person's responsibility, and records that before the unit is tested.
+    /// Allows what was asked on a person's responsibility, and records that before it happens.
     pub(super) fn let_in(&mut self, badge: Option<String>) {
         let Mode::Allow(allow) = std::mem::replace(&mut self.mode, Mode::Work) else { return };
         let allowed_by = badge.or_else(|| self.operator.clone()).unwrap_or_else(|| "operator".to_owned());
-        let why = why_id(allow.why);
+        let (unit, why) = match allow.asked {
+            Asked::Unit(unit, why) => (unit, why_id(why)),
+            Asked::Release(suspicion) => return self.release(allow.nest, &suspicion, &allowed_by),
+        };
         self.actions.push(Action::Log(Row::LetIn {
             at: self.date.clone(),
-            serial: allow.unit.serial.clone(),
+            serial: unit.serial.clone(),
             why: why.to_owned(),
             operator: self.operator.clone(),
             allowed_by: allowed_by.clone(),
-            runs_before: allow.unit.past.verdicts.len(),
+            runs_before: unit.past.verdicts.len(),
         }));
         let let_in = Some(format!("let in by {allowed_by} although {why}"));
         // Its count of fails begins again.
-        let mut past = allow.unit.past;
+        let mut past = unit.past;
         past.let_in_after = past.verdicts.len();
         let free = |nest: &usize| self.nests[*nest].is_free();
         match Some(allow.nest).filter(free).or_else(|| self.next_free(allow.nest)) {
-            Some(nest) => self.place(nest, Unit { let_in, past, ..allow.unit }),
+            Some(nest) => self.place(nest, Unit { let_in, past, ..unit }),
             None => self.warn(Key::NoticeAllBusy, &[]),
         }
     }

@@ -12,6 +12,7 @@ use super::shift::Shift;
 use super::texts::{Key, Texts};
 use bench_engine::{Ended, FromNest};
 use bench_run::Verdict;
+use bench_stats::Suspicion;
 use std::time::Duration;
 
 /// What the screen is for.
@@ -33,6 +34,8 @@ pub struct Setup {
     pub expected: Option<Duration>,
     /// Longest time from an orderly stop to the last rail off, bench time.
     pub orderly: Duration,
+    /// Nests that an earlier shift left stopped, and why; by their number, from 0.
+    pub stopped: Vec<Option<Suspicion>>,
 }
 
 /// What the caller must do, in this order.
@@ -63,15 +66,22 @@ pub enum Mode {
     Abort(Vec<usize>),
     /// Whether to end the shift although something runs.
     Leave,
-    /// A person has to allow a unit.
+    /// A person has to allow something.
     Allow(Allow),
 }
 
-/// A unit that waits for a permission.
+/// What waits for a permission.
+pub enum Asked {
+    /// A unit is tested although the rules would turn it away.
+    Unit(Unit, Why),
+    /// A nest is released that was stopped for this reason.
+    Release(Suspicion),
+}
+
+/// A permission that is missing.
 pub struct Allow {
     pub nest: usize,
-    pub unit: Unit,
-    pub why: Why,
+    pub asked: Asked,
     pub role: super::people::Role,
     /// Badge of the person who takes responsibility, once it was scanned.
     pub badge: Option<String>,
@@ -120,7 +130,10 @@ pub const NOTICE_STAYS: Duration = Duration::from_secs(8);
 
 impl App {
     pub fn new(setup: Setup, texts: Texts, history: Box<dyn UnitHistory>) -> Self {
-        let nests = vec![NestStatus::default(); setup.nests.max(1)];
+        let mut nests = vec![NestStatus::default(); setup.nests.max(1)];
+        for (nest, stopped) in nests.iter_mut().zip(&setup.stopped) {
+            nest.stopped.clone_from(stopped);
+        }
         Self {
             setup,
             texts,
@@ -210,6 +223,7 @@ impl App {
         let mut notes = Vec::new();
         notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
         notes.extend(unit.let_in.clone());
+        notes.extend(place.released.take().map(|(note, _)| note));
         place.state = State::Running(unit, Box::new(Live::begin(self.now)));
         (place.stopping, place.cut, place.stopped_at) = (false, false, None);
         self.notice = None;
@@ -228,7 +242,8 @@ impl App {
     pub(super) fn next_free(&self, after: usize) -> Option<usize> {
         let count = self.nests.len();
         let around = || (1..=count).map(|step| (after + step) % count);
-        let empty = around().find(|nest| matches!(self.nests[*nest].state, State::Empty));
+        let empty =
+            around().find(|nest| self.nests[*nest].is_free() && matches!(self.nests[*nest].state, State::Empty));
         empty.or_else(|| around().find(|nest| self.nests[*nest].is_free()))
     }
 
@@ -261,7 +276,13 @@ impl App {
 
     fn finish(&mut self, nest: usize, unit: Unit, ended: Ended, took: Duration, off: Option<Duration>) {
         let verdict = ended.verdict;
-        let advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
+        self.watch_for_repeats(nest, &unit, &ended);
+        let mut advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
+        if let Some(suspicion) = &self.nests[nest].stopped {
+            // The unit may be good: what it needs is another nest.
+            advice.order = self.texts.say(Key::DoStopped);
+            advice.details.insert(0, super::stopped::say(suspicion, &self.texts));
+        }
         let judged_before = unit.past.judged.get(&self.setup.plan).copied();
         self.shift.ended(&unit.serial, verdict, judged_before, ended.record.as_ref());
         if verdict == Verdict::Pass {

@@ -1,7 +1,7 @@
 //! The inputs of the screen: keys, labels, buttons, and reports of the nests.
 
 use super::allow::why_key;
-use super::app::{Action, Allow, App, Mode, NOTICE_STAYS};
+use super::app::{Action, Allow, App, Asked, Mode, NOTICE_STAYS};
 use super::log::Row;
 use super::nest::{State, Unit};
 use super::people::Role;
@@ -62,6 +62,8 @@ pub enum Input {
     NotStarted(usize, String),
     /// The permission for this unit could not be recorded.
     NotLetIn(String),
+    /// The release of this nest could not be recorded.
+    NotReleased(usize),
     /// Something other than a run does not work.
     Trouble(String),
     /// How many runs could not be forwarded to the line's server yet.
@@ -94,6 +96,7 @@ impl App {
             Input::FromNest(nest, said) => self.told_by(nest, said),
             Input::NotStarted(nest, reason) => self.failed_to_start(nest, reason),
             Input::NotLetIn(serial) => self.not_let_in(&serial),
+            Input::NotReleased(nest) => self.not_released(nest),
             Input::Trouble(text) => self.warn_text(text),
             Input::Waiting(runs) => self.waiting = runs,
             Input::End(reason) => self.leave(&reason),
@@ -190,19 +193,26 @@ impl App {
         }
     }
 
-    /// Starts the unit that waits, or removes the one that has its verdict. Takes the nest in focus, else the first nest
-    /// with such a unit.
+    /// Starts the unit that waits, removes the one that has its verdict, or asks who releases a stopped nest. Takes the
+    /// nest in focus, else the first nest with such a unit.
     fn go_on(&mut self) {
+        if matches!(self.nests[self.focus].state, State::Done(_)) {
+            return self.remove(self.focus);
+        }
+        if self.ask_release(self.focus) {
+            return;
+        }
         let nests = || std::iter::once(self.focus).chain(0..self.nests.len());
         let ready = |nest: &usize| matches!(self.nests[*nest].state, State::Ready(_));
         let done = |nest: &usize| matches!(self.nests[*nest].state, State::Done(_));
-        if done(&self.focus) {
-            self.remove(self.focus);
-        } else if let Some(nest) = nests().find(ready) {
+        let stopped = |nest: &usize| self.nests[*nest].stopped.is_some();
+        if let Some(nest) = nests().find(ready) {
             self.start(nest);
         } else if let Some(nest) = nests().find(done) {
             self.focus = nest;
             self.remove(nest);
+        } else if let Some(nest) = nests().find(stopped) {
+            self.ask_release(nest);
         }
     }
 
@@ -337,7 +347,10 @@ impl App {
 
     fn unit_scanned(&mut self, serial: String) {
         let on = self.nests.iter().position(|nest| nest.unit().is_some_and(|unit| unit.serial == serial));
-        let nest = match on {
+        // Its nest was stopped: it is tested on another one.
+        let moved = on.filter(|nest| self.nests[*nest].stopped.is_some());
+        moved.into_iter().for_each(|nest| self.remove(nest));
+        let nest = match on.filter(|nest| Some(*nest) != moved) {
             Some(nest) if self.nests[nest].is_free() => nest,
             Some(nest) => {
                 return self.warn(Key::NoticeTwice, &[("serial", serial.into()), ("nest", (nest + 1).into())]);
@@ -363,7 +376,8 @@ impl App {
             Ruling::Ask(why, role) => {
                 self.notice = None;
                 let since = self.now;
-                self.mode = Mode::Allow(Allow { nest, unit, why, role, badge: None, since, wrong_pins: 0 });
+                self.mode =
+                    Mode::Allow(Allow { nest, asked: Asked::Unit(unit, why), role, badge: None, since, wrong_pins: 0 });
             }
         }
     }

@@ -24,6 +24,7 @@ pub mod scan_test;
 mod scanner;
 mod screen;
 mod shift;
+mod stopped;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -32,6 +33,7 @@ mod view;
 pub use app::Setup;
 pub use history::FolderHistory;
 pub use lamps::{Lamps, NoLamps, RealLamps};
+pub use log::stopped_nests;
 pub use run_factory::{RealRuns, RunFactory, Shift, VirtualRuns, VirtualUnits};
 pub use scanner::Port;
 pub use screen::{Devices, ShiftEnd, show};

@@ -3,6 +3,7 @@
 //! A run's journal records what the bench did. This log records who worked, and who allowed a unit against the rules. A
 //! line is on the disk before the action that it allows. Format: docs/how-to/operator-screen.md.
 
+use bench_stats::Suspicion;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -49,6 +50,25 @@ pub enum Row {
         at_once: bool,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         operator: Option<String>,
+    },
+    /// Several different units in a row had the same trouble on a nest: no unit is tested there.
+    NestStopped {
+        at: String,
+        nest: usize,
+        why: String,
+        #[serde(flatten)]
+        suspicion: Suspicion,
+    },
+    /// A person released the nest.
+    NestReleased {
+        at: String,
+        nest: usize,
+        /// Why it was stopped.
+        why: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        operator: Option<String>,
+        /// Badge of who released it.
+        released_by: String,
     },
     /// A run ended.
     Ended { at: String, nest: usize, serial: String, verdict: bench_run::Verdict },
@@ -117,6 +137,25 @@ pub fn read(reports: &Path, with: &str) -> io::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The nests that are stopped, by their number, from 0, and why. What an earlier shift stopped stays stopped.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn stopped_nests(reports: &Path, nests: usize) -> io::Result<Vec<Option<Suspicion>>> {
+    let mut stopped = vec![None; nests];
+    for row in read(reports, "\"nest-")? {
+        let (nest, suspicion) = match row {
+            Row::NestStopped { nest, suspicion, .. } => (nest, Some(suspicion)),
+            Row::NestReleased { nest, .. } => (nest, None),
+            _ => continue,
+        };
+        if let Some(place) = nest.checked_sub(1).and_then(|nest| stopped.get_mut(nest)) {
+            *place = suspicion;
+        }
+    }
+    Ok(stopped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +171,33 @@ mod tests {
         Log::open(folder.path()).unwrap().append(&row("two")).unwrap();
         assert_eq!(read(folder.path(), "").unwrap(), [row("one"), row("two")]);
         assert_eq!(read(folder.path(), "two").unwrap(), [row("two")]);
+    }
+
+    #[test]
+    fn a_stopped_nest_stays_stopped_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let suspicion = Suspicion { causes: vec![bench_stats::Cause::Contact(bench_run::Contact(23))], units: 3 };
+        let at = || "2026-01-01T00:00:00Z".to_owned();
+        let why = || suspicion.to_string();
+        let stop = |nest| Row::NestStopped { at: at(), nest, why: why(), suspicion: suspicion.clone() };
+        let release =
+            |nest| Row::NestReleased { at: at(), nest, why: why(), operator: None, released_by: "TE-1".to_owned() };
+        assert_eq!(stopped_nests(folder.path(), 2).unwrap(), [None, None]);
+        let rows = [
+            (stop(2), [false, true, false]),
+            (stop(3), [false, true, true]),
+            (release(2), [false, false, true]),
+            // A station that had more nests once.
+            (stop(9), [false, false, true]),
+            (stop(2), [false, true, true]),
+        ];
+        let mut log = Log::open(folder.path()).unwrap();
+        for (row, expected) in rows {
+            log.append(&row).unwrap();
+            let stopped = stopped_nests(folder.path(), 3).unwrap();
+            assert_eq!(stopped.iter().map(Option::is_some).collect::<Vec<_>>(), expected, "{row:?}");
+            assert!(stopped.iter().flatten().all(|of| *of == suspicion), "{stopped:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::advice::Advice;
 use super::live::Live;
 use super::rules::UnitPast;
 use bench_engine::Ended;
+use bench_stats::{RepeatedCauses, Suspicion};
 use std::time::Duration;
 
 /// A unit that was scanned.
@@ -67,6 +68,12 @@ pub struct NestStatus {
     pub stopped_at: Option<Duration>,
     /// Its power was ordered off at once.
     pub cut: bool,
+    /// What its last units had in common.
+    pub repeated: RepeatedCauses,
+    /// Why no unit is tested here until a person releases the nest.
+    pub stopped: Option<Suspicion>,
+    /// The last release, until a run has it in its record: the note, and why the nest was stopped.
+    pub released: Option<(String, Suspicion)>,
 }
 
 impl NestStatus {
@@ -83,14 +90,15 @@ impl NestStatus {
         matches!(self.state, State::Running(..))
     }
 
-    /// Whether a unit may be put on this nest: it is empty, or its unit has a verdict.
+    /// Whether a unit may be put on this nest: it is not stopped, and empty, or its unit has a verdict.
     pub fn is_free(&self) -> bool {
-        matches!(self.state, State::Empty | State::Done(_))
+        self.stopped.is_none() && matches!(self.state, State::Empty | State::Done(_))
     }
 
     pub fn lamp(&self) -> Lamp {
         use bench_run::Verdict;
         match &self.state {
+            State::Empty if self.stopped.is_some() => Lamp::Trouble,
             State::Empty => Lamp::Dark,
             State::Ready(_) => Lamp::Waiting,
             State::Running(..) => Lamp::Running,

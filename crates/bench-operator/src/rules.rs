@@ -3,6 +3,7 @@
 use super::people::{Person, Role};
 use bench_plan::{Problem, Source};
 use bench_run::Verdict;
+use bench_stats::RepeatRule;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +82,32 @@ pub enum Begin {
     Scan,
 }
 
+/// When several different units in a row with the same trouble stop a nest, and who releases it. 0: never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Repeated {
+    /// Units that failed at the same contact.
+    pub contact: usize,
+    /// Units that did not pass the same step.
+    pub step: usize,
+    /// Units that ended in an error.
+    pub error: usize,
+    pub release: Allowed,
+}
+
+impl Repeated {
+    pub fn rule(&self) -> RepeatRule {
+        RepeatRule { contact: self.contact, step: self.step, error: self.error }
+    }
+}
+
+impl Default for Repeated {
+    fn default() -> Self {
+        let RepeatRule { contact, step, error } = RepeatRule::default();
+        Self { contact, step, error, release: Allowed::Technician }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Rules {
@@ -94,6 +121,7 @@ pub struct Rules {
     pub retest: Retest,
     /// A unit that passed already.
     pub passed_already: Allowed,
+    pub repeated: Repeated,
     pub person: Vec<Person>,
 }
 
@@ -112,6 +140,7 @@ impl Default for Rules {
             badge_required: false,
             retest: Retest::default(),
             passed_already: Allowed::Technician,
+            repeated: Repeated::default(),
             person: Vec::new(),
         }
     }
@@ -149,6 +178,15 @@ impl Rules {
                 return wrong(text, "make one with `bench operator --make-pin`");
             }
         }
+        let Repeated { contact, step, error, release } = rules.repeated;
+        if [contact, step, error].contains(&1) {
+            let help = "give 2 or more, or 0 to switch the rule off";
+            return wrong("one unit alone says nothing about the bench".to_owned(), help);
+        }
+        if release == Allowed::Nobody {
+            let help = "expected operator, technician or engineer";
+            return wrong("a nest that is stopped must be released by somebody".to_owned(), help);
+        }
         if rules.badge_required && rules.person.is_empty() {
             return wrong(
                 "a badge is required, and no person has one".to_owned(),
@@ -177,6 +215,16 @@ impl Rules {
             return ask(Why::TooManyErrors, self.retest.beyond);
         }
         Ruling::Test
+    }
+
+    /// Who releases a stopped nest. If nobody has a badge for it, the operator does: the nest would stay stopped.
+    pub fn releases(&self) -> Role {
+        let role = match self.repeated.release {
+            Allowed::Operator => Role::Operator,
+            Allowed::Technician => Role::Technician,
+            Allowed::Engineer | Allowed::Nobody => Role::Engineer,
+        };
+        if self.person.iter().any(|person| person.role >= role) { role } else { Role::Operator }
     }
 
     pub fn person(&self, badge: &str) -> Option<&Person> {
@@ -240,6 +288,9 @@ mod tests {
             ("language = \"de\"\nbegin = \"lid\"\n[retest]\nafter-fail = 0\n", Ok(())),
             ("language = \"fr\"", Err("there are no messages in `fr`")),
             ("[retest]\nafter-fial = 0\n", Err("unknown field `after-fial`")),
+            ("[repeated]\ncontact = 0\nstep = 0\nerror = 5\nrelease = \"engineer\"\n", Ok(())),
+            ("[repeated]\ncontact = 1\n", Err("one unit alone says nothing about the bench")),
+            ("[repeated]\nrelease = \"nobody\"\n", Err("must be released by somebody")),
             ("begin = \"soon\"", Err("unknown variant `soon`")),
             ("badge-required = true", Err("a badge is required, and no person has one")),
             ("[[person]]\nid = \"a b\"\nname = \"A\"\n", Err("`a b` is no badge")),

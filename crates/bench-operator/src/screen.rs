@@ -213,6 +213,8 @@ impl Shown {
                         unwritten = Some(reason);
                         if let Row::LetIn { serial, .. } = row {
                             self.take(Input::NotLetIn(serial));
+                        } else if let Row::NestReleased { nest, .. } = row {
+                            self.take(Input::NotReleased(nest.saturating_sub(1)));
                         }
                     }
                 }

@@ -37,6 +37,7 @@ keys! {
     BigFail = "big-fail",
     BigError = "big-error",
     BigAborted = "big-aborted",
+    BigStopped = "big-stopped",
     DoScan = "do-scan",
     DoPutIn = "do-put-in",
     DoWait = "do-wait",
@@ -47,6 +48,11 @@ keys! {
     DoCallTechnician = "do-call-technician",
     DoRetestThenCall = "do-retest-then-call",
     DoTestAgain = "do-test-again",
+    DoStopped = "do-stopped",
+    DoRelease = "do-release",
+    StoppedContact = "stopped-contact",
+    StoppedStep = "stopped-step",
+    StoppedError = "stopped-error",
     RepairOpen = "repair-open",
     RepairShort = "repair-short",
     RepairBridge = "repair-bridge",
@@ -83,6 +89,10 @@ keys! {
     AskLeaveKeys = "ask-leave-keys",
     AskLetIn = "ask-let-in",
     AskLetInOperator = "ask-let-in-operator",
+    AskRelease = "ask-release",
+    AskReleaseOperator = "ask-release-operator",
+    AskReleaseTechnician = "ask-release-technician",
+    AskReleaseEngineer = "ask-release-engineer",
     AskBadgeTechnician = "ask-badge-technician",
     AskBadgeEngineer = "ask-badge-engineer",
     AskPin = "ask-pin",
@@ -117,6 +127,7 @@ keys! {
     NoticeMayNot = "notice-may-not",
     NoticeNoBadge = "notice-no-badge",
     NoticeWrongPin = "notice-wrong-pin",
+    NoticeReleased = "notice-released",
 }
 
 /// Messages in one language.

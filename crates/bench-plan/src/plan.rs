@@ -1,6 +1,6 @@
 //! Plans: which steps to run, in which order, against which limits. From `plans/*.toml`.
 
-use crate::{DutFamily, Fixture, Problem, Source};
+use crate::{DutFamily, Fixture, Problem, Reach, Source};
 use bench_run::{Contact, MeasurementSpec, Step};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -37,6 +37,8 @@ pub struct Plan<P> {
     pub left_out: Vec<LeftOut>,
     /// Contacts that no step covers, with the plan's reason, ascending.
     pub not_covered: Vec<NotCovered>,
+    /// What is valid and hardly meant, such as limits that no reading can fail. In the order of the steps.
+    pub warnings: Vec<Problem>,
 }
 
 impl<P> Plan<P> {
@@ -215,6 +217,18 @@ pub trait StepKinds {
     /// measure: on a fixture that cannot do them, their dependents inherit their needs.
     fn is_rested_on(&self, _kind: &str) -> bool {
         true
+    }
+    /// What the limits of this kind's parameters are compared with, one entry for each parameter with limits.
+    fn reaches(&self, _kind: &str) -> &'static [Reach] {
+        &[]
+    }
+    /// The rails whose resistance to ground the procedure measures, without power.
+    fn measures_for_shorts(&self, _procedure: &Self::Procedure) -> Vec<String> {
+        Vec::new()
+    }
+    /// The rails that the procedure switches on.
+    fn switches_on(&self, _procedure: &Self::Procedure) -> Vec<String> {
+        Vec::new()
     }
     /// JSON Schema of the parameters of each kind: an object schema, inline and not a reference
     /// (`Params::json_schema(generator)`).

@@ -7,12 +7,14 @@ use crate::plan_needs::{Waits, resolve_needs};
 use crate::plan_not_covered::not_covered;
 use crate::plan_steps::{Draft, StepTable, leave_out, read_drafts, replace_keys, step_tables};
 use crate::plan_text::PlanText;
+use crate::reach::StepText;
 use crate::{
     DutFamily, Fixture, LeftOut, Model, ParamProblem, Plan, PlanHead, PlanResult, PlanStep, Problem, Resolved,
     StepKinds, Surroundings,
 };
 use bench_run::{MeasurementSpec, Step};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use toml::Spanned;
 
 /// Checks a plan against module families, its fixture, and the known kinds of steps.
@@ -54,7 +56,9 @@ pub fn check_plan<K: StepKinds>(
     let is_lesser = fixture.name != *head.fixture.get_ref();
     let reached = is_lesser.then(|| dut.reached_by(fixture));
     let around = Surroundings { families, dut: reached.as_ref().unwrap_or(dut), model, fixture };
-    let mut steps = Vec::with_capacity(needs.len());
+    let (mut steps, mut warnings) = (Vec::with_capacity(needs.len()), Vec::new());
+    let places: BTreeMap<String, Range<usize>> =
+        drafts.iter().filter(|draft| draft.stays()).map(|draft| (draft.id().to_owned(), draft.span.clone())).collect();
     for (draft, Waits { needs, after }) in drafts.into_iter().filter(Draft::stays).zip(needs) {
         let id = draft.id().to_owned();
         if draft.is_skipped {
@@ -64,8 +68,9 @@ pub fn check_plan<K: StepKinds>(
         }
         let (kind, its_needs) = (draft.common.kind.get_ref().clone(), needs.clone());
         match check_step(text, draft, needs, &around, kinds) {
-            Ok(mut planned) => {
+            Ok((mut planned, its_warnings)) => {
                 planned.step.after = after;
+                warnings.extend(its_warnings);
                 steps.push(Ok(planned));
             }
             Err(problem) if is_lesser => steps.push(Err(Impossible {
@@ -87,6 +92,10 @@ pub fn check_plan<K: StepKinds>(
         .iter()
         .flat_map(|planned: &PlanStep<_>| planned.coverage.iter().map(|coverage| (planned.step.id.as_str(), coverage)));
     let not_covered = not_covered(text, reasons, dut, covered)?;
+    // A repair of another mistake may have taken a step or a need out.
+    if !is_cut && !text.is_repaired() {
+        no_power_before_shorts(text, &checked, &places, kinds)?;
+    }
     let allowed = head.also_on.into_iter().find(|row| *row.fixture.get_ref() == fixture.name);
     Ok(Plan {
         title: head.title.unwrap_or_else(|| head.name.clone()),
@@ -100,7 +109,51 @@ pub fn check_plan<K: StepKinds>(
         steps: checked,
         left_out,
         not_covered,
+        warnings: each_once(warnings),
     })
+}
+
+/// Limits that several steps share are reported once.
+fn each_once(warnings: Vec<Problem>) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let place = |problem: &Problem| (problem.file.name().to_owned(), problem.span.map(|span| span.offset()));
+    warnings.into_iter().filter(|problem| seen.insert(place(problem))).collect()
+}
+
+/// Refuses a step that switches a rail on which no step before it measured for shorts. A run would refuse it too, but
+/// only when the module is in the nest.
+fn no_power_before_shorts<K: StepKinds>(
+    text: &PlanText,
+    steps: &[PlanStep<K::Procedure>],
+    places: &BTreeMap<String, Range<usize>>,
+    kinds: &K,
+) -> Result<(), Box<Problem>> {
+    for planned in steps {
+        let (mut before, mut ahead) = (BTreeSet::new(), planned.step.needs.clone());
+        while let Some(need) = ahead.pop() {
+            if before.insert(need) {
+                ahead.extend(steps.get(need).into_iter().flat_map(|needed| &needed.step.needs));
+            }
+        }
+        let measures = |index: &usize| steps.get(*index).map(|step| kinds.measures_for_shorts(&step.procedure));
+        let measured: BTreeSet<String> = before.iter().filter_map(measures).flatten().collect();
+        let Some(rail) = kinds.switches_on(&planned.procedure).into_iter().find(|rail| !measured.contains(rail)) else {
+            continue;
+        };
+        let id = &planned.step.id;
+        let measuring = steps.iter().find(|step| kinds.measures_for_shorts(&step.procedure).contains(&rail));
+        let help = match measuring {
+            Some(step) => format!(
+                "add \"{}\", which measures it, to the `needs` of `{id}` or of a step that it needs",
+                step.step.id
+            ),
+            None => format!("no step measures {rail}: add one of kind `rail-resistance`, and let `{id}` need it"),
+        };
+        let message = format!("step `{id}` switches on the rail {rail}, which was not measured for shorts before");
+        let place = places.get(id).cloned().unwrap_or(0..0);
+        return Err(Box::new(text.problem(message, place, "power before the check for shorts", help).absent()));
+    }
+    Ok(())
 }
 
 /// Content of a part.
@@ -229,13 +282,16 @@ fn keep_possible<P>(steps: Vec<Result<PlanStep<P>, Impossible>>) -> (Vec<PlanSte
     (kept, lost)
 }
 
+/// A checked step, with the warnings about it.
+type PlanStepResult<P> = Result<(PlanStep<P>, Vec<Problem>), Box<Problem>>;
+
 fn check_step<K: StepKinds>(
     text: &PlanText,
     draft: Draft<'_>,
     needs: Vec<usize>,
     around: &Surroundings<'_>,
     kinds: &K,
-) -> Result<PlanStep<K::Procedure>, Box<Problem>> {
+) -> PlanStepResult<K::Procedure> {
     let Draft { common, params, span, .. } = draft;
     let kind = common.kind.get_ref().as_str();
     let names = kinds.names();
@@ -243,6 +299,7 @@ fn check_step<K: StepKinds>(
         let help = nearest_help(kind, names.into_iter(), "kinds");
         return Err(text.problem(format!("unknown step kind `{kind}`"), common.kind.span(), "no such kind", help));
     }
+    let written = params.clone();
     let resolved = kinds.resolve(kind, params, around).map_err(|problem| text.locate(problem, &span))?;
     let Resolved { measurements, coverage, mut uses, mut shares, default_timeout, procedure } = resolved;
     if measurements.is_empty() && !kinds.may_measure_nothing(kind) {
@@ -250,6 +307,10 @@ fn check_step<K: StepKinds>(
         return Err(text.problem(format!("step `{}` measures nothing", common.id.get_ref()), span, "here", help));
     }
     check_measurements(&measurements).map_err(|problem| text.locate(problem, &span))?;
+    let timeout_at = common.timeout.as_ref().map(Spanned::span);
+    let timeout = common.timeout.map_or(default_timeout, |timeout| timeout.get_ref().duration());
+    let as_written = StepText { text, id: common.id.get_ref(), params: &written, timeout, timeout_at };
+    let warnings = as_written.warnings(kinds.reaches(kind), around);
     let add = |to: &mut Vec<String>, more: Vec<Spanned<String>>| {
         for resource in more.into_iter().map(Spanned::into_inner) {
             if !to.contains(&resource) {
@@ -270,12 +331,12 @@ fn check_step<K: StepKinds>(
         after: Vec::new(),
         uses,
         shares,
-        timeout: common.timeout.map_or(default_timeout, |timeout| timeout.get_ref().duration()),
+        timeout,
         retry: common.retry.map_or(0, Spanned::into_inner),
         on_fail: common.on_fail,
         measurements,
     };
-    Ok(PlanStep { step, coverage, procedure })
+    Ok((PlanStep { step, coverage, procedure }, warnings))
 }
 
 /// The promises of a kind are checked too: a measurement without limits would always pass.

@@ -64,6 +64,11 @@ impl PlanText {
         &self.parts
     }
 
+    /// Whether a mistake was repaired, to look for further ones.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.sources().any(|source| !source.repairs.is_empty() || source.readable.is_some())
+    }
+
     fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.plan).chain(self.parts.iter().map(|part| &part.source))
     }

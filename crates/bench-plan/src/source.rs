@@ -1,7 +1,7 @@
 //! A named text, and problems in it.
 
 use crate::mistakes::Repair;
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceSpan};
 use std::borrow::Cow;
 use std::sync::Arc;
 use thiserror::Error;
@@ -46,6 +46,8 @@ pub struct Problem {
     pub(crate) is_form: bool,
     /// Whether the text is no TOML at this place.
     pub(crate) is_syntax: bool,
+    /// Whether the file is valid all the same.
+    is_warning: bool,
 }
 
 impl Problem {
@@ -59,7 +61,14 @@ impl Problem {
             is_absence: false,
             is_form: false,
             is_syntax: false,
+            is_warning: false,
         }
+    }
+    /// Makes it a warning: the file is valid, but hardly what its author means.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.is_warning = true;
+        self
     }
     #[must_use]
     pub fn at(mut self, span: std::ops::Range<usize>, label: impl Into<String>) -> Self {
@@ -87,6 +96,9 @@ impl Problem {
 }
 
 impl Diagnostic for Problem {
+    fn severity(&self) -> Option<Severity> {
+        self.is_warning.then_some(Severity::Warning)
+    }
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
     }

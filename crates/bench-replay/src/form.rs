@@ -3,7 +3,7 @@
 use bench_instruments::{
     Advert, Chore, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState, Injected, InstrumentError,
     LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramJob, Programmed, RailReading, Sender, Supply, Task,
-    UsbEcho, UsbIds,
+    Unjoined, UsbEcho, UsbIds,
 };
 use bench_run::{BenchTime, Contact};
 use dut_protocol::{JobResult, Refusal, Reply, Request};
@@ -96,6 +96,7 @@ missing!(
     Vec<u8>,
     ContactSet,
     Injected,
+    Unjoined,
     RailReading,
     EdgeTrace,
     UsbEcho,
@@ -393,6 +394,15 @@ struct InjectedForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Unjoined")]
+struct UnjoinedForm {
+    #[serde(with = "real")]
+    source: f64,
+    #[serde(with = "real")]
+    line: f64,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "RailReading")]
 struct RailReadingForm {
     #[serde(with = "real")]
@@ -459,6 +469,7 @@ struct AdvertForm {
 enum DisturbanceForm {
     Reset { chip: String },
     Silent { chip: String, detail: String },
+    Stuck { chip: String, pin: String, high: bool },
     Changed { chip: String, detail: String },
 }
 
@@ -476,6 +487,7 @@ mirrored!(
     ProgramError by ProgramErrorForm,
     Programmed by ProgrammedForm,
     Injected by InjectedForm,
+    Unjoined by UnjoinedForm,
     RailReading by RailReadingForm,
     Supply by SupplyForm,
     LinkStatistics by LinkStatisticsForm,
@@ -585,6 +597,12 @@ impl Argument for &str {
 impl Argument for &[u8] {
     fn write(&self) -> Value {
         json!(self)
+    }
+}
+
+impl Argument for Option<Contact> {
+    fn write(&self) -> Value {
+        json!(self.map(|contact| contact.0))
     }
 }
 

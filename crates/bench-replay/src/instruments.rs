@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bench_instruments::{
     Advert, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
     InstrumentError, Keep, LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Peers,
-    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, RailReading, Rails, Sender, Supply,
-    Switches, Task, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
+    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, RailReading, Rails, Repeated, Sender,
+    Supply, Switches, Task, Unjoined, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
 };
 use bench_run::{BenchTime, Contact};
 use bench_steps::Nest;
@@ -88,6 +88,7 @@ instrument! {
             ohms(contact: Contact) -> Tried<f64>;
             hold(contact: Contact, source_volts: f64) -> Tried<f64>;
             inject(contact: Contact, amps: f64) -> Tried<Injected>;
+            unjoined(address_of: Option<Contact>, source_volts: f64) -> Tried<Unjoined>;
             release() -> Tried<()>;
         }
         answers {}
@@ -203,6 +204,17 @@ impl Rails for Recorded<dyn Rails> {
     async fn measure(&self, rail: &str) -> Tried<RailReading> {
         self.recording.exchange(RAILS, MEASURE, vec![rail.write()], self.inner.measure(rail)).await
     }
+    async fn fine_amps(&self, rail: &str) -> Tried<f64> {
+        self.recording.exchange(RAILS, "fine_amps", vec![rail.write()], self.inner.fine_amps(rail)).await
+    }
+    async fn alone(&self, rail: &str, on: bool) -> Tried<()> {
+        let arguments = vec![rail.write(), Argument::write(&on)];
+        self.recording.exchange(RAILS, "alone", arguments, self.inner.alone(rail, on)).await
+    }
+    async fn load(&self, rail: &str, on: bool) -> Tried<()> {
+        let arguments = vec![rail.write(), Argument::write(&on)];
+        self.recording.exchange(RAILS, "load", arguments, self.inner.load(rail, on)).await
+    }
     async fn feed(&self, contact: Contact, closed: bool) -> Tried<()> {
         let arguments = vec![Argument::write(&contact), Argument::write(&closed)];
         self.recording.exchange(RAILS, "feed", arguments, self.inner.feed(contact, closed)).await
@@ -249,6 +261,15 @@ impl Rails for Player {
     async fn measure(&self, rail: &str) -> Tried<RailReading> {
         self.exchange(RAILS, MEASURE, vec![rail.write()]).await
     }
+    async fn fine_amps(&self, rail: &str) -> Tried<f64> {
+        self.exchange(RAILS, "fine_amps", vec![rail.write()]).await
+    }
+    async fn alone(&self, rail: &str, on: bool) -> Tried<()> {
+        self.exchange(RAILS, "alone", vec![rail.write(), Argument::write(&on)]).await
+    }
+    async fn load(&self, rail: &str, on: bool) -> Tried<()> {
+        self.exchange(RAILS, "load", vec![rail.write(), Argument::write(&on)]).await
+    }
     async fn feed(&self, contact: Contact, closed: bool) -> Tried<()> {
         self.exchange(RAILS, "feed", vec![Argument::write(&contact), Argument::write(&closed)]).await
     }
@@ -284,6 +305,9 @@ impl Switches for Recorded<dyn Switches> {
     }
     fn supply(&self, rail: &str) -> Option<Supply> {
         self.inner.supply(rail)
+    }
+    fn repeated(&self) -> Vec<Repeated> {
+        self.inner.repeated()
     }
     fn glance(&self, rail: &str) -> Tried<Option<RailReading>> {
         self.recording.state(&format!("{GLANCE}{rail}"), || self.inner.glance(rail))

@@ -32,13 +32,14 @@ pub fn line_page(overview: &Overview) -> String {
         @if worn.is_empty() { p { (overview.nails.len()) " checked, none worn." } }
         @else {
             table {
-                tr { th { "to clean or replace" } th { "contact" } th class="n" { "cycles" } th class="n" { "of its limit" } th class="n" { "cycles left" } th class="n" { "second attempts" } }
+                tr { th { "to clean or replace" } th { "contact" } th class="n" { "cycles" } th class="n" { "of its limit" } th class="n" { "cycles left" } th class="n" { "second attempts" } th class="n" { "modules failed in a row" } }
                 @for nail in worn {
                     tr {
                         td { (nail.place) } td { (nail.contact) } td class="n" { (nail.trend.cycles) }
                         td class="n" { (nail.trend.lately.map(share).unwrap_or_default()) }
                         td class="n" { (nail.trend.cycles_left.map(|left| format!("{left:.0}")).unwrap_or_default()) }
                         td class="n" { (share(nail.trend.retries)) }
+                        td class="n" { (nail.trend.failed_in_a_row) }
                     }
                 }
             }

@@ -349,9 +349,13 @@ fn nails(text: &mut String, overview: &Overview) {
         } else {
             String::new()
         };
+        let failed = match trend.failed_in_a_row {
+            0 | 1 => String::new(),
+            units => format!(", the last {units} different modules failed there"),
+        };
         let _ = writeln!(
             text,
-            "  {}, contact {}: {} cycles{lately}{left}{retries}",
+            "  {}, contact {}: {} cycles{lately}{left}{retries}{failed}",
             name(&nail.place),
             nail.contact,
             trend.cycles

@@ -4,6 +4,7 @@ use bench_run::{
     BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, MeasurementSpec,
     Provenance, RunOrder, Tally, VOID, Verdict,
 };
+use bench_stats::{FailedStep, RepeatRun};
 use serde::Serialize;
 use std::borrow::Borrow;
 use std::time::Duration;
@@ -302,6 +303,27 @@ impl RunRecord {
         record.contacts_at_fault.sort_unstable();
         record.contacts_at_fault.dedup();
         record
+    }
+
+    /// This run, from the view of the rule for causes that repeat. Only the attempts that count are in it.
+    pub fn repeat_run(&self) -> RepeatRun {
+        let (mut passed, mut failed) = (Vec::new(), Vec::new());
+        for step in &self.steps {
+            match step.verdict {
+                Some(Verdict::Pass) => passed.push(step.id.clone()),
+                Some(Verdict::Fail | Verdict::Error) => {
+                    let diagnoses = step.last().into_iter().filter(|attempt| !attempt.void);
+                    let diagnoses = diagnoses.flat_map(|attempt| &attempt.diagnoses);
+                    let mut contacts: Vec<Contact> =
+                        diagnoses.flat_map(|diagnosis| diagnosis.contacts.iter().copied()).collect();
+                    contacts.sort_unstable();
+                    contacts.dedup();
+                    failed.push(FailedStep { id: step.id.clone(), contacts });
+                }
+                _ => {}
+            }
+        }
+        RepeatRun { unit: self.serial.clone(), verdict: self.verdict, passed, failed }
     }
 
     /// Sets the folder that reports refer to.

@@ -14,6 +14,7 @@ mod nails;
 mod noise;
 mod overview;
 mod pareto;
+mod repeated;
 mod yields;
 
 pub use capability::{Capability, Sample, capability};
@@ -24,4 +25,5 @@ pub use nails::{NailLog, NailReading, NailState, NailTrend};
 pub use noise::differ;
 pub use overview::{ControllerStat, Group, Hour, MeasurementStat, Nail, Overview, Since, TrendPoint};
 pub use pareto::{Slice, pareto};
+pub use repeated::{Cause, FailedStep, RepeatRule, RepeatRun, RepeatedCauses, Suspicion};
 pub use yields::{Counter, Interval, StepYield, UnitRun, Yields, wilson, yields};

@@ -45,6 +45,11 @@ pub enum Refusal {
     /// Units that passed are outside the present limits of the plan.
     #[error("good units are outside the plan's present limits, which are never widened here")]
     OutsidePlan,
+    /// The guard bands at both limits leave nothing between them.
+    #[error(
+        "the guard band is too wide: {0} at each limit, of limits that are {1} apart; a better instrument is needed"
+    )]
+    GuardBandFillsLimits(f64, f64),
     /// The bench is not good enough for these limits.
     #[error("good units are within the guard band: it is too wide for these limits")]
     InGuardBand,
@@ -74,6 +79,12 @@ pub fn suggest(values: &[f64], plan: &Limits, gauge_sd: Option<f64>) -> Result<S
     let guard = 2.0 * gauge_sd.unwrap_or(0.0);
     let half = good.resolution().unwrap_or(0.0) / 2.0;
     let outer = Limits { min: plan.min.map(|min| min + guard), max: plan.max.map(|max| max - guard) };
+    if let (Some(min), Some(max)) = (plan.min, plan.max)
+        && guard > 0.0
+        && 2.0 * guard >= max - min
+    {
+        return Err(Refusal::GuardBandFillsLimits(guard, max - min));
+    }
     let outside =
         |limits: &Limits| limits.min.is_some_and(|min| good.min < min) || limits.max.is_some_and(|max| good.max > max);
     if outside(plan) {

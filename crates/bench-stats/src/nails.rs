@@ -2,6 +2,7 @@
 //! before a good module fails.
 
 use crate::capability::Sample;
+use crate::repeated::RepeatRule;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::VecDeque;
@@ -60,8 +61,16 @@ pub struct NailTrend {
     pub cycles_left: Option<f64>,
     /// Second attempts in the last runs, as a share of them.
     pub retries: f64,
+    /// Different units in a row that failed at this contact, the last ones.
+    #[serde(skip_serializing_if = "is_none")]
+    pub failed_in_a_row: usize,
     /// Assessment from the figures above.
     pub state: NailState,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The runs of one nail since it was new, in the order of time: sums, and the last few runs.
@@ -97,8 +106,9 @@ impl NailLog {
         self.cycles += 1;
     }
 
-    /// Returns the present condition of the nail.
-    pub fn trend(&self) -> NailTrend {
+    /// Returns the present condition of the nail. `failed_in_a_row`: how many different units in a row failed at its
+    /// contact ([`crate::RepeatedCauses`]).
+    pub fn trend(&self, failed_in_a_row: usize) -> NailTrend {
         let recent = self.recent.len();
         let retries = self.recent.iter().filter(|run| run.retried).count() as f64 / recent.max(1) as f64;
         let shares = self.recent.iter().filter_map(|run| run.of_limit);
@@ -119,7 +129,12 @@ impl NailLog {
             per_thousand: slope.map(|slope| slope * 1_000.0),
             cycles_left,
             retries,
-            state: if wears_out || often || near { NailState::Warn } else { NailState::Good },
+            failed_in_a_row,
+            state: if wears_out || often || near || failed_in_a_row >= RepeatRule::default().contact {
+                NailState::Warn
+            } else {
+                NailState::Good
+            },
         }
     }
 

@@ -4,12 +4,14 @@
 //! samples. The straight line through these pairs gives offset and gain; what remains is the nonlinearity. A second
 //! input, which the bench does not drive and its port pulls to ground, is sampled too and must not follow (cross-talk).
 
+use crate::reach;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
 use bench_plan::{
-    AdcReference, Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Spanned, Surroundings, Volts,
+    AdcReference, Bound, Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Reach, Resolved, Spanned,
+    Surroundings, Volts,
 };
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{AdcInput, AdcRange, AdcRequest, Port, PortSet, PortVector, Reply, Request};
@@ -67,6 +69,16 @@ const CODES: f64 = 4096.0;
 impl Kind for Adc {
     const NAME: &'static str = "adc";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        Reach { key: "offset", least: Bound::BackPortVolts, most: Bound::PortVolts },
+        reach::error(
+            "gain_error",
+            100.0,
+            "an input that does not follow has -100 %, one that follows twice leaves its range",
+        ),
+        Reach { key: "linearity", least: Bound::Value(0.0, "a distance is not negative"), most: Bound::PortVolts },
+        Reach { key: "crosstalk", least: Bound::Value(0.0, "a span is not negative"), most: Bound::PortVolts },
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;

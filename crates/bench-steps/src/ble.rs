@@ -7,10 +7,11 @@ mod ears;
 mod judge;
 
 use crate::bus_peer::nonce;
+use crate::reach;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_instruments::{Advert, DutError};
-use bench_plan::{LimitsOf, Number, ParamProblem, Percent, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{Bound, LimitsOf, Number, ParamProblem, Percent, Reach, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
 use dut_protocol::{BLE_CHANNELS, BLE_COMPANY, BleNonce, BleReport, BleRequest, BleTag, Refusal, Reply, Request};
 use futures_util::future::{Either, select};
@@ -65,6 +66,9 @@ pub struct Ble {
     carrier_error: Option<MeasurementSpec>,
 }
 
+/// 150 kHz at 2.4 GHz is the most that a sender may be off (Bluetooth Core 5, volume 6, part A, 3.1); receivers follow
+/// little more.
+const CARRIER_PERCENT: f64 = 0.02;
 const LISTENS: Duration = Duration::from_millis(750);
 const MODULE_LISTENS: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -103,6 +107,17 @@ fn span(
 impl Kind for Ble {
     const NAME: &'static str = "ble";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        reach::count("heard"),
+        reach::count("hears"),
+        Reach {
+            key: "level",
+            least: Bound::Value(-100.0, "a receiver hears nothing that is weaker by so much"),
+            most: Bound::Value(100.0, "nothing is sent that is stronger by so much"),
+        },
+        reach::share("broken"),
+        reach::error("carrier_error", CARRIER_PERCENT, "a receiver misses packets whose carrier is off by more"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let Some(radio) = &around.fixture.ble else {

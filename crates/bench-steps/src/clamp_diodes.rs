@@ -12,13 +12,14 @@
 //! contact, also on contacts that the firmware cannot reach, and shows any resistance in series with it.
 
 use crate::diagnose::series::{Joint, Look, judge_joints, nothing_flows};
+use crate::reach;
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::MOST_INJECTED_AMPS;
 use bench_plan::{
-    Amps, Coverage, DutFamily, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Resolved, Spanned,
+    Amps, Coverage, DutFamily, Fixture, LimitsOf, NailWiring, ParamProblem, RawPinSelector, Reach, Resolved, Spanned,
     Surroundings, Volts,
 };
 use bench_run::{Contact, MeasurementSpec, MeasurementUnit};
@@ -81,6 +82,7 @@ const SETTLE: Duration = Duration::from_millis(2);
 impl Kind for ClampDiodes {
     const NAME: &'static str = "clamp-diodes";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::diode_volts("to_supply"), reach::diode_volts("from_ground")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let span = params.pins.span();

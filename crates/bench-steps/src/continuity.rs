@@ -3,13 +3,14 @@
 //! A contact that shares its net with others is measured alone: its own feed is opened, and the ohmmeter must still
 //! reach the net through the module. A contact that is alone on its net cannot be measured this way and is refused.
 
+use crate::reach;
 use crate::resolve::{can_drive, feeds_ports, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{Injected, OPEN_OHMS};
 use bench_plan::{
-    Coverage, Function, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings,
+    Coverage, Function, LimitsOf, NailWiring, Ohms, ParamProblem, RawPinSelector, Reach, Resolved, Surroundings,
 };
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
@@ -42,6 +43,7 @@ struct ContactUnderTest {
 impl Kind for Continuity {
     const NAME: &'static str = "continuity";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let span = params.pins.span();

@@ -5,13 +5,16 @@
 //! line by about a millionth.
 
 use crate::pwm::GATE_MARGIN;
+use crate::reach;
 use crate::resolve::{self, ports_of};
 use crate::resource;
 use crate::signal::Signal;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{
+    Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Reach, Resolved, Seconds, Spanned, Surroundings,
+};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{CRYSTAL_LED_HZ, Port, Refusal, Request};
 use std::time::Duration;
@@ -42,12 +45,16 @@ const WINDOW: Duration = Duration::from_millis(400);
 const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(4);
 /// In one percent.
 const PPM: f64 = 1e4;
+/// A watch crystal with the wrong load is off by some hundred ppm; without its quartz the oscillator does not start.
+pub(crate) const QUARTZ_PERCENT: f64 = 1.0;
 /// An error from which the signal at the contact is not the crystal's.
 const NOTHING_PERCENT: f64 = 50.0;
 
 impl Kind for Crystal {
     const NAME: &'static str = "crystal";
     type Params = Params;
+    const REACHES: &'static [Reach] =
+        &[reach::error("error", QUARTZ_PERCENT, "no quartz runs that far from its frequency")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let pins = ports_of(&params.pin, around)?;

@@ -4,11 +4,12 @@
 //! LED channel proves that it sinks its current alone.
 
 use crate::loaded_ports::{self, LoadedPort};
+use crate::reach;
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{DriveStrength, PortVector};
 
@@ -32,6 +33,7 @@ pub struct Drive {
 impl Kind for Drive {
     const NAME: &'static str = "drive";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;

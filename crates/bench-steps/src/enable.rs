@@ -1,11 +1,14 @@
 //! `enable`: tests the contact that switches the module's own supply off. It rests high, a low level removes the
 //! supply, and releasing it restores the supply.
 
+use crate::reach;
 use crate::resolve::{self, can_drive, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, RawPinSelector, Resolved, Seconds, Spanned, Surroundings, Volts};
+use bench_plan::{
+    Coverage, LimitsOf, ParamProblem, RawPinSelector, Reach, Resolved, Seconds, Spanned, Surroundings, Volts,
+};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ const OPEN_VOLTS: f64 = 0.3;
 impl Kind for Enable {
     const NAME: &'static str = "enable";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::volts("rest"), reach::port_volts("off"), reach::port_volts("on")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;

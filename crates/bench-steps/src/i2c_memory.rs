@@ -6,11 +6,14 @@
 
 use crate::bus_peer::{self, BusLine, EdgesSeen, Master, defect, joined_to, line_defects, nonce, wrong_bits};
 use crate::diagnose::divider;
+use crate::reach;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Coverage, Hertz, LimitsOf, Ohms, ParamProblem, PeerPart, Quantity, Resolved, Spanned, Surroundings};
+use bench_plan::{
+    Coverage, Hertz, LimitsOf, Ohms, ParamProblem, PeerPart, Quantity, Reach, Resolved, Spanned, Surroundings,
+};
 use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{I2cMasterRequest, I2cOutcome, PortSet, PortVector, Reply, Request};
 use std::time::Duration;
@@ -55,6 +58,7 @@ const IDLE_SHARE: f64 = 0.8;
 impl Kind for I2cMemory {
     const NAME: &'static str = "i2c-memory";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("pull_up")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;

@@ -6,12 +6,13 @@
 
 use crate::diagnose::divider;
 use crate::diagnose::link::{LinkContacts, silent_module};
+use crate::reach;
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
-use bench_plan::{Coverage, DutFamily, LimitsOf, Model, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{Coverage, DutFamily, LimitsOf, Model, Ohms, ParamProblem, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Identity, Port, Reply, Request, SpiRequest};
 use std::time::Duration;
@@ -126,6 +127,7 @@ const MODEM_ID_FIELD: &str = "modem id";
 impl Kind for Identify {
     const NAME: &'static str = "identify";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("rx_pull"), reach::ohms("tx_drive")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply_unless_desk(around.fixture, params.supply)?;

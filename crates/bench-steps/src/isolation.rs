@@ -5,12 +5,13 @@
 
 use crate::diagnose::exchange::exchanged;
 use crate::diagnose::short::{Meter, Path, ground_all_but, paths};
+use crate::reach;
 use crate::resolve::{can_drive, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, OPEN_OHMS};
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, RawPinSelector, Reach, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ struct ContactUnderTest {
 impl Kind for Isolation {
     const NAME: &'static str = "isolation";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms"), reach::ohms("held.ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let mut contacts: Vec<ContactUnderTest> = Vec::new();

@@ -1,7 +1,7 @@
 //! The table of kinds.
 
 use crate::{Kind, Procedure};
-use bench_plan::{ParamProblem, Resolved, StepKinds, Surroundings, parse_params};
+use bench_plan::{ParamProblem, Reach, Resolved, StepKinds, Surroundings, parse_params};
 
 type Resolve = fn(toml::de::DeTable<'_>, &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem>;
 
@@ -9,6 +9,7 @@ type Resolve = fn(toml::de::DeTable<'_>, &Surroundings<'_>) -> Result<Resolved<B
 struct Row {
     name: &'static str,
     resolve: Resolve,
+    reaches: &'static [Reach],
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
@@ -20,6 +21,7 @@ pub struct Kinds {
 impl Default for Kinds {
     fn default() -> Self {
         Self { rows: Vec::new() }
+            .with::<crate::bench_check::BenchCheck>()
             .with::<crate::link_loopback::LinkLoopback>()
             .with::<crate::rail_resistance::RailResistance>()
             .with::<crate::continuity::Continuity>()
@@ -77,6 +79,7 @@ impl Kinds {
             0,
             Row {
                 name: K::NAME,
+                reaches: K::REACHES,
                 resolve: |params, around| K::resolve(parse_params(params)?, around),
                 schema: |generator| <K::Params as schemars::JsonSchema>::json_schema(generator),
             },
@@ -109,6 +112,18 @@ impl StepKinds for Kinds {
     fn is_rested_on(&self, kind: &str) -> bool {
         // Without the firmware's answer, and without a modem that is on, there is no dialogue.
         matches!(kind, "program" | "identify" | "modem-on" | "modem-ready")
+    }
+
+    fn reaches(&self, kind: &str) -> &'static [Reach] {
+        self.rows.iter().find(|row| row.name == kind).map_or(&[], |row| row.reaches)
+    }
+
+    fn measures_for_shorts(&self, procedure: &Self::Procedure) -> Vec<String> {
+        procedure.measures_for_shorts()
+    }
+
+    fn switches_on(&self, procedure: &Self::Procedure) -> Vec<String> {
+        procedure.switches_on()
     }
 
     fn schemas(&self, generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {

@@ -2,13 +2,14 @@
 //! releases for a moment, and the drive strength of the port behind RX, which it never drives otherwise.
 
 use crate::diagnose::divider;
+use crate::reach;
 use crate::resolve;
 use crate::resource;
 use crate::restart;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{BenchTime, Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{INITIAL_BAUD, Pull, RX_DRIVEN_AFTER_MS, RX_DRIVEN_MS, Reply, Request, TX_LENT_MS};
 use std::time::Duration;
@@ -57,6 +58,7 @@ const ANSWERS: Duration = Duration::from_millis(TX_LENT_MS as u64 + 20);
 impl Kind for LinkPulls {
     const NAME: &'static str = "link-pulls";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms"), reach::ohms("rx_drive")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let tx = around.fixture.link.dut_tx;

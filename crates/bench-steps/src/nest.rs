@@ -8,6 +8,7 @@ use bench_instruments::{
 use bench_plan::DutFamily;
 use bench_run::Contact;
 use dut_protocol::{PortSet, PortVector, Reply, Request};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -30,6 +31,8 @@ pub struct Nest {
     pub link: Rc<SharedLink>,
     pub usb_switch: Rc<dyn UsbSwitch>,
     pub usb: Rc<dyn UsbHost>,
+    /// What the monitors of rails show while the rails are off: found by `bench-check`, amperes.
+    pub zero_amps: Rc<RefCell<BTreeMap<String, f64>>>,
     /// State of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
@@ -113,6 +116,7 @@ impl Nest {
             images: Rc::default(),
             imei: None,
             modem: Rc::default(),
+            zero_amps: Rc::default(),
             link: Rc::default(),
             family: Rc::new(family.clone()),
             serial: serial.to_owned(),

@@ -3,10 +3,11 @@
 
 mod record;
 
+use crate::reach;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_instruments::{DutError, InstrumentError, NfcReader};
-use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, Resolved, Surroundings};
+use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, Reach, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{NfcStatus, Refusal, Reply, Request, TAG_BYTES, TAG_DATA, TAG_READ, TAG_READ_BYTES, TAG_TEXT};
 use std::time::Duration;
@@ -32,6 +33,7 @@ const TAG_SETTLE: Duration = Duration::from_millis(3);
 impl Kind for Nfc {
     const NAME: &'static str = "nfc";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::share("drive")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let Some(wiring) = around.fixture.nfc else {

@@ -1,13 +1,14 @@
 //! `program`: writes the test firmware into the module by the debug probe, unless it is already there, and starts it.
 
 use crate::diagnose::short::{Meter, SHORT_OHMS};
+use crate::reach;
 use crate::reset::without_noise;
 use crate::resolve;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ProgramError, ProgramJob, ProgramProgress, Programmed};
-use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{Amps, LimitsOf, ParamProblem, Reach, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
@@ -56,6 +57,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 impl Kind for Program {
     const NAME: &'static str = "program";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::amps("alive", "supply")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply_unless_desk(around.fixture, params.supply)?;

@@ -13,7 +13,7 @@ use crate::resolve::{can_drive, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Surroundings};
+use bench_plan::{Bound, Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Reach, Resolved, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ const SETTLE: Duration = Duration::from_millis(2);
 impl Kind for PulledTo {
     const NAME: &'static str = "pulled-to";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[Reach {
+        key: "share",
+        least: Bound::Value(0.0, "the source drives no negative voltage"),
+        most: Bound::Unknown,
+    }];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let to = match params.to.resolve(around.dut)?.as_slice() {

@@ -4,11 +4,12 @@
 //! of the pull. An open contact shows none, a stuck one shows a driver.
 
 use crate::loaded_ports::{self, LoadedPort};
+use crate::reach;
 use crate::resolve;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_plan::{LimitsOf, Ohms, ParamProblem, RawPinSelector, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Port, PortVector};
 
@@ -32,6 +33,7 @@ pub struct Pulls {
 impl Kind for Pulls {
     const NAME: &'static str = "pulls";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;

@@ -7,12 +7,15 @@
 
 mod name;
 
+use crate::reach;
 use crate::resolve::{self, pin_name, ports_of};
 use crate::resource;
 use crate::signal::Signal;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{Coverage, Hertz, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Spanned, Surroundings};
+use bench_plan::{
+    Coverage, Hertz, LimitsOf, ParamProblem, Percent, RawPinSelector, Reach, Resolved, Spanned, Surroundings,
+};
 use bench_run::{Contact, MeasurementSpec, MeasurementUnit};
 use dut_protocol::check::PWM_HZ;
 use dut_protocol::{PWM_OUTPUTS, Port, PortSet, PortVector, PwmOutput, PwmRequest, Request};
@@ -89,6 +92,10 @@ const SWING_VOLTS: f64 = 1.5;
 impl Kind for Pwm {
     const NAME: &'static str = "pwm";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        reach::error("frequency_error", 100.0, "a signal at twice the frequency is another one"),
+        reach::error("duty_error", 100.0, "an output is high for a whole period at most"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let spec = |contact: Contact, what: &str, limits| MeasurementSpec {

@@ -1,11 +1,14 @@
 //! `quiet`: checks contacts that nothing may drive while the module has power.
 
 use crate::diagnose::short::Meter;
+use crate::reach;
 use crate::resolve::pin_name;
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Resolved, Surroundings, Volts};
+use bench_plan::{
+    Coverage, Function, LimitsOf, Ohms, ParamProblem, RawPinSelector, Reach, Resolved, Surroundings, Volts,
+};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -47,6 +50,7 @@ const DRIVEN_VOLTS: f64 = 0.5;
 impl Kind for Quiet {
     const NAME: &'static str = "quiet";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::volts("volts"), reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let on_bus = |contact: &Contact| around.fixture.nail(*contact).is_some_and(|nail| nail.mux.is_some());

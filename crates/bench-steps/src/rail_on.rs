@@ -1,13 +1,15 @@
 //! `rail-on`: switches a rail on and measures its voltage and current.
 
 use crate::diagnose::held;
+use crate::reach;
 use crate::resolve::{self, rail_contacts};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, RailReading};
 use bench_plan::{
-    Amps, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Resolved, Seconds, Spanned, Surroundings, Volts,
+    Amps, Bound, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Reach, Resolved, Seconds, Spanned, Surroundings,
+    Volts,
 };
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
@@ -44,6 +46,14 @@ pub struct RailOn {
 impl Kind for RailOn {
     const NAME: &'static str = "rail-on";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        Reach {
+            key: "volts",
+            least: Bound::Value(0.0, "the monitor reads no negative voltage"),
+            most: Bound::RailVolts("rail"),
+        },
+        reach::amps("amps", "rail"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let rail = resolve::rail(around.fixture, &params.rail)?;
@@ -100,6 +110,10 @@ const ABOVE_VOLTS: f64 = 0.5;
 
 #[async_trait(?Send)]
 impl Procedure for RailOn {
+    fn switches_on(&self) -> Vec<String> {
+        vec![self.rail.clone()]
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let outcome = self.switch_on(nest, log).await;
         if !matches!(outcome, Ok(Good(true))) {

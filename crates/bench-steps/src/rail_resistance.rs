@@ -1,11 +1,12 @@
 //! `rail-resistance`: measures the resistance of every rail to ground before anything is powered.
 
 use crate::diagnose::short::charged_ohms;
+use crate::reach;
 use crate::resolve::{self, rail_contacts};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Reach, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ struct RailUnderTest {
 impl Kind for RailResistance {
     const NAME: &'static str = "rail-resistance";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let rails = &around.fixture.rails;
@@ -95,6 +97,10 @@ impl Kind for RailResistance {
 
 #[async_trait(?Send)]
 impl Procedure for RailResistance {
+    fn measures_for_shorts(&self) -> Vec<String> {
+        self.rails.iter().map(|rail| rail.name.clone()).collect()
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         for rail in &self.rails {
             let enough = rail.spec.limits.min.unwrap_or(f64::INFINITY);

@@ -5,13 +5,14 @@ use crate::diagnose::divider;
 use crate::diagnose::exchange::{self, DRIVEN};
 use crate::diagnose::link::{LinkContacts, silent_module, starts_with_reset_high};
 use crate::diagnose::short::{Meter, SHORT_OHMS};
+use crate::reach;
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::restart::{self, RESET_PIN, STARTS};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::OPEN_OHMS;
-use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Resolved, Spanned, Surroundings, Volts};
+use bench_plan::{Coverage, LimitsOf, Ohms, ParamProblem, Reach, Resolved, Spanned, Surroundings, Volts};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::INITIAL_BAUD;
 use std::time::Duration;
@@ -43,6 +44,7 @@ const HELD: Duration = Duration::from_millis(2);
 impl Kind for Reset {
     const NAME: &'static str = "reset";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::port_volts("volts"), reach::ohms("ohms")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let place = params.supply.span();

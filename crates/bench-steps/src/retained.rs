@@ -112,6 +112,10 @@ impl Kind for Retained {
 
 #[async_trait(?Send)]
 impl Procedure for Retained {
+    fn switches_on(&self) -> Vec<String> {
+        self.rails.clone()
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;

@@ -3,7 +3,7 @@
 use crate::Nest;
 use async_trait::async_trait;
 use bench_instruments::{DutError, InstrumentError};
-use bench_plan::{ParamProblem, Resolved, Surroundings};
+use bench_plan::{ParamProblem, Reach, Resolved, Surroundings};
 use bench_run::{BenchTime, Diagnosis};
 use std::time::Duration;
 use thiserror::Error;
@@ -64,6 +64,16 @@ pub trait Procedure {
         &[]
     }
 
+    /// The rails whose resistance to ground it measures before power, so that they may be switched on.
+    fn measures_for_shorts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The rails that it switches on.
+    fn switches_on(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it writes the test firmware, so that the module may be empty before.
     fn writes_firmware(&self) -> bool {
         false
@@ -89,6 +99,8 @@ pub trait Kind {
     const NAME: &'static str;
     /// The keys of the step's table besides those that every step has.
     type Params: serde::de::DeserializeOwned + schemars::JsonSchema;
+    /// What the limits among the parameters can meet: one entry for each parameter with limits.
+    const REACHES: &'static [Reach] = &[];
 
     fn resolve(params: Self::Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem>;
 }

@@ -1,12 +1,13 @@
 //! `supply-current`: measures the module's current idle, busy and in its deepest sleep, and checks that it wakes up.
 
+use crate::reach;
 use crate::resolve::{self, can_drive};
 use crate::resource;
 use crate::restart::{self, STARTS, WOKEN};
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings, nearest_help};
+use bench_plan::{Amps, Coverage, LimitsOf, ParamProblem, Reach, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Job, Port, Reply, Request};
 use std::collections::BTreeMap;
@@ -60,6 +61,12 @@ const HELD: Duration = Duration::from_millis(2);
 impl Kind for SupplyCurrent {
     const NAME: &'static str = "supply-current";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        reach::amps("idle", "supply"),
+        reach::amps("busy", "supply"),
+        reach::amps("sleep", "supply"),
+        reach::amps("others.*", "*"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = resolve::supply(around.fixture, params.supply)?;
@@ -138,7 +145,7 @@ impl SupplyCurrent {
             other => return Err(DutError::OutOfTurn(other).into()),
         }
         nest.settle(SETTLE).await;
-        let asleep = self.amps(nest, log, &self.supply, &self.sleep).await?;
+        let asleep = self.asleep(nest, log).await?;
         for (rail, spec) in &self.others {
             let amps = self.amps(nest, log, rail, spec).await?;
             if judge(&spec.limits, Some(amps)) == Verdict::Fail {
@@ -163,6 +170,14 @@ impl SupplyCurrent {
     fn report(&self, log: &dyn StepLog, rail: &str, what: String, contacts: &[Contact]) {
         let text = format!("supply current: the module {what} from rail {rail}");
         log.diagnosed(Diagnosis { defect: Defect::Other, contacts: contacts.to_vec(), text });
+    }
+
+    /// A module that sleeps draws less than the offset of the monitor, which was measured while the rail was off.
+    async fn asleep(&self, nest: &Nest, log: &dyn StepLog) -> Result<f64, StepError> {
+        let zero = nest.zero_amps.borrow().get(&self.supply).copied().unwrap_or(0.0);
+        let amps = nest.rails.fine_amps(&self.supply).await? - zero;
+        log.measured(&self.sleep.name, Some(amps));
+        Ok(amps)
     }
 
     async fn amps(&self, nest: &Nest, log: &dyn StepLog, rail: &str, spec: &MeasurementSpec) -> Result<f64, StepError> {

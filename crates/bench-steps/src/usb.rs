@@ -2,13 +2,15 @@
 //! returns what it receives.
 
 use crate::diagnose::divider;
+use crate::reach;
 use crate::resolve::{self, pin_name};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS, UsbEcho, UsbIds};
 use bench_plan::{
-    ContactInfo, Coverage, Function, LimitsOf, Ohms, ParamProblem, Resolved, Seconds, Spanned, Surroundings, Volts,
+    ContactInfo, Coverage, Function, LimitsOf, Ohms, ParamProblem, Reach, Resolved, Seconds, Spanned, Surroundings,
+    Volts,
 };
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{Reply, Request};
@@ -53,6 +55,7 @@ const ECHO_BYTES: u32 = 150;
 impl Kind for Usb {
     const NAME: &'static str = "usb";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::ohms("pull_up"), reach::volts("idle")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let place = params.rail.span();
@@ -111,6 +114,10 @@ impl Kind for Usb {
 
 #[async_trait(?Send)]
 impl Procedure for Usb {
+    fn switches_on(&self) -> Vec<String> {
+        vec![self.rail.clone()]
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;

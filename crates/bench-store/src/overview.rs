@@ -5,8 +5,8 @@ use crate::shape::Shape;
 use crate::store::{Store, StoreError};
 use bench_run::{Contact, LateRecord, Limits, MeasurementUnit, Verdict, unit_name};
 use bench_stats::{
-    ControllerStat, Counter, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview, Sample, Since,
-    TrendPoint, UnitRun, Yields, capability, histogram, pareto,
+    Cause, ControllerStat, Counter, FailedStep, Group, Hour, MeasurementStat, Nail, NailLog, NailReading, Overview,
+    RepeatRun, RepeatedCauses, Sample, Since, TrendPoint, UnitRun, Yields, capability, histogram, pareto,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -77,10 +77,16 @@ pub fn overview(store: &Store, question: &Question) -> Result<Overview, StoreErr
     let mut nails = Nails::default();
     let retried: HashSet<(i64, u8)> =
         faults.iter().filter(|fault| !fault.counts).filter_map(|fault| Some((fault.run, fault.contact?))).collect();
+    let mut named_in: HashMap<i64, Vec<(usize, Contact)>> = HashMap::new();
+    for fault in faults.iter().filter(|fault| fault.counts) {
+        let contact = fault.contact.map(|contact| (fault.step, Contact(contact)));
+        named_in.entry(fault.run).or_default().extend(contact);
+    }
     store.readings(&judged, |run, values| {
         let Some(shape) = shapes.get(&run.shape) else { return };
         columns.take(run, shape, values, question.all_runs);
-        nails.take(run, shape, values, &retried);
+        let named = named_in.get(&run.id).map(Vec::as_slice).unwrap_or_default();
+        nails.take(run, shape, values, &retried, named);
     })?;
     let mut measurements = columns.stats();
     details(store, question, &judged, &shapes, &mut measurements)?;
@@ -466,11 +472,22 @@ type Ways = (Contact, Vec<(usize, f64)>);
 #[derive(Default)]
 struct Nails {
     logs: HashMap<NestKey, Vec<(Contact, NailLog)>>,
+    repeated: HashMap<NestKey, RepeatedCauses>,
     of_shape: HashMap<i64, Vec<Ways>>,
 }
 
 impl Nails {
-    fn take(&mut self, run: &RunRow, shape: &Shape, values: &[f64], retried: &HashSet<(i64, u8)>) {
+    /// `named`: contacts in diagnoses that count, with their steps.
+    fn take(
+        &mut self,
+        run: &RunRow,
+        shape: &Shape,
+        values: &[f64],
+        retried: &HashSet<(i64, u8)>,
+        named: &[(usize, Contact)],
+    ) {
+        let nest = (run.station.clone(), run.nest.clone());
+        self.repeated.entry(nest).or_default().take(&repeat_run(run, shape, named));
         let contacts = self.of_shape.entry(run.shape).or_insert_with(|| ways(shape));
         let logs = self.logs.entry((run.station.clone(), run.nest.clone())).or_default();
         // A bad module says nothing about the nails.
@@ -490,19 +507,39 @@ impl Nails {
         }
     }
 
-    fn all(self) -> Vec<Nail> {
+    fn all(mut self) -> Vec<Nail> {
         let mut all = Vec::new();
         for ((station, nest), logs) in self.logs {
+            let repeated = self.repeated.remove(&(station.clone(), nest.clone())).unwrap_or_default();
             let place = place_name(station.as_deref(), nest.as_deref());
             all.extend(logs.into_iter().map(|(contact, log)| Nail {
                 place: place.clone(),
                 contact,
-                trend: log.trend(),
+                trend: log.trend(repeated.units(&Cause::Contact(contact))),
             }));
         }
         all.sort_by(|a, b| (&a.place, a.contact).cmp(&(&b.place, b.contact)));
         all
     }
+}
+
+/// A run, from the view of the rule for causes that repeat.
+fn repeat_run(run: &RunRow, shape: &Shape, named: &[(usize, Contact)]) -> RepeatRun {
+    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    // A pass of the whole run says all.
+    if run.verdict != Verdict::Pass {
+        for (index, (step, fact)) in shape.steps.iter().zip(&run.steps).enumerate() {
+            let contacts = named.iter().filter(|(of, _)| *of == index).map(|(_, contact)| *contact);
+            match fact.last {
+                Some(Verdict::Pass) => passed.push(step.id.clone()),
+                Some(Verdict::Fail | Verdict::Error) => {
+                    failed.push(FailedStep { id: step.id.clone(), contacts: contacts.collect() });
+                }
+                _ => {}
+            }
+        }
+    }
+    RepeatRun { unit: run.serial.to_string(), verdict: run.verdict, passed, failed }
 }
 
 fn ways(shape: &Shape) -> Vec<Ways> {

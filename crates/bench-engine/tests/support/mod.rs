@@ -289,6 +289,7 @@ pub fn plan(steps: Vec<PlanStep<Box<dyn Procedure>>>) -> Plan<Box<dyn Procedure>
         steps,
         left_out: Vec::new(),
         not_covered: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 

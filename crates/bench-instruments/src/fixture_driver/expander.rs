@@ -130,18 +130,13 @@ impl<B: I2c> Expander<B> {
     /// Reads the levels of all 16 pins. The same burst reads the latches, which follow the levels, and checks that the
     /// chip still has what was written: the watchdog of the fixture resets the expanders.
     pub fn levels(&mut self) -> Result<u16, InstrumentError> {
-        let mut bytes = [0; 4];
-        self.bus
-            .write_read(self.address, &[Register::Levels as u8], &mut bytes)
-            .map_err(|error| bus_error(&self.id, self.address, &error))?;
-        let [a, b, latch_a, latch_b] = bytes;
-        let latch = u16::from_le_bytes([latch_a, latch_b]);
+        let (levels, latch) = self.levels_and_latch()?;
         match self.latch.written {
             Some(written) if written != latch => {
                 let detail = format!("its outputs are {latch:#06x} instead of {written:#06x}: it was reset");
                 Err(implausible(&self.id, detail))
             }
-            _ => Ok(u16::from_le_bytes([a, b])),
+            _ => Ok(levels),
         }
     }
 
@@ -152,14 +147,17 @@ impl<B: I2c> Expander<B> {
             return Err(Disturbance::Reset { chip: self.id.clone() });
         }
         let (Some(latch), Some(direction)) = (self.latch.written, self.direction.written) else { return Ok(()) };
-        let content = (|| Ok::<_, InstrumentError>((self.read(Register::Latch)?, self.read(Register::Direction)?)))();
-        let content = match content {
+        let content = (|| {
+            let (levels, latch) = self.levels_and_latch()?;
+            Ok::<_, InstrumentError>((levels, (latch, self.read(Register::Direction)?)))
+        })();
+        let (levels, content) = match content {
             Ok(content) => content,
             Err(InstrumentError::Chip { chip, detail }) => return Err(Disturbance::Silent { chip, detail }),
             Err(other) => return Err(Disturbance::Silent { chip: self.id.clone(), detail: other.to_string() }),
         };
         if content == (latch, direction) {
-            return Ok(());
+            return self.pins_follow(levels, latch, direction);
         }
         let chip = self.id.clone();
         // All pins are inputs; latches may have been written since, without effect.
@@ -171,6 +169,34 @@ impl<B: I2c> Expander<B> {
             content.0, content.1
         );
         Err(Disturbance::Changed { chip, detail })
+    }
+
+    /// Compares the levels of the outputs with what drives them: a pin may be stuck although its latch is right. Looks a
+    /// second time before it says so.
+    fn pins_follow(&mut self, levels: u16, latch: u16, direction: u16) -> Result<(), Disturbance> {
+        let differing = |levels: u16| (levels ^ latch) & !direction;
+        if differing(levels) == 0 {
+            return Ok(());
+        }
+        let still = self.levels_and_latch().map_or(0, |(again, _)| differing(levels) & differing(again));
+        match still {
+            0 => Ok(()),
+            stuck => {
+                let bit = stuck.trailing_zeros();
+                let pin = format!("GP{}{}", if bit < 8 { 'A' } else { 'B' }, bit % 8);
+                Err(Disturbance::Stuck { chip: self.id.clone(), pin, high: latch >> bit & 1 == 0 })
+            }
+        }
+    }
+
+    /// One burst: both register pairs follow each other.
+    fn levels_and_latch(&mut self) -> Result<(u16, u16), InstrumentError> {
+        let mut bytes = [0; 4];
+        self.bus
+            .write_read(self.address, &[Register::Levels as u8], &mut bytes)
+            .map_err(|error| bus_error(&self.id, self.address, &error))?;
+        let [a, b, latch_a, latch_b] = bytes;
+        Ok((u16::from_le_bytes([a, b]), u16::from_le_bytes([latch_a, latch_b])))
     }
 
     /// Retries once after a failed transfer: one disturbed byte is no reset.

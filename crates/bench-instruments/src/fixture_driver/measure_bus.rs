@@ -2,7 +2,7 @@
 
 use super::adc::Range;
 use super::{FixtureDriver, implausible};
-use crate::{Injected, InstrumentError, MeasureBus, OPEN_OHMS};
+use crate::{Injected, InstrumentError, MeasureBus, OPEN_OHMS, Unjoined};
 use async_trait::async_trait;
 use bench_plan::IoBit;
 use bench_run::Contact;
@@ -235,6 +235,32 @@ impl<I: I2c> MeasureBus for FixtureDriver<I> {
         self.check_injection(contact, amps)?;
         let joined = self.join(contact)?;
         let outcome = self.inject_joined(amps).await;
+        both(outcome, joined.open())
+    }
+
+    async fn unjoined(&self, address_of: Option<Contact>, source_volts: f64) -> Result<Unjoined, InstrumentError> {
+        let _bus = self.measuring.lock().await;
+        let wiring = &self.bed.measure_bus;
+        let channel = match address_of {
+            Some(contact) => {
+                let nail = self.fixture.nail(contact).and_then(|nail| nail.mux);
+                nail.ok_or(InstrumentError::NotWired(contact))?.1
+            }
+            None => 0,
+        };
+        self.open_banks()?;
+        let address: Vec<(IoBit, bool)> =
+            wiring.address.iter().enumerate().map(|(n, bit)| (*bit, channel >> n & 1 == 1)).collect();
+        self.ports.borrow_mut().set_outputs(&address)?;
+        let joined = Joined { driver: self, open: false };
+        self.push(source_volts)?;
+        self.clock.sleep(SETTLE).await;
+        let range = if source_volts < Range::Ohms.full_scale_volts() { Range::Ohms } else { Range::Volts };
+        let outcome = async {
+            let line = self.settled(range, LOADED_SETTLED_VOLTS, LOADED_SETTLE_LIMIT).await?;
+            Ok(Unjoined { source: self.source_sense(range).await?, line })
+        };
+        let outcome = outcome.await;
         both(outcome, joined.open())
     }
 

@@ -18,6 +18,7 @@
 //! | `nfc` | PN532, and [`NfcReader`](crate::NfcReader) |
 //! | `peers` | [`Peers`](crate::Peers) |
 //! | `rails` | [`Rails`](crate::Rails) |
+//! | `steady` | the bus itself: repeats what was not acknowledged |
 
 mod adc;
 mod edges;
@@ -32,11 +33,14 @@ mod peers;
 mod port_bank;
 mod rails;
 mod source;
+mod steady;
+pub use steady::Steady;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    Clock, Disturbance, EdgeLine, InstrumentError, LinkRelay, RailObserver, RailReading, Supply, Switches, UsbSwitch,
+    Clock, Disturbance, EdgeLine, InstrumentError, LinkRelay, RailObserver, RailReading, Repeated, Supply, Switches,
+    UsbSwitch,
 };
 use adc::Adc;
 use async_trait::async_trait;
@@ -75,9 +79,10 @@ pub struct FixtureDriver<I: I2c> {
     nfc: Option<nfc::Reader<I>>,
     power: RefCell<rails::PowerState>,
     observer: RailObserver,
+    transfers: steady::Counts,
 }
 
-impl<I: I2c> FixtureDriver<I> {
+impl<I: I2c> FixtureDriver<Steady<I>> {
     /// Puts the fixture into the safe state and checks that every chip answers.
     ///
     /// `observer` receives each switching of a rail.
@@ -92,6 +97,8 @@ impl<I: I2c> FixtureDriver<I> {
         observer: RailObserver,
     ) -> Result<Self, InstrumentError> {
         let bed = fixture.bed.clone().ok_or_else(|| InstrumentError::NoInstruments(fixture.name.clone()))?;
+        let transfers = steady::Counts::default();
+        let bus = Rc::new(RefCell::new(Steady::new(bus, Rc::clone(&transfers))));
         let device = || RcDevice::new(Rc::clone(&bus));
         let mut ports = port_bank(fixture, &bed, &bus);
         ports.safe_state(true)?;
@@ -132,11 +139,15 @@ impl<I: I2c> FixtureDriver<I> {
                 on: vec![false; fixture.rails.len()],
                 cleared: BTreeSet::new(),
                 floating: BTreeSet::new(),
+                alone: BTreeSet::new(),
             }),
             observer,
+            transfers,
         })
     }
+}
 
+impl<I: I2c> FixtureDriver<I> {
     /// Corrects readings of the chips with these ids from now on: voltages of an ADC, currents of a power monitor.
     #[must_use]
     pub fn with_corrections(mut self, corrections: &BTreeMap<String, Correction>) -> Self {
@@ -199,6 +210,14 @@ impl<I: I2c> Switches for FixtureDriver<I> {
         let rail = self.fixture.rails.iter().find(|listed| listed.name == rail)?;
         let (volts, current_limit_amps, of_module) = (rail.volts, rail.current_limit_amps, rail.load_ohms.is_some());
         Some(Supply { volts, current_limit_amps, of_module })
+    }
+    fn repeated(&self) -> Vec<Repeated> {
+        let transfers = self.transfers.borrow();
+        let of_chip = |chip: &Chip| {
+            let counts = transfers.get(&chip.address).filter(|counts| counts.repeated > 0)?;
+            Some(Repeated { chip: chip.id.clone(), transfers: counts.all, repeated: counts.repeated })
+        };
+        self.fixture.chips.iter().filter_map(of_chip).collect()
     }
     fn glance(&self, rail: &str) -> Result<Option<RailReading>, InstrumentError> {
         let rail = self.fixture.rails.iter().find(|listed| listed.name == rail);

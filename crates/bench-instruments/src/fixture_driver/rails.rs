@@ -15,6 +15,8 @@ pub struct PowerState {
     pub cleared: BTreeSet<usize>,
     /// Rails whose discharge was opened.
     pub floating: BTreeSet<usize>,
+    /// Rails that are on with all their feeds open.
+    pub alone: BTreeSet<usize>,
 }
 
 impl<I: I2c> FixtureDriver<I> {
@@ -65,8 +67,12 @@ impl<I: I2c> FixtureDriver<I> {
     }
 
     fn feeds_of(&self, index: usize) -> Vec<(IoBit, bool)> {
+        self.feeds(index, true)
+    }
+
+    fn feeds(&self, index: usize, closed: bool) -> Vec<(IoBit, bool)> {
         let feed_of = |wiring: &NailWiring| match wiring {
-            NailWiring::Rail { rail, feed, .. } if *rail == index => Some((*feed, true)),
+            NailWiring::Rail { rail, feed, .. } if *rail == index => Some((*feed, closed)),
             _ => None,
         };
         self.fixture.nails.values().filter_map(|nail| feed_of(&nail.wiring)).collect()
@@ -147,6 +153,40 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         monitor.measure(&*self.clock).await
     }
 
+    async fn alone(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        if self.is_on(index) {
+            return Err(InstrumentError::Unsafe(format!("rail {} feeds the module and cannot be alone", rail.name)));
+        }
+        if !on {
+            self.ports.borrow_mut().set_outputs(&[(rail.enable, false)])?;
+            self.set_discharge(index, rail, true)?;
+            self.power.borrow_mut().alone.remove(&index);
+            return self.ports.borrow_mut().set_outputs(&self.feeds(index, true));
+        }
+        self.ports.borrow_mut().set_outputs(&self.feeds(index, false))?;
+        self.power.borrow_mut().alone.insert(index);
+        self.set_discharge(index, rail, false)?;
+        self.ports.borrow_mut().set_outputs(&[(rail.enable, true)])?;
+        self.clock.sleep(rail.rise_time).await;
+        Ok(())
+    }
+
+    async fn load(&self, rail: &str, on: bool) -> Result<(), InstrumentError> {
+        let (index, rail) = self.rail(rail)?;
+        if !self.power.borrow().alone.contains(&index) {
+            let text = format!("rail {} is not on by itself and must not be loaded", rail.name);
+            return Err(InstrumentError::Unsafe(text));
+        }
+        self.ports.borrow_mut().set_outputs(&[(rail.discharge, on)])
+    }
+
+    async fn fine_amps(&self, rail: &str) -> Result<f64, InstrumentError> {
+        let chip = self.rail(rail)?.1.monitor;
+        let monitor = self.monitors.get(&chip).ok_or_else(|| wrong_kind(&self.fixture, chip, "a power monitor"))?;
+        monitor.fine_amps(&*self.clock).await
+    }
+
     async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError> {
         match self.fixture.nail(contact).map(|nail| &nail.wiring) {
             Some(NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. }) => {
@@ -164,6 +204,7 @@ impl<I: I2c> Rails for FixtureDriver<I> {
         let field = self.nfc.as_ref().map_or(Ok(()), |reader| reader.order_off());
         if ports.is_ok() {
             self.power.borrow_mut().floating.clear();
+            self.power.borrow_mut().alone.clear();
             // After a failure it is unknown which rails stayed on, so none is reported as off.
             (0..self.fixture.rails.len()).for_each(|index| self.switched(index, false));
         }

@@ -3,6 +3,7 @@
 mod people;
 mod pictures;
 mod power;
+mod repeated;
 mod screens;
 mod shift;
 mod streams;
@@ -87,6 +88,7 @@ impl Station {
             silence: Duration::from_secs(60),
             expected: None,
             orderly: bench_engine::orderly_within(&family, model),
+            stopped: Vec::new(),
         };
         let runs = Runs::default();
         let texts = Texts::new(&setup.rules.language).unwrap();

@@ -4,7 +4,7 @@ use super::super::people::hash_pin;
 use super::*;
 use bench_plan::Source;
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     // Weak on purpose: the strength is that of the file's hash, and a test need not wait for it.
     let pin = |pin| hash_pin(pin).unwrap();
     let text = format!(

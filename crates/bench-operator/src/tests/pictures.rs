@@ -104,8 +104,16 @@ fn pictures_of_the_manual() {
     station.ends(0, Verdict::Fail);
     let fail = svg(station.backend(80, 24).buffer());
     let four = svg(shift().backend(100, 32).buffer());
+    let stopped = svg(super::repeated::stopped().backend(100, 32).buffer());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures/operator");
-    let pictures = [("ready", ready), ("running", running), ("abort", abort), ("fail", fail), ("four", four)];
+    let pictures = [
+        ("ready", ready),
+        ("running", running),
+        ("abort", abort),
+        ("fail", fail),
+        ("four", four),
+        ("stopped", stopped),
+    ];
     for (name, picture) in pictures {
         assert!(roxmltree::Document::parse(&picture).is_ok(), "{name}");
         let path = folder.join(format!("{name}.svg"));

@@ -2,7 +2,7 @@
 
 use super::Screen;
 use crate::allow::why_key;
-use crate::app::{Allow, Mode};
+use crate::app::{Allow, Asked, Mode};
 use crate::people::Role;
 use crate::texts::Key;
 use ratatui::Frame;
@@ -51,16 +51,26 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
 
 fn allow_question(screen: &Screen<'_>, allow: &Allow) -> (String, String) {
     let texts = &screen.app.texts;
-    let why = texts.say(why_key(allow.why));
-    let question = texts.with(Key::AskLetIn, &[("serial", allow.unit.serial.clone().into()), ("why", why.into())]);
+    let (question, of_role) = match &allow.asked {
+        Asked::Unit(unit, why) => {
+            let why = texts.say(why_key(*why));
+            let question = texts.with(Key::AskLetIn, &[("serial", unit.serial.clone().into()), ("why", why.into())]);
+            (question, [Key::AskLetInOperator, Key::AskBadgeTechnician, Key::AskBadgeEngineer])
+        }
+        Asked::Release(suspicion) => {
+            let why = crate::stopped::say(suspicion, texts);
+            let question = texts.with(Key::AskRelease, &[("nest", (allow.nest + 1).into()), ("why", why.into())]);
+            (question, [Key::AskReleaseOperator, Key::AskReleaseTechnician, Key::AskReleaseEngineer])
+        }
+    };
     let answers = match (&allow.badge, allow.role) {
         (Some(badge), _) => {
             let name = screen.app.setup.rules.person(badge).map_or(badge.as_str(), |person| person.name.as_str());
             texts.with(Key::AskPin, &[("person", name.to_owned().into())])
         }
-        (None, Role::Operator) => texts.say(Key::AskLetInOperator),
-        (None, Role::Technician) => texts.say(Key::AskBadgeTechnician),
-        (None, Role::Engineer) => texts.say(Key::AskBadgeEngineer),
+        (None, Role::Operator) => texts.say(of_role[0]),
+        (None, Role::Technician) => texts.say(of_role[1]),
+        (None, Role::Engineer) => texts.say(of_role[2]),
     };
     (question, answers)
 }

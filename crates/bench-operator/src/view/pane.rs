@@ -24,8 +24,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
     let inside = block.inner(area);
     frame.render_widget(block, area);
     match &nest.state {
-        State::Empty => order(frame, inside, screen, Key::BigScan, Key::DoScan, None),
-        State::Ready(unit) => order(frame, inside, screen, Key::BigStart, Key::DoPutIn, Some(&unit.serial)),
+        State::Empty => match &nest.stopped {
+            None => order(frame, inside, screen, Key::BigScan, &app.texts.say(Key::DoScan), None),
+            Some(suspicion) => {
+                let why = crate::stopped::say(suspicion, &app.texts);
+                let text = format!("{}\n{why}\n{}", app.texts.say(Key::DoStopped), app.texts.say(Key::DoRelease));
+                order(frame, inside, screen, Key::BigStopped, &text, None);
+            }
+        },
+        State::Ready(unit) => {
+            let text = app.texts.say(Key::DoPutIn);
+            order(frame, inside, screen, Key::BigStart, &text, Some(&unit.serial));
+        }
         State::Running(unit, live) => {
             // The large word only where the test itself has its place too.
             const TEST: u16 = 11;
@@ -46,13 +56,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
 }
 
 /// A word in large letters, and what it means.
-fn order(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, word: Key, order: Key, serial: Option<&str>) {
+fn order(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, word: Key, order: &str, serial: Option<&str>) {
     let texts = &screen.app.texts;
     let mut lines: Vec<Line<'_>> = Vec::new();
     lines.extend(serial.map(|serial| Line::styled(serial.to_owned(), screen.look.accent()).centered()));
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let order = texts.say(order);
-    let wrapped = textwrap::wrap(&order, usize::from(area.width.max(1)));
+    let wrapped = textwrap::wrap(order, usize::from(area.width.max(1)));
     lines.extend(wrapped.into_iter().map(|line| Line::styled(line.into_owned(), bold).centered()));
     let text = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height);
     let word = texts.say(word);

@@ -146,7 +146,7 @@ pub fn overview() -> Overview {
             late("line-2", 998, 0, 0, Some((7_000, "cause unknown"))),
             late("virtual", 12, 0, 0, None),
         ],
-        nails: vec![Nail { place: "line-1 nest 2".to_owned(), contact: Contact(23), trend: worn.trend() }],
+        nails: vec![Nail { place: "line-1 nest 2".to_owned(), contact: Contact(23), trend: worn.trend(0) }],
     }
 }
 

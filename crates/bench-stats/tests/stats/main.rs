@@ -243,7 +243,8 @@ fn limits_from_good_units() {
     let few: Vec<f64> = (0..29).map(f64::from).collect();
     let rows = [
         (&few, plan, None, Refusal::TooFew(29)),
-        (&values, plan, Some(0.06), Refusal::InGuardBand),
+        (&values, plan, Some(0.045), Refusal::InGuardBand),
+        (&values, Limits::between(3.0, 3.5), Some(0.15), Refusal::GuardBandFillsLimits(0.3, 0.5)),
         (&values, Limits::between(3.29, 3.4), None, Refusal::OutsidePlan),
     ];
     for (values, plan, gauge, expected) in rows {
@@ -285,7 +286,7 @@ fn noise_is_no_variation() {
 fn nail_trend(readings: &[NailReading]) -> NailTrend {
     let mut log = NailLog::default();
     readings.iter().for_each(|reading| log.push(*reading));
-    log.trend()
+    log.trend(0)
 }
 
 #[test]

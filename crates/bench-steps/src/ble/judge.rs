@@ -155,10 +155,36 @@ impl Ble {
                 None => {}
             }
         }
+        if let Some(text) = self.busy(heard, hears) {
+            return Err(StepError::Bench(text));
+        }
         match self.conclusion(heard, hears) {
             Some(text) => Err(defect(log, text)),
             None => Ok(()),
         }
+    }
+
+    /// What arrives has the right strength, and too much of it is lost or broken: a weak radio would look different, others
+    /// on the band would not.
+    fn busy(&self, heard: &Received, hears: &Received) -> Option<String> {
+        let [sending, hearing] = self.directions();
+        let pairs = [(&sending, heard), (&hearing, hears)];
+        let right = pairs.iter().all(|(direction, received)| {
+            received.total() > 0 && (0..BLE_CHANNELS.len()).all(|place| direction.right_level(received, place))
+        });
+        if !right {
+            return None;
+        }
+        let lossy = pairs.iter().all(|(direction, received)| direction.few_on(received).len() > 1);
+        let share = 100.0 * f64::from(hears.broken) / f64::from((hears.total() + hears.broken).max(1));
+        (lossy || !fits(&self.broken, share)).then(|| {
+            format!(
+                "BLE: {} packets from the module and {} to it arrived, {share:.0} % of them corrupted, all in the right strength: the \
+                 band is busy, or the Bluetooth adapter has a bad antenna cable; test again when it is quiet",
+                heard.total(),
+                hears.total()
+            )
+        })
     }
 
     /// Returns the one defect that explains all observations.

@@ -2,10 +2,13 @@
 //! drives it low and high and while it is pulled; the supply is read against the internal reference.
 
 use super::ports_behind;
+use crate::reach;
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
-use bench_plan::{Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Resolved, Surroundings, Volts};
+use bench_plan::{
+    Bound, Coverage, LimitsOf, ParamProblem, Percent, RawPinSelector, Reach, Resolved, Surroundings, Volts,
+};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::{AdcInput, AdcRange, AdcRequest, DriveStrength, Port, PortSet, PortVector, Reply, Request};
 use std::time::Duration;
@@ -90,6 +93,17 @@ const INTERNAL_VOLTS: f64 = 3.6;
 impl Kind for AdcSelf {
     const NAME: &'static str = "adc-self";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        Reach {
+            key: "supply",
+            least: Bound::Value(0.0, "the ADC reads no negative voltage"),
+            most: Bound::Value(INTERNAL_VOLTS, "the ADC ends at 3.6 V"),
+        },
+        reach::share("low"),
+        reach::share("high"),
+        reach::share("pulled_down"),
+        reach::share("pulled_up"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let limits = [&params.low, &params.high, &params.pulled_down, &params.pulled_up].map(|limits| limits.limits());

@@ -2,10 +2,12 @@
 //! clock, over the link.
 
 use super::{defect, spec, yes};
+use crate::crystal::QUARTZ_PERCENT;
+use crate::reach;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
 use bench_instruments::DutError;
-use bench_plan::{LimitsOf, ParamProblem, Percent, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{LimitsOf, ParamProblem, Percent, Reach, Resolved, Seconds, Spanned, Surroundings};
 use bench_run::{MeasurementSpec, MeasurementUnit, Verdict, judge};
 use dut_protocol::check::MAX_JOB_MS;
 use dut_protocol::{Job, JobResult, MAX_CRYSTAL_PERIODS, Refusal, Reply, Request};
@@ -42,6 +44,10 @@ const LATE: Duration = Duration::from_secs(2);
 impl Kind for Clocks {
     const NAME: &'static str = "clocks";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        reach::error("error", QUARTZ_PERCENT, "no quartz runs that far from its frequency"),
+        reach::error("by_link", 100.0, "a clock that takes twice the time does not run"),
+    ];
 
     fn resolve(params: Params, _: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let window_ms = match &params.window {

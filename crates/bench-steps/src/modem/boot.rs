@@ -2,9 +2,10 @@
 //! for other steps.
 
 use super::{spec, uses};
+use crate::reach;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve};
 use async_trait::async_trait;
-use bench_plan::{Amps, LimitsOf, ParamProblem, Resolved, Spanned, Surroundings};
+use bench_plan::{Amps, LimitsOf, ParamProblem, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ const LONGEST_GAP: Duration = Duration::from_millis(200);
 impl Kind for ModemBoot {
     const NAME: &'static str = "modem-boot";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[reach::amps("mean_amps", "supply"), reach::amps("peak_amps", "supply")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let parts = around.model.modem_parts.iter().filter_map(|name| around.dut.modem_part(name));

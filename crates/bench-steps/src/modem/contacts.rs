@@ -2,10 +2,11 @@
 //! off.
 
 use super::{defect_at, shares};
+use crate::reach;
 use crate::resolve::pin_name;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resource};
 use async_trait::async_trait;
-use bench_plan::{ContactInfo, Coverage, Function, LimitsOf, ParamProblem, Resolved, Surroundings, Volts};
+use bench_plan::{ContactInfo, Coverage, Function, LimitsOf, ParamProblem, Reach, Resolved, Surroundings, Volts};
 use bench_run::{Contact, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ struct TestedContact {
 impl Kind for ModemContacts {
     const NAME: &'static str = "modem-contacts";
     type Params = Params;
+    const REACHES: &'static [Reach] =
+        &[reach::volts("sim"), reach::volts("usb"), reach::volts("ri"), reach::volts("low")];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let on_bus = |contact: Contact| around.fixture.nail(contact).is_some_and(|nail| nail.mux.is_some());

@@ -4,10 +4,13 @@
 use super::at::Talk;
 use super::silence::{self, Next, has_booted, restarts};
 use super::{ANSWER, Answer, Ended, ModemOn, defect, flag, shares, spec, uses, yes};
+use crate::reach;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{Chore, Task};
-use bench_plan::{Amps, LimitsOf, ModemDialect, Number, ParamProblem, Resolved, Seconds, Spanned, Surroundings};
+use bench_plan::{
+    Amps, Bound, LimitsOf, ModemDialect, Number, ParamProblem, Reach, Resolved, Seconds, Spanned, Surroundings,
+};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::time::Duration;
 
@@ -52,6 +55,14 @@ const BURST: Duration = Duration::from_millis(250);
 impl Kind for ModemSignal {
     const NAME: &'static str = "modem-signal";
     type Params = Params;
+    const REACHES: &'static [Reach] = &[
+        Reach {
+            key: "rsrp_dbm",
+            least: Bound::Value(-141.0, "modems report -140 dBm and below as this"),
+            most: Bound::Value(-44.0, "modems report -44 dBm and more as this"),
+        },
+        reach::amps("idle_amps", "supply"),
+    ];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         let supply = crate::resolve::rail_unless_desk(around.fixture, params.supply.as_ref())?;

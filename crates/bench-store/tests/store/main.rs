@@ -394,3 +394,58 @@ fn stations_that_are_often_late_come_first() {
     });
     assert!(values == 10 * SMALL.per_step as u64 && least > 0.9, "{values} values, least mean {least}");
 }
+
+/// What the wear of nails says of a contact after these units, in the order of their tests: `f` fails at contact 23, `g`
+/// at contact 24, `p` passes; the number is the unit's.
+#[test]
+fn a_nail_at_which_modules_fail_one_after_the_other_is_reported() {
+    use bench_run::{Limits, MeasurementUnit};
+    let rows: [(&str, usize, bool); 7] = [
+        ("f1 f2 f3 f4 f5 f6", 6, true),
+        ("f1 f2 f3", 3, true),
+        ("f1 f2", 2, false),
+        ("f1 f1 f1 f2", 2, false),
+        ("f1 f2 f3 p4", 0, false),
+        ("f1 p1 f2 p2 f3", 3, true),
+        ("f1 g2 g3 f4", 2, false),
+    ];
+    for (units, expected, reported) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        let (reports, path) = (folder.path().join("reports"), folder.path().join("s.sqlite"));
+        for (number, unit) in units.split_whitespace().enumerate() {
+            let (what, serial) = unit.split_at(1);
+            let good = what == "p";
+            let verdict = if good { Verdict::Pass } else { Verdict::Fail };
+            let contact = if what == "g" { 24 } else { 23 };
+            let (ohms, limits) = (if good { 1.0 } else { 1e6 }, Limits::at_most(5.0));
+            let mut run =
+                bench_report::builders::RunBuilder::new("b404x", serial).plan(&[("grounds", "continuity", 1)]);
+            run = run.step("grounds").value("GND.23", Some(ohms), MeasurementUnit::Ohms, limits, &[23]);
+            if !good {
+                run = run.diagnosis(Defect::Open, &[contact], "open");
+            }
+            let mut entries = run.end(verdict).safe().run_end(verdict);
+            if let Event::RunStarted { order, started_at, steps, .. } = &mut entries[0].event {
+                let (name, unit, contacts) = ("GND.23".to_owned(), MeasurementUnit::Ohms, vec![Contact(23)]);
+                steps[0].promised = vec![bench_run::MeasurementSpec { name, unit, limits, contacts }];
+                (*order, *started_at) = (None, Some(format!("2026-01-01T00:00:{number:02}Z")));
+            }
+            for entry in &mut entries {
+                match &mut entry.event {
+                    Event::StepEnded { procedure, .. } => *procedure = Some(Verdict::Pass),
+                    Event::RunEnded { tally, .. } => tally.contacts = 1,
+                    _ => {}
+                }
+            }
+            let run = reports.join(format!("{serial}/{number}"));
+            fs::create_dir_all(&run).unwrap();
+            fs::write(run.join(bench_journal::JOURNAL_FILE), to_bytes(&entries)).unwrap();
+        }
+        let ingested = rebuild(&reports, &path).unwrap();
+        assert!(ingested.refused.is_empty(), "{:?}", ingested.refused);
+        let answer = overview(&Store::open(&path).unwrap(), &Question::default()).unwrap();
+        let nail = answer.nails.iter().find(|nail| nail.contact == Contact(23)).unwrap();
+        let warns = nail.trend.state == bench_stats::NailState::Warn;
+        assert_eq!((nail.trend.failed_in_a_row, warns), (expected, reported), "{units}");
+    }
+}

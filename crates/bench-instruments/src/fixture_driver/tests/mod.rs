@@ -19,7 +19,7 @@ struct Bench {
     clock: ManualClock,
     bus: Rc<RefCell<FakeBus>>,
     events: Rc<RefCell<Vec<(String, bool)>>>,
-    driver: FixtureDriver<FakeBus>,
+    driver: FixtureDriver<super::Steady<FakeBus>>,
 }
 
 fn try_start(prepare: impl FnOnce(&mut FakeBus)) -> (Rc<RefCell<FakeBus>>, Result<Bench, InstrumentError>) {

@@ -1,0 +1,602 @@
+//! `bench-check`: the instruments check each other before the module is touched, so that none of their faults is taken
+//! for one of the module.
+//!
+//! Nothing here depends on the module, which may be good, bad or absent: rails are switched on with their feeds open, the
+//! source is read with no contact joined, and a multiplexer is tried with a nail that the bench itself holds low.
+
+use crate::{Kind, Nest, Procedure, StepError, StepLog};
+use crate::{resolve, resource};
+use async_trait::async_trait;
+use bench_instruments::{InstrumentError, OPEN_OHMS};
+use bench_plan::{ChipKind, Fixture, NailWiring, ParamProblem, Rail, Resolved, Surroundings};
+use bench_run::{Contact, Limits, MeasurementSpec, MeasurementUnit};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+pub struct BenchCheck {
+    rails: Vec<RailUnderTest>,
+    /// Ground nails that the multiplexers reach.
+    grounds: Vec<Contact>,
+    /// Nails that drive, chosen so that every bank and every address line is used at both levels.
+    probes: Vec<ProbeNail>,
+    address_lines: usize,
+    /// Both ends of the fixture's NFC coil, if it leads to nails.
+    coil: Option<[Contact; 2]>,
+    source_error: MeasurementSpec,
+    line_error: MeasurementSpec,
+    source: String,
+    adc: String,
+    highest_volts: f64,
+}
+
+struct RailUnderTest {
+    name: String,
+    monitor: String,
+    volts: f64,
+    discharge_ohms: f64,
+    /// The largest current that a good monitor shows where none flows.
+    zero_amps: f64,
+    nails: Vec<Contact>,
+    /// Its small currents are measured later.
+    feeds_ports: bool,
+    zero: MeasurementSpec,
+    idle_volts: MeasurementSpec,
+    load: MeasurementSpec,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ProbeNail {
+    contact: Contact,
+    bank: u8,
+    channel: u8,
+    ohms: u32,
+}
+
+/// Offset of an INA226 (SBOS547: 10 uV at most), three times.
+const SHUNT_ZERO_VOLTS: f64 = 30e-6;
+/// Readings that must agree.
+const LOOKS: usize = 3;
+/// A rail below this is off.
+const OFF_VOLTS: f64 = 0.3;
+/// Regulator and monitor together, as a share of the rail's voltage.
+const RAIL_TOLERANCE: f64 = 0.03;
+/// Largest share of the voltage that a rail may vary by between two readings.
+const RIPPLE: f64 = 0.012;
+/// Discharge resistor, shunt and monitor together.
+const LOAD_TOLERANCE: f64 = 0.06;
+/// In which a rail that rises slowly is up.
+const SLOW_RISE: Duration = Duration::from_millis(150);
+const DISCHARGED: Duration = Duration::from_millis(5);
+/// Test voltage below the first diode of an unpowered module.
+const LOW_VOLTS: f64 = 0.2;
+/// Levels of the source with nothing joined.
+const LEVELS: [f64; 4] = [LOW_VOLTS, 1.0, 2.5, 4.5];
+/// DAC and ADC together (MCP4728: offset 20 mV, trimmed to a few; ADS1115: 0.1 %).
+const SOURCE_VOLTS: f64 = 8e-3;
+const SOURCE_SHARE: f64 = 4e-3;
+/// Between both ends of the series resistor while no current flows.
+const LINE_VOLTS: f64 = 4e-3;
+/// More noise than an ADC has.
+const NOISE_VOLTS: f64 = 4e-3;
+/// A held nail through its multiplexer reads its series resistor, or less when the module conducts too.
+const HELD_FACTOR: f64 = 1.3;
+/// Multiplexer, switch and wire of a ground nail.
+const GROUND_OHMS: f64 = 10.0;
+const LIFTED_OHMS: f64 = 1e3;
+/// A nail that is held low, seen through a coil.
+const COIL_OHMS: f64 = 5e3;
+
+impl Kind for BenchCheck {
+    const NAME: &'static str = "bench-check";
+    type Params = Params;
+
+    fn resolve(_: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
+        let fixture = around.fixture;
+        let Some(bed) = &fixture.bed else {
+            return Err(ParamProblem::new(format!("fixture {} has no instruments to check", fixture.name)));
+        };
+        let chip = |index: usize| fixture.chips.get(index).map_or_else(String::new, |chip| chip.id.clone());
+        let rails: Vec<RailUnderTest> = fixture
+            .rails
+            .iter()
+            .enumerate()
+            .filter(|(_, rail)| rail.load_ohms.is_none())
+            .map(|(index, rail)| under_test(fixture, index, rail))
+            .collect();
+        let grounds: Vec<Contact> = fixture
+            .nails
+            .values()
+            .filter(|nail| matches!(nail.wiring, NailWiring::Ground { .. }) && nail.mux.is_some())
+            .map(|nail| nail.contact)
+            .collect();
+        let highest_volts = match fixture.chips.get(bed.measure_bus.source.chip).map(|chip| chip.kind) {
+            Some(ChipKind::Mcp4728 { reference_volts }) => reference_volts,
+            _ => 0.0,
+        };
+        let spec = |name: &str, most: f64| MeasurementSpec {
+            name: name.to_owned(),
+            unit: MeasurementUnit::Volts,
+            limits: Limits::between(-most, most),
+            contacts: Vec::new(),
+        };
+        let check = BenchCheck {
+            address_lines: bed.measure_bus.address.len(),
+            coil: fixture.nfc.and_then(|nfc| nfc.coil).map(|coil| coil.contacts),
+            probes: probes(fixture, bed.measure_bus.address.len()),
+            source_error: spec("source.error", SOURCE_VOLTS + SOURCE_SHARE * highest_volts),
+            line_error: spec("line.error", LINE_VOLTS),
+            source: chip(bed.measure_bus.source.chip),
+            adc: chip(bed.measure_bus.sense.chip),
+            rails,
+            grounds,
+            highest_volts,
+        };
+        let of_rails = check.rails.iter().flat_map(|rail| [&rail.zero, &rail.idle_volts, &rail.load]);
+        Ok(Resolved {
+            measurements: of_rails.chain([&check.source_error, &check.line_error]).cloned().collect(),
+            coverage: Vec::new(),
+            uses: resource::list(&[resource::NAILS, resource::MEASURE_BUS, resource::RAILS, resource::NFC]),
+            shares: Vec::new(),
+            default_timeout: Duration::from_secs(10),
+            procedure: Box::new(check),
+        })
+    }
+}
+
+fn under_test(fixture: &Fixture, index: usize, rail: &Rail) -> RailUnderTest {
+    let monitor = fixture.chips.get(rail.monitor);
+    let shunt_ohms = match monitor.map(|chip| chip.kind) {
+        Some(ChipKind::Ina226 { shunt_ohms }) => shunt_ohms,
+        _ => f64::INFINITY,
+    };
+    let zero_amps = SHUNT_ZERO_VOLTS / shunt_ohms;
+    let fed = |nail: &&bench_plan::Nail| {
+        nail.mux.is_some() && matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index)
+    };
+    let spec = |what: &str, unit, limits| MeasurementSpec {
+        name: format!("{}.{what}", rail.name),
+        unit,
+        limits,
+        contacts: Vec::new(),
+    };
+    let load_amps = rail.volts / rail.discharge_ohms;
+    let off_by = LOAD_TOLERANCE * load_amps + 2.0 * zero_amps;
+    RailUnderTest {
+        name: rail.name.clone(),
+        monitor: monitor.map_or_else(String::new, |chip| chip.id.clone()),
+        volts: rail.volts,
+        discharge_ohms: rail.discharge_ohms,
+        zero_amps,
+        nails: fixture.nails.values().filter(fed).map(|nail| nail.contact).collect(),
+        feeds_ports: resolve::feeds_ports(fixture, rail),
+        zero: spec("zero", MeasurementUnit::Amps, Limits::between(-zero_amps, zero_amps)),
+        idle_volts: spec(
+            "alone",
+            MeasurementUnit::Volts,
+            Limits::between((1.0 - RAIL_TOLERANCE) * rail.volts, (1.0 + RAIL_TOLERANCE) * rail.volts),
+        ),
+        load: spec("load", MeasurementUnit::Amps, Limits::between(load_amps - off_by, load_amps + off_by)),
+    }
+}
+
+/// Enough nails that each bank and each level of each address line has one.
+fn probes(fixture: &Fixture, lines: usize) -> Vec<ProbeNail> {
+    let mut missing: BTreeSet<(bool, u8, bool)> = BTreeSet::new();
+    let needs = |nail: &ProbeNail| {
+        let lines = (0..lines as u8).map(|line| (true, line, nail.channel >> line & 1 == 1));
+        lines.chain([(false, nail.bank, true)]).collect::<Vec<_>>()
+    };
+    let all: Vec<ProbeNail> = fixture
+        .nails
+        .values()
+        .filter_map(|nail| match (&nail.wiring, nail.mux) {
+            (NailWiring::Io { series_ohms, .. }, Some((bank, channel))) => {
+                Some(ProbeNail { contact: nail.contact, bank, channel, ohms: *series_ohms as u32 })
+            }
+            _ => None,
+        })
+        .collect();
+    all.iter().for_each(|nail| missing.extend(needs(nail)));
+    let mut chosen = Vec::new();
+    for nail in &all {
+        // Two of each bank: with one, a dead channel would look like a dead bank.
+        let of_bank = chosen.iter().filter(|other: &&ProbeNail| other.bank == nail.bank).count();
+        if needs(nail).iter().any(|need| missing.contains(need)) || of_bank < 2 {
+            needs(nail).iter().for_each(|need| {
+                missing.remove(need);
+            });
+            chosen.push(*nail);
+        }
+    }
+    chosen
+}
+
+/// What was read at one level of the source, volts.
+struct Level {
+    off_by: f64,
+    line: f64,
+}
+
+#[async_trait(?Send)]
+impl Procedure for BenchCheck {
+    async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        self.zero(nest, log).await?;
+        // A level that an unpowered module may see, whatever the multiplexers do.
+        self.level(nest, LOW_VOLTS).await?;
+        nest.released_after(self.banks(nest)).await?;
+        self.source(nest, log).await?;
+        self.grounds(nest).await?;
+        nest.released_after(self.coil(nest)).await?;
+        for rail in &self.rails {
+            let looked = rail.alone(nest, log).await;
+            // Whatever was found: off, discharged, feeds closed.
+            let off = nest.rails.alone(&rail.name, false).await;
+            looked?;
+            off?;
+            rail.feeds(nest).await?;
+        }
+        Ok(())
+    }
+}
+
+fn bench<T>(text: String) -> Result<T, StepError> {
+    Err(StepError::Bench(text))
+}
+
+impl BenchCheck {
+    /// With every rail off, the monitors show nothing.
+    async fn zero(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        for rail in &self.rails {
+            let RailUnderTest { name, monitor, zero_amps, .. } = rail;
+            let mut sum = 0.0;
+            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+            for _ in 0..LOOKS {
+                let reading = nest.rails.measure(name).await?;
+                if reading.volts > OFF_VOLTS {
+                    return bench(format!(
+                        "rail {name} carries {} although it is off: check its switch and its discharge",
+                        MeasurementUnit::Volts.show(reading.volts)
+                    ));
+                }
+                sum += reading.amps;
+                (least, most) = (least.min(reading.amps), most.max(reading.amps));
+            }
+            let mean = if rail.feeds_ports { nest.rails.fine_amps(name).await? } else { sum / LOOKS as f64 };
+            nest.zero_amps.borrow_mut().insert(name.clone(), mean);
+            log.measured(&rail.zero.name, Some(mean));
+            if mean.abs() > *zero_amps {
+                return bench(format!(
+                    "rail {name}: its monitor {monitor} shows {} although the rail is off: calibrate or replace it",
+                    MeasurementUnit::Amps.show(mean)
+                ));
+            }
+            if most - least > *zero_amps {
+                return bench(format!(
+                    "rail {name}: its monitor {monitor} is noisy, {} between readings of nothing: check its shunt's wires",
+                    MeasurementUnit::Amps.show(most - least)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each bank closes and opens, and the address lines select what they should.
+    async fn banks(&self, nest: &Nest) -> Result<(), StepError> {
+        let mut dead = Vec::new();
+        for probe in &self.probes {
+            nest.drive_nail(probe.contact, false).await?;
+            let open = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
+            if open.source - open.line > LINE_VOLTS {
+                return bench(self.stuck(nest).await?);
+            }
+            let ohms = nest.bus.ohms(probe.contact).await?;
+            nest.release_nail(probe.contact).await?;
+            if ohms > HELD_FACTOR * f64::from(probe.ohms) {
+                dead.push(*probe);
+            }
+        }
+        if dead.is_empty() { Ok(()) } else { bench(self.why_dead(nest, &dead)) }
+    }
+
+    /// Something loads the line although no bank is enabled: the bank whose nail changes the load.
+    async fn stuck(&self, nest: &Nest) -> Result<String, StepError> {
+        for probe in &self.probes {
+            nest.drive_nail(probe.contact, false).await?;
+            let held = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
+            nest.release_nail(probe.contact).await?;
+            let free = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
+            if (free.line - held.line).abs() > LINE_VOLTS {
+                return Ok(format!(
+                    "the measure bus reaches contact {} although no bank is enabled: the enable of bank {} is stuck, or one of \
+                     its channels",
+                    nest.label(probe.contact),
+                    probe.bank
+                ));
+            }
+        }
+        Ok(format!(
+            "something loads the measure bus although no contact is joined: check the line between {} and {}",
+            self.source, self.adc
+        ))
+    }
+
+    /// What all dead nails have in common, and no other has.
+    fn why_dead(&self, nest: &Nest, dead: &[ProbeNail]) -> String {
+        let fits = |is: &dyn Fn(&ProbeNail) -> bool| {
+            self.probes.iter().all(|probe| is(probe) == dead.contains(probe)) && dead.iter().any(is)
+        };
+        let first = dead[0];
+        let nails: Vec<String> = dead.iter().map(|probe| format!("nail {}", nest.label(probe.contact))).collect();
+        if fits(&|_| true) {
+            return format!(
+                "no nail reaches the measure bus: check the switch of the source, {} and {}, and the supply of the multiplexers",
+                self.source, self.adc
+            );
+        }
+        if fits(&|probe| probe.bank == first.bank) && dead.len() > 1 {
+            return format!(
+                "no nail of bank {} reaches the measure bus: check its multiplexer and its enable",
+                first.bank
+            );
+        }
+        for line in 0..self.address_lines {
+            for level in [false, true] {
+                if fits(&|probe| (probe.channel >> line & 1 == 1) == level) {
+                    let stuck = if level { "low" } else { "high" };
+                    return format!("the multiplexers' address line {line} is stuck {stuck}: {}", nails.join(", "));
+                }
+            }
+        }
+        format!("{} do not reach the measure bus: check their channels of the multiplexer", nails.join(", "))
+    }
+
+    /// DAC and ADC agree at one level, and both ends of the series resistor, where no current flows.
+    async fn level(&self, nest: &Nest, level: f64) -> Result<Level, StepError> {
+        let mut seen: Vec<(f64, f64)> = Vec::new();
+        for _ in 0..LOOKS {
+            let reading = nest.bus.unjoined(None, level).await?;
+            seen.push((reading.source, reading.line));
+        }
+        let mean = |pick: fn(&(f64, f64)) -> f64| seen.iter().map(pick).sum::<f64>() / seen.len() as f64;
+        let spread = |pick: fn(&(f64, f64)) -> f64| {
+            let all = || seen.iter().map(pick);
+            all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min)
+        };
+        let (source, line) = (mean(|pair| pair.0), mean(|pair| pair.1));
+        let (of_source, adc) = (&self.source, &self.adc);
+        let unsteady = spread(|pair| pair.0).max(spread(|pair| pair.1));
+        if unsteady > NOISE_VOLTS {
+            return bench(format!(
+                "the source (DAC {of_source}) and the ADC {adc} are noisy: {} between readings of one voltage",
+                MeasurementUnit::Volts.show(unsteady)
+            ));
+        }
+        let off_by = source - level;
+        let most = SOURCE_VOLTS + SOURCE_SHARE * level;
+        if off_by.abs() > most {
+            return bench(format!(
+                "the source (DAC {of_source}) and the ADC {adc} do not agree: {} ordered, {} read, {} are allowed: check their \
+                 references, then calibrate",
+                MeasurementUnit::Volts.show(level),
+                MeasurementUnit::Volts.show(source),
+                MeasurementUnit::Volts.show(most)
+            ));
+        }
+        Ok(Level { off_by, line: line - source })
+    }
+
+    async fn source(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        let (mut worst, mut worst_line) = (0.0_f64, 0.0_f64);
+        for level in LEVELS.into_iter().filter(|level| *level < self.highest_volts) {
+            let Level { off_by, line } = self.level(nest, level).await?;
+            worst = if off_by.abs() > worst.abs() { off_by } else { worst };
+            worst_line = if line.abs() > worst_line.abs() { line } else { worst_line };
+        }
+        log.measured(&self.source_error.name, Some(worst));
+        log.measured(&self.line_error.name, Some(worst_line));
+        if worst_line.abs() > LINE_VOLTS {
+            return bench(format!(
+                "the ADC {} reads {} between both ends of the source's resistor while no current flows: check the switch of the \
+                 source and the ADC's inputs",
+                self.adc,
+                MeasurementUnit::Volts.show(worst_line)
+            ));
+        }
+        Ok(())
+    }
+
+    /// The coil that reaches the module's NFC contacts is whole. Its resistance is small against that of a nail.
+    async fn coil(&self, nest: &Nest) -> Result<(), StepError> {
+        let Some([one, other]) = self.coil else { return Ok(()) };
+        if !nest.nails.wired().contains(one) || !nest.nails.wired().contains(other) {
+            return Ok(());
+        }
+        nest.drive_nail(one, false).await?;
+        nest.nfc.join(true).await?;
+        let ohms = nest.bus.ohms(other).await;
+        nest.nfc.join(false).await?;
+        let ohms = ohms?;
+        if ohms > COIL_OHMS {
+            return bench(format!(
+                "the fixture's NFC coil does not join contacts {} and {}, {}: check the coil, its switches and its wires",
+                nest.label(one),
+                nest.label(other),
+                MeasurementUnit::Ohms.show(ohms)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Each ground switch opens and closes.
+    async fn grounds(&self, nest: &Nest) -> Result<(), StepError> {
+        for contact in &self.grounds {
+            nest.rails.feed(*contact, false).await?;
+        }
+        let looked = self.lifted_grounds(nest).await;
+        let mut closed = Ok(());
+        for contact in &self.grounds {
+            closed = closed.and(nest.rails.feed(*contact, true).await);
+        }
+        looked?;
+        Ok(closed?)
+    }
+
+    async fn lifted_grounds(&self, nest: &Nest) -> Result<(), StepError> {
+        let ohms = async |contact: Contact| match nest.bus.ohms(contact).await {
+            // It floats at some voltage.
+            Err(InstrumentError::Energized { .. }) => Ok(OPEN_OHMS),
+            other => other,
+        };
+        let Some(first) = self.grounds.first() else { return Ok(()) };
+        if ohms(*first).await? < LIFTED_OHMS {
+            let mut lowest = (f64::INFINITY, *first);
+            for contact in &self.grounds {
+                let seen = ohms(*contact).await?;
+                lowest = if seen < lowest.0 { (seen, *contact) } else { lowest };
+            }
+            return bench(format!(
+                "the switch of nail {} to ground does not open: {} with all of them off",
+                nest.label(lowest.1),
+                MeasurementUnit::Ohms.show(lowest.0)
+            ));
+        }
+        for contact in &self.grounds {
+            nest.rails.feed(*contact, true).await?;
+            let seen = ohms(*contact).await;
+            nest.rails.feed(*contact, false).await?;
+            let seen = seen?;
+            if seen > GROUND_OHMS {
+                return bench(format!(
+                    "nail {} does not reach ground, {}: check its switch, its wire and its channel of the multiplexer",
+                    nest.label(*contact),
+                    MeasurementUnit::Ohms.show(seen)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RailUnderTest {
+    /// The rail without the module: voltage, ripple, rise, and the current of a known load.
+    async fn alone(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+        let Self { name, monitor, .. } = self;
+        let show = |volts: f64| MeasurementUnit::Volts.show(volts);
+        let amps = |amps: f64| MeasurementUnit::Amps.show(amps);
+        nest.rails.alone(name, true).await?;
+        let mut idle = nest.rails.measure(name).await?;
+        let off_by = |volts: f64| (volts - self.volts).abs() > RAIL_TOLERANCE * self.volts;
+        if off_by(idle.volts) {
+            let early = idle;
+            nest.settle(SLOW_RISE).await;
+            idle = nest.rails.measure(name).await?;
+            if !off_by(idle.volts) && early.volts < idle.volts {
+                return bench(format!(
+                    "rail {name} rises too slowly: {} after its rise time, {} later",
+                    show(early.volts),
+                    show(idle.volts)
+                ));
+            }
+        }
+        log.measured(&self.idle_volts.name, Some(idle.volts));
+        if off_by(idle.volts) {
+            return bench(format!(
+                "rail {name} gives {} in place of {} with nothing on it: check its supply, its switch and the monitor {monitor}",
+                show(idle.volts),
+                show(self.volts)
+            ));
+        }
+        if idle.amps.abs() > 2.0 * self.zero_amps {
+            return bench(format!(
+                "rail {name} delivers {} with all its feeds open: check its discharge, its feeds and the monitor {monitor}",
+                amps(idle.amps)
+            ));
+        }
+        let (mut least, mut most) = (idle.volts, idle.volts);
+        for _ in 0..LOOKS {
+            let volts = nest.rails.measure(name).await?.volts;
+            (least, most) = (least.min(volts), most.max(volts));
+        }
+        if most - least > RIPPLE * self.volts {
+            return bench(format!("rail {name} is not steady: between {} and {}", show(least), show(most)));
+        }
+        if let Some(contact) = self.nails.first() {
+            let volts = nest.bus.volts(*contact).await?;
+            if volts > OFF_VOLTS {
+                let nails: Vec<String> = self.nails.iter().map(|nail| format!("nail {}", nest.label(*nail))).collect();
+                return bench(format!(
+                    "rail {name} reaches the module with all its feeds open, {}: check the switches of {}",
+                    show(volts),
+                    nails.join(", ")
+                ));
+            }
+        }
+        nest.rails.load(name, true).await?;
+        let loaded = nest.rails.measure(name).await;
+        nest.rails.load(name, false).await?;
+        let loaded = loaded?;
+        log.measured(&self.load.name, Some(loaded.amps - idle.amps));
+        let due = loaded.volts / self.discharge_ohms;
+        if off_by(loaded.volts) {
+            return bench(format!(
+                "rail {name} gives only {} at {}: its current limit is set too low, or its supply is weak",
+                show(loaded.volts),
+                amps(loaded.amps)
+            ));
+        }
+        if (loaded.amps - idle.amps - due).abs() > LOAD_TOLERANCE * due + 2.0 * self.zero_amps {
+            return bench(format!(
+                "rail {name}: its monitor {monitor} shows {} of the {} that its discharge resistor draws: check shunt, monitor \
+                 and discharge",
+                amps(loaded.amps - idle.amps),
+                amps(due)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Each feed closes. The rail is off and held at 0 V by its discharge resistor.
+    async fn feeds(&self, nest: &Nest) -> Result<(), StepError> {
+        if self.nails.is_empty() {
+            return Ok(());
+        }
+        nest.settle(DISCHARGED).await;
+        for contact in &self.nails {
+            nest.rails.feed(*contact, false).await?;
+        }
+        let mut dead = Vec::new();
+        let mut looked = Ok(());
+        for contact in &self.nails {
+            let closed = nest.rails.feed(*contact, true).await;
+            let seen = nest.bus.ohms(*contact).await;
+            let opened = nest.rails.feed(*contact, false).await;
+            match closed.and(seen).and_then(|seen| opened.map(|()| seen)) {
+                Ok(seen) if seen > HELD_FACTOR * self.discharge_ohms => dead.push(*contact),
+                Ok(_) => {}
+                Err(error) => looked = Err(error),
+            }
+        }
+        for contact in &self.nails {
+            looked = looked.and(nest.rails.feed(*contact, true).await);
+        }
+        looked?;
+        let nails: Vec<String> = dead.iter().map(|nail| format!("nail {}", nest.label(*nail))).collect();
+        match dead.len() {
+            0 => Ok(()),
+            all if all == self.nails.len() && all > 1 => bench(format!(
+                "rail {} does not hold its nails at 0 V: check its discharge, and the switches of {}",
+                self.name,
+                nails.join(", ")
+            )),
+            _ => bench(format!(
+                "{} of rail {}: the switch of its feed does not close, or its channel of the multiplexer is dead",
+                nails.join(", "),
+                self.name
+            )),
+        }
+    }
+}

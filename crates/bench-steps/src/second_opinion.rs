@@ -1,0 +1,117 @@
+//! Before a module is blamed: whether the instruments that condemn it can be believed.
+//!
+//! `bench-check` has looked at most of them before the module was touched. Here is what may have happened since, and
+//! what only matters for the contacts that are named.
+
+use crate::{Nest, resource};
+use bench_instruments::InstrumentError;
+use bench_run::{Contact, MeasurementUnit};
+use std::time::Duration;
+
+/// A step that did not pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Accused<'a> {
+    /// What it held while it ran, and still holds.
+    pub uses: &'a [String],
+    /// The contacts that its readings and diagnoses name.
+    pub contacts: &'a [Contact],
+    /// Whether a rail is on.
+    pub powered: bool,
+}
+
+/// More contacts than that are not the fault of a channel each.
+const MOST_CONTACTS: usize = 4;
+/// A level of the source that an unpowered module may see, and one that it may not: nothing is joined.
+const LEVELS: [f64; 2] = [0.2, 2.5];
+/// DAC and ADC together, as in `bench-check`.
+const SOURCE_VOLTS: f64 = 8e-3;
+const SOURCE_SHARE: f64 = 4e-3;
+const LINE_VOLTS: f64 = 4e-3;
+/// A nail that moves a contact moves it at least by this, whatever drives the contact.
+const MOVED_VOLTS: f64 = 0.02;
+/// A nail that holds a contact low, through its series resistor and the multiplexer.
+const HELD_OHMS: f64 = 5e3;
+const SETTLE: Duration = Duration::from_millis(2);
+
+/// What is wrong with the bench, if that is what failed the step.
+pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String> {
+    let holds = |resource: &str| accused.uses.iter().any(|used| used == resource);
+    if !holds(resource::MEASURE_BUS) {
+        return None;
+    }
+    let doubt = match source(nest).await {
+        Ok(None) if holds(resource::NAILS) => channels(nest, accused).await,
+        other => other,
+    };
+    // An instrument that fails now is no better witness.
+    doubt.unwrap_or_else(|error| Some(error.to_string()))
+}
+
+/// DAC and ADC agree, with no contact joined.
+async fn source(nest: &Nest) -> Result<Option<String>, InstrumentError> {
+    for level in LEVELS {
+        let read = match nest.bus.unjoined(None, level).await {
+            // A bench without a source of its own.
+            Err(InstrumentError::NoInstruments(_)) => return Ok(None),
+            other => other?,
+        };
+        let (source, line) = (read.source, read.line);
+        if (source - level).abs() > SOURCE_VOLTS + SOURCE_SHARE * level || (line - source).abs() > LINE_VOLTS {
+            return Ok(Some(format!(
+                "the source and the ADC do not agree any more: {} ordered, {} and {} read at its resistor; run `bench doctor`",
+                MeasurementUnit::Volts.show(level),
+                MeasurementUnit::Volts.show(source),
+                MeasurementUnit::Volts.show(line)
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The named contacts reach the measure bus: their own nail moves what is read there.
+async fn channels(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>, InstrumentError> {
+    if accused.contacts.len() > MOST_CONTACTS {
+        return Ok(None);
+    }
+    let spared = [nest.enable_contact(), nest.reset_contact()];
+    let wired = nest.nails.wired();
+    for contact in accused.contacts.iter().copied().filter(|contact| wired.contains(*contact)) {
+        // These two would take the module's power or restart it.
+        if accused.powered && spared.contains(&Some(contact)) {
+            continue;
+        }
+        let reaches = if accused.powered { moves(nest, contact).await } else { holds_low(nest, contact).await };
+        let released = nest.nails.release_all().await;
+        match reaches {
+            // Of a nail without a channel nothing was measured.
+            Err(InstrumentError::NotWired(_)) => {}
+            Err(error) => return Err(error),
+            Ok(true) => released?,
+            Ok(false) => {
+                released?;
+                return Ok(Some(format!(
+                    "nail {} moves, and the measure bus does not see it: its channel of the multiplexer, or the nail\'s own driver, \
+                     is dead",
+                    nest.label(contact)
+                )));
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn moves(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {
+    let mut seen = [0.0; 2];
+    for (high, seen) in [false, true].into_iter().zip(&mut seen) {
+        nest.drive_nail(contact, high).await.map_err(|_| InstrumentError::NotWired(contact))?;
+        nest.clock.sleep(SETTLE).await;
+        *seen = nest.bus.volts(contact).await?;
+    }
+    Ok((seen[1] - seen[0]).abs() > MOVED_VOLTS)
+}
+
+async fn holds_low(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {
+    nest.drive_nail(contact, false).await.map_err(|_| InstrumentError::NotWired(contact))?;
+    nest.clock.sleep(SETTLE).await;
+    Ok(nest.bus.ohms(contact).await? < HELD_OHMS)
+}
