@@ -52,9 +52,7 @@ pub fn recorder(damage: DiskDamage, clock: Rc<dyn Clock>) -> io::Result<Rc<Recor
             let delay: bench_engine::Delay = Box::new(move |_| late);
             Recorder::waiting(journal(damage)?, clock, Vec::new(), DiskWait::Blocking, Some(delay))
         }
-        DiskDamage::Full(_) | DiskDamage::NoHandles => {
-            Recorder::new(journal(damage)?, clock, Vec::new())
-        }
+        DiskDamage::Full(_) | DiskDamage::NoHandles => Recorder::new(journal(damage)?, clock, Vec::new()),
     })
 }
 

@@ -39,6 +39,8 @@ pub struct RailOn {
     feeds_ports: bool,
     /// The only contact that the firmware drives by itself.
     dut_tx: Contact,
+    /// Of the fixture's own supply; `None` for a rail that the module makes.
+    limit_amps: Option<f64>,
 }
 
 impl Kind for RailOn {
@@ -86,6 +88,7 @@ impl Kind for RailOn {
                 settle: params.settle.duration(),
                 makes: made_of(around.fixture, rail),
                 feeds_ports: resolve::feeds_ports(around.fixture, rail),
+                limit_amps: rail.load_ohms.is_none().then_some(rail.current_limit_amps),
                 dut_tx: around.fixture.link.dut_tx,
             }),
         })
@@ -98,6 +101,9 @@ fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
     let ports = fixture.rails.iter().find(|other| resolve::feeds_ports(fixture, other))?;
     (ports.name != rail.name).then(|| (ports.name.clone(), rail_contacts(fixture, &ports.name)))
 }
+
+/// A good supply holds its voltage at this share of its limit, whatever the module does.
+const SUPPLIES: f64 = 0.5;
 
 /// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
@@ -145,6 +151,14 @@ impl RailOn {
             }
             _ => return Ok(Good(verdict == Verdict::Pass)),
         };
+        if let Some(limit) = self.limit_amps.filter(|limit| low && reading.amps < SUPPLIES * limit) {
+            let limit = MeasurementUnit::Amps.show(limit);
+            let rail = &self.rail;
+            return Err(StepError::Bench(format!(
+                "rail {rail}: only {volts} at {amps}, and its supply must deliver {limit}: check the supply of {rail} and \
+                 its switch"
+            )));
+        }
         let fights = if greedy && !low && self.feeds_ports {
             self.look_for_fighting_tx(nest, reading).await?
         } else {

@@ -208,7 +208,8 @@ impl<I: I2c> Switches for FixtureDriver<I> {
     }
     fn supply(&self, rail: &str) -> Option<Supply> {
         let rail = self.fixture.rails.iter().find(|listed| listed.name == rail)?;
-        Some(Supply { volts: rail.volts, current_limit_amps: rail.current_limit_amps })
+        let (volts, current_limit_amps, of_module) = (rail.volts, rail.current_limit_amps, rail.load_ohms.is_some());
+        Some(Supply { volts, current_limit_amps, of_module })
     }
     fn repeated(&self) -> Vec<Repeated> {
         let transfers = self.transfers.borrow();
