@@ -2,8 +2,9 @@
 
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails,
-    NfcReader, Nobody, Panel, Peers, Person, Programmer, Rails, Switches, UsbHost, UsbSwitch,
+    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, LinkRelay, LinkStatistics, MeasureBus,
+    NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches, UsbHost,
+    UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -33,6 +34,8 @@ pub struct Nest {
     pub usb: Rc<dyn UsbHost>,
     /// What the monitors of rails show while the rails are off: found by `bench-check`, amperes.
     pub zero_amps: Rc<RefCell<BTreeMap<String, f64>>>,
+    /// Checks that the bench does without, to measure what they are worth.
+    pub unchecked: Rc<[Plausibility]>,
     /// State of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
@@ -72,6 +75,11 @@ pub struct Ends {
 }
 
 /// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
+/// How often the pattern is sent.
+const LOOPS: usize = 40;
+/// A module that falls silent costs the repetitions of one request.
+const LOSSY_REPEATS: u64 = 8;
+const LOSSY_GARBLED: u64 = 3;
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
 /// A contact below this carries no charge that disturbs the ohmmeter.
@@ -117,6 +125,7 @@ impl Nest {
             imei: None,
             modem: Rc::default(),
             zero_amps: Rc::default(),
+            unchecked: Rc::from([]),
             link: Rc::default(),
             family: Rc::new(family.clone()),
             serial: serial.to_owned(),
@@ -177,12 +186,34 @@ impl Nest {
             return reason;
         }
         let reason = match self.hears_itself(None).await {
-            Ok(true) => StepError::Dut(error.to_string()),
+            Ok(true) => match self.lossy_link() {
+                Some(lossy) => StepError::Bench(lossy),
+                None => StepError::Dut(error.to_string()),
+            },
             Ok(false) => StepError::Bench(LOOPBACK_BROKEN.to_owned()),
             Err(broken) => broken,
         };
         self.link.give_up(reason.clone());
         reason
+    }
+
+    /// Whether the bench does this check.
+    pub fn checks(&self, check: Plausibility) -> bool {
+        !self.unchecked.contains(&check)
+    }
+
+    /// A link that lost frames again and again while the module answered: then it may have lost the last one, too.
+    fn lossy_link(&self) -> Option<String> {
+        let LinkStatistics { sent, received, repeated, garbled, .. } = self.dut.statistics();
+        let lossy = self.checks(Plausibility::LossyLink)
+            && received > 0
+            && (repeated >= LOSSY_REPEATS || garbled >= LOSSY_GARBLED);
+        lossy.then(|| {
+            format!(
+                "the link loses bytes: of {sent} frames to the module {repeated} were repeated, and {garbled} pieces of input were \
+                 none: check the cable and the UART between controller and fixture, and whether another program uses it"
+            )
+        })
     }
 
     /// Whether the controller receives its own bytes. Leaves the link disconnected: while the module has no power, an
@@ -202,7 +233,9 @@ impl Nest {
             return Err(StepError::Bench(UNCHECKED_LINK.to_owned()));
         }
         self.part_link().await?;
-        Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
+        // Long enough to notice a line that loses a byte now and then.
+        let pattern = LOOPBACK_PATTERN.repeat(LOOPS);
+        Ok(self.dut.echo(&pattern, baud).await? == pattern)
     }
 
     /// Disconnects the link.

@@ -4,7 +4,7 @@
 //! what only matters for the contacts that are named.
 
 use crate::{Nest, resource};
-use bench_instruments::InstrumentError;
+use bench_instruments::{InstrumentError, Plausibility};
 use bench_run::{Contact, MeasurementUnit};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_millis(2);
 /// What is wrong with the bench, if that is what failed the step.
 pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String> {
     let holds = |resource: &str| accused.uses.iter().any(|used| used == resource);
-    if !holds(resource::MEASURE_BUS) {
+    if !holds(resource::MEASURE_BUS) || !nest.checks(Plausibility::SecondOpinion) {
         return None;
     }
     let doubt = match source(nest).await {
