@@ -257,7 +257,8 @@ impl Order<'_> {
         let failed = good.iter().find(|run| run.verdict == Verdict::Fail);
         let stopped: Vec<&RunFindings> = good.iter().filter(|run| run.is_detected()).collect();
         let names = |run: &RunFindings| {
-            let text = format!("{} {}", run.reason.as_deref().unwrap_or_default(), run.said()).to_lowercase();
+            let reasons = run.step_reasons.join(" ");
+            let text = format!("{} {} {reasons}", run.reason.as_deref().unwrap_or_default(), run.said()).to_lowercase();
             words.iter().any(|word| text.contains(word.as_str()))
         };
         let other = stopped.iter().copied().find(|run| !names(run));

@@ -326,7 +326,7 @@ impl Power {
                 format!("{disturbance}, and with it the power: check its supply and its reset line")
             }
             Disturbance::Silent { .. } => {
-                format!("{disturbance}: check the fixture's cable and its 3.3 V supply")
+                format!("{disturbance} on the I2C bus: check the fixture's cable and its 3.3 V supply")
             }
             Disturbance::Stuck { .. } => {
                 format!("{disturbance}: replace the port expander, or find what its line touches")
