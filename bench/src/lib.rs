@@ -24,6 +24,8 @@ mod repeated;
 #[cfg(test)]
 mod safety_tests;
 #[cfg(test)]
+mod bench_fault_tests;
+#[cfg(test)]
 mod stall_tests;
 mod study_progress;
 #[cfg(test)]
