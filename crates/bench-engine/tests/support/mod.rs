@@ -244,6 +244,7 @@ pub fn nest_for(clock: Rc<dyn Clock>, idle: Rc<Idle>, family: Rc<DutFamily>) -> 
         imei: None,
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
+        zero_amps: Rc::default(),
         ble: idle,
         family,
         serial: "P042TEST".into(),

@@ -202,6 +202,7 @@ impl Bed {
             usb: bed.clone(),
             link: Rc::default(),
             panel: bench_instruments::Panel::default(),
+            zero_amps: Rc::default(),
             ble: bed.clone(),
             nfc: bed.clone(),
             programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
