@@ -27,6 +27,8 @@ usage: cargo xtask NAME
   differential
             compare the emulated core with QEMU on random programs; options as `differential --help` says,
             such as `--programs 100000`
+  swarm     random runs with faults, hands, signals, kills, stalls and disk trouble at once, and what must hold in all of
+            them: `swarm --minutes 60`; options as `swarm --help` says
   stalls    300 stalls of the controller, 20 ms to 2 s, in good runs: no module may be blamed; `stalls 1000` for more
   book      build the documentation with mdBook: target/book/html/index.html
   setup     install other people's programs that some tests talk to (Debian and its kin, as root)
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         ["on-windows", laptops::BUILT] => |_| laptops::compare(),
         ["on-pi"] => |steps| steps.time("on the Pi's processor", on_controller),
         ["differential", ..] => differential,
+        ["swarm", ..] => swarm,
         ["stalls", ..] => stalls,
         ["book"] => book,
         ["setup"] => |_| others::install(),
@@ -89,8 +92,31 @@ fn demo(steps: &mut Steps) -> Result<(), Failed> {
 
 /// Arguments after the chore's name are passed to the program.
 fn differential(steps: &mut Steps) -> Result<(), Failed> {
+    program(steps, "core-differential")
+}
+
+/// The same.
+fn swarm(steps: &mut Steps) -> Result<(), Failed> {
+    steps.time("firmware", firmware::build)?;
+    program(steps, "swarm")
+}
+
+/// A minute of the swarm with a new seed, which the name of the job shows at its end. As the tests are compiled: no
+/// crate is built again.
+fn swarm_of_a_minute(steps: &mut Steps) -> Result<suite::Job, Failed> {
+    steps.cargo("", &["build", "--workspace", "--bin", "swarm", "--locked"])?;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = since.map_or(1, |since| since.as_secs()).to_string();
+    println!("swarm: seed {seed}");
+    let program = target_folder().join("debug").join(format!("swarm{}", env::consts::EXE_SUFFIX));
+    let mut command = std::process::Command::new(program);
+    command.current_dir(root()).args(["--minutes", "1", "--seed", &seed]);
+    Ok(suite::Job { name: format!("swarm --minutes 1 --seed {seed}"), command })
+}
+
+fn program(steps: &mut Steps, package: &str) -> Result<(), Failed> {
     let arguments: Vec<String> = env::args().skip(2).collect();
-    let run = ["run", "--release", "--locked", "--package", "core-differential", "--"];
+    let run = ["run", "--release", "--locked", "--package", package, "--"];
     let all: Vec<&str> = run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
     steps.cargo("", &all)
 }
@@ -140,6 +166,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
         Err(missing) => skipped.add("a_plan_passes_on_the_processor_of_a_pi", &missing).map(|()| Vec::new()),
     }?;
     also.extend(laptops::check(steps, &skipped)?);
+    also.push(swarm_of_a_minute(steps)?);
     checks::run_all(steps, &skipped)?;
     let tested = suite::run_all(steps, skipped.variable(), also);
     skipped.print();

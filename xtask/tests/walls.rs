@@ -54,6 +54,11 @@ const MAY_USE: &[(&str, &str)] = &[
     ("core-differential", "cortex-m4f"),
     ("cortex-m4f", ""),
     ("dut-protocol", ""),
+    (
+        "swarm",
+        "bench-engine bench-instruments bench-journal bench-plan bench-replay bench-report bench-run bench-steps \
+         bench-store bench-virtual virtual-bench",
+    ),
     ("virtual-bench", "bench-instruments bench-plan bench-run dut-protocol virtual-nrf52840"),
     ("virtual-dut", "bench-instruments"),
     ("virtual-nrf52840", "cortex-m4f"),
@@ -101,10 +106,10 @@ const LIBRARIES: &[(&str, &str)] = &[
 const PURE: &str = "bench-plan bench-report bench-run bench-stats";
 
 /// The only crates outside `virtual-*` that may depend on the virtual bench.
-const KNOW_VIRTUAL: &str = "bench bench-coverage bench-operator bench-virtual";
+const KNOW_VIRTUAL: &str = "bench bench-coverage bench-operator bench-virtual swarm";
 
 /// Programs, which may use standard output. The libraries below them report to their callers.
-const MAY_PRINT: &str = "bench book core-differential xtask";
+const MAY_PRINT: &str = "bench book core-differential swarm xtask";
 
 /// The last resort of a program that hangs in its safe state.
 const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];

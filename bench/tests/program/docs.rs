@@ -407,7 +407,11 @@ fn a_wrong_example_is_seen() {
 fn the_documentation_lists_the_faults_of_the_program() {
     let path = root().join("docs/explanation/virtual-bench.md");
     let mut page = fs::read_to_string(&path).unwrap();
-    let tables = [("faults", virtual_bench::fault_table()), ("habits", virtual_bench::habit_table())];
+    let tables = [
+        ("faults", virtual_bench::fault_table()),
+        ("habits", virtual_bench::habit_table()),
+        ("bench faults", virtual_bench::bench_fault_table()),
+    ];
     for (name, table) in tables {
         let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- /{name} -->"));
         let (before, rest) = page.split_once(&begin).unwrap();

@@ -213,18 +213,24 @@ pub fn orders<'f>(
     (bad, orders)
 }
 
+/// Seeds of the first good module, and of all bad ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Seeds {
+    pub good: u64,
+    pub bad: u64,
+}
+
 impl Order<'_> {
     /// Its runs: the good modules, then the bad ones.
-    pub fn modules(&self, good: u64, bad: &[Fault], first_seed: u64, bad_seed: u64, gone: &[String]) -> Vec<Module> {
+    pub fn modules(&self, good: u64, bad: &[Fault], seeds: Seeds, plain: &Module) -> Vec<Module> {
         let with = |seed: u64, faults: Vec<Fault>| Module {
             seed,
             faults,
             bench_faults: vec![self.fault.clone()],
-            gone: gone.to_vec(),
-            ..Module::default()
+            ..plain.clone()
         };
-        let good = (0..good).map(|n| with(first_seed + n, Vec::new()));
-        let bad = self.bad.iter().filter_map(|place| bad.get(*place)).map(|fault| with(bad_seed, vec![fault.clone()]));
+        let good = (0..good).map(|n| with(seeds.good + n, Vec::new()));
+        let bad = self.bad.iter().filter_map(|place| bad.get(*place)).map(|fault| with(seeds.bad, vec![fault.clone()]));
         good.chain(bad).collect()
     }
 
@@ -251,7 +257,8 @@ impl Order<'_> {
         let failed = good.iter().find(|run| run.verdict == Verdict::Fail);
         let stopped: Vec<&RunFindings> = good.iter().filter(|run| run.is_detected()).collect();
         let names = |run: &RunFindings| {
-            let text = format!("{} {}", run.reason.as_deref().unwrap_or_default(), run.said()).to_lowercase();
+            let reasons = run.step_reasons.join(" ");
+            let text = format!("{} {} {reasons}", run.reason.as_deref().unwrap_or_default(), run.said()).to_lowercase();
             words.iter().any(|word| text.contains(word.as_str()))
         };
         let other = stopped.iter().copied().find(|run| !names(run));

@@ -19,7 +19,7 @@ mod without;
 mod work;
 
 pub use bench_faults::{
-    BenchFaultResult, BenchStudy, Blame, CannotTell, Ends, Order as BenchOrder, orders as bench_orders,
+    BenchFaultResult, BenchStudy, Blame, CannotTell, Ends, Order as BenchOrder, Seeds, orders as bench_orders,
 };
 pub use bench_text::{bench_page, bench_summary};
 pub use html::page;

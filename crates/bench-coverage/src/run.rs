@@ -18,6 +18,9 @@ pub struct RunFindings {
     pub measurements: Vec<Failing>,
     /// As reports show them.
     pub diagnoses: Vec<Said>,
+    /// Why they ended so, in the same order.
+    #[serde(skip)]
+    pub step_reasons: Vec<String>,
     /// Steps that passed.
     #[serde(skip)]
     pub passed: BTreeSet<String>,
@@ -94,6 +97,7 @@ impl RunFindings {
         Self {
             verdict: record.verdict.and(outcome.verdict),
             reason: record.doubts.first().cloned().or_else(|| outcome.reason.clone()),
+            step_reasons: ended.iter().filter_map(|step| step.last()?.reason.clone()).collect(),
             steps: ended.into_iter().map(|step| step.id.clone()).collect(),
             measurements: failing(record),
             diagnoses: record.diagnoses.iter().map(said).collect(),
@@ -113,6 +117,7 @@ impl RunFindings {
             verdict: Verdict::Error,
             reason: Some(reason),
             steps: Vec::new(),
+            step_reasons: Vec::new(),
             measurements: Vec::new(),
             diagnoses: Vec::new(),
             passed: BTreeSet::new(),

@@ -18,6 +18,9 @@ use tokio::sync::watch;
 const EARLY_WATCHDOG: f64 = 0.85;
 /// A rail below this share of its voltage has collapsed.
 const COLLAPSED: f64 = 0.75;
+/// A supply below this share of its voltage is bad if it delivers little: a good one leaves the wires three percent at its
+/// limit. It may be so for a moment while the load changes, so it counts only when something else did not pass.
+const SAGS: f64 = 0.93;
 /// A rail that delivers more than this share of its limit has collapsed because of what it feeds.
 const OVERLOADED: f64 = 0.5;
 /// Less lateness cannot have made the guard act, so the text of the cut does not mention it.
@@ -261,9 +264,16 @@ impl Power {
             if let Ok(reading) = self.rails.measure(&rail).await
                 && self.state.borrow().on.contains(&rail)
                 && let Some(supply) = self.switches.supply(&rail)
-                && reading.volts < COLLAPSED * supply.volts
             {
-                return Err(self.collapsed(&rail, reading));
+                if reading.volts < COLLAPSED * supply.volts {
+                    return Err(self.collapsed(&rail, reading));
+                }
+                if reading.volts < SAGS * supply.volts
+                    && reading.amps < OVERLOADED * supply.current_limit_amps
+                    && !supply.of_module
+                {
+                    return Err(self.sags(&rail, reading));
+                }
             }
         }
         Ok(())
@@ -316,7 +326,7 @@ impl Power {
                 format!("{disturbance}, and with it the power: check its supply and its reset line")
             }
             Disturbance::Silent { .. } => {
-                format!("{disturbance}: check the fixture's cable and its 3.3 V supply")
+                format!("{disturbance} on the I2C bus: check the fixture's cable and its 3.3 V supply")
             }
             Disturbance::Stuck { .. } => {
                 format!("{disturbance}: replace the port expander, or find what its line touches")
@@ -373,6 +383,14 @@ impl Power {
         let text = format!(
             "rail {rail} collapsed to {volts:.2} V at {:.0} mA although it is switched on: check its supply and the common \
              enable",
+            1e3 * amps
+        );
+        self.note(CutBy::Fixture, text)
+    }
+
+    fn sags(&self, rail: &str, RailReading { volts, amps }: RailReading) -> Cut {
+        let text = format!(
+            "rail {rail} sags to {volts:.2} V at {:.0} mA, which its supply must deliver: check its supply",
             1e3 * amps
         );
         self.note(CutBy::Fixture, text)

@@ -114,6 +114,7 @@ impl Loaded {
     /// Gives a nest what the plan's steps put into the module.
     pub fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
+        nest.dut_rx = self.fixture.bed.as_ref().map(|_| self.fixture.link.dut_rx);
     }
 
     /// Leaves out the steps that write the test firmware: the module holds it already.

@@ -360,11 +360,12 @@ impl Tries<'_> {
             retried: true,
             late: late_record(late),
         });
-        safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
+        // Before anything that waits: a run that is stopped meanwhile ends the attempt that is on record as running.
         self.voids.set(self.voids.get().saturating_add(1));
         let attempt = start.attempt.saturating_add(self.voids.get());
         self.recorder.begin(start.step, attempt, step.measurements.len());
         self.recorder.emit(Event::StepStarted { step: step.id.clone(), attempt });
+        safe_state::tidy_up(self.nest, &step.uses, &ended.switched_on).await;
         let again = self.once(planned, start).await;
         if let Some(late) = again.void {
             // Late once more: the bench could not tell, whatever was read.

@@ -43,7 +43,7 @@ impl Switches for Bed {
         Some(500 * MS)
     }
     fn supply(&self, _: &str) -> Option<Supply> {
-        Some(Supply { volts: 3.8, current_limit_amps: 3.0 })
+        Some(Supply { volts: 3.8, current_limit_amps: 3.0, of_module: false })
     }
     fn glance(&self, _: &str) -> Result<Option<RailReading>, InstrumentError> {
         Ok(self.reading.get())

@@ -34,6 +34,8 @@ pub struct Repeated {
 pub struct Supply {
     pub volts: f64,
     pub current_limit_amps: f64,
+    /// The module makes this rail, and the fixture only loads it.
+    pub of_module: bool,
 }
 
 /// The switches of a fixture as a whole. None of these functions waits.

@@ -418,6 +418,13 @@ struct SupplyForm {
     volts: f64,
     #[serde(with = "real")]
     current_limit_amps: f64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    of_module: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes references
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Serialize, Deserialize)]
@@ -707,7 +714,7 @@ mod tests {
         comes_back(UsbEcho::Received(vec![1, 2]));
         comes_back(UsbEcho::NoDevice { others: vec![UsbIds { vendor: 0x2B04, product: 7 }] });
         comes_back([3, 127].into_iter().map(Contact).collect::<ContactSet>());
-        comes_back(Some(Supply { volts: 3.3, current_limit_amps: f64::INFINITY }));
+        comes_back(Some(Supply { volts: 3.3, current_limit_amps: f64::INFINITY, of_module: true }));
         comes_back(Ok::<_, InstrumentError>(None::<RailReading>));
         let advert = Advert {
             address: [1, 2, 3, 4, 5, 6],

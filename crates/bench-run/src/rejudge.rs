@@ -286,7 +286,8 @@ impl<'a> Judge<'a> {
         // A run that was stopped, or that had a bench fault outside of any step, has a worse verdict than its steps.
         let excused = match said {
             Verdict::Aborted => self.stopping,
-            Verdict::Error => has_reason && again != Verdict::Aborted,
+            // After the last step, only the reason says whether a person or the bench stopped it.
+            Verdict::Error => has_reason && (again != Verdict::Aborted || self.all_passed()),
             _ => false,
         };
         if again != said && !excused {
@@ -318,11 +319,15 @@ impl<'a> Judge<'a> {
         problems.into_iter().for_each(|problem| self.object(problem));
     }
 
+    fn all_passed(&self) -> bool {
+        self.verdicts().all(|verdict| verdict == Some(Verdict::Pass))
+    }
+
     /// The same rule as in the run loop: pass only when every planned step passed and the bench is confirmed safe.
     fn unit(&self) -> Verdict {
         let sum = |sum: Verdict, verdict: Option<Verdict>| sum.and(verdict.unwrap_or(Verdict::Error));
         let mut verdict = self.verdicts().fold(Verdict::Skipped, sum);
-        if verdict == Verdict::Pass && !self.verdicts().all(|verdict| verdict == Some(Verdict::Pass)) {
+        if verdict == Verdict::Pass && !self.all_passed() {
             verdict = Verdict::Error;
         }
         if self.stopping && verdict == Verdict::Pass {

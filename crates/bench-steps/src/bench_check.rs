@@ -8,7 +8,7 @@ use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use crate::{resolve, resource};
 use async_trait::async_trait;
 use bench_instruments::{InstrumentError, OPEN_OHMS};
-use bench_plan::{ChipKind, Fixture, NailWiring, ParamProblem, Rail, Resolved, Surroundings};
+use bench_plan::{ChipKind, Fixture, Function, NailWiring, ParamProblem, Rail, Resolved, Surroundings};
 use bench_run::{Contact, Limits, MeasurementSpec, MeasurementUnit};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,6 +24,13 @@ pub struct BenchCheck {
     /// Nails that drive, chosen so that every bank and every address line is used at both levels.
     probes: Vec<ProbeNail>,
     address_lines: usize,
+    /// What may feed the module besides the rails: the link relay and the fixture's memories.
+    feeders: String,
+    /// The USB lines behind the fixture's USB switch.
+    usb: Vec<Contact>,
+    /// A contact that leads nowhere, with a nail that drives and a channel.
+    nowhere: Option<Contact>,
+    nail_volts: f64,
     /// Both ends of the fixture's NFC coil, if it leads to nails.
     coil: Option<[Contact; 2]>,
     source_error: MeasurementSpec,
@@ -60,6 +67,10 @@ struct ProbeNail {
 const SHUNT_ZERO_VOLTS: f64 = 30e-6;
 /// Readings that must agree.
 const LOOKS: usize = 3;
+/// Less than this share of a rail's voltage comes from somewhere else.
+const FED_SHARE: f64 = 0.6;
+/// Pull-downs of a USB host: 14.25 to 24.8 kohm (USB 2.0).
+const HOST_OHMS: std::ops::RangeInclusive<f64> = 10e3..=30e3;
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 0.3;
 /// Regulator and monitor together, as a share of the rail's voltage.
@@ -86,6 +97,9 @@ const NOISE_VOLTS: f64 = 4e-3;
 const HELD_FACTOR: f64 = 1.3;
 /// Multiplexer, switch and wire of a ground nail.
 const GROUND_OHMS: f64 = 10.0;
+/// A nail that drives, and one that something holds low.
+const NAIL_SHARE: f64 = 0.05;
+const FREE_VOLTS: f64 = 0.5;
 const LIFTED_OHMS: f64 = 1e3;
 /// A nail that is held low, seen through a coil.
 const COIL_OHMS: f64 = 5e3;
@@ -126,7 +140,11 @@ impl Kind for BenchCheck {
         let check = BenchCheck {
             address_lines: bed.measure_bus.address.len(),
             coil: fixture.nfc.and_then(|nfc| nfc.coil).map(|coil| coil.contacts),
-            probes: probes(fixture, bed.measure_bus.address.len()),
+            probes: probes(around, bed.measure_bus.address.len()),
+            feeders: feeders(fixture),
+            usb: usb_lines(around),
+            nowhere: nowhere(around),
+            nail_volts: fixture.nail_volts,
             source_error: spec("source.error", SOURCE_VOLTS + SOURCE_SHARE * highest_volts),
             line_error: spec("line.error", LINE_VOLTS),
             source: chip(bed.measure_bus.source.chip),
@@ -139,7 +157,13 @@ impl Kind for BenchCheck {
         Ok(Resolved {
             measurements: of_rails.chain([&check.source_error, &check.line_error]).cloned().collect(),
             coverage: Vec::new(),
-            uses: resource::list(&[resource::NAILS, resource::MEASURE_BUS, resource::RAILS, resource::NFC]),
+            uses: resource::list(&[
+                resource::NAILS,
+                resource::MEASURE_BUS,
+                resource::RAILS,
+                resource::NFC,
+                resource::USB_HOST,
+            ]),
             shares: Vec::new(),
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(check),
@@ -184,12 +208,23 @@ fn under_test(fixture: &Fixture, index: usize, rail: &Rail) -> RailUnderTest {
 }
 
 /// Enough nails that each bank and each level of each address line has one.
-fn probes(fixture: &Fixture, lines: usize) -> Vec<ProbeNail> {
+fn probes(around: &Surroundings<'_>, lines: usize) -> Vec<ProbeNail> {
+    let fixture = around.fixture;
     let mut missing: BTreeSet<(bool, u8, bool)> = BTreeSet::new();
+    // With a stuck address line the nail must not lead to one that is held low by itself.
+    let held = |bank: u8, channel: u8| {
+        fixture
+            .nails
+            .values()
+            .any(|nail| nail.mux == Some((bank, channel)) && !matches!(nail.wiring, NailWiring::Io { .. }))
+    };
     let needs = |nail: &ProbeNail| {
-        let lines = (0..lines as u8).map(|line| (true, line, nail.channel >> line & 1 == 1));
+        let tells = |line: &u8| !held(nail.bank, nail.channel ^ 1 << line);
+        let lines = (0..lines as u8).filter(tells).map(|line| (true, line, nail.channel >> line & 1 == 1));
         lines.chain([(false, nail.bank, true)]).collect::<Vec<_>>()
     };
+    // No later step would notice that nothing is measured there.
+    let unseen = |nail: &ProbeNail| around.dut.contact(nail.contact).is_some_and(|info| info.port.is_none());
     let all: Vec<ProbeNail> = fixture
         .nails
         .values()
@@ -205,7 +240,7 @@ fn probes(fixture: &Fixture, lines: usize) -> Vec<ProbeNail> {
     for nail in &all {
         // Two of each bank: with one, a dead channel would look like a dead bank.
         let of_bank = chosen.iter().filter(|other: &&ProbeNail| other.bank == nail.bank).count();
-        if needs(nail).iter().any(|need| missing.contains(need)) || of_bank < 2 {
+        if needs(nail).iter().any(|need| missing.contains(need)) || of_bank < 2 || unseen(nail) {
             needs(nail).iter().for_each(|need| {
                 missing.remove(need);
             });
@@ -213,6 +248,30 @@ fn probes(fixture: &Fixture, lines: usize) -> Vec<ProbeNail> {
         }
     }
     chosen
+}
+
+/// In words, for a person who must find which of them is stuck.
+fn feeders(fixture: &Fixture) -> String {
+    let peers: Vec<String> = fixture.peers.iter().map(|peer| format!("the switches of {}", peer.id)).collect();
+    std::iter::once("the link relay".to_owned()).chain(peers).collect::<Vec<_>>().join(", ")
+}
+
+fn can_drive(fixture: &Fixture, contact: Contact) -> bool {
+    fixture.nail(contact).is_some_and(|nail| nail.mux.is_some() && matches!(nail.wiring, NailWiring::Io { .. }))
+}
+
+/// The data lines that the fixture's USB switch joins to the host, if nails reach them.
+fn usb_lines(around: &Surroundings<'_>) -> Vec<Contact> {
+    if around.fixture.usb.is_none() {
+        return Vec::new();
+    }
+    let lines = around.dut.with_function(Function::Usb).filter(|info| !info.functions.contains(&Function::Power));
+    lines.map(|info| info.contact).filter(|contact| can_drive(around.fixture, *contact)).collect()
+}
+
+fn nowhere(around: &Surroundings<'_>) -> Option<Contact> {
+    let free = around.dut.with_function(Function::Nc).filter(|info| info.port.is_none()).map(|info| info.contact);
+    free.into_iter().find(|contact| can_drive(around.fixture, *contact))
 }
 
 /// What was read at one level of the source, volts.
@@ -227,12 +286,15 @@ impl Procedure for BenchCheck {
         self.zero(nest, log).await?;
         // A level that an unpowered module may see, whatever the multiplexers do.
         self.level(nest, LOW_VOLTS).await?;
+        self.at_rest(nest).await?;
         nest.released_after(self.banks(nest)).await?;
+        nest.released_after(self.switch_of_source(nest)).await?;
         self.source(nest, log).await?;
         self.grounds(nest).await?;
         nest.released_after(self.coil(nest)).await?;
+        self.usb_switch(nest).await?;
         for rail in &self.rails {
-            let looked = rail.alone(nest, log).await;
+            let looked = rail.alone(nest, log, &self.feeders).await;
             // Whatever was found: off, discharged, feeds closed.
             let off = nest.rails.alone(&rail.name, false).await;
             looked?;
@@ -257,10 +319,15 @@ impl BenchCheck {
             for _ in 0..LOOKS {
                 let reading = nest.rails.measure(name).await?;
                 if reading.volts > OFF_VOLTS {
-                    return bench(format!(
-                        "rail {name} carries {} although it is off: check its switch and its discharge",
-                        MeasurementUnit::Volts.show(reading.volts)
-                    ));
+                    let volts = MeasurementUnit::Volts.show(reading.volts);
+                    let feeders = &self.feeders;
+                    return bench(if reading.volts > FED_SHARE * rail.volts {
+                        format!("rail {name} carries {volts} although it is off: check its switch and its discharge")
+                    } else {
+                        format!(
+                            "rail {name} carries {volts} although it is off: something else feeds the module; check {feeders}"
+                        )
+                    });
                 }
                 sum += reading.amps;
                 (least, most) = (least.min(reading.amps), most.max(reading.amps));
@@ -293,13 +360,88 @@ impl BenchCheck {
             if open.source - open.line > LINE_VOLTS {
                 return bench(self.stuck(nest).await?);
             }
-            let ohms = nest.bus.ohms(probe.contact).await?;
+            let ohms = self.of_held(nest, probe.contact).await?;
             nest.release_nail(probe.contact).await?;
             if ohms > HELD_FACTOR * f64::from(probe.ohms) {
                 dead.push(*probe);
             }
         }
         if dead.is_empty() { Ok(()) } else { bench(self.why_dead(nest, &dead)) }
+    }
+
+    /// What a nail that the bench holds low reads.
+    async fn of_held(&self, nest: &Nest, contact: Contact) -> Result<f64, StepError> {
+        match nest.bus.ohms(contact).await {
+            Err(InstrumentError::Energized { volts, .. }) => bench(format!(
+                "nail {} carries {} although the bench holds it low and nothing has power: check its driver, {}",
+                nest.label(contact),
+                MeasurementUnit::Volts.show(volts),
+                self.feeders
+            )),
+            other => Ok(other?),
+        }
+    }
+
+    /// Released, and with nothing powered, every nail is low.
+    async fn at_rest(&self, nest: &Nest) -> Result<(), StepError> {
+        let high: Vec<String> =
+            nest.nails.read().await?.iter().map(|contact| format!("nail {}", nest.label(contact))).collect();
+        match high.as_slice() {
+            [] => Ok(()),
+            high => bench(format!(
+                "{} is high although it is released and nothing has power: check its driver, {}",
+                high.join(", "),
+                self.feeders
+            )),
+        }
+    }
+
+    /// A contact that leads nowhere shows whether the source still loads the line when it is switched off. Its nail is
+    /// also a third voltage for the ADC.
+    async fn switch_of_source(&self, nest: &Nest) -> Result<(), StepError> {
+        let Some(contact) = self.nowhere else { return Ok(()) };
+        nest.drive_nail(contact, true).await?;
+        let volts = nest.bus.volts(contact).await;
+        nest.release_nail(contact).await?;
+        let volts = volts?;
+        if (volts - self.nail_volts).abs() > NAIL_SHARE * self.nail_volts && volts > FREE_VOLTS {
+            return bench(format!(
+                "nail {} drives {} and the measure bus reads {}: the switch of the source does not open, or the ADC {} is off",
+                nest.label(contact),
+                MeasurementUnit::Volts.show(self.nail_volts),
+                MeasurementUnit::Volts.show(volts),
+                self.adc
+            ));
+        }
+        Ok(())
+    }
+
+    /// The USB switch joins the host's pull-downs to the lines, and takes them off.
+    async fn usb_switch(&self, nest: &Nest) -> Result<(), StepError> {
+        let Some(&line) = self.usb.first() else { return Ok(()) };
+        let off = nest.bus.ohms(line).await?;
+        let others_off = match self.usb.get(1) {
+            Some(other) => nest.bus.ohms(*other).await?,
+            None => off,
+        };
+        if HOST_OHMS.contains(&off) && HOST_OHMS.contains(&others_off) {
+            return bench(format!(
+                "both USB lines show the host's pull-downs, {}: the USB switch does not open",
+                MeasurementUnit::Ohms.show(off)
+            ));
+        }
+        nest.usb_switch.join(true).await?;
+        let on = nest.bus.ohms(line).await;
+        nest.usb_switch.join(false).await?;
+        let on = on?;
+        if on > *HOST_OHMS.end() {
+            return bench(format!(
+                "the host's pull-down does not reach contact {}, {}: the USB switch does not close, or its cable is off",
+                nest.label(line),
+                MeasurementUnit::Ohms.show(on)
+            ));
+        }
+        Ok(())
     }
 
     /// Something loads the line although no bank is enabled: the bank whose nail changes the load.
@@ -319,7 +461,8 @@ impl BenchCheck {
             }
         }
         Ok(format!(
-            "something loads the measure bus although no contact is joined: check the line between {} and {}",
+            "the source does not reach the measure bus, or something loads it although no contact is joined: check the switch \
+             of the source, and the line between {} and {}",
             self.source, self.adc
         ))
     }
@@ -337,6 +480,10 @@ impl BenchCheck {
                 self.source, self.adc
             );
         }
+        let is_class = |is: &dyn Fn(&ProbeNail) -> bool| {
+            let class = self.probes.iter().filter(|probe| is(probe)).count();
+            dead.iter().all(is) && dead.len() > 1 && 2 * dead.len() >= class
+        };
         if fits(&|probe| probe.bank == first.bank) && dead.len() > 1 {
             return format!(
                 "no nail of bank {} reaches the measure bus: check its multiplexer and its enable",
@@ -345,7 +492,7 @@ impl BenchCheck {
         }
         for line in 0..self.address_lines {
             for level in [false, true] {
-                if fits(&|probe| (probe.channel >> line & 1 == 1) == level) {
+                if is_class(&|probe| (probe.channel >> line & 1 == 1) == level) {
                     let stuck = if level { "low" } else { "high" };
                     return format!("the multiplexers' address line {line} is stuck {stuck}: {}", nails.join(", "));
                 }
@@ -368,7 +515,8 @@ impl BenchCheck {
         };
         let (source, line) = (mean(|pair| pair.0), mean(|pair| pair.1));
         let (of_source, adc) = (&self.source, &self.adc);
-        let unsteady = spread(|pair| pair.0).max(spread(|pair| pair.1));
+        // Not of the line, which a multiplexer may load.
+        let unsteady = spread(|pair| pair.0);
         if unsteady > NOISE_VOLTS {
             return bench(format!(
                 "the source (DAC {of_source}) and the ADC {adc} are noisy: {} between readings of one voltage",
@@ -451,18 +599,23 @@ impl BenchCheck {
             Err(InstrumentError::Energized { .. }) => Ok(OPEN_OHMS),
             other => other,
         };
-        let Some(first) = self.grounds.first() else { return Ok(()) };
-        if ohms(*first).await? < LIFTED_OHMS {
-            let mut lowest = (f64::INFINITY, *first);
-            for contact in &self.grounds {
-                let seen = ohms(*contact).await?;
-                lowest = if seen < lowest.0 { (seen, *contact) } else { lowest };
+        // Each of them: a contact that is open inside the module does not carry what another one is held at.
+        let mut low = Vec::new();
+        for contact in &self.grounds {
+            if ohms(*contact).await? < LIFTED_OHMS {
+                low.push(format!("nail {}", nest.label(*contact)));
             }
-            return bench(format!(
-                "the switch of nail {} to ground does not open: {} with all of them off",
-                nest.label(lowest.1),
-                MeasurementUnit::Ohms.show(lowest.0)
-            ));
+        }
+        match low.len() {
+            0 => {}
+            1 => return bench(format!("the switch of {} to ground does not open", low.join(""))),
+            _ => {
+                return bench(format!(
+                    "a switch to ground does not open, and holds the others through the module: one of {}; `bench doctor` with \
+                     an empty nest names it",
+                    low.join(", ")
+                ));
+            }
         }
         for contact in &self.grounds {
             nest.rails.feed(*contact, true).await?;
@@ -471,7 +624,8 @@ impl BenchCheck {
             let seen = seen?;
             if seen > GROUND_OHMS {
                 return bench(format!(
-                    "nail {} does not reach ground, {}: check its switch, its wire and its channel of the multiplexer",
+                    "nail {} does not reach ground, {}: check its switch, its wire and its channel of the multiplexer with the \
+                     address lines",
                     nest.label(*contact),
                     MeasurementUnit::Ohms.show(seen)
                 ));
@@ -483,7 +637,7 @@ impl BenchCheck {
 
 impl RailUnderTest {
     /// The rail without the module: voltage, ripple, rise, and the current of a known load.
-    async fn alone(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
+    async fn alone(&self, nest: &Nest, log: &dyn StepLog, feeders: &str) -> Result<(), StepError> {
         let Self { name, monitor, .. } = self;
         let show = |volts: f64| MeasurementUnit::Volts.show(volts);
         let amps = |amps: f64| MeasurementUnit::Amps.show(amps);
@@ -510,6 +664,7 @@ impl RailUnderTest {
                 show(self.volts)
             ));
         }
+        self.feeds_are_open(nest, idle.volts, feeders).await?;
         if idle.amps.abs() > 2.0 * self.zero_amps {
             return bench(format!(
                 "rail {name} delivers {} with all its feeds open: check its discharge, its feeds and the monitor {monitor}",
@@ -523,17 +678,6 @@ impl RailUnderTest {
         }
         if most - least > RIPPLE * self.volts {
             return bench(format!("rail {name} is not steady: between {} and {}", show(least), show(most)));
-        }
-        if let Some(contact) = self.nails.first() {
-            let volts = nest.bus.volts(*contact).await?;
-            if volts > OFF_VOLTS {
-                let nails: Vec<String> = self.nails.iter().map(|nail| format!("nail {}", nest.label(*nail))).collect();
-                return bench(format!(
-                    "rail {name} reaches the module with all its feeds open, {}: check the switches of {}",
-                    show(volts),
-                    nails.join(", ")
-                ));
-            }
         }
         nest.rails.load(name, true).await?;
         let loaded = nest.rails.measure(name).await;
@@ -559,6 +703,31 @@ impl RailUnderTest {
         Ok(())
     }
 
+    /// With the rail on and all its feeds open, none of its nails carries anything.
+    async fn feeds_are_open(&self, nest: &Nest, rail_volts: f64, feeders: &str) -> Result<(), StepError> {
+        let mut most = 0.0_f64;
+        let mut fed = Vec::new();
+        for contact in &self.nails {
+            let volts = nest.bus.volts(*contact).await?;
+            if volts > OFF_VOLTS {
+                most = most.max(volts);
+                fed.push(format!("nail {}", nest.label(*contact)));
+            }
+        }
+        let (name, volts) = (&self.name, MeasurementUnit::Volts.show(most));
+        match fed.as_slice() {
+            [] => Ok(()),
+            fed if most > FED_SHARE * rail_volts => bench(format!(
+                "rail {name} reaches the module with all its feeds open, {volts}: check the switches of {}",
+                fed.join(", ")
+            )),
+            fed => bench(format!(
+                "{} carry {volts} with all feeds of rail {name} open: something else feeds the module; check {feeders}",
+                fed.join(", ")
+            )),
+        }
+    }
+
     /// Each feed closes. The rail is off and held at 0 V by its discharge resistor.
     async fn feeds(&self, nest: &Nest) -> Result<(), StepError> {
         if self.nails.is_empty() {
@@ -575,7 +744,15 @@ impl RailUnderTest {
             let seen = nest.bus.ohms(*contact).await;
             let opened = nest.rails.feed(*contact, false).await;
             match closed.and(seen).and_then(|seen| opened.map(|()| seen)) {
-                Ok(seen) if seen > HELD_FACTOR * self.discharge_ohms => dead.push(*contact),
+                // What it leaves on the module would disturb the next one.
+                Ok(seen) if seen > HELD_FACTOR * self.discharge_ohms => {
+                    dead.push(*contact);
+                    break;
+                }
+                Err(InstrumentError::Energized { .. }) => {
+                    dead.push(*contact);
+                    break;
+                }
                 Ok(_) => {}
                 Err(error) => looked = Err(error),
             }
@@ -587,13 +764,9 @@ impl RailUnderTest {
         let nails: Vec<String> = dead.iter().map(|nail| format!("nail {}", nest.label(*nail))).collect();
         match dead.len() {
             0 => Ok(()),
-            all if all == self.nails.len() && all > 1 => bench(format!(
-                "rail {} does not hold its nails at 0 V: check its discharge, and the switches of {}",
-                self.name,
-                nails.join(", ")
-            )),
             _ => bench(format!(
-                "{} of rail {}: the switch of its feed does not close, or its channel of the multiplexer is dead",
+                "{} of rail {}: the switch of its feed does not close, its channel of the multiplexer is dead, or the discharge of \
+                 the rail is",
                 nails.join(", "),
                 self.name
             )),

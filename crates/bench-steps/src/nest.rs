@@ -2,8 +2,9 @@
 
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, LinkRelay, MeasureBus, NailVector, Nails,
-    NfcReader, Nobody, Panel, Peers, Person, Programmer, Rails, Switches, UsbHost, UsbSwitch,
+    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, LinkStatistics,
+    MeasureBus, NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches,
+    UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -33,6 +34,10 @@ pub struct Nest {
     pub usb: Rc<dyn UsbHost>,
     /// What the monitors of rails show while the rails are off: found by `bench-check`, amperes.
     pub zero_amps: Rc<RefCell<BTreeMap<String, f64>>>,
+    /// The contact that the controller's TX reaches over the relay.
+    pub dut_rx: Option<Contact>,
+    /// Checks that the bench does without, to measure what they are worth.
+    pub unchecked: Rc<[Plausibility]>,
     /// State of the modem on the module.
     pub modem: Rc<crate::modem::ModemState>,
     pub ble: Rc<dyn BleAir>,
@@ -72,6 +77,22 @@ pub struct Ends {
 }
 
 /// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
+/// Ground contacts that must all float before the module is missed: one or two may be open.
+const TOUCHED_GROUNDS: usize = 3;
+const TOUCH_VOLTS: f64 = 0.2;
+/// Through the source's resistor, into the module's RX.
+const IDLE_TEST_VOLTS: f64 = 2.0;
+/// What a contact shows then that nothing drives.
+const PULLED_VOLTS: std::ops::RangeInclusive<f64> = 1.2..=2.6;
+const MOVED_VOLTS: f64 = 0.1;
+/// Text for the operator when no ground contact is touched.
+pub(crate) const NO_TOUCH: &str =
+    "the nails lost touch with the module: is it still in the nest, and is the lid closed?";
+/// How often the pattern is sent.
+const LOOPS: usize = 40;
+/// A module that falls silent costs the repetitions of one request.
+const LOSSY_REPEATS: u64 = 8;
+const LOSSY_GARBLED: u64 = 3;
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
 /// A contact below this carries no charge that disturbs the ohmmeter.
@@ -117,6 +138,8 @@ impl Nest {
             imei: None,
             modem: Rc::default(),
             zero_amps: Rc::default(),
+            dut_rx: None,
+            unchecked: Rc::from([]),
             link: Rc::default(),
             family: Rc::new(family.clone()),
             serial: serial.to_owned(),
@@ -177,12 +200,103 @@ impl Nest {
             return reason;
         }
         let reason = match self.hears_itself(None).await {
-            Ok(true) => StepError::Dut(error.to_string()),
+            Ok(true) => match self.why_it_seems_silent().await {
+                Some(bench) => StepError::Bench(bench),
+                None => StepError::Dut(error.to_string()),
+            },
             Ok(false) => StepError::Bench(LOOPBACK_BROKEN.to_owned()),
             Err(broken) => broken,
         };
         self.link.give_up(reason.clone());
         reason
+    }
+
+    /// What else on the bench makes a module silent although the controller hears itself. Leaves the link disconnected.
+    async fn why_it_seems_silent(&self) -> Option<String> {
+        if let Some(lossy) = self.lossy_link() {
+            return Some(lossy);
+        }
+        if !self.checks(Plausibility::LossyLink) {
+            return None;
+        }
+        if let Ok(false) = self.touches().await {
+            return Some(NO_TOUCH.to_owned());
+        }
+        if let Ok(Some(why)) = self.relay_reaches().await {
+            return Some(why);
+        }
+        // Its answer may have been lost on the way.
+        self.relay.set_loopback(false).await.ok()?;
+        self.settle(RELAY_SETTLE).await;
+        let again = self.dut.request(Request::Identify).await;
+        let _ = self.part_link().await;
+        again.is_ok().then(|| {
+            "an answer of the module got lost on the link, and now it answers: check the cable and the UART between controller and \
+             fixture"
+                .to_owned()
+        })
+    }
+
+    /// Why the controller's TX does not reach the module's RX over the relay, if it does not: a contact that only its own
+    /// pull holds must change when an idle TX is joined to it.
+    async fn relay_reaches(&self) -> Result<Option<String>, InstrumentError> {
+        let Some(contact) = self.dut_rx else { return Ok(None) };
+        self.relay.set_loopback(true).await?;
+        self.clock.sleep(RELAY_SETTLE).await;
+        let parted = self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await?;
+        self.relay.set_loopback(false).await?;
+        self.clock.sleep(RELAY_SETTLE).await;
+        let joined = self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await;
+        self.relay.set_loopback(true).await?;
+        let joined = joined?;
+        let only_pulled = PULLED_VOLTS.contains(&parted);
+        Ok((only_pulled && (joined - parted).abs() < MOVED_VOLTS).then(|| {
+            format!("the controller's TX does not reach nail {}: the link relay does not close", self.label(contact))
+        }))
+    }
+
+    /// Whether nails touch a module: a ground contact whose own switch is open is still held at ground through the module
+    /// and its other ground contacts. `true` where that cannot be measured.
+    ///
+    /// # Errors
+    /// When an instrument fails.
+    pub async fn touches(&self) -> Result<bool, InstrumentError> {
+        let grounds = self.family.with_function(bench_plan::Function::Ground).map(|info| info.contact);
+        let mut floating = 0;
+        for contact in grounds.take(TOUCHED_GROUNDS) {
+            match self.rails.feed(contact, false).await {
+                Err(InstrumentError::NotWired(_) | InstrumentError::NoInstruments(_)) => continue,
+                other => other?,
+            }
+            let volts = self.bus.loaded_volts(contact, TOUCH_VOLTS).await;
+            self.rails.feed(contact, true).await?;
+            match volts {
+                Err(InstrumentError::NotWired(_) | InstrumentError::NoInstruments(_)) => continue,
+                Ok(volts) if volts > 0.5 * TOUCH_VOLTS => floating += 1,
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(floating < TOUCHED_GROUNDS)
+    }
+
+    /// Whether the bench does this check.
+    pub fn checks(&self, check: Plausibility) -> bool {
+        !self.unchecked.contains(&check)
+    }
+
+    /// A link that lost frames again and again while the module answered: then it may have lost the last one, too.
+    fn lossy_link(&self) -> Option<String> {
+        let LinkStatistics { sent, received, repeated, garbled, .. } = self.dut.statistics();
+        let lossy = self.checks(Plausibility::LossyLink)
+            && received > 0
+            && (repeated >= LOSSY_REPEATS || garbled >= LOSSY_GARBLED);
+        lossy.then(|| {
+            format!(
+                "the link loses bytes: of {sent} frames to the module {repeated} were repeated, and {garbled} pieces of input were \
+                 none: check the cable and the UART between controller and fixture, and whether another program uses it"
+            )
+        })
     }
 
     /// Whether the controller receives its own bytes. Leaves the link disconnected: while the module has no power, an
@@ -202,7 +316,9 @@ impl Nest {
             return Err(StepError::Bench(UNCHECKED_LINK.to_owned()));
         }
         self.part_link().await?;
-        Ok(self.dut.echo(LOOPBACK_PATTERN, baud).await? == LOOPBACK_PATTERN)
+        // Long enough to notice a line that loses a byte now and then.
+        let pattern = LOOPBACK_PATTERN.repeat(LOOPS);
+        Ok(self.dut.echo(&pattern, baud).await? == pattern)
     }
 
     /// Disconnects the link.

@@ -6,7 +6,7 @@ use crate::resolve::{self, rail_contacts};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_instruments::{ContactSet, RailReading};
+use bench_instruments::{ContactSet, InstrumentError, Plausibility, RailReading};
 use bench_plan::{
     Amps, Bound, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Reach, Resolved, Seconds, Spanned, Surroundings,
     Volts,
@@ -39,6 +39,8 @@ pub struct RailOn {
     feeds_ports: bool,
     /// The only contact that the firmware drives by itself.
     dut_tx: Contact,
+    /// Of the fixture's own supply; `None` for a rail that the module makes.
+    limit_amps: Option<f64>,
 }
 
 impl Kind for RailOn {
@@ -86,6 +88,7 @@ impl Kind for RailOn {
                 settle: params.settle.duration(),
                 makes: made_of(around.fixture, rail),
                 feeds_ports: resolve::feeds_ports(around.fixture, rail),
+                limit_amps: rail.load_ohms.is_none().then_some(rail.current_limit_amps),
                 dut_tx: around.fixture.link.dut_tx,
             }),
         })
@@ -99,6 +102,12 @@ fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
     (ports.name != rail.name).then(|| (ports.name.clone(), rail_contacts(fixture, &ports.name)))
 }
 
+/// A good supply holds its voltage at this share of its limit, whatever the module does.
+const SUPPLIES: f64 = 0.5;
+
+/// Between monitor and ADC: both instruments, and the feed of the nail under load.
+const METERS_VOLTS: f64 = 0.03;
+const METERS_SHARE: f64 = 0.008;
 /// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
 
@@ -128,6 +137,7 @@ impl RailOn {
         let reading = nest.rails.measure(&self.rail).await?;
         log.measured(&self.volts.name, Some(reading.volts));
         log.measured(&self.amps.name, Some(reading.amps));
+        self.other_voltmeter(nest, reading).await?;
 
         let verdict = judge(&self.volts.limits, Some(reading.volts)).and(judge(&self.amps.limits, Some(reading.amps)));
         let low = self.volts.limits.min.is_some_and(|min| reading.volts < min);
@@ -145,6 +155,14 @@ impl RailOn {
             }
             _ => return Ok(Good(verdict == Verdict::Pass)),
         };
+        if let Some(limit) = self.limit_amps.filter(|limit| low && reading.amps < SUPPLIES * limit) {
+            let limit = MeasurementUnit::Amps.show(limit);
+            let rail = &self.rail;
+            return Err(StepError::Bench(format!(
+                "rail {rail}: only {volts} at {amps}, and its supply must deliver {limit}: check the supply of {rail} and \
+                 its switch"
+            )));
+        }
         let fights = if greedy && !low && self.feeds_ports {
             self.look_for_fighting_tx(nest, reading).await?
         } else {
@@ -165,6 +183,28 @@ impl RailOn {
             log.diagnosed(behind.unwrap_or(own));
         }
         Ok(Good(false))
+    }
+
+    /// The ADC sees the same voltage at a nail of the rail as its monitor does.
+    async fn other_voltmeter(&self, nest: &Nest, reading: RailReading) -> Result<(), StepError> {
+        if !nest.checks(Plausibility::TwoVoltmeters) {
+            return Ok(());
+        }
+        let Some(&contact) = self.contacts.first() else { return Ok(()) };
+        let volts = match nest.bus.volts(contact).await {
+            Err(InstrumentError::NotWired(_)) => return Ok(()),
+            other => other?,
+        };
+        if (volts - reading.volts).abs() <= METERS_VOLTS + METERS_SHARE * reading.volts {
+            return Ok(());
+        }
+        Err(StepError::Bench(format!(
+            "rail {}: its monitor reads {} and the ADC {} at nail {}: calibrate or replace the monitor or the ADC",
+            self.rail,
+            MeasurementUnit::Volts.show(reading.volts),
+            MeasurementUnit::Volts.show(volts),
+            nest.label(contact)
+        )))
     }
 
     /// An overload that disappears while the module's own converter is off is behind that converter.

@@ -3,8 +3,9 @@
 //! `bench-check` has looked at most of them before the module was touched. Here is what may have happened since, and
 //! what only matters for the contacts that are named.
 
+use crate::nest::NO_TOUCH;
 use crate::{Nest, resource};
-use bench_instruments::InstrumentError;
+use bench_instruments::{InstrumentError, Plausibility};
 use bench_run::{Contact, MeasurementUnit};
 use std::time::Duration;
 
@@ -31,11 +32,19 @@ const LINE_VOLTS: f64 = 4e-3;
 const MOVED_VOLTS: f64 = 0.02;
 /// A nail that holds a contact low, through its series resistor and the multiplexer.
 const HELD_OHMS: f64 = 5e3;
+/// Series resistor of a nail with its driver and the module's own paths.
+const OWN_RESISTOR_OHMS: std::ops::RangeInclusive<f64> = 700.0..=1300.0;
 const SETTLE: Duration = Duration::from_millis(2);
 
 /// What is wrong with the bench, if that is what failed the step.
 pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String> {
     let holds = |resource: &str| accused.uses.iter().any(|used| used == resource);
+    if !nest.checks(Plausibility::SecondOpinion) {
+        return None;
+    }
+    if let Ok(false) = nest.touches().await {
+        return Some(NO_TOUCH.to_owned());
+    }
     if !holds(resource::MEASURE_BUS) {
         return None;
     }
@@ -86,7 +95,15 @@ async fn channels(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>, I
             // Of a nail without a channel nothing was measured.
             Err(InstrumentError::NotWired(_)) => {}
             Err(error) => return Err(error),
-            Ok(true) => released?,
+            Ok(true) => {
+                released?;
+                if !accused.powered && is_own_driver(nest, contact).await? {
+                    return Ok(Some(format!(
+                        "nail {} stays low when it drives high: its driver, or the pin of its port expander, is stuck",
+                        nest.label(contact)
+                    )));
+                }
+            }
             Ok(false) => {
                 released?;
                 return Ok(Some(format!(
@@ -98,6 +115,22 @@ async fn channels(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>, I
         }
     }
     Ok(None)
+}
+
+/// A contact that looks as if it were held low through the resistor of its own nail: whether its driver is what holds
+/// it. Drives it for less than a millisecond, with less current than a diode test.
+async fn is_own_driver(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {
+    let ohms = match nest.bus.ohms(contact).await {
+        Err(InstrumentError::Energized { .. }) => return Ok(false),
+        other => other?,
+    };
+    if !OWN_RESISTOR_OHMS.contains(&ohms) {
+        return Ok(false);
+    }
+    nest.drive_nail(contact, true).await.map_err(|_| InstrumentError::NotWired(contact))?;
+    let read = nest.nails.read().await;
+    nest.nails.release_all().await?;
+    Ok(!read?.contains(contact))
 }
 
 async fn moves(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {

@@ -49,6 +49,24 @@ pub(crate) fn run(task: &Task, lister: &Lister, report: &dyn Fn(ProgramProgress)
         }
         done => done,
     }
+    .map_err(|error| if error.is_of_module() { unless_the_probe_errs(task, lister, error) } else { error })
+}
+
+/// Transfers that must carry the same value before a module is blamed.
+const STEADY_READS: u32 = 4_000;
+
+/// Blames the module only if the probe reads the port's identification the same each time.
+fn unless_the_probe_errs(task: &Task, lister: &Lister, error: ProgramError) -> ProgramError {
+    let Ok(Opened { mut probe, .. }) = open(task, lister) else { return error };
+    let Some(lines) = probe.try_as_dap_probe() else { return error };
+    let identification = RegisterAddress::DpRegister(DpRegisterAddress { address: 0, bank: None });
+    let Ok(first) = lines.raw_read_register(identification) else { return error };
+    let differs = |lines: &mut dyn DapProbe| lines.raw_read_register(identification).is_ok_and(|read| read != first);
+    let wrong = (0..STEADY_READS).filter(|_| differs(&mut *lines)).count();
+    match wrong {
+        0 => error,
+        wrong => ProgramError::Probe(format!("{wrong} of {STEADY_READS} transfers carried a wrong bit ({error})")),
+    }
 }
 
 /// `kept`: what the module held has been stored. A second attempt finds what the first one has written.

@@ -3,7 +3,7 @@
 mod person;
 
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
-use bench_instruments::{Clock, DutClient, FixtureDriver, Image, NoBed, Panel, UnknownLoad};
+use bench_instruments::{Clock, DutClient, FixtureDriver, Image, NoBed, Panel, Plausibility, UnknownLoad};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
@@ -122,6 +122,18 @@ pub fn nest(
     serial: &str,
     recorder: &Rc<Recorder>,
 ) -> Result<Nest, Failed> {
+    trusting_nest(world, fixture, family, serial, recorder, &[])
+}
+
+/// The same without some checks of the bench on itself.
+pub fn trusting_nest(
+    world: &VirtualBench,
+    fixture: &Fixture,
+    family: &DutFamily,
+    serial: &str,
+    recorder: &Rc<Recorder>,
+    unchecked: &[Plausibility],
+) -> Result<Nest, Failed> {
     let clock: Rc<dyn Clock> = world.clock();
     if let Some(desk) = &fixture.desk {
         return Ok(desk_nest(world, fixture, desk.phone.is_some(), family, serial));
@@ -133,6 +145,7 @@ pub fn nest(
     let driver = FixtureDriver::start(fixture, bus, Rc::clone(&clock), rail_observer(recorder))
         .map_err(|error| Failed::Bench(miette::miette!("the fixture does not start: {error}")))?;
     let timed = fixture.bed.as_ref().is_some_and(|bed| bed.measure_bus.edges_gpio.is_some());
+    let driver = driver.trusting(unchecked);
     let driver = Rc::new(if timed { driver.with_edge_line(world.edge_line()) } else { driver });
     let ends = Ends {
         usb: Rc::new(world.usb_host()),
@@ -143,7 +156,7 @@ pub fn nest(
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
     };
-    Ok(Nest::on(driver, ends, family, serial))
+    Ok(Nest { unchecked: Rc::from(unchecked), ..Nest::on(driver, ends, family, serial) })
 }
 
 /// The same on a desk, with a person who does what is asked.

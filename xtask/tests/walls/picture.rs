@@ -27,6 +27,7 @@ const PLACES: &[(&str, f64, Group)] = &[
     ("core-differential", 6.0, Group::Emulated),
     ("cortex-m4f", 5.4, Group::Emulated),
     ("dut-protocol", 3.4, Group::Pure),
+    ("swarm", 4.9, Group::Program),
     ("virtual-bench", 5.0, Group::Emulated),
     ("virtual-dut", 6.0, Group::Emulated),
     ("virtual-nrf52840", 5.0, Group::Emulated),

@@ -4,7 +4,7 @@ use super::super::faults::{listed, listed_of_bench};
 use super::super::{print, print_json, say};
 use super::{Ended, FAULT_SEED, Runs, good_modules, write};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
-use bench_coverage::{BenchStudy, Blame, Module, bench_orders, bench_page, bench_summary, glob};
+use bench_coverage::{BenchStudy, Blame, Module, Seeds, bench_orders, bench_page, bench_summary, glob};
 use bench_engine::{Failed, Loaded};
 use bench_journal::shown;
 use std::time::Instant;
@@ -41,16 +41,15 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, bench_faults: &[BenchFault]) -> R
     };
     let fixture = &runs.loaded.fixture;
     let (bad, orders) = bench_orders(bench_faults, &listed(runs.loaded), family, fixture);
-    let alone = |fault: &virtual_bench::Fault| Module {
-        seed: FAULT_SEED,
-        faults: vec![fault.clone()],
-        gone: runs.gone.to_vec(),
-        ..Module::default()
-    };
+    let plain = Module { gone: runs.gone.to_vec(), unchecked: args.trust.clone(), ..Module::default() };
+    let alone =
+        |fault: &virtual_bench::Fault| Module { seed: FAULT_SEED, faults: vec![fault.clone()], ..plain.clone() };
     let good = good_modules(args);
     let mut modules: Vec<Module> = bad.iter().map(alone).collect();
-    let parts: Vec<Vec<Module>> =
-        orders.iter().map(|order| order.modules(good, &bad, FAULT_SEED + 1, FAULT_SEED, runs.gone)).collect();
+    let parts: Vec<Vec<Module>> = orders
+        .iter()
+        .map(|order| order.modules(good, &bad, Seeds { good: FAULT_SEED + 1, bad: FAULT_SEED }, &plain))
+        .collect();
     modules.extend(parts.iter().flatten().cloned());
     runs.progress.more(modules.len());
     let done = runs.all(&modules)?;

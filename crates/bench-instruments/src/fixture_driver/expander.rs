@@ -14,6 +14,8 @@ use embedded_hal::i2c::I2c;
 pub enum Register {
     /// 1 = input.
     Direction = 0x00,
+    /// DEFVAL: without an effect while no interrupt is enabled, so it holds the mark that only a reset removes.
+    Mark = 0x06,
     /// 1 = pull-up of 100 kohm on an input.
     PullUp = 0x0C,
     /// Levels of the pins.
@@ -25,6 +27,7 @@ pub enum Register {
 const IPOL: u8 = 0x02;
 const IOCON: u8 = 0x0A;
 const IOCON_IF_BANK_WAS_1: u8 = 0x05;
+const MARK: u16 = 0xA55A;
 
 /// The wanted value of a register, and its last known one.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,8 @@ pub struct Expander<B> {
     latch: Shadow,
     direction: Shadow,
     pull_up: Shadow,
+    trusts_pins: bool,
+    marked: bool,
 }
 
 impl<B: I2c> Expander<B> {
@@ -62,6 +67,8 @@ impl<B: I2c> Expander<B> {
             latch: Shadow::wanting(0),
             direction: Shadow::wanting(0xFFFF),
             pull_up: Shadow::wanting(0),
+            trusts_pins: false,
+            marked: false,
         }
     }
 
@@ -70,7 +77,11 @@ impl<B: I2c> Expander<B> {
     pub fn reset_addressing(&mut self) -> Result<(), InstrumentError> {
         self.burst(&[IOCON_IF_BANK_WAS_1, 0])?;
         self.burst(&[IOCON, 0])?;
-        self.burst(&[IPOL, 0, 0])
+        self.burst(&[IPOL, 0, 0])?;
+        let [a, b] = MARK.to_le_bytes();
+        self.burst(&[Register::Mark as u8, a, b])?;
+        self.marked = true;
+        Ok(())
     }
 
     /// Sets the wanted bits of a register in `mask` to those of `bits`.
@@ -86,7 +97,7 @@ impl<B: I2c> Expander<B> {
             Register::Latch => self.latch.wanted,
             Register::Direction => self.direction.wanted,
             Register::PullUp => self.pull_up.wanted,
-            Register::Levels => 0,
+            Register::Levels | Register::Mark => 0,
         }
     }
 
@@ -131,8 +142,16 @@ impl<B: I2c> Expander<B> {
         }
     }
 
-    /// Reads outputs and directions back and compares them with the last write.
+    pub fn trust_pins(&mut self) {
+        self.trusts_pins = true;
+    }
+
+    /// Reads outputs and directions back and compares them with the last write. After a reset they may be right again,
+    /// because both were written since: the mark is not.
     pub fn check(&mut self) -> Result<(), Disturbance> {
+        if self.marked && self.read(Register::Mark).is_ok_and(|mark| mark != MARK) {
+            return Err(Disturbance::Reset { chip: self.id.clone() });
+        }
         let (Some(latch), Some(direction)) = (self.latch.written, self.direction.written) else { return Ok(()) };
         let content = (|| {
             let (levels, latch) = self.levels_and_latch()?;
@@ -162,7 +181,7 @@ impl<B: I2c> Expander<B> {
     /// second time before it says so.
     fn pins_follow(&mut self, levels: u16, latch: u16, direction: u16) -> Result<(), Disturbance> {
         let differing = |levels: u16| (levels ^ latch) & !direction;
-        if differing(levels) == 0 {
+        if self.trusts_pins || differing(levels) == 0 {
             return Ok(());
         }
         let still = self.levels_and_latch().map_or(0, |(again, _)| differing(levels) & differing(again));
@@ -196,13 +215,13 @@ impl<B: I2c> Expander<B> {
         Ok(u16::from_le_bytes(bytes))
     }
 
-    /// `None` for [`Register::Levels`], which is read-only.
+    /// `None` for what is not written from a copy.
     fn shadow(&mut self, register: Register) -> Option<&mut Shadow> {
         match register {
             Register::Latch => Some(&mut self.latch),
             Register::Direction => Some(&mut self.direction),
             Register::PullUp => Some(&mut self.pull_up),
-            Register::Levels => None,
+            Register::Levels | Register::Mark => None,
         }
     }
 

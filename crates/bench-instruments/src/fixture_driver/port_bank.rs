@@ -164,6 +164,11 @@ impl<B: I2c> PortBank<B> {
         self.locked.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Takes it for granted that pins follow their latches.
+    pub fn trust_pins(&mut self) {
+        self.chips.values_mut().for_each(Expander::trust_pins);
+    }
+
     pub fn chips(&self) -> usize {
         self.chips.len()
     }

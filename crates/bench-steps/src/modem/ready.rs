@@ -48,6 +48,8 @@ const STARTS_RADIO: Duration = Duration::from_secs(10);
 const SAYS_READY: Duration = Duration::from_millis(900);
 /// One that says that it is ready and does not answer for so long is deaf for good.
 const IS_DEAF: Duration = Duration::from_secs(5);
+/// How often a rate is set that the modem did not take.
+const RATE_ROUNDS: usize = 2;
 /// Time for a modem to change its rate.
 const RATE_CHANGES: Duration = Duration::from_millis(200);
 /// Time for one attempt: the echo of two letters, and an answer.
@@ -258,16 +260,21 @@ impl ModemReady {
             return Ok(None);
         }
         log.note(format!("the modem was left at {baud} baud by an earlier user: set to {usual}"));
-        let mut talk = Talk::resume(nest, &modem, note);
-        talk.expect_late();
-        talk.ask(&format!("AT+IPR={usual}"), ANSWER, ANSWER, &|answer| answer.is_ok()).await?;
-        nest.settle(RATE_CHANGES).await;
-        nest.modem.update(|on| on.baud = Some(usual));
-        let modem = nest.modem.expect()?;
-        let mut talk = Talk::open(nest, &modem, note).await?;
-        // Some answer at the new rate, so that only this shows whether it was accepted.
-        if talk.ask("AT", ANSWER, SETTLES, &|answer| answer.is_ok()).await?.is_ok() {
-            return Ok(Some(baud));
+        // It hears nothing for some seconds while it finds a cell: a rate that it did not take is set once more.
+        for _ in 0..RATE_ROUNDS {
+            nest.modem.update(|on| on.baud = Some(baud));
+            let modem = nest.modem.expect()?;
+            let mut talk = Talk::open(nest, &modem, note).await?;
+            talk.expect_late();
+            talk.ask(&format!("AT+IPR={usual}"), ANSWER, ANSWER, &|answer| answer.is_ok()).await?;
+            nest.settle(RATE_CHANGES).await;
+            nest.modem.update(|on| on.baud = Some(usual));
+            let modem = nest.modem.expect()?;
+            let mut talk = Talk::open(nest, &modem, note).await?;
+            // Some answer at the new rate, so that only this shows whether it was accepted.
+            if talk.ask("AT", ANSWER, SETTLES, &|answer| answer.is_ok()).await?.is_ok() {
+                return Ok(Some(baud));
+            }
         }
         nest.modem.update(|on| on.baud = Some(baud));
         Err(StepError::Bench(format!("an earlier user left the modem at {baud} baud, and it keeps that rate")))

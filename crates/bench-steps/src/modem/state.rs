@@ -9,7 +9,7 @@ use crate::{Nest, StepError};
 use bench_instruments::DutError;
 use bench_plan::{DutFamily, ModemDialect, ModemLine, ModemPart, ModemWiring};
 use bench_run::BenchTime;
-use dut_protocol::{Job, JobResult, Port, PortSet, PortVector, Reply, Request};
+use dut_protocol::{DEFAULT_LINK_TIMEOUT_MS, Job, JobResult, Port, PortSet, PortVector, Reply, Request};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -88,6 +88,8 @@ const OFF_AGAIN: Duration = Duration::from_millis(500);
 
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 1.0;
+/// Shorter than the silence after which the firmware releases all ports.
+const LET_GO: Duration = Duration::from_millis(DEFAULT_LINK_TIMEOUT_MS as u64 * 4 / 5);
 
 /// How a modem was switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,7 @@ fn driven(lines: &[(ModemLine, bool)]) -> PortVector {
 
 /// Keys released, translator off, sense line readable, and the UART closed.
 pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
-    hold_lines(nest, wiring, false).await?;
+    hold_lines(nest, wiring, Some(false)).await?;
     let uart = [wiring.rx, wiring.cts, wiring.rts, wiring.tx].into_iter().fold(PortSet::EMPTY, PortSet::with);
     nest.vector(PortVector { float: uart, ..PortVector::default() }).await.map(drop)
 }
@@ -130,14 +132,15 @@ pub async fn at_rest(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError>
 /// Keys released, translator on, as the dialogue needs it. A restart of the firmware since the last step has released
 /// all of this.
 pub async fn for_talk(nest: &Nest, wiring: &ModemWiring) -> Result<(), StepError> {
-    hold_lines(nest, wiring, true).await
+    hold_lines(nest, wiring, Some(true)).await
 }
 
-async fn hold_lines(nest: &Nest, wiring: &ModemWiring, translator: bool) -> Result<(), StepError> {
+/// `translator`: on or off; `None` leaves it as it is.
+async fn hold_lines(nest: &Nest, wiring: &ModemWiring, translator: Option<bool>) -> Result<(), StepError> {
     nest.join_link().await?;
     nest.ask(Request::HoldPorts { ports: ports_of(wiring) }).await?;
     let mut lines = vec![(wiring.power, false), (wiring.reset, false)];
-    lines.extend(wiring.buffer.map(|buffer| (buffer, translator)));
+    lines.extend(wiring.buffer.zip(translator));
     let mut vector = driven(&lines);
     let sense = PortSet::EMPTY.with(wiring.sense.port);
     if wiring.sense_pull_up {
@@ -168,7 +171,13 @@ pub async fn is_on(nest: &Nest, wiring: &ModemWiring) -> Result<bool, StepError>
 /// Waits until the sense line has the wanted level, at most until `deadline`. Returns whether it has.
 pub async fn wait_sense(nest: &Nest, wiring: &ModemWiring, on: bool, deadline: BenchTime) -> Result<bool, StepError> {
     let often_until = nest.clock.now() + OFTEN_FOR;
+    let mut looked_at = nest.clock.now();
     loop {
+        if nest.clock.now() - looked_at >= LET_GO {
+            // A late controller was silent for so long that the firmware let all lines go, and the sense line floats.
+            hold_lines(nest, wiring, None).await?;
+        }
+        looked_at = nest.clock.now();
         if is_on(nest, wiring).await? == on {
             return Ok(true);
         }

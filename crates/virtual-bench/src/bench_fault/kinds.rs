@@ -135,6 +135,15 @@ fn as_a_leak(fault: &BenchFault, dut: &DutFamily, _: &Fixture) -> Option<Indisti
     })
 }
 
+/// The coil's own resistance is small against that of a nail: joined for ever, it is a short of both NFC contacts.
+fn as_a_joined_coil(fault: &BenchFault, _: &DutFamily, fixture: &Fixture) -> Option<Indistinguishable> {
+    let coil = fixture.nfc.and_then(|nfc| nfc.coil)?;
+    (fault.output(fixture) == Some(coil.switch)).then(|| Indistinguishable {
+        because: "the coil's few ohms between both NFC contacts are those of a short on the module".to_owned(),
+        found_by: "`bench doctor` with an empty nest",
+    })
+}
+
 fn as_exchanged_lines(_: &BenchFault, _: &DutFamily, _: &Fixture) -> Option<Indistinguishable> {
     Some(Indistinguishable {
         because: "two exchanged wires and two exchanged lines of the module lead to the same places".to_owned(),
@@ -318,7 +327,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         group: Group::Switches,
         needs: a_bed,
         words: output_words,
-        indistinguishable: never,
+        indistinguishable: as_a_joined_coil,
         listed: |site| site.switches(),
         effect: |fault, fixture, damage| damage.bit(fault.output(fixture), BitDamage::Switch(true)),
     },
@@ -774,7 +783,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         doc: "The probe is unplugged after this many transfers.",
         group: Group::Probe,
         needs: a_probe,
-        words: |_, _| words(&["probe"]),
+        words: |_, _| words(&["probe", "swdio"]),
         indistinguishable: never,
         listed: |site| if site.fixture.probe.is_some() { site.amounts(&[0.0, 100.0, 4_000.0]) } else { Vec::new() },
         effect: |fault, _, damage| damage.probe.lost_after = Some(fault.amount() as u64),
@@ -786,7 +795,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         doc: "Each transfer of the probe takes this many times as long.",
         group: Group::Probe,
         needs: a_probe,
-        words: |_, _| words(&["probe"]),
+        words: |_, _| words(&["probe", "swdio"]),
         indistinguishable: never,
         listed: |site| if site.fixture.probe.is_some() { site.amounts(&[5.0, 20.0]) } else { Vec::new() },
         effect: |fault, _, damage| damage.probe.slower = Some(fault.amount() as u64),
@@ -798,7 +807,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         doc: "One transfer of the probe in N carries a wrong bit.",
         group: Group::Probe,
         needs: a_probe,
-        words: |_, _| words(&["probe"]),
+        words: |_, _| words(&["probe", "swdio"]),
         indistinguishable: never,
         listed: |site| if site.fixture.probe.is_some() { site.amounts(&[100.0, 1000.0]) } else { Vec::new() },
         effect: |fault, _, damage| damage.probe.wrong_one_in = Some(fault.amount()),
@@ -810,7 +819,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         doc: "Two probes with the same serial number are plugged in.",
         group: Group::Probe,
         needs: a_probe,
-        words: |_, _| words(&["probe"]),
+        words: |_, _| words(&["probe", "swdio"]),
         indistinguishable: never,
         listed: |site| site.once(site.fixture.probe.is_some()),
         effect: |_, _, damage| damage.probe.twice = true,
@@ -1041,7 +1050,13 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         group: Group::People,
         needs: nothing,
         words: |_, _| words(&["label", "serial"]),
-        indistinguishable: never,
+        indistinguishable: |_, _, _| {
+            Some(Indistinguishable {
+                because: "another module under the scanner and a wrong label on the module are the same mismatch"
+                    .to_owned(),
+                found_by: "scanning the label of the module in the nest again",
+            })
+        },
         listed: |site| site.once(true),
         effect: |_, _, damage| damage.other_module = true,
     },

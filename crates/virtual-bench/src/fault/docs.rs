@@ -34,6 +34,11 @@ pub fn habit_table() -> String {
     table
 }
 
+/// The habits that can be ordered, by their names.
+pub fn habit_names() -> impl Iterator<Item = &'static str> {
+    crate::modem::Habits::known().map(|(name, _)| name)
+}
+
 /// JSON Schema of an order, for editors.
 pub fn fault_schema() -> serde_json::Value {
     let entry = |kind: &FaultKind| serde_json::json!({ "pattern": kind.pattern(), "description": kind.doc });

@@ -13,7 +13,7 @@ mod syntax;
 mod tests;
 
 pub(crate) use defects::{Defects, Joint, Load, ModemDefects, ProbeDefects, damage};
-pub use docs::{fault_help, fault_schema, fault_table, fault_usages, habit_table};
+pub use docs::{fault_help, fault_schema, fault_table, fault_usages, habit_names, habit_table};
 pub use kinds::{FaultKind, KINDS};
 pub use list::{all_faults, neighbours};
 pub use location::{FaultLocation, Net, harmless, undetectable};

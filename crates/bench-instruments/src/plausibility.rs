@@ -1,0 +1,51 @@
+//! The checks that keep a good module from being blamed for the bench, by name, to measure what each is worth.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One check of the bench on itself. The step `bench-check` is another: a plan can do without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plausibility {
+    /// A transfer on the I2C bus that was not acknowledged is repeated.
+    RepeatedTransfers,
+    /// The pins of port expanders are compared with their latches.
+    PinsReadBack,
+    /// A rail is measured by its monitor and by the ADC.
+    TwoVoltmeters,
+    /// Source, ADC and multiplexer are looked at again before a module fails.
+    SecondOpinion,
+    /// A link that lost bytes before is not taken for a module that falls silent.
+    LossyLink,
+}
+
+impl Plausibility {
+    pub const ALL: [Self; 5] =
+        [Self::RepeatedTransfers, Self::PinsReadBack, Self::TwoVoltmeters, Self::SecondOpinion, Self::LossyLink];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RepeatedTransfers => "repeated-transfers",
+            Self::PinsReadBack => "pins-read-back",
+            Self::TwoVoltmeters => "two-voltmeters",
+            Self::SecondOpinion => "second-opinion",
+            Self::LossyLink => "lossy-link",
+        }
+    }
+}
+
+impl fmt::Display for Plausibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Plausibility {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|check| check.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
+            format!("no such check; known: {}", names.join(", "))
+        })
+    }
+}
