@@ -245,6 +245,8 @@ pub fn nest_for(clock: Rc<dyn Clock>, idle: Rc<Idle>, family: Rc<DutFamily>) -> 
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),
         zero_amps: Rc::default(),
+        dut_rx: None,
+        unchecked: Rc::from([]),
         ble: idle,
         family,
         serial: "P042TEST".into(),

@@ -203,6 +203,8 @@ impl Bed {
             link: Rc::default(),
             panel: bench_instruments::Panel::default(),
             zero_amps: Rc::default(),
+            dut_rx: None,
+            unchecked: Rc::from([]),
             ble: bed.clone(),
             nfc: bed.clone(),
             programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
