@@ -69,7 +69,7 @@ fn ten_broken_files() {
         (
             "cyclic needs",
             BEFORE_POWER,
-            "kind = \"rail-resistance\"",
+            "kind = \"rail-resistance\"\nneeds = [\"bench-check\"]",
             "kind = \"rail-resistance\"\nneeds = [\"supplies\"]",
         ),
         ("wrong model", PLAN, "model = \"b404x\"", "model = \"boron\""),

@@ -56,7 +56,8 @@ pub fn summary(study: &Study, took: Duration) -> String {
     for row in &study.per_step {
         let _ = writeln!(out, "{}", step(row, width));
     }
-    let lists: [(&str, fn(&FaultResult) -> bool); 3] = [
+    type List = (&'static str, fn(&FaultResult) -> bool);
+    let lists: [List; 3] = [
         ("Missed", FaultResult::escapes_with_harm),
         ("Missed, harms nobody", FaultResult::escapes_harmlessly),
         ("Misnamed", |result| result.naming == Naming::Misnamed),

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn rows_of_runs() {
         let at_23 = "contact 23 failed on 3 different modules: suspect nail 23";
-        let rows: [(&str, &str); 22] = [
+        let rows: [(&str, &str); 23] = [
             ("", ""),
             ("a:fail:contacts@23 b:fail:contacts@23", ""),
             ("a:fail:contacts@23 b:fail:contacts@23 c:fail:contacts@23", at_23),
@@ -283,6 +283,7 @@ mod tests {
             ("a:error a:error a:error b:error", ""),
             // An aborted run says nothing.
             ("a:fail:contacts@23 b:fail:contacts@23 c:aborted d:fail:contacts@23", at_23),
+            ("a:fail:contacts@23 b:fail:contacts@23 c:aborted:contacts@23", ""),
         ];
         for (runs, expected) in rows {
             let mut nest = RepeatedCauses::default();

@@ -244,7 +244,7 @@ mod tests {
             Some(SwdAnswer { read: vec![0; read.sum()], fault: None })
         });
         let cancel = Cancel::default();
-        let lister = cancellable(wire::lister(Some("1".to_owned()), ask), cancel.clone());
+        let lister = cancellable(wire::lister(vec!["1".to_owned()], ask), cancel.clone());
         let probes = lister.list_all();
         (lister.open(&probes[0]).unwrap(), cancel, asked)
     }
@@ -279,7 +279,7 @@ mod tests {
         let (_, cancel, asked) = probe();
         cancel.cancel();
         let ask: wire::Ask = Arc::new(|_, _| None);
-        let lister = cancellable(wire::lister(Some("1".to_owned()), ask), cancel);
+        let lister = cancellable(wire::lister(vec!["1".to_owned()], ask), cancel);
         let probes = lister.list_all();
         assert!(lister.open(&probes[0]).is_err());
         assert_eq!(asked.load(Ordering::Relaxed), 0);
