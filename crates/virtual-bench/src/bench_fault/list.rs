@@ -68,7 +68,7 @@ fn switched(fixture: &Fixture) -> Vec<Switched> {
         add(coil.switch, &text("coil"), false);
     }
     for peer in &fixture.peers {
-        add(peer.select, &[peer.id.clone()], false);
+        add(peer.select, std::slice::from_ref(&peer.id), false);
     }
     all
 }
