@@ -103,6 +103,15 @@ fn the_study_adds_up() {
     let missed = faults.iter().filter(|one| one["naming"] == "missed");
     let expected: f64 = missed.map(|one| one["per_million"].as_f64().unwrap()).sum();
     assert!((escaping - expected).abs() < 1e-9 && expected > 0.0, "{escaping} {expected}");
+    // An open at contact 51 harms nobody and is not in the headline; what else is missed may harm somebody.
+    assert!(open["harmless"].as_str().unwrap().contains("nothing that it is plugged into can use it"), "{open}");
+    assert_eq!(number(&study, "harmless"), 1);
+    let harmful = study["escapes"]["harmful_per_million"].as_f64().unwrap();
+    let of_open = open["per_million"].as_f64().unwrap();
+    assert!((escaping - harmful - of_open).abs() < 1e-9 && of_open > 0.0, "{escaping} {harmful} {of_open}");
+    let range: Vec<f64> =
+        study["escapes"]["harmful_range"].as_array().unwrap().iter().map(|end| end.as_f64().unwrap()).collect();
+    assert!(range[0] <= harmful && harmful <= range[1], "{range:?} {harmful}");
 
     // A step that alone found a fault is what the plan loses; nothing else is.
     let steps = study["per_step"].as_array().unwrap();

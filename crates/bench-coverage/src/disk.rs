@@ -50,12 +50,12 @@ pub fn recorder(damage: DiskDamage, clock: Rc<dyn Clock>) -> io::Result<Rc<Recor
         DiskDamage::Slow(seconds) => {
             let late = Duration::try_from_secs_f64(seconds).unwrap_or_default();
             let delay: bench_engine::Delay = Box::new(move |_| late);
-            Recorder::waiting(Journal::in_memory(), clock, Vec::new(), DiskWait::Blocking, Some(delay))
+            Recorder::waiting(journal(damage)?, clock, Vec::new(), DiskWait::Blocking, Some(delay))
         }
-        DiskDamage::Full(_) | DiskDamage::NoHandles => {
-            let disk = Box::new(FaultyDisk { damage, bytes: Vec::new() });
-            let journal = Journal::on_disk_of(disk, "journal.jsonl")?;
-            Recorder::new(journal, clock, Vec::new())
-        }
+        DiskDamage::Full(_) | DiskDamage::NoHandles => Recorder::new(journal(damage)?, clock, Vec::new()),
     })
+}
+
+fn journal(damage: DiskDamage) -> io::Result<Journal> {
+    Journal::on_disk_of(Box::new(FaultyDisk { damage, bytes: Vec::new() }), "journal.jsonl")
 }

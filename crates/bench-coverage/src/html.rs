@@ -22,7 +22,8 @@ code { font-size: .9em; } details > summary { cursor: pointer; }
 
 pub fn page(study: &Study) -> String {
     let title = format!("What {} finds of a {}", study.plan, study.model.to_uppercase());
-    let missed: Vec<&FaultResult> = study.of_naming(Naming::Missed).collect();
+    let missed: Vec<&FaultResult> = study.per_fault.iter().filter(|result| result.escapes_with_harm()).collect();
+    let harmless: Vec<&FaultResult> = study.per_fault.iter().filter(|result| result.escapes_harmlessly()).collect();
     let misnamed: Vec<&FaultResult> = study.of_naming(Naming::Misnamed).collect();
     let page = html! {
         (DOCTYPE)
@@ -57,6 +58,7 @@ pub fn page(study: &Study) -> String {
                     }
                 }
                 (list("Missed", &missed))
+                (list("Missed, harms nobody", &harmless))
                 (list("Misnamed", &misnamed))
                 @if !study.good_modules_that_failed.is_empty() {
                     h2 { "Good modules that failed" }
@@ -87,8 +89,10 @@ fn tiles(study: &Study) -> Markup {
             (tile(format!("{:.1} %", study.named_percent), format!("{} named correctly", study.named)))
             (tile(study.undetectable.to_string(), "missed because nothing can be measured".to_owned()))
             (tile(study.false_fails.to_string(), format!("false fails of {} good modules", study.good)))
-            (tile(format!("{:.1}", study.escapes.escaping_per_million),
-                format!("bad modules shipped per million, of {:.0} that come", study.escapes.defective_per_million)))
+            (tile(format!("{:.1}", study.escapes.harmful_per_million), format!(
+                "harmful escapes per million ({:.1} to {:.1}), of {:.0} modules with a defect; {:.1} more harm nobody",
+                study.escapes.harmful_range.0, study.escapes.harmful_range.1, study.escapes.defective_per_million,
+                study.escapes.escaping_per_million - study.escapes.harmful_per_million)))
             @if let Some(seconds) = study.good_run_seconds { (tile(format!("{seconds:.2} s"), "run of a good module".to_owned())) }
         }
     }

@@ -34,6 +34,9 @@ pub struct FaultResult {
     /// Why no bench of this kind can detect it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undetectable: Option<String>,
+    /// Why a module that is shipped with it harms nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub harmless: Option<String>,
     /// Class of defects that gives its rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
@@ -41,6 +44,18 @@ pub struct FaultResult {
     pub per_million: f64,
     #[serde(flatten)]
     pub run: RunFindings,
+}
+
+impl FaultResult {
+    /// The module passed, and its defect may harm somebody.
+    pub fn escapes_with_harm(&self) -> bool {
+        self.naming == Naming::Missed && self.harmless.is_none()
+    }
+
+    /// The module passed, and its defect harms nobody.
+    pub fn escapes_harmlessly(&self) -> bool {
+        self.naming == Naming::Missed && self.harmless.is_some()
+    }
 }
 
 pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture, rates: &Rates) -> FaultResult {
@@ -56,6 +71,7 @@ pub fn judge(fault: &Fault, run: RunFindings, dut: &DutFamily, fixture: &Fixture
         contacts: fault.contacts(dut, fixture),
         of_bench: fault.is_of_bench(),
         undetectable: virtual_bench::undetectable(fault, dut, fixture),
+        harmless: virtual_bench::harmless(fault, dut),
         run,
     }
 }

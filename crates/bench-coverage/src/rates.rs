@@ -26,8 +26,16 @@ pub struct Class {
     faults: Vec<String>,
     /// Modules in a million that have each of these faults.
     pub per_million: f64,
-    /// Where the figure is from.
+    /// Within which factor the figure is known, with a confidence of 90 %: 3 is from a third to three times the figure.
+    #[serde(default = "usual_range")]
+    pub range: f64,
+    /// Where the figure is from, or `assumed`.
     pub source: String,
+}
+
+/// An assumption is hardly better.
+fn usual_range() -> f64 {
+    10.0
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +68,17 @@ impl Rates {
             let text = format!("{} in a million is no rate, in class \"{}\"", class.per_million, class.name);
             let problem = Problem::new(source, text).at(wrong.span(), "this class");
             return Err(Box::new(problem.help("`per_million` is a number from 0 to 1000000")));
+        }
+        if let Some(wrong) = file.class.iter().find(|class| !(1.0..=1e3).contains(&class.get_ref().range)) {
+            let class = wrong.get_ref();
+            let text = format!("{} is no range of a rate, in class \"{}\"", class.range, class.name);
+            let problem = Problem::new(source, text).at(wrong.span(), "this class");
+            return Err(Box::new(problem.help("`range` is a factor from 1 to 1000: 3 is from a third to three times")));
+        }
+        if let Some(wrong) = file.class.iter().find(|class| class.get_ref().source.trim().is_empty()) {
+            let text = format!("the class \"{}\" has no source", wrong.get_ref().name);
+            let problem = Problem::new(source, text).at(wrong.span(), "this class");
+            return Err(Box::new(problem.help("say where the figure is from, or write \"assumed\"")));
         }
         let classes = || KINDS.iter().flat_map(|kind| kind.classes().iter().copied());
         let is_known = |class: &Class| !class.faults.is_empty() || classes().any(|name| name == class.name);
@@ -116,6 +135,20 @@ mod tests {
         assert_eq!(name("cold:23"), None);
     }
 
+    /// A figure without a source is an assumption and says so, and nobody knows it exactly.
+    #[test]
+    fn the_shipped_rates_say_where_they_are_from() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/defect-rates.toml");
+        let rates = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(rates.classes.len() > 20, "{}", rates.classes.len());
+        for class in &rates.classes {
+            let Class { name, per_million, range, source, .. } = class;
+            let is_assumed = source.starts_with("assumed");
+            assert!(is_assumed || source.contains("http") || source.starts_with("not a defect"), "{name}: {source}");
+            assert_eq!(*range > 1.0, *per_million > 0.0, "{name}: {per_million}, range {range}");
+        }
+    }
+
     #[test]
     fn mistakes() {
         let class = |rest: &str| {
@@ -127,6 +160,9 @@ mod tests {
             (class("per_million = nan"), "NaN in a million"),
             (class("per_million = 1.0\nrate = 2"), "unknown field"),
             (class(""), "missing field `per_million`"),
+            (class("per_million = 1.0\nrange = 0.5"), "0.5 is no range of a rate"),
+            (class("per_million = 1.0\nrange = nan"), "NaN is no range"),
+            (class("per_million = 1.0").replace("\"b\"", "\" \""), "has no source"),
             (
                 "format = 1\n[[class]]\nname = \"open jiont\"\nper_million = 1.0\nsource = \"a\"".to_owned(),
                 "no kind of fault",

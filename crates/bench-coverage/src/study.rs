@@ -23,6 +23,8 @@ pub struct Study {
     pub named: usize,
     /// Missed, because the fault has no effect that a bench could measure.
     pub undetectable: usize,
+    /// Missed, and harms nobody.
+    pub harmless: usize,
     /// Good modules.
     pub good: usize,
     /// Good modules that did not pass.
@@ -48,6 +50,10 @@ pub struct Escapes {
     pub defective_per_million: f64,
     /// Defective modules that pass and are shipped, in a million.
     pub escaping_per_million: f64,
+    /// Of these, modules whose defect may harm somebody.
+    pub harmful_per_million: f64,
+    /// From and to, with a confidence of 90 %: as the ranges of the rates have it.
+    pub harmful_range: (f64, f64),
     /// Faults that no class of the rates fits; they count as if they never occurred.
     pub without_rate: usize,
 }
@@ -96,6 +102,10 @@ pub struct PerClass {
     pub detected: usize,
     pub defective_per_million: f64,
     pub escaping_per_million: f64,
+    /// Of these, modules whose defect may harm somebody.
+    pub harmful_per_million: f64,
+    /// Within which factor the rate is known.
+    pub range: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,11 +151,12 @@ impl Study {
             detected,
             named,
             undetectable: count(|result| result.undetectable.is_some() && result.naming == Naming::Missed),
+            harmless: count(FaultResult::escapes_harmlessly),
             good: good.len(),
             false_fails: good.iter().filter(|(_, run)| run.is_detected()).count(),
             detected_percent: percent(detected, faults.len()),
             named_percent: percent(named, faults.len()),
-            escapes: escapes(&faults),
+            escapes: escapes(&faults, rates),
             faults_per_minute: faults.len() as f64 / faults_took.as_secs_f64().max(1e-9) * 60.0,
             good_run_seconds: mean_run,
             per_contact: per_contact(&faults, contacts),
@@ -178,12 +189,16 @@ pub fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
 }
 
-fn escapes(faults: &[FaultResult]) -> Escapes {
+fn escapes(faults: &[FaultResult], rates: &Rates) -> Escapes {
     // From zero: the sum of nothing is -0.0, which would be printed as such.
     let sum = |of: &dyn Fn(&&FaultResult) -> bool| -> f64 {
         faults.iter().filter(of).fold(0.0, |sum, result| sum + result.per_million)
     };
+    let harmful = per_class(faults, rates).into_iter().map(|class| (class.harmful_per_million, class.range));
+    let harmful: Vec<(f64, f64)> = harmful.filter(|(rate, _)| *rate > 0.0).collect();
     Escapes {
+        harmful_per_million: sum(&|result| result.escapes_with_harm()),
+        harmful_range: bench_stats::sum_range(&harmful),
         defective_per_million: sum(&|_| true),
         escaping_per_million: sum(&|result| result.naming == Naming::Missed),
         without_rate: faults.iter().filter(|result| result.class.is_none()).count(),
@@ -217,6 +232,8 @@ fn per_class(faults: &[FaultResult], rates: &Rates) -> Vec<PerClass> {
                 detected: 0,
                 defective_per_million: 0.0,
                 escaping_per_million: 0.0,
+                harmful_per_million: 0.0,
+                range: class.range,
             });
             classes.len() - 1
         });
@@ -226,6 +243,7 @@ fn per_class(faults: &[FaultResult], rates: &Rates) -> Vec<PerClass> {
         row.detected += usize::from(!missed);
         row.defective_per_million += result.per_million;
         row.escaping_per_million += if missed { result.per_million } else { 0.0 };
+        row.harmful_per_million += if result.escapes_with_harm() { result.per_million } else { 0.0 };
     }
     classes
 }

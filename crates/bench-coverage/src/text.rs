@@ -14,7 +14,7 @@ pub fn summary(study: &Study, took: Duration) -> String {
     let _ = writeln!(out, "{}, plan {}", study.model.to_uppercase(), study.plan);
     let _ = writeln!(
         out,
-        "{:6} faults\n{:6} detected         {:5.1} %\n{:6} named correctly  {:5.1} %\n{misnamed:6} misnamed\n{:6} missed, {} of them because nothing can be measured",
+        "{:6} faults\n{:6} detected         {:5.1} %\n{:6} named correctly  {:5.1} %\n{misnamed:6} misnamed\n{:6} missed: nothing can be measured of {}, and {} harm nobody",
         study.faults,
         study.detected,
         study.detected_percent,
@@ -22,6 +22,7 @@ pub fn summary(study: &Study, took: Duration) -> String {
         study.named_percent,
         study.faults - study.detected,
         study.undetectable,
+        study.harmless,
     );
     if study.good > 0 {
         let _ = writeln!(out, "{:6} good modules, {} false fails", study.good, study.false_fails);
@@ -29,9 +30,13 @@ pub fn summary(study: &Study, took: Duration) -> String {
     let escapes = study.escapes;
     let _ = writeln!(
         out,
-        "\nOf a million modules {:.0} come with a defect and {:.1} are shipped with it, by the rates of defects{}.",
+        "\nHarmful escapes: {:.1} in a million modules ({:.1} to {:.1}, by the ranges of the rates).\n{:.1} more are shipped \
+         with a defect that harms nobody; {:.0} come with a defect{}.",
+        escapes.harmful_per_million,
+        escapes.harmful_range.0,
+        escapes.harmful_range.1,
+        escapes.escaping_per_million - escapes.harmful_per_million,
         escapes.defective_per_million,
-        escapes.escaping_per_million,
         match escapes.without_rate {
             0 => String::new(),
             some => format!(" ({some} faults have no rate and do not count)"),
@@ -51,8 +56,13 @@ pub fn summary(study: &Study, took: Duration) -> String {
     for row in &study.per_step {
         let _ = writeln!(out, "{}", step(row, width));
     }
-    for (title, naming) in [("Missed", Naming::Missed), ("Misnamed", Naming::Misnamed)] {
-        let these: Vec<&FaultResult> = study.of_naming(naming).collect();
+    let lists: [(&str, fn(&FaultResult) -> bool); 3] = [
+        ("Missed", FaultResult::escapes_with_harm),
+        ("Missed, harms nobody", FaultResult::escapes_harmlessly),
+        ("Misnamed", |result| result.naming == Naming::Misnamed),
+    ];
+    for (title, is_listed) in lists {
+        let these: Vec<&FaultResult> = study.per_fault.iter().filter(|result| is_listed(result)).collect();
         if these.is_empty() {
             continue;
         }
@@ -70,7 +80,7 @@ pub fn summary(study: &Study, took: Duration) -> String {
 
 /// Why a fault was not named.
 pub(super) fn why(result: &FaultResult) -> String {
-    match (result.naming, &result.undetectable) {
+    match (result.naming, result.harmless.as_ref().or(result.undetectable.as_ref())) {
         (Naming::Missed, Some(why)) => why.clone(),
         (Naming::Missed, None) => "no step looks for it".to_owned(),
         (Naming::Misnamed, _) => {

@@ -15,6 +15,7 @@ mod noise;
 mod overview;
 mod pareto;
 mod repeated;
+mod sum_range;
 mod yields;
 
 pub use capability::{Capability, Sample, capability};
@@ -26,4 +27,5 @@ pub use noise::differ;
 pub use overview::{ControllerStat, Group, Hour, MeasurementStat, Nail, Overview, Since, TrendPoint};
 pub use pareto::{Slice, pareto};
 pub use repeated::{Cause, FailedStep, RepeatRule, RepeatRun, RepeatedCauses, Suspicion};
+pub use sum_range::sum_range;
 pub use yields::{Counter, Interval, StepYield, UnitRun, Yields, wilson, yields};

@@ -50,7 +50,7 @@ pub use desk::VirtualHands;
 pub use ends::{VirtualClock, VirtualEdgeLine, VirtualI2c, VirtualLink};
 pub use fault::{
     Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_help, fault_schema,
-    fault_table, fault_usages, habit_names, habit_table, neighbours, undetectable,
+    fault_table, fault_usages, habit_names, habit_table, harmless, neighbours, undetectable,
 };
 pub use run::RunError;
 pub use shipped::McuMemory;

@@ -141,8 +141,9 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily, fixture: &Fixture) -> Option
         return Some(why);
     }
     let is = |contact: Contact, has: &dyn Fn(&ContactInfo) -> bool| dut.contact(contact).is_some_and(has);
-    let leads_nowhere = |contact: &Contact| is(*contact, &|info| info.port.is_none() && info.has(Function::Nc));
-    if let Some(contact) = open.iter().chain(cold.iter().map(|(contact, _)| contact)).find(|it| leads_nowhere(it)) {
+    if let Some(contact) =
+        open.iter().chain(cold.iter().map(|(contact, _)| contact)).find(|it| leads_nowhere(**it, dut))
+    {
         let label = dut.label(*contact);
         return Some(format!("contact {label} leads nowhere inside the module: joined or not, no current can flow"));
     }
@@ -154,7 +155,7 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily, fixture: &Fixture) -> Option
             dut.label(*contact)
         ));
     }
-    if swapped.iter().any(|&(a, b)| [a, b].iter().all(|contact| is(*contact, &|info| info.has(Function::Nfc)))) {
+    if ends_of_a_coil(&swapped, dut) {
         return Some("the two ends of the NFC antenna's coil may be exchanged: the field is the same".to_owned());
     }
     let to_ground = |joint: &Joint| match (&joint.a, &joint.b) {
@@ -167,6 +168,32 @@ pub fn undetectable(fault: &Fault, dut: &DutFamily, fixture: &Fixture) -> Option
          on: another path to ground changes less than they differ from module to module",
         dut.label(contact)
     ))
+}
+
+/// Why a module with this fault harms nobody: whatever it is plugged into, it does what a good one does. `None`: it may
+/// harm somebody, or it is not known. That a bench cannot detect a fault is no reason: a cold joint may open later, a path to
+/// ground takes current from the battery.
+pub fn harmless(fault: &Fault, dut: &DutFamily) -> Option<String> {
+    let Defects { open, cold, swapped, .. } = Defects::of(std::slice::from_ref(fault));
+    let mut broken = open.iter().chain(cold.iter().map(|(contact, _)| contact));
+    if let Some(contact) = broken.find(|contact| leads_nowhere(**contact, dut)) {
+        let label = dut.label(*contact);
+        return Some(format!(
+            "contact {label} leads nowhere inside the module: nothing that it is plugged into can use it"
+        ));
+    }
+    ends_of_a_coil(&swapped, dut).then(|| {
+        "the two ends of the NFC antenna's coil have no polarity: a telephone reads the module either way".to_owned()
+    })
+}
+
+fn leads_nowhere(contact: Contact, dut: &DutFamily) -> bool {
+    dut.contact(contact).is_some_and(|info| info.port.is_none() && info.has(Function::Nc))
+}
+
+fn ends_of_a_coil(swapped: &[(Contact, Contact)], dut: &DutFamily) -> bool {
+    let is_nfc = |contact: Contact| dut.contact(contact).is_some_and(|info| info.has(Function::Nfc));
+    swapped.iter().any(|&(a, b)| is_nfc(a) && is_nfc(b))
 }
 
 /// Why a board that replaces the nails hides the fault: it joins the contact to others, or reaches none of the fault's.
@@ -194,7 +221,7 @@ fn beyond_the_board<'d>(
 
 #[cfg(test)]
 mod tests {
-    use crate::fault::undetectable;
+    use crate::fault::{harmless, undetectable};
     use crate::testing;
     use bench_run::Contact;
 
@@ -250,7 +277,24 @@ mod tests {
         ] {
             assert_eq!(nowhere(fault), expected, "{fault}");
         }
+        // What cannot be detected may harm somebody all the same, and what can be detected may harm nobody.
+        for (fault, expected) in [
+            ("open:51", true),
+            ("cold:51", true),
+            ("open:23", false),
+            ("short:51-53", false),
+            ("leak:51-3v3", false),
+            ("swap:17-19", true),
+            ("swap:17-15", false),
+            ("swap:44-46", false),
+            ("esd:67", false),
+            ("leak:67-gnd", false),
+            ("modem-dead", false),
+        ] {
+            assert_eq!(harmless(&fault.parse().unwrap(), &dut).is_some(), expected, "{fault}");
+        }
         let boron = testing::dut("boron");
+        assert_eq!(harmless(&"cold:26".parse().unwrap(), &boron), None, "it may open later");
         for (fault, expected) in [("cold:26", true), ("cold:26@5000", false), ("cold:27", false), ("open:26", false)] {
             assert_eq!(undetectable(&fault.parse().unwrap(), &boron, &fixture).is_some(), expected, "{fault}");
         }

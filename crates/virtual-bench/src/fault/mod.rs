@@ -16,7 +16,7 @@ pub(crate) use defects::{Defects, Joint, Load, ModemDefects, ProbeDefects, damag
 pub use docs::{fault_help, fault_schema, fault_table, fault_usages, habit_names, habit_table};
 pub use kinds::{FaultKind, KINDS};
 pub use list::{all_faults, neighbours};
-pub use location::{FaultLocation, Net, undetectable};
+pub use location::{FaultLocation, Net, harmless, undetectable};
 
 use bench_plan::{ContactInfo, DutFamily, Fixture, NailWiring, nearest_help};
 use bench_run::Contact;
