@@ -106,7 +106,7 @@ fn each_check_of_the_bench_is_worth_its_time() {
         (&[Plausibility::PinsReadBack], &[], "output-low:io3.GPB0"),
         (&[Plausibility::SecondOpinion], &[], "mux-dead:23"),
         (&[Plausibility::LossyLink], &[], "switch-open:io6.GPA5"),
-        (&[Plausibility::TwoVoltmeters], &["bench-check"], "bench-adc-gain@5"),
+        (&[Plausibility::TwoVoltmeters], &["bench-check"], "monitor-gain:power-3v3@8"),
         (&[], &["bench-check"], "monitor-shunt:power-3v3@0.2"),
     ];
     for (unchecked, gone, fault) in rows {

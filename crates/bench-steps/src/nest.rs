@@ -286,7 +286,7 @@ impl Nest {
     }
 
     /// A link that lost frames again and again while the module answered: then it may have lost the last one, too.
-    fn lossy_link(&self) -> Option<String> {
+    pub(crate) fn lossy_link(&self) -> Option<String> {
         let LinkStatistics { sent, received, repeated, garbled, .. } = self.dut.statistics();
         let lossy = self.checks(Plausibility::LossyLink)
             && received > 0
