@@ -42,7 +42,8 @@ fn with(fault: &str, unchecked: &[Plausibility], gone: &[&str]) -> Module {
 }
 
 fn text(run: &RunFindings) -> String {
-    format!("{} {} {}", run.reason.as_deref().unwrap_or_default(), run.said(), run.step_reasons.join(" ")).to_lowercase()
+    format!("{} {} {}", run.reason.as_deref().unwrap_or_default(), run.said(), run.step_reasons.join(" "))
+        .to_lowercase()
 }
 
 #[test]

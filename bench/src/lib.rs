@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod abort_tests;
+#[cfg(test)]
+mod bench_fault_tests;
 pub mod cli;
 mod commands;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod cut_tests;
 mod desk_tests;
 mod finder;
 mod gantt;
+mod golden;
 mod host;
 mod limits_patch;
 #[cfg(test)]
@@ -23,8 +26,6 @@ mod progress;
 mod repeated;
 #[cfg(test)]
 mod safety_tests;
-#[cfg(test)]
-mod bench_fault_tests;
 #[cfg(test)]
 mod stall_tests;
 mod study_progress;
