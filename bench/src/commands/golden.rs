@@ -115,7 +115,7 @@ pub(crate) fn golden(root: Option<&Path>, args: &GoldenArgs) -> Result<u8, Faile
     let of_plan = |run: &RunRecord| run.provenance.as_ref().is_some_and(|made_of| made_of.plan == loaded.plan.name);
     let is_wanted = |run: &RunRecord| match &wanted {
         Some(name) => run_name(run) == *name,
-        None => of_plan(run),
+        None => of_plan(run) && args.nest.as_ref().is_none_or(|nest| run.nest.as_ref() == Some(nest)),
     };
     let Some(at) = runs.iter().rposition(is_wanted) else {
         return Err(match wanted {
@@ -148,6 +148,13 @@ pub(crate) fn golden(root: Option<&Path>, args: &GoldenArgs) -> Result<u8, Faile
             "signed_by": args.by.as_ref().filter(|_| outcome.is_some()), "comparison": comparison,
         }))?;
     } else {
+        if args.last {
+            print(&format!(
+                "Run {}{}:\n",
+                run_name(&run),
+                run.started_at.as_ref().map_or(String::new(), |at| format!(", {at}"))
+            ));
+        }
         print(&text(&run, outcome, &comparison, args.by.as_deref(), loaded.family()));
     }
     Ok(match outcome {
