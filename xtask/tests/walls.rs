@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("bench-bluez", "bench-instruments bench-run"),
     (
         "bench-coverage",
-        "bench-engine bench-journal bench-plan bench-report bench-run bench-stats bench-steps bench-virtual virtual-bench",
+        "bench-engine bench-instruments bench-journal bench-plan bench-report bench-run bench-stats bench-steps bench-virtual virtual-bench",
     ),
     (
         "bench-engine",

@@ -97,10 +97,10 @@ const NOISE_VOLTS: f64 = 4e-3;
 const HELD_FACTOR: f64 = 1.3;
 /// Multiplexer, switch and wire of a ground nail.
 const GROUND_OHMS: f64 = 10.0;
-/// A nail that drives, and one that something holds low.
-const NAIL_SHARE: f64 = 0.05;
-const FREE_VOLTS: f64 = 0.5;
-const LIFTED_OHMS: f64 = 1e3;
+/// Share of a nail's level that is left when the source loads it through its resistor.
+const HALVED: std::ops::RangeInclusive<f64> = 0.38..=0.62;
+/// A ground that is shorted to a rail on the module is still held by the rail's discharge resistor.
+const LIFTED_OHMS: f64 = 30.0;
 /// A nail that is held low, seen through a coil.
 const COIL_OHMS: f64 = 5e3;
 
@@ -396,21 +396,21 @@ impl BenchCheck {
         }
     }
 
-    /// A contact that leads nowhere shows whether the source still loads the line when it is switched off. Its nail is
-    /// also a third voltage for the ADC.
+    /// A contact that leads nowhere shows whether the source still loads the line when it is switched off.
     async fn switch_of_source(&self, nest: &Nest) -> Result<(), StepError> {
         let Some(contact) = self.nowhere else { return Ok(()) };
         nest.drive_nail(contact, true).await?;
         let volts = nest.bus.volts(contact).await;
         nest.release_nail(contact).await?;
         let volts = volts?;
-        if (volts - self.nail_volts).abs() > NAIL_SHARE * self.nail_volts && volts > FREE_VOLTS {
+        // The source at 0 V behind its resistor halves what the nail drives; a short on the module does something else.
+        let share = volts / self.nail_volts;
+        if HALVED.contains(&share) {
             return bench(format!(
-                "nail {} drives {} and the measure bus reads {}: the switch of the source does not open, or the ADC {} is off",
+                "nail {} drives {} and the measure bus reads {}: the switch of the source does not open",
                 nest.label(contact),
                 MeasurementUnit::Volts.show(self.nail_volts),
-                MeasurementUnit::Volts.show(volts),
-                self.adc
+                MeasurementUnit::Volts.show(volts)
             ));
         }
         Ok(())
@@ -498,7 +498,10 @@ impl BenchCheck {
                 }
             }
         }
-        format!("{} do not reach the measure bus: check their channels of the multiplexer", nails.join(", "))
+        format!(
+            "{} do not reach the measure bus: check their channels of the multiplexer and its address lines",
+            nails.join(", ")
+        )
     }
 
     /// DAC and ADC agree at one level, and both ends of the series resistor, where no current flows.

@@ -24,6 +24,10 @@ pub struct Params {
     baud: Option<u32>,
 }
 
+/// A few bytes, whose own time is short.
+const LATE_PATTERN: &[u8] = b"late";
+/// A serial port of the controller delivers within a few milliseconds; steps that time what the module does rely on it.
+const MOST_LATE: Duration = Duration::from_millis(20);
 const HEARD: &str = "loopback.heard";
 
 impl Kind for LinkLoopback {
@@ -60,6 +64,17 @@ impl Procedure for LinkLoopback {
             return Err(StepError::Bench(format!(
                 "over the fixture's loop-back relay the bench hears itself at {INITIAL_BAUD} baud, but not at {baud}: \
                  the cable between the controller's UART and the fixture is damaged or too long"
+            )));
+        }
+        let began = nest.clock.now();
+        let back = nest.dut.echo(LATE_PATTERN, None).await?;
+        let took = nest.clock.now() - began;
+        let own = Duration::from_secs_f64(10.0 * back.len() as f64 / f64::from(INITIAL_BAUD));
+        if took.saturating_sub(own) > MOST_LATE {
+            return Err(StepError::Bench(format!(
+                "the link is {} ms late: bytes reach the program that long after they arrived; set the latency timer of the serial \
+                 adapter to 1 ms, or find which program is in between",
+                took.saturating_sub(own).as_millis()
             )));
         }
         log.measured(HEARD, Some(1.0));

@@ -239,7 +239,7 @@ impl Nest {
 
     /// Why the controller's TX does not reach the module's RX over the relay, if it does not: a contact that only its own
     /// pull holds must change when an idle TX is joined to it.
-    async fn relay_reaches(&self) -> Result<Option<String>, InstrumentError> {
+    pub(crate) async fn relay_reaches(&self) -> Result<Option<String>, InstrumentError> {
         let Some(contact) = self.dut_rx else { return Ok(None) };
         self.relay.set_loopback(true).await?;
         self.clock.sleep(RELAY_SETTLE).await;

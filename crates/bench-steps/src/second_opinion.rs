@@ -45,6 +45,14 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
     if let Ok(false) = nest.touches().await {
         return Some(NO_TOUCH.to_owned());
     }
+    if accused.powered && holds(resource::DUT) {
+        // Nobody else talks to the module meanwhile.
+        let reached = nest.relay_reaches().await;
+        let _ = nest.relay.set_loopback(false).await;
+        if let Ok(Some(why)) = reached {
+            return Some(why);
+        }
+    }
     if !holds(resource::MEASURE_BUS) {
         return None;
     }

@@ -23,6 +23,22 @@ const FOUND: &[(&str, &str)] = &[
     ),
     ("plan=b523 seed=246835 events=[supply:3V3:2@1018773us]", "a supply that delivers nothing failed the module"),
     ("plan=b404x seed=225862 events=[supply:VUSB:23@1932683us]", "the same, with the USB supply"),
+    (
+        "plan=b404x seed=1 events=[supply:3V3:1000@2051346us]",
+        "a supply that sags failed the module: no rail was below the voltage of a collapse",
+    ),
+    (
+        "plan=desk-b404 seed=185753 events=[]",
+        "a modem that an earlier user left at another rate was deaf when that was set back, and a good module got an error",
+    ),
+    (
+        "plan=b523 seed=198500 events=[expander:io1@2757763us]",
+        "an expander of nails was reset in the middle of a step that then wrote all of its registers: the module failed",
+    ),
+    (
+        "plan=b524 seed=765663 blank events=[signal@24222781us bench:no-handles]",
+        "a rule of the swarm: a run that a person stopped is an error when its record cannot be read back",
+    ),
 ];
 
 #[test]

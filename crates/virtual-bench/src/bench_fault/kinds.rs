@@ -316,7 +316,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         needs: a_bed,
         words: output_words,
         indistinguishable: never,
-        listed: |site| site.switches(),
+        listed: |site| site.switches(true),
         effect: |fault, fixture, damage| damage.bit(fault.output(fixture), BitDamage::Switch(false)),
     },
     BenchFaultKind {
@@ -328,7 +328,8 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         needs: a_bed,
         words: output_words,
         indistinguishable: as_a_joined_coil,
-        listed: |site| site.switches(),
+        // A rail that stays on is a kind of its own.
+        listed: |site| site.switches(false),
         effect: |fault, fixture, damage| damage.bit(fault.output(fixture), BitDamage::Switch(true)),
     },
     // ---- expanders and the bus
@@ -389,7 +390,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         needs: a_bed,
         words: chip_words,
         indistinguishable: never,
-        listed: |site| site.chips(|_| true),
+        listed: |site| site.chips_with(|_| true, &[50.0, 10.0]),
         effect: |fault, fixture, damage| {
             damage.chip(fault.chip_index(fixture), |chip| chip.nack_one_in = Some(fault.amount()));
         },
@@ -403,7 +404,7 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         needs: an_expander,
         words: chip_words,
         indistinguishable: never,
-        listed: |site| site.chips(|kind| kind == bench_plan::ChipKind::Mcp23017),
+        listed: |site| site.chips_with(|kind| kind == bench_plan::ChipKind::Mcp23017, &[100.0, 1500.0, 6000.0]),
         effect: |fault, fixture, damage| {
             if let Some(index) = fault.chip_index(fixture) {
                 damage.happenings.at((fault.amount() * NS_PER_MS) as u64, Happening::ResetExpander(index));

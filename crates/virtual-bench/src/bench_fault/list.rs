@@ -159,9 +159,9 @@ impl Site<'_> {
         (0..banks as u8).map(|number| self.fault(Target::Bank(number))).collect()
     }
 
-    /// Everything that is switched but rails, which are a kind of their own.
-    pub fn switches(&self) -> Vec<BenchFault> {
-        let named = switched(self.fixture).into_iter().filter(|switch| !switch.is_rail);
+    /// Everything that is switched, with or without the rails.
+    pub fn switches(&self, rails: bool) -> Vec<BenchFault> {
+        let named = switched(self.fixture).into_iter().filter(|switch| rails || !switch.is_rail);
         named
             .filter_map(|switch| show_output(switch.bit, self.fixture))
             .map(|name| self.fault(Target::Output(name)))
