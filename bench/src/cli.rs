@@ -104,6 +104,8 @@ enum Command {
     Store(commands::store::StoreArgs),
     /// Sends runs to a PostgreSQL server of the line or the plant.
     Sync(commands::sync::SyncArgs),
+    /// Tests a golden module, and compares every measurement with the module's own history.
+    Golden(commands::golden::GoldenArgs),
     /// Does a gauge study: how much of the variation comes from the bench and not from the modules.
     Grr(commands::grr::GrrArgs),
     /// Suggests limits from the measurements of good units.
@@ -615,6 +617,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Verify(args) => commands::verify::verify(args),
         Command::Store(args) => commands::store::store(args),
         Command::Sync(args) => commands::sync::sync(args),
+        Command::Golden(args) => commands::golden::golden(root, args),
         Command::Grr(args) => commands::grr::grr(args),
         Command::Limits(args) => commands::limits::limits(root, args),
         Command::Export(args) => commands::export::export(args),

@@ -14,6 +14,7 @@ mod cut_tests;
 mod desk_tests;
 mod finder;
 mod gantt;
+mod golden;
 mod host;
 mod limits_patch;
 #[cfg(test)]

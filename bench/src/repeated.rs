@@ -30,7 +30,8 @@ pub(crate) fn suspicion(reports: &Path, run: &RunRecord, rule: RepeatRule) -> Op
     Some(format!("{found}; call the technician (`bench doctor` checks the fixture)"))
 }
 
-fn is_same_nest(one: &RunRecord, other: &RunRecord) -> bool {
+/// Whether two runs were on the same nest of the same station, with the same fixture.
+pub(crate) fn is_same_nest(one: &RunRecord, other: &RunRecord) -> bool {
     let place = |run: &RunRecord| {
         let station = run.bench.as_ref().and_then(|bench| bench.station().map(str::to_owned));
         let fixture = run.provenance.as_ref().map(|made_of| made_of.fixture.clone());

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod fixture;
+pub(crate) mod golden;
 pub(crate) mod grr;
 pub(crate) mod guard;
 pub(crate) mod init;

@@ -27,7 +27,20 @@ fn bench(error: impl std::fmt::Display) -> Failed {
     Failed::Bench(miette::miette!("{error}"))
 }
 
+/// A run that came to its end.
+pub(super) struct Tested {
+    /// Exit code of `bench run`.
+    pub code: u8,
+    /// Name of the run's folder, which no other run of the unit has.
+    pub run_name: String,
+}
+
 pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
+    Ok(test(root, args)?.code)
+}
+
+/// Tests one unit and shows what came out.
+pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed> {
     let began = Instant::now();
     let project = Project::find(root, Some(&args.plan));
     let mut loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
@@ -125,11 +138,12 @@ pub(crate) fn run(root: Option<&Path>, args: &RunArgs) -> Result<u8, Failed> {
         print(&costs(stats.as_ref(), &done.recorder, wall));
         print(&recorded.map(shown_answers).unwrap_or_default());
     }
+    let run_name = crate::golden::run_name(&done.record);
     if let Some(problem) = unwritten {
         say(&problem);
-        return Ok(done.verdict.and(Verdict::Error).exit_code());
+        return Ok(Tested { code: done.verdict.and(Verdict::Error).exit_code(), run_name });
     }
-    Ok(done.verdict.exit_code())
+    Ok(Tested { code: done.verdict.exit_code(), run_name })
 }
 
 /// A run of its own writes to a real disk and has a real clock: their faults are ordered by `bench coverage` alone.

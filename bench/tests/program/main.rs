@@ -17,6 +17,7 @@ mod docs;
 mod edges;
 mod external_flash;
 mod faults;
+mod golden;
 mod good;
 mod init;
 mod invented;

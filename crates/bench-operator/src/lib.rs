@@ -24,6 +24,7 @@ pub mod scan_test;
 mod scanner;
 mod screen;
 mod shift;
+mod sign_off;
 mod stopped;
 #[cfg(test)]
 mod tests;
@@ -37,5 +38,6 @@ pub use log::stopped_nests;
 pub use run_factory::{RealRuns, RunFactory, Shift, VirtualRuns, VirtualUnits};
 pub use scanner::Port;
 pub use screen::{Devices, ShiftEnd, show};
+pub use sign_off::{GoldenOutcome, SIGN_OFF_FILE, SignOff, sign, signatures};
 pub use texts::Texts;
 pub use view::EdgeMap;

@@ -4,6 +4,7 @@
 //! line is on the disk before the action that it allows. Format: docs/how-to/operator-screen.md.
 
 use bench_stats::Suspicion;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -86,20 +87,7 @@ impl Log {
     /// # Errors
     /// When the file cannot be made or written.
     pub fn open(reports: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(reports)?;
-        let path = reports.join(FILE);
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
-        // What the last shift was writing when it died is no line; without an end it would spoil the next one.
-        if file.seek(SeekFrom::End(0))? > 0 {
-            file.seek(SeekFrom::End(-1))?;
-            let mut last = [0];
-            file.read_exact(&mut last)?;
-            if last != *b"\n" {
-                file.write_all(b"\n")?;
-            }
-        }
-        bench_journal::sync_folder(reports)?;
-        Ok(Self { file, path })
+        Ok(Self { file: open_lines(reports, FILE)?, path: reports.join(FILE) })
     }
 
     /// Writes a line; it is on the disk when this returns.
@@ -107,10 +95,7 @@ impl Log {
     /// # Errors
     /// When the line is not on the disk. Then do not do what it allows.
     pub fn append(&mut self, row: &Row) -> io::Result<()> {
-        let mut line = serde_json::to_vec(row)?;
-        line.push(b'\n');
-        self.file.write_all(&line)?;
-        self.file.sync_data()
+        append_line(&mut self.file, row)
     }
 
     pub fn path(&self) -> &Path {
@@ -118,10 +103,40 @@ impl Log {
     }
 }
 
+/// Opens a file of lines for appending, and makes it and its folder if they are missing.
+pub(crate) fn open_lines(reports: &Path, name: &str) -> io::Result<File> {
+    std::fs::create_dir_all(reports)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(reports.join(name))?;
+    // What was being written when the power failed is no line; without an end it would spoil the next one.
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    bench_journal::sync_folder(reports)?;
+    Ok(file)
+}
+
+/// Writes a line; it is on the disk when this returns.
+pub(crate) fn append_line(file: &mut File, row: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(row)?;
+    line.push(b'\n');
+    file.write_all(&line)?;
+    file.sync_data()
+}
+
 /// Reads every whole line that contains this text. A line that cannot be parsed (torn by a loss of power, or from another
 /// version) is skipped. The text is searched for first, because searching a log of years is faster than parsing it.
 pub fn read(reports: &Path, with: &str) -> io::Result<Vec<Row>> {
-    let file = match File::open(reports.join(FILE)) {
+    read_lines(&reports.join(FILE), with)
+}
+
+/// The same for any file of lines; a missing one has none.
+pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path, with: &str) -> io::Result<Vec<T>> {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

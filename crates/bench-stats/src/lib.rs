@@ -8,6 +8,7 @@
 mod capability;
 mod distribution;
 mod gauge;
+mod golden;
 mod histogram;
 mod limits;
 mod nails;
@@ -20,6 +21,7 @@ mod yields;
 
 pub use capability::{Capability, Sample, capability};
 pub use gauge::{Acceptance, Gauge, GaugeError, GaugeStudy, gauge};
+pub use golden::{FEWEST_GOLDEN, GoldenBand};
 pub use histogram::{Bar, histogram};
 pub use limits::{FEWEST, Refusal, Suggestion, suggest};
 pub use nails::{NailLog, NailReading, NailState, NailTrend};
