@@ -107,6 +107,7 @@ const SUPPLIES: f64 = 0.5;
 
 /// Between monitor and ADC: both instruments, and the feed of the nail under load.
 const METERS_VOLTS: f64 = 0.03;
+const FEED_OHMS: f64 = 0.1;
 const METERS_SHARE: f64 = 0.008;
 /// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
@@ -195,7 +196,8 @@ impl RailOn {
             Err(InstrumentError::NotWired(_)) => return Ok(()),
             other => other?,
         };
-        if (volts - reading.volts).abs() <= METERS_VOLTS + METERS_SHARE * reading.volts {
+        let feed = FEED_OHMS * reading.amps.abs();
+        if (volts - reading.volts).abs() <= METERS_VOLTS + METERS_SHARE * reading.volts + feed {
             return Ok(());
         }
         Err(StepError::Bench(format!(

@@ -42,6 +42,10 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
     if !nest.checks(Plausibility::SecondOpinion) {
         return None;
     }
+    // Other steps may hold the measure bus at a contact, and depend on it.
+    if !holds(resource::MEASURE_BUS) {
+        return None;
+    }
     if let Ok(false) = nest.touches().await {
         return Some(NO_TOUCH.to_owned());
     }
@@ -56,9 +60,6 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
         if let Ok(Some(why)) = reached {
             return Some(why);
         }
-    }
-    if !holds(resource::MEASURE_BUS) {
-        return None;
     }
     let doubt = match source(nest).await {
         Ok(None) if holds(resource::NAILS) => channels(nest, accused).await,
