@@ -446,7 +446,7 @@ pub(crate) struct CoverageArgs {
     #[arg(long, value_name = "PERCENT", value_parser = number, requires = "bench_faults")]
     pub max_blamed: Option<f64>,
     /// Does without a check of the bench on itself, to measure what it is worth: repeated-transfers, pins-read-back,
-    /// two-voltmeters, second-opinion or lossy-link; may be repeated.
+    /// second-opinion or lossy-link; may be repeated.
     #[arg(long, value_name = "CHECK", requires = "bench_faults")]
     pub trust: Vec<bench_instruments::Plausibility>,
     /// Finds the smallest size of these defects that is detected in 95 % of the modules, and the largest that is excused:

@@ -133,7 +133,13 @@ fn a_disturbed_chip_is_blamed_on_whoever_had_a_hand_in_it() {
     // The last kick is so long ago; the lid is closed.
     let rows = [
         (20, true, reset(), CutBy::Fixture, "io5 was reset, and with it the power: check its supply"),
-        (20, true, silent(), CutBy::Fixture, "io5 does not answer (no acknowledge): check the fixture's cable"),
+        (
+            20,
+            true,
+            silent(),
+            CutBy::Fixture,
+            "io5 does not answer (no acknowledge) on the I2C bus: check the fixture's cable",
+        ),
         (20, true, changed(), CutBy::Fixture, "the outputs of io5 were changed: latches 0: another program is on"),
         (20, false, reset(), CutBy::Lid, "the lid was opened"),
     ];

@@ -10,8 +10,6 @@ pub enum Plausibility {
     RepeatedTransfers,
     /// The pins of port expanders are compared with their latches.
     PinsReadBack,
-    /// A rail is measured by its monitor and by the ADC.
-    TwoVoltmeters,
     /// Source, ADC and multiplexer are looked at again before a module fails.
     SecondOpinion,
     /// A link that lost bytes before is not taken for a module that falls silent.
@@ -19,14 +17,12 @@ pub enum Plausibility {
 }
 
 impl Plausibility {
-    pub const ALL: [Self; 5] =
-        [Self::RepeatedTransfers, Self::PinsReadBack, Self::TwoVoltmeters, Self::SecondOpinion, Self::LossyLink];
+    pub const ALL: [Self; 4] = [Self::RepeatedTransfers, Self::PinsReadBack, Self::SecondOpinion, Self::LossyLink];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::RepeatedTransfers => "repeated-transfers",
             Self::PinsReadBack => "pins-read-back",
-            Self::TwoVoltmeters => "two-voltmeters",
             Self::SecondOpinion => "second-opinion",
             Self::LossyLink => "lossy-link",
         }

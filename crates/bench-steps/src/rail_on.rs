@@ -6,7 +6,7 @@ use crate::resolve::{self, rail_contacts};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_instruments::{ContactSet, InstrumentError, Plausibility, RailReading};
+use bench_instruments::{ContactSet, RailReading};
 use bench_plan::{
     Amps, Bound, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Reach, Resolved, Seconds, Spanned, Surroundings,
     Volts,
@@ -105,10 +105,6 @@ fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
 /// A good supply holds its voltage at this share of its limit, whatever the module does.
 const SUPPLIES: f64 = 0.5;
 
-/// Between monitor and ADC: both instruments, and the feed of the nail under load.
-const METERS_VOLTS: f64 = 0.03;
-const FEED_OHMS: f64 = 0.1;
-const METERS_SHARE: f64 = 0.008;
 /// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
 
@@ -138,7 +134,6 @@ impl RailOn {
         let reading = nest.rails.measure(&self.rail).await?;
         log.measured(&self.volts.name, Some(reading.volts));
         log.measured(&self.amps.name, Some(reading.amps));
-        self.other_voltmeter(nest, reading).await?;
 
         let verdict = judge(&self.volts.limits, Some(reading.volts)).and(judge(&self.amps.limits, Some(reading.amps)));
         let low = self.volts.limits.min.is_some_and(|min| reading.volts < min);
@@ -184,29 +179,6 @@ impl RailOn {
             log.diagnosed(behind.unwrap_or(own));
         }
         Ok(Good(false))
-    }
-
-    /// The ADC sees the same voltage at a nail of the rail as its monitor does.
-    async fn other_voltmeter(&self, nest: &Nest, reading: RailReading) -> Result<(), StepError> {
-        if !nest.checks(Plausibility::TwoVoltmeters) {
-            return Ok(());
-        }
-        let Some(&contact) = self.contacts.first() else { return Ok(()) };
-        let volts = match nest.bus.volts(contact).await {
-            Err(InstrumentError::NotWired(_)) => return Ok(()),
-            other => other?,
-        };
-        let feed = FEED_OHMS * reading.amps.abs();
-        if (volts - reading.volts).abs() <= METERS_VOLTS + METERS_SHARE * reading.volts + feed {
-            return Ok(());
-        }
-        Err(StepError::Bench(format!(
-            "rail {}: its monitor reads {} and the ADC {} at nail {}: calibrate or replace the monitor or the ADC",
-            self.rail,
-            MeasurementUnit::Volts.show(reading.volts),
-            MeasurementUnit::Volts.show(volts),
-            nest.label(contact)
-        )))
     }
 
     /// An overload that disappears while the module's own converter is off is behind that converter.

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 /// Decibels below the expected level from which the antenna is not connected. A degraded antenna (broken trace, wrong
 /// matching part) costs 10 to 25 dB.
 const NO_ANTENNA_DB: f64 = 30.0;
+/// Others on the band do not spoil as large a share and leave the rest alone.
+const BAD_RECEIVER_PERCENT: f64 = 45.0;
 /// In one percent.
 const PPM: f64 = 1e4;
 
@@ -177,7 +179,8 @@ impl Ble {
         }
         let lossy = pairs.iter().all(|(direction, received)| direction.few_on(received).len() > 1);
         let share = 100.0 * f64::from(hears.broken) / f64::from((hears.total() + hears.broken).max(1));
-        (lossy || !fits(&self.broken, share)).then(|| {
+        // A receiver that spoils half of what reaches it is a bad one.
+        (lossy || !fits(&self.broken, share) && share < BAD_RECEIVER_PERCENT).then(|| {
             format!(
                 "BLE: {} packets from the module and {} to it arrived, {share:.0} % of them corrupted, all in the right strength: the \
                  band is busy, or the Bluetooth adapter has a bad antenna cable; test again when it is quiet",

@@ -323,6 +323,11 @@ impl FakeBus {
                 let word = if pointer == 0 { state.input[chip] } else { state.latch[chip] };
                 return into.copy_from_slice(&word.to_le_bytes()[..into.len()]);
             }
+            // Where the driver keeps its mark.
+            (U1 | U2, 0x06) => {
+                let from = usize::from(pointer);
+                return into.copy_from_slice(&self.expanders[&address][from..from + into.len()]);
+            }
             (DAC, _) => return into.fill(0),
             (ADC, 0) => {
                 assert!(now >= self.adc_ready, "a conversion was read before it was done");

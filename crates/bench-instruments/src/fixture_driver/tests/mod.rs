@@ -188,7 +188,8 @@ fn a_forbidden_vector_is_refused_before_any_nail_moves() {
 #[test]
 fn a_failed_write_is_repeated() {
     let bench = start();
-    bench.bus.borrow_mut().failing.insert(U2, 1);
+    // As often as the driver repeats a transfer by itself.
+    bench.bus.borrow_mut().failing.insert(U2, 4);
     let vector = NailVector { high: contacts([30]), ..NailVector::default() };
     assert!(bench.clock.run(bench.driver.set(vector)).is_err());
     assert!(!bench.bus.borrow().state().driven(io_of(30)), "its level is not known to be right");
