@@ -219,17 +219,29 @@ impl Nest {
         if !self.checks(Plausibility::LossyLink) {
             return None;
         }
-        if let Ok(false) = self.touches().await {
-            return Some(NO_TOUCH.to_owned());
-        }
-        if let Ok(Some(why)) = self.relay_reaches().await {
-            return Some(why);
+        let looked = async {
+            if !self.touches().await? {
+                return Ok(Some(NO_TOUCH.to_owned()));
+            }
+            if let Some(why) = self.relay_reaches().await? {
+                return Ok(Some(why));
+            }
+            self.relay.set_loopback(false).await?;
+            Ok::<_, InstrumentError>(None)
+        };
+        match looked.await {
+            Ok(None) => {}
+            Ok(found) => return found,
+            // A bench whose instruments fail now is no witness.
+            Err(error) => return Some(error.to_string()),
         }
         // Its answer may have been lost on the way.
-        self.relay.set_loopback(false).await.ok()?;
         self.settle(RELAY_SETTLE).await;
         let again = self.dut.request(Request::Identify).await;
-        let _ = self.part_link().await;
+        if let Err(error) = self.relay.set_loopback(true).await {
+            return Some(error.to_string());
+        }
+        self.settle(RELAY_SETTLE).await;
         again.is_ok().then(|| {
             "an answer of the module got lost on the link, and now it answers: check the cable and the UART between controller and \
              fixture"
@@ -243,7 +255,11 @@ impl Nest {
         let Some(contact) = self.dut_rx else { return Ok(None) };
         self.relay.set_loopback(true).await?;
         self.clock.sleep(RELAY_SETTLE).await;
-        let parted = self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await?;
+        let parted = match self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await {
+            // Without power, or without a channel, nothing can be seen.
+            Err(InstrumentError::Unsafe(_) | InstrumentError::NotWired(_)) => return Ok(None),
+            other => other?,
+        };
         self.relay.set_loopback(false).await?;
         self.clock.sleep(RELAY_SETTLE).await;
         let joined = self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await;

@@ -180,7 +180,7 @@ fn doctor_findings() {
         (HELD, joint(23, To::Ground, 10.0), "ok\ncontacts 23 (A0) and 67 (SIM_VCC): exchanged, each leads"),
         (HELD, joint(69, To::Ground, 10.0), "ok\ncontacts 67 (SIM_VCC) and 69 (SIM_RST): exchanged, each leads"),
         (RAIL_ON, reading(3.3, 0.01), "ok"),
-        (RAIL_ON, reading(3.1, 0.01), "ok\nrail 3V3: only 3.100 V at 10.00 mA"),
+        (RAIL_ON, reading(3.1, 0.01), "bench: rail 3V3: only 3.100 V at 10.00 mA, and its supply must deliver"),
         (RAIL_ON, reading(3.5, 0.01), "ok\nrail 3V3: 3.500 V"),
         (RAIL_ON, reading(3.3, 0.0), "ok\nrail 3V3: the module draws only 0.000 A"),
         (RAIL_ON, reading(3.3, 0.2), "ok\nrail 3V3: overloaded, 200.0 mA at 3.300 V"),
