@@ -69,8 +69,7 @@ fn whoever_takes_the_power_away_is_named_and_the_rails_are_measured_to_be_off() 
             what: "all expanders are switched by another program",
             happens: |world, fixture, _| make_safe(fixture, world.i2c()).unwrap(),
             verdict: Verdict::Error,
-            // The nails come first, and are as after a reset.
-            named: "io0 was reset",
+            named: "another program is on the fixture's I2C bus",
             within: 400 * MS,
         },
         Row {

@@ -213,9 +213,6 @@ impl Nest {
 
     /// What else on the bench makes a module silent although the controller hears itself. Leaves the link disconnected.
     async fn why_it_seems_silent(&self) -> Option<String> {
-        if let Some(lossy) = self.lossy_link() {
-            return Some(lossy);
-        }
         if !self.checks(Plausibility::LossyLink) {
             return None;
         }
@@ -234,6 +231,9 @@ impl Nest {
             Ok(found) => return found,
             // A bench whose instruments fail now is no witness.
             Err(error) => return Some(error.to_string()),
+        }
+        if let Some(lossy) = self.lossy_link() {
+            return Some(lossy);
         }
         // Its answer may have been lost on the way.
         self.settle(RELAY_SETTLE).await;

@@ -46,19 +46,23 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
     if !holds(resource::MEASURE_BUS) {
         return None;
     }
-    if let Ok(false) = nest.touches().await {
-        return Some(NO_TOUCH.to_owned());
+    match nest.touches().await {
+        Ok(true) => {}
+        Ok(false) => return Some(NO_TOUCH.to_owned()),
+        Err(error) => return Some(error.to_string()),
     }
     if accused.powered && holds(resource::DUT) {
+        // Nobody else talks to the module meanwhile.
+        let reached = nest.relay_reaches().await;
+        let joined = nest.relay.set_loopback(false).await;
+        match reached.and_then(|why| joined.map(|()| why)) {
+            Ok(None) => {}
+            Ok(found) => return found,
+            Err(error) => return Some(error.to_string()),
+        }
         // Bytes that nobody sent may be among what the step counted.
         if let Some(lossy) = nest.lossy_link() {
             return Some(lossy);
-        }
-        // Nobody else talks to the module meanwhile.
-        let reached = nest.relay_reaches().await;
-        let _ = nest.relay.set_loopback(false).await;
-        if let Ok(Some(why)) = reached {
-            return Some(why);
         }
     }
     let doubt = match source(nest).await {
