@@ -101,10 +101,9 @@ fn weight(run: &RunFindings) -> u8 {
 /// As `worth` does for steps: without a check, a good module gets a worse verdict for some fault of the bench.
 #[test]
 fn each_check_of_the_bench_is_worth_its_time() {
-    let rows: [(&[Plausibility], &[&str], &str); 4] = [
+    let rows: [(&[Plausibility], &[&str], &str); 3] = [
         (&[Plausibility::RepeatedTransfers], &[], "chip-nack:io0"),
         (&[Plausibility::SecondOpinion], &[], "mux-dead:23"),
-        (&[Plausibility::LossyLink], &[], "switch-open:io6.GPA5"),
         (&[], &["bench-check"], "monitor-shunt:power-3v3@0.2"),
     ];
     for (unchecked, gone, fault) in rows {
