@@ -17,11 +17,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(faults: usize, good: u64, jobs: usize) -> Self {
-        let bar = ProgressBar::new(faults as u64 + good);
+    /// `what` is run, in words.
+    pub(crate) fn new(what: &str, runs: u64, jobs: usize) -> Self {
+        let bar = ProgressBar::new(runs);
         let plain = !std::io::stderr().is_terminal();
         if plain {
-            say(&format!("{faults} faults and {good} good modules, {jobs} at a time"));
+            say(&format!("{what}, {jobs} at a time"));
         } else {
             if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs  {per_sec}  {eta} left") {
                 bar.set_style(style);

@@ -68,28 +68,22 @@ pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, F
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (plan, fixture) = (args.plan.as_path(), args.fixture.as_deref());
     let work = Work { root, plan, fixture, firmware: &firmware, provenance: &provenance, jobs, stop: &stop };
-    let runs =
-        Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(faults.len(), good_modules(args), jobs) };
+    let good = good_modules(args);
+    let (what, known) = match (args.sweep.is_empty(), args.bench_faults) {
+        (false, _) => (format!("defects of growing size on {good} modules each"), 0),
+        (_, true) => (format!("faults of the bench, each with {good} good modules and some bad ones"), 0),
+        _ => (format!("{} faults and {good} good modules", faults.len()), faults.len() as u64 + good),
+    };
+    let runs = Runs { work, loaded: &loaded, gone: &gone, progress: Progress::new(&what, known, jobs) };
     if !args.sweep.is_empty() {
-        let runs = Runs { progress: Progress::new(0, 0, jobs), ..runs };
         return of_sizes::measure(&runs, args);
     }
     if args.bench_faults {
-        let runs = Runs { progress: Progress::new(0, 0, jobs), ..runs };
         return of_bench::measure(&runs, args);
     }
 
     let began = Instant::now();
-    let study = match study(&runs, args, &faults, &rates) {
-        Ok(study) => study,
-        Err(Ended::Failed(failed)) => return Err(failed),
-        Err(Ended::Stopped) => {
-            runs.progress.finish();
-            say("stopped; nothing was written");
-            return Ok(EXIT_ABORTED);
-        }
-    };
-    runs.progress.finish();
+    let Some(study) = runs.finished(study(&runs, args, &faults, &rates))? else { return Ok(EXIT_ABORTED) };
     if args.json {
         print_json(&study)?;
     } else {
@@ -158,6 +152,19 @@ fn study(runs: &Runs<'_>, args: &CoverageArgs, faults: &[Fault], rates: &Rates) 
 }
 
 impl Runs<'_> {
+    /// What the runs showed; `None` when the user stopped them, which is said.
+    pub(super) fn finished<T>(&self, ended: Result<T, Ended>) -> Result<Option<T>, Failed> {
+        self.progress.finish();
+        match ended {
+            Ok(study) => Ok(Some(study)),
+            Err(Ended::Failed(failed)) => Err(failed),
+            Err(Ended::Stopped) => {
+                say("stopped; nothing was written");
+                Ok(None)
+            }
+        }
+    }
+
     fn faulty(&self, fault: &Fault, gone: &[String]) -> Module {
         let gone = if gone.is_empty() { self.gone } else { gone };
         Module { seed: FAULT_SEED, faults: vec![fault.clone()], gone: gone.to_vec(), ..Default::default() }

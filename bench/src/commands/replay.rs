@@ -4,12 +4,14 @@ use super::print;
 use super::report::find;
 use super::run::left_out_by_hand;
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
-use bench_engine::{Backend, Done, Failed, Loaded, OneRun, Project, Stop};
+use bench_engine::{Done, Failed, Loaded, OneRun, Project};
 use bench_instruments::{Backup, Image};
 use bench_journal::{JOURNAL_FILE, read_regular, shown};
-use bench_replay::{ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare, unpack};
+use bench_replay::{
+    ANSWERS_FILE, Calls, Comparison, Player, ReplayBackend, Tape, TapeError, compare, stop_as_recorded, stopped, unpack,
+};
 use bench_report::RunRecord;
-use bench_run::{BenchTime, Entry, Event, Provenance, Verdict};
+use bench_run::{BenchTime, Provenance, Verdict};
 use bench_steps::{Kinds, Nest, Safekeeping};
 use bench_store::{Examined, examine, examine_file};
 use clap::Args;
@@ -152,25 +154,6 @@ fn from_archive(path: &Path) -> Result<Read, Failed> {
     let absent = || TapeError::Unreadable { path: within.clone(), error: std::io::ErrorKind::NotFound.into() };
     let tape = of_run(ANSWERS_FILE).map_or_else(|| Err(absent()), |bytes| Tape::read_bytes(bytes, &within));
     Ok((examine(journal), tape, path.to_owned()))
-}
-
-/// When a person stopped the run, and why. What the bench itself noticed is among the answers.
-fn stopped(entries: &[Entry]) -> Option<(BenchTime, String)> {
-    let aborted = |entry: &Entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Aborted, .. });
-    entries.iter().any(aborted).then_some(())?;
-    entries.iter().find_map(|entry| match &entry.event {
-        Event::Stopping { reason } => Some((entry.at_us, reason.clone())),
-        _ => None,
-    })
-}
-
-fn stop_as_recorded(backend: &ReplayBackend, stopped: Option<(BenchTime, String)>) -> Stop {
-    let Some((at, reason)) = stopped else { return Stop::never() };
-    let clock = backend.clock();
-    Stop::when(async move {
-        clock.sleep_until(at).await;
-        reason
-    })
 }
 
 /// Today's plan of this name, on today's fixture.

@@ -1,8 +1,8 @@
 //! The study of the bench's faults, as text and as a page.
 
 use super::bench_faults::{BenchFaultResult, BenchStudy, Blame};
-use super::html::STYLE;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use super::html::in_one_file;
+use maud::{Markup, html};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -105,29 +105,17 @@ pub fn bench_page(study: &BenchStudy) -> String {
             td { (why(result)) }
         } }
     };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { (title) }
-                div class="tiles" {
-                    @for blame in Blame::ALL {
-                        div class="tile" { b { (study.count(blame)) } span { (blame.name()) ": " (meaning(blame)) } }
-                    }
-                }
-                p { (format!("{} faults of the bench, each with {} good modules and some of {} bad ones.", study.faults, study.good, study.bad)) }
-                table {
-                    tr { th { "fault" } th { "part" } th { "outcome" } th class="n" { "good: pass / fail / error" } th class="n" { "bad: pass / fail / error" } th { "why" } }
-                    @for result in &study.per_fault { (row(result)) }
-                }
+    let body = html! {
+        div class="tiles" {
+            @for blame in Blame::ALL {
+                div class="tile" { b { (study.count(blame)) } span { (blame.name()) ": " (meaning(blame)) } }
             }
         }
+        p { (format!("{} faults of the bench, each with {} good modules and some of {} bad ones.", study.faults, study.good, study.bad)) }
+        table {
+            tr { th { "fault" } th { "part" } th { "outcome" } th class="n" { "good: pass / fail / error" } th class="n" { "bad: pass / fail / error" } th { "why" } }
+            @for result in &study.per_fault { (row(result)) }
+        }
     };
-    page.into_string()
+    in_one_file(&title, &body)
 }

@@ -5,7 +5,7 @@ use super::text::why;
 use super::{FaultResult, Naming};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub(super) const STYLE: &str = "
+const STYLE: &str = "
 :root { color-scheme: light dark; --ok: #2a7f3f; --part: #b57700; --bad: #b3261e; --line: #8884; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 74rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -25,6 +25,52 @@ pub fn page(study: &Study) -> String {
     let missed: Vec<&FaultResult> = study.per_fault.iter().filter(|result| result.escapes_with_harm()).collect();
     let harmless: Vec<&FaultResult> = study.per_fault.iter().filter(|result| result.escapes_harmlessly()).collect();
     let misnamed: Vec<&FaultResult> = study.of_naming(Naming::Misnamed).collect();
+    let body = html! {
+        (tiles(study))
+        h2 { "Contacts" }
+        p { "Faults of each contact: named correctly / all. A solid edge: all named; dashed: some misnamed; double: some missed." }
+        div class="edge" { @for row in study.per_contact.iter().filter(|row| row.faults > 0) { (contact(row)) } }
+        h2 { "Steps" }
+        table {
+            tr { th { "step" } th { "kind" } th class="n" { "time" } th class="n" { "first found" } th { "what the plan loses without it" } }
+            @for row in &study.per_step { (step(row)) }
+        }
+        h2 { "Defects and what is shipped" }
+        table {
+            tr { th { "class" } th class="n" { "faults" } th class="n" { "detected" } th class="n" { "come, per million" } th class="n" { "shipped, per million" } th { "source of the rate" } }
+            @for row in &study.per_class {
+                tr {
+                    td { (row.class) } td class="n" { (row.faults) } td class="n" { (row.detected) }
+                    td class="n" { (format!("{:.1}", row.defective_per_million)) }
+                    td class="n" { (format!("{:.1}", row.escaping_per_million)) }
+                    td { (row.source) }
+                }
+            }
+        }
+        (list("Missed", &missed))
+        (list("Missed, harms nobody", &harmless))
+        (list("Misnamed", &misnamed))
+        @if !study.good_modules_that_failed.is_empty() {
+            h2 { "Good modules that failed" }
+            table { @for fail in &study.good_modules_that_failed {
+                tr { td class="n" { "seed " (fail.seed) } td { (fail.run.reason.as_deref().unwrap_or_default()) } }
+            } }
+        }
+        h2 { "Every fault" }
+        details {
+            summary { (study.faults) " faults" }
+            table { @for result in &study.per_fault {
+                tr { td { code { (result.fault) } } td class=(class(result.naming)) { (class(result.naming)) }
+                     td { (result.run.steps.first().map(String::as_str).unwrap_or_default()) } td { (why(result)) } }
+            } }
+        }
+        (provenance(study))
+    };
+    in_one_file(&title, &body)
+}
+
+/// A page that needs no other file.
+pub(super) fn in_one_file(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,48 +80,7 @@ pub fn page(study: &Study) -> String {
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                h1 { (title) }
-                (tiles(study))
-                h2 { "Contacts" }
-                p { "Faults of each contact: named correctly / all. A solid edge: all named; dashed: some misnamed; double: some missed." }
-                div class="edge" { @for row in study.per_contact.iter().filter(|row| row.faults > 0) { (contact(row)) } }
-                h2 { "Steps" }
-                table {
-                    tr { th { "step" } th { "kind" } th class="n" { "time" } th class="n" { "first found" } th { "what the plan loses without it" } }
-                    @for row in &study.per_step { (step(row)) }
-                }
-                h2 { "Defects and what is shipped" }
-                table {
-                    tr { th { "class" } th class="n" { "faults" } th class="n" { "detected" } th class="n" { "come, per million" } th class="n" { "shipped, per million" } th { "source of the rate" } }
-                    @for row in &study.per_class {
-                        tr {
-                            td { (row.class) } td class="n" { (row.faults) } td class="n" { (row.detected) }
-                            td class="n" { (format!("{:.1}", row.defective_per_million)) }
-                            td class="n" { (format!("{:.1}", row.escaping_per_million)) }
-                            td { (row.source) }
-                        }
-                    }
-                }
-                (list("Missed", &missed))
-                (list("Missed, harms nobody", &harmless))
-                (list("Misnamed", &misnamed))
-                @if !study.good_modules_that_failed.is_empty() {
-                    h2 { "Good modules that failed" }
-                    table { @for fail in &study.good_modules_that_failed {
-                        tr { td class="n" { "seed " (fail.seed) } td { (fail.run.reason.as_deref().unwrap_or_default()) } }
-                    } }
-                }
-                h2 { "Every fault" }
-                details {
-                    summary { (study.faults) " faults" }
-                    table { @for result in &study.per_fault {
-                        tr { td { code { (result.fault) } } td class=(class(result.naming)) { (class(result.naming)) }
-                             td { (result.run.steps.first().map(String::as_str).unwrap_or_default()) } td { (why(result)) } }
-                    } }
-                }
-                (provenance(study))
-            }
+            body { h1 { (title) } (body) }
         }
     };
     page.into_string()

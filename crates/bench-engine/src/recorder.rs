@@ -293,7 +293,6 @@ impl Recorder {
         delivered[index] = Delivered { attempt, measurements: Vec::with_capacity(promised) };
     }
 
-    /// Passes what the newest attempt at a step delivered to `hand_over`, and nothing if there was no attempt.
     /// The contacts that this attempt names: of readings that are not good, and of diagnoses. Ascending.
     pub(crate) fn accused(&self, index: usize, step: &Step, attempt: u8) -> Vec<Contact> {
         let bad = |delivered: &Delivered| -> Vec<String> {
@@ -317,6 +316,7 @@ impl Recorder {
         contacts
     }
 
+    /// Passes what the newest attempt at a step delivered to `hand_over`, and nothing if there was no attempt.
     pub(crate) fn with_delivered<T>(&self, index: usize, hand_over: impl FnOnce(&Delivered) -> T) -> T {
         hand_over(self.delivered.borrow().get(index).unwrap_or(&Delivered::default()))
     }

@@ -12,6 +12,7 @@
 //! | `recording` | around the instruments of a run |
 //! | `player` | which recorded answer a call gets |
 //! | `backend` | a replay as what a run happens on |
+//! | `stops` | a person's stop, at the same time as in the run |
 //! | `compare` | two records of one unit |
 //! | `hide` | numbers that must not leave the site |
 //! | `archive` | one file with all that a report needs |
@@ -24,6 +25,7 @@ mod hide;
 mod instruments;
 mod player;
 mod recording;
+mod stops;
 mod tape;
 
 pub use archive::{pack, unpack};
@@ -32,4 +34,5 @@ pub use compare::{Comparison, compare};
 pub use hide::Hider;
 pub use player::{Calls, Player};
 pub use recording::Recording;
+pub use stops::{stop_as_recorded, stopped};
 pub use tape::{ANSWERS_FILE, Tape, TapeError, Written};

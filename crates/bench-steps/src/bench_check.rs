@@ -4,12 +4,15 @@
 //! Nothing here depends on the module, which may be good, bad or absent: rails are switched on with their feeds open, the
 //! source is read with no contact joined, and a multiplexer is tried with a nail that the bench itself holds low.
 
+mod rail;
+
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
-use crate::{resolve, resource};
+use crate::{resource, source};
 use async_trait::async_trait;
 use bench_instruments::{InstrumentError, OPEN_OHMS};
-use bench_plan::{ChipKind, Fixture, Function, NailWiring, ParamProblem, Rail, Resolved, Surroundings};
+use bench_plan::{ChipKind, Fixture, Function, NailWiring, ParamProblem, Resolved, Surroundings};
 use bench_run::{Contact, Limits, MeasurementSpec, MeasurementUnit};
+use rail::RailUnderTest;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -40,21 +43,6 @@ pub struct BenchCheck {
     highest_volts: f64,
 }
 
-struct RailUnderTest {
-    name: String,
-    monitor: String,
-    volts: f64,
-    discharge_ohms: f64,
-    /// The largest current that a good monitor shows where none flows.
-    zero_amps: f64,
-    nails: Vec<Contact>,
-    /// Its small currents are measured later.
-    feeds_ports: bool,
-    zero: MeasurementSpec,
-    idle_volts: MeasurementSpec,
-    load: MeasurementSpec,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ProbeNail {
     contact: Contact,
@@ -63,8 +51,6 @@ struct ProbeNail {
     ohms: u32,
 }
 
-/// Offset of an INA226 (SBOS547: 10 uV at most), three times.
-const SHUNT_ZERO_VOLTS: f64 = 30e-6;
 /// Readings that must agree.
 const LOOKS: usize = 3;
 /// Less than this share of a rail's voltage comes from somewhere else.
@@ -73,24 +59,10 @@ const FED_SHARE: f64 = 0.6;
 const HOST_OHMS: std::ops::RangeInclusive<f64> = 10e3..=30e3;
 /// A rail below this is off.
 const OFF_VOLTS: f64 = 0.3;
-/// Regulator and monitor together, as a share of the rail's voltage.
-const RAIL_TOLERANCE: f64 = 0.03;
-/// Largest share of the voltage that a rail may vary by between two readings.
-const RIPPLE: f64 = 0.012;
-/// Discharge resistor, shunt and monitor together.
-const LOAD_TOLERANCE: f64 = 0.06;
-/// In which a rail that rises slowly is up.
-const SLOW_RISE: Duration = Duration::from_millis(150);
-const DISCHARGED: Duration = Duration::from_millis(5);
 /// Test voltage below the first diode of an unpowered module.
 const LOW_VOLTS: f64 = 0.2;
 /// Levels of the source with nothing joined.
 const LEVELS: [f64; 4] = [LOW_VOLTS, 1.0, 2.5, 4.5];
-/// DAC and ADC together (MCP4728: offset 20 mV, trimmed to a few; ADS1115: 0.1 %).
-const SOURCE_VOLTS: f64 = 8e-3;
-const SOURCE_SHARE: f64 = 4e-3;
-/// Between both ends of the series resistor while no current flows.
-const LINE_VOLTS: f64 = 4e-3;
 /// More noise than an ADC has.
 const NOISE_VOLTS: f64 = 4e-3;
 /// A held nail through its multiplexer reads its series resistor, or less when the module conducts too.
@@ -119,7 +91,7 @@ impl Kind for BenchCheck {
             .iter()
             .enumerate()
             .filter(|(_, rail)| rail.load_ohms.is_none())
-            .map(|(index, rail)| under_test(fixture, index, rail))
+            .map(|(index, rail)| RailUnderTest::of(fixture, index, rail))
             .collect();
         let grounds: Vec<Contact> = fixture
             .nails
@@ -145,8 +117,8 @@ impl Kind for BenchCheck {
             usb: usb_lines(around),
             nowhere: nowhere(around),
             nail_volts: fixture.nail_volts,
-            source_error: spec("source.error", SOURCE_VOLTS + SOURCE_SHARE * highest_volts),
-            line_error: spec("line.error", LINE_VOLTS),
+            source_error: spec("source.error", source::tolerance(highest_volts)),
+            line_error: spec("line.error", source::LINE_VOLTS),
             source: chip(bed.measure_bus.source.chip),
             adc: chip(bed.measure_bus.sense.chip),
             rails,
@@ -168,42 +140,6 @@ impl Kind for BenchCheck {
             default_timeout: Duration::from_secs(10),
             procedure: Box::new(check),
         })
-    }
-}
-
-fn under_test(fixture: &Fixture, index: usize, rail: &Rail) -> RailUnderTest {
-    let monitor = fixture.chips.get(rail.monitor);
-    let shunt_ohms = match monitor.map(|chip| chip.kind) {
-        Some(ChipKind::Ina226 { shunt_ohms }) => shunt_ohms,
-        _ => f64::INFINITY,
-    };
-    let zero_amps = SHUNT_ZERO_VOLTS / shunt_ohms;
-    let fed = |nail: &&bench_plan::Nail| {
-        nail.mux.is_some() && matches!(nail.wiring, NailWiring::Rail { rail, .. } if rail == index)
-    };
-    let spec = |what: &str, unit, limits| MeasurementSpec {
-        name: format!("{}.{what}", rail.name),
-        unit,
-        limits,
-        contacts: Vec::new(),
-    };
-    let load_amps = rail.volts / rail.discharge_ohms;
-    let off_by = LOAD_TOLERANCE * load_amps + 2.0 * zero_amps;
-    RailUnderTest {
-        name: rail.name.clone(),
-        monitor: monitor.map_or_else(String::new, |chip| chip.id.clone()),
-        volts: rail.volts,
-        discharge_ohms: rail.discharge_ohms,
-        zero_amps,
-        nails: fixture.nails.values().filter(fed).map(|nail| nail.contact).collect(),
-        feeds_ports: resolve::feeds_ports(fixture, rail),
-        zero: spec("zero", MeasurementUnit::Amps, Limits::between(-zero_amps, zero_amps)),
-        idle_volts: spec(
-            "alone",
-            MeasurementUnit::Volts,
-            Limits::between((1.0 - RAIL_TOLERANCE) * rail.volts, (1.0 + RAIL_TOLERANCE) * rail.volts),
-        ),
-        load: spec("load", MeasurementUnit::Amps, Limits::between(load_amps - off_by, load_amps + off_by)),
     }
 }
 
@@ -357,7 +293,7 @@ impl BenchCheck {
         for probe in &self.probes {
             nest.drive_nail(probe.contact, false).await?;
             let open = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
-            if open.source - open.line > LINE_VOLTS {
+            if open.source - open.line > source::LINE_VOLTS {
                 return bench(self.stuck(nest).await?);
             }
             let ohms = self.of_held(nest, probe.contact).await?;
@@ -451,7 +387,7 @@ impl BenchCheck {
             let held = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
             nest.release_nail(probe.contact).await?;
             let free = nest.bus.unjoined(Some(probe.contact), LOW_VOLTS).await?;
-            if (free.line - held.line).abs() > LINE_VOLTS {
+            if (free.line - held.line).abs() > source::LINE_VOLTS {
                 return Ok(format!(
                     "the measure bus reaches contact {} although no bank is enabled: the enable of bank {} is stuck, or one of \
                      its channels",
@@ -527,14 +463,13 @@ impl BenchCheck {
             ));
         }
         let off_by = source - level;
-        let most = SOURCE_VOLTS + SOURCE_SHARE * level;
-        if off_by.abs() > most {
+        if !source::is_right(level, source) {
             return bench(format!(
                 "the source (DAC {of_source}) and the ADC {adc} do not agree: {} ordered, {} read, {} are allowed: check their \
                  references, then calibrate",
                 MeasurementUnit::Volts.show(level),
                 MeasurementUnit::Volts.show(source),
-                MeasurementUnit::Volts.show(most)
+                MeasurementUnit::Volts.show(source::tolerance(level))
             ));
         }
         Ok(Level { off_by, line: line - source })
@@ -549,7 +484,7 @@ impl BenchCheck {
         }
         log.measured(&self.source_error.name, Some(worst));
         log.measured(&self.line_error.name, Some(worst_line));
-        if worst_line.abs() > LINE_VOLTS {
+        if worst_line.abs() > source::LINE_VOLTS {
             return bench(format!(
                 "the ADC {} reads {} between both ends of the source's resistor while no current flows: check the switch of the \
                  source and the ADC's inputs",
@@ -635,144 +570,5 @@ impl BenchCheck {
             }
         }
         Ok(())
-    }
-}
-
-impl RailUnderTest {
-    /// The rail without the module: voltage, ripple, rise, and the current of a known load.
-    async fn alone(&self, nest: &Nest, log: &dyn StepLog, feeders: &str) -> Result<(), StepError> {
-        let Self { name, monitor, .. } = self;
-        let show = |volts: f64| MeasurementUnit::Volts.show(volts);
-        let amps = |amps: f64| MeasurementUnit::Amps.show(amps);
-        nest.rails.alone(name, true).await?;
-        let mut idle = nest.rails.measure(name).await?;
-        let off_by = |volts: f64| (volts - self.volts).abs() > RAIL_TOLERANCE * self.volts;
-        if off_by(idle.volts) {
-            let early = idle;
-            nest.settle(SLOW_RISE).await;
-            idle = nest.rails.measure(name).await?;
-            if !off_by(idle.volts) && early.volts < idle.volts {
-                return bench(format!(
-                    "rail {name} rises too slowly: {} after its rise time, {} later",
-                    show(early.volts),
-                    show(idle.volts)
-                ));
-            }
-        }
-        log.measured(&self.idle_volts.name, Some(idle.volts));
-        if off_by(idle.volts) {
-            return bench(format!(
-                "rail {name} gives {} in place of {} with nothing on it: check its supply, its switch and the monitor {monitor}",
-                show(idle.volts),
-                show(self.volts)
-            ));
-        }
-        self.feeds_are_open(nest, idle.volts, feeders).await?;
-        if idle.amps.abs() > 2.0 * self.zero_amps {
-            return bench(format!(
-                "rail {name} delivers {} with all its feeds open: check its discharge, its feeds and the monitor {monitor}",
-                amps(idle.amps)
-            ));
-        }
-        let (mut least, mut most) = (idle.volts, idle.volts);
-        for _ in 0..LOOKS {
-            let volts = nest.rails.measure(name).await?.volts;
-            (least, most) = (least.min(volts), most.max(volts));
-        }
-        if most - least > RIPPLE * self.volts {
-            return bench(format!("rail {name} is not steady: between {} and {}", show(least), show(most)));
-        }
-        nest.rails.load(name, true).await?;
-        let loaded = nest.rails.measure(name).await;
-        nest.rails.load(name, false).await?;
-        let loaded = loaded?;
-        log.measured(&self.load.name, Some(loaded.amps - idle.amps));
-        let due = loaded.volts / self.discharge_ohms;
-        if off_by(loaded.volts) {
-            return bench(format!(
-                "rail {name} gives only {} at {}: its current limit is set too low, or its supply is weak",
-                show(loaded.volts),
-                amps(loaded.amps)
-            ));
-        }
-        if (loaded.amps - idle.amps - due).abs() > LOAD_TOLERANCE * due + 2.0 * self.zero_amps {
-            return bench(format!(
-                "rail {name}: its monitor {monitor} shows {} of the {} that its discharge resistor draws: check shunt, monitor \
-                 and discharge",
-                amps(loaded.amps - idle.amps),
-                amps(due)
-            ));
-        }
-        Ok(())
-    }
-
-    /// With the rail on and all its feeds open, none of its nails carries anything.
-    async fn feeds_are_open(&self, nest: &Nest, rail_volts: f64, feeders: &str) -> Result<(), StepError> {
-        let mut most = 0.0_f64;
-        let mut fed = Vec::new();
-        for contact in &self.nails {
-            let volts = nest.bus.volts(*contact).await?;
-            if volts > OFF_VOLTS {
-                most = most.max(volts);
-                fed.push(format!("nail {}", nest.label(*contact)));
-            }
-        }
-        let (name, volts) = (&self.name, MeasurementUnit::Volts.show(most));
-        match fed.as_slice() {
-            [] => Ok(()),
-            fed if most > FED_SHARE * rail_volts => bench(format!(
-                "rail {name} reaches the module with all its feeds open, {volts}: check the switches of {}",
-                fed.join(", ")
-            )),
-            fed => bench(format!(
-                "{} carry {volts} with all feeds of rail {name} open: something else feeds the module; check {feeders}",
-                fed.join(", ")
-            )),
-        }
-    }
-
-    /// Each feed closes. The rail is off and held at 0 V by its discharge resistor.
-    async fn feeds(&self, nest: &Nest) -> Result<(), StepError> {
-        if self.nails.is_empty() {
-            return Ok(());
-        }
-        nest.settle(DISCHARGED).await;
-        for contact in &self.nails {
-            nest.rails.feed(*contact, false).await?;
-        }
-        let mut dead = Vec::new();
-        let mut looked = Ok(());
-        for contact in &self.nails {
-            let closed = nest.rails.feed(*contact, true).await;
-            let seen = nest.bus.ohms(*contact).await;
-            let opened = nest.rails.feed(*contact, false).await;
-            match closed.and(seen).and_then(|seen| opened.map(|()| seen)) {
-                // What it leaves on the module would disturb the next one.
-                Ok(seen) if seen > HELD_FACTOR * self.discharge_ohms => {
-                    dead.push(*contact);
-                    break;
-                }
-                Err(InstrumentError::Energized { .. }) => {
-                    dead.push(*contact);
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => looked = Err(error),
-            }
-        }
-        for contact in &self.nails {
-            looked = looked.and(nest.rails.feed(*contact, true).await);
-        }
-        looked?;
-        let nails: Vec<String> = dead.iter().map(|nail| format!("nail {}", nest.label(*nail))).collect();
-        match dead.len() {
-            0 => Ok(()),
-            _ => bench(format!(
-                "{} of rail {}: the switch of its feed does not close, its channel of the multiplexer is dead, or the discharge of \
-                 the rail is",
-                nails.join(", "),
-                self.name
-            )),
-        }
     }
 }

@@ -17,6 +17,7 @@ mod restart;
 mod safekeeping;
 mod shared_link;
 mod signal;
+mod source;
 mod step;
 
 mod adc;

@@ -76,7 +76,6 @@ pub struct Ends {
     pub load: Rc<dyn ControllerLoad>,
 }
 
-/// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
 /// Ground contacts that must all float before the module is missed: one or two may be open.
 const TOUCHED_GROUNDS: usize = 3;
 const TOUCH_VOLTS: f64 = 0.2;
@@ -88,12 +87,16 @@ const MOVED_VOLTS: f64 = 0.1;
 /// Text for the operator when no ground contact is touched.
 pub(crate) const NO_TOUCH: &str =
     "the nails lost touch with the module: is it still in the nest, and is the lid closed?";
-/// How often the pattern is sent.
-const LOOPS: usize = 40;
+const ANSWER_LOST: &str = "an answer of the module got lost on the link, and now it answers: check the cable and the UART between \
+     controller and fixture";
 /// A module that falls silent costs the repetitions of one request.
 const LOSSY_REPEATS: u64 = 8;
 const LOSSY_GARBLED: u64 = 3;
+/// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
+
+/// How often it is sent: long enough to notice a line that loses a byte now and then.
+const LOOPS: usize = 40;
 
 /// A contact below this carries no charge that disturbs the ohmmeter.
 const DRAINED_VOLTS: f64 = 0.005;
@@ -223,50 +226,39 @@ impl Nest {
             if let Some(why) = self.relay_reaches().await? {
                 return Ok(Some(why));
             }
-            self.relay.set_loopback(false).await?;
-            Ok::<_, InstrumentError>(None)
+            if let Some(lossy) = self.lossy_link() {
+                return Ok(Some(lossy));
+            }
+            // Its answer may have been lost on the way.
+            self.switch_link(true).await?;
+            let again = self.dut.request(Request::Identify).await;
+            self.switch_link(false).await?;
+            Ok::<_, InstrumentError>(again.is_ok().then(|| ANSWER_LOST.to_owned()))
         };
-        match looked.await {
-            Ok(None) => {}
-            Ok(found) => return found,
-            // A bench whose instruments fail now is no witness.
-            Err(error) => return Some(error.to_string()),
-        }
-        if let Some(lossy) = self.lossy_link() {
-            return Some(lossy);
-        }
-        // Its answer may have been lost on the way.
-        self.settle(RELAY_SETTLE).await;
-        let again = self.dut.request(Request::Identify).await;
-        if let Err(error) = self.relay.set_loopback(true).await {
-            return Some(error.to_string());
-        }
-        self.settle(RELAY_SETTLE).await;
-        again.is_ok().then(|| {
-            "an answer of the module got lost on the link, and now it answers: check the cable and the UART between controller and \
-             fixture"
-                .to_owned()
-        })
+        // A bench whose instruments fail now is no witness.
+        looked.await.unwrap_or_else(|error| Some(error.to_string()))
     }
 
     /// Why the controller's TX does not reach the module's RX over the relay, if it does not: a contact that only its own
     /// pull holds must change when an idle TX is joined to it.
     pub(crate) async fn relay_reaches(&self) -> Result<Option<String>, InstrumentError> {
         let Some(contact) = self.dut_rx else { return Ok(None) };
-        self.relay.set_loopback(true).await?;
-        self.clock.sleep(RELAY_SETTLE).await;
+        let was_joined = self.link.is_joined();
+        self.switch_link(false).await?;
         let parted = match self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await {
             // Without power, or without a channel, nothing can be seen.
-            Err(InstrumentError::Unsafe(_) | InstrumentError::NotWired(_)) => return Ok(None),
-            other => other?,
+            Err(InstrumentError::Unsafe(_) | InstrumentError::NotWired(_)) => None,
+            other => Some(other?),
         };
-        self.relay.set_loopback(false).await?;
-        self.clock.sleep(RELAY_SETTLE).await;
-        let joined = self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await;
-        self.relay.set_loopback(true).await?;
-        let joined = joined?;
-        let only_pulled = PULLED_VOLTS.contains(&parted);
-        Ok((only_pulled && (joined - parted).abs() < MOVED_VOLTS).then(|| {
+        let joined = match parted.filter(|volts| PULLED_VOLTS.contains(volts)) {
+            Some(parted) => {
+                self.switch_link(true).await?;
+                Some((parted, self.bus.loaded_volts(contact, IDLE_TEST_VOLTS).await?))
+            }
+            None => None,
+        };
+        self.switch_link(was_joined).await?;
+        Ok(joined.filter(|(parted, joined)| (joined - parted).abs() < MOVED_VOLTS).map(|_| {
             format!("the controller's TX does not reach nail {}: the link relay does not close", self.label(contact))
         }))
     }
@@ -332,7 +324,6 @@ impl Nest {
             return Err(StepError::Bench(UNCHECKED_LINK.to_owned()));
         }
         self.part_link().await?;
-        // Long enough to notice a line that loses a byte now and then.
         let pattern = LOOPBACK_PATTERN.repeat(LOOPS);
         Ok(self.dut.echo(&pattern, baud).await? == pattern)
     }
@@ -344,7 +335,12 @@ impl Nest {
     }
 
     async fn part_link(&self) -> Result<(), StepError> {
-        self.relay.set_loopback(true).await?;
+        Ok(self.switch_link(false).await?)
+    }
+
+    async fn switch_link(&self, joined: bool) -> Result<(), InstrumentError> {
+        self.relay.set_loopback(!joined).await?;
+        self.link.switched(joined);
         self.settle(RELAY_SETTLE).await;
         Ok(())
     }
@@ -352,9 +348,8 @@ impl Nest {
     /// Connects the link to the module, which must have power.
     pub async fn join_link(&self) -> Result<(), StepError> {
         let _alone = self.link.alone().await;
-        self.relay.set_loopback(false).await?;
-        self.link.joined();
-        self.settle(RELAY_SETTLE).await;
+        self.switch_link(true).await?;
+        self.link.start_anew();
         Ok(())
     }
 

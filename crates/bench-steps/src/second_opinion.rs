@@ -4,7 +4,7 @@
 //! what only matters for the contacts that are named.
 
 use crate::nest::NO_TOUCH;
-use crate::{Nest, resource};
+use crate::{Nest, resource, source};
 use bench_instruments::{InstrumentError, Plausibility};
 use bench_run::{Contact, MeasurementUnit};
 use std::time::Duration;
@@ -24,10 +24,6 @@ pub struct Accused<'a> {
 const MOST_CONTACTS: usize = 4;
 /// A level of the source that an unpowered module may see, and one that it may not: nothing is joined.
 const LEVELS: [f64; 2] = [0.2, 2.5];
-/// DAC and ADC together, as in `bench-check`.
-const SOURCE_VOLTS: f64 = 8e-3;
-const SOURCE_SHARE: f64 = 4e-3;
-const LINE_VOLTS: f64 = 4e-3;
 /// A nail that moves a contact moves it at least by this, whatever drives the contact.
 const MOVED_VOLTS: f64 = 0.02;
 /// A nail that holds a contact low, through its series resistor and the multiplexer.
@@ -51,11 +47,9 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
         Ok(false) => return Some(NO_TOUCH.to_owned()),
         Err(error) => return Some(error.to_string()),
     }
-    if accused.powered && holds(resource::DUT) {
-        // Nobody else talks to the module meanwhile.
-        let reached = nest.relay_reaches().await;
-        let joined = nest.relay.set_loopback(false).await;
-        match reached.and_then(|why| joined.map(|()| why)) {
+    // Nobody else talks to the module meanwhile.
+    if holds(resource::DUT) && nest.link.is_joined() {
+        match nest.relay_reaches().await {
             Ok(None) => {}
             Ok(found) => return found,
             Err(error) => return Some(error.to_string()),
@@ -65,7 +59,7 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
             return Some(lossy);
         }
     }
-    let doubt = match source(nest).await {
+    let doubt = match agrees(nest).await {
         Ok(None) if holds(resource::NAILS) => channels(nest, accused).await,
         other => other,
     };
@@ -73,21 +67,20 @@ pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String>
     doubt.unwrap_or_else(|error| Some(error.to_string()))
 }
 
-/// DAC and ADC agree, with no contact joined.
-async fn source(nest: &Nest) -> Result<Option<String>, InstrumentError> {
+/// Source and ADC agree, with no contact joined.
+async fn agrees(nest: &Nest) -> Result<Option<String>, InstrumentError> {
     for level in LEVELS {
         let read = match nest.bus.unjoined(None, level).await {
             // A bench without a source of its own.
             Err(InstrumentError::NoInstruments(_)) => return Ok(None),
             other => other?,
         };
-        let (source, line) = (read.source, read.line);
-        if (source - level).abs() > SOURCE_VOLTS + SOURCE_SHARE * level || (line - source).abs() > LINE_VOLTS {
+        if !source::is_right(level, read.source) || (read.line - read.source).abs() > source::LINE_VOLTS {
             return Ok(Some(format!(
                 "the source and the ADC do not agree any more: {} ordered, {} and {} read at its resistor; run `bench doctor`",
                 MeasurementUnit::Volts.show(level),
-                MeasurementUnit::Volts.show(source),
-                MeasurementUnit::Volts.show(line)
+                MeasurementUnit::Volts.show(read.source),
+                MeasurementUnit::Volts.show(read.line)
             )));
         }
     }
@@ -124,7 +117,7 @@ async fn channels(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>, I
             Ok(false) => {
                 released?;
                 return Ok(Some(format!(
-                    "nail {} moves, and the measure bus does not see it: its channel of the multiplexer, or the nail\'s own driver, \
+                    "nail {} moves, and the measure bus does not see it: its channel of the multiplexer, or the nail's own driver, \
                      is dead",
                     nest.label(contact)
                 )));

@@ -1,7 +1,7 @@
 //! The link to the module, shared by steps that overlap.
 
 use crate::StepError;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Who may talk, and the diagnosis when the module did not answer.
@@ -14,6 +14,8 @@ pub struct SharedLink {
     /// Read-locked to talk, write-locked to switch the link's relay.
     turn: RwLock<()>,
     given_up: RefCell<Option<StepError>>,
+    /// Whether the relay joins the controller to the module.
+    joined: Cell<bool>,
 }
 
 impl SharedLink {
@@ -34,7 +36,16 @@ impl SharedLink {
         *self.given_up.borrow_mut() = Some(why);
     }
 
-    pub(crate) fn joined(&self) {
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined.get()
+    }
+
+    pub(crate) fn switched(&self, joined: bool) {
+        self.joined.set(joined);
+    }
+
+    /// A step begins the conversation again.
+    pub(crate) fn start_anew(&self) {
         *self.given_up.borrow_mut() = None;
     }
 }

@@ -1,18 +1,21 @@
 //! Random numbers that are the same on every machine for the same seed.
 
-/// SplitMix64.
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// The numbers of one run of one seed. Neighbours must not look alike, so both are mixed.
+    /// The numbers of one run of one seed.
     pub fn new(seed: u64, run: u64) -> Self {
-        Self(mix(seed ^ mix(run)))
+        let mut numbers = ChaCha8Rng::seed_from_u64(seed);
+        numbers.set_stream(run);
+        Self(numbers)
     }
 
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
+        self.0.next_u64()
     }
 
     /// A number below `end`; 0 if `end` is 0.
@@ -47,13 +50,6 @@ impl Random {
         let low = least << self.below(u64::from(octaves) + 1);
         low + self.below((2 * low).min(most).saturating_sub(low) + 1)
     }
-}
-
-fn mix(n: u64) -> u64 {
-    let mut x = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

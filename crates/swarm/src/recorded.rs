@@ -7,9 +7,9 @@ use crate::stage::Stage;
 use bench_engine::{Backend, Done, Failed, OneRun, Outcome, Stop};
 use bench_instruments::Backup;
 use bench_journal::{JOURNAL_FILE, LARGEST_JOURNAL, journals_in, read_regular};
-use bench_replay::{ANSWERS_FILE, Recording, ReplayBackend, Tape, compare};
+use bench_replay::{ANSWERS_FILE, Recording, ReplayBackend, Tape, compare, stop_as_recorded, stopped};
 use bench_report::{RunRecord, junit};
-use bench_run::{BenchTime, Entry, Event, Measurement, MeasurementUnit, Verdict};
+use bench_run::{Entry, Measurement, MeasurementUnit, Verdict};
 use bench_steps::{Nest, Safekeeping};
 use bench_store::{Filter, Store, add, default_store, examine_file};
 use std::cell::RefCell;
@@ -198,23 +198,4 @@ fn reading<'r>(record: &'r RunRecord, name: &str) -> Option<&'r Measurement> {
         record.steps.iter().find(|step| name.strip_prefix(&step.id).is_some_and(|rest| rest.starts_with('.')))?;
     let name = name.get(step.id.len() + 1..)?;
     step.last()?.measurements.iter().rfind(|taken| taken.measurement.name == name).map(|taken| &taken.measurement)
-}
-
-/// When a person stopped the run, and why. What the bench itself noticed is among the answers.
-fn stopped(entries: &[Entry]) -> Option<(BenchTime, String)> {
-    let aborted = |entry: &Entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Aborted, .. });
-    entries.iter().any(aborted).then_some(())?;
-    entries.iter().find_map(|entry| match &entry.event {
-        Event::Stopping { reason } => Some((entry.at_us, reason.clone())),
-        _ => None,
-    })
-}
-
-fn stop_as_recorded(backend: &ReplayBackend, stopped: Option<(BenchTime, String)>) -> Stop {
-    let Some((at, reason)) = stopped else { return Stop::never() };
-    let clock = backend.clock();
-    Stop::when(async move {
-        clock.sleep_until(at).await;
-        reason
-    })
 }

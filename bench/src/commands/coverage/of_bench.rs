@@ -1,7 +1,7 @@
 //! `bench coverage --bench-faults`: whom a plan blames for what is wrong with the bench.
 
 use super::super::faults::{listed, listed_of_bench};
-use super::super::{print, print_json, say};
+use super::super::{print, print_json};
 use super::{Ended, FAULT_SEED, Runs, good_modules, write};
 use crate::cli::{CoverageArgs, EXIT_ABORTED, EXIT_BELOW};
 use bench_coverage::{BenchStudy, Blame, Module, Seeds, bench_orders, bench_page, bench_summary, glob};
@@ -13,16 +13,7 @@ use virtual_bench::BenchFault;
 pub(super) fn measure(runs: &Runs<'_>, args: &CoverageArgs) -> Result<u8, Failed> {
     let bench_faults = wanted(runs.loaded, &args.faults)?;
     let began = Instant::now();
-    let study = match study(runs, args, &bench_faults) {
-        Ok(study) => study,
-        Err(Ended::Failed(failed)) => return Err(failed),
-        Err(Ended::Stopped) => {
-            runs.progress.finish();
-            say("stopped; nothing was written");
-            return Ok(EXIT_ABORTED);
-        }
-    };
-    runs.progress.finish();
+    let Some(study) = runs.finished(study(runs, args, &bench_faults))? else { return Ok(EXIT_ABORTED) };
     if args.json {
         print_json(&study)?;
     } else {

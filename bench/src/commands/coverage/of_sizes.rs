@@ -1,6 +1,6 @@
 //! `bench coverage --sweep`: how small a defect may be and still be seen.
 
-use super::super::{print, print_json, say};
+use super::super::{print, print_json};
 use super::{Ended, FAULT_SEED, Runs, good_modules, wanted};
 use crate::cli::{CoverageArgs, EXIT_ABORTED};
 use bench_coverage::{Seen, Sweep, Sweeping, sized_kinds, sweep_table};
@@ -8,16 +8,7 @@ use bench_engine::Failed;
 
 pub(super) fn measure(runs: &Runs<'_>, args: &CoverageArgs) -> Result<u8, Failed> {
     let sweeps = sweeps(runs, args)?;
-    let seen = match sweep(runs, args, &sweeps) {
-        Ok(seen) => seen,
-        Err(Ended::Failed(failed)) => return Err(failed),
-        Err(Ended::Stopped) => {
-            runs.progress.finish();
-            say("stopped; nothing was written");
-            return Ok(EXIT_ABORTED);
-        }
-    };
-    runs.progress.finish();
+    let Some(seen) = runs.finished(sweep(runs, args, &sweeps))? else { return Ok(EXIT_ABORTED) };
     if args.json {
         print_json(&seen)?;
     } else {
