@@ -80,7 +80,7 @@ fn numbers_of_modem_and_card_stay_and_the_replay_is_the_same() {
     // The seed decides which numbers the modem has, and how it writes them.
     let rows: [&[&str]; 4] = [
         &["--seed", "7"],
-        &["--seed", "23"],
+        &["--seed", "24"],
         &["--seed", "7", "--fault", "imei-default"],
         &["--seed", "12", "--fault", "sim-carrier"],
     ];

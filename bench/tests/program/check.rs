@@ -65,7 +65,7 @@ fn ten_broken_files() {
             "{ contact = 33, pin = \"A1\", io = \"io0.GPA5\"",
             "{ contact = 33, pin = \"A1\", io = \"io0.GPA4\"",
         ),
-        ("missing unit", BEFORE_POWER, "max = \"5 ohm\"", "max = 5"),
+        ("missing unit", BEFORE_POWER, "max = \"8 ohm\"", "max = 5"),
         (
             "cyclic needs",
             BEFORE_POWER,

@@ -81,7 +81,7 @@ fn kill_9_leaves_every_finished_measurement_and_no_verdict() {
 }
 
 /// On the virtual bench an I2C transfer that has begun is finished first, as on a real one. Before the end is recorded, all
-/// switches are read back and the rails measured, which takes 2 ms and 6 ms for each rail.
+/// switches are read back and the rails measured, which takes 4 ms and 6 ms for each rail.
 #[test]
 fn a_time_out_acts_at_its_limit() {
     let plan = std::fs::read_to_string(root().join(PLAN)).unwrap().replace("\"parts/", "\"../../plans/parts/");
@@ -99,6 +99,6 @@ fn a_time_out_acts_at_its_limit() {
         let began = at(&|event| matches!(event, Event::StepStarted { step: id, .. } if id == step));
         let ended = at(&|event| matches!(event, Event::StepEnded { step: id, .. } if id == step));
         let late_us = (ended - began).checked_sub(limit_ms * 1000).unwrap();
-        assert!(late_us <= 25_000, "{step}: {late_us} us after {limit_ms} ms");
+        assert!(late_us <= 28_000, "{step}: {late_us} us after {limit_ms} ms");
     }
 }

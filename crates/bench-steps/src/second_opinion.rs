@@ -24,8 +24,9 @@ pub struct Accused<'a> {
 const MOST_CONTACTS: usize = 4;
 /// A level of the source that an unpowered module may see, and one that it may not: nothing is joined.
 const LEVELS: [f64; 2] = [0.2, 2.5];
-/// A nail that moves a contact moves it at least by this, whatever drives the contact.
-const MOVED_VOLTS: f64 = 0.02;
+/// Where no supply and no port holds a contact, and more than the source and the ADC are off by.
+const SOURCE_VOLTS: f64 = 2.0;
+const MOVED_VOLTS: f64 = 0.1;
 /// A nail that holds a contact low, through its series resistor and the multiplexer.
 const HELD_OHMS: f64 = 5e3;
 /// Series resistor of a nail with its driver and the module's own paths.
@@ -34,37 +35,38 @@ const SETTLE: Duration = Duration::from_millis(2);
 
 /// What is wrong with the bench, if that is what failed the step.
 pub async fn second_opinion(nest: &Nest, accused: Accused<'_>) -> Option<String> {
+    match look_again(nest, accused).await {
+        Ok(doubt) => doubt,
+        // A replay cannot look where the run had no reason to.
+        Err(InstrumentError::NotRecorded(_)) => None,
+        // An instrument that fails now is no witness.
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+async fn look_again(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>, InstrumentError> {
     let holds = |resource: &str| accused.uses.iter().any(|used| used == resource);
-    if !nest.checks(Plausibility::SecondOpinion) {
-        return None;
-    }
     // Other steps may hold the measure bus at a contact, and depend on it.
-    if !holds(resource::MEASURE_BUS) {
-        return None;
+    if !nest.checks(Plausibility::SecondOpinion) || !holds(resource::MEASURE_BUS) {
+        return Ok(None);
     }
-    match nest.touches().await {
-        Ok(true) => {}
-        Ok(false) => return Some(NO_TOUCH.to_owned()),
-        Err(error) => return Some(error.to_string()),
+    if !nest.touches().await? {
+        return Ok(Some(NO_TOUCH.to_owned()));
     }
     // Nobody else talks to the module meanwhile.
     if holds(resource::DUT) && nest.link.is_joined() {
-        match nest.relay_reaches().await {
-            Ok(None) => {}
-            Ok(found) => return found,
-            Err(error) => return Some(error.to_string()),
+        if let Some(unreached) = nest.relay_reaches().await? {
+            return Ok(Some(unreached));
         }
         // Bytes that nobody sent may be among what the step counted.
         if let Some(lossy) = nest.lossy_link() {
-            return Some(lossy);
+            return Ok(Some(lossy));
         }
     }
-    let doubt = match agrees(nest).await {
-        Ok(None) if holds(resource::NAILS) => channels(nest, accused).await,
-        other => other,
-    };
-    // An instrument that fails now is no better witness.
-    doubt.unwrap_or_else(|error| Some(error.to_string()))
+    match agrees(nest).await? {
+        None if holds(resource::NAILS) => channels(nest, accused).await,
+        other => Ok(other),
+    }
 }
 
 /// Source and ADC agree, with no contact joined.
@@ -143,14 +145,17 @@ async fn is_own_driver(nest: &Nest, contact: Contact) -> Result<bool, Instrument
     Ok(!read?.contains(contact))
 }
 
+/// With power on: a line that reaches the contact cannot stay at the source's own voltage both while the nail drives low
+/// and while it drives high, whatever else holds the contact.
 async fn moves(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {
-    let mut seen = [0.0; 2];
-    for (high, seen) in [false, true].into_iter().zip(&mut seen) {
+    for high in [false, true] {
         nest.drive_nail(contact, high).await.map_err(|_| InstrumentError::NotWired(contact))?;
         nest.clock.sleep(SETTLE).await;
-        *seen = nest.bus.volts(contact).await?;
+        if (nest.bus.loaded_volts(contact, SOURCE_VOLTS).await? - SOURCE_VOLTS).abs() > MOVED_VOLTS {
+            return Ok(true);
+        }
     }
-    Ok((seen[1] - seen[0]).abs() > MOVED_VOLTS)
+    Ok(false)
 }
 
 async fn holds_low(nest: &Nest, contact: Contact) -> Result<bool, InstrumentError> {

@@ -113,7 +113,7 @@ mod tests {
     fn trouble_comes_with_its_line_however_lines_are_written() {
         let lines = ["{\"at_us\":1,\"x\":0}\n", "{\"at_us\":2,\"x\":0}\n", "{\"at_us\":3,\"x\":0}\n"];
         let all = lines.concat();
-        let torn = format!("{}{{\"at_us\"", lines[0]);
+        let torn = format!("{}{{\"at_us\":", lines[0]);
         for (order, written, held, synced) in [
             ("disk-full@2us", false, lines[0], true),
             ("disk-torn@2us", false, torn.as_str(), true),

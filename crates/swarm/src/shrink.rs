@@ -105,15 +105,13 @@ mod tests {
     fn only_what_it_takes_is_left() {
         let many = "plan=b404x seed=77 blank recorded events=[start@1s signal@2345678us stall@3456789us+123456us \
                     fault:open:23 lid@1s start@5s start@6s start@7s]";
-        let has = |scenario: &Scenario, word: &str| scenario.events.iter().any(|event| event.kind.word() == word);
         let (small, runs) = shrunk(many, |scenario| {
             let late = |event: &Event| event.kind == Kind::Stall && event.at_us >= 2_000_500 && event.span_us >= 50_000;
             scenario.events.iter().any(late) && scenario.events.iter().any(|event| event.kind == Kind::Signal)
         });
-        assert_eq!(small, "plan=b404x seed=1 events=[signal@1ms stall@3s+61ms]");
+        assert_eq!(small, "plan=b404x seed=1 events=[signal@1ms stall@3s+50ms]");
         assert!(runs <= MOST_RUNS, "{runs}");
         let both = shrunk(many, |scenario| scenario.seed == 77 && scenario.blank);
         assert_eq!(both.0, "plan=b404x seed=77 blank events=[]");
-        let _ = has;
     }
 }

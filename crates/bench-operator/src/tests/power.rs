@@ -21,7 +21,7 @@ const SITUATIONS: &[(&str, &[Press], Duration)] = &[
 ];
 /// After the start; the modem is on at the last two.
 const MOMENTS: [Duration; 3] =
-    [Duration::from_millis(1_000), Duration::from_millis(4_000), Duration::from_millis(6_000)];
+    [Duration::from_millis(1_000), Duration::from_millis(5_700), Duration::from_millis(7_700)];
 const LONGEST: Duration = Duration::from_millis(50);
 
 fn carry_out(actions: &[Action], stop: &StopHandle) {

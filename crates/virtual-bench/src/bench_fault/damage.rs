@@ -100,12 +100,8 @@ pub(crate) struct RailDamage {
 pub(crate) struct LinkDamage {
     pub lose_one_in: Option<f64>,
     pub double_one_in: Option<f64>,
-    /// Mean time between bursts of noise.
-    pub noise_every_ns: Option<u64>,
     /// From and to: nothing passes.
     pub gone: Option<(u64, u64)>,
-    /// Another program writes a line this often, and reads what comes back.
-    pub intruder_every_ns: Option<u64>,
     /// The controller gets what it receives this much later.
     pub late_ns: u64,
 }

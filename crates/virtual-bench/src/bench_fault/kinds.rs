@@ -729,7 +729,6 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         listed: |site| site.amounts(&[10.0, 150.0]),
         effect: |fault, _, damage| {
             let every_ns = (fault.amount() * NS_PER_MS) as u64;
-            damage.link.noise_every_ns = Some(every_ns);
             damage.happenings.at(every_ns, Happening::Noise { every_ns });
         },
     },
@@ -760,7 +759,6 @@ pub static BENCH_KINDS: &[BenchFaultKind] = &[
         listed: |site| site.amounts(&[40.0, 300.0]),
         effect: |fault, _, damage| {
             let every_ns = (fault.amount() * NS_PER_MS) as u64;
-            damage.link.intruder_every_ns = Some(every_ns);
             damage.happenings.at(every_ns, Happening::Intruder { every_ns });
         },
     },
