@@ -12,7 +12,7 @@ pub enum Plausibility {
     PinsReadBack,
     /// Source, ADC and multiplexer are looked at again before a module fails.
     SecondOpinion,
-    /// A link that lost bytes before is not taken for a module that falls silent.
+    /// The link is looped back for longer before a module is blamed that falls silent or counts wrongly.
     LossyLink,
 }
 

@@ -2,13 +2,13 @@
 
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
-    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, LinkStatistics,
-    MeasureBus, NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches,
-    UsbHost, UsbSwitch,
+    BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, MeasureBus,
+    NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches, UsbHost,
+    UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
-use dut_protocol::{PortSet, PortVector, Reply, Request};
+use dut_protocol::{INITIAL_BAUD, PortSet, PortVector, Reply, Request};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -89,14 +89,15 @@ pub(crate) const NO_TOUCH: &str =
     "the nails lost touch with the module: is it still in the nest, and is the lid closed?";
 const ANSWER_LOST: &str = "an answer of the module got lost on the link, and now it answers: check the cable and the UART between \
      controller and fixture";
-/// A module that falls silent costs the repetitions of one request.
-const LOSSY_REPEATS: u64 = 8;
-const LOSSY_GARBLED: u64 = 3;
 /// Sent around the fixture's loop-back: bit patterns that a broken line tends to lose.
 const LOOPBACK_PATTERN: &[u8] = &[0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0x7e, 0xc3, b'b', b'e', b'n', b'c', b'h'];
 
 /// How often it is sent: long enough to notice a line that loses a byte now and then.
 const LOOPS: usize = 40;
+/// How many of these in a row, before a module is blamed: a third of a second.
+const ROUNDS: usize = 8;
+const LOSSY: &str = "over the fixture's loop-back relay the bench hears itself, but with bytes lost or added: check the cable and the \
+     UART between controller and fixture, and whether another program uses it";
 
 /// A contact below this carries no charge that disturbs the ohmmeter.
 const DRAINED_VOLTS: f64 = 0.005;
@@ -226,14 +227,17 @@ impl Nest {
             if let Some(why) = self.relay_reaches().await? {
                 return Ok(Some(why));
             }
-            if let Some(lossy) = self.lossy_link() {
+            if let Some(lossy) = self.lossy_link().await? {
                 return Ok(Some(lossy));
             }
             // Its answer may have been lost on the way.
             self.switch_link(true).await?;
             let again = self.dut.request(Request::Identify).await;
             self.switch_link(false).await?;
-            Ok::<_, InstrumentError>(again.is_ok().then(|| ANSWER_LOST.to_owned()))
+            match again {
+                Err(DutError::Link(error)) => Err(error),
+                again => Ok(again.is_ok().then(|| ANSWER_LOST.to_owned())),
+            }
         };
         match looked.await {
             Ok(found) => found,
@@ -298,18 +302,20 @@ impl Nest {
         !self.unchecked.contains(&check)
     }
 
-    /// A link that lost frames again and again while the module answered: then it may have lost the last one, too.
-    pub(crate) fn lossy_link(&self) -> Option<String> {
-        let LinkStatistics { sent, received, repeated, garbled, .. } = self.dut.statistics();
-        let lossy = self.checks(Plausibility::LossyLink)
-            && received > 0
-            && (repeated >= LOSSY_REPEATS || garbled >= LOSSY_GARBLED);
-        lossy.then(|| {
-            format!(
-                "the link loses bytes: of {sent} frames to the module {repeated} were repeated, and {garbled} pieces of input were \
-                 none: check the cable and the UART between controller and fixture, and whether another program uses it"
-            )
-        })
+    /// What is wrong with a line that loses bytes or adds some now and then: it may have lost the module's answer, or
+    /// added to what a step counted. Looks without the module, which may have reset itself; leaves the link as it is.
+    pub(crate) async fn lossy_link(&self) -> Result<Option<String>, InstrumentError> {
+        if !self.checks(Plausibility::LossyLink) || !self.relay.can_loop_back() {
+            return Ok(None);
+        }
+        let was_joined = self.link.is_joined();
+        self.switch_link(false).await?;
+        let mut clean = true;
+        for _ in 0..ROUNDS {
+            clean = clean && self.echoes(Some(INITIAL_BAUD)).await?;
+        }
+        self.switch_link(was_joined).await?;
+        Ok((!clean).then(|| LOSSY.to_owned()))
     }
 
     /// Whether the controller receives its own bytes. Leaves the link disconnected: while the module has no power, an
@@ -329,6 +335,10 @@ impl Nest {
             return Err(StepError::Bench(UNCHECKED_LINK.to_owned()));
         }
         self.part_link().await?;
+        Ok(self.echoes(baud).await?)
+    }
+
+    async fn echoes(&self, baud: Option<u32>) -> Result<bool, InstrumentError> {
         let pattern = LOOPBACK_PATTERN.repeat(LOOPS);
         Ok(self.dut.echo(&pattern, baud).await? == pattern)
     }

@@ -59,7 +59,7 @@ async fn look_again(nest: &Nest, accused: Accused<'_>) -> Result<Option<String>,
             return Ok(Some(unreached));
         }
         // Bytes that nobody sent may be among what the step counted.
-        if let Some(lossy) = nest.lossy_link() {
+        if let Some(lossy) = nest.lossy_link().await? {
             return Ok(Some(lossy));
         }
     }
