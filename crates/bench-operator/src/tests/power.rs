@@ -19,9 +19,8 @@ const SITUATIONS: &[(&str, &[Press], Duration)] = &[
     ("while the modem is switched off in order", &[Press::Escape, Press::Enter], Duration::from_millis(700)),
     ("while the screen is being left", &[Press::Interrupt], Duration::from_millis(700)),
 ];
-/// After the start; the modem is on at the last two.
-const MOMENTS: [Duration; 3] =
-    [Duration::from_millis(1_000), Duration::from_millis(5_700), Duration::from_millis(7_700)];
+/// After two rails are on, which only the module needs; the modem is on at the last two.
+const MOMENTS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(3_500), Duration::from_millis(5_500)];
 const LONGEST: Duration = Duration::from_millis(50);
 
 fn carry_out(actions: &[Action], stop: &StopHandle) {
@@ -54,6 +53,9 @@ fn from_del_to_the_last_rail_off_it_is_50_ms_at_most() {
             station.press(Press::Enter);
             let (clock, hand): (Rc<dyn Clock>, _) = (world.clock(), &world);
             let operator = async {
+                while hand.rails_on().iter().filter(|on| **on).count() < 2 {
+                    clock.sleep(Duration::from_millis(1)).await;
+                }
                 clock.sleep(after).await;
                 for press in *before {
                     carry_out(&station.press(*press), &handle);
