@@ -9,8 +9,8 @@ use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
 use bench_operator::scan::Labels;
 use bench_operator::{
-    Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Shift, Texts, VirtualRuns,
-    VirtualUnits, show, stopped_nests,
+    Devices, EdgeMap, FolderHistory, Lamps, NoLamps, RealLamps, RealRuns, RunFactory, Setup, Shift, StationPlace,
+    Texts, VirtualRuns, VirtualUnits, show, stopped_nests,
 };
 use bench_pi::PiGpio;
 use bench_plan::{Fixture, Source};
@@ -64,7 +64,12 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
 
     let nests = nests(args, &loaded.fixture)?;
     let provenance = loaded.provenance(&firmware);
-    let history = FolderHistory::new(&args.reports);
+    let place = StationPlace {
+        plan: loaded.plan.name.clone(),
+        station: nests.iter().find_map(|nest| nest.station.clone()),
+        nests: nests.iter().map(|nest| nest.hand.as_ref().map(|_| nest.name.clone())).collect(),
+    };
+    let history = FolderHistory::new(&args.reports, place);
     let longest = loaded.plan.steps.iter().map(|planned| planned.step.timeout).max().unwrap_or_default();
     let setup = Setup {
         plan: loaded.plan.name.clone(),
@@ -118,6 +123,8 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
 /// A nest that is the shift's own.
 struct HeldNest {
     name: String,
+    /// Name of its station, of a real fixture.
+    station: Option<String>,
     /// Of a real fixture.
     hand: Option<Hand>,
     _lock: Option<FixtureLock>,
@@ -126,7 +133,7 @@ struct HeldNest {
 /// All nests of the station, for the whole shift; or as many virtual ones as are wanted.
 fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed> {
     if args.virtual_bench {
-        let one = |number| HeldNest { name: format!("{number}"), hand: None, _lock: None };
+        let one = |number| HeldNest { name: format!("{number}"), station: None, hand: None, _lock: None };
         return Ok((1..=args.nests.unwrap_or(1)).map(one).collect());
     }
     let today = real::day_of(&jiff::Zoned::now());
@@ -134,7 +141,7 @@ fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed
     let take = |place: ConfiguredNest| {
         let lock = real::lock(&place)?;
         let hand = Hand::take(&gpio()?, &place.nest).map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
-        Ok(HeldNest { name: place.nest.name, hand: Some(hand), _lock: Some(lock) })
+        Ok(HeldNest { name: place.nest.name, station: Some(place.station.name), hand: Some(hand), _lock: Some(lock) })
     };
     ConfiguredNest::all(&args.station, fixture, today)?.into_iter().map(take).collect()
 }

@@ -43,6 +43,11 @@ stopped-step = { $count ->
 }
 stopped-error = { $units } verschiedene Module endeten mit einer Störung: Prüfplatz prüfen
 
+# Warum auf einem Nest das Referenzmodul dran ist. hours: seit wann; by: wer zuletzt unterschrieb.
+golden-never = Referenzmodul fällig: auf diesem Nest nie geprüft
+golden-overdue = Referenzmodul fällig: { $by } zeichnete es vor { $hours } Stunden ab
+golden-drifted = Das Referenzmodul ist abgedriftet ({ $by }): Techniker rufen
+
 repair-open = { $count ->
     [one] Reparatur: Kontakt { $contacts } nachlöten
    *[other] Reparatur: Kontakte { $contacts } nachlöten

@@ -42,6 +42,11 @@ stopped-step = { $count ->
 }
 stopped-error = { $units } different modules ended in an error: suspect the bench
 
+# Why the golden module must be tested on a nest. hours: since it was last; by: who signed then.
+golden-never = Golden module due: never tested on this nest
+golden-overdue = Golden module due: { $by } signed it off { $hours } hours ago
+golden-drifted = The golden module drifted ({ $by }): call the technician
+
 # For the repair bench. contacts: "12, 36-38"; count: how many.
 repair-open = { $count ->
     [one] Repair: reflow contact { $contacts }

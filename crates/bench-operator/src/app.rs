@@ -121,6 +121,8 @@ pub struct App {
     /// When Tab was last pressed, and the nest in focus before it: a scanner may send it before a label.
     pub(super) tab: Option<(Duration, usize)>,
     pub(super) repeats: Repeats,
+    /// When the signatures of the golden module were read.
+    pub(super) golden_read: Option<Duration>,
     pub(super) history: Box<dyn UnitHistory>,
     pub(super) actions: Vec<Action>,
 }
@@ -142,6 +144,7 @@ impl App {
             typed: Collector::new(Source::Keyboard),
             tab: None,
             repeats: Repeats::default(),
+            golden_read: None,
             mode: Mode::Work,
             operator: None,
             notice: None,
@@ -224,6 +227,7 @@ impl App {
         notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
         notes.extend(unit.let_in.clone());
         notes.extend(place.released.take().map(|(note, _)| note));
+        notes.extend(place.golden_due.as_ref().map(super::golden::GoldenDue::note));
         place.state = State::Running(unit, Box::new(Live::begin(self.now)));
         (place.stopping, place.cut, place.stopped_at) = (false, false, None);
         self.notice = None;

@@ -3,6 +3,7 @@
 
 use super::log::{self, Row};
 use super::rules::UnitPast;
+use super::sign_off::{SIGN_OFF_FILE, SignOff, signatures};
 use bench_report::RunRecord;
 use bench_run::{BenchTime, Provenance, Verdict, unit_name};
 use std::cell::OnceCell;
@@ -16,19 +17,37 @@ pub trait UnitHistory {
     /// # Errors
     /// Why the history cannot be read. The rules then cannot decide whether the unit may be tested.
     fn past(&self, serial: &str) -> Result<UnitPast, String>;
+
+    /// The last signature of the golden module for this nest, by its number, from 0.
+    ///
+    /// # Errors
+    /// Why the signatures cannot be read.
+    fn golden(&self, nest: usize) -> Result<Option<SignOff>, String>;
 }
 
 /// Reads the folder of the unit below the reports.
 pub struct FolderHistory {
     reports: PathBuf,
+    place: StationPlace,
     /// Folders from before serial numbers were normalised. No program makes such folders any more, so that they are
     /// listed once and not at every scan.
     earlier: OnceCell<Vec<PathBuf>>,
 }
 
+/// Where golden modules are signed off for.
+#[derive(Debug, Clone, Default)]
+pub struct StationPlace {
+    /// Name of the plan.
+    pub plan: String,
+    /// Name of the station; `None` for the virtual bench.
+    pub station: Option<String>,
+    /// Names of the nests, as their records have them; `None` for the virtual bench.
+    pub nests: Vec<Option<String>>,
+}
+
 impl FolderHistory {
-    pub fn new(reports: &Path) -> Self {
-        Self { reports: reports.to_owned(), earlier: OnceCell::new() }
+    pub fn new(reports: &Path, place: StationPlace) -> Self {
+        Self { reports: reports.to_owned(), place, earlier: OnceCell::new() }
     }
 
     /// How long the last recorded good unit took with the same plan and fixture.
@@ -130,6 +149,15 @@ impl UnitHistory for FolderHistory {
             .next_back();
         Ok(UnitPast { verdicts, let_in_after: let_in_after.unwrap_or(0), judged })
     }
+
+    fn golden(&self, nest: usize) -> Result<Option<SignOff>, String> {
+        let StationPlace { plan, station, nests } = &self.place;
+        let Some(nest) = nests.get(nest) else { return Ok(None) };
+        let signed = signatures(&self.reports)
+            .map_err(|error| format!("{SIGN_OFF_FILE}, with who signed golden modules off, cannot be read: {error}"))?;
+        let is_here = |line: &SignOff| line.plan == *plan && line.station == *station && line.nest == *nest;
+        Ok(signed.into_iter().rfind(is_here))
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +186,7 @@ mod tests {
         run(reports, "p042an0000demo1", "r", true);
         run(reports, UNIT, "r.2", false);
         run(reports, "P042AN0000DEMO2", "r", true);
-        let past = FolderHistory::new(reports).past(UNIT).unwrap();
+        let past = FolderHistory::new(reports, StationPlace::default()).past(UNIT).unwrap();
         let count = |verdict| past.verdicts.iter().filter(|past| **past == verdict).count();
         assert_eq!((past.verdicts.len(), count(Verdict::Fail), count(Verdict::Error)), (2, 1, 1));
     }
@@ -167,7 +195,7 @@ mod tests {
     fn a_unit_s_past_is_its_own_runs_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let reports = folder.path();
-        let history = FolderHistory::new(reports);
+        let history = FolderHistory::new(reports, StationPlace::default());
         assert_eq!(history.past("A"), Ok(UnitPast::default()));
         run(reports, "A", "r", true);
         run(reports, "B", "r", true);

@@ -85,6 +85,7 @@ impl App {
     pub fn handle(&mut self, input: Input, now: Duration, date: &str) -> Vec<Action> {
         self.now = now;
         date.clone_into(&mut self.date);
+        self.look_at_golden();
         match input {
             Input::Press(press) => self.press(press, now),
             Input::PressAt(press, at) => self.press(press, at.min(now)),

@@ -8,6 +8,7 @@ mod allow;
 mod app;
 mod buttons;
 mod forwarding;
+mod golden;
 mod history;
 mod input;
 mod keyboard;
@@ -32,7 +33,7 @@ mod texts;
 mod view;
 
 pub use app::Setup;
-pub use history::FolderHistory;
+pub use history::{FolderHistory, StationPlace};
 pub use lamps::{Lamps, NoLamps, RealLamps};
 pub use log::stopped_nests;
 pub use run_factory::{RealRuns, RunFactory, Shift, VirtualRuns, VirtualUnits};

@@ -1,6 +1,7 @@
 //! One nest as the operator sees it: label, start, run, verdict, remove.
 
 use super::advice::Advice;
+use super::golden::GoldenDue;
 use super::live::Live;
 use super::rules::UnitPast;
 use bench_engine::Ended;
@@ -72,6 +73,8 @@ pub struct NestStatus {
     pub repeated: RepeatedCauses,
     /// Why no unit is tested here until a person releases the nest.
     pub stopped: Option<Suspicion>,
+    /// Why the golden module must be tested here, if a rule says so.
+    pub golden_due: Option<GoldenDue>,
     /// The last release, until a run has it in its record: the note, and why the nest was stopped.
     pub released: Option<(String, Suspicion)>,
 }

@@ -122,6 +122,8 @@ pub struct Rules {
     /// A unit that passed already.
     pub passed_already: Allowed,
     pub repeated: Repeated,
+    /// After so many hours the golden module is due on each nest. 0: never.
+    pub golden_hours: u64,
     pub person: Vec<Person>,
 }
 
@@ -141,6 +143,7 @@ impl Default for Rules {
             retest: Retest::default(),
             passed_already: Allowed::Technician,
             repeated: Repeated::default(),
+            golden_hours: 0,
             person: Vec::new(),
         }
     }
@@ -289,6 +292,8 @@ mod tests {
             ("language = \"fr\"", Err("there are no messages in `fr`")),
             ("[retest]\nafter-fial = 0\n", Err("unknown field `after-fial`")),
             ("[repeated]\ncontact = 0\nstep = 0\nerror = 5\nrelease = \"engineer\"\n", Ok(())),
+            ("golden-hours = 24", Ok(())),
+            ("golden-hours = -1", Err("invalid value: integer `-1`")),
             ("[repeated]\ncontact = 1\n", Err("one unit alone says nothing about the bench")),
             ("[repeated]\nrelease = \"nobody\"\n", Err("must be released by somebody")),
             ("begin = \"soon\"", Err("unknown variant `soon`")),

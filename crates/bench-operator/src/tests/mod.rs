@@ -15,6 +15,7 @@ use super::log::Row;
 use super::nest::State;
 use super::rules::{Rules, UnitPast};
 use super::scan::Labels;
+use super::sign_off::SignOff;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
 use bench_engine::{Ended, FromNest, Project};
@@ -34,9 +35,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Runs per unit, as they would lie below the reports.
+/// Runs per unit and golden modules per nest, as they would lie below the reports.
 #[derive(Clone, Default)]
-struct Runs(Rc<RefCell<BTreeMap<String, UnitPast>>>);
+struct Runs(Rc<RefCell<BTreeMap<String, UnitPast>>>, Rc<RefCell<Vec<Option<SignOff>>>>);
 
 impl UnitHistory for Runs {
     fn past(&self, serial: &str) -> Result<UnitPast, String> {
@@ -44,6 +45,10 @@ impl UnitHistory for Runs {
             return Err("the runs cannot be listed".to_owned());
         }
         Ok(self.0.borrow().get(serial).cloned().unwrap_or_default())
+    }
+
+    fn golden(&self, nest: usize) -> Result<Option<SignOff>, String> {
+        Ok(self.1.borrow().get(nest).cloned().flatten())
     }
 }
 

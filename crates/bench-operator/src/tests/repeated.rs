@@ -220,3 +220,42 @@ fn what_people_see_of_a_stopped_nest() {
     station.press(Press::Language);
     insta::assert_snapshot!("stopped_pin_german_80x24", station.draw(80, 24));
 }
+
+/// The golden module is due on one nest: the screen asks for it, the record says so, and a signature made meanwhile
+/// counts.
+#[test]
+fn a_nest_asks_for_its_golden_module() {
+    use crate::sign_off::{GoldenOutcome, SignOff};
+    let signed = |at: &str, outcome| SignOff {
+        serial: serial(99),
+        plan: "b404x".to_owned(),
+        station: None,
+        nest: None,
+        run_id: "r".to_owned(),
+        at: Some(at.to_owned()),
+        by: "Kim".to_owned(),
+        outcome,
+        compared: 600,
+        drifted: 0,
+    };
+    let mut station = Station::new(2, Rules { golden_hours: 24, ..Rules::default() });
+    *station.runs.1.borrow_mut() = vec![Some(signed("2025-12-30T17:00:00Z", GoldenOutcome::Agrees)), None];
+    station.happens(Input::Tick);
+    let shown = station.draw(100, 30);
+    assert!(
+        shown.contains("Golden module due: Kim signed it off 31 hours") && shown.contains("never tested"),
+        "{shown}"
+    );
+    assert!(station.tests(0, 1, &run(Verdict::Pass), Verdict::Pass));
+    assert!(station.last_notes().contains("golden module due: signed off 31 h ago by Kim"), "{}", station.last_notes());
+
+    *station.runs.1.borrow_mut() = vec![
+        Some(signed("2026-01-01T00:00:00Z", GoldenOutcome::Agrees)),
+        Some(signed("2026-01-01T00:00:00Z", GoldenOutcome::Drifted)),
+    ];
+    station.soon(Duration::from_secs(11), Input::Tick);
+    let shown = station.draw(100, 30);
+    assert!(!shown.contains("due") && shown.contains("golden module drifted (Kim): call the"), "{shown}");
+    assert!(station.tests(0, 2, &run(Verdict::Pass), Verdict::Pass));
+    assert!(!station.last_notes().contains("golden"), "{}", station.last_notes());
+}

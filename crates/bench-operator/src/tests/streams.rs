@@ -2,11 +2,12 @@
 //! delivers them.
 
 use super::super::app::Mode;
+use super::super::history::{FolderHistory, StationPlace};
 use super::super::log::Log;
 use super::super::nest::NestStatus;
 use super::super::rules::Begin;
 use super::super::scan::{Collector, Source};
-use super::super::{history::FolderHistory, keyboard, scanner};
+use super::super::{keyboard, scanner};
 use super::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::cell::Cell;
@@ -453,7 +454,7 @@ fn a_shift_of_streams(random: &mut Random, streams: u64) -> Counts {
     let mut secrets = Vec::new();
     let begin = random.pick(&[Begin::Button, Begin::Scan]);
     let setup = Station::new(6, Rules { begin, ..Rules::default() }).app.setup;
-    let history = Box::new(FolderHistory::new(folder.path()));
+    let history = Box::new(FolderHistory::new(folder.path(), StationPlace::default()));
     let mut app = App::new(setup, Texts::new("en").unwrap(), history);
     for _ in 0..streams {
         let source = random.pick(&[Source::Keyboard, Source::Port]);

@@ -25,7 +25,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
     frame.render_widget(block, area);
     match &nest.state {
         State::Empty => match &nest.stopped {
-            None => order(frame, inside, screen, Key::BigScan, &app.texts.say(Key::DoScan), None),
+            None => {
+                let due = nest.golden_due.as_ref().map(|due| format!("\n{}", due.say(&app.texts))).unwrap_or_default();
+                let text = app.texts.say(Key::DoScan) + &due;
+                order(frame, inside, screen, Key::BigScan, &text, None);
+            }
             Some(suspicion) => {
                 let why = crate::stopped::say(suspicion, &app.texts);
                 let text = format!("{}\n{why}\n{}", app.texts.say(Key::DoStopped), app.texts.say(Key::DoRelease));
