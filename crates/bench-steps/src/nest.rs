@@ -473,5 +473,5 @@ pub(crate) const UNCHECKED_LINK: &str = "the module does not answer over the ser
     another program use the port?";
 
 /// Text for the technician when the controller does not receive its own bytes.
-pub(crate) const LOOPBACK_BROKEN: &str = "the bench does not hear itself over the fixture's loop-back relay: \
-    check the cable between the controller's UART and the fixture";
+pub(crate) const LOOPBACK_BROKEN: &str = "the bench does not hear exactly what it sends over the fixture's \
+    loop-back relay: check the cable between the controller's UART and the fixture, and whether another program uses the UART";

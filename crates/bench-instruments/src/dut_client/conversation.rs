@@ -23,6 +23,8 @@ const BUS_TRANSFER: Duration = Duration::from_millis(25);
 const CRYSTAL_START: Duration = Duration::from_millis(CRYSTAL_START_MS as u64 + 100);
 /// Longest time for which the operating system may delay a frame before it is on the wire.
 const SEND_LATENCY: Duration = Duration::from_millis(100);
+/// How soon after an echo the bytes follow that another program wrote while it was being sent.
+const AFTER_ECHO: Duration = Duration::from_millis(3);
 /// Start bit, eight data bits, stop bit.
 const BITS_PER_BYTE: u32 = 10;
 
@@ -172,7 +174,7 @@ impl<L: Link> Conversation<L> {
         }
     }
 
-    /// Sends bytes and returns what comes back within their own time plus `margin`.
+    /// Sends bytes and returns what comes back within their own time plus `margin`, and what follows at once.
     pub async fn echo(
         &mut self,
         clock: &dyn Clock,
@@ -187,6 +189,13 @@ impl<L: Link> Conversation<L> {
             match with_deadline(clock, deadline, self.link.receive(&mut back)).await {
                 Ok(outcome) => outcome?,
                 Err(_) => break,
+            }
+        }
+        // What another program wrote meanwhile waits behind it.
+        if back.len() == bytes.len() {
+            let quiet = clock.now() + AFTER_ECHO;
+            if let Ok(outcome) = with_deadline(clock, quiet, self.link.receive(&mut back)).await {
+                outcome?;
             }
         }
         self.discard_input();

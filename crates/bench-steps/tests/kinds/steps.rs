@@ -142,7 +142,11 @@ fn doctor_findings() {
     let world = World::new();
     let rows: Vec<(&str, Setup, &str)> = vec![
         (LOOPBACK, Setup::default(), "ok"),
-        (LOOPBACK, Setup { loopback_works: false, ..Setup::default() }, "bench: the bench does not hear itself"),
+        (
+            LOOPBACK,
+            Setup { loopback_works: false, ..Setup::default() },
+            "bench: the bench does not hear exactly what it sends",
+        ),
         (RAILS, Setup::default(), "ok"),
         (RAILS, rail_joint("VUSB", To::Ground, 3.0), "): shorted to ground, 2.997 ohm; it was not switched on"),
         (RAILS, rail_joint("VUSB", To::Ground, 150.0), "shorted to ground, 142.9 ohm"),
