@@ -5,7 +5,7 @@
 
 use crate::lateness::{Late, Lateness};
 use async_trait::async_trait;
-use bench_instruments::{Clock, Disturbance, GuardState, InstrumentError, Panel, RailReading, Rails, Switches};
+use bench_instruments::{Clock, Disturbance, GuardState, InstrumentError, Panel, RailReading, Rails, Supply, Switches};
 use bench_run::{BenchTime, Contact, Verdict};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ const COLLAPSED: f64 = 0.75;
 /// A supply below this share of its voltage is bad if it delivers little: a good one leaves the wires three percent at its
 /// limit. It may be so for a moment while the load changes, so it counts only when something else did not pass.
 const SAGS: f64 = 0.93;
+/// A supply may take this much longer than its rise time.
+const SLOW_RISE: Duration = Duration::from_millis(20);
 /// A rail that delivers more than this share of its limit has collapsed because of what it feeds.
 const OVERLOADED: f64 = 0.5;
 /// Less lateness cannot have made the guard act, so the text of the cut does not mention it.
@@ -83,10 +85,17 @@ struct State {
     on: BTreeSet<String>,
     /// Those of `on` whose voltage was judged good.
     settled: BTreeSet<String>,
+    /// Those that were good once in this run, on or off.
+    proven: BTreeSet<String>,
     /// The rail that was low when last measured, and how many times in a row it was.
     low: Option<(String, u8)>,
     /// What [`Power::check_next`] checks next.
     next: usize,
+}
+
+/// A supply that is low although little is drawn. Of a rail that the module makes, that says nothing of the bench.
+fn is_weak(supply: &Supply, reading: RailReading) -> bool {
+    reading.volts < SAGS * supply.volts && reading.amps < OVERLOADED * supply.current_limit_amps && !supply.of_module
 }
 
 /// The owner of the power of one nest, for one run.
@@ -101,6 +110,8 @@ pub struct Power {
     /// Level of the watchdog's line.
     level: Cell<bool>,
     kicked_at: Cell<Option<BenchTime>>,
+    /// When a kick last came so late that the watchdog may have acted before it.
+    let_go_at: Cell<Option<BenchTime>>,
     /// When the switches of the rails were last seen to be as they were set.
     seen_at: Cell<Option<BenchTime>>,
     /// How many running steps switch rails themselves.
@@ -128,6 +139,7 @@ impl Power {
             cut: watch::Sender::new(None),
             level: Cell::new(false),
             kicked_at: Cell::new(None),
+            let_go_at: Cell::new(None),
             seen_at: Cell::new(None),
             switching: Cell::new(0),
         }
@@ -164,6 +176,8 @@ impl Power {
     pub fn settled(&self) {
         let mut state = self.state.borrow_mut();
         state.settled = state.on.clone();
+        let State { proven, settled, .. } = &mut *state;
+        proven.extend(settled.iter().cloned());
     }
 
     /// Notes that a step that switches rails begins.
@@ -268,13 +282,26 @@ impl Power {
                 if reading.volts < COLLAPSED * supply.volts {
                     return Err(self.collapsed(&rail, reading));
                 }
-                if reading.volts < SAGS * supply.volts
-                    && reading.amps < OVERLOADED * supply.current_limit_amps
-                    && !supply.of_module
-                {
+                if is_weak(&supply, reading) {
                     return Err(self.sags(&rail, reading));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A step switches a rail on again that was good before: what it then finds is the module's only if the rail is there.
+    async fn rises_again(&self, rail: &str) -> Result<(), InstrumentError> {
+        let (true, Some(supply)) = (self.state.borrow().proven.contains(rail), self.switches.supply(rail)) else {
+            return Ok(());
+        };
+        let mut reading = self.rails.measure(rail).await?;
+        if is_weak(&supply, reading) {
+            self.clock.sleep(SLOW_RISE).await;
+            reading = self.rails.measure(rail).await?;
+        }
+        if is_weak(&supply, reading) {
+            return Err(InstrumentError::PowerCut(self.sags(rail, reading).text));
         }
         Ok(())
     }
@@ -403,16 +430,25 @@ impl Power {
         self.panel.watchdog.is_some() && self.clock.now() - kicked >= timeout.mul_f64(EARLY_WATCHDOG)
     }
 
+    /// Whether the watchdog may have held the rails off within this span: what was measured then says nothing of their
+    /// switches.
+    pub fn was_held(&self, within: Duration) -> bool {
+        self.watchdog_may_have_acted() || self.let_go_at.get().is_some_and(|at| self.clock.now() - at < within)
+    }
+
     /// Kicks the watchdog, after checking whether it has acted since the last kick. If the output cannot be set, the
     /// watchdog gets no kick and cuts the rails, as it should.
     pub fn kick(&self) {
         let Some(line) = &self.panel.watchdog else { return };
         // While it acts it holds the expanders in reset, and they do not answer; the kick lets them go, reset.
-        let acted = self.watchdog_may_have_acted() && self.cut().is_none();
+        let acted = self.watchdog_may_have_acted();
         self.level.set(!self.level.get());
         let _ = line.set(self.level.get());
         if acted {
-            let _ = self.check_all();
+            self.let_go_at.set(Some(self.clock.now()));
+            if self.cut().is_none() {
+                let _ = self.check_all();
+            }
         }
         self.kicked_at.set(Some(self.clock.now()));
     }
@@ -434,7 +470,8 @@ impl Rails for Power {
         self.look().map_err(|cut| InstrumentError::PowerCut(cut.text))?;
         // From before the order: a step that is dropped in the middle leaves it on.
         self.state.borrow_mut().on.insert(rail.to_owned());
-        self.rails.on(rail).await
+        self.rails.on(rail).await?;
+        self.rises_again(rail).await
     }
 
     async fn off(&self, rail: &str) -> Result<(), InstrumentError> {

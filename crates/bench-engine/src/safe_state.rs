@@ -23,6 +23,12 @@ const TIDY_WITHIN: Duration = Duration::from_millis(100);
 /// Longest time for each of the other parts; each needs only a few I2C transfers.
 const PART_WITHIN: Duration = Duration::from_millis(500);
 
+/// After the watchdog let go: a rail whose switch is stuck rises, and its monitor has converted that.
+const LET_GO: Duration = Duration::from_millis(50);
+
+/// How often a rail is measured again because the watchdog held it.
+const HELD_TIMES: usize = 3;
+
 /// Time for the expanders to come out of their reset.
 const RELEASED: Duration = Duration::from_millis(1);
 
@@ -105,9 +111,19 @@ async fn off(
     }
     let deadline = nest.clock.now() + OFF_WITHIN;
     for rail in nest.rails.names() {
+        let mut held = 0;
         loop {
             let measured = part(nest, nest.rails.measure(&rail)).await.map_err(limited("rails"))?;
             let volts = measured.map_err(|error| format!("rail {rail} cannot be measured: {error}; {BY_HAND}"))?.volts;
+            if volts < RAIL_OFF_VOLTS && power.was_held(LET_GO) {
+                held += 1;
+                if held > HELD_TIMES {
+                    return Err(format!("rail {rail} was measured only while the watchdog held it off; {BY_HAND}"));
+                }
+                power.kick();
+                nest.clock.sleep(LET_GO).await;
+                continue;
+            }
             if volts < RAIL_OFF_VOLTS {
                 recorder.emit(Event::RailSwitched { rail: rail.clone(), on: false, volts: Some(volts) });
                 break;

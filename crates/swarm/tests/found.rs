@@ -39,6 +39,14 @@ const FOUND: &[(&str, &str)] = &[
         "plan=b524 seed=765663 blank events=[signal@24222781us bench:no-handles]",
         "a rule of the swarm: a run that a person stopped is an error when its record cannot be read back",
     ),
+    (
+        "plan=b402 seed=586090 events=[supply:VUSB:176@5755110us]",
+        "a supply that rises slowly when it is switched on again failed the module, which did not see it yet",
+    ),
+    (
+        "plan=b524 seed=521231 events=[stall@222157us+2614734us bench:rail-stuck-on:3V3]",
+        "a rail whose switch is stuck was confirmed to be off, while the watchdog held it",
+    ),
 ];
 
 #[test]
