@@ -88,6 +88,11 @@ impl Case {
         })
     }
 
+    /// Whether the fixture feeds the rail; else the module makes it, and its switch is that of a load.
+    pub fn is_supplied(&self, rail: &str) -> bool {
+        self.loaded.fixture.rails.iter().any(|of| of.name == rail && of.load_ohms.is_none())
+    }
+
     /// Whether instruments switch and measure the rails.
     pub fn has_rails(&self) -> bool {
         self.loaded.fixture.bed.is_some()

@@ -212,8 +212,11 @@ fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
     match (end, safe) {
         (End::Verdict, Some(true)) if !monitors_fail(stage) => {
             let charged = stage.names(&world.rail_volts(), charged);
-            if !on.is_empty() || !charged.is_empty() {
-                let detail = format!("confirmed to be off, and on: {}, charged: {}", on.join(", "), charged.join(", "));
+            // What the record confirms is that nothing has power. The switch of a load, stuck, feeds nothing.
+            let feeding: Vec<&str> = on.iter().copied().filter(|rail| stage.case.is_supplied(rail)).collect();
+            if !feeding.is_empty() || !charged.is_empty() {
+                let (on, charged) = (feeding.join(", "), charged.join(", "));
+                let detail = format!("confirmed to be off, and on: {on}, charged: {charged}");
                 stage.object(Rule::RailsOn, detail);
             }
         }

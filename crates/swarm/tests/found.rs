@@ -47,6 +47,10 @@ const FOUND: &[(&str, &str)] = &[
         "plan=b524 seed=521231 events=[stall@222157us+2614734us bench:rail-stuck-on:3V3]",
         "a rail whose switch is stuck was confirmed to be off, while the watchdog held it",
     ),
+    (
+        "plan=boron seed=83437 events=[bench:output-high:io2.GPB1]",
+        "a rule of the swarm: the stuck switch of a load, on a rail that the module makes, feeds nothing",
+    ),
 ];
 
 #[test]
