@@ -1,14 +1,18 @@
 //! Two records of one unit: as it was tested, and as today's steps judge the same answers.
 
 use bench_report::{RunRecord, StepRecord};
-use bench_run::Verdict;
+use bench_run::{MeasurementUnit, Verdict};
+
+/// What happens within the same microsecond may come in the other order in a replay, so that a step notices an answer by a
+/// few transfers earlier or later.
+const SAME_TIME_S: f64 = 10e-3;
 
 /// What differs between a record and its replay.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {
     /// Verdicts that differ, of the unit or of a step.
     pub verdicts: Vec<VerdictChange>,
-    /// Readings that are the same to the last bit.
+    /// Readings that are the same to the last bit; of times, to 10 ms.
     pub equal: usize,
     pub readings: Vec<ReadingChange>,
     /// Readings that only one of the two has.
@@ -86,7 +90,11 @@ struct Reading<'a>(&'a bench_run::Measurement);
 
 impl Reading<'_> {
     fn is(&self, other: &Self) -> bool {
-        self.0.value.map(f64::to_bits) == other.0.value.map(f64::to_bits) && self.0.raw == other.0.raw
+        let same_time = || match (self.0.value, other.0.value) {
+            (Some(one), Some(other)) => self.0.unit == MeasurementUnit::Seconds && (one - other).abs() <= SAME_TIME_S,
+            _ => false,
+        };
+        self.0.raw == other.0.raw && (self.0.value.map(f64::to_bits) == other.0.value.map(f64::to_bits) || same_time())
     }
 
     fn shown(&self) -> String {

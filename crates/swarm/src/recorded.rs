@@ -9,7 +9,7 @@ use bench_instruments::Backup;
 use bench_journal::{JOURNAL_FILE, LARGEST_JOURNAL, journals_in, read_regular};
 use bench_replay::{ANSWERS_FILE, Recording, ReplayBackend, Tape, compare, stop_as_recorded, stopped};
 use bench_report::{RunRecord, junit};
-use bench_run::{Entry, Measurement, MeasurementUnit, Verdict};
+use bench_run::{Entry, Measurement, Verdict};
 use bench_steps::{Nest, Safekeeping};
 use bench_store::{Filter, Store, add, default_store, examine_file};
 use std::cell::RefCell;
@@ -177,19 +177,14 @@ fn replay_agrees(stage: &Stage<'_>, done: &Done, entries: &[Entry]) -> Result<()
 /// From here on, a stall may make the watchdog act.
 const WATCHDOG_US: u64 = 400_000;
 
-/// What happens within the same microsecond may come in the other order, and a check of the supervisor then comes before an
-/// answer instead of after it. A step that asks in a loop may meet a few of them.
-const SAME_TIME_S: f64 = 10e-3;
-
-/// The same for a mean: one reading more or less is in it.
+/// A step that reads in a loop may read once more or less than in the run, and a mean has one reading more or less.
 const SAME_MEAN: f64 = 1e-3;
 
 /// Whether a reading differs by no more than that.
 fn is_alike(before: &RunRecord, now: &RunRecord, name: &str) -> bool {
     let (Some(before), Some(now)) = (reading(before, name), reading(now, name)) else { return false };
     let (Some(was), Some(is)) = (before.value, now.value) else { return false };
-    let close = if before.unit == MeasurementUnit::Seconds { SAME_TIME_S } else { SAME_MEAN * was.abs() };
-    (was - is).abs() <= close
+    (was - is).abs() <= SAME_MEAN * was.abs()
 }
 
 /// The last reading of "step.measurement".
