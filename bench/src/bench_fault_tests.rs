@@ -13,8 +13,12 @@ use std::sync::atomic::AtomicBool;
 const PLAN: &str = "plans/b404x.toml";
 
 fn runs(modules: &[Module]) -> Vec<RunFindings> {
+    runs_of(PLAN, modules)
+}
+
+fn runs_of(plan: &str, modules: &[Module]) -> Vec<RunFindings> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let plan = root.join(PLAN);
+    let plan = root.join(plan);
     let loaded = Project::find(Some(&root), Some(&plan)).load(&plan, &Kinds::default()).unwrap();
     let firmware = bench_engine::read_firmware(&loaded.firmware_path).unwrap();
     let provenance = loaded.provenance(&firmware);
@@ -87,6 +91,18 @@ fn good_modules_are_not_blamed_for_the_bench() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The bench looks again while the module works: it takes neither power nor ground from it.
+#[test]
+fn looking_again_disturbs_no_other_step() {
+    for (plan, fault, step) in [("plans/boron.toml", "cold:5@80", "drive"), (PLAN, "weak-driver:23", "drive")] {
+        let module = Module { seed: 2, faults: vec![fault.parse().unwrap()], ..Module::default() };
+        let runs = runs_of(plan, &[module]);
+        let of_others: Vec<&String> = runs[0].steps.iter().filter(|id| id.starts_with("modem")).collect();
+        assert!(runs[0].steps.iter().any(|id| id == step), "{plan}: {:?}", runs[0].steps);
+        assert!(of_others.is_empty(), "{plan}, {fault}: {:?}", runs[0].step_reasons);
+    }
 }
 
 /// How bad a verdict about a good module is.

@@ -273,14 +273,18 @@ impl Nest {
     }
 
     /// Whether nails touch a module: a ground contact whose own switch is open is still held at ground through the module
-    /// and its other ground contacts. `true` where that cannot be measured.
+    /// and its other ground contacts. `true` where that cannot be measured: a module with few grounds would lose its own.
     ///
     /// # Errors
     /// When an instrument fails.
     pub async fn touches(&self) -> Result<bool, InstrumentError> {
-        let grounds = self.family.with_function(bench_plan::Function::Ground).map(|info| info.contact);
+        let grounds: Vec<Contact> =
+            self.family.with_function(bench_plan::Function::Ground).map(|info| info.contact).collect();
+        if grounds.len() <= TOUCHED_GROUNDS {
+            return Ok(true);
+        }
         let mut floating = 0;
-        for contact in grounds.take(TOUCHED_GROUNDS) {
+        for contact in grounds.into_iter().take(TOUCHED_GROUNDS) {
             match self.rails.feed(contact, false).await {
                 Err(InstrumentError::NotWired(_) | InstrumentError::NoInstruments(_)) => continue,
                 other => other?,

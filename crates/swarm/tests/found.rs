@@ -51,6 +51,10 @@ const FOUND: &[(&str, &str)] = &[
         "plan=boron seed=83437 events=[bench:output-high:io2.GPB1]",
         "a rule of the swarm: the stuck switch of a load, on a rail that the module makes, feeds nothing",
     ),
+    (
+        "plan=boron seed=928230 recorded events=[stall@2771708us+124454us]",
+        "a rule of the swarm: the replay of a run with a stall lacked the answers of an attempt that is void only there",
+    ),
 ];
 
 #[test]
