@@ -151,7 +151,7 @@ pub enum ProgramError {
     Lost { during: String },
     #[error("not finished after {0} s of programming: check the debug probe")]
     Late(u64),
-    #[error("the debug probe's software failed: {0}")]
+    #[error("the debug probe's software failed: {0}: check the probe's cable, unplug the probe and plug it in again")]
     Broken(String),
     #[error("what is on the module cannot be stored, so nothing was written: {0}")]
     NotKept(String),
