@@ -30,7 +30,7 @@ mod tape;
 
 pub use archive::{pack, unpack};
 pub use backend::ReplayBackend;
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, VerdictChange, compare};
 pub use hide::Hider;
 pub use player::{Calls, Player};
 pub use recording::Recording;

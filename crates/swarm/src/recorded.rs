@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use bench_engine::{Backend, Done, Failed, OneRun, Outcome, Stop};
 use bench_instruments::Backup;
 use bench_journal::{JOURNAL_FILE, LARGEST_JOURNAL, journals_in, read_regular};
-use bench_replay::{ANSWERS_FILE, Recording, ReplayBackend, Tape, compare, stop_as_recorded, stopped};
+use bench_replay::{ANSWERS_FILE, Recording, ReplayBackend, Tape, VerdictChange, compare, stop_as_recorded, stopped};
 use bench_report::{RunRecord, junit};
 use bench_run::{Entry, Measurement, Verdict};
 use bench_steps::{Nest, Safekeeping};
@@ -152,7 +152,9 @@ fn replay_agrees(stage: &Stage<'_>, done: &Done, entries: &[Entry]) -> Result<()
         return Err(format!("{} steps ask for what was not recorded, first {step}: {call}", missing.len()));
     }
     let comparison = compare(&done.record, &again.record);
-    if let Some(change) = comparison.verdicts.first() {
+    // What was on its way when a person stopped the run has no answer in the recording: such a step may end otherwise.
+    let was_stopped = |change: &&VerdictChange| change.step.is_some() && change.before == Some(Verdict::Aborted);
+    if let Some(change) = comparison.verdicts.iter().find(|change| !was_stopped(change)) {
         let of = change.step.as_deref().unwrap_or("the unit");
         let word = |verdict: Option<Verdict>| verdict.map_or("not run", Verdict::as_str);
         return Err(format!(

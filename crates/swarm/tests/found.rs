@@ -55,6 +55,10 @@ const FOUND: &[(&str, &str)] = &[
         "plan=boron seed=928230 recorded events=[stall@2771708us+124454us]",
         "a rule of the swarm: the replay of a run with a stall lacked the answers of an attempt that is void only there",
     ),
+    (
+        "plan=desk-b523 seed=205798 recorded events=[signal@21059803us bench:link-noise]",
+        "a rule of the swarm: a step that a person stopped had another verdict in the replay",
+    ),
 ];
 
 #[test]
