@@ -6,7 +6,7 @@ use crate::resolve::{self, rail_contacts};
 use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
-use bench_instruments::{ContactSet, RailReading};
+use bench_instruments::{ContactSet, InstrumentError, RailReading};
 use bench_plan::{
     Amps, Bound, Coverage, Fixture, LimitsOf, ParamProblem, Rail, Reach, Resolved, Seconds, Spanned, Surroundings,
     Volts,
@@ -105,6 +105,9 @@ fn made_of(fixture: &Fixture, rail: &Rail) -> Option<(String, Vec<Contact>)> {
 /// A good supply holds its voltage at this share of its limit, whatever the module does.
 const SUPPLIES: f64 = 0.5;
 
+/// A good supply delivers more than this share into a known load; tolerances of the monitor and the load are smaller.
+const DELIVERS: f64 = 0.8;
+
 /// Larger differences are two voltages.
 const ABOVE_VOLTS: f64 = 0.5;
 
@@ -159,6 +162,16 @@ impl RailOn {
                  its switch"
             )));
         }
+        if defect == Defect::Other
+            && let Some(weak) = self.weak_supply(nest).await?
+        {
+            let (volts, of_load) = (MeasurementUnit::Volts.show(weak.volts), MeasurementUnit::Amps.show(weak.amps));
+            let rail = &self.rail;
+            return Err(StepError::Bench(format!(
+                "rail {rail}: the module draws only {amps}, and its discharge resistor draws only {of_load} at {volts}: check \
+                 the supply of {rail} and its current limit"
+            )));
+        }
         let fights = if greedy && !low && self.feeds_ports {
             self.look_for_fighting_tx(nest, reading).await?
         } else {
@@ -179,6 +192,30 @@ impl RailOn {
             log.diagnosed(behind.unwrap_or(own));
         }
         Ok(Good(false))
+    }
+
+    /// What the supply gives to the rail's own discharge resistor without the module, if that is too little: then the module
+    /// draws little because it gets little. Leaves the rail off.
+    async fn weak_supply(&self, nest: &Nest) -> Result<Option<RailReading>, StepError> {
+        let (Some(_), Some(least)) = (self.limit_amps, self.volts.limits.min) else { return Ok(None) };
+        let rail = &self.rail;
+        nest.rails.off(rail).await?;
+        match nest.rails.alone(rail, true).await {
+            // A bench without that, and a replay of a run that did not look.
+            Err(
+                InstrumentError::NoSuchRail(_) | InstrumentError::NoInstruments(_) | InstrumentError::NotRecorded(_),
+            ) => return Ok(None),
+            other => other?,
+        }
+        let loaded = match nest.rails.load(rail, true).await {
+            Ok(()) => nest.rails.measure(rail).await,
+            Err(error) => Err(error),
+        };
+        // Ends the load, too.
+        nest.rails.alone(rail, false).await?;
+        let loaded = loaded?;
+        let due = least / nest.rails.discharge_ohms(rail)?;
+        Ok((loaded.amps < DELIVERS * due).then_some(loaded))
     }
 
     /// An overload that disappears while the module's own converter is off is behind that converter.

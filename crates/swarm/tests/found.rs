@@ -59,6 +59,10 @@ const FOUND: &[(&str, &str)] = &[
         "plan=desk-b523 seed=205798 recorded events=[signal@21059803us bench:link-noise]",
         "a rule of the swarm: a step that a person stopped had another verdict in the replay",
     ),
+    (
+        "plan=boron seed=185329 events=[supply:VUSB:1951@1218375us]",
+        "a supply that gives little failed a module that then drew little",
+    ),
 ];
 
 #[test]
