@@ -122,7 +122,7 @@ fn each_check_of_the_bench_is_worth_its_time() {
         (&[Plausibility::PinsReadBack], &[], "output-high:io3.GPB4"),
         (&[Plausibility::SecondOpinion], &[], "mux-dead:23"),
         (&[Plausibility::LossyLink], &[], "link-lost@3000"),
-        (&[], &["bench-check"], "monitor-shunt:power-3v3@0.2"),
+        (&[], &["bench-check"], "monitor-shunt:power-3v3"),
     ];
     for (unchecked, gone, fault) in rows {
         let runs = runs(&[with(fault, &[], &[]), with(fault, unchecked, gone)]);

@@ -169,7 +169,7 @@ impl RailOn {
             let rail = &self.rail;
             return Err(StepError::Bench(format!(
                 "rail {rail}: the module draws only {amps}, and its discharge resistor draws only {of_load} at {volts}: check \
-                 the supply of {rail} and its current limit"
+                 the supply of {rail}, its current limit, and the shunt of its monitor"
             )));
         }
         let fights = if greedy && !low && self.feeds_ports {
