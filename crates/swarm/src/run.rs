@@ -211,7 +211,9 @@ fn rails(stage: &Stage<'_>, end: &End, entries: &[Entry]) {
     }
     match (end, safe) {
         (End::Verdict, Some(true)) if !monitors_fail(stage) => {
-            let charged = stage.names(&world.rail_volts(), charged);
+            // A reset expander opens feeds: the module's capacitors keep a charge that no monitor sees and nothing feeds.
+            let parted = stage.scenario.events.iter().any(|event| matches!(event.kind, Kind::Expander(_)));
+            let charged = if parted { Vec::new() } else { stage.names(&world.rail_volts(), charged) };
             // What the record confirms is that nothing has power. The switch of a load, stuck, feeds nothing.
             let feeding: Vec<&str> = on.iter().copied().filter(|rail| stage.case.is_supplied(rail)).collect();
             if !feeding.is_empty() || !charged.is_empty() {

@@ -63,6 +63,10 @@ const FOUND: &[(&str, &str)] = &[
         "plan=boron seed=185329 events=[supply:VUSB:1951@1218375us]",
         "a supply that gives little failed a module that then drew little",
     ),
+    (
+        "plan=b523 seed=147976 events=[signal@4496113us expander:io5@4496810us]",
+        "a rule of the swarm: an expander was reset while the rails were discharged, and the module kept its charge",
+    ),
 ];
 
 #[test]
