@@ -220,7 +220,8 @@ async fn put_back(nest: &Nest, uses: &[String], rails: &[String]) {
     }
     if used(resource::RAILS) {
         for rail in nest.rails.names() {
-            // Refused for a rail that is on, which is as it should be.
+            // Both are refused for a rail that feeds the module, which is as it should be.
+            let _ = nest.rails.alone(&rail, false).await;
             let _ = nest.rails.discharge(&rail, true).await;
         }
         let supplies = [Function::Power, Function::Ground];

@@ -188,7 +188,15 @@ impl<I: I2c> Rails for FixtureDriver<I> {
     }
 
     async fn feed(&self, contact: Contact, closed: bool) -> Result<(), InstrumentError> {
-        match self.fixture.nail(contact).map(|nail| &nail.wiring) {
+        let wiring = self.fixture.nail(contact).map(|nail| &nail.wiring);
+        if let Some(NailWiring::Rail { rail, .. }) = wiring
+            && closed
+            && self.power.borrow().alone.contains(rail)
+        {
+            let text = format!("the rail of contact {contact} is on by itself and must not feed the module");
+            return Err(InstrumentError::Unsafe(text));
+        }
+        match wiring {
             Some(NailWiring::Rail { feed, .. } | NailWiring::Ground { feed, .. }) => {
                 self.ports.borrow_mut().set_outputs(&[(*feed, closed)])
             }

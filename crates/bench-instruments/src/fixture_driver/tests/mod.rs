@@ -433,6 +433,22 @@ fn a_rail_that_stays_off_is_not_a_success() {
     assert!(bench.events.borrow().is_empty(), "nothing was switched on: {:?}", bench.events.borrow());
 }
 
+/// Its module was not measured for shorts yet.
+#[test]
+fn a_rail_that_is_on_by_itself_feeds_no_module() {
+    let bench = start();
+    let rail = fixture().rails[0].clone();
+    bench.clock.run(bench.driver.alone("3V3", true)).unwrap();
+    assert!(bench.bus.borrow().state().high(rail.enable));
+    let refused = bench.clock.run(bench.driver.feed(Contact(10), true));
+    assert!(matches!(refused, Err(InstrumentError::Unsafe(_))), "{refused:?}");
+    bench.clock.run(bench.driver.alone("3V3", false)).unwrap();
+    bench.clock.run(bench.driver.feed(Contact(10), true)).unwrap();
+    for (_, _, state) in &bench.bus.borrow().log {
+        assert!(!(state.high(rail.enable) && state.high(io_of(10))), "{state:?}");
+    }
+}
+
 #[test]
 fn rail_and_discharge_are_never_on_together() {
     let bench = start();
