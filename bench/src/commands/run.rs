@@ -1,6 +1,6 @@
 //! `bench run`.
 
-use super::{print, say, width};
+use super::{diagnosis, print, say, width};
 use crate::cli::RunArgs;
 use crate::person::TerminalPerson;
 use crate::progress;
@@ -59,6 +59,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         )));
     }
     let notes = [loaded.left_out_notes(), kept].concat();
+    let diagnosis = args.diagnosis.narrow(&mut loaded)?;
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let Unit { serial, imei } = unit(args, &loaded, family)?;
@@ -72,6 +73,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let image = virtual_run::image(&loaded, &firmware)?;
     let answers = Answers::default();
     let wrap = |nest: Nest, folder: &Path| answers.begin(nest, folder);
+    let hold_ends = diagnosis::on_enter();
     let unit_run = OneRun {
         loaded: &loaded,
         firmware: image,
@@ -85,6 +87,8 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         // On a desk it is the first that anybody sees of a module: what went wrong there is worth a report.
         wrap: (args.record_answers || loaded.fixture.desk.is_some()).then_some(&wrap),
         may_erase_locked: args.erase_locked,
+        diagnosis: diagnosis.as_ref(),
+        hold_ends: Some(&hold_ends),
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
     let orderly = orderly.unwrap_or_default();
@@ -131,7 +135,9 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
     show(args, &done, alike.as_deref());
     let rule = super::operator::rules(&project, None).map(|rules| rules.repeated.rule()).unwrap_or_default();
-    if let Some(suspicion) = crate::repeated::suspicion(&args.reports, &done.record, rule).filter(|_| !args.quiet) {
+    // What a diagnosis found again is no further unit with the same cause.
+    let counts = diagnosis.is_none() && !args.quiet;
+    if let Some(suspicion) = counts.then(|| crate::repeated::suspicion(&args.reports, &done.record, rule)).flatten() {
         print(&format!("{suspicion}\n"));
     }
     if args.verbose {
@@ -143,7 +149,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         say(&problem);
         return Ok(Tested { code: done.verdict.and(Verdict::Error).exit_code(), run_name });
     }
-    Ok(Tested { code: done.verdict.exit_code(), run_name })
+    Ok(Tested { code: diagnosis::exit_code(done.verdict, &done.record), run_name })
 }
 
 /// A run of its own writes to a real disk and has a real clock: their faults are ordered by `bench coverage` alone.

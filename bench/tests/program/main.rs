@@ -6,6 +6,7 @@ mod ble;
 mod boron;
 mod bug_report;
 mod buses;
+mod cause;
 mod check;
 mod contacts;
 mod coverage;

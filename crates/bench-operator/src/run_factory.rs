@@ -71,6 +71,8 @@ impl Shift {
             let backend = backend(&shift, &project, &loaded, &serial)?;
             let run = OneRun {
                 may_erase_locked: false,
+                diagnosis: None,
+                hold_ends: None,
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &shift.firmware)?,
                 provenance: shift.provenance.clone(),
