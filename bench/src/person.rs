@@ -1,7 +1,7 @@
 //! The person at a terminal: questions on standard error, answers from standard input.
 
 use async_trait::async_trait;
-use bench_instruments::{Chore, InstrumentError, Person, Task};
+use bench_instruments::{Answer, CANNOT_SAY, Chore, InstrumentError, Person, Question, TERMINAL, Task, parse_answer};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::cell::RefCell;
 use std::io::{BufRead, IsTerminal, Write};
@@ -40,7 +40,7 @@ impl TerminalPerson {
         receiver
     }
 
-    async fn ask(&self, task: &Task, how: &str) -> Result<String, InstrumentError> {
+    async fn request(&self, task: &Task, how: &str) -> Result<String, InstrumentError> {
         if !std::io::stdin().is_terminal() {
             return Err(InstrumentError::Nobody(task.text.clone()));
         }
@@ -94,10 +94,43 @@ impl Person for TerminalPerson {
             Chore::Confirm => "Enter if so; n and Enter if not:",
             _ => "Then press Enter; n and Enter if that is not possible:",
         };
-        self.ask(task, how).await.map(drop)
+        self.request(task, how).await.map(drop)
     }
 
     async fn tell(&self, task: &Task) -> Result<String, InstrumentError> {
-        self.ask(task, "Type what you see, then press Enter; n and Enter if that is not possible:").await
+        self.request(task, "Type what you see, then press Enter; n and Enter if that is not possible:").await
     }
+
+    async fn ask(&self, question: &Question) -> Result<Answer, InstrumentError> {
+        if !std::io::stdin().is_terminal() {
+            return Err(InstrumentError::Nobody(question.text.clone()));
+        }
+        let taken = self.lines.borrow_mut().take();
+        let mut lines = taken.unwrap_or_else(Self::lines);
+        while lines.try_recv().is_ok() {}
+        let _hidden = Hidden::of(self.bar.as_ref());
+        let mut why = String::new();
+        let answer = loop {
+            write_question(question, &why);
+            let Some(typed) = lines.recv().await else {
+                return Err(InstrumentError::Nobody(question.text.clone()));
+            };
+            match parse_answer(&question.form, &typed) {
+                Ok(answer) => break answer,
+                Err(reason) => why = reason,
+            }
+        };
+        *self.lines.borrow_mut() = Some(lines);
+        let value = answer.ok_or_else(|| InstrumentError::CannotSay(question.text.clone()))?;
+        Ok(Answer { value, by: Some(TERMINAL.to_owned()) })
+    }
+}
+
+/// Asks, or asks again with the reason why that was no answer.
+fn write_question(question: &Question, why: &str) {
+    let mut to = std::io::stderr().lock();
+    let again = if why.is_empty() { format!("\n>> {}\n", question.text) } else { format!("   {why}\n") };
+    let how = question.form.how();
+    let _ = write!(to, "{again}   Type {how}, then press Enter; {CANNOT_SAY} if you cannot say: ")
+        .and_then(|()| to.flush());
 }

@@ -93,6 +93,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("probe-rs", "bench-swd"),
     ("pulldown-cmark", "book"),
     ("ratatui", "bench-operator"),
+    ("regex", "bench-instruments"),
     ("rppal", "bench-pi"),
     ("rusqlite", "bench-store bench-sync"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),

@@ -36,6 +36,8 @@ pub enum InstrumentError {
     Nobody(String),
     #[error("the person at the bench says: not possible ({0})")]
     NotDone(String),
+    #[error("the person at the bench cannot say: {0}")]
+    CannotSay(String),
     #[error("the controller's own pins failed: {0}")]
     Gpio(String),
     #[error("the controller's USB host failed: {0}")]

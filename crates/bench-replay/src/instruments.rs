@@ -5,10 +5,10 @@ use crate::player::Player;
 use crate::recording::Recording;
 use async_trait::async_trait;
 use bench_instruments::{
-    Advert, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
+    Advert, Answer, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
     InstrumentError, Keep, LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Peers,
-    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, RailReading, Rails, Repeated, Sender,
-    Supply, Switches, Task, Unjoined, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
+    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, Question, RailReading, Rails, Repeated,
+    Sender, Supply, Switches, Task, Unjoined, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
 };
 use bench_run::{BenchTime, Contact};
 use bench_steps::Nest;
@@ -109,6 +109,7 @@ instrument! {
         waits {
             act(task: &Task) -> Tried<()>;
             tell(task: &Task) -> Tried<String>;
+            ask(question: &Question) -> Tried<Answer>;
         }
         answers {}
         knows {}

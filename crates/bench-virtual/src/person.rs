@@ -1,7 +1,7 @@
 //! The person at a virtual desk, who does what is asked, in a person's time.
 
 use async_trait::async_trait;
-use bench_instruments::{Chore, Clock, InstrumentError, NfcReader, Person, Pn532Reader, Task};
+use bench_instruments::{Answer, Chore, Clock, InstrumentError, NfcReader, Person, Pn532Reader, Question, Task};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,5 +60,10 @@ impl Person for VirtualPerson {
                 Err(InstrumentError::NotDone("there is nothing to read".to_owned()))
             }
         }
+    }
+
+    /// A virtual desk has no eyes: it does not know what an LED looks like.
+    async fn ask(&self, question: &Question) -> Result<Answer, InstrumentError> {
+        Err(InstrumentError::Nobody(question.text.clone()))
     }
 }
