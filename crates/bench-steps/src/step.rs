@@ -79,6 +79,11 @@ pub trait Procedure {
         false
     }
 
+    /// A program with its arguments that it starts. Those that are files of the plan's folder belong to the plan.
+    fn program(&self) -> &[String] {
+        &[]
+    }
+
     /// Whether it uses the controller's Bluetooth, which is opened only then: a line without it can test the rest.
     fn needs_bluetooth(&self) -> bool {
         false
