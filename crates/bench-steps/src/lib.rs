@@ -40,6 +40,7 @@ mod nfc;
 mod pair_test;
 mod program;
 mod program_production;
+mod prompt;
 mod pulled_to;
 mod pulls;
 mod pwm;
