@@ -3,6 +3,7 @@
 //! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
 //! new kind is one new file and one line in `kinds`. The crate names no concrete instrument and reads no file.
 
+pub mod action;
 mod bus_peer;
 mod desk;
 mod diagnose;
