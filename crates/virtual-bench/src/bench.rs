@@ -10,14 +10,14 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Behind, InVirtualTime, RunError};
+use crate::run::{AtWallPace, Behind, InVirtualTime, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::BenchTime;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -92,6 +92,8 @@ pub struct VirtualBench {
     pub(crate) world: SharedWorld,
     pace: Option<f64>,
     behind: Rc<Behind>,
+    /// How many people are waited for.
+    people: Rc<Cell<u32>>,
     serial: String,
     lines: PanelLines,
 }
@@ -149,6 +151,7 @@ impl VirtualBench {
             world: Rc::new(RefCell::new(world)),
             pace,
             behind: Rc::default(),
+            people: Rc::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -274,7 +277,14 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), Rc::clone(&self.people));
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
+    }
+
+    /// Waits for a person outside: until the value is dropped, virtual time passes no faster than the wall clock, so that
+    /// the person has the time that a step gives. Needs a runtime with a time driver.
+    pub fn wait_for_person(&self) -> AtWallPace {
+        AtWallPace::new(&self.people)
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -288,7 +298,8 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), Rc::clone(&self.people));
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero
