@@ -24,7 +24,8 @@ pub struct Params {
     picture: Option<Spanned<String>>,
     /// What the picture shows, for a screen without pictures.
     #[serde(default)]
-    picture_text: Option<String>,
+    #[schemars(with = "Option<String>")]
+    picture_text: Option<Spanned<String>>,
     /// The answer of a good module. Without `choices` and `pattern`: "yes", which is the default, or "no".
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -67,13 +68,14 @@ impl Kind for Prompt {
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         one_form(&params)?;
-        let text = question_text(&params.text)?;
+        let text = one_screen(&params.text)?;
         let contacts = params.pins.as_ref().map(|pins| pins.resolve(around.dut)).transpose()?.unwrap_or_default();
         let picture = params.picture.as_ref().map(picture).transpose()?;
         if let (None, Some(_)) = (&picture, &params.picture_text) {
             let problem = ParamProblem::new("`picture_text` describes a picture, and there is none");
             return Err(problem.help("add `picture`, or take `picture_text` out"));
         }
+        let picture_text = params.picture_text.as_ref().map(one_screen).transpose()?;
         let form = form(&params)?;
         let expected = expected(&form, params.expect.as_ref())?;
         let (unit, limits) = match &form {
@@ -81,8 +83,7 @@ impl Kind for Prompt {
             _ => (MeasurementUnit::One, Limits::exactly(1.0)),
         };
         let answer = MeasurementSpec { name: "answer".to_owned(), unit, limits, contacts: contacts.clone() };
-        let question =
-            Question { name: String::new(), text, form, picture, picture_text: params.picture_text, within: None };
+        let question = Question { name: String::new(), text, form, picture, picture_text, within: None };
         let labels = contacts.iter().map(|contact| around.dut.label(*contact)).collect();
         Ok(Resolved {
             measurements: vec![answer.clone()],
@@ -117,18 +118,19 @@ fn one_form(params: &Params) -> Result<(), ParamProblem> {
     }
 }
 
-fn question_text(text: &Spanned<String>) -> Result<String, ParamProblem> {
+/// Words that fit on a screen, without what could change it.
+fn one_screen(text: &Spanned<String>) -> Result<String, ParamProblem> {
     let trimmed = text.get_ref().trim();
     let count = trimmed.chars().count();
     let wrong = |what: String| Err(ParamProblem::new(what).at(text.span(), "here"));
     if trimmed.is_empty() {
-        return wrong("the question has no words".to_owned());
+        return wrong("there are no words".to_owned());
     }
     if count > LONGEST_QUESTION {
-        return wrong(format!("the question has {count} characters; at most {LONGEST_QUESTION} fit on a screen"));
+        return wrong(format!("{count} characters; at most {LONGEST_QUESTION} fit on a screen"));
     }
     if trimmed.chars().any(|c| c.is_control() && c != '\n') {
-        return wrong("the question has control characters".to_owned());
+        return wrong("there are control characters in it".to_owned());
     }
     Ok(trimmed.to_owned())
 }

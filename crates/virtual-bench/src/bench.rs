@@ -10,14 +10,14 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{AtWallPace, Behind, InVirtualTime, RunError};
+use crate::run::{Behind, InVirtualTime, People, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::BenchTime;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ pub struct VirtualBench {
     pace: Option<f64>,
     behind: Rc<Behind>,
     /// How many people are waited for.
-    people: Rc<Cell<u32>>,
+    people: People,
     serial: String,
     lines: PanelLines,
 }
@@ -151,7 +151,7 @@ impl VirtualBench {
             world: Rc::new(RefCell::new(world)),
             pace,
             behind: Rc::default(),
-            people: Rc::default(),
+            people: People::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -277,14 +277,13 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        let (behind, people) = (Rc::clone(&self.behind), Rc::clone(&self.people));
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
     }
 
-    /// Waits for a person outside: until the value is dropped, virtual time passes no faster than the wall clock, so that
-    /// the person has the time that a step gives. Needs a runtime with a time driver.
-    pub fn wait_for_person(&self) -> AtWallPace {
-        AtWallPace::new(&self.people)
+    /// The people outside who may be waited for; each call gives one more handle.
+    pub fn people(&self) -> People {
+        self.people.clone()
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -298,7 +297,7 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        let (behind, people) = (Rc::clone(&self.behind), Rc::clone(&self.people));
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
     }
 

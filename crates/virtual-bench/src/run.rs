@@ -88,20 +88,26 @@ pub struct InVirtualTime<F> {
     pace: Option<Pace>,
     hold: Option<Hold>,
     /// Waits for people, at the pace of the wall.
-    people: Rc<Cell<u32>>,
+    people: People,
     at_wall_pace: Option<Pace>,
     last_poll_ns: u64,
 }
 
-/// While this exists, a person outside is waited for: virtual time is no faster than the wall clock.
-pub struct AtWallPace(Rc<Cell<u32>>);
+/// The people outside who may be waited for. Clones are handles to the same.
+#[derive(Clone, Default)]
+pub struct People(pub(crate) Rc<Cell<u32>>);
 
-impl AtWallPace {
-    pub(crate) fn new(people: &Rc<Cell<u32>>) -> Self {
-        people.set(people.get().saturating_add(1));
-        Self(Rc::clone(people))
+impl People {
+    /// Waits for a person: until the value is dropped, virtual time passes no faster than the wall clock, so that the
+    /// person has the time that a step gives. Needs a runtime with a time driver.
+    pub fn wait(&self) -> AtWallPace {
+        self.0.set(self.0.get().saturating_add(1));
+        AtWallPace(Rc::clone(&self.0))
     }
 }
+
+/// While this exists, a person outside is waited for: virtual time is no faster than the wall clock.
+pub struct AtWallPace(Rc<Cell<u32>>);
 
 impl Drop for AtWallPace {
     fn drop(&mut self) {
@@ -120,7 +126,7 @@ impl<F> InVirtualTime<F> {
         pace: Option<f64>,
         hold: Option<Hold>,
         behind: Rc<Behind>,
-        people: Rc<Cell<u32>>,
+        people: People,
     ) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
@@ -133,7 +139,7 @@ impl<F> InVirtualTime<F> {
 
     /// Changes to the pace of the wall while a person is waited for, and back.
     fn change_pace(&mut self) {
-        let waits = self.people.get() > 0;
+        let waits = self.people.0.get() > 0;
         if waits == self.at_wall_pace.is_some() {
             return;
         }

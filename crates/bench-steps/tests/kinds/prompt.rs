@@ -142,5 +142,5 @@ fn prompts_that_cannot_be_answered_are_refused() {
         assert!(problem.to_string().contains(expected), "{params}\n{problem}");
     }
     let empty = world.check("kind = 'prompt'\ntext = ' '").err().unwrap();
-    assert!(empty.to_string().contains("the question has no words"), "{empty}");
+    assert!(empty.to_string().contains("there are no words"), "{empty}");
 }

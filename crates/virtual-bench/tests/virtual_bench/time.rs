@@ -163,7 +163,7 @@ fn a_person_has_the_time_of_the_wall() {
             let began = tokio::time::Instant::now();
             clock.sleep(Duration::from_secs(500)).await;
             let before = began.elapsed();
-            let asked = setup.bench.wait_for_person();
+            let asked = setup.bench.people().wait();
             clock.sleep(Duration::from_secs(20)).await;
             let asking = began.elapsed() - before;
             // An answer from outside ends the wait early.
