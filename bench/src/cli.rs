@@ -175,6 +175,13 @@ pub(crate) struct RunArgs {
     /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
+    /// Answers a question of the plan, so that nobody is asked: the id of a `prompt` step and the answer, for example
+    /// led=yes; may be repeated. `?` is a person who cannot say.
+    #[arg(long = "answer", value_name = "STEP=ANSWER")]
+    pub answers: Vec<String>,
+    /// The same from a TOML file with lines such as led = "yes". An --answer comes before one in the file.
+    #[arg(long = "answers", value_name = "FILE")]
+    pub answers_file: Option<PathBuf>,
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,

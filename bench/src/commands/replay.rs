@@ -96,6 +96,7 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
         notes: &loaded.left_out_notes(),
         wrap: Some(&without_backup),
         may_erase_locked,
+        answers: None,
     }
     .run(&backend, Vec::new(), || Ok(stop))?;
     let player = backend.player().ok_or_else(|| Failed::bench("nothing was played"))?;

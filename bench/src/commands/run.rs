@@ -1,6 +1,7 @@
 //! `bench run`.
 
 use super::{print, say, width};
+use crate::answers;
 use crate::cli::RunArgs;
 use crate::person::TerminalPerson;
 use crate::progress;
@@ -68,6 +69,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
+    let given = answers::given(&args.answers, args.answers_file.as_deref(), &loaded)?;
     let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
     let image = virtual_run::image(&loaded, &firmware)?;
     let answers = Answers::default();
@@ -85,6 +87,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         // On a desk it is the first that anybody sees of a module: what went wrong there is worth a report.
         wrap: (args.record_answers || loaded.fixture.desk.is_some()).then_some(&wrap),
         may_erase_locked: args.erase_locked,
+        answers: Some(&given),
     };
     let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
     let orderly = orderly.unwrap_or_default();
@@ -108,7 +111,9 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
             ..Order::of(&loaded, &firmware, &serial, args.seed)
         };
         let world = virtual_run::build(&order)?;
-        let backend = VirtualBackend { world, seed: args.seed, faults: virtual_run::ordered(&faults, &bench_faults) };
+        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), false);
+        let faults = virtual_run::ordered(&faults, &bench_faults);
+        let backend = VirtualBackend { world, seed: args.seed, faults, person: Some(Rc::new(person)) };
         let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {

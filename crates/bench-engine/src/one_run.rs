@@ -3,7 +3,7 @@
 use crate::{DiskWait, Observer, Outcome, Recorder};
 use crate::{Failed, Surroundings};
 use crate::{Loaded, Stop};
-use bench_instruments::{Clock, Image};
+use bench_instruments::{Clock, Image, SuppliedAnswers};
 use bench_journal::shown;
 use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_secret, write_whole};
 use bench_report::{RunRecord, junit};
@@ -11,6 +11,7 @@ use bench_run::{BenchKind, Event, Provenance, Verdict};
 use bench_steps::{Nest, Safekeeping};
 use bench_swd::backup_to_hex;
 use futures_util::future::LocalBoxFuture;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct OneRun<'a> {
     pub wrap: Option<NestWrap<'a>>,
     /// A person allows to erase a locked module, with everything that is on it.
     pub may_erase_locked: bool,
+    /// Answers that were given before the run, as typed, by the id of the step that asks.
+    pub answers: Option<&'a BTreeMap<String, String>>,
 }
 
 /// A run that ended.
@@ -155,6 +158,9 @@ impl OneRun<'_> {
             nest.safekeeping = Rc::new(safekeeping(recorder.folder()));
             nest.may_erase_locked = self.may_erase_locked;
             nest.imei = self.imei.map(str::to_owned);
+            if let Some(answers) = self.answers {
+                nest.person = Rc::new(SuppliedAnswers::new(answers.clone(), nest.person));
+            }
             if let Some(wrap) = self.wrap {
                 nest = wrap(nest, &recorder.folder());
             }

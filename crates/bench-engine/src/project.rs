@@ -94,6 +94,8 @@ pub struct Loaded {
     /// What its steps put into the module besides the firmware, and the hash of each file.
     images: Rc<BTreeMap<ImageFile, Image>>,
     image_hashes: Vec<PartHash>,
+    /// What its questions show, by their names in the plan.
+    pictures: Rc<BTreeMap<String, PathBuf>>,
     plan_text: PlanText,
     /// Its own text, then that of the fixture that it builds on.
     fixture_texts: Vec<Source>,
@@ -114,6 +116,7 @@ impl Loaded {
     /// Gives a nest what the plan's steps put into the module.
     pub fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
+        nest.pictures = Rc::clone(&self.pictures);
         nest.dut_rx = self.fixture.bed.as_ref().map(|_| self.fixture.link.dut_rx);
     }
 
@@ -425,7 +428,9 @@ impl Project {
         let firmware_path = self.firmware(&checked.firmware);
         let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
         let families = texts.into_iter().map(|(_, family)| family).collect();
-        let (images, image_hashes) = read_images(&checked, folder)?;
+        let (images, mut image_hashes) = read_images(&checked, folder)?;
+        let (pictures, picture_hashes) = find_pictures(&checked, folder)?;
+        image_hashes.extend(picture_hashes);
         let images = Rc::new(images);
         Ok(Loaded {
             plan: checked,
@@ -434,6 +439,7 @@ impl Project {
             firmware_path,
             images,
             image_hashes,
+            pictures: Rc::new(pictures),
             plan_text,
             fixture_texts,
             dut_text,
@@ -481,6 +487,44 @@ fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images
         }
     }
     Ok((images, hashes))
+}
+
+/// The largest picture, bytes: more than any screen shows.
+const LARGEST_PICTURE: u64 = 16 * 1024 * 1024;
+/// How a PNG file begins.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The pictures of the plan's questions, each once. They are opened again when they are shown.
+fn find_pictures(
+    plan: &Plan<Box<dyn Procedure>>,
+    folder: &Path,
+) -> Result<(BTreeMap<String, PathBuf>, Vec<PartHash>), FileError> {
+    let (mut pictures, mut hashes) = (BTreeMap::new(), Vec::new());
+    for planned in &plan.steps {
+        let Some(named) = planned.procedure.question().and_then(|question| question.picture.as_deref()) else {
+            continue;
+        };
+        let name = named.to_string_lossy().into_owned();
+        if pictures.contains_key(&name) {
+            continue;
+        }
+        let path = folder.join(named);
+        let help = format!("the step `{}` shows this picture; paths are relative to the plan", planned.step.id);
+        let unreadable = |error| FileError::Unreadable { path: path.clone(), error, help: help.clone() };
+        let bytes = read_regular(&path, LARGEST_PICTURE).map_err(std::io::Error::from).map_err(unreadable)?;
+        let is_svg = path.extension().is_some_and(|extension| extension == "svg");
+        let (good, format) = if is_svg { (has_svg(&bytes), "SVG") } else { (bytes.starts_with(PNG), "PNG") };
+        if !good {
+            return Err(unreadable(std::io::Error::other(format!("this is no {format} file"))));
+        }
+        hashes.push(PartHash { path: name.clone(), sha256: sha256(&bytes) });
+        pictures.insert(name, path);
+    }
+    Ok((pictures, hashes))
+}
+
+fn has_svg(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.contains("<svg"))
 }
 
 /// The firmware image, as bytes.

@@ -71,6 +71,7 @@ impl Shift {
             let backend = backend(&shift, &project, &loaded, &serial)?;
             let run = OneRun {
                 may_erase_locked: false,
+                answers: None,
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &shift.firmware)?,
                 provenance: shift.provenance.clone(),
@@ -120,7 +121,7 @@ impl RunFactory for VirtualRuns {
         self.shift.work(serial, notes, move |shift, _, loaded, serial| {
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
-            Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs })
+            Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: None })
         })
     }
 }

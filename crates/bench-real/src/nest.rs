@@ -107,7 +107,7 @@ impl RealBackend {
         }
     }
 
-    /// Adds the person at the bench, for a desk.
+    /// Adds the person at the bench.
     #[must_use]
     pub fn with_person(self, person: Rc<dyn Person>) -> Self {
         Self { person, ..self }
@@ -207,7 +207,8 @@ impl RealBackend {
             dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
             clock,
         };
-        Ok(Nest::on(Rc::new(driver), ends, family, serial))
+        let person = Rc::clone(&self.person);
+        Ok(Nest { person, ..Nest::on(Rc::new(driver), ends, family, serial) })
     }
 
     /// A desk: a serial port, a probe and Bluetooth of any computer.

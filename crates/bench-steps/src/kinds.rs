@@ -70,6 +70,7 @@ impl Default for Kinds {
             .with::<crate::desk::Restarts>()
             .with::<crate::desk::UsbEchoStep>()
             .with::<crate::desk::NfcPhone>()
+            .with::<crate::prompt::Prompt>()
     }
 }
 

@@ -42,6 +42,7 @@ mod nfc;
 mod pair_test;
 mod program;
 mod program_production;
+mod prompt;
 mod pulled_to;
 mod pulls;
 mod pwm;

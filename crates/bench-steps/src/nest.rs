@@ -48,6 +48,8 @@ pub struct Nest {
     pub firmware: Rc<Image>,
     /// Other files that the plan's steps write into the module.
     pub images: Rc<BTreeMap<ImageFile, Image>>,
+    /// Pictures that the plan's questions show, by their name in the plan.
+    pub pictures: Rc<BTreeMap<String, PathBuf>>,
     /// What was in the module before it was programmed, if that must come back.
     pub safekeeping: Rc<Safekeeping>,
     /// A person allows to erase a locked module, with everything that is on it.
@@ -157,6 +159,7 @@ impl Nest {
             load,
             firmware: Rc::default(),
             images: Rc::default(),
+            pictures: Rc::default(),
             imei: None,
             modem: Rc::default(),
             zero_amps: Rc::default(),

@@ -2,7 +2,7 @@
 
 use crate::Nest;
 use async_trait::async_trait;
-use bench_instruments::{DutError, InstrumentError};
+use bench_instruments::{DutError, InstrumentError, Question};
 use bench_plan::{ParamProblem, Reach, Resolved, Surroundings};
 use bench_run::{BenchTime, Diagnosis};
 use std::time::Duration;
@@ -22,6 +22,14 @@ pub trait StepLog {
     fn within(&self, _since: BenchTime, _limit: Duration) {}
     /// An exchange with a part of the module, for readers who need all of it.
     fn dialogue(&self, text: String);
+    /// Id of the step in the plan, to name it to a person.
+    fn id(&self) -> &str {
+        ""
+    }
+    /// What the attempt may take, to show it to a person.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why a step ended early.
@@ -62,6 +70,11 @@ pub trait Procedure {
     /// Further files that it writes into the module. They are read when the plan is loaded.
     fn images(&self) -> &[ImageFile] {
         &[]
+    }
+
+    /// What it asks a person. The picture is named as in the plan; it is read when the plan is loaded.
+    fn question(&self) -> Option<&Question> {
+        None
     }
 
     /// The rails whose resistance to ground it measures before power, so that they may be switched on.

@@ -3,13 +3,15 @@
 mod person;
 
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
-use bench_instruments::{Clock, DutClient, FixtureDriver, Image, NoBed, Panel, Plausibility, UnknownLoad};
+use bench_instruments::{
+    Clock, DutClient, FixtureDriver, Image, NoBed, Nobody, Panel, Person, Plausibility, UnknownLoad,
+};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
 use futures_util::future::LocalBoxFuture;
-use person::VirtualPerson;
+use person::{Outsider, VirtualPerson};
 use std::cell::RefCell;
 use std::rc::Rc;
 use virtual_bench::{BenchFault, Fault, VirtualBench, VirtualConfig, VirtualError};
@@ -172,7 +174,7 @@ fn desk_nest(world: &VirtualBench, fixture: &Fixture, phone: bool, family: &DutF
         clock: Rc::clone(&clock),
     };
     let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
-    nest.person = Rc::new(VirtualPerson::new(world, phone));
+    nest.person = Rc::new(VirtualPerson::new(world, phone, Rc::new(Nobody)));
     nest
 }
 
@@ -182,6 +184,21 @@ pub struct VirtualBackend {
     pub seed: u64,
     /// As ordered.
     pub faults: Vec<String>,
+    /// Who answers what the plan asks; `None`: nobody.
+    pub person: Option<Rc<dyn Person>>,
+}
+
+impl VirtualBackend {
+    fn with_person(&self, fixture: &Fixture, mut nest: Nest) -> Nest {
+        if let Some(person) = &self.person {
+            let outside: Rc<dyn Person> = Rc::new(Outsider::new(&self.world, Rc::clone(person)));
+            nest.person = match &fixture.desk {
+                Some(desk) => Rc::new(VirtualPerson::new(&self.world, desk.phone.is_some(), outside)),
+                None => outside,
+            };
+        }
+        nest
+    }
 }
 
 impl Backend for VirtualBackend {
@@ -204,7 +221,10 @@ impl Backend for VirtualBackend {
         recorder: &'a Rc<Recorder>,
     ) -> LocalBoxFuture<'a, Result<Nest, Failed>> {
         let made = match loaded.family() {
-            Some(family) => nest(&self.world, &loaded.fixture, family, serial, recorder),
+            Some(family) => {
+                let made = nest(&self.world, &loaded.fixture, family, serial, recorder);
+                made.map(|nest| self.with_person(&loaded.fixture, nest))
+            }
             None => Err(Failed::Bench(miette::miette!("the plan's family got lost"))),
         };
         Box::pin(std::future::ready(made))

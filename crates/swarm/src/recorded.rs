@@ -84,6 +84,7 @@ fn one_run<'a>(stage: &'a Stage<'_>, reports: &'a Path, wrap: Option<bench_engin
         notes: &[],
         wrap,
         may_erase_locked: false,
+        answers: None,
     }
 }
 

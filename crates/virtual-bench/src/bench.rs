@@ -10,7 +10,7 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Behind, InVirtualTime, RunError};
+use crate::run::{Behind, InVirtualTime, People, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
@@ -92,6 +92,8 @@ pub struct VirtualBench {
     pub(crate) world: SharedWorld,
     pace: Option<f64>,
     behind: Rc<Behind>,
+    /// How many people are waited for.
+    people: People,
     serial: String,
     lines: PanelLines,
 }
@@ -149,6 +151,7 @@ impl VirtualBench {
             world: Rc::new(RefCell::new(world)),
             pace,
             behind: Rc::default(),
+            people: People::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -274,7 +277,13 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
+    }
+
+    /// The people outside who may be waited for; each call gives one more handle.
+    pub fn people(&self) -> People {
+        self.people.clone()
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -288,7 +297,8 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero

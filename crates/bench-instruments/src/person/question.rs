@@ -78,6 +78,17 @@ impl AnswerForm {
         }
     }
 
+    /// Whether the value is an answer of this form.
+    pub fn fits(&self, value: &AnswerValue) -> bool {
+        match (self, value) {
+            (AnswerForm::Confirm, AnswerValue::Yes | AnswerValue::No)
+            | (AnswerForm::Text { .. }, AnswerValue::Text(_)) => true,
+            (AnswerForm::Choice(choices), AnswerValue::Choice(index)) => *index < choices.len(),
+            (AnswerForm::Number { .. }, AnswerValue::Number(value)) => value.is_finite(),
+            _ => false,
+        }
+    }
+
     /// An answer as a person reads it.
     pub fn show(&self, value: &AnswerValue) -> String {
         match (self, value) {
