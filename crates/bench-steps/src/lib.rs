@@ -60,8 +60,8 @@ mod uart_flow;
 mod usb;
 
 pub use doctor::{Finding, doctor};
-pub use kinds::Kinds;
 pub use external::{PROTOCOL, protocol_schema};
+pub use kinds::Kinds;
 pub use nest::{Ends, Nest, ProgramPlace};
 pub use nfc::read_tag;
 pub use program::GOES;

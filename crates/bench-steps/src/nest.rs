@@ -3,8 +3,8 @@
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
     BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, MeasureBus,
-    NailVector, Nails, NfcReader, NoPrograms, NoRunFiles, Nobody, Panel, Peers, Person, Plausibility, Programmer, Programs, Rails, RunFiles, Switches, UsbHost,
-    UsbSwitch,
+    NailVector, Nails, NfcReader, NoPrograms, NoRunFiles, Nobody, Panel, Peers, Person, Plausibility, Programmer,
+    Programs, Rails, RunFiles, Switches, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;

@@ -26,6 +26,10 @@ pub trait StepLog {
     fn id(&self) -> &str {
         ""
     }
+    /// Number of the attempt, from 1.
+    fn attempt(&self) -> u8 {
+        1
+    }
     /// What the attempt may take, to show it to a person.
     fn timeout(&self) -> Option<Duration> {
         None

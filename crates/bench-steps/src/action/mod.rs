@@ -10,7 +10,7 @@ mod schema;
 mod verbs;
 
 pub use perform::{Done, Worker};
-pub(crate) use read::{RESOURCES, hex};
 pub use read::{Action, Places, read};
+pub(crate) use read::{RESOURCES, hex};
 pub use schema::{ActionList, action_schema};
 pub use verbs::{Form, Gives, Key, VERBS, Verb, verb};

@@ -21,9 +21,7 @@ pub(crate) struct Hello<'a> {
 }
 
 pub(crate) fn hello(of: &Hello<'_>) -> String {
-    let measurement = |spec: &MeasurementSpec| {
-        json!({ "name": spec.name, "unit": spec.unit, "min": spec.limits.min, "max": spec.limits.max })
-    };
+    let measurement = |spec: &MeasurementSpec| json!({ "name": spec.name, "unit": spec.unit, "min": spec.limits.min, "max": spec.limits.max });
     json!({
         "protocol": PROTOCOL,
         "step": of.step,

@@ -75,8 +75,9 @@ impl Kind for External {
         for name in around.uses.iter().chain(around.shares) {
             // A plan may have resources of its own; a misspelt one would be one.
             if let Some(meant) = nearest(name, RESOURCES.iter().copied()).filter(|meant| meant != name) {
-                return Err(ParamProblem::new(format!("unknown resource `{name}`"))
-                    .help(format!("did you mean `{meant}`?")));
+                return Err(
+                    ParamProblem::new(format!("unknown resource `{name}`")).help(format!("did you mean `{meant}`?"))
+                );
             }
         }
         let mut allowed = Allowed {
@@ -126,7 +127,9 @@ fn json(tree: &Tree) -> Value {
         Tree::Float(number) => Value::from(*number),
         Tree::Truth(truth) => Value::from(*truth),
         Tree::List(items) => items.iter().map(|item| json(&item.value)).collect(),
-        Tree::Table(entries) => entries.iter().map(|(key, value)| (key.get_ref().clone(), json(&value.value))).collect(),
+        Tree::Table(entries) => {
+            entries.iter().map(|(key, value)| (key.get_ref().clone(), json(&value.value))).collect()
+        }
         Tree::Null => Value::Null,
     }
 }

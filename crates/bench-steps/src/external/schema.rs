@@ -35,11 +35,7 @@ pub fn protocol_schema() -> Value {
             &["measured", "value"],
         ),
         other("Says what is wrong with the module.", json!({ "diagnose": text, "at": pins }), &["diagnose"]),
-        other(
-            "Keeps a copy of a file in the record of the run.",
-            json!({ "attach": text, "path": text }),
-            &["attach"],
-        ),
+        other("Keeps a copy of a file in the record of the run.", json!({ "attach": text, "path": text }), &["attach"]),
         other(
             "Shows how far the program is, from 0 to 1.",
             json!({ "progress": { "type": "number" }, "what": text }),

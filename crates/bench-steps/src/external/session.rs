@@ -282,7 +282,9 @@ impl<'a> Session<'a> {
         let path = PathBuf::from(path.map_or(Ok(name), |node| text(node, "path"))?);
         let path = if path.is_relative() { self.nest.program_place.folder.join(path) } else { path };
         let kept = self.nest.files.attach(&format!("{}-{name}", self.log.id()), &path).map_err(ParamProblem::new)?;
-        self.note(format!("attached {} ({} bytes, SHA-256 {})", kept.name, kept.bytes, kept.sha256));
+        if !kept.sha256.is_empty() {
+            self.note(format!("attached {} ({} bytes, SHA-256 {})", kept.name, kept.bytes, kept.sha256));
+        }
         Ok(Map::new())
     }
 
@@ -352,7 +354,9 @@ fn text<'n>(node: &'n Node, what: &str) -> Result<&'n str, ParamProblem> {
 
 fn pin_of(node: &Node) -> Result<PinRef, ParamProblem> {
     match &node.value {
-        Tree::Text(name) => Ok(name.parse().map_or_else(|_| PinRef::Name(name.clone()), |n| PinRef::Contact(Contact(n)))),
+        Tree::Text(name) => {
+            Ok(name.parse().map_or_else(|_| PinRef::Name(name.clone()), |n| PinRef::Contact(Contact(n))))
+        }
         Tree::Integer(number) => u8::try_from(*number)
             .map(|number| PinRef::Contact(Contact(number)))
             .map_err(|_| ParamProblem::new(format!("{number} is not a contact number"))),
@@ -394,9 +398,9 @@ fn keys_of(done: &Done) -> Map<String, Value> {
 /// A question to the operator: yes or no, or one of `choices`, or a text that matches `pattern`.
 fn question(id: &str, about: &Node, entries: &[Entry]) -> Result<Question, ParamProblem> {
     let form = match (get(entries, "choices"), get(entries, "pattern"), get(entries, "unit")) {
-        (Some(Node { value: Tree::List(items), .. }), None, None) if !items.is_empty() => {
-            AnswerForm::Choice(items.iter().map(|item| text(item, "choices").map(str::to_owned)).collect::<Result<_, _>>()?)
-        }
+        (Some(Node { value: Tree::List(items), .. }), None, None) if !items.is_empty() => AnswerForm::Choice(
+            items.iter().map(|item| text(item, "choices").map(str::to_owned)).collect::<Result<_, _>>()?,
+        ),
         (Some(_), None, None) => return Err(ParamProblem::new("`choices` is no list of texts")),
         (None, Some(pattern), None) => {
             let pattern = text(pattern, "pattern")?;
