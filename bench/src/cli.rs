@@ -96,6 +96,9 @@ enum Command {
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// Stays between this program and one of the plan's: started by this program.
+    #[command(hide = true)]
+    Keep,
     /// Runs an emulated module for other programs, with a debug probe on the network and a serial port, in real time.
     VirtualDut(VirtualDutArgs),
     /// Judges runs again from their journals, and reports whether a journal was changed.
@@ -620,6 +623,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Replay(args) => commands::replay::replay(root, args),
         Command::BugReport(args) => commands::bug_report::bug_report(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
+        Command::Keep => Ok(bench_programs::keep()),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Store(args) => commands::store::store(args),

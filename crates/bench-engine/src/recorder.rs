@@ -446,6 +446,9 @@ impl StepLog for AttemptLog<'_> {
     fn id(&self) -> &str {
         &self.step.id
     }
+    fn attempt(&self) -> u8 {
+        self.attempt
+    }
     fn timeout(&self) -> Option<Duration> {
         Some(self.step.timeout)
     }

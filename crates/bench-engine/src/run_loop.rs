@@ -76,6 +76,9 @@ pub async fn run_for(
     let power = Rc::new(Power::new(nest, lateness));
     // Whatever switches rails from here on goes through their owner.
     let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
+    if plan.steps.iter().any(|planned| !planned.procedure.program().is_empty()) {
+        nest.programs.prepare();
+    }
     supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, surroundings, stop)).await
 }
 

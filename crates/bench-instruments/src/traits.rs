@@ -54,6 +54,9 @@ pub enum InstrumentError {
     NoEdgeLine,
     #[error("this fixture has no NFC reader: its file names none in [nfc]")]
     NoNfcReader,
+    /// A program of the plan, or what starts it.
+    #[error("{0}")]
+    Program(String),
     /// Only in the replay of a recorded run.
     #[error("not in the recording: {0}")]
     NotRecorded(String),

@@ -2,8 +2,8 @@
 
 use bench_instruments::{
     Advert, Answer, AnswerForm, AnswerValue, Chore, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState,
-    Injected, InstrumentError, LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramJob, Programmed, Question,
-    RailReading, Sender, Supply, Task, Unjoined, UsbEcho, UsbIds,
+    Injected, InstrumentError, LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramExit, ProgramJob,
+    ProgramSays, Programmed, Question, RailReading, Sender, Supply, Task, Unjoined, UsbEcho, UsbIds,
 };
 use bench_run::{BenchTime, Contact};
 use dut_protocol::{JobResult, Refusal, Reply, Request};
@@ -92,8 +92,10 @@ missing!(
     InstrumentError,
     InstrumentError::NotRecorded,
     f64,
+    u32,
     String,
     Answer,
+    ProgramSays,
     Vec<u8>,
     ContactSet,
     Injected,
@@ -283,6 +285,7 @@ enum InstrumentErrorForm {
     Nobody(String),
     NotDone(String),
     CannotSay(String),
+    Program(String),
     NotRecorded(String),
 }
 
@@ -494,6 +497,23 @@ enum DisturbanceForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "ProgramSays", rename_all = "kebab-case")]
+enum ProgramSaysForm {
+    Line(String),
+    Broken(String),
+    Ended(#[serde(with = "ProgramExitForm")] ProgramExit),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProgramExit")]
+struct ProgramExitForm {
+    code: Option<i32>,
+    signal: Option<i32>,
+    left_behind: u32,
+    last_words: String,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "GuardState", rename_all = "kebab-case")]
 enum GuardStateForm {
     Alive,
@@ -516,6 +536,7 @@ mirrored!(
     Disturbance by DisturbanceForm,
     GuardState by GuardStateForm,
     Answer by AnswerRecord,
+    ProgramSays by ProgramSaysForm,
 );
 
 impl Form for Advert {

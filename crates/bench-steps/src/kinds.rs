@@ -61,6 +61,8 @@ impl Default for Kinds {
             .with::<crate::modem::ModemOff>()
             .with::<crate::ble::Ble>()
             .with::<crate::nfc::Nfc>()
+            .with::<crate::sequence::Sequence>()
+            .with::<crate::external::External>()
             .with::<crate::desk::SwitchOn>()
             .with::<crate::desk::PortShorts>()
             .with::<crate::desk::AdcSelf>()

@@ -3,8 +3,8 @@
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
     BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, MeasureBus,
-    NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches, UsbHost,
-    UsbSwitch,
+    NailVector, Nails, NfcReader, NoPrograms, NoRunFiles, Nobody, Panel, Peers, Person, Plausibility, Programmer,
+    Programs, Rails, RunFiles, Switches, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -60,12 +60,26 @@ pub struct Nest {
     pub person: Rc<dyn Person>,
     /// What the controller is busy with.
     pub load: Rc<dyn ControllerLoad>,
+    /// Starts the programs of the plan.
+    pub programs: Rc<dyn Programs>,
+    pub program_place: Rc<ProgramPlace>,
+    /// Files that steps add to the run's folder.
+    pub files: Rc<dyn RunFiles>,
     /// The family of the plan.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.
     pub serial: String,
     /// IMEI on its label, where given.
     pub imei: Option<String>,
+}
+
+/// Where the plan's programs run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProgramPlace {
+    /// The plan's folder: what a plan names is relative to it.
+    pub folder: PathBuf,
+    /// Folder of the Python package for programs, where there is one.
+    pub python: Option<PathBuf>,
 }
 
 /// Parts of a nest besides the driver of its fixture.
@@ -137,6 +151,9 @@ impl Nest {
             ble,
             panel,
             person: Rc::new(Nobody),
+            programs: Rc::new(NoPrograms),
+            program_place: Rc::default(),
+            files: Rc::new(NoRunFiles),
             safekeeping: Rc::default(),
             may_erase_locked: false,
             load,

@@ -26,6 +26,10 @@ pub trait StepLog {
     fn id(&self) -> &str {
         ""
     }
+    /// Number of the attempt, from 1.
+    fn attempt(&self) -> u8 {
+        1
+    }
     /// What the attempt may take, to show it to a person.
     fn timeout(&self) -> Option<Duration> {
         None
@@ -90,6 +94,11 @@ pub trait Procedure {
     /// Whether it writes the test firmware, so that the module may be empty before.
     fn writes_firmware(&self) -> bool {
         false
+    }
+
+    /// A program with its arguments that it starts. Those that are files of the plan's folder belong to the plan.
+    fn program(&self) -> &[String] {
+        &[]
     }
 
     /// Whether it uses the controller's Bluetooth, which is opened only then: a line without it can test the rest.

@@ -4,9 +4,10 @@ mod person;
 
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
 use bench_instruments::{
-    Clock, DutClient, FixtureDriver, Image, NoBed, Nobody, Panel, Person, Plausibility, UnknownLoad,
+    Clock, DutClient, FixtureDriver, Image, NoBed, Nobody, Panel, Person, Plausibility, Programs, UnknownLoad,
 };
 use bench_plan::{DutFamily, Fixture};
+use bench_programs::{KeeperCommand, ProgramHost};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
@@ -158,7 +159,12 @@ pub fn trusting_nest(
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
     };
-    Ok(Nest { unchecked: Rc::from(unchecked), ..Nest::on(driver, ends, family, serial) })
+    Ok(Nest { unchecked: Rc::from(unchecked), programs: programs(world), ..Nest::on(driver, ends, family, serial) })
+}
+
+/// Starts programs, whose computing takes no virtual time.
+fn programs(world: &VirtualBench) -> Rc<dyn Programs> {
+    Rc::new(ProgramHost::new(KeeperCommand::this_program()).holding(world.computing()))
 }
 
 /// The same on a desk, with a person who does what is asked.
@@ -175,6 +181,7 @@ fn desk_nest(world: &VirtualBench, fixture: &Fixture, phone: bool, family: &DutF
     };
     let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
     nest.person = Rc::new(VirtualPerson::new(world, phone, Rc::new(Nobody)));
+    nest.programs = programs(world);
     nest
 }
 

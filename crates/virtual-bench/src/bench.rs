@@ -17,7 +17,7 @@ use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::BenchTime;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -94,6 +94,8 @@ pub struct VirtualBench {
     behind: Rc<Behind>,
     /// How many people are waited for.
     people: People,
+    /// How many programs compute, for which time stands.
+    computing: Rc<Cell<usize>>,
     serial: String,
     lines: PanelLines,
 }
@@ -152,6 +154,7 @@ impl VirtualBench {
             pace,
             behind: Rc::default(),
             people: People::default(),
+            computing: Rc::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -279,11 +282,18 @@ impl VirtualBench {
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
         let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
+            .while_computing(Rc::clone(&self.computing))
     }
 
     /// The people outside who may be waited for; each call gives one more handle.
     pub fn people(&self) -> People {
         self.people.clone()
+    }
+
+    /// The number of programs whose computing takes no time: while it is not zero, virtual time stands, unless there is a
+    /// pace. Each call gives one more handle to it.
+    pub fn computing(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.computing)
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -299,6 +309,7 @@ impl VirtualBench {
     ) -> impl Future<Output = Result<F::Output, RunError>> {
         let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
+            .while_computing(Rc::clone(&self.computing))
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero

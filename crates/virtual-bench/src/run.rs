@@ -90,6 +90,8 @@ pub struct InVirtualTime<F> {
     /// Waits for people, at the pace of the wall.
     people: People,
     at_wall_pace: Option<Pace>,
+    /// How many programs compute, for which time stands.
+    computing: Rc<Cell<usize>>,
     last_poll_ns: u64,
 }
 
@@ -134,7 +136,23 @@ impl<F> InVirtualTime<F> {
         let catches_up = hold.is_none();
         let pace = pace.map(|ratio| Pace { ratio, catches_up, behind, began: None, pause: None });
         let inner = Box::pin(unconstrained(inner));
-        Self { world, inner, signal, waker, pace, hold, people, at_wall_pace: None, last_poll_ns: now }
+        Self {
+            world,
+            inner,
+            signal,
+            waker,
+            pace,
+            hold,
+            people,
+            at_wall_pace: None,
+            computing: Rc::default(),
+            last_poll_ns: now,
+        }
+    }
+
+    /// Lets time stand while the number is not zero. What makes it zero again must wake the future.
+    pub fn while_computing(self, computing: Rc<Cell<usize>>) -> Self {
+        Self { computing, ..self }
     }
 
     /// Changes to the pace of the wall while a person is waited for, and back.
@@ -167,6 +185,9 @@ impl<F: Future> Future for InVirtualTime<F> {
                     return Poll::Ready(Ok(value));
                 }
                 continue;
+            }
+            if this.pace.is_none() && this.computing.get() > 0 {
+                return Poll::Pending;
             }
             this.change_pace();
             if let Some(pace) = this.at_wall_pace.as_mut().or(this.pace.as_mut())

@@ -11,5 +11,6 @@ mod verbs;
 
 pub use perform::{Done, Worker};
 pub use read::{Action, Places, read};
+pub(crate) use read::{RESOURCES, hex};
 pub use schema::{ActionList, action_schema};
 pub use verbs::{Form, Gives, Key, VERBS, Verb, verb};

@@ -150,6 +150,45 @@ impl Action {
         }
     }
 
+    /// The rail that it switches.
+    pub fn switches(&self) -> Option<&str> {
+        match self {
+            Action::Rail { rail, .. } => Some(rail),
+            _ => None,
+        }
+    }
+
+    /// Follows which contacts are driven.
+    pub fn changes_driven(&self, driven: &mut std::collections::BTreeSet<Contact>) {
+        match self {
+            Action::Drive { contact, .. }
+            | Action::Source { contact, .. }
+            | Action::Pwm { contact, .. }
+            | Action::Port {
+                contact,
+                state: PortState::High | PortState::Low | PortState::PullUp | PortState::PullDown,
+                ..
+            } => {
+                driven.insert(*contact);
+            }
+            Action::Release { contact: Some(contact) } | Action::Port { contact, state: PortState::Input, .. } => {
+                driven.remove(contact);
+            }
+            Action::Release { contact: None } | Action::PwmOff => driven.clear(),
+            _ => {}
+        }
+    }
+
+    /// Time that it takes by order, besides its I/O.
+    pub fn takes(&self) -> Duration {
+        match self {
+            Action::Wait { span } => *span,
+            Action::Frequency { window, .. } | Action::Duty { window, .. } | Action::BleScan { window } => *window,
+            Action::Modem { within, .. } => *within,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// What a reading at the contact shows, for the table of what covers it.
     pub fn aspect(&self) -> &'static str {
         match self {
@@ -722,4 +761,5 @@ pub(crate) const RESOURCES: &[&str] = &[
     resource::USB_HOST,
     resource::RADIO,
     resource::NFC,
+    resource::OPERATOR,
 ];
