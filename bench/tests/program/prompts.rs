@@ -256,3 +256,82 @@ fn a_picture_is_there_when_the_plan_is_loaded_and_hashed() {
     std::fs::remove_file(&picture).unwrap();
     check("pictures/led.svg");
 }
+
+fn station(prompts: &Prompts) -> Terminal {
+    let rules = prompts.folder.path().join("rules.toml");
+    let person = "begin = \"scan\"\nbell = false\n[[person]]\nid = \"OP-7\"\nname = \"Ada\"\n";
+    std::fs::write(&rules, person).unwrap();
+    let (plan, reports) = (prompts.plan(), prompts.reports());
+    let mut all = vec!["operator", plan.to_str().unwrap(), "--virtual", "--reports", reports.to_str().unwrap()];
+    all.extend(["--rules", rules.to_str().unwrap()]);
+    Terminal::run(&bench(&all), 80, 24)
+}
+
+#[test]
+fn on_the_operator_s_screen_a_question_is_answered_refused_or_left_open() {
+    let asked = "question: Is the LED green? (y or n)\n";
+    let rows: [Row; 6] = [
+        (
+            "answered",
+            "5 min",
+            |screen| {
+                screen.send(b"1");
+                screen.wait_for("What does the meter show?");
+                screen.send(b"1.2 V\r");
+                screen.wait_for("Good: send it to the next station");
+            },
+            0,
+            "answer: yes, by OP-7\nanswer = Some(1.0)\npass: -",
+        ),
+        (
+            "not as expected",
+            "5 min",
+            |screen| {
+                screen.send(b"2");
+                screen.wait_for("1 fail");
+            },
+            0,
+            "answer: no, by OP-7\nanswer = Some(0.0)\nfail: answer is 0, expected exactly 1",
+        ),
+        (
+            "refused",
+            "5 min",
+            |screen| {
+                screen.send(b"0");
+                screen.wait_for("1 error");
+            },
+            0,
+            "error: the person at the bench cannot say: Is the LED green?",
+        ),
+        (
+            "timed out",
+            "1500 ms",
+            |screen| screen.wait_for("1 error"),
+            0,
+            "error: nobody answered within 1.5s: Is the LED green?",
+        ),
+        ("SIGTERM", "5 min", |screen| screen.signal("-TERM"), 4, "aborted: stopped by SIGTERM"),
+        ("Ctrl-C", "5 min", |screen| screen.send(b"\x03"), 4, "aborted: stopped by Ctrl-C"),
+    ];
+    for (how, timeout, act, code, expected) in rows {
+        let prompts = Prompts::new(timeout);
+        let mut screen = station(&prompts);
+        screen.wait_for("Scan the label");
+        screen.send(b"OP-7\r");
+        screen.wait_for("Hello Ada");
+        screen.send(b"P042AV000000001 MOBILESECRET\r");
+        screen.wait_for("Is the LED green?");
+        // What is typed at once after the label would be a part of it.
+        screen.wait_for("without an answer the test ends as a bench error");
+        act(&mut screen);
+        if code == 0 {
+            // F10: the end of the shift.
+            screen.send(b"\x1b[21~");
+        }
+        assert_eq!(screen.code(), Some(code), "{how}");
+        let run = newest(&prompts.reports());
+        assert_eq!(told(&run, "led"), format!("{asked}{expected}"), "{how}");
+        assert!(is_safe(&run), "{how}");
+        assert_eq!(crate::terminal::found_below(&prompts.reports(), "MOBILESECRET"), None, "{how}");
+    }
+}
