@@ -96,6 +96,9 @@ enum Command {
     /// Holds a fixture's rails while another bench program tests: started by that program.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// Stays between this program and one of the plan's: started by this program.
+    #[command(hide = true)]
+    Keep,
     /// Runs an emulated module for other programs, with a debug probe on the network and a serial port, in real time.
     VirtualDut(VirtualDutArgs),
     /// Judges runs again from their journals, and reports whether a journal was changed.
@@ -175,6 +178,13 @@ pub(crate) struct RunArgs {
     /// like it.
     #[arg(long, value_name = "FILE")]
     pub dictionary: Option<PathBuf>,
+    /// Answers a question of the plan, so that nobody is asked: the id of a `prompt` step and the answer, for example
+    /// led=yes; may be repeated. `?` is a person who cannot say.
+    #[arg(long = "answer", value_name = "STEP=ANSWER")]
+    pub answers: Vec<String>,
+    /// The same from a TOML file with lines such as led = "yes". An --answer comes before one in the file.
+    #[arg(long = "answers", value_name = "FILE")]
+    pub answers_file: Option<PathBuf>,
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,
@@ -615,6 +625,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Replay(args) => commands::replay::replay(root, args),
         Command::BugReport(args) => commands::bug_report::bug_report(root, args),
         Command::Guard(args) => commands::guard::guard(root, args),
+        Command::Keep => Ok(bench_programs::keep()),
         Command::VirtualDut(args) => commands::virtual_dut::virtual_dut(root, args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Store(args) => commands::store::store(args),

@@ -62,7 +62,7 @@ fn run(model: &str, faults: &[&str], stopped: Stopped, may_erase_locked: bool, s
     let world = virtual_run::build(&order).unwrap();
     let before = world.mcu_memory();
     let clock = world.clock();
-    let backend = VirtualBackend { world, seed, faults: specs };
+    let backend = VirtualBackend { world, seed, faults: specs, person: None };
     let folder = tempfile::tempdir().unwrap();
     let run = OneRun {
         loaded: &loaded,
@@ -77,6 +77,7 @@ fn run(model: &str, faults: &[&str], stopped: Stopped, may_erase_locked: bool, s
         may_erase_locked,
         diagnosis: None,
         hold_ends: None,
+        answers: None,
         wrap: None,
     };
     let signal = |clock: Rc<dyn Clock>, at: Duration| async move {

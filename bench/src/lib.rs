@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod abort_tests;
+mod answers;
 #[cfg(test)]
 mod bench_fault_tests;
 pub mod cli;

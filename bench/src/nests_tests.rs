@@ -37,13 +37,14 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
         let faults = virtual_run::parse_faults(&specs)?;
         let serial = format!("P042AN0000NEST{nest}");
         let order = Order { faults: &faults, ..Order::of(&loaded, &firmware, &serial, seed) };
-        let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs };
+        let backend = VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: None };
         let provenance = loaded.provenance(&firmware);
         let image = virtual_run::image(&loaded, &firmware)?;
         let unit_run = OneRun {
             may_erase_locked: false,
             diagnosis: None,
             hold_ends: None,
+            answers: None,
             loaded: &loaded,
             firmware: image,
             provenance,

@@ -15,7 +15,7 @@ use std::process::Command;
 const MAY_USE: &[(&str, &str)] = &[
     (
         "bench",
-        "bench-coverage bench-engine bench-instruments bench-journal bench-operator bench-pi bench-plan bench-real \
+        "bench-coverage bench-engine bench-instruments bench-journal bench-operator bench-pi bench-plan bench-programs bench-real \
          bench-replay bench-report bench-run bench-stats bench-steps bench-store bench-swd bench-sync bench-virtual dut-protocol \
          virtual-bench virtual-dut",
     ),
@@ -37,9 +37,10 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
     ("bench-pi", "bench-instruments bench-plan"),
     ("bench-plan", "bench-run dut-protocol"),
+    ("bench-programs", "bench-instruments"),
     (
         "bench-real",
-        "bench-bluez bench-engine bench-instruments bench-pi bench-plan bench-run bench-steps bench-swd dut-protocol",
+        "bench-bluez bench-engine bench-instruments bench-pi bench-plan bench-programs bench-run bench-steps bench-swd dut-protocol",
     ),
     ("bench-replay", "bench-engine bench-instruments bench-report bench-run bench-steps dut-protocol"),
     ("bench-report", "bench-run bench-stats"),
@@ -49,7 +50,10 @@ const MAY_USE: &[(&str, &str)] = &[
     ("bench-store", "bench-journal bench-report bench-run bench-stats"),
     ("bench-swd", "bench-instruments bench-run"),
     ("bench-sync", "bench-run bench-store"),
-    ("bench-virtual", "bench-engine bench-instruments bench-plan bench-run bench-steps bench-swd virtual-bench"),
+    (
+        "bench-virtual",
+        "bench-engine bench-instruments bench-plan bench-programs bench-run bench-steps bench-swd virtual-bench",
+    ),
     ("book", ""),
     ("core-differential", "cortex-m4f"),
     ("cortex-m4f", ""),
@@ -80,6 +84,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("csv", "bench-report"),
     ("dbus", "bench-bluez"),
     ("flate2", "bench-replay"),
+    ("evalexpr", "bench-steps"),
     ("fluent-bundle", "bench-operator"),
     ("indicatif", "bench"),
     ("ina226", "bench-instruments"),
@@ -93,7 +98,9 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("probe-rs", "bench-swd"),
     ("pulldown-cmark", "book"),
     ("ratatui", "bench-operator"),
+    ("regex", "bench-instruments"),
     ("rppal", "bench-pi"),
+    ("rustix", "bench-programs"),
     ("rusqlite", "bench-store bench-sync"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),
     ("statrs", "bench-stats"),
@@ -121,6 +128,7 @@ const SYSTEMS: &[&str] = &[
     "crates/bench-instruments/src/device/",
     "crates/bench-journal/src/filesystem/",
     "crates/bench-pi/src/lib.rs",
+    "crates/bench-programs/src/system/",
     "crates/bench-real/src/process/",
     "crates/virtual-dut/src/pty/",
     "crates/virtual-pi-kernel/src/",

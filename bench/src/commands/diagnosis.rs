@@ -1,13 +1,13 @@
 //! `bench run --only`, `--repeat`, `--hold` and their like: a part of a plan, to find a cause.
 
+use crate::person::TerminalPerson;
 use bench_engine::{DiagnosisOrder, Failed, HoldEnds, LONGEST_HOLD, Loaded, MOST_REPETITIONS};
 use bench_plan::{Seconds, parse_as};
 use bench_report::RunRecord;
 use bench_run::{DiagnosisRun, Verdict};
 use clap::Args;
-use std::io::{BufRead, IsTerminal};
+use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How long the power stays on where no time is given.
 const HOLD: &str = "60s";
@@ -59,26 +59,14 @@ impl DiagnosisArgs {
     }
 }
 
-/// Ends a hold when a person presses Enter; never where nobody can.
-pub(super) fn on_enter() -> Box<HoldEnds> {
-    Box::new(|| {
-        Box::pin(async {
-            if !std::io::stdin().is_terminal() {
-                return std::future::pending().await;
-            }
-            let (pressed, is_pressed) = oneshot::channel();
-            let read = move || {
-                let mut line = String::new();
-                if std::io::stdin().lock().read_line(&mut line).is_ok_and(|length| length > 0) {
-                    let _ = pressed.send(());
-                }
-            };
-            // Without the thread, or at the end of the input, only time and signals end the hold.
-            let started = std::thread::Builder::new().name("enter".to_owned()).spawn(read);
-            match (started, is_pressed.await) {
-                (Ok(_), Ok(())) => "Enter was pressed".to_owned(),
-                _ => std::future::pending().await,
-            }
+/// Ends a hold when a person presses Enter.
+pub(super) fn on_enter(person: &Rc<TerminalPerson>) -> Box<HoldEnds> {
+    let person = Rc::clone(person);
+    Box::new(move || {
+        let person = Rc::clone(&person);
+        Box::pin(async move {
+            person.presses_enter().await;
+            "Enter was pressed".to_owned()
         })
     })
 }

@@ -186,6 +186,8 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         junit: None,
         firmware: args.firmware.clone(),
         dictionary: None,
+        answers: Vec::new(),
+        answers_file: None,
         record_answers: false,
         without: Vec::new(),
         keep: false,

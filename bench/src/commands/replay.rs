@@ -102,6 +102,7 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
         may_erase_locked,
         diagnosis: diagnosis.as_ref(),
         hold_ends: None,
+        answers: None,
     }
     .run(&backend, Vec::new(), || Ok(stop))?;
     let player = backend.player().ok_or_else(|| Failed::bench("nothing was played"))?;

@@ -1,6 +1,7 @@
 //! `bench run`.
 
 use super::{diagnosis, print, say, width};
+use crate::answers;
 use crate::cli::RunArgs;
 use crate::person::TerminalPerson;
 use crate::progress;
@@ -69,11 +70,17 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let provenance = loaded.provenance(&firmware);
     let dictionary = args.dictionary.as_deref().map(|path| dictionary(path, &provenance)).transpose()?;
     let lot = args.lot.as_deref();
+    let given = answers::given(&args.answers, args.answers_file.as_deref(), &loaded)?;
     let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
     let image = virtual_run::image(&loaded, &firmware)?;
     let answers = Answers::default();
     let wrap = |nest: Nest, folder: &Path| answers.begin(nest, folder);
-    let hold_ends = diagnosis::on_enter();
+    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
+    let orderly = orderly.unwrap_or_default();
+    let (observer, bar) = progress::observer(orderly);
+    let observers = if args.quiet { Vec::new() } else { vec![observer] };
+    let person = Rc::new(TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered));
+    let hold_ends = diagnosis::on_enter(&person);
     let unit_run = OneRun {
         loaded: &loaded,
         firmware: image,
@@ -89,11 +96,8 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         may_erase_locked: args.erase_locked,
         diagnosis: diagnosis.as_ref(),
         hold_ends: Some(&hold_ends),
+        answers: Some(&given),
     };
-    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
-    let orderly = orderly.unwrap_or_default();
-    let (observer, bar) = progress::observer(orderly);
-    let observers = if args.quiet { Vec::new() } else { vec![observer] };
 
     let programs = loaded.plan.steps.iter().any(|planned| planned.procedure.writes_firmware());
     if loaded.fixture.desk.is_some() && programs && !args.quiet {
@@ -112,14 +116,14 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
             ..Order::of(&loaded, &firmware, &serial, args.seed)
         };
         let world = virtual_run::build(&order)?;
-        let backend = VirtualBackend { world, seed: args.seed, faults: virtual_run::ordered(&faults, &bench_faults) };
+        let faults = virtual_run::ordered(&faults, &bench_faults);
+        let backend = VirtualBackend { world, seed: args.seed, faults, person: Some(person) };
         let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()))
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
-        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered);
-        let backend = RealBackend::take(project.root(), place, &now)?.with_person(Rc::new(person));
+        let backend = RealBackend::take(project.root(), place, &now)?.with_person(person);
         backend.clock_notice().iter().for_each(|notice| say(notice));
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
     };

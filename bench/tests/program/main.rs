@@ -25,6 +25,7 @@ mod invented;
 mod operator;
 mod plans;
 mod power;
+mod prompts;
 mod replay;
 mod resources;
 mod results;

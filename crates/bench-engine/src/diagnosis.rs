@@ -2,6 +2,7 @@
 
 use crate::{Failed, Recorder};
 use async_trait::async_trait;
+use bench_instruments::Question;
 use bench_plan::{Plan, PlanStep, nearest_help};
 use bench_run::{
     DiagnosisRun, Entry, Event, MeasurementSpec, OnFail, Step, VOID, Verdict, repetition_id, without_repetition,
@@ -290,6 +291,12 @@ impl Procedure for Shared {
     }
     fn images(&self) -> &[ImageFile] {
         self.0.images()
+    }
+    fn question(&self) -> Option<&Question> {
+        self.0.question()
+    }
+    fn program(&self) -> &[String] {
+        self.0.program()
     }
     fn measures_for_shorts(&self) -> Vec<String> {
         self.0.measures_for_shorts()

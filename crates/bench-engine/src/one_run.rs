@@ -3,14 +3,15 @@
 use crate::{DiskWait, Observer, Outcome, Recorder};
 use crate::{Failed, HoldEnds, Surroundings};
 use crate::{Loaded, Stop};
-use bench_instruments::{Clock, Image};
+use bench_instruments::{AttachedFile, Clock, Image, RunFiles, SuppliedAnswers};
 use bench_journal::shown;
-use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, write_secret, write_whole};
+use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, read_regular, write_secret, write_whole};
 use bench_report::{RunRecord, junit};
 use bench_run::{BenchKind, DiagnosisRun, Event, Provenance, Verdict};
 use bench_steps::{Nest, Safekeeping};
 use bench_swd::backup_to_hex;
 use futures_util::future::LocalBoxFuture;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct OneRun<'a> {
     pub diagnosis: Option<&'a DiagnosisRun>,
     /// What ends its hold before the time.
     pub hold_ends: Option<&'a HoldEnds>,
+    /// Answers that were given before the run, as typed, by the id of the step that asks.
+    pub answers: Option<&'a BTreeMap<String, String>>,
 }
 
 /// A run that ended.
@@ -122,6 +125,29 @@ fn safekeeping(folder: PathBuf) -> Safekeeping {
     }))
 }
 
+/// Logs and attached files of programs, next to the journal.
+struct FilesInFolder(PathBuf);
+
+impl RunFiles for FilesInFolder {
+    fn log(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.join(name))
+    }
+
+    fn attach(&self, name: &str, from: &Path) -> Result<AttachedFile, String> {
+        let to = self.0.join(name);
+        let failed = |error: std::io::Error| format!("{}: {error}", shown(from));
+        if to.exists() {
+            return Err(format!("the record has a file {name} already"));
+        }
+        let bytes = read_regular(from, LARGEST_ATTACHED).map_err(|error| failed(error.into()))?;
+        write_whole(&to, |file| file.write_all(&bytes)).map_err(failed)?;
+        Ok(AttachedFile { name: name.to_owned(), bytes: bytes.len() as u64, sha256: crate::sha256(&bytes) })
+    }
+}
+
+/// Largest file that a program may attach, bytes.
+const LARGEST_ATTACHED: u64 = 64 * 1024 * 1024;
+
 /// Adds the run's number. The series is random, and a virtual run with the same order has the same record.
 fn place_in_order(started: &mut Event, number: Option<&RunNumber>) {
     let (Event::RunStarted { order, bench, .. }, Some(of)) = (started, number) else { return };
@@ -161,8 +187,12 @@ impl OneRun<'_> {
             let mut nest = backend.nest(loaded, serial, &recorder).await?;
             loaded.equip(&mut nest, Rc::clone(&self.firmware));
             nest.safekeeping = Rc::new(safekeeping(recorder.folder()));
+            nest.files = Rc::new(FilesInFolder(recorder.folder()));
             nest.may_erase_locked = self.may_erase_locked;
             nest.imei = self.imei.map(str::to_owned);
+            if let Some(answers) = self.answers {
+                nest.person = Rc::new(SuppliedAnswers::new(answers.clone(), nest.person));
+            }
             if let Some(wrap) = self.wrap {
                 nest = wrap(nest, &recorder.folder());
             }

@@ -7,7 +7,7 @@ use bench_plan::{
     check_plan, nearest, nearest_help,
 };
 use bench_run::{PartHash, PlannedStep, Provenance};
-use bench_steps::{ImageFile, Kinds, Nest, Procedure};
+use bench_steps::{ImageFile, Kinds, Nest, Procedure, ProgramPlace};
 use bench_swd::{ImageFormat, parse_image};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -94,6 +94,10 @@ pub struct Loaded {
     /// What its steps put into the module besides the firmware, and the hash of each file.
     images: Rc<BTreeMap<ImageFile, Image>>,
     image_hashes: Vec<PartHash>,
+    /// Where the programs of its steps run.
+    program_place: Rc<ProgramPlace>,
+    /// What its questions show, by their names in the plan.
+    pictures: Rc<BTreeMap<String, PathBuf>>,
     plan_text: PlanText,
     /// Its own text, then that of the fixture that it builds on.
     fixture_texts: Vec<Source>,
@@ -114,6 +118,8 @@ impl Loaded {
     /// Gives a nest what the plan's steps put into the module.
     pub fn equip(&self, nest: &mut Nest, firmware: Rc<Image>) {
         (nest.firmware, nest.images) = (firmware, Rc::clone(&self.images));
+        nest.pictures = Rc::clone(&self.pictures);
+        nest.program_place = Rc::clone(&self.program_place);
         nest.dut_rx = self.fixture.bed.as_ref().map(|_| self.fixture.link.dut_rx);
     }
 
@@ -286,6 +292,14 @@ impl Project {
         self.below("fixtures/operator.toml")
     }
 
+    /// Where the programs of a plan in this folder run. The folders are absolute: a program has a working folder of its
+    /// own.
+    fn program_place(&self, folder: &Path) -> ProgramPlace {
+        let here = std::env::current_dir().unwrap_or_default();
+        let python = here.join(self.below(PYTHON_CLIENT));
+        ProgramPlace { folder: here.join(folder), python: Some(python).filter(|python| python.is_dir()) }
+    }
+
     /// Every module family, by file name.
     pub fn families(&self) -> Result<Vec<(Source, DutFamily)>, FileError> {
         let repairs = Repairs::default();
@@ -425,7 +439,11 @@ impl Project {
         let firmware_path = self.firmware(&checked.firmware);
         let dut_text = dut_text.unwrap_or_else(|| Source::new("", ""));
         let families = texts.into_iter().map(|(_, family)| family).collect();
-        let (images, image_hashes) = read_images(&checked, folder)?;
+        let (images, mut image_hashes) = read_images(&checked, folder)?;
+        let (pictures, picture_hashes) = find_pictures(&checked, folder)?;
+        image_hashes.extend(picture_hashes);
+        image_hashes.extend(find_scripts(&checked, folder)?);
+        let program_place = Rc::new(self.program_place(folder));
         let images = Rc::new(images);
         Ok(Loaded {
             plan: checked,
@@ -434,6 +452,8 @@ impl Project {
             firmware_path,
             images,
             image_hashes,
+            program_place,
+            pictures: Rc::new(pictures),
             plan_text,
             fixture_texts,
             dut_text,
@@ -481,6 +501,78 @@ fn read_images(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<(Images
         }
     }
     Ok((images, hashes))
+}
+
+/// Folder of the Python package for the programs of plans.
+const PYTHON_CLIENT: &str = "clients/python";
+
+/// What a file of a program is called, if it must be there.
+const SCRIPTS: [&str; 7] = ["js", "lua", "pl", "ps1", "py", "rb", "sh"];
+
+/// Hashes of the files of the plan's programs: what they do decides the verdict.
+fn find_scripts(plan: &Plan<Box<dyn Procedure>>, folder: &Path) -> Result<Vec<PartHash>, FileError> {
+    let mut hashes: Vec<PartHash> = Vec::new();
+    for planned in &plan.steps {
+        for (place, name) in planned.procedure.program().iter().enumerate() {
+            let (named, path) = (Path::new(name), folder.join(name));
+            let is_script = named.extension().is_some_and(|end| SCRIPTS.iter().any(|script| end == *script));
+            let must_be = named.is_relative() && (is_script || place == 0 && named.components().count() > 1);
+            if hashes.iter().any(|hash| hash.path == *name) || !(must_be || path.is_file()) {
+                continue;
+            }
+            let bytes = read_regular(&path, LARGEST_FILE).map_err(std::io::Error::from).map_err(|error| {
+                let files = std::fs::read_dir(path.parent().unwrap_or(folder)).into_iter().flatten().flatten();
+                let names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+                let own = named.file_name().unwrap_or_default().to_string_lossy();
+                let id = &planned.step.id;
+                let help = match nearest(&own, names.iter().map(String::as_str)) {
+                    Some(meant) => format!("the step `{id}` starts it; did you mean `{meant}`?"),
+                    None => format!("the step `{id}` starts it; paths are relative to the plan"),
+                };
+                FileError::Unreadable { path: path.clone(), error, help }
+            })?;
+            hashes.push(PartHash { path: name.clone(), sha256: sha256(&bytes) });
+        }
+    }
+    Ok(hashes)
+}
+
+/// The largest picture, bytes: more than any screen shows.
+const LARGEST_PICTURE: u64 = 16 * 1024 * 1024;
+/// How a PNG file begins.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The pictures of the plan's questions, each once. They are opened again when they are shown.
+fn find_pictures(
+    plan: &Plan<Box<dyn Procedure>>,
+    folder: &Path,
+) -> Result<(BTreeMap<String, PathBuf>, Vec<PartHash>), FileError> {
+    let (mut pictures, mut hashes) = (BTreeMap::new(), Vec::new());
+    for planned in &plan.steps {
+        let Some(named) = planned.procedure.question().and_then(|question| question.picture.as_deref()) else {
+            continue;
+        };
+        let name = named.to_string_lossy().into_owned();
+        if pictures.contains_key(&name) {
+            continue;
+        }
+        let path = folder.join(named);
+        let help = format!("the step `{}` shows this picture; paths are relative to the plan", planned.step.id);
+        let unreadable = |error| FileError::Unreadable { path: path.clone(), error, help: help.clone() };
+        let bytes = read_regular(&path, LARGEST_PICTURE).map_err(std::io::Error::from).map_err(unreadable)?;
+        let is_svg = path.extension().is_some_and(|extension| extension == "svg");
+        let (good, format) = if is_svg { (has_svg(&bytes), "SVG") } else { (bytes.starts_with(PNG), "PNG") };
+        if !good {
+            return Err(unreadable(std::io::Error::other(format!("this is no {format} file"))));
+        }
+        hashes.push(PartHash { path: name.clone(), sha256: sha256(&bytes) });
+        pictures.insert(name, path);
+    }
+    Ok((pictures, hashes))
+}
+
+fn has_svg(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.contains("<svg"))
 }
 
 /// The firmware image, as bytes.

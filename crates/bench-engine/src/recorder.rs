@@ -451,6 +451,15 @@ impl StepLog for AttemptLog<'_> {
     fn dialogue(&self, text: String) {
         self.recorder.emit(Event::Dialogue { step: Some(self.step.id.clone()), text });
     }
+    fn id(&self) -> &str {
+        &self.step.id
+    }
+    fn attempt(&self) -> u8 {
+        self.attempt
+    }
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.step.timeout)
+    }
     fn note(&self, text: String) {
         self.recorder.emit(Event::Note { step: Some(self.step.id.clone()), text });
     }

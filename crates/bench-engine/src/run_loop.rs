@@ -83,6 +83,9 @@ pub async fn run_for(
     let power = Rc::new(Power::new(nest, lateness));
     // Whatever switches rails from here on goes through their owner.
     let nest = Nest { rails: Rc::clone(&power) as Rc<dyn Rails>, ..nest.clone() };
+    if plan.steps.iter().any(|planned| !planned.procedure.program().is_empty()) {
+        nest.programs.prepare();
+    }
     supervise::watched_over(&nest, &power, run_kicked(plan, &nest, &power, recorder, started, surroundings, stop)).await
 }
 
@@ -485,7 +488,7 @@ impl Tries<'_> {
             Ok(Ok(Err(StepError::Dut(why)))) => (Verdict::Fail, Some(why)),
             Ok(Ok(Err(StepError::Bench(why)))) => (Verdict::Error, Some(why)),
             Ok(Err(panic)) => (Verdict::Error, Some(format!("the step panicked: {}", panic_text(&*panic)))),
-            Err(TimedOut) => (Verdict::Error, Some(format!("not finished after {:?}", step.timeout))),
+            Err(TimedOut) => (Verdict::Error, Some(not_finished(planned))),
         };
         let judge = |delivered: &Delivered| step_verdict(&step.measurements, &delivered.measurements, procedure);
         let passed = self.recorder.with_delivered(start.step, judge) == Verdict::Pass;
@@ -514,6 +517,15 @@ impl Tries<'_> {
         };
         let switched_on = power.on_now().difference(&on_before).cloned().collect();
         Ended { step: start.step, attempt, procedure, reason, late, void, switched_on }
+    }
+}
+
+/// Why an attempt is an error that used up its time.
+fn not_finished(planned: &PlanStep<Box<dyn Procedure>>) -> String {
+    let timeout = planned.step.timeout;
+    match planned.procedure.question() {
+        Some(question) => format!("nobody answered within {timeout:?}: {}", question.text),
+        None => format!("not finished after {timeout:?}"),
     }
 }
 

@@ -36,6 +36,9 @@ const RELEASED: Duration = Duration::from_millis(1);
 const PROBE_WITHIN: Duration = Duration::from_millis(200);
 pub(crate) const PROBE_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
+/// Programs that were killed end within milliseconds.
+const PROGRAMS_END_WITHIN: Duration = Duration::from_secs(12);
+
 const BY_HAND: &str = "switch the fixture off by hand";
 
 /// Longest time from an orderly stop to the last rail off.
@@ -133,6 +136,10 @@ async fn off(
             }
             nest.clock.sleep(Duration::from_millis(5)).await;
         }
+    }
+    if !nest.programs.ended(PROGRAMS_END_WITHIN).await {
+        let text = "a program of the plan cannot be killed: it waits in the kernel; restart the controller".to_owned();
+        recorder.emit(Event::Note { step: None, text });
     }
     if !nest.programmer.ended(PROBE_ENDS_WITHIN).await {
         // The next unit would find the probe in use.

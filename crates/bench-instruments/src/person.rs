@@ -1,5 +1,13 @@
 //! The person at the bench, who can do what no instrument of it can.
 
+mod question;
+mod supplied;
+
+pub use question::{
+    Answer, AnswerForm, AnswerValue, CANNOT_SAY, LONGEST_ANSWER, Question, TERMINAL, check_pattern, parse_answer,
+};
+pub use supplied::{FROM_ARGUMENT, SuppliedAnswers};
+
 use crate::InstrumentError;
 use async_trait::async_trait;
 
@@ -38,6 +46,13 @@ pub trait Person {
     /// # Errors
     /// As [`Person::act`].
     async fn tell(&self, task: &Task) -> Result<String, InstrumentError>;
+
+    /// Returns the answer to a question of the plan. It has the question's form: what was typed and was no answer was
+    /// asked again.
+    ///
+    /// # Errors
+    /// [`InstrumentError::Nobody`] when nobody can be asked, [`InstrumentError::CannotSay`] when the person cannot say.
+    async fn ask(&self, question: &Question) -> Result<Answer, InstrumentError>;
 }
 
 /// Nobody is there.
@@ -51,5 +66,8 @@ impl Person for Nobody {
     }
     async fn tell(&self, task: &Task) -> Result<String, InstrumentError> {
         Err(InstrumentError::Nobody(task.text.clone()))
+    }
+    async fn ask(&self, question: &Question) -> Result<Answer, InstrumentError> {
+        Err(InstrumentError::Nobody(question.text.clone()))
     }
 }

@@ -36,6 +36,8 @@ pub enum InstrumentError {
     Nobody(String),
     #[error("the person at the bench says: not possible ({0})")]
     NotDone(String),
+    #[error("the person at the bench cannot say: {0}")]
+    CannotSay(String),
     #[error("the controller's own pins failed: {0}")]
     Gpio(String),
     #[error("the controller's USB host failed: {0}")]
@@ -52,6 +54,9 @@ pub enum InstrumentError {
     NoEdgeLine,
     #[error("this fixture has no NFC reader: its file names none in [nfc]")]
     NoNfcReader,
+    /// A program of the plan, or what starts it.
+    #[error("{0}")]
+    Program(String),
     /// Only in the replay of a recorded run.
     #[error("not in the recording: {0}")]
     NotRecorded(String),

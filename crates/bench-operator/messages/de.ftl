@@ -166,3 +166,19 @@ notice-may-not = Dieser Ausweis darf das nicht erlauben
 notice-no-badge = Niemand hat diesen Ausweis
 notice-wrong-pin = Falsche PIN
 notice-released = Nest { $nest } ist freigegeben
+notice-asks = Nest { $nest } fragt etwas
+notice-no-answer = Das ist keine Antwort: { $why }
+
+# Eine Frage des Plans. Das große Wort hat wenige Buchstaben, damit es passt.
+prompt-yes-no = 1 JA 2 NEIN
+prompt-yes = ja
+prompt-no = nein
+prompt-cannot-key = nicht zu sagen
+prompt-type = Zahl eingeben, dann Enter
+prompt-type-unit = Zahl mit Einheit eingeben, zum Beispiel { $example }, dann Enter
+prompt-type-text = Text eingeben oder scannen, dann Enter
+prompt-pattern = Er muss passen zu { $pattern }
+prompt-cannot-type = ? und Enter: nicht zu sagen
+prompt-left = noch { $seconds } s; ohne Antwort endet die Prüfung als Fehler des Prüfplatzes
+prompt-picture = Bild: { $file }
+prompt-elsewhere = Zum Antworten dieses Nest wählen: Tab

@@ -166,3 +166,19 @@ notice-may-not = This badge may not allow that
 notice-no-badge = Unknown badge
 notice-wrong-pin = Wrong PIN
 notice-released = Nest { $nest } is released
+notice-asks = Nest { $nest } asks you something
+notice-no-answer = That is no answer: { $why }
+
+# A question of the plan. The large word has few letters, so that it fits.
+prompt-yes-no = 1 YES 2 NO
+prompt-yes = yes
+prompt-no = no
+prompt-cannot-key = I cannot say
+prompt-type = Type the number, then Enter
+prompt-type-unit = Type the number with its unit, for example { $example }, then Enter
+prompt-type-text = Type or scan the text, then Enter
+prompt-pattern = It must match { $pattern }
+prompt-cannot-type = ? and Enter: I cannot say
+prompt-left = { $seconds } s left; without an answer the test ends as a bench error
+prompt-picture = Picture: { $file }
+prompt-elsewhere = Answer with focus on this nest: Tab

@@ -11,6 +11,7 @@ use super::scan::{Collector, Labels, Repeats, Source, shown};
 use super::shift::Shift;
 use super::texts::{Key, Texts};
 use bench_engine::{Ended, FromNest};
+use bench_instruments::Answer;
 use bench_run::Verdict;
 use bench_stats::Suspicion;
 use std::time::Duration;
@@ -52,6 +53,12 @@ pub enum Action {
         nest: usize,
         reason: String,
         at_once: bool,
+    },
+    /// What the operator answered to the question with this number; `None`: the operator cannot say.
+    Answer {
+        nest: usize,
+        number: u64,
+        answer: Option<Answer>,
     },
     Lamp(usize, Lamp),
     Bell,
@@ -104,6 +111,8 @@ pub struct App {
     /// The nest that Enter and the next label are for.
     pub focus: usize,
     pub typed: Collector,
+    /// Whether the text that is taken now was typed by a person.
+    pub(super) by_hand: bool,
     pub mode: Mode,
     /// Badge of the operator at work.
     pub operator: Option<String>,
@@ -142,6 +151,7 @@ impl App {
             nests,
             focus: 0,
             typed: Collector::new(Source::Keyboard),
+            by_hand: false,
             tab: None,
             repeats: Repeats::default(),
             golden_read: None,
@@ -230,6 +240,7 @@ impl App {
         notes.extend(place.golden_due.as_ref().map(super::golden::GoldenDue::note));
         place.state = State::Running(unit, Box::new(Live::begin(self.now)));
         (place.stopping, place.cut, place.stopped_at) = (false, false, None);
+        place.question = None;
         self.notice = None;
         let (at, operator) = (self.date.clone(), self.operator.clone());
         self.actions.push(Action::Log(Row::Started { at, nest: nest + 1, serial: serial.clone(), operator }));
@@ -297,6 +308,7 @@ impl App {
         let finished = Finished { unit, ended, advice, took, rails_off_after: off };
         self.nests[nest] = NestStatus {
             state: State::Done(Box::new(finished)),
+            question: None,
             stopping: false,
             cut: false,
             stopped_at: None,

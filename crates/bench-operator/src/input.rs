@@ -9,6 +9,7 @@ use super::rules::{ASK_WITHIN, Begin, Ruling};
 use super::scan::{Scan, ScanProblem, first_part, pasted, read_label};
 use super::texts::Key;
 use bench_engine::FromNest;
+use bench_instruments::Question;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -58,6 +59,10 @@ pub enum Input {
         pressed: bool,
     },
     FromNest(usize, FromNest),
+    /// The run on this nest asks the operator; the number distinguishes its questions.
+    Question(usize, u64, Box<Question>),
+    /// It no longer waits for the answer to this one.
+    Withdrawn(usize, u64),
     /// A run could not be started.
     NotStarted(usize, String),
     /// The permission for this unit could not be recorded.
@@ -89,12 +94,20 @@ impl App {
         match input {
             Input::Press(press) => self.press(press, now),
             Input::PressAt(press, at) => self.press(press, at.min(now)),
-            Input::Text(text) => self.scans(pasted(&text)),
-            Input::Scan(scan) => self.scan(scan),
+            Input::Text(text) => {
+                self.by_hand = false;
+                self.scans(pasted(&text));
+            }
+            Input::Scan(scan) => {
+                self.by_hand = false;
+                self.scan(scan);
+            }
             Input::StartButton(nest) => self.start(nest),
             Input::Lid { nest, closed } => self.lid(nest, closed),
             Input::Emergency { nest, pressed } => self.emergency(nest, pressed),
             Input::FromNest(nest, said) => self.told_by(nest, said),
+            Input::Question(nest, number, question) => self.question(nest, number, *question),
+            Input::Withdrawn(nest, number) => self.withdrawn(nest, number),
             Input::NotStarted(nest, reason) => self.failed_to_start(nest, reason),
             Input::NotLetIn(serial) => self.not_let_in(&serial),
             Input::NotReleased(nest) => self.not_released(nest),
@@ -109,6 +122,8 @@ impl App {
     fn tick(&mut self) {
         // A PIN may be typed as slowly as one likes.
         if !self.awaits_pin() {
+            self.take_single_key();
+            self.by_hand = false;
             let scans = self.typed.silence(self.now);
             self.scans(scans);
         }
@@ -133,6 +148,7 @@ impl App {
             }
             _ => {}
         }
+        self.by_hand = !self.typed.is_by_scanner() && !self.typed.is_fast();
         match self.typed.key(press, at) {
             Some(scans) => self.scans(scans),
             None => self.command(press, at),
@@ -183,6 +199,9 @@ impl App {
             return;
         }
         match &self.mode {
+            Mode::Work if self.asked().is_some() => {
+                self.warn(Key::NoticeNoAnswer, &[("why", self.how_to_answer().into())]);
+            }
             Mode::Work => self.go_on(),
             Mode::Abort(nests) => {
                 let nests = nests.clone();
@@ -310,6 +329,9 @@ impl App {
     fn text(&mut self, text: &str) {
         self.typed.clear();
         let may_repeat = !self.awaits_pin();
+        if self.by_hand && self.answers(text) {
+            return;
+        }
         match &self.mode {
             Mode::Abort(_) | Mode::Leave => return self.warn(Key::NoticeAnswerFirst, &[]),
             Mode::Work | Mode::Allow(_) if may_repeat && self.repeats.is_repeat(text, self.now) => return,
@@ -339,6 +361,10 @@ impl App {
         }
         if self.setup.rules.badge_required && self.operator.is_none() {
             return self.warn(Key::NoticeBadgeFirst, &[]);
+        }
+        // Another text than a badge or a label, for a question about one that is scanned.
+        if self.answers(text) {
+            return;
         }
         match read_label(text, &self.setup.labels) {
             Ok(serial) => self.unit_scanned(serial.as_str().to_owned()),

@@ -6,6 +6,7 @@
 mod advice;
 mod allow;
 mod app;
+mod asker;
 mod buttons;
 mod forwarding;
 mod golden;
@@ -18,6 +19,7 @@ mod log;
 mod nest;
 mod outbox;
 pub mod people;
+mod questions;
 pub mod rules;
 mod run_factory;
 pub mod scan;
@@ -33,6 +35,7 @@ mod texts;
 mod view;
 
 pub use app::Setup;
+pub use asker::Asker;
 pub use history::{FolderHistory, StationPlace};
 pub use lamps::{Lamps, NoLamps, RealLamps};
 pub use log::stopped_nests;

@@ -3,6 +3,7 @@
 use super::advice::Advice;
 use super::golden::GoldenDue;
 use super::live::Live;
+use super::questions::OpenQuestion;
 use super::rules::UnitPast;
 use bench_engine::Ended;
 use bench_stats::{RepeatedCauses, Suspicion};
@@ -47,7 +48,7 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lamp {
     Dark,
-    /// Put the unit in and start.
+    /// Put the unit in and start, or answer a question.
     Waiting,
     Running,
     Pass,
@@ -63,6 +64,8 @@ pub struct NestStatus {
     pub lid_closed: Option<bool>,
     /// The emergency stop is pressed.
     pub emergency: bool,
+    /// What its run asks the operator.
+    pub question: Option<OpenQuestion>,
     /// The end of the run was ordered.
     pub stopping: bool,
     /// When that was, in the bench time of the run.
@@ -104,6 +107,8 @@ impl NestStatus {
             State::Empty if self.stopped.is_some() => Lamp::Trouble,
             State::Empty => Lamp::Dark,
             State::Ready(_) => Lamp::Waiting,
+            // As a nest that waits for the operator.
+            State::Running(..) if self.question.is_some() => Lamp::Waiting,
             State::Running(..) => Lamp::Running,
             State::Done(finished) => match finished.ended.verdict {
                 Verdict::Pass => Lamp::Pass,

@@ -1,6 +1,8 @@
 //! Makes the work of each run, for the thread of its nest.
 
+use super::asker::Asker;
 use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_instruments::Person;
 use bench_journal::StationKey;
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
 use bench_run::Provenance;
@@ -8,10 +10,11 @@ use bench_steps::Kinds;
 use bench_virtual::{self as virtual_run, Order, VirtualBackend};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// One complete run, in the thread that calls it.
-pub type Work = Box<dyn FnOnce(Observer, Stop) -> Result<Done, Failed> + Send>;
+pub type Work = Box<dyn FnOnce(Observer, Stop, Asker) -> Result<Done, Failed> + Send>;
 
 /// Makes runs.
 pub trait RunFactory {
@@ -61,18 +64,19 @@ impl Shift {
         &self,
         serial: &str,
         notes: Vec<String>,
-        backend: impl FnOnce(&Self, &Project, &Loaded, &str) -> Result<B, Failed> + Send + 'static,
+        backend: impl FnOnce(&Self, &Project, &Loaded, &str, Rc<dyn Person>) -> Result<B, Failed> + Send + 'static,
     ) -> Work {
         let (shift, serial) = (self.clone(), serial.to_owned());
-        Box::new(move |observer, stop| {
+        Box::new(move |observer, stop, asker| {
             let project = Project::find(shift.root.as_deref(), Some(&shift.plan));
             let loaded = shift.unchanged(&project)?;
             let notes = [loaded.left_out_notes(), notes].concat();
-            let backend = backend(&shift, &project, &loaded, &serial)?;
+            let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker))?;
             let run = OneRun {
                 may_erase_locked: false,
                 diagnosis: None,
                 hold_ends: None,
+                answers: None,
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &shift.firmware)?,
                 provenance: shift.provenance.clone(),
@@ -119,10 +123,10 @@ impl VirtualRuns {
 impl RunFactory for VirtualRuns {
     fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
         let (pace, seed, specs) = (self.pace, self.seed(serial), self.units.faults(serial));
-        self.shift.work(serial, notes, move |shift, _, loaded, serial| {
+        self.shift.work(serial, notes, move |shift, _, loaded, serial, person| {
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
-            Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs })
+            Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: Some(person) })
         })
     }
 }
@@ -138,14 +142,14 @@ pub struct RealRuns {
 impl RunFactory for RealRuns {
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
         let (station, named) = (self.station.clone(), self.nests.get(nest).cloned());
-        self.shift.work(serial, notes, move |_, project, loaded, _| {
+        self.shift.work(serial, notes, move |_, project, loaded, _, person| {
             let Some((name, hand)) = named else {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };
             let now = jiff::Zoned::now();
             // Read again: a calibration may have come to its end.
             let nest = ConfiguredNest::find(&station, Some(&name), &loaded.fixture, real::day_of(&now))?;
-            Ok(RealBackend::on_shift(project.root(), nest, &now, Some(hand)))
+            Ok(RealBackend::on_shift(project.root(), nest, &now, Some(hand)).with_person(person))
         })
     }
 }

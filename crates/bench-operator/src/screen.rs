@@ -1,6 +1,7 @@
 //! Connects the screen to the terminal, the threads and the clock.
 
 use super::app::{Action, App, Setup};
+use super::asker::{Asker, Replies};
 use super::history::UnitHistory;
 use super::input::{Input, Press};
 use super::keyboard;
@@ -81,6 +82,7 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         lamps: devices.lamps,
         log,
         threads: (0..nests).map(|_| None).collect(),
+        replies: Replies::default(),
         sender,
         began,
         stale: false,
@@ -115,6 +117,7 @@ struct Shown {
     lamps: Box<dyn Lamps>,
     log: Log,
     threads: Vec<Option<NestThread>>,
+    replies: Replies,
     sender: Sender<Input>,
     began: Instant,
     /// The terminal does not show what was drawn last, so the next picture is drawn in full.
@@ -229,6 +232,7 @@ impl Shown {
                         if at_once { thread.stop_at_once(&reason) } else { thread.stop(&reason) }
                     }
                 }
+                Action::Answer { number, answer, .. } => self.replies.answer(number, answer),
                 Action::Lamp(nest, lamp) => {
                     if let Err(error) = self.lamps.show(nest, lamp) {
                         self.take(Input::Trouble(error));
@@ -246,6 +250,8 @@ impl Shown {
 
     fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>) {
         let work = self.runs.work(nest, serial, notes);
+        let asker = Asker::new(nest, self.replies.clone(), self.sender.clone());
+        let work = move |observer, stop| work(observer, stop, asker);
         let sender = self.sender.clone();
         let report = move |said| {
             // The screen may be gone already; the run itself continues to its safe state.

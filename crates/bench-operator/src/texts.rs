@@ -131,6 +131,20 @@ keys! {
     NoticeNoBadge = "notice-no-badge",
     NoticeWrongPin = "notice-wrong-pin",
     NoticeReleased = "notice-released",
+    NoticeAsks = "notice-asks",
+    NoticeNoAnswer = "notice-no-answer",
+    PromptYesNo = "prompt-yes-no",
+    PromptYes = "prompt-yes",
+    PromptNo = "prompt-no",
+    PromptCannotKey = "prompt-cannot-key",
+    PromptType = "prompt-type",
+    PromptTypeUnit = "prompt-type-unit",
+    PromptTypeText = "prompt-type-text",
+    PromptPattern = "prompt-pattern",
+    PromptCannotType = "prompt-cannot-type",
+    PromptLeft = "prompt-left",
+    PromptPicture = "prompt-picture",
+    PromptElsewhere = "prompt-elsewhere",
 }
 
 /// Messages in one language.

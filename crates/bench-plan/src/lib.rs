@@ -4,6 +4,7 @@
 //! need not check again. The crate is pure: it takes texts and returns values or one clear diagnostic. It reads no
 //! file; `bench` passes the texts.
 
+mod any_limits;
 mod document;
 mod dut;
 mod fixture;
@@ -35,8 +36,10 @@ mod schema;
 mod schema_shape;
 mod source;
 mod station;
+mod tree;
 mod typing;
 
+pub use any_limits::AnyLimits;
 pub use dut::*;
 pub use fixture::*;
 pub use fixture_board::{Board, End, Jumper, JumperState, Wire, WireColour};
@@ -56,4 +59,5 @@ pub use schema_shape::SchemaNames;
 pub use source::*;
 pub use station::{Calibration, Correction, Day, Overdue, Station, StationNest};
 pub use toml::Spanned;
+pub use tree::{Node, Tree};
 pub use typing::number_meant;

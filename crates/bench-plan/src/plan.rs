@@ -123,6 +123,9 @@ pub struct Surroundings<'a> {
     pub dut: &'a DutFamily,
     pub model: &'a crate::Model,
     pub fixture: &'a Fixture,
+    /// Resources that the step itself lists, in its `uses` and `shares`.
+    pub uses: &'a [String],
+    pub shares: &'a [String],
 }
 
 /// A step kind's result for its parameters.

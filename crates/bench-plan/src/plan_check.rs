@@ -55,7 +55,8 @@ pub fn check_plan<K: StepKinds>(
     let needs = resolve_needs(text, &drafts)?;
     let is_lesser = fixture.name != *head.fixture.get_ref();
     let reached = is_lesser.then(|| dut.reached_by(fixture));
-    let around = Surroundings { families, dut: reached.as_ref().unwrap_or(dut), model, fixture };
+    let around =
+        Surroundings { families, dut: reached.as_ref().unwrap_or(dut), model, fixture, uses: &[], shares: &[] };
     let (mut steps, mut warnings) = (Vec::with_capacity(needs.len()), Vec::new());
     let places: BTreeMap<String, Range<usize>> =
         drafts.iter().filter(|draft| draft.stays()).map(|draft| (draft.id().to_owned(), draft.span.clone())).collect();
@@ -300,6 +301,9 @@ fn check_step<K: StepKinds>(
         return Err(text.problem(format!("unknown step kind `{kind}`"), common.kind.span(), "no such kind", help));
     }
     let written = params.clone();
+    let listed =
+        |given: &[Spanned<String>]| -> Vec<String> { given.iter().map(|name| name.get_ref().clone()).collect() };
+    let around = &Surroundings { uses: &listed(&common.uses), shares: &listed(&common.shares), ..*around };
     let resolved = kinds.resolve(kind, params, around).map_err(|problem| text.locate(problem, &span))?;
     let Resolved { measurements, coverage, mut uses, mut shares, default_timeout, procedure } = resolved;
     if measurements.is_empty() && !kinds.may_measure_nothing(kind) {

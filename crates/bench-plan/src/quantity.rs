@@ -3,7 +3,7 @@
 //! A plan or fixture never holds a bare number where a unit belongs: 3.3 in place of 3300 mV is reported when the plan
 //! is checked, not on the line.
 
-use crate::typing::{quantities_meant, units_of};
+use crate::typing::{number_meant, quantities_meant, units_of};
 use bench_run::{Limits, MeasurementUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -195,6 +195,36 @@ pub fn parse_as<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
     }
     check_sign::<Q>(value).map_err(wrong)?;
     Ok(Q::from_value(value))
+}
+
+/// Returns a number in the base unit of a dimension that is known only when the program runs. A plain number has no unit.
+///
+/// # Errors
+/// As [`parse_as`].
+pub fn parse_in(text: &str, unit: MeasurementUnit) -> Result<f64, QuantityError> {
+    match unit {
+        MeasurementUnit::Volts => parse_as::<Volts>(text).map(Volts::get),
+        MeasurementUnit::Amps => parse_as::<Amps>(text).map(Amps::get),
+        MeasurementUnit::Ohms => parse_as::<Ohms>(text).map(Ohms::get),
+        MeasurementUnit::Hertz => parse_as::<Hertz>(text).map(Hertz::get),
+        MeasurementUnit::Seconds => parse_as::<Seconds>(text).map(Seconds::get),
+        MeasurementUnit::Percent => parse_as::<Percent>(text).map(Percent::get),
+        MeasurementUnit::One => plain_number(text),
+    }
+}
+
+fn plain_number(text: &str) -> Result<f64, QuantityError> {
+    let trimmed = text.trim();
+    if trimmed.len() == number_length(trimmed)
+        && let Ok(value) = trimmed.parse::<f64>()
+        && value.is_finite()
+    {
+        return Ok(value);
+    }
+    let mut error = error(text, "is no plain number", Number::EXPECTED);
+    error.meant = number_meant(trimmed).into_iter().collect();
+    error.is_notation = !error.meant.is_empty();
+    Err(error)
 }
 
 fn check_sign<Q: Quantity>(value: f64) -> Result<(), &'static str> {

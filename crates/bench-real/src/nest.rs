@@ -10,10 +10,11 @@ use bench_bluez::BluezAir;
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer};
 use bench_instruments::{
     BleAir, Clock, DutClient, FixtureDriver, GuardLine, InstrumentError, NoBed, NoBle, Nobody, OutputLine, Panel,
-    Person, RailObserver, SerialLink, SerialUsbHost, TokioClock,
+    Person, Programs, RailObserver, SerialLink, SerialUsbHost, TokioClock,
 };
 use bench_pi::{PiGpio, PiI2c};
 use bench_plan::{DutFamily, Fixture, GpioLine, StationNest};
+use bench_programs::{KeeperCommand, ProgramHost};
 use bench_run::{BenchKind, Event, Provenance, RunOrder};
 use bench_steps::{Ends, Nest};
 use bench_swd::{Selection, SwdProgrammer};
@@ -107,7 +108,7 @@ impl RealBackend {
         }
     }
 
-    /// Adds the person at the bench, for a desk.
+    /// Adds the person at the bench.
     #[must_use]
     pub fn with_person(self, person: Rc<dyn Person>) -> Self {
         Self { person, ..self }
@@ -207,7 +208,8 @@ impl RealBackend {
             dut: Rc::new(DutClient::new(Box::new(link), Rc::clone(&clock))),
             clock,
         };
-        Ok(Nest::on(Rc::new(driver), ends, family, serial))
+        let person = Rc::clone(&self.person);
+        Ok(Nest { person, programs: programs(), ..Nest::on(Rc::new(driver), ends, family, serial) })
     }
 
     /// A desk: a serial port, a probe and Bluetooth of any computer.
@@ -237,6 +239,7 @@ impl RealBackend {
         };
         let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
         nest.person = Rc::clone(&self.person);
+        nest.programs = programs();
         Ok(nest)
     }
 }
@@ -299,4 +302,8 @@ impl Backend for RealBackend {
     fn doubts(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+fn programs() -> Rc<dyn Programs> {
+    Rc::new(ProgramHost::new(KeeperCommand::this_program()))
 }

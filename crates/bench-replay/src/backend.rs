@@ -3,7 +3,7 @@
 use crate::player::{PlayedClock, Player};
 use crate::tape::{Line, Tape};
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, rail_observer};
-use bench_instruments::{Clock, ManualClock, Person, UnknownLoad};
+use bench_instruments::{Clock, ManualClock, Person, Programs, UnknownLoad};
 use bench_run::{BenchKind, BenchTime, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use futures_util::future::LocalBoxFuture;
@@ -101,7 +101,8 @@ impl Backend for ReplayBackend {
                 load: Rc::new(UnknownLoad),
             };
             let person = Rc::clone(&player) as Rc<dyn Person>;
-            Ok(Nest { person, ..Nest::on(player, ends, family, serial) })
+            let programs = Rc::clone(&player) as Rc<dyn Programs>;
+            Ok(Nest { person, programs, ..Nest::on(player, ends, family, serial) })
         };
         Box::pin(std::future::ready(made()))
     }

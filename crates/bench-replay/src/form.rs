@@ -1,9 +1,9 @@
 //! The written form of what instruments are asked and what they answer.
 
 use bench_instruments::{
-    Advert, Chore, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState, Injected, InstrumentError,
-    LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramJob, Programmed, RailReading, Sender, Supply, Task,
-    Unjoined, UsbEcho, UsbIds,
+    Advert, Answer, AnswerForm, AnswerValue, Chore, ContactSet, Disturbance, DutError, Edge, EdgeTrace, GuardState,
+    Injected, InstrumentError, LinkStatistics, NailVector, NfcTarget, ProgramError, ProgramExit, ProgramJob,
+    ProgramSays, Programmed, Question, RailReading, Sender, Supply, Task, Unjoined, UsbEcho, UsbIds,
 };
 use bench_run::{BenchTime, Contact};
 use dut_protocol::{JobResult, Refusal, Reply, Request};
@@ -92,7 +92,10 @@ missing!(
     InstrumentError,
     InstrumentError::NotRecorded,
     f64,
+    u32,
     String,
+    Answer,
+    ProgramSays,
     Vec<u8>,
     ContactSet,
     Injected,
@@ -281,7 +284,27 @@ enum InstrumentErrorForm {
     NoInstruments(String),
     Nobody(String),
     NotDone(String),
+    CannotSay(String),
+    Program(String),
     NotRecorded(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AnswerValue", rename_all = "kebab-case")]
+enum AnswerValueForm {
+    Yes,
+    No,
+    Choice(usize),
+    Number(#[serde(with = "real")] f64),
+    Text(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Answer")]
+struct AnswerRecord {
+    #[serde(with = "AnswerValueForm")]
+    value: AnswerValue,
+    by: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -474,6 +497,23 @@ enum DisturbanceForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "ProgramSays", rename_all = "kebab-case")]
+enum ProgramSaysForm {
+    Line(String),
+    Broken(String),
+    Ended(#[serde(with = "ProgramExitForm")] ProgramExit),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProgramExit")]
+struct ProgramExitForm {
+    code: Option<i32>,
+    signal: Option<i32>,
+    left_behind: u32,
+    last_words: String,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "GuardState", rename_all = "kebab-case")]
 enum GuardStateForm {
     Alive,
@@ -495,6 +535,8 @@ mirrored!(
     Sender by SenderForm,
     Disturbance by DisturbanceForm,
     GuardState by GuardStateForm,
+    Answer by AnswerRecord,
+    ProgramSays by ProgramSaysForm,
 );
 
 impl Form for Advert {
@@ -644,6 +686,19 @@ impl Argument for &Task {
     }
 }
 
+/// What can be answered; the words for it and the limits may change.
+impl Argument for &Question {
+    fn write(&self) -> Value {
+        let form = match &self.form {
+            AnswerForm::Confirm => json!("confirm"),
+            AnswerForm::Choice(choices) => json!({ "choices": choices }),
+            AnswerForm::Number { unit, .. } => json!({ "unit": unit }),
+            AnswerForm::Text { pattern } => json!({ "pattern": pattern }),
+        };
+        json!({ "name": self.name, "form": form })
+    }
+}
+
 /// What is to be done, and not the bytes: a newer firmware is programmed in the same way.
 impl Argument for ProgramJob {
     fn write(&self) -> Value {
@@ -690,6 +745,7 @@ mod tests {
             E::NoEdgeLine,
             E::NoNfcReader,
             E::NotDone(word()),
+            E::CannotSay(word()),
         ];
         for error in errors {
             comes_back(error.clone());
@@ -716,6 +772,17 @@ mod tests {
         comes_back([3, 127].into_iter().map(Contact).collect::<ContactSet>());
         comes_back(Some(Supply { volts: 3.3, current_limit_amps: f64::INFINITY, of_module: true }));
         comes_back(Ok::<_, InstrumentError>(None::<RailReading>));
+        let values = [
+            AnswerValue::Yes,
+            AnswerValue::No,
+            AnswerValue::Choice(2),
+            AnswerValue::Number(0.1 + 0.2),
+            AnswerValue::Text("AB12".to_owned()),
+        ];
+        for value in values {
+            comes_back(Ok::<_, InstrumentError>(Answer { value, by: Some("0042".to_owned()) }));
+        }
+        comes_back(Answer { value: AnswerValue::Yes, by: None });
         let advert = Advert {
             address: [1, 2, 3, 4, 5, 6],
             company: 7,

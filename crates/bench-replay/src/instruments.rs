@@ -5,10 +5,11 @@ use crate::player::Player;
 use crate::recording::Recording;
 use async_trait::async_trait;
 use bench_instruments::{
-    Advert, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
+    Advert, Answer, Backup, BleAir, Clock, ContactSet, Disturbance, Dut, DutError, EdgeCapture, EdgeTrace, Injected,
     InstrumentError, Keep, LinkRelay, LinkStatistics, MeasureBus, NailVector, Nails, NfcReader, NfcTarget, Peers,
-    Person, ProgramError, ProgramJob, ProgramObserver, Programmed, Programmer, RailReading, Rails, Repeated, Sender,
-    Supply, Switches, Task, Unjoined, UsbEcho, UsbHost, UsbIds, UsbSwitch, with_deadline,
+    Person, ProgramError, ProgramJob, ProgramObserver, ProgramOrder, ProgramSays, Programmed, Programmer, Programs,
+    Question, RailReading, Rails, Repeated, Sender, Supply, Switches, Task, Unjoined, UsbEcho, UsbHost, UsbIds,
+    UsbSwitch, with_deadline,
 };
 use bench_run::{BenchTime, Contact};
 use bench_steps::Nest;
@@ -109,9 +110,55 @@ instrument! {
         waits {
             act(task: &Task) -> Tried<()>;
             tell(task: &Task) -> Tried<String>;
+            ask(question: &Question) -> Tried<Answer>;
         }
         answers {}
         knows {}
+    }
+}
+
+const PROGRAMS: &str = "programs";
+
+/// Folders and logs are of the machine, and no part of what a recording knows a program by.
+#[async_trait(?Send)]
+impl Programs for Recorded<dyn Programs> {
+    fn prepare(&self) {
+        self.inner.prepare();
+    }
+    async fn start(&self, order: &ProgramOrder) -> Tried<u32> {
+        self.recording.exchange(PROGRAMS, "start", vec![json!(order.command)], self.inner.start(order)).await
+    }
+    async fn send(&self, program: u32, line: &str) -> Tried<()> {
+        self.recording
+            .exchange(PROGRAMS, "send", vec![json!(program), json!(line)], self.inner.send(program, line))
+            .await
+    }
+    async fn next(&self, program: u32) -> Tried<ProgramSays> {
+        self.recording.exchange(PROGRAMS, "next", vec![json!(program)], self.inner.next(program)).await
+    }
+    fn kill(&self, program: u32) {
+        self.inner.kill(program);
+    }
+    async fn ended(&self, within: Duration) -> bool {
+        self.inner.ended(within).await
+    }
+}
+
+/// A replay starts no program: what it said is in the recording.
+#[async_trait(?Send)]
+impl Programs for Player {
+    async fn start(&self, order: &ProgramOrder) -> Tried<u32> {
+        self.exchange(PROGRAMS, "start", vec![json!(order.command)]).await
+    }
+    async fn send(&self, program: u32, line: &str) -> Tried<()> {
+        self.exchange(PROGRAMS, "send", vec![json!(program), json!(line)]).await
+    }
+    async fn next(&self, program: u32) -> Tried<ProgramSays> {
+        self.exchange(PROGRAMS, "next", vec![json!(program)]).await
+    }
+    fn kill(&self, _: u32) {}
+    async fn ended(&self, _: Duration) -> bool {
+        true
     }
 }
 

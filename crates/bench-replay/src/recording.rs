@@ -102,6 +102,7 @@ impl Recording {
             nfc: of(nest.nfc, self),
             programmer: of(nest.programmer, self),
             person: of(nest.person, self),
+            programs: of(nest.programs, self),
             panel: self.around_panel(nest.panel),
             ..nest
         }

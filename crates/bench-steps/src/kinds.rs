@@ -61,6 +61,8 @@ impl Default for Kinds {
             .with::<crate::modem::ModemOff>()
             .with::<crate::ble::Ble>()
             .with::<crate::nfc::Nfc>()
+            .with::<crate::sequence::Sequence>()
+            .with::<crate::external::External>()
             .with::<crate::desk::SwitchOn>()
             .with::<crate::desk::PortShorts>()
             .with::<crate::desk::AdcSelf>()
@@ -68,6 +70,7 @@ impl Default for Kinds {
             .with::<crate::desk::Restarts>()
             .with::<crate::desk::UsbEchoStep>()
             .with::<crate::desk::NfcPhone>()
+            .with::<crate::prompt::Prompt>()
     }
 }
 

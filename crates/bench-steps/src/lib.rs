@@ -3,10 +3,12 @@
 //! A kind turns its parameters into promised measurements when the plan is checked, and measures them when it runs. A
 //! new kind is one new file and one line in `kinds`. The crate names no concrete instrument and reads no file.
 
+pub mod action;
 mod bus_peer;
 mod desk;
 mod diagnose;
 mod doctor;
+mod external;
 mod external_flash;
 mod kinds;
 mod loaded_ports;
@@ -40,6 +42,7 @@ mod nfc;
 mod pair_test;
 mod program;
 mod program_production;
+mod prompt;
 mod pulled_to;
 mod pulls;
 mod pwm;
@@ -50,14 +53,16 @@ mod reach;
 mod reset;
 mod retained;
 mod second_opinion;
+mod sequence;
 mod spi_memory;
 mod supply_current;
 mod uart_flow;
 mod usb;
 
 pub use doctor::{Finding, doctor};
+pub use external::{PROTOCOL, protocol_schema};
 pub use kinds::Kinds;
-pub use nest::{Ends, Nest};
+pub use nest::{Ends, Nest, ProgramPlace};
 pub use nfc::read_tag;
 pub use program::GOES;
 pub use safekeeping::{Kept, Safekeeping, Store, restoring};

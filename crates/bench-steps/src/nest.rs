@@ -3,8 +3,8 @@
 use crate::{ImageFile, Safekeeping, SharedLink, StepError};
 use bench_instruments::{
     BleAir, Clock, ControllerLoad, Dut, DutError, EdgeCapture, Image, InstrumentError, LinkRelay, MeasureBus,
-    NailVector, Nails, NfcReader, Nobody, Panel, Peers, Person, Plausibility, Programmer, Rails, Switches, UsbHost,
-    UsbSwitch,
+    NailVector, Nails, NfcReader, NoPrograms, NoRunFiles, Nobody, Panel, Peers, Person, Plausibility, Programmer,
+    Programs, Rails, RunFiles, Switches, UsbHost, UsbSwitch,
 };
 use bench_plan::DutFamily;
 use bench_run::Contact;
@@ -12,6 +12,7 @@ use dut_protocol::{INITIAL_BAUD, PortSet, PortVector, Reply, Request};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Nest {
     pub firmware: Rc<Image>,
     /// Other files that the plan's steps write into the module.
     pub images: Rc<BTreeMap<ImageFile, Image>>,
+    /// Pictures that the plan's questions show, by their name in the plan.
+    pub pictures: Rc<BTreeMap<String, PathBuf>>,
     /// What was in the module before it was programmed, if that must come back.
     pub safekeeping: Rc<Safekeeping>,
     /// A person allows to erase a locked module, with everything that is on it.
@@ -57,12 +60,26 @@ pub struct Nest {
     pub person: Rc<dyn Person>,
     /// What the controller is busy with.
     pub load: Rc<dyn ControllerLoad>,
+    /// Starts the programs of the plan.
+    pub programs: Rc<dyn Programs>,
+    pub program_place: Rc<ProgramPlace>,
+    /// Files that steps add to the run's folder.
+    pub files: Rc<dyn RunFiles>,
     /// The family of the plan.
     pub family: Rc<DutFamily>,
     /// Serial number of the unit, as scanned.
     pub serial: String,
     /// IMEI on its label, where given.
     pub imei: Option<String>,
+}
+
+/// Where the plan's programs run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProgramPlace {
+    /// The plan's folder: what a plan names is relative to it.
+    pub folder: PathBuf,
+    /// Folder of the Python package for programs, where there is one.
+    pub python: Option<PathBuf>,
 }
 
 /// Parts of a nest besides the driver of its fixture.
@@ -134,11 +151,15 @@ impl Nest {
             ble,
             panel,
             person: Rc::new(Nobody),
+            programs: Rc::new(NoPrograms),
+            program_place: Rc::default(),
+            files: Rc::new(NoRunFiles),
             safekeeping: Rc::default(),
             may_erase_locked: false,
             load,
             firmware: Rc::default(),
             images: Rc::default(),
+            pictures: Rc::default(),
             imei: None,
             modem: Rc::default(),
             zero_amps: Rc::default(),

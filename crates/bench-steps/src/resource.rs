@@ -26,6 +26,8 @@ pub const USB_HOST: &str = "usb-host";
 pub const RADIO: &str = "radio";
 /// The NFC reader, and the module as a tag.
 pub const NFC: &str = "nfc";
+/// The person who answers questions: only one is open at a time.
+pub const OPERATOR: &str = "operator";
 
 pub(crate) fn list(resources: &[&str]) -> Vec<String> {
     resources.iter().map(|&name| name.to_owned()).collect()

@@ -2,7 +2,7 @@
 
 use crate::Nest;
 use async_trait::async_trait;
-use bench_instruments::{DutError, InstrumentError};
+use bench_instruments::{DutError, InstrumentError, Question};
 use bench_plan::{ParamProblem, Reach, Resolved, Surroundings};
 use bench_run::{BenchTime, Diagnosis};
 use std::time::Duration;
@@ -22,6 +22,18 @@ pub trait StepLog {
     fn within(&self, _since: BenchTime, _limit: Duration) {}
     /// An exchange with a part of the module, for readers who need all of it.
     fn dialogue(&self, text: String);
+    /// Id of the step in the plan, to name it to a person.
+    fn id(&self) -> &str {
+        ""
+    }
+    /// Number of the attempt, from 1.
+    fn attempt(&self) -> u8 {
+        1
+    }
+    /// What the attempt may take, to show it to a person.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why a step ended early.
@@ -64,6 +76,11 @@ pub trait Procedure {
         &[]
     }
 
+    /// What it asks a person. The picture is named as in the plan; it is read when the plan is loaded.
+    fn question(&self) -> Option<&Question> {
+        None
+    }
+
     /// The rails whose resistance to ground it measures before power, so that they may be switched on.
     fn measures_for_shorts(&self) -> Vec<String> {
         Vec::new()
@@ -77,6 +94,11 @@ pub trait Procedure {
     /// Whether it writes the test firmware, so that the module may be empty before.
     fn writes_firmware(&self) -> bool {
         false
+    }
+
+    /// A program with its arguments that it starts. Those that are files of the plan's folder belong to the plan.
+    fn program(&self) -> &[String] {
+        &[]
     }
 
     /// Whether it uses the controller's Bluetooth, which is opened only then: a line without it can test the rest.

@@ -3,13 +3,16 @@
 mod person;
 
 use bench_engine::{Backend, DiskWait, Failed, Loaded, Outcome, Recorder, first_kick, rail_observer, sha256};
-use bench_instruments::{Clock, DutClient, FixtureDriver, Image, NoBed, Panel, Plausibility, UnknownLoad};
+use bench_instruments::{
+    Clock, DutClient, FixtureDriver, Image, NoBed, Nobody, Panel, Person, Plausibility, Programs, UnknownLoad,
+};
 use bench_plan::{DutFamily, Fixture};
+use bench_programs::{KeeperCommand, ProgramHost};
 use bench_run::{BenchKind, Event, Provenance};
 use bench_steps::{Ends, Nest};
 use bench_swd::{ImageFormat, SwdProgrammer, parse_image};
 use futures_util::future::LocalBoxFuture;
-use person::VirtualPerson;
+use person::{Outsider, VirtualPerson};
 use std::cell::RefCell;
 use std::rc::Rc;
 use virtual_bench::{BenchFault, Fault, VirtualBench, VirtualConfig, VirtualError};
@@ -156,7 +159,12 @@ pub fn trusting_nest(
         dut: Rc::new(DutClient::new(world.link(), Rc::clone(&clock))),
         clock,
     };
-    Ok(Nest { unchecked: Rc::from(unchecked), ..Nest::on(driver, ends, family, serial) })
+    Ok(Nest { unchecked: Rc::from(unchecked), programs: programs(world), ..Nest::on(driver, ends, family, serial) })
+}
+
+/// Starts programs, whose computing takes no virtual time.
+fn programs(world: &VirtualBench) -> Rc<dyn Programs> {
+    Rc::new(ProgramHost::new(KeeperCommand::this_program()).holding(world.computing()))
 }
 
 /// The same on a desk, with a person who does what is asked.
@@ -172,7 +180,8 @@ fn desk_nest(world: &VirtualBench, fixture: &Fixture, phone: bool, family: &DutF
         clock: Rc::clone(&clock),
     };
     let mut nest = Nest::on(Rc::new(NoBed { fixture: fixture.name.clone() }), ends, family, serial);
-    nest.person = Rc::new(VirtualPerson::new(world, phone));
+    nest.person = Rc::new(VirtualPerson::new(world, phone, Rc::new(Nobody)));
+    nest.programs = programs(world);
     nest
 }
 
@@ -182,6 +191,21 @@ pub struct VirtualBackend {
     pub seed: u64,
     /// As ordered.
     pub faults: Vec<String>,
+    /// Who answers what the plan asks; `None`: nobody.
+    pub person: Option<Rc<dyn Person>>,
+}
+
+impl VirtualBackend {
+    fn with_person(&self, fixture: &Fixture, mut nest: Nest) -> Nest {
+        if let Some(person) = &self.person {
+            let outside: Rc<dyn Person> = Rc::new(Outsider::new(&self.world, Rc::clone(person)));
+            nest.person = match &fixture.desk {
+                Some(desk) => Rc::new(VirtualPerson::new(&self.world, desk.phone.is_some(), outside)),
+                None => outside,
+            };
+        }
+        nest
+    }
 }
 
 impl Backend for VirtualBackend {
@@ -204,7 +228,10 @@ impl Backend for VirtualBackend {
         recorder: &'a Rc<Recorder>,
     ) -> LocalBoxFuture<'a, Result<Nest, Failed>> {
         let made = match loaded.family() {
-            Some(family) => nest(&self.world, &loaded.fixture, family, serial, recorder),
+            Some(family) => {
+                let made = nest(&self.world, &loaded.fixture, family, serial, recorder);
+                made.map(|nest| self.with_person(&loaded.fixture, nest))
+            }
             None => Err(Failed::Bench(miette::miette!("the plan's family got lost"))),
         };
         Box::pin(std::future::ready(made))

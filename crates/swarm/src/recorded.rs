@@ -86,6 +86,7 @@ fn one_run<'a>(stage: &'a Stage<'_>, reports: &'a Path, wrap: Option<bench_engin
         may_erase_locked: false,
         diagnosis: None,
         hold_ends: None,
+        answers: None,
     }
 }
 

@@ -108,7 +108,7 @@ impl<'a> Stage<'a> {
         let stage = Self {
             case,
             scenario,
-            backend: VirtualBackend { world, seed, faults },
+            backend: VirtualBackend { world, seed, faults, person: None },
             serial,
             controller,
             order,

@@ -10,14 +10,14 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Behind, InVirtualTime, RunError};
+use crate::run::{Behind, InVirtualTime, People, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::BenchTime;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -92,6 +92,10 @@ pub struct VirtualBench {
     pub(crate) world: SharedWorld,
     pace: Option<f64>,
     behind: Rc<Behind>,
+    /// How many people are waited for.
+    people: People,
+    /// How many programs compute, for which time stands.
+    computing: Rc<Cell<usize>>,
     serial: String,
     lines: PanelLines,
 }
@@ -149,6 +153,8 @@ impl VirtualBench {
             world: Rc::new(RefCell::new(world)),
             pace,
             behind: Rc::default(),
+            people: People::default(),
+            computing: Rc::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -274,7 +280,20 @@ impl VirtualBench {
     /// # Errors
     /// [`RunError::Stuck`] instead of a hang.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
+            .while_computing(Rc::clone(&self.computing))
+    }
+
+    /// The people outside who may be waited for; each call gives one more handle.
+    pub fn people(&self) -> People {
+        self.people.clone()
+    }
+
+    /// The number of programs whose computing takes no time: while it is not zero, virtual time stands, unless there is a
+    /// pace. Each call gives one more handle to it.
+    pub fn computing(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.computing)
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -288,7 +307,9 @@ impl VirtualBench {
         hold: impl FnMut(u64) -> bool + 'static,
         future: F,
     ) -> impl Future<Output = Result<F::Output, RunError>> {
-        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), Rc::clone(&self.behind))
+        let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
+        InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
+            .while_computing(Rc::clone(&self.computing))
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero

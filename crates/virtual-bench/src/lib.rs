@@ -52,7 +52,7 @@ pub use fault::{
     Fault, FaultError, FaultKind, FaultLocation, KINDS, Net, Terminal, all_faults, fault_help, fault_schema,
     fault_table, fault_usages, habit_names, habit_table, harmless, neighbours, undetectable,
 };
-pub use run::RunError;
+pub use run::{AtWallPace, People, RunError};
 pub use shipped::McuMemory;
 pub use swd::VirtualSwd;
 pub use usb_host::VirtualUsbHost;

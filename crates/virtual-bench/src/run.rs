@@ -87,21 +87,86 @@ pub struct InVirtualTime<F> {
     waker: Waker,
     pace: Option<Pace>,
     hold: Option<Hold>,
+    /// Waits for people, at the pace of the wall.
+    people: People,
+    at_wall_pace: Option<Pace>,
+    /// How many programs compute, for which time stands.
+    computing: Rc<Cell<usize>>,
     last_poll_ns: u64,
+}
+
+/// The people outside who may be waited for. Clones are handles to the same.
+#[derive(Clone, Default)]
+pub struct People(pub(crate) Rc<Cell<u32>>);
+
+impl People {
+    /// Waits for a person: until the value is dropped, virtual time passes no faster than the wall clock, so that the
+    /// person has the time that a step gives. Needs a runtime with a time driver.
+    pub fn wait(&self) -> AtWallPace {
+        self.0.set(self.0.get().saturating_add(1));
+        AtWallPace(Rc::clone(&self.0))
+    }
+}
+
+/// While this exists, a person outside is waited for: virtual time is no faster than the wall clock.
+pub struct AtWallPace(Rc<Cell<u32>>);
+
+impl Drop for AtWallPace {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
 }
 
 /// Called with the virtual time in nanoseconds before time passes. Returns `true` if it must not pass yet.
 pub type Hold = Box<dyn FnMut(u64) -> bool>;
 
 impl<F> InVirtualTime<F> {
-    /// `behind` is kept up to date.
-    pub fn new(world: SharedWorld, inner: F, pace: Option<f64>, hold: Option<Hold>, behind: Rc<Behind>) -> Self {
+    /// `behind` is kept up to date; `people` is how many people are waited for.
+    pub fn new(
+        world: SharedWorld,
+        inner: F,
+        pace: Option<f64>,
+        hold: Option<Hold>,
+        behind: Rc<Behind>,
+        people: People,
+    ) -> Self {
         let now = world.borrow().now_ns();
         let signal = Arc::new(Signal { woken: AtomicBool::new(true), outer: Mutex::new(None) });
         let waker = Waker::from(Arc::clone(&signal));
         let catches_up = hold.is_none();
         let pace = pace.map(|ratio| Pace { ratio, catches_up, behind, began: None, pause: None });
-        Self { world, inner: Box::pin(unconstrained(inner)), signal, waker, pace, hold, last_poll_ns: now }
+        let inner = Box::pin(unconstrained(inner));
+        Self {
+            world,
+            inner,
+            signal,
+            waker,
+            pace,
+            hold,
+            people,
+            at_wall_pace: None,
+            computing: Rc::default(),
+            last_poll_ns: now,
+        }
+    }
+
+    /// Lets time stand while the number is not zero. What makes it zero again must wake the future.
+    pub fn while_computing(self, computing: Rc<Cell<usize>>) -> Self {
+        Self { computing, ..self }
+    }
+
+    /// Changes to the pace of the wall while a person is waited for, and back.
+    fn change_pace(&mut self) {
+        let waits = self.people.0.get() > 0;
+        if waits == self.at_wall_pace.is_some() {
+            return;
+        }
+        // Not caught up: how long a person takes is no delay of the bench.
+        let real = || Pace { ratio: 1.0, catches_up: false, behind: Rc::default(), began: None, pause: None };
+        self.at_wall_pace = waits.then(real);
+        if let Some(pace) = &mut self.pace {
+            (pace.began, pace.pause) = (None, None);
+        }
     }
 }
 
@@ -121,7 +186,11 @@ impl<F: Future> Future for InVirtualTime<F> {
                 }
                 continue;
             }
-            if let Some(pace) = &mut this.pace
+            if this.pace.is_none() && this.computing.get() > 0 {
+                return Poll::Pending;
+            }
+            this.change_pace();
+            if let Some(pace) = this.at_wall_pace.as_mut().or(this.pace.as_mut())
                 && pace.hold_back(this.world.borrow().now_ns(), context)
             {
                 return Poll::Pending;
@@ -150,7 +219,11 @@ impl<F> InVirtualTime<F> {
     fn move_on(&self) -> Result<(), RunError> {
         let mut world = self.world.borrow_mut();
         let now = world.now_ns();
-        let stride = self.pace.as_ref().map_or(STRIDE_NS, |pace| ((PACED_STRIDE_NS * pace.ratio) as u64).max(1000));
+        let stride = self
+            .at_wall_pace
+            .as_ref()
+            .or(self.pace.as_ref())
+            .map_or(STRIDE_NS, |pace| ((PACED_STRIDE_NS * pace.ratio) as u64).max(1000));
         let deadline = world.next_timer_ns();
         if deadline.is_none() && now.saturating_sub(self.last_poll_ns) >= STUCK_NS {
             return Err(RunError::Stuck { since_ms: self.last_poll_ns / 1_000_000 });

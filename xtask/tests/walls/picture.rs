@@ -14,6 +14,7 @@ const PLACES: &[(&str, f64, Group)] = &[
     ("bench-operator", 1.6, Group::Program),
     ("bench-pi", 2.0, Group::Device),
     ("bench-plan", 3.0, Group::Pure),
+    ("bench-programs", 5.2, Group::Device),
     ("bench-real", 2.2, Group::Run),
     ("bench-replay", 4.5, Group::Run),
     ("bench-report", 1.0, Group::Pure),

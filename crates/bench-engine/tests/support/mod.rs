@@ -241,6 +241,7 @@ pub fn nest_for(clock: Rc<dyn Clock>, idle: Rc<Idle>, family: Rc<DutFamily>) -> 
         programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
         firmware: Rc::default(),
         images: Rc::default(),
+        pictures: Rc::default(),
         imei: None,
         link: Rc::default(),
         panel: bench_instruments::Panel::default(),

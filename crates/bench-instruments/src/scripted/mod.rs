@@ -9,6 +9,7 @@ mod edges;
 mod measure_bus;
 mod nails;
 mod peers;
+mod person;
 mod programmer;
 mod rails;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use edges::ScriptedEdges;
 pub use measure_bus::{Probing, ScriptedMeasureBus};
 pub use nails::ScriptedNails;
 pub use peers::ScriptedPeers;
+pub use person::ScriptedPerson;
 pub use programmer::ScriptedProgrammer;
 pub use rails::ScriptedRails;
 

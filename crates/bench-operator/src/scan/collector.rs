@@ -157,10 +157,7 @@ impl Collector {
     /// Whether a scanner sent the current piece, and not a person.
     pub fn is_by_scanner(&self) -> bool {
         let piece = self.bytes.get(self.piece..).unwrap_or_default();
-        let fast = self.times.is_some_and(|(first, last)| {
-            let pauses = u32::try_from(self.characters.saturating_sub(1)).unwrap_or(u32::MAX);
-            self.characters >= LEAST_OF_SCANNER && last.saturating_sub(first) <= FAST.saturating_mul(pauses)
-        });
+        let fast = self.characters >= LEAST_OF_SCANNER && self.is_fast();
         // A person's Tab never gets into a text.
         !self.is_empty() && (self.source == Source::Port || fast || piece.iter().any(u8::is_ascii_control))
     }
@@ -215,6 +212,24 @@ impl Collector {
             () if whole => Scan::Text(text),
             () => Scan::BrokenOff,
         }
+    }
+
+    /// Whether the current piece may be a scanner's: its characters follow each other faster than a person types. Two
+    /// fingers on neighbouring keys are as fast.
+    pub fn is_fast(&self) -> bool {
+        self.times.is_some_and(|(first, last)| {
+            let pauses = u32::try_from(self.characters.saturating_sub(1)).unwrap_or(u32::MAX);
+            pauses > 0 && last.saturating_sub(first) <= FAST.saturating_mul(pauses)
+        })
+    }
+
+    /// Whether so much time passed since the last character, if there is one.
+    pub fn rested(&self, time: Duration, at: Duration) -> bool {
+        !self.is_empty() && !self.follows_within(time, at)
+    }
+
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     fn paused(&self, at: Duration) -> bool {

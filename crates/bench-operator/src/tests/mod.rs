@@ -3,6 +3,7 @@
 mod people;
 mod pictures;
 mod power;
+mod questions;
 mod repeated;
 mod screens;
 mod shift;

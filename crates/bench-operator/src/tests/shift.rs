@@ -8,6 +8,7 @@ fn orders(actions: &[Action]) -> Vec<String> {
         Action::Start { nest, serial, .. } => Some(format!("start {serial} on {nest}")),
         Action::Stop { nest, at_once, .. } => Some(format!("stop {nest}{}", if *at_once { " at once" } else { "" })),
         Action::Leave => Some("leave".to_owned()),
+        Action::Answer { nest, number, answer } => Some(format!("answer {number} on {nest}: {answer:?}")),
         Action::Log(_) | Action::Lamp(..) | Action::Bell => None,
     };
     actions.iter().filter_map(order).collect()

@@ -5,6 +5,7 @@ mod big;
 mod dialog;
 pub mod edge;
 mod pane;
+mod question;
 mod running;
 mod style;
 mod verdict;
@@ -50,6 +51,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen<'_>) {
     for (index, place) in grid(nests, screen.app.nests.len()).into_iter().enumerate() {
         pane::draw(frame, place, screen, index);
     }
+    pane::draw_question(frame, nests, screen);
     bars::shift(frame, shift, screen);
     bars::notice(frame, notice, screen);
     bars::typed(frame, typed, screen);

@@ -1,13 +1,13 @@
 //! One nest.
 
-use super::{Screen, big, running, verdict};
+use super::{Screen, big, question, running, verdict};
 use crate::nest::State;
 use crate::texts::Key;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, BorderType, Paragraph};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index: usize) {
     let app = screen.app;
@@ -40,6 +40,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
             let text = app.texts.say(Key::DoPutIn);
             order(frame, inside, screen, Key::BigStart, &text, Some(&unit.serial));
         }
+        State::Running(..) if nest.question.is_some() => {
+            question::draw(frame, inside, screen, nest, app.focus == index);
+        }
         State::Running(unit, live) => {
             // The large word only where the test itself has its place too.
             const TEST: u16 = 11;
@@ -57,6 +60,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
         }
         State::Done(_) => {}
     }
+}
+
+/// Room for a question with its answers. A smaller nest borrows the place of others while it has the focus.
+const QUESTION: (u16, u16) = (44, 15);
+
+/// Draws the question on the nest in focus over the other nests, if its own place is too small.
+pub(super) fn draw_question(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
+    let Some(nest) = screen.app.asked().and_then(|_| screen.app.nests.get(screen.app.focus)) else { return };
+    let count = screen.app.nests.len();
+    let own = super::grid(area, count).get(screen.app.focus).copied().unwrap_or(area);
+    if count == 1 || (own.width >= QUESTION.0 && own.height >= QUESTION.1) {
+        return;
+    }
+    let title = format!(" {} {} ", screen.app.texts.say(Key::NestStatus), screen.app.focus + 1);
+    let block = Block::bordered().border_type(BorderType::Double).border_style(screen.look.warning()).title(title);
+    let inside = block.inner(area);
+    frame.render_widget(Clear, area);
+    frame.render_widget(block, area);
+    question::draw(frame, inside, screen, nest, true);
 }
 
 /// A word in large letters, and what it means.

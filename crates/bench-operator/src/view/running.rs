@@ -24,12 +24,7 @@ pub(super) fn draw(
     let look = screen.look;
     let width = usize::from(area.width);
     let mut lines: Vec<Line<'_>> = Vec::new();
-    let power = match (nest.stopping, live.rails_on()) {
-        (true, _) => Span::styled(texts.say(Key::Stopping), look.warning()),
-        (false, 0) => Span::styled(texts.say(Key::PowerOff), look.faint()),
-        (false, _) => Span::styled(texts.say(Key::PowerOn), look.power()),
-    };
-    lines.push(Line::from(vec![Span::styled(format!("{}  ", unit.serial), look.accent()), power]));
+    lines.push(head(screen, nest, unit, live));
     if let Some(left) = screen.app.orderly_left(nest) {
         let text = texts.with(Key::StoppingWithin, &[("seconds", whole_seconds(left).into())]);
         lines.push(Line::styled(text, look.warning()));
@@ -77,6 +72,17 @@ pub(super) fn draw(
     }
     lines.truncate(area.height.into());
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The unit, and whether it has power.
+pub(super) fn head(screen: &Screen<'_>, nest: &NestStatus, unit: &Unit, live: &Live) -> Line<'static> {
+    let (texts, look) = (&screen.app.texts, screen.look);
+    let power = match (nest.stopping, live.rails_on()) {
+        (true, _) => Span::styled(texts.say(Key::Stopping), look.warning()),
+        (false, 0) => Span::styled(texts.say(Key::PowerOff), look.faint()),
+        (false, _) => Span::styled(texts.say(Key::PowerOn), look.power()),
+    };
+    Line::from(vec![Span::styled(format!("{}  ", unit.serial), look.accent()), power])
 }
 
 /// How far it is, as a bar.

@@ -80,3 +80,16 @@ fn uses() -> Vec<String> {
 fn shares() -> Vec<String> {
     resource::list(&[resource::DUT])
 }
+
+/// Sends one command to the modem that an earlier step switched on. Returns whether it answered OK, and its lines.
+pub(crate) async fn command(
+    nest: &crate::Nest,
+    command: &str,
+    within: std::time::Duration,
+    note: &dyn Fn(String),
+) -> Result<(bool, Vec<String>), crate::StepError> {
+    let modem = nest.modem.expect()?;
+    let mut talk = at::Talk::open(nest, &modem, note).await?;
+    let answer = talk.command(command, within).await?;
+    Ok((answer.is_ok(), answer.lines.clone()))
+}

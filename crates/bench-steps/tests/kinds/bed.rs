@@ -210,6 +210,7 @@ impl Bed {
             programmer: Rc::new(bench_instruments::ScriptedProgrammer::default()),
             firmware: Rc::default(),
             images: Rc::default(),
+            pictures: Rc::default(),
             imei: None,
             family: Rc::new(family.clone()),
             serial: "P042AB123456789".into(),

@@ -16,5 +16,6 @@ mod overlap;
 mod pair_test;
 mod plans;
 mod power;
+mod prompt;
 mod steps;
 mod usb;

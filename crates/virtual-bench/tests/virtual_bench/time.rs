@@ -152,6 +152,42 @@ fn a_pace_slows_down() {
     assert!((49_900..50_200).contains(&span.as_millis()), "{span:?}");
 }
 
+/// A person takes wall time, also on a bench that is as fast as it can be.
+#[test]
+fn a_person_has_the_time_of_the_wall() {
+    let setup = setup("b404x", &[], 1);
+    let clock = setup.bench.clock();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let spans = runtime.block_on(async {
+        let timed = async {
+            let began = tokio::time::Instant::now();
+            clock.sleep(Duration::from_secs(500)).await;
+            let before = began.elapsed();
+            let asked = setup.bench.people().wait();
+            clock.sleep(Duration::from_secs(20)).await;
+            let asking = began.elapsed() - before;
+            // An answer from outside ends the wait early.
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                let _ = answer.send("yes");
+            });
+            let since = clock.now();
+            assert_eq!(answered.await, Ok("yes"));
+            let waited = clock.now() - since;
+            drop(asked);
+            clock.sleep(Duration::from_secs(500)).await;
+            [before, asking, waited, began.elapsed()]
+        };
+        setup.bench.run(timed).await.unwrap()
+    });
+    let [before, asking, waited, all] = spans.map(|span| span.as_millis());
+    assert_eq!(before, 0, "nobody is waited for");
+    assert!((19_900..20_100).contains(&asking), "{asking}");
+    assert!((2_900..3_100).contains(&waited), "{waited}");
+    assert!((22_900..23_200).contains(&all), "{all}");
+}
+
 /// Tokio's budget must not return control to the runtime in the middle of an instant: virtual time would advance by an
 /// amount that depends on the wall clock.
 #[test]
