@@ -7,6 +7,8 @@ mod boron;
 mod bug_report;
 mod buses;
 mod check;
+#[cfg(target_os = "linux")] // a pseudo terminal
+mod console;
 mod contacts;
 mod coverage;
 mod desk;
