@@ -288,7 +288,7 @@ fn discard(mut from: impl Read) {
 }
 
 fn log_errors(mut stderr: impl Read, log: Option<&Path>, watch: &Watch) {
-    let mut log = log.and_then(|path| File::create(path).ok());
+    let mut file = None;
     let (mut buffer, mut size) = ([0; 8192], 0_u64);
     loop {
         let count = match stderr.read(&mut buffer) {
@@ -301,8 +301,9 @@ fn log_errors(mut stderr: impl Read, log: Option<&Path>, watch: &Watch) {
             watch.broken(format!("it wrote more than {} MB to standard error", LARGEST_LOG >> 20));
             return discard(stderr);
         }
-        if let Some(file) = &mut log {
-            // A full disk is reported by the record itself.
+        // Not before there is something to keep. A full disk is reported by the record itself.
+        file = file.or_else(|| File::create(log?).ok());
+        if let Some(file) = &mut file {
             let _ = file.write_all(bytes);
         }
         let mut shared = watch.lock();

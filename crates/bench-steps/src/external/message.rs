@@ -114,8 +114,8 @@ pub(crate) fn refused(id: u64, kind: Refusal, text: &str, help: Option<&str>) ->
     Value::Object(reply).to_string()
 }
 
-/// How a program is named in messages: its file, or the program alone.
+/// How a program is named in messages: by its script, if it has one.
 pub(crate) fn shown(order: &ProgramOrder) -> String {
-    let script = order.command.iter().skip(1).find(|argument| !argument.starts_with('-'));
-    script.or(order.command.first()).cloned().unwrap_or_default()
+    let is_script = |argument: &&String| std::path::Path::new(argument.as_str()).extension().is_some();
+    order.command.iter().find(is_script).or(order.command.first()).cloned().unwrap_or_default()
 }

@@ -1,0 +1,162 @@
+//! Tests of one's own, in each of the ways that a plan has for them: they give the same readings.
+
+use crate::stage::{Ran, Stage, has_python};
+use bench_run::{Event, Verdict};
+
+/// The pull-up of A0 and of D4 against the nails' series resistors.
+const SEQUENCE: &str = r#"
+[[step]]
+id = "divider"
+kind = "sequence"
+needs = ["shorts"]
+do = [
+  { rail = "3V3", on = true },
+  { for = "pin", in = ["A0", "D4"], do = [
+    { port = "{pin}", to = "pull-up" },
+    { drive = "{pin}", high = false },
+    { wait = "5 ms" },
+    { measure = "volts", at = "{pin}", as = "{pin}_low" },
+  ] },
+  { calculate = "A0_low / D4_low", as = "ratio" },
+]
+limits.A0_low = { min = "0.1 V", max = "0.5 V" }
+limits.ratio = { min = 0.8, max = 1.25 }
+"#;
+
+const PYTHON: &str = r#"
+from bench_client import step
+
+with step() as bench:
+    bench.rail("3V3", True)
+    low = {}
+    for pin in bench.parameters["pins"]:
+        bench.port(pin, "pull-up")
+        bench.drive(pin, False)
+        bench.wait(0.005)
+        low[pin] = bench.volts(pin)
+    bench.measured("A0_low", low["A0"])
+    bench.measured("ratio", low["A0"] / low["D4"])
+"#;
+
+/// Without a package, to show that the protocol is the contract.
+const SHELL: &str = r#"
+read hello
+id=0
+ask() { id=$((id + 1)); printf '{"id":%d,%s}\n' "$id" "$1"; read reply; }
+value() { printf '%s' "$reply" | sed 's/.*"value":\([-0-9.e]*\).*/\1/'; }
+ask '"rail":"3V3","on":true'
+for pin in A0 D4; do
+  ask '"port":"'$pin'","to":"pull-up"'
+  ask '"drive":"'$pin'","high":false'
+  ask '"wait":"5 ms"'
+  ask '"measure":"volts","at":"'$pin'"'
+  eval "$pin=$(value)"
+done
+ask '"measured":"A0_low","value":'$A0
+ask '"measured":"ratio","value":'$(awk "BEGIN { printf \"%.17g\", $A0 / $D4 }")
+"#;
+
+fn external(program: &str) -> String {
+    format!(
+        r#"
+[[step]]
+id = "divider"
+kind = "external"
+needs = ["shorts"]
+program = [{program}]
+parameters = {{ pins = ["A0", "D4"] }}
+rails = ["3V3"]
+uses = ["nails", "measure-bus", "ports"]
+covers = ["A0", "D4"]
+limits.A0_low = {{ min = "0.1 V", max = "0.5 V" }}
+limits.ratio = {{ min = 0.8, max = 1.25 }}
+"#
+    )
+}
+
+fn readings(ran: &Ran) -> Vec<(String, f64)> {
+    let of = |event: &Event| match event {
+        Event::Measured { step, measurement, .. } if step == "divider" => {
+            Some((measurement.name.clone(), measurement.value.unwrap_or(f64::NAN)))
+        }
+        _ => None,
+    };
+    ran.contents.entries.iter().filter_map(|entry| of(&entry.event)).collect()
+}
+
+#[test]
+fn the_same_test_in_three_ways() {
+    let stage = Stage::new();
+    let sequence = stage.run(SEQUENCE, 7);
+    assert_eq!(sequence.verdict, Verdict::Pass, "{}", sequence.reason);
+    let expected = readings(&sequence);
+    assert_eq!(expected.len(), 2);
+    stage.write("divider.sh", SHELL);
+    stage.write("divider.py", PYTHON);
+    let mut ways = vec![r#""sh", "divider.sh""#];
+    if has_python() {
+        ways.push(r#""python3", "divider.py""#);
+    }
+    for program in ways {
+        let ran = stage.run(&external(program), 7);
+        assert_eq!(ran.verdict, Verdict::Pass, "{program}: {}", ran.reason);
+        for ((name, is), (_, should)) in readings(&ran).into_iter().zip(&expected) {
+            assert!((is - should).abs() < 1e-9, "{program}: {name} is {is}, not {should}");
+        }
+        assert!(!ran.any_rail_on && ran.rail_volts < 0.3);
+    }
+}
+
+/// While a program computes, virtual time stands: how long it takes changes nothing.
+#[test]
+fn the_same_seed_gives_the_same_journal() {
+    let stage = Stage::new();
+    stage.write("divider.sh", SHELL);
+    let steps = external(r#""sh", "divider.sh""#);
+    let two_at_once =
+        format!("{steps}{}", steps.replace("\"divider\"", "\"again\"").replace("\"shorts\"", "\"divider\""));
+    let first = stage.run(&two_at_once, 3);
+    assert_eq!(first.verdict, Verdict::Pass, "{}", first.reason);
+    stage.write("divider.sh", &SHELL.replace("ask '\"wait", "sleep 0.1; ask '\"wait"));
+    let slow = stage.run(&two_at_once, 3);
+    let without_hashes = |ran: &Ran| {
+        let text = String::from_utf8(ran.journal.clone()).unwrap();
+        let cut = |line: &str| line.split(",\"chain\"").next().unwrap_or_default().to_owned();
+        text.lines().skip(1).map(cut).collect::<Vec<_>>()
+    };
+    // The first line holds the hash of the program, which was changed.
+    assert_eq!(without_hashes(&first), without_hashes(&slow));
+    stage.write("divider.sh", SHELL);
+    assert_eq!(stage.run(&two_at_once, 3).journal, first.journal);
+}
+
+/// Steps that overlap: which of two programs is heard first does not depend on which is quicker.
+#[test]
+fn programs_that_overlap_are_heard_in_one_order() {
+    let stage = Stage::new();
+    let script = |sleep: &str| {
+        format!(
+            "read hello; for id in 1 2 3 4; do {sleep} printf '{{\"id\":%d,\"wait\":\"1 ms\"}}\\n' $id; read reply; done; \
+                 printf '{{\"id\":5,\"measured\":\"answer\",\"value\":1}}\\n'; read reply\n"
+        )
+    };
+    let step = |id: &str, program: &str| {
+        format!(
+            "[[step]]\nid = \"{id}\"\nkind = \"external\"\nneeds = [\"shorts\"]\nprogram = [\"sh\", \"{program}\"]\n\
+                 limits.answer = {{ min = 1, max = 1 }}\n"
+        )
+    };
+    let steps = format!("{}{}", step("a", "a.sh"), step("b", "b.sh"));
+    let mut journals = Vec::new();
+    for (a, b) in [("", ""), ("sleep 0.05;", ""), ("", "sleep 0.05;")] {
+        stage.write("a.sh", &script(a));
+        stage.write("b.sh", &script(b));
+        let ran = stage.run(&steps, 1);
+        assert_eq!(ran.verdict, Verdict::Pass, "{}", ran.reason);
+        let events: Vec<_> =
+            ran.contents.entries.iter().skip(1).map(|entry| (entry.at_us, entry.event.clone())).collect();
+        journals.push(events);
+    }
+    assert_eq!(journals[0], journals[1]);
+    assert_eq!(journals[0], journals[2]);
+}
