@@ -209,6 +209,8 @@ pub(crate) struct RunArgs {
     /// Prints what the run and the emulation cost.
     #[arg(long, short)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub diagnosis: commands::diagnosis::DiagnosisArgs,
 }
 
 #[derive(Debug, Args)]

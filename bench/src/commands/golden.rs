@@ -1,5 +1,6 @@
 //! `bench golden`: does a known good module still measure what it measured before?
 
+use super::diagnosis::DiagnosisArgs;
 use super::run::Tested;
 use super::{print, print_json};
 use crate::cli::{EXIT_ERROR, RunArgs};
@@ -194,6 +195,7 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         powered: false,
         quiet: args.quiet || args.json,
         verbose: false,
+        diagnosis: DiagnosisArgs::default(),
     }
 }
 

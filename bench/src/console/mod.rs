@@ -202,6 +202,7 @@ async fn open(
         order: None,
         bench: Box::new(bench),
         lot: None,
+        diagnosis: None,
         provenance: Box::new(Provenance::default()),
         steps: engine::promises(&plan),
     };

@@ -83,6 +83,8 @@ impl Stage {
             Nest { programs: Rc::new(host), ..nest }
         };
         let one = OneRun {
+            diagnosis: None,
+            hold_ends: None,
             loaded: &loaded,
             firmware: image(&loaded, &firmware).map_err(|_| "no image").unwrap(),
             provenance: loaded.provenance(&firmware),
@@ -94,6 +96,8 @@ impl Stage {
             notes: &[],
             wrap: Some(&wrap),
             may_erase_locked: false,
+            diagnosis: None,
+            hold_ends: None,
             answers: None,
         };
         let done: Done = one.run(&backend, Vec::new(), || Ok(Stop::never())).map_err(|_| "not begun").unwrap();

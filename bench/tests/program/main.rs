@@ -6,6 +6,7 @@ mod ble;
 mod boron;
 mod bug_report;
 mod buses;
+mod cause;
 mod check;
 #[cfg(target_os = "linux")] // a pseudo terminal
 mod console;

@@ -232,6 +232,7 @@ fn half(value: f64) -> Vec<Entry> {
                 order: None,
                 bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
                 lot: None,
+                diagnosis: None,
                 provenance: Box::default(),
                 steps: vec![
                     planned("supply", "Supplies"),
