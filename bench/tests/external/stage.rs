@@ -96,8 +96,6 @@ impl Stage {
             notes: &[],
             wrap: Some(&wrap),
             may_erase_locked: false,
-            diagnosis: None,
-            hold_ends: None,
             answers: None,
         };
         let done: Done = one.run(&backend, Vec::new(), || Ok(Stop::never())).map_err(|_| "not begun").unwrap();
