@@ -75,6 +75,8 @@ enum Command {
     Pins(PinsArgs),
     /// Checks the fixture before a shift, with no module in the nest, and says what to fix.
     Doctor(DoctorArgs),
+    /// A line editor over the instruments: to bring a fixture up, and to find a fault by hand.
+    Console(crate::console::ConsoleArgs),
     /// Writes back what was on a module before a run on a desk, where the run could not do that itself.
     Restore(RestoreArgs),
     /// Writes a station file from your answers to a few questions.
@@ -615,6 +617,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
         Command::Doctor(args) => commands::doctor::doctor(root, args),
+        Command::Console(args) => crate::console::console(root, args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Init(args) => commands::init::init(root, args),
         Command::Fixture(args) => commands::fixture::fixture(root, args),

@@ -144,7 +144,7 @@ keys! {
     PromptYesNo = "prompt-yes-no",
     PromptYes = "prompt-yes",
     PromptNo = "prompt-no",
-    PromptCannotKey = "prompt-cannot-key",
+    PromptCannotPress = "prompt-cannot-press",
     PromptType = "prompt-type",
     PromptTypeUnit = "prompt-type-unit",
     PromptTypeText = "prompt-type-text",

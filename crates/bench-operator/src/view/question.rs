@@ -94,7 +94,7 @@ fn answers(
         }
     }
     if open.has_keys() {
-        lines.push(key(CANNOT_KEY, &texts.say(Key::PromptCannotKey)));
+        lines.push(key(CANNOT_KEY, &texts.say(Key::PromptCannotPress)));
     } else {
         let typed = screen.app.answer_shown().unwrap_or_default();
         lines.push(Line::styled(format!("> {typed}_"), screen.look.accent()));
