@@ -1,7 +1,7 @@
 //! The author of a cut is named, the run stops at once, and the rails are measured to be off.
 
 use crate::safety_tests::{Bench, bench, runtime};
-use bench_engine::{self as engine, DiskWait, Recorder, Stop};
+use bench_engine::{self as engine, DiagnosisOrder, DiskWait, Recorder, Stop};
 use bench_instruments::{GuardLine, GuardState, make_safe};
 use bench_journal::Journal;
 use bench_run::{BenchTime, Entry, Event, Verdict};
@@ -37,9 +37,8 @@ struct Row {
     within: Duration,
 }
 
-#[test]
-fn whoever_takes_the_power_away_is_named_and_the_rails_are_measured_to_be_off() {
-    let rows = [
+fn rows() -> [Row; 9] {
+    [
         Row {
             what: "a stall of 700 ms",
             happens: |world, _, _| world.stall(BenchTime::ZERO, 700 * MS),
@@ -109,8 +108,12 @@ fn whoever_takes_the_power_away_is_named_and_the_rails_are_measured_to_be_off() 
             // The switches are open after 15 ms; the rest is their discharge.
             within: 120 * MS,
         },
-    ];
-    for row in rows {
+    ]
+}
+
+#[test]
+fn whoever_takes_the_power_away_is_named_and_the_rails_are_measured_to_be_off() {
+    for row in rows() {
         let Bench { loaded, world, recorder, mut nest, started } = bench(1);
         let guard = Rc::new(Scripted(RefCell::new(GuardState::Alive)));
         nest.panel.guard = Some(Rc::clone(&guard) as Rc<dyn GuardLine>);
@@ -139,6 +142,47 @@ fn whoever_takes_the_power_away_is_named_and_the_rails_are_measured_to_be_off() 
         assert_eq!(bad.count(), 0, "{}", row.what);
         let rejudged = bench_run::rejudge(&entries);
         assert_eq!(rejudged.contradictions, [], "{}", row.what);
+    }
+}
+
+/// In the middle of a hold, with the modem on.
+const HELD: Duration = Duration::from_millis(20_000);
+
+#[test]
+fn the_same_take_the_power_away_in_a_hold() {
+    let peaceful =
+        Row { what: "nothing", happens: |_, _, _| (), verdict: Verdict::Skipped, named: "", within: 52_000 * MS };
+    for row in rows().into_iter().chain([peaceful]) {
+        let Bench { mut loaded, world, recorder, mut nest, mut started } = bench(1);
+        let only = vec!["modem-on".to_owned()];
+        let order = DiagnosisOrder { only, hold: Some(Duration::from_secs(60)), ..DiagnosisOrder::default() };
+        let run = order.narrow(&mut loaded.plan).unwrap();
+        if let Event::RunStarted { diagnosis, steps, .. } = &mut started {
+            (*diagnosis, *steps) = (Some(Box::new(run)), loaded.planned_steps());
+        }
+        let guard = Rc::new(Scripted(RefCell::new(GuardState::Alive)));
+        nest.panel.guard = Some(Rc::clone(&guard) as Rc<dyn GuardLine>);
+        let (clock, hand, fixture) = (world.clock(), Rc::clone(&world), loaded.fixture.clone());
+        let happens = async move {
+            clock.sleep(HELD).await;
+            assert!(hand.rail_volts().iter().any(|volts| *volts > 3.0), "{:?}", hand.rail_volts());
+            (row.happens)(&hand, &fixture, &guard);
+            std::future::pending().await
+        };
+        let run = engine::run(&loaded.plan, &nest, &recorder, started, Stop::when(happens));
+        let outcome = runtime().block_on(world.run(run)).unwrap();
+        let reason = outcome.reason.unwrap_or_default();
+        assert_eq!(outcome.verdict, row.verdict, "{}: {reason}", row.what);
+        assert!(reason.contains(row.named), "{}: {reason}", row.what);
+        let entries = recorder.entries();
+        let off_after = measured_off(&entries).unwrap() - (BenchTime::ZERO + HELD);
+        assert!(off_after <= row.within, "{}: after {off_after:?}", row.what);
+        assert!(
+            !world.rails_on().contains(&true) && world.rail_volts().iter().all(|volts| *volts < 0.3),
+            "{}",
+            row.what
+        );
+        assert_eq!(bench_run::rejudge(&entries).contradictions, [], "{}", row.what);
     }
 }
 

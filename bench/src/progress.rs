@@ -98,7 +98,7 @@ fn countdown(left: Duration) -> String {
     if left.is_zero() {
         return String::new();
     }
-    format!("the power stays on for {:.0} s; Enter or Ctrl-C ends it", left.as_secs_f64().ceil())
+    format!("hold: {:.0} s left; Enter or Ctrl-C ends it", left.as_secs_f64().ceil())
 }
 
 /// Seconds between two lines of a countdown.

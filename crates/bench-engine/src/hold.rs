@@ -31,7 +31,7 @@ pub(crate) async fn hold(
     let began = clock.now();
     let note = |text: String| recorder.emit(Event::Note { step: None, text });
     let on: Vec<String> = power.on_now().into_iter().collect();
-    let rails = if on.is_empty() { "no rail is on".to_owned() } else { format!("{} stay on", on.join(", ")) };
+    let rails = if on.is_empty() { "no rail is on".to_owned() } else { format!("power stays on ({})", on.join(", ")) };
     note(format!("hold: {rails} for {} s at most", limit.as_secs()));
     let countdown = async {
         loop {

@@ -579,7 +579,7 @@ fn the_power_stays_on_until_something_ends_the_hold() {
         assert!(ran.world.kicks.get() > 90, "{words}: kicked {} times", ran.world.kicks.get());
         let (notes, reason) = (ran.notes(), ran.reason.clone().unwrap_or_default());
         assert!(notes.iter().any(|note| note.contains(words)) || reason.contains(words), "{words}: {notes:?} {reason}");
-        assert!(notes.contains(&"hold: VCC stay on for 20 s at most"), "{notes:?}");
+        assert!(notes.contains(&"hold: power stays on (VCC) for 20 s at most"), "{notes:?}");
         assert_eq!(ran.ended_at() < 10 * SECOND, early, "{words}: {:?}", ran.ended_at());
     }
 }
@@ -614,5 +614,5 @@ fn a_hold_begins_at_the_first_step_that_does_not_pass_and_is_bounded() {
         ["start power 1", "start identify 1", "start led 1", "start adc 1", "start adc#2 1", "start led#2 1"]
     );
     assert_eq!(ran.verdict, Verdict::Fail);
-    assert!(ran.notes().contains(&"hold: VCC stay on for 600 s at most"), "{:?}", ran.notes());
+    assert!(ran.notes().contains(&"hold: power stays on (VCC) for 600 s at most"), "{:?}", ran.notes());
 }

@@ -129,7 +129,7 @@ ask-cause = Schritt { $step } von { $serial } wiederholen, um die Ursache zu fin
 ask-cause-badge = Nur für Techniker: Ausweis scannen.   Esc: nein
 cause-hint = F11: ein Techniker wiederholt den Schritt, um die Ursache zu finden
 cause-runs = DIAGNOSE von { $step }: keine Prüfung
-cause-held = Spannung bleibt noch { $seconds } s an; Enter beendet das
+cause-held = Gehalten: noch { $seconds } s; Enter beendet
 cause-ended = Diagnose von { $step }: { $verdict ->
     [pass] diesmal gut
     [fail] wieder fehlgeschlagen

@@ -129,7 +129,7 @@ ask-cause = Repeat step { $step } of { $serial } to find the cause? It is no tes
 ask-cause-badge = Only a technician: scan the badge.   Esc: no
 cause-hint = F11: a technician repeats the failed step, to find the cause
 cause-runs = DIAGNOSIS of { $step }: no test
-cause-held = Power stays on for { $seconds } s; Enter ends it
+cause-held = Held: { $seconds } s left; Enter ends it
 cause-ended = Diagnosis of { $step }: { $verdict ->
     [pass] this time good
     [fail] failed again
