@@ -1,7 +1,7 @@
 //! Makes the work of each run, for the thread of its nest.
 
 use super::asker::Asker;
-use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_engine::{Backend, DiagnosisOrder, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
 use bench_instruments::Person;
 use bench_journal::StationKey;
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One complete run, in the thread that calls it.
 pub type Work = Box<dyn FnOnce(Observer, Stop, Asker) -> Result<Done, Failed> + Send>;
 
 /// Makes runs.
 pub trait RunFactory {
-    /// The run of a unit on a nest. `notes` are for the record, before anything is powered.
-    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work;
+    /// The run of a unit on a nest, or a diagnosis of one step. `notes` are for the record, before anything is powered.
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work;
 }
 
 /// Virtual modules: each serial number has tolerances of its own, and some have the faults that were ordered.
@@ -43,6 +44,9 @@ impl VirtualUnits {
     }
 }
 
+/// How long the power stays on after the step of a diagnosis.
+const HOLD: Duration = Duration::from_secs(60);
+
 /// What all runs of a shift have in common.
 #[derive(Clone)]
 pub struct Shift {
@@ -64,17 +68,20 @@ impl Shift {
         &self,
         serial: &str,
         notes: Vec<String>,
+        diagnosis: Option<String>,
         backend: impl FnOnce(&Self, &Project, &Loaded, &str, Rc<dyn Person>) -> Result<B, Failed> + Send + 'static,
     ) -> Work {
         let (shift, serial) = (self.clone(), serial.to_owned());
         Box::new(move |observer, stop, asker| {
             let project = Project::find(shift.root.as_deref(), Some(&shift.plan));
-            let loaded = shift.unchanged(&project)?;
+            let mut loaded = shift.unchanged(&project)?;
             let notes = [loaded.left_out_notes(), notes].concat();
+            let order = |step| DiagnosisOrder { only: vec![step], hold: Some(HOLD), ..DiagnosisOrder::default() };
+            let diagnosis = diagnosis.map(|step| order(step).narrow(&mut loaded.plan)).transpose()?;
             let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker))?;
             let run = OneRun {
                 may_erase_locked: false,
-                diagnosis: None,
+                diagnosis: diagnosis.as_ref(),
                 hold_ends: None,
                 answers: None,
                 loaded: &loaded,
@@ -121,9 +128,9 @@ impl VirtualRuns {
 }
 
 impl RunFactory for VirtualRuns {
-    fn work(&mut self, _: usize, serial: &str, notes: Vec<String>) -> Work {
+    fn work(&mut self, _: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (pace, seed, specs) = (self.pace, self.seed(serial), self.units.faults(serial));
-        self.shift.work(serial, notes, move |shift, _, loaded, serial, person| {
+        self.shift.work(serial, notes, diagnosis, move |shift, _, loaded, serial, person| {
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
             Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: Some(person) })
@@ -140,9 +147,9 @@ pub struct RealRuns {
 }
 
 impl RunFactory for RealRuns {
-    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (station, named) = (self.station.clone(), self.nests.get(nest).cloned());
-        self.shift.work(serial, notes, move |_, project, loaded, _, person| {
+        self.shift.work(serial, notes, diagnosis, move |_, project, loaded, _, person| {
             let Some((name, hand)) = named else {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };
