@@ -185,6 +185,7 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         junit: None,
         firmware: args.firmware.clone(),
         dictionary: None,
+        hooks: None,
         answers: Vec::new(),
         answers_file: None,
         record_answers: false,

@@ -37,6 +37,16 @@ impl Ended {
         Self { verdict, reason: reason.filter(|_| verdict != Verdict::Pass), record: Some(record) }
     }
 
+    /// The outcome of a unit that may not be tested: the bench is well, and the unit was not looked at.
+    pub fn refused(reason: String) -> Self {
+        Self { verdict: Verdict::Aborted, reason: Some(reason), record: None }
+    }
+
+    /// Whether the unit was refused before its test. An aborted run has a record.
+    pub fn is_refused(&self) -> bool {
+        self.verdict == Verdict::Aborted && self.record.is_none()
+    }
+
     /// The outcome of a run that the bench could not start, or that panicked.
     pub fn broken(reason: String) -> Self {
         Self { verdict: Verdict::Error, reason: Some(reason), record: None }
@@ -73,6 +83,7 @@ impl NestThread {
             });
             let ended = match catch_unwind(AssertUnwindSafe(|| work(observer, stop))) {
                 Ok(Ok(done)) => Ended::of(done),
+                Ok(Err(Failed::Refused(report))) => Ended::refused(report.to_string()),
                 Ok(Err(Failed::Usage(report) | Failed::Bench(report))) => Ended::broken(report.to_string()),
                 Err(panic) => Ended::broken(format!("the bench failed: {}", panic_text(&*panic))),
             };

@@ -32,7 +32,7 @@ pub fn advise(ended: &Ended, past: &UnitPast, rules: &Rules, texts: &Texts) -> A
         }
         Verdict::Aborted => {
             details.extend(ended.reason.clone());
-            texts.say(Key::DoTestAgain)
+            texts.say(if ended.is_refused() { Key::DoRefused } else { Key::DoTestAgain })
         }
     };
     if ended.verdict == Verdict::Fail && details.is_empty() {
