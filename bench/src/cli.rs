@@ -75,6 +75,8 @@ enum Command {
     Pins(PinsArgs),
     /// Checks the fixture before a shift, with no module in the nest, and says what to fix.
     Doctor(DoctorArgs),
+    /// A line editor over the instruments: to bring a fixture up, and to find a fault by hand.
+    Console(crate::console::ConsoleArgs),
     /// Writes back what was on a module before a run on a desk, where the run could not do that itself.
     Restore(RestoreArgs),
     /// Writes a station file from your answers to a few questions.
@@ -188,6 +190,9 @@ pub(crate) struct RunArgs {
     /// Asks and tells the programs in the section [hooks] of this file, as a station does with its own.
     #[arg(long, value_name = "FILE", requires = "virtual_bench")]
     pub hooks: Option<PathBuf>,
+    /// Golden modules are no units of the line: nobody is asked about them or told of them.
+    #[arg(skip)]
+    pub without_hooks: bool,
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,
@@ -210,6 +215,8 @@ pub(crate) struct RunArgs {
     /// Prints what the run and the emulation cost.
     #[arg(long, short)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub diagnosis: commands::diagnosis::DiagnosisArgs,
 }
 
 #[derive(Debug, Args)]
@@ -619,6 +626,7 @@ fn command(cli: &Cli) -> Result<u8, Failed> {
         Command::Plan(args) => commands::plan::plan(root, args),
         Command::Pins(args) => commands::pins::pins(root, args),
         Command::Doctor(args) => commands::doctor::doctor(root, args),
+        Command::Console(args) => crate::console::console(root, args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Init(args) => commands::init::init(root, args),
         Command::Fixture(args) => commands::fixture::fixture(root, args),

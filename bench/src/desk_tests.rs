@@ -75,6 +75,8 @@ fn run(model: &str, faults: &[&str], stopped: Stopped, may_erase_locked: bool, s
         reports: folder.path(),
         notes: &[],
         may_erase_locked,
+        diagnosis: None,
+        hold_ends: None,
         answers: None,
         wrap: None,
     };

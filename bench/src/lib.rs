@@ -9,6 +9,7 @@ mod answers;
 mod bench_fault_tests;
 pub mod cli;
 mod commands;
+mod console;
 #[cfg(test)]
 mod cut_tests;
 #[cfg(test)]

@@ -42,6 +42,8 @@ fn start(nest: usize, put: Put, reports: PathBuf, sender: Sender<Message>) -> Ne
         let image = virtual_run::image(&loaded, &firmware)?;
         let unit_run = OneRun {
             may_erase_locked: false,
+            diagnosis: None,
+            hold_ends: None,
             answers: None,
             loaded: &loaded,
             firmware: image,

@@ -51,6 +51,14 @@ impl TerminalPerson {
         Typed { lines: Some(lines), home: &self.lines }
     }
 
+    /// Ends when a person presses Enter from now on; never where nobody can.
+    pub async fn presses_enter(&self) {
+        let pressed = std::io::stdin().is_terminal() && self.typed().next().await.is_some();
+        if !pressed {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn request(&self, task: &Task, how: &str) -> Result<String, InstrumentError> {
         if !std::io::stdin().is_terminal() {
             return Err(InstrumentError::Nobody(task.text.clone()));

@@ -2,7 +2,7 @@
 
 use crate::commands::say;
 use bench_engine::{Observer, Seen};
-use bench_run::{Event, Verdict};
+use bench_run::{Event, Verdict, without_repetition};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn bar(bar: ProgressBar, orderly: Duration) -> Observer {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut running: Vec<String> = Vec::new();
+    let mut notes = Notes::default();
     Box::new(move |seen| {
         let entry = match seen {
             Seen::Entry(entry) => entry,
@@ -41,9 +42,15 @@ fn bar(bar: ProgressBar, orderly: Duration) -> Observer {
                 bar.set_message(format!("{step}: {what} {:.0} %", 100.0 * share));
                 return;
             }
+            Seen::Held { left } => {
+                bar.set_message(countdown(left));
+                return;
+            }
         };
+        let notes = notes.are_shown(&entry.event);
         match &entry.event {
             Event::RunStarted { steps, .. } => bar.set_length(steps.len() as u64),
+            Event::Note { step: None, text } if notes => bar.println(text),
             Event::StepStarted { step, .. } => running.push(step.clone()),
             Event::StepEnded { step, retried, verdict, reason, .. } => {
                 running.retain(|id| id != step);
@@ -63,10 +70,58 @@ fn bar(bar: ProgressBar, orderly: Duration) -> Observer {
     })
 }
 
+/// Notes on a diagnosis are shown when they are made: what runs, and what a person who measures during the hold wants to
+/// know. All others are in the summary.
+#[derive(Default)]
+struct Notes {
+    begins: bool,
+    holds: bool,
+}
+
+impl Notes {
+    fn are_shown(&mut self, event: &Event) -> bool {
+        match event {
+            Event::RunStarted { diagnosis, .. } => {
+                self.begins = diagnosis.is_some();
+                self.holds = diagnosis.as_ref().is_some_and(|run| run.hold_s.is_some());
+            }
+            Event::StepStarted { .. } => self.begins = false,
+            Event::SafeState { .. } => self.holds = false,
+            _ => {}
+        }
+        self.begins || self.holds
+    }
+}
+
+/// The countdown of a hold; nothing once it is over.
+fn countdown(left: Duration) -> String {
+    if left.is_zero() {
+        return String::new();
+    }
+    format!("the power stays on for {:.0} s; Enter or Ctrl-C ends it", left.as_secs_f64().ceil())
+}
+
+/// Seconds between two lines of a countdown.
+const COUNTDOWN: u64 = 10;
+
 fn lines(orderly: Duration) -> Observer {
+    let mut notes = Notes::default();
     Box::new(move |seen| {
-        let Seen::Entry(entry) = seen else { return };
+        let entry = match seen {
+            Seen::Entry(entry) => entry,
+            Seen::Held { left } => {
+                if !left.is_zero() && left.as_secs().is_multiple_of(COUNTDOWN) {
+                    say(&countdown(left));
+                }
+                return;
+            }
+            Seen::Progress { .. } => return,
+        };
+        let notes = notes.are_shown(&entry.event);
         match &entry.event {
+            Event::Note { step: None, text } if notes => say(text),
+            // The repetitions that were not needed.
+            Event::StepEnded { step, verdict: Verdict::Skipped, .. } if without_repetition(step) != step => {}
             Event::StepEnded { step, verdict, reason, .. } => {
                 let reason = reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
                 say(&format!("{:>12}  {verdict:7}  {step}{reason}", entry.at_us.to_string()));

@@ -101,8 +101,9 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("ratatui", "bench-operator"),
     ("regex", "bench-instruments bench-steps"),
     ("rppal", "bench-pi"),
-    ("rustix", "bench-programs"),
+    ("rustix", "bench bench-programs"),
     ("rusqlite", "bench-store bench-sync"),
+    ("rustyline", "bench"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),
     ("statrs", "bench-stats"),
     ("tar", "bench-replay"),
@@ -124,6 +125,7 @@ const MAY_EXIT: &[&str] = &["crates/bench-engine/src/stop.rs"];
 
 /// Where one system differs from another: one module for each concern, and the crates that only Linux compiles.
 const SYSTEMS: &[&str] = &[
+    "bench/src/console/terminal/",
     "crates/bench-bluez/src/lib.rs",
     "crates/bench-engine/src/signals/",
     "crates/bench-instruments/src/device/",

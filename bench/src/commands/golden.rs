@@ -1,5 +1,6 @@
 //! `bench golden`: does a known good module still measure what it measured before?
 
+use super::diagnosis::DiagnosisArgs;
 use super::run::Tested;
 use super::{print, print_json};
 use crate::cli::{EXIT_ERROR, RunArgs};
@@ -186,6 +187,7 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         firmware: args.firmware.clone(),
         dictionary: None,
         hooks: None,
+        without_hooks: true,
         answers: Vec::new(),
         answers_file: None,
         record_answers: false,
@@ -195,6 +197,7 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         powered: false,
         quiet: args.quiet || args.json,
         verbose: false,
+        diagnosis: DiagnosisArgs::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bug_report;
 pub(crate) mod check;
 pub(crate) mod coverage;
+pub(crate) mod diagnosis;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod faults;

@@ -4,7 +4,7 @@ use super::print;
 use super::report::find;
 use super::run::left_out_by_hand;
 use crate::cli::{EXIT_BELOW, EXIT_ERROR};
-use bench_engine::{Done, Failed, Loaded, OneRun, Project};
+use bench_engine::{DiagnosisOrder, Done, Failed, Loaded, OneRun, Project};
 use bench_instruments::{Backup, Image};
 use bench_journal::{JOURNAL_FILE, read_regular, shown};
 use bench_replay::{
@@ -74,6 +74,10 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
     let mut loaded = plan_of(&project, args.plan.as_deref(), args.fixture.as_deref(), &provenance)?;
     let left_out = record.notes.iter().filter_map(|note| left_out_by_hand(&note.text));
     loaded.plan.take_out(&left_out.map(str::to_owned).collect::<Vec<_>>());
+    let diagnosis = match &record.diagnosis_run {
+        Some(run) => Some(DiagnosisOrder::of_recorded(run).narrow(&mut loaded.plan)?),
+        None => None,
+    };
     let (firmware, now) = firmware(&loaded, &provenance)?;
     let imei = tape.imei().map(str::to_owned);
     let may_erase_locked = tape.may_erase_locked();
@@ -96,6 +100,8 @@ pub(crate) fn replay(root: Option<&Path>, args: &ReplayArgs) -> Result<u8, Faile
         notes: &loaded.left_out_notes(),
         wrap: Some(&without_backup),
         may_erase_locked,
+        diagnosis: diagnosis.as_ref(),
+        hold_ends: None,
         answers: None,
     }
     .run(&backend, Vec::new(), || Ok(stop))?;

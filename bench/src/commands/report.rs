@@ -34,6 +34,10 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
         write_report(file, unit_page(&record).as_bytes())?;
     }
     if let Some(file) = &args.stdf {
+        if record.diagnosis_run.is_some() {
+            let help = "STDF has no word for it, and what reads such files counts every part in them";
+            return Err(Failed::Usage(miette::miette!(help = help, "--stdf: this run is a diagnosis, not a test")));
+        }
         write_report(file, &stdf(std::slice::from_ref(&record)))?;
     }
     if args.csv {
@@ -44,7 +48,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failed> {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         print(&summary(&record, Style { colour, width: usize::from(width()).min(120) }));
     }
-    Ok(record.verdict.exit_code())
+    Ok(super::diagnosis::exit_code(record.verdict, &record))
 }
 
 /// Where runs are recorded unless another folder is named.

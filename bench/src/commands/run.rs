@@ -1,6 +1,6 @@
 //! `bench run`.
 
-use super::{print, say, width};
+use super::{diagnosis, print, say, width};
 use crate::answers;
 use crate::cli::RunArgs;
 use crate::hooks;
@@ -62,6 +62,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         )));
     }
     let notes = [loaded.left_out_notes(), kept].concat();
+    let diagnosis = args.diagnosis.narrow(&mut loaded)?;
     let Some(family) = loaded.family() else { return Err(bench("the plan's family got lost")) };
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let Unit { serial, imei } = unit(args, &loaded, family)?;
@@ -76,6 +77,12 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let image = virtual_run::image(&loaded, &firmware)?;
     let answers = Answers::default();
     let wrap = |nest: Nest, folder: &Path| answers.begin(nest, folder);
+    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
+    let orderly = orderly.unwrap_or_default();
+    let (observer, bar) = progress::observer(orderly);
+    let observers = if args.quiet { Vec::new() } else { vec![observer] };
+    let person = Rc::new(TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered));
+    let hold_ends = diagnosis::on_enter(&person);
     let unit_run = OneRun {
         loaded: &loaded,
         firmware: image,
@@ -89,12 +96,10 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         // On a desk it is the first that anybody sees of a module: what went wrong there is worth a report.
         wrap: (args.record_answers || loaded.fixture.desk.is_some()).then_some(&wrap),
         may_erase_locked: args.erase_locked,
+        diagnosis: diagnosis.as_ref(),
+        hold_ends: Some(&hold_ends),
         answers: Some(&given),
     };
-    let orderly = loaded.family().map(|family| bench_engine::orderly_within(family, &loaded.plan.model));
-    let orderly = orderly.unwrap_or_default();
-    let (observer, bar) = progress::observer(orderly);
-    let observers = if args.quiet { Vec::new() } else { vec![observer] };
 
     let programs = loaded.plan.steps.iter().any(|planned| planned.procedure.writes_firmware());
     if loaded.fixture.desk.is_some() && programs && !args.quiet {
@@ -110,8 +115,10 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         nest: nest.map(str::to_owned),
         lot: args.lot.clone(),
     };
+    // A part of a plan and a golden module are nothing that a plant's system should count.
+    let is_unit = diagnosis.is_none() && !args.without_hooks;
     let (done, stats, hooks) = if args.virtual_bench {
-        let hooks = args.hooks.as_deref().map(hooks::from_file).transpose()?;
+        let hooks = args.hooks.as_deref().map(hooks::from_file).transpose()?.filter(|_| is_unit);
         let faults = virtual_run::parse_faults(&args.faults)?;
         let bench_faults = virtual_run::parse_bench_faults(&args.bench_faults)?;
         refuse_what_is_not_of_the_fixture(&bench_faults, &loaded)?;
@@ -122,19 +129,17 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
             ..Order::of(&loaded, &firmware, &serial, args.seed)
         };
         let world = virtual_run::build(&order)?;
-        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), false);
         let faults = virtual_run::ordered(&faults, &bench_faults);
-        let backend = VirtualBackend { world, seed: args.seed, faults, person: Some(Rc::new(person)) };
+        let backend = VirtualBackend { world, seed: args.seed, faults, person: Some(person) };
         hooks::before(hooks.as_ref(), &facts(None, None))?;
         let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
         (done, Some(backend.world.stats()), hooks)
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
-        let person = TerminalPerson::new(bar.filter(|_| !args.quiet), args.powered);
-        let hooks = hooks::of_station(&place.station, &args.station)?;
+        let hooks = hooks::of_station(&place.station, &args.station)?.filter(|_| is_unit);
         hooks::before(hooks.as_ref(), &facts(Some(&place.station.name), Some(&place.nest.name)))?;
-        let backend = RealBackend::take(project.root(), place, &now)?.with_person(Rc::new(person));
+        let backend = RealBackend::take(project.root(), place, &now)?.with_person(person);
         backend.clock_notice().iter().for_each(|notice| say(notice));
         (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None, hooks)
     };
@@ -152,7 +157,9 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     // After the verdict is shown: it does not wait for a server.
     hooks::after(hooks.as_ref(), &done.record, &args.reports).iter().for_each(|trouble| say(trouble));
     let rule = super::operator::rules(&project, None).map(|rules| rules.repeated.rule()).unwrap_or_default();
-    if let Some(suspicion) = crate::repeated::suspicion(&args.reports, &done.record, rule).filter(|_| !args.quiet) {
+    // What a diagnosis found again is no further unit with the same cause.
+    let counts = diagnosis.is_none() && !args.quiet;
+    if let Some(suspicion) = counts.then(|| crate::repeated::suspicion(&args.reports, &done.record, rule)).flatten() {
         print(&format!("{suspicion}\n"));
     }
     if args.verbose {
@@ -164,7 +171,7 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         say(&problem);
         return Ok(Tested { code: done.verdict.and(Verdict::Error).exit_code(), run_name });
     }
-    Ok(Tested { code: done.verdict.exit_code(), run_name })
+    Ok(Tested { code: diagnosis::exit_code(done.verdict, &done.record), run_name })
 }
 
 /// A run of its own writes to a real disk and has a real clock: their faults are ordered by `bench coverage` alone.

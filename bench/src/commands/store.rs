@@ -158,6 +158,9 @@ fn print_result(of: &Ingested, seconds: f64) {
     for journal in &of.empty {
         say(&format!("{}: empty: the power failed before the run began; no unit was tested", shown(journal)));
     }
+    if of.diagnoses > 0 {
+        say(&format!("not counted, because they are diagnoses and no tests: {}", of.diagnoses));
+    }
     if of.replays > 0 {
         say(&format!("{} replays of recorded runs are not counted", of.replays));
     }

@@ -68,6 +68,9 @@ struct Verified {
     #[serde(skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
     has_signature: bool,
+    /// A diagnosis, which is no test of the unit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    diagnosis: bool,
     /// With `--keys`.
     #[serde(flatten)]
     signing: Option<Signing>,
@@ -165,6 +168,12 @@ fn look(journal: &Path, keys: Option<&PublicKeys>, kept: &mut BTreeMap<RunName, 
         Event::RunStarted { serial, run_id, .. } => Some((serial.clone(), run_id.clone())),
         _ => None,
     });
+    let diagnosis = judged
+        .contents
+        .as_ref()
+        .ok()
+        .and_then(|run| run.entries.first())
+        .is_some_and(|entry| matches!(&entry.event, Event::RunStarted { diagnosis, .. } if diagnosis.is_some()));
     let seal = judged.contents.ok().and_then(|run| run.seal.filter(|_| run.finished));
     let kept = name.and_then(|name| kept.remove(&name));
     if let Some(kept) = kept.filter(|kept| Some(kept) != seal.as_ref()) {
@@ -195,12 +204,14 @@ fn look(journal: &Path, keys: Option<&PublicKeys>, kept: &mut BTreeMap<RunName, 
         measurements: judged.measurements,
         seal,
         has_signature: folder.join(SIGNATURE_FILE).is_file(),
+        diagnosis,
         signing,
     }
 }
 
 fn line(of: &Verified) -> String {
     let claimed = of.claimed.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.as_str().to_uppercase());
+    let claimed = if of.diagnosis { format!("{claimed} (a diagnosis, not a test)") } else { claimed };
     let judged = format!("{} measurements in {} steps judged again", of.measurements, of.steps);
     let mut text = match of.finding {
         Finding::Holds => {

@@ -83,6 +83,8 @@ impl Stage {
             Nest { programs: Rc::new(host), ..nest }
         };
         let one = OneRun {
+            diagnosis: None,
+            hold_ends: None,
             loaded: &loaded,
             firmware: image(&loaded, &firmware).map_err(|_| "no image").unwrap(),
             provenance: loaded.provenance(&firmware),

@@ -6,7 +6,10 @@ mod ble;
 mod boron;
 mod bug_report;
 mod buses;
+mod cause;
 mod check;
+#[cfg(target_os = "linux")] // a pseudo terminal
+mod console;
 mod contacts;
 mod coverage;
 mod desk;

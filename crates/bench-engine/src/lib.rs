@@ -3,7 +3,9 @@
 //! The instruments come from a [`Backend`]; what people see of a run goes through observers and is not decided here.
 
 mod asking;
+mod diagnosis;
 mod failed;
+mod hold;
 mod lateness;
 mod nest_thread;
 mod one_run;
@@ -20,7 +22,9 @@ mod supervise;
 mod tally;
 
 pub use asking::{Asker, asking};
+pub use diagnosis::{DiagnosisOrder, LONGEST_HOLD, MOST_REPETITIONS, OrderProblem};
 pub use failed::Failed;
+pub use hold::HoldEnds;
 pub use lateness::{Cause, Late, Lateness};
 pub use nest_thread::{Ended, FromNest, NestThread};
 pub use one_run::{Backend, Done, NestWrap, OneRun};

@@ -1,13 +1,13 @@
 //! One run of a plan on one unit, from the first line of its record to its reports: the same for every caller.
 
 use crate::{DiskWait, Observer, Outcome, Recorder};
-use crate::{Failed, Surroundings};
+use crate::{Failed, HoldEnds, Surroundings};
 use crate::{Loaded, Stop};
 use bench_instruments::{AttachedFile, Clock, Image, RunFiles, SuppliedAnswers};
 use bench_journal::shown;
 use bench_journal::{Journal, MIN_FREE, RunNumber, StationKey, free_space, read_regular, write_secret, write_whole};
 use bench_report::{RunRecord, junit};
-use bench_run::{BenchKind, Event, Provenance, Verdict};
+use bench_run::{BenchKind, DiagnosisRun, Event, Provenance, Verdict};
 use bench_steps::{Nest, Safekeeping};
 use bench_swd::backup_to_hex;
 use futures_util::future::LocalBoxFuture;
@@ -72,6 +72,11 @@ pub struct OneRun<'a> {
     pub wrap: Option<NestWrap<'a>>,
     /// A person allows to erase a locked module, with everything that is on it.
     pub may_erase_locked: bool,
+    /// The run looks for a cause and is no test of the unit: what [`DiagnosisOrder::narrow`](crate::DiagnosisOrder::narrow)
+    /// made of the plan.
+    pub diagnosis: Option<&'a DiagnosisRun>,
+    /// What ends its hold before the time.
+    pub hold_ends: Option<&'a HoldEnds>,
     /// Answers that were given before the run, as typed, by the id of the step that asks.
     pub answers: Option<&'a BTreeMap<String, String>>,
 }
@@ -164,8 +169,11 @@ impl OneRun<'_> {
     ) -> Result<Done, Failed> {
         let Self { loaded, serial, reports, .. } = *self;
         let mut started = backend.started(loaded, self.provenance.clone(), serial);
-        let Event::RunStarted { run_id, lot, .. } = &mut started else { return Err(bench("no start of the run")) };
+        let Event::RunStarted { run_id, lot, diagnosis, .. } = &mut started else {
+            return Err(bench("no start of the run"));
+        };
         *lot = self.lot.map(str::to_owned);
+        *diagnosis = self.diagnosis.cloned().map(Box::new);
         enough_space(reports)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bench)?;
         // Signals first: from here on nothing ends the program but the run itself.
@@ -190,7 +198,7 @@ impl OneRun<'_> {
             }
             let doubts = || backend.doubts();
             let notes = [backend.notes(), self.notes.to_vec()].concat();
-            let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts) };
+            let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts), hold_ends: self.hold_ends };
             let run = crate::run_for(&loaded.plan, &nest, &recorder, started, surroundings, stop);
             backend.drive(Box::pin(run)).await.map_err(bench)
         });

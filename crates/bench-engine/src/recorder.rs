@@ -33,6 +33,9 @@ pub enum Seen<'a> {
     Entry(&'a Entry),
     /// Progress of a long operation in a step, from 0 to 1. It is not in the journal.
     Progress { step: &'a str, what: &'a str, share: f64 },
+    /// The power stays on after the last step of a diagnosis, for this time at most; zero: no longer. It is not in the
+    /// journal.
+    Held { left: Duration },
 }
 
 /// Is called with everything that happens in a run.
@@ -118,6 +121,11 @@ impl Recorder {
 
     pub(crate) fn progress(&self, step: &str, what: &str, share: f64) {
         self.inner.borrow_mut().notify(&Seen::Progress { step, what, share });
+    }
+
+    /// Shows how long the power stays on at most.
+    pub(crate) fn held(&self, left: Duration) {
+        self.inner.borrow_mut().notify(&Seen::Held { left });
     }
 
     /// Shows what the disk acknowledges, while the steps run. Ends when the run cannot continue, with the reason.

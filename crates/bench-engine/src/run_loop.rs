@@ -1,5 +1,7 @@
 //! The run loop: starts what may start, records what comes back, and leaves the nest safe whatever happens.
 
+use crate::diagnosis::{announced, figures};
+use crate::hold::{HoldEnds, hold};
 use crate::lateness::{Late, Lateness};
 use crate::power::{Cut, CutBy, Power};
 use crate::recorder::{Delivered, HANGS_AFTER, LAST_WAIT};
@@ -7,10 +9,13 @@ use crate::safe_state::Left;
 use crate::{Recorder, Stop, asking, put_back, safe_state, seal, supervise, tally};
 use bench_instruments::{Rails, Repeated, TimedOut, with_deadline};
 use bench_plan::{Plan, PlanStep};
-use bench_run::{Defect, Diagnosis, Event, LateRecord, NOT_BLAMED, Schedule, Start, Step, VOID, Verdict, step_verdict};
+use bench_run::{
+    Defect, Diagnosis, DiagnosisRun, Event, LateRecord, NOT_BLAMED, NOT_TESTED, Schedule, Start, Step, VOID, Verdict,
+    step_verdict, without_repetition,
+};
 use bench_steps::{Accused, Nest, Procedure, StepError, resource, second_opinion};
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{FusedFuture, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::any::Any;
 use std::cell::Cell;
@@ -61,6 +66,8 @@ pub struct Surroundings<'a> {
     pub notes: &'a [String],
     /// Called at the end: what this bench does not model as real hardware behaves. A pass that depends on it is invalid.
     pub doubts: Option<&'a dyn Fn() -> Vec<String>>,
+    /// What ends a hold before its time, besides a stop of the run.
+    pub hold_ends: Option<&'a HoldEnds>,
 }
 
 /// Does what [`run`] does, in these surroundings.
@@ -91,16 +98,22 @@ async fn run_kicked(
     surroundings: Surroundings<'_>,
     stop: Stop,
 ) -> Outcome {
-    let Surroundings { notes, doubts } = surroundings;
+    let Surroundings { notes, doubts, hold_ends } = surroundings;
     let (stop, at_once) = stop.split();
+    let diagnosis = match &started {
+        Event::RunStarted { diagnosis, .. } => diagnosis.as_deref().cloned(),
+        _ => None,
+    };
     recorder.emit(started);
-    for text in notes {
-        recorder.emit(Event::Note { step: None, text: text.clone() });
+    let announced = diagnosis.as_ref().map(announced);
+    for text in announced.into_iter().chain(notes.iter().cloned()) {
+        recorder.emit(Event::Note { step: None, text });
     }
     let mut schedule = Schedule::new(plan.steps.iter().map(|planned| &planned.step));
-    let work = AssertUnwindSafe(work(plan, nest, power, recorder, &mut schedule, stop)).catch_unwind();
+    let work = Work { plan, nest, power, recorder, diagnosis: diagnosis.as_ref(), hold_ends };
+    let work = AssertUnwindSafe(work.to_the_end(&mut schedule, stop)).catch_unwind();
     let (mut verdict, mut reason) = match work.await {
-        Ok(reason) => (schedule.verdict(), reason),
+        Ok(Worked { reason, at_least, .. }) => (schedule.verdict().and(at_least), reason),
         Err(panic) => {
             schedule.abort();
             // It was not ordered: not aborted, but an error of the bench.
@@ -133,7 +146,7 @@ async fn run_kicked(
     }
     let tally = tally::count(&schedule, plan, recorder);
     if verdict == Verdict::Pass
-        && let Err(text) = seal::bear_out_pass(plan, recorder, tally)
+        && let Err(text) = seal::bear_out_pass(plan, recorder, recorded(verdict, diagnosis.as_ref()), tally)
     {
         verdict = Verdict::Error;
         reason = Some(text);
@@ -160,6 +173,9 @@ async fn run_kicked(
         reason = Some(format!("not modelled: {doubt}"));
     }
     let reason = reason.filter(|_| verdict != Verdict::Pass);
+    let passed = verdict == Verdict::Pass && diagnosis.is_some();
+    let reason = if passed { Some(NOT_TESTED.to_owned()) } else { reason };
+    let verdict = recorded(verdict, diagnosis.as_ref());
     recorder.emit(Event::RunEnded { verdict, reason: reason.clone(), tally });
     // A disk that hung until now is not waited for a second time.
     let finished = recorder.finish(if settled.is_ok() { LAST_WAIT } else { Duration::ZERO }).await;
@@ -171,6 +187,11 @@ async fn run_kicked(
     }
 }
 
+/// What the record says. A diagnosis in which everything passed tested no unit, and nobody may take it for a pass.
+fn recorded(verdict: Verdict, diagnosis: Option<&DiagnosisRun>) -> Verdict {
+    if verdict == Verdict::Pass && diagnosis.is_some() { Verdict::Skipped } else { verdict }
+}
+
 /// What the run waits for.
 enum Done {
     Attempt(Ended),
@@ -180,129 +201,190 @@ enum Done {
     },
 }
 
-async fn work(
-    plan: &Plan<Box<dyn Procedure>>,
-    nest: &Nest,
-    power: &Power,
-    recorder: &Recorder,
-    schedule: &mut Schedule<'_>,
-    stop: impl Future<Output = String>,
-) -> Option<String> {
-    let step = |index: usize| &plan.steps[index].step;
-    let mut stop = std::pin::pin!(stop.fuse());
-    let mut cut = std::pin::pin!(power.until_cut().fuse());
-    // Attempts that did not count, of each step.
-    let voids: Vec<Cell<u8>> = vec![Cell::new(0); plan.steps.len()];
-    let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
-    // Of what did not pass, the first of the weightiest: it is what must be acted on.
-    let mut worst: Option<(Verdict, String)> = None;
-    // Nothing is powered before the first line is on the disk.
-    let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
-    let mut early = futures_util::select_biased! {
-        cut = cut => Some(End::Cut(cut)),
-        why = stop => Some(End::Stopped(why)),
-        begun = begun => begun.err().map(|error| End::Trouble(error.to_string())),
-    };
-    let mut pump = std::pin::pin!(recorder.pump().fuse());
-    loop {
-        let end = match early.take() {
-            Some(end) => end,
-            None => {
-                // First: a step that is skipped has ended, which is all that some others wait for.
-                for index in schedule.skip_unreachable() {
-                    recorder.emit(skipped(step(index)));
-                }
-                for start in schedule.start() {
-                    let number = start.attempt.saturating_add(voids[start.step].get());
-                    recorder.begin(start.step, number, step(start.step).measurements.len());
-                    recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: number });
-                    let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
-                    running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
-                }
-                if running.is_empty() {
-                    return worst.map(|(_, reason)| reason);
-                }
-                let done = futures_util::select_biased! {
-                    cut = cut => Err(End::Cut(cut)),
-                    why = stop => Err(End::Stopped(why)),
-                    why = pump => Err(End::Trouble(why)),
-                    done = running.next() => Ok(done),
-                };
-                match (done, power.cut()) {
-                    // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
-                    (_, Some(cut)) => End::Cut(cut),
-                    (Ok(Some(Done::Attempt(ended))), None) => {
-                        let closed = close(step(ended.step), &ended, recorder, schedule);
-                        if ended.procedure == Verdict::Pass {
-                            schedule.let_go(ended.step);
-                        } else {
-                            // After its end is on record, before anything that waits for its resources starts, and next to the
-                            // steps that continue: one of them may hold what this needs.
-                            let tidied = Done::TidiedUp { step: ended.step };
-                            let (uses, rails) = (&step(ended.step).uses, ended.switched_on);
-                            let tidy_up = async move {
-                                safe_state::tidy_up(nest, uses, &rails).await;
-                                tidied
-                            };
-                            running.push(tidy_up.boxed_local());
-                        }
-                        let weightier =
-                            worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
-                        if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier {
-                            let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
-                            worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
-                        }
-                        match recorder.trouble() {
-                            None => continue,
-                            Some(trouble) => End::Trouble(trouble),
-                        }
-                    }
-                    (Ok(Some(Done::TidiedUp { step })), None) => {
-                        schedule.let_go(step);
-                        continue;
-                    }
-                    (Ok(None), None) => continue,
-                    (Err(end), None) => end,
-                }
-            }
+/// How the work on the plan ended.
+struct Worked {
+    reason: Option<String>,
+    /// The verdict is no better than this, whatever the steps came to.
+    at_least: Verdict,
+    /// Ended before the end of the plan.
+    cut_short: bool,
+}
+
+/// The work on a plan, until nothing of it runs any more.
+struct Work<'a> {
+    plan: &'a Plan<Box<dyn Procedure>>,
+    nest: &'a Nest,
+    power: &'a Power,
+    recorder: &'a Recorder,
+    diagnosis: Option<&'a DiagnosisRun>,
+    hold_ends: Option<&'a HoldEnds>,
+}
+
+impl Work<'_> {
+    /// Runs the steps; afterwards, in a diagnosis, sums up what was repeated and holds the power.
+    async fn to_the_end(&self, schedule: &mut Schedule<'_>, stop: impl Future<Output = String>) -> Worked {
+        let Self { plan, nest, power, recorder, .. } = *self;
+        let mut stop = std::pin::pin!(stop.fuse());
+        let worked = self.steps(schedule, &mut stop).await;
+        let Some(run) = self.diagnosis else { return worked };
+        for text in figures(run, plan, recorder) {
+            recorder.emit(Event::Note { step: None, text });
+        }
+        let chosen_ran = plan.steps.iter().enumerate().any(|(index, planned)| {
+            let ran = schedule.verdict_of(index).is_some_and(|verdict| verdict != Verdict::Skipped);
+            ran && run.is_chosen(&planned.step.id)
+        });
+        let (Some(seconds), false, true) = (run.hold_s, worked.cut_short, chosen_ran) else { return worked };
+        let limit = Duration::from_secs(seconds);
+        let Err(end) = hold(limit, &*nest.clock, power, recorder, self.hold_ends, &mut stop).await else {
+            return worked;
         };
-        // Dropping the futures ends what runs, in the middle of whatever it waits for.
-        running.clear();
         let why = end.to_string();
         recorder.emit(Event::Stopping { reason: why.clone() });
-        let was_running = schedule.running();
-        match end.verdict() {
-            Verdict::Aborted => schedule.abort(),
-            verdict => schedule.cut_off(verdict),
-        }
-        for (n, index) in was_running.into_iter().enumerate() {
-            let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
-            let Step { id, measurements, .. } = step(index);
-            if let (0, End::Cut(Cut { by: CutBy::CurrentLimit { contacts }, text, .. })) = (n, &end) {
-                let diagnosis = Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text: text.clone() };
-                recorder.emit(Event::Diagnosed { step: id.clone(), attempt, diagnosis });
+        let at_least = match end.verdict() {
+            Verdict::Aborted => {
+                schedule.abort();
+                Verdict::Aborted
             }
-            let (verdict, procedure) = match end.verdict() {
-                Verdict::Aborted => (Verdict::Aborted, None),
-                procedure => {
-                    let judged = recorder.with_delivered(index, |delivered| {
-                        step_verdict(measurements, &delivered.measurements, procedure)
-                    });
-                    (judged, Some(procedure))
+            // No step ran: whatever a person did to the module during the hold is not the module's fault.
+            _ => Verdict::Error,
+        };
+        Worked { reason: Some(why), at_least, cut_short: true }
+    }
+
+    /// Whether what this step leaves is kept for a person to look at.
+    fn is_held(&self, step: &Step) -> bool {
+        self.diagnosis.is_some_and(|run| run.hold_s.is_some() && run.is_chosen(&step.id))
+    }
+
+    async fn steps(&self, schedule: &mut Schedule<'_>, mut stop: impl FusedFuture<Output = String> + Unpin) -> Worked {
+        let Self { plan, nest, power, recorder, .. } = *self;
+        let step = |index: usize| &plan.steps[index].step;
+        let mut cut = std::pin::pin!(power.until_cut().fuse());
+        // Attempts that did not count, of each step.
+        let voids: Vec<Cell<u8>> = vec![Cell::new(0); plan.steps.len()];
+        let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
+        // Of what did not pass, the first of the weightiest: it is what must be acted on.
+        let mut worst: Option<(Verdict, String)> = None;
+        // Nothing is powered before the first line is on the disk.
+        let mut begun = std::pin::pin!(recorder.settle(HANGS_AFTER).fuse());
+        let mut early = futures_util::select_biased! {
+            cut = cut => Some(End::Cut(cut)),
+            why = stop => Some(End::Stopped(why)),
+            begun = begun => begun.err().map(|error| End::Trouble(error.to_string())),
+        };
+        let mut pump = std::pin::pin!(recorder.pump().fuse());
+        loop {
+            let end = match early.take() {
+                Some(end) => end,
+                None => {
+                    // First: a step that is skipped has ended, which is all that some others wait for.
+                    for index in schedule.skip_unreachable() {
+                        recorder.emit(skipped(step(index)));
+                    }
+                    for start in schedule.start() {
+                        let number = start.attempt.saturating_add(voids[start.step].get());
+                        recorder.begin(start.step, number, step(start.step).measurements.len());
+                        recorder.emit(Event::StepStarted { step: step(start.step).id.clone(), attempt: number });
+                        let tries = Tries { nest, power, recorder, voids: &voids[start.step] };
+                        running.push(tries.attempt(&plan.steps[start.step], start).map(Done::Attempt).boxed_local());
+                    }
+                    if running.is_empty() {
+                        let reason = worst.map(|(_, reason)| reason);
+                        return Worked { reason, at_least: Verdict::Skipped, cut_short: false };
+                    }
+                    let done = futures_util::select_biased! {
+                        cut = cut => Err(End::Cut(cut)),
+                        why = stop => Err(End::Stopped(why)),
+                        why = pump => Err(End::Trouble(why)),
+                        done = running.next() => Ok(done),
+                    };
+                    match (done, power.cut()) {
+                        // Whatever an attempt came to: it was not noticed before it ended that its power was gone.
+                        (_, Some(cut)) => End::Cut(cut),
+                        (Ok(Some(Done::Attempt(ended))), None) => {
+                            let closed = close(step(ended.step), &ended, recorder, schedule);
+                            if ended.procedure == Verdict::Pass || (self.is_held(step(ended.step)) && !closed.retried) {
+                                schedule.let_go(ended.step);
+                            } else {
+                                // After its end is on record, before anything that waits for its resources starts, and next to the
+                                // steps that continue: one of them may hold what this needs.
+                                let tidied = Done::TidiedUp { step: ended.step };
+                                let (uses, rails) = (&step(ended.step).uses, ended.switched_on);
+                                let tidy_up = async move {
+                                    safe_state::tidy_up(nest, uses, &rails).await;
+                                    tidied
+                                };
+                                running.push(tidy_up.boxed_local());
+                            }
+                            let weightier =
+                                worst.as_ref().is_none_or(|(verdict, _)| verdict.and(closed.verdict) != *verdict);
+                            if matches!(closed.verdict, Verdict::Fail | Verdict::Error) && !closed.retried && weightier
+                            {
+                                let reason = closed.reason.unwrap_or_else(|| closed.verdict.to_string());
+                                worst = Some((closed.verdict, format!("{}: {reason}", step(ended.step).id)));
+                            }
+                            match recorder.trouble() {
+                                None => continue,
+                                Some(trouble) => End::Trouble(trouble),
+                            }
+                        }
+                        (Ok(Some(Done::TidiedUp { step })), None) => {
+                            schedule.let_go(step);
+                            continue;
+                        }
+                        (Ok(None), None) => continue,
+                        (Err(end), None) => end,
+                    }
                 }
             };
-            let (step, reason) = (id.clone(), Some(why.clone()));
-            recorder.emit(Event::StepEnded { step, attempt, verdict, reason, procedure, retried: false, late: None });
+            // Dropping the futures ends what runs, in the middle of whatever it waits for.
+            running.clear();
+            let why = end.to_string();
+            recorder.emit(Event::Stopping { reason: why.clone() });
+            let was_running = schedule.running();
+            match end.verdict() {
+                Verdict::Aborted => schedule.abort(),
+                verdict => schedule.cut_off(verdict),
+            }
+            for (n, index) in was_running.into_iter().enumerate() {
+                let attempt = recorder.with_delivered(index, |delivered| delivered.attempt);
+                let Step { id, measurements, .. } = step(index);
+                if let (0, End::Cut(Cut { by: CutBy::CurrentLimit { contacts }, text, .. })) = (n, &end) {
+                    let diagnosis =
+                        Diagnosis { defect: Defect::Overload, contacts: contacts.clone(), text: text.clone() };
+                    recorder.emit(Event::Diagnosed { step: id.clone(), attempt, diagnosis });
+                }
+                let (verdict, procedure) = match end.verdict() {
+                    Verdict::Aborted => (Verdict::Aborted, None),
+                    procedure => {
+                        let judged = recorder.with_delivered(index, |delivered| {
+                            step_verdict(measurements, &delivered.measurements, procedure)
+                        });
+                        (judged, Some(procedure))
+                    }
+                };
+                let (step, reason) = (id.clone(), Some(why.clone()));
+                recorder.emit(Event::StepEnded {
+                    step,
+                    attempt,
+                    verdict,
+                    reason,
+                    procedure,
+                    retried: false,
+                    late: None,
+                });
+            }
+            for index in schedule.skip_unreachable() {
+                recorder.emit(skipped(step(index)));
+            }
+            return Worked { reason: Some(why), at_least: Verdict::Skipped, cut_short: true };
         }
-        for index in schedule.skip_unreachable() {
-            recorder.emit(skipped(step(index)));
-        }
-        return Some(why);
     }
 }
 
 /// Why a run ends before the end of its plan.
-enum End {
+pub(crate) enum End {
     Stopped(String),
     Cut(Cut),
     /// The bench itself cannot continue.
@@ -310,7 +392,7 @@ enum End {
 }
 
 impl End {
-    fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         match self {
             End::Stopped(_) => Verdict::Aborted,
             End::Cut(cut) => cut.verdict(),
@@ -391,7 +473,14 @@ impl Tries<'_> {
         let began = nest.clock.now();
         let on_before = power.on_now();
         let switching = step.uses.iter().any(|used| used == resource::RAILS).then(|| power.switching());
-        let procedure = asking::as_attempt(&step.id, attempt, planned.procedure.run(nest, &record));
+        let is_repetition = attempt == 1 && without_repetition(&step.id) != step.id;
+        let procedure = async {
+            if is_repetition {
+                planned.procedure.before_repetition(nest).await;
+            }
+            planned.procedure.run(nest, &record).await
+        };
+        let procedure = asking::as_attempt(&step.id, attempt, procedure);
         let procedure = AssertUnwindSafe(procedure).catch_unwind();
         let result = with_deadline(&*nest.clock, began + step.timeout, procedure).await;
         let (procedure, reason) = match result {

@@ -20,8 +20,14 @@ pub fn promises<P>(plan: &Plan<P>) -> Vec<PlannedStep> {
     plan.steps.iter().map(promise).collect()
 }
 
-/// Checks that a pass follows from the record, by judging every promised measurement of every step again.
-pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally) -> Result<(), String> {
+/// Checks that a pass follows from the record, by judging every promised measurement of every step again. `verdict` is
+/// what the record is to say: `pass`, or what stands for it in a diagnosis.
+pub(crate) fn bear_out_pass<P>(
+    plan: &Plan<P>,
+    recorder: &Recorder,
+    verdict: Verdict,
+    tally: Tally,
+) -> Result<(), String> {
     recorder.with_entries(|entries| {
         let written = entries.iter().find_map(|entry| match &entry.event {
             Event::RunStarted { steps, .. } => Some(steps),
@@ -31,7 +37,7 @@ pub(crate) fn bear_out_pass<P>(plan: &Plan<P>, recorder: &Recorder, tally: Tally
             return Err("the record does not promise what the plan does".to_owned());
         }
         let (seq, at_us) = entries.last().map(|entry| (entry.seq + 1, entry.at_us)).unwrap_or_default();
-        let event = Event::RunEnded { verdict: Verdict::Pass, reason: None, tally };
+        let event = Event::RunEnded { verdict, reason: None, tally };
         let end = Entry { v: JOURNAL_FORMAT, seq, at_us, event };
         match rejudge_lines(entries.iter().map(|entry| &**entry).chain([&end])).contradictions.first() {
             None => Ok(()),

@@ -165,6 +165,7 @@ mod tests {
                 order: Some(Box::new(order)),
                 bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
                 lot: None,
+                diagnosis: None,
                 provenance: Box::default(),
                 steps: Vec::new(),
             };

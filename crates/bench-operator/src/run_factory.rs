@@ -81,6 +81,8 @@ impl Shift {
             let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker.clone()))?;
             let run = OneRun {
                 may_erase_locked: false,
+                diagnosis: None,
+                hold_ends: None,
                 answers: None,
                 loaded: &loaded,
                 firmware: virtual_run::image(&loaded, &shift.firmware)?,

@@ -268,6 +268,7 @@ impl Backend for RealBackend {
                 overdue: overdue.clone(),
             }),
             lot: None,
+            diagnosis: None,
             provenance: Box::new(provenance),
             steps: loaded.planned_steps(),
         }

@@ -73,6 +73,7 @@ impl Backend for ReplayBackend {
                 recorded_by: self.tape.recorded_by().to_owned(),
             }),
             lot: None,
+            diagnosis: None,
             provenance: Box::new(provenance),
             steps: loaded.planned_steps(),
         }

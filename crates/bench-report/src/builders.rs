@@ -248,6 +248,7 @@ pub fn started(model: &str, serial: &str, steps: Vec<PlannedStep>) -> Event {
         order: None,
         bench: Box::new(BenchKind::Virtual { seed: 7, faults: Vec::new() }),
         lot: None,
+        diagnosis: None,
         provenance: Box::new(Provenance {
             bench_version: "0.1.0".to_owned(),
             bench_commit: "0123456".to_owned(),

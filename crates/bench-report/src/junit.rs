@@ -8,7 +8,7 @@
 use crate::record::{Attempt, RunRecord, StepRecord, merged};
 use crate::text::{contact_list, counted, one_line, xml_text};
 use crate::{MeasurementRecord, ReportError};
-use bench_run::{BenchKind, PartHash, Verdict};
+use bench_run::{BenchKind, PartHash, Verdict, without_repetition};
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 use std::collections::HashSet;
 use std::io::Write;
@@ -18,6 +18,8 @@ use time::format_description::well_known::Rfc3339;
 ///
 /// A run that is not a pass is never all green: where no step has its verdict (the bench died, the safe state was not
 /// confirmed), an additional case named `run` has it. The cases of several runs have different class names.
+///
+/// A diagnosis is no test: all its cases are skipped ones, whose message has the verdict of the step.
 ///
 /// # Errors
 /// When the XML cannot be written; this does not happen in memory.
@@ -104,7 +106,8 @@ fn suite(record: &RunRecord, names: Names) -> TestSuite {
     };
     let mut taken = HashSet::new();
     let mut testcases: Vec<TestCase> = Vec::new();
-    for step in &record.steps {
+    let unused = |step: &StepRecord| without_repetition(&step.id) != step.id && !step.was_started();
+    for step in record.steps.iter().filter(|step| !unused(step)) {
         // GitLab counts only the first case of a name. Step ids are unique in a checked plan, but not in a damaged
         // journal.
         let mut name = xml_attribute(&step.id);
@@ -113,7 +116,9 @@ fn suite(record: &RunRecord, names: Names) -> TestSuite {
         }
         testcases.push(case(record, step, name, &classname));
     }
-    if !shown_by_steps(record, &testcases) {
+    if record.diagnosis_run.is_some() {
+        testcases.iter_mut().for_each(|case| case.result = of_diagnosis(&case.result));
+    } else if !shown_by_steps(record, &testcases) {
         testcases.push(run_case(record, &classname));
     }
     // A literal and not TestSuite::new, which would read the clock.
@@ -143,6 +148,20 @@ fn shown_by_steps(record: &RunRecord, testcases: &[TestCase]) -> bool {
         Verdict::Fail => errors || testcases.iter().any(TestCase::is_failure),
         Verdict::Error | Verdict::Aborted | Verdict::Skipped => errors && record.finished,
     }
+}
+
+/// A server that counts the cases counts no test, and a person reads what the step came to.
+fn of_diagnosis(result: &TestResult) -> TestResult {
+    let (came_to, cause) = match result {
+        TestResult::Success => ("pass".to_owned(), None),
+        TestResult::Failure { type_, message, cause } | TestResult::Error { type_, message, cause } => {
+            (format!("{type_}: {message}"), cause.clone())
+        }
+        TestResult::SkippedWithCause { message, .. } => (format!("not run: {message}"), None),
+        TestResult::Skipped => ("not run".to_owned(), None),
+    };
+    let message = format!("diagnosis, not a test of the unit: {came_to}");
+    TestResult::SkippedWithCause { type_: "diagnosis".to_owned(), message, cause }
 }
 
 fn case(record: &RunRecord, step: &StepRecord, name: String, classname: &str) -> TestCase {
@@ -323,6 +342,7 @@ fn suite_output(record: &RunRecord) -> String {
         property("model", &record.model),
         property("run_id", &record.run_id),
     ];
+    lines.extend(record.diagnosis_run.iter().map(|run| property("diagnosis", &run.chosen.join(","))));
     let named = [("nest", &record.nest), ("lot", &record.lot), ("journal_seal", &record.seal)];
     lines.extend(named.iter().filter_map(|(key, value)| Some(property(key, value.as_deref()?))));
     match &record.bench {

@@ -1,8 +1,8 @@
 //! A run put in order: the input of every report.
 
 use bench_run::{
-    BenchKind, BenchTime, Contact, Defect, Diagnosis, Entry, Event, LateRecord, Measurement, MeasurementSpec,
-    Provenance, RunOrder, Tally, VOID, Verdict,
+    BenchKind, BenchTime, Contact, Defect, Diagnosis, DiagnosisRun, Entry, Event, LateRecord, Measurement,
+    MeasurementSpec, Provenance, RunOrder, Tally, VOID, Verdict,
 };
 use bench_stats::{FailedStep, RepeatRun};
 use serde::Serialize;
@@ -69,6 +69,10 @@ pub struct RunRecord {
     /// Production lot of the unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lot: Option<String>,
+    /// What was ordered when the run looks for a cause: then it is no test of the unit, whatever its verdict is, and
+    /// nothing may count it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnosis_run: Option<DiagnosisRun>,
     /// Inputs of the run with their hashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
@@ -279,6 +283,7 @@ impl RunRecord {
             bench: None,
             nest: None,
             lot: None,
+            diagnosis_run: None,
             provenance: None,
             seal: None,
         };
@@ -326,6 +331,15 @@ impl RunRecord {
         RepeatRun { unit: self.serial.clone(), verdict: self.verdict, passed, failed }
     }
 
+    /// The verdict of the steps that ran: in a diagnosis it may be a pass, although the unit was not tested.
+    pub fn verdict_of_steps(&self) -> Verdict {
+        let passed = self.steps.iter().all(|step| step.verdict == Some(Verdict::Pass)) && !self.steps.is_empty();
+        match self.verdict {
+            Verdict::Skipped if self.diagnosis_run.is_some() && passed => Verdict::Pass,
+            verdict => verdict,
+        }
+    }
+
     /// Sets the folder that reports refer to.
     #[must_use]
     pub fn with_run_folder(mut self, folder: impl Into<String>) -> Self {
@@ -367,7 +381,19 @@ impl RunRecord {
     /// Processes one event; returns the verdict when it is the end of the run.
     fn take(&mut self, at: BenchTime, event: &Event) -> Option<Verdict> {
         match event.clone() {
-            Event::RunStarted { run_id, serial, model, started_at, order, bench, lot, provenance, steps } => {
+            Event::RunStarted {
+                run_id,
+                serial,
+                model,
+                started_at,
+                order,
+                bench,
+                lot,
+                diagnosis,
+                provenance,
+                steps,
+            } => {
+                self.diagnosis_run = diagnosis.map(|run| *run);
                 self.order = order.map(|order| *order);
                 (self.run_id, self.serial, self.model, self.started_at) = (run_id, serial, model, started_at);
                 self.nest = match &*bench {
@@ -448,7 +474,12 @@ impl RunRecord {
             return;
         };
         self.verdict = claimed;
-        if claimed != Verdict::Pass {
+        let claims = if self.diagnosis_run.is_some() { Verdict::Skipped } else { Verdict::Pass };
+        if claimed != claims {
+            if claimed == Verdict::Pass {
+                self.verdict = Verdict::Error;
+                self.doubts.push("the record of a diagnosis says that the unit passed".to_owned());
+            }
             return;
         }
         let mut doubts = Vec::new();

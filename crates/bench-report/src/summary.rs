@@ -2,11 +2,14 @@
 
 use crate::record::{Attempt, MeasurementRecord, NoteRecord, RunRecord, StepRecord};
 use crate::text::{counted, name, one_line};
-use bench_run::{Defect, Diagnosis, LateRecord, Verdict};
+use bench_run::{Defect, Diagnosis, DiagnosisRun, LateRecord, NOT_TESTED, Verdict, without_repetition};
 use std::time::Duration;
 
 /// Number of measurements outside their limits that are listed for a step without a diagnosis; the rest is counted.
 const MOST_READINGS: usize = 5;
+
+/// Repetitions that did not pass that the table lists; notes count the rest.
+const MOST_REPETITIONS: usize = 5;
 
 /// Style of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,7 @@ enum Paint {
 pub fn summary(record: &RunRecord, style: Style) -> String {
     let mut page = Page { text: String::new(), style: Style { width: style.width.max(40), ..style }, said: Vec::new() };
     page.headline(record);
+    page.of_diagnosis(record);
     page.findings(record);
     page.what_to_do(record);
     if record.verdict == Verdict::Pass {
@@ -112,6 +116,7 @@ impl Page {
     fn headline(&mut self, record: &RunRecord) {
         let (word, paint) = match record.verdict {
             _ if !record.finished => ("NOT FINISHED", Paint::Magenta),
+            _ if record.diagnosis_run.is_some() => ("DIAGNOSIS, NOT A TEST", Paint::Yellow),
             Verdict::Pass => ("PASS", Paint::Green),
             Verdict::Fail => ("FAIL", Paint::Red),
             // Nothing was tested: no pass.
@@ -134,6 +139,20 @@ impl Page {
         }
     }
 
+    /// Says what a diagnosis came to.
+    fn of_diagnosis(&mut self, record: &RunRecord) {
+        if record.diagnosis_run.is_none() || !record.finished {
+            return;
+        }
+        let text = match record.verdict_of_steps() {
+            Verdict::Pass => NOT_TESTED,
+            Verdict::Fail => "diagnosis: a step that ran failed; the unit was not tested",
+            Verdict::Error | Verdict::Skipped => "diagnosis: the bench could not tell; the unit was not tested",
+            Verdict::Aborted => "diagnosis: aborted; the unit was not tested",
+        };
+        self.top([text]);
+    }
+
     /// Lists the faulty contacts, or why the result is unknown.
     fn findings(&mut self, record: &RunRecord) {
         let (ours, diagnoses): (Vec<&Diagnosis>, Vec<&Diagnosis>) =
@@ -146,7 +165,7 @@ impl Page {
             reasons.push("The record of this run ends before the run did.");
         }
         if record.verdict != Verdict::Pass && (record.verdict != Verdict::Fail || diagnoses.is_empty()) {
-            reasons.extend(record.reason.as_deref());
+            reasons.extend(record.reason.as_deref().filter(|reason| *reason != NOT_TESTED));
         }
         if matches!(record.verdict, Verdict::Error | Verdict::Aborted) && record.reason != record.stopping {
             reasons.extend(record.stopping.as_deref());
@@ -207,7 +226,8 @@ impl Page {
         };
         self.line(&row("verdict", "step", "time", "tries", "measured"));
         let not_started = |step: &&StepRecord| step.verdict == Some(Verdict::Skipped) && !step.was_started();
-        for step in record.steps.iter().filter(|step| !not_started(step)) {
+        let listed = listed_repetitions(record);
+        for step in record.steps.iter().filter(|step| !not_started(step) && listed(step)) {
             let (word, paint) = match step.verdict {
                 Some(Verdict::Pass) => ("pass", Paint::Green),
                 Some(Verdict::Fail) => ("fail", Paint::Red),
@@ -231,7 +251,9 @@ impl Page {
             self.line(&line);
             self.below_step(step);
         }
-        let skipped: Vec<String> = record.steps.iter().filter(not_started).map(|step| name(&step.id)).collect();
+        let once = |step: &&StepRecord| without_repetition(&step.id) == step.id;
+        let skipped: Vec<String> =
+            record.steps.iter().filter(not_started).filter(once).map(|step| name(&step.id)).collect();
         if !skipped.is_empty() {
             // There may be many, and they say nothing about the module.
             let options = textwrap::Options::new(self.style.width)
@@ -306,6 +328,20 @@ impl Page {
     }
 }
 
+/// Which steps the table lists. Of repetitions: the first, and the first few that did not pass; notes sum them all up.
+fn listed_repetitions(record: &RunRecord) -> impl Fn(&StepRecord) -> bool {
+    let repeated = |run: &&DiagnosisRun| run.repeat > 1;
+    let bad = |step: &&StepRecord| without_repetition(&step.id) != step.id && step.verdict != Some(Verdict::Pass);
+    let worth: Option<Vec<String>> = record.diagnosis_run.as_ref().filter(repeated).map(|_| {
+        let started = record.steps.iter().filter(|step| step.was_started());
+        started.filter(bad).take(MOST_REPETITIONS).map(|step| step.id.clone()).collect()
+    });
+    move |step| {
+        let Some(worth) = &worth else { return true };
+        without_repetition(&step.id) == step.id || worth.contains(&step.id)
+    }
+}
+
 /// Says what happens with the module and who is to be called; nothing for a good one.
 pub(crate) fn advice(record: &RunRecord) -> Vec<&'static str> {
     let order = match record.verdict {
@@ -313,6 +349,7 @@ pub(crate) fn advice(record: &RunRecord) -> Vec<&'static str> {
             "The module counts as not tested. Check that the rails are off, then test it again; when this happens \
              twice, call the technician."
         }
+        _ if record.diagnosis_run.is_some() => "This run counts nowhere. Test the module with the whole plan.",
         Verdict::Pass => return Vec::new(),
         Verdict::Fail if record.diagnoses.iter().any(|diagnosis| diagnosis.defect == Defect::WrongModel) => {
             "Take the module off the nest and put it with its own kind: it may be good, but this plan is not for it."

@@ -39,7 +39,7 @@ pub(crate) struct Row<'a> {
     pub record: &'a RunRecord,
     pub step: &'a StepRecord,
     pub attempt: &'a Attempt,
-    /// Whether the attempt is the one that decides.
+    /// Whether the attempt is the one that decides. In a diagnosis nothing decides.
     pub counts: bool,
     pub taken: &'a MeasurementRecord,
 }
@@ -63,7 +63,7 @@ pub(crate) fn rows<'a>(record: &'a RunRecord) -> impl Iterator<Item = Row<'a>> {
     let of_step = move |step: &'a StepRecord| {
         let attempts = step.attempts.as_slice();
         attempts.iter().enumerate().flat_map(move |(index, attempt)| {
-            let counts = index + 1 == attempts.len() && !attempt.void;
+            let counts = index + 1 == attempts.len() && !attempt.void && record.diagnosis_run.is_none();
             attempt.measurements.iter().map(move |taken| Row { record, step, attempt, counts, taken })
         })
     };

@@ -50,6 +50,7 @@ pub fn unit_page(record: &RunRecord) -> String {
 fn verdict(record: &RunRecord) -> (&'static str, &'static str) {
     match record.verdict {
         _ if !record.finished => ("NOT FINISHED", "error"),
+        _ if record.diagnosis_run.is_some() => ("DIAGNOSIS, NOT A TEST", "aborted"),
         Verdict::Pass => ("PASS", "pass"),
         Verdict::Fail => ("FAIL", "fail"),
         Verdict::Error | Verdict::Skipped => ("BENCH ERROR", "error"),
@@ -302,6 +303,8 @@ fn provenance(record: &RunRecord) -> Markup {
         ("started", record.started_at.as_deref().map(name)),
         ("nest", record.nest.as_deref().map(name)),
         ("lot", record.lot.as_deref().map(name)),
+        ("diagnosis of", record.diagnosis_run.as_ref().map(|run| name(&run.chosen.join(", ")))),
+        ("what the steps came to", record.diagnosis_run.as_ref().map(|_| record.verdict_of_steps().to_string())),
         ("seal of the journal", record.seal.clone()),
         ("folder", record.run_folder.clone()),
     ];

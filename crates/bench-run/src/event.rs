@@ -1,6 +1,6 @@
 //! Everything that happens in a run, in the form in which the journal records it.
 
-use crate::{BenchTime, Diagnosis, Measurement, MeasurementSpec, RunOrder, Verdict};
+use crate::{BenchTime, Diagnosis, DiagnosisRun, Measurement, MeasurementSpec, RunOrder, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -90,6 +90,9 @@ pub enum Event {
         /// Production lot that the unit belongs to.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lot: Option<String>,
+        /// What was ordered when the run looks for a cause and is no test of the unit; absent in all other records.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        diagnosis: Option<Box<DiagnosisRun>>,
         provenance: Box<Provenance>,
         /// Step ids in the plan's order with the measurements that each promises.
         steps: Vec<PlannedStep>,

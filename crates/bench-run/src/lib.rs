@@ -5,6 +5,7 @@
 //! them back.
 
 mod critical;
+mod diagnosis_run;
 mod event;
 mod judge;
 mod measure;
@@ -20,6 +21,7 @@ mod turns;
 mod verdict;
 
 pub use critical::*;
+pub use diagnosis_run::*;
 pub use event::*;
 pub use judge::*;
 pub use measure::*;

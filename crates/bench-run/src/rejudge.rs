@@ -97,6 +97,8 @@ struct Judge<'a> {
     last: usize,
     /// Format 2: promises have names, and the procedure's result is recorded.
     named: bool,
+    /// No test of the unit, whatever its steps came to.
+    diagnosis: bool,
     stopping: bool,
     safe: bool,
     /// Each rail that was switched, with its last state: on, or off with the voltage that was read afterwards.
@@ -121,7 +123,10 @@ impl<'a> Judge<'a> {
             self.begun = true;
         }
         match event {
-            Event::RunStarted { steps, .. } => self.run_started(steps),
+            Event::RunStarted { steps, diagnosis, .. } => {
+                self.diagnosis |= diagnosis.is_some();
+                self.run_started(steps);
+            }
             Event::StepStarted { step, attempt } => self.step_started(step, *attempt),
             Event::Measured { step, attempt, measurement } => self.measured(step, *attempt, measurement),
             Event::StepEnded { step, attempt, verdict, procedure, retried, reason, .. } => {
@@ -293,8 +298,8 @@ impl<'a> Judge<'a> {
         if again != said && !excused {
             self.object(format!("the unit is recorded as {said}; its steps and the safe state give {again}"));
         }
-        if said == Verdict::Pass {
-            self.rails_are_off();
+        if said == Verdict::Pass || (self.diagnosis && said == Verdict::Skipped) {
+            self.rails_are_off(said);
         }
         let counted = self.tally();
         if *tally != counted {
@@ -303,17 +308,19 @@ impl<'a> Judge<'a> {
     }
 
     /// A pass needs every rail that was switched to be read as off at the end.
-    fn rails_are_off(&mut self) {
+    fn rails_are_off(&mut self, said: Verdict) {
         let problems: Vec<String> = self
             .rails
             .iter()
             .filter_map(|(rail, state)| match state {
-                (true, _) => Some(format!("the unit is recorded as pass; rail {rail} is on")),
+                (true, _) => Some(format!("the unit is recorded as {said}; rail {rail} is on")),
                 (false, None) => {
-                    Some(format!("the unit is recorded as pass; rail {rail} was not read after it was switched off"))
+                    Some(format!("the unit is recorded as {said}; rail {rail} was not read after it was switched off"))
                 }
                 (false, Some(volts)) if volts.abs() < RAIL_OFF_VOLTS => None,
-                (false, Some(volts)) => Some(format!("the unit is recorded as pass; rail {rail} still has {volts} V")),
+                (false, Some(volts)) => {
+                    Some(format!("the unit is recorded as {said}; rail {rail} still has {volts} V"))
+                }
             })
             .collect();
         problems.into_iter().for_each(|problem| self.object(problem));
@@ -333,7 +340,9 @@ impl<'a> Judge<'a> {
         if self.stopping && verdict == Verdict::Pass {
             verdict = Verdict::Aborted;
         }
-        if self.safe { verdict } else { verdict.and(Verdict::Error) }
+        let verdict = if self.safe { verdict } else { verdict.and(Verdict::Error) };
+        // A part of a plan says nothing of the unit when it passes.
+        if self.diagnosis && verdict == Verdict::Pass { Verdict::Skipped } else { verdict }
     }
 
     /// Of each planned step, in the plan's order.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bench_instruments::{DutError, OPEN_OHMS};
 use bench_plan::{Coverage, DutFamily, LimitsOf, Model, Ohms, ParamProblem, Reach, Resolved, Spanned, Surroundings};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
-use dut_protocol::{Identity, Port, Reply, Request, SpiRequest};
+use dut_protocol::{INITIAL_BAUD, Identity, Port, Reply, Request, SpiRequest};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -216,6 +216,12 @@ fn all_models(families: &[&DutFamily]) -> Vec<KnownModel> {
 
 #[async_trait(?Send)]
 impl Procedure for Identify {
+    /// The firmware listens at the rate of the conversation, and would not hear a greeting at the first one.
+    async fn before_repetition(&self, nest: &Nest) {
+        // A module that does not answer this does not answer the greeting, either.
+        let _ = nest.request(Request::SetBaud { baud: INITIAL_BAUD }).await;
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         let baud = match nest.dut.connect(self.baud).await {

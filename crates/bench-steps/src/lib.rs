@@ -68,4 +68,4 @@ pub use program::GOES;
 pub use safekeeping::{Kept, Safekeeping, Store, restoring};
 pub use second_opinion::{Accused, second_opinion};
 pub use shared_link::SharedLink;
-pub use step::{ImageFile, Kind, Procedure, StepError, StepLog};
+pub use step::{ImageFile, Kind, Leaves, Procedure, StepError, StepLog};

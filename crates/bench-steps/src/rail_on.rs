@@ -4,7 +4,7 @@ use crate::diagnose::held;
 use crate::reach;
 use crate::resolve::{self, rail_contacts};
 use crate::resource;
-use crate::{Kind, Nest, Procedure, StepError, StepLog};
+use crate::{Kind, Leaves, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{ContactSet, InstrumentError, RailReading};
 use bench_plan::{
@@ -113,6 +113,10 @@ const ABOVE_VOLTS: f64 = 0.5;
 
 #[async_trait(?Send)]
 impl Procedure for RailOn {
+    fn leaves(&self) -> Option<Leaves> {
+        Some(Leaves::RailOn)
+    }
+
     fn switches_on(&self) -> Vec<String> {
         vec![self.rail.clone()]
     }

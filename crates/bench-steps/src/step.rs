@@ -105,6 +105,23 @@ pub trait Procedure {
     fn needs_bluetooth(&self) -> bool {
         false
     }
+
+    /// What it leaves switched for the steps after it. A run that repeats it must also switch it back.
+    fn leaves(&self) -> Option<Leaves> {
+        None
+    }
+
+    /// Puts the module back to where this step finds it, before it runs again after it has passed.
+    async fn before_repetition(&self, _nest: &Nest) {}
+}
+
+/// What a step leaves switched for the steps after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    RailOn,
+    /// Or it makes one that was switched on ready to talk.
+    ModemOn,
+    ModemOff,
 }
 
 /// A file for the module's flash, as a plan names it.

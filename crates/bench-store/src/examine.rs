@@ -32,12 +32,16 @@ impl Examined {
         if let Some(BenchKind::Replay { of, .. }) = self.record.as_ref().and_then(|record| record.bench.as_ref()) {
             return Some(Refused { replay: true, reason: format!("a replay of run {of}"), ..Refused::unread() });
         }
+        if self.record.as_ref().is_some_and(|record| record.diagnosis_run.is_some()) {
+            let reason = "a diagnosis, not a test of the unit".to_owned();
+            return Some(Refused { diagnosis: true, reason, ..Refused::unread() });
+        }
         let usable = self.judgement.finding != Finding::DoesNotHold && self.record.is_some();
         let reason = || self.judgement.reasons.first().cloned();
         (!usable).then(|| Refused {
-            replay: false,
             empty: self.judgement.is_empty(),
             reason: reason().unwrap_or_else(|| Refused::unread().reason),
+            ..Refused::unread()
         })
     }
 
@@ -60,13 +64,15 @@ pub struct Refused {
     pub empty: bool,
     /// Nothing was tested: the answers are those of another run.
     pub replay: bool,
+    /// A part of a plan, to find a cause: it is no test of the unit.
+    pub diagnosis: bool,
     /// The first reason of the judgement.
     pub reason: String,
 }
 
 impl Refused {
     pub(crate) fn unread() -> Self {
-        Self { empty: false, replay: false, reason: "cannot be read".to_owned() }
+        Self { empty: false, replay: false, diagnosis: false, reason: "cannot be read".to_owned() }
     }
 }
 

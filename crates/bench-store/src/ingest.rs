@@ -34,6 +34,8 @@ pub struct Ingested {
     pub empty: Vec<PathBuf>,
     /// Replays of recorded runs, which are never counted.
     pub replays: usize,
+    /// Diagnoses, which are no tests and are never counted.
+    pub diagnoses: usize,
     /// Files that are not journals, or do not hold, with the reason.
     pub refused: Vec<(PathBuf, String)>,
     /// Finished runs that were changed or have vanished since they were first read, and nobody has acknowledged.
@@ -113,6 +115,8 @@ fn ingest(reports: &Path, store: &mut Store, ledger: &Path) -> Result<Ingested, 
                 ingested.empty.push(journal);
             } else if why.replay {
                 ingested.replays += 1;
+            } else if why.diagnosis {
+                ingested.diagnoses += 1;
             } else {
                 ingested.refused.push((journal, why.reason));
             }
@@ -160,8 +164,7 @@ fn read_all(
             scope.spawn(move || {
                 while let Some((journal, place)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let read = read_regular(journal, LARGEST_JOURNAL);
-                    let read =
-                        read.map_err(|error| Refused { empty: false, replay: false, reason: error.reason.to_string() });
+                    let read = read.map_err(|error| Refused { reason: error.reason.to_string(), ..Refused::unread() });
                     let facts = read.and_then(|bytes| Facts::read(&bytes, shapes));
                     let done = match facts {
                         Ok(facts) => Ok((place.clone(), facts)),

@@ -13,6 +13,7 @@ use bench_run::{
     BenchKind, LateRecord, Limits, MeasurementUnit, Provenance, RAIL_OFF_VOLTS, RunOrder, Tally, Verdict, judge,
 };
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ struct Start<'a> {
     bench: BenchKind,
     #[serde(default)]
     lot: Option<String>,
+    #[serde(default)]
+    diagnosis: Option<IgnoredAny>,
     provenance: Provenance,
     #[serde(borrow)]
     steps: &'a RawValue,
@@ -103,7 +106,11 @@ pub(crate) fn clean_pass(bytes: &[u8], shapes: &Shapes) -> Option<Facts> {
     let (lines, seal) = bench_journal::chained_lines(std::str::from_utf8(bytes).ok()?)?;
     let (first, rest) = lines.split_first()?;
     let start: Start<'_> = serde_json::from_str(first).ok()?;
-    if start.v != bench_run::JOURNAL_FORMAT || start.seq != 0 || start.event.0 != "run-started" {
+    if start.v != bench_run::JOURNAL_FORMAT
+        || start.seq != 0
+        || start.diagnosis.is_some()
+        || start.event.0 != "run-started"
+    {
         return None;
     }
     let shape = shapes.of_text(start.steps.get()).ok()?;

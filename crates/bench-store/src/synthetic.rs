@@ -171,6 +171,7 @@ impl Production {
                 overdue: Vec::new(),
             }),
             lot: Some(format!("lot-{}", number / 5_000)),
+            diagnosis: None,
             provenance: Box::new(Provenance {
                 plan: model.to_owned(),
                 fixture: "b-series".to_owned(),

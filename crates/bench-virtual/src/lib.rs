@@ -291,6 +291,7 @@ pub fn started(loaded: &Loaded, provenance: Provenance, serial: &str, seed: u64,
         order: None,
         bench: Box::new(BenchKind::Virtual { seed, faults: faults.to_vec() }),
         lot: None,
+        diagnosis: None,
         provenance: Box::new(provenance),
         steps: loaded.planned_steps(),
     }

@@ -84,6 +84,8 @@ fn one_run<'a>(stage: &'a Stage<'_>, reports: &'a Path, wrap: Option<bench_engin
         notes: &[],
         wrap,
         may_erase_locked: false,
+        diagnosis: None,
+        hold_ends: None,
         answers: None,
     }
 }

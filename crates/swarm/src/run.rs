@@ -133,7 +133,7 @@ fn in_memory(stage: &Stage<'_>, stop: bench_engine::Stop) -> Result<Told, Failed
         case.loaded.equip(&mut nest, Rc::clone(&case.image));
         nest.safekeeping = Rc::new(Safekeeping::new(Arc::new(|_| Ok("the swarm's memory".to_owned()))));
         let (doubts, notes) = (|| stage.doubts(), case.loaded.left_out_notes());
-        let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts) };
+        let surroundings = Surroundings { notes: &notes, doubts: Some(&doubts), hold_ends: None };
         let run = run_for(&case.loaded.plan, &nest, &recorder, started, surroundings, stop);
         stage.drive(Box::pin(run)).await.map_err(Failed::bench)
     });

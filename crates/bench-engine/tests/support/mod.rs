@@ -306,6 +306,7 @@ pub fn started<P>(plan: &Plan<P>) -> Event {
         order: None,
         bench: Box::new(BenchKind::Virtual { seed: 0, faults: Vec::new() }),
         lot: None,
+        diagnosis: None,
         provenance: Box::new(Provenance {
             bench_version: String::new(),
             bench_commit: String::new(),

@@ -1,8 +1,8 @@
 //! Events of every kind with arbitrary contents.
 
 use bench_run::{
-    BenchKind, Contact, Defect, Diagnosis, Event, LateRecord, Limits, Measurement, MeasurementSpec, MeasurementUnit,
-    PartHash, PlannedStep, Provenance, RunOrder, Tally, Verdict, WallClock,
+    BenchKind, Contact, Defect, Diagnosis, DiagnosisRun, Event, LateRecord, Limits, Measurement, MeasurementSpec,
+    MeasurementUnit, PartHash, PlannedStep, Provenance, RunOrder, Tally, Verdict, WallClock,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -131,6 +131,20 @@ fn order() -> impl Strategy<Value = RunOrder> {
         .prop_map(|(number, series, boot, uptime_us, clock)| RunOrder { number, series, boot, uptime_us, clock })
 }
 
+fn diagnosis_run() -> impl Strategy<Value = DiagnosisRun> {
+    let ids = || prop::collection::vec(text(), 0..3);
+    (ids(), ids(), ids(), any::<u16>(), any::<bool>(), any::<Option<u64>>()).prop_map(
+        |(chosen, needed, absent, repeat, until_fail, hold_s)| DiagnosisRun {
+            chosen,
+            needed,
+            absent,
+            repeat,
+            until_fail,
+            hold_s,
+        },
+    )
+}
+
 fn started() -> impl Strategy<Value = Event> {
     (
         text(),
@@ -138,13 +152,23 @@ fn started() -> impl Strategy<Value = Event> {
         text(),
         (of(text()), prop::option::of(order())),
         bench_kind(),
-        of(text()),
+        (of(text()), prop::option::of(diagnosis_run())),
         prop::array::uniform8(text()),
         (parts(), parts()),
         planned(),
     )
         .prop_map(
-            |(run_id, serial, model, (started_at, order), bench, lot, words, (plan_parts, images), steps)| {
+            |(
+                run_id,
+                serial,
+                model,
+                (started_at, order),
+                bench,
+                (lot, diagnosis),
+                words,
+                (plan_parts, images),
+                steps,
+            )| {
                 let [
                     bench_version,
                     bench_commit,
@@ -176,6 +200,7 @@ fn started() -> impl Strategy<Value = Event> {
                     order: order.map(Box::new),
                     bench,
                     lot,
+                    diagnosis: diagnosis.map(Box::new),
                     provenance,
                     steps,
                 }

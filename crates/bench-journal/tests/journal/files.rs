@@ -180,13 +180,15 @@ fn a_run_is_never_written_over_and_the_last_one_is_found() {
     };
     let numbers = [7, 1, 2, 3, 11, 4, 5, 6, 8, 9, 10];
     for (run, number) in runs.iter().zip(numbers) {
-        let Event::RunStarted { run_id, serial, model, bench, lot, provenance, steps, .. } = started() else {
+        let Event::RunStarted { run_id, serial, model, bench, lot, diagnosis, provenance, steps, .. } = started()
+        else {
             panic!()
         };
         let order = Some(Box::new(RunOrder { number, ..RunOrder::default() }));
         // Clocks that went back, or nowhere.
         let started_at = (number % 3 > 0).then(|| format!("20{}-01-01T00:00:00Z", 40 - number));
-        let event = Event::RunStarted { run_id, serial, model, started_at, order, bench, lot, provenance, steps };
+        let event =
+            Event::RunStarted { run_id, serial, model, started_at, order, bench, lot, diagnosis, provenance, steps };
         let entry = Entry { v: JOURNAL_FORMAT, seq: 0, at_us: BenchTime(0), event };
         fs::write(&run.journal, bench_journal::to_bytes(&[entry])).unwrap();
         touched(run, 5000 - number);
@@ -382,6 +384,7 @@ fn started() -> Event {
         order: None,
         bench: Box::new(BenchKind::Virtual { seed: u64::MAX, faults: vec![] }),
         lot: None,
+        diagnosis: None,
         provenance: Box::new(Provenance {
             bench_version: text(),
             bench_commit: text(),

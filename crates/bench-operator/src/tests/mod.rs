@@ -232,6 +232,7 @@ fn half(value: f64) -> Vec<Entry> {
                 order: None,
                 bench: Box::new(BenchKind::Virtual { seed: 1, faults: Vec::new() }),
                 lot: None,
+                diagnosis: None,
                 provenance: Box::default(),
                 steps: vec![
                     planned("supply", "Supplies"),
@@ -288,5 +289,5 @@ fn run(verdict: Verdict) -> Vec<Entry> {
 
 fn ended(verdict: Verdict, entries: &[Entry]) -> Ended {
     let record = RunRecord::from_entries(entries);
-    Ended { verdict, reason: record.reason.clone(), record: Some(record) }
+    Ended { verdict, reason: record.reason.clone(), record: Some(record), is_refused: false }
 }

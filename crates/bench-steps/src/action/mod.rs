@@ -9,7 +9,7 @@ mod read;
 mod schema;
 mod verbs;
 
-pub use perform::{Done, Worker};
+pub use perform::{Done, Worker, clear_rail};
 pub use read::{Action, Places, read};
 pub(crate) use read::{RESOURCES, hex};
 pub use schema::{ActionList, action_schema};

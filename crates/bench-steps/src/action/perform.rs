@@ -2,9 +2,10 @@
 
 use super::read::{Action, PortState, Transfer, hex};
 use crate::bus_peer::BusLine;
+use crate::diagnose::short::charged_ohms;
 use crate::signal::Signal;
 use crate::{Nest, StepError, modem, restart};
-use bench_instruments::{BleAir, DutError};
+use bench_instruments::{BleAir, DutError, OPEN_OHMS};
 use bench_run::MeasurementUnit;
 use dut_protocol::{
     AdcInput, AdcRange, AdcRequest, BLE_COMPANY, I2cMasterRequest, I2cOutcome, INITIAL_BAUD, PortSet, PortVector,
@@ -40,6 +41,9 @@ impl Done {
     /// "1.653 V", "9f 00 (2 bytes)"; nothing for an action that returns nothing.
     pub fn show(&self) -> String {
         let mut shown = match (self.value, self.unit) {
+            (Some(value), Some(MeasurementUnit::Ohms)) if value >= OPEN_OHMS => {
+                format!("open, {} or more", MeasurementUnit::Ohms.show(OPEN_OHMS))
+            }
             (Some(value), Some(unit)) if self.bytes.is_none() => unit.show(value),
             _ => String::new(),
         };
@@ -354,4 +358,24 @@ async fn spi(nest: &Nest, transfer: &Transfer) -> Result<Vec<u8>, StepError> {
         }
         Err(error) => Err(nest.silent(error).await),
     }
+}
+
+/// How long the capacitors of a good rail may take to charge through the ohmmeter.
+const CHARGES: Duration = Duration::from_millis(300);
+
+/// Measures a rail that is off for a short to ground, and clears it for power. Returns its resistance, ohms. For a console,
+/// which has no plan that did it before.
+///
+/// # Errors
+/// When the supply would fold back at this resistance, or no nail reaches the rail.
+pub async fn clear_rail(nest: &Nest, rail: &str) -> Result<f64, StepError> {
+    let Some(&probe) = nest.rails.contacts(rail).first() else {
+        return Err(StepError::Bench(format!("no nail reaches the rail {rail}, so it cannot be measured for a short")));
+    };
+    let work = charged_ohms(nest, probe, OPEN_OHMS, CHARGES);
+    let ohms = nest.undischarged(&[rail], work).await?;
+    nest.drained(probe).await?;
+    nest.bus.release().await?;
+    nest.rails.clear_for_power(rail, ohms)?;
+    Ok(ohms)
 }

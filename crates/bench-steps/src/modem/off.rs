@@ -2,7 +2,7 @@
 
 use super::state::{WentOff, hold_until, switch_off};
 use super::{defect, flag, shares, spec, uses, yes};
-use crate::{Kind, Nest, Procedure, StepError, StepLog};
+use crate::{Kind, Leaves, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ParamProblem, Resolved, Surroundings};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
@@ -46,6 +46,10 @@ impl Kind for ModemOff {
 
 #[async_trait(?Send)]
 impl Procedure for ModemOff {
+    fn leaves(&self) -> Option<Leaves> {
+        Some(Leaves::ModemOff)
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         let modem = nest.modem.expect()?;
         if let Some(until) = modem.keep_until {

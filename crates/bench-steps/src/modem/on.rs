@@ -4,7 +4,7 @@ use super::at::Talk;
 use super::state::{self, ModemOn, at_rest, buffer, expected, press, wait_sense};
 use super::{ANSWER, Answer, PLAIN, Privacy, SETTLES, defect, flag, shares, spec, uses, yes};
 use crate::resolve;
-use crate::{Kind, Nest, Procedure, StepError, StepLog};
+use crate::{Kind, Leaves, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemPart, ModemWiring, ParamProblem, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Limits, MeasurementSpec, MeasurementUnit};
@@ -81,6 +81,10 @@ impl Kind for ModemOnStep {
 
 #[async_trait(?Send)]
 impl Procedure for ModemOnStep {
+    fn leaves(&self) -> Option<Leaves> {
+        Some(Leaves::ModemOn)
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         if let Some(supply) = &self.supply {
             let volts = nest.rails.measure(supply).await?.volts;

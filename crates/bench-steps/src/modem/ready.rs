@@ -4,7 +4,7 @@ use super::at::{Talk, hold_rts, read_all};
 use super::silence::{restarts, says_not_ready, why};
 use super::state::{self, ModemOn, under_pulls, wait_sense};
 use super::{ANSWER, Answer, Ended, PLAIN, SETTLES, defect, flag, shares, spec, uses, yes};
-use crate::{Kind, Nest, Procedure, StepError, StepLog};
+use crate::{Kind, Leaves, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_plan::{ModemDialect, ParamProblem, Resolved, Surroundings};
 use bench_run::{BenchTime, Limits, MeasurementSpec, MeasurementUnit};
@@ -97,6 +97,10 @@ impl Kind for ModemReady {
 
 #[async_trait(?Send)]
 impl Procedure for ModemReady {
+    fn leaves(&self) -> Option<Leaves> {
+        Some(Leaves::ModemOn)
+    }
+
     async fn run(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.modem.update(|on| on.flow_control = self.flow_control);
         let modem = nest.modem.expect()?;

@@ -76,7 +76,18 @@ fn runs(story: &[Told]) -> Vec<Run> {
         let (date, hour_now) = (format!("2026-03-{:02}", 1 + hours / 24), hours % 24);
         for entry in &mut entries {
             match &mut entry.event {
-                Event::RunStarted { run_id: id, serial, model, started_at, order, bench, lot, provenance, steps } => {
+                Event::RunStarted {
+                    run_id: id,
+                    serial,
+                    model,
+                    started_at,
+                    order,
+                    bench,
+                    lot,
+                    provenance,
+                    steps,
+                    ..
+                } => {
                     (*id, *serial, *model) = (run_id(at), unit.clone(), name.clone());
                     *lot = Some(format!("lot-{}", told.lot));
                     provenance.plan.clone_from(&name);
