@@ -187,6 +187,12 @@ pub(crate) struct RunArgs {
     /// The same from a TOML file with lines such as led = "yes". An --answer comes before one in the file.
     #[arg(long = "answers", value_name = "FILE")]
     pub answers_file: Option<PathBuf>,
+    /// Asks and tells the programs in the section [hooks] of this file, as a station does with its own.
+    #[arg(long, value_name = "FILE", requires = "virtual_bench")]
+    pub hooks: Option<PathBuf>,
+    /// Golden modules are no units of the line: nobody is asked about them or told of them.
+    #[arg(skip)]
+    pub without_hooks: bool,
     /// Records what instruments and module answered, for `bench replay`.
     #[arg(long)]
     pub record_answers: bool,
@@ -246,6 +252,9 @@ pub(crate) struct OperatorArgs {
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
+    /// Asks and tells the programs in the section [hooks] of this file, as a station does with its own.
+    #[arg(long, value_name = "FILE", requires = "virtual_bench")]
+    pub hooks: Option<PathBuf>,
     /// Production lot of the units, for statistics.
     #[arg(long, value_name = "TEXT")]
     pub lot: Option<String>,
@@ -522,6 +531,8 @@ pub(crate) enum SchemaOf {
     Fault,
     /// Rates of defects, `fixtures/defect-rates.toml`.
     Rates,
+    /// The lines between the bench and a program of a step.
+    Program,
 }
 
 #[derive(Debug, Args)]
@@ -596,7 +607,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        Err(Failed::Usage(report)) => {
+        Err(Failed::Usage(report) | Failed::Refused(report)) => {
             commands::show(&report);
             ExitCode::from(EXIT_USAGE)
         }

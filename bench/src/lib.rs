@@ -17,6 +17,7 @@ mod desk_tests;
 mod finder;
 mod gantt;
 mod golden;
+mod hooks;
 mod host;
 mod limits_patch;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::process::Command;
 const MAY_USE: &[(&str, &str)] = &[
     (
         "bench",
-        "bench-coverage bench-engine bench-instruments bench-journal bench-operator bench-pi bench-plan bench-programs bench-real \
+        "bench-coverage bench-engine bench-hooks bench-instruments bench-journal bench-operator bench-pi bench-plan bench-programs bench-real \
          bench-replay bench-report bench-run bench-stats bench-steps bench-store bench-swd bench-sync bench-virtual dut-protocol \
          virtual-bench virtual-dut",
     ),
@@ -28,11 +28,12 @@ const MAY_USE: &[(&str, &str)] = &[
         "bench-engine",
         "bench-instruments bench-journal bench-plan bench-report bench-run bench-steps bench-swd dut-protocol",
     ),
+    ("bench-hooks", "bench-instruments bench-journal bench-plan bench-programs bench-report"),
     ("bench-instruments", "bench-plan bench-run dut-protocol"),
     ("bench-journal", "bench-run"),
     (
         "bench-operator",
-        "bench-engine bench-instruments bench-journal bench-plan bench-real bench-report bench-run bench-stats \
+        "bench-engine bench-hooks bench-instruments bench-journal bench-plan bench-real bench-report bench-run bench-stats \
          bench-steps bench-store bench-sync bench-virtual",
     ),
     ("bench-pi", "bench-instruments bench-plan"),
@@ -98,7 +99,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("probe-rs", "bench-swd"),
     ("pulldown-cmark", "book"),
     ("ratatui", "bench-operator"),
-    ("regex", "bench-instruments"),
+    ("regex", "bench-instruments bench-steps"),
     ("rppal", "bench-pi"),
     ("rustix", "bench bench-programs"),
     ("rusqlite", "bench-store bench-sync"),

@@ -208,7 +208,7 @@ impl Report {
         let project = Project::find(root, args.plan.as_deref());
         match plan_of(&project, args.plan.as_deref(), None, then) {
             Ok(loaded) => self.add_texts(&loaded, then, outgoing),
-            Err(Failed::Usage(error) | Failed::Bench(error)) => {
+            Err(Failed::Usage(error) | Failed::Refused(error) | Failed::Bench(error)) => {
                 self.remarks.push(format!("without the texts of plan and fixture: {error}"));
             }
         }

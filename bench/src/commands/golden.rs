@@ -186,6 +186,8 @@ fn run_args(args: &GoldenArgs, plan: &Path, serial: &str) -> RunArgs {
         junit: None,
         firmware: args.firmware.clone(),
         dictionary: None,
+        hooks: None,
+        without_hooks: true,
         answers: Vec::new(),
         answers_file: None,
         record_answers: false,

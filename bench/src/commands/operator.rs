@@ -3,7 +3,9 @@
 use super::run::station_key;
 use super::say;
 use crate::cli::{EXIT_ABORTED, EXIT_ERROR, OperatorArgs};
+use crate::hooks;
 use bench_engine::{Failed, FileError, Loaded, Project};
+use bench_hooks::StationHooks;
 use bench_journal::shown;
 use bench_operator::people::hash_pin;
 use bench_operator::rules::Rules;
@@ -20,6 +22,7 @@ use bench_virtual as virtual_run;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest that a run may be silent beyond its longest step: the modem's last way to be switched off.
@@ -91,7 +94,22 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
     let key = station_key(args.key.as_deref(), (!args.virtual_bench).then_some(args.station.as_path()))?;
     let key = key.map(std::sync::Arc::new);
     let (root, plan, lot) = (root.map(Path::to_owned), plan.clone(), args.lot.clone());
-    let shift = Shift { root, plan, provenance, firmware: firmware.into(), reports: args.reports.clone(), lot, key };
+    let station_hooks = match &args.hooks {
+        Some(file) => Some(hooks::from_file(file)?),
+        None => nests.first().and_then(|nest| nest.hooks.clone()),
+    };
+    let station_hooks = station_hooks.map(Arc::new);
+    let shift = Shift {
+        root,
+        plan,
+        provenance,
+        firmware: firmware.into(),
+        reports: args.reports.clone(),
+        lot,
+        key,
+        hooks: station_hooks.clone(),
+        station: nests.iter().find_map(|nest| nest.station.clone()),
+    };
     if !args.virtual_bench {
         let clock = real::wall_clock::state(&jiff::Zoned::now());
         real::wall_clock::notice(&clock).iter().for_each(|notice| say(notice));
@@ -106,7 +124,8 @@ pub(crate) fn operator(root: Option<&Path>, args: &OperatorArgs) -> Result<u8, F
         (Box::new(RealRuns { shift, station, nests: named }), Box::new(RealLamps::of(&hands)))
     };
     let scanner = args.scanner.clone();
-    let devices = Devices { runs, history: Box::new(history), edge, reports: &args.reports, scanner, lamps, hands };
+    let (history, reports) = (Box::new(history), args.reports.as_path());
+    let devices = Devices { runs, history, edge, reports, scanner, hooks: station_hooks, lamps, hands };
     let end = show(setup, texts, devices)?;
     for nest in &end.hung_nests {
         say(&format!("nest {}: the test does not end; switch the fixture off by hand", nest + 1));
@@ -125,6 +144,8 @@ struct HeldNest {
     name: String,
     /// Name of its station, of a real fixture.
     station: Option<String>,
+    /// Of a real station.
+    hooks: Option<StationHooks>,
     /// Of a real fixture.
     hand: Option<Hand>,
     _lock: Option<FixtureLock>,
@@ -133,7 +154,7 @@ struct HeldNest {
 /// All nests of the station, for the whole shift; or as many virtual ones as are wanted.
 fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed> {
     if args.virtual_bench {
-        let one = |number| HeldNest { name: format!("{number}"), station: None, hand: None, _lock: None };
+        let one = |number| HeldNest { name: format!("{number}"), station: None, hooks: None, hand: None, _lock: None };
         return Ok((1..=args.nests.unwrap_or(1)).map(one).collect());
     }
     let today = real::day_of(&jiff::Zoned::now());
@@ -141,7 +162,9 @@ fn nests(args: &OperatorArgs, fixture: &Fixture) -> Result<Vec<HeldNest>, Failed
     let take = |place: ConfiguredNest| {
         let lock = real::lock(&place)?;
         let hand = Hand::take(&gpio()?, &place.nest).map_err(|error| Failed::Bench(miette::miette!("{error}")))?;
-        Ok(HeldNest { name: place.nest.name, station: Some(place.station.name), hand: Some(hand), _lock: Some(lock) })
+        let hooks = hooks::of_station(&place.station, &args.station)?;
+        let (name, station) = (place.nest.name, Some(place.station.name));
+        Ok(HeldNest { name, station, hooks, hand: Some(hand), _lock: Some(lock) })
     };
     ConfiguredNest::all(&args.station, fixture, today)?.into_iter().map(take).collect()
 }

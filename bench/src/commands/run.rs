@@ -3,10 +3,12 @@
 use super::{diagnosis, print, say, width};
 use crate::answers;
 use crate::cli::RunArgs;
+use crate::hooks;
 use crate::person::TerminalPerson;
 use crate::progress;
 use bench_coverage::{dictionary::Dictionary, failing};
 use bench_engine::{Done, Failed, Loaded, OneRun, Project, Recorder, Stop};
+use bench_hooks::UnitFacts;
 use bench_journal::{StationKey, shown, write_whole};
 use bench_operator::scan::Labels;
 use bench_plan::DutFamily;
@@ -105,7 +107,18 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         say(&format!("what is on the module is stored first and written back at the end; {}", bench_steps::GOES));
     }
 
-    let (done, stats) = if args.virtual_bench {
+    let facts = |station: Option<&str>, nest: Option<&str>| UnitFacts {
+        serial: serial.clone(),
+        model: loaded.plan.model.clone(),
+        plan: loaded.plan.name.clone(),
+        station: station.map(str::to_owned),
+        nest: nest.map(str::to_owned),
+        lot: args.lot.clone(),
+    };
+    // A part of a plan and a golden module are nothing that a plant's system should count.
+    let is_unit = diagnosis.is_none() && !args.without_hooks;
+    let (done, stats, hooks) = if args.virtual_bench {
+        let hooks = args.hooks.as_deref().map(hooks::from_file).transpose()?.filter(|_| is_unit);
         let faults = virtual_run::parse_faults(&args.faults)?;
         let bench_faults = virtual_run::parse_bench_faults(&args.bench_faults)?;
         refuse_what_is_not_of_the_fixture(&bench_faults, &loaded)?;
@@ -118,14 +131,17 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
         let world = virtual_run::build(&order)?;
         let faults = virtual_run::ordered(&faults, &bench_faults);
         let backend = VirtualBackend { world, seed: args.seed, faults, person: Some(person) };
+        hooks::before(hooks.as_ref(), &facts(None, None))?;
         let done = unit_run.run(&backend, observers, || Stop::on_signals(say))?;
-        (done, Some(backend.world.stats()))
+        (done, Some(backend.world.stats()), hooks)
     } else {
         let now = jiff::Zoned::now();
         let place = ConfiguredNest::find(&args.station, args.nest.as_deref(), &loaded.fixture, real::day_of(&now))?;
+        let hooks = hooks::of_station(&place.station, &args.station)?.filter(|_| is_unit);
+        hooks::before(hooks.as_ref(), &facts(Some(&place.station.name), Some(&place.nest.name)))?;
         let backend = RealBackend::take(project.root(), place, &now)?.with_person(person);
         backend.clock_notice().iter().for_each(|notice| say(notice));
-        (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None)
+        (unit_run.run(&backend, observers, || Stop::on_signals(say))?, None, hooks)
     };
     let wall = began.elapsed();
     let recorded = answers.finish(&done.doubts);
@@ -138,6 +154,8 @@ pub(super) fn test(root: Option<&Path>, args: &RunArgs) -> Result<Tested, Failed
     let alike = dictionary.filter(|_| done.record.verdict == Verdict::Fail);
     let alike = alike.map(|dictionary| candidates(&dictionary, &done.record, family));
     show(args, &done, alike.as_deref());
+    // After the verdict is shown: it does not wait for a server.
+    hooks::after(hooks.as_ref(), &done.record, &args.reports).iter().for_each(|trouble| say(trouble));
     let rule = super::operator::rules(&project, None).map(|rules| rules.repeated.rule()).unwrap_or_default();
     // What a diagnosis found again is no further unit with the same cause.
     let counts = diagnosis.is_none() && !args.quiet;

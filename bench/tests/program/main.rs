@@ -22,6 +22,8 @@ mod external_flash;
 mod faults;
 mod golden;
 mod good;
+#[cfg(unix)] // a shell runs the hooks
+mod hooks;
 mod init;
 mod invented;
 mod operator;

@@ -7,6 +7,8 @@ use crate::FileError;
 pub enum Failed {
     /// A mistake in the user's files or arguments, worded for the user.
     Usage(miette::Report),
+    /// The unit may not be tested, says the program that the station asks. Nothing was powered.
+    Refused(miette::Report),
     /// A failure of the bench itself.
     Bench(miette::Report),
 }

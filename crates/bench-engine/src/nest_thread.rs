@@ -30,6 +30,8 @@ pub struct Ended {
     pub reason: Option<String>,
     /// The record; absent when the run could not start.
     pub record: Option<RunRecord>,
+    /// The unit was refused before its test.
+    pub is_refused: bool,
 }
 
 impl Ended {
@@ -37,12 +39,18 @@ impl Ended {
         let Done { record, verdict, doubts, .. } = done;
         let doubted = doubts.first().map(|doubt| format!("not modelled: {doubt}"));
         let reason = record.doubts.first().cloned().or_else(|| record.reason.clone()).or(doubted);
-        Self { verdict, reason: reason.filter(|_| verdict != Verdict::Pass), record: Some(record) }
+        let reason = reason.filter(|_| verdict != Verdict::Pass);
+        Self { verdict, reason, record: Some(record), is_refused: false }
+    }
+
+    /// The outcome of a unit that may not be tested: the bench is well, and the unit was not looked at.
+    pub fn refused(reason: String) -> Self {
+        Self { verdict: Verdict::Aborted, reason: Some(reason), record: None, is_refused: true }
     }
 
     /// The outcome of a run that the bench could not start, or that panicked.
     pub fn broken(reason: String) -> Self {
-        Self { verdict: Verdict::Error, reason: Some(reason), record: None }
+        Self { verdict: Verdict::Error, reason: Some(reason), record: None, is_refused: false }
     }
 }
 
@@ -76,6 +84,7 @@ impl NestThread {
             });
             let ended = match catch_unwind(AssertUnwindSafe(|| work(observer, stop))) {
                 Ok(Ok(done)) => Ended::of(done),
+                Ok(Err(Failed::Refused(report))) => Ended::refused(report.to_string()),
                 Ok(Err(Failed::Usage(report) | Failed::Bench(report))) => Ended::broken(report.to_string()),
                 Err(panic) => Ended::broken(format!("the bench failed: {}", panic_text(&*panic))),
             };

@@ -30,6 +30,7 @@ do-retest-then-call = Störung des Prüfplatzes: wiederholen; kommt sie wieder, 
 do-stopped = Nest angehalten: Techniker rufen
 do-release = Enter gibt es frei
 do-test-again = Abgebrochen: das Modul ist nicht geprüft; noch einmal prüfen
+do-refused = Abgewiesen: das Modul wird nicht geprüft; bitte wie folgt vorgehen
 
 # Für den Reparaturplatz. contacts: "12, 36-38"; count: wie viele.
 # Warum ein Nest angehalten ist. contacts: "12, 36-38"; count: wie viele davon; units: wie viele Module.

@@ -30,6 +30,7 @@ do-retest-then-call = Bench error: test again; if it happens again, call the tec
 do-stopped = Nest stopped: call the technician
 do-release = Enter releases it
 do-test-again = Aborted: the module is not tested; test it again
+do-refused = Refused: the module is not tested; do what is said below
 
 # Why a nest is stopped. contacts: "12, 36-38"; count: how many of them; units: how many modules.
 stopped-contact = { $count ->

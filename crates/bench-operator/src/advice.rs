@@ -32,7 +32,7 @@ pub fn advise(ended: &Ended, past: &UnitPast, rules: &Rules, texts: &Texts) -> A
         }
         Verdict::Aborted => {
             details.extend(ended.reason.clone());
-            texts.say(Key::DoTestAgain)
+            texts.say(if ended.is_refused { Key::DoRefused } else { Key::DoTestAgain })
         }
     };
     if ended.verdict == Verdict::Fail && details.is_empty() {
@@ -143,7 +143,7 @@ mod tests {
             (Fail, &[Aborted, Error], Key::DoRetest),
         ];
         for (verdict, before, key) in rows {
-            let ended = Ended { verdict, reason: Some("why".to_owned()), record: None };
+            let ended = Ended { verdict, reason: Some("why".to_owned()), record: None, is_refused: false };
             let past = UnitPast { verdicts: before.to_vec(), ..UnitPast::default() };
             let advice = advise(&ended, &past, &rules, &texts);
             let expected = texts.with(key, &[("times", 1.into())]);

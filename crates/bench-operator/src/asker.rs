@@ -52,6 +52,12 @@ pub struct Asker {
 }
 
 impl Asker {
+    /// Shows what does not work next to the run itself.
+    pub(super) fn trouble(&self, text: String) {
+        // Without a screen nobody reads it.
+        let _ = self.screen.send(Input::Trouble(text));
+    }
+
     pub(super) fn new(nest: usize, replies: Replies, screen: Sender<Input>) -> Self {
         Self { nest, replies, screen }
     }

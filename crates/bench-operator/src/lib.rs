@@ -18,6 +18,7 @@ mod lamps;
 mod live;
 mod log;
 mod nest;
+mod offering;
 mod outbox;
 pub mod people;
 mod questions;

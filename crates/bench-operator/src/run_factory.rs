@@ -2,6 +2,7 @@
 
 use super::asker::Asker;
 use bench_engine::{Backend, DiagnosisOrder, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_hooks::{NotAllowed, StationHooks, UnitFacts};
 use bench_instruments::Person;
 use bench_journal::StationKey;
 use bench_real::{self as real, ConfiguredNest, Hand, RealBackend};
@@ -60,25 +61,34 @@ pub struct Shift {
     pub key: Option<Arc<StationKey>>,
     /// Production lot of the units, for statistics.
     pub lot: Option<String>,
+    /// Programs that are asked before each unit and told after it.
+    pub hooks: Option<Arc<StationHooks>>,
+    /// Name of the station; `None` on the virtual bench.
+    pub station: Option<String>,
 }
 
 impl Shift {
     /// The run of a unit, on the bench that `backend` makes of the plan.
     fn work<B: Backend>(
         &self,
+        nest: &str,
         serial: &str,
         notes: Vec<String>,
         diagnosis: Option<String>,
         backend: impl FnOnce(&Self, &Project, &Loaded, &str, Rc<dyn Person>) -> Result<B, Failed> + Send + 'static,
     ) -> Work {
-        let (shift, serial) = (self.clone(), serial.to_owned());
+        let (shift, nest, serial) = (self.clone(), nest.to_owned(), serial.to_owned());
         Box::new(move |observer, stop, asker| {
             let project = Project::find(shift.root.as_deref(), Some(&shift.plan));
             let mut loaded = shift.unchanged(&project)?;
             let notes = [loaded.left_out_notes(), notes].concat();
             let order = |step| DiagnosisOrder { only: vec![step], hold: Some(HOLD), ..DiagnosisOrder::default() };
             let diagnosis = diagnosis.map(|step| order(step).narrow(&mut loaded.plan)).transpose()?;
-            let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker))?;
+            if diagnosis.is_none() {
+                // A diagnosis is no test of the unit: nobody is asked whether it may be tested.
+                shift.ask(&loaded, &nest, &serial)?;
+            }
+            let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker.clone()))?;
             let run = OneRun {
                 may_erase_locked: false,
                 diagnosis: diagnosis.as_ref(),
@@ -95,7 +105,30 @@ impl Shift {
                 notes: &notes,
                 wrap: None,
             };
-            run.run(&backend, vec![observer], || Ok(stop))
+            let done = run.run(&backend, vec![observer], || Ok(stop))?;
+            if let Some(hooks) = shift.hooks.as_ref().filter(|_| diagnosis.is_none())
+                && let Err(error) = hooks.keep(&done.record, &shift.reports)
+            {
+                asker.trouble(format!("after_unit: {error}"));
+            }
+            Ok(done)
+        })
+    }
+
+    /// Asks the station's own program whether the unit may be tested.
+    fn ask(&self, loaded: &Loaded, nest: &str, serial: &str) -> Result<(), Failed> {
+        let Some(hooks) = &self.hooks else { return Ok(()) };
+        let unit = UnitFacts {
+            serial: serial.to_owned(),
+            model: loaded.plan.model.clone(),
+            plan: loaded.plan.name.clone(),
+            station: self.station.clone(),
+            nest: Some(nest.to_owned()),
+            lot: self.lot.clone(),
+        };
+        hooks.before(&unit).map_err(|why| match why {
+            NotAllowed::Refused(words) => Failed::Refused(miette::miette!("{words}")),
+            NotAllowed::Broken(why) => Failed::Bench(miette::miette!("{why}")),
         })
     }
 
@@ -128,9 +161,9 @@ impl VirtualRuns {
 }
 
 impl RunFactory for VirtualRuns {
-    fn work(&mut self, _: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (pace, seed, specs) = (self.pace, self.seed(serial), self.units.faults(serial));
-        self.shift.work(serial, notes, diagnosis, move |shift, _, loaded, serial, person| {
+        self.shift.work(&(nest + 1).to_string(), serial, notes, diagnosis, move |shift, _, loaded, serial, person| {
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
             Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: Some(person) })
@@ -149,7 +182,8 @@ pub struct RealRuns {
 impl RunFactory for RealRuns {
     fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (station, named) = (self.station.clone(), self.nests.get(nest).cloned());
-        self.shift.work(serial, notes, diagnosis, move |_, project, loaded, _, person| {
+        let nest_name = named.as_ref().map_or_else(String::new, |(name, _)| name.clone());
+        self.shift.work(&nest_name, serial, notes, diagnosis, move |_, project, loaded, _, person| {
             let Some((name, hand)) = named else {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };

@@ -12,8 +12,9 @@ use super::run_factory::RunFactory;
 use super::scanner;
 use super::texts::Texts;
 use super::view::{self, EdgeMap, Look, Screen};
-use super::{buttons, forwarding};
+use super::{buttons, forwarding, offering};
 use bench_engine::{Failed, NestThread, Stop, panic_text};
+use bench_hooks::StationHooks;
 use bench_journal::shown;
 use bench_real::Hand;
 use ratatui::Terminal;
@@ -25,6 +26,7 @@ use ratatui::layout::{Position, Rect};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ pub struct Devices<'a> {
     pub edge: EdgeMap,
     pub reports: &'a Path,
     pub scanner: Option<scanner::Port>,
+    /// Programs of the station; the records of runs are offered to them.
+    pub hooks: Option<Arc<StationHooks>>,
     pub lamps: Box<dyn Lamps>,
     /// Lid, buttons and lamps of each nest of a real fixture.
     pub hands: Vec<Hand>,
@@ -73,6 +77,9 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
     }
     buttons::listen(devices.hands, sender.clone()).map_err(bench)?;
     forwarding::listen(devices.reports, sender.clone()).map_err(bench)?;
+    if let Some(hooks) = devices.hooks {
+        offering::listen(hooks, devices.reports, sender.clone()).map_err(bench)?;
+    }
     let look = Look { colour: std::env::var_os("NO_COLOR").is_none() };
     let mut shown = Shown {
         app,

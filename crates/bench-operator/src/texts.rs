@@ -48,6 +48,7 @@ keys! {
     DoCallTechnician = "do-call-technician",
     DoRetestThenCall = "do-retest-then-call",
     DoTestAgain = "do-test-again",
+    DoRefused = "do-refused",
     DoStopped = "do-stopped",
     DoRelease = "do-release",
     StoppedContact = "stopped-contact",

@@ -1,6 +1,7 @@
 //! A station: one controller, its fixture, its connected devices, and the calibrations of its instruments. From
 //! `station.toml`, which belongs to one place on one line and not to the project.
 
+use crate::hooks::{Hooks, RawHooks};
 use crate::names::nearest_help;
 use crate::reading::parse_file;
 use crate::{ChipKind, Fixture, GpioLine, ParamProblem, Problem, Source, Spanned};
@@ -32,6 +33,9 @@ pub(crate) struct RawStation {
     /// protects.
     #[serde(default = "with_guard")]
     guard: bool,
+    /// Programs that are asked before each unit and told after it.
+    #[serde(default)]
+    hooks: Option<RawHooks>,
     #[serde(default)]
     calibration: Vec<RawCalibration>,
     #[schemars(length(min = 1))]
@@ -118,6 +122,7 @@ pub struct Station {
     pub overdue: Overdue,
     /// Whether a run requires a guard, to start and to continue.
     pub guard: bool,
+    pub hooks: Option<Hooks>,
     pub calibrations: Vec<Calibration>,
     pub nests: Vec<StationNest>,
 }
@@ -285,6 +290,7 @@ fn check(raw: RawStation, fixture: &Fixture) -> Checked<Station> {
         fixture_serial: not_empty(&raw.fixture_serial, "fixture's serial number")?,
         overdue: raw.overdue,
         guard: raw.guard,
+        hooks: raw.hooks.map(RawHooks::check).transpose()?,
         calibrations,
         nests,
     })

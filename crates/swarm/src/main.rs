@@ -55,7 +55,11 @@ fn main() -> ExitCode {
     match holds {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(bench_engine::Failed::Usage(report) | bench_engine::Failed::Bench(report)) => {
+        Err(
+            bench_engine::Failed::Usage(report)
+            | bench_engine::Failed::Refused(report)
+            | bench_engine::Failed::Bench(report),
+        ) => {
             eprintln!("swarm: {report}");
             ExitCode::from(2)
         }

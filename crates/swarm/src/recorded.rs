@@ -140,7 +140,7 @@ fn replay_agrees(stage: &Stage<'_>, done: &Done, entries: &[Entry]) -> Result<()
     let stop = stop_as_recorded(&backend, stopped(entries));
     let again = one_run(stage, reports.path(), Some(&without_backup)).run(&backend, Vec::new(), || Ok(stop));
     let again = again.map_err(|failed| match failed {
-        Failed::Bench(report) | Failed::Usage(report) => report.to_string(),
+        Failed::Bench(report) | Failed::Usage(report) | Failed::Refused(report) => report.to_string(),
     })?;
     let player = backend.player().ok_or("nothing was played")?;
     let missing = player.missing();

@@ -293,7 +293,7 @@ impl Backend for Stage<'_> {
             match nest {
                 Ok(nest) => Ok(self.wrap(nest)),
                 Err(failed) => {
-                    let (Failed::Bench(report) | Failed::Usage(report)) = &failed;
+                    let (Failed::Bench(report) | Failed::Usage(report) | Failed::Refused(report)) = &failed;
                     self.end.replace(End::NotStarted(report.to_string()));
                     Err(failed)
                 }

@@ -9,6 +9,7 @@ const PLACES: &[(&str, f64, Group)] = &[
     ("bench-bluez", 1.0, Group::Device),
     ("bench-coverage", 3.7, Group::Program),
     ("bench-engine", 2.9, Group::Run),
+    ("bench-hooks", 0.4, Group::Program),
     ("bench-instruments", 3.4, Group::Device),
     ("bench-journal", 0.0, Group::Record),
     ("bench-operator", 1.6, Group::Program),

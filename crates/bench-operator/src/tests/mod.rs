@@ -290,5 +290,5 @@ fn run(verdict: Verdict) -> Vec<Entry> {
 
 fn ended(verdict: Verdict, entries: &[Entry]) -> Ended {
     let record = RunRecord::from_entries(entries);
-    Ended { verdict, reason: record.reason.clone(), record: Some(record) }
+    Ended { verdict, reason: record.reason.clone(), record: Some(record), is_refused: false }
 }

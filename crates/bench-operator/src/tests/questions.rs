@@ -232,3 +232,22 @@ fn questions_look_like_this() {
     station.app.focus = 1;
     insta::assert_snapshot!("question_elsewhere", station.draw(80, 24));
 }
+
+/// Units that the station's program refuses are no errors of the bench: they do not stop a nest.
+#[test]
+fn refused_units_stop_no_nest() {
+    let mut station = Station::new(1, Rules::default());
+    for number in 1..=4 {
+        station.scan(&label(number));
+        station.press(Press::Enter);
+        let refused = Ended::refused("send it to station 4".to_owned());
+        station.happens(Input::FromNest(0, FromNest::Ended(Box::new(refused))));
+        let shown = station.draw(80, 24);
+        assert!(
+            shown.contains("Refused: the module is not tested") && shown.contains("send it to station 4"),
+            "{shown}"
+        );
+        station.press(Press::Enter);
+    }
+    assert!(station.app.nests[0].stopped.is_none());
+}
