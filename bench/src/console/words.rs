@@ -262,7 +262,8 @@ fn value<'w, 'a>(form: Form, words: &'w [&'a str], names: &Names) -> Result<(Nod
             Ok((text_node(&text.unwrap_or_default()), rest))
         }
         Form::Bytes => {
-            let is_byte = |word: &&&str| word.len() % 2 == 0 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_byte =
+                |word: &&&str| word.len().is_multiple_of(2) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
             let count = words.iter().take_while(is_byte).count();
             let (bytes, rest) = words.split_at(count);
             Ok((text_node(&bytes.join(" ")), rest))
