@@ -61,7 +61,7 @@ struct Cli {
 enum Command {
     /// Tests one module.
     #[command(after_long_help = EXIT_CODES)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Shows the operator's screen, which tests modules as their labels are scanned, on one nest or more.
     #[command(after_long_help = OPERATOR_EXIT_CODES)]
     Operator(OperatorArgs),
