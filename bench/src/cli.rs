@@ -531,6 +531,8 @@ pub(crate) enum SchemaOf {
     Fault,
     /// Rates of defects, `fixtures/defect-rates.toml`.
     Rates,
+    /// The lines between the bench and a program of a step.
+    Program,
 }
 
 #[derive(Debug, Args)]

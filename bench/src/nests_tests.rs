@@ -81,6 +81,7 @@ fn run(modules: &[(usize, Put)]) -> Vec<(usize, Vec<Entry>, Ended)> {
         match what {
             FromNest::Entry(entry) => entries.push(*entry),
             FromNest::Ended(end) => *ended = Some(*end),
+            FromNest::Held(left) => panic!("held for {left:?}"),
         }
     }
     nests.into_iter().map(|(nest, entries, ended)| (nest, entries, ended.unwrap())).collect()

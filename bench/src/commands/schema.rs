@@ -17,6 +17,7 @@ pub(crate) fn schema(root: Option<&Path>, args: &SchemaArgs) -> Result<u8, Faile
         SchemaOf::Station => station_schema(&names()),
         SchemaOf::Dut => DutFamily::file_schema(),
         SchemaOf::Rates => Rates::file_schema(),
+        SchemaOf::Program => return print_json(&bench_steps::protocol_schema()).map(|()| 0),
         SchemaOf::Fault => return print_json(&virtual_bench::fault_schema()).map(|()| 0),
     };
     print_json(&schema)?;

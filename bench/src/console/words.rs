@@ -366,7 +366,7 @@ mod tests {
         Names {
             pins: owned(&["A0", "A1", "D4", "23", "36", "66"]),
             rails: owned(&["VCC", "3V3"]),
-            peers: owned(&["i2c-memory"]),
+            peers: owned(&["eeprom-i2c"]),
         }
     }
 
@@ -390,7 +390,7 @@ mod tests {
             ("pwm off", r#"{ pwm = "off" }"#),
             ("at AT+CPIN?", r#"{ modem = "AT+CPIN?" }"#),
             ("AT+COPS=?", r#"{ modem = "AT+COPS=?" }"#),
-            ("i2c I2C-memory write 00 10 read 4", r#"{ i2c = "i2c-memory", write = "00 10", read = 4 }"#),
+            ("i2c EEPROM-i2c write 00 10 read 4", r#"{ i2c = "eeprom-i2c", write = "00 10", read = 4 }"#),
             ("wait 5 ms", r#"{ wait = "5 ms" }"#),
             ("wait 5ms", r#"{ wait = "5ms" }"#),
             ("note the lid  is bent", r#"{ note = "the lid  is bent" }"#),
@@ -434,7 +434,7 @@ mod tests {
             ("drive d", 6, &["D4"]),
             ("drive D4 h", 9, &["high"]),
             ("port A0 pull", 8, &["pull-up", "pull-down"]),
-            ("i2c ", 4, &["i2c-memory"]),
+            ("i2c ", 4, &["eeprom-i2c"]),
             ("volts A", 6, &["A0", "A1"]),
         ];
         for (text, start, expected) in rows {

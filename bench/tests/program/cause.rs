@@ -61,7 +61,7 @@ fn a_part_of_a_plan_says_what_its_steps_came_to_and_passes_no_unit() {
             &["modem-ready: ran 2 times of 2, passed 2", "modem-off: ran 2 times of 2, passed 2"],
         ),
         // A good module passes whatever is repeated.
-        (&["--from", "identify", "--repeat", "2"], 0, Verdict::Skipped, 2, &["modem-off: ran 2 times of 2, passed 2"]),
+        (&["--from", "identify", "--repeat", "2"], 0, Verdict::Skipped, 2, &["i2c1: ran 2 times of 2, passed 2"]),
     ];
     for (arguments, code, verdict, repetitions, words) in rows {
         let done = run(arguments);

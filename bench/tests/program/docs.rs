@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// What the examples need of the repository.
-const DATA: [&str; 2] = ["plans", "fixtures"];
+const DATA: [&str; 3] = ["clients", "fixtures", "plans"];
 const IMAGE: &str = "target/firmware/dut-firmware.elf";
 /// What an example may start. Everything else belongs in a block of the language `sh`, which is not run.
 const HARMLESS: [&str; 9] = ["bench", "cat", "echo", "exit", "grep", "head", "ls", "printf", "touch"];
@@ -289,6 +289,7 @@ const FORMATS: [(&str, &str); 5] = [
     ("dut", "docs/reference/module-format.md"),
     ("station", "docs/reference/station-format.md"),
 ];
+const ACTIONS: &str = "docs/reference/actions.md";
 const STEP_KINDS: &str = "docs/reference/step-kinds.md";
 
 fn schema(of: &str) -> Value {
@@ -321,6 +322,7 @@ fn names(page: &str, key: &str) -> bool {
 #[test]
 fn every_key_of_every_format_is_described() {
     let kinds = fs::read_to_string(root().join(STEP_KINDS)).unwrap();
+    let actions = fs::read_to_string(root().join(ACTIONS)).unwrap();
     let (mut wrong, mut keys_seen) = (Vec::new(), 0);
     for (format, file) in FORMATS {
         let page = fs::read_to_string(root().join(file)).unwrap();
@@ -345,7 +347,8 @@ fn every_key_of_every_format_is_described() {
         let mut found = BTreeSet::new();
         keys(&schema, &mut found);
         keys_seen += found.len();
-        let missing = found.iter().filter(|key| !names(&page, key) && !names(&kinds, key));
+        let known = |key: &String| names(&page, key) || names(&kinds, key) || names(&actions, key);
+        let missing = found.iter().filter(|key| !known(key));
         wrong.extend(missing.map(|key| format!("`bench schema {format}` has `{key}`, and {file} does not name it")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -404,15 +407,17 @@ fn a_wrong_example_is_seen() {
 
 /// The tables of faults and habits in the documentation are made from those in the code.
 #[test]
-fn the_documentation_lists_the_faults_of_the_program() {
-    let path = root().join("docs/explanation/virtual-bench.md");
-    let mut page = fs::read_to_string(&path).unwrap();
+fn the_documentation_lists_what_the_program_has() {
+    const VIRTUAL: &str = "docs/explanation/virtual-bench.md";
     let tables = [
-        ("faults", virtual_bench::fault_table()),
-        ("habits", virtual_bench::habit_table()),
-        ("bench faults", virtual_bench::bench_fault_table()),
+        (VIRTUAL, "faults", virtual_bench::fault_table()),
+        (VIRTUAL, "habits", virtual_bench::habit_table()),
+        (VIRTUAL, "bench faults", virtual_bench::bench_fault_table()),
+        (ACTIONS, "actions", bench_steps::action::action_table()),
     ];
-    for (name, table) in tables {
+    for (file, name, table) in tables {
+        let path = root().join(file);
+        let mut page = fs::read_to_string(&path).unwrap();
         let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- /{name} -->"));
         let (before, rest) = page.split_once(&begin).unwrap();
         let (shown, after) = rest.split_once(&end).unwrap();

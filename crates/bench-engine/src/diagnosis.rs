@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use bench_instruments::Question;
 use bench_plan::{Plan, PlanStep, nearest_help};
 use bench_run::{
-    DiagnosisRun, Entry, Event, MeasurementSpec, OnFail, Step, VOID, Verdict, repetition_id, without_repetition,
+    DiagnosisRun, Entry, Event, MeasurementSpec, MeasurementUnit, OnFail, Step, VOID, Verdict, repetition_id,
+    without_repetition,
 };
 use bench_steps::{ImageFile, Leaves, Nest, Procedure, StepError, StepLog};
 use std::borrow::Borrow;
@@ -335,6 +336,17 @@ pub(crate) fn announced(run: &DiagnosisRun) -> String {
     text
 }
 
+/// With four digits. Units without prefixes have three decimals elsewhere, which hide how a small reading varies.
+fn shown(unit: MeasurementUnit, value: f64) -> String {
+    let has_prefixes = !matches!(unit, MeasurementUnit::One | MeasurementUnit::Percent);
+    if has_prefixes || !value.is_finite() || value == 0.0 || value.abs() >= 1.0 {
+        return unit.show(value);
+    }
+    let text = format!("{value:.*}", (3.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} {}", unit.symbol()).trim_end().to_owned()
+}
+
 /// What the readings of one measurement came to, over all repetitions.
 struct Readings<'a> {
     step: &'a str,
@@ -347,7 +359,7 @@ struct Readings<'a> {
 impl Readings<'_> {
     fn note(&self) -> Option<String> {
         let Self { step, spec, values, missing, outside } = self;
-        let show = |value: f64| spec.unit.show(value);
+        let show = |value: f64| shown(spec.unit, value);
         let without = if *missing > 0 { format!(", {missing} without a value") } else { String::new() };
         let named = format!("{step}/{}", spec.name);
         let limits = spec.limits.show(spec.unit);
@@ -429,4 +441,25 @@ fn figures_of<'a, E: Borrow<Entry>>(
         format!("{}: ran {ran} times of {}, passed {passed} times{first}", step.id, run.repeat)
     };
     once.iter().map(of_step).chain(readings.iter().filter_map(Readings::note)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_readings_keep_their_digits() {
+        use MeasurementUnit::{One, Percent, Volts};
+        let rows = [
+            (Percent, 0.000_312_34, "0.0003123 %"),
+            (Percent, -0.0005, "-0.0005 %"),
+            (Percent, 12.3456, "12.346 %"),
+            (One, 0.25, "0.25"),
+            (One, 0.0, "0"),
+            (Volts, 0.000_312_34, "312.3 uV"),
+        ];
+        for (unit, value, expected) in rows {
+            assert_eq!(shown(unit, value), expected);
+        }
+    }
 }

@@ -9,12 +9,15 @@ use bench_report::RunRecord;
 use bench_run::{Entry, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What a nest reports.
 #[derive(Debug)]
 pub enum FromNest {
     /// The journal has this entry.
     Entry(Box<Entry>),
+    /// The power stays on after the last step of a diagnosis, for this time at most; zero: no longer.
+    Held(Duration),
     /// The last report of this nest.
     Ended(Box<Ended>),
 }
@@ -74,10 +77,10 @@ impl NestThread {
             let (order, stop) = Stop::by_handle();
             let _ = handle.send(order);
             let show = report.clone();
-            let observer: Observer = Box::new(move |seen| {
-                if let Seen::Entry(entry) = seen {
-                    show(FromNest::Entry(Box::new(entry.clone())));
-                }
+            let observer: Observer = Box::new(move |seen| match seen {
+                Seen::Entry(entry) => show(FromNest::Entry(Box::new(entry.clone()))),
+                Seen::Held { left } => show(FromNest::Held(left)),
+                Seen::Progress { .. } => {}
             });
             let ended = match catch_unwind(AssertUnwindSafe(|| work(observer, stop))) {
                 Ok(Ok(done)) => Ended::of(done),

@@ -126,6 +126,19 @@ ask-pin = PIN von { $person }, dann Enter:
 why-passed-already = hat schon bestanden
 why-in-repair = ist zu oft durchgefallen: es gehört in die Reparatur
 why-too-many-errors = hatte zu viele Störungen
+ask-cause = Schritt { $step } von { $serial } wiederholen, um die Ursache zu finden? Das ist keine Prüfung und zählt nirgends.
+ask-cause-badge = Nur für Techniker: Ausweis scannen.   Esc: nein
+cause-hint = F11: ein Techniker wiederholt den Schritt, um die Ursache zu finden
+cause-runs = DIAGNOSE von { $step }: keine Prüfung
+cause-held = Spannung bleibt noch { $seconds } s an; Enter beendet das
+cause-ended = Diagnose von { $step }: { $verdict ->
+    [pass] diesmal gut
+    [fail] wieder fehlgeschlagen
+    [aborted] abgebrochen
+   *[other] der Prüfplatz konnte es nicht feststellen
+}. Das Urteil der Prüfung gilt weiter
+notice-no-failed-step = Kein Schritt dieses Moduls ist fehlgeschlagen: nichts zu wiederholen
+notice-no-technician = Nur ein Techniker darf einen Schritt wiederholen, und die Regeldatei nennt keinen
 leaving = Ende: alles wird abgeschaltet
 leaving-within = Ende: alles wird abgeschaltet, höchstens { $seconds } s
 too-small = Das Terminal ist zu klein: { $columns } x { $rows } sind nötig

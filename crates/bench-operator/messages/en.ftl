@@ -126,6 +126,19 @@ ask-pin = PIN of { $person }, then Enter:
 why-passed-already = has passed already
 why-in-repair = has failed too often: send it to repair
 why-too-many-errors = had too many bench errors
+ask-cause = Repeat step { $step } of { $serial } to find the cause? It is no test and counts nowhere.
+ask-cause-badge = Only a technician: scan the badge.   Esc: no
+cause-hint = F11: a technician repeats the failed step, to find the cause
+cause-runs = DIAGNOSIS of { $step }: no test
+cause-held = Power stays on for { $seconds } s; Enter ends it
+cause-ended = Diagnosis of { $step }: { $verdict ->
+    [pass] this time good
+    [fail] failed again
+    [aborted] aborted
+   *[other] the bench could not tell
+}. The verdict of the test stands
+notice-no-failed-step = No step of this unit failed: nothing to repeat
+notice-no-technician = Only a technician may repeat a step, and the rules file names none
 leaving = Ending: switching everything off
 leaving-within = Ending: switching everything off, at most { $seconds } s
 too-small = The terminal is too small: it needs { $columns } x { $rows }

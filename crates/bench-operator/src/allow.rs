@@ -48,6 +48,7 @@ impl App {
         let (unit, why) = match allow.asked {
             Asked::Unit(unit, why) => (unit, why_id(why)),
             Asked::Release(suspicion) => return self.release(allow.nest, &suspicion, &allowed_by),
+            Asked::Cause(step) => return self.find_cause(allow.nest, step, &allowed_by),
         };
         self.actions.push(Action::Log(Row::LetIn {
             at: self.date.clone(),

@@ -48,6 +48,8 @@ pub enum Action {
         nest: usize,
         serial: String,
         notes: Vec<String>,
+        /// The step to repeat in a diagnosis, which is no test.
+        diagnosis: Option<String>,
     },
     Stop {
         nest: usize,
@@ -83,6 +85,8 @@ pub enum Asked {
     Unit(Unit, Why),
     /// A nest is released that was stopped for this reason.
     Release(Suspicion),
+    /// This step is repeated, to find the cause of its failure.
+    Cause(String),
 }
 
 /// A permission that is missing.
@@ -221,17 +225,12 @@ impl App {
         if self.leaving.is_some() {
             return;
         }
-        let Some(place) = self.nests.get_mut(nest) else { return };
-        let State::Ready(unit) = &place.state else { return };
-        if place.emergency {
-            self.warn(Key::NoticeReleaseEmergency, &[("nest", (nest + 1).into())]);
-            return;
-        }
-        if place.lid_closed == Some(false) {
-            self.warn(Key::NoticeCloseLid, &[("nest", (nest + 1).into())]);
-            return;
-        }
+        let Some(State::Ready(unit)) = self.nests.get(nest).map(|place| &place.state) else { return };
         let unit = unit.clone();
+        if !self.can_be_powered(nest) {
+            return;
+        }
+        let place = &mut self.nests[nest];
         let serial = unit.serial.clone();
         let mut notes = Vec::new();
         notes.extend(self.operator.as_ref().map(|badge| format!("operator: {badge}")));
@@ -244,12 +243,26 @@ impl App {
         self.notice = None;
         let (at, operator) = (self.date.clone(), self.operator.clone());
         self.actions.push(Action::Log(Row::Started { at, nest: nest + 1, serial: serial.clone(), operator }));
-        self.actions.push(Action::Start { nest, serial, notes });
+        self.actions.push(Action::Start { nest, serial, notes, diagnosis: None });
         self.lamp(nest);
         // The next label is for the next free nest.
         if let Some(free) = self.next_free(nest) {
             self.focus = free;
         }
+    }
+
+    /// Whether a run may begin on this nest. If not, says what to do.
+    pub(super) fn can_be_powered(&mut self, nest: usize) -> bool {
+        let (emergency, open) = match self.nests.get(nest) {
+            Some(place) => (place.emergency, place.lid_closed == Some(false)),
+            None => return false,
+        };
+        if emergency {
+            self.warn(Key::NoticeReleaseEmergency, &[("nest", (nest + 1).into())]);
+        } else if open {
+            self.warn(Key::NoticeCloseLid, &[("nest", (nest + 1).into())]);
+        }
+        !emergency && !open
     }
 
     /// The next free nest after this one, continuing from the first after the last. An empty nest comes before one that
@@ -276,6 +289,7 @@ impl App {
         let State::Running(unit, live) = &mut place.state else { return };
         let ended = match said {
             FromNest::Entry(entry) => return live.take(&entry, now),
+            FromNest::Held(left) => return live.hold(left, now),
             FromNest::Ended(ended) => *ended,
         };
         let (unit, rails_off_after) = (std::mem::take(unit), live.rails_off_after());
@@ -290,30 +304,13 @@ impl App {
     }
 
     fn finish(&mut self, nest: usize, unit: Unit, ended: Ended, took: Duration, off: Option<Duration>) {
-        let verdict = ended.verdict;
-        self.watch_for_repeats(nest, &unit, &ended);
-        let mut advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
-        if let Some(suspicion) = &self.nests[nest].stopped {
-            // The unit may be good: what it needs is another nest.
-            advice.order = self.texts.say(Key::DoStopped);
-            advice.details.insert(0, super::stopped::say(suspicion, &self.texts));
+        match self.nests[nest].diagnosing.take() {
+            Some(diagnosing) => self.diagnosed(nest, *diagnosing, &ended, off),
+            None => self.tested(nest, unit, ended, took, off),
         }
-        let judged_before = unit.past.judged.get(&self.setup.plan).copied();
-        self.shift.ended(&unit.serial, verdict, judged_before, ended.record.as_ref());
-        if verdict == Verdict::Pass {
-            self.setup.expected = Some(took);
-        }
-        let (at, serial) = (self.date.clone(), unit.serial.clone());
-        self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
-        let finished = Finished { unit, ended, advice, took, rails_off_after: off };
-        self.nests[nest] = NestStatus {
-            state: State::Done(Box::new(finished)),
-            question: None,
-            stopping: false,
-            cut: false,
-            stopped_at: None,
-            ..self.nests[nest].clone()
-        };
+        let place = &mut self.nests[nest];
+        place.question = None;
+        (place.stopping, place.cut, place.stopped_at) = (false, false, None);
         self.lamp(nest);
         if self.setup.rules.bell {
             self.actions.push(Action::Bell);
@@ -330,6 +327,27 @@ impl App {
             self.focus = nest;
         }
         self.leave_when_idle();
+    }
+
+    /// Counts a test and shows its verdict.
+    fn tested(&mut self, nest: usize, unit: Unit, ended: Ended, took: Duration, off: Option<Duration>) {
+        let verdict = ended.verdict;
+        self.watch_for_repeats(nest, &unit, &ended);
+        let mut advice = advise(&ended, &unit.past, &self.setup.rules, &self.texts);
+        if let Some(suspicion) = &self.nests[nest].stopped {
+            // The unit may be good: what it needs is another nest.
+            advice.order = self.texts.say(Key::DoStopped);
+            advice.details.insert(0, super::stopped::say(suspicion, &self.texts));
+        }
+        let judged_before = unit.past.judged.get(&self.setup.plan).copied();
+        self.shift.ended(&unit.serial, verdict, judged_before, ended.record.as_ref());
+        if verdict == Verdict::Pass {
+            self.setup.expected = Some(took);
+        }
+        let (at, serial) = (self.date.clone(), unit.serial.clone());
+        self.actions.push(Action::Log(Row::Ended { at, nest: nest + 1, serial, verdict }));
+        let finished = Finished { unit, ended, advice, took, rails_off_after: off };
+        self.nests[nest].state = State::Done(Box::new(finished));
     }
 
     /// Ends everything, then leaves.

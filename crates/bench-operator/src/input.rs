@@ -34,6 +34,8 @@ pub enum Press {
     Language,
     /// The operator leaves; the next one must scan a badge.
     LogOff,
+    /// A technician wants to repeat the failed step of the unit in focus.
+    FindCause,
     /// The shift is over.
     EndShift,
     /// Ctrl-C: ends every run in order, then leaves. Pressed again, it cuts the power.
@@ -181,6 +183,7 @@ impl App {
                 self.operator = None;
                 self.say(Key::NoticeLoggedOff, &[]);
             }
+            Press::FindCause => self.ask_cause(),
             Press::EndShift if self.leaving.is_some() => {}
             Press::EndShift if self.nests.iter().any(super::nest::NestStatus::is_running) => self.mode = Mode::Leave,
             Press::EndShift => self.leave("the shift was ended by the operator"),
@@ -218,6 +221,9 @@ impl App {
     fn go_on(&mut self) {
         if matches!(self.nests[self.focus].state, State::Done(_)) {
             return self.remove(self.focus);
+        }
+        if self.end_hold(self.focus) {
+            return;
         }
         if self.ask_release(self.focus) {
             return;

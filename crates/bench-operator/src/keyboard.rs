@@ -56,6 +56,7 @@ pub(crate) fn press(key: KeyEvent) -> Option<Press> {
         KeyCode::F(number @ 1..=8) => Press::NestStatus(usize::from(number) - 1),
         KeyCode::F(9) => Press::LogOff,
         KeyCode::F(10) => Press::EndShift,
+        KeyCode::F(11) => Press::FindCause,
         KeyCode::F(12) => Press::Language,
         _ => return None,
     })
@@ -96,7 +97,8 @@ mod tests {
             (KeyCode::Enter, With::ALT, Some(Press::Escape)),
             (KeyCode::F(2), With::NONE, Some(Press::NestStatus(1))),
             (KeyCode::F(10), With::NONE, Some(Press::EndShift)),
-            (KeyCode::F(11), With::NONE, None),
+            (KeyCode::F(11), With::NONE, Some(Press::FindCause)),
+            (KeyCode::F(13), With::NONE, None),
             (KeyCode::Esc, With::NONE, Some(Press::Escape)),
         ];
         for (code, modifiers, expected) in rows {

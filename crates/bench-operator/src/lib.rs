@@ -8,6 +8,7 @@ mod allow;
 mod app;
 mod asker;
 mod buttons;
+mod cause;
 mod forwarding;
 mod golden;
 mod history;

@@ -35,6 +35,8 @@ pub struct Live {
     /// Time of the newest entry, and when it was seen.
     at: BenchTime,
     seen: Duration,
+    /// How long the power stays on after the last step of a diagnosis, and when that was said.
+    held: Option<(Duration, Duration)>,
 }
 
 /// How many descriptions of problems are kept.
@@ -118,7 +120,19 @@ impl Live {
 
     /// How long the run has reported nothing.
     pub fn silent(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.seen)
+        let heard = self.held.map_or(self.seen, |(_, said)| said.max(self.seen));
+        now.saturating_sub(heard)
+    }
+
+    /// The power stays on for this time at most; zero: no longer.
+    pub fn hold(&mut self, left: Duration, now: Duration) {
+        self.held = Some((left, now));
+    }
+
+    /// How much longer the power stays on, if it is held.
+    pub fn held(&self, now: Duration) -> Option<Duration> {
+        let (left, said) = self.held.filter(|(left, _)| !left.is_zero())?;
+        Some(left.saturating_sub(now.saturating_sub(said)))
     }
 
     /// From the order to stop to the last rail switched off.

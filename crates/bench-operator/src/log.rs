@@ -71,6 +71,20 @@ pub enum Row {
         /// Badge of who released it.
         released_by: String,
     },
+    /// A person let a step of a tested unit run again, to find the cause of its failure. It is no test.
+    DiagnosisBegan {
+        at: String,
+        nest: usize,
+        serial: String,
+        /// Id of the step.
+        step: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        operator: Option<String>,
+        /// Badge of who allowed it.
+        allowed_by: String,
+    },
+    /// It ended. The unit keeps its verdict.
+    DiagnosisEnded { at: String, nest: usize, serial: String, step: String, came_to: bench_run::Verdict },
     /// A run ended.
     Ended { at: String, nest: usize, serial: String, verdict: bench_run::Verdict },
     /// The screen was left.

@@ -1,6 +1,7 @@
 //! One nest as the operator sees it: label, start, run, verdict, remove.
 
 use super::advice::Advice;
+use super::cause::Diagnosing;
 use super::golden::GoldenDue;
 use super::live::Live;
 use super::questions::OpenQuestion;
@@ -78,6 +79,8 @@ pub struct NestStatus {
     pub stopped: Option<Suspicion>,
     /// Why the golden module must be tested here, if a rule says so.
     pub golden_due: Option<GoldenDue>,
+    /// The diagnosis that runs here instead of a test.
+    pub diagnosing: Option<Box<Diagnosing>>,
     /// The last release, until a run has it in its record: the note, and why the nest was stopped.
     pub released: Option<(String, Suspicion)>,
 }

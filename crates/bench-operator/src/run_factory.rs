@@ -1,7 +1,7 @@
 //! Makes the work of each run, for the thread of its nest.
 
 use super::asker::Asker;
-use bench_engine::{Backend, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
+use bench_engine::{Backend, DiagnosisOrder, Done, Failed, Loaded, Observer, OneRun, Project, Stop};
 use bench_hooks::{NotAllowed, StationHooks, UnitFacts};
 use bench_instruments::Person;
 use bench_journal::StationKey;
@@ -13,14 +13,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One complete run, in the thread that calls it.
 pub type Work = Box<dyn FnOnce(Observer, Stop, Asker) -> Result<Done, Failed> + Send>;
 
 /// Makes runs.
 pub trait RunFactory {
-    /// The run of a unit on a nest. `notes` are for the record, before anything is powered.
-    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work;
+    /// The run of a unit on a nest, or a diagnosis of one step. `notes` are for the record, before anything is powered.
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work;
 }
 
 /// Virtual modules: each serial number has tolerances of its own, and some have the faults that were ordered.
@@ -43,6 +44,9 @@ impl VirtualUnits {
         self.faults_of.entry(serial.to_owned()).or_insert_with(faults).clone()
     }
 }
+
+/// How long the power stays on after the step of a diagnosis.
+const HOLD: Duration = Duration::from_secs(60);
 
 /// What all runs of a shift have in common.
 #[derive(Clone)]
@@ -70,18 +74,24 @@ impl Shift {
         nest: &str,
         serial: &str,
         notes: Vec<String>,
+        diagnosis: Option<String>,
         backend: impl FnOnce(&Self, &Project, &Loaded, &str, Rc<dyn Person>) -> Result<B, Failed> + Send + 'static,
     ) -> Work {
         let (shift, nest, serial) = (self.clone(), nest.to_owned(), serial.to_owned());
         Box::new(move |observer, stop, asker| {
             let project = Project::find(shift.root.as_deref(), Some(&shift.plan));
-            let loaded = shift.unchanged(&project)?;
+            let mut loaded = shift.unchanged(&project)?;
             let notes = [loaded.left_out_notes(), notes].concat();
-            shift.ask(&loaded, &nest, &serial)?;
+            let order = |step| DiagnosisOrder { only: vec![step], hold: Some(HOLD), ..DiagnosisOrder::default() };
+            let diagnosis = diagnosis.map(|step| order(step).narrow(&mut loaded.plan)).transpose()?;
+            if diagnosis.is_none() {
+                // A diagnosis is no test of the unit: nobody is asked whether it may be tested.
+                shift.ask(&loaded, &nest, &serial)?;
+            }
             let backend = backend(&shift, &project, &loaded, &serial, Rc::new(asker.clone()))?;
             let run = OneRun {
                 may_erase_locked: false,
-                diagnosis: None,
+                diagnosis: diagnosis.as_ref(),
                 hold_ends: None,
                 answers: None,
                 loaded: &loaded,
@@ -96,7 +106,7 @@ impl Shift {
                 wrap: None,
             };
             let done = run.run(&backend, vec![observer], || Ok(stop))?;
-            if let Some(hooks) = &shift.hooks
+            if let Some(hooks) = shift.hooks.as_ref().filter(|_| diagnosis.is_none())
                 && let Err(error) = hooks.keep(&done.record, &shift.reports)
             {
                 asker.trouble(format!("after_unit: {error}"));
@@ -151,9 +161,9 @@ impl VirtualRuns {
 }
 
 impl RunFactory for VirtualRuns {
-    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (pace, seed, specs) = (self.pace, self.seed(serial), self.units.faults(serial));
-        self.shift.work(&(nest + 1).to_string(), serial, notes, move |shift, _, loaded, serial, person| {
+        self.shift.work(&(nest + 1).to_string(), serial, notes, diagnosis, move |shift, _, loaded, serial, person| {
             let faults = virtual_run::parse_faults(&specs)?;
             let order = Order { faults: &faults, pace, ..Order::of(loaded, &shift.firmware, serial, seed) };
             Ok(VirtualBackend { world: virtual_run::build(&order)?, seed, faults: specs, person: Some(person) })
@@ -170,10 +180,10 @@ pub struct RealRuns {
 }
 
 impl RunFactory for RealRuns {
-    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>) -> Work {
+    fn work(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) -> Work {
         let (station, named) = (self.station.clone(), self.nests.get(nest).cloned());
         let nest_name = named.as_ref().map_or_else(String::new, |(name, _)| name.clone());
-        self.shift.work(&nest_name, serial, notes, move |_, project, loaded, _, person| {
+        self.shift.work(&nest_name, serial, notes, diagnosis, move |_, project, loaded, _, person| {
             let Some((name, hand)) = named else {
                 return Err(Failed::Bench(miette::miette!("the station has no nest {}", nest + 1)));
             };

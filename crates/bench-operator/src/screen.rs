@@ -233,7 +233,7 @@ impl Shown {
                     let reason = unwritten.clone().unwrap_or_default();
                     self.take(Input::NotStarted(nest, reason));
                 }
-                Action::Start { nest, serial, notes } => self.start(nest, &serial, notes),
+                Action::Start { nest, serial, notes, diagnosis } => self.start(nest, &serial, notes, diagnosis),
                 Action::Stop { nest, reason, at_once } => {
                     if let Some(Some(thread)) = self.threads.get(nest) {
                         if at_once { thread.stop_at_once(&reason) } else { thread.stop(&reason) }
@@ -255,8 +255,8 @@ impl Shown {
         left
     }
 
-    fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>) {
-        let work = self.runs.work(nest, serial, notes);
+    fn start(&mut self, nest: usize, serial: &str, notes: Vec<String>, diagnosis: Option<String>) {
+        let work = self.runs.work(nest, serial, notes, diagnosis);
         let asker = Asker::new(nest, self.replies.clone(), self.sender.clone());
         let work = move |observer, stop| work(observer, stop, asker);
         let sender = self.sender.clone();

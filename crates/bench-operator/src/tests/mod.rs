@@ -1,5 +1,6 @@
 //! The screen without a terminal: what happens goes in by rows, in virtual time.
 
+mod cause;
 mod people;
 mod pictures;
 mod power;

@@ -62,6 +62,12 @@ fn allow_question(screen: &Screen<'_>, allow: &Allow) -> (String, String) {
             let question = texts.with(Key::AskRelease, &[("nest", (allow.nest + 1).into()), ("why", why.into())]);
             (question, [Key::AskReleaseOperator, Key::AskReleaseTechnician, Key::AskReleaseEngineer])
         }
+        Asked::Cause(step) => {
+            let serial = screen.app.nests.get(allow.nest).and_then(|nest| nest.unit());
+            let serial = serial.map(|unit| unit.serial.clone()).unwrap_or_default();
+            let question = texts.with(Key::AskCause, &[("step", step.clone().into()), ("serial", serial.into())]);
+            (question, [Key::AskCauseBadge; 3])
+        }
     };
     let answers = match (&allow.badge, allow.role) {
         (Some(badge), _) => {

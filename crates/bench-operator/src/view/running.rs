@@ -30,6 +30,15 @@ pub(super) fn draw(
         lines.push(Line::styled(text, look.warning()));
     }
 
+    if let Some(diagnosing) = &nest.diagnosing {
+        let text = texts.with(Key::CauseRuns, &[("step", diagnosing.step.clone().into())]);
+        lines.push(Line::styled(text, look.warning()));
+    }
+    if let Some(left) = live.held(screen.app.now()) {
+        let text = texts.with(Key::CauseHeld, &[("seconds", whole_seconds(left).into())]);
+        lines.push(Line::styled(text, look.power()));
+    }
+
     let elapsed = live.elapsed(screen.app.now(), screen.app.setup.pace);
     let (done, all) = live.progress();
     let part = if all == 0 { 0.0 } else { done as f64 / all as f64 };

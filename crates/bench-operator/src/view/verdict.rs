@@ -53,6 +53,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, title
         texts.with(Key::RailsOffAfter, &[("millis", millis.into())])
     });
     details.extend(off.iter().flat_map(|text| wrapped(text, Style::new())));
+    if screen.app.may_find_cause(finished) {
+        details.extend(wrapped(&texts.say(Key::CauseHint), Style::new()));
+    }
     details.push(Line::from(texts.with(Key::Took, &[("seconds", seconds(finished.took).into())])));
     let remove = wrapped(&texts.say(Key::DoRemove), bold);
 

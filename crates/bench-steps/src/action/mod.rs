@@ -12,5 +12,5 @@ mod verbs;
 pub use perform::{Done, Worker, clear_rail};
 pub use read::{Action, Places, read};
 pub(crate) use read::{RESOURCES, hex};
-pub use schema::{ActionList, action_schema};
+pub use schema::{ActionList, action_schema, action_table};
 pub use verbs::{Form, Gives, Key, VERBS, Verb, verb};

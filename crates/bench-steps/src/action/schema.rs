@@ -78,3 +78,38 @@ fn value(form: Form, about: &str) -> Value {
         _ => json!({ "type": "string", "description": about }),
     }
 }
+
+/// The table of actions for the documentation.
+pub fn action_table() -> String {
+    use std::fmt::Write as _;
+    let mut table =
+        String::from("| action | its value | further keys | gives | needs | |\n|---|---|---|---|---|---|\n");
+    let cell = |text: &str| text.replace('|', "\\|");
+    for verb in VERBS {
+        let keys: Vec<String> = verb
+            .keys
+            .iter()
+            .map(|key| format!("`{}`{}: {}", key.name, if key.is_needed { ", required" } else { "" }, key.about))
+            .collect();
+        let gives = match verb.gives {
+            super::verbs::Gives::Nothing => String::new(),
+            super::verbs::Gives::Reading(unit) if unit.symbol().is_empty() => "a number".to_owned(),
+            super::verbs::Gives::Reading(unit) => unit.symbol().to_owned(),
+            super::verbs::Gives::ByQuantity => "V, ohm, A, Hz or %".to_owned(),
+            super::verbs::Gives::Bytes => "bytes; as a number, the first of them".to_owned(),
+            super::verbs::Gives::Text => "a text and a number".to_owned(),
+        };
+        let shares = verb.shares.iter().map(|name| format!("`{name}` (shared)"));
+        let needs: Vec<String> = verb.uses.iter().map(|name| format!("`{name}`")).chain(shares).collect();
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} | {gives} | {} | {} |",
+            verb.name,
+            cell(&verb.form.expected()),
+            cell(&keys.join("; ")),
+            needs.join(", "),
+            cell(verb.about)
+        );
+    }
+    table
+}

@@ -279,7 +279,7 @@ impl Form {
             Form::Pin => "a pin such as \"A0\" or a contact such as 23".to_owned(),
             Form::PinOr(word) => format!("a pin such as \"A0\", a contact such as 23, or \"{word}\""),
             Form::Rail => "the name of a rail such as \"3V3\"".to_owned(),
-            Form::Peer => "a part of the fixture such as \"i2c-memory\"".to_owned(),
+            Form::Peer => "a part of the fixture such as \"eeprom-i2c\"".to_owned(),
             Form::Truth => "true or false".to_owned(),
             Form::Time => "a time such as \"10 ms\"".to_owned(),
             Form::Volts => "a voltage such as \"1.8 V\"".to_owned(),

@@ -14,12 +14,12 @@ use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve, resource};
 use async_trait::async_trait;
 use bench_instruments::ProgramOrder;
 use bench_plan::{
-    AnyLimits, Coverage, Node, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings, Tree, nearest,
+    AnyLimits, Coverage, Node, ParamProblem, PinRef, Resolved, Spanned, Surroundings, Tree, nearest, nearest_help,
 };
-use bench_run::MeasurementSpec;
+use bench_run::{Contact, MeasurementSpec};
 use serde_json::Value;
-use session::Session;
-use std::collections::BTreeSet;
+use session::{Session, pin_of};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -31,9 +31,11 @@ pub struct Params {
     program: Spanned<Vec<String>>,
     /// Limits of the readings that it must deliver, by their names.
     limits: LimitTable,
-    /// Contacts that it tests: a reading outside its limits is a defect of these.
+    /// Contacts that it tests: a reading outside its limits is a defect of these. A list for all readings, or a table with
+    /// a list for each.
     #[serde(default)]
-    covers: Option<RawPinSelector>,
+    #[schemars(with = "Option<Covers>")]
+    covers: Option<Node>,
     /// Rails that it may switch.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
@@ -95,17 +97,18 @@ impl Kind for External {
         if talks && !allowed.uses.contains(resource::DUT) {
             allowed.shares.insert(resource::DUT.to_owned());
         }
-        let covers = params.covers.map_or(Ok(Vec::new()), |covers| covers.resolve(around.dut))?;
+        let covers = covers(params.covers.as_ref(), &params.limits, around)?;
         let spec = |(name, AnyLimits { limits, unit }): (Spanned<String>, AnyLimits)| MeasurementSpec {
+            contacts: covers.get(name.get_ref()).cloned().unwrap_or_default(),
             name: name.into_inner(),
             unit,
             limits,
-            contacts: covers.clone(),
         };
         let specs: Vec<MeasurementSpec> = params.limits.0.into_iter().map(spec).collect();
+        let covered: BTreeSet<Contact> = covers.into_values().flatten().collect();
         Ok(Resolved {
             measurements: specs.clone(),
-            coverage: covers.iter().map(|&contact| Coverage { contact, aspects: vec!["by a program"] }).collect(),
+            coverage: covered.iter().map(|&contact| Coverage { contact, aspects: vec!["by a program"] }).collect(),
             uses: allowed.uses.iter().cloned().collect(),
             shares: allowed.shares.difference(&allowed.uses).cloned().collect(),
             default_timeout: TIMEOUT,
@@ -118,6 +121,60 @@ impl Kind for External {
             }),
         })
     }
+}
+
+/// How `covers` is written.
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)] // only its schema is used
+enum Covers {
+    All(Vec<PinRef>),
+    Each(BTreeMap<String, Vec<PinRef>>),
+}
+
+/// The contacts of each reading.
+fn covers(
+    written: Option<&Node>,
+    limits: &LimitTable,
+    around: &Surroundings<'_>,
+) -> Result<BTreeMap<String, Vec<Contact>>, ParamProblem> {
+    let names = || limits.0.iter().map(|(name, _)| name.get_ref().as_str());
+    let wrong = |node: &Node| {
+        ParamProblem::new(format!("`covers` is {}", node.value.noun()))
+            .at(node.span.clone(), "here")
+            .help("expected pins such as [\"A0\", \"D4\"], or pins for each reading such as { low = [\"A0\"] }")
+    };
+    let Some(node) = written else { return Ok(BTreeMap::new()) };
+    match &node.value {
+        Tree::List(pins) => {
+            let contacts = contacts(pins, around)?;
+            Ok(names().map(|name| (name.to_owned(), contacts.clone())).collect())
+        }
+        Tree::Table(rows) => {
+            let mut covers = BTreeMap::new();
+            for (name, pins) in rows {
+                if !names().any(|known| known == name.get_ref()) {
+                    let known: Vec<&str> = names().collect();
+                    return Err(ParamProblem::new(format!("no reading is called `{}`", name.get_ref()))
+                        .at(name.span(), "covers nothing")
+                        .help(nearest_help(name.get_ref(), known.into_iter(), "readings")));
+                }
+                let Tree::List(list) = &pins.value else { return Err(wrong(pins)) };
+                covers.insert(name.get_ref().clone(), contacts(list, around)?);
+            }
+            Ok(covers)
+        }
+        _ => Err(wrong(node)),
+    }
+}
+
+fn contacts(pins: &[Node], around: &Surroundings<'_>) -> Result<Vec<Contact>, ParamProblem> {
+    let mut contacts = BTreeSet::new();
+    for pin in pins {
+        let named = pin_of(pin).map_err(|problem| problem.at(pin.span.clone(), "here"))?;
+        contacts.extend(named.resolve(pin.span.clone(), around.dut)?);
+    }
+    Ok(contacts.into_iter().collect())
 }
 
 fn json(tree: &Tree) -> Value {

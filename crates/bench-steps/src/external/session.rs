@@ -49,7 +49,7 @@ pub(super) struct Session<'a> {
     diagnoses: usize,
     last_id: Option<u64>,
     delivered: Vec<String>,
-    /// The first error of the bench or the module that the program met.
+    /// The error of the bench or the module that the last request met: what the program gave up for, if it now ends.
     met: Option<StepError>,
 }
 
@@ -151,6 +151,7 @@ impl<'a> Session<'a> {
     }
 
     async fn answer(&mut self, body: &Node) -> Reply {
+        self.met = None;
         let Tree::Table(entries) = &body.value else { return Reply::Broken("a request is no object".to_owned()) };
         let other = entries.iter().find(|(key, _)| OTHERS.contains(&key.get_ref().as_str()));
         let done = match other.map(|(key, value)| (key.get_ref().as_str(), value)) {
@@ -208,7 +209,7 @@ impl<'a> Session<'a> {
                     StepError::Bench(_) => Refusal::Bench,
                 };
                 let text = error.to_string();
-                self.met.get_or_insert(error);
+                self.met = Some(error);
                 Reply::Refused(kind, text, None)
             }
         }
@@ -332,7 +333,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 let error = StepError::from(error);
                 let text = error.to_string();
-                self.met.get_or_insert(error);
+                self.met = Some(error);
                 Reply::Refused(Refusal::Bench, text, None)
             }
         }
@@ -352,7 +353,7 @@ fn text<'n>(node: &'n Node, what: &str) -> Result<&'n str, ParamProblem> {
     }
 }
 
-fn pin_of(node: &Node) -> Result<PinRef, ParamProblem> {
+pub(super) fn pin_of(node: &Node) -> Result<PinRef, ParamProblem> {
     match &node.value {
         Tree::Text(name) => {
             Ok(name.parse().map_or_else(|_| PinRef::Name(name.clone()), |n| PinRef::Contact(Contact(n))))
