@@ -58,7 +58,8 @@ impl From<Stopped> for Ended {
 
 pub(crate) fn coverage(root: Option<&Path>, args: &CoverageArgs) -> Result<u8, Failed> {
     let project = Project::find(root, Some(&args.plan));
-    let loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    let mut loaded = project.load_on(&args.plan, args.fixture.as_deref(), &Kinds::default())?;
+    super::without_people(&mut loaded)?;
     let rates = rates(&project, args)?;
     let firmware = bench_engine::read_firmware(args.firmware.as_deref().unwrap_or(&loaded.firmware_path))?;
     let faults = if args.bench_faults || !args.sweep.is_empty() { Vec::new() } else { wanted(&loaded, &args.faults)? };

@@ -34,6 +34,20 @@ use bench_plan::Problems;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
+/// Leaves out the steps that ask a person, and says so: a study on the virtual bench has nobody to ask.
+fn without_people(loaded: &mut bench_engine::Loaded) -> Result<(), bench_engine::Failed> {
+    let gone = loaded.leave_out_questions();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    if loaded.plan.steps.is_empty() {
+        let help = "a study on the virtual bench has nobody to ask";
+        return Err(bench_engine::Failed::Usage(miette::miette!(help = help, "every step of the plan asks a person")));
+    }
+    say(&format!("without {}: nobody answers in a study", gone.join(", ")));
+    Ok(())
+}
+
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();

@@ -15,7 +15,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub(crate) fn plan(root: Option<&Path>, args: &PlanArgs) -> Result<u8, Failed> {
-    let loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
+    let mut loaded = Project::find(root, Some(&args.plan)).load(&args.plan, &Kinds::default())?;
+    if args.from.is_none() {
+        super::without_people(&mut loaded)?;
+    }
     let times = match &args.from {
         Some(run) => recorded(&loaded, run)?,
         None => measured(root, args, &loaded)?,

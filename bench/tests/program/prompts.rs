@@ -335,3 +335,27 @@ fn on_the_operator_s_screen_a_question_is_answered_refused_or_left_open() {
         assert_eq!(crate::terminal::found_below(&prompts.reports(), "MOBILESECRET"), None, "{how}");
     }
 }
+
+/// A study runs a plan hundreds of times and asks nobody; a replay has the answers of the run.
+#[test]
+fn studies_leave_questions_out_and_a_replay_knows_the_answers() {
+    let prompts = Prompts::new("5 min");
+    let plan = prompts.plan();
+    let plan = plan.to_str().unwrap();
+    let ended = |arguments: &[&str]| {
+        let out = bench(arguments).stdin(std::process::Stdio::null()).output().unwrap();
+        (out.status.code(), format!("{}{}", text(&out.stdout), text(&out.stderr)))
+    };
+    let (code, shown) = ended(&["plan", plan]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("without led, meter: nobody answers in a study"), "{shown}");
+    assert!(shown.contains("rail-3v3"), "{shown}");
+    let (code, output) = prompts.run(&["--answer", "led=n", "--answer", "meter=1.2 V", "--record-answers", "--quiet"]);
+    assert_eq!(code, 1, "{output}");
+    let run = bench_journal::latest(&prompts.reports(), None).unwrap().unwrap();
+    let again = prompts.folder.path().join("again");
+    let folder = run.folder.to_str().unwrap();
+    let (code, shown) = ended(&["replay", folder, "--plan", plan, "--reports", again.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(told(&newest(&again), "led").contains("answer: no, by --answer"), "{shown}");
+}

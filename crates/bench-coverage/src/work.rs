@@ -95,6 +95,7 @@ impl Work<'_> {
             let help = "a result must be that of one plan; start again";
             return Err(Failed::Usage(miette::miette!(help = help, "the plan, fixture or module file was changed")));
         }
+        loaded.leave_out_questions();
         loaded.plan.take_out(&module.gone);
         if module.one_by_one {
             loaded.plan.steps.iter_mut().for_each(|planned| planned.step.uses.push("the bench".to_owned()));

@@ -131,6 +131,11 @@ impl Loaded {
         ids.iter().map(|id| format!("without {id}: {reason}")).collect()
     }
 
+    /// Leaves out the steps that ask a person: a study runs the plan many times, and has nobody to ask. Returns their ids.
+    pub fn leave_out_questions(&mut self) -> Vec<String> {
+        self.plan.leave_out(|procedure| procedure.question().is_some(), "nobody answers in a study")
+    }
+
     /// Notes for the record: on a fixture that is built on another, why the plan allows it and what is left out there.
     pub fn left_out_notes(&self) -> Vec<String> {
         if self.fixture.base.is_none() {
