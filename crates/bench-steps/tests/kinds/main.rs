@@ -13,6 +13,7 @@ mod interrupts;
 mod modem;
 mod nfc;
 mod overlap;
+mod own_tests;
 mod pair_test;
 mod plans;
 mod power;
