@@ -5,9 +5,7 @@ use crate::resource;
 use crate::{Kind, Nest, Procedure, StepError, StepLog};
 use async_trait::async_trait;
 use bench_instruments::{AnswerForm, AnswerValue, Question, check_pattern, parse_answer};
-use bench_plan::{
-    AnyLimits, Bound, Coverage, ParamProblem, RawPinSelector, Reach, Resolved, Spanned, Surroundings, nearest_help,
-};
+use bench_plan::{AnyLimits, Coverage, ParamProblem, RawPinSelector, Resolved, Spanned, Surroundings, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, Limits, MeasurementSpec, MeasurementUnit, Verdict, judge};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -64,7 +62,6 @@ pub struct Prompt {
 impl Kind for Prompt {
     const NAME: &'static str = "prompt";
     type Params = Params;
-    const REACHES: &'static [Reach] = &[Reach { key: "limits", least: Bound::Unknown, most: Bound::Unknown }];
 
     fn resolve(params: Params, around: &Surroundings<'_>) -> Result<Resolved<Box<dyn Procedure>>, ParamProblem> {
         one_form(&params)?;
