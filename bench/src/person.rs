@@ -4,11 +4,14 @@ use async_trait::async_trait;
 use bench_instruments::{
     Answer, AnswerForm, CANNOT_SAY, Chore, InstrumentError, Person, Question, TERMINAL, Task, parse_answer,
 };
+use bench_operator::PictureTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::cell::RefCell;
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// Asks on a terminal. Without one it does what it may without asking, and fails at the rest.
 pub(crate) struct TerminalPerson {
@@ -142,6 +145,10 @@ impl Person for TerminalPerson {
         let mut lines = self.typed();
         let _hidden = Hidden::of(self.bar.as_ref());
         show(&shown(question));
+        if let Some(path) = &question.picture {
+            show(&drawn(path).await);
+        }
+        show(&terms(question));
         let answer = loop {
             show(&prompt(&question.form));
             let Some(typed) = lines.next().await else {
@@ -157,13 +164,35 @@ impl Person for TerminalPerson {
     }
 }
 
-/// A question with its picture and the time that there is.
+/// A question with the name of its picture.
 fn shown(question: &Question) -> String {
     let mut text = format!("\n>> {}\n", question.text);
     if let Some(picture) = &question.picture {
         let says = question.picture_text.as_ref().map(|says| format!(" ({says})")).unwrap_or_default();
         text.push_str(&format!("   Picture: {}{says}\n", bench_journal::shown(picture)));
     }
+    text
+}
+
+/// The picture itself where the terminal shows pictures, or why not. It is drawn in a thread: a slow disk must not delay
+/// a stop.
+async fn drawn(path: &Path) -> String {
+    let terminal = PictureTerminal::detect().filter(|_| std::io::stderr().is_terminal());
+    let Some(terminal) = terminal else { return String::new() };
+    let (sender, receiver) = oneshot::channel();
+    let path = path.to_owned();
+    let draw = move || drop(sender.send(terminal.between_lines(&path)));
+    let started = std::thread::Builder::new().name("picture".to_owned()).spawn(draw);
+    let drawn = match started {
+        Ok(_) => receiver.await.unwrap_or_else(|_| Err("its decoder failed".to_owned())),
+        Err(error) => Err(error.to_string()),
+    };
+    drawn.unwrap_or_else(|why| format!("   The picture cannot be drawn: {why}.\n"))
+}
+
+/// What can be chosen, and the time that there is.
+fn terms(question: &Question) -> String {
+    let mut text = String::new();
     if let AnswerForm::Choice(choices) = &question.form {
         for (index, choice) in choices.iter().enumerate() {
             text.push_str(&format!("   {}  {choice}\n", index + 1));
@@ -217,9 +246,10 @@ mod tests {
         let expected = "\n>> Which colour?\n   Picture: plans/led.svg (the LED next to the antenna)\n   1  red\n   2  green\n   \
                         Without an answer within 5 min the step is an error.\n   Type a number from 1 to 2, then press \
                         Enter; ? and Enter if you cannot say: ";
-        assert_eq!(shown(&question(choices.clone(), 300)) + &prompt(&choices), expected);
+        let asked = question(choices.clone(), 300);
+        assert_eq!(shown(&asked) + &terms(&asked) + &prompt(&choices), expected);
         let number = AnswerForm::Number { unit: MeasurementUnit::Volts, limits: Limits::at_most(2.0) };
-        assert!(shown(&question(number.clone(), 90)).contains("within 90 s the step"));
+        assert!(terms(&question(number.clone(), 90)).contains("within 90 s the step"));
         assert!(prompt(&number).starts_with("   Type a number with its unit, such as 1.000 V, then press Enter"));
     }
 }

@@ -74,8 +74,12 @@ impl Prompts {
     }
 
     fn terminal(&self) -> Terminal {
+        self.terminal_of("xterm-256color")
+    }
+
+    fn terminal_of(&self, term: &str) -> Terminal {
         let arguments = self.arguments();
-        Terminal::run(&bench(&arguments.iter().map(String::as_str).collect::<Vec<_>>()), 100, 40)
+        Terminal::run_as(term, &bench(&arguments.iter().map(String::as_str).collect::<Vec<_>>()), 100, 40)
     }
 
     /// Without a terminal.
@@ -185,6 +189,30 @@ fn at_a_terminal_a_question_is_answered_refused_or_left_open() {
         let passed =
             run.entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Pass, .. }));
         assert_eq!(passed, code == 0, "{how}");
+    }
+}
+
+/// A terminal that answers no queries: what it can follows from its name, and what is typed stays an answer.
+#[test]
+fn a_picture_is_drawn_where_the_terminal_shows_pictures() {
+    let (kitty, sixel) = (b"\x1b_G".as_slice(), b"\x1bP".as_slice());
+    let rows: [(&str, &[&[u8]]); 5] =
+        [("xterm-kitty", &[kitty]), ("foot", &[sixel]), ("xterm-256color", &[]), ("dumb", &[]), ("screen", &[])];
+    for (term, expected) in rows {
+        let prompts = Prompts::new("5 min");
+        let mut screen = prompts.terminal_of(term);
+        screen.wait_for("if you cannot say:");
+        screen.wait_for("(the LED next to the antenna)");
+        let came: Vec<&[u8]> = [kitty, sixel].into_iter().filter(|sequence| screen.received(sequence)).collect();
+        assert_eq!(came, expected, "{term}\n{}", screen.text());
+        screen.send(b"n\r");
+        assert_eq!(screen.code(), Some(1), "{term}");
+        assert_eq!(
+            told(&newest(&prompts.reports()), "led"),
+            "question: Is the LED green? (y or n)\nanswer: no, by terminal\nanswer = Some(0.0)\n\
+             fail: answer is 0, expected exactly 1",
+            "{term}"
+        );
     }
 }
 

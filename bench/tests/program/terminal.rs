@@ -13,16 +13,26 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything: an emulated run on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Variables of the terminal in which the tests run.
+const OUTER: [&str; 7] = ["TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "WEZTERM_PANE", "TMUX", "STY", "ZELLIJ"];
+
 pub struct Terminal {
     /// `None` once it was pulled.
     master: Option<OwnedFd>,
     screen: vt100::Parser,
+    /// Everything that came.
+    received: Vec<u8>,
     child: Child,
 }
 
 impl Terminal {
     /// Runs it with its own terminal, as the leader of its session: pulling the terminal hangs it up.
     pub fn run(program: &Command, columns: u16, rows: u16) -> Self {
+        Self::run_as("xterm-256color", program, columns, rows)
+    }
+
+    /// As a terminal of this type.
+    pub fn run_as(term: &str, program: &Command, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -37,15 +47,23 @@ impl Terminal {
         if let Some(folder) = program.get_current_dir() {
             command.current_dir(folder);
         }
+        for name in OUTER {
+            command.env_remove(name);
+        }
         let child = command
-            .env("TERM", "xterm-256color")
+            .env("TERM", term)
             .env_remove("NO_COLOR")
             .stdin(slave())
             .stdout(slave())
             .stderr(slave())
             .spawn()
             .unwrap();
-        Self { master: Some(master), screen: vt100::Parser::new(size(rows), size(columns), 0), child }
+        Self {
+            master: Some(master),
+            screen: vt100::Parser::new(size(rows), size(columns), 0),
+            received: Vec::new(),
+            child,
+        }
     }
 
     pub fn send(&self, keys: &[u8]) {
@@ -64,6 +82,11 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.screen().contents()
+    }
+
+    /// Whether this came, which need not be on the screen.
+    pub fn received(&self, sequence: &[u8]) -> bool {
+        self.received.windows(sequence.len()).any(|window| window == sequence)
     }
 
     /// Reads until the screen shows it; whether it did in time.
@@ -91,6 +114,7 @@ impl Terminal {
         match rustix::io::read(master, &mut bytes[..]) {
             Ok(0) | Err(_) => false,
             Ok(count) => {
+                self.received.extend_from_slice(&bytes[..count]);
                 self.screen.process(&bytes[..count]);
                 true
             }

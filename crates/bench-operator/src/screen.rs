@@ -8,6 +8,7 @@ use super::keyboard;
 use super::lamps::Lamps;
 use super::log::{Log, Row};
 use super::outbox::{Outbox, Pen};
+use super::picture::{PictureTerminal, Pictures};
 use super::run_factory::RunFactory;
 use super::scanner;
 use super::texts::Texts;
@@ -85,6 +86,7 @@ pub fn show(setup: Setup, texts: Texts, devices: Devices<'_>) -> Result<ShiftEnd
         app,
         edge: devices.edge,
         look,
+        pictures: Pictures::new(PictureTerminal::detect()),
         runs: devices.runs,
         lamps: devices.lamps,
         log,
@@ -120,6 +122,7 @@ struct Shown {
     app: App,
     edge: EdgeMap,
     look: Look,
+    pictures: Pictures,
     runs: Box<dyn RunFactory>,
     lamps: Box<dyn Lamps>,
     log: Log,
@@ -201,7 +204,7 @@ impl Shown {
             let size = terminal.terminal.size()?;
             terminal.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
-        let screen = Screen { app: &self.app, edge: &self.edge, look: self.look };
+        let screen = Screen { app: &self.app, edge: &self.edge, look: self.look, pictures: &self.pictures };
         terminal.terminal.draw(|frame| view::draw(frame, &screen))?;
         if std::mem::take(&mut self.bell) {
             terminal.outbox.pen.write_all(b"\x07")?;

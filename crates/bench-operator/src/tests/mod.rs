@@ -15,6 +15,7 @@ use super::history::UnitHistory;
 use super::input::{Input, Press};
 use super::log::Row;
 use super::nest::State;
+use super::picture::Pictures;
 use super::rules::{Rules, UnitPast};
 use super::scan::Labels;
 use super::sign_off::SignOff;
@@ -58,6 +59,7 @@ impl UnitHistory for Runs {
 struct Station {
     app: App,
     edge: EdgeMap,
+    pictures: Pictures,
     runs: Runs,
     now: Duration,
     done: Vec<Action>,
@@ -100,7 +102,14 @@ impl Station {
         let runs = Runs::default();
         let texts = Texts::new(&setup.rules.language).unwrap();
         let app = App::new(setup, texts, Box::new(runs.clone()));
-        Self { app, edge: EdgeMap::of(&family), runs, now: Duration::ZERO, done: Vec::new() }
+        Self {
+            app,
+            edge: EdgeMap::of(&family),
+            pictures: Pictures::new(None),
+            runs,
+            now: Duration::ZERO,
+            done: Vec::new(),
+        }
     }
 
     /// Something happens a second later; what is to be done then.
@@ -169,7 +178,8 @@ impl Station {
 
     fn backend(&self, columns: u16, rows: u16) -> TestBackend {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-        let screen = Screen { app: &self.app, edge: &self.edge, look: Look { colour: true } };
+        let look = Look { colour: true };
+        let screen = Screen { app: &self.app, edge: &self.edge, look, pictures: &self.pictures };
         terminal.draw(|frame| view::draw(frame, &screen)).unwrap();
         terminal.backend().clone()
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::nest::Lamp;
+use crate::picture::PictureTerminal;
 use bench_instruments::{Answer, AnswerForm, AnswerValue, Question};
+use ratatui::buffer::Cell;
 
 fn question(form: AnswerForm) -> Question {
     Question {
@@ -231,6 +233,70 @@ fn questions_look_like_this() {
     let mut station = asking(2, Rules::default(), AnswerForm::Confirm);
     station.app.focus = 1;
     insta::assert_snapshot!("question_elsewhere", station.draw(80, 24));
+}
+
+const DRAWING: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"10\"/>";
+
+/// A nest that asks with this picture, on a terminal that shows pictures.
+fn with_picture(nests: usize, form: AnswerForm, path: &Path) -> Station {
+    let mut station = asking(nests, Rules::default(), form.clone());
+    station.pictures = Pictures::new(Some(PictureTerminal::kitty(80, 24)));
+    station.happens(Input::Withdrawn(0, 7));
+    let asked = Question { picture: Some(path.to_owned()), ..question(form) };
+    station.happens(Input::Question(0, 8, Box::new(asked)));
+    station.app.focus = 0;
+    station
+}
+
+/// The screen with `#` where the terminal shows the picture.
+fn marked(station: &Station, columns: u16, rows: u16) -> String {
+    let backend = station.backend(columns, rows);
+    let symbol =
+        |cell: &Cell| if cell.symbol().contains('\u{10eeee}') { "#".to_owned() } else { cell.symbol().to_owned() };
+    let lines = backend.buffer().content().chunks(usize::from(columns));
+    lines.map(|line| line.iter().map(symbol).collect::<String>().trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_picture_has_a_place_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("led.svg");
+    std::fs::write(&path, DRAWING).unwrap();
+    for (name, nests, form) in [("confirm", 1, AnswerForm::Confirm), ("choice", 4, choices())] {
+        let mut station = with_picture(nests, form, &path);
+        // The answers do not move when the picture comes.
+        insta::assert_snapshot!(format!("question_picture_{name}_begun"), marked(&station, 80, 24));
+        station.pictures.wait();
+        let drawn = marked(&station, 80, 24);
+        insta::assert_snapshot!(format!("question_picture_{name}"), drawn);
+        // Not over a dialog.
+        station.press(Press::Escape);
+        assert!(!marked(&station, 80, 24).contains('#'));
+        station.press(Press::Escape);
+        assert_eq!(marked(&station, 80, 24).matches('#').count(), drawn.matches('#').count(), "{name}");
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_drawn_leaves_its_description() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("led.png");
+    for content in [None, Some("\x7fPNG"), Some("<svg")] {
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        let station = with_picture(1, AnswerForm::Confirm, &path);
+        station.draw(80, 24);
+        station.pictures.wait();
+        assert_eq!(marked(&station, 80, 24), asked_without_pictures(&path), "{content:?}");
+    }
+}
+
+/// What a terminal without pictures shows.
+fn asked_without_pictures(path: &Path) -> String {
+    let mut station = with_picture(1, AnswerForm::Confirm, path);
+    station.pictures = Pictures::new(None);
+    marked(&station, 80, 24)
 }
 
 /// Units that the station's program refuses are no errors of the bench: they do not stop a nest.

@@ -123,7 +123,7 @@ fn units(app: &App) -> Vec<String> {
 
 fn drawn(app: &App, edge: &EdgeMap) -> String {
     let mut terminal = Terminal::new(TestBackend::new(80, 16)).unwrap();
-    let screen = Screen { app, edge, look: Look { colour: true } };
+    let screen = Screen { app, edge, look: Look { colour: true }, pictures: &Pictures::new(None) };
     terminal.draw(|frame| view::draw(frame, &screen)).unwrap();
     terminal.backend().to_string()
 }

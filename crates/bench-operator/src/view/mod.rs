@@ -14,6 +14,7 @@ pub use edge::EdgeMap;
 pub use style::Look;
 
 use super::app::{App, Mode};
+use super::picture::Pictures;
 use super::texts::Key;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -25,6 +26,7 @@ pub struct Screen<'a> {
     pub app: &'a App,
     pub edge: &'a EdgeMap,
     pub look: Look,
+    pub pictures: &'a Pictures,
 }
 
 /// Below this nothing useful has its place.

@@ -41,7 +41,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
             order(frame, inside, screen, Key::BigStart, &text, Some(&unit.serial));
         }
         State::Running(..) if nest.question.is_some() => {
-            question::draw(frame, inside, screen, nest, app.focus == index);
+            let is_focused = app.focus == index;
+            let is_covered = is_focused && app.asked().is_some() && borrows(area, app.nests.len());
+            if !is_covered {
+                question::draw(frame, inside, screen, nest, is_focused);
+            }
         }
         State::Running(unit, live) => {
             // The large word only where the test itself has its place too.
@@ -65,12 +69,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, index
 /// Room for a question with its answers. A smaller nest borrows the place of others while it has the focus.
 const QUESTION: (u16, u16) = (44, 15);
 
+/// Whether the question on the nest with this place is drawn over the other nests while it has the focus.
+fn borrows(own: Rect, count: usize) -> bool {
+    count > 1 && (own.width < QUESTION.0 || own.height < QUESTION.1)
+}
+
 /// Draws the question on the nest in focus over the other nests, if its own place is too small.
 pub(super) fn draw_question(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let Some(nest) = screen.app.asked().and_then(|_| screen.app.nests.get(screen.app.focus)) else { return };
     let count = screen.app.nests.len();
     let own = super::grid(area, count).get(screen.app.focus).copied().unwrap_or(area);
-    if count == 1 || (own.width >= QUESTION.0 && own.height >= QUESTION.1) {
+    if !borrows(own, count) {
         return;
     }
     let title = format!(" {} {} ", screen.app.texts.say(Key::NestStatus), screen.app.focus + 1);

@@ -1,6 +1,7 @@
 //! A question of the plan on its nest.
 
 use super::{Screen, big, running, whole_seconds};
+use crate::app::Mode;
 use crate::nest::{NestStatus, State};
 use crate::questions::{CANNOT_KEY, OpenQuestion};
 use crate::texts::Key;
@@ -12,6 +13,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+
+/// In fewer rows a picture is no help.
+const LEAST_PICTURE: u16 = 4;
 
 /// Draws the question of this nest with what answers it, if there is one. `focused`: keys answer this one.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, nest: &NestStatus, focused: bool) {
@@ -42,7 +46,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, nest:
     let room = usize::from(area.height).saturating_sub(all);
     let word = texts.say(Key::PromptYesNo);
     let rows = u16::try_from(room).unwrap_or(u16::MAX).saturating_sub(1);
-    let is_confirm = focused && matches!(open.question.form, AnswerForm::Confirm);
+    let picture = open.question.picture.as_deref();
+    let picture = picture.filter(|path| focused && rows > LEAST_PICTURE && screen.pictures.has_place(path));
+    let is_confirm = focused && picture.is_none() && matches!(open.question.form, AnswerForm::Confirm);
     let high = if is_confirm && rows > 3 { big::rows(&word, area.width, rows) } else { 0 };
     let top = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height);
     frame.render_widget(Paragraph::new(lines), Rect { height: top, ..area });
@@ -50,6 +56,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>, nest:
     if high > 1 {
         big::draw(frame, Rect { y: y + 1, height: high, ..area }, &word, screen.look.accent());
         y += high + 1;
+    }
+    if let Some(path) = picture {
+        // Where the terminal draws the picture itself, it would be over a dialog.
+        if matches!(screen.app.mode, Mode::Work) {
+            screen.pictures.draw(frame, Rect { y: y + 1, height: rows - 1, ..area }, path);
+        }
+        y += rows + 1;
     }
     let height = area.bottom().saturating_sub(y);
     frame.render_widget(Paragraph::new(below), Rect { y, height, ..area });
