@@ -101,7 +101,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("ratatui", "bench-operator"),
     ("regex", "bench-instruments bench-steps"),
     ("rppal", "bench-pi"),
-    ("rustix", "bench bench-programs"),
+    ("rustix", "bench bench-programs virtual-pi"),
     ("rusqlite", "bench-store bench-sync"),
     ("rustyline", "bench"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),

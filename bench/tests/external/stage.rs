@@ -61,6 +61,10 @@ impl Stage {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
     /// Runs the plan with these steps.
     pub fn run(&self, steps: &str, seed: u64) -> Ran {
         self.write("plan.toml", &format!("{HEAD}{steps}"));
