@@ -81,9 +81,9 @@ impl Stage {
         let backend = VirtualBackend { world, seed, faults: Vec::new(), person: None };
         let reports = tempfile::tempdir_in(self.folder.path()).unwrap();
         let keeper = KeeperCommand { program: env!("CARGO_BIN_EXE_bench").into(), arguments: vec!["keep".to_owned()] };
-        let computing = backend.world.computing();
         let wrap = |nest: Nest, _: &Path| {
-            let host = ProgramHost::new(Ok(keeper.clone())).holding(Rc::clone(&computing));
+            let host = ProgramHost::new(Ok(keeper.clone()));
+            backend.world.hold_while(host.in_turns());
             Nest { programs: Rc::new(host), ..nest }
         };
         let one = OneRun {
