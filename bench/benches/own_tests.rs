@@ -65,10 +65,7 @@ fn main() {
     let stage = Stage::new();
     const ANSWER: &str = r#"{"id":1,"measured":"answer","value":1}"#;
     stage.write("answer.sh", &format!("read hello\necho '{ANSWER}'\nread reply\n"));
-    stage.write(
-        "answer.py",
-        "from bench_client import step\nwith step() as bench:\n    bench.measured('answer', 1)\n",
-    );
+    stage.write("answer.py", "from bench_client import step\nwith step() as bench:\n    bench.measured('answer', 1)\n");
     stage.write("alone.py", "import bench_client\n");
     for (name, program, alone) in [
         ("sh", r#""sh", "answer.sh""#, vec!["sh", "-c", "read hello; echo; read reply"]),

@@ -57,8 +57,12 @@ impl Stage {
         Self { folder: tempfile::tempdir_in(root().join("target")).unwrap() }
     }
 
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
+        std::fs::write(self.path().join(name), text).unwrap();
     }
 
     pub fn read(&self, name: &str) -> String {

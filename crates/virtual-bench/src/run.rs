@@ -96,12 +96,14 @@ pub struct InVirtualTime<F> {
 
 /// What may hold time. Clones are handles to the same.
 #[derive(Clone, Default)]
-pub struct Holders(pub(crate) Rc<RefCell<Vec<Rc<dyn Fn() -> bool>>>>);
+pub struct Holders(pub(crate) Rc<RefCell<Vec<Holder>>>);
+
+/// Says whether time must stand.
+pub type Holder = Rc<dyn Fn() -> bool>;
 
 impl Holders {
-    /// All of them are called.
     fn hold(&self) -> bool {
-        self.0.borrow().iter().fold(false, |held, holds| holds() || held)
+        self.0.borrow().iter().any(|holds| holds())
     }
 }
 
