@@ -175,13 +175,24 @@ fn completions(machine: Machine, program: &Path) -> Result<Vec<(&'static str, Ve
     Ok(made)
 }
 
+/// Folders of a project, whose files are installed as they are.
+pub const DATA: [&str; 7] = [
+    "clients/examples",
+    "clients/python",
+    "clients/python/bench_client",
+    "fixtures",
+    "fixtures/duts",
+    "plans",
+    "plans/parts",
+];
+
 /// Everything at its installed path.
 fn fill(tree: &Path, program: &Path, image: &Path, completions: &[(&str, Vec<u8>)]) -> Result<(), Failed> {
     let copy = |from: &Path, to: &str| copy(from, &tree.join(to));
     copy(program, "usr/bin/bench")?;
     mode(&tree.join("usr/bin/bench"), 0o755)?;
     copy(image, &format!("{SHARE}/firmware/dut-firmware.elf"))?;
-    for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
+    for folder in DATA {
         for file in files(&root().join(folder))? {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             copy(&file, &format!("{SHARE}/{folder}/{name}"))?;

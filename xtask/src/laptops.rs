@@ -307,7 +307,7 @@ pub fn dist(steps: &mut Steps) -> Result<(), Failed> {
         let mut zip = Zip { writer: ZipWriter::new(file), folder: name };
         zip.copy(&program, "bench.exe")?;
         zip.copy(&image, "firmware/dut-firmware.elf")?;
-        for folder in ["plans", "plans/parts", "fixtures", "fixtures/duts"] {
+        for folder in dist::DATA {
             for file in dist::files(&root().join(folder))? {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 zip.copy(&file, &format!("{folder}/{name}"))?;

@@ -104,7 +104,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("regex", "bench-instruments bench-steps"),
     ("resvg", "bench-operator"),
     ("rppal", "bench-pi"),
-    ("rustix", "bench bench-programs"),
+    ("rustix", "bench bench-programs virtual-pi"),
     ("rusqlite", "bench-store bench-sync"),
     ("rustyline", "bench"),
     ("serialport", "bench-instruments bench-operator virtual-dut"),

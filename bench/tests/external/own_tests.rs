@@ -23,38 +23,10 @@ limits.A0_low = { min = "0.1 V", max = "0.5 V" }
 limits.ratio = { min = 0.8, max = 1.25 }
 "#;
 
-const PYTHON: &str = r#"
-from bench_client import step
-
-with step() as bench:
-    bench.rail("3V3", True)
-    low = {}
-    for pin in bench.parameters["pins"]:
-        bench.port(pin, "pull-up")
-        bench.drive(pin, False)
-        bench.wait(0.005)
-        low[pin] = bench.volts(pin)
-    bench.measured("A0_low", low["A0"])
-    bench.measured("ratio", low["A0"] / low["D4"])
-"#;
+const PYTHON: &str = include_str!("../../../clients/examples/divider.py");
 
 /// Without a package, to show that the protocol is the contract.
-const SHELL: &str = r#"
-read hello
-id=0
-ask() { id=$((id + 1)); printf '{"id":%d,%s}\n' "$id" "$1"; read reply; }
-value() { printf '%s' "$reply" | sed 's/.*"value":\([-0-9.e]*\).*/\1/'; }
-ask '"rail":"3V3","on":true'
-for pin in A0 D4; do
-  ask '"port":"'$pin'","to":"pull-up"'
-  ask '"drive":"'$pin'","high":false'
-  ask '"wait":"5 ms"'
-  ask '"measure":"volts","at":"'$pin'"'
-  eval "$pin=$(value)"
-done
-ask '"measured":"A0_low","value":'$A0
-ask '"measured":"ratio","value":'$(awk "BEGIN { printf \"%.17g\", $A0 / $D4 }")
-"#;
+const SHELL: &str = include_str!("../../../clients/examples/divider.sh");
 
 fn external(program: &str) -> String {
     format!(
@@ -159,4 +131,45 @@ fn programs_that_overlap_are_heard_in_one_order() {
     }
     assert_eq!(journals[0], journals[1]);
     assert_eq!(journals[0], journals[2]);
+}
+
+/// The package against a scripted bench.
+#[test]
+fn the_python_package_passes_its_own_tests() {
+    if !has_python() {
+        return;
+    }
+    let mut python = std::process::Command::new("python3");
+    python.args(["-m", "unittest", "discover", "-s", "clients/python"]).current_dir(crate::stage::root());
+    let output = python.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("Ran 6 tests"), "{said}");
+}
+
+/// Every line of a real conversation has the form that the schema says.
+#[test]
+fn what_is_spoken_is_what_the_schema_says() {
+    let stage = Stage::new();
+    let listening = SHELL
+        .replace("read hello", "read hello; printf '%s\\n' \"$hello\" >> hellos")
+        .replace(
+            "printf '{\"id\":%d,%s}\\n' \"$id\" \"$1\";",
+            "printf '{\"id\":%d,%s}\\n' \"$id\" \"$1\" | tee -a requests;",
+        )
+        .replace("read reply; }", "read reply; printf '%s\\n' \"$reply\" >> replies; }");
+    stage.write("divider.sh", &format!("{listening}\nask '\"measure\":\"volts\",\"at\":\"A00\"'\n"));
+    let ran = stage.run(&external(r#""sh", "divider.sh""#), 7);
+    assert_eq!(ran.verdict, Verdict::Pass, "{}", ran.reason);
+    for (file, part, least) in [("hellos", "hello", 1), ("requests", "request", 12), ("replies", "reply", 12)] {
+        let mut schema = bench_steps::protocol_schema();
+        schema["anyOf"] = serde_json::json!([{ "$ref": format!("#/$defs/{part}") }]);
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let text = stage.read(file);
+        for line in text.lines() {
+            let value = serde_json::from_str(line).unwrap();
+            assert!(schema.is_valid(&value), "{part}: {line}");
+        }
+        assert!(text.lines().count() >= least, "{file}: {text}");
+        assert!(!schema.is_valid(&serde_json::json!({ "id": -1, "measure": "hope" })));
+    }
 }

@@ -57,8 +57,16 @@ impl Stage {
         Self { folder: tempfile::tempdir_in(root().join("target")).unwrap() }
     }
 
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
     /// Runs the plan with these steps.
@@ -77,9 +85,9 @@ impl Stage {
         let backend = VirtualBackend { world, seed, faults: Vec::new(), person: None };
         let reports = tempfile::tempdir_in(self.folder.path()).unwrap();
         let keeper = KeeperCommand { program: env!("CARGO_BIN_EXE_bench").into(), arguments: vec!["keep".to_owned()] };
-        let computing = backend.world.computing();
         let wrap = |nest: Nest, _: &Path| {
-            let host = ProgramHost::new(Ok(keeper.clone())).holding(Rc::clone(&computing));
+            let host = ProgramHost::new(Ok(keeper.clone()));
+            backend.world.hold_while(host.in_turns());
             Nest { programs: Rc::new(host), ..nest }
         };
         let one = OneRun {

@@ -133,7 +133,8 @@ mod tests {
         struct File {
             limits: AnyLimits,
         }
-        let rows: [(&str, Result<(MeasurementUnit, Option<f64>, Option<f64>), &str>); 8] = [
+        type Read = (MeasurementUnit, Option<f64>, Option<f64>);
+        let rows: [(&str, Result<Read, &str>); 8] = [
             (r#"{ min = "1.6 V", max = "1700 mV" }"#, Ok((MeasurementUnit::Volts, Some(1.6), Some(1.7)))),
             ("{ min = 1, max = 2.5 }", Ok((MeasurementUnit::One, Some(1.0), Some(2.5)))),
             (r#"{ max = "3 %" }"#, Ok((MeasurementUnit::Percent, None, Some(3.0)))),

@@ -5,7 +5,7 @@ use crate::system;
 use async_trait::async_trait;
 use bench_instruments::{InstrumentError, ProgramExit, ProgramOrder, ProgramSays, Programs};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -84,16 +84,58 @@ impl Ear {
     }
 }
 
+/// Which program is heard next.
+#[derive(Default)]
+struct Turns {
+    ear: Arc<Ear>,
+    /// Whether programs are heard in turns, because time stands for them.
+    in_turns: Cell<bool>,
+    /// Programs that compute: the bench waits for what they say next.
+    computing: RefCell<BTreeSet<u32>>,
+    /// The program that may be heard now.
+    granted: Cell<Option<u32>>,
+}
+
+impl Turns {
+    /// Whether a program computes, so that time must stand. Once nothing else can happen at this time, lets the first of
+    /// them be heard, if it has said something: which one is quicker changes nothing.
+    fn hold(&self) -> bool {
+        let Some(first) = self.computing.borrow().first().copied() else { return false };
+        let has_said = |mailbox: &Mailbox| !mailbox.says.is_empty() || mailbox.has_ended;
+        let mut heard = self.ear.lock();
+        if heard.of.get(&first).is_some_and(has_said) {
+            self.granted.set(Some(first));
+            let wakers = std::mem::take(&mut heard.wakers);
+            drop(heard);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+        true
+    }
+
+    fn may_be_heard(&self, program: u32) -> bool {
+        !self.in_turns.get() || self.granted.get() == Some(program)
+    }
+
+    fn begin_computing(&self, program: u32) {
+        self.computing.borrow_mut().insert(program);
+    }
+
+    fn end_computing(&self, program: u32) {
+        self.computing.borrow_mut().remove(&program);
+        if self.granted.get() == Some(program) {
+            self.granted.set(None);
+        }
+        // Time may pass again, or another program have its turn.
+        self.ear.change(|_| ());
+    }
+}
+
 /// Programs of one nest.
 pub struct ProgramHost {
     keeper: std::io::Result<KeeperCommand>,
-    /// How many programs compute while virtual time stands; `None` where time does not wait for programs.
-    holds: Option<Rc<Cell<usize>>>,
-    ear: Arc<Ear>,
+    turns: Rc<Turns>,
     /// Keepers at work. Dropping its input ends a keeper, and the program with it.
     inputs: RefCell<BTreeMap<u32, ChildStdin>>,
-    /// Programs that compute: the bench waits for what they say next.
-    computing: RefCell<BTreeMap<u32, ()>>,
     /// A keeper that waits for its order, so that a step does not wait for it.
     spare: RefCell<Option<(Child, ChildStdin)>>,
     last: Cell<u32>,
@@ -102,23 +144,16 @@ pub struct ProgramHost {
 impl ProgramHost {
     /// Programs on a bench whose time is that of the wall.
     pub fn new(keeper: std::io::Result<KeeperCommand>) -> Self {
-        Self {
-            keeper,
-            holds: None,
-            ear: Arc::default(),
-            inputs: RefCell::default(),
-            computing: RefCell::default(),
-            spare: RefCell::default(),
-            last: Cell::new(0),
-        }
+        Self { keeper, turns: Rc::default(), inputs: RefCell::default(), spare: RefCell::default(), last: Cell::new(0) }
     }
 
-    /// Programs on a bench whose time stands while `holds` is not zero. They are heard one after the other, so that the
-    /// order does not depend on the wall clock.
+    /// Programs on a bench whose time stands while they compute. Before time passes, the bench must call what this
+    /// returns: `true` means that it must not pass.
     #[must_use]
-    pub fn holding(mut self, holds: Rc<Cell<usize>>) -> Self {
-        self.holds = Some(holds);
-        self
+    pub fn in_turns(&self) -> Rc<dyn Fn() -> bool> {
+        self.turns.in_turns.set(true);
+        let turns = Rc::downgrade(&self.turns);
+        Rc::new(move || turns.upgrade().is_some_and(|turns| turns.hold()))
     }
 
     fn keeper(&self) -> Result<(Child, ChildStdin), InstrumentError> {
@@ -127,28 +162,6 @@ impl ProgramHost {
         }
         let broken = |error: &std::io::Error| InstrumentError::Program(format!("no process for the program: {error}"));
         self.keeper.as_ref().map_err(broken)?.start().map_err(|error| broken(&error))
-    }
-
-    fn begin_computing(&self, program: u32) {
-        if self.computing.borrow_mut().insert(program, ()).is_none()
-            && let Some(holds) = &self.holds
-        {
-            holds.set(holds.get() + 1);
-        }
-    }
-
-    fn end_computing(&self, program: u32) {
-        if self.computing.borrow_mut().remove(&program).is_some() {
-            if let Some(holds) = &self.holds {
-                holds.set(holds.get().saturating_sub(1));
-            }
-            // Another program may wait for its turn.
-            self.ear.change(|_| ());
-        }
-    }
-
-    fn is_its_turn(&self, program: u32) -> bool {
-        self.holds.is_none() || self.computing.borrow().keys().next().is_none_or(|first| *first >= program)
     }
 
     fn order(&self, program: u32, order: &ToKeeper) -> Result<(), InstrumentError> {
@@ -203,17 +216,17 @@ impl Programs for ProgramHost {
         let (keeper, input) = self.keeper()?;
         let program = self.last.get() + 1;
         self.last.set(program);
-        self.ear.change(|heard| heard.running += 1);
-        let ear = Arc::clone(&self.ear);
+        self.turns.ear.change(|heard| heard.running += 1);
+        let ear = Arc::clone(&self.turns.ear);
         let listener = std::thread::Builder::new().name("program".to_owned());
         let started = listener.spawn(move || listen(program, keeper, &ear));
         if let Err(error) = started {
             // Without its input the keeper ends.
-            self.ear.change(|heard| heard.running = heard.running.saturating_sub(1));
+            self.turns.ear.change(|heard| heard.running = heard.running.saturating_sub(1));
             return Err(InstrumentError::Program(format!("no thread for the program: {error}")));
         }
         self.inputs.borrow_mut().insert(program, input);
-        self.begin_computing(program);
+        self.turns.begin_computing(program);
         if let Err(error) = self.order(program, &ToKeeper::Start(Start::from(order))) {
             self.kill(program);
             return Err(error);
@@ -222,7 +235,7 @@ impl Programs for ProgramHost {
     }
 
     async fn send(&self, program: u32, line: &str) -> Result<(), InstrumentError> {
-        self.begin_computing(program);
+        self.turns.begin_computing(program);
         // What ended in the meantime says so itself.
         let _ = self.order(program, &ToKeeper::Say(line.to_owned()));
         Ok(())
@@ -230,8 +243,8 @@ impl Programs for ProgramHost {
 
     async fn next(&self, program: u32) -> Result<ProgramSays, InstrumentError> {
         let says = poll_fn(|context| {
-            let mut heard = self.ear.lock();
-            let Some(mailbox) = heard.of.get_mut(&program).filter(|_| self.is_its_turn(program)) else {
+            let mut heard = self.turns.ear.lock();
+            let Some(mailbox) = heard.of.get_mut(&program).filter(|_| self.turns.may_be_heard(program)) else {
                 heard.wakers.push(context.waker().clone());
                 return Poll::Pending;
             };
@@ -245,19 +258,19 @@ impl Programs for ProgramHost {
             }
         })
         .await;
-        self.end_computing(program);
+        self.turns.end_computing(program);
         says.ok_or_else(|| InstrumentError::Program("the program has ended".to_owned()))
     }
 
     fn kill(&self, program: u32) {
         self.inputs.borrow_mut().remove(&program);
-        self.end_computing(program);
+        self.turns.end_computing(program);
     }
 
     async fn ended(&self, within: Duration) -> bool {
         self.inputs.borrow_mut().clear();
         let waits = |heard: &mut Heard| heard.running > 0;
-        let waited = self.ear.changed.wait_timeout_while(self.ear.lock(), within, waits);
+        let waited = self.turns.ear.changed.wait_timeout_while(self.turns.ear.lock(), within, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.running == 0
     }
 }

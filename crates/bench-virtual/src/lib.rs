@@ -164,7 +164,9 @@ pub fn trusting_nest(
 
 /// Starts programs, whose computing takes no virtual time.
 fn programs(world: &VirtualBench) -> Rc<dyn Programs> {
-    Rc::new(ProgramHost::new(KeeperCommand::this_program()).holding(world.computing()))
+    let host = ProgramHost::new(KeeperCommand::this_program());
+    world.hold_while(host.in_turns());
+    Rc::new(host)
 }
 
 /// The same on a desk, with a person who does what is asked.

@@ -10,14 +10,14 @@ use crate::modem::VirtualModem;
 use crate::panel::{self, PanelLines};
 use crate::random::{Purpose, Random};
 use crate::rig::Rig;
-use crate::run::{Behind, InVirtualTime, People, RunError};
+use crate::run::{Behind, Holders, InVirtualTime, People, RunError};
 use crate::swd::{SwdLines, VirtualSwd};
 use crate::usb_host::VirtualUsbHost;
 use crate::world::World;
 use bench_instruments::{Clock, EdgeLine, Link, Panel};
 use bench_plan::{DutFamily, Fixture};
 use bench_run::BenchTime;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -94,8 +94,8 @@ pub struct VirtualBench {
     behind: Rc<Behind>,
     /// How many people are waited for.
     people: People,
-    /// How many programs compute, for which time stands.
-    computing: Rc<Cell<usize>>,
+    /// What may hold time.
+    holders: Holders,
     serial: String,
     lines: PanelLines,
 }
@@ -154,7 +154,7 @@ impl VirtualBench {
             pace,
             behind: Rc::default(),
             people: People::default(),
-            computing: Rc::default(),
+            holders: Holders::default(),
             serial,
             lines: PanelLines::of(fixture),
         })
@@ -282,7 +282,7 @@ impl VirtualBench {
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Result<F::Output, RunError>> {
         let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, None, behind, people)
-            .while_computing(Rc::clone(&self.computing))
+            .held_by(self.holders.clone())
     }
 
     /// The people outside who may be waited for; each call gives one more handle.
@@ -290,10 +290,10 @@ impl VirtualBench {
         self.people.clone()
     }
 
-    /// The number of programs whose computing takes no time: while it is not zero, virtual time stands, unless there is a
-    /// pace. Each call gives one more handle to it.
-    pub fn computing(&self) -> Rc<Cell<usize>> {
-        Rc::clone(&self.computing)
+    /// From now on, time stands while this returns `true`, unless there is a pace. It is called when nothing else can happen
+    /// at the present time. What makes it `false` again must wake the future that runs.
+    pub fn hold_while(&self, holds: Rc<dyn Fn() -> bool>) {
+        self.holders.0.borrow_mut().push(holds);
     }
 
     /// Runs a future that serves other programs, which share virtual time. Before time passes, calls `hold` with the
@@ -309,7 +309,7 @@ impl VirtualBench {
     ) -> impl Future<Output = Result<F::Output, RunError>> {
         let (behind, people) = (Rc::clone(&self.behind), self.people.clone());
         InVirtualTime::new(Rc::clone(&self.world), future, self.pace, Some(Box::new(hold)), behind, people)
-            .while_computing(Rc::clone(&self.computing))
+            .held_by(self.holders.clone())
     }
 
     /// Returns the most that virtual time was behind its pace so far, because the computer was slow or busy. Zero

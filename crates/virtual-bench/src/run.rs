@@ -4,7 +4,7 @@
 //! passes for waiting, so forty virtual seconds take about as long as the emulated chip needs to live through them.
 
 use crate::ends::SharedWorld;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -90,9 +90,21 @@ pub struct InVirtualTime<F> {
     /// Waits for people, at the pace of the wall.
     people: People,
     at_wall_pace: Option<Pace>,
-    /// How many programs compute, for which time stands.
-    computing: Rc<Cell<usize>>,
+    holders: Holders,
     last_poll_ns: u64,
+}
+
+/// What may hold time. Clones are handles to the same.
+#[derive(Clone, Default)]
+pub struct Holders(pub(crate) Rc<RefCell<Vec<Holder>>>);
+
+/// Says whether time must stand.
+pub type Holder = Rc<dyn Fn() -> bool>;
+
+impl Holders {
+    fn hold(&self) -> bool {
+        self.0.borrow().iter().any(|holds| holds())
+    }
 }
 
 /// The people outside who may be waited for. Clones are handles to the same.
@@ -145,14 +157,14 @@ impl<F> InVirtualTime<F> {
             hold,
             people,
             at_wall_pace: None,
-            computing: Rc::default(),
+            holders: Holders::default(),
             last_poll_ns: now,
         }
     }
 
-    /// Lets time stand while the number is not zero. What makes it zero again must wake the future.
-    pub fn while_computing(self, computing: Rc<Cell<usize>>) -> Self {
-        Self { computing, ..self }
+    /// Lets time stand while one of these says so.
+    pub fn held_by(self, holders: Holders) -> Self {
+        Self { holders, ..self }
     }
 
     /// Changes to the pace of the wall while a person is waited for, and back.
@@ -186,7 +198,10 @@ impl<F: Future> Future for InVirtualTime<F> {
                 }
                 continue;
             }
-            if this.pace.is_none() && this.computing.get() > 0 {
+            if this.pace.is_none() && this.holders.hold() {
+                if this.signal.woken.load(Ordering::Acquire) {
+                    continue;
+                }
                 return Poll::Pending;
             }
             this.change_pace();

@@ -206,9 +206,12 @@ impl Procedure for External {
         let (id, attempt) = (log.id().to_owned(), log.attempt());
         let mut environment = Vec::new();
         if let Some(python) = &place.python {
-            let before = std::env::var_os("PYTHONPATH").map(|path| path.to_string_lossy().into_owned());
-            let paths: Vec<String> = std::iter::once(python.to_string_lossy().into_owned()).chain(before).collect();
-            environment.push(("PYTHONPATH".to_owned(), paths.join(if cfg!(windows) { ";" } else { ":" })));
+            let before = std::env::var_os("PYTHONPATH").unwrap_or_default();
+            let paths = std::iter::once(python.clone()).chain(std::env::split_paths(&before));
+            // A folder with a separator in its name cannot be in the list.
+            if let Ok(paths) = std::env::join_paths(paths) {
+                environment.push(("PYTHONPATH".to_owned(), paths.to_string_lossy().into_owned()));
+            }
         }
         let log_file = nest.files.log(&format!("{id}-{attempt}.log"));
         let order = ProgramOrder {
