@@ -286,13 +286,34 @@ fn a_picture_is_there_when_the_plan_is_loaded_and_hashed() {
 }
 
 fn station(prompts: &Prompts) -> Terminal {
+    station_of("xterm-256color", prompts)
+}
+
+fn station_of(term: &str, prompts: &Prompts) -> Terminal {
     let rules = prompts.folder.path().join("rules.toml");
     let person = "begin = \"scan\"\nbell = false\n[[person]]\nid = \"OP-7\"\nname = \"Ada\"\n";
     std::fs::write(&rules, person).unwrap();
     let (plan, reports) = (prompts.plan(), prompts.reports());
     let mut all = vec!["operator", plan.to_str().unwrap(), "--virtual", "--reports", reports.to_str().unwrap()];
     all.extend(["--rules", rules.to_str().unwrap()]);
-    Terminal::run(&bench(&all), 80, 24)
+    Terminal::run_as(term, &bench(&all), 80, 24)
+}
+
+#[test]
+fn the_operator_s_screen_draws_a_picture_and_keys_go_on_answering() {
+    let rows: [(&str, &[u8]); 2] = [("xterm-kitty", b"\x1b_G"), ("foot", b"\x1bP")];
+    for (term, sequence) in rows {
+        let prompts = Prompts::new("5 min");
+        let mut screen = station_of(term, &prompts);
+        screen.wait_for("Scan the label");
+        screen.send(b"P042AV000000001 MOBILESECRET\r");
+        screen.wait_for("without an answer the test ends as a bench error");
+        screen.wait_for_bytes(sequence);
+        screen.send(b"2");
+        screen.wait_for("1 fail");
+        screen.send(b"\x1b[21~");
+        assert_eq!(screen.code(), Some(0), "{term}");
+    }
 }
 
 #[test]

@@ -89,6 +89,15 @@ impl Terminal {
         self.received.windows(sequence.len()).any(|window| window == sequence)
     }
 
+    /// Waits until this comes, which need not be on the screen.
+    pub fn wait_for_bytes(&mut self, sequence: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.received(sequence) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && self.read(left), "never received: {sequence:?}\n{}", self.text());
+        }
+    }
+
     /// Reads until the screen shows it; whether it did in time.
     pub fn shows_within(&mut self, shown: &dyn Fn(&str) -> bool, time: Duration) -> bool {
         let deadline = Instant::now() + time;
