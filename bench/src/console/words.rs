@@ -283,8 +283,8 @@ fn action(verb: &Verb, words: &[&str], names: &Names) -> Result<Vec<Node>, Wrong
     while let Some((word, after)) = rest.split_first() {
         let named = verb.keys.iter().find(|key| key.name.eq_ignore_ascii_case(word));
         let (key, words) = match named {
-            // `drive 66 high` is a level, and so is `rail 3V3 on`.
-            Some(key) if !matches!(key.form, Form::Truth) || !after.is_empty() => (key, after),
+            // `drive 66 high` is a level, and so is `rail 3V3 on`; `drive 66 high true` is another way to say it.
+            Some(key) if !matches!(key.form, Form::Truth) || matches!(after, ["true" | "false", ..]) => (key, after),
             _ => match unnamed.find(|key| entries.iter().all(|(name, _)| *name != key.name)) {
                 Some(key) => (key, rest),
                 None => {
@@ -413,7 +413,7 @@ mod tests {
             ("drive 66 hi", "high or low"),
             ("rail", "name of a rail"),
             ("measure", "volts A0 23"),
-            ("drive 66 high low", "did you mean `high`?"),
+            ("drive 66 high low", "`low` does not belong to `drive`"),
             ("release 66 now", "needs nothing more"),
             ("scan spi", "scan i2c"),
             ("watch", "watch 23"),

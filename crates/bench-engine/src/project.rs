@@ -301,8 +301,11 @@ impl Project {
     /// own.
     fn program_place(&self, folder: &Path) -> ProgramPlace {
         let here = std::env::current_dir().unwrap_or_default();
-        let python = here.join(self.below(PYTHON_CLIENT));
-        ProgramPlace { folder: here.join(folder), python: Some(python).filter(|python| python.is_dir()) }
+        // A project of one's own need not have it.
+        let next_to_it = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
+        let roots = [Some(here.join(&self.root)), Some(PathBuf::from(INSTALLED)), next_to_it];
+        let mut places = roots.into_iter().flatten().map(|root| root.join(PYTHON_CLIENT));
+        ProgramPlace { folder: here.join(folder), python: places.find(|python| python.is_dir()) }
     }
 
     /// Every module family, by file name.

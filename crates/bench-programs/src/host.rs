@@ -22,20 +22,13 @@ pub struct KeeperCommand {
     pub arguments: Vec<String>,
 }
 
-/// Names the program for tests, whose own executable is no keeper.
-const KEEPER: &str = "BENCH_KEEPER";
-
 impl KeeperCommand {
     /// This program, with its hidden command `keep`.
     ///
     /// # Errors
     /// When the system does not name this program's file.
     pub fn this_program() -> std::io::Result<Self> {
-        let program = match std::env::var_os(KEEPER) {
-            Some(path) => PathBuf::from(path),
-            None => std::env::current_exe()?,
-        };
-        Ok(Self { program, arguments: vec!["keep".to_owned()] })
+        Ok(Self { program: std::env::current_exe()?, arguments: vec!["keep".to_owned()] })
     }
 
     pub(crate) fn start(&self) -> std::io::Result<(Child, ChildStdin)> {

@@ -3,6 +3,7 @@
 //! A number becomes another one of the same length. The same number always becomes the same, so that comparisons in a
 //! step give what they gave, and a right check digit stays right. The country, issuer or type of a number stays.
 
+use crate::instruments::PROGRAMS;
 use crate::tape::{Line, Tape};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -150,9 +151,37 @@ impl Hider {
                 bytes.iter_mut().for_each(|byte| *byte = hidden.next().map_or(Value::Null, Value::from));
             });
         }
+        for line in &mut tape.lines {
+            if let Line::Exchange(exchange) = line
+                && exchange.instrument == PROGRAMS
+                && let Some(answer) = &mut exchange.answer
+            {
+                self.said_by_program(answer);
+            }
+        }
         if let Some((serial, hidden)) = self.serial.as_deref().zip(self.serial()) {
             let (from, to) = (serial.as_bytes(), hidden.as_bytes());
             each_value(tape, &mut |value| replace(value, (serial, &hidden), (from, to)));
+        }
+    }
+}
+
+impl Hider {
+    /// Hides numbers in the texts of a program's lines. Its readings are numbers of JSON, and stay.
+    fn said_by_program(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                *text = match serde_json::from_str::<Value>(text) {
+                    Ok(mut line @ Value::Object(_)) => {
+                        self.said_by_program(&mut line);
+                        line.to_string()
+                    }
+                    _ => self.text(text),
+                };
+            }
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.said_by_program(value)),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.said_by_program(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 }
@@ -294,6 +323,18 @@ mod tests {
         {
             assert_eq!(hider.text(said), said);
         }
+    }
+
+    #[test]
+    fn a_program_s_readings_stay() {
+        let line = r#"{"id":1,"measured":"ratio","value":0.07109138972809667}"#;
+        let mut answer = serde_json::json!({ "Ok": { "line": line } });
+        hider().said_by_program(&mut answer);
+        let said: Value = serde_json::from_str(answer["Ok"]["line"].as_str().unwrap()).unwrap();
+        assert_eq!(said, serde_json::from_str::<Value>(line).unwrap());
+        let mut answer = serde_json::json!({ "Ok": { "line": r#"{"id":1,"note":"card 8988323012345678901"}"# } });
+        hider().said_by_program(&mut answer);
+        assert!(!answer.to_string().contains("012345678901"), "{answer}");
     }
 
     #[test]

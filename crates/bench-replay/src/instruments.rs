@@ -117,7 +117,7 @@ instrument! {
     }
 }
 
-const PROGRAMS: &str = "programs";
+pub(crate) const PROGRAMS: &str = "programs";
 
 /// Folders and logs are of the machine, and no part of what a recording knows a program by.
 #[async_trait(?Send)]
@@ -150,8 +150,8 @@ impl Programs for Player {
     async fn start(&self, order: &ProgramOrder) -> Tried<u32> {
         self.exchange(PROGRAMS, "start", vec![json!(order.command)]).await
     }
-    async fn send(&self, program: u32, line: &str) -> Tried<()> {
-        self.exchange(PROGRAMS, "send", vec![json!(program), json!(line)]).await
+    async fn send(&self, program: u32, _: &str) -> Tried<()> {
+        self.exchange(PROGRAMS, "send", vec![json!(program)]).await
     }
     async fn next(&self, program: u32) -> Tried<ProgramSays> {
         self.exchange(PROGRAMS, "next", vec![json!(program)]).await
