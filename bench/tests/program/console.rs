@@ -48,7 +48,7 @@ fn each_command_says_what_it_did() {
         ("rails", "rail VCC is off"),
         ("watch A0 every 50 ms for 100 ms", "measure volts at 23 (A0): "),
         ("wait 5 ms", "wait 5ms: done"),
-        ("note bent", "note bent: bent"),
+        ("note bent", "note bent: done"),
         ("scan i2c", "not while a rail is on"),
         ("rail VCC off", "rail VCC off: done"),
         ("rail 3v3 off", "rail 3V3 is off: 0.0"),

@@ -38,7 +38,13 @@ impl Done {
         Self { bytes: Some(bytes.clone()), ..Self::reading(number(&bytes), MeasurementUnit::One) }
     }
 
-    /// "1.653 V", "9f 00 (2 bytes)"; nothing for an action that returns nothing.
+    /// The action with what it came to: "measure volts at 23 (A0): 1.653 V".
+    pub fn describe(&self, what: &str) -> String {
+        let shown = self.show();
+        if shown.is_empty() { what.to_owned() } else { format!("{what}: {shown}") }
+    }
+
+    /// "1.653 V", "9f 00"; nothing for an action that returns nothing.
     pub fn show(&self) -> String {
         let mut shown = match (self.value, self.unit) {
             (Some(value), Some(MeasurementUnit::Ohms)) if value >= OPEN_OHMS => {
@@ -218,7 +224,7 @@ impl Worker {
                 nest.settle(*span).await;
                 Ok(Done::default())
             }
-            Action::Note { text } => Ok(Done { text: Some(text.clone()), ..Done::default() }),
+            Action::Note { .. } => Ok(Done::default()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Allowed;
 use super::message::{Refusal, read as read_request, refused, shown};
-use crate::action::{Done, Places, Worker, read};
+use crate::action::{Action, Done, Places, Worker, read};
 use crate::sequence::diagnose;
 use crate::{Nest, StepError, StepLog};
 use bench_instruments::{AnswerForm, AnswerValue, ProgramExit, ProgramOrder, ProgramSays, Question};
@@ -141,11 +141,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn note(&mut self, text: String) {
+    /// Describes a request for readers who need all of it.
+    fn describe(&mut self, text: String) {
         self.noted += 1;
         match self.noted {
-            ..=MOST_NOTED => self.log.note(text),
-            n if n == MOST_NOTED + 1 => self.log.note("further requests are not noted".to_owned()),
+            ..=MOST_NOTED => self.log.dialogue(text),
+            n if n == MOST_NOTED + 1 => self.log.dialogue("further requests are not described".to_owned()),
             _ => {}
         }
     }
@@ -198,12 +199,14 @@ impl<'a> Session<'a> {
         let log = self.log;
         match self.worker.perform(self.nest, &action, &|text| log.dialogue(text)).await {
             Ok(done) => {
-                let shown = done.show();
-                self.note(if shown.is_empty() { what } else { format!("{what}: {shown}") });
+                match &action {
+                    Action::Note { text } => self.log.note(text.clone()),
+                    _ => self.describe(done.describe(&what)),
+                }
                 Reply::Done(keys_of(&done))
             }
             Err(error) => {
-                self.note(format!("{what}: {error}"));
+                self.describe(format!("{what}: {error}"));
                 let kind = match &error {
                     StepError::Dut(_) => Refusal::Module,
                     StepError::Bench(_) => Refusal::Bench,
@@ -284,7 +287,7 @@ impl<'a> Session<'a> {
         let path = if path.is_relative() { self.nest.program_place.folder.join(path) } else { path };
         let kept = self.nest.files.attach(&format!("{}-{name}", self.log.id()), &path).map_err(ParamProblem::new)?;
         if !kept.sha256.is_empty() {
-            self.note(format!("attached {} ({} bytes, SHA-256 {})", kept.name, kept.bytes, kept.sha256));
+            self.log.note(format!("attached {} ({} bytes, SHA-256 {})", kept.name, kept.bytes, kept.sha256));
         }
         Ok(Map::new())
     }
@@ -315,7 +318,7 @@ impl<'a> Session<'a> {
             Ok(answer) => {
                 let shown = question.form.show(&answer.value);
                 let by = answer.by.as_deref().unwrap_or("nobody");
-                self.note(format!("asked: {}; answered by {by}: {shown}", question.text));
+                self.log.note(format!("asked: {}; answered by {by}: {shown}", question.text));
                 let mut keys = Map::new();
                 keys.insert("text".into(), shown.trim_matches('"').into());
                 let value = match answer.value {

@@ -263,14 +263,16 @@ impl Sequence {
                 Item::Act { action, name } => {
                     let what = action.describe(&nest.family);
                     let done = worker.perform(nest, action, &say).await.map_err(|error| at(number, &what, error))?;
-                    let shown = done.show();
-                    log.note(if shown.is_empty() { what.clone() } else { format!("{what}: {shown}") });
+                    match action {
+                        Action::Note { text } => log.note(text.clone()),
+                        _ => log.dialogue(done.describe(&what)),
+                    }
                     (what, done.value, name.as_deref())
                 }
                 Item::Calculate { expression, name } => {
                     let value = expression.value(&readings);
                     let shown = value.map_or_else(|| "no number".to_owned(), |value| value.to_string());
-                    log.note(format!("{name} = {}: {shown}", expression.text()));
+                    log.dialogue(format!("{name} = {}: {shown}", expression.text()));
                     (name.clone(), value, Some(name.as_str()))
                 }
             };
