@@ -224,6 +224,8 @@ impl Programs for ProgramHost {
             self.kill(program);
             return Err(error);
         }
+        // While this one computes, the keeper of the next gets ready.
+        self.prepare();
         Ok(program)
     }
 

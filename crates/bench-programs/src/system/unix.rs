@@ -1,3 +1,4 @@
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, wait};
 use std::collections::BTreeMap;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,8 +23,15 @@ pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
 /// Descendants of this process that run. `program` is the id of the first of them, which leads a group. Call it only
 /// after somebody waited for the program itself.
 pub(crate) fn survivors(program: u32) -> u32 {
-    // Those that ended are children by now; nobody else waits for them.
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    // Those that ended are children by now; nobody else waits for them. As orphans are adopted, no child means no descendant.
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(Errno::CHILD) if cfg!(target_os = "linux") => return 0,
+            Err(_) => break,
+        }
+    }
     match descendants() {
         Some(found) => u32::try_from(found.len()).unwrap_or(u32::MAX),
         None => u32::from(group(program).is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())),
