@@ -590,6 +590,10 @@ fn enough_handles() -> Result<(), Failed> {
 
 /// Parses the arguments, does what they say, and answers with the documented exit code.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == "keep") {
+        // Before everything else: a step waits for it.
+        return ExitCode::from(bench_programs::keep());
+    }
     // The console of Windows has to be asked for it; elsewhere this does nothing.
     let _ = anstyle_query::windows::enable_ansi_colors();
     let cli = match Cli::try_parse() {
