@@ -187,10 +187,10 @@ pub(crate) struct RunArgs {
     /// The same from a TOML file with lines such as led = "yes". An --answer comes before one in the file.
     #[arg(long = "answers", value_name = "FILE")]
     pub answers_file: Option<PathBuf>,
-    /// Asks and tells the programs in the section [hooks] of this file, as a station does with its own.
+    /// Uses the hooks in the section [hooks] of this file, as a station uses its own.
     #[arg(long, value_name = "FILE", requires = "virtual_bench")]
     pub hooks: Option<PathBuf>,
-    /// Golden modules are no units of the line: nobody is asked about them or told of them.
+    /// Golden modules are not units of the line, so they use no hooks.
     #[arg(skip)]
     pub without_hooks: bool,
     /// Records what instruments and module answered, for `bench replay`.
@@ -252,7 +252,7 @@ pub(crate) struct OperatorArgs {
     /// Slows the virtual benches down: 1 is real time, 10 ten times faster.
     #[arg(long, value_name = "FACTOR", requires = "virtual_bench", value_parser = pace)]
     pub pace: Option<f64>,
-    /// Asks and tells the programs in the section [hooks] of this file, as a station does with its own.
+    /// Uses the hooks in the section [hooks] of this file, as a station uses its own.
     #[arg(long, value_name = "FILE", requires = "virtual_bench")]
     pub hooks: Option<PathBuf>,
     /// Production lot of the units, for statistics.

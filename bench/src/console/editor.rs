@@ -4,7 +4,6 @@ use super::terminal::Settings;
 use super::words::{Names, complete};
 use bench_engine::Failed;
 use rustyline::completion::Completer;
-use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
@@ -102,7 +101,7 @@ fn edit(names: Names, wanted: &Receiver<Wanted>, answer: &UnboundedSender<Option
                     let _ = editor.add_history_entry(line.as_str());
                     Some(line)
                 }
-                Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
+                // Ctrl-C, Ctrl-D, or a terminal that is gone.
                 Err(_) => None,
             },
             Wanted::Enter => {

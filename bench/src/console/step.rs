@@ -161,7 +161,7 @@ impl ConsoleStep {
 
     fn scan_i2c(&self) {
         if !self.on.borrow().is_empty() {
-            // Asking a chip may set it up anew.
+            // Asking a chip may configure it again.
             print("scan i2c: not while a rail is on\n  switch it off first\n");
             return;
         }

@@ -97,7 +97,7 @@ pub fn newest(reports: &Path) -> JournalContents {
 }
 
 /// What the record says of the step: its notes, its readings, and how its only attempt ended.
-pub fn told(run: &JournalContents, id: &str) -> String {
+pub fn answered(run: &JournalContents, id: &str) -> String {
     let lines = run.entries.iter().filter_map(|entry| match &entry.event {
         Event::Note { step: Some(step), text } if step == id => Some(text.clone()),
         Event::Measured { step, measurement, .. } if step == id => {
@@ -184,7 +184,7 @@ fn at_a_terminal_a_question_is_answered_refused_or_left_open() {
         act(&mut screen);
         assert_eq!(screen.code(), Some(code), "{how}");
         let run = newest(&prompts.reports());
-        assert_eq!(told(&run, "led"), expected, "{how}");
+        assert_eq!(answered(&run, "led"), expected, "{how}");
         assert!(is_safe(&run), "{how}");
         let passed =
             run.entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { verdict: Verdict::Pass, .. }));
@@ -208,7 +208,7 @@ fn a_picture_is_drawn_where_the_terminal_shows_pictures() {
         screen.send(b"n\r");
         assert_eq!(screen.code(), Some(1), "{term}");
         assert_eq!(
-            told(&newest(&prompts.reports()), "led"),
+            answered(&newest(&prompts.reports()), "led"),
             "question: Is the LED green? (y or n)\nanswer: no, by terminal\nanswer = Some(0.0)\n\
              fail: answer is 0, expected exactly 1",
             "{term}"
@@ -250,7 +250,7 @@ fn without_a_terminal_answers_come_with_the_command() {
         // A usage error comes before the record.
         assert_eq!(prompts.reports().exists(), code != 3, "{arguments:?}");
         if code == 0 {
-            assert!(told(&newest(&prompts.reports()), "led").contains("answer: yes, by --answer"), "{arguments:?}");
+            assert!(answered(&newest(&prompts.reports()), "led").contains("answer: yes, by --answer"), "{arguments:?}");
         }
     }
 }
@@ -379,7 +379,7 @@ fn on_the_operator_s_screen_a_question_is_answered_refused_or_left_open() {
         }
         assert_eq!(screen.code(), Some(code), "{how}");
         let run = newest(&prompts.reports());
-        assert_eq!(told(&run, "led"), format!("{asked}{expected}"), "{how}");
+        assert_eq!(answered(&run, "led"), format!("{asked}{expected}"), "{how}");
         assert!(is_safe(&run), "{how}");
         assert_eq!(crate::terminal::found_below(&prompts.reports(), "MOBILESECRET"), None, "{how}");
     }
@@ -406,5 +406,5 @@ fn studies_leave_questions_out_and_a_replay_knows_the_answers() {
     let folder = run.folder.to_str().unwrap();
     let (code, shown) = ended(&["replay", folder, "--plan", plan, "--reports", again.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{shown}");
-    assert!(told(&newest(&again), "led").contains("answer: no, by --answer"), "{shown}");
+    assert!(answered(&newest(&again), "led").contains("answer: no, by --answer"), "{shown}");
 }

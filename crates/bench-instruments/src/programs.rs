@@ -12,7 +12,7 @@ pub struct ProgramOrder {
     pub command: Vec<String>,
     /// Its working folder.
     pub folder: PathBuf,
-    /// Variables beside those of the bench.
+    /// Environment variables that are added to those of the bench.
     pub environment: Vec<(String, String)>,
     /// Where its standard error goes.
     pub log: Option<PathBuf>,

@@ -157,7 +157,7 @@ impl App {
         true
     }
 
-    /// Whether a unit's label is in it, whole or not. A broken one without its beginning cannot be told from other text.
+    /// Whether a unit's label is in it, whole or not. A broken one without its beginning cannot be distinguished from other text.
     fn is_of_a_label(&self, text: &str) -> bool {
         use ScanProblem::{Before, Character, NoLabel, OtherModel, SecretFirst, TooLong, TooShort, TwoLabels};
         match read_label(text, &self.setup.labels) {

@@ -61,7 +61,7 @@ pub struct Shift {
     pub key: Option<Arc<StationKey>>,
     /// Production lot of the units, for statistics.
     pub lot: Option<String>,
-    /// Programs that are asked before each unit and told after it.
+    /// Programs that are asked before each unit and get the record after it.
     pub hooks: Option<Arc<StationHooks>>,
     /// Name of the station; `None` on the virtual bench.
     pub station: Option<String>,

@@ -1,4 +1,4 @@
-//! Programs of a station that are asked before each unit and told after it: `[hooks]` in the station file, or a file of
+//! Programs of a station that are asked before each unit and get the record after it: `[hooks]` in the station file, or a file of
 //! its own for a virtual bench.
 
 use crate::quantity::Seconds;

@@ -33,7 +33,7 @@ pub(crate) struct RawStation {
     /// protects.
     #[serde(default = "with_guard")]
     guard: bool,
-    /// Programs that are asked before each unit and told after it.
+    /// Programs that are asked before each unit and get the record after it.
     #[serde(default)]
     hooks: Option<RawHooks>,
     #[serde(default)]

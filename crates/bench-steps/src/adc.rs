@@ -155,10 +155,7 @@ impl Adc {
     async fn measure(&self, nest: &Nest, log: &dyn StepLog) -> Result<(), StepError> {
         nest.join_link().await?;
         nest.release_nails().await?;
-        let full_scale = match self.range {
-            AdcRange::Internal3V6 => INTERNAL_FULL_SCALE,
-            AdcRange::Ratiometric => nest.supply_volts(&self.supply).await?,
-        };
+        let full_scale = full_scale(nest, self.range, &self.supply).await?;
         let all: PortSet = self.pins.iter().map(|pin| pin.port).collect();
         let mut lines = Vec::with_capacity(self.pins.len());
         for (index, pin) in self.pins.iter().enumerate() {
@@ -170,8 +167,8 @@ impl Adc {
             let mut neighbour_volts = Vec::with_capacity(self.levels.len());
             for &level in &self.levels {
                 let truth = nest.bus.hold(pin.contact, level).await?;
-                pairs.push((truth, self.sample(nest, pin.input, full_scale).await?));
-                neighbour_volts.push(self.sample(nest, neighbour.input, full_scale).await?);
+                pairs.push((truth, sample(nest, pin.input, self.range, full_scale).await?));
+                neighbour_volts.push(sample(nest, neighbour.input, self.range, full_scale).await?);
             }
             nest.bus.release().await?;
             let line = LinearFit::through(&pairs);
@@ -212,22 +209,25 @@ impl Adc {
         };
         Some(Diagnosis { defect: Defect::Other, contacts: Vec::new(), text })
     }
+}
 
-    /// Mean of several conversions, volts.
-    async fn sample(&self, nest: &Nest, input: u8, full_scale: f64) -> Result<f64, StepError> {
-        let request = AdcRequest {
-            input: AdcInput::Ain(input),
-            range: self.range,
-            acquisition_us: ACQUISITION_US,
-            count: SAMPLES,
-        };
-        match nest.ask(Request::SampleAdc(request)).await? {
-            Reply::Samples(codes) if !codes.is_empty() => {
-                let sum: f64 = codes.iter().map(|code| f64::from(*code)).sum();
-                Ok(sum / codes.len() as f64 * full_scale / CODES)
-            }
-            other => Err(DutError::OutOfTurn(other).into()),
+/// Full scale of a range, volts. `supply` is the rail that supplies the ports.
+pub(crate) async fn full_scale(nest: &Nest, range: AdcRange, supply: &str) -> Result<f64, StepError> {
+    match range {
+        AdcRange::Internal3V6 => Ok(INTERNAL_FULL_SCALE),
+        AdcRange::Ratiometric => nest.supply_volts(supply).await,
+    }
+}
+
+/// Mean of several conversions, volts.
+pub(crate) async fn sample(nest: &Nest, input: u8, range: AdcRange, full_scale: f64) -> Result<f64, StepError> {
+    let request = AdcRequest { input: AdcInput::Ain(input), range, acquisition_us: ACQUISITION_US, count: SAMPLES };
+    match nest.ask(Request::SampleAdc(request)).await? {
+        Reply::Samples(codes) if !codes.is_empty() => {
+            let sum: f64 = codes.iter().map(|code| f64::from(*code)).sum();
+            Ok(sum / codes.len() as f64 * full_scale / CODES)
         }
+        other => Err(DutError::OutOfTurn(other).into()),
     }
 }
 

@@ -11,6 +11,6 @@ mod verbs;
 
 pub use perform::{Done, Worker, clear_rail};
 pub use read::{Action, Places, read};
-pub(crate) use read::{RESOURCES, hex};
+pub(crate) use read::{RESOURCES, hex, pin_of};
 pub use schema::{ActionList, action_schema, action_table};
 pub use verbs::{Form, Gives, Key, VERBS, Verb, verb};

@@ -4,12 +4,12 @@ use super::read::{Action, PortState, Transfer, hex};
 use crate::bus_peer::BusLine;
 use crate::diagnose::short::charged_ohms;
 use crate::signal::Signal;
-use crate::{Nest, StepError, modem, restart};
+use crate::{Nest, StepError, adc, modem, restart};
 use bench_instruments::{BleAir, DutError, OPEN_OHMS};
 use bench_run::MeasurementUnit;
 use dut_protocol::{
-    AdcInput, AdcRange, AdcRequest, BLE_COMPANY, I2cMasterRequest, I2cOutcome, INITIAL_BAUD, PortSet, PortVector,
-    PwmOutput, PwmRequest, Refusal, Reply, Request, SpiMasterRequest,
+    BLE_COMPANY, I2cMasterRequest, I2cOutcome, INITIAL_BAUD, PortSet, PortVector, PwmOutput, PwmRequest, Refusal,
+    Reply, Request, SpiMasterRequest,
 };
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -69,11 +69,6 @@ fn number(bytes: &[u8]) -> f64 {
     bytes.iter().take(MOST).fold(0.0, |number, byte| number * 256.0 + f64::from(*byte))
 }
 
-/// Samples of one reading of an analog input, and their acquisition time.
-const SAMPLES: u8 = 8;
-const ACQUISITION_US: u8 = 10;
-const INTERNAL_FULL_SCALE: f64 = 3.6;
-const CODES: f64 = 4096.0;
 /// Time for a port to reach its level.
 const PORT_SETTLES_US: u16 = 100;
 /// Between two advertisements.
@@ -155,12 +150,9 @@ impl Worker {
             }
             Action::Adc { port, input, range, supply, .. } => {
                 self.greeted(nest).await?;
-                let full_scale = match range {
-                    AdcRange::Internal3V6 => INTERNAL_FULL_SCALE,
-                    AdcRange::Ratiometric => nest.supply_volts(supply).await?,
-                };
+                let full_scale = adc::full_scale(nest, *range, supply).await?;
                 nest.vector(vector(PortSet::EMPTY.with(*port), PortState::Input)).await?;
-                sample(nest, *input, *range, full_scale).await.map(volts)
+                adc::sample(nest, *input, *range, full_scale).await.map(volts)
             }
             Action::Pwm { port, unit, channel, hz, duty_permille, .. } => {
                 self.greeted(nest).await?;
@@ -302,17 +294,6 @@ fn vector(ports: PortSet, state: PortState) -> PortVector {
         PortState::Input => PortVector { float: ports, ..still },
         PortState::PullUp => PortVector { pull_up: ports, ..still },
         PortState::PullDown => PortVector { pull_down: ports, ..still },
-    }
-}
-
-async fn sample(nest: &Nest, input: u8, range: AdcRange, full_scale: f64) -> Result<f64, StepError> {
-    let request = AdcRequest { input: AdcInput::Ain(input), range, acquisition_us: ACQUISITION_US, count: SAMPLES };
-    match nest.ask(Request::SampleAdc(request)).await? {
-        Reply::Samples(codes) if !codes.is_empty() => {
-            let sum: f64 = codes.iter().map(|code| f64::from(*code)).sum();
-            Ok(sum / codes.len() as f64 * full_scale / CODES)
-        }
-        other => Err(DutError::OutOfTurn(other).into()),
     }
 }
 

@@ -338,6 +338,25 @@ fn no_verb(node: &Node, entries: &[(Spanned<String>, Node)], more: &[&str]) -> P
     }
 }
 
+fn wrong(node: &Node, form: Form) -> ParamProblem {
+    ParamProblem::new(format!("{} where {} is expected", node.value.noun(), form.expected()))
+        .at(node.span.clone(), "here")
+        .help(format!("expected {}", form.expected()))
+}
+
+/// A pin by its name, or a contact by its number, which may be written as a text.
+pub(crate) fn pin_of(node: &Node) -> Result<PinRef, ParamProblem> {
+    let number = match &node.value {
+        Tree::Text(text) => match text.parse() {
+            Ok(number) => Some(number),
+            Err(_) => return Ok(PinRef::Name(text.clone())),
+        },
+        Tree::Integer(number) => u8::try_from(*number).ok(),
+        _ => None,
+    };
+    number.map(|number| PinRef::Contact(Contact(number))).ok_or_else(|| wrong(node, Form::Pin))
+}
+
 /// The keys of one action.
 struct Keys<'a> {
     verb: &'static Verb,
@@ -388,16 +407,10 @@ impl Keys<'_> {
         self.get(name).ok_or_else(|| self.missing(name))
     }
 
-    fn wrong(node: &Node, form: Form) -> ParamProblem {
-        ParamProblem::new(format!("{} where {} is expected", node.value.noun(), form.expected()))
-            .at(node.span.clone(), "here")
-            .help(format!("expected {}", form.expected()))
-    }
-
     fn text(node: &Node, form: Form) -> Result<&str, ParamProblem> {
         match &node.value {
             Tree::Text(text) => Ok(text),
-            _ => Err(Self::wrong(node, form)),
+            _ => Err(wrong(node, form)),
         }
     }
 
@@ -405,7 +418,7 @@ impl Keys<'_> {
         let node = self.needs(name)?;
         match &node.value {
             Tree::Truth(truth) => Ok(*truth),
-            _ => Err(Self::wrong(node, Form::Truth)),
+            _ => Err(wrong(node, Form::Truth)),
         }
     }
 
@@ -469,17 +482,7 @@ impl Keys<'_> {
 
     /// Exactly one contact.
     fn contact(&self, node: &Node) -> Result<Contact, ParamProblem> {
-        let pin = match &node.value {
-            Tree::Text(text) => match text.parse() {
-                Ok(number) => PinRef::Contact(Contact(number)),
-                Err(_) => PinRef::Name(text.clone()),
-            },
-            Tree::Integer(number) => match u8::try_from(*number) {
-                Ok(number) => PinRef::Contact(Contact(number)),
-                Err(_) => return Err(Self::wrong(node, Form::Pin)),
-            },
-            _ => return Err(Self::wrong(node, Form::Pin)),
-        };
+        let pin = pin_of(node)?;
         let contacts = pin.resolve(node.span.clone(), self.around.dut)?;
         match contacts.as_slice() {
             [contact] => Ok(*contact),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// Version of the protocol. A program checks it in the first line that it gets.
 pub const PROTOCOL: u32 = 1;
 
-/// What the first line tells the program.
+/// Contents of the first line that the program gets.
 pub(crate) struct Hello<'a> {
     pub step: &'a str,
     pub attempt: u8,

@@ -8,7 +8,7 @@ mod session;
 pub use message::PROTOCOL;
 pub use schema::protocol_schema;
 
-use crate::action::{Places, RESOURCES};
+use crate::action::{Places, RESOURCES, pin_of};
 use crate::sequence::LimitTable;
 use crate::{Kind, Nest, Procedure, StepError, StepLog, resolve, resource};
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use bench_plan::{
 };
 use bench_run::{Contact, MeasurementSpec};
 use serde_json::Value;
-use session::{Session, pin_of};
+use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Params {
     /// Contacts that it tests: a reading outside its limits is a defect of these. A list for all readings, or a table with
     /// a list for each.
     #[serde(default)]
-    #[schemars(with = "Option<Covers>")]
+    #[schemars(schema_with = "covers_schema")]
     covers: Option<Node>,
     /// Rails that it may switch.
     #[serde(default)]
@@ -123,13 +123,10 @@ impl Kind for External {
     }
 }
 
-/// How `covers` is written.
-#[derive(schemars::JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)] // only its schema is used
-enum Covers {
-    All(Vec<PinRef>),
-    Each(BTreeMap<String, Vec<PinRef>>),
+/// How `covers` is written: a list for all readings, or one for each.
+fn covers_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let pins = generator.subschema_for::<Vec<PinRef>>();
+    schemars::json_schema!({ "anyOf": [pins, { "type": "object", "additionalProperties": pins }] })
 }
 
 /// The contacts of each reading.
@@ -171,7 +168,7 @@ fn covers(
 fn contacts(pins: &[Node], around: &Surroundings<'_>) -> Result<Vec<Contact>, ParamProblem> {
     let mut contacts = BTreeSet::new();
     for pin in pins {
-        let named = pin_of(pin).map_err(|problem| problem.at(pin.span.clone(), "here"))?;
+        let named = pin_of(pin)?;
         contacts.extend(named.resolve(pin.span.clone(), around.dut)?);
     }
     Ok(contacts.into_iter().collect())

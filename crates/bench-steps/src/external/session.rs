@@ -2,11 +2,11 @@
 
 use super::Allowed;
 use super::message::{Refusal, read as read_request, refused, shown};
-use crate::action::{Action, Done, Places, Worker, read};
+use crate::action::{Action, Done, Places, Worker, pin_of, read};
 use crate::sequence::diagnose;
 use crate::{Nest, StepError, StepLog};
 use bench_instruments::{AnswerForm, AnswerValue, ProgramExit, ProgramOrder, ProgramSays, Question};
-use bench_plan::{DutFamily, Node, ParamProblem, PinRef, Tree, nearest_help};
+use bench_plan::{DutFamily, Node, ParamProblem, Tree, nearest_help};
 use bench_run::{Contact, Defect, Diagnosis, MeasurementSpec, MeasurementUnit};
 use serde_json::{Map, Value};
 use std::path::{Component, Path, PathBuf};
@@ -353,18 +353,6 @@ fn text<'n>(node: &'n Node, what: &str) -> Result<&'n str, ParamProblem> {
     match &node.value {
         Tree::Text(text) => Ok(text),
         other => Err(ParamProblem::new(format!("`{what}` is {}, expected a text", other.noun()))),
-    }
-}
-
-pub(super) fn pin_of(node: &Node) -> Result<PinRef, ParamProblem> {
-    match &node.value {
-        Tree::Text(name) => {
-            Ok(name.parse().map_or_else(|_| PinRef::Name(name.clone()), |n| PinRef::Contact(Contact(n))))
-        }
-        Tree::Integer(number) => u8::try_from(*number)
-            .map(|number| PinRef::Contact(Contact(number)))
-            .map_err(|_| ParamProblem::new(format!("{number} is not a contact number"))),
-        other => Err(ParamProblem::new(format!("{} is no pin", other.noun()))),
     }
 }
 

@@ -17,7 +17,7 @@ const COUNT: &str = "kind = 'prompt'\ntext = 'How many?'\nlimits = { min = 3, ma
 const LABEL: &str = "kind = 'prompt'\ntext = 'Label?'\npattern = '[A-Z]{2}[0-9]+'";
 const THIS_LABEL: &str = "kind = 'prompt'\ntext = 'Label?'\npattern = '[A-Z]{2}[0-9]+'\nexpect = 'AB12'";
 
-fn told(value: AnswerValue) -> Option<Result<Answer, InstrumentError>> {
+fn answered(value: AnswerValue) -> Option<Result<Answer, InstrumentError>> {
     Some(Ok(Answer { value, by: Some("0042".to_owned()) }))
 }
 
@@ -58,7 +58,7 @@ fn answers_become_readings() {
         (THIS_LABEL, text("AB13"), 0.0, "the person answered \"AB13\", expected \"AB12\": Label?"),
     ];
     for (step, value, reading, diagnosis) in rows {
-        let person = Rc::new(ScriptedPerson::new([told(value.clone())]));
+        let person = Rc::new(ScriptedPerson::new([answered(value.clone())]));
         let (read, texts, ended) = ask(&world, step, person);
         assert_eq!(read, Some(reading), "{step} {value:?}");
         assert_eq!(texts.join("\n"), diagnosis, "{step} {value:?}");
@@ -71,7 +71,7 @@ fn answers_become_readings() {
 fn without_an_answer_nothing_is_measured() {
     let world = World::new();
     let cannot = || Some(Err(InstrumentError::CannotSay("Is the LED green?".to_owned())));
-    let of_other_form = || told(AnswerValue::Choice(1));
+    let of_other_form = || answered(AnswerValue::Choice(1));
     let people: [(Rc<dyn Person>, &str); 4] = [
         (Rc::new(Nobody), "a person is needed"),
         (Rc::new(ScriptedPerson::new([cannot()])), "the person at the bench cannot say: Is the LED green?"),
@@ -93,7 +93,7 @@ fn without_an_answer_nothing_is_measured() {
         (LABEL, AnswerValue::Yes),
         (COLOUR, AnswerValue::Choice(2)),
     ] {
-        let (read, _, ended) = ask(&world, step, Rc::new(ScriptedPerson::new([told(value)])));
+        let (read, _, ended) = ask(&world, step, Rc::new(ScriptedPerson::new([answered(value)])));
         assert_eq!(read, None, "{step}");
         assert!(matches!(ended, Err(StepError::Bench(_))), "{step}: {ended:?}");
     }
