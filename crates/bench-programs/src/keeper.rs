@@ -24,6 +24,8 @@ const LARGEST_LOG: u64 = 10 << 20;
 const LAST_WORDS: usize = 2_000;
 /// What a program started may take this long to end after it.
 const GRACE: Duration = Duration::from_millis(200);
+/// What is left in a pipe is read at once.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// A process that does not die of being killed waits in the kernel.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
@@ -120,9 +122,11 @@ pub fn keep() -> u8 {
     let ended_by_itself = wait_for_end(&watch, start.silence());
     let left_behind = if ended_by_itself { left_after(id) } else { 0 };
     kill_everything(id, &waiter);
-    let _ = waiter.join();
-    // Nobody holds the other ends of their pipes any more.
-    readers.into_iter().for_each(|reader| drop(reader.join()));
+    // Nobody holds the other ends of their pipes any more, except what the kernel does not let die.
+    let until = Instant::now() + READ_WITHIN;
+    while !readers.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+        std::thread::sleep(LOOK_EVERY / 20);
+    }
     let shared = watch.lock();
     if let Some(why) = &shared.broken {
         voice.say(&FromKeeper::Broken(why.clone()));
